@@ -1,0 +1,1 @@
+"""Runners, metrics and protocols of the benchmarks."""

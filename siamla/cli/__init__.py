@@ -1,0 +1,1 @@
+"""The command line: `siamla GROUP COMMAND`, one thin command for each step of the pipeline."""

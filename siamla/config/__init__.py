@@ -1,0 +1,1 @@
+"""Typed parameters → one resolved spec per variant → canonical JSON → digest."""

@@ -1,0 +1,1 @@
+"""Data sets on disk: reading, checking, synthesizing, cropping and drawing pairs."""

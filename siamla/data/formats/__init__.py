@@ -1,0 +1,1 @@
+"""One module per official folder layout: read it, check it, write it."""

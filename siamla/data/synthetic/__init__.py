@@ -1,0 +1,1 @@
+"""Rendered miniatures of the six benchmarks and of a training set."""

@@ -1,0 +1,1 @@
+"""The network: backbones, correlation, heads, LAFA."""

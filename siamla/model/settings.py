@@ -1,0 +1,51 @@
+"""What the network is made of."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from siamla.settings import Settings
+
+
+class Weights(Settings):
+    """Where a backbone's ImageNet weights come from: a file or a URL, checked against its SHA-256."""
+
+    path: Path | None = None
+    url: str | None = None
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+    @model_validator(mode="after")
+    def one_source(self) -> "Weights":
+        if (self.path is None) == (self.url is None):
+            raise ValueError("give either path or url")
+        return self
+
+
+class Lafa(Settings):
+    """LAFA's two blocks (section III-D); Table VI switches each off."""
+
+    nonlocal_block: bool = Field(True, description="eq. 8–9, the localization-aware non-local block")
+    aggregation_block: bool = Field(True, description="five sampled points of the predicted box")
+    scale_attention: bool = Field(False, description="divide the attention logits by √d; off as printed")
+
+
+class ModelSettings(Settings):
+    """SiamCAR's network and the switch to SiamLA's separate localization branch."""
+
+    backbone: Literal["resnet50", "efficientnet_lite0"] = "resnet50"
+    weights: Weights | Literal["package", "random"] = Field(
+        "random", description="file or URL; 'package' (efficientnet_lite0) or 'random'"
+    )
+    channels: int = Field(256, ge=8, multiple_of=8)
+    tower_depth: int = Field(4, ge=1, le=8)
+    groups: int = Field(32, ge=1, description="groups of GroupNorm; divides channels")
+    regression_bias: float = Field(0.0, ge=0, le=6, description="initial bias of log(l, t, r, b) in crop pixels")
+    localization: Literal["centerness", "lafa"] = "centerness"
+    lafa: Lafa = Lafa()
+
+    @model_validator(mode="after")
+    def groups_divide(self) -> "ModelSettings":
+        if self.channels % self.groups:
+            raise ValueError(f"groups ({self.groups}) does not divide channels ({self.channels})")
+        return self

@@ -1,0 +1,1 @@
+"""Where every number comes from: digests, run records and their mirror in MLflow."""

@@ -1,0 +1,35 @@
+"""A video with boxes: what every reader yields and every runner takes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """One target in one video.
+
+    Attributes:
+        name: unique in its data set ("Jogging.1" and "Jogging.2" are two sequences).
+        frames: image files in order.
+        boxes: (N, 4) float64 xywh, 0-based continuous (siamla.geometry); NaN where the truth is unknown.
+            N is the number of annotated rows; a reader does not hide a difference to len(frames).
+        visible: (N,) bool, False where the benchmark says that the target is absent.
+        polygons: (N, 8) float64 corner points for VOT, else None. Same origin as boxes.
+        attributes: the benchmark's attribute labels of the whole sequence.
+        frame_attributes: per-frame labels, each (N,) bool (VOT's tags).
+    """
+
+    name: str
+    frames: tuple[Path, ...]
+    boxes: NDArray[np.float64]
+    visible: NDArray[np.bool_]
+    polygons: NDArray[np.float64] | None = None
+    attributes: frozenset[str] = frozenset()
+    frame_attributes: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.frames)

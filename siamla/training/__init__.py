@@ -1,0 +1,1 @@
+"""Labels (LALS), losses (LADL, IoU, quality), schedule and the resumable loop."""

@@ -1,0 +1,57 @@
+"""Labels, losses and the course of training."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from siamla.settings import Settings
+
+
+class Labels(Settings):
+    """Which cells are positive and what their classification label is (sections III-A to III-C)."""
+
+    ladl: bool = Field(False, description="localization-aware dynamic label loss, eq. 3–6")
+    mapping: Literal["nonlinear", "linear"] = Field("nonlinear", description="eq. 5, or the IoU itself (Table IV)")
+    alpha: float = Field(0.5, gt=0, lt=1)
+    beta: float = Field(10.0, gt=0)
+    normalize: bool = Field(True, description="eq. 6: min-max over the positives of an image")
+    normalize_epochs: int | None = Field(None, ge=0, description="stop eq. 6 after this many epochs; null = never")
+    lals: bool = Field(False, description="localization-aware label smoothing: boundary cells are positives")
+    lambda_: float = Field(0.2, gt=0, le=1, alias="lambda", description="eq. 7's λ of boundary cells")
+    centre_fraction: float = Field(0.4, gt=0, le=1, description="centre cells: the central share of the box per axis")
+    nearest_if_none: bool = Field(False, description="the cell nearest to the centre is positive when no other is")
+
+
+class LossWeights(Settings):
+    """Weights of the summed losses; 1, 3, 1 for the baseline, 1, 1, 1 (eq. 11) with LAFA."""
+
+    classification: float = Field(1.0, ge=0)
+    regression: float = Field(3.0, ge=0)
+    localization: float = Field(1.0, ge=0)
+
+
+class TrainingSettings(Settings):
+    """Optimisation: an epoch is pairs_per_epoch pairs; the backbone is frozen for the first frozen_epochs."""
+
+    epochs: int = Field(50, ge=1)
+    frozen_epochs: int = Field(5, ge=0)
+    pairs_per_epoch: int = Field(600_000, ge=1)
+    batch: int = Field(128, ge=1)
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    schedule: Literal["exponential", "cosine"] = "exponential"
+    lr_start: float = Field(5e-3, gt=0)
+    lr_end: float = Field(1e-5, gt=0)
+    warmup_steps: int = Field(0, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(1e-4, ge=0)
+    clip_norm: float = Field(10.0, gt=0)
+    backbone_lr_scale: float = Field(0.1, ge=0)
+    precision: Literal["bf16", "fp32"] = "bf16"
+
+    @model_validator(mode="after")
+    def whole_epochs(self) -> "TrainingSettings":
+        if self.frozen_epochs > self.epochs:
+            raise ValueError(f"frozen_epochs ({self.frozen_epochs}) exceeds epochs ({self.epochs})")
+        if self.pairs_per_epoch < self.batch:
+            raise ValueError(f"pairs_per_epoch ({self.pairs_per_epoch}) is less than one batch ({self.batch})")
+        return self
