@@ -1,1 +1,26 @@
-"""One module per official folder layout: read it, check it, write it."""
+"""One module per official folder layout: `names`, `read`, `write`, `finish`, `ORIGIN` and `official_count`."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+from siamla.data.formats import got10k, otb
+from siamla.sequence import Sequence
+
+
+class Layout(Protocol):
+    """What each module of this package offers."""
+
+    ORIGIN: int  # coordinate of the first pixel in the layout's files
+    official_count: int  # sequences in the full benchmark
+
+    def names(self, root: Path) -> list[str]: ...
+
+    def read(self, root: Path, name: str) -> Sequence: ...
+
+    def write(self, root: Path, sequence: Sequence, images: Iterable[bytes]) -> None: ...
+
+    def finish(self, root: Path, names: Iterable[str]) -> None: ...
+
+
+LAYOUTS: dict[str, Layout] = {"otb": otb, "got10k": got10k}

@@ -1,0 +1,174 @@
+"""The benchmarks' rules as data: the models of params/benchmarks.yaml.
+
+A protocol says everything that differs between two benchmarks; the code in this package reads it and knows no
+benchmark by name. The metric definitions and where each comes from are documented in the YAML file.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError, model_validator
+
+from siamla.errors import UserError
+from siamla.settings import Settings
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Summary = Literal["mean", "trapezoid"] | float
+
+
+class Curve(Settings):
+    """A curve over thresholds and the numbers that are read off it.
+
+    Attributes:
+        first, last, count: evenly spaced thresholds, both ends included.
+        compare: how a frame's value is held against the threshold to count.
+        report: metric name → "mean" of the curve, its "trapezoid" area over a unit axis, or the threshold to read at.
+    """
+
+    first: float
+    last: float
+    count: int = Field(ge=2)
+    compare: Literal[">", ">=", "<", "<="]
+    report: dict[str, Summary]
+
+    @model_validator(mode="after")
+    def _readable(self) -> "Curve":
+        for metric, how in self.report.items():
+            if not isinstance(how, str) and not np.isclose(self.thresholds(), how).any():
+                raise ValueError(f"{metric}: {how} is not among the {self.count} thresholds {self.first}..{self.last}")
+        return self
+
+    def thresholds(self) -> NDArray[np.float64]:
+        """The thresholds (count,)."""
+        return np.linspace(self.first, self.last, self.count)
+
+
+class OnePass(Settings):
+    """How a one-pass run is scored.
+
+    Attributes:
+        first_frame: "truth" replaces the first prediction by the given box, "drop" leaves the frame out.
+        unseen: what happens to frames whose target is marked absent: "keep" or "drop".
+        denominator: curves divide by "all" annotated frames or by the "kept" ones.
+        valid_truth: a truth box counts if its "size" (w, h > 0) or "all" (x, y, w, h > 0 in the file's own
+            coordinates) are positive, or "any". The others have no overlap and the distance below.
+        invalid_distance: centre distance of a frame without valid truth: -1 (always a precision hit) or 0..inf.
+        broken_prediction: a prediction that is NaN or without area: "previous" repeats the box before it,
+            "miss" leaves its overlap 0, and NaN in the file is an error.
+        short: a prediction file with fewer rows than the truth: "error", or "zeros" fills with empty boxes.
+        long: one with more rows: "error" or "crop".
+        rounded: boxes are rounded to whole pixels first.
+        clipped: boxes are clipped to the image before the overlap.
+        pooled: average over "sequences" (mean of their curves) or over all "frames" as one.
+        overlap: name of the metric that is the plain mean overlap, if the benchmark has one.
+    """
+
+    first_frame: Literal["truth", "drop"]
+    unseen: Literal["keep", "drop"]
+    denominator: Literal["all", "kept"]
+    valid_truth: Literal["size", "all", "any"]
+    invalid_distance: float = -1
+    broken_prediction: Literal["previous", "miss"]
+    short: Literal["error", "zeros"]
+    long: Literal["error", "crop"]
+    rounded: bool = False
+    clipped: bool = False
+    pooled: Literal["sequences", "frames"]
+    overlap: str | None = None
+    success: Curve
+    precision: Curve | None = None
+    norm_precision: Curve | None = None
+
+
+class Supervised(Settings):
+    """How a supervised (re-initialised) run is made and scored, as VOT does.
+
+    Attributes:
+        gap: frames from a failure to the re-initialisation.
+        burn_in: frames from each initialisation that accuracy leaves out.
+        init_padding: pixels added to the size of the box that a polygon is turned into (toolkits count end points).
+        bound_margin: pixels taken off the image size where EAO bounds the regions; accuracy uses the full size.
+        accuracy: "frames" pools all frames, "sequences" weights per-sequence means by length.
+        robustness: "percent" is 100 · failures / frames, "weighted" the length-weighted mean number of failures.
+        eao_interval: first and last frame of the window over which expected overlap is averaged (inclusive).
+        eao_offset: added to the interval to index the curve; pysot -1, the VOT toolkit 0.
+        late_failure: a failure that leaves no room to re-initialise: its fragment counts as "success" or "failure".
+        skipped: in the fragment of a failed run, the frames up to the re-initialisation count ("fragment") or not.
+    """
+
+    gap: int = Field(ge=1)
+    burn_in: int = Field(ge=0)
+    init_padding: float = Field(ge=0)
+    bound_margin: int = Field(ge=0)
+    accuracy: Literal["frames", "sequences"]
+    robustness: Literal["percent", "weighted"]
+    eao_interval: tuple[int, int]
+    eao_offset: int
+    late_failure: Literal["success", "failure"]
+
+
+class Protocol(Settings):
+    """One benchmark's rules.
+
+    Attributes:
+        title: as tables print it.
+        layout: key of siamla.data.formats.LAYOUTS.
+        source: whose definition this is.
+        headline: the metric that ranks trackers.
+        metrics: metric name → its label in tables, in table order.
+        repetitions: runs of a stochastic tracker; a deterministic one runs once.
+        early_stop: stop repeating when that many runs came out equal (0: never).
+        speed: "frames" divides all frames by all seconds, "sequences" averages the sequences' mean fps.
+    """
+
+    title: str
+    layout: Literal["otb", "got10k", "lasot", "trackingnet", "tnl2k", "vot"]
+    source: str
+    headline: str
+    metrics: dict[str, str]
+    lower_is_better: tuple[str, ...] = ()
+    repetitions: int = Field(ge=1)
+    early_stop: int = Field(default=0, ge=0)
+    speed: Literal["frames", "sequences"] = "sequences"
+    onepass: OnePass | None = None
+    supervised: Supervised | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Protocol":
+        if (self.onepass is None) == (self.supervised is None):
+            raise ValueError("give exactly one of onepass and supervised")
+        if self.headline not in self.metrics:
+            raise ValueError(f"headline {self.headline!r} is not in metrics ({', '.join(self.metrics)})")
+        if self.onepass:
+            curves = (self.onepass.success, self.onepass.precision, self.onepass.norm_precision)
+            reported = {name for curve in curves if curve for name in curve.report} | {self.onepass.overlap}
+        else:
+            reported = {"accuracy", "robustness", "failures", "eao"}
+        unknown = set(self.metrics) - reported
+        if unknown:
+            raise ValueError(f"metrics {', '.join(sorted(unknown))} are reported by no curve")
+        return self
+
+
+def load_protocols(path: Path) -> dict[str, Protocol]:
+    """The protocols of a YAML file by key; UserError naming file, key, value and what is allowed."""
+    try:
+        raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(raw, dict) or not raw:
+        raise UserError(f"{path}: found {type(raw).__name__}, expected benchmark keys with their protocols")
+    found = {}
+    for key, value in raw.items():
+        try:
+            found[str(key)] = Protocol.model_validate(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in (key, *first["loc"]))
+            raise UserError(f"{path}: {where} = {str(first['input'])[:80]!r}: {first['msg']}") from None
+    return found

@@ -1,0 +1,137 @@
+"""Predictions on disk, in the text formats of the field.
+
+One-pass benchmarks, pysot's way: `<folder>/<sequence>.txt`, rows x,y,w,h counted from the layout's origin, and
+`<sequence>_time.txt`, seconds per frame. GOT-10k, its toolkit's way: `<sequence>/<sequence>_001.txt` for each
+repetition and `<sequence>_time.txt` with one column per repetition. VOT: the same below `baseline/`, where a row is a
+region or one of the codes 0 (skipped), 1 (initialised), 2 (failed). The times are written before the boxes, so a
+sequence whose boxes exist is finished.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from siamla.benchmark.onepass import Track
+from siamla.data.formats import LAYOUTS, text
+from siamla.errors import UserError
+from siamla.files import write_text
+
+SKIPPED, INITIALISED, FAILED, TRACKED = 0, 1, 2, -1
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """A supervised run: codes (N,) of the constants above, regions (N, 8) corner points 0-based, NaN under a code."""
+
+    codes: NDArray[np.int8]
+    regions: NDArray[np.float64]
+    seconds: NDArray[np.float64]
+
+
+def track_path(folder: Path, sequence: str, layout: str, repetition: int = 1) -> Path:
+    """Where the boxes of a sequence are stored."""
+    if layout == "got10k":
+        return folder / sequence / f"{sequence}_{repetition:03d}.txt"
+    if layout == "vot":
+        return folder / "baseline" / sequence / f"{sequence}_{repetition:03d}.txt"
+    if repetition != 1:
+        raise ValueError(f"the {layout} format holds one run, not repetition {repetition}")
+    return folder / f"{sequence}.txt"
+
+
+def time_path(folder: Path, sequence: str, layout: str) -> Path:
+    """Where the times of a sequence are stored."""
+    return track_path(folder, sequence, layout).with_name(f"{sequence}_time.txt")
+
+
+def is_done(folder: Path, sequence: str, layout: str | None = None, repetition: int = 1) -> bool:
+    """True if the sequence's boxes are stored; without a layout, in any of the formats."""
+    formats = ("otb", "got10k", "vot") if layout is None else (layout,)
+    return any(track_path(folder, sequence, name, repetition).is_file() for name in formats)
+
+
+def repetitions(folder: Path, sequence: str, layout: str) -> list[int]:
+    """The stored repetitions of a sequence, in order."""
+    if layout not in ("got10k", "vot"):
+        return [1] if is_done(folder, sequence, layout) else []
+    place = track_path(folder, sequence, layout).parent
+    numbers = (path.stem.removeprefix(f"{sequence}_") for path in place.glob(f"{sequence}_*.txt"))
+    return sorted(int(number) for number in numbers if number.isdigit())
+
+
+def read_seconds(folder: Path, sequence: str, layout: str) -> NDArray[np.float64] | None:
+    """Seconds (N, repetitions), or None if no times are stored (results of others often lack them)."""
+    path = time_path(folder, sequence, layout)
+    return text.numbers(path, tuple(range(1, 101))) if path.is_file() else None
+
+
+def _write_seconds(folder: Path, sequence: str, seconds: NDArray[np.float64], layout: str, repetition: int) -> None:
+    """Put the times into their column, after those of the repetitions before."""
+    before = read_seconds(folder, sequence, layout) if repetition > 1 else None
+    columns = seconds[:, None] if before is None else np.column_stack([before[:, : repetition - 1], seconds])
+    text.write_rows(time_path(folder, sequence, layout), columns, "%.8f")
+
+
+def write_track(folder: Path, sequence: str, track: Track, layout: str, repetition: int = 1) -> None:
+    """Store a one-pass run; each file appears whole or not at all."""
+    _write_seconds(folder, sequence, track.seconds, layout, repetition)
+    text.write_boxes(track_path(folder, sequence, layout, repetition), track.boxes, LAYOUTS[layout].ORIGIN)
+
+
+def read_track(folder: Path, sequence: str, layout: str, repetition: int = 1) -> Track:
+    """A stored one-pass run; seconds are NaN where none are stored. UserError names file and line of a bad number."""
+    path = track_path(folder, sequence, layout, repetition)
+    if not path.is_file():
+        raise UserError(f"{path}: no stored predictions for sequence {sequence!r}")
+    boxes = text.boxes(path, LAYOUTS[layout].ORIGIN)
+    times = read_seconds(folder, sequence, layout)
+    if times is None or repetition > times.shape[1]:
+        return Track(boxes, np.full(len(boxes), np.nan))
+    return Track(boxes, times[:, repetition - 1])
+
+
+def write_trajectory(folder: Path, sequence: str, run: Trajectory, repetition: int = 1) -> None:
+    """Store a supervised run in VOT's format; axis-aligned regions become x,y,w,h."""
+    _write_seconds(folder, sequence, run.seconds, "vot", repetition)
+    lines = []
+    for code, region in zip(run.codes, run.regions, strict=True):
+        lines.append(str(code) if code != TRACKED else ",".join(f"{value:.4f}" for value in _compact(region)))
+    write_text(track_path(folder, sequence, "vot", repetition), "\n".join(lines) + "\n")
+
+
+def _compact(region: NDArray[np.float64]) -> NDArray[np.float64]:
+    """x, y, w, h of an axis-aligned rectangle, the eight coordinates of anything else."""
+    low, high = region.reshape(4, 2).min(0), region.reshape(4, 2).max(0)
+    box = np.concatenate([low, high - low])
+    return box if np.array_equal(corners(box), region) else region
+
+
+def corners(box: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Corner points (..., 8) of xywh boxes (..., 4): clockwise from the top left."""
+    x, y, w, h = np.moveaxis(np.asarray(box, np.float64), -1, 0)
+    return np.stack([x, y, x + w, y, x + w, y + h, x, y + h], axis=-1)
+
+
+def read_trajectory(folder: Path, sequence: str, repetition: int = 1) -> Trajectory:
+    """A stored supervised run; UserError names the line that is neither a code, nor 4, nor 8 numbers."""
+    path = track_path(folder, sequence, "vot", repetition)
+    lines = text.read_text(path).rstrip().splitlines()
+    codes, regions = np.full(len(lines), TRACKED, np.int8), np.full((len(lines), 8), np.nan)
+    for index, line in enumerate(lines):
+        try:
+            values = np.array(line.replace(",", " ").split(), np.float64)
+        except ValueError:
+            values = np.array([])
+        if values.size == 1 and values[0] in (SKIPPED, INITIALISED, FAILED):
+            codes[index] = int(values[0])
+        elif values.size in (4, 8) and np.isfinite(values).all():
+            regions[index] = corners(values) if values.size == 4 else values
+        else:
+            raise UserError(
+                f"{path}, line {index + 1}: found {line.strip()[:60]!r}, expected 0, 1, 2 or 4 or 8 numbers"
+            )
+    times = read_seconds(folder, sequence, "vot")
+    absent = times is None or repetition > times.shape[1]
+    return Trajectory(codes, regions, np.full(len(lines), np.nan) if absent else times[:, repetition - 1])  # type: ignore[index]

@@ -1,0 +1,42 @@
+"""Entry point of the `siamla` command."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from siamla.cli import config, data, fetch, model, predict, report, results, runs, synthesize, track, train
+from siamla.cli.commands import Commands
+from siamla.errors import UserError
+
+SYSTEM_LIBRARIES = "libgl1 libglib2.0-0 libxcb1 libx11-6"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Carry out one command; the exit status (0 done, 1 failed, 2 bad input, 130 interrupted)."""
+    parser = argparse.ArgumentParser(prog="siamla", description="SiamLA: train, track, benchmark, report.")
+    commands = Commands(parser)
+    for module in (config, fetch, synthesize, data, train, model, predict, results, track, report, runs):
+        module.register(commands)
+    args = parser.parse_args(argv)
+    try:
+        args.run(args)
+    except UserError as error:
+        print(f"siamla: error: {error}", file=sys.stderr)
+        return 2
+    except ImportError as error:
+        if ".so" not in str(error):
+            raise
+        print(
+            f"siamla: error: OpenCV cannot load its system libraries ({error}); on Debian or Ubuntu: "
+            f"apt-get install {SYSTEM_LIBRARIES}",
+            file=sys.stderr,
+        )
+        return 1
+    except KeyboardInterrupt:
+        print("siamla: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

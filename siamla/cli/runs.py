@@ -1,0 +1,48 @@
+"""`siamla runs`: MLflow's view of the results."""
+
+import argparse
+from pathlib import Path
+
+from siamla.cli.commands import Commands
+
+
+def _init(args: argparse.Namespace) -> None:
+    from siamla.files import write_json
+    from siamla.provenance.tracking import init_tracking, tracking_uri
+
+    init_tracking(args.results, args.profile)
+    if args.out:
+        write_json(args.out, {"uri": tracking_uri(args.results), "experiment": f"siamla/{args.profile}"})
+    print(
+        f"MLflow is ready at {tracking_uri(args.results)}, experiment siamla/{args.profile} ({tracking.experiment_id})"
+    )
+
+
+def _sync(args: argparse.Namespace) -> None:
+    from siamla.provenance.audit import sync_tracking
+
+    audit = sync_tracking(args.results, args.profile, args.out)
+    counts = f"{audit.parameters} parameters, {audit.epoch_values} epoch values and {audit.scores} scores"
+    print(f"MLflow agrees with the files: {audit.runs} runs, {counts}; {audit.backfilled} entries were added now")
+
+
+def _compare(args: argparse.Namespace) -> None:
+    from siamla.provenance.compare import compare_runs
+
+    parameters, metrics = compare_runs(args.results, args.profile, args.a, args.b)
+    print("No parameter differs." if parameters.empty else parameters.to_string(), end="\n\n")
+    print(metrics.to_string(float_format=lambda value: f"{value:.4f}"))
+
+
+def register(commands: Commands) -> None:
+    """Add `runs init`, `runs sync` and `runs compare`."""
+    init = commands.add("runs init", _init, "Create MLflow's data base and experiment, before anything logs to it")
+    init.add_argument("--out", type=Path, help="JSON file to write: where MLflow is")
+    sync = commands.add("runs sync", _sync, "Bring MLflow up to date with the result files and check that both agree")
+    sync.add_argument("--out", type=Path, required=True, help="tracking_audit.json to write")
+    compare = commands.add("runs compare", _compare, "Parameters that differ between two variants, and their metrics")
+    compare.add_argument("a", help="a variant")
+    compare.add_argument("b", help="another variant")
+    for parser in (init, sync, compare):
+        parser.add_argument("--profile", required=True)
+        parser.add_argument("--results", type=Path, default=Path("results"), help="default: results")

@@ -1,0 +1,77 @@
+"""The one way to cut a crop: the cache, the training pairs and the tracker all use it.
+
+Two conventions meet here. Boxes and centres are continuous (siamla.geometry): pixel i covers [i, i + 1), so the
+middle of a crop of `size` pixels is size / 2. The score map's grid counts pixel *indices*: cell i of a 255 px
+search crop lies on pixel 31 + 8·i and the middle cell on pixel 127, whose centre is at 127.5 = 255 / 2. A point's
+index coordinate is its continuous one minus 0.5; `to_index` and `from_index` are the only place that says so.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from siamla.geometry import Array
+
+Image = NDArray[np.uint8]
+_HALF = np.array([0.5, 0.5, 0, 0])
+
+
+def mean_colour(image: Image) -> tuple[float, float, float]:
+    """The mean (blue, green, red) of a whole image, which fills a crop beyond the image's border (siamcar.md §2.7)."""
+    blue, green, red, _ = cv2.mean(image)
+    return blue, green, red
+
+
+def to_crop(box: ArrayLike, centre: ArrayLike, side: ArrayLike, size: int) -> Array:
+    """Image boxes (..., 4) in the coordinates of the crop, (p - centre)·size/side + size/2; continuous xywh.
+
+    `side` is the crop's side in image pixels, or its (width, height) where both axes are scaled apart.
+    """
+    box, scale = np.asarray(box, np.float64), size / np.broadcast_to(np.asarray(side, np.float64), 2)
+    corner = (box[..., :2] - np.asarray(centre, np.float64)) * scale + size / 2
+    return np.concatenate([corner, box[..., 2:] * scale], axis=-1)
+
+
+def to_image(box: ArrayLike, centre: ArrayLike, side: ArrayLike, size: int) -> Array:
+    """Crop boxes (..., 4) in the coordinates of the image: the inverse of `to_crop`."""
+    box, scale = np.asarray(box, np.float64), np.broadcast_to(np.asarray(side, np.float64), 2) / size
+    corner = (box[..., :2] - size / 2) * scale + np.asarray(centre, np.float64)
+    return np.concatenate([corner, box[..., 2:] * scale], axis=-1)
+
+
+def to_index(box: ArrayLike) -> Array:
+    """Continuous xywh boxes (..., 4) in pixel-index coordinates, those of the score map's grid (31 + 8·i)."""
+    return np.asarray(box, np.float64) - _HALF
+
+
+def from_index(box: ArrayLike) -> Array:
+    """Pixel-index xywh boxes (..., 4) in continuous coordinates: the inverse of `to_index`."""
+    return np.asarray(box, np.float64) + _HALF
+
+
+def resample(image: Image, centre: ArrayLike, sides: ArrayLike, size: int, fill: ArrayLike) -> Image:
+    """The (width, height) = `sides` region around `centre` as (size, size, 3) uint8, bilinear.
+
+    Crop pixel k, whose centre is at k + 0.5, shows the image at centre + (k + 0.5 - size/2)·side/size.
+    """
+    scale = np.asarray(sides, np.float64) / size
+    # OpenCV counts pixel centres from 0, so both ends of the map are shifted by half a pixel.
+    origin = np.asarray(centre, np.float64) - 0.5 + scale * (0.5 - size / 2)
+    matrix = np.array([[scale[0], 0, origin[0]], [0, scale[1], origin[1]]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    colour = tuple(float(value) for value in np.asarray(fill, np.float64))
+    out = cv2.warpAffine(image, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=colour)
+    return np.asarray(out, np.uint8)
+
+
+def crop(image: Image, centre: ArrayLike, side: float, size: int, fill: ArrayLike) -> Image:
+    """The square of `side` image pixels around `centre` (2,) as (size, size, 3) uint8.
+
+    Args:
+        image: (H, W, 3) uint8, BGR.
+        centre: continuous x, y; it lands on the crop's middle, continuous size / 2.
+        side: length in image pixels (siamla.geometry.padded_size for a 127 px template).
+        size: length in crop pixels.
+        fill: the colour beyond the border, `mean_colour(image)`.
+    """
+    return resample(image, centre, (side, side), size, fill)

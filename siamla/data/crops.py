@@ -1,0 +1,269 @@
+"""The crop cache: a data set's training crops in a few packed files with a manifest.
+
+    manifest.json     written last: settings, sequence names, digests and sizes of the other files
+    index.npy         one row per crop (ROW): sequence, frame, shard, offset, length, box in the crop
+    shard-00000.bin   concatenated JPEGs
+
+A shard is a fixed slice of the list of crops, so its bytes depend on nothing else. While a build is under way
+plan.json says what is being built and each finished shard has its rows beside it (shard-00000.part.npz); a build
+that was stopped goes on with the shards that are missing.
+"""
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from siamla.data.crop import Image, crop, mean_colour, to_crop
+from siamla.data.curate import in_parallel
+from siamla.data.settings import CropSettings
+from siamla.errors import UserError
+from siamla.files import atomic, read_json, sha256, write_json
+from siamla.geometry import Array, centre, padded_size
+from siamla.sequence import Sequence as Video
+
+FORMAT = 1
+SHARD_CROPS = 1000  # about 130 MB at 511 px and quality 95
+TEMPLATE_SIZE = 127
+ROW = np.dtype(
+    [("sequence", "i4"), ("frame", "i4"), ("shard", "i4"), ("length", "i4"), ("offset", "i8"), ("box", "f8", (4,))]
+)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The crops of one packed file: their frames' files, boxes (N, 4) in the frame, and (sequence, frame) numbers."""
+
+    number: int
+    files: tuple[Path, ...]
+    boxes: Array
+    origin: NDArray[np.int64]
+
+    @property
+    def name(self) -> str:
+        return f"shard-{self.number:05d}"
+
+
+def usable_frames(video: Video, limit: int | None) -> NDArray[np.int64]:
+    """Frame numbers that give a crop: target visible, box finite and not empty; at most `limit`, evenly spaced."""
+    if len(video.frames) != len(video.boxes):
+        raise UserError(f"{video.name}: {len(video.boxes)} boxes for {len(video.frames)} frames; curate the data first")
+    good = video.visible & np.isfinite(video.boxes).all(1) & (np.nan_to_num(video.boxes[:, 2:]) > 0).all(1)
+    frames = np.flatnonzero(good)
+    if limit is None or len(frames) <= limit:
+        return frames
+    return frames[np.unique(np.rint(np.linspace(0, len(frames) - 1, limit)).astype(np.int64))]
+
+
+def plan_shards(videos: Sequence[Video], settings: CropSettings, shard_crops: int) -> list[Shard]:
+    """All crops in order, cut into shards of `shard_crops`."""
+    chosen = [usable_frames(video, settings.max_frames) for video in videos]
+    files = [video.frames[frame] for video, frames in zip(videos, chosen, strict=True) for frame in frames]
+    if not files:
+        raise UserError("no frame with a visible target; nothing to crop")
+    boxes = np.concatenate([video.boxes[frames] for video, frames in zip(videos, chosen, strict=True)])
+    origin = np.array([(number, frame) for number, frames in enumerate(chosen) for frame in frames])
+    slices = [slice(start, start + shard_crops) for start in range(0, len(files), shard_crops)]
+    return [Shard(i, tuple(files[part]), boxes[part], origin[part]) for i, part in enumerate(slices)]
+
+
+def cut(file: Path, box: Array, settings: CropSettings) -> tuple[bytes, Array]:
+    """The JPEG of the crop around a box (4,) of an image file, and the box in the crop."""
+    image = cv2.imread(str(file), cv2.IMREAD_COLOR)
+    if image is None:
+        raise UserError(f"{file}: not a readable image")
+    side = float(padded_size(*box[2:], settings.context)) * settings.size / TEMPLATE_SIZE
+    view = crop(np.asarray(image, np.uint8), centre(box), side, settings.size, mean_colour(image))
+    done, jpeg = cv2.imencode(".jpg", view, [cv2.IMWRITE_JPEG_QUALITY, settings.quality])
+    if not done:
+        raise UserError(f"{file}: the crop could not be encoded")
+    return jpeg.tobytes(), to_crop(box, centre(box), side, settings.size)
+
+
+def write_shard(shard: Shard, settings: CropSettings, folder: Path) -> None:
+    """Write shard-N.bin and then its rows; each is complete or not there."""
+    rows = np.zeros(len(shard.files), ROW)
+    rows["sequence"], rows["frame"], rows["shard"] = shard.origin[:, 0], shard.origin[:, 1], shard.number
+    path = folder / f"{shard.name}.bin"
+    with atomic(path) as temporary, temporary.open("wb") as handle:
+        for row, file, box in zip(rows, shard.files, shard.boxes, strict=True):
+            jpeg, row["box"] = cut(file, box, settings)
+            row["offset"], row["length"] = handle.tell(), len(jpeg)
+            handle.write(jpeg)
+    with atomic(folder / f"{shard.name}.part.npz") as temporary, temporary.open("wb") as handle:
+        np.savez(handle, rows=rows, sha256=np.array(sha256(path)), bytes=np.array(path.stat().st_size))
+
+
+def _finished(shard: Shard, folder: Path) -> bool:
+    """Whether a shard and its rows are there; only a shard's rows prove that its file is whole."""
+    part, path = folder / f"{shard.name}.part.npz", folder / f"{shard.name}.bin"
+    if not (part.is_file() and path.is_file()):
+        return False
+    with np.load(part, allow_pickle=False) as found:
+        return int(found["bytes"]) == path.stat().st_size
+
+
+def _plan(videos: Sequence[Video], settings: CropSettings, source: str, shards: Sequence[Shard]) -> dict[str, Any]:
+    """What identifies a build: equal plans give equal bytes."""
+    content = hashlib.sha256()
+    for shard in shards:
+        content.update("\n".join(f"{file.parent.name}/{file.name}" for file in shard.files).encode())
+        content.update(shard.origin.tobytes() + np.round(shard.boxes, 6).tobytes())
+    return {
+        "format": FORMAT,
+        "settings": settings.model_dump(mode="json"),
+        "source": source,
+        "content": content.hexdigest(),
+        "sequences": [video.name for video in videos],
+    }
+
+
+def _check_same(path: Path, plan: dict[str, Any]) -> None:
+    """UserError when the folder holds a cache, finished or not, of other settings or other data."""
+    found = read_json(path)
+    for group in ("settings", "format", "source", "content", "sequences"):
+        if found.get(group) == plan[group]:
+            continue
+        if group == "settings":
+            theirs = found.get("settings", {})
+            pairs = [(key, theirs.get(key), value) for key, value in plan[group].items() if theirs.get(key) != value]
+            what = "; ".join(f"{key} is {there}, expected {value}" for key, there, value in pairs)
+        else:
+            what = f"another {group}"
+        raise UserError(f"{path}: the folder holds crops of other settings or data ({what}); delete it or use another")
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder for one build at a time; the lock goes with the process."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{folder}: another process is building this crop cache") from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def _finish(folder: Path, plan: dict[str, Any], shards: Sequence[Shard]) -> None:
+    """Join the rows of all shards, then write the manifest."""
+    rows, entries = [], []
+    for shard in shards:
+        with np.load(folder / f"{shard.name}.part.npz", allow_pickle=False) as part:
+            rows.append(part["rows"])
+            entry = {"file": f"{shard.name}.bin", "bytes": int(part["bytes"]), "sha256": str(part["sha256"])}
+            entries.append({**entry, "crops": len(part["rows"])})
+    index = folder / "index.npy"
+    with atomic(index) as temporary, temporary.open("wb") as handle:
+        np.save(handle, np.concatenate(rows))
+    counts = {"crops": sum(map(len, rows)), "bytes": sum(entry["bytes"] for entry in entries)}
+    write_json(folder / "manifest.json", {**plan, **counts, "index": sha256(index), "shards": entries})
+
+
+def _tidy(folder: Path, *patterns: str) -> None:
+    for pattern in patterns:
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)
+
+
+def build(
+    videos: Sequence[Video],
+    settings: CropSettings,
+    folder: Path,
+    jobs: int = 1,
+    source: str = "",
+    shard_crops: int = SHARD_CROPS,
+) -> None:
+    """Write the crop cache of these sequences; frames without the target are left out.
+
+    Stopped at any moment, the same call goes on with the shards that are missing and ends with the same bytes;
+    called on a finished cache it does nothing.
+
+    Args:
+        source: digest of the data that the boxes do not show (the curated index's), kept in the manifest.
+
+    Raises:
+        UserError: the folder holds crops of other settings or data, an image cannot be read, the disk is full.
+    """
+    shards = plan_shards(videos, settings, shard_crops)
+    plan = _plan(videos, settings, source, shards)
+    for name in ("manifest.json", "plan.json"):
+        if (folder / name).exists():
+            _check_same(folder / name, plan)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder):
+        if not (folder / "manifest.json").exists():
+            _tidy(folder, ".*.tmp")
+            write_json(folder / "plan.json", plan)
+            missing = [shard for shard in shards if not _finished(shard, folder)]
+            for _ in in_parallel(partial(write_shard, settings=settings, folder=folder), missing, jobs, "crops"):
+                pass
+            _finish(folder, plan, shards)
+        _tidy(folder, ".*.tmp", "*.part.npz", "plan.json")
+
+
+class CropCache:
+    """A finished crop cache, read through memory maps; cheap to open and to send to another process.
+
+    Attributes:
+        folder: where it lies.
+        manifest: the content of manifest.json.
+        frames: (N,) the frame number of each crop in its sequence.
+        sequences: the rows of each sequence that has any, by name, in order.
+
+    Raises:
+        UserError: the folder is no finished cache, or a file does not have the size that the manifest states.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        if not (folder / "manifest.json").is_file():
+            raise UserError(f"{folder}: not a finished crop cache (no manifest.json); run `siamla data crops`")
+        self.manifest = read_json(folder / "manifest.json")
+        if self.manifest.get("format") != FORMAT:
+            raise UserError(f"{folder / 'manifest.json'}: format {self.manifest.get('format')}, expected {FORMAT}")
+        for entry in self.manifest["shards"]:
+            path = folder / entry["file"]
+            size = path.stat().st_size if path.is_file() else None
+            if size != entry["bytes"]:
+                raise UserError(f"{path}: {size or 'no'} bytes, expected {entry['bytes']}; delete the folder")
+        self._rows = np.load(folder / "index.npy", mmap_mode="r", allow_pickle=False)
+        self._shards: dict[int, NDArray[np.uint8]] = {}
+        self.frames = np.ascontiguousarray(self._rows["frame"])
+        numbers, starts, counts = np.unique(self._rows["sequence"], return_index=True, return_counts=True)
+        names = self.manifest["sequences"]
+        self.sequences = {
+            names[number]: range(start, start + count)
+            for number, start, count in zip(numbers.tolist(), starts.tolist(), counts.tolist(), strict=True)
+        }
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __reduce__(self) -> tuple[type["CropCache"], tuple[Path]]:
+        return CropCache, (self.folder,)  # another process opens its own maps
+
+    def read(self, row: int) -> tuple[Image, Array]:
+        """The crop (size, size, 3) uint8 BGR of a row and the target's box (4,) in it, continuous xywh."""
+        entry = self._rows[row]
+        shard = int(entry["shard"])
+        if shard not in self._shards:
+            self._shards[shard] = np.memmap(self.folder / self.manifest["shards"][shard]["file"], np.uint8, "r")
+        start = int(entry["offset"])
+        image = cv2.imdecode(self._shards[shard][start : start + int(entry["length"])], cv2.IMREAD_COLOR)
+        if image is None:
+            raise UserError(f"{self.folder}: crop {row} cannot be decoded; delete the folder and build it again")
+        return np.asarray(image, np.uint8), np.array(entry["box"], np.float64)
+
+    __getitem__ = read

@@ -1,0 +1,82 @@
+"""OTB: `<root>/<video>/img/0001.jpg …` with `groundtruth_rect.txt`, or `.1.txt`, `.2.txt` for two targets.
+
+Rows are x, y, w, h counted from 1, parted by commas, tabs or spaces. A sequence is named after its video; a numbered
+annotation adds its number ("Jogging.1"; Human4's first file is empty, so its only sequence is "Human4.2"). The official
+archives hold no attribute labels: we read and write them as `attrs.txt` beside the annotation, comma-separated.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from siamla.data.formats import text
+from siamla.errors import UserError
+from siamla.files import write_text
+from siamla.sequence import Sequence
+
+ORIGIN = 1
+ATTRIBUTES = ("IV", "OPR", "SV", "OCC", "DEF", "MB", "FM", "IPR", "OV", "BC", "LR")
+EXPECTED = "OTB layout: <video>/img/0001.jpg … and <video>/groundtruth_rect.txt"
+official_count = 100
+
+# Annotated frame numbers of videos whose archive holds more images than boxes (got10k toolkit, OTB web page).
+RANGES = {
+    "David": (300, 770),
+    "Football1": (1, 74),
+    "Freeman3": (1, 460),
+    "Freeman4": (1, 283),
+    "Diving": (1, 215),
+    "BlurCar1": (247, 988),
+    "BlurCar3": (3, 359),
+    "BlurCar4": (18, 397),
+}
+
+
+def names(root: Path) -> list[str]:
+    """Sequence names in alphabetical order; UserError when there is none."""
+    text.need_root(root, EXPECTED)
+    found = []
+    for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        annotations = [path for path in sorted(folder.glob("groundtruth_rect*.txt")) if path.read_bytes().strip()]
+        if not annotations and (folder / "img").is_dir():
+            raise UserError(f"{folder}: no annotation; expected a non-empty groundtruth_rect.txt")
+        found += [folder.name + path.name.removeprefix("groundtruth_rect").removesuffix(".txt") for path in annotations]
+    if not found:
+        raise UserError(f"{root}: no sequences; expected {EXPECTED}")
+    return found
+
+
+def _locate(root: Path, name: str) -> tuple[Path, Path]:
+    """Video folder and annotation file of a sequence."""
+    video, dot, number = name.rpartition(".")
+    if dot and number.isdigit():
+        return root / video, root / video / f"groundtruth_rect.{number}.txt"
+    return root / name, root / name / "groundtruth_rect.txt"
+
+
+def read(root: Path, name: str) -> Sequence:
+    """One sequence; every frame counts as visible."""
+    folder, annotation = _locate(root, name)
+    boxes = text.boxes(annotation, ORIGIN)
+    frames = text.images(folder / "img")
+    if folder.name in RANGES and len(frames) > len(boxes):
+        first, last = RANGES[folder.name]
+        chosen = tuple(frame for frame in frames if frame.stem.isdigit() and first <= int(frame.stem) <= last)
+        frames = chosen if len(chosen) == len(boxes) else frames
+    labels = folder / "attrs.txt"
+    attributes = text.read_text(labels).replace(",", " ").split() if labels.is_file() else []
+    return Sequence(name, frames, boxes, np.ones(len(boxes), bool), attributes=frozenset(attributes))
+
+
+def write(root: Path, sequence: Sequence, images: Iterable[bytes]) -> None:
+    """Write a sequence from its annotation and its encoded images; boxes become whole pixels, as OTB's are."""
+    folder, annotation = _locate(root, sequence.name)
+    text.write_images(folder / "img", images, "%04d.jpg", 1)
+    text.write_boxes(annotation, np.round(sequence.boxes), ORIGIN, "%d")
+    if sequence.attributes:
+        write_text(folder / "attrs.txt", ",".join(sorted(sequence.attributes)) + "\n")
+
+
+def finish(root: Path, names: Iterable[str]) -> None:
+    """Nothing to add: OTB has no list file."""

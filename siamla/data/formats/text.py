@@ -1,0 +1,151 @@
+"""What the six layouts share: numbers in text files, lists of names, numbered images."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from siamla.errors import UserError
+from siamla.files import atomic, write_text
+
+IMAGES = frozenset({".jpg", ".jpeg", ".png"})
+
+
+def need_root(root: Path, expected: str) -> None:
+    """UserError unless `root` is a folder with something in it; `expected` says what belongs there."""
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder; expected {expected}")
+    if not any(root.iterdir()):
+        raise UserError(f"{root}: the folder is empty; expected {expected}")
+
+
+def read_text(path: Path) -> str:
+    """The text of a file; UserError when it is missing or not text."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not a text file") from None
+
+
+def numbers(path: Path, columns: tuple[int, ...]) -> NDArray[np.float64]:
+    """The rows (N, C) of a text file of numbers parted by commas, tabs or spaces; blank lines at the end are ignored.
+
+    `columns` lists the allowed C. UserError naming file and line for a word that is no number, an empty field or a
+    wrong count. NaN is a number here: what it means is the caller's affair.
+    """
+    lines = read_text(path).rstrip().splitlines()
+    words = [line.replace(",", " ").split() for line in lines]
+    counts = {len(row) for row in words}
+    commas = {line.count(",") for line in lines}
+    if len(counts) == 1 and counts <= set(columns) and commas <= {0, len(words[0]) - 1}:
+        try:
+            return np.array(words, np.float64)
+        except ValueError:
+            pass  # some word is no number: named below
+    raise _wrong_line(path, lines, columns)
+
+
+def _wrong_line(path: Path, lines: list[str], columns: tuple[int, ...]) -> UserError:
+    """The error that names the first wrong line of a file of numbers."""
+    allowed = " or ".join(map(str, columns))
+    length = 0
+    for number, line in enumerate(lines, 1):
+        words = line.replace(",", " ").split()
+        for word in words:
+            if not _is_number(word):
+                return UserError(f"{path}, line {number}: {word!r} is not a number")
+        if len(words) not in columns or line.count(",") not in (0, len(words) - 1):
+            return UserError(f"{path}, line {number}: found {line.strip()[:60]!r}, expected {allowed} numbers")
+        length = length or len(words)
+        if len(words) != length:
+            return UserError(f"{path}, line {number}: {len(words)} numbers, but {length} in the lines above")
+    return UserError(f"{path}: the file is empty; expected rows of {allowed} numbers")
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def boxes(path: Path, origin: int) -> NDArray[np.float64]:
+    """The xywh rows (N, 4) of an annotation file, moved to 0-based coordinates."""
+    rows = numbers(path, (4,))
+    rows[:, :2] -= origin
+    return rows
+
+
+def flags(path: Path) -> NDArray[np.bool_]:
+    """Labels 0/1 (any number above 0 counts as 1), one per line or all in one line."""
+    text = read_text(path).replace(",", " ").split()
+    try:
+        return np.array(text, np.float64) > 0
+    except ValueError:
+        bad = next(word for word in text if not _is_number(word))
+        raise UserError(f"{path}: {bad!r} is not a label; expected numbers") from None
+
+
+def fit(labels: NDArray[np.bool_], count: int, path: Path) -> NDArray[np.bool_]:
+    """The labels, checked to be as many as the boxes."""
+    if len(labels) != count:
+        raise UserError(f"{path}: {len(labels)} labels for {count} boxes")
+    return labels
+
+
+def listed(path: Path) -> list[str]:
+    """The names in a list file, one per line; UserError for an empty list, a repeated name or one with a path in it."""
+    found = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+    if not found:
+        raise UserError(f"{path}: the list is empty; expected one sequence name per line")
+    for number, name in enumerate(found, 1):
+        if name in found[: number - 1]:
+            raise UserError(f"{path}, line {number}: {name!r} is listed twice")
+        if "/" in name or "\\" in name or name.startswith("."):
+            raise UserError(f"{path}, line {number}: {name!r} is not a plain sequence name")
+    return found
+
+
+def images(folder: Path) -> tuple[Path, ...]:
+    """The image files of a folder in the order of their numbers (Board's have five digits, TrackingNet's any)."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; expected the frames of a sequence")
+    found = [path for path in folder.iterdir() if path.suffix.lower() in IMAGES and not path.name.startswith(".")]
+    if not found:
+        raise UserError(f"{folder}: no images; expected .jpg or .png files")
+    return tuple(sorted(found, key=lambda path: (_number(path), path.name)))
+
+
+def _number(path: Path) -> int:
+    digits = "".join(c for c in path.stem if c.isdigit())
+    return int(digits) if digits else 0
+
+
+def write_boxes(path: Path, rows: NDArray[np.float64], origin: int, form: str = "%.4f", delimiter: str = ",") -> None:
+    """Write xywh rows (N, 4), given 0-based, in the file's own origin."""
+    shifted = np.array(rows, np.float64)
+    shifted[:, :2] += origin
+    write_rows(path, shifted, form, delimiter)
+
+
+def write_rows(path: Path, rows: NDArray[np.float64], form: str = "%.4f", delimiter: str = ",") -> None:
+    """Write numbers as text, one row per line."""
+    write_text(path, "".join(delimiter.join(form % value for value in row) + "\n" for row in rows))
+
+
+def write_flags(path: Path, labels: NDArray[np.bool_], delimiter: str = "\n") -> None:
+    """Write labels as 0/1, parted by the delimiter."""
+    write_text(path, delimiter.join("1" if label else "0" for label in labels) + "\n")
+
+
+def write_images(folder: Path, encoded: Iterable[bytes], form: str, first: int) -> int:
+    """Write encoded images under numbered names (`form` as "%08d.jpg"); returns how many."""
+    count = 0
+    for count, data in enumerate(encoded, 1):
+        with atomic(folder / (form % (first + count - 1))) as temporary:
+            temporary.write_bytes(data)
+    return count

@@ -1,0 +1,215 @@
+"""Who plays in a clip: the target, distractors behind it and occluders in front, each with its path."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from siamla.data.synthetic.background import Background, camera, pick_scene
+from siamla.data.synthetic.paths import Array, Rng, bump, walk
+from siamla.data.synthetic.sprites import Image, Pose, Sprite, lookalike, make_sprite
+
+if TYPE_CHECKING:
+    from siamla.data.synthetic.scene import ClipSettings
+
+
+@dataclass(frozen=True)
+class Actor:
+    """A sprite and its path: centre (N, 2), size, aspect, angle (N,), wobble (N, 3), shift and blur (N, 2)."""
+
+    sprite: Sprite
+    centre: Array
+    size: Array
+    aspect: Array
+    angle: Array
+    wobble: Array
+    shift: Array
+    blur: Array
+
+    def pose(self, t: int) -> Pose:
+        """Where the sprite is in frame t."""
+        a, b, c = (float(v) for v in self.wobble[t])
+        (sx, sy), (bx, by) = self.shift[t], self.blur[t]
+        size, aspect, angle = float(self.size[t]), float(self.aspect[t]), float(self.angle[t])
+        return Pose(self.centre[t], size, aspect, angle, (a, b, c), (float(sx), float(sy)), (float(bx), float(by)))
+
+
+@dataclass(frozen=True)
+class RegionTarget:
+    """A rectangle (4, 2) of the photo itself."""
+
+    corners: Array
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Drawn in this order: distractors, target, occluders."""
+
+    target: Actor | RegionTarget
+    distractors: list[Actor]
+    occluders: list[Actor]
+
+
+def _target_size(rng: Rng, clip: "ClipSettings") -> float:
+    low, high = clip.motion.target
+    side = float(np.exp(rng.uniform(np.log(low), np.log(high)))) * min(clip.size)
+    return max(side / 3, 12.0) if "tiny" in clip.challenges else side
+
+
+def _scale_walk(rng: Rng, clip: "ClipSettings") -> Array:
+    """(N,) factor of the target's size, 1 in the middle of its range."""
+    reach = np.log(clip.motion.zoom) / (1 if "zoom" in clip.challenges else 3)
+    return np.asarray(np.exp(walk(rng, clip.frames, clip.motion.knot_frames, 0.7 * reach, -reach, reach))[:, 0])
+
+
+def _angle_walk(rng: Rng, clip: "ClipSettings") -> Array:
+    reach = np.radians(clip.motion.rotation) / (1 if "rotate" in clip.challenges else 4)
+    return walk(rng, clip.frames, clip.motion.knot_frames, 0.7 * reach, -reach, reach)[:, 0]
+
+
+def _position_walk(rng: Rng, clip: "ClipSettings", size: float) -> Array:
+    """(N, 2) path of a target inside the frame, over the border and back where the clip asks for it."""
+    frame = np.array(clip.size, np.float64)
+    step = clip.motion.travel * frame.min() * (2.5 if "fast" in clip.challenges else 1)
+    margin = np.minimum(0.55 * size, 0.4 * frame)
+    path = walk(rng, clip.frames, clip.motion.knot_frames, step, margin, frame - margin)
+    if "leave" in clip.challenges and clip.frames > 2:
+        middle = rng.uniform(0.4, 0.85) * clip.frames
+        weight = bump(clip.frames, middle, max(0.18 * clip.frames, 0.9))[:, None]
+        depth = rng.uniform(0.8, 1.1) if clip.motion.absence else rng.uniform(-0.1, 0.05)
+        beyond = path.copy()
+        axis = int(rng.integers(2))
+        side = rng.integers(2)
+        beyond[:, axis] = frame[axis] + depth * size if side else -depth * size
+        path = path * (1 - weight) + beyond * weight
+    return path
+
+
+def _blur(clip: "ClipSettings", centre: Array) -> Array:
+    """(N, 2) blur by half the displacement, at most 16 px; none unless the clip asks for it."""
+    if "blur" not in clip.challenges:
+        return np.zeros_like(centre)
+    vector = np.vstack([np.zeros((1, 2)), np.diff(centre, axis=0)]) * 0.5
+    length = np.linalg.norm(vector, axis=1, keepdims=True)
+    return np.asarray(vector * np.minimum(1, 16 / np.maximum(length, 1e-9)))
+
+
+def _actor(rng: Rng, clip: "ClipSettings", sprite: Sprite, size: float, centre: Array) -> Actor:
+    """The sprite on the given path, with size, turn, wobble and viewpoint as the challenges say."""
+    n, spacing = clip.frames, clip.motion.knot_frames
+    size_path = size * _scale_walk(rng, clip)
+    # A turn out of the plane narrows the object and brings another side of its texture forward.
+    turn = 0.55 if "turn" in clip.challenges else 0.08
+    aspect = sprite.aspect * np.exp(walk(rng, n, spacing, 0.7 * turn, -turn, turn)[:, 0])
+    shift = walk(rng, n, spacing, 0.6 * turn, [-turn, -turn / 2], [turn, turn / 2], [0.0, 0.0])
+    amplitude = rng.uniform(0.1, 0.28) if "deform" in clip.challenges else 0.0
+    phase = walk(rng, n, spacing, 2.0, [-9, -9], [9, 9])
+    wobble = np.column_stack([np.full(n, amplitude), phase])
+    return Actor(sprite, centre, size_path, aspect, _angle_walk(rng, clip), wobble, shift, _blur(clip, centre))
+
+
+def _distractors(rng: Rng, clip: "ClipSettings", size: float, twin: Sprite | None) -> list[Actor]:
+    """Other objects on paths of their own; with `twin` one or two of them look like it."""
+    frame = np.array(clip.size, np.float64)
+    low, high = clip.motion.distractors
+    sprites = [make_sprite(rng, clip.split, size) for _ in range(rng.integers(low, high + 1))]
+    if twin is not None:
+        sprites += [lookalike(twin, rng) for _ in range(rng.integers(1, 3))]
+    actors = []
+    for sprite in sprites:
+        step = clip.motion.travel * frame.min()
+        centre = walk(rng, clip.frames, clip.motion.knot_frames, step, [0, 0], frame)
+        actors.append(_actor(rng, clip, sprite, size * rng.uniform(0.7, 1.3), centre))
+    return actors
+
+
+def _occluders(rng: Rng, clip: "ClipSettings", centre: Array, size: float, fixed: Background | None) -> list[Actor]:
+    """One or two objects that meet the target after the first frame: standing in the world, or crossing."""
+    if "occlusion" not in clip.challenges or clip.frames < 3:
+        return []
+    n, frame = clip.frames, np.array(clip.size, np.float64)
+    actors = []
+    for _ in range(rng.integers(1, 3)):
+        meet = int(rng.integers(max(n // 4, 1), max(n - n // 8, 2)))
+        big = size * rng.uniform(0.6, 1.15)
+        sprite = make_sprite(rng, clip.split, big)
+        near = centre[meet] + rng.normal(0, 0.15 * size, 2)
+        standing = fixed.attached(near, meet) if fixed is not None else None
+        if standing is not None and np.linalg.norm(standing[0] - centre[0]) > 1.3 * (size + big) / 2 and rng.random() < 0.7:
+            path = standing
+        else:
+            direction = rng.uniform(0, 2 * np.pi)
+            speed = (size + big) / max(0.1 * n, 1) * rng.uniform(0.6, 1.2)
+            away = (np.arange(n) - meet)[:, None] * speed * np.array([np.cos(direction), np.sin(direction)])
+            path = centre + away
+        if np.linalg.norm(path[0] - centre[0]) < (size + big) / 1.6:
+            continue
+        path = np.clip(path, -2 * big, frame + 2 * big)
+        still, none = np.full(n, big), np.zeros((n, 2))
+        aspect, angle = np.full(n, sprite.aspect), np.full(n, rng.uniform(-0.3, 0.3))
+        actors.append(Actor(sprite, path, still, aspect, angle, np.zeros((n, 3)), none, none))
+    return actors
+
+
+def _blend_in(sprite: Sprite, seen: Image, strength: float) -> Sprite:
+    """The sprite with its mean colour moved towards the scene's by `strength`."""
+    move = (seen.reshape(-1, 3).mean(0) - sprite.texture.reshape(-1, 3).mean(0)) * strength
+    texture = np.clip(sprite.texture.astype(np.float32) + move.astype(np.float32), 0, 255).astype(np.uint8)
+    return Sprite(sprite.outline, texture, sprite.aspect)
+
+
+def make_composite(rng: Rng, clip: "ClipSettings", background: Background) -> Cast:
+    """An object as the target, in front of the background."""
+    size = _target_size(rng, clip)
+    centre = _position_walk(rng, clip, size)
+    sprite = _blend_in(make_sprite(rng, clip.split, size), background.frame(0), rng.uniform(*clip.motion.camouflage))
+    target = _actor(rng, clip, sprite, size, centre)
+    twin = sprite if "lookalike" in clip.challenges else None
+    others = _distractors(rng, clip, size, twin)
+    return Cast(target, others, _occluders(rng, clip, centre, size, background))
+
+
+def _rectangle(rng: Rng, photo: Image, size: float) -> tuple[Array, Array, float]:
+    """Middle (2,) and sides (2,) of a textured rectangle of the photo, and the pixels a photo pixel becomes."""
+    extent = np.array(photo.shape[1::-1], np.float64)
+    grey = cv2.cvtColor(photo, cv2.COLOR_BGR2GRAY)
+    best, best_score = (extent / 2, extent / 6, 1.0), -1.0
+    for _ in range(8):
+        side = max(extent.min() * rng.uniform(0.12, 0.4), size / 1.6)
+        aspect = np.exp(rng.uniform(-0.8, 0.8))
+        sides = np.minimum(side * np.array([np.sqrt(aspect), 1 / np.sqrt(aspect)]), 0.7 * extent)
+        middle = rng.uniform(sides / 2, extent - sides / 2)
+        (x0, y0), (x1, y1) = (middle - sides / 2).astype(int), (middle + sides / 2).astype(int)
+        score = float(grey[y0:y1:2, x0:x1:2].std()) * rng.uniform(0.6, 1)
+        if score > best_score:
+            best, best_score = (middle, sides, size / float(np.sqrt(sides.prod()))), score
+    return best
+
+
+def make_region(rng: Rng, clip: "ClipSettings") -> tuple[Background, Cast]:
+    """A part of the photo as the target: the camera alone makes it move, grow and turn."""
+    photo = pick_scene(rng, clip)
+    n, spacing = clip.frames, clip.motion.knot_frames
+    size = _target_size(rng, clip)
+    middle, sides, scale = _rectangle(rng, photo, size)
+    path = _position_walk(rng, clip, size)
+    # The axis-aligned box of a turned rectangle is loose: turn less than an object does.
+    angle = 0.25 * _angle_walk(rng, clip)
+    stretch = 0.35 if "turn" in clip.challenges else 0.06
+    aspect = np.exp(walk(rng, n, spacing, 0.7 * stretch, -stretch, stretch)[:, 0])
+    matrices = camera(scale * _scale_walk(rng, clip), angle, aspect, np.broadcast_to(middle, (n, 2)), path)
+    background = Background(photo, matrices, angle, clip.size)
+    corners = middle + sides / 2 * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
+    count = clip.motion.distractors[1] // 2
+    movers = [make_sprite(rng, clip.split, size) for _ in range(rng.integers(0, count + 1))]
+    frame = np.array(clip.size, np.float64)
+    distractors = []
+    for sprite in movers:
+        centre = walk(rng, n, spacing, clip.motion.travel * frame.min(), [0, 0], frame)
+        # They cross behind nothing: keep them off the target, which is the scene itself.
+        gap = centre - path
+        far = np.maximum(np.linalg.norm(gap, axis=1, keepdims=True), 1e-6)
+        centre = path + gap / far * np.maximum(far, 1.6 * size)
+        distractors.append(_actor(rng, clip, sprite, size * rng.uniform(0.6, 1), centre))
+    return background, Cast(RegionTarget(corners), distractors, _occluders(rng, clip, path, size, None))

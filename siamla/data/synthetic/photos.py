@@ -1,0 +1,82 @@
+"""The 21 photos everything is rendered from: they ship inside wheels that siamla needs anyway."""
+
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from siamla.errors import UserError
+
+Split = Literal["train", "test"]
+
+_SKIMAGE = "skimage/data"
+_SKLEARN = "sklearn/datasets/images"
+_MATPLOTLIB = "matplotlib/mpl-data/sample_data"
+
+# Both halves of the stereo pair (motorcycle) are in one split: they show the same scene.
+PHOTOS: dict[Split, tuple[str, ...]] = {
+    "train": (
+        f"{_SKIMAGE}/astronaut.png",
+        f"{_SKIMAGE}/brick.png",
+        f"{_SKIMAGE}/camera.png",
+        f"{_SKIMAGE}/grass.png",
+        f"{_SKIMAGE}/hubble_deep_field.jpg",
+        f"{_SKIMAGE}/ihc.png",
+        f"{_SKIMAGE}/logo.png",
+        f"{_SKIMAGE}/moon.png",
+        f"{_SKIMAGE}/motorcycle_left.png",
+        f"{_SKIMAGE}/motorcycle_right.png",
+        f"{_SKIMAGE}/page.png",
+        f"{_SKIMAGE}/retina.jpg",
+        f"{_SKIMAGE}/text.png",
+        f"{_SKLEARN}/china.jpg",
+        f"{_SKLEARN}/flower.jpg",
+    ),
+    "test": (
+        f"{_SKIMAGE}/chelsea.png",
+        f"{_SKIMAGE}/coffee.png",
+        f"{_SKIMAGE}/coins.png",
+        f"{_SKIMAGE}/gravel.png",
+        f"{_SKIMAGE}/rocket.jpg",
+        f"{_MATPLOTLIB}/grace_hopper.jpg",
+    ),
+}
+
+# Photos that make a poor scene (small, flat or mostly black) serve as texture alone.
+_TEXTURE_ONLY = {"logo.png", "page.png", "text.png", "hubble_deep_field.jpg", "moon.png"}
+_SIDE = 720
+
+
+def photo_path(name: str) -> Path:
+    """Where the photo "package/folder/file" lies; UserError when the installed package does not ship it."""
+    package, _, inside = name.partition("/")
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError(f"{name}: the package {package} is not installed")
+    path = Path(next(iter(spec.submodule_search_locations))) / inside
+    if not path.is_file():
+        raise UserError(f"{path}: not found; this version of {package} does not ship the photo")
+    return path
+
+
+@lru_cache(maxsize=32)
+def load_photo(name: str) -> NDArray[np.uint8]:
+    """The photo as (H, W, 3) uint8 BGR, its longer side between 480 and 720 px; read-only."""
+    image = cv2.imread(str(photo_path(name)), cv2.IMREAD_COLOR)
+    if image is None:
+        raise UserError(f"{photo_path(name)}: not a readable image")
+    side = max(image.shape[:2])
+    scale = np.clip(1.0, 480 / side, _SIDE / side)
+    if scale != 1:
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else 1)
+    image.setflags(write=False)
+    return np.asarray(image, np.uint8)
+
+
+def scene_photos(split: Split) -> tuple[str, ...]:
+    """The photos of a split that can stand as a background."""
+    return tuple(name for name in PHOTOS[split] if name.rpartition("/")[2] not in _TEXTURE_ONLY)

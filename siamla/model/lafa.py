@@ -1,0 +1,105 @@
+"""LAFA, the localization-aware feature aggregation module (paper, section III-D), and its two blocks."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from siamla.model.head import initialise, tower
+from siamla.model.settings import ModelSettings
+
+GRID_START, STRIDE = 31, 8
+"""Cell i of the score map is centred at 31 + 8·i in the 255-px search crop (siamcar.md §2.3)."""
+POINTS = 5
+
+
+class NonLocal(nn.Module):
+    """Eq. 8–9: y = f(softmax(θ(x+p)·φ(x+p)ᵀ)·ϕ(x)) + x over all cells; p = e(h(φ(z), φ(x))).
+
+    h, the naive one-channel cross-correlation, is the sum over channels of the depth-wise one, which the head's
+    input has paid for already; we divide it by its number of terms, a constant that e's weights absorb. Its
+    levels are summed. The logits are divided by √d when `scale` is set (off = as printed).
+    """
+
+    def __init__(self, channels: int, scale: bool) -> None:
+        super().__init__()
+        self.embed = nn.Conv2d(1, channels, 1)
+        self.theta = nn.Conv2d(channels, channels, 1)
+        self.phi = nn.Conv2d(channels, channels, 1)
+        self.value = nn.Conv2d(channels, channels, 1)
+        self.out = nn.Conv2d(channels, channels, 1)
+        self.scale = None if scale else 1.0
+
+    def forward(self, x: Tensor, naive: Tensor) -> Tensor:
+        """Features (B, C, n, n) of features (B, C, n, n) and the naive correlation (B, 1, n, n)."""
+        positioned = x + self.embed(naive)
+        query, key, value = (
+            layer(features).flatten(2).transpose(1, 2).unsqueeze(1)
+            for layer, features in ((self.theta, positioned), (self.phi, positioned), (self.value, x))
+        )
+        attended = F.scaled_dot_product_attention(query, key, value, scale=self.scale)
+        return self.out(attended.squeeze(1).transpose(1, 2).reshape(x.shape)) + x
+
+
+def box_points(ltrb: Tensor) -> Tensor:
+    """Five points (B, 5, n, n, 2) of the box predicted at each cell, as (x, y) in cells of the score map.
+
+    Centre, top-left, top-right, bottom-right, bottom-left of offsets (B, 4, n, n) in crop pixels. No gradient.
+    """
+    left, top, right, bottom = ltrb.detach().float().div(STRIDE).unbind(1)
+    index = torch.arange(ltrb.shape[-1], device=ltrb.device, dtype=left.dtype)
+    x1, x2 = index - left, index + right
+    y1, y2 = index[:, None] - top, index[:, None] + bottom
+    x = torch.stack([(x1 + x2) / 2, x1, x2, x2, x1], dim=1)
+    y = torch.stack([(y1 + y2) / 2, y1, y1, y2, y2], dim=1)
+    return torch.stack([x, y], dim=-1)
+
+
+def sample(features: Tensor, points: Tensor) -> Tensor:
+    """Bilinear samples (B, C, P, K) of features (B, C, n, n) at points (B, P, K, 2) in cells, clamped to the map."""
+    grid = points * (2.0 / (features.shape[-1] - 1)) - 1.0
+    return F.grid_sample(features, grid.to(features.dtype), "bilinear", "border", align_corners=True)
+
+
+class Aggregation(nn.Module):
+    """The feature aggregation block: features at five points of a cell's predicted box, fused by a 1×1 convolution.
+
+    With `points` = 1 (Table VI's ablation) the cell's own feature takes the place of the five.
+    """
+
+    def __init__(self, channels: int, points: int) -> None:
+        super().__init__()
+        self.points = points
+        self.fuse = nn.Conv2d(points * channels, channels, 1)
+
+    def forward(self, x: Tensor, ltrb: Tensor) -> Tensor:
+        """Fused features (B, C, n, n) of features (B, C, n, n) and offsets (B, 4, n, n)."""
+        if self.points > 1:
+            batch, channels, height, width = x.shape
+            points = box_points(ltrb).view(batch, self.points, height * width, 2)
+            x = sample(x.float(), points).transpose(1, 2).reshape(batch, self.points * channels, height, width)
+        return F.relu(self.fuse(x), inplace=True)
+
+
+class Lafa(nn.Module):
+    """Own conv tower → non-local block → aggregation block → one-channel location quality.
+
+    What the paper leaves open: the tower is like the head's; a ReLU follows the fusion (without it, fusion and
+    output would be one linear map); the quality is a 3×3 convolution as the head's outputs are.
+    """
+
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__()
+        channels, lafa = settings.channels, settings.lafa
+        self.tower = tower(channels, settings.tower_depth, settings.groups)
+        self.nonlocal_block = NonLocal(channels, lafa.scale_attention) if lafa.nonlocal_block else None
+        self.aggregation = Aggregation(channels, POINTS if lafa.aggregation_block else 1)
+        self.quality = nn.Conv2d(channels, 1, 3, padding=1)
+        initialise(self)
+        nn.init.kaiming_normal_(self.aggregation.fuse.weight, nonlinearity="relu")
+
+    def forward(self, fused: Tensor, naive: Tensor, ltrb: Tensor) -> Tensor:
+        """Quality logits (B, 1, n, n) of fused correlation features, naive correlation and box offsets."""
+        x = self.tower(fused)
+        if self.nonlocal_block is not None:
+            x = self.nonlocal_block(x, naive)
+        return self.quality(self.aggregation(x, ltrb))

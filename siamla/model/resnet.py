@@ -1,0 +1,95 @@
+"""SiamCAR's modified ResNet-50: stride 8 throughout, layers 2 to 4 as levels (siamcar.md §2.1)."""
+
+import torch
+from torch import Tensor, nn
+
+from siamla.errors import UserError
+
+EXPANSION = 4
+
+
+class Bottleneck(nn.Module):
+    """1×1 → 3×3 → 1×1 with batch norms and a shortcut.
+
+    A stage with stride has no padding in its strided 3×3 and shortcut. The first block of a dilated stage uses half
+    the stage's dilation in its 3×3 and in its shortcut, which is 3×3 in layers 2 to 4 (torchvision's is 1×1).
+    """
+
+    def __init__(self, inputs: int, width: int, stride: int, dilation: int, shortcut: nn.Module | None) -> None:
+        super().__init__()
+        outputs = width * EXPANSION
+        padding = 0 if stride > 1 else dilation
+        self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, padding, dilation, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, outputs, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.relu(self.bn1(self.conv1(x)))
+        y = self.relu(self.bn2(self.conv2(y)))
+        y = self.bn3(self.conv3(y))
+        return self.relu(y + (x if self.downsample is None else self.downsample(x)))
+
+
+def _stage(inputs: int, width: int, blocks: int, stride: int, dilation: int, plain_shortcut: bool) -> nn.Sequential:
+    outputs = width * EXPANSION
+    first = dilation // 2 if dilation > 1 else 1
+    if plain_shortcut:
+        conv = nn.Conv2d(inputs, outputs, 1, bias=False)
+    else:
+        conv = nn.Conv2d(inputs, outputs, 3, stride, 0 if stride > 1 else first, first, bias=False)
+    shortcut = nn.Sequential(conv, nn.BatchNorm2d(outputs))
+    layers = [Bottleneck(inputs, width, stride, first, shortcut)]
+    layers += [Bottleneck(outputs, width, 1, dilation, None) for _ in range(blocks - 1)]
+    return nn.Sequential(*layers)
+
+
+class ResNet50(nn.Module):
+    """Layers 2, 3 and 4 (512, 1024, 2048 channels) at stride 8: 127 px give 15×15 cells, 255 px 31×31.
+
+    Input BGR 0..255 as it is, without mean and standard deviation. Names of parameters are the public ones.
+    """
+
+    out_channels: tuple[int, ...] = (512, 1024, 2048)
+    strides: tuple[int, ...] = (8, 8, 8)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=0, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.layer1 = _stage(64, 64, 3, 1, 1, plain_shortcut=True)
+        self.layer2 = _stage(256, 128, 4, 2, 1, plain_shortcut=False)
+        self.layer3 = _stage(512, 256, 6, 1, 2, plain_shortcut=False)
+        self.layer4 = _stage(1024, 512, 3, 1, 4, plain_shortcut=False)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Levels (B, 512, n, n), (B, 1024, n, n), (B, 2048, n, n) of images (B, 3, H, W)."""
+        x = images.float().contiguous(memory_format=torch.channels_last)
+        x = self.layer1(self.maxpool(self.relu(self.bn1(self.conv1(x)))))
+        second = self.layer2(x)
+        third = self.layer3(second)
+        return second, third, self.layer4(third)
+
+    @torch.no_grad()
+    def load_imagenet(self, state: dict[str, Tensor], name: str) -> None:
+        """Load a published state dict with pysot's names and shapes; keys of a classifier are ignored."""
+        own = self.state_dict()
+        for key, value in own.items():
+            if key not in state:
+                if key.endswith("num_batches_tracked"):
+                    continue
+                raise UserError(f"{name}: no key {key}; expected pysot's resnet50.model (3×3 shortcuts in layers 2-4)")
+            if state[key].shape != value.shape:
+                found, expected = tuple(state[key].shape), tuple(value.shape)
+                hint = "; torchvision's 1×1 shortcuts do not fit, use pysot's resnet50.model" if "downsample" in key else ""
+                raise UserError(f"{name}: {key} has shape {found}, expected {expected}{hint}")
+            value.copy_(state[key])

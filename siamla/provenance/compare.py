@@ -1,0 +1,35 @@
+"""Two variants side by side, as MLflow holds them: for a look, not for a table of the paper."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from siamla.errors import UserError
+from siamla.provenance.audit import all_runs
+from siamla.provenance.tracking import CURRENT, init_tracking
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def compare_runs(results: Path, profile: str, a: str, b: str) -> tuple["pd.DataFrame", "pd.DataFrame"]:
+    """(parameters that differ, metrics) of variants `a` and `b`; a metric is the mean over seeds of its last value.
+
+    Parameters: index `parameter`, columns a, b. Metrics: index `metric`, columns a, b, difference (b − a).
+    UserError when a variant has no run.
+    """
+    import pandas as pd
+
+    runs = [run for run in all_runs(init_tracking(results, profile)) if run.data.tags.get(CURRENT) != "false"]
+    known = sorted({run.data.tags.get("variant", "") for run in runs})
+    parameters: dict[str, dict[str, Any]] = {}
+    metrics: dict[str, Any] = {}
+    for variant in (a, b):
+        own = [run for run in runs if run.data.tags.get("variant") == variant]
+        if not own:
+            raise UserError(f"MLflow, profile {profile}: no run of variant {variant!r}; there are {', '.join(known)}")
+        parameters[variant] = dict(own[0].data.params)
+        metrics[variant] = pd.DataFrame([run.data.metrics for run in own]).mean().to_dict()
+    left, right = pd.DataFrame(parameters).rename_axis("parameter"), pd.DataFrame(metrics).rename_axis("metric")
+    left = left.fillna("–")
+    right["difference"] = right[b] - right[a]
+    return left[left[a] != left[b]].sort_index(), right.sort_index()

@@ -1,0 +1,158 @@
+"""Features of the frozen backbone for a finite set of training pairs: computed once, shared by all variants.
+
+A feature cache is a folder of chunks, each one file with the backbone's levels of CHUNK pairs one after another,
+and a manifest, which is written last. A finished chunk is never computed again.
+"""
+
+import multiprocessing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from siamla.data.crops import CropCache
+from siamla.data.pairs import PairSampler
+from siamla.data.settings import PairSettings
+from siamla.errors import UserError
+from siamla.files import atomic, digest, read_json, write_json
+from siamla.model.backbone import build_backbone
+from siamla.model.settings import ModelSettings
+
+CHUNK = 256
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a training step needs: features or images of template and search, and the boxes (B, 4) in the search crop.
+
+    `template` and `search` are the backbone's levels when `frozen`, else one tensor of images each.
+    """
+
+    template: tuple[Tensor, ...]
+    search: tuple[Tensor, ...]
+    boxes: Tensor
+    frozen: bool
+
+
+def _torch_dtype(precision: str) -> torch.dtype:
+    return torch.bfloat16 if precision == "bf16" else torch.float32
+
+
+def _levels(backbone: torch.nn.Module, images: NDArray[np.uint8], dtype: torch.dtype) -> list[Tensor]:
+    tensor = torch.from_numpy(images).permute(0, 3, 1, 2)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        return [level.to(dtype).contiguous() for level in backbone(tensor)]
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    return tensor.contiguous().view(torch.uint8).numpy().tobytes()
+
+
+def _chunk_path(folder: Path, chunk: int) -> Path:
+    return folder / f"chunk-{chunk:05d}.bin"
+
+
+def _write_chunk(chunk: int, crops: Path, pairs: PairSettings, model: ModelSettings, precision: str, out: Path) -> int:
+    """Compute one chunk with one thread, so that its bytes do not depend on how many work beside it."""
+    torch.set_num_threads(1)
+    sampler, backbone = PairSampler(CropCache(crops), pairs), build_backbone(model).eval()
+    count = pairs.count or 0
+    parts: list[list[Tensor]] = []
+    boxes: list[NDArray[np.float64]] = []
+    for start in range(chunk * CHUNK, min(count, (chunk + 1) * CHUNK), BATCH):
+        drawn = [sampler.pair(i) for i in range(start, min(start + BATCH, count, (chunk + 1) * CHUNK))]
+        template = _levels(backbone, np.stack([pair.template for pair in drawn]), _torch_dtype(precision))
+        search = _levels(backbone, np.stack([pair.search for pair in drawn]), _torch_dtype(precision))
+        parts.append([*template, *search])
+        boxes += [pair.box for pair in drawn]
+    with atomic(_chunk_path(out, chunk)) as temporary, temporary.open("wb") as handle:
+        handle.write(np.asarray(boxes, np.float32).tobytes())
+        for level in zip(*parts, strict=True):
+            handle.write(_bytes(torch.cat(level)))
+    return chunk
+
+
+def _shapes(model: ModelSettings) -> list[list[int]]:
+    """Shapes (C, H, W) of the levels of a template and of a search crop."""
+    backbone = build_backbone(model).eval()
+    with torch.no_grad():
+        levels = [*backbone(torch.zeros(1, 3, 127, 127)), *backbone(torch.zeros(1, 3, 255, 255))]
+    return [list(level.shape[1:]) for level in levels]
+
+
+def build(crops: Path, pairs: PairSettings, model: ModelSettings, precision: str, out: Path, jobs: int, code: str) -> None:
+    """Compute the features of all `pairs.count` pairs into `out`, `jobs` chunks at a time.
+
+    `code` is the digest of the code that computes them. Killed at any moment, the same call goes on with the chunks that are missing.
+    """
+    if pairs.count is None:
+        raise UserError("pairs.count: a feature cache needs a finite number of pairs, found null")
+    if pairs.count < BATCH:
+        raise UserError(f"pairs.count: {pairs.count} pairs; at least {BATCH} are expected")
+    out.mkdir(parents=True, exist_ok=True)
+    sampler = PairSampler(CropCache(crops), pairs)  # fails here, before the processes start, on a bad cache
+    sampler.pair(0)
+    key = digest([read_json(crops / "manifest.json"), pairs.model_dump(mode="json"), model.backbone, precision, code])
+    for old in out.glob("chunk-*.bin"):
+        if not (out / f"key-{key}").exists():
+            old.unlink()
+    (out / f"key-{key}").touch()
+    chunks = range(-(-pairs.count // CHUNK))
+    missing = [chunk for chunk in chunks if not _chunk_path(out, chunk).exists()]
+    work = partial(_write_chunk, crops=crops, pairs=pairs, model=model, precision=precision, out=out)
+    with tqdm(total=len(chunks), initial=len(chunks) - len(missing), desc="features", unit="chunk", mininterval=5) as bar:
+        for _ in _map(work, missing, jobs):
+            bar.update()
+    manifest = {"key": key, "count": pairs.count, "chunk": CHUNK, "precision": precision, "shapes": _shapes(model)}
+    write_json(out / "manifest.json", manifest)
+
+
+def _map(work: Any, items: list[int], jobs: int) -> Iterator[Any]:
+    if jobs == 1 or len(items) < 2:
+        yield from map(work, items)
+        return
+    with multiprocessing.get_context("spawn").Pool(min(jobs, len(items))) as pool:
+        yield from pool.imap_unordered(work, items)
+
+
+class FeatureCache:
+    """A finished feature cache, memory-mapped; `batch(indices)` gathers pairs by number."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open `folder`; UserError when it is not complete."""
+        self.manifest = read_json(folder / "manifest.json")
+        self.count: int = self.manifest["count"]
+        self._dtype = _torch_dtype(self.manifest["precision"])
+        self._chunks = [self._open(folder, chunk) for chunk in range(-(-self.count // self.manifest["chunk"]))]
+
+    def _open(self, folder: Path, chunk: int) -> list[Tensor]:
+        pairs = min(self.manifest["chunk"], self.count - chunk * self.manifest["chunk"])
+        shapes = [(pairs, *shape) for shape in self.manifest["shapes"]]
+        path = _chunk_path(folder, chunk)
+        expected = pairs * 16 + sum(int(np.prod(shape)) for shape in shapes) * self._dtype.itemsize
+        found = path.stat().st_size if path.exists() else 0
+        if found != expected:
+            raise UserError(f"{path}: {found} bytes, expected {expected}; delete the folder to build it again")
+        raw = torch.from_file(str(path), shared=False, size=expected, dtype=torch.uint8)
+        views, offset = [raw[: pairs * 16].view(torch.float32).view(pairs, 4)], pairs * 16
+        for shape in shapes:
+            size = int(np.prod(shape)) * self._dtype.itemsize
+            views.append(raw[offset : offset + size].view(self._dtype).view(shape))
+            offset += size
+        return views
+
+    def batch(self, indices: list[int]) -> Batch:
+        """Features of the pairs with these numbers."""
+        size = self.manifest["chunk"]
+        rows = [[view[index % size] for view in self._chunks[index // size]] for index in indices]
+        boxes, *levels = (torch.stack(column) for column in zip(*rows, strict=True))
+        half = len(levels) // 2
+        return Batch(tuple(levels[:half]), tuple(levels[half:]), boxes, frozen=True)

@@ -1,0 +1,152 @@
+"""The losses of the paper, eq. 4–7, 10 and 11, and of SiamCAR; one function for each, named as there.
+
+Map functions take score maps of shape (B, n, n) and work in the precision that they are given; `losses` gives fp32.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from siamla.model.siamla import Output
+from siamla.training.settings import Labels, LossWeights
+from siamla.training.targets import Targets, assign
+
+
+def overlap(ltrb: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Intersection and union (B, n, n), in square pixels, of boxes given as offsets (B, 4, n, n) from the same cell."""
+    near, far = torch.minimum(ltrb, target)[:, :2], torch.minimum(ltrb, target)[:, 2:]
+    intersection = (near + far).clamp_min(0).prod(1)
+    area = (ltrb[:, :2] + ltrb[:, 2:]).prod(1) + (target[:, :2] + target[:, 2:]).prod(1)
+    return intersection, area - intersection
+
+
+def iou(ltrb: Tensor, target: Tensor) -> Tensor:
+    """IoU_ij (B, n, n) between the box decoded at each cell and the ground truth."""
+    intersection, union = overlap(ltrb, target)
+    return intersection / union
+
+
+def dynamic_label(quality: Tensor, alpha: float = 0.5, beta: float = 10.0) -> Tensor:
+    """Eq. 5: ŷ = 1 / (1 + exp(-(IoU - α)·β)). The print lacks the minus sign and would fall as the IoU rises."""
+    return torch.sigmoid((quality - alpha) * beta)
+
+
+def image_normalize(label: Tensor, positive: Tensor) -> Tensor:
+    """Eq. 6: min-max of the labels (B, n, n) over each image's positives; 0 elsewhere.
+
+    Where max = min (a single positive, say) the label stays what it was.
+    """
+    flat, mask = label.flatten(1), positive.flatten(1)
+    low = flat.masked_fill(~mask, torch.inf).amin(1, keepdim=True)
+    high = flat.masked_fill(~mask, -torch.inf).amax(1, keepdim=True)
+    spread = torch.where(high > low, high - low, 1.0)
+    normalized = torch.where(high > low, (flat - low) / spread, flat)
+    return torch.where(mask, normalized, 0.0).view_as(label)
+
+
+def smooth_label(label: Tensor, boundary: Tensor, lambda_: float) -> Tensor:
+    """Eq. 7 (LALS): ŷ^(1/λ) at boundary cells, ŷ (λ = 1) elsewhere."""
+    return torch.where(boundary, label ** (1 / lambda_), label)
+
+
+def classification_label(quality: Tensor, targets: Targets, labels: Labels, epoch: int) -> Tensor:
+    """ŷ (B, n, n) of the positive cells and 0 elsewhere, from IoU_ij; no gradient flows through it.
+
+    Without LADL: 1 at centre cells and λ at boundary cells. With it: eq. 5 or, `mapping: linear`, the IoU itself;
+    eq. 7 at boundary cells; then eq. 6 over all positives together, in epochs before `normalize_epochs`.
+    """
+    positive = targets.positive
+    if not labels.ladl:
+        return targets.centre.to(quality.dtype) + labels.lambda_ * targets.boundary.to(quality.dtype)
+    quality = quality.detach()
+    label = quality if labels.mapping == "linear" else dynamic_label(quality, labels.alpha, labels.beta)
+    label = smooth_label(label, targets.boundary, labels.lambda_)
+    if labels.normalize and (labels.normalize_epochs is None or epoch < labels.normalize_epochs):
+        return image_normalize(label, positive)
+    return torch.where(positive, label, 0.0)
+
+
+def ladl_loss(cls: Tensor, label: Tensor, positive: Tensor, reweight: bool = True) -> Tensor:
+    """Eq. 3–4 from logits (B, 2, n, n) and labels ŷ (B, n, n): a scalar.
+
+    Positive cells: -(ŷ·log c + (1-ŷ)·log(1-c)); the print has log(1-c) twice. Negative cells: -(1+c)·log(1-c),
+    where (1+c) is a weight that stresses hard negatives and carries no gradient (the print does not say).
+    Balanced as the baseline's cross-entropy, 0.5·mean(positives) + 0.5·mean(negatives) over the batch, so that an
+    ablation changes the label alone; an empty class adds 0. With `reweight` off and ŷ = 1 it is that cross-entropy.
+    """
+    log_probability = F.log_softmax(cls, dim=1)
+    background, target = log_probability.unbind(1)
+    on_positive = -(label * target + (1 - label) * background)
+    weight = 1 + target.detach().exp() if reweight else 1.0
+    return 0.5 * _mean(on_positive, positive) + 0.5 * _mean(-weight * background, ~positive)
+
+
+def iou_loss(ltrb: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """-ln((I+1)/(U+1)) of offsets (B, 4, n, n), averaged with weights (B, n, n) (siamcar.md §2.4): a scalar.
+
+    The weights are the centre-ness of the positives for the baseline and 1 for them with LAFA.
+    """
+    intersection, union = overlap(ltrb, target)
+    loss = torch.log((union + 1) / (intersection + 1))
+    chosen = weight > 0
+    total = torch.where(chosen, loss * weight, 0.0).sum()
+    return total / weight.sum().clamp_min(torch.finfo(weight.dtype).tiny)
+
+
+def quality_loss(logit: Tensor, quality: Tensor, chosen: Tensor) -> Tensor:
+    """Eq. 10: mean BCE of the location quality logits (B, n, n) to IoU_ij over the chosen cells; no gradient into IoU.
+
+    The printed -1/N in front of a loss that is positive already is read as 1/N.
+    """
+    return _mean(F.binary_cross_entropy_with_logits(logit, quality.detach(), reduction="none"), chosen)
+
+
+def draw_negatives(positive: Tensor, generator: torch.Generator) -> Tensor:
+    """(B, n, n) bool: as many negative cells as positives in each image (at most all), drawn without replacement.
+
+    Drawn on the CPU, so that a seed means the same cells on every device.
+    """
+    mask = positive.flatten(1).cpu()
+    order = torch.rand(mask.shape, generator=generator).masked_fill_(mask, 2.0).argsort(1)
+    rank = torch.empty_like(order).scatter_(1, order, torch.arange(mask.shape[1]).expand_as(order))
+    return ((rank < mask.sum(1, keepdim=True)) & ~mask).view(positive.shape).to(positive.device)
+
+
+def losses(
+    output: Output,
+    boxes: Tensor,
+    labels: Labels,
+    weights: LossWeights,
+    localization: str,
+    epoch: int,
+    generator: torch.Generator,
+) -> dict[str, Tensor]:
+    """The losses `cls`, `reg`, `loc` of a batch and their weighted sum `total` (eq. 11), fp32 scalars.
+
+    `boxes` (B, 4) are the truth as `assign` takes it, `localization` is "centerness" or "lafa", `epoch` counts
+    from 0, and `generator` (CPU) draws the negatives of eq. 10. Computed in fp32 also under autocast.
+    """
+    with torch.autocast(output.cls.device.type, enabled=False):
+        targets = assign(boxes.to(output.cls.device), labels)
+        cls, ltrb, logit = output.cls.float(), output.ltrb.float(), output.loc.float().squeeze(1)
+        positive = targets.positive
+        quality = iou(ltrb.detach(), targets.ltrb)
+        label = classification_label(quality, targets, labels, epoch)
+        if localization == "lafa":
+            reg_weight = positive.float()
+            loc = quality_loss(logit, quality, positive | draw_negatives(positive, generator))
+        else:
+            reg_weight = positive * targets.centerness
+            loc = quality_loss(logit, targets.centerness, positive)
+        parts = {
+            "cls": ladl_loss(cls, label, positive, reweight=labels.ladl),
+            "reg": iou_loss(ltrb, targets.ltrb, reg_weight),
+            "loc": loc,
+        }
+        scale = {"cls": weights.classification, "reg": weights.regression, "loc": weights.localization}
+        total = torch.stack([scale[name] * value for name, value in parts.items()]).sum()
+    return {"total": total, **parts}
+
+
+def _mean(values: Tensor, mask: Tensor) -> Tensor:
+    return torch.where(mask, values, 0.0).sum() / mask.sum().clamp_min(1)

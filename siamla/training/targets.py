@@ -1,0 +1,72 @@
+"""Which cells of the score map are positive, and what they regress to (siamcar.md §2.3; paper, section III-C)."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from siamla.model.lafa import GRID_START, STRIDE
+from siamla.model.siamla import SCORE
+from siamla.training.settings import Labels
+
+
+class Targets(NamedTuple):
+    """Labels of a batch of B images over n×n cells, rows first."""
+
+    centre: Tensor
+    """(B, n, n) bool: cells in the central rectangle of the box."""
+    boundary: Tensor
+    """(B, n, n) bool: cells inside the box and outside that rectangle; all False without LALS."""
+    ltrb: Tensor
+    """(B, 4, n, n): distances in crop pixels to the box's sides; negative outside the box."""
+    centerness: Tensor
+    """(B, n, n): √(min(l,r)/max(l,r) · min(t,b)/max(t,b)); 0 outside the box."""
+
+    @property
+    def positive(self) -> Tensor:
+        """(B, n, n) bool: centre or boundary; every other cell is negative, there is no ignore zone."""
+        return self.centre | self.boundary
+
+
+def grid(device: torch.device | str = "cpu") -> Tensor:
+    """Positions (25,) in crop pixels of the cells along an axis: 31, 39, …, 223.
+
+    These are the centres of what the cells see. SiamCAR trains on 32 + 8·i and decodes with 31 + 8·i
+    (siamcar.md §2.3); ours uses 31 for both. The crop's middle, 127 = 31 + 8·12, is a pixel's index: a box that
+    counts pixel i as the interval [i, i + 1) is shifted by half a pixel before it comes here.
+    """
+    return torch.arange(SCORE, device=device, dtype=torch.float32) * STRIDE + GRID_START
+
+
+def assign(boxes: Tensor, labels: Labels) -> Targets:
+    """Targets of boxes (B, 4), xywh in pixels of the 255-px search crop whose middle is 127.
+
+    A cell is centre when |x - cx| < f·w/2 and |y - cy| < f·h/2, f = centre_fraction (0.4: SiamCAR's l, r > 0.6·w/2),
+    and with LALS boundary when it is strictly inside the box otherwise. With `nearest_if_none` the cell nearest to
+    the box's centre is centre where no cell of the image is; the first one in reading order when several are nearest.
+    """
+    boxes = boxes.float()
+    position = grid(boxes.device)
+    low, size = boxes[:, :2, None], boxes[:, 2:, None]
+    offset = position - (low + size / 2)  # (B, 2, n): x along columns, y along rows
+    central = offset.abs() < labels.centre_fraction * size / 2
+    inside = offset.abs() < size / 2
+    centre = central[:, 1, :, None] & central[:, 0, None, :]
+    if labels.nearest_if_none:
+        centre = centre | (_nearest(offset) & ~centre.flatten(1).any(1)[:, None, None])
+    boundary = inside[:, 1, :, None] & inside[:, 0, None, :] & ~centre
+    before, after = position - low, low + size - position
+    left, right = (side[:, 0, None, :].expand_as(centre) for side in (before, after))
+    top, bottom = (side[:, 1, :, None].expand_as(centre) for side in (before, after))
+    ratio = torch.minimum(before, after).clamp_min(0) / torch.maximum(before, after)
+    centerness = (ratio[:, 1, :, None] * ratio[:, 0, None, :]).sqrt()
+    if not labels.lals:
+        boundary = torch.zeros_like(boundary)
+    return Targets(centre, boundary, torch.stack([left, top, right, bottom], dim=1), centerness)
+
+
+def _nearest(offset: Tensor) -> Tensor:
+    """(B, n, n) bool with one True each: the cell at the smallest distance, from offsets (B, 2, n)."""
+    column, row = offset.abs().argmin(2).unbind(1)
+    cells = torch.arange(offset.shape[2], device=offset.device)
+    return (cells == row[:, None])[:, :, None] & (cells == column[:, None])[:, None, :]
