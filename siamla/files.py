@@ -2,10 +2,12 @@
 
 import csv
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +38,31 @@ def atomic(path: Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file `path`; waits for a process that holds it (the orphan of a killed pipeline, say).
+
+    The lock goes with the process that holds it, however that ends.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{path.parent}: another process is at work here; waiting for it", file=sys.stderr, flush=True)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def claim(folder: Path, key: str) -> None:
+    """Make `folder` the place of what `key` names, so that work can go on there; what another key left is removed."""
+    owner = folder / "key"
+    if folder.exists() and (not owner.exists() or owner.read_text(encoding="utf-8") != key):
+        print(f"{folder}: what other settings left is removed", file=sys.stderr, flush=True)
+        shutil.rmtree(folder)
+    write_text(owner, key)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -37,8 +37,7 @@ def fractions(values: Array, curve: Curve, denominator: int) -> Array:
     NaN holds against none.
     """
     ordered = np.sort(values[~np.isnan(values)])
-    side = "right" if curve.compare in (">", "<=") else "left"
-    below = np.searchsorted(ordered, curve.thresholds(), side=side)
+    below = np.searchsorted(ordered, curve.thresholds(), side="right" if curve.compare in (">", "<=") else "left")
     counts = len(ordered) - below if curve.compare.startswith(">") else below
     return counts / max(denominator, 1)
 

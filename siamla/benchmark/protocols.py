@@ -95,8 +95,9 @@ class Supervised(Settings):
         robustness: "percent" is 100 · failures / frames, "weighted" the length-weighted mean number of failures.
         eao_interval: first and last frame of the window over which expected overlap is averaged (inclusive).
         eao_offset: added to the interval to index the curve; pysot -1, the VOT toolkit 0.
+        short_data: what EAO is where no sequence is long enough for the window: an "error", or the mean over the
+            "whole" curve, comparable with nothing but itself (miniatures).
         late_failure: a failure that leaves no room to re-initialise: its fragment counts as "success" or "failure".
-        skipped: in the fragment of a failed run, the frames up to the re-initialisation count ("fragment") or not.
     """
 
     gap: int = Field(ge=1)
@@ -107,6 +108,7 @@ class Supervised(Settings):
     robustness: Literal["percent", "weighted"]
     eao_interval: tuple[int, int]
     eao_offset: int
+    short_data: Literal["error", "whole"]
     late_failure: Literal["success", "failure"]
 
 
@@ -121,7 +123,8 @@ class Protocol(Settings):
         metrics: metric name → its label in tables, in table order.
         repetitions: runs of a stochastic tracker; a deterministic one runs once.
         early_stop: stop repeating when that many runs came out equal (0: never).
-        speed: "frames" divides all frames by all seconds, "sequences" averages the sequences' mean fps.
+        speed: fps is all frames by all seconds ("total"), the mean of 1/seconds over all frames ("frames"), or that
+            mean in each sequence, averaged over "sequences".
     """
 
     title: str
@@ -132,7 +135,7 @@ class Protocol(Settings):
     lower_is_better: tuple[str, ...] = ()
     repetitions: int = Field(ge=1)
     early_stop: int = Field(default=0, ge=0)
-    speed: Literal["frames", "sequences"] = "sequences"
+    speed: Literal["total", "frames", "sequences"] = "total"
     onepass: OnePass | None = None
     supervised: Supervised | None = None
 

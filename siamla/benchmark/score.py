@@ -32,15 +32,15 @@ class Scores:
     """What a tracker reached on a benchmark.
 
     Attributes:
-        overall: metric → value.
+        overall: metric → value; None where nothing counts (accuracy of a tracker that never survives the burn-in).
         per_sequence: one row per sequence: "sequence", "frames" and the metrics.
         per_attribute: attribute → metric → value, with "sequences" (or, for VOT, "frames") as the count.
         curves: "success", "precision", "norm_precision" or "expected_overlap" → (x (T,), y (T,)).
     """
 
-    overall: dict[str, float]
+    overall: dict[str, Any]
     per_sequence: list[dict[str, Any]]
-    per_attribute: dict[str, dict[str, float]]
+    per_attribute: dict[str, dict[str, Any]]
     curves: dict[str, tuple[Array, Array]] = field(default_factory=dict)
 
 
@@ -95,16 +95,18 @@ def _measure(truth: Array, seen: NDArray[np.bool_], found: Array, origin: int, r
         found = np.concatenate([truth[:1], found[1:]])
     if rules.broken_prediction == "previous":
         found = _repeat_previous(found)
-    keep = seen.copy() if rules.unseen == "drop" else np.ones(len(truth), bool)
+    keep: NDArray[np.bool_] = np.array(seen if rules.unseen == "drop" else np.ones(len(truth), bool))
     total = len(truth)
     if rules.first_frame == "drop":
-        keep[0], total = False, total - 1
+        keep[0] = False
+        total -= 1
     truth, found = truth[keep], found[keep]
     if rules.rounded:
         truth, found = np.round(truth), np.round(found)
     if rules.clipped and size is not None:
         truth, found = clip_to_image(truth, size), clip_to_image(found, size)
-    overlap, distance = iou(truth, found), centre_distance(truth, found)
+    overlap = np.minimum(iou(truth, found), 1)  # equal boxes may overlap by a rounding error more than 1
+    distance = centre_distance(truth, found)
     normalised = normalised_distance(truth, found)
     if rules.valid_truth != "any":
         with np.errstate(invalid="ignore"):
@@ -135,8 +137,12 @@ def _load(sequence: Sequence, folder: Path, protocol: Protocol, rules: OnePass, 
         runs.append(_measure(sequence.boxes, sequence.visible, found, origin, rules, size))
     if len(runs) == 1:
         return runs[0]
-    joined = (np.concatenate([getattr(run, key) for run in runs]) for key in ("overlap", "distance", "normalised"))
-    return _Values(*joined, sum(run.denominator for run in runs))
+    return _Values(
+        np.concatenate([run.overlap for run in runs]),
+        np.concatenate([run.distance for run in runs]),
+        np.concatenate([run.normalised for run in runs]),
+        sum(run.denominator for run in runs),
+    )
 
 
 def _score_onepass(sequences: Many[Sequence], folder: Path, protocol: Protocol, sizes: Sizes | None) -> Scores:

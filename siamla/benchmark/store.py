@@ -69,6 +69,8 @@ def read_seconds(folder: Path, sequence: str, layout: str) -> NDArray[np.float64
 
 def _write_seconds(folder: Path, sequence: str, seconds: NDArray[np.float64], layout: str, repetition: int) -> None:
     """Put the times into their column, after those of the repetitions before."""
+    if np.isnan(seconds).all():
+        return  # imported results without times
     before = read_seconds(folder, sequence, layout) if repetition > 1 else None
     columns = seconds[:, None] if before is None else np.column_stack([before[:, : repetition - 1], seconds])
     text.write_rows(time_path(folder, sequence, layout), columns, "%.8f")
@@ -105,7 +107,7 @@ def _compact(region: NDArray[np.float64]) -> NDArray[np.float64]:
     """x, y, w, h of an axis-aligned rectangle, the eight coordinates of anything else."""
     low, high = region.reshape(4, 2).min(0), region.reshape(4, 2).max(0)
     box = np.concatenate([low, high - low])
-    return box if np.array_equal(corners(box), region) else region
+    return box if np.allclose(corners(box), region, rtol=0, atol=1e-9) else region
 
 
 def corners(box: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -133,5 +135,6 @@ def read_trajectory(folder: Path, sequence: str, repetition: int = 1) -> Traject
                 f"{path}, line {index + 1}: found {line.strip()[:60]!r}, expected 0, 1, 2 or 4 or 8 numbers"
             )
     times = read_seconds(folder, sequence, "vot")
-    absent = times is None or repetition > times.shape[1]
-    return Trajectory(codes, regions, np.full(len(lines), np.nan) if absent else times[:, repetition - 1])  # type: ignore[index]
+    if times is None or repetition > times.shape[1]:
+        return Trajectory(codes, regions, np.full(len(lines), np.nan))
+    return Trajectory(codes, regions, times[:, repetition - 1])

@@ -1,7 +1,225 @@
-"""VOT supervised: placeholder until the runner and the measures are in."""
+"""VOT's supervised protocol: a tracker that loses its target is started again; accuracy, robustness, EAO.
 
+Two public toolkits differ in the details; the settings of `Supervised` name each of them.
+"""
+
+from collections.abc import Callable
+from collections.abc import Sequence as Many
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 
-def score_supervised(*args: Any) -> Any:
-    raise NotImplementedError
+from siamla.benchmark import store
+from siamla.benchmark.onepass import FrameError, Tracker, read_image, step
+from siamla.benchmark.protocols import Protocol, Supervised
+from siamla.benchmark.region import region_overlap
+from siamla.benchmark.store import FAILED, INITIALISED, SKIPPED, TRACKED, Trajectory, corners
+from siamla.errors import UserError
+from siamla.sequence import Sequence
+
+Array = NDArray[np.float64]
+EMPTY = "no_tag"
+
+
+def truth_regions(sequence: Sequence) -> Array:
+    """The sequence's truth as corner points (N, 8)."""
+    return corners(sequence.boxes) if sequence.polygons is None else sequence.polygons
+
+
+def initial_box(sequence: Sequence, index: int, rules: Supervised) -> Array:
+    """The xywh box that a tracker is started on: the truth's equal-area rectangle, its size padded."""
+    padding = rules.init_padding if sequence.polygons is not None else 0.0
+    return np.asarray(sequence.boxes[index] + np.array([0, 0, padding, padding]))
+
+
+def run_supervised(tracker: Tracker, sequence: Sequence, rules: Supervised) -> Trajectory:
+    """One supervised run. FrameError names the frame at which anything raised."""
+    truth = truth_regions(sequence)
+    if len(truth) < len(sequence):
+        raise FrameError(len(truth), f"the annotation ends here, {len(sequence)} frames need one each")
+    codes, seconds = np.full(len(sequence), TRACKED, np.int8), np.zeros(len(sequence))
+    regions = np.full((len(sequence), 8), np.nan)
+    start = 0  # the next frame to initialise on
+    for index, path in enumerate(sequence.frames):
+        if index < start or (index == start and not np.isfinite(truth[index]).all()):
+            codes[index], start = SKIPPED, max(start, index + 1)
+            continue
+        try:
+            image = read_image(path)
+            box = initial_box(sequence, index, rules) if index == start else None
+            found, seconds[index] = step(tracker, image, box)
+        except Exception as error:
+            raise FrameError(index, f"{type(error).__name__}: {error}") from error
+        if index == start:
+            codes[index], start = INITIALISED, -1
+            continue
+        region, size = corners(found), (image.shape[1], image.shape[0])
+        if np.isfinite(truth[index]).all() and not region_overlap(region[None], truth[index][None], size)[0] > 0:
+            codes[index], start = FAILED, index + rules.gap
+        else:
+            regions[index] = region
+    return Trajectory(codes, regions, seconds)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One repetition: its codes, and overlaps (N,) for accuracy and for EAO, NaN where there is no region."""
+
+    codes: NDArray[np.int8]
+    accuracy: Array
+    expected: Array
+
+
+def _load(sequence: Sequence, folder: Path, rules: Supervised, size: tuple[int, int]) -> list[_Run]:
+    truth, runs = truth_regions(sequence), []
+    for number in store.repetitions(folder, sequence.name, "vot") or [1]:
+        path = store.track_path(folder, sequence.name, "vot", number)
+        if not path.is_file():
+            raise UserError(f"{path}: no stored predictions for sequence {sequence.name!r}")
+        run = store.read_trajectory(folder, sequence.name, number)
+        if len(run.codes) != len(truth):
+            raise UserError(f"{path}: {len(run.codes)} rows, but the annotation has {len(truth)}")
+        accuracy = region_overlap(run.regions, truth, size)
+        expected = accuracy.copy()
+        inner = (size[0] - rules.bound_margin, size[1] - rules.bound_margin)
+        edge = np.flatnonzero(_reaches(run.regions, inner) | _reaches(truth, inner))
+        expected[edge] = region_overlap(run.regions[edge], truth[edge], inner)
+        for start in np.flatnonzero(run.codes == INITIALISED):
+            accuracy[start : start + rules.burn_in] = np.nan
+        runs.append(_Run(run.codes, accuracy, expected))
+    return runs
+
+
+def _reaches(regions: Array, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """True where the far edges of regions (N, 8) come near enough to the bound to be cut by it."""
+    with np.errstate(invalid="ignore"):
+        return (regions.reshape(-1, 4, 2).max(1) > np.array(size) - 1).any(1)
+
+
+@dataclass(frozen=True)
+class _Fragment:
+    """Tracking from one initialisation to the next: overlaps, where it starts, whether it ended in a failure."""
+
+    overlaps: Array
+    start: int
+    failed: bool
+
+
+def _fragments(run: _Run, rules: Supervised) -> list[_Fragment]:
+    count = len(run.codes)
+    failures = np.flatnonzero(run.codes == FAILED)
+    restarts = [int(index) + rules.gap for index in failures if index + rules.gap <= count]
+    late = len(restarts) < len(failures) and rules.late_failure == "failure"
+    overlaps, found = np.nan_to_num(run.expected), []
+    for start, end in zip([0, *restarts], [*restarts, count], strict=True):
+        if start < count:  # a failure whose restart would be just past the end leaves nothing to add
+            found.append(_Fragment(overlaps[start:end], start, start < (restarts[-1] if restarts else 0) or late))
+    return found
+
+
+def expected_overlap(fragments: Many[Array], failed: Many[bool], weights: Many[float], length: int) -> Array:
+    """The expected average overlap curve (length,): entry i is the mean overlap over a fragment's frames 1..i.
+
+    A fragment that ended in a failure counts as zero from there on; one that reached the end of its video counts as
+    far as it goes. Entry 0, the initialisation, is 1 by convention; NaN where no fragment reaches.
+    """
+    values, known = np.zeros((len(fragments), length)), np.zeros((len(fragments), length), bool)
+    for index, overlaps in enumerate(fragments):
+        values[index, : len(overlaps)] = overlaps
+        known[index, : length if failed[index] else len(overlaps)] = True
+    values[:, 0] = 0
+    means = np.cumsum(values, axis=1) / np.maximum(np.arange(length), 1)
+    weight = known * np.asarray(weights, np.float64)[:, None]
+    total = weight.sum(0)
+    curve = np.where(total > 0, (weight * means).sum(0) / np.where(total > 0, total, 1), np.nan)
+    curve[0] = 1
+    return np.asarray(curve)
+
+
+def _window_mean(curve: Array, rules: Supervised, title: str) -> float | None:
+    """EAO: the curve's mean over the protocol's window; None where the curve is unknown all over it."""
+    low, high = (edge + rules.eao_offset for edge in rules.eao_interval)
+    if len(curve) <= low:
+        low, high = 1, len(curve) - 1
+        if rules.short_data == "error" or high < low:
+            raise UserError(
+                f"{title}: the EAO window starts at frame {rules.eao_interval[0]}, the longest sequence has "
+                f"{len(curve)} frames; set eao_interval or short_data"
+            )
+    window = curve[low : high + 1]
+    return float(np.nanmean(window)) if np.isfinite(window).any() else None
+
+
+def _curve(runs: Many[Many[_Run]], labels: Many[NDArray[np.bool_]], rules: Supervised) -> Array:
+    """The curve over all sequences; a fragment weighs by its share of labelled frames, over the repetitions."""
+    parts = [(fragment, label, len(group)) for group, label in zip(runs, labels, strict=True)
+             for run in group for fragment in _fragments(run, rules)]  # fmt: skip
+    weights = [float(label[f.start : f.start + len(f.overlaps)].mean()) / n for f, label, n in parts]
+    longest = max(map(len, labels))
+    return expected_overlap([f.overlaps for f, _, _ in parts], [f.failed for f, _, _ in parts], weights, longest)
+
+
+def _nanmean(values: Array, axis: int | None = None) -> Any:
+    count = np.isfinite(values).sum(axis)
+    return np.where(count > 0, np.nansum(values, axis) / np.maximum(count, 1), np.nan)
+
+
+def _measure(runs: Many[Many[_Run]], labels: Many[NDArray[np.bool_]], rules: Supervised) -> dict[str, Any]:
+    """Accuracy (None where no frame counts), robustness and failures on the labelled frames."""
+    frames = [_nanmean(np.stack([run.accuracy for run in group]), 0)[label]
+              for group, label in zip(runs, labels, strict=True)]  # fmt: skip
+    lengths = np.array([label.sum() for label in labels], np.float64)
+    failures = np.array([np.mean([(run.codes[label] == FAILED).sum() for run in group])
+                         for group, label in zip(runs, labels, strict=True)])  # fmt: skip
+    if rules.accuracy == "frames":
+        accuracy = float(_nanmean(np.concatenate(frames)))
+    else:
+        means = np.nan_to_num(np.array([float(_nanmean(values)) for values in frames]))
+        accuracy = float((means * lengths).sum() / lengths.sum())
+    if rules.robustness == "percent":
+        robustness = float(100 * failures.sum() / lengths.sum())
+    else:
+        robustness = float((failures * lengths).sum() / lengths.sum())
+    return {
+        "accuracy": accuracy if np.isfinite(accuracy) else None,
+        "robustness": robustness,
+        "failures": float(failures.sum()),
+    }
+
+
+def score_supervised(
+    sequences: Many[Sequence], folder: Path, protocol: Protocol, size: Callable[[Sequence], tuple[int, int]]
+) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, dict[str, Any]], dict[str, tuple[Array, Array]]]:
+    """Overall, per sequence, per frame tag and the expected-overlap curve of stored supervised runs.
+
+    Robustness counts failures, so less is better. Per sequence there is no EAO: its window needs many fragments.
+    """
+    rules = protocol.supervised
+    assert rules is not None
+    runs = [_load(sequence, folder, rules, size(sequence)) for sequence in sequences]
+    every = [np.ones(len(sequence.boxes), bool) for sequence in sequences]
+    curve = _curve(runs, every, rules)
+    overall = _measure(runs, every, rules) | {"eao": _window_mean(curve, rules, protocol.title)}
+    rows = [{"sequence": sequence.name, "frames": len(sequence.boxes)} | _measure([group], [label], rules)
+            for sequence, group, label in zip(sequences, runs, every, strict=True)]  # fmt: skip
+    tags = sorted({tag for sequence in sequences for tag in sequence.frame_attributes})
+    attributes = {}
+    for tag in [*tags, EMPTY] if tags else []:
+        labels = [_label(sequence, tag) for sequence in sequences]
+        if not any(label.any() for label in labels):
+            continue
+        eao = _window_mean(_curve(runs, labels, rules), rules, f"{protocol.title}, {tag}")
+        frames = {"frames": float(sum(label.sum() for label in labels))}
+        attributes[tag] = frames | _measure(runs, labels, rules) | {"eao": eao}
+    return overall, rows, attributes, {"expected_overlap": (np.arange(len(curve), dtype=np.float64), curve)}
+
+
+def _label(sequence: Sequence, tag: str) -> NDArray[np.bool_]:
+    """Frames with the tag; EMPTY: frames with none."""
+    absent = np.zeros(len(sequence.boxes), bool)
+    if tag == EMPTY:
+        return ~np.logical_or.reduce([absent, *sequence.frame_attributes.values()])
+    return sequence.frame_attributes.get(tag, absent)

@@ -13,9 +13,7 @@ def _init(args: argparse.Namespace) -> None:
     init_tracking(args.results, args.profile)
     if args.out:
         write_json(args.out, {"uri": tracking_uri(args.results), "experiment": f"siamla/{args.profile}"})
-    print(
-        f"MLflow is ready at {tracking_uri(args.results)}, experiment siamla/{args.profile} ({tracking.experiment_id})"
-    )
+    print(f"MLflow is ready at {tracking_uri(args.results)}, experiment siamla/{args.profile}")
 
 
 def _sync(args: argparse.Namespace) -> None:

@@ -39,11 +39,11 @@ def _run(args: argparse.Namespace) -> None:
     from siamla.config.spec import plain, training_part
     from siamla.data.crops import CropCache
     from siamla.data.pairs import PairSampler
-    from siamla.files import digest, read_json, sha256, write_csv, write_json
+    from siamla.files import digest, locked, read_json, sha256, write_csv, write_json
     from siamla.model.checkpoint import save_model
     from siamla.provenance.code import code_digest
     from siamla.provenance.record import run_record
-    from siamla.provenance.tracking import LiveMirror
+    from siamla.provenance.tracking import LiveMirror, mirror_training
     from siamla.training.features import FeatureCache
     from siamla.training.loop import Recipe, Source, train
 
@@ -67,13 +67,14 @@ def _run(args: argparse.Namespace) -> None:
     mirror = LiveMirror(args.results, record)
     started = time.monotonic()
     state = args.state / key / "state.pt"
-    model, history = train(recipe, source, state, key, device, mirror.epoch)
+    with locked(state.parent / "lock"):
+        model, history = train(recipe, source, state, key, device, mirror.epoch)
     save_model(args.out / "model.pt", model.to("cpu"))
     write_csv(args.out / "history.csv", HISTORY, history)
     write_json(args.out / "spec.json", plain(spec))
-    record |= {"seconds": time.monotonic() - started, "model_sha256": sha256(args.out / "model.pt")}
+    record |= {"seconds": round(time.monotonic() - started, 3), "model_sha256": sha256(args.out / "model.pt")}
     write_json(args.out / "run.json", record)
-    mirror.finish(args.out)
+    mirror_training(args.out, args.results)
 
 
 def register(commands: Commands) -> None:

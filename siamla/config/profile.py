@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from siamla.config.check import nearest, read_yaml, validate
 from siamla.config.spec import Spec, Variant, Variants, check_name, merge, plain, resolve
@@ -12,22 +12,14 @@ from siamla.errors import UserError
 from siamla.settings import Settings
 from siamla.tracker.settings import TrackerSettings
 
-LAYOUTS = ("otb", "got10k", "lasot", "trackingnet", "tnl2k", "vot")
-
 
 class Dataset(Settings):
     """A folder of sequences in an official layout."""
 
-    layout: str = Field(description="one of " + ", ".join(LAYOUTS))
+    layout: Literal["otb", "got10k", "lasot", "trackingnet", "tnl2k", "vot"]
     root: Path
     dvc: str | None = Field(None, description="stage of dvc.yaml or .dvc pointer that brings the data; null = as found")
     frames: int | None = Field(None, ge=1, description="use only the first frames of every sequence")
-
-    @model_validator(mode="after")
-    def known_layout(self) -> "Dataset":
-        if self.layout not in LAYOUTS:
-            raise ValueError(f"layout {self.layout!r} is unknown; {nearest(self.layout, list(LAYOUTS))}")
-        return self
 
 
 class Benchmark(Dataset):

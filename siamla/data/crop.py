@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from siamla.geometry import Array
 
 Image = NDArray[np.uint8]
+TEMPLATE_SIZE = 127
+SEARCH_SIZE = 255
 _HALF = np.array([0.5, 0.5, 0, 0])
 
 

@@ -6,14 +6,11 @@
 
 A shard is a fixed slice of the list of crops, so its bytes depend on nothing else. While a build is under way
 plan.json says what is being built and each finished shard has its rows beside it (shard-00000.part.npz); a build
-that was stopped goes on with the shards that are missing.
+that was stopped goes on with the shards that are missing. `.lock` is held meanwhile.
 """
 
-import fcntl
 import hashlib
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,17 +20,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from siamla.data.crop import Image, crop, mean_colour, to_crop
+from siamla.data.crop import TEMPLATE_SIZE, Image, crop, mean_colour, to_crop
 from siamla.data.curate import in_parallel
 from siamla.data.settings import CropSettings
 from siamla.errors import UserError
-from siamla.files import atomic, read_json, sha256, write_json
+from siamla.files import atomic, locked, read_json, sha256, write_json
 from siamla.geometry import Array, centre, padded_size
 from siamla.sequence import Sequence as Video
 
 FORMAT = 1
-SHARD_CROPS = 1000  # about 130 MB at 511 px and quality 95
-TEMPLATE_SIZE = 127
+SHARD_CROPS = 500  # about 60 MB at 511 px and quality 95
 ROW = np.dtype(
     [("sequence", "i4"), ("frame", "i4"), ("shard", "i4"), ("length", "i4"), ("offset", "i8"), ("box", "f8", (4,))]
 )
@@ -81,7 +77,7 @@ def cut(file: Path, box: Array, settings: CropSettings) -> tuple[bytes, Array]:
     image = cv2.imread(str(file), cv2.IMREAD_COLOR)
     if image is None:
         raise UserError(f"{file}: not a readable image")
-    side = float(padded_size(*box[2:], settings.context)) * settings.size / TEMPLATE_SIZE
+    side = float(padded_size(box[2], box[3], settings.context)) * settings.size / TEMPLATE_SIZE
     view = crop(np.asarray(image, np.uint8), centre(box), side, settings.size, mean_colour(image))
     done, jpeg = cv2.imencode(".jpg", view, [cv2.IMWRITE_JPEG_QUALITY, settings.quality])
     if not done:
@@ -142,23 +138,10 @@ def _check_same(path: Path, plan: dict[str, Any]) -> None:
         raise UserError(f"{path}: the folder holds crops of other settings or data ({what}); delete it or use another")
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder for one build at a time; the lock goes with the process."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{folder}: another process is building this crop cache") from None
-        yield
-    finally:
-        os.close(handle)
-
-
 def _finish(folder: Path, plan: dict[str, Any], shards: Sequence[Shard]) -> None:
     """Join the rows of all shards, then write the manifest."""
-    rows, entries = [], []
+    rows: list[NDArray[Any]] = []
+    entries: list[dict[str, Any]] = []
     for shard in shards:
         with np.load(folder / f"{shard.name}.part.npz", allow_pickle=False) as part:
             rows.append(part["rows"])
@@ -201,8 +184,7 @@ def build(
     for name in ("manifest.json", "plan.json"):
         if (folder / name).exists():
             _check_same(folder / name, plan)
-    folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
+    with locked(folder / ".lock"):
         if not (folder / "manifest.json").exists():
             _tidy(folder, ".*.tmp")
             write_json(folder / "plan.json", plan)

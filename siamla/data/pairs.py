@@ -7,12 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamla.data.augment import augment
-from siamla.data.crop import Image, to_index
+from siamla.data.crop import SEARCH_SIZE, TEMPLATE_SIZE, Image, to_index
 from siamla.data.crops import CropCache
 from siamla.data.settings import PairSettings
-
-TEMPLATE_SIZE = 127
-SEARCH_SIZE = 255
 
 
 @dataclass(frozen=True)

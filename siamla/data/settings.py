@@ -1,6 +1,6 @@
 """How crops are cut and how training pairs are drawn."""
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from siamla.settings import Settings
 
@@ -20,8 +20,8 @@ class Jitter(Settings):
     shift: float = Field(0, ge=0, le=128)
     scale: float = Field(0, ge=0, lt=1)
     blur: float = Field(0, ge=0, le=1, description="probability of a motion blur")
-    flip: float = Field(0, ge=0, le=1, description="probability; both crops of a pair flip together")
-    gray: float = Field(0, ge=0, le=1, description="probability; both crops of a pair together")
+    flip: float = Field(0, ge=0, le=1, description="probability; one draw for both crops of a pair")
+    gray: float = Field(0, ge=0, le=1, description="probability; one draw for both crops of a pair")
     colour: float = Field(0, ge=0, le=1, description="probability of a colour offset")
 
 

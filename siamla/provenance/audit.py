@@ -7,22 +7,18 @@ from typing import Any
 
 from siamla.errors import UserError
 from siamla.files import digest, read_json, write_json
+from siamla.provenance.entries import WALL_TIME, flat, read_history, same, scores_of
 from siamla.provenance.record import read_record, run_key
 from siamla.provenance.tracking import (
     CURRENT,
     KEY,
     SCORED,
     TRAINED,
-    WALL_TIME,
     Tracking,
-    flat,
     init_tracking,
     log_scores,
     log_training,
     logged_history,
-    read_history,
-    same,
-    scores_of,
     tracking_uri,
     training_record,
 )

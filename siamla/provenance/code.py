@@ -19,13 +19,15 @@ def _without_docstrings(body: list[ast.stmt]) -> list[ast.stmt]:
     return [s for s in body if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant | ast.JoinedStr))]
 
 
-def _dump(node: Any, out: list[str]) -> list[str]:
-    """Append a syntax tree's types and values to `out`; empty fields are left out.
+def _dump(node: Any, out: list[str], imports: list[ast.Import | ast.ImportFrom]) -> None:
+    """Append a syntax tree's types and values to `out` and its imports to `imports`; empty fields are left out.
 
     Unlike ast.dump it does not change with Python's minor version when a new optional field appears.
     """
     if isinstance(node, ast.AST):
         out.append(type(node).__name__)
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            imports.append(node)
         for name in node._fields:
             value = getattr(node, name, None)
             if value is None or value == [] or name == "ctx":  # load or store: the place in the tree says which
@@ -33,16 +35,15 @@ def _dump(node: Any, out: list[str]) -> list[str]:
             if name == "body" and isinstance(value, list):
                 value = _without_docstrings(value)
             out.append(name)
-            _dump(value, out)
+            _dump(value, out, imports)
         out.append(")")
     elif isinstance(node, list):
         out.append("[")
         for item in node:
-            _dump(item, out)
+            _dump(item, out, imports)
         out.append("]")
     else:
         out.append(repr(node))
-    return out
 
 
 def _file(module: str, root: Path) -> Path | None:
@@ -54,19 +55,19 @@ def _file(module: str, root: Path) -> Path | None:
     return None
 
 
-def _imports(tree: ast.AST, module: str, is_package: bool) -> set[str]:
-    """Dotted names below the package that a module imports anywhere, also inside functions."""
+def _imported(nodes: list[ast.Import | ast.ImportFrom], module: str, is_package: bool) -> set[str]:
+    """Dotted names below the package that the import statements of a module name."""
     names: set[str] = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                keep = len(module.split(".")) - node.level + is_package
-                base = ".".join([*module.split(".")[:keep], *filter(None, [node.module])])
-            names.add(base)
-            names.update(f"{base}.{alias.name}" for alias in node.names)
+            continue
+        base = node.module or ""
+        if node.level:
+            keep = len(module.split(".")) - node.level + is_package
+            base = ".".join([*module.split(".")[:keep], *filter(None, [node.module])])
+        names.add(base)
+        names.update(f"{base}.{alias.name}" for alias in node.names)
     return {name for name in names if name.split(".")[0] == PACKAGE}
 
 
@@ -77,8 +78,11 @@ def _parsed(path: Path, module: str, modified: int, size: int) -> tuple[str, fro
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except SyntaxError as error:
         raise UserError(f"{path}: line {error.lineno}: not valid Python ({error.msg})") from None
-    text = hashlib.sha256("\0".join(_dump(tree, [])).encode()).hexdigest()
-    return text, frozenset(_imports(tree, module, path.name == "__init__.py"))
+    parts: list[str] = []
+    imports: list[ast.Import | ast.ImportFrom] = []
+    _dump(tree, parts, imports)
+    text = hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    return text, frozenset(_imported(imports, module, path.name == "__init__.py"))
 
 
 def code_digest(*modules: str, root: Path = ROOT) -> str:

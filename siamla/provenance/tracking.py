@@ -4,10 +4,8 @@ One run for each variant and seed. Its key, kept in the tag `siamla.key`, follow
 and the seed, so any process finds the run again; other settings make another run.
 """
 
-import csv
 import fcntl
 import logging
-import math
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from siamla.errors import UserError
-from siamla.files import canonical_json, digest, read_json
+from siamla.files import digest, read_json
+from siamla.provenance.entries import WALL_TIME, History, flat, history_of, read_history, same, scores_of
 from siamla.provenance.record import read_record, run_key
 
 log = logging.getLogger(__name__)
@@ -28,11 +27,7 @@ KEY = "siamla.key"
 CURRENT = "siamla.current"  # "false" once the files on disk belong to another run
 TRAINED = "siamla.trained"  # digest of the training record that the run holds
 SCORED = "siamla.scored."  # + benchmark: digest of the score record that the run holds
-WALL_TIME = "train/seconds"  # differs between two runs of the same key, and says nothing about the result
 BATCH = {"metrics": 500, "params": 100, "tags": 100}  # MLflow's own limits are 1000, 100 and 100
-LONGEST_PARAMETER = 6000
-
-History = dict[str, dict[int, float]]  # metric → step → value
 
 
 @dataclass(frozen=True)
@@ -99,52 +94,6 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def flat(spec: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """A nested spec as MLflow parameters: {"model.lafa.nonlocal_block": "true"}; lists and numbers as JSON."""
-    parameters: dict[str, str] = {}
-    for name, value in spec.items():
-        if isinstance(value, Mapping) and value:
-            parameters.update(flat(value, f"{prefix}{name}."))
-        else:
-            text = value if isinstance(value, str) else canonical_json(value)
-            parameters[f"{prefix}{name}"] = text[:LONGEST_PARAMETER]
-    return parameters
-
-
-def same(a: float, b: float) -> bool:
-    """Whether a value in MLflow is the one in the file; the text of a file may carry fewer digits."""
-    return (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-9)
-
-
-def read_history(path: Path) -> History:
-    """history.csv (one row an epoch) as metrics `train/<column>` by epoch; empty cells are left out."""
-    try:
-        with path.open(newline="", encoding="utf-8") as handle:
-            return history_of(list(csv.DictReader(handle)))
-    except FileNotFoundError:
-        raise UserError(f"{path}: not found") from None
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: not a training history: {error}, expected epoch and numbers") from None
-
-
-def history_of(rows: Sequence[Mapping[str, Any]]) -> History:
-    """Rows with `epoch` and further numbers as metrics `train/<column>` by epoch."""
-    history: History = {}
-    for row in rows:
-        for column, value in row.items():
-            if column != "epoch" and value is not None and value != "":
-                history.setdefault(f"train/{column}", {})[int(row["epoch"])] = float(value)
-    return history
-
-
-def scores_of(score: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of a score file as metrics `<benchmark>/<metric>`, speed included."""
-    values = {**score.get("overall", {}), **(score.get("speed") or {})}
-    benchmark = score["record"]["benchmark"]
-    numbers = {name: value for name, value in values.items() if isinstance(value, int | float)}
-    return {f"{benchmark}/{name}": float(value) for name, value in numbers.items() if name != "threads"}
-
-
 def _log(tracking: Tracking, run_id: str, **what: list[Any]) -> None:
     """log_batch in pieces that MLflow accepts; what: metrics=, params= or tags=."""
     for name, entries in what.items():
@@ -197,10 +146,10 @@ def _log_metrics(tracking: Tracking, run_id: str, wanted: History, present: Hist
     return len(missing)
 
 
-def _log_parameters(tracking: Tracking, run_id: str, spec: Mapping[str, Any]) -> int:
+def _log_parameters(tracking: Tracking, run_id: str, spec: Mapping[str, Any], benchmark: str = "") -> int:
     """Log the parameters that the run lacks; returns how many.
 
-    MLflow never changes a parameter: one that scoring used with another value than training is kept as a tag.
+    MLflow never changes a parameter: where a benchmark uses another value (its own tracker settings), a tag says so.
     """
     from mlflow.entities import Param
 
@@ -209,7 +158,7 @@ def _log_parameters(tracking: Tracking, run_id: str, spec: Mapping[str, Any]) ->
     missing = [Param(name, value) for name, value in wanted.items() if name not in present]
     _log(tracking, run_id, params=missing)
     changed = {name: value for name, value in wanted.items() if present.get(name, value) != value}
-    _tag(tracking, run_id, {f"changed.{name}": value for name, value in changed.items()})
+    _tag(tracking, run_id, {f"{benchmark}.{name}": value for name, value in changed.items()})
     return len(missing)
 
 
@@ -233,11 +182,14 @@ def log_training(tracking: Tracking, run_dir: Path) -> int:
 
 
 def log_scores(tracking: Tracking, score_file: Path, record: Mapping[str, Any]) -> int:
-    """Mirror a score file into the run of a training record; returns the number of new entries."""
+    """Mirror a score file into the run of a training record; returns the number of new entries.
+
+    The spec of a score's record is the tracker's settings; they become parameters `tracker.*`.
+    """
     score = read_json(score_file)
     benchmark = score["record"]["benchmark"]
     run_id = find_or_create(tracking, record)
-    added = _log_parameters(tracking, run_id, score["record"].get("spec") or {})
+    added = _log_parameters(tracking, run_id, {"tracker": score["record"].get("spec") or {}}, benchmark)
     wanted = {name: {0: value} for name, value in scores_of(score).items()}
     added += _log_metrics(tracking, run_id, wanted, logged_history(tracking, run_id, list(wanted)))
     tracking.client.log_artifact(run_id, str(score_file), f"scores/{benchmark}")

@@ -1,14 +1,85 @@
 """The tracker: a box in the first image, then a box for every further image."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from siamla.data.crop import crop, mean_colour
 from siamla.errors import UserError
-from siamla.geometry import centre, padded_size
-from siamla.model.siamla import SiamLA
-from siamla.tracker.postprocess import State, release, topn
+from siamla.geometry import Array, padded_size
+from siamla.model.checkpoint import load_model
+from siamla.model.siamla import SEARCH, TEMPLATE, SiamLA, TemplateState
+from siamla.tracker import postprocess
+from siamla.tracker.postprocess import State
 from siamla.tracker.settings import TrackerSettings
 
-TEMPLATE, SEARCH = 127, 255
+
+class SiamTracker:
+    """SiamCAR or SiamLA as a tracker (Algorithm 1): the template is taken once and never updated.
+
+    Attributes:
+        deterministic: benchmarks need not repeat it.
+        score: target confidence c·q of the last update, in [0, 1].
+        state: the target in the last image.
+    """
+
+    deterministic = True
+
+    def __init__(self, model: SiamLA, settings: TrackerSettings, device: torch.device | None = None) -> None:
+        self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model = model.eval().to(self.device, memory_format=torch.channels_last)
+        self.settings = settings
+        self.score = 1.0
+        self.state: State | None = None
+        self._template: TemplateState | None = None
+
+    def init(self, image: NDArray[np.uint8], box: ArrayLike) -> None:
+        """Take `box` (xywh, 0-based continuous) in `image` (H, W, 3) BGR as the target."""
+        box = np.asarray(box, np.float64)
+        height, width = image.shape[:2]
+        outside = (box[:2] >= (width, height)).any() or (box[:2] + box[2:] <= 0).any()
+        if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] <= 0).any() or outside:
+            raise UserError(f"the box {box.tolist()} (x, y, w, h) is not in the {width}×{height} image")
+        self.state, self.score = postprocess.start(box, (width, height)), 1.0
+        with self._inference():
+            self._template = self.model.embed_template(self._crop(image, TEMPLATE))
+
+    def update(self, image: NDArray[np.uint8]) -> Array:
+        """The target's box (4,) in the next image."""
+        if self.state is None or self._template is None:
+            raise UserError("the tracker has no target yet: call init(image, box) first")
+        with self._inference():
+            output = self.model.track(self._template, self._crop(image, SEARCH))
+            cls = torch.softmax(output.cls[0].float(), 0)[1].cpu().numpy()
+            ltrb, loc = output.ltrb[0].float().cpu().numpy(), output.loc[0, 0].float().cpu().numpy()
+        s = self.settings
+        if s.postprocess == "release":
+            found = postprocess.release(cls, ltrb, loc, self.state, s.penalty_k, s.window, s.size_lr)
+        else:
+            found = postprocess.topn(cls, ltrb, loc, self.state, s.top_n, s.penalty_k, s.window, s.size_lr)
+        self.state, self.score = found.state, found.score
+        return found.box
+
+    def _crop(self, image: NDArray[np.uint8], size: int) -> Tensor:
+        """The crop around the target as (1, 3, size, size) uint8; a 127 px template spans the padded size."""
+        assert self.state is not None
+        side = float(padded_size(*self.state.size)) * size / TEMPLATE
+        pixels = torch.from_numpy(crop(image, self.state.centre, side, size, mean_colour(image)))
+        return pixels.permute(2, 0, 1).unsqueeze(0).to(self.device)
+
+    @contextmanager
+    def _inference(self) -> Iterator[None]:
+        """No gradients, and bf16 autocast where the settings ask for it."""
+        bf16 = self.settings.precision == "bf16"
+        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+            yield
+
+
+def load_tracker(model: Path, settings: TrackerSettings) -> SiamTracker:
+    """The tracker with a model file written by `siamla train` or `siamla model import`."""
+    return SiamTracker(load_model(model), settings)

@@ -15,18 +15,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from siamla.data.crops import CropCache
 from siamla.data.pairs import PairSampler
 from siamla.data.settings import PairSettings
 from siamla.errors import UserError
-from siamla.files import atomic, digest, read_json, write_json
-from siamla.model.backbone import build_backbone
+from siamla.files import atomic, claim, digest, read_json, write_json
+from siamla.model.backbone import Backbone, build_backbone
 from siamla.model.settings import ModelSettings
+from siamla.model.siamla import SEARCH, TEMPLATE, crop_template
+from siamla.progress import progress
 
 CHUNK = 256
 BATCH = 32
+SIDES = ("template", "search")
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,12 @@ def _torch_dtype(precision: str) -> torch.dtype:
     return torch.bfloat16 if precision == "bf16" else torch.float32
 
 
-def _levels(backbone: torch.nn.Module, images: NDArray[np.uint8], dtype: torch.dtype) -> list[Tensor]:
-    tensor = torch.from_numpy(images).permute(0, 3, 1, 2)
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
-        return [level.to(dtype).contiguous() for level in backbone(tensor)]
+def _levels(backbone: Backbone, template: Tensor, search: Tensor, precision: str) -> list[Tensor]:
+    """The levels of template and search images (B, H, W, 3), the template's cropped to what the network reads."""
+    dtype = _torch_dtype(precision)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        levels = crop_template(backbone(template.permute(0, 3, 1, 2)), backbone.strides)
+        return [level.to(dtype).contiguous() for level in (*levels, *backbone(search.permute(0, 3, 1, 2)))]
 
 
 def _bytes(tensor: Tensor) -> bytes:
@@ -69,9 +73,8 @@ def _write_chunk(chunk: int, crops: Path, pairs: PairSettings, model: ModelSetti
     boxes: list[NDArray[np.float64]] = []
     for start in range(chunk * CHUNK, min(count, (chunk + 1) * CHUNK), BATCH):
         drawn = [sampler.pair(i) for i in range(start, min(start + BATCH, count, (chunk + 1) * CHUNK))]
-        template = _levels(backbone, np.stack([pair.template for pair in drawn]), _torch_dtype(precision))
-        search = _levels(backbone, np.stack([pair.search for pair in drawn]), _torch_dtype(precision))
-        parts.append([*template, *search])
+        template, search = (torch.from_numpy(np.stack([getattr(p, side) for p in drawn])) for side in SIDES)
+        parts.append(_levels(backbone, template, search, precision))
         boxes += [pair.box for pair in drawn]
     with atomic(_chunk_path(out, chunk)) as temporary, temporary.open("wb") as handle:
         handle.write(np.asarray(boxes, np.float32).tobytes())
@@ -82,10 +85,8 @@ def _write_chunk(chunk: int, crops: Path, pairs: PairSettings, model: ModelSetti
 
 def _shapes(model: ModelSettings) -> list[list[int]]:
     """Shapes (C, H, W) of the levels of a template and of a search crop."""
-    backbone = build_backbone(model).eval()
-    with torch.no_grad():
-        levels = [*backbone(torch.zeros(1, 3, 127, 127)), *backbone(torch.zeros(1, 3, 255, 255))]
-    return [list(level.shape[1:]) for level in levels]
+    blank = torch.zeros(1, TEMPLATE, TEMPLATE, 3), torch.zeros(1, SEARCH, SEARCH, 3)
+    return [list(level.shape[1:]) for level in _levels(build_backbone(model).eval(), *blank, "fp32")]
 
 
 def build(crops: Path, pairs: PairSettings, model: ModelSettings, precision: str, out: Path, jobs: int, code: str) -> None:
@@ -97,18 +98,15 @@ def build(crops: Path, pairs: PairSettings, model: ModelSettings, precision: str
         raise UserError("pairs.count: a feature cache needs a finite number of pairs, found null")
     if pairs.count < BATCH:
         raise UserError(f"pairs.count: {pairs.count} pairs; at least {BATCH} are expected")
-    out.mkdir(parents=True, exist_ok=True)
     sampler = PairSampler(CropCache(crops), pairs)  # fails here, before the processes start, on a bad cache
     sampler.pair(0)
-    key = digest([read_json(crops / "manifest.json"), pairs.model_dump(mode="json"), model.backbone, precision, code])
-    for old in out.glob("chunk-*.bin"):
-        if not (out / f"key-{key}").exists():
-            old.unlink()
-    (out / f"key-{key}").touch()
+    network = [model.backbone, model.model_dump(mode="json")["weights"]]
+    key = digest([read_json(crops / "manifest.json"), pairs.model_dump(mode="json"), network, precision, code])
+    claim(out, key)
     chunks = range(-(-pairs.count // CHUNK))
     missing = [chunk for chunk in chunks if not _chunk_path(out, chunk).exists()]
     work = partial(_write_chunk, crops=crops, pairs=pairs, model=model, precision=precision, out=out)
-    with tqdm(total=len(chunks), initial=len(chunks) - len(missing), desc="features", unit="chunk", mininterval=5) as bar:
+    with progress(len(chunks), "features", "chunk", len(chunks) - len(missing)) as bar:
         for _ in _map(work, missing, jobs):
             bar.update()
     manifest = {"key": key, "count": pairs.count, "chunk": CHUNK, "precision": precision, "shapes": _shapes(model)}

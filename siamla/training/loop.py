@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from tqdm import tqdm
 
 from siamla.data.pairs import PairSampler
 from siamla.errors import UserError
 from siamla.model.settings import ModelSettings
 from siamla.model.siamla import SiamLA, build_model
+from siamla.progress import progress as progress_bar
 from siamla.training.checkpoint import Progress, restore_state, save_state
 from siamla.training.features import Batch, FeatureCache
 from siamla.training.losses import losses
@@ -129,7 +129,7 @@ def _epoch(
     recipe: Recipe,
     epoch: int,
     device: torch.device,
-    bar: "tqdm[None]",
+    on_step: Callable[[], object],
 ) -> dict[str, float]:
     """Train one epoch; its row of the history: means over the steps."""
     settings = recipe.training
@@ -145,7 +145,7 @@ def _epoch(
         for group in optimizer.param_groups:
             group["lr"] = rate * group["scale"]
         rows.append(_step(model, optimizer, batch, recipe, epoch, generator, device))
-        bar.update()
+        on_step()
     used = [row for row in rows if not row["skipped"]]
     if not used:
         raise UserError(f"epoch {epoch + 1}: no step had a usable loss (last: {rows[-1]['total']:g}); lower lr_start")
@@ -180,9 +180,9 @@ def train(
         on_epoch(row)
     per_epoch = recipe.training.pairs_per_epoch // recipe.training.batch
     total, initial = recipe.training.epochs * per_epoch, progress.epoch * per_epoch
-    with tqdm(total=total, initial=initial, desc="train", unit="step", mininterval=5) as bar:
+    with progress_bar(total, "train", "step", initial) as bar:
         for epoch in range(progress.epoch, recipe.training.epochs):
-            row = _epoch(model, optimizer, source, recipe, epoch, device, bar)
+            row = _epoch(model, optimizer, source, recipe, epoch, device, bar.update)
             progress.history.append(row)
             progress.epoch = epoch + 1
             save_state(state, key, model, optimizer, progress)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
-from siamla.data.formats import got10k, otb
+from siamla.data.formats import got10k, lasot, otb, tnl2k, trackingnet, vot
 from siamla.sequence import Sequence
 
 
@@ -23,4 +23,11 @@ class Layout(Protocol):
     def finish(self, root: Path, names: Iterable[str]) -> None: ...
 
 
-LAYOUTS: dict[str, Layout] = {"otb": otb, "got10k": got10k}
+LAYOUTS: dict[str, Layout] = {
+    "otb": otb,
+    "got10k": got10k,
+    "lasot": lasot,
+    "trackingnet": trackingnet,
+    "tnl2k": tnl2k,
+    "vot": vot,
+}

@@ -31,9 +31,7 @@ def names(root: Path) -> list[str]:
     found = text.listed(root / "list.txt")
     missing = [name for name in found if not (root / name).is_dir()]
     if missing:
-        raise UserError(
-            f"{root / 'list.txt'}: {len(missing)} listed sequences have no folder, first {missing[0]!r}"
-        )
+        raise UserError(f"{root / 'list.txt'}: {len(missing)} listed sequences have no folder, first {missing[0]!r}")
     return found
 
 
@@ -63,7 +61,7 @@ def write(root: Path, sequence: Sequence, images: Iterable[bytes]) -> None:
     write_text(folder / "cover.label", "".join("8\n" if seen else "0\n" for seen in sequence.visible))
     low, high = sequence.boxes[:, :2], sequence.boxes[:, :2] + sequence.boxes[:, 2:]
     with np.errstate(invalid="ignore"):
-        cut = (low < 0).any(1) | (high > (width, height)).any(1)
+        cut = np.asarray((low < 0).any(1) | (high > (width, height)).any(1))
     text.write_flags(folder / "cut_by_image.label", cut)
     meta = {"url": "none", "object_class": "synthetic", "motion_class": "synthetic", "anno_fps": "10Hz"}
     meta["resolution"] = f"({width}, {height})"

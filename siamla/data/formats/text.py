@@ -110,6 +110,16 @@ def listed(path: Path) -> list[str]:
     return found
 
 
+def attributes(path: Path, known: tuple[str, ...]) -> frozenset[str]:
+    """The attributes whose label is 1 in a file with one label per known attribute; none if there is no file."""
+    if not path.is_file():
+        return frozenset()
+    labels = flags(path)
+    if len(labels) != len(known):
+        raise UserError(f"{path}: {len(labels)} labels, expected {len(known)} ({', '.join(known)})")
+    return frozenset(name for name, label in zip(known, labels, strict=True) if label)
+
+
 def images(folder: Path) -> tuple[Path, ...]:
     """The image files of a folder in the order of their numbers (Board's have five digits, TrackingNet's any)."""
     if not folder.is_dir():
@@ -140,6 +150,14 @@ def write_rows(path: Path, rows: NDArray[np.float64], form: str = "%.4f", delimi
 def write_flags(path: Path, labels: NDArray[np.bool_], delimiter: str = "\n") -> None:
     """Write labels as 0/1, parted by the delimiter."""
     write_text(path, delimiter.join("1" if label else "0" for label in labels) + "\n")
+
+
+def write_attributes(path: Path, chosen: frozenset[str], known: tuple[str, ...]) -> None:
+    """Write one 0/1 label per known attribute; UserError for one that the benchmark does not have."""
+    unknown = sorted(chosen - set(known))
+    if unknown:
+        raise UserError(f"{path}: attribute {unknown[0]!r} is not among {', '.join(known)}")
+    write_text(path, ",".join("1" if name in chosen else "0" for name in known) + "\n")
 
 
 def write_images(folder: Path, encoded: Iterable[bytes], form: str, first: int) -> int:

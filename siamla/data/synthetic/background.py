@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamla.data.synthetic.paths import Array, Rng, walk
-from siamla.data.synthetic.photos import load_photo, scene_photos
+from siamla.data.synthetic.photos import load_photo
 from siamla.data.synthetic.sprites import Image, blur_kernel, recolour
 
 if TYPE_CHECKING:
@@ -67,9 +67,8 @@ def camera(scale: Array, angle: Array, aspect: Array, photo_point: Array, frame_
 
 
 def pick_scene(rng: Rng, clip: "ClipSettings") -> Image:
-    """A background photo of the split with its colours changed, perhaps mirrored."""
-    names = scene_photos(clip.split)
-    photo = load_photo(names[rng.integers(len(names))])
+    """The background photo with its colours changed, perhaps mirrored."""
+    photo = load_photo(clip.scene)
     if rng.random() < 0.5:
         photo = np.ascontiguousarray(photo[:, ::-1])
     return recolour(photo, rng, rng.uniform(0, 0.3))
@@ -145,9 +144,9 @@ def make_weather(rng: Rng, clip: "ClipSettings", background: Background) -> Weat
     depth = np.full(n, rng.uniform(0.3, 0.6) if "light" in clip.challenges and rng.random() < 0.6 else 0.0)
     blur = background.shake() * 0.5 if "blur" in clip.challenges else np.zeros((n, 2))
     length = np.linalg.norm(blur, axis=1, keepdims=True)
-    blur = blur * np.minimum(1, 12 / np.maximum(length, 1e-9))
+    blur = blur * np.minimum(1, 8 / np.maximum(length, 1e-9))
     grey = np.zeros(n, np.bool_)
     if "switch" in clip.challenges:
         grey[n // 2 :] = True
-    soft, grain = rng.choice([0.0, 0.0, 0.6, 1.0]), rng.uniform(0.1, 0.6)
+    soft, grain = rng.choice([0.0, 0.0, 0.6, 1.0]), rng.uniform(0.05, 0.4)
     return Weather(gain, tint, shadow, depth, blur, float(soft), float(grain), rng.integers(0, 32, (n, 2)), grey)

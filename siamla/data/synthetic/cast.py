@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from siamla.data.synthetic.background import Background, camera, pick_scene
 from siamla.data.synthetic.paths import Array, Rng, bump, walk
+from siamla.data.synthetic.photos import PHOTOS
 from siamla.data.synthetic.sprites import Image, Pose, Sprite, lookalike, make_sprite
 
 if TYPE_CHECKING:
@@ -51,6 +51,11 @@ class Cast:
     occluders: list[Actor]
 
 
+def _textures(clip: "ClipSettings") -> tuple[str, ...]:
+    """The photos that objects are cut from: not the one they stand in front of."""
+    return tuple(name for name in PHOTOS[clip.split] if name != clip.scene)
+
+
 def _target_size(rng: Rng, clip: "ClipSettings") -> float:
     low, high = clip.motion.target
     side = float(np.exp(rng.uniform(np.log(low), np.log(high)))) * min(clip.size)
@@ -77,7 +82,8 @@ def _position_walk(rng: Rng, clip: "ClipSettings", size: float) -> Array:
     if "leave" in clip.challenges and clip.frames > 2:
         middle = rng.uniform(0.4, 0.85) * clip.frames
         weight = bump(clip.frames, middle, max(0.18 * clip.frames, 0.9))[:, None]
-        depth = rng.uniform(0.8, 1.1) if clip.motion.absence else rng.uniform(-0.1, 0.05)
+        # Far enough out for the largest the target can get, or its middle on the border.
+        depth = rng.uniform(1.0, 1.3) * clip.motion.zoom if clip.motion.absence else rng.uniform(-0.1, 0.05)
         beyond = path.copy()
         axis = int(rng.integers(2))
         side = rng.integers(2)
@@ -87,12 +93,12 @@ def _position_walk(rng: Rng, clip: "ClipSettings", size: float) -> Array:
 
 
 def _blur(clip: "ClipSettings", centre: Array) -> Array:
-    """(N, 2) blur by half the displacement, at most 16 px; none unless the clip asks for it."""
+    """(N, 2) blur by half the displacement, at most 12 px; none unless the clip asks for it."""
     if "blur" not in clip.challenges:
         return np.zeros_like(centre)
     vector = np.vstack([np.zeros((1, 2)), np.diff(centre, axis=0)]) * 0.5
     length = np.linalg.norm(vector, axis=1, keepdims=True)
-    return np.asarray(vector * np.minimum(1, 16 / np.maximum(length, 1e-9)))
+    return np.asarray(vector * np.minimum(1, 12 / np.maximum(length, 1e-9)))
 
 
 def _actor(rng: Rng, clip: "ClipSettings", sprite: Sprite, size: float, centre: Array) -> Actor:
@@ -113,7 +119,7 @@ def _distractors(rng: Rng, clip: "ClipSettings", size: float, twin: Sprite | Non
     """Other objects on paths of their own; with `twin` one or two of them look like it."""
     frame = np.array(clip.size, np.float64)
     low, high = clip.motion.distractors
-    sprites = [make_sprite(rng, clip.split, size) for _ in range(rng.integers(low, high + 1))]
+    sprites = [make_sprite(rng, _textures(clip), size) for _ in range(rng.integers(low, high + 1))]
     if twin is not None:
         sprites += [lookalike(twin, rng) for _ in range(rng.integers(1, 3))]
     actors = []
@@ -132,11 +138,12 @@ def _occluders(rng: Rng, clip: "ClipSettings", centre: Array, size: float, fixed
     actors = []
     for _ in range(rng.integers(1, 3)):
         meet = int(rng.integers(max(n // 4, 1), max(n - n // 8, 2)))
-        big = size * rng.uniform(0.6, 1.15)
-        sprite = make_sprite(rng, clip.split, big)
+        big = size * rng.uniform(0.6, 1.4)
+        sprite = make_sprite(rng, _textures(clip), big)
         near = centre[meet] + rng.normal(0, 0.15 * size, 2)
         standing = fixed.attached(near, meet) if fixed is not None else None
-        if standing is not None and np.linalg.norm(standing[0] - centre[0]) > 1.3 * (size + big) / 2 and rng.random() < 0.7:
+        apart = standing is not None and np.linalg.norm(standing[0] - centre[0]) > 0.65 * (size + big)
+        if standing is not None and apart and rng.random() < 0.7:
             path = standing
         else:
             direction = rng.uniform(0, 2 * np.pi)
@@ -163,25 +170,44 @@ def make_composite(rng: Rng, clip: "ClipSettings", background: Background) -> Ca
     """An object as the target, in front of the background."""
     size = _target_size(rng, clip)
     centre = _position_walk(rng, clip, size)
-    sprite = _blend_in(make_sprite(rng, clip.split, size), background.frame(0), rng.uniform(*clip.motion.camouflage))
+    sprite = _blend_in(
+        make_sprite(rng, _textures(clip), size), background.frame(0), rng.uniform(*clip.motion.camouflage)
+    )
     target = _actor(rng, clip, sprite, size, centre)
     twin = sprite if "lookalike" in clip.challenges else None
     others = _distractors(rng, clip, size, twin)
     return Cast(target, others, _occluders(rng, clip, centre, size, background))
 
 
-def _rectangle(rng: Rng, photo: Image, size: float) -> tuple[Array, Array, float]:
-    """Middle (2,) and sides (2,) of a textured rectangle of the photo, and the pixels a photo pixel becomes."""
+def _contrast(photo: Image, middle: Array, sides: Array) -> float:
+    """How textured a rectangle is and how far its mean colour lies from that of its most similar neighbour.
+
+    The neighbours are strips along its four sides: something that stands out on all sides looks like a thing.
+    """
+    (x0, y0), (x1, y1) = (middle - sides / 2).astype(int), (middle + sides / 2).astype(int)
+    dx, dy = (sides / 3).astype(int) + 1
+    left, top = max(x0 - dx, 0), max(y0 - dy, 0)
+    strips = [photo[y0:y1, left:x0], photo[y0:y1, x1 : x1 + dx], photo[top:y0, x0:x1], photo[y1 : y1 + dy, x0:x1]]
+    inner = photo[y0:y1:3, x0:x1:3].reshape(-1, 3)
+    mean = inner.mean(0)
+    apart = [float(np.abs(strip[::3, ::3].reshape(-1, 3).mean(0) - mean).mean()) for strip in strips if strip.size]
+    spread = float(inner.std(0).mean())
+    return spread + 2 * min(spread, *apart)
+
+
+def _rectangle(rng: Rng, photo: Image, size: float, least: float) -> tuple[Array, Array, float]:
+    """Middle (2,) and sides (2,) of a striking rectangle of the photo, and the pixels a photo pixel becomes.
+
+    That scale is between `least` and 1.8, so that the photo fills the frame and is not blown up.
+    """
     extent = np.array(photo.shape[1::-1], np.float64)
-    grey = cv2.cvtColor(photo, cv2.COLOR_BGR2GRAY)
     best, best_score = (extent / 2, extent / 6, 1.0), -1.0
-    for _ in range(8):
-        side = max(extent.min() * rng.uniform(0.12, 0.4), size / 1.6)
+    for _ in range(16):
+        side = size / float(np.exp(rng.uniform(np.log(least), np.log(max(1.8, 1.2 * least)))))
         aspect = np.exp(rng.uniform(-0.8, 0.8))
         sides = np.minimum(side * np.array([np.sqrt(aspect), 1 / np.sqrt(aspect)]), 0.7 * extent)
         middle = rng.uniform(sides / 2, extent - sides / 2)
-        (x0, y0), (x1, y1) = (middle - sides / 2).astype(int), (middle + sides / 2).astype(int)
-        score = float(grey[y0:y1:2, x0:x1:2].std()) * rng.uniform(0.6, 1)
+        score = _contrast(photo, middle, sides) * rng.uniform(0.6, 1)
         if score > best_score:
             best, best_score = (middle, sides, size / float(np.sqrt(sides.prod()))), score
     return best
@@ -192,18 +218,24 @@ def make_region(rng: Rng, clip: "ClipSettings") -> tuple[Background, Cast]:
     photo = pick_scene(rng, clip)
     n, spacing = clip.frames, clip.motion.knot_frames
     size = _target_size(rng, clip)
-    middle, sides, scale = _rectangle(rng, photo, size)
+    extent, frame = np.array(photo.shape[1::-1], np.float64), np.array(clip.size, np.float64)
+    middle, sides, scale = _rectangle(rng, photo, size, 1.15 * float((frame / extent).max()))
+    zoom = scale * _scale_walk(rng, clip)
     path = _position_walk(rng, clip, size)
+    if "leave" not in clip.challenges:
+        # Keep most of the view on the photo: its mirror images beyond the edges would be second targets.
+        half = np.minimum(frame / zoom[:, None] / 2, extent / 2)
+        view = np.clip(middle + (frame / 2 - path) / zoom[:, None], 0.6 * half, extent - 0.6 * half)
+        path = frame / 2 - (view - middle) * zoom[:, None]
     # The axis-aligned box of a turned rectangle is loose: turn less than an object does.
     angle = 0.25 * _angle_walk(rng, clip)
     stretch = 0.35 if "turn" in clip.challenges else 0.06
     aspect = np.exp(walk(rng, n, spacing, 0.7 * stretch, -stretch, stretch)[:, 0])
-    matrices = camera(scale * _scale_walk(rng, clip), angle, aspect, np.broadcast_to(middle, (n, 2)), path)
+    matrices = camera(zoom, angle, aspect, np.broadcast_to(middle, (n, 2)), path)
     background = Background(photo, matrices, angle, clip.size)
     corners = middle + sides / 2 * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
     count = clip.motion.distractors[1] // 2
-    movers = [make_sprite(rng, clip.split, size) for _ in range(rng.integers(0, count + 1))]
-    frame = np.array(clip.size, np.float64)
+    movers = [make_sprite(rng, _textures(clip), size) for _ in range(rng.integers(0, count + 1))]
     distractors = []
     for sprite in movers:
         centre = walk(rng, n, spacing, clip.motion.travel * frame.min(), [0, 0], frame)

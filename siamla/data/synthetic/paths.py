@@ -24,20 +24,26 @@ def smooth(knots: ArrayLike, frames: int, spacing: int) -> Array:
 
 
 def walk(
-    rng: Rng, frames: int, spacing: int, step: ArrayLike, low: ArrayLike, high: ArrayLike, start: ArrayLike | None = None
+    rng: Rng,
+    frames: int,
+    spacing: int,
+    step: ArrayLike,
+    low: ArrayLike,
+    high: ArrayLike,
+    start: ArrayLike | None = None,
 ) -> Array:
     """A (frames, D) random walk inside [low, high] with steps of half to one and a half times `step`.
 
     It starts at `start`, or anywhere.
     """
-    low, high = np.atleast_1d(np.asarray(low, np.float64)), np.atleast_1d(np.asarray(high, np.float64))
-    low, high = np.minimum(low, high), np.maximum(low, high)
+    ends = np.stack([np.atleast_1d(np.asarray(end, np.float64)) for end in (low, high)])
+    bottom, top = ends.min(0), ends.max(0)
     count = -(-(frames - 1) // spacing) + 1
-    direction = rng.normal(size=(count, len(low)))
+    direction = rng.normal(size=(count, len(bottom)))
     direction /= np.maximum(np.linalg.norm(direction, axis=1, keepdims=True), 1e-9)
     moves = direction * np.asarray(step, np.float64) * rng.uniform(0.5, 1.5, (count, 1))
-    moves[0] = rng.uniform(low, high) if start is None else np.asarray(start, np.float64)
-    return smooth(_reflect(np.cumsum(moves, axis=0), low, high), frames, spacing)
+    moves[0] = rng.uniform(bottom, top) if start is None else np.asarray(start, np.float64)
+    return smooth(_reflect(np.cumsum(moves, axis=0), bottom, top), frames, spacing)
 
 
 def bump(frames: int, middle: float, half_width: float) -> Array:

@@ -46,8 +46,10 @@ PHOTOS: dict[Split, tuple[str, ...]] = {
     ),
 }
 
-# Photos that make a poor scene (small, flat or mostly black) serve as texture alone.
+# Photos that make a poor scene (small, flat or mostly black) serve as texture alone; those of things stand twice as
+# often as those of surfaces.
 _TEXTURE_ONLY = {"logo.png", "page.png", "text.png", "hubble_deep_field.jpg", "moon.png"}
+_THINGS = {"astronaut.png", "camera.png", "china.jpg", "flower.jpg", "motorcycle_left.png", "motorcycle_right.png"}
 _SIDE = 720
 
 
@@ -78,5 +80,6 @@ def load_photo(name: str) -> NDArray[np.uint8]:
 
 
 def scene_photos(split: Split) -> tuple[str, ...]:
-    """The photos of a split that can stand as a background."""
-    return tuple(name for name in PHOTOS[split] if name.rpartition("/")[2] not in _TEXTURE_ONLY)
+    """The photos of a split that can stand as a background, a name twice where it shall be drawn twice as often."""
+    fit = [name for name in PHOTOS[split] if name.rpartition("/")[2] not in _TEXTURE_ONLY]
+    return tuple(fit + [name for name in fit if name.rpartition("/")[2] in _THINGS])

@@ -20,12 +20,13 @@ PRESENT = 0.05
 
 @dataclass(frozen=True)
 class ClipSettings:
-    """What one clip is to show. `region`: the target is a part of the photo; else an object in front of it."""
+    """What one clip is to show. `region`: the target is a part of the photo `scene`; else an object in front of it."""
 
     frames: int
     size: tuple[int, int]
     split: Split
     region: bool
+    scene: str
     motion: Motion
     challenges: frozenset[str]
 
@@ -119,7 +120,9 @@ def render(clip: ClipSettings, seed: np.random.SeedSequence) -> Clip:
     inside = np.array([_share(outline, clip.size) for outline in outlines])
     boxes = clip_boxes(full, clip.size)
     hidden = np.array(covered)
+    # The photo itself neither wobbles nor has a twin.
+    shown = clip.challenges - ({"deform", "lookalike"} if clip.region else set())
     visible = ((1 - hidden) * inside >= PRESENT) & (boxes[:, 2] > 0)
-    trace = Trace(full, boxes, inside, hidden, background.shake(), weather.gain, angles, clip.challenges)
+    trace = Trace(full, boxes, inside, hidden, background.shake(), weather.gain, angles, shown)
     polygons = np.array([_turned_rectangle(o, a) for o, a in zip(outlines, angles, strict=True)])
     return Clip(frames, boxes, visible, polygons, sequence_labels(trace), frame_labels(trace))

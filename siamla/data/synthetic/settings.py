@@ -89,9 +89,10 @@ def _first_error(path: Path, error: ValidationError) -> str:
         return f"{path}: {where}: {first['msg']} (found {first['input']!r})"
     groups: dict[str, type[Settings]] = {"motion": Motion, "challenges": Challenges}
     *parents, key = (str(part) for part in first["loc"])
-    valid = groups.get(parents[-1] if len(parents) > 1 else "", SetSettings).model_fields
+    valid = groups.get(parents[-1] if parents else "", SetSettings).model_fields
     near = get_close_matches(key, valid, 1)
-    return f"{path}: {where}: unknown key" + (f"; did you mean {near[0]!r}?" if near else f"; valid: {', '.join(valid)}")
+    hint = f"did you mean {near[0]!r}?" if near else f"valid: {', '.join(valid)}"
+    return f"{path}: {where}: unknown key; {hint}"
 
 
 def load_sets(path: Path) -> dict[str, SetSettings]:

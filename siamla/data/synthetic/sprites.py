@@ -11,23 +11,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamla.data.synthetic.paths import Array, Rng
-from siamla.data.synthetic.photos import PHOTOS, Split, load_photo
+from siamla.data.synthetic.photos import load_photo
 
 Image = NDArray[np.uint8]
 _SHAPES = ("ellipse", "box", "polygon", "star", "blob", "capsule", "person", "car", "bird")
+# fmt: off
 _PERSON = np.array(
-    [(-0.2, -1), (0.2, -1), (0.3, -0.75), (0.22, -0.55), (0.75, -0.4), (0.95, 0.2), (0.6, 0.2), (0.5, 0), (0.45, 1)]
-    + [(0.1, 1), (0, 0.45), (-0.1, 1), (-0.45, 1), (-0.5, 0), (-0.6, 0.2), (-0.95, 0.2), (-0.75, -0.4), (-0.22, -0.55)]
-    + [(-0.3, -0.75)]
+    [(-0.2, -1), (0.2, -1), (0.3, -0.75), (0.22, -0.55), (0.75, -0.4), (0.95, 0.2), (0.6, 0.2), (0.5, 0),
+     (0.45, 1), (0.1, 1), (0, 0.45), (-0.1, 1), (-0.45, 1), (-0.5, 0), (-0.6, 0.2), (-0.95, 0.2),
+     (-0.75, -0.4), (-0.22, -0.55), (-0.3, -0.75)]
 )
 _CAR = np.array(
-    [(-1, 0.5), (-1, 0), (-0.6, -0.1), (-0.35, -0.8), (0.35, -0.8), (0.65, -0.1), (1, 0.05), (1, 0.5), (0.75, 0.5)]
-    + [(0.65, 0.85), (0.4, 0.85), (0.3, 0.5), (-0.35, 0.5), (-0.45, 0.85), (-0.7, 0.85), (-0.8, 0.5)]
+    [(-1, 0.5), (-1, 0), (-0.6, -0.1), (-0.35, -0.8), (0.35, -0.8), (0.65, -0.1), (1, 0.05), (1, 0.5),
+     (0.75, 0.5), (0.65, 0.85), (0.4, 0.85), (0.3, 0.5), (-0.35, 0.5), (-0.45, 0.85), (-0.7, 0.85), (-0.8, 0.5)]
 )
 _BIRD = np.array(
-    [(-1, -0.1), (-0.6, -0.3), (-0.3, -0.1), (0, -0.9), (0.25, -0.95), (0.25, -0.15), (0.7, -0.35), (1, -0.1)]
-    + [(0.7, 0), (0.4, 0.4), (-0.1, 0.6), (-0.4, 0.3), (-0.9, 0.5)]
+    [(-1, -0.1), (-0.6, -0.3), (-0.3, -0.1), (0, -0.9), (0.25, -0.95), (0.25, -0.15), (0.7, -0.35), (1, -0.1),
+     (0.7, 0), (0.4, 0.4), (-0.1, 0.6), (-0.4, 0.3), (-0.9, 0.5)]
 )
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ def _outline(rng: Rng) -> tuple[Array, float]:
     elif kind == "star":
         spikes, depth = rng.integers(4, 8), rng.uniform(0.45, 0.75)
         corner = np.arange(2 * spikes) * np.pi / spikes
-        points = np.stack([np.cos(corner), np.sin(corner)], axis=1) * np.where(np.arange(2 * spikes) % 2, depth, 1)[:, None]
+        radius = np.where(np.arange(2 * spikes) % 2, depth, 1.0)
+        points = np.stack([np.cos(corner), np.sin(corner)], axis=1) * radius[:, None]
     elif kind == "blob":
         waves = sum(rng.normal(0, 0.25 / k) * np.cos(k * around + rng.uniform(0, 2 * np.pi)) for k in range(2, 6))
         points = unit * (1 + np.clip(waves, -0.6, 0.6))[:, None]
@@ -87,9 +90,8 @@ def _outline(rng: Rng) -> tuple[Array, float]:
     return _dense((points - (low + high) / 2) / np.maximum((high - low) / 2, 1e-6)), aspect
 
 
-def photo_patch(rng: Rng, split: Split, side: int) -> Image:
+def _photo_patch(rng: Rng, names: tuple[str, ...], side: int) -> Image:
     """A (side, side) patch of a random photo, the most textured of four candidates, with its colours changed."""
-    names = PHOTOS[split]
     best: Image | None = None
     contrast = -1.0
     for _ in range(4):
@@ -102,7 +104,7 @@ def photo_patch(rng: Rng, split: Split, side: int) -> Image:
             best, contrast = patch, spread
     assert best is not None
     patch = cv2.resize(best, (side, side), interpolation=cv2.INTER_AREA)
-    patch = np.rot90(patch, rng.integers(4)) if rng.random() < 0.5 else patch
+    patch = np.rot90(patch, int(rng.integers(4))) if rng.random() < 0.5 else patch
     return recolour(np.ascontiguousarray(patch), rng, 0.35)
 
 
@@ -137,16 +139,16 @@ def _procedural(rng: Rng, side: int) -> Image:
     return np.clip(colours[0] * weight + colours[1] * (1 - weight) + shade, 0, 255).astype(np.uint8)
 
 
-def texture(rng: Rng, split: Split, side: int) -> Image:
+def _texture(rng: Rng, names: tuple[str, ...], side: int) -> Image:
     """A photo patch, a pattern, or two of them joined as clothes or a roof and a body are."""
     kind = rng.random()
     if kind < 0.55:
-        base = photo_patch(rng, split, side)
+        base = _photo_patch(rng, names, side)
     elif kind < 0.7:
         base = _procedural(rng, side)
     else:
-        base = photo_patch(rng, split, side)
-        second = _procedural(rng, side) if rng.random() < 0.5 else photo_patch(rng, split, side)
+        base = _photo_patch(rng, names, side)
+        second = _procedural(rng, side) if rng.random() < 0.5 else _photo_patch(rng, names, side)
         cut = int(side * rng.uniform(0.3, 0.7))
         if rng.random() < 0.7:
             base[cut:] = second[cut:]
@@ -158,10 +160,10 @@ def texture(rng: Rng, split: Split, side: int) -> Image:
     return np.clip(base * light[..., None], 0, 255).astype(np.uint8)
 
 
-def make_sprite(rng: Rng, split: Split, size: float) -> Sprite:
-    """A random object whose texture is about as fine as its size in pixels."""
+def make_sprite(rng: Rng, names: tuple[str, ...], size: float) -> Sprite:
+    """A random object textured from the named photos, its texture about as fine as its size in pixels."""
     outline, aspect = _outline(rng)
-    return Sprite(outline, texture(rng, split, int(np.clip(size * 1.3, 24, 160))), aspect)
+    return Sprite(outline, _texture(rng, names, int(np.clip(size * 1.3, 24, 160))), aspect)
 
 
 def lookalike(sprite: Sprite, rng: Rng) -> Sprite:
@@ -199,6 +201,15 @@ def blur_kernel(vector: tuple[float, float]) -> NDArray[np.float32] | None:
     return kernel / kernel.sum()
 
 
+def _coverage(outline: Array, height: int, width: int) -> NDArray[np.float32]:
+    """The covered share (height, width) of every pixel; sampled four times per axis, as fillPoly fattens edges."""
+    shape = np.zeros((4 * height, 4 * width), np.uint8)
+    # Pixel i covers [i, i + 1): OpenCV's integer coordinates are pixel centres.
+    cv2.fillPoly(shape, [np.rint((outline * 4 - 0.5) * 16).astype(np.int32)], 255, shift=4)
+    small = cv2.resize(shape, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(small.astype(np.float32) / 255, np.float32)
+
+
 def draw(frame: Image, sprite: Sprite, pose: Pose) -> tuple[Array, NDArray[np.float32] | None, tuple[slice, slice]]:
     """Blend the sprite into the frame in place.
 
@@ -224,11 +235,7 @@ def draw(frame: Image, sprite: Sprite, pose: Pose) -> tuple[Array, NDArray[np.fl
     map_x = ((u + 1 + pose.shift[0]) * half - 0.5).astype(np.float32)
     map_y = ((v + 1 + pose.shift[1]) * half - 0.5).astype(np.float32)
     colour = cv2.remap(sprite.texture, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    shape = np.zeros(colour.shape[:2], np.uint8)
-    # Pixel i covers [i, i + 1): OpenCV's integer coordinates are pixel centres.
-    corners = np.rint((outline - low - 0.5) * 16).astype(np.int32)
-    cv2.fillPoly(shape, [corners], 255, cv2.LINE_AA, shift=4)
-    sharp = shape.astype(np.float32) / 255
+    sharp = _coverage(outline - low, colour.shape[0], colour.shape[1])
     layer = np.dstack([colour * sharp[..., None], sharp]).astype(np.float32)
     kernel = blur_kernel(pose.blur)
     layer = cv2.filter2D(layer, -1, kernel) if kernel is not None else cv2.GaussianBlur(layer, (3, 3), 0.6)

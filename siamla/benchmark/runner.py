@@ -1,0 +1,180 @@
+"""Run a tracker over a benchmark: sequences in parallel, finished ones never again, failures collected."""
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Iterator
+from collections.abc import Sequence as Many
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from siamla.benchmark import store, vot
+from siamla.benchmark.onepass import FrameError, Tracker, track_sequence
+from siamla.benchmark.protocols import Protocol
+from siamla.errors import UserError
+from siamla.sequence import Sequence
+
+Progress = Callable[[int, int, str], None]  # finished sequences, all sequences, the name of the last one
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A sequence that could not be tracked: at which frame (index from 0), and what was raised."""
+
+    sequence: str
+    frame: int
+    message: str
+
+
+class TrackingFailed(UserError):
+    """Some sequences could not be tracked; the others are finished and stored."""
+
+    def __init__(self, failures: list[Failure], total: int) -> None:
+        first = failures[0]
+        self.failures = failures
+        super().__init__(
+            f"{len(failures)} of {total} sequences failed: "
+            + "; ".join(f"{f.sequence}, frame {f.frame + 1}: {f.message}" for f in failures[:5])
+            + ("; …" if len(failures) > 5 else "")
+        )
+        self.first = first
+
+
+def show_progress(title: str) -> Progress:
+    """Progress for people: a bar on a terminal, one line per sequence elsewhere."""
+    if not sys.stderr.isatty():
+
+        def line(done: int, total: int, name: str) -> None:
+            print(f"{title}: {done}/{total} {name}", file=sys.stderr, flush=True)
+
+        return line
+
+    from tqdm import tqdm
+
+    bar = tqdm(desc=title, unit="sequence")
+
+    def update(done: int, total: int, name: str) -> None:
+        bar.total, bar.n = total, done
+        bar.set_postfix_str(name)
+        bar.refresh()
+        if done == total:
+            bar.close()
+
+    return update
+
+
+def _finished(folder: Path, sequence: Sequence, protocol: Protocol, wanted: int) -> bool:
+    done = [number for number in range(1, wanted + 1) if store.is_done(folder, sequence.name, protocol.layout, number)]
+    if len(done) == wanted:
+        return True
+    stop = protocol.early_stop
+    return 0 < stop <= len(done) == max(done) and _equal(folder, sequence.name, protocol.layout, stop)
+
+
+def _equal(folder: Path, name: str, layout: str, count: int) -> bool:
+    """True if the first `count` stored repetitions are the same bytes."""
+    texts = {store.track_path(folder, name, layout, number).read_bytes() for number in range(1, count + 1)}
+    return len(texts) == 1
+
+
+def _run_sequence(tracker: Tracker, sequence: Sequence, folder: Path, protocol: Protocol) -> Failure | None:
+    """All missing repetitions of one sequence; what the tracker raises becomes a Failure."""
+    wanted = 1 if tracker.deterministic else protocol.repetitions
+    for repetition in range(1, wanted + 1):
+        if _finished(folder, sequence, protocol, wanted):
+            break
+        if store.is_done(folder, sequence.name, protocol.layout, repetition):
+            continue
+        try:
+            if protocol.supervised:
+                run = vot.run_supervised(tracker, sequence, protocol.supervised)
+                store.write_trajectory(folder, sequence.name, run, repetition)
+            else:
+                track = track_sequence(tracker, sequence)
+                store.write_track(folder, sequence.name, track, protocol.layout, repetition)
+        except FrameError as error:
+            return Failure(sequence.name, error.frame, error.message)
+    return None
+
+
+_tracker: Tracker | None = None  # a worker's own
+
+
+def _start_worker(make_tracker: Callable[[], Tracker]) -> None:
+    global _tracker
+    import cv2
+    import torch
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    _tracker = make_tracker()
+
+
+def _work(sequence: Sequence, folder: Path, protocol: Protocol) -> Failure | None:
+    assert _tracker is not None
+    return _run_sequence(_tracker, sequence, folder, protocol)
+
+
+def _in_processes(
+    make_tracker: Callable[[], Tracker], todo: Many[Sequence], folder: Path, protocol: Protocol, workers: int
+) -> Iterator[tuple[str, Failure | None]]:
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))  # read by the children when they import their libraries
+    context = multiprocessing.get_context("spawn")
+    try:
+        with ProcessPoolExecutor(workers, context, _start_worker, (make_tracker,)) as pool:
+            jobs = {pool.submit(_work, sequence, folder, protocol): sequence.name for sequence in todo}
+            for job in as_completed(jobs):
+                try:
+                    yield jobs[job], job.result()
+                except BrokenProcessPool:
+                    raise UserError(
+                        "a worker process died (out of memory, killed, or the tracker could not be made); "
+                        "finished sequences are stored, run again to continue"
+                    ) from None
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
+def run(
+    make_tracker: Callable[[], Tracker],
+    sequences: Many[Sequence],
+    folder: Path,
+    protocol: Protocol,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> list[Failure]:
+    """Track every sequence that is not stored yet, the longest first; an empty list when all went well.
+
+    With workers > 1, sequences are spread over spawned processes with one thread each, and `make_tracker` must be
+    picklable; otherwise everything happens in this process. Raises TrackingFailed (a UserError that lists sequence
+    and frame of each failure) after the other sequences are finished.
+    """
+    for sequence in sequences:
+        if not len(sequence.boxes) or not np.isfinite(sequence.boxes[0]).all() or (sequence.boxes[0, 2:] <= 0).any():
+            raise UserError(f"{sequence.name}: the first box {sequence.boxes[:1].tolist()} cannot start a tracker")
+    todo = [sequence for sequence in sequences if not _finished(folder, sequence, protocol, protocol.repetitions)]
+    todo.sort(key=lambda sequence: (-len(sequence), sequence.name))
+    if not todo:
+        return []
+    if workers > 1:
+        results = _in_processes(make_tracker, todo, folder, protocol, min(workers, len(todo)))
+    else:
+        tracker = make_tracker()
+        results = ((sequence.name, _run_sequence(tracker, sequence, folder, protocol)) for sequence in todo)
+    failures = []
+    done = len(sequences) - len(todo)
+    for name, failure in results:
+        failures += [failure] if failure else []
+        done += 1
+        if progress:
+            progress(done, len(sequences), name)
+    if failures:
+        raise TrackingFailed(sorted(failures, key=lambda failure: failure.sequence), len(sequences))
+    return []

@@ -1,0 +1,47 @@
+"""Speed from the stored times: fps by the protocol, and per-frame latency."""
+
+from collections.abc import Sequence as Many
+from pathlib import Path
+
+import numpy as np
+
+from siamla.benchmark import store
+from siamla.benchmark.protocols import Protocol
+from siamla.errors import UserError
+from siamla.sequence import Sequence
+
+WARM_UP = 10  # frames of each sequence, the initialisation among them, that the latency leaves out
+
+
+def speed(folder: Path, sequences: Many[Sequence], protocol: Protocol) -> dict[str, float]:
+    """Frames per second as the protocol defines them, and latency in milliseconds after warm-up.
+
+    Returns "fps", "latency_median_ms", "latency_p05_ms", "latency_p95_ms" and "frames". The times hold the tracker's
+    work alone, without image decoding. UserError where no times are stored.
+    """
+    every, late = [], []
+    for sequence in sequences:
+        seconds = store.read_seconds(folder, sequence.name, protocol.layout)
+        if seconds is None:
+            raise UserError(f"{store.time_path(folder, sequence.name, protocol.layout)}: no stored times")
+        every.append(seconds[(seconds > 0) & np.isfinite(seconds)])
+        after = seconds[WARM_UP:] if len(seconds) > 2 * WARM_UP else seconds[1:]
+        late.append(after[(after > 0) & np.isfinite(after)])
+    every = [times for times in every if len(times)]
+    if not every:
+        raise UserError(f"{folder}: the stored times are all zero or missing")
+    if protocol.speed == "total":
+        fps = sum(map(len, every)) / sum(times.sum() for times in every)
+    elif protocol.speed == "frames":
+        fps = np.mean(1 / np.concatenate(every))
+    else:
+        fps = np.mean([np.mean(1 / times) for times in every])
+    latency = 1000 * np.concatenate(late) if any(len(times) for times in late) else np.array([np.nan])
+    low, median, high = np.quantile(latency, [0.05, 0.5, 0.95])
+    return {
+        "fps": float(fps),
+        "latency_median_ms": float(median),
+        "latency_p05_ms": float(low),
+        "latency_p95_ms": float(high),
+        "frames": float(sum(map(len, every))),
+    }

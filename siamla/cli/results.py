@@ -1,0 +1,61 @@
+"""`siamla results`: raw results in, submissions out."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from siamla.cli.commands import Commands
+
+
+def _names(root: Path | None, layout: str) -> list[str]:
+    from siamla.data.formats import LAYOUTS
+
+    return LAYOUTS[layout].names(root) if root else []
+
+
+def run_import(args: argparse.Namespace) -> None:
+    """Copy raw results into <out>/<name>."""
+    from siamla.benchmark.importing import import_results
+    from siamla.benchmark.protocols import load_protocols
+    from siamla.errors import UserError
+
+    protocols = load_protocols(args.protocols)
+    if args.benchmark not in protocols:
+        raise UserError(f"--benchmark {args.benchmark}: unknown, expected one of {', '.join(protocols)}")
+    if Path(args.name).name != args.name or args.name.startswith("."):
+        raise UserError(f"--as {args.name}: expected a plain name")
+    layout = protocols[args.benchmark].layout
+    known = _names(args.data, layout)
+    found = import_results(args.source, args.out / args.name, layout, known)
+    missing = sorted(set(known) - set(found))
+    if missing:
+        print(f"warning: {len(missing)} sequences of {args.data} have no result, first {missing[0]}", file=sys.stderr)
+    print(f"{args.out / args.name}: {len(found)} sequences of {args.benchmark}")
+
+
+def run_submit(args: argparse.Namespace) -> None:
+    """Validate predictions and write the zip for a server."""
+    from siamla.benchmark.submission import submit
+    from siamla.data.formats import LAYOUTS
+
+    layout = LAYOUTS[args.server]
+    lengths = {name: len(layout.read(args.data, name).frames) for name in layout.names(args.data)}
+    count = submit(args.server, args.predictions, lengths, layout.official_count, args.out)
+    print(f"{args.out}: {count} sequences, ready for the {args.server} server")
+
+
+def register(commands: Commands) -> None:
+    """Add the commands."""
+    parser = commands.add("results import", run_import, "copy another tracker's raw results beside ours")
+    parser.add_argument("source", type=Path, help="folder or zip: pysot text, got10k folders, VOT baseline, OTB .mat")
+    parser.add_argument("--as", dest="name", required=True, help="the tracker's name in our tables")
+    parser.add_argument("--benchmark", required=True, help="key in the protocols file, such as otb100")
+    parser.add_argument("--out", type=Path, required=True, help="folder of imported trackers; <out>/<name> is made")
+    parser.add_argument("--data", type=Path, help="the benchmark's data, to check and spell the sequence names")
+    parser.add_argument("--protocols", type=Path, default=Path("params/benchmarks.yaml"), help="default: %(default)s")
+
+    parser = commands.add("results submit", run_submit, "write the zip that an evaluation server takes")
+    parser.add_argument("server", choices=("got10k", "trackingnet"))
+    parser.add_argument("--predictions", type=Path, required=True, help="folder of stored predictions")
+    parser.add_argument("--data", type=Path, required=True, help="the test set, for names and frame counts")
+    parser.add_argument("--out", type=Path, required=True, help="the zip to write")

@@ -1,0 +1,84 @@
+"""LaSOT: `<root>/<class>/<class-N>/` or `<root>/<class-N>/` with `img/00000001.jpg …` and `groundtruth.txt`.
+
+Rows are x, y, w, h with commas, counted from 1. `full_occlusion.txt` and `out_of_view.txt` hold one line of 0/1 labels;
+a target is absent where either is 1. Test names in order: `testing_set.txt` in the root, else the toolkit's 280 names
+as far as their folders are there, else every sequence found. Attributes, 14 labels 0/1 per sequence, are the
+evaluation toolkit's files put beside the data as `<root>/att/<sequence>.txt`.
+"""
+
+import json
+from collections.abc import Iterable
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+
+from siamla.data.formats import text
+from siamla.errors import UserError
+from siamla.files import write_text
+from siamla.sequence import Sequence
+
+ORIGIN = 1
+ATTRIBUTES = ("IV", "POC", "DEF", "MB", "CM", "ROT", "BC", "VC", "SV", "FOC", "FM", "OV", "LR", "ARC")
+EXPECTED = "LaSOT layout: <class>/<class-N>/img/00000001.jpg … and <class>/<class-N>/groundtruth.txt"
+official_count = 280
+
+
+def _folders(root: Path) -> dict[str, Path]:
+    """The sequence folders below the root, by name."""
+    found = [*root.glob("*/groundtruth.txt"), *root.glob("*/*/groundtruth.txt")]
+    return {path.parent.name: path.parent for path in sorted(found)}
+
+
+def _folder(root: Path, name: str) -> Path:
+    nested = root / name.rpartition("-")[0] / name
+    return nested if nested.is_dir() or not (root / name).is_dir() else root / name
+
+
+def names(root: Path) -> list[str]:
+    """Test sequence names in official order; UserError when a listed one has no folder or there is none."""
+    text.need_root(root, EXPECTED)
+    there = _folders(root)
+    listing = root / "testing_set.txt"
+    if listing.is_file():
+        found = text.listed(listing)
+        missing = [name for name in found if name not in there]
+        if missing:
+            raise UserError(f"{listing}: {len(missing)} listed sequences have no folder, the first is {missing[0]!r}")
+        return found
+    official = json.loads((files("got10k.datasets") / "lasot.json").read_text())["test"]
+    found = [name for name in official if name in there] or sorted(there)
+    if not found:
+        raise UserError(f"{root}: no sequences; expected {EXPECTED}")
+    return found
+
+
+def read(root: Path, name: str) -> Sequence:
+    """One sequence; visible where it is neither fully occluded nor out of view."""
+    folder = _folder(root, name)
+    boxes = text.boxes(folder / "groundtruth.txt", ORIGIN)
+    absent = np.zeros(len(boxes), bool)
+    for label in ("full_occlusion.txt", "out_of_view.txt"):
+        if (folder / label).is_file():
+            absent |= text.fit(text.flags(folder / label), len(boxes), folder / label)
+    attributes = text.attributes(root / "att" / f"{name}.txt", ATTRIBUTES)
+    return Sequence(name, text.images(folder / "img"), boxes, ~absent, attributes=attributes)
+
+
+def write(root: Path, sequence: Sequence, images: Iterable[bytes]) -> None:
+    """Write a sequence; absent frames go to out_of_view.txt, boxes become whole pixels, as LaSOT's are.
+
+    The name is `<class>-N`; a name without a number has its own class folder.
+    """
+    folder = root / (sequence.name.rpartition("-")[0] or sequence.name) / sequence.name
+    text.write_images(folder / "img", images, "%08d.jpg", 1)
+    rows = np.where(sequence.visible[:, None], np.round(sequence.boxes), (-ORIGIN, -ORIGIN, 0, 0))
+    text.write_boxes(folder / "groundtruth.txt", rows, ORIGIN, "%d")
+    text.write_flags(folder / "full_occlusion.txt", np.zeros(len(rows), bool), ",")
+    text.write_flags(folder / "out_of_view.txt", ~sequence.visible, ",")
+    text.write_attributes(root / "att" / f"{sequence.name}.txt", sequence.attributes, ATTRIBUTES)
+
+
+def finish(root: Path, names: Iterable[str]) -> None:
+    """Write testing_set.txt."""
+    write_text(root / "testing_set.txt", "".join(f"{name}\n" for name in names))

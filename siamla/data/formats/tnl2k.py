@@ -1,0 +1,64 @@
+"""TNL2K: `<root>/<sequence>/imgs/*.jpg|png` with `groundtruth.txt` and `language.txt`.
+
+Rows are x, y, w, h with commas, counted from 1. The evaluation toolkit's label files are put beside the data:
+`<root>/absent/<sequence>.txt`, a 1 where the target is absent, and `<root>/att/<sequence>_attribute.txt`, 17 labels
+per sequence.
+Frame 00000492 of test_015_Sord_video_Q01_done is damaged in the official archive; replace it by a copy of its
+predecessor, as others do, or its sequence fails with a readable error.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from siamla.data.formats import text
+from siamla.errors import UserError
+from siamla.files import write_text
+from siamla.sequence import Sequence
+
+ORIGIN = 1
+ATTRIBUTES = (
+    *("CM", "ROT", "DEF", "FOC", "IV", "OV", "POC", "VC", "SV"),
+    *("BC", "MB", "ARC", "LR", "FM", "AS", "TC", "MS"),
+)
+EXPECTED = "TNL2K layout: <sequence>/imgs/00000001.jpg … and <sequence>/groundtruth.txt"
+official_count = 700
+
+
+def names(root: Path) -> list[str]:
+    """Sequence names in alphabetical order; UserError when there is none."""
+    text.need_root(root, EXPECTED)
+    found = sorted(path.parent.name for path in root.glob("*/groundtruth.txt"))
+    bare = sorted(path.parent.name for path in root.glob("*/imgs") if path.parent.name not in found)
+    if bare:
+        raise UserError(f"{root / bare[0]}: no annotation; expected a groundtruth.txt")
+    if not found:
+        raise UserError(f"{root}: no sequences; expected {EXPECTED}")
+    return found
+
+
+def read(root: Path, name: str) -> Sequence:
+    """One sequence; visible where no label says absent."""
+    boxes = text.boxes(root / name / "groundtruth.txt", ORIGIN)
+    visible = np.ones(len(boxes), bool)
+    label = root / "absent" / f"{name}.txt"
+    if label.is_file():
+        visible = ~text.fit(text.flags(label), len(boxes), label)
+    attributes = text.attributes(root / "att" / f"{name}_attribute.txt", ATTRIBUTES)
+    return Sequence(name, text.images(root / name / "imgs"), boxes, visible, attributes=attributes)
+
+
+def write(root: Path, sequence: Sequence, images: Iterable[bytes]) -> None:
+    """Write a sequence; absent frames get an empty box and a 1 in the absent file."""
+    folder = root / sequence.name
+    text.write_images(folder / "imgs", images, "%08d.jpg", 1)
+    rows = np.where(sequence.visible[:, None], np.round(sequence.boxes), (-ORIGIN, -ORIGIN, 0, 0))
+    text.write_boxes(folder / "groundtruth.txt", rows, ORIGIN, "%d")
+    write_text(folder / "language.txt", "the target\n")
+    text.write_flags(root / "absent" / f"{sequence.name}.txt", ~sequence.visible)
+    text.write_attributes(root / "att" / f"{sequence.name}_attribute.txt", sequence.attributes, ATTRIBUTES)
+
+
+def finish(root: Path, names: Iterable[str]) -> None:
+    """Nothing to add: TNL2K has no list file."""

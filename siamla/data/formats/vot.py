@@ -1,0 +1,77 @@
+"""VOT (supervised, 2016 to 2018): `<root>/list.txt` and `<sequence>/color/00000001.jpg …` with `groundtruth.txt`.
+
+A row is a polygon x1, y1, …, x4, y4 or a box x, y, w, h, with commas, 0-based. Five tag files label single frames.
+Images may lie in the sequence folder itself, as older archives have them.
+"""
+
+import io
+from collections.abc import Iterable
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from siamla.data.formats import text
+from siamla.errors import UserError
+from siamla.files import write_text
+from siamla.geometry import polygon_to_box
+from siamla.sequence import Sequence
+
+ORIGIN = 0
+TAGS = ("camera_motion", "illum_change", "motion_change", "occlusion", "size_change")
+EXPECTED = "VOT layout: list.txt and <sequence>/color/00000001.jpg … with groundtruth.txt"
+official_count = 60
+
+
+def names(root: Path) -> list[str]:
+    """Sequence names as list.txt has them; UserError when one of them has no folder."""
+    text.need_root(root, EXPECTED)
+    if not (root / "list.txt").is_file():
+        raise UserError(f"{root / 'list.txt'}: not found; expected {EXPECTED}")
+    found = text.listed(root / "list.txt")
+    missing = [name for name in found if not (root / name).is_dir()]
+    if missing:
+        raise UserError(f"{root / 'list.txt'}: {len(missing)} listed sequences have no folder, first {missing[0]!r}")
+    return found
+
+
+def read(root: Path, name: str) -> Sequence:
+    """One sequence: polygons as they stand, boxes of equal area around them, tags per frame (a missing file: none)."""
+    folder = root / name
+    rows = text.numbers(folder / "groundtruth.txt", (4, 8))
+    if rows.shape[1] == 8:
+        polygons, boxes = rows, np.stack([polygon_to_box(row) for row in rows])
+    else:
+        x, y, w, h = rows.T
+        polygons, boxes = np.stack([x, y, x + w, y, x + w, y + h, x, y + h], axis=1), rows
+    tags = {}
+    for tag in TAGS:
+        if (folder / f"{tag}.tag").is_file():
+            labels = text.flags(folder / f"{tag}.tag")[: len(rows)]
+            tags[tag] = np.concatenate([labels, np.zeros(len(rows) - len(labels), bool)])  # archives end them early
+    frames = text.images(folder / "color" if (folder / "color").is_dir() else folder)
+    return Sequence(name, frames, boxes, np.ones(len(rows), bool), polygons, frame_attributes=tags)
+
+
+def write(root: Path, sequence: Sequence, images: Iterable[bytes]) -> None:
+    """Write a sequence with its polygons (its boxes where it has none), tags and the toolkit's `sequence` file."""
+    from PIL import Image
+
+    folder = root / sequence.name
+    encoded = iter(images)
+    first = next(encoded)
+    width, height = Image.open(io.BytesIO(first)).size
+    text.write_images(folder / "color", chain([first], encoded), "%08d.jpg", 1)
+    rows = sequence.boxes if sequence.polygons is None else sequence.polygons
+    text.write_rows(folder / "groundtruth.txt", rows)
+    for tag in TAGS:
+        labels = sequence.frame_attributes.get(tag, np.zeros(len(rows), bool))
+        text.write_flags(folder / f"{tag}.tag", labels)
+    described = {"channels.color": "color/%08d.jpg", "format": "default", "fps": 30, "width": width, "height": height}
+    described |= {"length": len(rows), "name": sequence.name}
+    write_text(folder / "sequence", "".join(f"{key}={value}\n" for key, value in described.items()))
+
+
+def finish(root: Path, names: Iterable[str]) -> None:
+    """Write list.txt."""
+    write_text(root / "list.txt", "".join(f"{name}\n" for name in names))

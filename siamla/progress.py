@@ -1,0 +1,29 @@
+"""Progress of long work: a bar with rate and ETA on a terminal, plain lines in a log."""
+
+import sys
+from typing import Any, TextIO
+
+from tqdm import tqdm
+
+
+class _Lines:
+    """A stream for tqdm that turns its redrawn bar into lines."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        if line := text.strip("\r\n "):
+            self._stream.write(line + "\n")
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+
+def progress(total: int, title: str, unit: str, initial: int = 0) -> "tqdm[Any]":
+    """A tqdm bar over `total` units, `initial` of them done before; in a log, a line every ten seconds."""
+    if sys.stderr.isatty():
+        return tqdm(total=total, initial=initial, desc=title, unit=unit, dynamic_ncols=True)
+    return tqdm(
+        total=total, initial=initial, desc=title, unit=unit, file=_Lines(sys.stderr), mininterval=10, ncols=100
+    )

@@ -1,0 +1,55 @@
+"""What the tables consist of: params/tables.yaml."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from siamla.settings import Settings
+
+
+class Column(Settings):
+    """A measured quantity and where the paper prints it."""
+
+    label: str
+    benchmark: str
+    metric: str = Field(description="a metric of the score files, fps, or device")
+    paper: str | None = Field(None, description="column of siamla/report/paper/tableN.csv")
+    digits: int = Field(3, ge=0, le=6)
+    better: Literal["higher", "lower"] | None = Field("higher", description="null: no best three, no noise mark")
+
+
+class Row(Settings):
+    """A variant and the published row that it stands beside."""
+
+    variant: str
+    label: str | None = Field(None, description="default: the variant's label")
+    paper: dict[str, str | int | float] = Field(default_factory=dict, description="cells that pick the published row")
+
+
+class TableLayout(Settings):
+    """One table. ablation: measured beside published, cell by cell; comparison: published rows, then measured rows."""
+
+    title: str
+    kind: Literal["ablation", "comparison"]
+    stub: str = Field("Variant", description="head of the first column")
+    group: str | None = Field(None, description="published column that groups the rows of a comparison")
+    components: bool = Field(False, description="columns LADL, LALS, LAFA")
+    extend: bool = Field(False, description="append variants and benchmarks that no table names: the user's own")
+    columns: list[Column] = Field(min_length=1)
+    rows: list[Row] = Field(min_length=1)
+
+
+class Layout(Settings):
+    """params/tables.yaml."""
+
+    elsewhere: list[str] = Field(default_factory=list, description="benchmarks that figures show, not tables")
+    tables: dict[int, TableLayout]
+
+    def named_variants(self) -> set[str]:
+        """Variants that a table names."""
+        return {row.variant for table in self.tables.values() for row in table.rows}
+
+    def named_benchmarks(self) -> set[str]:
+        """Benchmarks that a table names or that are shown elsewhere."""
+        columns = {column.benchmark for table in self.tables.values() for column in table.columns}
+        return columns | set(self.elsewhere)

@@ -1,0 +1,104 @@
+"""The crop function: exact pixel-centre algebra, both coordinate conventions, the border."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from siamla.data.crop import crop, from_index, mean_colour, resample, to_crop, to_image, to_index
+
+
+def gradient(width: int = 200, height: int = 160) -> np.ndarray:
+    """Blue is the pixel's continuous x, green its continuous y (both + 0.5), exact in uint8 up to the half."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[..., 0] = np.arange(width)
+    image[..., 1] = np.arange(height)[:, None]
+    return image
+
+
+def blob(x: float, y: float) -> np.ndarray:
+    """A smooth bright spot whose centre of mass is at continuous (x, y)."""
+    grid = np.arange(200) + 0.5
+    spot = 250 * np.exp(-((grid[None, :] - x) ** 2 + (grid[:, None] - y) ** 2) / (2 * 5.0**2))
+    return np.repeat(np.rint(spot).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def centre_of_mass(image: np.ndarray) -> np.ndarray:
+    weight = image[..., 0].astype(np.float64)
+    middle = np.arange(image.shape[0]) + 0.5
+    return np.array([(weight.sum(0) * middle).sum(), (weight.sum(1) * middle).sum()]) / weight.sum()
+
+
+def test_a_crop_at_scale_one_is_a_slice() -> None:
+    image = gradient()
+    assert np.array_equal(crop(image, (60.5, 70.5), 31, 31, (0, 0, 0)), image[55:86, 45:76])
+    assert np.array_equal(crop(image, (60.0, 70.0), 20, 20, (0, 0, 0)), image[60:80, 50:70])
+
+
+@pytest.mark.parametrize(("side", "size"), [(100.0, 255), (61.7, 127), (90.0, 90), (150.0, 127)])
+def test_the_centre_lands_on_the_middle(side: float, size: int) -> None:
+    view = crop(blob(97.3, 101.9), (97.3, 101.9), side, size, (0, 0, 0))
+    assert np.abs(centre_of_mass(view) - size / 2).max() < 0.05
+
+
+@pytest.mark.parametrize(("side", "size"), [(100.0, 255), (120.0, 127)])
+def test_a_box_maps_to_where_its_pixels_go(side: float, size: int) -> None:
+    view = crop(blob(110.25, 92.5), (100.0, 98.0), side, size, (0, 0, 0))
+    expected = to_crop([105.25, 87.5, 10, 10], (100.0, 98.0), side, size)
+    assert np.abs(centre_of_mass(view) - (expected[:2] + expected[2:] / 2)).max() < 0.05
+
+
+def test_gradient_values_follow_the_algebra() -> None:
+    view = crop(gradient(), (80.0, 70.0), 40.0, 80, (0, 0, 0)).astype(float)
+    index = 80 + (np.arange(80) + 0.5 - 40) * 0.5 - 0.5
+    assert np.abs(view[40, :, 0] - index).max() <= 0.55  # rounding to uint8
+    assert abs((view[40, :, 0] - index).mean()) < 0.05
+
+
+def test_round_trip_through_the_image() -> None:
+    image = cv2.GaussianBlur(gradient(), (0, 0), 3)
+    there = crop(image, (100, 80), 80, 160, (0, 0, 0))
+    back = crop(there, (80, 80), 160, 80, (0, 0, 0))
+    error = back[5:-5, 5:-5].astype(float) - image[45:115, 65:135]
+    assert abs(error[..., :2].mean()) < 0.05
+    assert np.abs(error).max() <= 1
+
+
+def test_box_by_hand() -> None:
+    box = to_crop([90, 80, 20, 40], (100, 100), 51, 255)
+    assert box.tolist() == [127.5 - 50, 127.5 - 100, 100, 200]
+    assert to_index(box).tolist() == [77 - 0, 27, 100, 200]
+    index = to_index(box)
+    assert (index[:2] + index[2:] / 2).tolist() == [127, 127]
+
+
+numbers = st.floats(-500, 500)
+lengths = st.floats(1, 500)
+
+
+@given(st.tuples(numbers, numbers, lengths, lengths), st.tuples(numbers, numbers), lengths, st.sampled_from([127, 255]))
+def test_to_image_inverts_to_crop(box: tuple, middle: tuple, side: float, size: int) -> None:
+    assert np.allclose(to_image(to_crop(box, middle, side, size), middle, side, size), box, atol=1e-6)
+    assert np.allclose(from_index(to_index(box)), box)
+
+
+def test_beyond_the_border_is_the_mean_colour() -> None:
+    image = np.full((50, 60, 3), (10, 200, 30), np.uint8)
+    image[:, 30:] = (50, 100, 30)
+    fill = mean_colour(image)
+    assert fill == (30, 150, 30)
+    view = crop(image, (0, 0), 40, 40, fill)
+    assert view.dtype == np.uint8
+    assert view.shape == (40, 40, 3)
+    assert view[5, 5].tolist() == [30, 150, 30]
+    assert view[30, 30].tolist() == [10, 200, 30]
+
+
+def test_axes_scale_apart_and_a_negative_width_mirrors() -> None:
+    image = gradient()
+    wide = resample(image, (100, 80), (100, 50), 50, (0, 0, 0))
+    assert np.diff(wide[25, :, 0].astype(int)).mean() == pytest.approx(2, abs=0.05)
+    assert np.diff(wide[:, 25, 1].astype(int)).mean() == pytest.approx(1, abs=0.05)
+    mirrored = resample(image, (100, 80), (-50, 50), 50, (0, 0, 0))
+    assert np.array_equal(mirrored, crop(image, (100, 80), 50, 50, (0, 0, 0))[:, ::-1])

@@ -1,0 +1,302 @@
+"""Curation: what is accepted, what is rejected and why, the index, repeated and interrupted checks."""
+
+import argparse
+import csv
+import errno
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from siamla.cli.commands import Commands
+from siamla.cli.data import register
+from siamla.data import curate as module
+from siamla.data.curate import complete, curate, load_curated
+from siamla.errors import UserError
+from siamla.files import sha256
+
+
+def make_set(root: Path, count: int = 3, frames: int = 5) -> Path:
+    """A tiny GOT-10k folder; the target of each sequence is absent in its frame 4 (index 3)."""
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        folder = root / f"video_{number}"
+        folder.mkdir(parents=True)
+        for frame in range(frames):
+            cv2.imwrite(str(folder / f"{frame + 1:08d}.jpg"), rng.integers(0, 256, (48, 64, 3), dtype=np.uint8))
+        lines = [f"{10 + frame}.0,{8 + number}.0,20.0,16.0" for frame in range(frames)]
+        (folder / "groundtruth.txt").write_text("\n".join(lines) + "\n")
+        (folder / "cover.label").write_text("".join("0\n" if frame == 3 else "8\n" for frame in range(frames)))
+    (root / "list.txt").write_text("".join(f"video_{number}\n" for number in range(count)))
+    return root
+
+
+def set_box(root: Path, video: int, frame: int, text: str) -> None:
+    path = root / f"video_{video}" / "groundtruth.txt"
+    lines = path.read_text().splitlines()
+    lines[frame] = text
+    path.write_text("\n".join(lines) + "\n")
+
+
+def run(root: Path, out: Path, **more: object) -> dict:
+    return curate(root, "got10k", "tiny", out, **more)  # type: ignore[arg-type]
+
+
+def reject(root: Path, out: Path) -> str:
+    """The message of a broken set; it is one line and no index or report is left."""
+    with pytest.raises(UserError) as caught:
+        run(root, out)
+    assert "\n" not in str(caught.value)
+    assert not (out / "index.parquet").exists()
+    assert not (out / "report.json").exists()
+    assert not list(out.glob(".*.tmp"))
+    return str(caught.value)
+
+
+def test_a_sound_set_gives_its_sequences_back(tmp_path: Path) -> None:
+    root = make_set(tmp_path / "set")
+    set_box(root, 0, 1, "-5.0,8.0,20.0,16.0")
+    report = run(root, tmp_path / "out")
+    assert report["sequences"] == 3
+    assert report["frames"] == 15
+    assert report["absent"] == 3
+    assert report["boxes_known"] == 12
+    assert report["partly_outside"] == 1
+    assert report["image_sizes"] == {"64x48": 3}
+    assert json.loads((tmp_path / "out" / "report.json").read_text()) == report
+    for image in root.rglob("*.jpg"):
+        image.unlink()
+    videos = load_curated(tmp_path / "out")
+    assert [video.name for video in videos] == ["video_0", "video_1", "video_2"]
+    assert videos[1].frames[4] == root / "video_1" / "00000005.jpg"
+    assert videos[1].boxes[2].tolist() == [12, 9, 20, 16]
+    assert videos[1].visible.tolist() == [True, True, True, False, True]
+    assert videos[1].polygons is None
+
+
+def test_the_first_frames_only(tmp_path: Path) -> None:
+    report = run(make_set(tmp_path / "set"), tmp_path / "out", frames_limit=2)
+    assert report["frames"] == 6
+    assert [len(video.boxes) for video in load_curated(tmp_path / "out")] == [2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("nan,nan,nan,nan", "box of frame 2 is nan, nan, nan, nan: not finite"),
+        ("inf,1,5,5", "not finite"),
+        ("10,8,-20,16", "box of frame 2 is 10, 8, -20, 16: width or height is not positive"),
+        ("10,8,0,0", "width or height is not positive"),
+        ("64,8,20,16", "wholly outside the image of 64×48"),
+        ("-30,8,20,16", "wholly outside"),
+    ],
+)
+def test_bad_boxes(tmp_path: Path, text: str, reason: str) -> None:
+    root = make_set(tmp_path / "set")
+    set_box(root, 1, 1, text)
+    message = reject(root, tmp_path / "out")
+    assert "1 of 3 sequences rejected" in message
+    assert "video_1: box of frame 2 is" in message
+    assert reason in message
+
+
+def test_boxes_of_absent_frames_are_not_judged(tmp_path: Path) -> None:
+    root = make_set(tmp_path / "set")
+    set_box(root, 1, 3, "0,0,0,0")
+    set_box(root, 2, 3, "nan,nan,nan,nan")
+    assert run(root, tmp_path / "out")["sequences"] == 3
+
+
+def test_fewer_boxes_than_frames(tmp_path: Path) -> None:
+    root = make_set(tmp_path / "set")
+    path = root / "video_2" / "groundtruth.txt"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:4]))
+    (root / "video_2" / "cover.label").write_text("8\n" * 4)
+    assert "video_2: 4 boxes for 5 frames" in reject(root, tmp_path / "out")
+
+
+def test_a_truncated_image_is_found(tmp_path: Path) -> None:
+    root = make_set(tmp_path / "set")
+    path = root / "video_0" / "00000003.jpg"
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 2 // 3])
+    assert cv2.imread(str(path)) is not None  # OpenCV does not mind
+    assert "video_0: 00000003.jpg: truncated or not an image" in reject(root, tmp_path / "out")
+
+
+def test_other_broken_images(tmp_path: Path) -> None:
+    root = make_set(tmp_path / "set")
+    (root / "video_0" / "00000002.jpg").write_bytes(b"")
+    (root / "video_1" / "00000002.jpg").write_bytes(b"no image at all")
+    cv2.imwrite(str(root / "video_2" / "00000002.jpg"), np.zeros((40, 64, 3), np.uint8))
+    message = reject(root, tmp_path / "out")
+    assert "3 of 3 sequences rejected" in message
+    assert "video_0: 00000002.jpg: the file is empty" in message
+    assert "video_1: 00000002.jpg: truncated or not an image (15 bytes)" in message
+    assert "video_2: 00000002.jpg: 64×40 pixels, expected 64×48" in message
+
+
+def test_complete_images() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    for kind in (".jpg", ".png"):
+        data = cv2.imencode(kind, image)[1].tobytes()
+        assert complete(data)
+        assert complete(data + bytes(8))
+        assert not any(complete(data[:length]) for length in range(100, len(data) - 4, 50))
+
+
+def test_rejected_sequences_are_left_out_when_allowed(tmp_path: Path) -> None:
+    root = make_set(tmp_path / "set")
+    set_box(root, 1, 1, "10,8,0,16")
+    report = run(root, tmp_path / "out", allow_rejected=True)
+    assert report["rejected"] == 1
+    assert [video.name for video in load_curated(tmp_path / "out")] == ["video_0", "video_2"]
+    with (tmp_path / "out" / "rejected.csv").open() as handle:
+        (row,) = csv.DictReader(handle)
+    assert row["name"] == "video_1"
+    assert "not positive" in row["reason"]
+
+
+def test_a_set_that_breaks_later_takes_its_report_away(tmp_path: Path) -> None:
+    root = make_set(tmp_path / "set")
+    run(root, tmp_path / "out")
+    set_box(root, 1, 1, "10,8,0,16")
+    with pytest.raises(UserError, match="1 of 3 sequences rejected"):
+        run(root, tmp_path / "out")
+    with pytest.raises(UserError, match="not a curated data set"):
+        load_curated(tmp_path / "out")
+
+
+def test_missing_and_empty_folders(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nowhere: no such folder"):
+        run(tmp_path / "nowhere", tmp_path / "out")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="empty"):
+        run(tmp_path / "empty", tmp_path / "out")
+    with pytest.raises(UserError, match="layout 'got' is unknown; expected one of"):
+        curate(tmp_path, "got", "x", tmp_path / "out")
+    root = make_set(tmp_path / "set")
+    with pytest.raises(UserError, match="3 sequences, expected 180"):
+        run(root, tmp_path / "out", expect_count=True)
+    assert not (tmp_path / "out").exists()
+    for image in (root / "video_0").glob("*.jpg"):
+        image.unlink()
+    assert "no images" in reject(root, tmp_path / "out")
+
+
+def test_truth_in_the_first_frame_only(tmp_path: Path) -> None:
+    root = make_set(tmp_path / "set")
+    for number in range(3):
+        (root / f"video_{number}" / "groundtruth.txt").write_text("10,8,20,16\n")
+        (root / f"video_{number}" / "cover.label").unlink()
+    for _ in range(4):  # one as TrackingNet's reader gives it: rows of NaN
+        with (root / "video_1" / "groundtruth.txt").open("a") as handle:
+            handle.write("nan,nan,nan,nan\n")
+    report = run(root, tmp_path / "out")
+    assert report["first_frame_only"] == 3
+    video = load_curated(tmp_path / "out")[0]
+    assert video.boxes[0].tolist() == [10, 8, 20, 16]
+    assert np.isnan(video.boxes[1:]).all()
+    assert len(video.boxes) == len(video.visible) == 5
+
+
+def test_a_single_box_among_full_sequences_is_broken(tmp_path: Path) -> None:
+    root = make_set(tmp_path / "set")
+    (root / "video_1" / "groundtruth.txt").write_text("10,8,20,16\n")
+    (root / "video_1" / "cover.label").unlink()
+    assert "video_1: a box in the first frame only" in reject(root, tmp_path / "out")
+
+
+def test_checking_again_decodes_only_what_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, out = make_set(tmp_path / "set"), tmp_path / "out"
+    first = run(root, out)
+    index = sha256(out / "index.parquet")
+    with (out / "checked.jsonl").open("a") as handle:
+        handle.write('{"key": "cut li')  # what a kill leaves
+    opened: list[str] = []
+    original = module.check_images
+    monkeypatch.setattr(module, "check_images", lambda frames: opened.append(frames[0].parent.name) or original(frames))
+    assert run(root, out) == first
+    assert opened == []
+    cv2.imwrite(str(root / "video_1" / "00000002.jpg"), np.zeros((48, 64, 3), np.uint8))
+    changed = run(root, out)
+    assert opened == ["video_1"]
+    assert changed["digest"] != first["digest"]
+    opened.clear()
+    assert run(root, out) == changed
+    assert opened == []
+    assert sha256(out / "index.parquet") != index
+
+
+def test_an_interrupted_check_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = make_set(tmp_path / "set")
+    original = module.check_images
+
+    def stop(frames: tuple[Path, ...]) -> dict:
+        if frames[0].parent.name == "video_2":
+            raise KeyboardInterrupt
+        return original(frames)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "check_images", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(root, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["checked.jsonl"]
+    assert len((tmp_path / "out" / "checked.jsonl").read_text().splitlines()) == 2
+    report = run(root, tmp_path / "out")
+    assert report == {**run(root, tmp_path / "undisturbed")}
+    assert sha256(tmp_path / "out" / "index.parquet") == sha256(tmp_path / "undisturbed" / "index.parquet")
+
+
+def test_several_processes_find_the_same(tmp_path: Path) -> None:
+    root = make_set(tmp_path / "set")
+    assert run(root, tmp_path / "one") == run(root, tmp_path / "two", jobs=2)
+    assert sha256(tmp_path / "one" / "index.parquet") == sha256(tmp_path / "two" / "index.parquet")
+
+
+def test_a_full_disk_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, out = make_set(tmp_path / "set"), tmp_path / "out"
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pyarrow.parquet.write_table", full)
+    with pytest.raises(UserError, match=r"index\.parquet: the disk is full"):
+        run(root, out)
+    assert not (out / "index.parquet").exists()
+    assert not (out / "report.json").exists()
+
+
+def test_the_commands_from_a_folder_to_crops(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    register(Commands(parser))
+
+    def siamla(line: str) -> str:
+        args = parser.parse_args(line.split())
+        args.run(args)
+        return capsys.readouterr().out
+
+    root, curated, crops = make_set(tmp_path / "set"), tmp_path / "curated", tmp_path / "crops"
+    said = siamla(f"data curate --layout got10k --root {root} --name tiny --out {curated} --limit-frames 4")
+    assert "tiny: 3 sequences, 12 frames, 3 without the target, 0 sequences rejected" in said
+    assert "9 crops of 3 sequences" in siamla(f'data crops --curated {curated} --settings {{"size":255}} --out {crops}')
+    with pytest.raises(UserError, match="--settings: siz: "):
+        siamla(f'data crops --curated {curated} --settings {{"siz":255}} --out {crops}')
+    with pytest.raises(UserError, match="--settings: not valid JSON"):
+        siamla(f"data crops --curated {curated} --settings 5, --out {crops}")
+    cv2.imwrite(str(root / "video_1" / "00000002.jpg"), np.zeros((48, 64, 3), np.uint8))
+    siamla(f"data curate --layout got10k --root {root} --name tiny --out {curated} --limit-frames 4")
+    with pytest.raises(UserError, match="another source"):  # same boxes, other pixels
+        siamla(f'data crops --curated {curated} --settings {{"size":255}} --out {crops}')
+
+
+def test_the_real_sequences_are_sound(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2] / "shared" / "sequences" / "OTB"
+    if not root.is_dir():
+        pytest.skip("the OTB sequences are not beside the repository")
+    report = curate(root, "otb", "OTB", tmp_path / "out", frames_limit=20)
+    assert report["sequences"] == 10
+    assert report["rejected"] == 0
+    assert report["absent"] == 0

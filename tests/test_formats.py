@@ -1,0 +1,205 @@
+"""The six layouts: what is written is read back, official quirks, and bad input named by file and line."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from siamla.data.formats import LAYOUTS, lasot, otb, text, tnl2k, vot
+from siamla.errors import UserError
+from siamla.sequence import Sequence
+
+shared = Path(__file__).parents[2] / "shared"
+ATTRIBUTES = {"otb": {"IV", "OCC"}, "lasot": {"POC", "ARC"}, "tnl2k": {"AS", "CM"}}
+
+
+def images(count: int, width: int = 40, height: int = 30) -> list[bytes]:
+    frame = np.zeros((height, width, 3), np.uint8)
+    return [cv2.imencode(".jpg", frame)[1].tobytes()] * count
+
+
+def example(name: str, count: int = 5) -> Sequence:
+    boxes = np.array([[10.0 + i, 8.0 + i, 12.0, 9.0] for i in range(count)])
+    return Sequence(name, (), boxes, np.ones(count, bool))
+
+
+def make(root: Path, key: str, *names: str) -> None:
+    for name in names:
+        sequence = replace(example(name), attributes=frozenset(ATTRIBUTES.get(key, ())))
+        LAYOUTS[key].write(root, sequence, images(5))
+    LAYOUTS[key].finish(root, names)
+
+
+@pytest.mark.parametrize("key", LAYOUTS)
+def test_written_sequence_is_read_back(tmp_path: Path, key: str) -> None:
+    make(tmp_path, key, "ball-1", "cat-2")
+    layout = LAYOUTS[key]
+    assert layout.names(tmp_path) == ["ball-1", "cat-2"]
+    found = layout.read(tmp_path, "cat-2")
+    np.testing.assert_allclose(found.boxes, example("cat-2").boxes)
+    assert len(found) == 5
+    assert all(path.is_file() for path in found.frames)
+    assert [path.name for path in found.frames] == sorted(path.name for path in found.frames)
+    assert found.visible.all()
+    assert found.attributes == ATTRIBUTES.get(key, set())
+
+
+@pytest.mark.parametrize(("key", "count"), [("otb", 100), ("got10k", 180), ("lasot", 280), ("trackingnet", 511),
+                                            ("tnl2k", 700), ("vot", 60)])  # fmt: skip
+def test_official_counts(key: str, count: int) -> None:
+    assert LAYOUTS[key].official_count == count
+
+
+@pytest.mark.parametrize("key", LAYOUTS)
+def test_missing_and_empty_roots_say_what_belongs_there(tmp_path: Path, key: str) -> None:
+    for root in (tmp_path / "nowhere", tmp_path):
+        with pytest.raises(UserError, match=r"expected .*layout"):
+            LAYOUTS[key].names(root)
+
+
+@pytest.mark.parametrize("key", ["got10k", "lasot", "tnl2k"])
+def test_absent_frames(tmp_path: Path, key: str) -> None:
+    seen = np.array([True, True, False, True, False])
+    LAYOUTS[key].write(tmp_path, replace(example("ball-1"), visible=seen), images(5))
+    LAYOUTS[key].finish(tmp_path, ["ball-1"])
+    np.testing.assert_array_equal(LAYOUTS[key].read(tmp_path, "ball-1").visible, seen)
+
+
+def test_first_pixel_is_zero_inside_and_one_in_otb_files(tmp_path: Path) -> None:
+    make(tmp_path, "otb", "Ball")
+    assert (tmp_path / "Ball/groundtruth_rect.txt").read_text().splitlines()[0] == "11,9,12,9"
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t", " ", ", "])
+def test_otb_delimiters(tmp_path: Path, delimiter: str) -> None:
+    make(tmp_path, "otb", "Ball")
+    path = tmp_path / "Ball/groundtruth_rect.txt"
+    path.write_text(path.read_text().replace(",", delimiter) + "\n\n")
+    np.testing.assert_array_equal(LAYOUTS["otb"].read(tmp_path, "Ball").boxes, example("Ball").boxes)
+
+
+def test_otb_two_targets_share_the_frames(tmp_path: Path) -> None:
+    make(tmp_path, "otb", "Jogging.1", "Jogging.2", "Deer")
+    assert LAYOUTS["otb"].names(tmp_path) == ["Deer", "Jogging.1", "Jogging.2"]
+    first, second = (LAYOUTS["otb"].read(tmp_path, f"Jogging.{n}") for n in (1, 2))
+    assert first.frames == second.frames
+
+
+def test_otb_empty_annotation_of_a_second_target_is_no_sequence(tmp_path: Path) -> None:
+    make(tmp_path, "otb", "Human4.2")
+    (tmp_path / "Human4/groundtruth_rect.1.txt").write_text("\n")
+    assert LAYOUTS["otb"].names(tmp_path) == ["Human4.2"]
+
+
+def test_otb_special_ranges_apply_only_when_there_are_more_frames_than_boxes(tmp_path: Path) -> None:
+    sequence = example("Football1", 74)
+    LAYOUTS["otb"].write(tmp_path, sequence, images(80, 8, 8))
+    found = LAYOUTS["otb"].read(tmp_path, "Football1")
+    assert [found.frames[0].name, found.frames[-1].name, len(found)] == ["0001.jpg", "0074.jpg", 74]
+    LAYOUTS["otb"].write(tmp_path, replace(sequence, name="Deer"), images(80, 8, 8))
+    assert len(LAYOUTS["otb"].read(tmp_path, "Deer")) == 80  # a mismatch is shown, not hidden
+
+
+def test_trackingnet_first_frame_only_and_numeric_order(tmp_path: Path) -> None:
+    sequence = example("abc_0", 12)
+    LAYOUTS["trackingnet"].write(tmp_path, replace(sequence, boxes=sequence.boxes[:1]), images(12, 8, 8))
+    found = LAYOUTS["trackingnet"].read(tmp_path, "abc_0")
+    assert [path.stem for path in found.frames] == [str(n) for n in range(12)]
+    assert found.boxes.shape == (1, 4)
+    (tmp_path / "frames/extra").mkdir()
+    with pytest.raises(UserError, match="'extra' has no annotation"):
+        LAYOUTS["trackingnet"].names(tmp_path)
+
+
+def test_lasot_takes_the_official_test_names_first(tmp_path: Path) -> None:
+    make(tmp_path, "lasot", "airplane-9", "airplane-2", "airplane-1")
+    (tmp_path / "testing_set.txt").unlink()
+    assert lasot.names(tmp_path) == ["airplane-1", "airplane-9"]  # airplane-2 is a training sequence
+    (tmp_path / "testing_set.txt").write_text("airplane-1\nbus-5\n")
+    with pytest.raises(UserError, match=r"testing_set.txt: 1 listed .* 'bus-5'"):
+        lasot.names(tmp_path)
+
+
+def test_attribute_lists_have_the_official_lengths() -> None:
+    assert [len(known) for known in (otb.ATTRIBUTES, lasot.ATTRIBUTES, tnl2k.ATTRIBUTES, vot.TAGS)] == [11, 14, 17, 5]
+    assert set(tnl2k.ATTRIBUTES) == set(lasot.ATTRIBUTES) | {"AS", "TC", "MS"}
+
+
+def test_vot_polygons_and_tags(tmp_path: Path) -> None:
+    polygons = np.array([[10, 0, 20, 10, 10, 20, 0, 10]] * 3, float)
+    tags = {"occlusion": np.array([False, True, False])}
+    base = example("bag", 3)
+    LAYOUTS["vot"].write(tmp_path, replace(base, polygons=polygons, frame_attributes=tags), images(3))
+    found = vot.read(tmp_path, "bag")
+    np.testing.assert_array_equal(found.polygons, polygons)
+    side = np.sqrt(200)  # the diamond's area is 200: the square of equal area about (10, 10)
+    np.testing.assert_allclose(found.boxes[0], [10 - side / 2, 10 - side / 2, side, side])
+    np.testing.assert_array_equal(found.frame_attributes["occlusion"], tags["occlusion"])
+    assert set(found.frame_attributes) == set(vot.TAGS)
+
+
+def test_vot_tag_files_that_end_early_are_filled(tmp_path: Path) -> None:
+    make(tmp_path, "vot", "bag")
+    (tmp_path / "bag/occlusion.tag").write_text("0\n1\n")
+    assert vot.read(tmp_path, "bag").frame_attributes["occlusion"].tolist() == [False, True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("1,2,3,4\n1,2,x,4\n", "line 2: 'x' is not a number"),
+        ("1,2,3,4\n1,2,3\n", "line 2: found '1,2,3', expected 4 numbers"),
+        ("1,2,3,4\n1,,3,4,5\n", "line 2"),
+        ("1,2,3,4\n1,2 3,4\n", "line 2"),
+        ("1,2,3,4\n\n1,2,3,4\n", "line 2"),
+        ("", "the file is empty"),
+    ],
+)
+def test_broken_numbers_name_file_and_line(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "boxes.txt"
+    path.write_text(content)
+    with pytest.raises(UserError, match=message) as caught:
+        text.numbers(path, (4,))
+    assert str(path) in str(caught.value)
+
+
+def test_lists_refuse_paths_and_repeats(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    for content, message in [("a\n../b\n", "line 2"), ("a\na\n", "twice"), ("\n", "empty")]:
+        path.write_text(content)
+        with pytest.raises(UserError, match=message):
+            text.listed(path)
+
+
+def test_label_count_must_match(tmp_path: Path) -> None:
+    make(tmp_path, "got10k", "a")
+    (tmp_path / "a/cover.label").write_text("8\n8\n")
+    with pytest.raises(UserError, match=r"cover.label: 2 labels for 5 boxes"):
+        LAYOUTS["got10k"].read(tmp_path, "a")
+
+
+@pytest.mark.skipif(not (shared / "sequences").is_dir(), reason="the real sequences are not here")
+def test_real_sequences() -> None:
+    names = otb.names(shared / "sequences/OTB")
+    assert len(names) == 10
+    for name in names:
+        sequence = otb.read(shared / "sequences/OTB", name)
+        assert len(sequence) == len(sequence.boxes)
+    for name in vot.names(shared / "sequences/VOT"):
+        sequence = vot.read(shared / "sequences/VOT", name)
+        assert len(sequence) == len(sequence.boxes)
+        assert sequence.polygons is not None
+
+
+def test_got10k_toolkit_reads_what_we_write(tmp_path: Path) -> None:
+    from got10k.datasets import GOT10k
+
+    make(tmp_path / "val", "got10k", "a", "b")
+    data = GOT10k(str(tmp_path), subset="val", return_meta=True)
+    files, boxes, meta = data["b"]
+    np.testing.assert_allclose(boxes, example("b").boxes)
+    assert len(files) == 5
+    assert meta["resolution"] == "(40, 30)"
+    assert meta["cover"].tolist() == [8] * 5

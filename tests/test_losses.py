@@ -1,0 +1,232 @@
+"""Eq. 4–7 and 10 by pocket calculator on 3×3 maps, the curves of Fig. 4(b), and where gradients go."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from siamla.model.siamla import Output
+from siamla.training import losses as module
+from siamla.training.losses import (
+    classification_label,
+    draw_negatives,
+    dynamic_label,
+    image_normalize,
+    iou,
+    iou_loss,
+    ladl_loss,
+    losses,
+    quality_loss,
+    smooth_label,
+)
+from siamla.training.settings import Labels, LossWeights
+from siamla.training.targets import Targets, assign
+
+# IoU_ij of a 3×3 map: one centre cell, four boundary cells, four negatives.
+IOU = torch.tensor([[[0.1, 0.7, 0.2], [0.6, 0.9, 0.5], [0.0, 0.3, 0.4]]], dtype=torch.float64)
+CENTRE = torch.tensor([[[0, 0, 0], [0, 1, 0], [0, 0, 0]]], dtype=torch.bool)
+BOUNDARY = torch.tensor([[[0, 1, 0], [1, 0, 1], [0, 1, 0]]], dtype=torch.bool)
+TARGETS = Targets(CENTRE, BOUNDARY, torch.zeros(1, 4, 3, 3), torch.zeros(1, 3, 3))
+
+
+def test_equation_5_by_hand() -> None:
+    """1/(1+e⁻⁴) = 0.98201, 1/(1+e⁻²) = 0.88080, 1/(1+e⁻¹) = 0.73106, 1/(1+e⁰) = 0.5, 1/(1+e²) = 0.11920."""
+    expected = [[0.01799, 0.88080, 0.04743], [0.73106, 0.98201, 0.5], [0.00669, 0.11920, 0.26894]]
+    torch.testing.assert_close(dynamic_label(IOU)[0], torch.tensor(expected).double(), atol=5e-6, rtol=0)
+
+
+def test_equation_7_by_hand() -> None:
+    """λ = 0.2: the fifth power at boundary cells, 0.88080⁵ = 0.53013; the centre cell keeps 0.98201."""
+    label = smooth_label(dynamic_label(IOU), BOUNDARY, 0.2)[0]
+    assert label[0, 1] == pytest.approx(0.53013, abs=1e-5)
+    assert label[1, 0] == pytest.approx(0.20881, abs=1e-5)
+    assert label[1, 2] == pytest.approx(0.03125, abs=1e-9)
+    assert label[2, 1] == pytest.approx(0.0000241, abs=1e-7)
+    assert label[1, 1] == pytest.approx(0.98201, abs=1e-5)
+
+
+def test_equation_6_by_hand() -> None:
+    """Positives 0.9, 0.5, 0.4 of one image: (0.5 - 0.4)/(0.9 - 0.4) = 0.2."""
+    positive = torch.tensor([[[0, 0, 0], [0, 1, 1], [0, 0, 1]]], dtype=torch.bool)
+    expected = torch.tensor([[[0, 0, 0], [0, 1, 0.2], [0, 0, 0]]]).double()
+    torch.testing.assert_close(image_normalize(IOU, positive), expected)
+    single = image_normalize(IOU, CENTRE)  # max = min: the label stays
+    assert single[0, 1, 1] == 0.9
+    assert single.sum() == pytest.approx(0.9)
+    assert not image_normalize(IOU, torch.zeros_like(CENTRE)).any()
+
+
+def test_label_of_every_variant() -> None:
+    def label(epoch: int = 0, **settings: object) -> Tensor:
+        return classification_label(IOU, TARGETS, Labels.model_validate(settings), epoch)[0]
+
+    plain = label(lals=True)  # LALS without LADL: 1 and λ
+    assert plain[1].tolist() == [0.2, 1, 0.2]
+    assert label(ladl=True, normalize=False)[1, 1] == pytest.approx(0.98201, abs=1e-5)
+    assert label(ladl=True, normalize=False, mapping="linear")[0, 1] == pytest.approx(0.7**5)
+    # eq. 7, then eq. 6: (0.53013 - 0.0000241) / (0.98201 - 0.0000241) = 0.53983
+    assert label(ladl=True)[0, 1] == pytest.approx(0.53983, abs=1e-5)
+    assert label(ladl=True)[1, 1] == 1
+    assert label(ladl=True)[0, 0] == 0
+    limited = {"ladl": True, "normalize_epochs": 2}
+    assert label(1, **limited)[1, 1] == 1
+    assert label(2, **limited)[1, 1] == pytest.approx(0.98201, abs=1e-5)
+
+
+def logits(score: Tensor) -> Tensor:
+    """Two-channel logits (B, 2, n, n) whose softmax is (1 - c, c)."""
+    return torch.stack([torch.log(1 - score), torch.log(score)], dim=1)
+
+
+def test_equation_4_by_hand() -> None:
+    """A positive with c = 0.8, ŷ = 0.6; two negatives with c = 0.5 and c = 0.1, the rest with c = 10⁻⁹.
+
+    -(0.6·ln 0.8 + 0.4·ln 0.2) = 0.77766; 1.5·ln 2 = 1.03972; 1.1·0.10536 = 0.11590.
+    """
+    score = torch.full((1, 3, 3), 1e-9, dtype=torch.float64)
+    score[0, 1, 1], score[0, 0, 0], score[0, 2, 2] = 0.8, 0.5, 0.1
+    label = torch.where(CENTRE, 0.6, 0.0).double()
+    expected = 0.5 * 0.77766 + 0.5 * (1.03972 + 0.11590) / 8
+    assert ladl_loss(logits(score), label, CENTRE).item() == pytest.approx(expected, abs=1e-5)
+    plain = 0.5 * 0.77766 + 0.5 * (0.69315 + 0.10536) / 8
+    assert ladl_loss(logits(score), label, CENTRE, reweight=False).item() == pytest.approx(plain, abs=1e-5)
+    none = torch.zeros_like(CENTRE)
+    assert ladl_loss(logits(score), label, none, reweight=False).item() == pytest.approx(
+        0.5 * (0.69315 + 0.10536 + 1.60944) / 9, abs=1e-5
+    )
+
+
+def test_equation_10_by_hand() -> None:
+    """q = 0.8 with IoU 0.9 and q = 0.5 with IoU 0.1: -(0.9·ln 0.8 + 0.1·ln 0.2) = 0.36177; ln 2 = 0.69315."""
+    q = torch.full((1, 3, 3), 0.5, dtype=torch.float64)
+    q[0, 1, 1] = 0.8
+    chosen = CENTRE.clone()
+    chosen[0, 0, 0] = True
+    loss = quality_loss(torch.logit(q), IOU, chosen)
+    assert loss.item() == pytest.approx((0.36177 + 0.69315) / 2, abs=1e-5)
+
+
+def test_iou_loss_by_hand() -> None:
+    """A 4×4 box shifted by 1 px from its truth: I = 12, U = 20, -ln(13/21) = 0.47957; IoU 0.6."""
+    predicted = torch.tensor([1.0, 2, 3, 2], dtype=torch.float64).view(1, 4, 1, 1).expand(1, 4, 3, 3)
+    truth = torch.full((1, 4, 3, 3), 2.0, dtype=torch.float64)
+    assert iou(predicted, truth)[0, 0, 0] == pytest.approx(0.6)
+    assert iou_loss(predicted, truth, CENTRE.double()).item() == pytest.approx(0.47957, abs=1e-5)
+    assert iou_loss(predicted, truth, torch.zeros(1, 3, 3).double()).item() == 0
+
+
+@pytest.mark.parametrize("lambda_", [1.0, 0.4, 0.3, 0.2, 0.1])
+def test_curves_of_figure_4b(lambda_: float) -> None:
+    """ŷ over the IoU: rising, ½^(1/λ) at IoU = 0.5, (1+e⁻⁵)^(-1/λ) at IoU = 1; the lower λ, the lower the curve."""
+    x = torch.linspace(0, 1, 101, dtype=torch.float64).view(1, 1, -1)
+    everywhere = torch.ones_like(x, dtype=torch.bool)
+    curve = smooth_label(dynamic_label(x), everywhere, lambda_)[0, 0]
+    assert (curve.diff() > 0).all()
+    assert curve[50].item() == pytest.approx(0.5 ** (1 / lambda_))
+    assert curve[100].item() == pytest.approx((1 + math.exp(-5)) ** (-1 / lambda_))
+    if lambda_ < 1:
+        assert (curve < dynamic_label(x)[0, 0]).all()
+
+
+@pytest.mark.parametrize(
+    ("loss", "shape"),
+    [
+        (lambda x: ladl_loss(x, LABEL, POSITIVE, reweight=False), (2, 2, 3, 3)),
+        (lambda x: iou_loss(x.exp(), TRUTH, WEIGHT), (2, 4, 3, 3)),
+        (lambda x: quality_loss(x, LABEL, POSITIVE), (2, 3, 3)),
+    ],
+)
+def test_gradcheck(loss: Callable[[Tensor], Tensor], shape: tuple[int, ...]) -> None:
+    x = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    assert torch.autograd.gradcheck(loss, (x,))
+
+
+RANDOM = torch.Generator().manual_seed(0)
+LABEL = torch.rand(2, 3, 3, dtype=torch.float64, generator=RANDOM)
+POSITIVE = torch.rand(2, 3, 3, generator=RANDOM) < 0.5
+WEIGHT = LABEL * POSITIVE
+TRUTH = torch.rand(2, 4, 3, 3, dtype=torch.float64, generator=RANDOM) + 0.5
+
+
+def test_gradient_of_reweighted_negatives() -> None:
+    """The factor (1+c) is a constant weight: the gradient is (1+c)·∂(-log(1-c)) = (1+c)·c for the target's logit."""
+    x = torch.randn(2, 2, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2), requires_grad=True)
+    ladl_loss(x, LABEL, torch.zeros_like(POSITIVE)).backward()
+    c = torch.softmax(x.detach(), 1)[:, 1]
+    assert x.grad is not None
+    torch.testing.assert_close(x.grad[:, 1], 0.5 * (1 + c) * c / c.numel())
+
+
+def random_output(seed: int = 0, batch: int = 2) -> Output:
+    g = torch.Generator().manual_seed(seed)
+    cls, ltrb, loc = (torch.randn(batch, n, 25, 25, generator=g) for n in (2, 4, 1))
+    return Output(cls.requires_grad_(), (ltrb * 0.3 + 3.4).exp().requires_grad_(), loc.requires_grad_())
+
+
+BOXES = torch.tensor([[95.0, 95, 64, 64], [60, 110, 90, 30]])
+
+
+@pytest.mark.parametrize("localization", ["centerness", "lafa"])
+def test_no_gradient_reaches_the_regression_through_labels(localization: str) -> None:
+    """Only the IoU loss moves the boxes: dynamic labels and quality targets are constants."""
+    output = random_output()
+    labels = Labels(ladl=True, lals=True)
+    terms = losses(output, BOXES, labels, LossWeights(), localization, 0, torch.Generator().manual_seed(0))
+    for name, leaf in (("cls", output.cls), ("loc", output.loc)):
+        assert torch.autograd.grad(terms[name], output.ltrb, allow_unused=True, retain_graph=True)[0] is None
+        assert torch.autograd.grad(terms[name], leaf, retain_graph=True)[0].abs().sum() > 0
+    gradient = torch.autograd.grad(terms["reg"], output.ltrb)[0].abs().sum(1)
+    positive = assign(BOXES, labels).positive
+    assert (gradient[positive] > 0).all()
+    assert not gradient[~positive].any()
+
+
+def test_baseline_is_siamcar() -> None:
+    """Cross-entropy and IoU loss written out as in siamcar.md §2.4, and the weights 1, 3, 1."""
+    output = random_output()
+    terms = losses(output, BOXES, Labels(), LossWeights(), "centerness", 0, torch.Generator())
+    targets = assign(BOXES, Labels())
+    positive = targets.centre
+    entropy = torch.nn.functional.cross_entropy(output.cls, positive.long(), reduction="none")
+    torch.testing.assert_close(terms["cls"], 0.5 * entropy[positive].mean() + 0.5 * entropy[~positive].mean())
+    p, t = (x.permute(0, 2, 3, 1)[positive] for x in (output.ltrb, targets.ltrb))
+    low = torch.minimum(p, t)
+    inter = (low[:, 0] + low[:, 2]) * (low[:, 1] + low[:, 3])
+    union = (p[:, 0] + p[:, 2]) * (p[:, 1] + p[:, 3]) + (t[:, 0] + t[:, 2]) * (t[:, 1] + t[:, 3]) - inter
+    weight = targets.centerness[positive]
+    torch.testing.assert_close(terms["reg"], (-((inter + 1) / (union + 1)).log() * weight).sum() / weight.sum())
+    bce = torch.nn.functional.binary_cross_entropy_with_logits(output.loc[:, 0][positive], weight)
+    torch.testing.assert_close(terms["loc"], bce)
+    torch.testing.assert_close(terms["total"], terms["cls"] + 3 * terms["reg"] + terms["loc"])
+
+
+def test_negatives_are_drawn_one_to_one() -> None:
+    positive = torch.zeros(3, 25, 25, dtype=torch.bool)
+    positive[0, :3, :3] = True
+    positive[2] = True
+    positive[2, 0, :5] = False
+    drawn = draw_negatives(positive, torch.Generator().manual_seed(0))
+    assert drawn.flatten(1).sum(1).tolist() == [9, 0, 5]  # at most all
+    assert not (drawn & positive).any()
+    assert torch.equal(drawn, draw_negatives(positive, torch.Generator().manual_seed(0)))
+    assert not torch.equal(drawn, draw_negatives(positive, torch.Generator().manual_seed(1)))
+
+
+def test_a_batch_without_positives_is_finite() -> None:
+    output = random_output()
+    for localization in ("centerness", "lafa"):
+        terms = losses(output, BOXES * 0 + 2, Labels(), LossWeights(), localization, 0, torch.Generator())
+        assert terms["reg"] == 0
+        assert terms["loc"] == 0
+        assert torch.isfinite(terms["total"])
+        terms["total"].backward()
+        assert torch.isfinite(output.ltrb.grad).all()
+
+
+def test_overlap_against_boxes_far_away() -> None:
+    """A truth that does not contain the cell: no negative intersection."""
+    far = torch.tensor([-50.0, 10, 60, 10]).view(1, 4, 1, 1)
+    near = torch.full((1, 4, 1, 1), 10.0)
+    assert module.overlap(near, far)[0] == 0

@@ -1,0 +1,107 @@
+"""Score maps to boxes: eq. 12–13 by hand, `release` against the public code, peaks anywhere."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from siamla.tracker import postprocess
+from siamla.tracker.postprocess import State, penalised_score, release, scale_penalty, start, topn
+
+SHARED = Path(__file__).parents[2] / "shared"
+CASES = SHARED / "reference" / "siamcar_postprocess.npz"
+
+
+def test_equation_13_by_hand() -> None:
+    """From 20×20 to 40×10: r = 4, r′ = 1; s = √(65·35), s′ = 40; p = exp(-k·(4·1.1924 - 1))."""
+    growth = math.sqrt(65 * 35) / 40
+    assert growth == pytest.approx(1.19242, abs=1e-5)
+    p = scale_penalty([40.0, 20.0], [10.0, 20.0], (20.0, 20.0), 0.1)
+    assert p == pytest.approx([math.exp(-0.1 * (4 * growth - 1)), 1.0])
+    assert p[0] == pytest.approx(0.68594, abs=1e-5)
+
+
+def test_equation_12_by_hand() -> None:
+    """On 3×3 cells the Hann window is 1 in the middle and 0 around: s = 0.6·c·q·p, plus 0.4 in the middle."""
+    confidence = np.array([[0.5, 0, 0], [0, 0.25, 0], [0, 0, 1.0]])
+    penalty = np.array([[1.0, 1, 1], [1, 0.8, 1], [1, 1, 0.5]])
+    expected = [[0.3, 0, 0], [0, 0.6 * 0.2 + 0.4, 0], [0, 0, 0.3]]
+    assert penalised_score(confidence, penalty, 0.4) == pytest.approx(np.array(expected))
+
+
+def maps(width: float, height: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Flat score, offsets of a centred box at every cell, and logits of q = 1/2."""
+    half = np.array([width, height, width, height]) / 2
+    return np.full((25, 25), 0.2), np.broadcast_to(half[:, None, None], (4, 25, 25)).copy(), np.zeros((25, 25))
+
+
+def test_topn_by_hand() -> None:
+    """Two cells in row 12 with boxes at 127+8 and 127+16: the mean box is 12 crop px to the right."""
+    cls, ltrb, loc = maps(64, 64)  # a 40×40 target has s_z = 80, scale 127/80: 63.5 crop px
+    cls[12, 13], cls[12, 14] = 1.0, 0.9
+    state = State((100.0, 50.0), (40.0, 40.0), (640, 480))
+    result = topn(cls, ltrb, loc, state, n=2, penalty_k=0.0, window=0.0, size_lr=0.5)
+    assert state.scale == pytest.approx(127 / 80)
+    rate = 0.5 * 0.95
+    size = (1 - rate) * 40 + rate * 64 * 80 / 127
+    centre = 100 + 12 * 80 / 127
+    assert result.box == pytest.approx([centre - size / 2, 50 - size / 2, size, size])
+    assert result.score == pytest.approx(0.475)
+    assert result.state.centre == pytest.approx((centre, 50.0))
+
+
+def test_topn_uses_the_box_not_the_cell() -> None:
+    cls, ltrb, loc = maps(60, 60)
+    cls[12, 12] = 1.0
+    ltrb[:, 12, 12] = (20, 30, 40, 30)  # centre 10 px right of the cell
+    result = topn(cls, ltrb, loc, State((0.0, 0.0), (127 / 2, 127 / 2), (640, 480)), n=1)
+    assert result.state.centre == pytest.approx((10.0, 0.0))
+
+
+@pytest.mark.skipif(not CASES.exists(), reason="the reference vectors are not part of the repository")
+def test_release_matches_the_public_code() -> None:
+    data = np.load(CASES)
+    for i in range(len(data["box"])):
+        logits = data["cls"][i, 0].astype(np.float64)
+        cls = 1 / (1 + np.exp(logits[0] - logits[1]))
+        height, width = (int(side) for side in data["image_hw"][i])
+        parameters = [float(data[name][i]) for name in ("penalty_k", "window_lr", "lr")]
+        state = start(data["init_box"][i], (width, height))
+        result = release(cls, data["loc"][i, 0], data["cen"][i, 0, 0], state, *parameters)
+        assert result.box == pytest.approx(data["box"][i], abs=1e-3)
+        assert 0 <= result.score <= 1
+
+
+def test_release_works_for_a_peak_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The public code fails with an IndexError when the coarse peak is on rows or columns 190 to 192."""
+    cls, ltrb, loc = maps(50, 30)
+    state = State((320.0, 240.0), (50.0, 30.0), (640, 480))
+    original = postprocess._peak
+    for row in range(193):
+        for column in (*range(0, 193, 16), 189, 190, 191, 192) if row < 189 else range(193):
+            rows, columns = postprocess._region(row, column, ltrb)
+            assert 0 <= rows.start <= row < rows.stop
+            assert 0 <= columns.start <= column < columns.stop
+    for corner in ((0, 0), (0, 192), (190, 3), (191, 191), (192, 192)):
+        peaks = [corner]
+        monkeypatch.setattr(postprocess, "_peak", lambda values, peaks=peaks: peaks.pop() if peaks else original(values))
+        assert np.isfinite(release(cls, ltrb, loc, state).box).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(1, 3000), st.floats(1, 3000), st.integers(1, 625))
+def test_boxes_stay_finite_and_in_reach(seed: int, w: float, h: float, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    cls, loc = rng.uniform(size=(25, 25)), rng.normal(0, 200, (25, 25))
+    ltrb = np.exp(rng.uniform(-8, 8, (4, 25, 25)))
+    state = State((rng.uniform(0, 1280), rng.uniform(0, 720)), (w, h), (1280, 720))
+    for result in (topn(cls, ltrb, loc, state, n), release(cls, ltrb, loc, state)):
+        assert np.isfinite(result.box).all()
+        assert 0 <= result.score <= 1
+        assert result.box[2] <= 1280
+        assert result.box[3] <= 720
+        assert 0 <= result.state.centre[0] <= 1280.5
+    assert release(cls, ltrb, np.zeros((25, 25)), state).score == 0

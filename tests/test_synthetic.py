@@ -1,0 +1,214 @@
+"""Generated sets: the same bytes every time, exact boxes, hard enough, nothing half-made."""
+
+import hashlib
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from siamla.data.formats import LAYOUTS
+from siamla.data.synthetic.dataset import MANIFEST, clip_seed, clip_settings, synthesize
+from siamla.data.synthetic.photos import PHOTOS, photo_path
+from siamla.data.synthetic.scene import ClipSettings, clip_boxes, render
+from siamla.data.synthetic.settings import Motion, SetSettings, load_sets
+from siamla.data.synthetic.sheet import contact_sheet
+from siamla.data.synthetic.sprites import Pose, Sprite, draw, placed_outline
+from siamla.errors import UserError
+from siamla.geometry import iou
+
+PARAMS = Path(__file__).parents[1] / "params" / "synthetic.yaml"
+SMALL = SetSettings(layout="otb", split="test", sequences=3, frames=(4, 6), size=(96, 72), seed=5, name="c{:d}")
+
+
+def digests(root: Path) -> dict[str, str]:
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_photos_are_shipped_and_splits_are_disjoint() -> None:
+    assert not set(PHOTOS["train"]) & set(PHOTOS["test"])
+    assert sum(map(len, PHOTOS.values())) == 21
+    assert all(photo_path(name).is_file() for names in PHOTOS.values() for name in names)
+    stereo = [split for split, names in PHOTOS.items() if any("motorcycle" in name for name in names)]
+    assert len(stereo) == 1
+
+
+def test_same_bytes_whatever_the_jobs(tmp_path: Path) -> None:
+    for name, jobs in (("once", 1), ("again", 1), ("two", 2)):
+        synthesize("small", SMALL, tmp_path / name, jobs)
+    assert digests(tmp_path / "once") == digests(tmp_path / "again") == digests(tmp_path / "two")
+    other = SMALL.model_copy(update={"seed": 6})
+    synthesize("small", other, tmp_path / "once")  # a generated set is replaced
+    assert digests(tmp_path / "once") != digests(tmp_path / "two")
+
+
+def test_a_clip_does_not_depend_on_its_neighbours() -> None:
+    clip = clip_settings(SMALL)[1]
+    first, second = render(clip, clip_seed(SMALL, 1)), render(clip, clip_seed(SMALL, 1))
+    assert all((a == b).all() for a, b in zip(first.frames, second.frames, strict=True))
+    assert first.frames[0].shape == (72, 96, 3)
+
+
+def test_challenges_have_their_exact_share() -> None:
+    sets = load_sets(PARAMS)
+    clips = clip_settings(sets["otb100"])
+    shares = sets["otb100"].challenges
+    for name in ("occlusion", "leave", "blur", "tiny"):
+        assert sum(name in clip.challenges for clip in clips) == round(12 * getattr(shares, name))
+    assert sum(clip.region for clip in clips) == 3
+
+
+def test_drawn_pixels_fill_the_box_of_the_outline() -> None:
+    square = np.array([(-1.0, -1), (1, -1), (1, 1), (-1, 1)])
+    sprite = Sprite(square, np.full((32, 32, 3), 255, np.uint8), 2.0)
+    frame = np.zeros((60, 80, 3), np.uint8)
+    pose = Pose(np.array([40.0, 30.0]), np.sqrt(200.0), 2.0, 0.0)
+    # √(w h) = √200 and w / h = 2: a box of 20 × 10 around (40, 30) covers pixels 30 … 49 and 25 … 34.
+    outline, alpha, _ = draw(frame, sprite, pose)
+    assert np.allclose((outline.min(0), outline.max(0)), [(30, 25), (50, 35)])
+    assert alpha is not None
+    rows, columns = np.nonzero(frame[..., 0] > 127)
+    assert (columns.min(), columns.max(), rows.min(), rows.max()) == (30, 49, 25, 34)
+
+
+def test_the_box_of_a_wobbling_shape_is_that_of_its_pixels() -> None:
+    around = np.linspace(0, 2 * np.pi, 90, endpoint=False)
+    sprite = Sprite(np.stack([np.cos(around), np.sin(around)], axis=1), np.full((32, 32, 3), 255, np.uint8), 1.0)
+    pose = Pose(np.array([60.3, 50.7]), 50.0, 1.3, 0.4, (0.25, 0.3, 1.0))
+    frame = np.zeros((110, 130, 3), np.uint8)
+    draw(frame, sprite, pose)
+    outline = placed_outline(sprite, pose)
+    rows, columns = np.nonzero(frame[..., 0] > 127)
+    found = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+    assert np.abs(np.concatenate([outline.min(0), outline.max(0)]) - found).max() < 1.2
+
+
+def test_boxes_are_cut_at_the_border() -> None:
+    boxes = clip_boxes(np.array([[-5.0, 10, 20, 10], [90, 60, 30, 30], [-30, 0, 20, 20]]), (100, 80))
+    assert boxes.tolist() == [[0, 10, 15, 10], [90, 60, 10, 20], [0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("region", [False, True])
+def test_truth_is_in_range(region: bool) -> None:
+    every = frozenset({"occlusion", "leave", "deform", "light", "blur", "lookalike", "fast", "zoom", "rotate", "turn"})
+    scene = PHOTOS["test"][1]
+    clip = ClipSettings(40, (160, 120), "test", region, scene, Motion(knot_frames=8), every)
+    for seed in range(4):
+        made = render(clip, np.random.SeedSequence(seed))
+        assert len(made.frames) == len(made.boxes) == len(made.visible) == len(made.polygons) == 40
+        assert all(frame.shape == (120, 160, 3) and frame.dtype == np.uint8 for frame in made.frames)
+        low, high = made.boxes[:, :2], made.boxes[:, :2] + made.boxes[:, 2:]
+        assert (low >= 0).all()
+        assert (high <= (160, 120)).all()
+        assert (made.boxes[made.visible, 2:] > 1).all()
+        assert made.visible[0]
+        assert not made.visible.all()  # it leaves the view
+        assert set(made.frame_attributes) == set(LAYOUTS["vot"].TAGS)  # type: ignore[attr-defined]
+        assert {"MB", "OPR"} <= made.attributes["otb"]
+        assert "OV" in made.attributes["lasot"]
+
+
+def test_a_box_that_never_moves_fails() -> None:
+    settings = load_sets(PARAMS)["otb100"].model_copy(update={"size": (120, 90), "sequences": 8})
+    scores = []
+    for index, clip in enumerate(clip_settings(settings)):
+        boxes = render(clip, clip_seed(settings, index)).boxes
+        scores.append((iou(boxes[0], boxes)[:, None] > np.linspace(0, 1, 21)).mean())
+    assert np.mean(scores) < 0.25
+
+
+@pytest.mark.parametrize("name", sorted(load_sets(PARAMS)))
+def test_every_layout_reads_back(name: str, tmp_path: Path) -> None:
+    settings = load_sets(PARAMS)[name].model_copy(update={"sequences": 2, "frames": (3, 3), "size": (96, 72)})
+    synthesize(name, settings, tmp_path / name)
+    layout = LAYOUTS[settings.layout]
+    found = layout.names(tmp_path / name)
+    assert found == [settings.name.format(1), settings.name.format(2)]
+    for index, clip in enumerate(clip_settings(settings)):
+        truth, sequence = render(clip, clip_seed(settings, index)), layout.read(tmp_path / name, found[index])
+        assert len(sequence) == 3
+        assert len(sequence.boxes) == (1 if settings.first_frame_only else 3)
+        # OTB, LaSOT and TNL2K store whole pixels, VOT a polygon.
+        slack = 0.01 if settings.layout in ("got10k", "trackingnet") else 1.0
+        if settings.layout != "vot":
+            assert np.abs(sequence.boxes[0] - truth.boxes[0]).max() <= slack
+        else:
+            assert sequence.polygons is not None
+            assert np.allclose(sequence.polygons, truth.polygons, atol=0.01)
+    if settings.first_frame_only:
+        assert len((tmp_path / name / "anno_full" / f"{found[0]}.txt").read_text().splitlines()) == 3
+
+
+def test_seeds_are_apart() -> None:
+    seeds = [settings.seed for settings in load_sets(PARAMS).values()]
+    assert len(set(seeds)) == len(seeds)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("sequence: 3", "a.sequence: unknown key; did you mean 'sequences'?"),
+        ("motion: {travell: 1}", "a.motion.travell: unknown key; did you mean 'travel'?"),
+        ("seed: -1", "a.seed: "),
+        ("frames: [9, 3]", "frames is"),
+        ("name: fixed", "name is 'fixed'"),
+        ("split: both", "a.split: "),
+    ],
+)
+def test_bad_settings_name_file_and_key(text: str, expected: str, tmp_path: Path) -> None:
+    base = {"layout": "otb", "split": "test", "sequences": "2", "frames": "[3, 3]", "seed": "1"}
+    key, _, value = text.partition(": ")
+    lines = "".join(f"  {k}: {v}\n" for k, v in {**base, key: value}.items())
+    path = tmp_path / "synthetic.yaml"
+    path.write_text(f"a:\n{lines}")
+    with pytest.raises(UserError) as caught:
+        load_sets(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert expected in message
+    assert "\n" not in message
+
+
+def test_other_peoples_folders_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("keep")
+    with pytest.raises(UserError, match="was not generated"):
+        synthesize("small", SMALL, tmp_path / "mine")
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "keep"
+    with pytest.raises(UserError, match="unknown layout 'nfs'"):
+        synthesize("small", SMALL.model_copy(update={"layout": "nfs"}), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_kill_leaves_nothing_half_made(tmp_path: Path) -> None:
+    params = tmp_path / "synthetic.yaml"
+    entry = "layout: otb, split: test, sequences: 500, frames: [20, 20], size: [96, 72], seed: 1"
+    params.write_text(f"big: {{{entry}}}\n")
+    code = (
+        "import sys; from pathlib import Path; from siamla.data.synthetic.dataset import synthesize;"
+        "from siamla.data.synthetic.settings import load_sets;"
+        "synthesize('big', load_sets(Path(sys.argv[1]))['big'], Path(sys.argv[2]))"
+    )
+    root = tmp_path / "big"
+    process = subprocess.Popen([sys.executable, "-c", code, str(params), str(root)], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob(".big.*.tmp/*/img/*.jpg")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    assert not root.exists()
+    assert list(tmp_path.glob(".big.*.tmp"))
+    synthesize("big", SMALL, root)
+    assert (root / MANIFEST).is_file()
+    assert not list(tmp_path.glob(".big.*.tmp"))
+
+
+def test_contact_sheet_has_one_row_per_sequence(tmp_path: Path) -> None:
+    synthesize("small", SMALL, tmp_path / "small")
+    sequences = [LAYOUTS["otb"].read(tmp_path / "small", name) for name in ("c1", "c2", "c3")]
+    assert contact_sheet(sequences, columns=4, width=100, height=75).shape == (3 * (75 + 16), 400, 3)
