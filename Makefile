@@ -10,7 +10,7 @@ export GIT_PYTHON_REFRESH := quiet
 .PHONY: tables test mlflow lint schemas clean
 tables: $(VENV)/.ready
 	snakemake --cores $(CORES) --config profile=$(PROFILE) --rerun-incomplete -- reproduce_tables
-	@siamla report show --tables reports/$(PROFILE)/tables
+	@siamla report show reports/$(PROFILE)/tables/table*.md
 
 test: $(VENV)/.ready
 	pytest

@@ -35,7 +35,7 @@ def from_centre(middle: ArrayLike, size: ArrayLike) -> Array:
 
 
 def padded_size(w: ArrayLike, h: ArrayLike, context: float = 0.5) -> Array:
-    """Side √((w+p)(h+p)), p = context·(w+h), of the square that a crop takes around a target (eq. 13, siamcar.md §2.7)."""
+    """Side √((w+p)(h+p)), p = context·(w+h), of the square of a target with its context (eq. 13; SiamCAR's crops)."""
     w, h = np.asarray(w, np.float64), np.asarray(h, np.float64)
     pad = context * (w + h)
     return np.sqrt((w + pad) * (h + pad))

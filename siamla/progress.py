@@ -24,6 +24,4 @@ def progress(total: int, title: str, unit: str, initial: int = 0) -> "tqdm[Any]"
     """A tqdm bar over `total` units, `initial` of them done before; in a log, a line every ten seconds."""
     if sys.stderr.isatty():
         return tqdm(total=total, initial=initial, desc=title, unit=unit, dynamic_ncols=True)
-    return tqdm(
-        total=total, initial=initial, desc=title, unit=unit, file=_Lines(sys.stderr), mininterval=10, ncols=100
-    )
+    return tqdm(total=total, initial=initial, desc=title, unit=unit, file=_Lines(sys.stderr), mininterval=10, ncols=100)

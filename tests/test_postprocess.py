@@ -81,13 +81,15 @@ def test_release_works_for_a_peak_anywhere(monkeypatch: pytest.MonkeyPatch) -> N
     state = State((320.0, 240.0), (50.0, 30.0), (640, 480))
     original = postprocess._peak
     for row in range(193):
-        for column in (*range(0, 193, 16), 189, 190, 191, 192) if row < 189 else range(193):
+        for column in range(193):
             rows, columns = postprocess._region(row, column, ltrb)
             assert 0 <= rows.start <= row < rows.stop
             assert 0 <= columns.start <= column < columns.stop
     for corner in ((0, 0), (0, 192), (190, 3), (191, 191), (192, 192)):
         peaks = [corner]
-        monkeypatch.setattr(postprocess, "_peak", lambda values, peaks=peaks: peaks.pop() if peaks else original(values))
+        monkeypatch.setattr(
+            postprocess, "_peak", lambda values, peaks=peaks: peaks.pop() if peaks else original(values)
+        )
         assert np.isfinite(release(cls, ltrb, loc, state).box).all()
 
 

@@ -39,9 +39,9 @@ def brute_force(box: np.ndarray, labels: Labels) -> tuple[np.ndarray, np.ndarray
             dx = abs(np.float32(31 + 8 * column) - (x + w / 2))
             dy = abs(np.float32(31 + 8 * row) - (y + h / 2))
             distances[row, column] = (dx, dy)
-            centre[row, column] = dx < np.float32(labels.centre_fraction) * w / 2 and dy < np.float32(
-                labels.centre_fraction
-            ) * h / 2
+            centre[row, column] = (
+                dx < np.float32(labels.centre_fraction) * w / 2 and dy < np.float32(labels.centre_fraction) * h / 2
+            )
             boundary[row, column] = dx < w / 2 and dy < h / 2
     if labels.nearest_if_none and not centre.any():
         centre[min(distances, key=lambda cell: distances[cell][0] + distances[cell][1])] = True

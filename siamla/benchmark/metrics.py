@@ -4,13 +4,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from siamla.benchmark.protocols import Curve
-from siamla.geometry import centre
 
 Array = NDArray[np.float64]
 
 
-def clip_to_image(boxes: Array, size: tuple[int, int]) -> Array:
-    """Boxes clipped to a (width, height) image as the GOT-10k toolkit does it.
+def clip_to_image(boxes: Array, size: ArrayLike) -> Array:
+    """Boxes (N, 4) clipped to (width, height), one for all or (N, 2), as the GOT-10k toolkit does it.
 
     The corner moves into the image and the size is cut at the far side; a corner that moved does not shrink the size.
     """
@@ -19,27 +18,57 @@ def clip_to_image(boxes: Array, size: tuple[int, int]) -> Array:
     return np.concatenate([corner, np.clip(boxes[:, 2:], 0, limit - corner)], axis=1)
 
 
+def overlap(truth: Array, found: Array) -> Array:
+    """IoU (N,) of boxes (N, 4), 0 where either has no area and never above 1, which equal boxes exceed by rounding.
+
+    geometry.iou for long columns: many times faster, since it works on one coordinate at a time.
+    """
+    x, y, w, h = truth.T
+    u, v, p, q = found.T
+    across = np.minimum(x + w, u + p) - np.maximum(x, u)
+    down = np.minimum(y + h, v + q) - np.maximum(y, v)
+    shared = np.maximum(across, 0) * np.maximum(down, 0)
+    known = (w > 0) & (h > 0) & (p > 0) & (q > 0) & np.isfinite(shared)
+    union = np.where(known, w * h + p * q - shared, 1)
+    return np.where(known, np.minimum(shared / union, 1), 0)
+
+
+def _offset(truth: Array, found: Array) -> tuple[Array, Array]:
+    """From the truth's centre to the prediction's, along x (N,) and y (N,)."""
+    x, y = (found[:, axis] + found[:, axis + 2] / 2 - (truth[:, axis] + truth[:, axis + 2] / 2) for axis in (0, 1))
+    return x, y
+
+
 def centre_distance(truth: Array, found: Array) -> Array:
     """Distance (N,) of the centres in pixels."""
-    return np.linalg.norm(centre(found) - centre(truth), axis=-1)
+    x, y = _offset(truth, found)
+    return np.asarray(np.sqrt(x * x + y * y))
 
 
 def normalised_distance(truth: Array, found: Array) -> Array:
     """Distance (N,) of the centres in units of the truth's width and height; infinite where it has no area."""
+    x, y = _offset(truth, found)
     with np.errstate(divide="ignore", invalid="ignore"):
-        offset = (centre(found) - centre(truth)) / truth[:, 2:]
-    return np.nan_to_num(np.linalg.norm(offset, axis=-1), nan=np.inf)
+        x, y = x / truth[:, 2], y / truth[:, 3]
+    return np.nan_to_num(np.sqrt(x * x + y * y), nan=np.inf)
 
 
-def fractions(values: Array, curve: Curve, denominator: int) -> Array:
-    """The curve (T,): how many of the values (N,) hold against each threshold, over the denominator.
+def fractions(values: Array, curve: Curve, denominators: ArrayLike, groups: NDArray[np.int64] | None = None) -> Array:
+    """The curves (G, T): how many of each group's values hold against each threshold, over the group's denominator.
 
-    NaN holds against none.
+    `groups` (N,) numbers the group (sequence) of each of the values (N,); without it all are one group. NaN holds
+    against no threshold.
     """
-    ordered = np.sort(values[~np.isnan(values)])
-    below = np.searchsorted(ordered, curve.thresholds(), side="right" if curve.compare in (">", "<=") else "left")
-    counts = len(ordered) - below if curve.compare.startswith(">") else below
-    return counts / max(denominator, 1)
+    rising = curve.compare in ("<", "<=")
+    values = np.where(np.isnan(values), np.inf if rising else -np.inf, values)
+    # The thresholds below the value: all of them hold for ">", all others for "<=".
+    below = np.searchsorted(curve.thresholds(), values, side="left" if curve.compare in (">", "<=") else "right")
+    denominators = np.atleast_1d(np.asarray(denominators, np.float64))
+    bins = below if groups is None else below + groups * (curve.count + 1)
+    counts = np.bincount(bins, minlength=len(denominators) * (curve.count + 1)).reshape(len(denominators), -1)
+    held = np.cumsum(counts, 1)[:, :-1]
+    held = held if rising else counts.sum(1, keepdims=True) - held
+    return held / np.maximum(denominators, 1)[:, None]
 
 
 def summarise(values: Array, curve: Curve) -> dict[str, Array]:

@@ -50,7 +50,8 @@ class OnePass(Settings):
     """How a one-pass run is scored.
 
     Attributes:
-        first_frame: "truth" replaces the first prediction by the given box, "drop" leaves the frame out.
+        first_frame: "truth" replaces the first prediction by the given box, "drop" leaves the frame out, "keep"
+            scores what the file holds.
         unseen: what happens to frames whose target is marked absent: "keep" or "drop".
         denominator: curves divide by "all" annotated frames or by the "kept" ones.
         valid_truth: a truth box counts if its "size" (w, h > 0) or "all" (x, y, w, h > 0 in the file's own
@@ -66,7 +67,7 @@ class OnePass(Settings):
         overlap: name of the metric that is the plain mean overlap, if the benchmark has one.
     """
 
-    first_frame: Literal["truth", "drop"]
+    first_frame: Literal["truth", "drop", "keep"]
     unseen: Literal["keep", "drop"]
     denominator: Literal["all", "kept"]
     valid_truth: Literal["size", "all", "any"]

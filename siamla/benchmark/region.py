@@ -33,13 +33,15 @@ def _intervals(polygons: Array, frame: Ints, row: Ints, width: Ints) -> tuple[In
     points = _round(polygons).reshape(-1, 4, 2)
     ends = np.roll(points, 1, axis=1)
     rise = ends[..., 1] - points[..., 1]
-    slope = np.where(rise == 0, 0, ends[..., 0] - points[..., 0]) / np.where(rise == 0, 1, rise)
+    run = ends[..., 0] - points[..., 0]
     top = np.where(rise == 0, np.inf, np.minimum(points[..., 1], ends[..., 1]))  # no row crosses a level edge
     bottom = np.maximum(points[..., 1], ends[..., 1])
     first, last = np.full(len(row), np.inf), np.full(len(row), -np.inf)
     for edge in range(4):
         crossed = (top[frame, edge] <= row) & (row <= bottom[frame, edge])
-        node = np.trunc(points[frame, edge, 0] + (row - points[frame, edge, 1]) * slope[frame, edge])
+        with np.errstate(divide="ignore", invalid="ignore"):  # level edges, which `crossed` leaves out
+            share = (row - points[frame, edge, 1]) / rise[frame, edge]  # divided first: crossings are cut to integers
+            node = np.trunc(points[frame, edge, 0] + share * run[frame, edge])
         np.minimum(first, node, out=first, where=crossed)
         np.maximum(last, node, out=last, where=crossed)
     outside = (first >= last) | (first >= width) | (last < 0)

@@ -102,7 +102,7 @@ def _run_sequence(tracker: Tracker, sequence: Sequence, folder: Path, protocol: 
     return None
 
 
-_tracker: Tracker | None = None  # a worker's own
+_tracker: Tracker | Exception | None = None  # a worker's own, or why it could not be made
 
 
 def _start_worker(make_tracker: Callable[[], Tracker]) -> None:
@@ -112,10 +112,15 @@ def _start_worker(make_tracker: Callable[[], Tracker]) -> None:
 
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    _tracker = make_tracker()
+    try:
+        _tracker = make_tracker()
+    except Exception as error:  # raised here it would only break the pool; `_work` tells the parent
+        _tracker = error
 
 
 def _work(sequence: Sequence, folder: Path, protocol: Protocol) -> Failure | None:
+    if isinstance(_tracker, Exception):
+        raise _tracker
     assert _tracker is not None
     return _run_sequence(_tracker, sequence, folder, protocol)
 
@@ -134,7 +139,7 @@ def _in_processes(
                     yield jobs[job], job.result()
                 except BrokenProcessPool:
                     raise UserError(
-                        "a worker process died (out of memory, killed, or the tracker could not be made); "
+                        "a worker process died (killed, or out of memory); "
                         "finished sequences are stored, run again to continue"
                     ) from None
     finally:

@@ -1,6 +1,6 @@
 """Scores from stored predictions alone, by the rules of a protocol."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,12 +15,12 @@ from siamla.benchmark.metrics import (
     clip_to_image,
     fractions,
     normalised_distance,
+    overlap,
     summarise,
 )
 from siamla.benchmark.protocols import Curve, OnePass, Protocol
 from siamla.data.formats import LAYOUTS
 from siamla.errors import UserError
-from siamla.geometry import iou
 from siamla.sequence import Sequence
 
 Array = NDArray[np.float64]
@@ -45,13 +45,13 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class _Values:
-    """The kept frames of one sequence: their overlaps and distances, and what the curves divide by."""
+class Frames:
+    """The frames of one sequence that count: truth and prediction (N, 4) 0-based, and what the curves divide by."""
 
-    overlap: Array
-    distance: Array
-    normalised: Array
+    truth: Array
+    found: Array
     denominator: int
+    size: tuple[int, int] | None = None
 
 
 def image_size(sequence: Sequence, sizes: Sizes | None = None) -> tuple[int, int]:
@@ -84,85 +84,90 @@ def _matched(boxes: Array, path: Path, count: int, rules: OnePass) -> Array:
 def _repeat_previous(boxes: Array) -> Array:
     """Each box that is NaN or without area replaced by the last sound one before it."""
     sound = np.isfinite(boxes).all(1) & (boxes[:, 2:] > 0).all(1)
-    sound[0] = True
     return boxes[np.maximum.accumulate(np.where(sound, np.arange(len(boxes)), 0))]
 
 
-def _measure(truth: Array, seen: NDArray[np.bool_], found: Array, origin: int, rules: OnePass,
-             size: tuple[int, int] | None) -> _Values:  # fmt: skip
-    """Overlaps and distances of one run, by the protocol's rules."""
+def _select(sequence: Sequence, found: Array, rules: OnePass, size: tuple[int, int] | None) -> Frames:
+    """The frames of one run that the protocol counts."""
+    truth, keep, total = sequence.boxes, np.arange(len(sequence.boxes)), len(sequence.boxes)
     if rules.first_frame == "truth":
         found = np.concatenate([truth[:1], found[1:]])
     if rules.broken_prediction == "previous":
         found = _repeat_previous(found)
-    keep: NDArray[np.bool_] = np.array(seen if rules.unseen == "drop" else np.ones(len(truth), bool))
-    total = len(truth)
+    if rules.unseen == "drop":
+        keep = keep[sequence.visible]
     if rules.first_frame == "drop":
-        keep[0] = False
-        total -= 1
-    truth, found = truth[keep], found[keep]
-    if rules.rounded:
-        truth, found = np.round(truth), np.round(found)
-    if rules.clipped and size is not None:
-        truth, found = clip_to_image(truth, size), clip_to_image(found, size)
-    overlap = np.minimum(iou(truth, found), 1)  # equal boxes may overlap by a rounding error more than 1
-    distance = centre_distance(truth, found)
-    normalised = normalised_distance(truth, found)
-    if rules.valid_truth != "any":
-        with np.errstate(invalid="ignore"):
-            positive = (truth[:, 2:] > 0).all(1)
-            if rules.valid_truth == "all":
-                positive &= (truth[:, :2] + origin > 0).all(1)
-        overlap = np.where(positive, overlap, -1.0)
-        distance = np.where(positive, distance, rules.invalid_distance)
-        normalised = np.where(positive, normalised, rules.invalid_distance)
-    return _Values(overlap, distance, normalised, total if rules.denominator == "all" else len(truth))
+        keep, total = keep[keep > 0], total - 1
+    return Frames(truth[keep], found[keep], total if rules.denominator == "all" else len(keep), size)
 
 
-def _load(sequence: Sequence, folder: Path, protocol: Protocol, rules: OnePass, sizes: Sizes | None) -> _Values:
-    """All repetitions of a sequence, measured and joined."""
+def _load(sequence: Sequence, folder: Path, protocol: Protocol, rules: OnePass, sizes: Sizes | None) -> Frames:
+    """All stored repetitions of a sequence, one after the other."""
     if len(sequence.boxes) < len(sequence.frames):
         withheld = "only the first box is public: submit the predictions" if len(sequence.boxes) == 1 else "incomplete"
         raise UserError(f"{sequence.name}: {len(sequence.boxes)} boxes for {len(sequence)} frames ({withheld})")
-    count, origin = len(sequence.boxes), LAYOUTS[protocol.layout].ORIGIN
+    count, layout = len(sequence.boxes), protocol.layout
     size = image_size(sequence, sizes) if rules.clipped else None
-    runs = []
-    numbers = store.repetitions(folder, sequence.name, protocol.layout)
+    numbers = store.repetitions(folder, sequence.name, layout)
     if not numbers and rules.short == "zeros":
-        runs.append(_measure(sequence.boxes, sequence.visible, np.zeros((count, 4)), origin, rules, size))
-    for number in numbers or ([] if runs else [1]):
-        path = store.track_path(folder, sequence.name, protocol.layout, number)
-        boxes = store.read_track(folder, sequence.name, protocol.layout, number).boxes
-        found = _matched(boxes, path, count, rules)
-        runs.append(_measure(sequence.boxes, sequence.visible, found, origin, rules, size))
+        return _select(sequence, np.zeros((count, 4)), rules, size)
+    runs = []
+    for number in numbers or [1]:
+        path = store.track_path(folder, sequence.name, layout, number)
+        found = _matched(store.read_track(folder, sequence.name, layout, number).boxes, path, count, rules)
+        runs.append(_select(sequence, found, rules, size))
     if len(runs) == 1:
         return runs[0]
-    return _Values(
-        np.concatenate([run.overlap for run in runs]),
-        np.concatenate([run.distance for run in runs]),
-        np.concatenate([run.normalised for run in runs]),
-        sum(run.denominator for run in runs),
-    )
+    truth, found = (np.concatenate([getattr(run, key) for run in runs]) for key in ("truth", "found"))
+    return Frames(truth, found, sum(run.denominator for run in runs), size)
+
+
+def measure(frames: Many[Frames], rules: OnePass, origin: int) -> tuple[Array, dict[str, Array]]:
+    """Mean overlap (S,) and curves (S, T) of every sequence, by the protocol's rules; all frames in one pass.
+
+    `origin` is the first pixel of the layout's files, in whose coordinates a rule may ask for positive numbers.
+    """
+    counts = np.array([len(part.truth) for part in frames])
+    truth, found = np.concatenate([f.truth for f in frames]), np.concatenate([f.found for f in frames])
+    if rules.rounded:
+        truth, found = np.round(truth), np.round(found)
+    if rules.clipped:
+        limits = np.repeat([part.size or (np.inf, np.inf) for part in frames], counts, axis=0)
+        truth, found = clip_to_image(truth, limits), clip_to_image(found, limits)
+    values = {
+        "success": overlap(truth, found),
+        "precision": centre_distance(truth, found),
+        "norm_precision": normalised_distance(truth, found),
+    }
+    if rules.valid_truth != "any":
+        valid = (truth[:, 2] > 0) & (truth[:, 3] > 0)
+        if rules.valid_truth == "all":
+            valid = valid & (truth[:, 0] + origin > 0) & (truth[:, 1] + origin > 0)
+        replaced = {"success": -1.0, "precision": rules.invalid_distance, "norm_precision": rules.invalid_distance}
+        values = {key: np.where(valid, column, replaced[key]) for key, column in values.items()}
+    groups = np.repeat(np.arange(len(frames)), counts)
+    means = np.bincount(groups, values["success"], len(frames)) / np.maximum(counts, 1)
+    denominators = [part.denominator for part in frames]
+    curves = {key: fractions(values[key], curve, denominators, groups) for key, curve in _curves(rules).items()}
+    return means, curves
+
+
+def _curves(rules: OnePass) -> dict[str, Curve]:
+    named = {"success": rules.success, "precision": rules.precision, "norm_precision": rules.norm_precision}
+    return {key: curve for key, curve in named.items() if curve}
 
 
 def _score_onepass(sequences: Many[Sequence], folder: Path, protocol: Protocol, sizes: Sizes | None) -> Scores:
     rules = protocol.onepass
     assert rules is not None
-    values = [_load(sequence, folder, protocol, rules, sizes) for sequence in sequences]
-    parts: dict[str, tuple[Curve, Callable[[_Values], Array]]] = {"success": (rules.success, lambda v: v.overlap)}
-    if rules.precision:
-        parts["precision"] = (rules.precision, lambda v: v.distance)
-    if rules.norm_precision:
-        parts["norm_precision"] = (rules.norm_precision, lambda v: v.normalised)
-    each = {key: np.stack([fractions(pick(v), curve, v.denominator) for v in values])
-            for key, (curve, pick) in parts.items()}  # fmt: skip
-    lengths = np.array([v.denominator for v in values], np.float64)
-    means = np.array([v.overlap.mean() if len(v.overlap) else 0.0 for v in values])
-    kept = np.array([len(v.overlap) for v in values], np.float64)
+    frames = [_load(sequence, folder, protocol, rules, sizes) for sequence in sequences]
+    means, each = measure(frames, rules, LAYOUTS[protocol.layout].ORIGIN)
+    lengths = np.array([part.denominator for part in frames], np.float64)
+    kept = np.array([len(part.truth) for part in frames], np.float64)
 
     def reported(curves: dict[str, Array], mean: Array) -> dict[str, Array]:
         found = {rules.overlap: mean} if rules.overlap else {}
-        for key, (curve, _) in parts.items():
+        for key, curve in _curves(rules).items():
             found |= summarise(curves[key], curve)
         return {metric: found[metric] for metric in protocol.metrics}
 
@@ -182,7 +187,7 @@ def _score_onepass(sequences: Many[Sequence], folder: Path, protocol: Protocol, 
     for attribute in sorted({label for sequence in sequences for label in sequence.attributes}):
         chosen = np.array([attribute in sequence.attributes for sequence in sequences])
         attributes[attribute] = {"sequences": float(chosen.sum())} | together(chosen)[0]
-    shown = {key: (parts[key][0].thresholds(), curve) for key, curve in curves.items()}
+    shown = {key: (_curves(rules)[key].thresholds(), curve) for key, curve in curves.items()}
     return Scores(overall, rows, attributes, shown)
 
 

@@ -72,7 +72,6 @@ def _score(args: argparse.Namespace) -> None:
     from siamla.files import write_json
     from siamla.provenance.code import code_digest
     from siamla.provenance.record import read_record
-    from siamla.provenance.tracking import mirror_scores
 
     protocol = validate(Protocol, _json(args.protocol, "--protocol"), "--protocol")
     sequences = load_curated(args.curated)
@@ -80,23 +79,25 @@ def _score(args: argparse.Namespace) -> None:
     scores = score(sequences, args.predictions, protocol)
     timing = speed(args.predictions, sequences, protocol)
     training = read_record(args.train)
+    by_name = {row["sequence"]: {k: v for k, v in row.items() if k != "sequence"} for row in scores.per_sequence}
     write_json(
         args.out,
         {
             "record": record | {"kind": "score", "train_spec_digest": training["spec_digest"],
                                 "score_code_digest": code_digest("siamla.benchmark.score")},
             "overall": scores.overall,
-            "per_sequence": {row["sequence"]: {k: v for k, v in row.items() if k != "sequence"} for row in scores.per_sequence},
+            "per_sequence": by_name,
             "per_attribute": scores.per_attribute,
             "speed": timing | {"threads": record["threads"], "device": record["device"]},
         },
     )  # fmt: skip
-    mirror_scores(args.out, args.results)
 
 
 def register(commands: Commands) -> None:
     """Add the commands of this module."""
-    parser = commands.add("benchmark predict", _predict, "track a benchmark's sequences; killed, it goes on where it was")
+    parser = commands.add(
+        "benchmark predict", _predict, "track a benchmark's sequences; killed, it goes on"
+    )
     for name in ("profile", "benchmark", "variant"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--seed", type=int, required=True)
@@ -111,5 +112,4 @@ def register(commands: Commands) -> None:
     parser.add_argument("--train", type=Path, required=True, help="run.json of the training")
     parser.add_argument("--curated", type=Path, required=True)
     parser.add_argument("--protocol", required=True, help="the benchmark's protocol as JSON")
-    parser.add_argument("--results", type=Path, required=True, help="folder with the MLflow database")
     parser.add_argument("--out", type=Path, required=True)

@@ -19,6 +19,8 @@ class _Loader(yaml.SafeLoader):
 def _mapping(loader: _Loader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
     seen: set[Any] = set()
     for key_node, _ in node.value:
+        if key_node.tag == "tag:yaml.org,2002:merge":
+            continue
         key = loader.construct_object(key_node, deep=True)
         if key in seen:
             raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is given twice", key_node.start_mark)
@@ -32,7 +34,7 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file; UserError when it is missing, broken, or no mapping."""
     try:
-        value = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
+        value = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError:
         raise UserError(f"{path}: not found") from None
     except yaml.YAMLError as error:
@@ -63,7 +65,7 @@ def _siblings(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
 
 
 def nearest(word: str, valid: list[str]) -> str:
-    """"; did you mean X?" for the closest valid word, or the list of what is valid."""
+    """ "; did you mean X?" for the closest valid word, or the list of what is valid."""
     close = difflib.get_close_matches(word, valid, 1, 0.5)
     return f"did you mean {close[0]!r}?" if close else f"valid: {', '.join(valid)}"
 

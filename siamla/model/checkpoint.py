@@ -63,7 +63,7 @@ def empty_model(settings: ModelSettings) -> SiamLA:
 
 
 def load_state(model: SiamLA, state: dict[str, Tensor], name: str) -> None:
-    """Make a state dict the weights of the model; UserError naming the first key that is missing, unknown, misshapen or NaN."""
+    """Make a state dict the weights of the model; UserError naming the first key that does not fit or holds NaN."""
     own = model.state_dict()
     for key, value in own.items():
         if key not in state:
@@ -73,7 +73,9 @@ def load_state(model: SiamLA, state: dict[str, Tensor], name: str) -> None:
             raise UserError(f"{name}: {key} has shape {found}, expected {expected}")
     unknown = sorted(set(state) - set(own))
     if unknown:
-        raise UserError(f"{name}: unknown key {unknown[0]} ({len(unknown)} in all); the file is of another architecture")
+        raise UserError(
+            f"{name}: unknown key {unknown[0]} ({len(unknown)} in all); the file is of another architecture"
+        )
     _check_finite(name, state)
     model.load_state_dict(state, assign=True)
 

@@ -19,7 +19,13 @@ class Stage(NamedTuple):
     repeats: int
 
 
-STAGES = (Stage(3, 1, 1, 16, 1), Stage(3, 2, 6, 24, 2), Stage(5, 2, 6, 40, 2), Stage(3, 2, 6, 80, 3), Stage(5, 1, 6, 112, 3))
+STAGES = (
+    Stage(3, 1, 1, 16, 1),
+    Stage(3, 2, 6, 24, 2),
+    Stage(5, 2, 6, 40, 2),
+    Stage(3, 2, 6, 80, 3),
+    Stage(5, 1, 6, 112, 3),
+)
 STEM = 32
 LEVELS = (4, 10)  # the blocks whose outputs are returned
 EPSILON = 1e-3  # of the batch norms that the package's weights were trained with
@@ -70,7 +76,8 @@ class EfficientNetLite0(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_in")
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Levels (B, 40, n, n) and (B, 112, m, m) of images (B, 3, H, W)."""

@@ -90,6 +90,10 @@ class ResNet50(nn.Module):
                 raise UserError(f"{name}: no key {key}; expected pysot's resnet50.model (3×3 shortcuts in layers 2-4)")
             if state[key].shape != value.shape:
                 found, expected = tuple(state[key].shape), tuple(value.shape)
-                hint = "; torchvision's 1×1 shortcuts do not fit, use pysot's resnet50.model" if "downsample" in key else ""
+                hint = (
+                    "; torchvision's 1×1 shortcuts do not fit, use pysot's resnet50.model"
+                    if "downsample" in key
+                    else ""
+                )
                 raise UserError(f"{name}: {key} has shape {found}, expected {expected}{hint}")
             value.copy_(state[key])

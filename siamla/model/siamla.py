@@ -111,7 +111,7 @@ class SiamLA(nn.Module):
 
         Template levels may be cropped beforehand with `crop_template`.
         """
-        pairs = [neck.pair(z, x) for neck, z, x in zip(self.necks, template, search, strict=True)]
+        pairs = [neck.pair(z, x) for neck, z, x in zip(self._necks(), template, search, strict=True)]
         return self._predict([z for z, _ in pairs], [x for _, x in pairs])
 
     def embed_template(self, template: Tensor) -> TemplateState:
@@ -126,6 +126,9 @@ class SiamLA(nn.Module):
         levels = zip(self.necks, self.backbone(search), strict=True)
         return self._predict(list(state), [neck(features, CELLS) for neck, features in levels])
 
+    def _necks(self) -> list[Neck]:
+        return [neck for neck in self.necks if isinstance(neck, Neck)]
+
     def _predict(self, kernels: list[Tensor], features: list[Tensor]) -> Output:
         maps = [depthwise_correlation(x, z) for z, x in zip(kernels, features, strict=True)]
         correlation = torch.cat(maps, dim=1)
@@ -139,7 +142,9 @@ class SiamLA(nn.Module):
 
 def crop_template(levels: tuple[Tensor, ...], strides: tuple[int, ...]) -> tuple[Tensor, ...]:
     """The part of uncropped template levels that the network reads: 7×7 cells of stride 8, 5×5 of stride 16."""
-    return tuple(centre_crop(x, KERNEL if stride == 8 else _coarse(KERNEL)) for x, stride in zip(levels, strides, strict=True))
+    return tuple(
+        centre_crop(x, KERNEL if stride == 8 else _coarse(KERNEL)) for x, stride in zip(levels, strides, strict=True)
+    )
 
 
 def build_model(settings: ModelSettings, seed: int) -> SiamLA:

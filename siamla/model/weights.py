@@ -62,7 +62,9 @@ def locate(weights: Weights) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         _fetch(str(weights.url), partial)
         try:
-            _check(partial, weights.sha256, f"fetched from {weights.url} and deleted; correct weights.url or its sha256")
+            _check(
+                partial, weights.sha256, f"fetched from {weights.url} and deleted; correct weights.url or its sha256"
+            )
         except UserError:
             partial.unlink()
             raise
@@ -96,6 +98,10 @@ def _fetch(url: str, partial: Path) -> None:
     except urllib.error.HTTPError as error:
         if error.code == 416 and start:  # nothing is left to fetch; the checksum decides
             return
-        raise UserError(f"weights.url: {url} answered {error.code} {error.reason}; correct it or give weights.path") from None
+        raise UserError(
+            f"weights.url: {url} answered {error.code} {error.reason}; correct it or give weights.path"
+        ) from None
     except (urllib.error.URLError, TimeoutError, ConnectionError, ValueError) as error:
-        raise UserError(f"weights.url: cannot fetch {url} ({error}); run again to resume, or give weights.path") from None
+        raise UserError(
+            f"weights.url: cannot fetch {url} ({error}); run again to resume, or give weights.path"
+        ) from None

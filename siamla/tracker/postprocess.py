@@ -76,7 +76,14 @@ def penalised_score(confidence: Map, penalty: Map, window: float) -> Array:
 
 
 def topn(
-    cls: Map, ltrb: Map, loc: Map, state: State, n: int = 3, penalty_k: float = 0.04, window: float = 0.4, size_lr: float = 0.33
+    cls: Map,
+    ltrb: Map,
+    loc: Map,
+    state: State,
+    n: int = 3,
+    penalty_k: float = 0.04,
+    window: float = 0.4,
+    size_lr: float = 0.33,
 ) -> Result:
     """The paper's post-processing: the mean of the boxes at the n best cells by eq. 12.
 
@@ -163,7 +170,7 @@ def _peak(values: Map) -> tuple[int, int]:
 
 def _region(row: int, column: int, ltrb: Map) -> tuple[slice, slice]:
     """Rows and columns around the coarse peak: half the extents of the nearest cell's box, limited to REGION."""
-    cell = [min(int(round(index * SCORE / UPSAMPLED)), SCORE - 1) for index in (row, column)]
+    cell = [min(round(index * SCORE / UPSAMPLED), SCORE - 1) for index in (row, column)]
     extents = np.clip(ltrb[:, cell[0], cell[1]], *REGION)
     room = (column, row, UPSAMPLED - column, UPSAMPLED - row)
     left, top, right, bottom = (int(min(float(e), r) / 2) for e, r in zip(extents, room, strict=True))

@@ -14,6 +14,7 @@ from siamla.errors import UserError
 from siamla.geometry import Array, padded_size
 from siamla.model.checkpoint import load_model
 from siamla.model.siamla import SEARCH, TEMPLATE, SiamLA, TemplateState
+from siamla.precision import uses_bf16
 from siamla.tracker import postprocess
 from siamla.tracker.postprocess import State
 from siamla.tracker.settings import TrackerSettings
@@ -32,7 +33,7 @@ class SiamTracker:
 
     def __init__(self, model: SiamLA, settings: TrackerSettings, device: torch.device | None = None) -> None:
         self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.model = model.eval().to(self.device, memory_format=torch.channels_last)
+        self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.settings = settings
         self.score = 1.0
         self.state: State | None = None
@@ -75,7 +76,7 @@ class SiamTracker:
     @contextmanager
     def _inference(self) -> Iterator[None]:
         """No gradients, and bf16 autocast where the settings ask for it."""
-        bf16 = self.settings.precision == "bf16"
+        bf16 = uses_bf16(self.settings.precision, self.device)
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
             yield
 

@@ -28,9 +28,7 @@ def save_tensors(path: Path, value: Any) -> None:
         temporary.write_bytes(buffer.getvalue())
 
 
-def save_state(
-    path: Path, key: str, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress
-) -> None:
+def save_state(path: Path, key: str, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
     """Write the state of a training identified by `key` (digest of spec, data, seed and code)."""
     state = {
         "key": key,

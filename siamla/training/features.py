@@ -24,10 +24,12 @@ from siamla.files import atomic, claim, digest, read_json, write_json
 from siamla.model.backbone import Backbone, build_backbone
 from siamla.model.settings import ModelSettings
 from siamla.model.siamla import SEARCH, TEMPLATE, crop_template
+from siamla.precision import Precision, uses_bf16
 from siamla.progress import progress
 
 CHUNK = 256
 BATCH = 32
+STORED = torch.float16
 SIDES = ("template", "search")
 
 
@@ -44,16 +46,11 @@ class Batch:
     frozen: bool
 
 
-def _torch_dtype(precision: str) -> torch.dtype:
-    return torch.bfloat16 if precision == "bf16" else torch.float32
-
-
-def _levels(backbone: Backbone, template: Tensor, search: Tensor, precision: str) -> list[Tensor]:
+def _levels(backbone: Backbone, template: Tensor, search: Tensor, bf16: bool) -> list[Tensor]:
     """The levels of template and search images (B, H, W, 3), the template's cropped to what the network reads."""
-    dtype = _torch_dtype(precision)
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         levels = crop_template(backbone(template.permute(0, 3, 1, 2)), backbone.strides)
-        return [level.to(dtype).contiguous() for level in (*levels, *backbone(search.permute(0, 3, 1, 2)))]
+        return [level.to(STORED).contiguous() for level in (*levels, *backbone(search.permute(0, 3, 1, 2)))]
 
 
 def _bytes(tensor: Tensor) -> bytes:
@@ -64,7 +61,7 @@ def _chunk_path(folder: Path, chunk: int) -> Path:
     return folder / f"chunk-{chunk:05d}.bin"
 
 
-def _write_chunk(chunk: int, crops: Path, pairs: PairSettings, model: ModelSettings, precision: str, out: Path) -> int:
+def _write_chunk(chunk: int, crops: Path, pairs: PairSettings, model: ModelSettings, bf16: bool, out: Path) -> int:
     """Compute one chunk with one thread, so that its bytes do not depend on how many work beside it."""
     torch.set_num_threads(1)
     sampler, backbone = PairSampler(CropCache(crops), pairs), build_backbone(model).eval()
@@ -74,7 +71,7 @@ def _write_chunk(chunk: int, crops: Path, pairs: PairSettings, model: ModelSetti
     for start in range(chunk * CHUNK, min(count, (chunk + 1) * CHUNK), BATCH):
         drawn = [sampler.pair(i) for i in range(start, min(start + BATCH, count, (chunk + 1) * CHUNK))]
         template, search = (torch.from_numpy(np.stack([getattr(p, side) for p in drawn])) for side in SIDES)
-        parts.append(_levels(backbone, template, search, precision))
+        parts.append(_levels(backbone, template, search, bf16))
         boxes += [pair.box for pair in drawn]
     with atomic(_chunk_path(out, chunk)) as temporary, temporary.open("wb") as handle:
         handle.write(np.asarray(boxes, np.float32).tobytes())
@@ -86,13 +83,16 @@ def _write_chunk(chunk: int, crops: Path, pairs: PairSettings, model: ModelSetti
 def _shapes(model: ModelSettings) -> list[list[int]]:
     """Shapes (C, H, W) of the levels of a template and of a search crop."""
     blank = torch.zeros(1, TEMPLATE, TEMPLATE, 3), torch.zeros(1, SEARCH, SEARCH, 3)
-    return [list(level.shape[1:]) for level in _levels(build_backbone(model).eval(), *blank, "fp32")]
+    return [list(level.shape[1:]) for level in _levels(build_backbone(model).eval(), *blank, bf16=False)]
 
 
-def build(crops: Path, pairs: PairSettings, model: ModelSettings, precision: str, out: Path, jobs: int, code: str) -> None:
+def build(
+    crops: Path, pairs: PairSettings, model: ModelSettings, precision: Precision, out: Path, jobs: int, code: str
+) -> None:
     """Compute the features of all `pairs.count` pairs into `out`, `jobs` chunks at a time.
 
-    `code` is the digest of the code that computes them. Killed at any moment, the same call goes on with the chunks that are missing.
+    `code` is the digest of the code that computes them. Killed at any moment, the same call goes on with the
+    chunks that are missing.
     """
     if pairs.count is None:
         raise UserError("pairs.count: a feature cache needs a finite number of pairs, found null")
@@ -100,16 +100,17 @@ def build(crops: Path, pairs: PairSettings, model: ModelSettings, precision: str
         raise UserError(f"pairs.count: {pairs.count} pairs; at least {BATCH} are expected")
     sampler = PairSampler(CropCache(crops), pairs)  # fails here, before the processes start, on a bad cache
     sampler.pair(0)
+    bf16 = uses_bf16(precision, torch.device("cpu"))
     network = [model.backbone, model.model_dump(mode="json")["weights"]]
-    key = digest([read_json(crops / "manifest.json"), pairs.model_dump(mode="json"), network, precision, code])
+    key = digest([read_json(crops / "manifest.json"), pairs.model_dump(mode="json"), network, bf16, code])
     claim(out, key)
     chunks = range(-(-pairs.count // CHUNK))
     missing = [chunk for chunk in chunks if not _chunk_path(out, chunk).exists()]
-    work = partial(_write_chunk, crops=crops, pairs=pairs, model=model, precision=precision, out=out)
+    work = partial(_write_chunk, crops=crops, pairs=pairs, model=model, bf16=bf16, out=out)
     with progress(len(chunks), "features", "chunk", len(chunks) - len(missing)) as bar:
         for _ in _map(work, missing, jobs):
             bar.update()
-    manifest = {"key": key, "count": pairs.count, "chunk": CHUNK, "precision": precision, "shapes": _shapes(model)}
+    manifest = {"key": key, "count": pairs.count, "chunk": CHUNK, "bf16": bf16, "shapes": _shapes(model)}
     write_json(out / "manifest.json", manifest)
 
 
@@ -128,22 +129,21 @@ class FeatureCache:
         """Open `folder`; UserError when it is not complete."""
         self.manifest = read_json(folder / "manifest.json")
         self.count: int = self.manifest["count"]
-        self._dtype = _torch_dtype(self.manifest["precision"])
         self._chunks = [self._open(folder, chunk) for chunk in range(-(-self.count // self.manifest["chunk"]))]
 
     def _open(self, folder: Path, chunk: int) -> list[Tensor]:
         pairs = min(self.manifest["chunk"], self.count - chunk * self.manifest["chunk"])
         shapes = [(pairs, *shape) for shape in self.manifest["shapes"]]
         path = _chunk_path(folder, chunk)
-        expected = pairs * 16 + sum(int(np.prod(shape)) for shape in shapes) * self._dtype.itemsize
+        expected = pairs * 16 + sum(int(np.prod(shape)) for shape in shapes) * STORED.itemsize
         found = path.stat().st_size if path.exists() else 0
         if found != expected:
             raise UserError(f"{path}: {found} bytes, expected {expected}; delete the folder to build it again")
         raw = torch.from_file(str(path), shared=False, size=expected, dtype=torch.uint8)
         views, offset = [raw[: pairs * 16].view(torch.float32).view(pairs, 4)], pairs * 16
         for shape in shapes:
-            size = int(np.prod(shape)) * self._dtype.itemsize
-            views.append(raw[offset : offset + size].view(self._dtype).view(shape))
+            size = int(np.prod(shape)) * STORED.itemsize
+            views.append(raw[offset : offset + size].view(STORED).view(shape))
             offset += size
         return views
 

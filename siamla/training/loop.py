@@ -13,6 +13,7 @@ from siamla.data.pairs import PairSampler
 from siamla.errors import UserError
 from siamla.model.settings import ModelSettings
 from siamla.model.siamla import SiamLA, build_model
+from siamla.precision import uses_bf16
 from siamla.progress import progress as progress_bar
 from siamla.training.checkpoint import Progress, restore_state, save_state
 from siamla.training.features import Batch, FeatureCache
@@ -90,9 +91,7 @@ def build_optimizer(model: SiamLA, settings: TrainingSettings) -> torch.optim.Op
     ]
     if settings.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=settings.lr_start, weight_decay=settings.weight_decay)
-    return torch.optim.SGD(
-        groups, lr=settings.lr_start, momentum=settings.momentum, weight_decay=settings.weight_decay
-    )
+    return torch.optim.SGD(groups, lr=settings.lr_start, momentum=settings.momentum, weight_decay=settings.weight_decay)
 
 
 def _step(
@@ -105,9 +104,11 @@ def _step(
     device: torch.device,
 ) -> dict[str, float]:
     """One optimisation step; the loss terms as numbers, with skipped = 1 when the loss was not usable."""
-    template = tuple(level.to(device, memory_format=torch.channels_last) for level in batch.template)
-    search = tuple(level.to(device, memory_format=torch.channels_last) for level in batch.search)
-    with torch.autocast(device.type, torch.bfloat16, enabled=recipe.training.precision == "bf16"):
+    template, search = (
+        tuple(x.to(device, torch.float32, memory_format=torch.channels_last) for x in side)
+        for side in (batch.template, batch.search)
+    )
+    with torch.autocast(device.type, torch.bfloat16, enabled=uses_bf16(recipe.training.precision, device)):
         output = model.forward_features(template, search) if batch.frozen else model(template[0], search[0])
     terms = losses(
         output, batch.boxes.to(device), recipe.labels, recipe.loss, recipe.model.localization, epoch, generator
@@ -150,9 +151,8 @@ def _epoch(
     if not used:
         raise UserError(f"epoch {epoch + 1}: no step had a usable loss (last: {rows[-1]['total']:g}); lower lr_start")
     means = {name: float(np.mean([row[name] for row in used])) for name in ("total", "cls", "reg", "loc")}
-    skipped = float(len(rows) - len(used))
-    seconds = time.monotonic() - started
-    return {"epoch": epoch + 1, "step": (epoch + 1) * per_epoch, "lr": rate, **means, "skipped": skipped, "seconds": seconds}
+    course = {"epoch": epoch + 1, "step": (epoch + 1) * per_epoch, "lr": rate}
+    return {**course, **means, "skipped": float(len(rows) - len(used)), "seconds": time.monotonic() - started}
 
 
 def train(
@@ -172,7 +172,7 @@ def train(
 
     Returns the trained model and the history: one row per epoch.
     """
-    model = build_model(recipe.model, recipe.seed).to(device, memory_format=torch.channels_last)
+    model = build_model(recipe.model, recipe.seed).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.train()
     optimizer = build_optimizer(model, recipe.training)
     progress: Progress = restore_state(state, key, model, optimizer)

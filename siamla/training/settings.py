@@ -46,7 +46,7 @@ class TrainingSettings(Settings):
     weight_decay: float = Field(1e-4, ge=0)
     clip_norm: float = Field(10.0, gt=0)
     backbone_lr_scale: float = Field(0.1, ge=0)
-    precision: Literal["bf16", "fp32"] = "bf16"
+    precision: Literal["auto", "bf16", "fp32"] = Field("auto", description="auto: bf16 where the hardware has it")
 
     @model_validator(mode="after")
     def whole_epochs(self) -> "TrainingSettings":

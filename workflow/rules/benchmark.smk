@@ -18,7 +18,7 @@ rule predict:
         folder=subpath(output[0], parent=True),
         curated=subpath(input.curated, parent=True),
         tracker=lambda wildcards: canonical_json(tracker_settings(wildcards.variant, wildcards.benchmark)),
-        protocol=lambda wildcards: canonical_json(plain(PROTOCOLS[protocol(wildcards)])),
+        protocol=protocol_json,
         code=CODE["predict"],
     shell:
         "siamla benchmark predict --profile {wildcards.profile} --benchmark {wildcards.benchmark} "
@@ -32,7 +32,6 @@ rule score:
         run="results/{profile}/predictions/{benchmark}/{variant}/seed{seed}/run.json",
         train="results/{profile}/train/{variant}/seed{seed}/run.json",
         curated="data/curated/{profile}/{benchmark}/report.json",
-        tracking=ancient("results/{profile}/tracking.json"),
     output:
         "results/{profile}/scores/{benchmark}/{variant}/seed{seed}.json",
     log:
@@ -42,8 +41,8 @@ rule score:
     params:
         predictions=subpath(input.run, parent=True),
         curated=subpath(input.curated, parent=True),
-        protocol=lambda wildcards: canonical_json(plain(PROTOCOLS[protocol(wildcards)])),
+        protocol=protocol_json,
         code=CODE["score"],
     shell:
         "siamla benchmark score --predictions {params.predictions:q} --train {input.train:q} "
-        "--curated {params.curated:q} --protocol {params.protocol:q} --results results --out {output:q} > {log:q} 2>&1"
+        "--curated {params.curated:q} --protocol {params.protocol:q} --out {output:q} > {log:q} 2>&1"

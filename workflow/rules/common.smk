@@ -1,17 +1,21 @@
 """Settings resolved and checked before any job, and the functions that turn them into files and parameters."""
 
 import fcntl
+import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 from siamla.benchmark.protocols import load_protocols
-from siamla.config.check import read_yaml
+from siamla.config.check import nearest, read_yaml
 from siamla.config.profile import load
 from siamla.config.spec import features_part, plain, training_part
 from siamla.errors import UserError
 from siamla.files import canonical_json, digest
 from siamla.provenance.code import code_digest
+
+# the commands of the environment that snakemake runs in, also where it is not activated
+shell.prefix(f"export PATH={Path(sys.executable).parent}:$PATH; ")
 
 PROFILE = config.get("profile", "mini")
 try:
@@ -21,7 +25,6 @@ except UserError as error:
     raise WorkflowError(f"\n{error}")
 DATASETS = {**EXPERIMENT.profile.train, **EXPERIMENT.profile.benchmarks}
 SYNTHETIC = read_yaml(Path("params/synthetic.yaml"))
-LAYOUT_PROTOCOL = {"otb": "otb100", "vot": "vot2018"}
 CODE = {
     "synthesize": code_digest("siamla.data.synthetic.dataset"),
     "curate": code_digest("siamla.data.curate"),
@@ -61,8 +64,8 @@ def synthetic_settings(wildcards):
     return canonical_json(SYNTHETIC.get(source.partition("@")[2], {}))
 
 
-def expected_count(wildcards):
-    return "--limit-frames {}".format(dataset(wildcards).frames) if dataset(wildcards).frames else ""
+def frame_limit(wildcards):
+    return f"--limit-frames {dataset(wildcards).frames}" if dataset(wildcards).frames else ""
 
 
 def crops_by_digest():
@@ -94,14 +97,55 @@ def training_inputs(wildcards):
     return inputs
 
 
-def protocol(wildcards):
-    entry = EXPERIMENT.profile.benchmarks[wildcards.benchmark]
-    default = LAYOUT_PROTOCOL.get(entry.layout, entry.layout)
-    return entry.protocol or default
+def protocol(benchmark):
+    """The protocol of a benchmark: its own choice, else the one named like it, else the first of its layout."""
+    entry = EXPERIMENT.profile.benchmarks[benchmark]
+    by_layout = [name for name, known in PROTOCOLS.items() if known.layout == entry.layout]
+    name = entry.protocol or (benchmark if benchmark in PROTOCOLS else by_layout[0])
+    if name not in PROTOCOLS:
+        raise WorkflowError(f"benchmarks.{benchmark}.protocol: {name!r} is unknown; {nearest(name, list(PROTOCOLS))}")
+    return PROTOCOLS[name]
+
+
+def protocol_json(wildcards):
+    return canonical_json(plain(protocol(wildcards.benchmark)))
 
 
 def tracker_settings(variant, benchmark):
     return plain(EXPERIMENT.tracker(variant, benchmark))
+
+
+def curated(name):
+    return f"data/curated/{PROFILE}/{name}/report.json"
+
+
+def curated_reports(wildcards):
+    return [curated(name) for name in EXPERIMENT.profile.benchmarks]
+
+
+def table_variants():
+    """What the tables need of each variant: its label, its parts, and the digests that its scores must carry."""
+    return {
+        name: {
+            "label": EXPERIMENT.variants[name].label,
+            "ladl": spec.labels.ladl,
+            "lals": spec.labels.lals,
+            "lafa": spec.model.localization == "lafa",
+            "seeds": EXPERIMENT.seeds(name),
+            "train_spec_digest": digest(training_part(spec)),
+            "spec_digest": {b: digest(tracker_settings(name, b)) for b in EXPERIMENT.profile.benchmarks},
+        }
+        for name, spec in EXPERIMENT.specs.items()
+    }
+
+
+def table_benchmarks():
+    entries = {}
+    for name, entry in EXPERIMENT.profile.benchmarks.items():
+        rules = protocol(name)
+        label = rules.metrics[rules.headline]
+        entries[name] = {"label": entry.label or name, "headline": rules.headline, "headline_label": label}
+    return entries
 
 
 def score_files(wildcards):

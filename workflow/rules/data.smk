@@ -30,7 +30,7 @@ rule curate_dataset:
     params:
         layout=lambda wildcards: dataset(wildcards).layout,
         root=lambda wildcards: dataset(wildcards).root,
-        limit=expected_count,
+        limit=frame_limit,
         folder=subpath(output[0], parent=True),
         code=CODE["curate"],
     shell:

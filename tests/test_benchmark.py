@@ -1,0 +1,217 @@
+"""Runners and stored predictions: one pass, resuming, failures, speed, and our tracker in the got10k toolkit."""
+
+import multiprocessing
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from siamla.benchmark import store
+from siamla.benchmark.onepass import FrameError, Track, track_sequence
+from siamla.benchmark.protocols import load_protocols
+from siamla.benchmark.runner import TrackingFailed, run, show_progress
+from siamla.benchmark.score import score
+from siamla.benchmark.speed import speed
+from siamla.data.formats import LAYOUTS
+from siamla.errors import UserError
+from siamla.sequence import Sequence
+
+PROTOCOLS = load_protocols(Path(__file__).parents[1] / "params" / "benchmarks.yaml")
+
+
+class Drift:
+    """Moves the box by a pixel each frame; raises on frames that are brighter than 200."""
+
+    deterministic = True
+    calls = 0
+
+    def init(self, image: np.ndarray, box: np.ndarray) -> None:
+        self.box = box
+
+    def update(self, image: np.ndarray) -> np.ndarray:
+        Drift.calls += 1
+        if image.mean() > 200:
+            raise RuntimeError("too bright")
+        self.box = self.box + np.array([1, 0, 0, 0])
+        return self.box
+
+
+class Wild(Drift):
+    deterministic = False
+
+
+@pytest.fixture
+def sequences(tmp_path: Path) -> list[Sequence]:
+    """Sequences a, b, c of 6, 8 and 4 frames whose targets move as Drift does."""
+    found = []
+    for name, count in (("a", 6), ("b", 8), ("c", 4)):
+        frames = tuple(tmp_path / "frames" / name / f"{index:04d}.png" for index in range(count))
+        frames[0].parent.mkdir(parents=True)
+        for path in frames:
+            cv2.imwrite(str(path), np.full((30, 40, 3), 50, np.uint8))
+        boxes = np.array([[5.0 + index, 6, 10, 10] for index in range(count)])
+        found.append(Sequence(name, frames, boxes, np.ones(count, bool)))
+    return found
+
+
+def test_one_pass(sequences: list[Sequence]) -> None:
+    track = track_sequence(Drift(), sequences[0])
+    np.testing.assert_array_equal(track.boxes, sequences[0].boxes)
+    assert track.seconds.shape == (6,)
+    assert (track.seconds > 0).all()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_run_and_score(tmp_path: Path, sequences: list[Sequence], workers: int) -> None:
+    seen: list[tuple[int, int, str]] = []
+    out = tmp_path / "out"
+    assert run(Drift, sequences, out, PROTOCOLS["otb100"], workers, lambda *what: seen.append(what)) == []
+    assert sorted(path.name for path in out.iterdir()) == sorted(f"{n}{s}.txt" for n in "abc" for s in ("", "_time"))
+    assert score(sequences, out, PROTOCOLS["otb100"]).overall["auc"] == pytest.approx(20 / 21)
+    assert [done for done, _, _ in seen] == [1, 2, 3]
+    if workers == 1:
+        assert [name for _, _, name in seen] == ["b", "a", "c"]  # the longest first
+    assert not multiprocessing.active_children()
+
+
+def test_first_row_in_file_coordinates(tmp_path: Path, sequences: list[Sequence]) -> None:
+    for key, first in (("otb100", "6.0000,7.0000,10.0000,10.0000"), ("got10k", "5.0000,6.0000,10.0000,10.0000")):
+        run(Drift, sequences[:1], tmp_path / key, PROTOCOLS[key])
+        path = store.track_path(tmp_path / key, "a", PROTOCOLS[key].layout)
+        assert path.read_text().splitlines()[0] == first
+
+
+def test_finished_sequences_are_never_tracked_again(tmp_path: Path, sequences: list[Sequence]) -> None:
+    run(Drift, sequences, tmp_path, PROTOCOLS["otb100"])
+    (tmp_path / "a.txt").unlink()
+    before = {path: path.read_bytes() for path in tmp_path.glob("[bc]*.txt")}
+    Drift.calls = 0
+    run(Drift, sequences, tmp_path, PROTOCOLS["otb100"])
+    assert Drift.calls == 5
+    assert {path: path.read_bytes() for path in tmp_path.glob("[bc]*.txt")} == before
+
+
+def test_got10k_repetitions(tmp_path: Path, sequences: list[Sequence]) -> None:
+    run(Drift, sequences[:1], tmp_path / "steady", PROTOCOLS["got10k"])
+    assert store.repetitions(tmp_path / "steady", "a", "got10k") == [1]
+    run(Wild, sequences[:1], tmp_path / "wild", PROTOCOLS["got10k"])
+    assert store.repetitions(tmp_path / "wild", "a", "got10k") == [1, 2, 3]
+    seconds = store.read_seconds(tmp_path / "wild", "a", "got10k")
+    assert seconds is not None
+    assert seconds.shape == (6, 3)
+    (tmp_path / "wild/a/a_003.txt").unlink()  # killed between the times and the boxes of the third
+    run(Wild, sequences[:1], tmp_path / "wild", PROTOCOLS["got10k"])
+    again = store.read_seconds(tmp_path / "wild", "a", "got10k")
+    assert again is not None
+    np.testing.assert_array_equal(again[:, :2], seconds[:, :2])
+    assert again.shape == (6, 3)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_failure_is_named_after_the_others_are_finished(
+    tmp_path: Path, sequences: list[Sequence], workers: int
+) -> None:
+    cv2.imwrite(str(sequences[1].frames[3]), np.full((30, 40, 3), 255, np.uint8))
+    with pytest.raises(TrackingFailed, match="1 of 3 sequences failed: b, frame 4: RuntimeError: too bright") as caught:
+        run(Drift, sequences, tmp_path / "out", PROTOCOLS["otb100"], workers)
+    assert [(failure.sequence, failure.frame) for failure in caught.value.failures] == [("b", 3)]
+    assert [store.is_done(tmp_path / "out", name) for name in "abc"] == [True, False, True]
+
+
+def broken_tracker() -> Drift:
+    raise UserError("no weights")
+
+
+def test_a_tracker_that_cannot_be_made(tmp_path: Path, sequences: list[Sequence]) -> None:
+    with pytest.raises(UserError, match="no weights"):
+        run(broken_tracker, sequences, tmp_path / "out", PROTOCOLS["otb100"], 2)
+
+
+def test_bad_input_before_any_work(tmp_path: Path, sequences: list[Sequence]) -> None:
+    for box in ([np.nan, 0, 5, 5], [0, 0, 0, 5]):
+        bad = replace(sequences[0], boxes=np.array([box]))
+        with pytest.raises(UserError, match=r"a: the first box .* cannot start a tracker"):
+            run(Drift, [sequences[1], bad], tmp_path / "out", PROTOCOLS["otb100"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_unreadable_images_and_nonsense_boxes(sequences: list[Sequence]) -> None:
+    sequences[0].frames[2].write_bytes(b"no image")
+    with pytest.raises(FrameError, match="not a readable image") as caught:
+        track_sequence(Drift(), sequences[0])
+    assert caught.value.frame == 2
+    tracker = Drift()
+    tracker.update = lambda image: np.array([np.nan, 0, 1, 1])  # type: ignore[method-assign]
+    with pytest.raises(FrameError, match="expected four finite numbers"):
+        track_sequence(tracker, sequences[1])
+
+
+def test_speed(tmp_path: Path) -> None:
+    rows = np.zeros((30, 4))
+    seconds = np.full(30, 0.02)
+    seconds[:10] = 1.0  # the warm-up is left out of the latency, not out of the fps
+    sequences = [Sequence(name, (), rows, np.ones(30, bool)) for name in "ab"]
+    for layout, key in (("otb", "otb100"), ("lasot", "lasot"), ("got10k", "got10k")):
+        store.write_track(tmp_path / key, "a", Track(rows, seconds), layout)
+        store.write_track(tmp_path / key, "b", Track(rows[:20], np.full(20, 0.02)), layout)
+    found = {key: speed(tmp_path / key, sequences, PROTOCOLS[key]) for key in ("otb100", "lasot", "got10k")}
+    assert found["lasot"]["fps"] == pytest.approx(50 / (10 + 40 * 0.02))
+    assert found["otb100"]["fps"] == pytest.approx(((10 + 20 * 50) / 30 + 50) / 2)
+    assert found["got10k"]["fps"] == pytest.approx((10 + 40 * 50) / 50)
+    assert found["lasot"]["latency_median_ms"] == pytest.approx(20)
+    with pytest.raises(UserError, match="no stored times"):
+        speed(tmp_path / "nowhere", sequences, PROTOCOLS["otb100"])
+
+
+def test_progress_off_a_terminal_is_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    show_progress("OTB100")(1, 2, "Deer")
+    assert capsys.readouterr().err == "OTB100: 1/2 Deer\n"
+
+
+def test_our_tracker_under_the_got10k_toolkit(tmp_path: Path, sequences: list[Sequence]) -> None:
+    """The toolkit runs it over a GOT-10k folder; its files are ours, and both sides score alike."""
+    from got10k.experiments import ExperimentGOT10k
+
+    from siamla.benchmark.toolkits import Got10kTracker
+
+    layout = LAYOUTS["got10k"]
+    for sequence in sequences:
+        encoded = [cv2.imencode(".jpg", cv2.imread(str(path)))[1].tobytes() for path in sequence.frames]
+        layout.write(tmp_path / "data/val", sequence, encoded)
+    layout.finish(tmp_path / "data/val", [sequence.name for sequence in sequences])
+    experiment = ExperimentGOT10k(str(tmp_path / "data"), "val", str(tmp_path / "results"), str(tmp_path / "reports"))
+    experiment.run(Got10kTracker(Drift(), "drift"))
+    found = tmp_path / "results/GOT-10k/drift"
+    read = [layout.read(tmp_path / "data/val", sequence.name) for sequence in sequences]
+    assert score(read, found, PROTOCOLS["got10k"]).overall["ao"] == pytest.approx(1)
+    run(Drift, read, tmp_path / "ours", PROTOCOLS["got10k"])
+    for sequence in read:
+        ours = store.read_track(tmp_path / "ours", sequence.name, "got10k").boxes
+        np.testing.assert_allclose(store.read_track(found, sequence.name, "got10k").boxes, ours)
+
+
+def test_got10k_adapter_converts_colour_and_origin() -> None:
+    from PIL import Image
+
+    from siamla.benchmark.toolkits import Got10kTracker
+
+    seen = []
+
+    class Look(Drift):
+        def init(self, image: np.ndarray, box: np.ndarray) -> None:
+            seen.append((image[0, 0].tolist(), box.tolist()))
+            super().init(image, box)
+
+    red = Image.fromarray(np.full((8, 8, 3), (255, 0, 0), np.uint8))
+    tracker = Got10kTracker(Look(), "look", origin=1)
+    tracker.init(red, [1, 1, 4, 4])
+    assert seen == [([0, 0, 255], [0, 0, 4, 4])]
+    assert tracker.update(red).tolist() == [2, 1, 4, 4]
+
+
+def test_vot_entry_and_missing_toolkit() -> None:
+    from siamla.benchmark.toolkits import vot_entry
+
+    assert "protocol = traxpython" in vot_entry("siamla", "run_siamla", Path("scripts"))

