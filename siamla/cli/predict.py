@@ -95,9 +95,7 @@ def _score(args: argparse.Namespace) -> None:
 
 def register(commands: Commands) -> None:
     """Add the commands of this module."""
-    parser = commands.add(
-        "benchmark predict", _predict, "track a benchmark's sequences; killed, it goes on"
-    )
+    parser = commands.add("benchmark predict", _predict, "track a benchmark's sequences; killed, it goes on")
     for name in ("profile", "benchmark", "variant"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--seed", type=int, required=True)

@@ -266,8 +266,8 @@ class Memory:
 
 def write_index(path: Path, root: Path, checked: Iterable[Checked]) -> None:
     """Write index.parquet; frames under `root` are stored relative to it."""
-    import pyarrow as pa  # type: ignore[import-untyped]
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     numbers, flags = pa.list_(pa.float64()), pa.list_(pa.bool_())
     types: dict[str, Any] = {
