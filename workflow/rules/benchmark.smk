@@ -17,7 +17,9 @@ rule predict:
     params:
         folder=subpath(output[0], parent=True),
         curated=subpath(input.curated, parent=True),
-        tracker=lambda wildcards: canonical_json(tracker_settings(wildcards.variant, wildcards.benchmark)),
+        tracker=lambda wildcards: canonical_json(
+            tracker_settings(wildcards.variant, wildcards.benchmark)
+        ),
         protocol=protocol_json,
         code=CODE["predict"],
     shell:

@@ -65,11 +65,18 @@ def synthetic_settings(wildcards):
 
 
 def frame_limit(wildcards):
-    return f"--limit-frames {dataset(wildcards).frames}" if dataset(wildcards).frames else ""
+    return (
+        f"--limit-frames {dataset(wildcards).frames}"
+        if dataset(wildcards).frames
+        else ""
+    )
 
 
 def crops_by_digest():
-    return {digest(plain(spec.crops)): plain(spec.crops) for spec in EXPERIMENT.specs.values()}
+    return {
+        digest(plain(spec.crops)): plain(spec.crops)
+        for spec in EXPERIMENT.specs.values()
+    }
 
 
 def crops_manifest(spec):
@@ -78,7 +85,11 @@ def crops_manifest(spec):
 
 def feature_specs():
     """Digest of the features → a spec that needs them."""
-    return {digest(features_part(spec)): spec for spec in EXPERIMENT.specs.values() if uses_features(spec)}
+    return {
+        digest(features_part(spec)): spec
+        for spec in EXPERIMENT.specs.values()
+        if uses_features(spec)
+    }
 
 
 def uses_features(spec):
@@ -100,10 +111,14 @@ def training_inputs(wildcards):
 def protocol(benchmark):
     """The protocol of a benchmark: its own choice, else the one named like it, else the first of its layout."""
     entry = EXPERIMENT.profile.benchmarks[benchmark]
-    by_layout = [name for name, known in PROTOCOLS.items() if known.layout == entry.layout]
+    by_layout = [
+        name for name, known in PROTOCOLS.items() if known.layout == entry.layout
+    ]
     name = entry.protocol or (benchmark if benchmark in PROTOCOLS else by_layout[0])
     if name not in PROTOCOLS:
-        raise WorkflowError(f"benchmarks.{benchmark}.protocol: {name!r} is unknown; {nearest(name, list(PROTOCOLS))}")
+        raise WorkflowError(
+            f"benchmarks.{benchmark}.protocol: {name!r} is unknown; {nearest(name, list(PROTOCOLS))}"
+        )
     return PROTOCOLS[name]
 
 
@@ -133,7 +148,10 @@ def table_variants():
             "lafa": spec.model.localization == "lafa",
             "seeds": EXPERIMENT.seeds(name),
             "train_spec_digest": digest(training_part(spec)),
-            "spec_digest": {b: digest(tracker_settings(name, b)) for b in EXPERIMENT.profile.benchmarks},
+            "spec_digest": {
+                b: digest(tracker_settings(name, b))
+                for b in EXPERIMENT.profile.benchmarks
+            },
         }
         for name, spec in EXPERIMENT.specs.items()
     }
@@ -144,7 +162,11 @@ def table_benchmarks():
     for name, entry in EXPERIMENT.profile.benchmarks.items():
         rules = protocol(name)
         label = rules.metrics[rules.headline]
-        entries[name] = {"label": entry.label or name, "headline": rules.headline, "headline_label": label}
+        entries[name] = {
+            "label": entry.label or name,
+            "headline": rules.headline,
+            "headline_label": label,
+        }
     return entries
 
 
@@ -166,4 +188,7 @@ def training_files(wildcards):
 
 
 def tables():
-    return [f"reports/{PROFILE}/tables/table{number}.md" for number in EXPERIMENT.profile.tables]
+    return [
+        f"reports/{PROFILE}/tables/table{number}.md"
+        for number in EXPERIMENT.profile.tables
+    ]

@@ -49,7 +49,9 @@ rule make_table:
     params:
         variants=lambda wildcards: canonical_json(table_variants()),
         benchmarks=lambda wildcards: canonical_json(table_benchmarks()),
-        data=lambda wildcards: [f"{name}={curated(name)}" for name in EXPERIMENT.profile.benchmarks],
+        data=lambda wildcards: [
+            f"{name}={curated(name)}" for name in EXPERIMENT.profile.benchmarks
+        ],
         caption=EXPERIMENT.profile.caption,
         folder=subpath(output[0], parent=True),
         code=CODE["report"],

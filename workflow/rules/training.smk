@@ -25,7 +25,9 @@ rule compute_features:
     params:
         crops=subpath(input[0], parent=True),
         folder=subpath(output[0], parent=True),
-        spec=lambda wildcards: canonical_json(training_part(feature_specs()[wildcards.features])),
+        spec=lambda wildcards: canonical_json(
+            training_part(feature_specs()[wildcards.features])
+        ),
         code=CODE["features"],
     shell:
         "siamla train features --crops {params.crops:q} --spec {params.spec:q} "
@@ -50,9 +52,15 @@ rule train:
         gpu=1,
     params:
         crops=subpath(input.crops, parent=True),
-        features=lambda wildcards, input: f"--features {Path(input.features).parent}" if "features" in input.keys() else "",
+        features=lambda wildcards, input: (
+            f"--features {Path(input.features).parent}"
+            if "features" in input.keys()
+            else ""
+        ),
         folder=subpath(output.model, parent=True),
-        spec=lambda wildcards: canonical_json(training_part(EXPERIMENT.specs[wildcards.variant])),
+        spec=lambda wildcards: canonical_json(
+            training_part(EXPERIMENT.specs[wildcards.variant])
+        ),
         code=CODE["train"],
     shell:
         "siamla train run --profile {wildcards.profile} --variant {wildcards.variant} --seed {wildcards.seed} "
