@@ -2,26 +2,31 @@
 
     python benchmarks/opencv_trackers.py --layout otb --root data/raw/mini/otb100 [--frames 150] [--trackers still mil]
 
-Prints AUC (share of frames with IoU > t, mean over t = 0, 0.05, …, 1, the definition of OTB's toolkits) and precision
-(share of frames whose centre lies within 20 px) per sequence and averaged over sequences, and MIL's frames per second
-without decoding. Frames in which the target is absent do not count.
+Prints the metrics of the layout's protocol (params/benchmarks.yaml) by sequence and overall, for the one-pass layouts,
+and MIL's frames per second without decoding.
 """
 
 import argparse
 import sys
+import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from siamla.benchmark import store
+from siamla.benchmark.onepass import Track
+from siamla.benchmark.protocols import load_protocols
+from siamla.benchmark.score import score
 from siamla.data.formats import LAYOUTS
 from siamla.errors import UserError
-from siamla.geometry import centre, iou
 from siamla.sequence import Sequence
 
-THRESHOLDS = np.linspace(0, 1, 21)
+PROTOCOLS = load_protocols(Path(__file__).parents[1] / "params" / "benchmarks.yaml")
+ONEPASS = {protocol.layout: protocol for protocol in PROTOCOLS.values() if protocol.onepass}
 Array = NDArray[np.float64]
 
 
@@ -49,19 +54,11 @@ def mil(sequence: Sequence) -> tuple[Array, float]:
     return np.array(found), seconds
 
 
-def scores(sequence: Sequence, found: Array) -> tuple[float, float]:
-    """AUC and precision at 20 px over the frames in which the target is present."""
-    keep = sequence.visible & (sequence.boxes[:, 2:] > 0).all(1)
-    overlap = iou(sequence.boxes[keep], found[keep])
-    distance = np.linalg.norm(centre(sequence.boxes[keep]) - centre(found[keep]), axis=1)
-    return float((overlap[:, None] > THRESHOLDS).mean()), float((distance <= 20).mean())
-
-
 def shortened(sequence: Sequence, frames: int | None) -> Sequence:
     """The first frames of a sequence."""
     count = min(len(sequence), len(sequence.boxes), frames or len(sequence))
     boxes, visible = sequence.boxes[:count], sequence.visible[:count]
-    return Sequence(sequence.name, sequence.frames[:count], boxes, visible)
+    return replace(sequence, frames=sequence.frames[:count], boxes=boxes, visible=visible)
 
 
 TRACKERS = {"still": still, "mil": mil}
@@ -70,24 +67,28 @@ TRACKERS = {"still": still, "mil": mil}
 def main() -> None:
     """Run the chosen trackers and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--layout", choices=LAYOUTS, required=True)
+    parser.add_argument("--layout", choices=ONEPASS, required=True)
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--frames", type=int, help="only the first so many frames of a sequence")
     parser.add_argument("--trackers", nargs="+", choices=TRACKERS, default=list(TRACKERS))
     args = parser.parse_args()
     cv2.setNumThreads(1)
-    layout = LAYOUTS[args.layout]
+    layout, protocol = LAYOUTS[args.layout], ONEPASS[args.layout]
     sequences = [shortened(layout.read(args.root, name), args.frames) for name in layout.names(args.root)]
     for tracker in args.trackers:
-        rows, spent = [], 0.0
-        for sequence in sequences:
-            found, seconds = TRACKERS[tracker](sequence)
-            rows.append(scores(sequence, found))
-            spent += seconds
-            print(f"{tracker:6} {sequence.name:24} AUC {rows[-1][0]:.3f}  precision {rows[-1][1]:.3f}", flush=True)
-        auc, precision = np.mean(rows, axis=0)
-        fps = f"  {sum(map(len, sequences)) / spent:.0f} fps" if spent else ""
-        print(f"{tracker:6} {'mean':24} AUC {auc:.3f}  precision {precision:.3f}{fps}", flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            spent = 0.0
+            for sequence in sequences:
+                found, seconds = TRACKERS[tracker](sequence)
+                store.write_track(Path(folder), sequence.name, Track(found, np.zeros(len(found))), args.layout)
+                spent += seconds
+            scores = score(sequences, Path(folder), protocol)
+        rows = [*scores.per_sequence, scores.overall | {"sequence": "overall"}]
+        for row in rows:
+            values = "  ".join(f"{label} {row[metric]:.3f}" for metric, label in protocol.metrics.items())
+            print(f"{tracker:6} {row['sequence']:24} {values}")
+        if spent:
+            print(f"{tracker:6} {sum(map(len, sequences)) / spent:.0f} fps")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,12 @@
 """Runners and stored predictions: one pass, resuming, failures, speed, and our tracker in the got10k toolkit."""
 
+import configparser
+import importlib.util
 import multiprocessing
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -211,7 +215,70 @@ def test_got10k_adapter_converts_colour_and_origin() -> None:
     assert tracker.update(red).tolist() == [2, 1, 4, 4]
 
 
-def test_vot_entry_and_missing_toolkit() -> None:
-    from siamla.benchmark.toolkits import vot_entry
+def test_vot_entry_and_missing_toolkit(tmp_path: Path) -> None:
+    from siamla.benchmark.toolkits import serve_vot, vot_entry
 
-    assert "protocol = traxpython" in vot_entry("siamla", "run_siamla", Path("scripts"))
+    entry = configparser.ConfigParser()
+    entry.read_string(vot_entry("siamla", tmp_path / "model.pt"))
+    assert entry["siamla"]["protocol"] == "traxpython"
+    assert entry["siamla"]["command"].endswith(f"serve_model({str(tmp_path / 'model.pt')!r})")
+    if importlib.util.find_spec("trax") is None:
+        with pytest.raises(UserError, match=r"pip install 'siamla\[vot\]'"):
+            serve_vot(Drift())
+
+
+def test_vot_session(monkeypatch: pytest.MonkeyPatch, sequences: list[Sequence]) -> None:
+    """What is answered to a TraX session of one initialisation and two frames, with the library played by stubs."""
+    from siamla.benchmark.toolkits import serve_vot
+
+    sequence, answers = sequences[0], []
+    region = SimpleNamespace(bounds=lambda: tuple(sequence.boxes[0].tolist()))
+    images = [{"color": SimpleNamespace(path=lambda path=path: str(path))} for path in sequence.frames[:3]]
+    requests = [SimpleNamespace(type="init", image=images[0], objects=[(region, {})])]
+    requests += [SimpleNamespace(type="frame", image=image, objects=None) for image in images[1:]]
+    requests += [SimpleNamespace(type="quit")]
+
+    class Server:
+        def __init__(self, regions: list[str], formats: list[str]) -> None:
+            assert (regions, formats) == (["rectangle"], ["path"])
+
+        def __enter__(self) -> "Server":
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            pass
+
+        def wait(self) -> SimpleNamespace:
+            return requests.pop(0)
+
+        def status(self, objects: list) -> None:
+            answers.append(objects[0][0])
+
+    library = {
+        "Server": Server,
+        "Image": SimpleNamespace(PATH="path"),
+        "Region": SimpleNamespace(RECTANGLE="rectangle"),
+        "Rectangle": SimpleNamespace(create=lambda *box: list(box)),
+        "TraxStatus": SimpleNamespace(INITIALIZE="init", FRAME="frame", QUIT="quit"),
+    }
+    monkeypatch.setitem(sys.modules, "trax", SimpleNamespace(**library))
+    serve_vot(Drift())
+    first = sequence.boxes[0].tolist()
+    assert answers == [[first[0] + index, *first[1:]] for index in range(3)]
+
+
+def test_a_withheld_truth_is_for_the_server(
+    tmp_path: Path, sequences: list[Sequence], capsys: pytest.CaptureFixture[str]
+) -> None:
+    hidden = []
+    for sequence in sequences:
+        boxes = np.full_like(sequence.boxes, np.nan)
+        boxes[0] = sequence.boxes[0]
+        hidden.append(replace(sequence, boxes=boxes))
+    run(Drift, hidden, tmp_path, PROTOCOLS["trackingnet"])
+    scores = score(hidden, tmp_path, PROTOCOLS["trackingnet"])
+    assert (scores.overall, scores.per_sequence) == ({}, [])
+    assert "TrackingNet: the truth of all" in capsys.readouterr().err
+    assert speed(tmp_path, hidden, PROTOCOLS["trackingnet"])["frames"] > 0
+    with pytest.raises(UserError, match="only the first box is known, unlike in the other sequences"):
+        score([sequences[0], *hidden[1:]], tmp_path, PROTOCOLS["trackingnet"])

@@ -108,6 +108,11 @@ def test_trackingnet_first_frame_only_and_numeric_order(tmp_path: Path) -> None:
     found = LAYOUTS["trackingnet"].read(tmp_path, "abc_0")
     assert [path.stem for path in found.frames] == [str(n) for n in range(12)]
     assert found.boxes.shape == (1, 4)
+    text.write_boxes(tmp_path / "anno_full/abc_0.txt", sequence.boxes, 0)
+    np.testing.assert_allclose(LAYOUTS["trackingnet"].read(tmp_path, "abc_0").boxes, sequence.boxes, atol=1e-4)
+    text.write_boxes(tmp_path / "anno_full/abc_0.txt", sequence.boxes + 1, 0)
+    with pytest.raises(UserError, match=r"anno_full/abc_0.txt: contradicts .*anno/abc_0.txt"):
+        LAYOUTS["trackingnet"].read(tmp_path, "abc_0")
     (tmp_path / "frames/extra").mkdir()
     with pytest.raises(UserError, match="'extra' has no annotation"):
         LAYOUTS["trackingnet"].names(tmp_path)

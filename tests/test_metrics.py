@@ -209,9 +209,9 @@ def test_broken_lasot_predictions_repeat_the_box_before(tmp_path: Path) -> None:
     assert scored(tmp_path, [sequence], "lasot")["auc"] == pytest.approx(20 / 21)  # and the fifth row is cropped
 
 
-def test_withheld_truth_cannot_be_scored(tmp_path: Path) -> None:
-    sequence = Sequence("a", (Path("0.jpg"), Path("1.jpg")), np.ones((1, 4)), np.ones(1, bool))
-    with pytest.raises(UserError, match="submit the predictions"):
+def test_an_incomplete_annotation_cannot_be_scored(tmp_path: Path) -> None:
+    sequence = Sequence("a", tuple(map(Path, ("0.jpg", "1.jpg", "2.jpg"))), np.ones((2, 4)), np.ones(2, bool))
+    with pytest.raises(UserError, match="a: 2 boxes for 3 frames"):
         score([sequence], tmp_path, PROTOCOLS["trackingnet"])
 
 

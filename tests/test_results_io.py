@@ -12,10 +12,17 @@ import pytest
 from siamla.benchmark import archive, store
 from siamla.benchmark.importing import canonical, import_results
 from siamla.benchmark.onepass import Track
+from siamla.benchmark.protocols import load_protocols
 from siamla.benchmark.submission import submit
 from siamla.cli.commands import Commands
 from siamla.cli.results import register
+from siamla.data.curate import curate
+from siamla.data.formats import LAYOUTS
 from siamla.errors import UserError
+from siamla.files import read_json
+from siamla.report.collect import collect
+from siamla.report.measured import Measured
+from siamla.sequence import Sequence
 
 ROWS = np.array([[4.0, 5, 10, 12], [5, 6, 10, 12], [6, 7, 10, 12]])
 TEXT = "5,6,10,12\n6,7,10,12\n7,8,10,12\n"  # the same in OTB's files, which count from 1
@@ -201,3 +208,32 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         args = parser.parse_args([*common, *extra])
         with pytest.raises(UserError, match=message):
             args.run(args)
+
+
+def test_imported_results_become_a_score_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import cv2
+
+    otb, data = LAYOUTS["otb"], tmp_path / "otb"
+    encoded = [cv2.imencode(".jpg", np.full((40, 40, 3), 90, np.uint8))[1].tobytes()] * 3
+    otb.write(data, Sequence("Deer", tuple(map(Path, "abc")), ROWS, np.ones(3, bool)), encoded)
+    curate(data, "otb", "otb100", tmp_path / "curated")
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source/Deer.txt").write_text(TEXT)
+    import_results(tmp_path / "source", tmp_path / "imported/KCF", "otb")
+    parser = argparse.ArgumentParser()
+    register(Commands(parser))
+    protocol = load_protocols(Path(__file__).parents[1] / "params/benchmarks.yaml")["otb100"]
+    paths = ["--predictions", str(tmp_path / "imported/KCF"), "--curated", str(tmp_path / "curated")]
+    names = ["--profile", "test", "--benchmark", "otb100", "--name", "KCF", "--out", str(tmp_path / "KCF.json")]
+    args = parser.parse_args(["results", "score", *names, *paths, "--protocol", protocol.model_dump_json()])
+    args.run(args)
+    assert "KCF on otb100, 1 sequences" in capsys.readouterr().out
+    collect([tmp_path / "KCF.json"], tmp_path / "scores.csv", tmp_path / "sequences.csv")
+    info = {"otb100": {"data_digest": read_json(tmp_path / "KCF.json")["record"]["data_digest"]}}
+    variants = {"KCF": {"label": "KCF", "imported": True}}
+    measured = Measured(tmp_path / "scores.csv", tmp_path / "sequences.csv", variants, info)
+    assert measured.cell("KCF", "otb100", "auc").value == pytest.approx(20 / 21)
+    assert measured.cell("KCF", "otb100", "fps").text == "not measured"  # no times came with the results
+    args = parser.parse_args(["results", "score", *names, *paths, "--protocol", "{"])
+    with pytest.raises(UserError, match="--protocol: not valid JSON"):
+        args.run(args)

@@ -57,8 +57,8 @@ def test_challenges_have_their_exact_share() -> None:
     clips = clip_settings(sets["otb100"])
     shares = sets["otb100"].challenges
     for name in ("occlusion", "leave", "blur", "tiny"):
-        assert sum(name in clip.challenges for clip in clips) == round(12 * getattr(shares, name))
-    assert sum(clip.region for clip in clips) == 3
+        assert sum(name in clip.challenges for clip in clips) == round(len(clips) * getattr(shares, name))
+    assert sum(clip.region for clip in clips) == round(len(clips) * sets["otb100"].region)
 
 
 def test_drawn_pixels_fill_the_box_of_the_outline() -> None:
@@ -130,7 +130,7 @@ def test_every_layout_reads_back(name: str, tmp_path: Path) -> None:
     for index, clip in enumerate(clip_settings(settings)):
         truth, sequence = render(clip, clip_seed(settings, index)), layout.read(tmp_path / name, found[index])
         assert len(sequence) == 3
-        assert len(sequence.boxes) == (1 if settings.first_frame_only else 3)
+        assert len(sequence.boxes) == 3
         # OTB, LaSOT and TNL2K store whole pixels, VOT a polygon.
         slack = 0.01 if settings.layout in ("got10k", "trackingnet") else 1.0
         if settings.layout != "vot":
@@ -139,7 +139,7 @@ def test_every_layout_reads_back(name: str, tmp_path: Path) -> None:
             assert sequence.polygons is not None
             assert np.allclose(sequence.polygons, truth.polygons, atol=0.01)
     if settings.first_frame_only:
-        assert len((tmp_path / name / "anno_full" / f"{found[0]}.txt").read_text().splitlines()) == 3
+        assert len((tmp_path / name / "anno" / f"{found[0]}.txt").read_text().splitlines()) == 1
 
 
 def test_seeds_are_apart() -> None:

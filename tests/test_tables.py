@@ -12,7 +12,7 @@ import yaml
 from siamla.cli import report as cli
 from siamla.cli.commands import Commands
 from siamla.errors import UserError
-from siamla.files import write_json
+from siamla.files import read_json, write_json
 from siamla.report.collect import collect
 from siamla.report.measured import paired_bootstrap
 from siamla.report.settings import Layout
@@ -178,6 +178,21 @@ def test_holes_say_what_is_missing(tmp_path: Path) -> None:
     text = table(tmp_path, four(tmp_path)[:1])
     assert "| SiamLA | ✓ | ✓ | ✓ | not measured | 0.649 | not measured | 29 |" in text
     assert "Not measured: siamcar on otb100, seed 2" in text
+
+
+def test_a_withheld_truth_and_short_sequences_are_said(tmp_path: Path) -> None:
+    benchmarks = BENCHMARKS | {name: {"label": name, "headline": "auc"} for name in ("trackingnet", "vot2018")}
+    server = write_score(tmp_path, "siamcar", 1, [0.0], "trackingnet")
+    write_json(server, read_json(server) | {"overall": {}, "per_sequence": {}})
+    short = write_score(tmp_path, "siamcar", 1, [0.0], "vot2018")
+    write_json(short, read_json(short) | {"overall": {"eao": 0.25, "eao_short_frames": 50}})
+    first = table(tmp_path, [server, short], 1, whole_layout(), benchmarks=benchmarks)
+    row = next(line for line in first.splitlines() if line.startswith("| SiamCAR | not measured"))
+    assert row.count("submit to the server") == 3
+    second = table(tmp_path, [server, short], 2, whole_layout(), benchmarks=benchmarks)
+    assert "- EAO: no sequence is long enough" in second
+    assert "(frames 1 to 49)" in second
+    assert "EAO: no" not in first
 
 
 def test_own_variants_and_benchmarks_are_appended(tmp_path: Path) -> None:

@@ -144,7 +144,9 @@ def test_short_data(tmp_path: Path) -> None:
     truth = boxes(*[(20.0, 30, 9, 9)] * 20)
     sequence = Sequence("a", (), np.zeros((20, 4)), np.ones(20, bool), truth)
     write_trajectory(tmp_path, "a", trajectory([INITIALISED, *[TRACKED] * 19], {}, truth))
-    assert score([sequence], tmp_path, PROTOCOL, {"a": (99, 99)}).overall["eao"] == 1
+    overall = score([sequence], tmp_path, PROTOCOL, {"a": (99, 99)}).overall
+    assert overall["eao"] == 1
+    assert overall["eao_short_frames"] == 20
     strict = PROTOCOL.model_copy(update={"supervised": RULES.model_copy(update={"short_data": "error"})})
     with pytest.raises(UserError, match="starts at frame 100, the longest sequence has 20"):
         score([sequence], tmp_path, strict, {"a": (99, 99)})
@@ -246,3 +248,16 @@ def test_real_sequences_under_a_tracker_that_stands_still(tmp_path: Path) -> Non
     found = score([sequence], tmp_path, PROTOCOL)
     assert found.overall["failures"] >= 1
     assert 0 < found.overall["eao"] < found.overall["accuracy"] < 1
+
+
+def test_polygons_overlap_as_in_the_vot_toolkit() -> None:
+    """The toolkit's own rasteriser of polygons (its versions from 0.6 on) differs from TraX's in single pixels."""
+    region = pytest.importorskip("vot.region", reason="the extra `vot` is not installed")
+    rng = np.random.default_rng(0)
+    centres, turns = rng.uniform(60, 240, (2, 50, 1, 2)), rng.uniform(0, np.pi, (2, 50, 1))
+    angles = turns + np.array([0.3, 2.8, 3.44, 5.94])
+    points = centres + 70 * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+    a, b = points[0], (points[0] + points[1]) / 2
+    theirs = [[region.Polygon([(float(x), float(y)) for x, y in p]) for p in polygons] for polygons in (a, b)]
+    found = region_overlap(a.reshape(-1, 8), b.reshape(-1, 8), (300, 300))
+    assert np.abs(np.array(region.calculate_overlaps(*theirs, (300, 300))) - found).max() < 0.01

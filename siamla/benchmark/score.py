@@ -1,5 +1,6 @@
 """Scores from stored predictions alone, by the rules of a protocol."""
 
+import sys
 from collections.abc import Mapping
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, field
@@ -69,6 +70,11 @@ def image_size(sequence: Sequence, sizes: Sizes | None = None) -> tuple[int, int
         raise UserError(f"{sequence.frames[0]}: the image size cannot be read ({error})") from None
 
 
+def withheld(sequence: Sequence) -> bool:
+    """True if the truth is public in the first frame alone, as in the test sets of TrackingNet and GOT-10k."""
+    return len(sequence.frames) > 1 and (len(sequence.boxes) == 1 or bool(np.isnan(sequence.boxes[1:]).all()))
+
+
 def _matched(boxes: Array, path: Path, count: int, rules: OnePass) -> Array:
     """The predictions, brought to the truth's length or refused."""
     finite = np.isfinite(boxes).all(1)
@@ -103,9 +109,10 @@ def _select(sequence: Sequence, found: Array, rules: OnePass, size: tuple[int, i
 
 def _load(sequence: Sequence, folder: Path, protocol: Protocol, rules: OnePass, sizes: Sizes | None) -> Frames:
     """All stored repetitions of a sequence, one after the other."""
+    if withheld(sequence):
+        raise UserError(f"{sequence.name}: only the first box is known, unlike in the other sequences")
     if len(sequence.boxes) < len(sequence.frames):
-        withheld = "only the first box is public: submit the predictions" if len(sequence.boxes) == 1 else "incomplete"
-        raise UserError(f"{sequence.name}: {len(sequence.boxes)} boxes for {len(sequence)} frames ({withheld})")
+        raise UserError(f"{sequence.name}: {len(sequence.boxes)} boxes for {len(sequence)} frames")
     count, layout = len(sequence.boxes), protocol.layout
     size = image_size(sequence, sizes) if rules.clipped else None
     numbers = store.repetitions(folder, sequence.name, layout)
@@ -200,10 +207,18 @@ def score(sequences: Many[Sequence], folder: Path, protocol: Protocol, sizes: Si
     """Score the predictions stored in `folder` against the sequences' truth, by the protocol.
 
     `sizes` gives (width, height) by sequence name where a protocol clips to the image and no frames are at hand.
+    A test set whose truth is withheld gives empty scores, and a warning: only its server can score.
     UserError for a missing sequence, wrong counts, or numbers that the protocol has no rule for.
     """
     if not sequences:
         raise UserError(f"{protocol.title}: no sequences to score")
+    if all(withheld(sequence) for sequence in sequences):
+        print(
+            f"warning: {protocol.title}: the truth of all {len(sequences)} sequences is withheld; write a zip for the "
+            "server with `siamla results submit`",
+            file=sys.stderr,
+        )
+        return Scores({}, [], {})
     if protocol.supervised is None:
         return _score_onepass(sequences, folder, protocol, sizes)
     return Scores(*vot.score_supervised(sequences, folder, protocol, lambda s: image_size(s, sizes)))

@@ -1,9 +1,10 @@
 """Our tracker inside other people's toolkits: the got10k toolkit and the VOT toolkit.
 
-got10k: `ExperimentOTB(root).run(Got10kTracker(tracker, "siamla"))`. VOT: write a script that calls
-`serve_vot(tracker)` and name it in trackers.ini, whose text `vot_entry` gives.
+got10k: `ExperimentOTB(root).run(Got10kTracker(tracker, "siamla"))`. VOT: `vot_entry` gives the text of trackers.ini,
+which makes the toolkit call `serve_model`; docs/vot.md shows a whole evaluation.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from got10k.trackers import Tracker as ToolkitTracker
 
 from siamla.benchmark.onepass import Tracker, read_image
 from siamla.errors import UserError
+from siamla.tracker.settings import TrackerSettings
+from siamla.tracker.tracker import load_tracker
 
 
 def _bgr(image: Any) -> np.ndarray:
@@ -39,25 +42,36 @@ class Got10kTracker(ToolkitTracker):
         return np.asarray(self.tracker.update(_bgr(image)), np.float64) + self.shift
 
 
-def vot_entry(label: str, module: str, folder: Path) -> str:
-    """The section of a VOT workspace's trackers.ini that runs `python -m module` from `folder`."""
-    return f"[{label}]\nlabel = {label}\nprotocol = traxpython\ncommand = {module}\npaths = {folder}\n"
+def vot_entry(label: str, model: Path) -> str:
+    """The section of a VOT workspace's trackers.ini that runs a model file, with the settings beside it."""
+    command = f"from siamla.benchmark.toolkits import serve_model; serve_model({str(model.absolute())!r})"
+    return f"[{label}]\nlabel = {label}\nprotocol = traxpython\ncommand = {command}\n"
 
 
 def serve_vot(tracker: Tracker) -> None:
-    """Answer the VOT toolkit until it ends: it sends a rectangle and image files, we send rectangles (extra `vot`)."""
+    """Answer the VOT toolkit over TraX until it ends: it sends a rectangle and image files, we send rectangles.
+
+    UserError where the extra `vot` is not installed. A TraX session follows one target.
+    """
     try:
-        import vot
+        from trax import Image, Rectangle, Region, Server, TraxStatus  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
         raise UserError(
             "the VOT toolkit is not installed; install siamla with its extra: pip install 'siamla[vot]'"
         ) from None
-    handle = vot.VOT("rectangle")
-    region = handle.region()
-    file = handle.frame()
-    if not file:
-        return
-    tracker.init(read_image(Path(file)), np.array([region.x, region.y, region.width, region.height], np.float64))
-    while file := handle.frame():
-        x, y, w, h = (float(value) for value in tracker.update(read_image(Path(file))))
-        handle.report(vot.Rectangle(x, y, w, h), 1.0)
+    with Server([Region.RECTANGLE], [Image.PATH]) as server:
+        while (request := server.wait()).type in (TraxStatus.INITIALIZE, TraxStatus.FRAME):
+            image = read_image(Path(request.image["color"].path()))
+            if request.type == TraxStatus.INITIALIZE:
+                box = np.array(request.objects[0][0].bounds(), np.float64)
+                tracker.init(image, box)
+            else:
+                box = np.asarray(tracker.update(image), np.float64)
+            server.status([(Rectangle.create(*box.tolist()), {})])
+
+
+def serve_model(model: str) -> None:
+    """serve_vot with a model file, and the tracker settings of the spec.json that training wrote beside it."""
+    spec = Path(model).with_name("spec.json")
+    settings = json.loads(spec.read_text())["tracker"] if spec.is_file() else {}
+    serve_vot(load_tracker(Path(model), TrackerSettings.model_validate(settings)))

@@ -139,10 +139,15 @@ def expected_overlap(fragments: Many[Array], failed: Many[bool], weights: Many[f
     return np.asarray(curve)
 
 
+def _reaches_window(length: int, rules: Supervised) -> bool:
+    """Whether a curve of so many frames reaches the window that EAO is read from."""
+    return length > rules.eao_interval[0] + rules.eao_offset
+
+
 def _window_mean(curve: Array, rules: Supervised, title: str) -> float | None:
     """EAO: the curve's mean over the protocol's window; None where the curve is unknown all over it."""
     low, high = (edge + rules.eao_offset for edge in rules.eao_interval)
-    if len(curve) <= low:
+    if not _reaches_window(len(curve), rules):
         low, high = 1, len(curve) - 1
         if rules.short_data == "error" or high < low:
             raise UserError(
@@ -196,6 +201,7 @@ def score_supervised(
     """Overall, per sequence, per frame tag and the expected-overlap curve of stored supervised runs.
 
     Robustness counts failures, so less is better. Per sequence there is no EAO: its window needs many fragments.
+    "eao_short_frames" is there, the longest sequence's length, if that does not reach the window.
     """
     rules = protocol.supervised
     assert rules is not None
@@ -203,6 +209,8 @@ def score_supervised(
     every = [np.ones(len(sequence.boxes), bool) for sequence in sequences]
     curve = _curve(runs, every, rules)
     overall = _measure(runs, every, rules) | {"eao": _window_mean(curve, rules, protocol.title)}
+    if not _reaches_window(len(curve), rules):
+        overall["eao_short_frames"] = len(curve)  # what the tables' note is made from
     rows = [{"sequence": sequence.name, "frames": len(sequence.boxes)} | _measure([group], [label], rules)
             for sequence, group, label in zip(sequences, runs, every, strict=True)]  # fmt: skip
     tags = sorted({tag for sequence in sequences for tag in sequence.frame_attributes})

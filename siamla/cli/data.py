@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 from siamla.cli.commands import Commands
@@ -9,18 +10,19 @@ from siamla.cli.commands import Commands
 
 def curate(args: argparse.Namespace) -> None:
     """Check a data set and write its index."""
-    from siamla.data.curate import curate
+    from siamla.data.curate import curate, warnings
 
     report = curate(
         root=args.root,
         layout=args.layout,
         name=args.name,
         out=args.out,
-        expect_count=args.expect_count,
         frames_limit=args.limit_frames,
         jobs=args.jobs,
         allow_rejected=args.allow_rejected,
     )
+    for line in warnings(report):
+        print(f"warning: {line}", file=sys.stderr)
     print(
         f"{args.name}: {report['sequences']} sequences, {report['frames']} frames, {report['absent']} without the "
         f"target, {report['rejected']} sequences rejected -> {args.out}"
@@ -70,7 +72,6 @@ def register(commands: Commands) -> None:
     parser.add_argument("--jobs", type=positive, default=1, help="processes")
     parser.add_argument("--limit-frames", type=positive, help="keep the first K frames of each sequence")
     parser.add_argument("--allow-rejected", action="store_true", help="leave broken sequences out instead of stopping")
-    parser.add_argument("--expect-count", action="store_true", help="require the full benchmark's number of sequences")
 
     parser = commands.add("data crops", crops, "pack a curated data set's training crops into a few files")
     parser.add_argument("--curated", required=True, type=Path, help="the output folder of `data curate`")

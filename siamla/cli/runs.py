@@ -32,8 +32,23 @@ def _compare(args: argparse.Namespace) -> None:
     print(metrics.to_string(float_format=lambda value: f"{value:.4f}"))
 
 
+def _ui(args: argparse.Namespace) -> None:
+    import os
+    import sys
+
+    from siamla.errors import UserError
+    from siamla.provenance.tracking import tracking_uri
+
+    uri = tracking_uri(args.results)
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+        raise UserError(f"{uri}: no runs yet; `make tables` makes them")
+    command = ["mlflow", "ui", "--backend-store-uri", uri, "--port", str(args.port), "--workers", "1"]
+    print(f"{' '.join(command)}\nopen http://localhost:{args.port} ; Ctrl-C ends it", flush=True)
+    os.execv(sys.executable, [sys.executable, "-m", *command])
+
+
 def register(commands: Commands) -> None:
-    """Add `runs init`, `runs sync` and `runs compare`."""
+    """Add `runs init`, `runs sync`, `runs compare` and `runs ui`."""
     init = commands.add("runs init", _init, "Create MLflow's data base and experiment, before anything logs to it")
     init.add_argument("--out", type=Path, help="JSON file to write: where MLflow is")
     sync = commands.add("runs sync", _sync, "Bring MLflow up to date with the result files and check that both agree")
@@ -41,6 +56,9 @@ def register(commands: Commands) -> None:
     compare = commands.add("runs compare", _compare, "Parameters that differ between two variants, and their metrics")
     compare.add_argument("a", help="a variant")
     compare.add_argument("b", help="another variant")
+    ui = commands.add("runs ui", _ui, "Open MLflow's web page on the runs")
+    ui.add_argument("--port", type=int, default=5000)
+    ui.add_argument("--results", type=Path, default=Path("results"), help="default: results")
     for parser in (init, sync, compare):
         parser.add_argument("--profile", required=True)
         parser.add_argument("--results", type=Path, default=Path("results"), help="default: results")

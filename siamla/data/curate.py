@@ -9,145 +9,26 @@ A row per sequence with list columns keeps everything in one typed, compressed f
 3.5 million) and gives a sequence back with a single look-up.
 """
 
-import errno
 import hashlib
-import json
-import multiprocessing
-import os
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from siamla.data.formats import LAYOUTS
+from siamla.data.images import Memory, beyond, box_problem, check_images, first_frame_only
+from siamla.data.parallel import in_parallel
 from siamla.errors import UserError
-from siamla.files import atomic, canonical_json, digest, read_json, write_csv, write_json
+from siamla.files import atomic, digest, read_json, write_csv, write_json
 from siamla.geometry import centre
-from siamla.progress import progress
 from siamla.sequence import Sequence
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 FORMAT = 1
 SHOWN = 20  # rejected sequences that an error message lists
-
-
-def _worker() -> None:
-    """One thread, and no life after the parent's: a killed build leaves no process behind."""
-    import cv2
-
-    cv2.setNumThreads(0)
-
-    def follow() -> None:
-        parent = multiprocessing.parent_process()
-        if parent is not None:
-            parent.join()
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
-
-
-def in_parallel(work: Callable[[Item], Result], items: Iterable[Item], jobs: int, label: str) -> Iterator[Result]:
-    """work(item) of each item, in order, from `jobs` processes (1: from this one), with a progress bar."""
-    todo = list(items)
-    with progress(len(todo), label, "it") as bar:
-        if jobs == 1 or len(todo) < 2:
-            for item in todo:
-                yield work(item)
-                bar.update()
-            return
-        pool = ProcessPoolExecutor(min(jobs, len(todo)), multiprocessing.get_context("spawn"), _worker)
-        try:
-            for result in pool.map(work, todo):
-                yield result
-                bar.update()
-        except BrokenProcessPool:
-            raise UserError(f"{label}: a worker process died (out of memory?); run the same command again") from None
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def complete(data: bytes) -> bool:
-    """Whether an encoded JPEG or PNG reaches its end; OpenCV decodes a truncated JPEG with a mere warning.
-
-    In a JPEG the marker bytes cannot occur inside compressed data, so the last end-of-image marker must follow the
-    last start-of-scan marker; bytes after it, which some cameras append, do no harm.
-    """
-    if data[:2] == b"\xff\xd8":
-        return 0 <= data.rfind(b"\xff\xda") < data.rfind(b"\xff\xd9")
-    return data[:4] != b"\x89PNG" or b"IEND" in data[-64:]
-
-
-def image_problem(file: Path, data: bytes, size: list[int] | None) -> tuple[str | None, list[int] | None]:
-    """What is wrong with an image file of these bytes, or None, and its [height, width]."""
-    import cv2
-
-    if not data:
-        return f"{file.name}: the file is empty", None
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if complete(data) else None
-    if image is None:
-        return f"{file.name}: truncated or not an image ({len(data)} bytes)", None
-    found = [int(value) for value in image.shape[:2]]
-    if size is not None and found != size:
-        return f"{file.name}: {found[1]}×{found[0]} pixels, expected {size[1]}×{size[0]} as in the first frame", found
-    return None, found
-
-
-def check_images(frames: Iterable[Path]) -> dict[str, Any]:
-    """Read and decode all frames: {"problem": the first or None, "size": [height, width], "digest": of the bytes}."""
-    size, content = None, hashlib.sha256()
-    for file in frames:
-        try:
-            data = file.read_bytes()
-        except OSError as error:
-            return {"problem": f"{file.name}: {error.strerror}", "size": size, "digest": ""}
-        content.update(hashlib.sha256(data).digest())
-        problem, found = image_problem(file, data, size)
-        if problem:
-            return {"problem": problem, "size": size, "digest": ""}
-        size = found
-    return {"problem": None, "size": size, "digest": content.hexdigest()[:16]}
-
-
-def first_frame_only(video: Sequence) -> bool:
-    """Whether the truth is given in the first frame alone, as in the hidden test sets (GOT-10k, TrackingNet)."""
-    return len(video.frames) > 1 and len(video.boxes) > 0 and bool(np.isnan(video.boxes[1:]).all())
-
-
-def box_problem(video: Sequence, size: list[int]) -> str | None:
-    """The first box that is wrong in an image of [height, width], or None. Frames without the target are not judged."""
-    judged = video.visible.copy()
-    if first_frame_only(video):
-        judged[1:] = False
-    if not judged.any():
-        return "the target is absent in every frame"
-    for test, what in (
-        (~np.isfinite(video.boxes).all(1), "not finite, and the frame is not marked absent"),
-        ((video.boxes[:, 2:] <= 0).any(1), "width or height is not positive"),
-        (_beyond(video, size) == 2, f"wholly outside the image of {size[1]}×{size[0]}"),
-    ):
-        bad = np.flatnonzero(test & judged)
-        if len(bad):
-            box = ", ".join(f"{value:g}" for value in video.boxes[bad[0]])
-            more = f" ({len(bad)} such boxes)" if len(bad) > 1 else ""
-            return f"box of frame {bad[0] + 1} is {box}: {what}{more}"
-    return None
-
-
-def _beyond(video: Sequence, size: list[int]) -> np.ndarray:
-    """(N,) 0 where a box is inside the image, 1 partly outside, 2 wholly outside."""
-    low, high = video.boxes[:, :2], video.boxes[:, :2] + video.boxes[:, 2:]
-    edge = np.array([size[1], size[0]], np.float64)
-    partly = (low < 0).any(1) | (high > edge).any(1)
-    return partly.astype(int) + ((high <= 0).any(1) | (low >= edge).any(1))
 
 
 def statistics(video: Sequence, size: list[int]) -> dict[str, Any]:
@@ -162,7 +43,7 @@ def statistics(video: Sequence, size: list[int]) -> dict[str, Any]:
         "width": size[1],
         "absent": int((~video.visible).sum()),
         "boxes_known": int(known.sum()),
-        "partly_outside": int((_beyond(video, size)[known] == 1).sum()),
+        "partly_outside": int((beyond(video, size)[known] == 1).sum()),
         "first_frame_only": first_frame_only(video),
         "median_side": float(np.median(side)),
         "median_step": float(np.median(step[np.isfinite(step)])) if np.isfinite(step).any() else None,
@@ -216,8 +97,6 @@ def _padded(video: Sequence) -> Sequence:
 
 def _first(video: Sequence, limit: int | None) -> Sequence:
     """The sequence's first `limit` frames."""
-    if limit is None:
-        return video
     return replace(
         video,
         frames=video.frames[:limit],
@@ -226,42 +105,6 @@ def _first(video: Sequence, limit: int | None) -> Sequence:
         polygons=None if video.polygons is None else video.polygons[:limit],
         frame_attributes={label: values[:limit] for label, values in video.frame_attributes.items()},
     )
-
-
-class Memory:
-    """Results of image checks in a file of one JSON line each, appended as they come; a cut last line is ignored."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        text = path.read_text(encoding="utf-8") if path.is_file() else ""
-        self._known: dict[str, dict[str, Any]] = {}
-        for line in text.splitlines():
-            try:
-                entry = json.loads(line)
-                self._known[entry["name"]] = {"key": entry["key"], "images": entry["images"]}
-            except (json.JSONDecodeError, KeyError, TypeError):
-                continue
-        self._gap = "\n" if text and not text.endswith("\n") else ""
-
-    def of(self, name: str) -> dict[str, Any]:
-        """{"key": of the files that were checked, "images": the result} of a sequence; empty when there is none."""
-        return self._known.get(name, {})
-
-    def add(self, name: str, key: str, images: dict[str, Any]) -> None:
-        """Keep a result, unless it is known; UserError when the disk is full."""
-        if self.of(name).get("key") == key:
-            return
-        self._known[name] = {"key": key, "images": images}
-        line = self._gap + canonical_json({"name": name, **self._known[name]}) + "\n"
-        self._gap = ""
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as handle:
-                handle.write(line)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise UserError(f"{self.path}: the disk is full; nothing else was written") from error
 
 
 def write_index(path: Path, root: Path, checked: Iterable[Checked]) -> None:
@@ -309,6 +152,7 @@ def _row(item: Checked, root: Path) -> dict[str, Any]:
 def _report(checked: list[Checked], rejected: list[Checked]) -> dict[str, Any]:
     """Counts of the whole set and the digest of its images and truth."""
     stats = [item.statistics or {} for item in checked]
+    damaged = [f"{item.name}/{file}" for item in checked for file in (item.images or {})["damaged"]]
     frames = [len(item.video or ()) for item in checked]
     content = hashlib.sha256()
     for item in checked:
@@ -325,12 +169,30 @@ def _report(checked: list[Checked], rejected: list[Checked]) -> dict[str, Any]:
         **{key: sum(row[key] for row in stats) for key in ("absent", "boxes_known", "partly_outside")},
         "first_frame_only": sum(row["first_frame_only"] for row in stats),
         "median_side": float(np.median([row["median_side"] for row in stats])),
+        "damaged_images": {"count": len(damaged), "first": damaged[:SHOWN]},
         "digest": content.hexdigest()[:16],
     }
 
 
-def _names(layout: str, root: Path, expect_count: bool) -> list[str]:
-    """The names of the sequences; UserError when there are none, or not the official number."""
+def warnings(report: dict[str, Any]) -> list[str]:
+    """What a user should know of a curated set that was not refused, one line each.
+
+    A set is a benchmark's when its name begins with the name of its layout (otb100, got10k); a user's own folder in
+    the same layout has no official number of sequences.
+    """
+    name, found, lines = report["name"], report["sequences"], []
+    official = LAYOUTS[report["layout"]].official_count
+    if name.startswith(report["layout"]) and found < official:
+        lines.append(f"{name}: {found} of {official} sequences: scores are not comparable with published ones")
+    damaged = report["damaged_images"]
+    if damaged["count"]:
+        what = f"{damaged['count']} images are damaged inside"
+        lines.append(f"{name}: {what}, first {damaged['first'][0]}; they are used as they decode (see report.json)")
+    return lines
+
+
+def _names(layout: str, root: Path) -> list[str]:
+    """The names of the sequences; UserError when there are none."""
     if layout not in LAYOUTS:
         raise UserError(f"layout {layout!r} is unknown; expected one of {', '.join(sorted(LAYOUTS))}")
     if not root.is_dir():
@@ -341,9 +203,6 @@ def _names(layout: str, root: Path, expect_count: bool) -> list[str]:
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise UserError(f"{root}: the sequence {twice[0]!r} is listed twice")
-    official = LAYOUTS[layout].official_count
-    if expect_count and len(names) != official:
-        raise UserError(f"{root}: {len(names)} sequences, expected {official} as in the full benchmark")
     return names
 
 
@@ -361,7 +220,6 @@ def curate(
     layout: str,
     name: str,
     out: Path,
-    expect_count: bool = False,
     frames_limit: int | None = None,
     jobs: int = 1,
     allow_rejected: bool = False,
@@ -374,17 +232,16 @@ def curate(
 
     Args:
         name: the data set's name, for the report.
-        expect_count: the set must have the full benchmark's number of sequences.
         frames_limit: keep the first frames of each sequence only.
         allow_rejected: leave rejected sequences out instead of stopping.
 
     Raises:
         UserError: no such folder, no sequences, or some rejected: then only rejected.csv is written.
     """
-    names = _names(layout, root, expect_count)
+    names = _names(layout, root)
     memory = Memory(out / "checked.jsonl")
     work = partial(check, layout=layout, root=root, limit=frames_limit)
-    checked = []
+    checked: list[Checked] = []
     for item in in_parallel(work, [(each, memory.of(each)) for each in names], jobs, f"check {name}"):
         checked.append(item)
         if item.images is not None:
@@ -397,11 +254,11 @@ def curate(
     if not sound or (rejected and not allow_rejected):
         shown = "; ".join(f"{item.name}: {item.reason}" for item in rejected[:SHOWN])
         more = f"; and {len(rejected) - SHOWN} more" if len(rejected) > SHOWN else ""
-        listed = out / "rejected.csv"
-        raise UserError(f"{root}: {len(rejected)} of {len(names)} sequences rejected (see {listed}): {shown}{more}")
+        counts = f"{len(rejected)} of {len(names)} sequences rejected"
+        raise UserError(f"{root}: {counts} (see {out / 'rejected.csv'}): {shown}{more}")
     write_index(out / "index.parquet", root, sound)
-    settings = {"format": FORMAT, "name": name, "layout": layout, "root": root.as_posix(), "limit_frames": frames_limit}
-    report = {**settings, **_report(sound, rejected)}
+    origin = {"format": FORMAT, "name": name, "layout": layout, "root": root.as_posix(), "limit_frames": frames_limit}
+    report = origin | _report(sound, rejected)
     write_json(out / "report.json", report)
     return report
 

@@ -64,8 +64,9 @@ def sample(features: Tensor, points: Tensor) -> Tensor:
     limit = points.new_tensor([width - 1, height - 1])
     points = points.detach().clamp_min(0).minimum(limit)
     low = points.floor().minimum(limit - 1)
-    (right, down), (column, row) = (points - low).unbind(-1), low.long().unbind(-1)
-    first = torch.arange(batch, device=points.device)[:, None] * (height * width) + row * width + column
+    (right, down), (column, row) = (points - low).unbind(-1), low.int().unbind(-1)
+    image = torch.arange(batch, device=points.device, dtype=torch.int32)[:, None]
+    first = image * (height * width) + row * width + column
     rows = torch.stack([first, first + 1, first + width, first + width + 1], dim=-1).view(-1, 4)
     left, up = 1 - right, 1 - down
     weights = torch.stack([left * up, right * up, left * down, right * down], dim=-1).view(-1, 4)

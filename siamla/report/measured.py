@@ -13,6 +13,7 @@ from siamla.errors import UserError
 from siamla.report.collect import COLUMNS, SEQUENCE_COLUMNS
 
 RESAMPLES = 10_000
+WITHHELD = "submit to the server"  # of a test set whose truth is not public
 Info = Mapping[str, Mapping[str, Any]]
 
 
@@ -115,14 +116,19 @@ class Measured:
                 )
 
     def cell(self, variant: str, benchmark: str, metric: str, digits: int = 3) -> Cell:
-        """Mean and sample standard deviation over seeds; "not measured" where there is nothing."""
+        """Mean and sample standard deviation over seeds, or a text where there is none.
+
+        "not measured" where nothing was tracked, WITHHELD where it was tracked and no sequence has a score.
+        """
         frame = self.scores
         chosen = frame[(frame["variant"] == variant) & (frame["benchmark"] == benchmark)]
         if metric == "device":
             return Cell(text=machine(chosen) or "not measured")
+        tracked = not chosen.empty
         chosen = chosen[chosen["metric"] == metric].sort_values("seed")
         if chosen.empty:
-            return Cell(text="not measured")
+            scored = ((self.sequences["variant"] == variant) & (self.sequences["benchmark"] == benchmark)).any()
+            return Cell(text=WITHHELD if tracked and not scored else "not measured")
         values = chosen["value"].to_numpy(float)
         sd = float(values.std(ddof=1)) if len(values) > 1 else None
         seeds = tuple(int(seed) for seed in chosen["seed"])

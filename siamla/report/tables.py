@@ -165,6 +165,17 @@ def _missing_note(measured: Measured, scores: pd.DataFrame) -> str:
     return f"Not measured: {'; '.join(missing)}" if missing else ""
 
 
+def _eao_note(scores: pd.DataFrame) -> str:
+    """That a benchmark's sequences are too short for the window that its EAO is defined on."""
+    frames = scores.loc[scores["metric"] == "eao_short_frames", "value"]
+    if frames.empty:
+        return ""
+    return (
+        "EAO: no sequence is long enough for the benchmark's window, so it is the mean of the whole expected-overlap "
+        f"curve (frames 1 to {int(frames.max()) - 1}) and comparable only within this table's measured rows"
+    )
+
+
 def _notes(measured: Measured, table: Table, columns: list[Column], baseline: str, caption: str) -> list[str]:
     names = list(dict.fromkeys(column.benchmark for column in columns))
     own = [*names, *(b for b in measured.benchmarks if any(key.startswith(f"{b}.") for key in table.keys))]
@@ -187,7 +198,7 @@ def _notes(measured: Measured, table: Table, columns: list[Column], baseline: st
     device = machine(scores[scores["benchmark"].isin(speeds)])
     if device:
         notes.append(f"Measured speed: {device}, frames of {', '.join(labels[name] for name in sorted(speeds))}")
-    return [*notes, _missing_note(measured, scores), _code_note(scores)]
+    return [*notes, _eao_note(scores), _missing_note(measured, scores), _code_note(scores)]
 
 
 def build(

@@ -20,7 +20,7 @@ from siamla.data.crops import CropCache
 from siamla.data.pairs import PairSampler
 from siamla.data.settings import PairSettings
 from siamla.errors import UserError
-from siamla.files import atomic, claim, digest, read_json, write_json
+from siamla.files import atomic, claim, digest, locked, read_json, write_json
 from siamla.model.backbone import Backbone, build_backbone
 from siamla.model.settings import ModelSettings
 from siamla.model.siamla import SEARCH, TEMPLATE, crop_template
@@ -98,20 +98,23 @@ def build(
         raise UserError("pairs.count: a feature cache needs a finite number of pairs, found null")
     if pairs.count < BATCH:
         raise UserError(f"pairs.count: {pairs.count} pairs; at least {BATCH} are expected")
+    if model.weights == "random":
+        raise UserError("model.weights: random weights differ from seed to seed; a feature cache needs pretrained ones")
     sampler = PairSampler(CropCache(crops), pairs)  # fails here, before the processes start, on a bad cache
     sampler.pair(0)
     bf16 = uses_bf16(precision, torch.device("cpu"))
     network = [model.backbone, model.model_dump(mode="json")["weights"]]
     key = digest([read_json(crops / "manifest.json"), pairs.model_dump(mode="json"), network, bf16, code])
-    claim(out, key)
     chunks = range(-(-pairs.count // CHUNK))
-    missing = [chunk for chunk in chunks if not _chunk_path(out, chunk).exists()]
     work = partial(_write_chunk, crops=crops, pairs=pairs, model=model, bf16=bf16, out=out)
-    with progress(len(chunks), "features", "chunk", len(chunks) - len(missing)) as bar:
-        for _ in _map(work, missing, jobs):
-            bar.update()
-    manifest = {"key": key, "count": pairs.count, "chunk": CHUNK, "bf16": bf16, "shapes": _shapes(model)}
-    write_json(out / "manifest.json", manifest)
+    with locked(out.with_name(f".{out.name}.lock")):
+        claim(out, key)
+        missing = [chunk for chunk in chunks if not _chunk_path(out, chunk).exists()]
+        with progress(len(chunks), "features", "chunk", len(chunks) - len(missing)) as bar:
+            for _ in _map(work, missing, jobs):
+                bar.update()
+        manifest = {"key": key, "count": pairs.count, "chunk": CHUNK, "bf16": bf16, "shapes": _shapes(model)}
+        write_json(out / "manifest.json", manifest)
 
 
 def _map(work: Any, items: list[int], jobs: int) -> Iterator[Any]:

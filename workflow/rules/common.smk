@@ -2,6 +2,7 @@
 
 import fcntl
 import sys
+from base64 import urlsafe_b64decode
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -38,20 +39,28 @@ CODE = {
 
 
 def clear_stale_lock():
-    """Remove the lock that a killed snakemake left behind; a running pipeline holds this one and keeps its own."""
+    """Clear up after a killed snakemake: its lock, and the outputs of jobs that it never saw end, as with
+    --rerun-incomplete. A running pipeline holds pipeline.lock and keeps its own."""
     folder = Path(".snakemake")
     folder.mkdir(exist_ok=True)
     handle = (folder / "pipeline.lock").open("w")
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return None
+        raise WorkflowError(
+            f"another pipeline is running in {Path.cwd()}; wait until it ends, or use another clone"
+        )
     for lock in folder.glob("locks/*.lock"):
         lock.unlink()
+    for mark in [path for path in (folder / "incomplete").rglob("*") if path.is_file()]:
+        name = "".join(mark.relative_to(folder / "incomplete").parts).replace("@", "")
+        Path(urlsafe_b64decode(name).decode()).unlink(missing_ok=True)
+        mark.unlink()
     return handle
 
 
-PIPELINE_LOCK = clear_stale_lock()  # held until this process ends
+if workflow.is_main_process:  # not where an executor runs one job of it
+    PIPELINE_LOCK = clear_stale_lock()  # held until this process ends
 
 
 def dataset(wildcards):
@@ -92,8 +101,25 @@ def feature_specs():
     }
 
 
+def feature_settings(wildcards):
+    """The part of a spec that decides the features, alone: another variant's settings must not make them anew."""
+    part = features_part(feature_specs()[wildcards.features])
+    model = {"backbone": part["backbone"], "weights": part["weights"]}
+    training = {"precision": part["precision"]}
+    return canonical_json(
+        {
+            "crops": part["crops"],
+            "pairs": part["pairs"],
+            "model": model,
+            "training": training,
+        }
+    )
+
+
 def uses_features(spec):
-    return spec.pairs.count is not None and spec.training.frozen_epochs > 0
+    """Whether a frozen backbone sees a finite set of pairs; random weights differ from seed to seed."""
+    finite = spec.pairs.count is not None and spec.training.frozen_epochs > 0
+    return finite and spec.model.weights != "random"
 
 
 def features_manifest(spec):

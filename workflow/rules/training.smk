@@ -25,9 +25,7 @@ rule compute_features:
     params:
         crops=subpath(input[0], parent=True),
         folder=subpath(output[0], parent=True),
-        spec=lambda wildcards: canonical_json(
-            training_part(feature_specs()[wildcards.features])
-        ),
+        spec=feature_settings,
         code=CODE["features"],
     shell:
         "siamla train features --crops {params.crops:q} --spec {params.spec:q} "

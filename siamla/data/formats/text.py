@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamla.errors import UserError
-from siamla.files import atomic, write_text
+from siamla.files import write_text
 
 IMAGES = frozenset({".jpg", ".jpeg", ".png"})
 
@@ -161,9 +161,12 @@ def write_attributes(path: Path, chosen: frozenset[str], known: tuple[str, ...])
 
 
 def write_images(folder: Path, encoded: Iterable[bytes], form: str, first: int) -> int:
-    """Write encoded images under numbered names (`form` as "%08d.jpg"); returns how many."""
+    """Write encoded images under numbered names (`form` as "%08d.jpg"); returns how many.
+
+    Plain writes: a set is made in a temporary folder that is renamed when it is whole.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     count = 0
     for count, data in enumerate(encoded, 1):
-        with atomic(folder / (form % (first + count - 1))) as temporary:
-            temporary.write_bytes(data)
+        (folder / (form % (first + count - 1))).write_bytes(data)
     return count

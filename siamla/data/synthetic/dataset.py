@@ -3,19 +3,16 @@
 import errno
 import os
 import shutil
-import signal
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from siamla.data.formats import LAYOUTS, text
+from siamla.data.parallel import in_parallel
 from siamla.data.synthetic.photos import PHOTOS, photo_path, scene_photos
 from siamla.data.synthetic.scene import Clip, ClipSettings, render
 from siamla.data.synthetic.settings import Challenges, SetSettings
@@ -72,8 +69,9 @@ def as_sequence(name: str, clip: Clip, layout: str) -> Sequence:
     return Sequence(name, frames, clip.boxes, clip.visible, polygons, attributes, tags)
 
 
-def _write_clip(settings: SetSettings, clip: ClipSettings, index: int, root: Path) -> None:
-    """Render one clip and write it under root."""
+def _write_clip(item: tuple[int, ClipSettings], settings: SetSettings, root: Path) -> None:
+    """Render one clip, given with its number, and write it under root."""
+    index, clip = item
     rendered = render(clip, clip_seed(settings, index))
     sequence = as_sequence(settings.name.format(index + 1), rendered, settings.layout)
     if settings.first_frame_only:
@@ -120,34 +118,6 @@ def _whole_folder(root: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _quiet() -> None:
-    """Leave the interrupt to the parent, which removes what was begun."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _write_all(name: str, settings: SetSettings, root: Path, jobs: int) -> None:
-    """Every clip of the set under root, on `jobs` processes."""
-    clips = clip_settings(settings)
-    progress = tqdm(total=len(clips), desc=name, unit="clip", mininterval=1)
-    if jobs == 1:
-        for index, clip in enumerate(clips):
-            _write_clip(settings, clip, index, root)
-            progress.update()
-    else:
-        # spawn: a forked child of a process with OpenCV or torch threads can hang.
-        with ProcessPoolExecutor(jobs, get_context("spawn"), _quiet) as pool:
-            futures = [pool.submit(_write_clip, settings, clip, index, root) for index, clip in enumerate(clips)]
-            try:
-                for future in as_completed(futures):
-                    future.result()
-                    progress.update()
-            except BrokenProcessPool:
-                raise UserError(f"{name}: a rendering process was killed; nothing was written") from None
-            finally:
-                pool.shutdown(cancel_futures=True)
-    progress.close()
-
-
 def synthesize(name: str, settings: SetSettings, root: Path, jobs: int = 1) -> None:
     """Render the set `name` into the folder `root`, in its layout, on `jobs` processes.
 
@@ -163,7 +133,9 @@ def synthesize(name: str, settings: SetSettings, root: Path, jobs: int = 1) -> N
         photo_path(photo)
     try:
         with _whole_folder(root) as temporary:
-            _write_all(name, settings, temporary, jobs)
+            clips = list(enumerate(clip_settings(settings)))
+            for _ in in_parallel(partial(_write_clip, settings=settings, root=temporary), clips, jobs, name, "clip"):
+                pass
             names = [settings.name.format(index + 1) for index in range(settings.sequences)]
             LAYOUTS[settings.layout].finish(temporary, names)
             manifest = {"name": name, "settings": settings.model_dump(mode="json"), "photos": PHOTOS[settings.split]}

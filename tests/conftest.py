@@ -1,0 +1,123 @@
+"""A copy of the working tree in which the pipeline of the `smoke` profile has run once."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+COMMAND = (str(BIN / "snakemake"), "--cores", "2", "--config", "profile=smoke")
+JOB = re.compile(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)*)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A copy of the repository; commands run in it with its own package first on the path."""
+
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        own = {"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": str(self.folder), "OMP_NUM_THREADS": "1"}
+        return {**{k: v for k, v in os.environ.items() if not k.startswith("MLFLOW")}, **own}
+
+    def call(self, *command: str, timeout: float = 600) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end; stdout holds stderr too."""
+        return subprocess.run(
+            command, cwd=self.folder, env=self.environment, text=True, timeout=timeout,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+        )  # fmt: skip
+
+    def run(self) -> str:
+        """The pipeline, which must succeed; what it prints."""
+        done = self.call(*COMMAND)
+        logs = sorted((self.folder / "results/smoke/logs").rglob("*.log"), key=lambda path: path.stat().st_mtime)
+        assert done.returncode == 0, done.stdout + "".join(f"\n{p}\n{p.read_text()}" for p in logs[-3:])
+        return done.stdout
+
+    def planned(self) -> set[str]:
+        """What a run would do now: each job's rule and wildcards, without profile and seed ("predict otb100 lafa")."""
+        done = self.call(*COMMAND, "-n")
+        assert done.returncode == 0, done.stdout
+        jobs = set()
+        for rule, body in JOB.findall(done.stdout):
+            wildcards = re.search(r"wildcards: (.*)", body)
+            pairs = [pair.split("=") for pair in wildcards[1].split(", ")] if wildcards else []
+            jobs.add(" ".join([rule, *(value for key, value in pairs if key not in ("profile", "seed"))]))
+        return jobs - {"reproduce_tables"}
+
+    def start(self) -> "subprocess.Popen[bytes]":
+        """The pipeline in the background, in a process group of its own."""
+        with (self.folder / "background.log").open("wb") as log:
+            return subprocess.Popen(
+                COMMAND, cwd=self.folder, env=self.environment, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def kill_when(self, reached: Callable[[], bool], orphans: bool = False) -> None:
+        """Start the pipeline and kill -9 it, with all its jobs or leaving them as orphans, as soon as `reached()`."""
+        process = self.start()
+        deadline = time.monotonic() + 300
+        while not reached():
+            assert process.poll() is None, (self.folder / "background.log").read_text()
+            assert time.monotonic() < deadline, (self.folder / "background.log").read_text()
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGKILL) if orphans else os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def remove(self, *patterns: str) -> None:
+        """Delete what matches."""
+        for pattern in patterns:
+            for path in list(self.folder.glob(pattern)):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def exists(self, pattern: str) -> Callable[[], bool]:
+        """A test whether anything matches."""
+        return lambda: any(self.folder.glob(pattern))
+
+    @contextmanager
+    def edited(self, name: str, old: str, new: str) -> Iterator[None]:
+        """The file `name` with `old`, which it must contain, replaced by `new`; as before afterwards."""
+        path = self.folder / name
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+        try:
+            yield
+        finally:
+            path.write_text(text)
+
+
+@pytest.fixture(scope="session")
+def bare_tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
+    """A copy of the working tree's own files, in a git repository (DVC wants one); nothing has run in it."""
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
+    folder = tmp_path_factory.mktemp("siamla")
+    listed = ["git", "-C", str(REPOSITORY), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(listed, capture_output=True, check=True, text=True).stdout.split("\0"):
+        if name and (REPOSITORY / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, folder / name)
+    tree = Tree(folder)
+    identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+    for command in (("init", "-q"), ("add", "-A"), (*identity, "commit", "-q", "-m", "copy")):
+        done = tree.call("git", *command)
+        assert done.returncode == 0, done.stdout
+    return tree
+
+
+@pytest.fixture(scope="session")
+def tree(bare_tree: Tree) -> Tree:
+    """The tree after `snakemake --cores 2 --config profile=smoke`."""
+    bare_tree.run()
+    return bare_tree

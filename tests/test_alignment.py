@@ -1,0 +1,169 @@
+"""Task alignment on hand-made maps, on tracks, and of whole models."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from siamla.benchmark.alignment import (
+    alignment,
+    crop_alignment,
+    on_crops,
+    rank_correlation,
+    track_scores,
+    tracked_alignment,
+)
+from siamla.data.formats import otb
+from siamla.errors import UserError
+from siamla.model.settings import ModelSettings
+from siamla.model.siamla import build_model
+from siamla.sequence import Sequence
+from siamla.tracker.settings import TrackerSettings
+from siamla.tracker.tracker import SiamTracker
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared" / "sequences" / "OTB"
+SMOKE = ROOT / "results" / "smoke" / "train"
+SMALL = ModelSettings(backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4, regression_bias=3.4)
+FP32 = TrackerSettings(precision="fp32")
+
+
+def test_rank_correlation() -> None:
+    five = np.arange(5.0)
+    assert rank_correlation(five, five**3) == pytest.approx(1)
+    assert rank_correlation(five, -five) == pytest.approx(-1)
+    # Ranks 1 2 3 4 5 against 2 1 4 3 5: 1 - 6·(1+1+1+1+0)/(5·24) = 0.8
+    assert rank_correlation(five, np.array([1.0, 0, 3, 2, 4])) == pytest.approx(0.8)
+    assert np.isnan(rank_correlation(five[:4], five[:4]))
+    assert np.isnan(rank_correlation(five, np.ones(5)))
+
+
+def maps(box: np.ndarray) -> np.ndarray:
+    """Offsets (4, 25, 25) whose decoded box is `box` at every cell."""
+    row, column = np.mgrid[:25, :25] * 8.0 + 31
+    x, y, w, h = box
+    return np.stack([column - x, row - y, x + w - column, y + h - row])
+
+
+def test_crop_alignment_of_boxes_that_shrink() -> None:
+    """The box at cell k in reading order is the truth, its width cut to 1/(1+k/625): its IoU falls with k."""
+    truth = np.array([95.0, 95, 64, 64])
+    index = np.arange(625.0).reshape(25, 25)
+    ltrb = maps(truth)
+    ltrb[2] -= 64 - 64 / (1 + index / 625)
+    rising = (index + 1) / 1000
+    falling = 1 - rising
+    good, bad = crop_alignment(falling, ltrb, truth), crop_alignment(rising, ltrb, truth)
+    assert (good.inside, good.cells) == pytest.approx((1, 1))
+    assert (bad.inside, bad.cells) == pytest.approx((-1, -1))
+    assert (good.chosen, good.best) == pytest.approx((1, 1))
+    assert bad.chosen == pytest.approx(1 / (1 + 624 / 625))
+
+
+def test_only_cells_inside_the_box_are_inside() -> None:
+    """Cells at 119, 127, 135 lie in (118, 136): 9 cells. Ranks agree there and are reversed everywhere else."""
+    truth = np.array([118.0, 118, 18, 18])
+    index = np.arange(625.0).reshape(25, 25)
+    ltrb = maps(truth)
+    ltrb[2] -= 18 - 18 / (1 + index / 625)
+    score = index / 1000
+    score[11:14, 11:14] = 1 - score[11:14, 11:14]
+    found = crop_alignment(score, ltrb, truth)
+    assert found.inside == pytest.approx(1)
+    assert found.cells < -0.9
+    empty = crop_alignment(score, ltrb, np.array([120.0, 120, 6, 6]))  # no cell at all inside
+    assert np.isnan(empty.inside)
+    assert np.isfinite(empty.cells)
+
+
+def test_index_coordinates() -> None:
+    """A box of cell (12, 12) with equal offsets is centred on pixel index 127."""
+    found = crop_alignment(np.eye(25), np.full((4, 25, 25), 20.0), np.array([107.0, 107, 40, 40]))
+    assert found.best == pytest.approx(1)
+
+
+def test_tracked_alignment_ends_where_the_target_is_lost() -> None:
+    overlaps = np.array([0.9, 0.8, 0.7, np.nan, 0.6, 0.5, 0, 0.9, 0.9])
+    scores = np.array([0.5, 0.4, 0.3, 9, 0.2, 0.1, 8, 0, 0])
+    assert tracked_alignment(scores, overlaps) == pytest.approx(1)
+    assert np.isnan(tracked_alignment(scores[4:], overlaps[4:]))  # two frames before the loss
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Sequence:
+    """A bright square that moves over noise, 8 frames; it is hidden in frame 4."""
+    rng = np.random.default_rng(0)
+    frames, boxes = [], []
+    for index in range(8):
+        image = rng.integers(0, 80, (120, 160, 3)).astype(np.uint8)
+        x, y = 40 + 4 * index, 50 + 2 * index
+        image[y : y + 24, x : x + 30] = rng.integers(150, 255, (24, 30, 3))
+        frames.append(tmp_path / f"{index:04d}.png")
+        cv2.imwrite(str(frames[-1]), image)
+        boxes.append([x, y, 30, 24])
+    visible = np.ones(8, bool)
+    visible[4] = False
+    return Sequence("square", tuple(frames), np.array(boxes, float), visible)
+
+
+def test_alignment_of_a_model(video: Sequence) -> None:
+    model = build_model(SMALL, seed=0)
+    first, again = (alignment(model, [video], FP32, seed=3, crops=4) for _ in range(2))
+    assert first == again
+    assert first["crops"] == 4
+    assert -1 <= first["inside"] <= 1
+    assert 0 <= first["chosen"] <= first["best"] <= 1
+    other = alignment(model, [video], FP32, seed=4, crops=4)
+    assert other["cells"] != first["cells"]
+    assert other["overlap"] == first["overlap"]
+
+
+def test_crops_are_those_of_visible_frames(video: Sequence) -> None:
+    tracker = SiamTracker(build_model(SMALL, seed=0), FP32)
+    assert len(on_crops(tracker, video, 20, (0,))) == 6  # 8 frames without the first and the hidden one
+    scores, overlaps = track_scores(tracker, video)
+    assert scores.shape == overlaps.shape == (7,)
+    assert np.flatnonzero(np.isnan(overlaps)).tolist() == [3]
+
+
+def test_missing_boxes_are_refused(video: Sequence) -> None:
+    hidden = Sequence("hidden", video.frames, video.boxes[:1], video.visible[:1])
+    with pytest.raises(UserError, match="hidden: 1 boxes for 8 frames"):
+        alignment(build_model(SMALL, seed=0), [hidden], FP32, seed=0)
+    with pytest.raises(UserError, match="no sequences"):
+        alignment(build_model(SMALL, seed=0), [], FP32, seed=0)
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the real sequences are not part of the repository")
+def test_on_a_real_sequence() -> None:
+    whole = otb.read(SHARED, "Crossing")
+    short = Sequence(whole.name, whole.frames[:8], whole.boxes[:8], whole.visible[:8])
+    found = alignment(build_model(SMALL, seed=0), [short], FP32, seed=0, crops=3)
+    assert found["crops"] == 3
+    assert np.isfinite(found["inside"])
+
+
+@pytest.mark.skipif(not (SMOKE / "siamla").is_dir(), reason="the smoke profile has not been trained here")
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the real sequences are not part of the repository")
+def test_real_video_script(tmp_path: Path) -> None:
+    (tmp_path / "Crossing").symlink_to(SHARED / "Crossing")
+    script = ROOT / "benchmarks" / "real_video.py"
+    options = [
+        "--layout",
+        "otb",
+        "--root",
+        str(tmp_path),
+        "--frames",
+        "3",
+        "--profile",
+        "smoke",
+        "--variants",
+        "siamla",
+    ]
+    done = subprocess.run([sys.executable, script, *options], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    rows = [line for line in done.stdout.splitlines() if line.startswith("|")]
+    assert [row.split("|")[1].strip() for row in rows[2:]] == ["siamla", "MIL (OpenCV)", "still box"]
