@@ -9,7 +9,7 @@ export GIT_PYTHON_REFRESH := quiet
 
 .PHONY: tables test mlflow lint schemas clean
 tables: $(VENV)/.ready
-	snakemake --cores $(CORES) --config profile=$(PROFILE) --rerun-incomplete -- reproduce_tables
+	snakemake --cores $(CORES) --show-failed-logs --config profile=$(PROFILE) -- reproduce_tables
 	@siamla report show reports/$(PROFILE)/tables/table*.md
 
 test: $(VENV)/.ready

@@ -31,12 +31,20 @@ class Benchmark(Dataset):
     variants: list[str] | None = Field(None, description="variants to run here; null = all")
 
 
+class Imported(Settings):
+    """Raw results of another tracker, in the folders that `siamla results import` writes."""
+
+    label: str | None = Field(None, description="row title; default: the name")
+    results: dict[str, Path] = Field(description="benchmark of this profile → folder with its results")
+
+
 class Profile(Settings):
     """params/profiles/NAME.yaml."""
 
     caption: str = Field(description="what the data were; printed under every table")
     train: dict[str, Dataset]
     benchmarks: dict[str, Benchmark]
+    imported: dict[str, Imported] = Field(default_factory=dict, description="other trackers, scored beside ours")
     seeds: list[int] = Field(min_length=1)
     variants: list[str] | None = Field(None, description="variants to train; null = all")
     tables: list[int] = Field(min_length=1)
@@ -97,8 +105,13 @@ def load(name: str, params: Path = Path("params")) -> Experiment:
     clash = sorted(set(profile.train) & set(profile.benchmarks))
     if clash:
         raise UserError(f"{path}: {clash[0]!r} is both in train and in benchmarks; the names must differ")
-    for benchmark, entry in profile.benchmarks.items():
+    for benchmark, tested in profile.benchmarks.items():
         check_name(benchmark, f"{path}: benchmarks")
-        _names(f"benchmarks.{benchmark}.variants", entry.variants, list(variants), str(path))
-        validate(TrackerSettings, entry.tracker, f"{path}: benchmarks.{benchmark}.tracker")
+        _names(f"benchmarks.{benchmark}.variants", tested.variants, list(variants), str(path))
+        validate(TrackerSettings, tested.tracker, f"{path}: benchmarks.{benchmark}.tracker")
+    for tracker, entry in profile.imported.items():
+        check_name(tracker, f"{path}: imported")
+        _names(f"imported.{tracker}.results", list(entry.results), list(profile.benchmarks), str(path))
+        if tracker in variants:
+            raise UserError(f"{path}: imported: {tracker!r} is also a variant; the names must differ")
     return Experiment(name, profile, variants, specs)

@@ -48,3 +48,25 @@ rule score:
     shell:
         "siamla benchmark score --predictions {params.predictions:q} --train {input.train:q} "
         "--curated {params.curated:q} --protocol {params.protocol:q} --out {output:q} > {log:q} 2>&1"
+
+
+rule score_imported:
+    input:
+        predictions=lambda wildcards: EXPERIMENT.profile.imported[
+            wildcards.tracker
+        ].results[wildcards.benchmark],
+        curated="data/curated/{profile}/{benchmark}/report.json",
+    output:
+        "results/{profile}/scores/{benchmark}/imported/{tracker}.json",
+    log:
+        "results/{profile}/logs/score_imported/{benchmark}/{tracker}.log",
+    benchmark:
+        "results/{profile}/benchmarks/score_imported/{benchmark}/{tracker}.tsv"
+    params:
+        curated=subpath(input.curated, parent=True),
+        protocol=protocol_json,
+        code=CODE["score"],
+    shell:
+        "siamla results score --profile {wildcards.profile} --benchmark {wildcards.benchmark} "
+        "--name {wildcards.tracker} --predictions {input.predictions:q} --curated {params.curated:q} "
+        "--protocol {params.protocol:q} --out {output:q} > {log:q} 2>&1"

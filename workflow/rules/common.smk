@@ -180,6 +180,9 @@ def table_variants():
             },
         }
         for name, spec in EXPERIMENT.specs.items()
+    } | {
+        name: {"label": entry.label or name, "imported": True}
+        for name, entry in EXPERIMENT.profile.imported.items()
     }
 
 
@@ -202,6 +205,10 @@ def score_files(wildcards):
         for benchmark in EXPERIMENT.profile.benchmarks
         for variant in EXPERIMENT.runs(benchmark)
         for seed in EXPERIMENT.seeds(variant)
+    ] + [
+        f"results/{PROFILE}/scores/{benchmark}/imported/{tracker}.json"
+        for tracker, entry in EXPERIMENT.profile.imported.items()
+        for benchmark in entry.results
     ]
 
 
