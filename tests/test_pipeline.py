@@ -22,7 +22,7 @@ VARIANTS = "params/variants.yaml"
 SMOKE = "params/profiles/smoke.yaml"
 LOSSES = "siamla/training/losses.py"
 MINE = '\n  mine:\n    label: Mine\n    extends: siamla\n    set: {loss.regression: 2.0, "labels.lambda": 0.4}\n'
-SPEED = re.compile("fps|second|speed", re.IGNORECASE)
+SPEED = re.compile("fps|second|speed|latency", re.IGNORECASE)
 
 
 def chain(variant: str) -> set[str]:

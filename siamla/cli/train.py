@@ -32,6 +32,7 @@ def _features(args: argparse.Namespace) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
+    import os
     import time
 
     import torch
@@ -49,6 +50,7 @@ def _run(args: argparse.Namespace) -> None:
 
     spec = _spec(args.spec)
     torch.set_num_threads(args.threads)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with a workspace
     torch.use_deterministic_algorithms(True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     code = code_digest("siamla.training.loop")

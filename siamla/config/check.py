@@ -87,5 +87,7 @@ def validate(model: type[Model], value: Any, where: str) -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        lines = dict.fromkeys(f"{where}: {_say(e, model)}" for e in error.errors(include_url=False))
+        # a misspelt key is both unknown and missing: what to write comes first
+        mistakes = sorted(error.errors(include_url=False), key=lambda mistake: mistake["type"] != "extra_forbidden")
+        lines = dict.fromkeys(f"{where}: {_say(mistake, model)}" for mistake in mistakes)
         raise UserError("\n".join(lines)) from None

@@ -95,7 +95,8 @@ def load(name: str, params: Path = Path("params")) -> Experiment:
     variants = validate(Variants, read_yaml(variants_path), str(variants_path)).variants
     chosen = _names("variants", profile.variants, list(variants), str(path))
     validate(Spec, merge({"pairs": {"dataset": "?"}}, profile.spec), f"{path}: spec")
-    specs = {variant: resolve(variant, variants, profile.spec, str(variants_path)) for variant in chosen}
+    resolved = {variant: resolve(variant, variants, profile.spec, str(variants_path)) for variant in variants}
+    specs = {variant: resolved[variant] for variant in chosen}
     for variant, spec in specs.items():
         if spec.pairs.dataset not in profile.train:
             raise UserError(

@@ -13,9 +13,9 @@ Backbone = EfficientNetLite0 | ResNet50
 
 `out_channels` and `strides` describe the levels (stride 8, or 16 on every second cell of stride 8). Every level
 is centred: its middle cell looks at the middle pixel of an image of 127 or 255 px. Each backbone does its own
-colour conversion and normalisation. Batch norm never learns nor updates statistics here, `train()` or not:
-SiamCAR lets it when layers 2-4 unfreeze (siamcar.md §2.5), with statistics of a few images a device; ours keeps
-ImageNet's, so that a step does not depend on how a batch is split.
+colour conversion and normalisation. Batch norm never updates its statistics here, `train()` or not: SiamCAR lets
+it when layers 2-4 unfreeze, with statistics of a few images a device; ours keeps ImageNet's, so that a step does not
+depend on how a batch is split. Thawed, all layers learn ("end-to-end", section IV-A); SiamCAR keeps conv1 and layer1.
 """
 
 

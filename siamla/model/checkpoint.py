@@ -12,7 +12,7 @@ from torch import Tensor
 from siamla.errors import UserError
 from siamla.files import atomic
 from siamla.model.settings import ModelSettings
-from siamla.model.siamla import SiamLA
+from siamla.model.siamla import SiamLA, build_model
 
 
 def save_model(path: Path, model: SiamLA) -> None:
@@ -55,9 +55,11 @@ def load_model(path: Path) -> SiamLA:
 
 
 def empty_model(settings: ModelSettings) -> SiamLA:
-    """The network without weights (on the device "meta"), to be given them by `load_state`."""
-    with torch.device("meta"):
-        model = SiamLA(settings.model_copy(update={"weights": "random"}))
+    """The network with arbitrary weights, to be given its own by `load_state`; reads no weight file.
+
+    Not on the device "meta": initialising there costs three seconds of imports inside torch.
+    """
+    model = build_model(settings.model_copy(update={"weights": "random"}), seed=0)
     model.settings = settings
     return model
 
