@@ -35,8 +35,6 @@ class TableLayout(Settings):
     group: str | None = Field(None, description="published column that groups the rows of a comparison")
     components: bool = Field(False, description="columns LADL, LALS, LAFA")
     extend: bool = Field(False, description="append the user's own variants; an ablation, benchmarks as columns too")
-        False, description="append the user's own: variants as rows, and to an ablation benchmarks as columns"
-    )
     columns: list[Column] = Field(min_length=1)
     rows: list[Row] = Field(min_length=1)
 
