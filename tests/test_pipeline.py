@@ -1,6 +1,7 @@
 """The pipeline on the `smoke` profile: what runs again after a change, and what a kill leaves behind (nothing)."""
 
 import csv
+import json
 import re
 import resource
 import shutil
@@ -94,6 +95,18 @@ def test_a_new_variant_trains_alone(tree: Tree) -> None:
         assert {name: after[name] for name in before} == before
         assert "Mine" in (tree.folder / "reports/smoke/tables/table3.md").read_text()
     tree.remove("results/smoke/*/mine", "results/smoke/*/*/mine", "results/smoke/state/mine-seed1")
+    tree.run()
+
+
+def test_a_folder_of_video_becomes_a_benchmark_by_one_entry(tree: Tree) -> None:
+    shutil.copytree(tree.folder / "data/raw/smoke_otb", tree.folder / "street clips")
+    entry = "\n  street: {layout: otb, root: street clips, label: Street, frames: 5}\n\nseeds:"
+    with tree.edited(SMOKE, "\n\nseeds:", entry):
+        tree.run()
+        header = (tree.folder / "reports/smoke/tables/table3.csv").read_text().splitlines()[0]
+        assert "street.auc" in header
+        report = json.loads((tree.folder / "data/curated/smoke/street/report.json").read_text())
+        assert report["frames"] == 5 * report["sequences"]
     tree.run()
 
 

@@ -15,7 +15,7 @@ rule fetch_dataset:
         settings=synthetic_settings,
         code=lambda wildcards: CODE["synthesize"] if dataset(wildcards).dvc else "",
     shell:
-        "siamla data fetch --root {params.root:q} --dvc {params.dvc:q} --out {output:q} > {log:q} 2>&1"
+        "siamla data fetch --root {params.root:q} --dvc={params.dvc:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule curate_dataset:
