@@ -107,6 +107,7 @@ def test_a_folder_of_video_becomes_a_benchmark_by_one_entry(tree: Tree) -> None:
         assert "street.auc" in header
         report = json.loads((tree.folder / "data/curated/smoke/street/report.json").read_text())
         assert report["frames"] == 5 * report["sequences"]
+    tree.remove("street clips", "results/smoke/*/street", "data/*/smoke/street*")
     tree.run()
 
 
