@@ -217,11 +217,12 @@ def test_got10k_adapter_converts_colour_and_origin() -> None:
 
 def test_vot_entry_and_missing_toolkit(tmp_path: Path) -> None:
     from siamla.benchmark.toolkits import serve_vot, vot_entry
+    from siamla.tracker.settings import TrackerSettings
 
     entry = configparser.ConfigParser()
-    entry.read_string(vot_entry("siamla", tmp_path / "model.pt"))
+    entry.read_string(vot_entry("siamla", tmp_path / "model.pt", TrackerSettings(window=0.2)))
     assert entry["siamla"]["protocol"] == "traxpython"
-    assert entry["siamla"]["command"].endswith(f"serve_model({str(tmp_path / 'model.pt')!r})")
+    assert entry["siamla"]["command"].endswith(f"serve_model({str(tmp_path / 'model.pt')!r}, window=0.2)")
     if importlib.util.find_spec("trax") is None:
         with pytest.raises(UserError, match=r"pip install 'siamla\[vot\]'"):
             serve_vot(Drift())

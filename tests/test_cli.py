@@ -11,6 +11,7 @@ import pytest
 from conftest import COMMAND, REPOSITORY, Tree
 
 from siamla.cli.main import main
+from siamla.errors import UserError
 from siamla.files import canonical_json, write_json
 
 Run = Callable[..., str]
@@ -247,3 +248,20 @@ def test_snakemake_stops_before_any_job_on_a_mistake_in_params(bare_tree: Tree) 
     assert "params/variants.yaml: variants.siamla.set: unknown key 'labels.ladle'; did you mean" in done.stdout
     assert "Traceback" not in done.stdout
     assert "Job stats" not in done.stdout
+
+
+def test_track_takes_the_settings_of_the_variant(tmp_path: Path) -> None:
+    from siamla.cli.track import tracker_settings
+    from siamla.config.profile import load
+
+    params = Path(__file__).parents[1] / "params"
+    record = dict.fromkeys(("kind", "seed", "spec", "spec_digest", "code_digest", "data_digest"), 0)
+    (tmp_path / "run.json").write_text(json.dumps({**record, "profile": "mini", "variant": "siamla"}))
+    model = tmp_path / "model.pt"
+    assert tracker_settings(model, None, params) == load("mini", params).specs["siamla"].tracker
+    assert tracker_settings(model, '{"window": 0.3}', params).window == 0.3
+    with pytest.raises(UserError, match="'windw'"):
+        tracker_settings(model, '{"windw": 0.3}', params)
+    (tmp_path / "run.json").unlink()
+    with pytest.raises(UserError, match="give --tracker"):
+        tracker_settings(model, None, params)

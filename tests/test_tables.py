@@ -61,7 +61,7 @@ GOLDEN = """\
 - Synthetic miniatures.
 - Sequences: OTB100 3
 - Mean ± sample standard deviation over 2 seeds
-- Measured speed: cpu, 1 thread, frames of OTB100
+- Measured speed: cpu, 1 thread, with other jobs beside it, frames of OTB100
 - Code: commit 0123456789ab with uncommitted changes
 """
 

@@ -4,7 +4,6 @@ got10k: `ExperimentOTB(root).run(Got10kTracker(tracker, "siamla"))`. VOT: `vot_e
 which makes the toolkit call `serve_model`; docs/vot.md shows a whole evaluation.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +41,10 @@ class Got10kTracker(ToolkitTracker):
         return np.asarray(self.tracker.update(_bgr(image)), np.float64) + self.shift
 
 
-def vot_entry(label: str, model: Path) -> str:
-    """The section of a VOT workspace's trackers.ini that runs a model file, with the settings beside it."""
-    command = f"from siamla.benchmark.toolkits import serve_model; serve_model({str(model.absolute())!r})"
+def vot_entry(label: str, model: Path, settings: TrackerSettings) -> str:
+    """The section of a VOT workspace's trackers.ini that runs a model file with these tracker settings."""
+    own = "".join(f", {name}={value!r}" for name, value in settings.model_dump(exclude_defaults=True).items())
+    command = f"from siamla.benchmark.toolkits import serve_model; serve_model({str(model.absolute())!r}{own})"
     return f"[{label}]\nlabel = {label}\nprotocol = traxpython\ncommand = {command}\n"
 
 
@@ -70,8 +70,6 @@ def serve_vot(tracker: Tracker) -> None:
             server.status([(Rectangle.create(*box.tolist()), {})])
 
 
-def serve_model(model: str) -> None:
-    """serve_vot with a model file, and the tracker settings of the spec.json that training wrote beside it."""
-    spec = Path(model).with_name("spec.json")
-    settings = json.loads(spec.read_text())["tracker"] if spec.is_file() else {}
+def serve_model(model: str, **settings: Any) -> None:
+    """serve_vot with a model file and tracker settings (siamla.tracker.settings)."""
     serve_vot(load_tracker(Path(model), TrackerSettings.model_validate(settings)))

@@ -8,11 +8,12 @@ from siamla.cli.commands import Commands
 
 def _check(args: argparse.Namespace) -> None:
     from siamla.config.profile import load
-    from siamla.config.spec import spec_digest
+    from siamla.config.spec import training_part
+    from siamla.files import digest
 
     experiment = load(args.profile, args.params)
     for variant, spec in experiment.specs.items():
-        print(f"{variant:24} {spec_digest(spec)}  seeds {experiment.seeds(variant)}")
+        print(f"{variant:24} training {digest(training_part(spec))}  seeds {experiment.seeds(variant)}")
     for benchmark, entry in experiment.profile.benchmarks.items():
         print(f"{benchmark:24} {entry.layout:12} {entry.root}")
 
@@ -46,7 +47,7 @@ def _schema(args: argparse.Namespace) -> None:
 def register(commands: Commands) -> None:
     """Add the commands of this module."""
     for words, run, text in (
-        ("config check", _check, "check a profile and all its variants; print their digests"),
+        ("config check", _check, "check a profile and all its variants; print the digests of their trainings"),
         ("config show", _show, "print a variant's resolved spec"),
     ):
         parser = commands.add(words, run, text)

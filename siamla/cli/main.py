@@ -1,6 +1,7 @@
 """Entry point of the `siamla` command."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -20,6 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         args.run(args)
+        sys.stdout.flush()
     except UserError as error:
         print(f"siamla: error: {error}", file=sys.stderr)
         return 2
@@ -32,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 1
+    except BrokenPipeError:  # `siamla … | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print("siamla: interrupted; the same command goes on from here", file=sys.stderr)
         return 130

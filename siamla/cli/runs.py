@@ -60,5 +60,5 @@ def register(commands: Commands) -> None:
     ui.add_argument("--port", type=int, default=5000)
     ui.add_argument("--results", type=Path, default=Path("results"), help="default: results")
     for parser in (init, sync, compare):
-        parser.add_argument("--profile", required=True)
+        parser.add_argument("--profile", default="mini", help="default: mini")
         parser.add_argument("--results", type=Path, default=Path("results"), help="default: results")

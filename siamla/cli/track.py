@@ -1,19 +1,46 @@
 """siamla track: point a trained model at a video of your own."""
 
 import argparse
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from siamla.cli.commands import Commands
 
+if TYPE_CHECKING:
+    from siamla.tracker.settings import TrackerSettings
+
+
+def tracker_settings(model: Path, given: str | None, params: Path = Path("params")) -> "TrackerSettings":
+    """The settings given as JSON, else those of the variant that the run.json beside the model names."""
+    from siamla.config.check import validate
+    from siamla.config.profile import load
+    from siamla.errors import UserError
+    from siamla.provenance.record import read_record
+    from siamla.tracker.settings import TrackerSettings
+
+    if given is not None:
+        try:
+            return validate(TrackerSettings, json.loads(given), "--tracker")
+        except json.JSONDecodeError as error:
+            raise UserError(f"--tracker: not valid JSON ({error})") from None
+    run = model.with_name("run.json")
+    if not run.exists():
+        raise UserError(
+            f"{run}: not found, so the tracker's settings are unknown; give --tracker '{{}}' for the defaults"
+        )
+    record = read_record(run)
+    specs = load(record["profile"], params).specs
+    if record["variant"] not in specs:
+        raise UserError(f"{run}: profile {record['profile']} has no variant {record['variant']!r} now; give --tracker")
+    return specs[record["variant"]].tracker
+
 
 def _track(args: argparse.Namespace) -> None:
-    import json
-
     import numpy as np
+    import torch
 
-    from siamla.config.check import validate
     from siamla.errors import UserError
-    from siamla.tracker.settings import TrackerSettings
     from siamla.tracker.tracker import load_tracker
     from siamla.tracker.video import track_video
 
@@ -23,9 +50,9 @@ def _track(args: argparse.Namespace) -> None:
         box = np.array([])
     if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] <= 0).any():
         raise UserError(f"--box: {args.box!r}, expected x,y,w,h in pixels with w and h above 0")
-    spec = args.model.with_name("spec.json")
-    stored = json.loads(spec.read_text())["tracker"] if spec.exists() else {}
-    tracker = load_tracker(args.model, validate(TrackerSettings, stored, str(spec)))
+    torch.set_num_threads(1)  # as in the benchmarks, where threads must not decide the bytes
+    settings = tracker_settings(args.model, args.tracker)
+    tracker = load_tracker(args.model, settings)
     count = track_video(tracker, args.source, box, args.out)
     print(f"{count} frames: {args.out} and {args.out.with_suffix('.csv')}")
 
@@ -35,5 +62,6 @@ def register(commands: Commands) -> None:
     parser = commands.add("track", _track, "follow a box through a video file or a folder of images")
     parser.add_argument("source", type=Path, help="video file or folder of images")
     parser.add_argument("--model", type=Path, required=True, help="model.pt of a training")
-    parser.add_argument("--box", required=True, help="x,y,w,h of the target in the first image")
+    parser.add_argument("--box", required=True, help="x,y,w,h of the target in the first image, 0-based")
+    parser.add_argument("--tracker", help="tracker settings as JSON; default: the variant's in its profile")
     parser.add_argument("--out", type=Path, default=Path("track.mp4"), help="the drawn video; boxes go beside it")

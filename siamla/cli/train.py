@@ -37,7 +37,7 @@ def _run(args: argparse.Namespace) -> None:
 
     import torch
 
-    from siamla.config.spec import plain, training_part
+    from siamla.config.spec import training_part
     from siamla.data.crops import CropCache
     from siamla.data.pairs import PairSampler
     from siamla.files import digest, locked, read_json, sha256, write_csv, write_json
@@ -67,14 +67,16 @@ def _run(args: argparse.Namespace) -> None:
         started=time.time(), seconds=0.0,
     )  # fmt: skip
     mirror = LiveMirror(args.results, record)
-    started = time.monotonic()
     state = args.state / key / "state.pt"
     with locked(state.parent / "lock"):
         model, history = train(recipe, source, state, key, device, mirror.epoch)
     save_model(args.out / "model.pt", model.to("cpu"))
     write_csv(args.out / "history.csv", HISTORY, history)
-    write_json(args.out / "spec.json", plain(spec))
-    record |= {"seconds": round(time.monotonic() - started, 3), "model_sha256": sha256(args.out / "model.pt")}
+    write_json(args.out / "spec.json", part)
+    record |= {
+        "seconds": round(sum(row["seconds"] for row in history), 3),
+        "model_sha256": sha256(args.out / "model.pt"),
+    }
     write_json(args.out / "run.json", record)
     mirror_training(args.out, args.results)
 

@@ -9,7 +9,6 @@ from pydantic import BaseModel, Field
 from siamla.config.check import field_names, nearest, validate
 from siamla.data.settings import CropSettings, PairSettings
 from siamla.errors import UserError
-from siamla.files import digest
 from siamla.model.settings import ModelSettings
 from siamla.settings import Settings
 from siamla.tracker.settings import TrackerSettings
@@ -129,8 +128,3 @@ def features_part(spec: Spec) -> dict[str, Any]:
         "weights": plain(spec.model)["weights"],
         "precision": spec.training.precision,
     }
-
-
-def spec_digest(spec: Spec) -> str:
-    """Digest of the canonical JSON of the whole spec."""
-    return digest(plain(spec))

@@ -39,7 +39,7 @@ def load_model(path: Path) -> SiamLA:
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: not a model file ({str(error).splitlines()[0]})") from None
+        raise UserError(f"{path}: not a model file that torch can read safely ({type(error).__name__})") from None
     if not isinstance(loaded, dict) or set(loaded) != {"model", "settings"}:
         hint = "a SiamCAR checkpoint is converted by `siamla model import`"
         raise UserError(f"{path}: expected the keys model and settings, as siamla writes them; {hint}")

@@ -197,7 +197,8 @@ def _notes(measured: Measured, table: Table, columns: list[Column], baseline: st
     speeds = {column.benchmark for column in columns if column.metric == "fps"} & set(names)
     device = machine(scores[scores["benchmark"].isin(speeds)])
     if device:
-        notes.append(f"Measured speed: {device}, frames of {', '.join(labels[name] for name in sorted(speeds))}")
+        where = ", ".join(labels[name] for name in sorted(speeds))
+        notes.append(f"Measured speed: {device}, with other jobs beside it, frames of {where}")
     return [*notes, _eao_note(scores), _missing_note(measured, scores), _code_note(scores)]
 
 

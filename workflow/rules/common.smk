@@ -186,6 +186,20 @@ def table_variants():
     }
 
 
+def caption():
+    """The profile's caption; data that nothing made or fetched are the user's, and not what it speaks of."""
+    notes = [EXPERIMENT.profile.caption]
+    for name, entry in EXPERIMENT.profile.benchmarks.items():
+        cut = (
+            f", the first {entry.frames} frames of each sequence"
+            if entry.frames
+            else ""
+        )
+        if not entry.dvc or cut:
+            notes.append(f"{entry.label or name}: {entry.root}{cut}.")
+    return " ".join(notes)
+
+
 def table_benchmarks():
     entries = {}
     for name, entry in EXPERIMENT.profile.benchmarks.items():

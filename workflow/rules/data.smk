@@ -8,6 +8,7 @@ rule fetch_dataset:
         "results/{profile}/logs/fetch_dataset/{dataset}.log",
     benchmark:
         "results/{profile}/benchmarks/fetch_dataset/{dataset}.tsv"
+    priority: 100  # a missing folder is found before hours are spent
     threads: 64  # all cores: rendering is parallel inside, and DVC allows one writer
     params:
         root=lambda wildcards: dataset(wildcards).root,

@@ -52,7 +52,7 @@ rule make_table:
         data=lambda wildcards: [
             f"{name}={curated(name)}" for name in EXPERIMENT.profile.benchmarks
         ],
-        caption=EXPERIMENT.profile.caption,
+        caption=caption(),
         folder=subpath(output[0], parent=True),
         code=CODE["report"],
     shell:
