@@ -1,6 +1,6 @@
 """The backbones behind one interface; colour order, value range and normalisation are part of it."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from siamla.errors import UserError
 from siamla.model.efficientnet import EfficientNetLite0
@@ -32,12 +32,6 @@ def build_backbone(settings: ModelSettings) -> Backbone:
             )
         backbone.load_package()
     return backbone
-
-
-def freeze(module: nn.Module, frozen: bool) -> None:
-    """Switch the gradients of a module's parameters off or on."""
-    for parameter in module.parameters():
-        parameter.requires_grad_(not frozen)
 
 
 def check_images(images: Tensor, size: int, name: str) -> None:

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 
 from siamla.data.formats import text
-from siamla.errors import UserError
 from siamla.files import write_text
 from siamla.sequence import Sequence
 
@@ -25,14 +24,7 @@ official_count = 180
 
 def names(root: Path) -> list[str]:
     """Sequence names as list.txt has them; UserError when one of them has no folder."""
-    text.need_root(root, EXPECTED)
-    if not (root / "list.txt").is_file():
-        raise UserError(f"{root / 'list.txt'}: not found; expected {EXPECTED}")
-    found = text.listed(root / "list.txt")
-    missing = [name for name in found if not (root / name).is_dir()]
-    if missing:
-        raise UserError(f"{root / 'list.txt'}: {len(missing)} listed sequences have no folder, first {missing[0]!r}")
-    return found
+    return text.listed_folders(root, EXPECTED)
 
 
 def read(root: Path, name: str) -> Sequence:

@@ -110,6 +110,18 @@ def listed(path: Path) -> list[str]:
     return found
 
 
+def listed_folders(root: Path, expected: str) -> list[str]:
+    """The names in `root`/list.txt; UserError when the list or one of the named folders is missing."""
+    need_root(root, expected)
+    if not (root / "list.txt").is_file():
+        raise UserError(f"{root / 'list.txt'}: not found; expected {expected}")
+    found = listed(root / "list.txt")
+    missing = [name for name in found if not (root / name).is_dir()]
+    if missing:
+        raise UserError(f"{root / 'list.txt'}: {len(missing)} listed sequences have no folder, first {missing[0]!r}")
+    return found
+
+
 def attributes(path: Path, known: tuple[str, ...]) -> frozenset[str]:
     """The attributes whose label is 1 in a file with one label per known attribute; none if there is no file."""
     if not path.is_file():
