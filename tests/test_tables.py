@@ -14,7 +14,6 @@ from siamla.cli.commands import Commands
 from siamla.errors import UserError
 from siamla.files import read_json, write_json
 from siamla.report.collect import collect
-from siamla.report.measured import paired_bootstrap
 from siamla.report.settings import Layout
 from siamla.report.tables import make_table, published
 
@@ -147,15 +146,6 @@ def test_a_table_worked_by_hand(tmp_path: Path) -> None:
     assert float(rows[1]["otb100.auc.sd"]) == pytest.approx(0.02**0.5)
     assert (rows[1]["otb100.auc.seeds"], rows[1]["otb100.auc.within_noise"]) == ("1 2", "0")
     assert rows[1]["paper.otb100_auc"] == "0.649"
-
-
-def test_bootstrap_interval() -> None:
-    assert paired_bootstrap(np.full(5, 0.1)) == pytest.approx((0.1, 0.1))
-    generator = np.random.default_rng(3)
-    differences = generator.normal(0.05, 0.2, 400)
-    low, high = paired_bootstrap(differences)
-    half = 1.96 * differences.std() / 20  # what the normal approximation says
-    assert (low, high) == pytest.approx((differences.mean() - half, differences.mean() + half), abs=0.002)
 
 
 def test_a_difference_within_noise_is_marked(tmp_path: Path) -> None:

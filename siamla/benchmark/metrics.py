@@ -85,26 +85,13 @@ def summarise(values: Array, curve: Curve) -> dict[str, Array]:
     return found
 
 
-def bootstrap_interval(values: ArrayLike, seed: int, n: int = 2000) -> tuple[float, float]:
-    """95 % percentile interval of the mean, resampling the sequences' values (S,) n times."""
-    values = np.asarray(values, np.float64)
-    means = _resampled_means(values, seed, n)
-    return float(np.quantile(means, 0.025)), float(np.quantile(means, 0.975))
+def bootstrap_interval(values: ArrayLike, seed: int = 0, resamples: int = 10_000) -> tuple[float, float]:
+    """95 % percentile interval of the mean of one value a sequence (S,), resampling the sequences with replacement.
 
-
-def paired_bootstrap(a: ArrayLike, b: ArrayLike, seed: int, n: int = 2000) -> tuple[float, tuple[float, float], float]:
-    """Mean difference a - b over the same sequences, its 95 % interval, and the share of resamples with a <= b.
-
-    Both arrays (S,) hold one value per sequence, in the same order.
+    Of the differences of two trackers on the same sequences it is the paired bootstrap.
     """
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    if a.shape != b.shape:
-        raise ValueError(f"{a.shape} and {b.shape} values: a paired test needs the same sequences")
-    means = _resampled_means(a - b, seed, n)
-    interval = float(np.quantile(means, 0.025)), float(np.quantile(means, 0.975))
-    return float((a - b).mean()), interval, float((means <= 0).mean())
-
-
-def _resampled_means(values: Array, seed: int, n: int) -> Array:
-    chosen = np.random.default_rng(seed).integers(0, len(values), (n, len(values)))
-    return values[chosen].mean(1)
+    values = np.asarray(values, np.float64)
+    count = len(values)
+    times = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=resamples)
+    low, high = np.quantile(times @ values / count, [0.025, 0.975])
+    return float(low), float(high)

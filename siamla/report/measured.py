@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from siamla.benchmark.metrics import bootstrap_interval
 from siamla.errors import UserError
 from siamla.report.collect import COLUMNS, SEQUENCE_COLUMNS
 
-RESAMPLES = 10_000
 WITHHELD = "submit to the server"  # of a test set whose truth is not public
 Info = Mapping[str, Mapping[str, Any]]
 
@@ -51,15 +50,6 @@ def read_scores(path: Path, columns: Collection[str]) -> pd.DataFrame:
         raise UserError(f"{path}: columns {', '.join(frame.columns)}; expected {', '.join(columns)}")
     frame["value"] = [float(value) for value in frame["value"]]  # pandas' own reader is off in the last digit
     return frame
-
-
-def paired_bootstrap(differences: NDArray[np.float64], confidence: float = 0.95) -> tuple[float, float]:
-    """Percentile interval of the mean of paired differences (one a sequence), from 10,000 resamples; seeded."""
-    generator = np.random.default_rng(0)
-    count = len(differences)
-    weights = generator.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
-    low, high = np.quantile(weights @ differences / count, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
 
 
 class Measured:
@@ -149,7 +139,7 @@ class Measured:
         differences = (means[variant] - means[baseline]).dropna().to_numpy(float)
         if len(differences) == 0:
             return False
-        low, high = paired_bootstrap(differences)
+        low, high = bootstrap_interval(differences)
         return low <= 0 <= high
 
     def sequence_count(self, benchmark: str) -> int:
