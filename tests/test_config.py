@@ -68,9 +68,16 @@ def test_digest_follows_the_content_alone(params):
     assert digest_of(tracker) != digest_of(first["base"])
 
 
+def test_a_variant_can_have_seeds_of_its_own(params):
+    experiment = params({"variant_seeds": {"child": [1, 2]}})()
+    assert (experiment.seeds("base"), experiment.seeds("child")) == ([1], [1, 2])
+
+
 @pytest.mark.parametrize(
     ("profile", "variants", "said"),
     [
+        ({"variant_seeds": {"chlid": [1]}}, {}, "did you mean 'child'"),
+        ({"variant_seeds": {"child": []}}, {}, "variant_seeds.child"),
         ({"sead": [1]}, {}, "unknown key 'sead'; did you mean 'seeds'?"),
         ({"spec": {"training": {"epoch": 3}}}, {}, "unknown key 'training.epoch'; did you mean 'epochs'?"),
         ({"spec": {"training": {"epochs": "ten"}}}, {}, "training.epochs is 'ten'"),

@@ -19,6 +19,7 @@ from siamla.training.losses import (
     ladl_loss,
     losses,
     quality_loss,
+    regression_weight,
     smooth_label,
 )
 from siamla.training.settings import Labels, LossWeights
@@ -200,6 +201,22 @@ def test_baseline_is_siamcar() -> None:
     bce = torch.nn.functional.binary_cross_entropy_with_logits(output.loc[:, 0][positive], weight)
     torch.testing.assert_close(terms["loc"], bce)
     torch.testing.assert_close(terms["total"], terms["cls"] + 3 * terms["reg"] + terms["loc"])
+
+
+def test_weights_of_boxes_by_hand() -> None:
+    """A box of 3×3 cells around cell (12, 12): the middle cell is centre, the eight others are boundary."""
+    targets = assign(torch.tensor([[115.0, 115, 24, 24]]), Labels(lals=True))
+    uniform = regression_weight(targets, LossWeights(boundary=0.1), "lafa")[0, 11:14, 11:14]
+    torch.testing.assert_close(uniform, torch.tensor([[0.1, 0.1, 0.1], [0.1, 1, 0.1], [0.1, 0.1, 0.1]]))
+    edge = 0.2**0.5  # min / max = 4 / 20 along an axis
+    corner = 0.2
+    weights = regression_weight(targets, LossWeights(boxes="centerness", boundary=0.5), "lafa")[0, 11:14, 11:14]
+    expected = torch.tensor([[corner, edge, corner], [edge, 2, edge], [corner, edge, corner]]) / 2
+    torch.testing.assert_close(weights, expected)
+    cases = [("auto", "lafa", 9.0), ("uniform", "centerness", 9.0), ("auto", "centerness", 1 + 4 * (edge + corner))]
+    for boxes, localization, total in cases:
+        found = regression_weight(targets, LossWeights(boxes=boxes), localization).sum()
+        assert float(found) == pytest.approx(total)
 
 
 def test_negatives_are_drawn_one_to_one() -> None:

@@ -157,6 +157,13 @@ def test_a_difference_within_noise_is_marked(tmp_path: Path) -> None:
     assert r"0.533 $\pm$ 0.000 $\sim$" in (tmp_path / "out" / "table3.tex").read_text()
 
 
+def test_seeds_that_only_one_of_them_has_are_left_out_of_a_comparison(tmp_path: Path) -> None:
+    variants = VARIANTS | {"siamla": {**VARIANTS["siamla"], "seeds": [1]}}
+    paths = [write_score(tmp_path, "siamcar", 1, [0.4, 0.5, 0.6]), write_score(tmp_path, "siamcar", 2, [0.1, 0.1, 0.1])]
+    paths.append(write_score(tmp_path, "siamla", 1, [0.4, 0.5, 0.6]))
+    assert r"| SiamLA | ✓ | ✓ | ✓ | 0.500 \~ |" in table(tmp_path, paths, variants=variants)
+
+
 def test_one_seed_has_no_spread(tmp_path: Path) -> None:
     variants = {name: {**info, "seeds": [1]} for name, info in VARIANTS.items()}
     text = table(tmp_path, four(tmp_path), variants=variants)  # seed 2 lies about from earlier settings

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -46,6 +46,9 @@ class Profile(Settings):
     benchmarks: dict[str, Benchmark]
     imported: dict[str, Imported] = Field(default_factory=dict, description="other trackers, scored beside ours")
     seeds: list[int] = Field(min_length=1)
+    variant_seeds: dict[str, Annotated[list[int], Field(min_length=1)]] = Field(
+        default_factory=dict, description="variant → its seeds, in place of `seeds`"
+    )
     variants: list[str] | None = Field(None, description="variants to train; null = all")
     tables: list[int] = Field(min_length=1)
     spec: dict[str, Any] = Field(default_factory=dict, description="nested settings over the defaults")
@@ -62,8 +65,7 @@ class Experiment:
 
     def seeds(self, variant: str) -> list[int]:
         """Seeds that a variant is trained with."""
-        own = self.variants[variant].seeds
-        return self.profile.seeds if own is None else own
+        return self.profile.variant_seeds.get(variant, self.profile.seeds)
 
     def tracker(self, variant: str, benchmark: str) -> TrackerSettings:
         """The variant's tracker settings with the benchmark's own laid on top."""
@@ -103,6 +105,7 @@ def load(name: str, params: Path = Path("params")) -> Experiment:
                 f"{path}: spec.pairs.dataset is {spec.pairs.dataset!r} (variant {variant}), not one of train; "
                 f"{nearest(spec.pairs.dataset, sorted(profile.train))}"
             )
+    _names("variant_seeds", list(profile.variant_seeds), list(variants), str(path))
     clash = sorted(set(profile.train) & set(profile.benchmarks))
     if clash:
         raise UserError(f"{path}: {clash[0]!r} is both in train and in benchmarks; the names must differ")

@@ -35,7 +35,6 @@ class Variant(Settings):
     label: str = Field(min_length=1)
     extends: str | None = None
     set: dict[str, Any] = Field(default_factory=dict, description="dotted key of the spec → value")
-    seeds: list[int] | None = Field(None, description="instead of the profile's seeds")
 
 
 class Variants(Settings):

@@ -127,15 +127,19 @@ class Measured:
     def within_noise(self, variant: str, baseline: str, benchmark: str, metric: str) -> bool:
         """Whether the 95 % interval of the difference to the baseline covers 0.
 
-        The difference is taken sequence by sequence (each value the mean over seeds) and its mean is bootstrapped over
-        sequences. False where there are no values by sequence, as for EAO. For a metric that pools frames (AO) it is
-        the mean over sequences that is tested.
+        The difference is taken sequence by sequence, each value the mean over the seeds that both have (over all where
+        they share none), and its mean is bootstrapped over sequences. False where there are no values by sequence, as
+        for EAO. For a metric that pools frames (AO) it is the mean over sequences that is tested.
         """
         frame = self.sequences
         chosen = frame[(frame["benchmark"] == benchmark) & (frame["metric"] == metric)]
-        means = chosen.groupby(["variant", "sequence"])["value"].mean()
-        if not {variant, baseline} <= set(means.index.get_level_values(0)):
+        seeds = chosen.groupby("variant")["seed"].agg(set)
+        if not {variant, baseline} <= set(seeds.index):
             return False
+        both = seeds[variant] & seeds[baseline]
+        if both:
+            chosen = chosen[chosen["seed"].isin(both)]
+        means = chosen.groupby(["variant", "sequence"])["value"].mean()
         differences = (means[variant] - means[baseline]).dropna().to_numpy(float)
         if len(differences) == 0:
             return False

@@ -82,15 +82,25 @@ def ladl_loss(cls: Tensor, label: Tensor, positive: Tensor, reweight: bool = Tru
 
 
 def iou_loss(ltrb: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """-ln((I+1)/(U+1)) of offsets (B, 4, n, n), averaged with weights (B, n, n) (siamcar.md §2.4): a scalar.
-
-    The weights are the centre-ness of the positives for the baseline and 1 for them with LAFA.
-    """
+    """-ln((I+1)/(U+1)) of offsets (B, 4, n, n), averaged with weights (B, n, n) (siamcar.md §2.4): a scalar."""
     intersection, union = overlap(ltrb, target)
     loss = torch.log((union + 1) / (intersection + 1))
     chosen = weight > 0
     total = torch.where(chosen, loss * weight, 0.0).sum()
     return total / weight.sum().clamp_min(torch.finfo(weight.dtype).tiny)
+
+
+def regression_weight(targets: Targets, weights: LossWeights, localization: str) -> Tensor:
+    """Weights (B, n, n) of the cells in `iou_loss`; 0 for negatives.
+
+    As `boxes` says, centre-ness (SiamCAR's code) or 1 for every positive (as both papers print it); "auto" is
+    centre-ness, and 1 where LAFA has replaced that branch. At boundary cells they are multiplied by `boundary`: these
+    are five sixths of the positives under LALS and their boxes the hard ones, so that a short training spends itself
+    on them while those of the centre cells, which tracking chooses, get worse (docs/equations.md has the numbers).
+    """
+    uniform = localization == "lafa" if weights.boxes == "auto" else weights.boxes == "uniform"
+    weight = targets.positive.float() if uniform else targets.positive * targets.centerness
+    return torch.where(targets.boundary, weights.boundary * weight, weight)
 
 
 def quality_loss(logit: Tensor, quality: Tensor, chosen: Tensor) -> Tensor:
@@ -133,14 +143,13 @@ def losses(
         quality = iou(ltrb.detach(), targets.ltrb)
         label = classification_label(quality, targets, labels, epoch)
         if localization == "lafa":
-            reg_weight = positive.float()
             loc = quality_loss(logit, quality, positive | draw_negatives(positive, generator))
         else:
-            reg_weight = positive * targets.centerness
             loc = quality_loss(logit, targets.centerness, positive)
+        box_weight = regression_weight(targets, weights, localization)
         parts = {
             "cls": ladl_loss(cls, label, positive, reweight=labels.ladl),
-            "reg": iou_loss(ltrb, targets.ltrb, reg_weight),
+            "reg": iou_loss(ltrb, targets.ltrb, box_weight),
             "loc": loc,
         }
         scale = {"cls": weights.classification, "reg": weights.regression, "loc": weights.localization}

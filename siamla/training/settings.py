@@ -28,6 +28,10 @@ class LossWeights(Settings):
     classification: float = Field(1.0, ge=0)
     regression: float = Field(3.0, ge=0)
     localization: float = Field(1.0, ge=0)
+    boxes: Literal["auto", "centerness", "uniform"] = Field(
+        "auto", description="weights of the positives in the regression loss; auto: uniform with LAFA, else centerness"
+    )
+    boundary: float = Field(1.0, gt=0, le=1, description="factor on those weights at boundary cells")
 
 
 class TrainingSettings(Settings):
