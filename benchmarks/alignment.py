@@ -5,7 +5,8 @@
 Prints a Markdown table for each curated folder, one row a variant, mean ± standard deviation over the trained seeds:
 the benchmark's headline score from results/PROFILE/scores where it is there, the mean IoU of a run of the tracker
 made here, and the rank correlations of confidence and IoU (siamla/benchmark/alignment.py) over the cells inside the
-true box, over all cells, and over tracked frames; then the IoU at the most confident cell and at the best one.
+true box, over all cells, and over tracked frames; then the IoU at the most confident cell, at the best
+one, at the one nearest to the target's centre, and the mean over the boundary cells of LALS.
 """
 
 import argparse
@@ -33,6 +34,8 @@ COLUMNS = {
     "tracked": "ρ, tracked",
     "chosen": "IoU at the chosen cell",
     "best": "IoU at the best cell",
+    "middle": "IoU at the middle cell",
+    "border": "IoU at boundary cells",
 }
 
 

@@ -77,6 +77,11 @@ def test_only_cells_inside_the_box_are_inside() -> None:
     empty = crop_alignment(score, ltrb, np.array([120.0, 120, 6, 6]))  # no cell at all inside
     assert np.isnan(empty.inside)
     assert np.isfinite(empty.cells)
+    # Boundary cells: the nine but for the middle one (12, 12), number 12·25 + 12 = 312
+    numbers = np.array([(11 + i) * 25 + 11 + j for i in range(3) for j in range(3)])
+    assert found.middle == pytest.approx(1 / (1 + 312 / 625))
+    assert found.border == pytest.approx(np.mean([1 / (1 + k / 625) for k in numbers if k != 312]))
+    assert np.isnan(empty.border)
 
 
 def test_index_coordinates() -> None:

@@ -28,6 +28,7 @@ from siamla.tracker.tracker import SiamTracker
 FEWEST = 5  # points below which a rank correlation is left out
 BATCH = 8
 SHIFT = 0.25  # of the crop's side, the largest shift of its centre along each axis
+CENTRE_FRACTION = 0.4  # siamcar.md §2.3
 SCALE = 0.1  # largest change of the logarithm of the crop's side
 
 Image = NDArray[np.uint8]
@@ -44,6 +45,10 @@ class CropAlignment(NamedTuple):
     """IoU of the box at the cell of the highest c·q."""
     best: float
     """The highest IoU of all cells' boxes: best - chosen is what misalignment costs."""
+    middle: float
+    """IoU of the box at the cell nearest to the truth's centre: how good boxes are, whatever the confidence says."""
+    border: float
+    """Mean IoU of the boxes at boundary cells, those inside the true box and outside its central 40 %."""
 
 
 def rank_correlation(score: Array, quality: Array) -> float:
@@ -63,13 +68,18 @@ def crop_alignment(confidence: Array, ltrb: Array, box: Array) -> CropAlignment:
     boxes = np.stack([column - left, row - top, left + right, top + bottom], axis=-1).reshape(-1, 4)
     quality = overlap(np.broadcast_to(box, boxes.shape), boxes)
     x, y, w, h = box
-    inside = ((column > x) & (column < x + w) & (row > y) & (row < y + h)).ravel()
+    offset = np.stack([np.abs(column - x - w / 2) / w, np.abs(row - y - h / 2) / h]).reshape(2, -1)
+    inside, central = (offset < 0.5).all(0), (offset < CENTRE_FRACTION / 2).all(0)
+    border = quality[inside & ~central]
+    distance = np.hypot(offset[0] * w, offset[1] * h)
     score = np.asarray(confidence, np.float64).ravel()
     return CropAlignment(
         rank_correlation(score[inside], quality[inside]),
         rank_correlation(score, quality),
         float(quality[score.argmax()]),
         float(quality.max()),
+        float(quality[distance.argmin()]),
+        float(border.mean()) if len(border) else float("nan"),
     )
 
 
@@ -156,11 +166,11 @@ def alignment(
         seed: draws the crops' shifts (up to a quarter of the crop along each axis) and scales (up to 10 %).
         crops: search crops a sequence.
 
-    Returns "inside" and "cells", the mean rank correlations over crops (see CropAlignment), "chosen" and "best", mean
-    IoUs over crops; "tracked", the mean rank correlation over sequences while IoU > 0, and "overlap", the mean IoU of
-    all tracked frames with known truth, averaged over sequences; "crops" and "sequences", how many of each had a
-    defined "inside" or "tracked". Means leave undefined values out and are NaN when all are. UserError where boxes
-    are missing or nothing is given.
+    Returns "inside" and "cells", the mean rank correlations over crops (see CropAlignment), "chosen", "best", "middle"
+    and "border", mean IoUs over crops; "tracked", the mean rank correlation over sequences while IoU > 0, and
+    "overlap", the mean IoU of all tracked frames with known truth, averaged over sequences; "crops" and "sequences",
+    how many of each had a defined "inside" or "tracked". Means leave undefined values out and are NaN when all are.
+    UserError where boxes are missing or nothing is given.
     """
     if not sequences:
         raise UserError("alignment: no sequences")
