@@ -20,8 +20,15 @@ class _Lines:
         self._stream.flush()
 
 
-def progress(total: int, title: str, unit: str, initial: int = 0) -> "tqdm[Any]":
-    """A tqdm bar over `total` units, `initial` of them done before; in a log, a line every ten seconds."""
+def progress(total: int | None, title: str, unit: str, initial: int = 0) -> "tqdm[Any]":
+    """A tqdm bar over `total` units, `initial` of them done before; in a log, a line every ten seconds.
+
+    `unit` is a word; "B" (bytes) is shown in MB. `total` is None where it is not known.
+    """
+    scale = unit == "B"
     if sys.stderr.isatty():
-        return tqdm(total=total, initial=initial, desc=title, unit=unit, dynamic_ncols=True)
-    return tqdm(total=total, initial=initial, desc=title, unit=unit, file=_Lines(sys.stderr), mininterval=10, ncols=100)
+        return tqdm(total=total, initial=initial, desc=title, unit=unit, unit_scale=scale, dynamic_ncols=True)
+    lines = _Lines(sys.stderr)
+    return tqdm(
+        total=total, initial=initial, desc=title, unit=unit, unit_scale=scale, file=lines, mininterval=10, ncols=100
+    )

@@ -15,11 +15,12 @@ import pytest
 from siamla.benchmark import store
 from siamla.benchmark.onepass import FrameError, Track, track_sequence
 from siamla.benchmark.protocols import load_protocols
-from siamla.benchmark.runner import TrackingFailed, run, show_progress
+from siamla.benchmark.runner import TrackingFailed, run
 from siamla.benchmark.score import score
 from siamla.benchmark.speed import speed
 from siamla.data.formats import LAYOUTS
 from siamla.errors import UserError
+from siamla.progress import progress
 from siamla.sequence import Sequence
 
 PROTOCOLS = load_protocols(Path(__file__).parents[1] / "params" / "benchmarks.yaml")
@@ -170,8 +171,13 @@ def test_speed(tmp_path: Path) -> None:
 
 
 def test_progress_off_a_terminal_is_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    show_progress("OTB100")(1, 2, "Deer")
-    assert capsys.readouterr().err == "OTB100: 1/2 Deer\n"
+    with progress(2, "OTB100", "sequence") as bar:
+        bar.update()
+        bar.update()
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1].startswith("OTB100: 100%")
+    assert "2/2" in lines[-1]
+    assert "\r" not in "".join(lines)
 
 
 def test_our_tracker_under_the_got10k_toolkit(tmp_path: Path, sequences: list[Sequence]) -> None:

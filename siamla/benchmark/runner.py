@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import sys
 from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Many
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -16,9 +15,9 @@ from siamla.benchmark import store, vot
 from siamla.benchmark.onepass import FrameError, Tracker, track_sequence
 from siamla.benchmark.protocols import Protocol
 from siamla.errors import UserError
+from siamla.progress import progress
 from siamla.sequence import Sequence
 
-Progress = Callable[[int, int, str], None]  # finished sequences, all sequences, the name of the last one
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -43,29 +42,6 @@ class TrackingFailed(UserError):
             + ("; …" if len(failures) > 5 else "")
         )
         self.first = first
-
-
-def show_progress(title: str) -> Progress:
-    """Progress for people: a bar on a terminal, one line per sequence elsewhere."""
-    if not sys.stderr.isatty():
-
-        def line(done: int, total: int, name: str) -> None:
-            print(f"{title}: {done}/{total} {name}", file=sys.stderr, flush=True)
-
-        return line
-
-    from tqdm import tqdm
-
-    bar = tqdm(desc=title, unit="sequence")
-
-    def update(done: int, total: int, name: str) -> None:
-        bar.total, bar.n = total, done
-        bar.set_postfix_str(name)
-        bar.refresh()
-        if done == total:
-            bar.close()
-
-    return update
 
 
 def _finished(folder: Path, sequence: Sequence, protocol: Protocol, wanted: int) -> bool:
@@ -153,13 +129,13 @@ def run(
     folder: Path,
     protocol: Protocol,
     workers: int = 1,
-    progress: Progress | None = None,
+    title: str = "track",
 ) -> list[Failure]:
     """Track every sequence that is not stored yet, the longest first; an empty list when all went well.
 
     With workers > 1, sequences are spread over spawned processes with one thread each, and `make_tracker` must be
-    picklable; otherwise everything happens in this process. Raises TrackingFailed (a UserError that lists sequence
-    and frame of each failure) after the other sequences are finished.
+    picklable; otherwise everything happens in this process. `title` stands before the progress. Raises TrackingFailed
+    (a UserError that lists sequence and frame of each failure) after the other sequences are finished.
     """
     for sequence in sequences:
         if not len(sequence.boxes) or not np.isfinite(sequence.boxes[0]).all() or (sequence.boxes[0, 2:] <= 0).any():
@@ -174,12 +150,11 @@ def run(
         tracker = make_tracker()
         results = ((sequence.name, _run_sequence(tracker, sequence, folder, protocol)) for sequence in todo)
     failures = []
-    done = len(sequences) - len(todo)
-    for name, failure in results:
-        failures += [failure] if failure else []
-        done += 1
-        if progress:
-            progress(done, len(sequences), name)
+    with progress(len(sequences), title, "sequence", len(sequences) - len(todo)) as bar:
+        for name, failure in results:
+            failures += [failure] if failure else []
+            bar.set_postfix_str(name, refresh=False)
+            bar.update()
     if failures:
         raise TrackingFailed(sorted(failures, key=lambda failure: failure.sequence), len(sequences))
     return []

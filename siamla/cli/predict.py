@@ -25,7 +25,7 @@ def _predict(args: argparse.Namespace) -> None:
     import torch
 
     from siamla.benchmark.protocols import Protocol
-    from siamla.benchmark.runner import run, show_progress
+    from siamla.benchmark.runner import run
     from siamla.config.check import validate
     from siamla.data.curate import load_curated
     from siamla.files import claim, digest, locked, read_json, sha256, write_json
@@ -53,7 +53,7 @@ def _predict(args: argparse.Namespace) -> None:
     with locked(args.out.with_name(f".{args.out.name}.lock")):
         claim(args.out, digest([model_sha256, code, data, tracker, args.protocol]))
         make = partial(load_tracker, args.model, settings)
-        run(make, sequences, args.out, protocol, args.workers, show_progress(args.benchmark))
+        run(make, sequences, args.out, protocol, args.workers, args.benchmark)
         write_json(args.out / "run.json", record | {"seconds": round(time.monotonic() - started, 3)})
 
 

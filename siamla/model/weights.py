@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from siamla.errors import UserError
 from siamla.files import sha256
 from siamla.model.settings import Weights
+from siamla.progress import progress
 
 CHUNK = 1 << 20
 
@@ -90,7 +90,7 @@ def _fetch(url: str, partial: Path) -> None:
             total = start + int(length) if length else None
             with (
                 partial.open("ab" if start else "wb") as out,
-                tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=url.rsplit("/", 1)[-1]) as bar,
+                progress(total, url.rsplit("/", 1)[-1], "B", start) as bar,
             ):
                 while chunk := reply.read(CHUNK):
                     out.write(chunk)
