@@ -37,7 +37,7 @@ def _mat_boxes(path: Path) -> NDArray[np.float64]:
 
     try:
         content = loadmat(path, squeeze_me=True, struct_as_record=False)
-    except (ValueError, NotImplementedError, TypeError) as error:
+    except (ValueError, RuntimeError, TypeError) as error:  # RuntimeError: a MATLAB 7.3 file
         raise UserError(f"{path}: scipy cannot read this .mat file ({error})") from None
     values = [value for key, value in content.items() if not key.startswith("__")]
     for value in [content.get("results"), *values]:

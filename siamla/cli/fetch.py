@@ -30,7 +30,7 @@ def _dvc(source: str) -> None:
     from siamla.errors import UserError
 
     command = ["pull", source] if source.endswith(".dvc") else ["repro", "--single-item", source]
-    lock = Path(".dvc/tmp/siamla.lock")
+    lock = Path(".dvc", "tmp", "siamla.lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as handle:  # DVC itself gives up after three seconds
         fcntl.flock(handle, fcntl.LOCK_EX)
