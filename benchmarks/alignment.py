@@ -19,9 +19,9 @@ import torch
 
 from siamla.benchmark.alignment import alignment
 from siamla.benchmark.protocols import load_protocols
-from siamla.config.profile import Experiment, load
 from siamla.data.curate import load_curated
 from siamla.errors import UserError
+from siamla.experiment.profile import Experiment, load
 from siamla.files import read_json
 from siamla.model.checkpoint import load_model
 from siamla.sequence import Sequence
@@ -68,7 +68,7 @@ def cell(values: list[float]) -> str:
 def table(experiment: Experiment, folder: Path, args: argparse.Namespace) -> None:
     """Print the table of one curated folder."""
     sequences = load_curated(folder)[: args.sequences]
-    protocols = load_protocols(Path("params") / "benchmarks.yaml")
+    protocols = load_protocols(Path("params") / "protocols.yaml")
     entry = experiment.profile.benchmarks.get(folder.name)
     layout = read_json(folder / "report.json")["layout"]
     protocol = protocols.get(entry.protocol or folder.name) if entry else None

@@ -21,7 +21,7 @@ from siamla.benchmark.store import read_track, write_track
 from siamla.sequence import Sequence
 
 ROOT = Path(__file__).parents[1]
-PROTOCOL = load_protocols(ROOT / "params" / "benchmarks.yaml")["otb100"]
+PROTOCOL = load_protocols(ROOT / "params" / "protocols.yaml")["otb100"]
 Pair = tuple[np.ndarray, np.ndarray]
 
 

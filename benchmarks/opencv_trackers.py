@@ -2,7 +2,7 @@
 
     python benchmarks/opencv_trackers.py --layout otb --root data/raw/mini/otb100 [--frames 150] [--trackers still mil]
 
-Prints the metrics of the layout's protocol (params/benchmarks.yaml) by sequence and overall, for the one-pass layouts,
+Prints the metrics of the layout's protocol (params/protocols.yaml) by sequence and overall, for the one-pass layouts,
 and MIL's frames per second without decoding.
 """
 
@@ -25,7 +25,7 @@ from siamla.data.formats import LAYOUTS
 from siamla.errors import UserError
 from siamla.sequence import Sequence
 
-PROTOCOLS = load_protocols(Path(__file__).parents[1] / "params" / "benchmarks.yaml")
+PROTOCOLS = load_protocols(Path(__file__).parents[1] / "params" / "protocols.yaml")
 ONEPASS = {protocol.layout: protocol for protocol in PROTOCOLS.values() if protocol.onepass}
 Array = NDArray[np.float64]
 

@@ -2,7 +2,7 @@
 
     python benchmarks/real_video.py --layout otb --root ../shared/sequences/OTB --frames 150 --profile mini
 
-Prints a Markdown table: AUC and precision at 20 px by OTB's one-pass rules (params/benchmarks.yaml), and frames per
+Prints a Markdown table: AUC and precision at 20 px by OTB's one-pass rules (params/protocols.yaml), and frames per
 second without decoding, one thread a process; mean ± standard deviation over the seeds that were trained. With more
 than one worker, fps is that of a busy machine.
 """
@@ -24,10 +24,10 @@ from siamla.benchmark.protocols import Protocol, load_protocols
 from siamla.benchmark.runner import run
 from siamla.benchmark.score import score
 from siamla.benchmark.speed import speed
-from siamla.config.profile import Experiment, load
 from siamla.data.curate import curate, load_curated
 from siamla.data.formats import LAYOUTS
 from siamla.errors import UserError
+from siamla.experiment.profile import Experiment, load
 from siamla.sequence import Sequence
 from siamla.tracker.tracker import load_tracker
 
@@ -117,7 +117,7 @@ def main() -> None:
     models = trained(experiment, args.results, args.variants)
     if not models:
         raise UserError(f"{args.results / args.profile / 'train'}: no trained models")
-    protocol = load_protocols(Path("params") / "benchmarks.yaml")["otb100"].model_copy(update={"layout": args.layout})
+    protocol = load_protocols(Path("params") / "protocols.yaml")["otb100"].model_copy(update={"layout": args.layout})
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
         report = curate(args.root, args.layout, args.root.name, place / "curated", frames_limit=args.frames)

@@ -23,7 +23,7 @@ from siamla.errors import UserError
 from siamla.progress import progress
 from siamla.sequence import Sequence
 
-PROTOCOLS = load_protocols(Path(__file__).parents[1] / "params" / "benchmarks.yaml")
+PROTOCOLS = load_protocols(Path(__file__).parents[1] / "params" / "protocols.yaml")
 
 
 class Drift:

@@ -252,7 +252,7 @@ def test_snakemake_stops_before_any_job_on_a_mistake_in_params(bare_tree: Tree) 
 
 def test_track_takes_the_settings_of_the_variant(tmp_path: Path) -> None:
     from siamla.cli.track import tracker_settings
-    from siamla.config.profile import load
+    from siamla.experiment.profile import load
 
     params = Path(__file__).parents[1] / "params"
     record = dict.fromkeys(("kind", "seed", "spec", "spec_digest", "code_digest", "data_digest"), 0)

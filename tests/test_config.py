@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from siamla.config.profile import load
-from siamla.config.schema import schemas
-from siamla.config.spec import merge, nest, plain, training_part
 from siamla.errors import UserError
+from siamla.experiment.profile import load
+from siamla.experiment.schema import schemas
+from siamla.experiment.spec import merge, nest, plain, training_part
 from siamla.files import digest
 
 ROOT = Path(__file__).parents[1]

@@ -18,7 +18,7 @@ from siamla.benchmark.store import corners, write_track
 from siamla.errors import UserError
 from siamla.sequence import Sequence
 
-PROTOCOLS = load_protocols(Path(__file__).parents[1] / "params" / "benchmarks.yaml")
+PROTOCOLS = load_protocols(Path(__file__).parents[1] / "params" / "protocols.yaml")
 shared = Path(__file__).parents[2] / "shared"
 SIZE = (320, 240)
 
@@ -231,7 +231,7 @@ def test_protocols_are_checked(tmp_path: Path) -> None:
         ({"colour": 1}, "colour"),
         ({"layout": "x"}, "layout"),
     ]:
-        path = tmp_path / "benchmarks.yaml"
+        path = tmp_path / "protocols.yaml"
         path.write_text(json.dumps({"otb100": raw | change}))
         with pytest.raises(UserError, match=message):
             load_protocols(path)

@@ -200,7 +200,7 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     register(Commands(parser))
     (tmp_path / "source").mkdir()
     (tmp_path / "source/Deer.txt").write_text(TEXT)
-    protocols = str(Path(__file__).parents[1] / "params/benchmarks.yaml")
+    protocols = str(Path(__file__).parents[1] / "params/protocols.yaml")
     common = ["results", "import", str(tmp_path / "source"), "--out", str(tmp_path / "out"), "--protocols", protocols]
     args = parser.parse_args([*common, "--as", "Other", "--benchmark", "otb100"])
     args.run(args)
@@ -225,7 +225,7 @@ def test_imported_results_become_a_score_file(tmp_path: Path, capsys: pytest.Cap
     import_results(tmp_path / "source", tmp_path / "imported/KCF", "otb")
     parser = argparse.ArgumentParser()
     register(Commands(parser))
-    protocol = load_protocols(Path(__file__).parents[1] / "params/benchmarks.yaml")["otb100"]
+    protocol = load_protocols(Path(__file__).parents[1] / "params/protocols.yaml")["otb100"]
     paths = ["--predictions", str(tmp_path / "imported/KCF"), "--curated", str(tmp_path / "curated")]
     names = ["--profile", "test", "--benchmark", "otb100", "--name", "KCF", "--out", str(tmp_path / "KCF.json")]
     args = parser.parse_args(["results", "score", *names, *paths, "--protocol", protocol.model_dump_json()])

@@ -15,16 +15,16 @@ import pytest
 from siamla.cli import runs as cli
 from siamla.errors import UserError
 from siamla.files import canonical_json, write_csv, write_json
+from siamla.mlflow_view.audit import sync_tracking
+from siamla.mlflow_view.compare import compare_runs
+from siamla.mlflow_view.mirror import LiveMirror, init_tracking, mirror_scores, mirror_training, tracking_uri
 from siamla.provenance import tracking as module
-from siamla.provenance.audit import sync_tracking
-from siamla.provenance.compare import compare_runs
 from siamla.provenance.record import run_record, write_record
-from siamla.provenance.tracking import LiveMirror, init_tracking, mirror_scores, mirror_training, tracking_uri
 
 COLUMNS = ("epoch", "step", "lr", "total", "cls", "reg", "loc", "seconds")
 START = """
 import sys; from pathlib import Path
-from siamla.provenance.tracking import init_tracking
+from siamla.mlflow_view.mirror import init_tracking
 tracking = init_tracking(Path(sys.argv[1]), "cold")
 tracking.client.create_run(tracking.experiment_id)
 """

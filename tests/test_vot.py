@@ -22,13 +22,14 @@ from siamla.benchmark.store import (
     read_trajectory,
     write_trajectory,
 )
-from siamla.benchmark.vot import expected_overlap, run_supervised
+from siamla.benchmark.supervised import run_supervised
+from siamla.benchmark.vot import expected_overlap
 from siamla.data.formats import LAYOUTS
 from siamla.errors import UserError
 from siamla.geometry import polygon_to_box
 from siamla.sequence import Sequence
 
-PROTOCOL = load_protocols(Path(__file__).parents[1] / "params" / "benchmarks.yaml")["vot2018"]
+PROTOCOL = load_protocols(Path(__file__).parents[1] / "params" / "protocols.yaml")["vot2018"]
 RULES = PROTOCOL.supervised
 assert RULES is not None
 shared = Path(__file__).parents[2] / "shared"

@@ -1,4 +1,4 @@
-"""The benchmarks' rules as data: the models of params/benchmarks.yaml.
+"""The benchmarks' rules as data: the models of params/protocols.yaml.
 
 A protocol says everything that differs between two benchmarks; the code in this package reads it and knows no
 benchmark by name. The metric definitions and where each comes from are documented in the YAML file.

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from siamla.benchmark import store, vot
+from siamla.benchmark import store
 from siamla.benchmark.onepass import FrameError, Tracker, track_sequence
 from siamla.benchmark.protocols import Protocol
+from siamla.benchmark.supervised import run_supervised
 from siamla.errors import UserError
 from siamla.progress import progress
 from siamla.sequence import Sequence
@@ -68,7 +69,7 @@ def _run_sequence(tracker: Tracker, sequence: Sequence, folder: Path, protocol: 
             continue
         try:
             if protocol.supervised:
-                run = vot.run_supervised(tracker, sequence, protocol.supervised)
+                run = run_supervised(tracker, sequence, protocol.supervised)
                 store.write_trajectory(folder, sequence.name, run, repetition)
             else:
                 track = track_sequence(tracker, sequence)

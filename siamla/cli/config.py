@@ -7,8 +7,8 @@ from siamla.cli.commands import Commands
 
 
 def _check(args: argparse.Namespace) -> None:
-    from siamla.config.profile import load
-    from siamla.config.spec import training_part
+    from siamla.experiment.profile import load
+    from siamla.experiment.spec import training_part
     from siamla.files import digest
 
     experiment = load(args.profile, args.params)
@@ -21,10 +21,10 @@ def _check(args: argparse.Namespace) -> None:
 def _show(args: argparse.Namespace) -> None:
     import yaml
 
-    from siamla.config.check import nearest
-    from siamla.config.profile import load
-    from siamla.config.spec import plain
     from siamla.errors import UserError
+    from siamla.experiment.profile import load
+    from siamla.experiment.spec import plain
+    from siamla.settings import nearest
 
     specs = load(args.profile, args.params).specs
     if args.variant not in specs:
@@ -33,13 +33,13 @@ def _show(args: argparse.Namespace) -> None:
 
 
 def _keys(args: argparse.Namespace) -> None:
-    from siamla.config.spec import dotted_keys
+    from siamla.experiment.spec import dotted_keys
 
     print("\n".join(dotted_keys()))
 
 
 def _schema(args: argparse.Namespace) -> None:
-    from siamla.config.schema import write_schemas
+    from siamla.experiment.schema import write_schemas
 
     write_schemas(args.out)
 

@@ -26,11 +26,11 @@ def _predict(args: argparse.Namespace) -> None:
 
     from siamla.benchmark.protocols import Protocol
     from siamla.benchmark.runner import run
-    from siamla.config.check import validate
     from siamla.data.curate import load_curated
     from siamla.files import claim, digest, locked, read_json, sha256, write_json
     from siamla.provenance.code import code_digest
     from siamla.provenance.record import run_record
+    from siamla.settings import validate
     from siamla.tracker.settings import TrackerSettings
     from siamla.tracker.tracker import load_tracker
 
@@ -67,11 +67,11 @@ def _score(args: argparse.Namespace) -> None:
     from siamla.benchmark.protocols import Protocol
     from siamla.benchmark.score import score
     from siamla.benchmark.speed import speed
-    from siamla.config.check import validate
     from siamla.data.curate import load_curated
     from siamla.files import write_json
     from siamla.provenance.code import code_digest
     from siamla.provenance.record import read_record
+    from siamla.settings import validate
 
     protocol = validate(Protocol, _json(args.protocol, "--protocol"), "--protocol")
     sequences = load_curated(args.curated)

@@ -40,9 +40,9 @@ def _collect(args: argparse.Namespace) -> None:
 
 
 def _table(args: argparse.Namespace) -> None:
-    from siamla.config.check import read_yaml, validate
     from siamla.report.settings import Layout
     from siamla.report.tables import make_table
+    from siamla.settings import read_yaml, validate
 
     layout = validate(Layout, read_yaml(args.layout), str(args.layout))
     variants, benchmarks = _mapping(args.variants), _with_data(_mapping(args.benchmarks), args.data)

@@ -42,12 +42,12 @@ def run_score(args: argparse.Namespace) -> None:
     from siamla.benchmark.score import score
     from siamla.benchmark.speed import speed
     from siamla.benchmark.store import time_path
-    from siamla.config.check import validate
     from siamla.data.curate import load_curated
     from siamla.errors import UserError
     from siamla.files import digest, read_json, write_json
     from siamla.provenance.code import code_digest
     from siamla.provenance.record import run_record
+    from siamla.settings import validate
 
     try:
         protocol = validate(Protocol, json.loads(args.protocol), "--protocol")
@@ -93,7 +93,7 @@ def register(commands: Commands) -> None:
     parser.add_argument("--benchmark", required=True, help="key in the protocols file, such as otb100")
     parser.add_argument("--out", type=Path, required=True, help="folder of imported trackers; <out>/<name> is made")
     parser.add_argument("--data", type=Path, help="the benchmark's data, to check and spell the sequence names")
-    parser.add_argument("--protocols", type=Path, default=Path("params/benchmarks.yaml"), help="default: %(default)s")
+    parser.add_argument("--protocols", type=Path, default=Path("params/protocols.yaml"), help="default: %(default)s")
 
     parser = commands.add("results score", run_score, "score imported raw results, as a row of our tables")
     parser.add_argument("--profile", required=True)

@@ -8,7 +8,7 @@ from siamla.cli.commands import Commands
 
 def _init(args: argparse.Namespace) -> None:
     from siamla.files import write_json
-    from siamla.provenance.tracking import init_tracking, tracking_uri
+    from siamla.mlflow_view.mirror import init_tracking, tracking_uri
 
     init_tracking(args.results, args.profile)
     if args.out:
@@ -17,7 +17,7 @@ def _init(args: argparse.Namespace) -> None:
 
 
 def _sync(args: argparse.Namespace) -> None:
-    from siamla.provenance.audit import sync_tracking
+    from siamla.mlflow_view.audit import sync_tracking
 
     audit = sync_tracking(args.results, args.profile, args.out)
     counts = f"{audit.parameters} parameters, {audit.epoch_values} epoch values and {audit.scores} scores"
@@ -25,7 +25,7 @@ def _sync(args: argparse.Namespace) -> None:
 
 
 def _compare(args: argparse.Namespace) -> None:
-    from siamla.provenance.compare import compare_runs
+    from siamla.mlflow_view.compare import compare_runs
 
     parameters, metrics = compare_runs(args.results, args.profile, args.a, args.b)
     print("No parameter differs." if parameters.empty else parameters.to_string(), end="\n\n")
@@ -37,7 +37,7 @@ def _ui(args: argparse.Namespace) -> None:
     import sys
 
     from siamla.errors import UserError
-    from siamla.provenance.tracking import tracking_uri
+    from siamla.mlflow_view.mirror import tracking_uri
 
     uri = tracking_uri(args.results)
     if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 def tracker_settings(model: Path, given: str | None, params: Path = Path("params")) -> "TrackerSettings":
     """The settings given as JSON, else those of the variant that the run.json beside the model names."""
-    from siamla.config.check import validate
-    from siamla.config.profile import load
     from siamla.errors import UserError
+    from siamla.experiment.profile import load
     from siamla.provenance.record import read_record
+    from siamla.settings import validate
     from siamla.tracker.settings import TrackerSettings
 
     if given is not None:

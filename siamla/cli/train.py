@@ -11,9 +11,9 @@ HISTORY = ("epoch", "step", "lr", "total", "cls", "reg", "loc", "skipped", "seco
 
 
 def _spec(text: str) -> Any:
-    from siamla.config.check import validate
-    from siamla.config.spec import Spec
     from siamla.errors import UserError
+    from siamla.experiment.spec import Spec
+    from siamla.settings import validate
 
     try:
         value = json.loads(text)
@@ -37,14 +37,14 @@ def _run(args: argparse.Namespace) -> None:
 
     import torch
 
-    from siamla.config.spec import training_part
     from siamla.data.crops import CropCache
     from siamla.data.pairs import PairSampler
+    from siamla.experiment.spec import training_part
     from siamla.files import digest, locked, read_json, sha256, write_csv, write_json
+    from siamla.mlflow_view.mirror import LiveMirror, mirror_training
     from siamla.model.checkpoint import save_model
     from siamla.provenance.code import code_digest
     from siamla.provenance.record import run_record
-    from siamla.provenance.tracking import LiveMirror, mirror_training
     from siamla.training.features import FeatureCache
     from siamla.training.loop import Recipe, Source, train
 

@@ -1,1 +1,1 @@
-"""Where every number comes from: digests, run records and their mirror in MLflow."""
+"""Where every number comes from: records beside results, and digests of the code that made them."""

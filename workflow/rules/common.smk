@@ -8,9 +8,9 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from siamla.benchmark.protocols import load_protocols
-from siamla.config.check import nearest, read_yaml
-from siamla.config.profile import load
-from siamla.config.spec import features_part, plain, training_part
+from siamla.settings import nearest, read_yaml
+from siamla.experiment.profile import load
+from siamla.experiment.spec import features_part, plain, training_part
 from siamla.errors import UserError
 from siamla.files import canonical_json, digest
 from siamla.provenance.code import code_digest
@@ -21,7 +21,7 @@ shell.prefix(f"export PATH={Path(sys.executable).parent}:$PATH; ")
 PROFILE = config.get("profile", "mini")
 try:
     EXPERIMENT = load(PROFILE)
-    PROTOCOLS = load_protocols(Path("params/benchmarks.yaml"))
+    PROTOCOLS = load_protocols(Path("params/protocols.yaml"))
 except UserError as error:
     raise WorkflowError(f"\n{error}")
 DATASETS = {**EXPERIMENT.profile.train, **EXPERIMENT.profile.benchmarks}

@@ -7,9 +7,8 @@ from typing import Any
 
 from siamla.errors import UserError
 from siamla.files import digest, read_json, write_json
-from siamla.provenance.entries import WALL_TIME, flat, read_history, same, scores_of
-from siamla.provenance.record import read_record, run_key
-from siamla.provenance.tracking import (
+from siamla.mlflow_view.entries import WALL_TIME, flat, read_history, same, scores_of
+from siamla.mlflow_view.mirror import (
     CURRENT,
     KEY,
     SCORED,
@@ -22,6 +21,7 @@ from siamla.provenance.tracking import (
     tracking_uri,
     training_record,
 )
+from siamla.provenance.record import read_record, run_key
 
 
 @dataclass

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from siamla.errors import UserError
-from siamla.provenance.audit import all_runs
-from siamla.provenance.tracking import CURRENT, init_tracking
+from siamla.mlflow_view.audit import all_runs
+from siamla.mlflow_view.mirror import CURRENT, init_tracking
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,7 +18,7 @@ from typing import Any
 
 from siamla.errors import UserError
 from siamla.files import digest, read_json
-from siamla.provenance.entries import WALL_TIME, History, flat, history_of, read_history, same, scores_of
+from siamla.mlflow_view.entries import WALL_TIME, History, flat, history_of, read_history, same, scores_of
 from siamla.provenance.record import read_record, run_key
 
 log = logging.getLogger(__name__)

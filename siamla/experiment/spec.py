@@ -6,11 +6,10 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from siamla.config.check import field_names, nearest, validate
 from siamla.data.settings import CropSettings, PairSettings
 from siamla.errors import UserError
 from siamla.model.settings import ModelSettings
-from siamla.settings import Settings
+from siamla.settings import Settings, field_names, nearest, validate
 from siamla.tracker.settings import TrackerSettings
 from siamla.training.settings import Labels, LossWeights, TrainingSettings
 

@@ -6,10 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from siamla.config.check import nearest, read_yaml, validate
-from siamla.config.spec import Spec, Variant, Variants, check_name, merge, plain, resolve
 from siamla.errors import UserError
-from siamla.settings import Settings
+from siamla.experiment.spec import Spec, Variant, Variants, check_name, merge, plain, resolve
+from siamla.settings import Settings, nearest, read_yaml, validate
 from siamla.tracker.settings import TrackerSettings
 
 
@@ -23,7 +22,7 @@ class Dataset(Settings):
 
 
 class Benchmark(Dataset):
-    """A data set to be tracked, scored by a protocol of params/benchmarks.yaml."""
+    """A data set to be tracked, scored by a protocol of params/protocols.yaml."""
 
     protocol: str | None = Field(None, description="default: the layout's own")
     label: str | None = Field(None, description="column title; default: the name")

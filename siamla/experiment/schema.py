@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from siamla.config.profile import Profile
-from siamla.config.spec import Spec, Variants
+from siamla.experiment.profile import Profile
+from siamla.experiment.spec import Spec, Variants
 
 
 def schemas() -> dict[str, dict[str, Any]]:

@@ -1,1 +1,0 @@
-"""Typed parameters → one resolved spec per variant → canonical JSON → digest."""
