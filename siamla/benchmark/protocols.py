@@ -157,6 +157,36 @@ class Protocol(Settings):
         return self
 
 
+class RunRules(Settings):
+    """The part of a protocol that decides what is run and stored; everything else decides scores alone.
+
+    Attributes:
+        layout: how results are stored.
+        repetitions, early_stop: as in Protocol.
+        gap, init_padding: as in Supervised; None for a one-pass run.
+    """
+
+    layout: str
+    repetitions: int
+    early_stop: int
+    gap: int | None = None
+    init_padding: float = 0
+
+
+def run_rules(protocol: Protocol) -> RunRules:
+    """What running needs to know of a protocol."""
+    common = {"layout": protocol.layout, "repetitions": protocol.repetitions, "early_stop": protocol.early_stop}
+    if protocol.supervised is None:
+        return RunRules.model_validate(common)
+    return RunRules(**common, gap=protocol.supervised.gap, init_padding=protocol.supervised.init_padding)
+
+
+def score_rules(protocol: Protocol) -> dict[str, Any]:
+    """What decides scores, as plain data: the protocol without its texts."""
+    rules = protocol.model_dump(mode="json", include={"layout", "speed", "onepass", "supervised"})
+    return {**rules, "metrics": sorted(protocol.metrics)}
+
+
 def load_protocols(path: Path) -> dict[str, Protocol]:
     """The protocols of a YAML file by key; UserError naming file, key, value and what is allowed."""
     try:

@@ -13,7 +13,7 @@ import numpy as np
 
 from siamla.benchmark import store
 from siamla.benchmark.onepass import FrameError, Tracker, track_sequence
-from siamla.benchmark.protocols import Protocol
+from siamla.benchmark.protocols import RunRules
 from siamla.benchmark.supervised import run_supervised
 from siamla.errors import UserError
 from siamla.progress import progress
@@ -45,12 +45,12 @@ class TrackingFailed(UserError):
         self.first = first
 
 
-def _finished(folder: Path, sequence: Sequence, protocol: Protocol, wanted: int) -> bool:
-    done = [number for number in range(1, wanted + 1) if store.is_done(folder, sequence.name, protocol.layout, number)]
+def _finished(folder: Path, sequence: Sequence, rules: RunRules, wanted: int) -> bool:
+    done = [number for number in range(1, wanted + 1) if store.is_done(folder, sequence.name, rules.layout, number)]
     if len(done) == wanted:
         return True
-    stop = protocol.early_stop
-    return 0 < stop <= len(done) == max(done) and _equal(folder, sequence.name, protocol.layout, stop)
+    stop = rules.early_stop
+    return 0 < stop <= len(done) == max(done) and _equal(folder, sequence.name, rules.layout, stop)
 
 
 def _equal(folder: Path, name: str, layout: str, count: int) -> bool:
@@ -59,21 +59,21 @@ def _equal(folder: Path, name: str, layout: str, count: int) -> bool:
     return len(texts) == 1
 
 
-def _run_sequence(tracker: Tracker, sequence: Sequence, folder: Path, protocol: Protocol) -> Failure | None:
+def _run_sequence(tracker: Tracker, sequence: Sequence, folder: Path, rules: RunRules) -> Failure | None:
     """All missing repetitions of one sequence; what the tracker raises becomes a Failure."""
-    wanted = 1 if tracker.deterministic else protocol.repetitions
+    wanted = 1 if tracker.deterministic else rules.repetitions
     for repetition in range(1, wanted + 1):
-        if _finished(folder, sequence, protocol, wanted):
+        if _finished(folder, sequence, rules, wanted):
             break
-        if store.is_done(folder, sequence.name, protocol.layout, repetition):
+        if store.is_done(folder, sequence.name, rules.layout, repetition):
             continue
         try:
-            if protocol.supervised:
-                run = run_supervised(tracker, sequence, protocol.supervised)
+            if rules.gap is not None:
+                run = run_supervised(tracker, sequence, rules)
                 store.write_trajectory(folder, sequence.name, run, repetition)
             else:
                 track = track_sequence(tracker, sequence)
-                store.write_track(folder, sequence.name, track, protocol.layout, repetition)
+                store.write_track(folder, sequence.name, track, rules.layout, repetition)
         except FrameError as error:
             return Failure(sequence.name, error.frame, error.message)
     return None
@@ -95,22 +95,22 @@ def _start_worker(make_tracker: Callable[[], Tracker]) -> None:
         _tracker = error
 
 
-def _work(sequence: Sequence, folder: Path, protocol: Protocol) -> Failure | None:
+def _work(sequence: Sequence, folder: Path, rules: RunRules) -> Failure | None:
     if isinstance(_tracker, Exception):
         raise _tracker
     assert _tracker is not None
-    return _run_sequence(_tracker, sequence, folder, protocol)
+    return _run_sequence(_tracker, sequence, folder, rules)
 
 
 def _in_processes(
-    make_tracker: Callable[[], Tracker], todo: Many[Sequence], folder: Path, protocol: Protocol, workers: int
+    make_tracker: Callable[[], Tracker], todo: Many[Sequence], folder: Path, rules: RunRules, workers: int
 ) -> Iterator[tuple[str, Failure | None]]:
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))  # read by the children when they import their libraries
     context = multiprocessing.get_context("spawn")
     try:
         with ProcessPoolExecutor(workers, context, _start_worker, (make_tracker,)) as pool:
-            jobs = {pool.submit(_work, sequence, folder, protocol): sequence.name for sequence in todo}
+            jobs = {pool.submit(_work, sequence, folder, rules): sequence.name for sequence in todo}
             for job in as_completed(jobs):
                 try:
                     yield jobs[job], job.result()
@@ -128,7 +128,7 @@ def run(
     make_tracker: Callable[[], Tracker],
     sequences: Many[Sequence],
     folder: Path,
-    protocol: Protocol,
+    rules: RunRules,
     workers: int = 1,
     title: str = "track",
 ) -> list[Failure]:
@@ -141,15 +141,15 @@ def run(
     for sequence in sequences:
         if not len(sequence.boxes) or not np.isfinite(sequence.boxes[0]).all() or (sequence.boxes[0, 2:] <= 0).any():
             raise UserError(f"{sequence.name}: the first box {sequence.boxes[:1].tolist()} cannot start a tracker")
-    todo = [sequence for sequence in sequences if not _finished(folder, sequence, protocol, protocol.repetitions)]
+    todo = [sequence for sequence in sequences if not _finished(folder, sequence, rules, rules.repetitions)]
     todo.sort(key=lambda sequence: (-len(sequence), sequence.name))
     if not todo:
         return []
     if workers > 1:
-        results = _in_processes(make_tracker, todo, folder, protocol, min(workers, len(todo)))
+        results = _in_processes(make_tracker, todo, folder, rules, min(workers, len(todo)))
     else:
         tracker = make_tracker()
-        results = ((sequence.name, _run_sequence(tracker, sequence, folder, protocol)) for sequence in todo)
+        results = ((sequence.name, _run_sequence(tracker, sequence, folder, rules)) for sequence in todo)
     failures = []
     with progress(len(sequences), title, "sequence", len(sequences) - len(todo)) as bar:
         for name, failure in results:

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamla.benchmark.onepass import FrameError, Tracker, read_image, step
-from siamla.benchmark.protocols import Supervised
+from siamla.benchmark.protocols import RunRules
 from siamla.benchmark.region import region_overlap
 from siamla.benchmark.store import FAILED, INITIALISED, SKIPPED, TRACKED, Trajectory, corners
 from siamla.sequence import Sequence
@@ -17,13 +17,13 @@ def truth_regions(sequence: Sequence) -> Array:
     return corners(sequence.boxes) if sequence.polygons is None else sequence.polygons
 
 
-def initial_box(sequence: Sequence, index: int, rules: Supervised) -> Array:
+def initial_box(sequence: Sequence, index: int, rules: RunRules) -> Array:
     """The xywh box that a tracker is started on: the truth's equal-area rectangle, its size padded."""
     padding = rules.init_padding if sequence.polygons is not None else 0.0
     return np.asarray(sequence.boxes[index] + np.array([0, 0, padding, padding]))
 
 
-def run_supervised(tracker: Tracker, sequence: Sequence, rules: Supervised) -> Trajectory:
+def run_supervised(tracker: Tracker, sequence: Sequence, rules: RunRules) -> Trajectory:
     """One supervised run. FrameError names the frame at which anything raised."""
     truth = truth_regions(sequence)
     if len(truth) < len(sequence):
@@ -46,7 +46,7 @@ def run_supervised(tracker: Tracker, sequence: Sequence, rules: Supervised) -> T
             continue
         region, size = corners(found), (image.shape[1], image.shape[0])
         if np.isfinite(truth[index]).all() and not region_overlap(region[None], truth[index][None], size)[0] > 0:
-            codes[index], start = FAILED, index + rules.gap
+            codes[index], start = FAILED, index + (rules.gap or 0)
         else:
             regions[index] = region
     return Trajectory(codes, regions, seconds)

@@ -1,44 +1,55 @@
-"""siamla config: look at the settings before they cost hours."""
+"""`siamla config`: look at the settings before they cost hours."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from siamla.cli.commands import Commands
+from siamla.cli.options import add_profile, load_plan
+from siamla.errors import UserError
 
 
-def _check(args: argparse.Namespace) -> None:
-    from siamla.experiment.profile import load
-    from siamla.experiment.spec import training_part
-    from siamla.files import digest
+def run_check(args: argparse.Namespace) -> None:
+    """Check everything that can be known before the first job, and say what is planned."""
+    from siamla.experiment.check import check
 
-    experiment = load(args.profile, args.params)
-    for variant, spec in experiment.specs.items():
-        print(f"{variant:24} training {digest(training_part(spec))}  seeds {experiment.seeds(variant)}")
-    for benchmark, entry in experiment.profile.benchmarks.items():
+    plan = load_plan(args)
+    found = check(plan)
+    for line in found.warnings:
+        print(f"warning: {line}", file=sys.stderr)
+    if found.problems:
+        raise UserError("\n".join([f"profile {plan.name} cannot run yet:", *(f"- {line}" for line in found.problems)]))
+    for variant in plan.variants:
+        seeds = plan.experiment.seeds(variant)
+        model = plan.trained_as(variant)
+        how = f"training {plan.train(variant, seeds[0]).key}" if model == variant else f"the model of {model}"
+        print(f"{variant:24} {how}  seeds {', '.join(map(str, seeds))}")
+    for benchmark, entry in plan.profile.benchmarks.items():
         print(f"{benchmark:24} {entry.layout:12} {entry.root}")
+    if args.stamp:
+        from siamla.files import write_json
+
+        write_json(args.stamp, {"profile": plan.name, "checked": found.checked, "warnings": found.warnings})
 
 
-def _show(args: argparse.Namespace) -> None:
+def run_show(args: argparse.Namespace) -> None:
+    """Print a variant's resolved settings."""
     import yaml
 
-    from siamla.errors import UserError
-    from siamla.experiment.profile import load
     from siamla.experiment.spec import plain
-    from siamla.settings import nearest
 
-    specs = load(args.profile, args.params).specs
-    if args.variant not in specs:
-        raise UserError(f"{args.variant}: no such variant in {args.profile}; {nearest(args.variant, sorted(specs))}")
-    print(yaml.safe_dump(plain(specs[args.variant]), sort_keys=False, allow_unicode=True), end="")
+    print(yaml.safe_dump(plain(load_plan(args).spec(args.variant)), sort_keys=False, allow_unicode=True), end="")
 
 
-def _keys(args: argparse.Namespace) -> None:
+def run_keys(args: argparse.Namespace) -> None:
+    """Print every key that a variant can set."""
     from siamla.experiment.spec import dotted_keys
 
     print("\n".join(dotted_keys()))
 
 
-def _schema(args: argparse.Namespace) -> None:
+def run_schema(args: argparse.Namespace) -> None:
+    """Write the JSON schemas."""
     from siamla.experiment.schema import write_schemas
 
     write_schemas(args.out)
@@ -46,15 +57,15 @@ def _schema(args: argparse.Namespace) -> None:
 
 def register(commands: Commands) -> None:
     """Add the commands of this module."""
-    for words, run, text in (
-        ("config check", _check, "check a profile and all its variants; print the digests of their trainings"),
-        ("config show", _show, "print a variant's resolved spec"),
-    ):
-        parser = commands.add(words, run, text)
-        if run is _show:
-            parser.add_argument("variant")
-        parser.add_argument("--profile", default="mini")
-        parser.add_argument("--params", type=Path, default=Path("params"))
-    commands.add("config keys", _keys, "list every key that a variant can set")
-    parser = commands.add("config schema", _schema, "write the JSON schemas that editors use")
+    text = "check a profile: settings, data folders, weights, device, disk; everything that is wrong in one list"
+    parser = commands.add("config check", run_check, text)
+    parser.add_argument("--params", type=Path, default=Path("params"))
+    parser.add_argument("--stamp", type=Path, help="a JSON file to write when all is well")
+    add_profile(parser, key=False)
+    parser = commands.add("config show", run_show, "print a variant's resolved spec")
+    parser.add_argument("variant")
+    parser.add_argument("--params", type=Path, default=Path("params"))
+    add_profile(parser, key=False)
+    commands.add("config keys", run_keys, "list every key that a variant can set")
+    parser = commands.add("config schema", run_schema, "write the JSON schemas that editors use")
     parser.add_argument("--out", type=Path, default=Path("workflow/schemas"))

@@ -1,80 +1,99 @@
-"""`siamla data curate` and `siamla data crops`."""
+"""`siamla data`: bring, check, cut, render and look at data sets."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 from siamla.cli.commands import Commands
+from siamla.cli.options import add_profile, load_plan, positive
+from siamla.errors import UserError
 
 
-def curate(args: argparse.Namespace) -> None:
+def run_fetch(args: argparse.Namespace) -> None:
+    """Bring a data set."""
+    from siamla.steps.data import fetch
+
+    plan = load_plan(args)
+    fetch(plan, args.dataset, args.key)
+    print(f"{args.dataset}: {plan.datasets[args.dataset].root}")
+
+
+def run_curate(args: argparse.Namespace) -> None:
     """Check a data set and write its index."""
-    from siamla.data.curate import curate, warnings
+    from siamla.data.curate import warnings
+    from siamla.files import read_json
+    from siamla.steps.data import curate
 
-    report = curate(
-        root=args.root,
-        layout=args.layout,
-        name=args.name,
-        out=args.out,
-        frames_limit=args.limit_frames,
-        jobs=args.jobs,
-        allow_rejected=args.allow_rejected,
-    )
+    job = curate(load_plan(args), args.dataset, args.jobs, args.allow_rejected, args.key)
+    report = read_json(job.folder / "report.json")
     for line in warnings(report):
         print(f"warning: {line}", file=sys.stderr)
     print(
-        f"{args.name}: {report['sequences']} sequences, {report['frames']} frames, {report['absent']} without the "
-        f"target, {report['rejected']} sequences rejected -> {args.out}"
+        f"{args.dataset}: {report['sequences']} sequences, {report['frames']} frames, {report['absent']} without the "
+        f"target, {report['rejected']} sequences rejected -> {job.folder}"
     )
 
 
-def crops(args: argparse.Namespace) -> None:
-    """Build the crop cache of a curated data set."""
-    from pydantic import ValidationError
+def run_crops(args: argparse.Namespace) -> None:
+    """Build the crop cache that a variant's training reads."""
+    from siamla.data.crops import CropCache
+    from siamla.steps.data import crops
 
-    from siamla.data.crops import CropCache, build
-    from siamla.data.curate import load_curated
-    from siamla.data.settings import CropSettings
-    from siamla.errors import UserError
-    from siamla.files import read_json
-
-    try:
-        settings = CropSettings.model_validate(json.loads(args.settings))
-    except json.JSONDecodeError as error:
-        raise UserError(f"--settings: not valid JSON ({error})") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "value"
-        raise UserError(f"--settings: {where}: {first['msg']}, found {first['input']!r}") from None
-    videos = load_curated(args.curated)
-    source = read_json(args.curated / "report.json")["digest"]
-    build(videos, settings, args.out, args.jobs, source)
-    cache = CropCache(args.out)
-    print(f"{len(cache)} crops of {len(cache.sequences)} sequences -> {args.out}")
+    job = crops(load_plan(args), args.variant, args.jobs, args.key)
+    cache = CropCache(job.folder)
+    print(f"{len(cache)} crops of {len(cache.sequences)} sequences -> {job.folder}")
 
 
-def positive(text: str) -> int:
-    """A whole number of at least 1."""
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
+def run_synthesize(args: argparse.Namespace) -> None:
+    """Render one set of params/synthetic.yaml."""
+    from siamla.data.synthetic.dataset import synthesize
+    from siamla.data.synthetic.settings import load_sets
+    from siamla.settings import nearest
+
+    sets = load_sets(args.params)
+    if args.name not in sets:
+        raise UserError(f"{args.params}: no set {args.name!r}; {nearest(args.name, list(sets))}")
+    synthesize(args.name, sets[args.name], args.root, args.jobs)
+
+
+def run_show(args: argparse.Namespace) -> None:
+    """Draw the contact sheet of a set."""
+    from siamla.data.formats import LAYOUTS
+    from siamla.data.synthetic.sheet import contact_sheet, write_png
+
+    if args.layout not in LAYOUTS:
+        raise UserError(f"--layout: unknown layout {args.layout!r}, expected one of {', '.join(LAYOUTS)}")
+    layout = LAYOUTS[args.layout]
+    names = layout.names(args.root)[: args.sequences]
+    write_png(args.out, contact_sheet([layout.read(args.root, name) for name in names], args.columns))
 
 
 def register(commands: Commands) -> None:
     """Add the commands."""
-    parser = commands.add("data curate", curate, "check every sequence of a data set and write its index")
-    parser.add_argument("--layout", required=True, help="official folder layout (otb, got10k, …)")
-    parser.add_argument("--root", required=True, type=Path, help="the data set's folder")
-    parser.add_argument("--name", required=True, help="the data set's name in the report")
-    parser.add_argument("--out", required=True, type=Path, help="folder for index, rejected list and report")
-    parser.add_argument("--jobs", type=positive, default=1, help="processes")
-    parser.add_argument("--limit-frames", type=positive, help="keep the first K frames of each sequence")
-    parser.add_argument("--allow-rejected", action="store_true", help="leave broken sequences out instead of stopping")
+    parser = commands.add("data fetch", run_fetch, "bring a data set by DVC, or find it; note its digest")
+    parser.add_argument("dataset", help="a training set or benchmark of the profile")
+    add_profile(parser)
 
-    parser = commands.add("data crops", crops, "pack a curated data set's training crops into a few files")
-    parser.add_argument("--curated", required=True, type=Path, help="the output folder of `data curate`")
-    parser.add_argument("--settings", required=True, help="crop settings as JSON")
-    parser.add_argument("--out", required=True, type=Path, help="folder of the crop cache")
+    parser = commands.add("data curate", run_curate, "check every sequence of a data set and write its index")
+    parser.add_argument("dataset", help="a training set or benchmark of the profile")
     parser.add_argument("--jobs", type=positive, default=1, help="processes")
+    parser.add_argument("--allow-rejected", action="store_true", help="leave broken sequences out instead of stopping")
+    add_profile(parser)
+
+    parser = commands.add("data crops", run_crops, "pack a training set's crops into a few files")
+    parser.add_argument("variant", help="the variant whose training reads them")
+    parser.add_argument("--jobs", type=positive, default=1, help="processes")
+    add_profile(parser)
+
+    parser = commands.add("data synthesize", run_synthesize, "render a generated data set")
+    parser.add_argument("name", metavar="NAME", help="an entry of the params file")
+    parser.add_argument("--params", type=Path, default=Path("params/synthetic.yaml"))
+    parser.add_argument("--root", type=Path, required=True, help="folder of the set; it appears when it is whole")
+    parser.add_argument("--jobs", type=positive, default=1, help="rendering processes")
+
+    parser = commands.add("data show", run_show, "draw a contact sheet: one row per sequence, boxes on frames")
+    parser.add_argument("root", type=Path, metavar="ROOT", help="folder of the set")
+    parser.add_argument("--layout", required=True, help="its folder layout")
+    parser.add_argument("--out", type=Path, required=True, help="the PNG to write")
+    parser.add_argument("--sequences", type=positive, default=12, help="rows, from the first sequence on")
+    parser.add_argument("--columns", type=positive, default=8, help="evenly spaced frames of each sequence")

@@ -1,55 +1,31 @@
 """`siamla report`: from score files to tables."""
 
 import argparse
-import json
 from pathlib import Path
-from typing import Any
 
 from siamla.cli.commands import Commands
+from siamla.cli.options import add_profile, load_plan
 from siamla.errors import UserError
 
 
-def _mapping(text: str) -> dict[str, Any]:
-    """A mapping of mappings given as JSON on the command line."""
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(f"argument {text[:40]!r}: not valid JSON ({error})") from None
-    if not isinstance(value, dict) or not all(isinstance(entry, dict) for entry in value.values()):
-        raise UserError(f"argument {text[:40]!r}: expected a JSON object of objects")
-    return value
+def run_collect(args: argparse.Namespace) -> None:
+    """Gather score files into two CSV files."""
+    from siamla.steps.report import collect
+
+    folder = Path("results", args.profile)
+    out, sequences = args.out or folder / "scores.csv", args.sequences or folder / "sequences.csv"
+    print(f"{out}: {collect(load_plan(args), out, sequences)} score files")
 
 
-def _with_data(benchmarks: dict[str, Any], reports: list[str]) -> dict[str, Any]:
-    """The benchmarks with the digest of their curated data, as predictions record it, from BENCHMARK=report.json."""
-    from siamla.files import digest, read_json
+def run_table(args: argparse.Namespace) -> None:
+    """Write one table."""
+    from siamla.steps.report import table
 
-    for text in reports:
-        name, _, path = text.partition("=")
-        if name not in benchmarks:
-            raise UserError(f"--data {text}: {name!r} is not one of the benchmarks {', '.join(benchmarks)}")
-        benchmarks[name] = {**benchmarks[name], "data_digest": digest(read_json(Path(path)))}
-    return benchmarks
+    print(table(load_plan(args), args.number, args.key))
 
 
-def _collect(args: argparse.Namespace) -> None:
-    from siamla.report.collect import collect
-
-    count = collect(args.scores, args.out, args.sequences)
-    print(f"{args.out}: {count} score files")
-
-
-def _table(args: argparse.Namespace) -> None:
-    from siamla.report.settings import Layout
-    from siamla.report.tables import make_table
-    from siamla.settings import read_yaml, validate
-
-    layout = validate(Layout, read_yaml(args.layout), str(args.layout))
-    variants, benchmarks = _mapping(args.variants), _with_data(_mapping(args.benchmarks), args.data)
-    print(make_table(args.number, args.scores, args.sequences, layout, variants, benchmarks, args.caption, args.out))
-
-
-def _show(args: argparse.Namespace) -> None:
+def run_show(args: argparse.Namespace) -> None:
+    """Print tables."""
     missing = [path for path in args.tables if not path.is_file()]
     if missing:
         raise UserError(f"{missing[0]}: not found")
@@ -58,20 +34,15 @@ def _show(args: argparse.Namespace) -> None:
 
 
 def register(commands: Commands) -> None:
-    """Add `report collect`, `report table` and `report show`."""
-    collect = commands.add("report collect", _collect, "Gather score files into scores.csv and sequences.csv")
-    collect.add_argument("scores", type=Path, nargs="+", help="score files (JSON)")
-    collect.add_argument("--out", type=Path, required=True, help="scores.csv to write")
-    collect.add_argument("--sequences", type=Path, required=True, help="sequences.csv to write")
-    table = commands.add("report table", _table, "Write one of the paper's tables as Markdown, LaTeX and CSV")
-    table.add_argument("number", type=int, help="1 to 6")
-    table.add_argument("--scores", type=Path, required=True, help="scores.csv")
-    table.add_argument("--sequences", type=Path, required=True, help="sequences.csv")
-    table.add_argument("--layout", type=Path, default=Path("params/tables.yaml"), help="default: params/tables.yaml")
-    table.add_argument("--variants", required=True, help="JSON: name → label, ladl, lals, lafa, seeds, digests")
-    table.add_argument("--benchmarks", required=True, help="JSON: name → label, headline, headline_label, data_digest")
-    table.add_argument("--data", nargs="*", default=[], metavar="NAME=REPORT", help="a benchmark's curated report.json")
-    table.add_argument("--caption", required=True, help="what the data were")
-    table.add_argument("--out", type=Path, required=True, help="folder to write tableN.md, .csv and .tex into")
-    show = commands.add("report show", _show, "Print tables in the terminal")
-    show.add_argument("tables", type=Path, nargs="+", help="tableN.md files")
+    """Add the commands of this module."""
+    parser = commands.add("report collect", run_collect, "gather score files into scores.csv and sequences.csv")
+    parser.add_argument("--out", type=Path, help="default: results/PROFILE/scores.csv")
+    parser.add_argument("--sequences", type=Path, help="default: results/PROFILE/sequences.csv")
+    add_profile(parser, key=False)
+
+    parser = commands.add("report table", run_table, "write one of the paper's tables as Markdown, LaTeX and CSV")
+    parser.add_argument("number", type=int, help="1 to 6")
+    add_profile(parser)
+
+    parser = commands.add("report show", run_show, "print tables in the terminal")
+    parser.add_argument("tables", type=Path, nargs="+", help="tableN.md files")

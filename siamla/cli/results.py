@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from siamla.cli.commands import Commands
+from siamla.cli.options import add_profile, load_plan
 
 
 def _names(root: Path | None, layout: str) -> list[str]:
@@ -34,44 +35,10 @@ def run_import(args: argparse.Namespace) -> None:
 
 
 def run_score(args: argparse.Namespace) -> None:
-    """Score imported predictions; the score file is like ours, without the digests of a training."""
-    import json
-    import time
+    """Score imported predictions; the score file is like ours, without a training."""
+    from siamla.steps.benchmark import score_imported
 
-    from siamla.benchmark.protocols import Protocol
-    from siamla.benchmark.score import score
-    from siamla.benchmark.speed import speed
-    from siamla.benchmark.store import time_path
-    from siamla.data.curate import load_curated
-    from siamla.errors import UserError
-    from siamla.files import digest, read_json, write_json
-    from siamla.provenance.code import code_digest
-    from siamla.provenance.record import run_record
-    from siamla.settings import validate
-
-    try:
-        protocol = validate(Protocol, json.loads(args.protocol), "--protocol")
-    except json.JSONDecodeError as error:
-        raise UserError(f"--protocol: not valid JSON ({error})") from None
-    started, sequences, code = time.time(), load_curated(args.curated), code_digest("siamla.benchmark.score")
-    scores = score(sequences, args.predictions, protocol)
-    timed = all(time_path(args.predictions, sequence.name, protocol.layout).is_file() for sequence in sequences)
-    record = run_record(
-        kind="score", profile=args.profile, variant=args.name, seed=0, benchmark=args.benchmark,
-        spec={}, spec_digest="imported", code_digest=code, data_digest=digest(read_json(args.curated / "report.json")),
-        device="", threads=0, started=started, seconds=time.time() - started,
-    )  # fmt: skip
-    write_json(
-        args.out,
-        {
-            "record": record | {"device": None, "threads": None},  # where it ran is not ours to say
-            "overall": scores.overall,
-            "per_sequence": {row.pop("sequence"): row for row in scores.per_sequence},
-            "per_attribute": scores.per_attribute,
-            "speed": speed(args.predictions, sequences, protocol) if timed else {},
-        },
-    )
-    print(f"{args.out}: {args.name} on {args.benchmark}, {len(scores.per_sequence)} sequences")
+    print(score_imported(load_plan(args), args.benchmark, args.tracker, args.key).folder)
 
 
 def run_submit(args: argparse.Namespace) -> None:
@@ -96,13 +63,9 @@ def register(commands: Commands) -> None:
     parser.add_argument("--protocols", type=Path, default=Path("params/protocols.yaml"), help="default: %(default)s")
 
     parser = commands.add("results score", run_score, "score imported raw results, as a row of our tables")
-    parser.add_argument("--profile", required=True)
-    parser.add_argument("--benchmark", required=True, help="the profile's name of the benchmark")
-    parser.add_argument("--name", required=True, help="the tracker's name in the tables")
-    parser.add_argument("--predictions", type=Path, required=True, help="folder that `results import` made")
-    parser.add_argument("--curated", type=Path, required=True, help="the benchmark's curated data")
-    parser.add_argument("--protocol", required=True, help="the benchmark's protocol as JSON")
-    parser.add_argument("--out", type=Path, required=True, help="the score file to write")
+    parser.add_argument("benchmark", help="the profile's name of the benchmark")
+    parser.add_argument("tracker", help="an entry of the profile's `imported`")
+    add_profile(parser)
 
     parser = commands.add("results submit", run_submit, "write the zip that an evaluation server takes")
     parser.add_argument("server", choices=("got10k", "trackingnet"))

@@ -1,49 +1,117 @@
-"""Which code made a number: a digest of the modules that a step uses, and the state of the git tree."""
+"""Which code made a number: a digest of what a step computes with, and the state of the git tree.
+
+The digest follows names, not files: from a step's entry functions through every definition of the package that these
+mention, and leaves out what cannot change a number: comments, docstrings, annotations of results, the texts of errors,
+printing and logging, and the modules of OUTSIDE. So a new metric in metrics.py tracks nothing again, and a message
+nothing at all.
+"""
 
 import ast
 import hashlib
 import os
 import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from siamla.errors import UserError
 
 PACKAGE = "siamla"
 ROOT = Path(__file__).parents[2]  # the folder that holds the package
 
+OUTSIDE = ("errors", "progress", "files", "settings", "provenance", "experiment", "mlflow_view", "cli", "steps")
+"""Modules that decide no number: what prints, checks and writes. Settings are here since their values, resolved, stand
+in the identity itself."""
 
-def _without_docstrings(body: list[ast.stmt]) -> list[ast.stmt]:
-    """A body less the bare strings in it: docstrings, and strings used as comments."""
-    return [s for s in body if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant | ast.JoinedStr))]
+REGISTRIES = ("siamla.data.formats:LAYOUTS", "siamla.model.backbone:BACKBONES")
+"""Tables of alternatives. The digest does not follow them into all, or one more would change every result: the step
+names the one that it uses."""
 
 
-def _dump(node: Any, out: list[str], imports: list[ast.Import | ast.ImportFrom]) -> None:
-    """Append a syntax tree's types and values to `out` and its imports to `imports`; empty fields are left out.
+@dataclass(frozen=True)
+class Module:
+    """A parsed source file: its top-level definitions, what its imports name, and its bare statements."""
 
-    Unlike ast.dump it does not change with Python's minor version when a new optional field appears.
-    """
+    name: str
+    definitions: dict[str, ast.stmt]
+    imports: dict[str, str]  # local name → "module" or "module:name"
+    always: tuple[ast.stmt, ...] = ()
+
+
+@dataclass
+class _Text:
+    """The dumped syntax of one definition and what it refers to."""
+
+    parts: list[str] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+    attributes: set[tuple[str, str]] = field(default_factory=set)  # (name, attribute) for `module.function`
+    imports: dict[str, str] = field(default_factory=dict)  # of the definition's own import statements
+
+
+def _speaks(node: ast.stmt) -> bool:
+    """Whether a statement only tells something: a docstring, print(…), log.warning(…), warnings.warn(…)."""
+    if not isinstance(node, ast.Expr):
+        return False
+    if isinstance(node.value, ast.Constant | ast.JoinedStr):
+        return True
+    call = node.value.func if isinstance(node.value, ast.Call) else None
+    if isinstance(call, ast.Name):
+        return call.id == "print"
+    return isinstance(call, ast.Attribute) and isinstance(call.value, ast.Name) and call.value.id in ("log", "warnings")
+
+
+def _import_targets(node: ast.Import | ast.ImportFrom, module: str, is_package: bool) -> dict[str, str]:
+    """Local name → "module" or "module:name" for the names of an import statement."""
+    if isinstance(node, ast.Import):
+        return {alias.asname or alias.name.split(".")[0]: alias.name for alias in node.names}
+    base = node.module or ""
+    if node.level:
+        keep = len(module.split(".")) - node.level + is_package
+        base = ".".join([*module.split(".")[:keep], *filter(None, [node.module])])
+    return {alias.asname or alias.name: f"{base}:{alias.name}" for alias in node.names}
+
+
+def _dump(node: object, text: _Text, module: str, is_package: bool) -> None:
+    """Append a syntax tree's types and values; empty fields are left out, so that Python's minor version is no part."""
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        text.imports.update(_import_targets(node, module, is_package))
+        return
+    if isinstance(node, ast.Raise):  # that it raises counts, what it says does not
+        text.parts.append("Raise)")
+        return
+    if isinstance(node, ast.Name):
+        text.names.add(node.id)
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        text.attributes.add((node.value.id, node.attr))
     if isinstance(node, ast.AST):
-        out.append(type(node).__name__)
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            imports.append(node)
+        text.parts.append(type(node).__name__)
         for name in node._fields:
             value = getattr(node, name, None)
-            if value is None or value == [] or name == "ctx":  # load or store: the place in the tree says which
+            if value is None or value == [] or name in ("ctx", "returns", "type_comment"):
                 continue
-            if name == "body" and isinstance(value, list):
-                value = _without_docstrings(value)
-            out.append(name)
-            _dump(value, out, imports)
-        out.append(")")
+            if isinstance(node, ast.Assert) and name == "msg":
+                continue
+            if name in ("body", "orelse", "finalbody") and isinstance(value, list):
+                value = [statement for statement in value if not _speaks(statement)]
+            text.parts.append(name)
+            _dump(value, text, module, is_package)
+        text.parts.append(")")
     elif isinstance(node, list):
-        out.append("[")
+        text.parts.append("[")
         for item in node:
-            _dump(item, out, imports)
-        out.append("]")
+            _dump(item, text, module, is_package)
+        text.parts.append("]")
     else:
-        out.append(repr(node))
+        text.parts.append(repr(node))
+
+
+def _assigned(node: ast.stmt) -> list[str]:
+    """The names that a top-level statement defines."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return [node.name]
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    return [part.id for target in targets if target for part in ast.walk(target) if isinstance(part, ast.Name)]
 
 
 def _file(module: str, root: Path) -> Path | None:
@@ -55,60 +123,123 @@ def _file(module: str, root: Path) -> Path | None:
     return None
 
 
-def _imported(nodes: list[ast.Import | ast.ImportFrom], module: str, is_package: bool) -> set[str]:
-    """Dotted names below the package that the import statements of a module name."""
-    names: set[str] = set()
-    for node in nodes:
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-            continue
-        base = node.module or ""
-        if node.level:
-            keep = len(module.split(".")) - node.level + is_package
-            base = ".".join([*module.split(".")[:keep], *filter(None, [node.module])])
-        names.add(base)
-        names.update(f"{base}.{alias.name}" for alias in node.names)
-    return {name for name in names if name.split(".")[0] == PACKAGE}
-
-
 @cache
-def _parsed(path: Path, module: str, modified: int, size: int) -> tuple[str, frozenset[str]]:
-    """Digest and imports of one source file; `modified` and `size` only make the cache notice an edit."""
+def _parsed(path: Path, module: str, modified: int, size: int) -> Module:
+    """One source file; `modified` and `size` only make the cache notice an edit."""
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except SyntaxError as error:
         raise UserError(f"{path}: line {error.lineno}: not valid Python ({error.msg})") from None
-    parts: list[str] = []
-    imports: list[ast.Import | ast.ImportFrom] = []
-    _dump(tree, parts, imports)
-    text = hashlib.sha256("\0".join(parts).encode()).hexdigest()
-    return text, frozenset(_imported(imports, module, path.name == "__init__.py"))
-
-
-def code_digest(*modules: str, root: Path = ROOT) -> str:
-    """Digest (16 hex digits) of the package modules that a step uses.
-
-    From the given modules (dotted names, "siamla.training.loop") it follows every `siamla` import, statically, and
-    hashes the syntax trees without comments, docstrings and layout. Nothing is imported. Imports by computed names
-    and data files of the package are not seen. UserError when a given module does not exist or does not parse.
-    """
-    digests: dict[str, str] = {}
-    todo = list(modules)
-    for name in modules:
-        if _file(name, root) is None:
-            raise UserError(f"code digest: no module {name} below {root}")
-    while todo:
-        name = todo.pop()
-        path = _file(name, root)
-        if name in digests or path is None:
+    definitions: dict[str, ast.stmt] = {}
+    imports: dict[str, str] = {}
+    always: list[ast.stmt] = []
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            imports.update(_import_targets(node, module, path.name == "__init__.py"))
+        elif names := _assigned(node):
+            definitions.update(dict.fromkeys(names, node))
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             continue
-        state = path.stat()
-        digests[name], imports = _parsed(path, name, state.st_mtime_ns, state.st_size)
-        todo.extend(imports)
-        if "." in name:
-            todo.append(name.rpartition(".")[0])  # importing a module runs its packages' __init__ too
-    joined = "\n".join(f"{name} {digests[name]}" for name in sorted(digests))
+        elif not _speaks(node):
+            always.append(node)
+    return Module(module, definitions, imports, tuple(always))
+
+
+def _module(name: str, root: Path) -> Module | None:
+    path = _file(name, root)
+    if path is None:
+        return None
+    state = path.stat()
+    return _parsed(path, name, state.st_mtime_ns, state.st_size)
+
+
+def _outside(module: str) -> bool:
+    parts = module.split(".")
+    return parts[0] != PACKAGE or len(parts) < 2 or parts[1] in OUTSIDE or parts[-1] == "settings"
+
+
+def _resolve(target: str, root: Path) -> tuple[str, str | None] | None:
+    """(module, definition or None for all of it) that an import names; None outside of what counts."""
+    name, _, attribute = target.partition(":")
+    if attribute and _file(f"{name}.{attribute}", root) is not None:
+        name, attribute = f"{name}.{attribute}", ""
+    return None if _outside(name) else (name, attribute or None)
+
+
+def _referred(text: _Text, module: Module, root: Path) -> Iterator[tuple[str, str | None]]:
+    """The definitions that a dumped one refers to, as (module, name)."""
+    imports = {**module.imports, **text.imports}
+    for name in text.names:
+        if name in module.definitions and name not in text.imports:
+            yield module.name, name
+        elif name in imports:
+            found = _resolve(imports[name], root)
+            if found and found[1] is None:  # a module: only what is taken from it counts
+                known = _module(found[0], root)
+                yield from ((found[0], a) for n, a in text.attributes if n == name and known and a in known.definitions)
+            elif found:
+                yield found
+
+
+def _definitions(entries: tuple[str, ...], root: Path) -> dict[str, str]:
+    """ "module:name" → digest of every definition that the entries reach."""
+    todo: list[tuple[str, str | None]] = []
+    for entry in entries:
+        name, _, attribute = entry.partition(":")
+        module = _module(name, root)
+        if module is None or (attribute and attribute not in module.definitions):
+            raise UserError(f"code digest: no {entry} below {root}")
+        todo += [(name, attribute)] if attribute else [(name, each) for each in module.definitions]
+    found: dict[str, str] = {}
+    while todo:
+        name, attribute = todo.pop()
+        key, source = f"{name}:{attribute}", _module(name, root)
+        if key in found or key in REGISTRIES or source is None or attribute is None:
+            continue
+        node = source.definitions.get(attribute)
+        if node is None:  # re-exported from another module
+            onward = _resolve(source.imports[attribute], root) if attribute in source.imports else None
+            todo += [onward] if onward else []
+            continue
+        package = _file(name, root) == root.joinpath(*name.split("."), "__init__.py")
+        text = _Text()
+        for part in (node, *source.always):
+            _dump(part, text, name, package)
+        found[key] = hashlib.sha256("\0".join(text.parts).encode()).hexdigest()
+        todo += _referred(text, source, root)
+    return found
+
+
+def code_digest(*entries: str, root: Path = ROOT) -> str:
+    """Digest (16 hex digits) of the code that a step computes with.
+
+    An entry is a definition ("siamla.training.run:train_model") or a module, of which every definition counts
+    ("siamla.data.formats.otb"). Nothing is imported; names that are computed at run time are not seen. UserError when
+    an entry does not exist or a file does not parse.
+    """
+    joined = "\n".join(f"{name} {text}" for name, text in sorted(_definitions(entries, root).items()))
     return hashlib.sha256(joined.encode()).hexdigest()[:16]
+
+
+def code_files(*entries: str, root: Path = ROOT) -> list[Path]:
+    """The source files with code that a step computes with, sorted, relative to `root`."""
+    modules = {name.partition(":")[0] for name in _definitions(entries, root)}
+    return sorted(path.relative_to(root) for module in modules if (path := _file(module, root)))
+
+
+def listed(registry: str, name: str, root: Path = ROOT) -> str:
+    """The entry of what a registry ("module:TABLE", a dict display) lists under a name, for `code_digest`."""
+    module, _, table = registry.partition(":")
+    parsed = _module(module, root)
+    node = parsed.definitions.get(table) if parsed else None
+    value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+    if parsed and isinstance(value, ast.Dict):
+        for key, what in zip(value.keys, value.values, strict=True):
+            if isinstance(key, ast.Constant) and key.value == name and isinstance(what, ast.Name):
+                target = parsed.imports[what.id]
+                as_module = target.replace(":", ".")
+                return as_module if _file(as_module, root) else target
+    raise UserError(f"{registry} lists no {name!r}")
 
 
 def _git(folder: Path, *arguments: str, given: bytes = b"") -> bytes | None:

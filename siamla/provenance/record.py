@@ -1,4 +1,4 @@
-"""The run record: a small JSON file beside every number that says how the number came about."""
+"""The record beside every result: what decides it (its whole identity), and what it came out of."""
 
 import os
 import platform
@@ -9,86 +9,90 @@ from pathlib import Path
 from typing import Any
 
 from siamla.errors import UserError
-from siamla.files import digest, read_json, write_json
+from siamla.files import read_json
 from siamla.provenance.code import git_state
 
+RECORD = "record.json"
 PACKAGES = ("siamla", "torch", "numpy", "opencv-python")
-REQUIRED = ("kind", "profile", "variant", "seed", "spec", "spec_digest", "code_digest", "data_digest")
+REQUIRED = ("step", "names", "identity", "key", "inputs", "place", "content", "files", "environment")
 
 
-def _versions() -> dict[str, str | None]:
-    """Versions of Python and of the packages that a number depends on."""
-    found: dict[str, str | None] = {"python": platform.python_version()}
+def environment() -> dict[str, Any]:
+    """What the result came out of and what does not decide it: versions, machine, commit and state of the git tree."""
+    versions: dict[str, str | None] = {}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
-            found[name] = None
-    return found
-
-
-def run_key(record: Mapping[str, Any]) -> str:
-    """Deterministic name (16 hex digits) of what a record describes: the same settings, code, data and seed."""
-    parts = ("profile", "kind", "variant", "seed", "benchmark", "spec_digest", "code_digest", "data_digest")
-    return digest({part: record.get(part) for part in parts})
-
-
-def run_record(
-    kind: str,
-    profile: str,
-    variant: str,
-    seed: int,
-    benchmark: str | None,
-    spec: Mapping[str, Any],
-    spec_digest: str,
-    code_digest: str,
-    data_digest: str,
-    device: str,
-    threads: int,
-    started: float,
-    seconds: float,
-    **extra: Any,
-) -> dict[str, Any]:
-    """The record of one step as a flat dict (only `spec` and `versions` are nested).
-
-    kind: "train", "predict" or "score". started: seconds since the epoch (time.time()), kept as ISO 8601 in UTC.
-    seconds: wall time of the step. extra: further fields, model_sha256 say; they cannot replace the named ones.
-    Adds key (run_key), git_commit, git_dirty, git_diff_sha, host, platform and versions.
-    """
-    record: dict[str, Any] = {
-        "kind": kind,
-        "profile": profile,
-        "variant": variant,
-        "seed": seed,
-        "benchmark": benchmark,
-        "spec": dict(spec),
-        "spec_digest": spec_digest,
-        "code_digest": code_digest,
-        "data_digest": data_digest,
-        "device": device,
-        "threads": threads,
-        "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
-        "seconds": round(seconds, 3),
+            versions[name] = None
+    return {
+        "python": platform.python_version(),
+        "versions": versions,
         "host": platform.node(),
         "platform": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "versions": _versions(),
         **{f"git_{name}": value for name, value in git_state().items()},
     }
-    clash = sorted(set(extra) & set(record))
-    if clash:
-        raise ValueError(f"run_record: extra fields {clash} are already part of the record")
-    return {**record, **extra, "key": run_key(record)}
 
 
-def write_record(path: Path, record: Mapping[str, Any]) -> None:
-    """Write a record (run.json), atomically."""
-    write_json(path, record)
+def make_record(
+    step: str,
+    names: Mapping[str, Any],
+    identity: Mapping[str, Any],
+    key: str,
+    inputs: Mapping[str, str],
+    place: Mapping[str, Any],
+    started: float,
+) -> dict[str, Any]:
+    """A record as it stands when a step begins; `content` and `files` are filled in when it ends.
+
+    Args:
+        identity: all that decides the result, as the plan has it: settings, seed, the parents' identities, code.
+        key: digest of the identity.
+        inputs: content digests of the parents' results, which the plan cannot know.
+        place: device, precision and threads, as far as they change sums; told, not compared.
+        started: seconds since the epoch.
+    """
+    return {
+        "step": step,
+        "names": dict(names),
+        "identity": dict(identity),
+        "key": key,
+        "inputs": dict(inputs),
+        "place": dict(place),
+        "content": "",
+        "files": {},
+        "environment": environment(),
+        "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
+        "seconds": 0.0,
+    }
 
 
-def read_record(path: Path) -> dict[str, Any]:
-    """Read a record; UserError when it is missing, broken or lacks a field."""
+def read_record(path: Path, part: str | None = None) -> dict[str, Any]:
+    """Read a record, or the one in a `part` of a JSON file; UserError when it is missing, broken or lacks a field."""
     record = read_json(path)
+    if part is not None:
+        record = record.get(part) if isinstance(record, dict) else None
     missing = [name for name in REQUIRED if not isinstance(record, dict) or name not in record]
     if missing:
-        raise UserError(f"{path}: not a run record: no field {missing[0]!r}, expected {', '.join(REQUIRED)}")
+        raise UserError(f"{path}: not a record of a result: no field {missing[0]!r}, expected {', '.join(REQUIRED)}")
     return dict(record)
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(value, Mapping) and value:
+        return {key: leaf for name, part in value.items() for key, leaf in _flat(part, f"{prefix}{name}.").items()}
+    return {prefix.removesuffix("."): value}
+
+
+def differences(found: Mapping[str, Any], planned: Mapping[str, Any]) -> list[str]:
+    """Where two identities differ, in words, the code last: "settings.loss.regression is 1.0, the plan has 2.0"."""
+    ours, theirs = _flat(planned), _flat(found)
+    lines, code = [], []
+    for name in sorted({*ours, *theirs}, key=lambda name: (name.count("."), name)):
+        if ours.get(name, "absent") == theirs.get(name, "absent"):
+            continue
+        if name.split(".")[-1] == "code":
+            code.append(f"the code of {name.removesuffix('.code') if '.' in name else 'this step'} has changed")
+        else:
+            lines.append(f"{name} is {theirs.get(name, 'absent')}, the plan has {ours.get(name, 'absent')}")
+    return lines + code

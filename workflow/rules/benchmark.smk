@@ -1,72 +1,59 @@
 # Predictions of every trained model on every benchmark, and their scores; a new metric needs no tracking.
 
+PREDICTED = "results/{profile}/predictions/{benchmark}/{variant}/seed{seed}/stamp"
+SCORED = "results/{profile}/scores/{benchmark}/{variant}/seed{seed}.json"
+IMPORTED = "results/{profile}/scores/{benchmark}/imported/{tracker}.json"
+
 
 rule predict:
     input:
-        model="results/{profile}/train/{variant}/seed{seed}/model.pt",
-        curated="data/curated/{profile}/{benchmark}/report.json",
+        made_from(PREDICTED),
     output:
-        "results/{profile}/predictions/{benchmark}/{variant}/seed{seed}/run.json",
+        PREDICTED,
     log:
         "results/{profile}/logs/predict/{benchmark}/{variant}/seed{seed}.log",
     benchmark:
-        "results/{profile}/benchmarks/predict/{benchmark}/{variant}/seed{seed}.tsv"
+        "results/{profile}/timings/predict/{benchmark}/{variant}/seed{seed}.tsv"
     threads: 1
     resources:
         gpu=1,
     params:
-        folder=subpath(output[0], parent=True),
-        curated=subpath(input.curated, parent=True),
-        tracker=lambda wildcards: canonical_json(
-            tracker_settings(wildcards.variant, wildcards.benchmark)
-        ),
-        protocol=protocol_json,
-        code=CODE["predict"],
+        key=key(PREDICTED),
     shell:
-        "siamla benchmark predict --profile {wildcards.profile} --benchmark {wildcards.benchmark} "
-        "--variant {wildcards.variant} --seed {wildcards.seed} --model {input.model:q} --curated {params.curated:q} "
-        "--tracker {params.tracker:q} --protocol {params.protocol:q} --out {params.folder:q} --workers {threads} "
-        "> {log:q} 2>&1"
+        "siamla benchmark predict {wildcards.benchmark} {wildcards.variant} --seed {wildcards.seed} "
+        "--profile {wildcards.profile} --key {params.key} --workers {threads} > {log:q} 2>&1"
 
 
 rule score:
     input:
-        run="results/{profile}/predictions/{benchmark}/{variant}/seed{seed}/run.json",
-        train="results/{profile}/train/{variant}/seed{seed}/run.json",
-        curated="data/curated/{profile}/{benchmark}/report.json",
+        made_from(SCORED),
     output:
-        "results/{profile}/scores/{benchmark}/{variant}/seed{seed}.json",
+        SCORED,
     log:
         "results/{profile}/logs/score/{benchmark}/{variant}/seed{seed}.log",
     benchmark:
-        "results/{profile}/benchmarks/score/{benchmark}/{variant}/seed{seed}.tsv"
+        "results/{profile}/timings/score/{benchmark}/{variant}/seed{seed}.tsv"
     params:
-        predictions=subpath(input.run, parent=True),
-        curated=subpath(input.curated, parent=True),
-        protocol=protocol_json,
-        code=CODE["score"],
+        key=key(SCORED),
     shell:
-        "siamla benchmark score --predictions {params.predictions:q} --train {input.train:q} "
-        "--curated {params.curated:q} --protocol {params.protocol:q} --out {output:q} > {log:q} 2>&1"
+        "siamla benchmark score {wildcards.benchmark} {wildcards.variant} --seed {wildcards.seed} "
+        "--profile {wildcards.profile} --key {params.key} > {log:q} 2>&1"
 
 
 rule score_imported:
     input:
-        predictions=lambda wildcards: EXPERIMENT.profile.imported[
-            wildcards.tracker
-        ].results[wildcards.benchmark],
-        curated="data/curated/{profile}/{benchmark}/report.json",
+        lambda wildcards: PLAN.profile.imported[wildcards.tracker].results[
+            wildcards.benchmark
+        ],
+        made_from(IMPORTED),
     output:
-        "results/{profile}/scores/{benchmark}/imported/{tracker}.json",
+        IMPORTED,
     log:
         "results/{profile}/logs/score_imported/{benchmark}/{tracker}.log",
     benchmark:
-        "results/{profile}/benchmarks/score_imported/{benchmark}/{tracker}.tsv"
+        "results/{profile}/timings/score_imported/{benchmark}/{tracker}.tsv"
     params:
-        curated=subpath(input.curated, parent=True),
-        protocol=protocol_json,
-        code=CODE["score"],
+        key=key(IMPORTED),
     shell:
-        "siamla results score --profile {wildcards.profile} --benchmark {wildcards.benchmark} "
-        "--name {wildcards.tracker} --predictions {input.predictions:q} --curated {params.curated:q} "
-        "--protocol {params.protocol:q} --out {output:q} > {log:q} 2>&1"
+        "siamla results score {wildcards.benchmark} {wildcards.tracker} --profile {wildcards.profile} "
+        "--key {params.key} > {log:q} 2>&1"

@@ -1,59 +1,68 @@
 # Data sets: brought or made by DVC, checked, cut into crops.
 
+READY = "data/ready/{profile}/{dataset}/stamp"
+CURATED = "data/curated/{profile}/{dataset}/stamp"
+CROPS = "data/crops/{profile}/{dataset}/{crops}/stamp"
+CHECKED = "results/{profile}/check.json"
+
+
+rule check_experiment:
+    output:
+        CHECKED,
+    log:
+        "results/{profile}/logs/check_experiment.log",
+    params:
+        key=PLAN.surroundings,
+    shell:
+        "siamla config check --profile {wildcards.profile} --stamp {output:q} > {log:q} 2>&1"
+
 
 rule fetch_dataset:
+    input:
+        ancient(CHECKED),
     output:
-        "data/ready/{profile}/{dataset}.json",
+        READY,
     log:
         "results/{profile}/logs/fetch_dataset/{dataset}.log",
     benchmark:
-        "results/{profile}/benchmarks/fetch_dataset/{dataset}.tsv"
+        "results/{profile}/timings/fetch_dataset/{dataset}.tsv"
     priority: 100  # a missing folder is found before hours are spent
     threads: 64  # all cores: rendering is parallel inside, and DVC allows one writer
     params:
-        root=lambda wildcards: dataset(wildcards).root,
-        dvc=lambda wildcards: dataset(wildcards).dvc or "",
-        settings=synthetic_settings,
-        code=lambda wildcards: CODE["synthesize"] if dataset(wildcards).dvc else "",
+        key=key(READY),
     shell:
-        "siamla data fetch --root {params.root:q} --dvc={params.dvc:q} --out {output:q} > {log:q} 2>&1"
+        "siamla data fetch {wildcards.dataset} --profile {wildcards.profile} --key {params.key} > {log:q} 2>&1"
 
 
 rule curate_dataset:
     input:
-        "data/ready/{profile}/{dataset}.json",
+        READY,
     output:
-        "data/curated/{profile}/{dataset}/report.json",
+        CURATED,
     log:
         "results/{profile}/logs/curate_dataset/{dataset}.log",
     benchmark:
-        "results/{profile}/benchmarks/curate_dataset/{dataset}.tsv"
+        "results/{profile}/timings/curate_dataset/{dataset}.tsv"
     params:
-        layout=lambda wildcards: dataset(wildcards).layout,
-        root=lambda wildcards: dataset(wildcards).root,
-        limit=frame_limit,
-        folder=subpath(output[0], parent=True),
-        code=CODE["curate"],
+        key=key(CURATED),
     shell:
-        "siamla data curate --layout {params.layout} --root {params.root:q} --name {wildcards.dataset} "
-        "--out {params.folder:q} --jobs {threads} {params.limit} > {log:q} 2>&1"
+        "siamla data curate {wildcards.dataset} --profile {wildcards.profile} --key {params.key} "
+        "--jobs {threads} > {log:q} 2>&1"
 
 
 rule build_crops:
     input:
-        "data/curated/{profile}/{dataset}/report.json",
+        made_from(CROPS),
     output:
-        "data/crops/{profile}/{dataset}/{crops}/manifest.json",
+        CROPS,
     log:
         "results/{profile}/logs/build_crops/{dataset}/{crops}.log",
     benchmark:
-        "results/{profile}/benchmarks/build_crops/{dataset}/{crops}.tsv"
+        "results/{profile}/timings/build_crops/{dataset}/{crops}.tsv"
     threads: 2
     params:
-        curated=subpath(input[0], parent=True),
-        folder=subpath(output[0], parent=True),
-        settings=lambda wildcards: canonical_json(crops_by_digest()[wildcards.crops]),
-        code=CODE["crops"],
+        key=key(CROPS),
+        variant=variant_of(CROPS),
     shell:
-        "siamla data crops --curated {params.curated:q} --settings {params.settings:q} "
-        "--out {params.folder:q} --jobs {threads} > {log:q} 2>&1"
+        "siamla data crops {params.variant} --profile {wildcards.profile} --key {params.key} "
+        "--jobs {threads} > {log:q} 2>&1"

@@ -1,0 +1,48 @@
+"""`siamla benchmark`: track the sequences of a benchmark, and score what was stored."""
+
+import argparse
+from pathlib import Path
+
+from siamla.cli.commands import Commands
+from siamla.cli.options import add_profile, load_plan, positive
+from siamla.errors import UserError
+
+
+def run_predict(args: argparse.Namespace) -> None:
+    """Track a benchmark with a trained model, or with a model file of somebody's own."""
+    from siamla.steps.benchmark import predict, predict_with
+
+    if (args.model is None) != (args.out is None):
+        raise UserError("--model and --out belong together: a model file of your own, and the folder for its results")
+    plan = load_plan(args)
+    if args.model is None:
+        job = predict(plan, args.benchmark, args.variant, args.seed, args.workers, args.key)
+    else:
+        job = predict_with(plan, args.benchmark, args.variant, args.model, args.out, args.workers)
+    print(job.folder)
+
+
+def run_score(args: argparse.Namespace) -> None:
+    """Score stored predictions."""
+    from siamla.steps.benchmark import score
+
+    print(score(load_plan(args), args.benchmark, args.variant, args.seed, args.key).folder)
+
+
+def register(commands: Commands) -> None:
+    """Add the commands of this module."""
+    for words, run, text in (
+        ("benchmark predict", run_predict, "track a benchmark's sequences; killed, it goes on"),
+        ("benchmark score", run_score, "score stored predictions"),
+    ):
+        parser = commands.add(words, run, text)
+        parser.add_argument("benchmark")
+        parser.add_argument("variant")
+        parser.add_argument("--seed", type=int, default=1)
+        if run is run_predict:
+            parser.add_argument("--workers", type=positive, default=1, help="processes; they change nothing")
+            parser.add_argument(
+                "--model", type=Path, help="a model file of your own, with the variant's tracker settings"
+            )
+            parser.add_argument("--out", type=Path, help="folder for its results")
+        add_profile(parser)

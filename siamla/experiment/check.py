@@ -1,0 +1,111 @@
+"""Everything that can be known before the first job: what would stop the experiment later, and what it will cost."""
+
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from siamla.errors import UserError
+from siamla.experiment.plan import GENERATOR, Plan, pointer_digest
+from siamla.files import sha256
+from siamla.model.settings import Weights
+
+SLOW_STEPS = 20_000
+"""Training steps of one variant that are worth a warning where there is no GPU: hours with the smallest network."""
+SPARE = 2 * 2**30  # bytes of free disk below which a run is warned of
+
+
+@dataclass
+class Findings:
+    """problems stop the experiment, warnings do not; checked: what was looked at."""
+
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    checked: dict[str, Any] = field(default_factory=dict)
+
+
+def _data(plan: Plan, found: Findings) -> None:
+    for name in plan.sets_in_use():
+        entry = plan.datasets[name]
+        where = f"{'train' if name in plan.profile.train else 'benchmarks'}.{name}"
+        found.checked[where] = entry.root.as_posix()
+        if entry.dvc and not entry.dvc.startswith(GENERATOR):
+            try:
+                pointer_digest(entry.dvc, entry.root)
+            except UserError as error:
+                found.problems.append(f"{where}.dvc: {error}")
+        elif not entry.dvc and not entry.root.is_dir():
+            found.problems.append(
+                f"{where}.root: {entry.root}: no such folder; put the data there, or name its place (docs/data.md)"
+            )
+
+
+def _weights(plan: Plan, found: Findings) -> None:
+    seen: dict[tuple[str | None, str], None] = {}
+    for variant in plan.variants:
+        weights = plan.spec(variant).model.weights
+        if isinstance(weights, Weights):
+            seen[weights.path.as_posix() if weights.path else None, weights.sha256] = None
+        elif weights == "package" and plan.spec(variant).model.backbone != "efficientnet_lite0":
+            found.problems.append(f"{variant}: model.weights: no package ships {plan.spec(variant).model.backbone}")
+    for path, expected in seen:
+        where = "spec.model.weights"
+        found.checked[where] = path or "a URL"
+        if set(expected) == {"0"}:
+            found.problems.append(f"{where}.sha256 is all zeros; fill in what `sha256sum {path or 'FILE'}` prints")
+        if path is None:
+            continue
+        if not Path(path).is_file():
+            found.problems.append(f"{where}.path: {path}: no such file")
+        elif set(expected) != {"0"} and sha256(Path(path)) != expected:
+            found.problems.append(f"{where}.path: {path}: its SHA-256 is not {expected}")
+
+
+def _imported(plan: Plan, found: Findings) -> None:
+    for tracker, entry in plan.profile.imported.items():
+        for benchmark, folder in entry.results.items():
+            if not folder.is_dir():
+                where = f"imported.{tracker}.results.{benchmark}"
+                found.problems.append(f"{where}: {folder}: no such folder; `siamla results import` makes it")
+
+
+def _writable(found: Findings) -> None:
+    for name in ("data", "results", "reports"):
+        place = Path(name)
+        place = place if place.exists() else Path()
+        if not os.access(place, os.W_OK):
+            found.problems.append(f"{name}/: not writable")
+    free = shutil.disk_usage(".").free
+    found.checked["free disk"] = f"{free // 2**30} GiB"
+    if free < SPARE:
+        found.warnings.append(f"only {free // 2**20} MiB of disk are free here")
+
+
+def _device(plan: Plan, found: Findings) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        found.checked["device"] = torch.cuda.get_device_name()
+        return
+    found.checked["device"] = "cpu"
+    for job in plan.trainings():
+        course = plan.spec(job.names["variant"]).training
+        steps = course.epochs * (course.pairs_per_epoch // course.batch)
+        if steps > SLOW_STEPS:
+            count = len(list(plan.trainings()))
+            found.warnings.append(
+                f"no GPU is visible, and {count} trainings of {steps:,} steps are planned; on a CPU they take weeks"
+            )
+            return
+
+
+def check(plan: Plan) -> Findings:
+    """What stops or will stop the experiment on this machine, all at once; nothing is run or changed."""
+    found = Findings()
+    _data(plan, found)
+    _weights(plan, found)
+    _imported(plan, found)
+    _writable(found)
+    _device(plan, found)
+    return found

@@ -1,0 +1,124 @@
+"""What decides a result, and nothing else: one frozen dataclass a step.
+
+An identity holds the step's settings, its seed, the identities of what it is made from and the digest of the code that
+computes it. It holds no path, name, host or date, so that a result is the same wherever it was made. The kind of
+device, the precision and the number of threads are the *place* of a record: known only where the step runs, written
+down and told, and no reason to make a result again. Contents that only running can tell (the bytes of a folder that
+nobody generated) stand in the record's inputs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+from siamla.files import digest
+
+Plain = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The base of all: plain data and their digest."""
+
+    step: ClassVar[str]
+
+    @cached_property
+    def plain(self) -> dict[str, Any]:
+        """The identity as JSON-ready data; parents are nested."""
+        return asdict(self)
+
+    @cached_property
+    def key(self) -> str:
+        """16 hex digits."""
+        return digest([self.step, self.plain])
+
+
+@dataclass(frozen=True)
+class Fetch(Identity):
+    """A data set as it is brought. source: "generated", with settings and code of the generator; "pointer", with the
+    digest in a .dvc file; "folder", of which nothing is known before it is read."""
+
+    step: ClassVar[str] = "fetch"
+    source: str
+    settings: Plain | None = None
+    pointer: str | None = None
+    code: str | None = None
+
+
+@dataclass(frozen=True)
+class Curate(Identity):
+    """A checked data set and its index."""
+
+    step: ClassVar[str] = "curate"
+    data: Fetch
+    layout: str
+    frames: int | None
+    code: str
+
+
+@dataclass(frozen=True)
+class Crops(Identity):
+    """The crop cache of a training set."""
+
+    step: ClassVar[str] = "crops"
+    curated: Curate
+    settings: Plain
+    code: str
+
+
+@dataclass(frozen=True)
+class Features(Identity):
+    """The frozen backbone's features of the training pairs."""
+
+    step: ClassVar[str] = "features"
+    crops: Crops
+    pairs: Plain
+    network: Plain
+    code: str
+
+
+@dataclass(frozen=True)
+class Train(Identity):
+    """A trained model. features: code digest of the cached features, where the training reads them."""
+
+    step: ClassVar[str] = "train"
+    crops: Crops
+    features: str | None
+    settings: Plain
+    seed: int
+    code: str
+
+
+@dataclass(frozen=True)
+class Predict(Identity):
+    """A tracker's boxes on a benchmark. run: the part of the protocol that decides what is run, without its scores."""
+
+    step: ClassVar[str] = "predict"
+    model: Train
+    data: Curate
+    tracker: Plain
+    run: Plain
+    code: str
+
+
+@dataclass(frozen=True)
+class Score(Identity):
+    """Scores. predictions is None for imported results: their bytes stand in the record's inputs."""
+
+    step: ClassVar[str] = "score"
+    predictions: Predict | None
+    data: Curate
+    rules: Plain
+    code: str
+
+
+@dataclass(frozen=True)
+class Table(Identity):
+    """A table of the paper, beside the scores that it is made from."""
+
+    step: ClassVar[str] = "table"
+    layout: Plain
+    published: str
+    shown: Plain
+    code: str

@@ -1,0 +1,425 @@
+"""The plan: what the experiment is. Every job with its place, its inputs and its identity, resolved once.
+
+The Snakefile asks it for paths and keys, every command for its job, tables for the scores that they may show. It runs
+nothing and reads no data.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+from siamla.benchmark.protocols import Protocol, run_rules, score_rules
+from siamla.data.synthetic.settings import load_sets
+from siamla.errors import UserError
+from siamla.experiment.identity import Crops, Curate, Features, Fetch, Identity, Predict, Score, Table, Train
+from siamla.experiment.profile import Dataset, Experiment, load
+from siamla.experiment.spec import Spec, plain
+from siamla.files import digest
+from siamla.provenance.code import code_digest, listed
+from siamla.provenance.record import RECORD, read_record
+from siamla.report.settings import Layout, TableLayout
+from siamla.settings import nearest, read_yaml, validate
+
+GENERATOR = "synthesize@"  # stages of dvc.yaml that render a set of params/synthetic.yaml
+STAMP = "stamp"
+Kind = TypeVar("Kind", bound=Identity)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One step for one set of names.
+
+    Attributes:
+        identity: all that decides its result.
+        names: profile, and dataset, benchmark, variant, seed or tracker.
+        folder: where the result and its record stand, relative to the project; of a score the file.
+        parents: input name → the job that makes it.
+    """
+
+    identity: Identity
+    names: Mapping[str, Any]
+    folder: Path
+    parents: Mapping[str, "Job"] = field(default_factory=dict)
+
+    @property
+    def step(self) -> str:
+        return self.identity.step
+
+    @property
+    def key(self) -> str:
+        """Digest of the identity."""
+        return self.identity.key
+
+    @property
+    def stamp(self) -> Path:
+        """The file that Snakemake takes for the result: small, so that it may be deleted and written again."""
+        return self.folder if self.step == "score" else self.folder / STAMP
+
+    @property
+    def record_path(self) -> Path:
+        """Where the record stands; of a score inside the file, under "record"."""
+        return self.folder if self.step == "score" else self.folder / RECORD
+
+    @property
+    def title(self) -> str:
+        """For people: "predict otb100 siamla, seed 1"."""
+        seed = f", seed {self.names['seed']}" if "seed" in self.names else ""
+        return " ".join([self.step, *(str(v) for k, v in self.names.items() if k not in ("profile", "seed"))]) + seed
+
+    def record(self) -> dict[str, Any] | None:
+        """The record of the result that is there; None where there is none."""
+        if not self.record_path.is_file():
+            return None
+        return read_record(self.record_path, "record" if self.step == "score" else None)
+
+    def content(self) -> str:
+        """Content digest of the result; UserError where the step has not run."""
+        record = self.record()
+        if record is None:
+            raise UserError(f"{self.record_path}: not found; `{self.command}` comes first")
+        return str(record["content"])
+
+    @property
+    def command(self) -> str:
+        """The command that does this job."""
+        names = self.names
+        words = {
+            "fetch": "data fetch {dataset}", "curate": "data curate {dataset}", "crops": "data crops {variant}",
+            "features": "train features {variant}", "train": "train run {variant} --seed {seed}",
+            "predict": "benchmark predict {benchmark} {variant} --seed {seed}",
+            "score": "benchmark score {benchmark} {variant} --seed {seed}", "table": "report table {table}",
+        }  # fmt: skip
+        text = "results score {benchmark} {tracker}" if "tracker" in names else words[self.step]
+        return f"siamla {text.format(**names)} --profile {names['profile']}"
+
+
+def training_settings(spec: Spec) -> dict[str, Any]:
+    """What decides the weights: the spec without the tracker, and without the places and names in it."""
+    settings = {key: value for key, value in plain(spec).items() if key not in ("tracker", "crops")}
+    settings["pairs"] = {key: value for key, value in settings["pairs"].items() if key != "dataset"}
+    settings["model"] = {**settings["model"], "weights": _weights(spec)}
+    return settings
+
+
+def _weights(spec: Spec) -> Any:
+    weights = plain(spec.model)["weights"]
+    return {"sha256": weights["sha256"]} if isinstance(weights, dict) else weights
+
+
+def uses_features(spec: Spec) -> bool:
+    """Whether a frozen backbone sees a finite set of pairs; random weights differ from seed to seed."""
+    finite = spec.pairs.count is not None and spec.training.frozen_epochs > 0
+    return finite and spec.model.weights != "random"
+
+
+class Plan:
+    """Everything of a profile, resolved. Folders and params are relative to the current folder."""
+
+    def __init__(self, experiment: Experiment, params: Path) -> None:
+        self.experiment, self.params = experiment, params
+        self.name, self.profile = experiment.name, experiment.profile
+        self._jobs: dict[tuple[Any, ...], Job] = {}
+
+    @classmethod
+    def load(cls, profile: str, params: Path = Path("params")) -> "Plan":
+        """Read and check a profile and all that belongs to it; UserError with every mistake, before any work."""
+        return cls(load(profile, params), params)
+
+    # --- what there is ---
+
+    @property
+    def variants(self) -> list[str]:
+        """The variants of the profile."""
+        return list(self.experiment.specs)
+
+    @property
+    def datasets(self) -> dict[str, Dataset]:
+        """Training sets and benchmarks by name."""
+        return {**self.profile.train, **self.profile.benchmarks}
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The tables."""
+        path = self.params / "tables.yaml"
+        return validate(Layout, read_yaml(path), str(path))
+
+    def spec(self, variant: str) -> Spec:
+        """A variant's resolved settings; UserError with the nearest name."""
+        if variant not in self.experiment.specs:
+            raise UserError(f"{variant}: no such variant in profile {self.name}; {nearest(variant, self.variants)}")
+        return self.experiment.specs[variant]
+
+    def trained_as(self, variant: str) -> str:
+        """The variant whose model this one uses: the first with the same training. Others differ in the tracker."""
+        self.spec(variant)
+        return self._owners[variant]
+
+    @cached_property
+    def _owners(self) -> dict[str, str]:
+        first: dict[str, str] = {}
+        owners = {}
+        for variant, spec in self.experiment.specs.items():
+            crops = self.crops(variant)
+            owners[variant] = first.setdefault(digest([training_settings(spec), crops.key]), variant)
+        return owners
+
+    def sets_in_use(self) -> list[str]:
+        """The data sets that a job reads."""
+        return [job.names["dataset"] for job in self.jobs() if job.step == "fetch"]
+
+    def trainings(self) -> Iterator[Job]:
+        """One for each variant that has a model of its own, and seed that it is needed with."""
+        seen = set()
+        for variant in self.variants:
+            for seed in self.experiment.seeds(variant):
+                job = self.train(variant, seed)
+                if job.folder not in seen:
+                    seen.add(job.folder)
+                    yield job
+
+    def scores(self) -> Iterator[Job]:
+        """Every score of the profile, the imported trackers' last."""
+        for benchmark in self.profile.benchmarks:
+            for variant in self.experiment.runs(benchmark):
+                for seed in self.experiment.seeds(variant):
+                    yield self.score(benchmark, variant, seed)
+        for tracker, entry in self.profile.imported.items():
+            for benchmark in entry.results:
+                yield self.score_imported(benchmark, tracker)
+
+    def jobs(self) -> list[Job]:
+        """All jobs in an order in which they can run, each once."""
+        found: dict[Path, Job] = {}
+
+        def add(job: Job) -> None:
+            for parent in job.parents.values():
+                add(parent)
+            found.setdefault(job.folder, job)
+
+        for job in [*self.scores(), *self.trainings()]:
+            add(job)
+        order = ("fetch", "curate", "crops", "features", "train", "predict", "score")
+        return sorted(found.values(), key=lambda job: order.index(job.step))
+
+    # --- the jobs ---
+
+    def fetch(self, dataset: str) -> Job:
+        """Bring a data set."""
+        return self._once("fetch", dataset, make=lambda: self._fetch(dataset))
+
+    def curate(self, dataset: str) -> Job:
+        """Check a data set."""
+        return self._once("curate", dataset, make=lambda: self._curate(dataset))
+
+    def crops(self, variant: str) -> Job:
+        """Cut the training crops of a variant; variants with equal settings share them."""
+        return self._once("crops", variant, make=lambda: self._crops(variant))
+
+    def features(self, variant: str) -> Job | None:
+        """Compute the frozen backbone's features for a variant; None where it uses none."""
+        if not uses_features(self.spec(variant)):
+            return None
+        return self._once("features", variant, make=lambda: self._features(variant))
+
+    def train(self, variant: str, seed: int) -> Job:
+        """Train the model that a variant uses."""
+        owner = self.trained_as(variant)
+        return self._once("train", owner, seed, make=lambda: self._train(owner, seed))
+
+    def predict(self, benchmark: str, variant: str, seed: int) -> Job:
+        """Track a benchmark."""
+        self._benchmark(benchmark)
+        return self._once("predict", benchmark, variant, seed, make=lambda: self._predict(benchmark, variant, seed))
+
+    def score(self, benchmark: str, variant: str, seed: int) -> Job:
+        """Score predictions."""
+        self._benchmark(benchmark)
+        return self._once("score", benchmark, variant, seed, make=lambda: self._score(benchmark, variant, seed))
+
+    def score_imported(self, benchmark: str, tracker: str) -> Job:
+        """Score another tracker's raw results."""
+        rules = self.experiment.protocol(self._benchmark(benchmark))
+        if tracker not in self.profile.imported:
+            raise UserError(f"{tracker}: not imported in profile {self.name}")
+        data = self.curate(benchmark)
+        identity = Score(None, _as(Curate, data), score_rules(rules), self._score_code(rules))
+        folder = Path("results", self.name, "scores", benchmark, "imported", f"{tracker}.json")
+        return Job(identity, {**self._names, "benchmark": benchmark, "tracker": tracker}, folder, {"data": data})
+
+    def table(self, number: int) -> Job:
+        """One of the paper's tables; its parents are the scores that it shows."""
+        if number not in self.layout.tables:
+            raise UserError(f"table {number}: there are {', '.join(map(str, sorted(self.layout.tables)))}")
+        table = self.layout.tables[number]
+        shown = {"variants": self.table_variants(), "benchmarks": self.table_benchmarks(), "caption": self.caption()}
+        paper = (files("siamla.report") / "paper" / f"table{number}.csv").read_text(encoding="utf-8")
+        code = code_digest("siamla.report.tables:make_table", "siamla.report.collect")
+        layout = {**plain(table), "elsewhere": list(self.layout.elsewhere)}
+        identity = Table(layout, digest(paper), shown, code)
+        folder = Path("reports", self.name, "tables", f"table{number}")
+        parents = {str(job.folder): job for job in self.scores() if self._shows(table, job)}
+        return Job(identity, {**self._names, "table": number}, folder, parents)
+
+    @property
+    def surroundings(self) -> str:
+        """Digest of what the profile expects of a machine: folders, DVC sources, weights, imported results."""
+        sets = {name: [str(entry.root), entry.dvc] for name, entry in self.datasets.items()}
+        weights = [plain(spec.model)["weights"] for spec in self.experiment.specs.values()]
+        return digest([sets, weights, {name: plain(entry) for name, entry in self.profile.imported.items()}])
+
+    @property
+    def collection_key(self) -> str:
+        """Digest of the code that collects scores and of every score's identity."""
+        return digest([code_digest("siamla.report.collect"), [job.key for job in self.scores()]])
+
+    # --- what tables say ---
+
+    def table_variants(self) -> dict[str, dict[str, Any]]:
+        """Label, parts and seeds of each variant; label of each imported tracker."""
+        found: dict[str, dict[str, Any]] = {}
+        for name, spec in self.experiment.specs.items():
+            parts = {"ladl": spec.labels.ladl, "lals": spec.labels.lals, "lafa": spec.model.localization == "lafa"}
+            label, seeds = self.experiment.variants[name].label, list(self.experiment.seeds(name))
+            found[name] = {"label": label, **parts, "seeds": seeds}
+        for name, entry in self.profile.imported.items():
+            found[name] = {"label": entry.label or name, "imported": True}
+        return found
+
+    def table_benchmarks(self) -> dict[str, dict[str, Any]]:
+        """Label of each benchmark, its metrics and the headline among them."""
+        found = {}
+        for name, entry in self.profile.benchmarks.items():
+            rules = self.experiment.protocol(name)
+            metrics = {metric: plain(described) for metric, described in rules.metrics.items()}
+            found[name] = {"label": entry.label or name, "headline": rules.headline, "metrics": metrics}
+        return found
+
+    def caption(self) -> str:
+        """The profile's caption; data that nothing made or fetched are the user's, and not what it speaks of."""
+        notes = [self.profile.caption]
+        for name, entry in self.profile.benchmarks.items():
+            cut = f", the first {entry.frames} frames of each sequence" if entry.frames else ""
+            if not entry.dvc or cut:
+                notes.append(f"{entry.label or name}: {entry.root}{cut}.")
+        return " ".join(notes)
+
+    def _shows(self, table: TableLayout, job: Job) -> bool:
+        """Whether a table shows a score."""
+        benchmark, variant = job.names["benchmark"], job.names.get("variant", job.names.get("tracker"))
+        own = benchmark not in self.layout.named_benchmarks() and table.extend and table.kind == "ablation"
+        rows = {row.variant for row in table.rows}
+        mine = table.extend and variant not in self.layout.named_variants()
+        return (own or benchmark in {c.benchmark for c in table.columns}) and (mine or variant in rows)
+
+    # --- how they are made ---
+
+    @property
+    def _names(self) -> dict[str, Any]:
+        return {"profile": self.name}
+
+    def _once(self, *key: Any, make: Any) -> Job:
+        if key not in self._jobs:
+            self._jobs[key] = make()
+        return self._jobs[key]
+
+    def _benchmark(self, name: str) -> str:
+        valid = list(self.profile.benchmarks)
+        if name not in valid:
+            raise UserError(f"{name}: no such benchmark in profile {self.name}; {nearest(name, valid)}")
+        return name
+
+    def _layout_code(self, layout: str) -> str:
+        return listed("siamla.data.formats:LAYOUTS", layout)
+
+    def _backbone_code(self, spec: Spec) -> str:
+        return listed("siamla.model.backbone:BACKBONES", spec.model.backbone)
+
+    def _fetch(self, dataset: str) -> Job:
+        if dataset not in self.datasets:
+            raise UserError(f"{dataset}: no such data set in profile {self.name}; {nearest(dataset, [*self.datasets])}")
+        entry = self.datasets[dataset]
+        if not entry.dvc:
+            identity = Fetch("folder")
+        elif entry.dvc.startswith(GENERATOR):
+            sets, name = load_sets(self.params / "synthetic.yaml"), entry.dvc.removeprefix(GENERATOR)
+            if name not in sets:
+                raise UserError(f"{self.params / 'synthetic.yaml'}: no set {name!r}; {nearest(name, list(sets))}")
+            code = code_digest("siamla.data.synthetic.dataset:synthesize", self._layout_code(entry.layout))
+            identity = Fetch("generated", sets[name].model_dump(mode="json"), None, code)
+        else:
+            identity = Fetch("pointer", None, pointer_digest(entry.dvc, entry.root))
+        return Job(identity, {**self._names, "dataset": dataset}, Path("data", "ready", self.name, dataset))
+
+    def _curate(self, dataset: str) -> Job:
+        data = self.fetch(dataset)
+        entry = self.datasets[dataset]
+        code = code_digest("siamla.data.curate:curate", self._layout_code(entry.layout))
+        identity = Curate(_as(Fetch, data), entry.layout, entry.frames, code)
+        folder = Path("data", "curated", self.name, dataset)
+        return Job(identity, {**self._names, "dataset": dataset}, folder, {"data": data})
+
+    def _crops(self, variant: str) -> Job:
+        spec = self.spec(variant)
+        curated, settings = self.curate(spec.pairs.dataset), plain(spec.crops)
+        identity = Crops(_as(Curate, curated), settings, code_digest("siamla.data.crops:build"))
+        folder = Path("data", "crops", self.name, spec.pairs.dataset, digest(settings))
+        return Job(identity, {**self._names, "variant": variant}, folder, {"data": curated})
+
+    def _features(self, variant: str) -> Job:
+        spec, crops = self.spec(variant), self.crops(variant)
+        pairs = training_settings(spec)["pairs"]
+        network = {"backbone": spec.model.backbone, "weights": _weights(spec)}
+        code = code_digest("siamla.training.features:build", self._backbone_code(spec))
+        identity = Features(_as(Crops, crops), pairs, network, code)
+        folder = Path("data", "features", self.name, digest([crops.folder.as_posix(), pairs, network]))
+        return Job(identity, {**self._names, "variant": variant}, folder, {"crops": crops})
+
+    def _train(self, variant: str, seed: int) -> Job:
+        spec, crops, features = self.spec(variant), self.crops(variant), self.features(variant)
+        code = code_digest("siamla.training.run:train_model", self._backbone_code(spec))
+        cached = features.identity.code if features and isinstance(features.identity, Features) else None
+        identity = Train(_as(Crops, crops), cached, training_settings(spec), seed, code)
+        folder = Path("results", self.name, "train", variant, f"seed{seed}")
+        parents = {"crops": crops, **({"features": features} if features else {})}
+        return Job(identity, {**self._names, "variant": variant, "seed": seed}, folder, parents)
+
+    def _predict(self, benchmark: str, variant: str, seed: int) -> Job:
+        model, data, rules = self.train(variant, seed), self.curate(benchmark), self.experiment.protocol(benchmark)
+        entries = ("siamla.benchmark.runner:run", "siamla.tracker.tracker:load_tracker")
+        layout = f"{self._layout_code(rules.layout)}:ORIGIN"
+        code = code_digest(*entries, layout, self._backbone_code(self.spec(variant)))
+        tracker = plain(self.experiment.tracker(variant, benchmark))
+        identity = Predict(_as(Train, model), _as(Curate, data), tracker, plain(run_rules(rules)), code)
+        folder = Path("results", self.name, "predictions", benchmark, variant, f"seed{seed}")
+        names = {**self._names, "benchmark": benchmark, "variant": variant, "seed": seed}
+        return Job(identity, names, folder, {"model": model, "data": data})
+
+    def _score(self, benchmark: str, variant: str, seed: int) -> Job:
+        predictions, rules = self.predict(benchmark, variant, seed), self.experiment.protocol(benchmark)
+        data = self.curate(benchmark)
+        identity = Score(_as(Predict, predictions), _as(Curate, data), score_rules(rules), self._score_code(rules))
+        folder = Path("results", self.name, "scores", benchmark, variant, f"seed{seed}.json")
+        return Job(identity, predictions.names, folder, {"predictions": predictions, "data": data})
+
+    def _score_code(self, rules: Protocol) -> str:
+        layout = f"{self._layout_code(rules.layout)}:ORIGIN"
+        return code_digest("siamla.benchmark.score:score", "siamla.benchmark.speed:speed", layout)
+
+
+def _as(kind: type[Kind], job: Job) -> Kind:
+    assert isinstance(job.identity, kind)
+    return job.identity
+
+
+def pointer_digest(source: str, root: Path) -> str:
+    """The digest of the data that DVC recorded in a .dvc pointer, or in dvc.lock for a stage."""
+    path = Path(source if source.endswith(".dvc") else "dvc.lock")
+    content = read_yaml(path)
+    try:
+        outs = content["outs"] if path.name != "dvc.lock" else content["stages"][source]["outs"]
+        return next(str(out["md5"]) for out in outs if path.name != "dvc.lock" or Path(out["path"]) == root)
+    except (KeyError, TypeError, StopIteration):
+        raise UserError(f"{path}: no digest of {root} for {source!r}; is it a DVC pointer or stage?") from None

@@ -1,0 +1,76 @@
+"""Acceptance: code changed and numbers did not, so that results are taken over instead of being made again."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from siamla.experiment.plan import Job, Plan
+from siamla.files import canonical_json, read_json, write_json, write_text
+from siamla.provenance.record import environment
+from siamla.steps import benchmark, data, training
+from siamla.steps.perform import why
+
+CODE = "the code of "
+
+
+def _run(plan: Plan, job: Job) -> None:
+    """Do a job again."""
+    names = job.names
+    if job.step in ("fetch", "curate"):
+        getattr(data, job.step)(plan, names["dataset"])
+    elif job.step == "crops":
+        data.crops(plan, names["variant"])
+    elif job.step == "features":
+        training.features(plan, names["variant"])
+    elif job.step == "train":
+        record = job.record()
+        training.train(plan, names["variant"], names["seed"], record["place"]["threads"] if record else 1)
+    elif "tracker" in names:
+        benchmark.score_imported(plan, names["benchmark"], names["tracker"])
+    else:
+        getattr(benchmark, job.step)(plan, names["benchmark"], names["variant"], names["seed"])
+
+
+def _only_code(job: Job) -> bool:
+    """Whether nothing but code stands between a result and the plan."""
+    records = {name: parent.record() for name, parent in job.parents.items()}
+    found = why(job, {name: record["content"] for name, record in records.items() if record})
+    return bool(found) and all(line.startswith(CODE) for line in found)
+
+
+def _take_over(job: Job, tried: Job) -> None:
+    """Give a result the plan's identity, and say by what right."""
+    whole = read_json(job.record_path)
+    record: dict[str, Any] = whole["record"] if job.step == "score" else whole
+    state = environment()
+    record["identity"], record["key"] = job.identity.plain, job.key
+    record["accepted"] = {"commit": state["git_commit"], "dirty": state["git_dirty"], "tried": tried.title}
+    write_json(job.record_path, whole)
+    if job.step != "score":
+        write_text(job.stamp, canonical_json({"content": record["content"], "key": job.key}) + "\n")
+
+
+def accept(plan: Plan) -> Iterator[str]:
+    """Run one job of each kind whose code alone changed, and take over the others where it made the same bytes.
+
+    A kind is a step with its old and its new code; of each, the job that was quickest is run. Yields a line for each
+    kind: what was taken over, or that numbers changed ("not accepted: …"), and then the pipeline makes them again.
+    """
+    jobs = plan.jobs()
+    for step in dict.fromkeys(job.step for job in jobs):
+        kinds: dict[str, list[tuple[float, Job]]] = {}
+        for job in (job for job in jobs if job.step == step and _only_code(job)):
+            record = job.record()
+            assert record is not None
+            kind = f"{record['identity'].get('code')} {job.identity.plain.get('code')}"
+            kinds.setdefault(kind, []).append((record["seconds"], job))
+        for members in kinds.values():
+            ordered = [job for _, job in sorted(members, key=lambda member: member[0])]
+            tried, others = ordered[0], ordered[1:]
+            before = tried.content()
+            _run(plan, tried)
+            if tried.content() != before:
+                yield f"not accepted: {tried.title} has other content now; {len(others)} more will be made again"
+                continue
+            for job in others:
+                _take_over(job, tried)
+            yield f"accepted: {tried.title} came out the same; {len(others)} others of its kind are taken over"

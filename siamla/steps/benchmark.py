@@ -1,0 +1,175 @@
+"""Tracking a benchmark with a trained model, and scoring what was stored."""
+
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from siamla.benchmark.protocols import Protocol, run_rules
+from siamla.benchmark.score import score as score_stored
+from siamla.benchmark.speed import speed
+from siamla.benchmark.store import time_path
+from siamla.data.curate import load_curated
+from siamla.errors import UserError
+from siamla.experiment.identity import Curate, Identity, Plain
+from siamla.experiment.plan import Job, Plan
+from siamla.experiment.spec import plain
+from siamla.files import digest, sha256, write_json
+from siamla.provenance.record import make_record, read_record
+from siamla.steps.perform import (
+    OWNER,
+    Outcome,
+    check_key,
+    damaged,
+    full_key,
+    hashed,
+    own,
+    perform,
+    planned_inputs,
+    publish,
+)
+from siamla.tracker.settings import TrackerSettings
+
+NO_RESULT = (OWNER, "record.json", "stamp", "SOURCE.txt")  # what may lie beside raw results
+
+
+@dataclass(frozen=True)
+class ModelRun(Identity):
+    """A model file of somebody's own on a benchmark. model: its SHA-256."""
+
+    step = "predict"
+    model: str
+    data: Curate
+    tracker: Plain
+    run: Plain
+    code: str
+
+
+def _results(folder: Path) -> list[str]:
+    """The result files of a folder by relative name."""
+    found = (path for path in folder.rglob("*") if path.is_file() and path.name not in NO_RESULT)
+    return sorted(path.relative_to(folder).as_posix() for path in found)
+
+
+def _stored(folder: Path) -> Outcome:
+    """What a finished run left: its content is that of the boxes, since no two runs take the same time."""
+    files = hashed(folder, _results(folder))
+    return Outcome(digest({k: v for k, v in files.items() if not k.endswith("_time.txt")}), files)
+
+
+def _predict(
+    plan: Plan, job: Job, key: str | None, model: Path, benchmark: str, settings: TrackerSettings, workers: int
+) -> None:
+    rules = run_rules(plan.experiment.protocol(benchmark))
+
+    def work(record: dict[str, Any]) -> Outcome:
+        import cv2
+        import torch
+
+        from siamla.benchmark.runner import run
+        from siamla.model.checkpoint import load_model
+        from siamla.place import tracking_place
+        from siamla.tracker.tracker import load_tracker
+
+        torch.set_num_threads(1)  # threads must not decide the boxes; sequences are spread over workers instead
+        cv2.setNumThreads(1)
+        place = tracking_place(load_model(model).settings, settings)
+        record["place"] = place.plain
+        sequences = load_curated(job.parents["data"].folder)
+        state = Path("results", plan.name, "state", f"predict-{full_key(record)}")
+        own(state, job.step, full_key(record))
+        run(partial(load_tracker, model, settings, place), sequences, state, rules, workers, benchmark)
+        own(job.folder, job.step, job.key)
+        publish(state, job)
+        shutil.rmtree(state)
+        return _stored(job.folder)
+
+    perform(job, key, work)
+
+
+def predict(plan: Plan, benchmark: str, variant: str, seed: int, workers: int = 1, key: str | None = None) -> Job:
+    """Track every sequence of a benchmark; killed at any moment, the same call goes on with the missing ones."""
+    job = plan.predict(benchmark, variant, seed)
+    trained = job.parents["model"]
+    record = trained.record()
+    problem = damaged(trained, record) if record else None
+    if problem:
+        raise UserError(f"{problem}; delete {trained.stamp} and run the pipeline again, or `{trained.command}`")
+    settings = plan.experiment.tracker(variant, benchmark)
+    _predict(plan, job, key, trained.folder / "model.pt", benchmark, settings, workers)
+    return job
+
+
+def predict_with(plan: Plan, benchmark: str, variant: str, model: Path, out: Path, workers: int = 1) -> Job:
+    """Track a benchmark with a model file of somebody's own and a variant's tracker settings, into a folder.
+
+    The folder is new, empty, or from this command; else UserError. It can be named under `imported` in a profile.
+    """
+    if not model.is_file():
+        raise UserError(f"{model}: not found; expected a model file that siamla wrote")
+    ordinary = plan.predict(benchmark, variant, plan.experiment.seeds(variant)[0])
+    data, settings = ordinary.parents["data"], plan.experiment.tracker(variant, benchmark)
+    assert isinstance(data.identity, Curate)
+    rules = plain(run_rules(plan.experiment.protocol(benchmark)))
+    identity = ModelRun(sha256(model), data.identity, plain(settings), rules, ordinary.identity.plain["code"])
+    names = {"profile": plan.name, "benchmark": benchmark, "model": model.name}
+    job = Job(identity, names, out, {"data": data})
+    _predict(plan, job, None, model, benchmark, settings, workers)
+    return job
+
+
+def _write_score(job: Job, inputs: Mapping[str, str], rules: Protocol, predictions: Path, **origin: Any) -> None:
+    """Score stored predictions and write the score file. origin: records of the predictions and of the training."""
+    started, sequences = time.time(), load_curated(job.parents["data"].folder)
+    tracked, trained = origin.get("predictions"), origin.get("training")
+    place = tracked["place"] if tracked else {}
+    record = make_record(job.step, job.names, job.identity.plain, job.key, inputs, place, started)
+    scores = score_stored(sequences, predictions, rules)
+    timed = all(time_path(predictions, sequence.name, rules.layout).is_file() for sequence in sequences)
+    result = {
+        "overall": scores.overall,
+        "per_sequence": {
+            row["sequence"]: {k: v for k, v in row.items() if k != "sequence"} for row in scores.per_sequence
+        },
+        "per_attribute": scores.per_attribute,
+        "curves": {name: {"x": x.tolist(), "y": y.tolist()} for name, (x, y) in scores.curves.items()},
+        "speed": speed(predictions, sequences, rules) if timed else {},
+    }
+    record |= {"content": digest(result), "seconds": round(time.time() - started, 3)}
+    parts = {name: _origin(value) for name, value in (("predictions", tracked), ("training", trained))}
+    write_json(job.folder, {"record": record, **parts, **result})
+
+
+def _origin(record: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What a score keeps of the record of what it is made from; the identity is nested in its own."""
+    if record is None:
+        return None
+    return {name: record[name] for name in ("key", "content", "inputs", "place", "environment", "started", "seconds")}
+
+
+def score(plan: Plan, benchmark: str, variant: str, seed: int, key: str | None = None) -> Job:
+    """Score the stored predictions of a variant."""
+    job, rules = plan.score(benchmark, variant, seed), plan.experiment.protocol(benchmark)
+    check_key(job, key)
+    inputs, predicted = planned_inputs(job), job.parents["predictions"]
+    records = {"predictions": predicted, "training": predicted.parents["model"]}
+    origin = {name: read_record(parent.record_path) for name, parent in records.items()}
+    if problem := damaged(predicted, origin["predictions"]):
+        raise UserError(f"{problem}; delete {predicted.stamp} and run the pipeline again, or `{predicted.command}`")
+    _write_score(job, inputs, rules, predicted.folder, **origin)
+    return job
+
+
+def score_imported(plan: Plan, benchmark: str, tracker: str, key: str | None = None) -> Job:
+    """Score another tracker's raw results, which `siamla results import` copied."""
+    job, rules = plan.score_imported(benchmark, tracker), plan.experiment.protocol(benchmark)
+    check_key(job, key)
+    folder = plan.profile.imported[tracker].results.get(benchmark)
+    if folder is None or not folder.is_dir():
+        raise UserError(f"imported.{tracker}.results.{benchmark}: {folder}: no such folder; `siamla results import`")
+    inputs = {**planned_inputs(job), "predictions": digest(hashed(folder, _results(folder)))}
+    _write_score(job, inputs, rules, folder)
+    return job

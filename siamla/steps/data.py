@@ -1,0 +1,92 @@
+"""Bringing, checking and cutting data sets."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from siamla.data.crops import CropCache
+from siamla.data.crops import build as build_crops
+from siamla.data.curate import curate as check_set
+from siamla.data.curate import load_curated
+from siamla.errors import UserError
+from siamla.experiment.plan import Job, Plan, pointer_digest
+from siamla.files import digest, locked, read_json
+from siamla.steps.perform import Outcome, full_key, hashed, own, perform
+
+CROPS = ("manifest.json", "plan.json", "index.npy", "shard-*.bin", "shard-*.part.npz", ".*.tmp")
+
+
+def listing_digest(root: Path) -> str:
+    """Digest of the names and sizes of all files: cheap, and it changes when data are exchanged."""
+    files = sorted(
+        (path.relative_to(root).as_posix(), path.stat().st_size) for path in root.rglob("*") if path.is_file()
+    )
+    return digest(files)
+
+
+def _by_dvc(source: str, root: Path) -> str:
+    """Have DVC pull or render a set; the digest of what it brought.
+
+    dvc.lock says what the set was when it was committed. It stays as it is, so that a run does not change the tree that
+    its records describe.
+    """
+    command = ["pull", source] if source.endswith(".dvc") else ["repro", "--single-item", source]
+    lock = Path("dvc.lock")
+    with locked(Path(".dvc", "tmp", "siamla.lock")):  # DVC itself gives up after three seconds
+        before = lock.read_bytes() if lock.is_file() else None
+        try:
+            status = subprocess.run(["dvc", *command], check=False).returncode
+            if status:
+                raise UserError(f"dvc {' '.join(command)} failed with status {status}; its message is above")
+            return pointer_digest(source, root)
+        finally:
+            if before is not None and lock.read_bytes() != before:
+                lock.write_bytes(before)
+                print(f"dvc.lock is kept as it was; `dvc repro {source}` would renew its entry", flush=True)
+
+
+def fetch(plan: Plan, dataset: str, key: str | None = None) -> bool:
+    """Bring a data set by DVC, or find it where the user put it."""
+    job, entry = plan.fetch(dataset), plan.datasets[dataset]
+
+    def work(record: dict[str, Any]) -> Outcome:
+        own(job.folder, job.step, job.key)
+        content = _by_dvc(entry.dvc, entry.root) if entry.dvc else ""
+        if not entry.root.is_dir():
+            raise UserError(f"{entry.root}: no such folder; the root of {dataset} in profile {plan.name} must exist")
+        return Outcome(content or listing_digest(entry.root))
+
+    return perform(job, key, work, always=True)
+
+
+def curate(plan: Plan, dataset: str, jobs: int = 1, allow_rejected: bool = False, key: str | None = None) -> Job:
+    """Check every sequence of a data set and write its index."""
+    job, entry = plan.curate(dataset), plan.datasets[dataset]
+
+    def work(record: dict[str, Any]) -> Outcome:
+        own(job.folder, job.step, job.key)
+        report = check_set(
+            root=entry.root, layout=entry.layout, name=dataset, out=job.folder, frames_limit=entry.frames, jobs=jobs,
+            allow_rejected=allow_rejected,
+        )  # fmt: skip
+        return Outcome(report["digest"], hashed(job.folder, ("index.parquet", "report.json", "rejected.csv")))
+
+    perform(job, key, work)
+    return job
+
+
+def crops(plan: Plan, variant: str, jobs: int = 1, key: str | None = None) -> Job:
+    """Cut the training crops that a variant uses."""
+    job, spec = plan.crops(variant), plan.spec(variant)
+
+    def work(record: dict[str, Any]) -> Outcome:
+        own(job.folder, job.step, full_key(record), CROPS)
+        videos = load_curated(job.parents["data"].folder)
+        build_crops(videos, spec.crops, job.folder, jobs, record["inputs"]["data"])
+        manifest = read_json(job.folder / "manifest.json")
+        content = digest([manifest["index"], [shard["sha256"] for shard in manifest["shards"]], manifest["sequences"]])
+        CropCache(job.folder)
+        return Outcome(content, hashed(job.folder, ("manifest.json", "index.npy")))
+
+    perform(job, key, work)
+    return job

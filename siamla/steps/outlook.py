@@ -1,0 +1,100 @@
+"""What the pipeline would do: every job with its reason, and one job whole."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import yaml
+
+from siamla.errors import UserError
+from siamla.experiment.plan import Job, Plan
+from siamla.settings import nearest
+from siamla.steps.perform import why
+
+
+def reasons(jobs: Iterable[Job]) -> dict[Path, list[str]]:
+    """Folder of each job → why it would run, empty where it would not. `jobs` are in an order in which they can run."""
+    found: dict[Path, list[str]] = {}
+    for job in jobs:
+        made_anew = [name for name, parent in job.parents.items() if found.get(parent.folder)]
+        records = {name: parent.record() for name, parent in job.parents.items() if name not in made_anew}
+        inputs = {name: record["content"] for name, record in records.items() if record}
+        own = why(job, inputs, look_inside=False)
+        found[job.folder] = own or [f"{name} is made anew" for name in made_anew]
+    return found
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _cost(step: Sequence[Job], waiting: Sequence[Job]) -> str:
+    """What the waiting jobs of a step may take, by the time that jobs of this step took before."""
+    known = {job.folder: record["seconds"] for job in step if (record := job.record())}
+    if not waiting or not known:
+        return "" if not waiting else "no earlier run to go by"
+    mean = sum(known.values()) / len(known)
+    return f"about {_duration(sum(known.get(job.folder, mean) for job in waiting))} of one process"
+
+
+def outlook(plan: Plan) -> str:
+    """What a run of the profile would do now, as text: per step how many jobs, which and why, and their cost."""
+    jobs = plan.jobs()
+    found = reasons(jobs)
+    lines = []
+    for step in dict.fromkeys(job.step for job in jobs):
+        members = [job for job in jobs if job.step == step]
+        waiting = [job for job in members if found[job.folder]]
+        cost = _cost(members, waiting)
+        lines.append(f"{step:9} {len(waiting):3} of {len(members):3} to run{f', {cost}' if cost else ''}")
+        by_reason: dict[str, list[str]] = {}
+        for job in waiting:
+            by_reason.setdefault("; ".join(found[job.folder][:3]), []).append(job.title.removeprefix(f"{step} "))
+        for reason, titles in by_reason.items():
+            more = f" and {len(titles) - 6} more" if len(titles) > 6 else ""
+            lines.append(f"          {reason}: {' | '.join(titles[:6])}{more}")
+    return "\n".join(lines)
+
+
+def job_named(plan: Plan, words: Sequence[str]) -> Job:
+    """The job of a step and its names, as `siamla plan` prints them; UserError with what is expected."""
+    step, *names = words
+    expected = {
+        "fetch": ("dataset",), "curate": ("dataset",), "crops": ("variant",), "features": ("variant",),
+        "train": ("variant", "seed"), "predict": ("benchmark", "variant", "seed"),
+        "score": ("benchmark", "variant", "seed"), "table": ("number",),
+    }  # fmt: skip
+    if step not in expected:
+        raise UserError(f"plan: no step {step!r}; {nearest(step, list(expected))}")
+    given = [name.removeprefix("seed").rstrip(",") for name in names if name not in ("seed", "")]
+    if len(given) != len(expected[step]):
+        raise UserError(f"plan {step}: expected {' '.join(expected[step])}, found {' '.join(names) or 'nothing'}")
+    values: list[str | int] = []
+    for name, text in zip(expected[step], given, strict=True):
+        if name in ("seed", "number") and not text.isdigit():
+            raise UserError(f"plan {step}: {name} is {text!r}, expected a whole number")
+        values.append(int(text) if name in ("seed", "number") else text)
+    job = getattr(plan, step)(*values)
+    if job is None:
+        raise UserError(f"plan {step}: {' '.join(given)} has no such job: it reads no cached features")
+    assert isinstance(job, Job)
+    return job
+
+
+def show_job(job: Job) -> str:
+    """One job as text: command, place, key, parents, identity, and how the result that is there differs."""
+    inputs = {name: record["content"] for name, parent in job.parents.items() if (record := parent.record())}
+    head = {
+        "job": job.title,
+        "command": job.command,
+        "result": job.folder.as_posix(),
+        "key": job.key,
+        "made from": [parent.title for parent in job.parents.values()],
+        "identity": job.identity.plain,
+    }
+    text = yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=120)
+    if job.step == "table":
+        return text
+    differs = why(job, inputs)
+    return text + ("up to date\n" if not differs else "would run:\n" + "".join(f"- {line}\n" for line in differs))

@@ -1,0 +1,140 @@
+"""What all steps share: is the result there, may the folder be written to, work, record, stamp.
+
+Snakemake deletes the outputs that a rule declares before it runs the rule again, and knows nothing of results that came
+from elsewhere. So it is told of the stamp alone, and the step itself decides by the record beside the result: a result
+that belongs to the plan is stamped and not made again.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from siamla.errors import UserError
+from siamla.experiment.plan import Job
+from siamla.files import canonical_json, digest, locked, sha256, write_json, write_text
+from siamla.provenance.record import RECORD, differences, make_record
+
+OWNER = ".siamla"  # in a folder that a step made: its step, and what it is being made into
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step made: the digest of its content, and its files with their SHA-256."""
+
+    content: str
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+def planned_inputs(job: Job) -> dict[str, str]:
+    """Content digests of the parents' results; UserError, with the command to type, where one is missing."""
+    return {name: parent.content() for name, parent in job.parents.items()}
+
+
+def damaged(job: Job, record: Mapping[str, Any]) -> str | None:
+    """The first file of a result that is not what the record says; None when all are."""
+    for name, expected in record["files"].items():
+        path = job.folder / name
+        if not path.is_file():
+            return f"{path} is missing"
+        if sha256(path) != expected:
+            return f"{path} has changed since it was made"
+    return None
+
+
+def why(job: Job, inputs: Mapping[str, str], look_inside: bool = True) -> list[str]:
+    """Why the job has to run, in words; empty when its result is there and belongs to the plan."""
+    try:
+        record = job.record()
+    except UserError as error:
+        return [str(error)]
+    if record is None:
+        return ["not made yet"]
+    reasons = differences(record["identity"], job.identity.plain)
+    reasons += [f"{name} has other content" for name, value in inputs.items() if record["inputs"].get(name) != value]
+    broken = damaged(job, record) if look_inside and not reasons else None
+    return reasons + ([broken] if broken else [])
+
+
+def check_key(job: Job, key: str | None) -> None:
+    """UserError when a caller's key is not the plan's: settings or code changed since the caller read them."""
+    if key is None or key == job.key:
+        return
+    record = job.record()
+    same = record is not None and record["key"] == key
+    what = differences(record["identity"], job.identity.plain) if record and same else ["settings or code have changed"]
+    raise UserError(f"{job.title}: the plan is no longer what this was started for: {'; '.join(what)}; start again")
+
+
+def own(folder: Path, step: str, key: str, makes: Iterable[str] = ()) -> None:
+    """Make `folder` a place where `step` may write what `key` names.
+
+    What the same step left there for another key is removed, as far as it matches the patterns `makes`. UserError when
+    the folder holds anything and no step of ours made it; nothing is touched then.
+    """
+    owner = folder / OWNER
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder}: expected a folder, found a file; nothing was touched")
+    if folder.exists() and not owner.is_file() and any(folder.iterdir()):
+        raise UserError(f"{folder}: is not empty and was not made by siamla; name another folder, nothing was touched")
+    before = owner.read_text(encoding="utf-8").split() if owner.is_file() else []
+    if before and before[0] != step:
+        raise UserError(f"{folder}: holds the result of another step ({before[0]}, expected {step}); name another")
+    if before and before[1:] != [key]:
+        for pattern in makes:
+            for path in folder.glob(pattern):
+                path.unlink()
+    if before != [step, key]:
+        write_text(owner, f"{step} {key}\n")
+
+
+def full_key(record: Mapping[str, Any]) -> str:
+    """Digest of all that decides the bytes here and now: identity, inputs' contents and place."""
+    return digest([record["step"], record["key"], record["inputs"], record["place"]])
+
+
+def publish(state: Path, job: Job) -> None:
+    """Move finished files from their working folder into the job's, in place of those of the result before."""
+    before = job.record()
+    (job.folder / RECORD).unlink(missing_ok=True)
+    for name in before["files"] if before else ():
+        (job.folder / name).unlink(missing_ok=True)
+    for path in sorted(state.rglob("*")):
+        if path.is_file() and path.name != OWNER:
+            target = job.folder / path.relative_to(state)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target)
+
+
+def hashed(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """SHA-256 of files of a folder by their relative names."""
+    return {name: sha256(folder / name) for name in sorted(names)}
+
+
+def perform(job: Job, key: str | None, work: Callable[[dict[str, Any]], Outcome], always: bool = False) -> bool:
+    """Do a job whose result is a folder, unless that is there and belongs to the plan; whether it was done.
+
+    Args:
+        key: the identity's digest that the caller expects; None where somebody typed the command.
+        work: is given the record as it stands at the start (it may fill in `place`) and returns what it made.
+        always: do it even so (bringing data is quick where nothing changed).
+
+    Raises:
+        UserError: inputs are missing, the key is not the plan's, or the folder is somebody else's.
+    """
+    check_key(job, key)
+    inputs = planned_inputs(job)
+    if job.folder.exists() and not (job.folder / OWNER).is_file():
+        own(job.folder, job.step, "")  # says no to a foreign folder before anything is written into it
+    with locked(job.folder.with_name(f".{job.folder.name}.lock")):
+        reasons = why(job, inputs)
+        if reasons or always:
+            started = time.time()
+            record = make_record(job.step, job.names, job.identity.plain, job.key, inputs, {}, started)
+            outcome = work(record)
+            record |= {"content": outcome.content, "files": dict(outcome.files)}
+            write_json(job.record_path, record | {"seconds": round(time.time() - started, 3)})
+        content = job.content()
+        write_text(job.stamp, canonical_json({"content": content, "key": job.key}) + "\n")
+    return bool(reasons)

@@ -1,0 +1,88 @@
+"""Collecting scores and making tables, from files that belong to the plan."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from siamla.errors import UserError
+from siamla.experiment.plan import Job, Plan
+from siamla.files import read_json, write_json
+from siamla.provenance.record import differences
+from siamla.report.collect import frames, write_frames
+from siamla.report.tables import make_table
+
+SHOWN = 8  # differences that a message lists
+
+
+def _verified(job: Job) -> dict[str, Any]:
+    """A score file whose identity is the plan's; UserError that names what differs."""
+    if not job.folder.is_file():
+        raise UserError(f"{job.folder}: not found; `{job.command}` makes it")
+    score = read_json(job.folder)
+    if not isinstance(score, dict) or not isinstance(score.get("record"), dict):
+        raise UserError(f"{job.folder}: not a score file, it has no record")
+    found = differences(score["record"].get("identity", {}), job.identity.plain)
+    if found:
+        more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        raise UserError(
+            f"{job.folder} does not belong to the plan of profile {job.names['profile']}: "
+            f"{'; '.join(found[:SHOWN])}{more}. Run the pipeline again"
+        )
+    return score
+
+
+def _consistent(scores: dict[Path, dict[str, Any]]) -> None:
+    """UserError where two scores are of different models of one training, or of different data of one benchmark."""
+    seen: dict[tuple[Any, ...], tuple[Path, str]] = {}
+    for path, score in scores.items():
+        names, inputs = score["record"]["names"], score["record"]["inputs"]
+        facts = {("data", names["benchmark"]): inputs.get("data")}
+        if score.get("training"):
+            facts["model", names["variant"], names["seed"]] = score["training"]["content"]
+        for what, value in facts.items():
+            other, before = seen.setdefault(what, (path, value))
+            if before != value:
+                words = " ".join(map(str, what))
+                raise UserError(f"{path} and {other} are of different contents of one {words}; run the pipeline again")
+
+
+def gather(jobs: Iterable[Job]) -> dict[Path, dict[str, Any]]:
+    """The score files of these jobs, each checked against the plan and all against each other.
+
+    UserError that names the file and what differs, in words.
+    """
+    scores = {job.folder: _verified(job) for job in jobs}
+    _consistent(scores)
+    return scores
+
+
+def collect(plan: Plan, out: Path, sequences: Path) -> int:
+    """Write every score of the profile as two long CSV files; the number of score files."""
+    scores = gather(plan.scores())
+    write_frames(*frames(scores.values()), out, sequences)
+    return len(scores)
+
+
+def table(plan: Plan, number: int, key: str | None = None) -> str:
+    """Make one of the paper's tables with the list of what each of its numbers comes from; its Markdown."""
+    job = plan.table(number)
+    if key is not None and key != job.key:
+        raise UserError(f"{job.title}: settings or code have changed since this was started; start again")
+    scores = gather(job.parents.values())
+    folder = job.folder.parent
+    shown = job.identity.plain["shown"]
+    text = make_table(
+        number, *frames(scores.values()), plan.layout, shown["variants"], shown["benchmarks"], shown["caption"], folder
+    )
+    sources = {
+        path.as_posix(): {
+            "key": score["record"]["key"],
+            "content": score["record"]["content"],
+            "inputs": score["record"]["inputs"],
+            "training": score.get("training"),
+            "predictions": score.get("predictions"),
+        }
+        for path, score in scores.items()
+    }
+    write_json(folder / f"table{number}.sources.json", {"identity": job.identity.plain, "scores": sources})
+    return text

@@ -1,0 +1,63 @@
+"""Features of the frozen backbone, and trainings."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from siamla.experiment.plan import Job, Plan, training_settings
+from siamla.files import write_json
+from siamla.steps.perform import Outcome, full_key, hashed, own, perform
+
+FEATURES = ("manifest.json", "chunk-*.bin", ".*.tmp")
+
+
+def features(plan: Plan, variant: str, jobs: int = 1, key: str | None = None) -> Job | None:
+    """Compute the features that a variant's training reads; None where it reads none."""
+    job, spec = plan.features(variant), plan.spec(variant)
+    if job is None:
+        return None
+
+    def work(record: dict[str, Any]) -> Outcome:
+        from siamla.training.features import build
+
+        own(job.folder, job.step, full_key(record), FEATURES)
+        build(job.parents["crops"].folder, spec.pairs, spec.model, job.folder, jobs, full_key(record))
+        return Outcome(full_key(record), hashed(job.folder, ("manifest.json",)))
+
+    perform(job, key, work)
+    return job
+
+
+def train(plan: Plan, variant: str, seed: int, threads: int = 1, workers: int = 0, key: str | None = None) -> Job:
+    """Train the model that a variant uses; killed at any moment, the same call goes on."""
+    job = plan.train(variant, seed)
+    spec = plan.spec(job.names["variant"])
+
+    def work(record: dict[str, Any]) -> Outcome:
+        from siamla.mlflow_view.mirror import LiveMirror
+        from siamla.place import training_place
+        from siamla.training.loop import Recipe
+        from siamla.training.run import train_model
+
+        place = training_place(spec.model, spec.training, threads)
+        record["place"] = place.plain
+        state = Path("results", plan.name, "state", f"train-{full_key(record)}")
+        own(state, job.step, full_key(record))
+        own(job.folder, job.step, job.key)
+        cached = job.parents["features"].folder if "features" in job.parents else None
+        recipe = Recipe(spec.model, spec.labels, spec.loss, spec.training, seed)
+        with LiveMirror(Path("results"), record) as mirror:
+            train_model(
+                recipe, job.parents["crops"].folder, spec.pairs, cached, place, workers, state / "state.pt",
+                full_key(record), job.folder, mirror.epoch,
+            )  # fmt: skip
+        write_json(job.folder / "spec.json", training_settings(spec))
+        files = hashed(job.folder, ("model.pt", "history.csv", "spec.json"))
+        shutil.rmtree(state)
+        return Outcome(files["model.pt"], files)
+
+    if perform(job, key, work):
+        from siamla.mlflow_view.mirror import mirror_training
+
+        mirror_training(job.folder, Path("results"))
+    return job
