@@ -1,4 +1,4 @@
-"""Code digests see what matters and nothing else; run records say where a number comes from."""
+"""Code digests see what decides a number and nothing else; records say where a number comes from."""
 
 import subprocess
 import time
@@ -7,29 +7,52 @@ from pathlib import Path
 import pytest
 
 from siamla.errors import UserError
-from siamla.provenance.code import code_digest, git_state
-from siamla.provenance.record import read_record, run_key, run_record, write_record
+from siamla.files import write_json
+from siamla.provenance.code import code_digest, code_files, git_state, listed
+from siamla.provenance.record import differences, make_record, read_record
 
 SOURCE = '''"""What it is."""
 from siamla.low import helper  # the helper
+from siamla.progress import progress
+from siamla import tools
 
 LIMIT = 3
+UNUSED = 1
 
 
 def public(x: int) -> int:
     """Doc."""
-    return helper(x) + LIMIT
+    if x < 0:
+        raise ValueError(f"{x} is negative")
+    with progress(x, "working"):
+        print("working")
+        return tools.twice(helper(x)) + LIMIT
+
+
+def other(x):
+    return UNUSED * x
 '''
-EDITED = """from siamla.low import (
+SAME = """from siamla.progress import progress
+from siamla.low import (
     helper,
 )
+from siamla import tools
 # another comment
 LIMIT = 3
-def public(x: int) -> int:
+UNUSED = 5
+NEW = 2
+def public(x: int) -> float:
     "Another doc."
-    return (helper(x)
-            + LIMIT)
+    if x < 0:
+        raise TypeError("negative")
+    with progress(x, "working"):
+        print("at work", x)
+        return (tools.twice(helper(x))
+                + LIMIT)
+def other(x):
+    return UNUSED + NEW + x
 """
+ENTRY = "siamla.high:public"
 
 
 @pytest.fixture
@@ -39,47 +62,68 @@ def package(tmp_path: Path) -> Path:
     (folder / "__init__.py").write_text('"""Top."""\n')
     (folder / "sub" / "__init__.py").write_text("")
     (folder / "high.py").write_text(SOURCE)
-    (folder / "low.py").write_text("def helper(x):\n    from .sub import deep\n    return deep.N * x\n")
-    (folder / "sub" / "deep.py").write_text("N = 2\n")
-    (folder / "other.py").write_text("import siamla.high\n")
+    (folder / "low.py").write_text(
+        "def helper(x):\n    from .sub import deep\n    return deep.N * x\n\n\ndef spare():\n    return 0\n"
+    )
+    (folder / "sub" / "deep.py").write_text("N = 2\nM = 3\n")
+    (folder / "tools.py").write_text("def twice(x):\n    return 2 * x\n\n\ndef thrice(x):\n    return 3 * x\n")
+    (folder / "progress.py").write_text("def progress(n, text):\n    return None\n")
+    (folder / "readers.py").write_text("from siamla import low, tools\nTABLE = {'a': low, 'b': tools}\n")
     return tmp_path
 
 
-def test_code_digest_ignores_comments_docstrings_and_layout(package: Path) -> None:
-    before = code_digest("siamla.high", root=package)
-    (package / "siamla" / "high.py").write_text(EDITED)
-    (package / "siamla" / "__init__.py").write_text('"""Another top line."""\n')
-    assert code_digest("siamla.high", root=package) == before
+def test_code_digest_ignores_what_decides_no_number(package: Path) -> None:
+    """Comments, docstrings, layout, order, messages, printing, progress, result annotations, unused definitions."""
+    before = code_digest(ENTRY, root=package)
+    (package / "siamla" / "high.py").write_text(SAME)
+    (package / "siamla" / "progress.py").write_text("def progress(n, text):\n    return n\n")
+    (package / "siamla" / "tools.py").write_text(
+        "def twice(x):\n    return 2 * x\n\n\ndef thrice(x):\n    return 4 * x\n"
+    )
+    (package / "siamla" / "sub" / "deep.py").write_text("N = 2\n")
+    assert code_digest(ENTRY, root=package) == before
 
 
 @pytest.mark.parametrize(
-    ("file", "text"),
+    ("file", "old", "new"),
     [
-        ("high.py", SOURCE.replace("LIMIT = 3", "LIMIT = 4")),
-        ("low.py", "def helper(x):\n    from .sub import deep\n    return deep.N + x\n"),
-        ("sub/deep.py", "N = 3\n"),  # imported by an import, relatively, inside a function
-        ("sub/__init__.py", "import os\n"),
+        ("high.py", "LIMIT = 3", "LIMIT = 4"),
+        ("high.py", "if x < 0", "if x <= 0"),
+        ("low.py", "deep.N * x", "deep.N + x"),
+        ("sub/deep.py", "N = 2", "N = 3"),  # imported relatively, inside a function, by an import
+        ("tools.py", "2 * x", "2.5 * x"),
+        ("tools.py", "def twice", "import random\nrandom.seed(1)\n\n\ndef twice"),  # a bare statement of the module
     ],
 )
-def test_code_digest_sees_changes_of_everything_imported(package: Path, file: str, text: str) -> None:
+def test_code_digest_sees_all_that_the_entry_uses(package: Path, file: str, old: str, new: str) -> None:
+    before = code_digest(ENTRY, root=package)
+    path = package / "siamla" / file
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new, 1))
+    assert code_digest(ENTRY, root=package) != before
+
+
+def test_code_digest_of_a_module_counts_every_definition(package: Path) -> None:
     before = code_digest("siamla.high", root=package)
-    (package / "siamla" / file).write_text(text)
+    (package / "siamla" / "high.py").write_text(SOURCE.replace("UNUSED = 1", "UNUSED = 2"))
     assert code_digest("siamla.high", root=package) != before
+    assert [path.name for path in code_files(ENTRY, root=package)] == ["high.py", "low.py", "deep.py", "tools.py"]
 
 
-def test_code_digest_leaves_out_what_is_not_imported(package: Path) -> None:
-    before = code_digest("siamla.high", root=package)
-    (package / "siamla" / "other.py").write_text("import siamla.high\nX = 1\n")
-    assert code_digest("siamla.high", root=package) == before
-    assert code_digest("siamla.high", "siamla.other", root=package) != before
+def test_a_registry_gives_the_entry_that_is_used(package: Path) -> None:
+    assert listed("siamla.readers:TABLE", "b", root=package) == "siamla.tools"
+    with pytest.raises(UserError, match="lists no 'c'"):
+        listed("siamla.readers:TABLE", "c", root=package)
 
 
 def test_code_digest_names_a_missing_or_broken_module(package: Path) -> None:
-    with pytest.raises(UserError, match=r"no module siamla\.nothing"):
+    with pytest.raises(UserError, match=r"no siamla\.nothing"):
         code_digest("siamla.nothing", root=package)
+    with pytest.raises(UserError, match=r"no siamla\.high:nothing"):
+        code_digest("siamla.high:nothing", root=package)
     (package / "siamla" / "low.py").write_text("def (\n")
     with pytest.raises(UserError, match=r"low\.py: line 1"):
-        code_digest("siamla.high", root=package)
+        code_digest(ENTRY, root=package)
 
 
 def test_git_state(tmp_path: Path) -> None:
@@ -105,31 +149,32 @@ def test_git_state(tmp_path: Path) -> None:
     assert len({changed["diff_sha"], untracked["diff_sha"], git_state(tmp_path)["diff_sha"]}) == 3
 
 
-def record(seed: int = 1, **extra: object) -> dict:
-    spec = {"model": {"channels": 64}}
-    return run_record(
-        "train", "smoke", "siamla", seed, None, spec, "s1", "c1", "d1", "cpu", 1, time.time(), 2.5, **extra
-    )
+def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+    identity = {"settings": {"loss": {"regression": 3.0}}, "code": "c"}
+    names = {"profile": "smoke", "variant": "siamla", "seed": 1}
+    made = make_record("train", names, identity, "k", {"crops": "d"}, {"device": "cpu"}, time.time())
+    write_json(tmp_path / "record.json", made)
+    assert read_record(tmp_path / "record.json") == made
+    assert set(made["environment"]) >= {"git_commit", "git_dirty", "git_diff_sha", "versions", "python", "host"}
+    assert str(tmp_path) not in str(made)
 
 
-def test_run_record_round_trip(tmp_path: Path) -> None:
-    made = record(model_sha256="ab")
-    write_record(tmp_path / "run.json", made)
-    assert read_record(tmp_path / "run.json") == made
-    assert made["model_sha256"] == "ab"
-    assert set(made) >= {"git_commit", "git_dirty", "git_diff_sha", "versions", "started", "seconds", "threads"}
+def test_a_file_that_is_no_record_is_named(tmp_path: Path) -> None:
+    write_json(tmp_path / "record.json", {"step": "train"})
+    with pytest.raises(UserError, match="no field 'names'"):
+        read_record(tmp_path / "record.json")
+    with pytest.raises(UserError, match="no field 'step'"):
+        read_record(tmp_path / "record.json", "record")
 
 
-def test_run_key_follows_settings_and_not_time() -> None:
-    first, second = record(), record()
-    second.update(started="2000-01-01T00:00:00+00:00", seconds=99.0, git_commit="other")
-    assert run_key(first) == run_key(second)
-    assert len({run_key({**first, name: "x"}) for name in ("seed", "spec_digest", "code_digest", "data_digest")}) == 4
-
-
-def test_record_refuses_a_clash_and_a_file_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="git_commit"):
-        record(git_commit="x")
-    (tmp_path / "run.json").write_text('{"kind": "train"}')
-    with pytest.raises(UserError, match="no field 'profile'"):
-        read_record(tmp_path / "run.json")
+def test_differences_are_said_in_words_the_code_last() -> None:
+    found = {"code": "a", "model": {"settings": {"loss": {"regression": 1.0}}, "code": "x"}, "old": 1}
+    planned = {"code": "b", "model": {"settings": {"loss": {"regression": 2.0}}, "code": "y"}, "new": None}
+    assert differences(found, planned) == [
+        "new is missing, the plan has None",
+        "old is 1, the plan has no such thing",
+        "model.settings.loss.regression is 1.0, the plan has 2.0",
+        "the code of this step has changed",
+        "the code of model has changed",
+    ]
+    assert differences(found, found) == []

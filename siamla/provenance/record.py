@@ -89,10 +89,11 @@ def differences(found: Mapping[str, Any], planned: Mapping[str, Any]) -> list[st
     ours, theirs = _flat(planned), _flat(found)
     lines, code = [], []
     for name in sorted({*ours, *theirs}, key=lambda name: (name.count("."), name)):
-        if ours.get(name, "absent") == theirs.get(name, "absent"):
+        if name in ours and name in theirs and ours[name] == theirs[name]:
             continue
         if name.split(".")[-1] == "code":
             code.append(f"the code of {name.removesuffix('.code') if '.' in name else 'this step'} has changed")
         else:
-            lines.append(f"{name} is {theirs.get(name, 'absent')}, the plan has {ours.get(name, 'absent')}")
+            found_text = f"{name} is {theirs[name]}" if name in theirs else f"{name} is missing"
+            lines.append(f"{found_text}, the plan has {ours[name] if name in ours else 'no such thing'}")
     return lines + code
