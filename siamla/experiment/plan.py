@@ -75,6 +75,17 @@ class Job:
             return None
         return read_record(self.record_path, "record" if self.step == "score" else None)
 
+    def settled(self) -> bool:
+        """Whether there is a result that was made from what its parents hold now, as far as these are here."""
+        try:
+            record = self.record()
+            parents = {name: parent.record() for name, parent in self.parents.items()}
+        except UserError:
+            return False
+        if record is None:
+            return False
+        return all(record["inputs"].get(name) == now["content"] for name, now in parents.items() if now)
+
     def content(self) -> str:
         """Content digest of the result; UserError where the step has not run."""
         record = self.record()

@@ -23,6 +23,13 @@ def reasons(jobs: Iterable[Job]) -> dict[Path, list[str]]:
     return found
 
 
+def stale(plan: Plan) -> list[Job]:
+    """The jobs with a result that does not belong to the plan, or is not of what it was made from."""
+    jobs = plan.jobs()
+    found = reasons(jobs)
+    return [job for job in jobs if found[job.folder] and job.record_path.exists()]
+
+
 def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"

@@ -9,6 +9,7 @@ from snakemake.exceptions import WorkflowError
 
 from siamla.errors import UserError
 from siamla.experiment.plan import Plan
+from siamla.steps.outlook import stale
 
 # the commands of the environment that snakemake runs in, also where it is not activated
 shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
@@ -47,11 +48,15 @@ def variant_of(path):
 
 
 def hold(wildcards):
-    """What a run needs before it starts, and a look does not: the locks of a killed run go, this run's is held.
+    """What a run needs to know and to hold before it starts; an input function of the targets, evaluated when Snakemake
+    knows its settings and has not yet decided what to run.
 
-    An input function, since Snakemake knows by then whether it only looks. Steps decide by their records whether their
-    results are whole, so a mark that a killed run left on an output asks for no more than to call the step again.
+    - Results whose records do not belong to the plan run again, also where Snakemake has no memory of them: they may
+      have been made in another place, and `.snakemake` does not travel.
+    - A mark that a killed run left on an output asks for no more than to call the step again, which decides itself.
+    - A run, not a look, takes away the locks of a killed run of this profile, and holds its own until it ends.
     """
+    workflow.dag.forcefiles.update(job.stamp.as_posix() for job in stale(PLAN))
     workflow.dag_settings.force_incomplete = True
     if workflow.dryrun or not workflow.is_main_process or "lock" in HELD:
         return []

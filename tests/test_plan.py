@@ -1,0 +1,258 @@
+"""The plan: which results a change decides anew, what an identity holds, and what a table accepts."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from siamla.errors import UserError
+from siamla.experiment.check import check
+from siamla.experiment.plan import Plan
+from siamla.experiment.spec import merge
+from siamla.files import write_json
+from siamla.steps.outlook import job_named, outlook, show_job
+from siamla.steps.report import gather
+
+ROOT = Path(__file__).parents[1]
+Change = Callable[..., Plan]
+
+
+@pytest.fixture
+def changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Change:
+    """The smoke profile's plan after changes of settings files, given as nested mappings laid over their content."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "params", tmp_path / "params")
+
+    def change(**files: dict) -> Plan:
+        for name, over in files.items():
+            source = next((ROOT / "params").rglob(f"{name}.yaml"))
+            path = tmp_path / "params" / source.relative_to(ROOT / "params")
+            path.write_text(yaml.safe_dump(merge(yaml.safe_load(source.read_text()), over), sort_keys=False))
+        return Plan.load("smoke")
+
+    return change
+
+
+def keys(plan: Plan) -> dict[str, str]:
+    """Every job's key by its title, tables included."""
+    found = {job.title: job.key for job in plan.jobs()}
+    return found | {f"table {number}": plan.table(number).key for number in plan.profile.tables}
+
+
+def differing(before: Plan, after: Plan) -> set[str]:
+    """Step and variant, or step and data set, of the jobs that both plans have with another key."""
+    old, new = keys(before), keys(after)
+    return {title.removesuffix(", seed 1") for title in old.keys() & new.keys() if old[title] != new[title]}
+
+
+def downstream(*variants: str) -> set[str]:
+    """What a new model of these variants brings with it."""
+    names = {f"train {v}" for v in variants}
+    return names | {f"{step} {b} {v}" for step in ("predict", "score") for b in ("otb100", "got10k") for v in variants}
+
+
+def variant(name: str, **settings: object) -> dict:
+    return {"variants": {name: {"set": settings}}}
+
+
+def test_a_label_or_caption_changes_tables_alone(changed: Change) -> None:
+    before = changed()
+    after = changed(variants={"variants": {"siamcar": {"label": "Baseline"}}}, smoke={"caption": "Another."})
+    assert differing(before, after) == {"table 3"}
+    metrics = {"otb100": {"metrics": {"auc": {"label": "Area under curve", "digits": 4}}, "title": "OTB"}}
+    assert differing(before, changed(protocols=metrics)) == {"table 3"}
+
+
+def test_a_loss_parameter_changes_its_variants(changed: Change) -> None:
+    before = changed()
+    assert differing(before, changed(variants=variant("siamla", **{"loss.regression": 2.0}))) == downstream("siamla")
+
+
+def test_a_new_metric_or_threshold_changes_scores_and_no_predictions(changed: Change) -> None:
+    before = changed()
+    metric = {"precision10": {"label": "Precision at 10", "better": "higher", "digits": 3}}
+    over = {"otb100": {"metrics": metric, "onepass": {"precision": {"report": {"precision10": 10}}}}}
+    scores = {"score otb100 siamcar", "score otb100 siamla"}
+    assert differing(before, changed(protocols=over)) - {"table 3"} == scores
+    assert differing(before, changed(protocols={"otb100": {"onepass": {"success": {"count": 41}}}})) == scores
+
+
+def test_a_tracker_setting_changes_predictions_and_no_training(changed: Change) -> None:
+    before = changed()
+    expected = {job for job in downstream("siamla") if not job.startswith("train")}
+    assert differing(before, changed(variants=variant("siamla", **{"tracker.window": 0.3}))) == expected
+
+
+def test_another_benchmark_changes_no_result(changed: Change) -> None:
+    before = changed()
+    street = {"benchmarks": {"street": {"layout": "otb", "root": "street"}}}
+    assert differing(before, changed(smoke=street)) == {"table 3"}
+
+
+def test_a_changed_generator_setting_changes_all_that_is_made_from_it(changed: Change) -> None:
+    before = changed()
+    found = differing(before, changed(synthetic={"smoke_otb": {"seed": 9}}))
+    tracked = {f"{step} otb100 {v}" for step in ("predict", "score") for v in ("siamcar", "siamla")}
+    assert found == {"fetch otb100", "curate otb100"} | tracked
+    trained = differing(before, changed(synthetic={"smoke_train": {"seed": 9}}))
+    assert downstream("siamcar", "siamla") <= trained
+    assert {"fetch smoke_train", "curate smoke_train"} <= trained
+
+
+def test_a_changed_dvc_pointer_changes_all_that_is_made_from_it(changed: Change, tmp_path: Path) -> None:
+    pointer = tmp_path / "data.dvc"
+    own = {"benchmarks": {"otb100": {"root": "data/mine", "dvc": "data.dvc"}}}
+    pointer.write_text("outs:\n- md5: a.dir\n  path: mine\n")
+    before = changed(smoke=own)
+    old = keys(before)
+    pointer.write_text("outs:\n- md5: b.dir\n  path: mine\n")
+    new = keys(Plan.load("smoke"))
+    tracked = {f"{step} otb100 {v}, seed 1" for step in ("predict", "score") for v in ("siamcar", "siamla")}
+    assert {title for title in old if old[title] != new[title]} == {"fetch otb100", "curate otb100"} | tracked
+
+
+def test_a_moved_folder_changes_nothing(changed: Change) -> None:
+    own = {"benchmarks": {"otb100": {"root": "here", "dvc": None}}}
+    moved = {"benchmarks": {"otb100": {"root": "/elsewhere", "dvc": None}}}
+    assert differing(changed(smoke=own), changed(smoke=moved)) <= {"table 3"}  # the caption names the user's folder
+
+
+def test_what_a_variant_sets_wins_over_its_benchmark_and_profile(changed: Change) -> None:
+    over = {"benchmarks": {"otb100": {"tracker": {"window": 0.45, "size_lr": 0.5}}}}
+    plan = changed(smoke=over, variants=variant("siamla", **{"tracker.window": 0.1}))
+    ours, base = (plan.experiment.tracker(name, "otb100") for name in ("siamla", "siamcar"))
+    assert (ours.window, ours.size_lr) == (0.1, 0.5)
+    assert (base.window, base.size_lr) == (0.45, 0.5)
+
+
+def test_a_variant_that_differs_in_the_tracker_trains_nothing(changed: Change) -> None:
+    mine = {"variants": {"mine": {"label": "Mine", "extends": "siamla", "set": {"tracker.window": 0.1}}}}
+    plan = changed(variants=mine, smoke={"variants": ["siamcar", "siamla", "mine"]})
+    assert [job.names["variant"] for job in plan.trainings()] == ["siamcar", "siamla"]
+    job = plan.predict("otb100", "mine", 1)
+    assert job.parents["model"].folder == Path("results/smoke/train/siamla/seed1")
+    assert job.key != plan.predict("otb100", "siamla", 1).key
+
+
+@pytest.mark.parametrize("profile", ["smoke", "mini", "paper"])
+def test_no_identity_holds_a_path_a_name_or_a_host(profile: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    plan = Plan.load(profile)
+    for job in plan.jobs():
+        text = json.dumps(job.identity.plain)
+        for word in ("data/raw", "resnet50.model", "siamcar", "siamla.", str(ROOT), "Clip{"):
+            assert word not in text.replace('"Clip{:02d}"', ""), (job.title, word)
+
+
+def test_the_plan_is_fast_enough_to_be_asked_by_every_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    assert len({job.folder for job in Plan.load("mini").jobs()}) == len(Plan.load("mini").jobs())
+
+
+# --- what a table accepts ---
+
+
+def write_score(job, **changes: object) -> None:
+    """A score file as the step writes it, with the job's own identity."""
+    origin = {"key": "k", "content": "model", "inputs": {}, "place": {}, "environment": {}, "seconds": 1.0}
+    record = {
+        "step": "score", "names": dict(job.names), "identity": job.identity.plain, "key": job.key,
+        "inputs": {"data": "d", "predictions": "p"}, "place": {}, "content": "c", "files": {}, "environment": {},
+        "started": "", "seconds": 1.0,
+    }  # fmt: skip
+    score = {"record": record, "training": origin, "predictions": origin, "overall": {}, "per_sequence": {}}
+    write_json(job.folder, merge(score, changes))
+
+
+def test_scores_of_the_plan_are_gathered(changed: Change) -> None:
+    plan = changed()
+    for job in plan.scores():
+        write_score(job)
+    assert len(gather(plan.scores())) == 4
+
+
+def test_a_score_of_other_settings_is_refused_with_the_difference_in_words(changed: Change) -> None:
+    for job in changed().scores():
+        write_score(job)
+    after = changed(smoke={"spec": {"labels": {"nearest_if_none": False}}})
+    with pytest.raises(UserError) as error:
+        gather(after.scores())
+    said = str(error.value)
+    assert "results/smoke/scores/otb100/siamcar/seed1.json does not belong to the plan of profile smoke" in said
+    assert "predictions.model.settings.labels.nearest_if_none is True, the plan has False" in said
+
+
+def test_scores_of_two_models_or_of_other_data_are_refused(changed: Change) -> None:
+    plan = changed()
+    for job in plan.scores():
+        write_score(job)
+    write_score(plan.score("got10k", "siamla", 1), training={"content": "another model"})
+    with pytest.raises(UserError, match="different contents of one model siamla 1"):
+        gather(plan.scores())
+    write_score(plan.score("got10k", "siamla", 1), record={"inputs": {"data": "other data"}})
+    with pytest.raises(UserError, match="different contents of one data got10k"):
+        gather(plan.scores())
+
+
+def test_a_missing_score_names_its_command(changed: Change) -> None:
+    with pytest.raises(UserError, match="`siamla benchmark score otb100 siamcar --seed 1 --profile smoke` makes it"):
+        gather(changed().scores())
+
+
+# --- what people see ---
+
+
+def test_the_outlook_says_what_would_run_and_why(changed: Change) -> None:
+    plan = changed()
+    text = outlook(plan)
+    assert "train       2 of   2 to run, no earlier run to go by" in text
+    assert "not made yet: siamcar, seed 1 | siamla, seed 1" in text
+    for job in plan.scores():
+        write_score(job)
+    assert "the code of" not in outlook(plan)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["trian", "siamla", "1"], "did you mean 'train'?"),
+        (["train", "siamle", "1"], "did you mean 'siamla'?"),
+        (["train", "siamla"], "expected variant seed"),
+        (["train", "siamla", "one"], "seed is 'one', expected a whole number"),
+        (["predict", "otb10", "siamla", "1"], "did you mean 'otb100'?"),
+        (["table", "9"], "table 9"),
+    ],
+)
+def test_a_wrong_job_is_named_with_what_is_near(changed: Change, words: list[str], said: str) -> None:
+    with pytest.raises(UserError) as error:
+        job_named(changed(), words)
+    assert said in str(error.value)
+
+
+def test_one_job_is_shown_whole(changed: Change) -> None:
+    plan = changed()
+    text = show_job(job_named(plan, ["score", "otb100", "siamla", "1"]))
+    assert "command: siamla benchmark score otb100 siamla --seed 1 --profile smoke" in text
+    assert "window:" in text
+    assert "would run:\n- not made yet" in text
+
+
+# --- what is known before the first job ---
+
+
+def test_everything_that_is_missing_is_told_in_one_list(changed: Change) -> None:
+    changed()
+    found = check(Plan.load("paper"))
+    said = "\n".join(found.problems)
+    for root in ("GOT-10k/train", "OTB100", "GOT-10k/val", "LaSOT", "TrackingNet/TEST", "TNL2K", "VOT2018"):
+        assert f"data/raw/{root}: no such folder" in said
+    assert "sha256 is all zeros" in said
+    assert "data/weights/resnet50.model: no such file" in said
+    assert any("no GPU is visible" in line for line in found.warnings) or "cuda" in str(found.checked).lower()
+
+
+def test_generated_sets_need_nothing(changed: Change) -> None:
+    assert check(changed()).problems == []
