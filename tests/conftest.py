@@ -31,10 +31,10 @@ class Tree:
         own = {"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": str(self.folder), "OMP_NUM_THREADS": "1"}
         return {**{k: v for k, v in os.environ.items() if not k.startswith("MLFLOW")}, **own}
 
-    def call(self, *command: str, timeout: float = 600) -> subprocess.CompletedProcess[str]:
+    def call(self, *command: str, timeout: float = 600, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end; stdout holds stderr too."""
         return subprocess.run(
-            command, cwd=self.folder, env=self.environment, text=True, timeout=timeout,
+            command, cwd=self.folder, env={**self.environment, **environment}, text=True, timeout=timeout,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
         )  # fmt: skip
 

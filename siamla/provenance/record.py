@@ -95,5 +95,5 @@ def differences(found: Mapping[str, Any], planned: Mapping[str, Any]) -> list[st
             code.append(f"the code of {name.removesuffix('.code') if '.' in name else 'this step'} has changed")
         else:
             found_text = f"{name} is {theirs[name]}" if name in theirs else f"{name} is missing"
-            lines.append(f"{found_text}, the plan has {ours[name] if name in ours else 'no such thing'}")
+            lines.append(f"{found_text}, the plan has {ours.get(name, 'no such thing')}")
     return lines + code

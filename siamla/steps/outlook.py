@@ -1,6 +1,6 @@
 """What the pipeline would do: every job with its reason, and one job whole."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -11,15 +11,28 @@ from siamla.settings import nearest
 from siamla.steps.perform import why
 
 
-def reasons(jobs: Iterable[Job]) -> dict[Path, list[str]]:
-    """Folder of each job → why it would run, empty where it would not. `jobs` are in an order in which they can run."""
+def reasons(jobs: Sequence[Job]) -> dict[Path, list[str]]:
+    """Folder of each job → why it would run, empty where it would not.
+
+    `jobs` are in an order in which they can run. A result that is not here and that nothing needs is not made: who
+    brought trained models and scores from elsewhere need not have the data.
+    """
     found: dict[Path, list[str]] = {}
     for job in jobs:
-        made_anew = [name for name, parent in job.parents.items() if found.get(parent.folder)]
-        records = {name: parent.record() for name, parent in job.parents.items() if name not in made_anew}
-        inputs = {name: record["content"] for name, record in records.items() if record}
-        own = why(job, inputs, look_inside=False)
-        found[job.folder] = own or [f"{name} is made anew" for name in made_anew]
+        anew = [
+            name for name, parent in job.parents.items() if found.get(parent.folder) and parent.record_path.exists()
+        ]
+        inputs = {}
+        for name, parent in job.parents.items():
+            if name not in anew and (record := parent.record()):
+                inputs[name] = record["content"]
+        found[job.folder] = why(job, inputs, look_inside=False) or [f"{name} is made anew" for name in anew]
+    wanted = {job.folder for job in jobs if job.step == "score"}
+    for job in reversed(jobs):
+        if found[job.folder] and (job.folder in wanted or job.record_path.exists()):
+            wanted.update(parent.folder for parent in job.parents.values())
+        elif found[job.folder] and job.folder not in wanted:
+            found[job.folder] = []
     return found
 
 
