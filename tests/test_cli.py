@@ -12,7 +12,8 @@ from conftest import COMMAND, REPOSITORY, Tree
 
 from siamla.cli.main import main
 from siamla.errors import UserError
-from siamla.files import canonical_json, write_json
+from siamla.files import write_json
+from siamla.provenance.record import make_record
 
 Run = Callable[..., str]
 VARIANTS = REPOSITORY / "params/variants.yaml"
@@ -50,8 +51,34 @@ def got10k(tmp_path: Path) -> Path:
     return root
 
 
-def curate(root: Path, layout: str = "got10k") -> list[object]:
-    return ["data", "curate", "--layout", layout, "--root", root, "--name", "mine", "--out", root.parent / "curated"]
+PROFILE = """
+caption: "Data: noise."
+train: {{mine: {{layout: {layout}, root: "{root}"}}}}
+benchmarks: {{street: {{layout: otb, root: street}}}}
+seeds: [1]
+variants: [siamcar]
+tables: [3]
+spec:
+  model: {{backbone: efficientnet_lite0, weights: package, channels: 16, tower_depth: 1, groups: 4}}
+  crops: {{size: 511, quality: 100}}
+  pairs: {{dataset: mine, count: 64}}
+  training: {{epochs: 1, frozen_epochs: 1, pairs_per_epoch: 8, batch: 4, precision: fp32}}
+"""
+
+
+@pytest.fixture
+def curate(fails: Run, params: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`siamla data curate mine` of a project whose profile has a data set as training set; what it says as it fails."""
+    monkeypatch.chdir(params.parent)
+
+    def run(root: Path, layout: str = "got10k") -> str:
+        (params / "profiles/own.yaml").write_text(PROFILE.format(layout=layout, root=root))
+        if root.is_dir():
+            assert main(["data", "fetch", "mine", "--profile", "own"]) == 0
+            return fails("data", "curate", "mine", "--profile", "own")
+        return fails("data", "fetch", "mine", "--profile", "own")
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -66,41 +93,45 @@ def curate(root: Path, layout: str = "got10k") -> list[object]:
     ],
     ids=["nan", "zero", "negative", "outside", "three numbers", "a word"],
 )
-def test_bad_boxes(fails: Run, got10k: Path, box: str, said: str) -> None:
+def test_bad_boxes(curate: Run, tmp_path: Path, got10k: Path, box: str, said: str) -> None:
     (got10k / "two/groundtruth.txt").write_text("50,40,30,24\n50,40,30,24\n" + box + "\n50,40,30,24\n")
-    line = fails(*curate(got10k))
+    line = curate(got10k)
     assert "1 of 2 sequences rejected" in line
     assert "two: " in line
     assert said in line
-    assert not (got10k.parent / "curated/report.json").exists()
-    assert not (got10k.parent / "curated/index.parquet").exists()
+    assert not (tmp_path / "data/curated/own/mine/report.json").exists()
+    assert not (tmp_path / "data/curated/own/mine/index.parquet").exists()
 
 
-def test_fewer_boxes_than_frames(fails: Run, got10k: Path) -> None:
+def test_fewer_boxes_than_frames(curate: Run, tmp_path: Path, got10k: Path) -> None:
     (got10k / "two/groundtruth.txt").write_text("50,40,30,24\n" * 3)
-    assert "two: 3 boxes for 4 frames" in fails(*curate(got10k))
-    assert not (got10k.parent / "curated/report.json").exists()
+    assert "two: 3 boxes for 4 frames" in curate(got10k)
+    assert not (tmp_path / "data/curated/own/mine/report.json").exists()
 
 
-def test_truncated_jpeg(fails: Run, got10k: Path) -> None:
+def test_truncated_jpeg(curate: Run, tmp_path: Path, got10k: Path) -> None:
     image = got10k / "two/00000002.jpg"
     image.write_bytes(image.read_bytes()[:700])
-    assert "two: 00000002.jpg: truncated or not an image (700 bytes)" in fails(*curate(got10k))
-    assert not (got10k.parent / "curated/report.json").exists()
+    assert "two: 00000002.jpg: truncated or not an image (700 bytes)" in curate(got10k)
+    assert not (tmp_path / "data/curated/own/mine/report.json").exists()
 
 
 @pytest.mark.parametrize("layout", ["otb", "got10k", "lasot", "trackingnet", "tnl2k", "vot"])
-def test_empty_and_missing_folders(fails: Run, tmp_path: Path, layout: str) -> None:
+def test_empty_and_missing_folders(curate: Run, tmp_path: Path, layout: str) -> None:
     (tmp_path / "empty").mkdir()
-    assert str(tmp_path / "empty") in fails(*curate(tmp_path / "empty", layout))
-    assert f"{tmp_path / 'missing'}: no such folder" in fails(*curate(tmp_path / "missing", layout))
-    assert not (tmp_path / "curated").exists()
+    assert str(tmp_path / "empty") in curate(tmp_path / "empty", layout)
+    assert f"{tmp_path / 'missing'}: no such folder" in curate(tmp_path / "missing", layout)
+    assert not list(tmp_path.glob("data/curated/own/mine/*.parquet"))
 
 
-def test_a_missing_root_is_said_before_anything_is_fetched(fails: Run, tmp_path: Path) -> None:
-    line = fails("data", "fetch", "--root", tmp_path / "nowhere", "--out", tmp_path / "ready.json")
-    assert f"{tmp_path / 'nowhere'}: no such folder" in line
-    assert not (tmp_path / "ready.json").exists()
+def test_a_step_whose_inputs_are_missing_names_the_command(fails: Run, curate: Run, got10k: Path) -> None:
+    (got10k / "two/groundtruth.txt").write_text("50,40,30,24\n" * 3)
+    curate(got10k)
+    line = fails("data", "crops", "siamcar", "--profile", "own")
+    assert "`siamla data curate mine --profile own` comes first" in line
+    line = fails("train", "run", "siamcar", "--profile", "own")
+    assert "`siamla data crops siamcar --profile own` comes first" in line
+    assert not Path("results").exists()
 
 
 @pytest.fixture
@@ -151,64 +182,25 @@ def test_mistakes_in_params(
 
 
 @pytest.mark.parametrize(
-    ("spec", "said"),
+    ("command", "said"),
     [
-        ("{", "--spec: not valid JSON"),
-        ("[]", "--spec"),
-        ('{"pairs": {"dataset": "x"}, "trainign": {}}', "unknown key 'trainign'; did you mean 'training'"),
-        ('{"pairs": {"dataset": "x"}, "training": {"epochs": 0}}', "training.epochs is 0"),
+        (["train", "run", "siamlaa"], "did you mean 'siamla'?"),
+        (["benchmark", "predict", "otb10", "siamla"], "did you mean 'otb100'?"),
+        (["benchmark", "score", "otb100", "siamcr"], "did you mean 'siamcar'?"),
+        (["data", "fetch", "otb10"], "did you mean 'otb100'?"),
+        (["report", "table", 9], "table 9"),
+        (["results", "score", "otb100", "kcf"], "kcf: not imported in profile smoke"),
+        (["benchmark", "predict", "otb100", "siamla", "--model", "m.pt"], "--model and --out belong together"),
+        (["train", "run", "siamla", "--key", "0123456789abcdef"], "settings or code have changed; start again"),
     ],
 )
-@pytest.mark.parametrize("step", ["run", "features"])
-def test_a_wrong_spec(fails: Run, tmp_path: Path, step: str, spec: str, said: str) -> None:
-    command = ["train", step, "--spec", spec, "--crops", tmp_path / "crops", "--out", tmp_path / "out"]
-    if step == "run":
-        command += ["--profile", "p", "--variant", "v", "--seed", "1", "--state", tmp_path / "state"]
-        command += ["--results", tmp_path / "results"]
-    assert said in fails(*command)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_training_without_crops_leaves_nothing(fails: Run, tmp_path: Path) -> None:
-    spec = '{"pairs": {"dataset": "x"}}'
-    line = fails(
-        "train", "run", "--spec", spec, "--crops", tmp_path / "crops", "--out", tmp_path / "out", "--profile", "p",
-        "--variant", "v", "--seed", 1, "--state", tmp_path / "state", "--results", tmp_path / "results",
-    )  # fmt: skip
-    assert str(tmp_path / "crops") in line
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(("option", "text"), [("--tracker", "{"), ("--tracker", '{"windw": 1}'), ("--protocol", "1")])
-def test_wrong_settings_of_a_benchmark(fails: Run, tmp_path: Path, option: str, text: str) -> None:
-    given = {"--tracker": "{}", "--protocol": "{}", option: text}
-    line = fails(
-        "benchmark", "predict", "--profile", "p", "--benchmark", "b", "--variant", "v", "--seed", 1, "--model",
-        tmp_path / "m.pt", "--curated", tmp_path / "c", "--out", tmp_path / "out", "--tracker", given["--tracker"],
-        "--protocol", given["--protocol"],
-    )  # fmt: skip
-    assert line.startswith(option)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_scores_of_other_settings_make_no_table(fails: Run, tmp_path: Path) -> None:
-    record = {"benchmark": "otb100", "variant": "siamcar", "seed": 1, "spec_digest": "t", "train_spec_digest": "old"}
-    record |= {"data_digest": "d", "code_digest": "c"}
-    score = {"record": record, "overall": {"auc": 0.5}, "per_sequence": {"a": {"auc": 0.5}}, "speed": {"fps": 9.0}}
-    write_json(tmp_path / "score.json", score)
-    scores, sequences = tmp_path / "scores.csv", tmp_path / "sequences.csv"
-    collect = ["report", "collect", tmp_path / "score.json", "--out", scores, "--sequences", sequences]
-    assert main([str(argument) for argument in collect]) == 0
-    variant = {"label": "SiamCAR", "ladl": False, "lals": False, "lafa": False, "seeds": [1]}
-    variants = {"siamcar": {**variant, "train_spec_digest": "new", "spec_digest": {"otb100": "t"}}}
-    benchmarks = {"otb100": {"label": "OTB100", "headline": "auc", "headline_label": "AUC"}}
-    line = fails(
-        "report", "table", 3, "--scores", scores, "--sequences", sequences, "--layout",
-        REPOSITORY / "params/tables.yaml", "--variants", canonical_json(variants), "--benchmarks",
-        canonical_json(benchmarks), "--caption", "Data.", "--out", tmp_path / "tables",
-    )  # fmt: skip
-    assert "score of siamcar, seed 1, on otb100: train_spec_digest is old, but the settings now have new" in line
-    assert not (tmp_path / "tables").exists()
+def test_wrong_names(
+    fails: Run, params: Path, monkeypatch: pytest.MonkeyPatch, command: list[object], said: str
+) -> None:
+    monkeypatch.chdir(params.parent)
+    before = sorted(params.parent.rglob("*"))
+    assert said in fails(*command, "--profile", "smoke")
+    assert sorted(params.parent.rglob("*")) == before
 
 
 @pytest.fixture
@@ -225,19 +217,25 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", folder], check=True)
 
 
-def test_a_full_disk_while_writing_crops(fails: Run, got10k: Path, small_disk: Path) -> None:
+def test_a_full_disk_while_writing_crops(
+    fails: Run, params: Path, got10k: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One line with the file; what is left are no half-written files, and with room the same command succeeds."""
-    assert main([str(argument) for argument in curate(got10k)]) == 0
-    settings = '{"size": 511, "quality": 100}'
-    command = ["data", "crops", "--curated", got10k.parent / "curated", "--settings", settings]
-    line = fails(*command, "--out", small_disk / "crops")
-    assert str(small_disk / "crops") in line
+    monkeypatch.chdir(params.parent)
+    (params / "profiles/own.yaml").write_text(PROFILE.format(layout="got10k", root=got10k))
+    for step in ("fetch", "curate"):
+        assert main(["data", step, "mine", "--profile", "own"]) == 0
+    Path("data/crops").symlink_to(small_disk)
+    command = ["data", "crops", "siamcar", "--profile", "own"]
+    line = fails(*command)
+    assert "data/crops/own/mine" in line
     assert "the disk is full" in line
-    left = [path.name for path in (small_disk / "crops").iterdir()]
+    left = [path.name for path in small_disk.rglob("*") if path.is_file()]
     assert not [name for name in left if name.endswith((".tmp", ".bin")) or name == "manifest.json"]
     subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
-    assert main([str(argument) for argument in [*command, "--out", small_disk / "crops"]]) == 0
-    assert json.loads((small_disk / "crops/manifest.json").read_text())["crops"] == 8
+    assert main(command) == 0
+    (manifest,) = small_disk.rglob("manifest.json")
+    assert json.loads(manifest.read_text())["crops"] == 8
 
 
 @pytest.mark.slow
@@ -255,13 +253,14 @@ def test_track_takes_the_settings_of_the_variant(tmp_path: Path) -> None:
     from siamla.experiment.profile import load
 
     params = Path(__file__).parents[1] / "params"
-    record = dict.fromkeys(("kind", "seed", "spec", "spec_digest", "code_digest", "data_digest"), 0)
-    (tmp_path / "run.json").write_text(json.dumps({**record, "profile": "mini", "variant": "siamla"}))
+    names = {"profile": "mini", "variant": "siamla", "seed": 1}
+    record = make_record("train", names, {}, "k", {}, {}, 0)
+    write_json(tmp_path / "record.json", record)
     model = tmp_path / "model.pt"
     assert tracker_settings(model, None, params) == load("mini", params).specs["siamla"].tracker
     assert tracker_settings(model, '{"window": 0.3}', params).window == 0.3
     with pytest.raises(UserError, match="'windw'"):
         tracker_settings(model, '{"windw": 0.3}', params)
-    (tmp_path / "run.json").unlink()
+    (tmp_path / "record.json").unlink()
     with pytest.raises(UserError, match="give --tracker"):
         tracker_settings(model, None, params)

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def tracker_settings(model: Path, given: str | None, params: Path = Path("params")) -> "TrackerSettings":
-    """The settings given as JSON, else those of the variant that the run.json beside the model names."""
+    """The settings given as JSON, else those of the variant that the record beside the model names."""
     from siamla.errors import UserError
     from siamla.experiment.profile import load
-    from siamla.provenance.record import read_record
+    from siamla.provenance.record import RECORD, read_record
     from siamla.settings import validate
     from siamla.tracker.settings import TrackerSettings
 
@@ -24,16 +24,16 @@ def tracker_settings(model: Path, given: str | None, params: Path = Path("params
             return validate(TrackerSettings, json.loads(given), "--tracker")
         except json.JSONDecodeError as error:
             raise UserError(f"--tracker: not valid JSON ({error})") from None
-    run = model.with_name("run.json")
+    run = model.with_name(RECORD)
     if not run.exists():
         raise UserError(
             f"{run}: not found, so the tracker's settings are unknown; give --tracker '{{}}' for the defaults"
         )
-    record = read_record(run)
-    specs = load(record["profile"], params).specs
-    if record["variant"] not in specs:
-        raise UserError(f"{run}: profile {record['profile']} has no variant {record['variant']!r} now; give --tracker")
-    return specs[record["variant"]].tracker
+    names = read_record(run)["names"]
+    specs = load(names["profile"], params).specs
+    if names["variant"] not in specs:
+        raise UserError(f"{run}: profile {names['profile']} has no variant {names['variant']!r} now; give --tracker")
+    return specs[names["variant"]].tracker
 
 
 def _track(args: argparse.Namespace) -> None:
