@@ -1,7 +1,6 @@
 """`siamla data curate` and `siamla data crops`."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -31,22 +30,13 @@ def curate(args: argparse.Namespace) -> None:
 
 def crops(args: argparse.Namespace) -> None:
     """Build the crop cache of a curated data set."""
-    from pydantic import ValidationError
-
     from siamla.data.crops import CropCache, build
     from siamla.data.curate import load_curated
     from siamla.data.settings import CropSettings
-    from siamla.errors import UserError
     from siamla.files import read_json
+    from siamla.settings import validate_json
 
-    try:
-        settings = CropSettings.model_validate(json.loads(args.settings))
-    except json.JSONDecodeError as error:
-        raise UserError(f"--settings: not valid JSON ({error})") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "value"
-        raise UserError(f"--settings: {where}: {first['msg']}, found {first['input']!r}") from None
+    settings = validate_json(CropSettings, args.settings, "--settings")
     videos = load_curated(args.curated)
     source = read_json(args.curated / "report.json")["digest"]
     build(videos, settings, args.out, args.jobs, source)
