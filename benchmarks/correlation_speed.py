@@ -11,8 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from siamla.grid import CELLS, KERNEL, SCORE
 from siamla.model.correlation import _correlate, depthwise_correlation
-from siamla.model.siamla import CELLS, KERNEL, SCORE
 
 
 def seconds(correlate: Callable[[Tensor, Tensor], Tensor], search: Tensor, template: Tensor, grad: Tensor) -> float:

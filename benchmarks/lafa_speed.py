@@ -15,8 +15,9 @@ from pathlib import Path
 
 import torch
 
+from siamla.grid import SEARCH, TEMPLATE
 from siamla.model.settings import ModelSettings
-from siamla.model.siamla import SEARCH, TEMPLATE, SiamLA, build_model
+from siamla.model.siamla import SiamLA, build_model
 
 
 def settings(localization: str, args: argparse.Namespace) -> ModelSettings:

@@ -1,16 +1,20 @@
 """Settings: what a variant resolves to, and what a mistake says."""
 
 import json
+import shutil
 from pathlib import Path
+from typing import Annotated, Literal
 
 import pytest
 import yaml
+from pydantic import Field
 
 from siamla.errors import UserError
 from siamla.experiment.profile import load
 from siamla.experiment.schema import schemas
 from siamla.experiment.spec import merge, nest, plain, training_part
 from siamla.files import digest
+from siamla.settings import Mistakes, Name, Settings, read_yaml, validate, validate_json
 
 ROOT = Path(__file__).parents[1]
 PROFILES = sorted(path.stem for path in (ROOT / "params/profiles").glob("*.yaml"))
@@ -34,6 +38,8 @@ def params(tmp_path):
         }
     }
     (tmp_path / "profiles").mkdir()
+    for name in ("protocols.yaml", "tables.yaml"):
+        shutil.copy(ROOT / "params" / name, tmp_path)
 
     def change(profile_over=None, variants_over=None):
         (tmp_path / "profiles/p.yaml").write_text(yaml.safe_dump(merge(profile, profile_over or {})))
@@ -73,28 +79,62 @@ def test_a_variant_can_have_seeds_of_its_own(params):
     assert (experiment.seeds("base"), experiment.seeds("child")) == ([1], [1, 2])
 
 
+OTB = {"layout": "otb", "root": "x"}
+TRACKER = {"label": "T", "extends": "base"}
+
+
 @pytest.mark.parametrize(
     ("profile", "variants", "said"),
     [
         ({"variant_seeds": {"chlid": [1]}}, {}, "did you mean 'child'"),
-        ({"variant_seeds": {"child": []}}, {}, "variant_seeds.child"),
+        ({"variant_seeds": {"child": []}}, {}, "variant_seeds.child is []: expected at least 1 entries"),
+        ({"variant_seeds": {"child": [2, 2]}}, {}, "variant_seeds.child is [2, 2]: 2 is given twice"),
+        ({"seeds": [1, 1]}, {}, "seeds is [1, 1]: 1 is given twice"),
+        ({"seeds": [-1]}, {}, "seeds.0 is -1: expected at least 0"),
+        ({"seeds": [10**30]}, {}, "expected less than 2147483648"),
+        ({"seeds": [True]}, {}, "seeds.0 is true: expected a whole number"),
+        ({"seeds": ["1"]}, {}, "this is read as text, write 1 without quotes"),
+        ({"tables": [9]}, {}, "tables: 9 is unknown; valid: 1, 2, 3, 4, 5, 6"),
+        ({"tables": [3, 3]}, {}, "3 is given twice"),
+        ({"tables": []}, {}, "tables is []"),
+        ({"variants": []}, {}, "variants is []"),
+        ({"variants": ["base", "base"]}, {}, "'base' is given twice"),
+        ({"benchmarks": {"b": {"variants": []}}}, {}, "benchmarks.b.variants is []"),
+        ({"benchmarks": {"b": {"protocol": "otb1000"}}}, {}, "'otb1000' is unknown; did you mean 'otb100'?"),
         ({"sead": [1]}, {}, "unknown key 'sead'; did you mean 'seeds'?"),
         ({"spec": {"training": {"epoch": 3}}}, {}, "unknown key 'training.epoch'; did you mean 'epochs'?"),
         ({"spec": {"training": {"epochs": "ten"}}}, {}, "training.epochs is 'ten'"),
+        ({"spec": {"training": {"epochs": True}}}, {}, "training.epochs is true: expected a whole number"),
+        ({"spec": {"training": {"epochs": 3.0}}}, {}, "training.epochs is 3.0: expected a whole number; write 3"),
+        ({"spec": {"training": {"lr_start": "1e-3"}}}, {}, "this is read as text, write 1.0e-3"),
+        ({"spec": {"pairs": {"count": 100}}}, {}, "pairs.count (100) is less than one batch (128)"),
+        ({"spec": {"training": {"pairs_per_epoch": 3}}}, {}, "pairs_per_epoch (3) is less than one batch"),
+        ({"spec": {"model": {"weights": "packge"}}}, {}, "'package' or 'random'; did you mean 'package'?"),
+        ({"spec": {"model": {"weights": {"path": "x"}}}}, {}, "'model.weights.sha256' is missing"),
         ({"benchmarks": {"b": {"layout": "obt"}}}, {}, "benchmarks.b.layout is 'obt'"),
-        ({"benchmarks": {"B B": {"layout": "otb", "root": "x"}}}, {}, "lower-case letters"),
-        ({"benchmarks": {"a": {"layout": "otb", "root": "x"}}}, {}, "both in train and in benchmarks"),
+        ({"benchmarks": {"b": {"layout": "lasto"}}}, {}, "'tnl2k' or 'vot'; did you mean 'lasot'?"),
+        ({"benchmarks": {"B B": OTB}}, {}, "lower-case letters"),
+        ({"benchmarks": {"a": OTB}}, {}, "both in train and in benchmarks"),
         ({"benchmarks": {"b": {"tracker": {"windw": 1}}}}, {}, "did you mean 'window'?"),
+        ({"benchmarks": {"b": {"variants": ["chil"]}}}, {}, "benchmarks.b.variants: 'chil' is unknown; did you mean"),
+        ({"train": {"../Evil Name": OTB}}, {}, "the key 'train.../Evil Name': expected a name of lower-case letters"),
+        ({"train": {"a;b": OTB}}, {}, "a name of lower-case letters"),
+        ({"imported": {"..": {"results": {"b": "x"}}}}, {}, "a name of lower-case letters"),
+        ({"imported": {"child": {"results": {"b": "x"}}}}, {}, "also a variant"),
+        ({"imported": {"other": {"results": {"c": "x"}}}}, {}, "imported.other.results: 'c' is unknown"),
         ({"spec": {"pairs": {"dataset": "c"}}}, {}, "not one of train"),
         ({"variants": ["bas"]}, {}, "did you mean 'base'?"),
         ({}, {"child": {"set": {"labels.lamda": 0.2}}}, "unknown key 'labels.lamda'; did you mean 'labels.lambda'?"),
-        ({}, {"child": {"set": {"labels.lambda": 0.0}}}, "labels.lambda is 0.0"),
-        ({}, {"child": {"set": {"labels.lambda": 1.5}}}, "labels.lambda is 1.5"),
-        ({}, {"child": {"set": {"model.backbone": "resnet51"}}}, "'resnet50'"),
+        ({}, {"base": {"set": {"labels.lambda": 0.0}}, "child": {"set": None}}, "child.set is null"),
+        ({}, {"child": {"set": {"labels.lambda": 0.0}}}, "labels.lambda is 0.0: expected more than 0"),
+        ({}, {"child": {"set": {"labels.lambda": 1.5}}}, "labels.lambda is 1.5: expected at most 1"),
+        ({}, {"child": {"set": {"model.backbone": "resnet51"}}}, "'resnet50' or 'efficientnet_lite0'; did you mean"),
         ({}, {"child": {"set": {"model.localization": "iou"}}}, "'centerness' or 'lafa'"),
+        ({}, {"child": {"set": {"tracker.window": "wide"}}}, "tracker.window is 'wide': expected a number"),
         ({}, {"child": {"extends": "bose"}}, "no such variant; did you mean 'base'?"),
         ({}, {"base": {"extends": "child"}}, "extends itself"),
         ({}, {"child": {"lable": "x"}}, "did you mean 'label'?"),
+        ({}, {"child": {"label": True}}, "variants.child.label is true: expected text; put it in quotes"),
         ({}, {"Upper": {"label": "x"}}, "lower-case letters"),
     ],
 )
@@ -104,7 +144,106 @@ def test_a_mistake_is_one_line_with_file_key_and_help(params, profile, variants,
     message = str(error.value)
     assert said in message
     assert message.count("\n") == 0
-    assert ".yaml" in message
+    assert ".yaml: " in message
+
+
+def test_all_mistakes_of_all_files_are_told_at_once(params, tmp_path):
+    load_them = params(
+        {"seeds": [1, 1], "tables": [9], "spec": {"labels": {"alpha": 2}}, "benchmarks": {"b": {"layout": "obt"}}},
+        {
+            "base": {"set": {"loss.regression": -1, "tracker.top_n": 0}},
+            "loop": {"label": "L", "extends": "pool"},
+            "pool": {"label": "P", "extends": "loop"},
+            "led": {"label": "into the loop", "extends": "loop"},
+            "lost": {"label": "L", "extends": "nobody", "set": {"labels.ladel": True}},
+        },
+    )
+    (tmp_path / "protocols.yaml").write_text("otb100: {titel: x}\n")
+    with pytest.raises(UserError) as error:
+        load_them()
+    lines = str(error.value).splitlines()
+    profile, variants, protocols = (
+        f"{tmp_path / name}: " for name in ("profiles/p.yaml", "variants.yaml", "protocols.yaml")
+    )
+    assert sum(line.startswith(profile) for line in lines) == 2
+    assert f"{profile}seeds is [1, 1]: 1 is given twice" in lines
+    assert [line.removeprefix(variants) for line in lines if line.startswith(variants)] == [
+        "variants.lost.set: unknown key 'labels.ladel'; did you mean 'labels.ladl'?",
+        "variants.loop extends itself: loop → pool → loop",
+        "variants.lost.extends is 'nobody', no such variant; valid: base, child, led, loop, lost, pool",
+        "variants.base: loss.regression is -1: expected at least 0",  # told of base, not of child again
+        "variants.base: tracker.top_n is 0: expected at least 1",
+    ]
+    assert f"{protocols}unknown key 'otb100.titel'; did you mean 'title'?" in lines
+    assert f"{protocols}'otb100.title' is missing" not in lines
+    assert f"{protocols}'otb100.layout' is missing" in lines
+    assert len(lines) == len(set(lines))
+
+
+def test_mistakes_between_the_files_are_told_at_once_too(params):
+    load_them = params(
+        {
+            "variants": ["base", "chidl"],
+            "tables": [9],
+            "benchmarks": {"b": {"protocol": "otb1000", "tracker": {"window": 3}}},
+            "spec": {"labels": {"alpha": 0.4}, "pairs": {"dataset": "c"}},
+        },
+        {"child": {"set": {"labels.alpha": 2}}},
+    )
+    with pytest.raises(UserError) as error:
+        load_them()
+    for line, said in zip(
+        str(error.value).splitlines(),
+        ["child: labels.alpha", "variants: 'chidl'", "tables: 9", "'c' is not", "'otb1000'", "b.tracker: window is 3"],
+        strict=True,
+    ):
+        assert said in line
+
+
+def test_a_mistake_in_the_profile_is_not_told_of_every_variant(params):
+    with pytest.raises(UserError) as error:
+        params({"spec": {"labels": {"alpha": 2}}})()
+    assert str(error.value).splitlines() == [str(error.value)]
+    assert "p.yaml: spec: labels.alpha is 2: expected less than 1" in str(error.value)
+
+
+def test_what_a_variant_sets_wins_over_the_benchmark_and_the_benchmark_over_the_profile(params):
+    experiment = params(
+        {
+            "spec": {"tracker": {"window": 0.1, "penalty_k": 0.1, "size_lr": 0.1}},
+            "benchmarks": {"b": {"tracker": {"window": 0.2, "penalty_k": 0.2}}, "otb100": OTB},
+        },
+        {
+            "wide": {**TRACKER, "set": {"tracker.window": 0.3}},
+            "wider": {"label": "W", "extends": "wide", "set": {"tracker.top_n": 5}},
+        },
+    )()
+
+    def values(variant, benchmark):
+        settings = experiment.tracker(variant, benchmark)
+        return [settings.window, settings.penalty_k, settings.size_lr, settings.top_n]
+
+    assert values("base", "otb100") == [0.1, 0.1, 0.1, 3]
+    assert values("base", "b") == [0.2, 0.2, 0.1, 3]
+    assert values("wide", "b") == [0.3, 0.2, 0.1, 3]
+    assert values("wider", "b") == [0.3, 0.2, 0.1, 5]
+    assert values("wider", "otb100") == [0.3, 0.1, 0.1, 5]
+
+
+def test_a_benchmark_has_its_own_protocol_or_its_names_or_its_layouts(params):
+    experiment = params(
+        {"benchmarks": {"b": OTB, "lasot": {**OTB, "layout": "lasot"}, "c": {**OTB, "protocol": "got10k"}}}
+    )()
+    titles = [experiment.protocol(name).title for name in ("b", "lasot", "c")]
+    assert titles == ["OTB100", "LaSOT", "GOT-10k"]
+
+
+def test_a_layout_without_a_protocol_needs_one(params, tmp_path):
+    load_them = params()
+    protocols = yaml.safe_load((tmp_path / "protocols.yaml").read_text())
+    (tmp_path / "protocols.yaml").write_text(yaml.safe_dump({"lasot": protocols["lasot"]}))
+    with pytest.raises(UserError, match=r"benchmarks.b.protocol: is missing, and no protocol is of layout otb"):
+        load_them()
 
 
 def test_a_variant_that_extends_itself_shows_the_circle(params):
@@ -113,15 +252,16 @@ def test_a_variant_that_extends_itself_shows_the_circle(params):
 
 
 def test_a_key_given_twice_is_an_error(tmp_path):
-    (tmp_path / "profiles").mkdir()
-    (tmp_path / "profiles/p.yaml").write_text("caption: a\ncaption: b\n")
-    with pytest.raises(UserError, match="'caption' is given twice"):
-        load("p", tmp_path)
+    (tmp_path / "p.yaml").write_text("caption: a\ncaption: b\n")
+    with pytest.raises(UserError, match=r"line 2: .*'caption' is given twice"):
+        read_yaml(tmp_path / "p.yaml")
 
 
 def test_an_unknown_profile_names_the_nearest():
     with pytest.raises(UserError, match="did you mean 'mini'"):
         load("minni", ROOT / "params")
+    with pytest.raises(UserError, match="expected a name"):
+        load("../variants", ROOT / "params")
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -146,3 +286,150 @@ def test_nest():
 def test_schemas_are_in_sync(name, schema):
     found = json.loads((ROOT / "workflow/schemas" / name).read_text())
     assert found == json.loads(json.dumps(schema)), "run `make schemas`"
+
+
+BOMB = "\n".join(["a0: &a0 [x, x]"] + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)])
+MERGE_BOMB = "\n".join(
+    ["a0: &a0 {x: 1}"] + [f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}" for i in range(1, 12)]
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("caption: Grün\n".encode("latin-1"), ", line 1: byte 0xfc is not UTF-8"),
+        (b"a: 1\nb: \x07\n", ", line 2: not valid YAML: the character '\\x07'"),
+        (b"a: 1\nb: [1\n", ", line 3: not valid YAML: while parsing a flow sequence"),
+        (b"[" * 20_000, ": not valid YAML: nested too deeply"),
+        (b"a: 1\n? [b]\n: 2\n", ", line 2: not valid YAML: the key ['b'] is not a word"),
+        (b"a: 1\non: 2\n", ", line 2: not valid YAML: the key true is not a word"),
+        (b"1: a\n'1': b\n", ", line 2: not valid YAML: the key '1' is given twice"),
+        (BOMB.encode(), ": not valid YAML: its aliases stand for too many values"),
+        (MERGE_BOMB.encode(), ": not valid YAML: its aliases stand for too many values"),
+        (b"a: &a\n  b: *a\n", ", line 1: not valid YAML: an alias stands inside what it refers to"),
+        (b"a: !!python/object/apply:os.system [ls]\n", ", line 1: not valid YAML: could not determine a constructor"),
+        (b"a: " + b"1" * 9999 + b"\n", ": not valid YAML: Exceeds the limit"),
+        (b"", ": the file is empty; expected a mapping"),
+        (b"# nothing\n", ": the file is empty; expected a mapping"),
+        (b"- 1\n", ": expected a mapping at the top, found [1]"),
+        (b"a: 1\n---\nb: 1\n", ", line 2: not valid YAML: expected a single document"),
+    ],
+)
+def test_a_file_that_is_no_mapping_is_one_line(tmp_path, content, said):
+    path = tmp_path / "x.yaml"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as error:
+        read_yaml(path)
+    assert str(error.value).startswith(f"{path}{said}")
+    assert "\n" not in str(error.value)
+
+
+def test_what_is_no_file_is_one_line(tmp_path):
+    with pytest.raises(UserError, match="is a folder, expected a YAML file"):
+        read_yaml(tmp_path)
+    with pytest.raises(UserError, match="not found"):
+        read_yaml(tmp_path / "absent.yaml")
+    (tmp_path / "file").write_text("a: 1")
+    with pytest.raises(UserError, match="cannot be read"):
+        read_yaml(tmp_path / "file" / "x.yaml")
+
+
+def test_a_file_is_plain_data_and_merges_may_be_overridden(tmp_path):
+    (tmp_path / "x.yaml").write_text("a: [&m {<<: {x: 1}, x: 2}]\nb: {<<: *m, y: 2020-01-01}\n", encoding="utf-8-sig")
+    assert read_yaml(tmp_path / "x.yaml") == {"a": [{"x": 2}], "b": {"x": 2, "y": "2020-01-01"}}
+
+
+class Inner(Settings):
+    kind: Literal["mean", "area"] | float = "mean"
+    size: tuple[int, int] = (1, 2)
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.5
+
+
+class Outer(Settings):
+    inner: Inner | Literal["none"] = "none"
+    named: dict[Name, Inner] = Field(default_factory=dict)
+    numbered: dict[int, Inner] = Field(default_factory=dict)
+    label: str = ""
+    on: bool = False
+    path: Path = Path()
+    limit: int | None = None
+    needed: int
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"inner": "nnoe"}, "inner is 'nnoe': expected a mapping or 'none'; did you mean 'none'?"),
+        ({"inner": 3}, "inner is 3: expected a mapping or 'none'"),
+        (
+            {"inner": {"kind": "maen"}},
+            "inner.kind is 'maen': expected 'mean' or 'area' or a number; did you mean 'mean'?",
+        ),
+        ({"inner": {"kind": True}}, "inner.kind is true: expected 'mean' or 'area' or a number"),
+        ({"inner": {"kidn": 3}}, "unknown key 'inner.kidn'; did you mean 'kind'?"),
+        ({"named": {"a": {"size": [1, 2.5]}}}, "named.a.size.1 is 2.5: expected a whole number"),
+        ({"named": {"a": {"size": [1]}}}, "'named.a.size.1' is missing"),
+        ({"named": {"a": {"size": [1, 2, 3]}}}, "named.a.size is [1, 2, 3]: expected at most 2 entries"),
+        ({"named": {"a": {"size": 3}}}, "named.a.size is 3: expected a list"),
+        ({"named": {"A": {}}}, "the key 'named.A': expected a name of lower-case letters, digits and _, at most 64"),
+        ({"numbered": {"x": {}}}, "the key 'numbered.x': expected a whole number"),
+        ({"numbered": [1]}, "numbered is [1]: expected a mapping"),
+        ({"label": 5}, "label is 5: expected text; put it in quotes"),
+        ({"on": 1}, "on is 1: expected true or false"),
+        ({"on": "yes"}, "on is 'yes': expected true or false"),
+        ({"path": 3}, "path is 3: expected text; put it in quotes"),
+        ({"limit": False}, "limit is false: expected a whole number"),
+        ({"limit": "1.5e3"}, "limit is '1.5e3': expected a whole number; this is read as text, write 1.5e+3"),
+        ({"named": {"a": {"share": float("nan")}}}, "named.a.share is nan: expected a finite number"),
+        ({"needed": None}, "needed is null: expected a whole number"),
+        ({"nedeed": 1, "needed": ...}, "unknown key 'nedeed'; did you mean 'needed'?"),
+        ({"label": "x" * 500, "on": "x" * 500}, f"on is '{'x' * 78}…: expected true or false"),
+        ({"label": {1, 2}}, "not plain data (Object of type set is not JSON serializable)"),
+    ],
+)
+def test_nothing_is_converted_silently_and_a_line_says_what_is_allowed(change, said):
+    value = {key: entry for key, entry in ({"needed": 1} | change).items() if entry is not ...}
+    with pytest.raises(UserError) as error:
+        validate(Outer, value, "file")
+    assert str(error.value) == f"file: {said}"
+
+
+def test_what_fits_is_taken():
+    found = validate(
+        Outer, {"inner": {"kind": 1, "size": [3, 4]}, "numbered": {7: {}}, "needed": 1, "path": "a/b"}, "file"
+    )
+    assert (found.inner, found.numbered, found.path) == (Inner(kind=1, size=(3, 4)), {7: Inner()}, Path("a/b"))
+    assert validate(dict[Name, Inner], {"a": {"kind": "area"}}, "file") == {"a": Inner(kind="area")}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "--option: not valid JSON: Expecting property name"),
+        ('{"needed": 1, "needed": 2}', "--option: not valid JSON: the key 'needed' is given twice"),
+        ("[" * 10_000, "--option: not valid JSON: "),
+        ("[]", "--option: this is []: expected a mapping"),
+        ('{"needed": "1"}', "--option: needed is '1': expected a whole number"),
+        ('{"needed": 1, "lable": "x"}', "--option: unknown key 'lable'; did you mean 'label'?"),
+    ],
+)
+def test_a_json_option_goes_through_the_same_validator(text, said):
+    with pytest.raises(UserError) as error:
+        validate_json(Outer, text, "--option")
+    assert str(error.value).startswith(said)
+    assert "\n" not in str(error.value)
+
+
+def test_json_option_gives_typed_settings():
+    assert validate_json(Outer, '{"needed": 2, "inner": "none"}', "--option") == Outer(needed=2)
+
+
+def test_mistakes_are_told_once_and_together():
+    mistakes = Mistakes()
+    mistakes.tell()
+    for text in ("a: x\nb: y", "a: x"):
+        with mistakes.noted():
+            raise UserError(text)
+    mistakes.add("c: z")
+    with pytest.raises(UserError, match=r"^a: x\nb: y\nc: z$"):
+        mistakes.tell()

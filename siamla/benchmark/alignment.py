@@ -15,13 +15,13 @@ from scipy.stats import spearmanr
 
 from siamla.benchmark.metrics import overlap
 from siamla.benchmark.onepass import read_image
-from siamla.data.crop import SEARCH_SIZE, TEMPLATE_SIZE, crop, mean_colour, to_crop, to_index
+from siamla.data.crop import crop, mean_colour, to_crop, to_index
 from siamla.errors import UserError
 from siamla.geometry import Array, centre, padded_size
+from siamla.grid import SCORE, SEARCH, START, STRIDE, TEMPLATE
 from siamla.model.siamla import SiamLA
 from siamla.precision import uses_bf16
 from siamla.sequence import Sequence
-from siamla.tracker.postprocess import SCORE, START, STRIDE
 from siamla.tracker.settings import TrackerSettings
 from siamla.tracker.tracker import SiamTracker
 
@@ -100,15 +100,15 @@ def _known(sequence: Sequence) -> NDArray[np.bool_]:
 
 def _template(image: Image, box: Array) -> Image:
     side = float(padded_size(box[2], box[3]))
-    return crop(image, centre(box), side, TEMPLATE_SIZE, mean_colour(image))
+    return crop(image, centre(box), side, TEMPLATE, mean_colour(image))
 
 
 def _search(image: Image, box: Array, rng: np.random.Generator) -> tuple[Image, Array]:
     """A search crop shifted and scaled at random, and the box in its pixel-index coordinates."""
-    side = float(padded_size(box[2], box[3])) * SEARCH_SIZE / TEMPLATE_SIZE * float(np.exp(rng.uniform(-SCALE, SCALE)))
+    side = float(padded_size(box[2], box[3])) * SEARCH / TEMPLATE * float(np.exp(rng.uniform(-SCALE, SCALE)))
     middle = centre(box) + rng.uniform(-SHIFT, SHIFT, 2) * side
-    pixels = crop(image, middle, side, SEARCH_SIZE, mean_colour(image))
-    return pixels, to_index(to_crop(box, middle, side, SEARCH_SIZE))
+    pixels = crop(image, middle, side, SEARCH, mean_colour(image))
+    return pixels, to_index(to_crop(box, middle, side, SEARCH))
 
 
 def _tensor(images: list[Image], device: torch.device) -> torch.Tensor:

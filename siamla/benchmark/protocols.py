@@ -5,17 +5,15 @@ benchmark by name. The metric definitions and where each comes from are document
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Literal
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from siamla.errors import UserError
-from siamla.settings import Settings
+from siamla.data.layout import LayoutName
+from siamla.settings import Name, Settings, read_yaml, validate
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
 Summary = Literal["mean", "trapezoid"] | float
 
 
@@ -118,7 +116,7 @@ class Protocol(Settings):
 
     Attributes:
         title: as tables print it.
-        layout: key of siamla.data.formats.LAYOUTS.
+        layout: the folder layout of the official data.
         source: whose definition this is.
         headline: the metric that ranks trackers.
         metrics: metric name → its label in tables, in table order.
@@ -129,7 +127,7 @@ class Protocol(Settings):
     """
 
     title: str
-    layout: Literal["otb", "got10k", "lasot", "trackingnet", "tnl2k", "vot"]
+    layout: LayoutName
     source: str
     headline: str
     metrics: dict[str, str]
@@ -189,20 +187,4 @@ def score_rules(protocol: Protocol) -> dict[str, Any]:
 
 def load_protocols(path: Path) -> dict[str, Protocol]:
     """The protocols of a YAML file by key; UserError naming file, key, value and what is allowed."""
-    try:
-        raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: not found") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(raw, dict) or not raw:
-        raise UserError(f"{path}: found {type(raw).__name__}, expected benchmark keys with their protocols")
-    found = {}
-    for key, value in raw.items():
-        try:
-            found[str(key)] = Protocol.model_validate(value)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in (key, *first["loc"]))
-            raise UserError(f"{path}: {where} = {str(first['input'])[:80]!r}: {first['msg']}") from None
-    return found
+    return validate(dict[Name, Protocol], read_yaml(path), str(path))

@@ -12,6 +12,7 @@ from got10k.trackers import Tracker as ToolkitTracker
 
 from siamla.benchmark.onepass import Tracker, read_image
 from siamla.errors import UserError
+from siamla.settings import validate
 from siamla.tracker.settings import TrackerSettings
 from siamla.tracker.tracker import load_tracker
 
@@ -72,4 +73,4 @@ def serve_vot(tracker: Tracker) -> None:
 
 def serve_model(model: str, **settings: Any) -> None:
     """serve_vot with a model file and tracker settings (siamla.tracker.settings)."""
-    serve_vot(load_tracker(Path(model), TrackerSettings.model_validate(settings)))
+    serve_vot(load_tracker(Path(model), validate(TrackerSettings, settings, "serve_model")))

@@ -1,7 +1,6 @@
 """siamla track: point a trained model at a video of your own."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,14 +15,11 @@ def tracker_settings(model: Path, given: str | None, params: Path = Path("params
     from siamla.errors import UserError
     from siamla.experiment.profile import load
     from siamla.provenance.record import RECORD, read_record
-    from siamla.settings import validate
+    from siamla.settings import validate_json
     from siamla.tracker.settings import TrackerSettings
 
     if given is not None:
-        try:
-            return validate(TrackerSettings, json.loads(given), "--tracker")
-        except json.JSONDecodeError as error:
-            raise UserError(f"--tracker: not valid JSON ({error})") from None
+        return validate_json(TrackerSettings, given, "--tracker")
     run = model.with_name(RECORD)
     if not run.exists():
         raise UserError(

@@ -1,9 +1,8 @@
 """The one way to cut a crop: the cache, the training pairs and the tracker all use it.
 
 Two conventions meet here. Boxes and centres are continuous (siamla.geometry): pixel i covers [i, i + 1), so the
-middle of a crop of `size` pixels is size / 2. The score map's grid counts pixel *indices*: cell i of a 255 px
-search crop lies on pixel 31 + 8·i and the middle cell on pixel 127, whose centre is at 127.5 = 255 / 2. A point's
-index coordinate is its continuous one minus 0.5; `to_index` and `from_index` are the only place that says so.
+middle of a crop of `size` pixels is size / 2. The score map's grid (siamla.grid) counts pixel *indices*. A point's
+index coordinate is its continuous one minus 0.5; `to_index` is the only place that says so.
 """
 
 import cv2
@@ -13,8 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from siamla.geometry import Array
 
 Image = NDArray[np.uint8]
-TEMPLATE_SIZE = 127
-SEARCH_SIZE = 255
 _HALF = np.array([0.5, 0.5, 0, 0])
 
 
@@ -34,21 +31,9 @@ def to_crop(box: ArrayLike, centre: ArrayLike, side: ArrayLike, size: int) -> Ar
     return np.concatenate([corner, box[..., 2:] * scale], axis=-1)
 
 
-def to_image(box: ArrayLike, centre: ArrayLike, side: ArrayLike, size: int) -> Array:
-    """Crop boxes (..., 4) in the coordinates of the image: the inverse of `to_crop`."""
-    box, scale = np.asarray(box, np.float64), np.broadcast_to(np.asarray(side, np.float64), 2) / size
-    corner = (box[..., :2] - size / 2) * scale + np.asarray(centre, np.float64)
-    return np.concatenate([corner, box[..., 2:] * scale], axis=-1)
-
-
 def to_index(box: ArrayLike) -> Array:
     """Continuous xywh boxes (..., 4) in pixel-index coordinates, those of the score map's grid (31 + 8·i)."""
     return np.asarray(box, np.float64) - _HALF
-
-
-def from_index(box: ArrayLike) -> Array:
-    """Pixel-index xywh boxes (..., 4) in continuous coordinates: the inverse of `to_index`."""
-    return np.asarray(box, np.float64) + _HALF
 
 
 def resample(image: Image, centre: ArrayLike, sides: ArrayLike, size: int, fill: ArrayLike) -> Image:

@@ -20,12 +20,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from siamla.data.crop import TEMPLATE_SIZE, Image, crop, mean_colour, to_crop
+from siamla.data.crop import Image, crop, mean_colour, to_crop
 from siamla.data.parallel import in_parallel
 from siamla.data.settings import CropSettings
 from siamla.errors import UserError
 from siamla.files import atomic, locked, read_json, sha256, write_json
 from siamla.geometry import Array, centre, padded_size
+from siamla.grid import TEMPLATE
 from siamla.sequence import Sequence as Video
 
 FORMAT = 1
@@ -77,7 +78,7 @@ def cut(file: Path, box: Array, settings: CropSettings) -> tuple[bytes, Array]:
     image = cv2.imread(str(file), cv2.IMREAD_COLOR)
     if image is None:
         raise UserError(f"{file}: not a readable image")
-    side = float(padded_size(box[2], box[3], settings.context)) * settings.size / TEMPLATE_SIZE
+    side = float(padded_size(box[2], box[3], settings.context)) * settings.size / TEMPLATE
     view = crop(np.asarray(image, np.uint8), centre(box), side, settings.size, mean_colour(image))
     done, jpeg = cv2.imencode(".jpg", view, [cv2.IMWRITE_JPEG_QUALITY, settings.quality])
     if not done:

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamla.data.augment import augment
-from siamla.data.crop import SEARCH_SIZE, TEMPLATE_SIZE, Image, to_index
+from siamla.data.crop import Image, to_index
 from siamla.data.crops import CropCache
 from siamla.data.settings import PairSettings
+from siamla.grid import SEARCH, TEMPLATE
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,8 @@ class PairSampler:
         flip, gray = rng.uniform(size=2)
         views = []
         for row, size, jitter in (
-            (template_row, TEMPLATE_SIZE, self.settings.template),
-            (search_row, SEARCH_SIZE, self.settings.search),
+            (template_row, TEMPLATE, self.settings.template),
+            (search_row, SEARCH, self.settings.search),
         ):
             image, box = self.cache.read(row)
             views.append(augment(image, box, size, jitter, rng, flip < jitter.flip, gray < jitter.gray))

@@ -2,13 +2,16 @@
 
 from pydantic import Field
 
+from siamla.grid import TEMPLATE
 from siamla.settings import Settings
 
 
 class CropSettings(Settings):
     """A cached training crop: a square around the target, large enough for every augmentation (siamcar.md §2.7)."""
 
-    size: int = Field(511, ge=127, le=1023, description="side in pixels; the target is scaled as in a 127 px template")
+    size: int = Field(
+        511, ge=TEMPLATE, le=1023, description="side in pixels; the target is scaled as in a 127 px template"
+    )
     context: float = Field(0.5, ge=0, le=2)
     quality: int = Field(95, ge=50, le=100, description="JPEG quality of the packed crops")
     max_frames: int | None = Field(None, ge=1, description="evenly spaced frames kept of a sequence; null = all")

@@ -1,21 +1,41 @@
 """A profile: the data, the benchmarks, the seeds and the scale of one reproduction; and everything resolved."""
 
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from siamla.benchmark.protocols import Protocol, load_protocols
+from siamla.data.layout import LayoutName
 from siamla.errors import UserError
-from siamla.experiment.spec import Spec, Variant, Variants, check_name, merge, plain, resolve
-from siamla.settings import Settings, nearest, read_yaml, validate
+from siamla.experiment.spec import Spec, Variant, Variants, merge, over, resolve
+from siamla.settings import NAME, Mistakes, Name, Settings, nearest, read_yaml, validate
 from siamla.tracker.settings import TrackerSettings
+
+
+def _each_once(values: list[Any]) -> list[Any]:
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"{value!r} is given twice")
+    return values
+
+
+EachOnce = AfterValidator(_each_once)
+Seeds = Annotated[
+    list[Annotated[int, Field(ge=0, lt=2**31)]],
+    Field(min_length=1, json_schema_extra={"uniqueItems": True}),
+    EachOnce,
+]
+Chosen = Annotated[list[str], Field(min_length=1, json_schema_extra={"uniqueItems": True}), EachOnce]
 
 
 class Dataset(Settings):
     """A folder of sequences in an official layout."""
 
-    layout: Literal["otb", "got10k", "lasot", "trackingnet", "tnl2k", "vot"]
+    layout: LayoutName
     root: Path
     dvc: str | None = Field(None, description="stage of dvc.yaml or .dvc pointer that brings the data; null = as found")
     frames: int | None = Field(None, ge=1, description="use only the first frames of every sequence")
@@ -24,52 +44,75 @@ class Dataset(Settings):
 class Benchmark(Dataset):
     """A data set to be tracked, scored by a protocol of params/protocols.yaml."""
 
-    protocol: str | None = Field(None, description="default: the layout's own")
-    label: str | None = Field(None, description="column title; default: the name")
+    protocol: str | None = Field(None, description="default: the one named like the benchmark, else its layout's")
+    label: str | None = Field(None, min_length=1, description="column title; default: the name")
     tracker: dict[str, Any] = Field(default_factory=dict, description="tracker settings for this benchmark alone")
-    variants: list[str] | None = Field(None, description="variants to run here; null = all")
+    variants: Chosen | None = Field(None, description="variants to run here; null = all")
 
 
 class Imported(Settings):
     """Raw results of another tracker, in the folders that `siamla results import` writes."""
 
-    label: str | None = Field(None, description="row title; default: the name")
-    results: dict[str, Path] = Field(description="benchmark of this profile → folder with its results")
+    label: str | None = Field(None, min_length=1, description="row title; default: the name")
+    results: dict[str, Path] = Field(min_length=1, description="benchmark of this profile → folder with its results")
 
 
 class Profile(Settings):
     """params/profiles/NAME.yaml."""
 
     caption: str = Field(description="what the data were; printed under every table")
-    train: dict[str, Dataset]
-    benchmarks: dict[str, Benchmark]
-    imported: dict[str, Imported] = Field(default_factory=dict, description="other trackers, scored beside ours")
-    seeds: list[int] = Field(min_length=1)
-    variant_seeds: dict[str, Annotated[list[int], Field(min_length=1)]] = Field(
+    train: dict[Name, Dataset] = Field(min_length=1)
+    benchmarks: dict[Name, Benchmark] = Field(min_length=1)
+    imported: dict[Name, Imported] = Field(default_factory=dict, description="other trackers, scored beside ours")
+    seeds: Seeds
+    variant_seeds: dict[str, Seeds] = Field(
         default_factory=dict, description="variant → its seeds, in place of `seeds`"
     )
-    variants: list[str] | None = Field(None, description="variants to train; null = all")
-    tables: list[int] = Field(min_length=1)
+    variants: Chosen | None = Field(None, description="variants to train; null = all")
+    tables: Annotated[list[int], Field(min_length=1, json_schema_extra={"uniqueItems": True}), EachOnce]
     spec: dict[str, Any] = Field(default_factory=dict, description="nested settings over the defaults")
+
+
+def _protocol(benchmark: str, entry: Benchmark, protocols: Mapping[str, Protocol]) -> str:
+    """The name of a benchmark's protocol: its own choice, else the one named like it, else its layout's first."""
+    if entry.protocol is not None:
+        if entry.protocol not in protocols:
+            raise UserError(f"{entry.protocol!r} is unknown; {nearest(entry.protocol, list(protocols))}")
+        return entry.protocol
+    if benchmark in protocols:
+        return benchmark
+    fitting = [name for name, protocol in protocols.items() if protocol.layout == entry.layout]
+    if not fitting:
+        raise UserError(f"is missing, and no protocol is of layout {entry.layout}; valid: {', '.join(protocols)}")
+    return fitting[0]
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A profile with every variant resolved; what the workflow is built from."""
+    """A profile with every variant resolved; what the plan is made from."""
 
     name: str
     profile: Profile
     variants: dict[str, Variant]
+    """All of params/variants.yaml."""
     specs: dict[str, Spec]
+    """Those that the profile trains."""
+    protocols: dict[str, Protocol]
+    """All of params/protocols.yaml."""
 
     def seeds(self, variant: str) -> list[int]:
         """Seeds that a variant is trained with."""
         return self.profile.variant_seeds.get(variant, self.profile.seeds)
 
     def tracker(self, variant: str, benchmark: str) -> TrackerSettings:
-        """The variant's tracker settings with the benchmark's own laid on top."""
-        settings = merge(plain(self.specs[variant].tracker), self.profile.benchmarks[benchmark].tracker)
-        return TrackerSettings.model_validate(settings)
+        """The tracker's settings: defaults ← the profile's ← the benchmark's ← what the variant itself sets."""
+        base = merge(self.profile.spec.get("tracker", {}), self.profile.benchmarks[benchmark].tracker)
+        settings = over({"tracker": base}, variant, self.variants)["tracker"]
+        return validate(TrackerSettings, settings, f"the tracker of {variant} on {benchmark}")
+
+    def protocol(self, benchmark: str) -> Protocol:
+        """The protocol that a benchmark is tracked and scored by."""
+        return self.protocols[_protocol(benchmark, self.profile.benchmarks[benchmark], self.protocols)]
 
     def runs(self, benchmark: str) -> list[str]:
         """The variants that a benchmark is run with."""
@@ -77,44 +120,103 @@ class Experiment:
         return [variant for variant in self.specs if chosen is None or variant in chosen]
 
 
-def _names(what: str, names: list[str] | None, valid: list[str], where: str) -> list[str]:
-    for name in names or []:
-        if name not in valid:
-            raise UserError(f"{where}: {what}: {name!r} is unknown; {nearest(name, valid)}")
-    return valid if names is None else [name for name in valid if name in names]
+def _known(words: Iterable[str], valid: list[str] | None, where: str, mistakes: Mistakes) -> None:
+    """Note each word that is not valid; where that is not known, its own file is what is wrong."""
+    for word in words:
+        if valid is not None and word not in valid:
+            mistakes.add(f"{where}: {word!r} is unknown; {nearest(word, valid)}")
+
+
+def _check_names(
+    profile: Profile, variants: list[str] | None, tables: list[int] | None, path: Path, mistakes: Mistakes
+) -> None:
+    """Note every name in a profile that names nothing, and every name that two things have."""
+    _known(profile.variants or [], variants, f"{path}: variants", mistakes)
+    _known(profile.variant_seeds, variants, f"{path}: variant_seeds", mistakes)
+    for number in profile.tables:
+        if tables is not None and number not in tables:
+            mistakes.add(f"{path}: tables: {number} is unknown; valid: {', '.join(map(str, tables))}")
+    for name in sorted(set(profile.train) & set(profile.benchmarks)):
+        mistakes.add(f"{path}: {name!r} is both in train and in benchmarks; the names must differ")
+    for benchmark, tested in profile.benchmarks.items():
+        _known(tested.variants or [], variants, f"{path}: benchmarks.{benchmark}.variants", mistakes)
+    for tracker, entry in profile.imported.items():
+        _known(entry.results, list(profile.benchmarks), f"{path}: imported.{tracker}.results", mistakes)
+        if tracker in (variants or []):
+            mistakes.add(f"{path}: imported: {tracker!r} is also a variant; the names must differ")
+
+
+def _check_training_sets(profile: Profile, specs: Mapping[str, Spec], path: Path, mistakes: Mistakes) -> None:
+    """Note each data set that a variant is to be trained on and that the profile does not have."""
+    for dataset in dict.fromkeys(spec.pairs.dataset for spec in specs.values()):
+        if dataset not in profile.train:
+            variant = next(name for name, spec in specs.items() if spec.pairs.dataset == dataset)
+            where = f"{path}: spec.pairs.dataset (variant {variant})"
+            mistakes.add(f"{where}: {dataset!r} is not one of train; {nearest(dataset, sorted(profile.train))}")
+
+
+def _check_benchmarks(experiment: Experiment, path: Path, mistakes: Mistakes) -> None:
+    """Note each benchmark without a protocol and each with wrong settings of the tracker."""
+    for benchmark, entry in experiment.profile.benchmarks.items():
+        where = f"{path}: benchmarks.{benchmark}"
+        try:
+            if experiment.protocols:
+                experiment.protocol(benchmark)
+        except UserError as error:
+            mistakes.add(f"{where}.protocol: {error}")
+        try:
+            validate(TrackerSettings, entry.tracker, f"{where}.tracker")
+            for variant in experiment.runs(benchmark):
+                experiment.tracker(variant, benchmark)
+        except UserError as error:
+            mistakes.lines += str(error).splitlines()
+
+
+def _table_numbers(path: Path) -> list[int]:
+    numbers = read_yaml(path).get("tables")
+    if not isinstance(numbers, dict):
+        raise UserError(f"{path}: tables: expected a mapping from numbers to tables")
+    return list(numbers)
 
 
 def load(name: str, params: Path = Path("params")) -> Experiment:
-    """Read and check profile `name` and all its variants; UserError before any work when anything is wrong."""
-    folder = params / "profiles"
-    path = folder / f"{name}.yaml"
+    """Read and check profile `name`, all variants, the protocols and which tables there are.
+
+    UserError before any work, with a line for every mistake in any of the files.
+    """
+    path, variants_path = params / "profiles" / f"{name}.yaml", params / "variants.yaml"
+    if not re.fullmatch(NAME, name):
+        raise UserError(f"the profile {name!r}: expected a name of lower-case letters, digits and _")
     if not path.exists():
-        found = sorted(p.stem for p in folder.glob("*.yaml"))
+        found = sorted(p.stem for p in path.parent.glob("*.yaml"))
         raise UserError(f"{path}: no such profile; {nearest(name, found)}")
-    profile = validate(Profile, read_yaml(path), str(path))
-    variants_path = params / "variants.yaml"
-    variants = validate(Variants, read_yaml(variants_path), str(variants_path)).variants
-    chosen = _names("variants", profile.variants, list(variants), str(path))
-    validate(Spec, merge({"pairs": {"dataset": "?"}}, profile.spec), f"{path}: spec")
-    resolved = {variant: resolve(variant, variants, profile.spec, str(variants_path)) for variant in variants}
-    specs = {variant: resolved[variant] for variant in chosen}
-    for variant, spec in specs.items():
-        if spec.pairs.dataset not in profile.train:
-            raise UserError(
-                f"{path}: spec.pairs.dataset is {spec.pairs.dataset!r} (variant {variant}), not one of train; "
-                f"{nearest(spec.pairs.dataset, sorted(profile.train))}"
-            )
-    _names("variant_seeds", list(profile.variant_seeds), list(variants), str(path))
-    clash = sorted(set(profile.train) & set(profile.benchmarks))
-    if clash:
-        raise UserError(f"{path}: {clash[0]!r} is both in train and in benchmarks; the names must differ")
-    for benchmark, tested in profile.benchmarks.items():
-        check_name(benchmark, f"{path}: benchmarks")
-        _names(f"benchmarks.{benchmark}.variants", tested.variants, list(variants), str(path))
-        validate(TrackerSettings, tested.tracker, f"{path}: benchmarks.{benchmark}.tracker")
-    for tracker, entry in profile.imported.items():
-        check_name(tracker, f"{path}: imported")
-        _names(f"imported.{tracker}.results", list(entry.results), list(profile.benchmarks), str(path))
-        if tracker in variants:
-            raise UserError(f"{path}: imported: {tracker!r} is also a variant; the names must differ")
-    return Experiment(name, profile, variants, specs)
+    mistakes = Mistakes()
+    profile: Profile | None = None
+    variants: dict[str, Variant] | None = None
+    protocols: dict[str, Protocol] = {}
+    tables: list[int] | None = None
+    with mistakes.noted():
+        profile = validate(Profile, read_yaml(path), str(path))
+    with mistakes.noted():
+        variants = validate(Variants, read_yaml(variants_path), str(variants_path)).variants
+    with mistakes.noted():
+        protocols = load_protocols(params / "protocols.yaml")
+    with mistakes.noted():
+        tables = _table_numbers(params / "tables.yaml")
+    base = merge({"pairs": {"dataset": "?"}}, profile.spec if profile else {})
+    known = Mistakes()  # in the profile's own settings: not to be told of every variant again
+    with known.noted():
+        validate(Spec, base, "")
+    mistakes.lines += [f"{path}: spec{line}" for line in known.lines]
+    if variants is not None:
+        specs = resolve(variants, profile.spec if profile else base, str(variants_path), known.lines, mistakes)
+    if profile is not None:
+        _check_names(profile, None if variants is None else list(variants), tables, path, mistakes)
+    if profile is not None and variants is not None:
+        chosen = {name: spec for name, spec in specs.items() if profile.variants is None or name in profile.variants}
+        experiment = Experiment(name, profile, variants, chosen, protocols)
+        _check_training_sets(profile, chosen, path, mistakes)
+        if not known.lines:
+            _check_benchmarks(experiment, path, mistakes)
+    mistakes.tell()
+    return experiment

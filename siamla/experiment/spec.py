@@ -1,19 +1,16 @@
 """A variant's resolved spec: defaults (the paper's) ← profile ← the variants that it extends ← its own `set`."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from siamla.data.settings import CropSettings, PairSettings
 from siamla.errors import UserError
 from siamla.model.settings import ModelSettings
-from siamla.settings import Settings, field_names, nearest, validate
+from siamla.settings import Mistakes, Name, Settings, field_names, nearest, validate
 from siamla.tracker.settings import TrackerSettings
 from siamla.training.settings import Labels, LossWeights, TrainingSettings
-
-NAME = r"[a-z0-9][a-z0-9_]*"
 
 
 class Spec(Settings):
@@ -27,6 +24,12 @@ class Spec(Settings):
     training: TrainingSettings = TrainingSettings()
     tracker: TrackerSettings = TrackerSettings()
 
+    @model_validator(mode="after")
+    def enough_pairs(self) -> "Spec":
+        if self.pairs.count is not None and self.pairs.count < self.training.batch:
+            raise ValueError(f"pairs.count ({self.pairs.count}) is less than one batch ({self.training.batch})")
+        return self
+
 
 class Variant(Settings):
     """One entry of params/variants.yaml: what it changes, as dotted keys of the spec."""
@@ -39,13 +42,7 @@ class Variant(Settings):
 class Variants(Settings):
     """params/variants.yaml."""
 
-    variants: dict[str, Variant]
-
-
-def check_name(name: str, where: str) -> None:
-    """UserError unless the name can be a wildcard of the workflow and a folder."""
-    if not re.fullmatch(NAME, name):
-        raise UserError(f"{where}: {name!r}: a name is lower-case letters, digits and _")
+    variants: dict[Name, Variant] = Field(min_length=1)
 
 
 def dotted_keys(model: type[BaseModel] = Spec, prefix: str = "") -> list[str]:
@@ -79,32 +76,65 @@ def nest(dotted: Mapping[str, Any]) -> dict[str, Any]:
     return nested
 
 
-def chain(name: str, variants: Mapping[str, Variant], where: str) -> list[str]:
-    """The variant's ancestors, oldest first, and itself; UserError on a loop or an unknown parent."""
+def chain(name: str, variants: Mapping[str, Variant]) -> list[str]:
+    """The variant's ancestors, oldest first, and itself; the variants are `sound`."""
     names = [name]
     while (parent := variants[names[0]].extends) is not None:
-        if parent not in variants:
-            raise UserError(
-                f"{where}: variants.{names[0]}.extends is {parent!r}, no such variant; "
-                f"{nearest(parent, sorted(variants))}"
-            )
-        if parent in names:
-            raise UserError(f"{where}: variants.{name} extends itself: {' → '.join([*reversed([parent, *names])])}")
         names.insert(0, parent)
     return names
 
 
-def resolve(name: str, variants: Mapping[str, Variant], base: Mapping[str, Any], where: str) -> Spec:
-    """The spec of one variant; `base` is the profile's nested overrides, `where` the file that errors name."""
-    check_name(name, f"{where}: variants")
-    valid = dotted_keys()
-    settings: dict[str, Any] = dict(base)
-    for ancestor in chain(name, variants, where):
-        for key in variants[ancestor].set:
-            if key not in valid:
-                raise UserError(f"{where}: variants.{ancestor}.set: unknown key {key!r}; {nearest(key, valid)}")
+def over(base: Mapping[str, Any], name: str, variants: Mapping[str, Variant]) -> dict[str, Any]:
+    """Nested settings with what a variant's ancestors and the variant itself set laid on top."""
+    settings = dict(base)
+    for ancestor in chain(name, variants):
         settings = merge(settings, nest(variants[ancestor].set))
-    return validate(Spec, settings, f"{where}: variants.{name}")
+    return settings
+
+
+def sound(variants: Mapping[str, Variant], where: str, mistakes: Mistakes) -> list[str]:
+    """The variants whose ancestors all exist and whose keys are keys; a mistake is noted where it was made, once."""
+    valid, order = dotted_keys(), list(variants)
+    for name, variant in variants.items():
+        for key in variant.set:
+            if key not in valid:
+                mistakes.add(f"{where}: variants.{name}.set: unknown key {key!r}; {nearest(key, valid)}")
+    ends = []
+    for name in order:
+        names = [name]
+        while (parent := variants[names[-1]].extends) in variants and parent not in names:
+            names.append(str(parent))
+        if parent is None:
+            ends.append((name, names))
+        elif parent not in variants and names == [name]:
+            said = f"variants.{name}.extends is {parent!r}, no such variant; {nearest(parent, sorted(variants))}"
+            mistakes.add(f"{where}: {said}")
+        elif parent == name and name == min(names, key=order.index):
+            mistakes.add(f"{where}: variants.{name} extends itself: {' → '.join([*names, name])}")
+    return [name for name, names in ends if all(key in valid for one in names for key in variants[one].set)]
+
+
+def resolve(
+    variants: Mapping[str, Variant], base: Mapping[str, Any], where: str, known: list[str], mistakes: Mistakes
+) -> dict[str, Spec]:
+    """The specs of all variants: `base`, the profile's nested settings, under what each sets.
+
+    A wrong value that a variant has from an ancestor, or from the profile (the lines `known`), is not told again.
+    """
+    specs: dict[str, Spec] = {}
+    lines: dict[str, list[str]] = {}
+    names = sound(variants, where, mistakes)
+    for name in names:
+        try:
+            specs[name] = validate(Spec, over(base, name, variants), "")
+        except UserError as error:
+            lines[name] = str(error).splitlines()
+    for name in lines:
+        told = {line for ancestor in chain(name, variants)[:-1] for line in lines.get(ancestor, [])}.union(known)
+        for line in lines[name]:
+            if line not in told:
+                mistakes.add(f"{where}: variants.{name}{line}")
+    return specs
 
 
 def plain(settings: Settings) -> dict[str, Any]:

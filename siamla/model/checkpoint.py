@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from siamla.errors import UserError
 from siamla.files import atomic
 from siamla.model.settings import ModelSettings
 from siamla.model.siamla import SiamLA, build_model
+from siamla.settings import validate
 
 
 def save_model(path: Path, model: SiamLA) -> None:
@@ -43,12 +43,7 @@ def load_model(path: Path) -> SiamLA:
     if not isinstance(loaded, dict) or set(loaded) != {"model", "settings"}:
         hint = "a SiamCAR checkpoint is converted by `siamla model import`"
         raise UserError(f"{path}: expected the keys model and settings, as siamla writes them; {hint}")
-    try:
-        settings = ModelSettings.model_validate(loaded["settings"])
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{path}: settings.{field}: {first['msg']}") from None
+    settings = validate(ModelSettings, loaded["settings"], f"{path}: settings")
     model = empty_model(settings)
     load_state(model, loaded["model"], str(path))
     return model.eval()

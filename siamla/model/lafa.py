@@ -4,11 +4,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from siamla.grid import STRIDE
 from siamla.model.head import initialise, tower
 from siamla.model.settings import ModelSettings
 
-GRID_START, STRIDE = 31, 8
-"""Cell i of the score map is centred at 31 + 8·i in the 255-px search crop (siamcar.md §2.3)."""
 POINTS = 5
 
 

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from siamla.errors import UserError
+from siamla.model.levels import Backbone
 
 EXPANSION = 4
 
@@ -48,14 +49,14 @@ def _stage(inputs: int, width: int, blocks: int, stride: int, dilation: int, pla
     return nn.Sequential(*layers)
 
 
-class ResNet50(nn.Module):
+class ResNet50(Backbone):
     """Layers 2, 3 and 4 (512, 1024, 2048 channels) at stride 8: 127 px give 15×15 cells, 255 px 31×31.
 
     Input BGR 0..255 as it is, without mean and standard deviation. Names of parameters are the public ones.
     """
 
-    out_channels: tuple[int, ...] = (512, 1024, 2048)
-    strides: tuple[int, ...] = (8, 8, 8)
+    out_channels = (512, 1024, 2048)
+    strides = (8, 8, 8)
 
     def __init__(self) -> None:
         super().__init__()

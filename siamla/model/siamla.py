@@ -5,16 +5,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from siamla.grid import CELLS, KERNEL, SEARCH, TEMPLATE
 from siamla.model.backbone import build_backbone, check_images
 from siamla.model.correlation import depthwise_correlation
 from siamla.model.head import Head
 from siamla.model.lafa import Lafa
 from siamla.model.settings import ModelSettings
-
-TEMPLATE, SEARCH, SCORE = 127, 255, 25
-"""Sides of the template crop, of the search crop (pixels) and of the score map (cells)."""
-KERNEL, CELLS = 7, 31
-"""Sides in cells of stride 8 of the template's central crop and of the search features: 31 - 7 + 1 = 25."""
 
 TemplateState = tuple[Tensor, ...]
 """What a tracker keeps of its template: the correlation kernel (B, C, 7, 7) of each level."""

@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from siamla.geometry import Array, from_centre, padded_size
 from siamla.geometry import centre as box_centre
+from siamla.grid import MIDDLE, SCORE, START, STRIDE, TEMPLATE
 
-SCORE, STRIDE, START, MIDDLE, EXEMPLAR = 25, 8, 31, 127, 127
 UPSAMPLED = (SCORE - 1) * STRIDE + 1  # 193
 REGION = (12, 55)  # int(0.1·127), int(0.44·127): limits of `release`'s region, siamcar.md §2.8
 MIN_SIZE = 1.0  # image pixels; a box of no area could never grow again
@@ -37,7 +37,7 @@ class State(NamedTuple):
     @property
     def scale(self) -> float:
         """Crop pixels of one image pixel: 127 / s_z, s_z = √((w+p)(h+p)), p = (w+h)/2 (siamcar.md §2.7)."""
-        return float(EXEMPLAR / padded_size(*self.size))
+        return float(TEMPLATE / padded_size(*self.size))
 
 
 class Result(NamedTuple):

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from siamla.grid import SCORE
 from siamla.settings import Settings
 
 
@@ -11,7 +12,7 @@ class TrackerSettings(Settings):
     """Post-processing: `topn` is the paper's (eq. 12–13, mean of the top n boxes), `release` the public SiamCAR's."""
 
     postprocess: Literal["topn", "release"] = "topn"
-    top_n: int = Field(3, ge=1, le=625)
+    top_n: int = Field(3, ge=1, le=SCORE**2)
     penalty_k: float = Field(0.04, ge=0, description="k of eq. 13")
     window: float = Field(0.4, ge=0, le=1, description="w of eq. 12, the window influence")
     size_lr: float = Field(0.33, gt=0, le=1, description="rate of the size smoothing")

@@ -12,8 +12,9 @@ from torch import Tensor
 from siamla.data.crop import crop, mean_colour
 from siamla.errors import UserError
 from siamla.geometry import Array, padded_size
+from siamla.grid import SEARCH, TEMPLATE
 from siamla.model.checkpoint import load_model
-from siamla.model.siamla import SEARCH, TEMPLATE, SiamLA, TemplateState
+from siamla.model.siamla import SiamLA, TemplateState
 from siamla.precision import uses_bf16
 from siamla.tracker import postprocess
 from siamla.tracker.postprocess import State

@@ -21,9 +21,10 @@ from siamla.data.pairs import PairSampler
 from siamla.data.settings import PairSettings
 from siamla.errors import UserError
 from siamla.files import atomic, claim, digest, locked, read_json, write_json
+from siamla.grid import SEARCH, TEMPLATE
 from siamla.model.backbone import Backbone, build_backbone
 from siamla.model.settings import ModelSettings
-from siamla.model.siamla import SEARCH, TEMPLATE, crop_template
+from siamla.model.siamla import crop_template
 from siamla.precision import Precision, uses_bf16
 from siamla.progress import progress
 

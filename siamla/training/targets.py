@@ -5,8 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from siamla.model.lafa import GRID_START, STRIDE
-from siamla.model.siamla import SCORE
+from siamla.grid import SCORE, START, STRIDE
 from siamla.training.settings import Labels
 
 
@@ -35,7 +34,7 @@ def grid(device: torch.device | str = "cpu") -> Tensor:
     (siamcar.md §2.3); ours uses 31 for both. The crop's middle, 127 = 31 + 8·12, is a pixel's index: a box that
     counts pixel i as the interval [i, i + 1) is shifted by half a pixel before it comes here.
     """
-    return torch.arange(SCORE, device=device, dtype=torch.float32) * STRIDE + GRID_START
+    return torch.arange(SCORE, device=device, dtype=torch.float32) * STRIDE + START
 
 
 def assign(boxes: Tensor, labels: Labels) -> Targets:

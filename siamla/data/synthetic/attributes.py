@@ -9,8 +9,6 @@ from siamla.data.synthetic.paths import Array
 
 Flags = NDArray[np.bool_]
 
-LASOT = ("CM", "ROT", "DEF", "FOC", "IV", "OV", "POC", "VC", "SV", "BC", "MB", "ARC", "LR", "FM")
-
 
 @dataclass(frozen=True)
 class Trace:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -10,10 +9,8 @@ from numpy.typing import NDArray
 
 from siamla.data.synthetic.paths import Array, Rng, walk
 from siamla.data.synthetic.photos import load_photo
+from siamla.data.synthetic.settings import ClipSettings
 from siamla.data.synthetic.sprites import Image, blur_kernel, recolour
-
-if TYPE_CHECKING:
-    from siamla.data.synthetic.scene import ClipSettings
 
 _NOISE_MEAN = 24
 
@@ -66,7 +63,7 @@ def camera(scale: Array, angle: Array, aspect: Array, photo_point: Array, frame_
     return np.concatenate([linear, (frame_point - np.einsum("nij,nj->ni", linear, photo_point))[..., None]], axis=2)
 
 
-def pick_scene(rng: Rng, clip: "ClipSettings") -> Image:
+def pick_scene(rng: Rng, clip: ClipSettings) -> Image:
     """The background photo with its colours changed, perhaps mirrored."""
     photo = load_photo(clip.scene)
     if rng.random() < 0.5:
@@ -74,7 +71,7 @@ def pick_scene(rng: Rng, clip: "ClipSettings") -> Image:
     return recolour(photo, rng, rng.uniform(0, 0.3))
 
 
-def make_background(rng: Rng, clip: "ClipSettings") -> Background:
+def make_background(rng: Rng, clip: ClipSettings) -> Background:
     """A photo under a camera that wanders, zooms and rolls a little."""
     photo = pick_scene(rng, clip)
     n, spacing, motion = clip.frames, clip.motion.knot_frames, clip.motion
@@ -134,7 +131,7 @@ class Weather:
         return np.asarray(cv2.addWeighted(frame, 1, noise, self.grain, -_NOISE_MEAN * self.grain), np.uint8)
 
 
-def make_weather(rng: Rng, clip: "ClipSettings", background: Background) -> Weather:
+def make_weather(rng: Rng, clip: ClipSettings, background: Background) -> Weather:
     """Steady light and a sharp camera, unless the clip's challenges say otherwise."""
     n, spacing = clip.frames, clip.motion.knot_frames
     varied = 1.0 if "light" in clip.challenges else 0.15

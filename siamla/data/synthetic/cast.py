@@ -1,17 +1,14 @@
 """Who plays in a clip: the target, distractors behind it and occluders in front, each with its path."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from siamla.data.synthetic.background import Background, camera, pick_scene
 from siamla.data.synthetic.paths import Array, Rng, bump, walk
 from siamla.data.synthetic.photos import PHOTOS
+from siamla.data.synthetic.settings import ClipSettings
 from siamla.data.synthetic.sprites import Image, Pose, Sprite, lookalike, make_sprite
-
-if TYPE_CHECKING:
-    from siamla.data.synthetic.scene import ClipSettings
 
 
 @dataclass(frozen=True)
@@ -51,29 +48,29 @@ class Cast:
     occluders: list[Actor]
 
 
-def _textures(clip: "ClipSettings") -> tuple[str, ...]:
+def _textures(clip: ClipSettings) -> tuple[str, ...]:
     """The photos that objects are cut from: not the one they stand in front of."""
     return tuple(name for name in PHOTOS[clip.split] if name != clip.scene)
 
 
-def _target_size(rng: Rng, clip: "ClipSettings") -> float:
+def _target_size(rng: Rng, clip: ClipSettings) -> float:
     low, high = clip.motion.target
     side = float(np.exp(rng.uniform(np.log(low), np.log(high)))) * min(clip.size)
     return max(side / 3, 12.0) if "tiny" in clip.challenges else side
 
 
-def _scale_walk(rng: Rng, clip: "ClipSettings") -> Array:
+def _scale_walk(rng: Rng, clip: ClipSettings) -> Array:
     """(N,) factor of the target's size, 1 in the middle of its range."""
     reach = np.log(clip.motion.zoom) / (1 if "zoom" in clip.challenges else 3)
     return np.asarray(np.exp(walk(rng, clip.frames, clip.motion.knot_frames, 0.7 * reach, -reach, reach))[:, 0])
 
 
-def _angle_walk(rng: Rng, clip: "ClipSettings") -> Array:
+def _angle_walk(rng: Rng, clip: ClipSettings) -> Array:
     reach = np.radians(clip.motion.rotation) / (1 if "rotate" in clip.challenges else 4)
     return walk(rng, clip.frames, clip.motion.knot_frames, 0.7 * reach, -reach, reach)[:, 0]
 
 
-def _position_walk(rng: Rng, clip: "ClipSettings", size: float) -> Array:
+def _position_walk(rng: Rng, clip: ClipSettings, size: float) -> Array:
     """(N, 2) path of a target inside the frame, over the border and back where the clip asks for it."""
     frame = np.array(clip.size, np.float64)
     step = clip.motion.travel * frame.min() * (2.5 if "fast" in clip.challenges else 1)
@@ -92,7 +89,7 @@ def _position_walk(rng: Rng, clip: "ClipSettings", size: float) -> Array:
     return path
 
 
-def _blur(clip: "ClipSettings", centre: Array) -> Array:
+def _blur(clip: ClipSettings, centre: Array) -> Array:
     """(N, 2) blur by half the displacement, at most 12 px; none unless the clip asks for it."""
     if "blur" not in clip.challenges:
         return np.zeros_like(centre)
@@ -101,7 +98,7 @@ def _blur(clip: "ClipSettings", centre: Array) -> Array:
     return np.asarray(vector * np.minimum(1, 12 / np.maximum(length, 1e-9)))
 
 
-def _actor(rng: Rng, clip: "ClipSettings", sprite: Sprite, size: float, centre: Array) -> Actor:
+def _actor(rng: Rng, clip: ClipSettings, sprite: Sprite, size: float, centre: Array) -> Actor:
     """The sprite on the given path, with size, turn, wobble and viewpoint as the challenges say."""
     n, spacing = clip.frames, clip.motion.knot_frames
     size_path = size * _scale_walk(rng, clip)
@@ -115,7 +112,7 @@ def _actor(rng: Rng, clip: "ClipSettings", sprite: Sprite, size: float, centre: 
     return Actor(sprite, centre, size_path, aspect, _angle_walk(rng, clip), wobble, shift, _blur(clip, centre))
 
 
-def _distractors(rng: Rng, clip: "ClipSettings", size: float, twin: Sprite | None) -> list[Actor]:
+def _distractors(rng: Rng, clip: ClipSettings, size: float, twin: Sprite | None) -> list[Actor]:
     """Other objects on paths of their own; with `twin` one or two of them look like it."""
     frame = np.array(clip.size, np.float64)
     low, high = clip.motion.distractors
@@ -130,7 +127,7 @@ def _distractors(rng: Rng, clip: "ClipSettings", size: float, twin: Sprite | Non
     return actors
 
 
-def _occluders(rng: Rng, clip: "ClipSettings", centre: Array, size: float, fixed: Background | None) -> list[Actor]:
+def _occluders(rng: Rng, clip: ClipSettings, centre: Array, size: float, fixed: Background | None) -> list[Actor]:
     """One or two objects that meet the target after the first frame: standing in the world, or crossing."""
     if "occlusion" not in clip.challenges or clip.frames < 3:
         return []
@@ -166,7 +163,7 @@ def _blend_in(sprite: Sprite, seen: Image, strength: float) -> Sprite:
     return Sprite(sprite.outline, texture, sprite.aspect)
 
 
-def make_composite(rng: Rng, clip: "ClipSettings", background: Background) -> Cast:
+def make_composite(rng: Rng, clip: ClipSettings, background: Background) -> Cast:
     """An object as the target, in front of the background."""
     size = _target_size(rng, clip)
     centre = _position_walk(rng, clip, size)
@@ -213,7 +210,7 @@ def _rectangle(rng: Rng, photo: Image, size: float, least: float) -> tuple[Array
     return best
 
 
-def make_region(rng: Rng, clip: "ClipSettings") -> tuple[Background, Cast]:
+def make_region(rng: Rng, clip: ClipSettings) -> tuple[Background, Cast]:
     """A part of the photo as the target: the camera alone makes it move, grow and turn."""
     photo = pick_scene(rng, clip)
     n, spacing = clip.frames, clip.motion.knot_frames

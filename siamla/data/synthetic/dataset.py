@@ -14,8 +14,8 @@ import numpy as np
 from siamla.data.formats import LAYOUTS, text
 from siamla.data.parallel import in_parallel
 from siamla.data.synthetic.photos import PHOTOS, photo_path, scene_photos
-from siamla.data.synthetic.scene import Clip, ClipSettings, render
-from siamla.data.synthetic.settings import Challenges, SetSettings
+from siamla.data.synthetic.scene import Clip, render
+from siamla.data.synthetic.settings import Challenges, ClipSettings, SetSettings
 from siamla.errors import UserError
 from siamla.files import write_json
 from siamla.sequence import Sequence
@@ -122,11 +122,9 @@ def synthesize(name: str, settings: SetSettings, root: Path, jobs: int = 1) -> N
     """Render the set `name` into the folder `root`, in its layout, on `jobs` processes.
 
     The bytes depend on the settings alone. `root` appears only when it is whole; an older generated set there
-    is replaced. synthetic.json beside the sequences records settings and photos. Raises UserError for an
-    unknown layout, a folder that was not generated, fewer than one job and a full disk.
+    is replaced. synthetic.json beside the sequences records settings and photos. Raises UserError for a
+    folder that was not generated, fewer than one job and a full disk.
     """
-    if settings.layout not in LAYOUTS:
-        raise UserError(f"{name}.layout: unknown layout {settings.layout!r}, expected one of {', '.join(LAYOUTS)}")
     if jobs < 1:
         raise UserError(f"jobs: found {jobs}, expected at least 1")
     for photo in PHOTOS[settings.split]:

@@ -3,15 +3,13 @@
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from siamla.data.synthetic.settings import Split
 from siamla.errors import UserError
-
-Split = Literal["train", "test"]
 
 _SKIMAGE = "skimage/data"
 _SKLEARN = "sklearn/datasets/images"

@@ -10,25 +10,11 @@ from siamla.data.synthetic.attributes import Trace, frame_labels, sequence_label
 from siamla.data.synthetic.background import Background, Weather, make_background, make_weather
 from siamla.data.synthetic.cast import Cast, RegionTarget, make_composite, make_region
 from siamla.data.synthetic.paths import Array
-from siamla.data.synthetic.photos import Split
-from siamla.data.synthetic.settings import Motion
+from siamla.data.synthetic.settings import ClipSettings
 from siamla.data.synthetic.sprites import Image, draw
 
 # Less of the target than this in view counts as absent.
 PRESENT = 0.05
-
-
-@dataclass(frozen=True)
-class ClipSettings:
-    """What one clip is to show. `region`: the target is a part of the photo `scene`; else an object in front of it."""
-
-    frames: int
-    size: tuple[int, int]
-    split: Split
-    region: bool
-    scene: str
-    motion: Motion
-    challenges: frozenset[str]
 
 
 @dataclass(frozen=True)

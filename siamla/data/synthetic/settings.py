@@ -1,14 +1,15 @@
 """What a rendered set is made of: params/synthetic.yaml holds one entry per set."""
 
-from difflib import get_close_matches
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from siamla.errors import UserError
-from siamla.settings import Settings
+from siamla.data.layout import LayoutName
+from siamla.settings import Name, Settings, read_yaml, validate
+
+Split = Literal["train", "test"]
 
 
 class Challenges(Settings):
@@ -50,11 +51,24 @@ class Motion(Settings):
         return self
 
 
+@dataclass(frozen=True)
+class ClipSettings:
+    """What one clip is to show. `region`: the target is a part of the photo `scene`; else an object in front of it."""
+
+    frames: int
+    size: tuple[int, int]
+    split: Split
+    region: bool
+    scene: str
+    motion: Motion
+    challenges: frozenset[str]
+
+
 class SetSettings(Settings):
     """One generated data set in the folder layout of a benchmark."""
 
-    layout: str = Field(description="a key of siamla.data.formats.LAYOUTS")
-    split: Literal["train", "test"] = Field(description="which photos it is rendered from")
+    layout: LayoutName
+    split: Split = Field(description="which photos it is rendered from")
     sequences: int = Field(ge=1, le=100_000)
     frames: tuple[int, int] = Field(description="shortest and longest sequence")
     size: tuple[int, int] = Field((360, 270), description="width and height in pixels")
@@ -81,35 +95,6 @@ class SetSettings(Settings):
         return self
 
 
-def _first_error(path: Path, error: ValidationError) -> str:
-    """The first validation error as one line, with the nearest valid key where the key is unknown."""
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    if first["type"] != "extra_forbidden":
-        return f"{path}: {where}: {first['msg']} (found {first['input']!r})"
-    groups: dict[str, type[Settings]] = {"motion": Motion, "challenges": Challenges}
-    *parents, key = (str(part) for part in first["loc"])
-    valid = groups.get(parents[-1] if parents else "", SetSettings).model_fields
-    near = get_close_matches(key, valid, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"valid: {', '.join(valid)}"
-    return f"{path}: {where}: unknown key; {hint}"
-
-
 def load_sets(path: Path) -> dict[str, SetSettings]:
     """Every set of a params/synthetic.yaml by name; UserError names the file, the key and what is allowed."""
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: not found") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(raw, dict):
-        raise UserError(f"{path}: expected a mapping of set names, found {type(raw).__name__}")
-    sets = {}
-    for name, entry in raw.items():
-        try:
-            sets[str(name)] = SetSettings.model_validate(entry)
-        except ValidationError as error:
-            text = _first_error(path, error)
-            raise UserError(text.replace(f"{path}: ", f"{path}: {name}.", 1)) from None
-    return sets
+    return validate(dict[Name, SetSettings], read_yaml(path), str(path))

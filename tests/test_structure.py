@@ -1,0 +1,145 @@
+"""The shape of the package: arrows point one way, lists of names agree, settings have one validator."""
+
+import ast
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from siamla import grid
+from siamla.benchmark.protocols import Protocol
+from siamla.data.formats import LAYOUTS
+from siamla.data.layout import LayoutName
+from siamla.data.synthetic.settings import SetSettings
+from siamla.experiment.profile import Dataset
+from siamla.model.backbone import BACKBONES
+from siamla.model.levels import Backbone
+from siamla.model.settings import ModelSettings
+
+ROOT = Path(__file__).parents[1]
+SOURCES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted((ROOT / "siamla").rglob("*.py"))
+}
+
+# From the ground up. A module imports from its own layer and from those below it.
+LAYERS = (
+    {"errors", "files", "geometry", "grid", "parallel", "place", "precision", "progress", "sequence", "settings"},
+    {"data"},
+    {"model"},
+    {"training", "tracker"},
+    {"benchmark"},
+    {"experiment", "provenance"},  # what a result is; provenance records it
+    {"report", "mlflow_view"},
+    {"steps"},  # the work: it reads the plan, writes results, and shows them in the views
+    {"cli"},
+)
+
+
+def imports(path: Path) -> set[str]:
+    """The modules of the package that a file imports, in functions and for type checkers too.
+
+    A package's __init__ counts where a name is taken from it, not where it is passed on the way to a submodule:
+    siamla.data.formats lists its readers, and they import its `text`.
+    """
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            # a submodule where there is one of that name, else a name of the module itself
+            whole = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in SOURCES else str(node.module) for name in whole}
+    return {name for name in found if name.split(".")[0] == "siamla"}
+
+
+GRAPH = {name: imports(path) for name, path in SOURCES.items()}
+
+
+def layer(module: str) -> int:
+    part = module.split(".")[1]
+    return next(number for number, parts in enumerate(LAYERS) if part in parts)
+
+
+def test_every_part_of_the_package_has_a_layer() -> None:
+    parts = {module.split(".")[1] for module in SOURCES if module != "siamla"}
+    assert parts <= set().union(*LAYERS), "give the new part its layer"
+
+
+def test_no_import_leads_back() -> None:
+    try:
+        TopologicalSorter(GRAPH).prepare()
+    except CycleError as error:
+        pytest.fail(f"circle: {' → '.join(error.args[1])}")
+
+
+def test_arrows_point_down() -> None:
+    up = [
+        f"{module} imports {other}"
+        for module, others in GRAPH.items()
+        for other in sorted(others)
+        if "siamla" not in (module, other) and layer(other) > layer(module)
+    ]
+    assert not up, "\n".join(up)
+
+
+def test_training_and_tracker_do_not_know_each_other() -> None:
+    for one, other in (("training", "tracker"), ("tracker", "training")):
+        for module in (name for name in GRAPH if name.split(".")[1:2] == [one]):
+            assert not {name for name in GRAPH[module] if name.split(".")[1] == other}, module
+
+
+def test_settings_have_one_validator() -> None:
+    """No other module reads YAML settings, catches pydantic's errors or has pydantic convert values silently."""
+    words = ("ValidationError", "safe_load", "load_all", "full_load", "model_validate", "TypeAdapter")
+    allowed = {
+        "siamla.settings",
+        "siamla.cli.fetch",  # reads DVC's own files, which are no settings
+    }
+    found = [
+        f"{module}: {node.attr if isinstance(node, ast.Attribute) else node.id}"
+        for module, path in SOURCES.items()
+        if module not in allowed
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.Attribute) and node.attr in words) or (isinstance(node, ast.Name) and node.id in words)
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_layouts_have_one_list_of_names() -> None:
+    assert set(get_args(LayoutName)) == set(LAYOUTS)
+    for settings in (Protocol, Dataset, SetSettings):
+        assert settings.model_fields["layout"].annotation == LayoutName
+
+
+def test_a_name_of_a_layout_does_not_lead_to_its_reader() -> None:
+    """Else the code of every step that knows a name would change with each layout's reader."""
+    assert GRAPH["siamla.data.layout"] == set()
+
+
+def test_backbones_are_those_of_the_settings() -> None:
+    assert set(BACKBONES) == set(get_args(ModelSettings.model_fields["backbone"].annotation))
+    for backbone in BACKBONES.values():
+        assert issubclass(backbone, Backbone)
+        assert len(backbone.out_channels) == len(backbone.strides)
+
+
+def test_the_grid_holds_together() -> None:
+    assert (grid.TEMPLATE, grid.SEARCH, grid.SCORE, grid.STRIDE, grid.START) == (127, 255, 25, 8, 31)
+    assert grid.MIDDLE == (grid.SEARCH - 1) // 2 == grid.START + grid.STRIDE * (grid.SCORE - 1) // 2
+    assert grid.CELLS - grid.KERNEL + 1 == grid.SCORE
+    assert (
+        grid.SEARCH - 1 - (grid.START + grid.STRIDE * (grid.SCORE - 1)) == grid.START
+    )  # the same margin on both sides
+
+
+def test_the_grid_has_one_definition() -> None:
+    """No other module gives its numbers a name again."""
+    names = {name for name in vars(grid) if name.isupper()}
+    for module, path in SOURCES.items():
+        for node in ast.parse(path.read_text()).body if module != "siamla.grid" else []:
+            targets = node.targets if isinstance(node, ast.Assign) else []
+            given = {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+            assert not given & names, f"{module}: {given & names}"
