@@ -12,7 +12,6 @@ from conftest import COMMAND, REPOSITORY, Tree
 
 from siamla.cli.main import main
 from siamla.errors import UserError
-from siamla.files import canonical_json, write_json
 
 Run = Callable[..., str]
 VARIANTS = REPOSITORY / "params/variants.yaml"
@@ -189,26 +188,6 @@ def test_wrong_settings_of_a_benchmark(fails: Run, tmp_path: Path, option: str, 
     )  # fmt: skip
     assert line.startswith(option)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_scores_of_other_settings_make_no_table(fails: Run, tmp_path: Path) -> None:
-    record = {"benchmark": "otb100", "variant": "siamcar", "seed": 1, "spec_digest": "t", "train_spec_digest": "old"}
-    record |= {"data_digest": "d", "code_digest": "c"}
-    score = {"record": record, "overall": {"auc": 0.5}, "per_sequence": {"a": {"auc": 0.5}}, "speed": {"fps": 9.0}}
-    write_json(tmp_path / "score.json", score)
-    scores, sequences = tmp_path / "scores.csv", tmp_path / "sequences.csv"
-    collect = ["report", "collect", tmp_path / "score.json", "--out", scores, "--sequences", sequences]
-    assert main([str(argument) for argument in collect]) == 0
-    variant = {"label": "SiamCAR", "ladl": False, "lals": False, "lafa": False, "seeds": [1]}
-    variants = {"siamcar": {**variant, "train_spec_digest": "new", "spec_digest": {"otb100": "t"}}}
-    benchmarks = {"otb100": {"label": "OTB100", "headline": "auc", "headline_label": "AUC"}}
-    line = fails(
-        "report", "table", 3, "--scores", scores, "--sequences", sequences, "--layout",
-        REPOSITORY / "params/tables.yaml", "--variants", canonical_json(variants), "--benchmarks",
-        canonical_json(benchmarks), "--caption", "Data.", "--out", tmp_path / "tables",
-    )  # fmt: skip
-    assert "score of siamcar, seed 1, on otb100: train_spec_digest is old, but the settings now have new" in line
-    assert not (tmp_path / "tables").exists()
 
 
 @pytest.fixture

@@ -113,6 +113,20 @@ class Supervised(Settings):
     late_failure: Literal["success", "failure"]
 
 
+class Metric(Settings):
+    """What tables and figures say about a metric; its only description.
+
+    Attributes:
+        label: its name for people.
+        better: which way is better.
+        digits: decimal places in tables.
+    """
+
+    label: str
+    better: Literal["higher", "lower"]
+    digits: int = Field(default=3, ge=0, le=6)
+
+
 class Protocol(Settings):
     """One benchmark's rules.
 
@@ -121,7 +135,7 @@ class Protocol(Settings):
         layout: key of siamla.data.formats.LAYOUTS.
         source: whose definition this is.
         headline: the metric that ranks trackers.
-        metrics: metric name → its label in tables, in table order.
+        metrics: metric name → its description, in table order.
         repetitions: runs of a stochastic tracker; a deterministic one runs once.
         early_stop: stop repeating when that many runs came out equal (0: never).
         speed: fps is all frames by all seconds ("total"), the mean of 1/seconds over all frames ("frames"), or that
@@ -132,8 +146,7 @@ class Protocol(Settings):
     layout: Literal["otb", "got10k", "lasot", "trackingnet", "tnl2k", "vot"]
     source: str
     headline: str
-    metrics: dict[str, str]
-    lower_is_better: tuple[str, ...] = ()
+    metrics: dict[str, Metric]
     repetitions: int = Field(ge=1)
     early_stop: int = Field(default=0, ge=0)
     speed: Literal["total", "frames", "sequences"] = "total"

@@ -20,23 +20,18 @@ def _mapping(text: str) -> dict[str, Any]:
     return value
 
 
-def _with_data(benchmarks: dict[str, Any], reports: list[str]) -> dict[str, Any]:
-    """The benchmarks with the digest of their curated data, as predictions record it, from BENCHMARK=report.json."""
-    from siamla.files import digest, read_json
+def _frames(paths: list[Path]) -> tuple[Any, Any]:
+    from siamla.files import read_json
+    from siamla.report.collect import frames
 
-    for text in reports:
-        name, _, path = text.partition("=")
-        if name not in benchmarks:
-            raise UserError(f"--data {text}: {name!r} is not one of the benchmarks {', '.join(benchmarks)}")
-        benchmarks[name] = {**benchmarks[name], "data_digest": digest(read_json(Path(path)))}
-    return benchmarks
+    return frames({path: read_json(path) for path in paths})
 
 
 def _collect(args: argparse.Namespace) -> None:
-    from siamla.report.collect import collect
+    from siamla.report.collect import write
 
-    count = collect(args.scores, args.out, args.sequences)
-    print(f"{args.out}: {count} score files")
+    write(*_frames(args.scores), args.out, args.sequences)
+    print(f"{args.out}: {len(args.scores)} score files")
 
 
 def _table(args: argparse.Namespace) -> None:
@@ -45,8 +40,8 @@ def _table(args: argparse.Namespace) -> None:
     from siamla.settings import read_yaml, validate
 
     layout = validate(Layout, read_yaml(args.layout), str(args.layout))
-    variants, benchmarks = _mapping(args.variants), _with_data(_mapping(args.benchmarks), args.data)
-    print(make_table(args.number, args.scores, args.sequences, layout, variants, benchmarks, args.caption, args.out))
+    variants, benchmarks = _mapping(args.variants), _mapping(args.benchmarks)
+    print(make_table(args.number, *_frames(args.scores), layout, variants, benchmarks, args.caption, args.out))
 
 
 def _show(args: argparse.Namespace) -> None:
@@ -65,12 +60,10 @@ def register(commands: Commands) -> None:
     collect.add_argument("--sequences", type=Path, required=True, help="sequences.csv to write")
     table = commands.add("report table", _table, "Write one of the paper's tables as Markdown, LaTeX and CSV")
     table.add_argument("number", type=int, help="1 to 6")
-    table.add_argument("--scores", type=Path, required=True, help="scores.csv")
-    table.add_argument("--sequences", type=Path, required=True, help="sequences.csv")
+    table.add_argument("--scores", type=Path, nargs="+", required=True, help="score files (JSON)")
     table.add_argument("--layout", type=Path, default=Path("params/tables.yaml"), help="default: params/tables.yaml")
-    table.add_argument("--variants", required=True, help="JSON: name → label, ladl, lals, lafa, seeds, digests")
-    table.add_argument("--benchmarks", required=True, help="JSON: name → label, headline, headline_label, data_digest")
-    table.add_argument("--data", nargs="*", default=[], metavar="NAME=REPORT", help="a benchmark's curated report.json")
+    table.add_argument("--variants", required=True, help="JSON: name → label, ladl, lals, lafa, seeds")
+    table.add_argument("--benchmarks", required=True, help="JSON: name → label, headline, metrics")
     table.add_argument("--caption", required=True, help="what the data were")
     table.add_argument("--out", type=Path, required=True, help="folder to write tableN.md, .csv and .tex into")
     show = commands.add("report show", _show, "Print tables in the terminal")
