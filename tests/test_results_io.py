@@ -20,8 +20,6 @@ from siamla.data.curate import curate
 from siamla.data.formats import LAYOUTS
 from siamla.errors import UserError
 from siamla.files import read_json
-from siamla.report.collect import collect
-from siamla.report.measured import Measured
 from siamla.sequence import Sequence
 
 ROWS = np.array([[4.0, 5, 10, 12], [5, 6, 10, 12], [6, 7, 10, 12]])
@@ -231,12 +229,9 @@ def test_imported_results_become_a_score_file(tmp_path: Path, capsys: pytest.Cap
     args = parser.parse_args(["results", "score", *names, *paths, "--protocol", protocol.model_dump_json()])
     args.run(args)
     assert "KCF on otb100, 1 sequences" in capsys.readouterr().out
-    collect([tmp_path / "KCF.json"], tmp_path / "scores.csv", tmp_path / "sequences.csv")
-    info = {"otb100": {"data_digest": read_json(tmp_path / "KCF.json")["record"]["data_digest"]}}
-    variants = {"KCF": {"label": "KCF", "imported": True}}
-    measured = Measured(tmp_path / "scores.csv", tmp_path / "sequences.csv", variants, info)
-    assert measured.cell("KCF", "otb100", "auc").value == pytest.approx(20 / 21)
-    assert measured.cell("KCF", "otb100", "fps").text == "not measured"  # no times came with the results
+    found = read_json(tmp_path / "KCF.json")
+    assert found["overall"]["auc"] == pytest.approx(20 / 21)
+    assert found["speed"] == {}  # no times came with the results
     args = parser.parse_args(["results", "score", *names, *paths, "--protocol", "{"])
     with pytest.raises(UserError, match="--protocol: not valid JSON"):
         args.run(args)

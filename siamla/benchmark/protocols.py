@@ -5,7 +5,7 @@ benchmark by name. The metric definitions and where each comes from are document
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,6 +111,20 @@ class Supervised(Settings):
     late_failure: Literal["success", "failure"]
 
 
+class Metric(Settings):
+    """What tables and figures say about a metric; its only description.
+
+    Attributes:
+        label: its name for people.
+        better: which way is better.
+        digits: decimal places in tables.
+    """
+
+    label: str
+    better: Literal["higher", "lower"]
+    digits: int = Field(default=3, ge=0, le=6)
+
+
 class Protocol(Settings):
     """One benchmark's rules.
 
@@ -119,7 +133,7 @@ class Protocol(Settings):
         layout: the folder layout of the official data.
         source: whose definition this is.
         headline: the metric that ranks trackers.
-        metrics: metric name → its label in tables, in table order.
+        metrics: metric name → its description, in table order.
         repetitions: runs of a stochastic tracker; a deterministic one runs once.
         early_stop: stop repeating when that many runs came out equal (0: never).
         speed: fps is all frames by all seconds ("total"), the mean of 1/seconds over all frames ("frames"), or that
@@ -130,8 +144,7 @@ class Protocol(Settings):
     layout: LayoutName
     source: str
     headline: str
-    metrics: dict[str, str]
-    lower_is_better: tuple[str, ...] = ()
+    metrics: dict[str, Metric]
     repetitions: int = Field(ge=1)
     early_stop: int = Field(default=0, ge=0)
     speed: Literal["total", "frames", "sequences"] = "total"

@@ -185,11 +185,11 @@ def _definitions(entries: tuple[str, ...], root: Path) -> dict[str, str]:
     """ "module:name" → digest of every definition that the entries reach."""
     todo: list[tuple[str, str | None]] = []
     for entry in entries:
-        name, _, attribute = entry.partition(":")
+        name, _, wanted = entry.partition(":")
         module = _module(name, root)
-        if module is None or (attribute and attribute not in module.definitions):
+        if module is None or (wanted and wanted not in module.definitions):
             raise UserError(f"code digest: no {entry} below {root}")
-        todo += [(name, attribute)] if attribute else [(name, each) for each in module.definitions]
+        todo += [(name, wanted)] if wanted else [(name, each) for each in module.definitions]
     found: dict[str, str] = {}
     while todo:
         name, attribute = todo.pop()

@@ -1,17 +1,21 @@
-"""From one score file per benchmark, variant and seed to two long CSV files, from which tables are made."""
+"""From score files to two long frames, of which tables are made, and their CSV form."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from siamla.errors import UserError
-from siamla.files import read_json, write_csv
+import pandas as pd
 
-IDENTITY = ("benchmark", "variant", "seed")
-DIGESTS = ("spec_digest", "train_spec_digest", "model_sha256", "data_digest", "code_digest", "git_commit", "git_dirty")
-COLUMNS = (*IDENTITY, "metric", "value", *DIGESTS, "device", "threads")
-SEQUENCE_COLUMNS = (*IDENTITY, "sequence", "metric", "value")
+from siamla.errors import UserError
+from siamla.files import write_csv
+
+NAMES = ("benchmark", "variant", "seed")
+PLACE = ("device", "precision", "threads")
+COLUMNS = (*NAMES, "metric", "value", *PLACE, *(f"train_{name}" for name in PLACE), "git_commit", "git_dirty")
+SEQUENCE_COLUMNS = (*NAMES, "sequence", "metric", "value")
+TYPES = {"seed": "int64", "value": "float64", "threads": "Int64", "train_threads": "Int64", "git_dirty": "boolean"}
+IMPORTED_SEED = 0  # another tracker's results have no seed of ours
 
 
 def _numbers(values: Mapping[str, Any], path: Path, where: str) -> dict[str, float]:
@@ -23,46 +27,84 @@ def _numbers(values: Mapping[str, Any], path: Path, where: str) -> dict[str, flo
     return numbers
 
 
-def _read(path: Path) -> dict[str, Any]:
-    score = read_json(path)
-    for part in ("record", "overall", "per_sequence"):
-        if not isinstance(score, dict) or not isinstance(score.get(part), dict):
-            raise UserError(f"{path}: no mapping {part!r}, expected a score file (record, overall, per_sequence)")
-    for name in (*IDENTITY, "spec_digest", "data_digest", "code_digest"):
-        if name not in score["record"]:
-            raise UserError(f"{path}: record.{name} is missing")
-    return dict(score)
+def _part(value: Any, keys: str, path: Path) -> dict[str, Any]:
+    """The mapping at the dotted `keys` of a score file."""
+    for key in keys.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    if not isinstance(value, Mapping):
+        raise UserError(f"{path}: no mapping {keys!r}, expected a score file (record, overall, per_sequence)")
+    return dict(value)
 
 
-def collect(score_files: Iterable[Path], out_csv: Path, sequences_csv: Path) -> int:
-    """Write scores.csv (one row per metric, speed included) and the same by sequence; returns the number of files.
+def _names(score: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Benchmark, variant and seed; of another tracker's results its name as the variant."""
+    names = _part(score, "record.names", path)
+    if "tracker" in names:
+        names |= {"variant": names["tracker"], "seed": IMPORTED_SEED}
+    for name in NAMES:
+        if name not in names:
+            raise UserError(f"{path}: record.names.{name} is missing")
+    return {name: names[name] for name in NAMES}
 
-    The rows are sorted, whatever the order of the files. UserError for a file that is no score file, and for two
-    files about the same benchmark, variant and seed; nothing is written then.
+
+def _origin(score: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Where tracking and training took place, and every commit that the score rests on."""
+    place, training = _part(score, "record.place", path), {}
+    environments = [_part(score, "record.environment", path)]
+    if "tracker" not in score["record"]["names"]:
+        training = _part(score, "training.place", path)
+        environments.insert(0, _part(score, "training.environment", path))
+        if score.get("predictions") is not None:
+            environments.insert(1, _part(score, "predictions.environment", path))
+    commits = dict.fromkeys(str(e["git_commit"]) for e in environments if e.get("git_commit"))
+    dirty = [e.get("git_dirty") for e in environments]
+    return {
+        **{name: place.get(name) for name in PLACE},
+        **{f"train_{name}": training.get(name) for name in PLACE},
+        "git_commit": " ".join(commits) or None,
+        "git_dirty": True if True in dirty else None if None in dirty else False,
+    }
+
+
+def _frame(rows: list[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
+    """The rows sorted by names, sequence and metric, whatever their order."""
+    order = columns[: columns.index("value")]
+    rows = sorted(rows, key=lambda row: [row[name] for name in order])
+    types = {name: TYPES.get(name, "object") for name in columns}
+    return pd.DataFrame(rows, columns=list(columns)).astype(types)
+
+
+def frames(scores: Mapping[Path, Mapping[str, Any]]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """(scores, sequences) of the contents of score files, path → content; one row a metric, speed included.
+
+    Scores has COLUMNS: device, precision and threads of the tracking, the same of the training under train_, and the
+    commits of training, tracking and scoring in git_commit, several parted by a blank; git_dirty is true where one of
+    them had uncommitted changes, missing outside git. Sequences has SEQUENCE_COLUMNS. Imported trackers have seed 0 and
+    no training. UserError, naming the file, for what is no score file, a number that is not finite, and two files about
+    the same benchmark, variant and seed.
     """
     rows: list[dict[str, Any]] = []
     sequence_rows: list[dict[str, Any]] = []
     seen: dict[tuple[Any, ...], Path] = {}
-    for path in score_files:
-        score = _read(path)
-        record, speed = score["record"], score.get("speed") or {}
-        identity = {name: record[name] for name in IDENTITY}
-        key = tuple(identity.values())
+    for path, score in scores.items():
+        names, origin = _names(score, path), _origin(score, path)
+        key = tuple(names.values())
         if key in seen:
             raise UserError(f"{path}: benchmark, variant and seed {key} are already in {seen[key]}")
         seen[key] = path
-        machine = {name: speed.get(name, record.get(name)) for name in ("device", "threads")}
-        common = {**identity, **{name: record.get(name) for name in DIGESTS}, **machine}
-        values = _numbers({**score["overall"], **speed}, path, "overall")
-        values.pop("threads", None)
-        rows += [{**common, "metric": name, "value": value} for name, value in values.items()]
-        for sequence, metrics in score["per_sequence"].items():
+        values = _numbers({**_part(score, "overall", path), **(score.get("speed") or {})}, path, "overall")
+        rows += [{**names, **origin, "metric": metric, "value": value} for metric, value in values.items()]
+        for sequence, metrics in _part(score, "per_sequence", path).items():
             numbers = _numbers(metrics, path, f"per_sequence.{sequence}")
-            sequence_rows += [
-                {**identity, "sequence": sequence, "metric": name, "value": value} for name, value in numbers.items()
-            ]
-    rows.sort(key=lambda row: (row["benchmark"], row["variant"], row["seed"], row["metric"]))
-    sequence_rows.sort(key=lambda r: (r["benchmark"], r["variant"], r["seed"], r["sequence"], r["metric"]))
-    write_csv(sequences_csv, SEQUENCE_COLUMNS, sequence_rows)
-    write_csv(out_csv, COLUMNS, rows)
-    return len(seen)
+            sequence_rows += [{**names, "sequence": sequence, "metric": m, "value": v} for m, v in numbers.items()]
+    return _frame(rows, COLUMNS), _frame(sequence_rows, SEQUENCE_COLUMNS)
+
+
+def _plain(rows: Iterable[Mapping[Any, Any]]) -> list[dict[str, Any]]:
+    return [{str(name): None if pd.isna(value) else value for name, value in row.items()} for row in rows]
+
+
+def write(scores: pd.DataFrame, sequences: pd.DataFrame, out_csv: Path, sequences_csv: Path) -> None:
+    """Write the frames as CSV with every digit, missing values empty; equal frames give equal bytes."""
+    write_csv(sequences_csv, SEQUENCE_COLUMNS, _plain(sequences.to_dict("records")))
+    write_csv(out_csv, COLUMNS, _plain(scores.to_dict("records")))

@@ -1,18 +1,18 @@
-"""What was measured: cells over seeds, their noise, and whether the scores belong to the current settings."""
+"""What was measured: cells over seeds, and which differences can be told from noise."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from siamla.benchmark.metrics import bootstrap_interval
-from siamla.errors import UserError
-from siamla.report.collect import COLUMNS, SEQUENCE_COLUMNS
+from siamla.benchmark.metrics import difference_interval
+from siamla.report.collect import PLACE
 
 WITHHELD = "submit to the server"  # of a test set whose truth is not public
+MISSING = "not measured"
+NOISE, UNTOLD = "~", "†"
 Info = Mapping[str, Mapping[str, Any]]
 
 
@@ -24,7 +24,7 @@ class Cell:
         value: mean over seeds; None where `text` is shown.
         sd: sample standard deviation over seeds; None for one seed.
         seeds: the seeds that were measured.
-        noise: the difference to the table's baseline is within noise.
+        mark: NOISE where the difference to the table's baseline is within noise, UNTOLD where that cannot be told.
         rank: 1, 2 or 3 for the best three of a column; 0 otherwise.
     """
 
@@ -33,46 +33,22 @@ class Cell:
     digits: int = 3
     sd: float | None = None
     seeds: tuple[int, ...] = ()
-    noise: bool = False
+    mark: str = ""
     rank: int = 0
 
 
-def read_scores(path: Path, columns: Collection[str]) -> pd.DataFrame:
-    """scores.csv or sequences.csv as `collect` wrote it; UserError when it is missing or has other columns."""
-    text = {name: str for name in columns if name not in ("seed", "threads", "git_dirty")}
-    try:
-        frame = pd.read_csv(path, dtype=text)
-    except FileNotFoundError:
-        raise UserError(f"{path}: not found") from None
-    except (ValueError, pd.errors.ParserError) as error:
-        raise UserError(f"{path}: not a score table ({error})") from None
-    if list(frame.columns) != list(columns):
-        raise UserError(f"{path}: columns {', '.join(frame.columns)}; expected {', '.join(columns)}")
-    frame["value"] = [float(value) for value in frame["value"]]  # pandas' own reader is off in the last digit
-    return frame
-
-
 class Measured:
-    """The scores of a profile, restricted to the variants and benchmarks that it expects, and checked."""
+    """The scores of a profile, restricted to the variants, seeds and benchmarks that it expects.
 
-    def __init__(self, scores_csv: Path, sequences_csv: Path, variants: Info, benchmarks: Info) -> None:
-        """variants: name → {spec_digest, train_spec_digest, seeds, ...}; benchmarks: name → {data_digest, ...}.
+    Attributes:
+        scores, sequences: the frames of siamla.report.collect.frames.
+        variants: name → {label, ladl, lals, lafa, seeds}; of imported trackers {label, imported: true}.
+        benchmarks: name → {label, headline, metrics: name → {label, better, digits}}.
+    """
 
-        A digest that is null or absent is not checked (imported results). spec_digest may be a mapping by benchmark,
-        where benchmarks have tracker settings of their own. UserError when a score does not belong to the settings.
-        """
+    def __init__(self, scores: pd.DataFrame, sequences: pd.DataFrame, variants: Info, benchmarks: Info) -> None:
         self.variants, self.benchmarks = variants, benchmarks
-        self.scores = self._expected(read_scores(scores_csv, COLUMNS))
-        self.sequences = self._expected(read_scores(sequences_csv, SEQUENCE_COLUMNS))
-        for row in self.scores.drop_duplicates(["benchmark", "variant", "seed"]).to_dict("records"):
-            self._check(row)
-        for (variant, seed), part in self.scores.groupby(["variant", "seed"]):
-            models = part.dropna(subset=["model_sha256"]).drop_duplicates("model_sha256")
-            if len(models) > 1:
-                (a, b), (first, second) = models["benchmark"][:2], models["model_sha256"].str[:12][:2]
-                raise UserError(
-                    f"scores of {variant}, seed {seed}, are of two models: {first} on {a}, {second} on {b}; score again"
-                )
+        self.scores, self.sequences = self._expected(scores), self._expected(sequences)
 
     def seeds(self, variant: str) -> list[int]:
         """The seeds that a variant is expected to have; for imported results, those that there are."""
@@ -89,74 +65,58 @@ class Measured:
         ]
         return frame[known].loc[np.array(wanted, bool)]
 
-    def _check(self, row: Mapping[Any, Any]) -> None:
-        variant, benchmark = row["variant"], row["benchmark"]
-        spec = self.variants[variant].get("spec_digest")
-        expected = {
-            "spec_digest": spec.get(benchmark) if isinstance(spec, Mapping) else spec,
-            "train_spec_digest": self.variants[variant].get("train_spec_digest"),
-            "data_digest": self.benchmarks[benchmark].get("data_digest"),
-        }
-        for name, wanted in expected.items():
-            if wanted is not None and row[name] != wanted:
-                what = "the data" if name == "data_digest" else "the settings"
-                raise UserError(
-                    f"score of {variant}, seed {row['seed']}, on {benchmark}: {name} is {row[name]}, but {what} now "
-                    f"have {wanted}; run the pipeline again"
-                )
-
     def cell(self, variant: str, benchmark: str, metric: str, digits: int = 3) -> Cell:
         """Mean and sample standard deviation over seeds, or a text where there is none.
 
-        "not measured" where nothing was tracked, WITHHELD where it was tracked and no sequence has a score.
+        MISSING where nothing was tracked, WITHHELD where it was tracked and no sequence has a score.
         """
         frame = self.scores
         chosen = frame[(frame["variant"] == variant) & (frame["benchmark"] == benchmark)]
         if metric == "device":
-            return Cell(text=machine(chosen) or "not measured")
+            return Cell(text="; ".join(sorted(set(places(chosen)) - {""})) or MISSING)
         tracked = not chosen.empty
         chosen = chosen[chosen["metric"] == metric].sort_values("seed")
         if chosen.empty:
             scored = ((self.sequences["variant"] == variant) & (self.sequences["benchmark"] == benchmark)).any()
-            return Cell(text=WITHHELD if tracked and not scored else "not measured")
+            return Cell(text=WITHHELD if tracked and not scored else MISSING)
         values = chosen["value"].to_numpy(float)
         sd = float(values.std(ddof=1)) if len(values) > 1 else None
         seeds = tuple(int(seed) for seed in chosen["seed"])
         return Cell(value=float(values.mean()), digits=digits, sd=sd, seeds=seeds)
 
-    def within_noise(self, variant: str, baseline: str, benchmark: str, metric: str) -> bool:
-        """Whether the 95 % interval of the difference to the baseline covers 0.
+    def mark(self, variant: str, baseline: str, benchmark: str, metric: str) -> str:
+        """What to say of the difference to the baseline: NOISE, UNTOLD, or "" for a difference.
 
-        The difference is taken sequence by sequence, each value the mean over the seeds that both have (over all where
-        they share none), and its mean is bootstrapped over sequences. False where there are no values by sequence, as
-        for EAO. For a metric that pools frames (AO) it is the mean over sequences that is tested.
+        NOISE where the interval of `difference_interval` covers 0. UNTOLD with fewer than two seeds on either side, and
+        where there are no values by sequence, as for EAO. For a metric that pools frames (AO) it is the mean over
+        sequences that is tested.
         """
         frame = self.sequences
         chosen = frame[(frame["benchmark"] == benchmark) & (frame["metric"] == metric)]
-        seeds = chosen.groupby("variant")["seed"].agg(set)
-        if not {variant, baseline} <= set(seeds.index):
-            return False
-        both = seeds[variant] & seeds[baseline]
-        if both:
-            chosen = chosen[chosen["seed"].isin(both)]
-        means = chosen.groupby(["variant", "sequence"])["value"].mean()
-        differences = (means[variant] - means[baseline]).dropna().to_numpy(float)
-        if len(differences) == 0:
-            return False
-        low, high = bootstrap_interval(differences)
-        return low <= 0 <= high
+        values = {
+            name: chosen[chosen["variant"] == name].pivot(index="seed", columns="sequence", values="value")
+            for name in (variant, baseline)
+        }
+        both = pd.concat(values, join="inner").dropna(axis="columns")
+        if both.shape[1] < 2 or min(len(part) for part in values.values()) < 2:
+            return UNTOLD
+        low, high = difference_interval(both.loc[variant].to_numpy(float), both.loc[baseline].to_numpy(float))
+        return NOISE if low <= 0 <= high else ""
 
     def sequence_count(self, benchmark: str) -> int:
         """Number of sequences that were scored."""
         return int(self.sequences.loc[self.sequences["benchmark"] == benchmark, "sequence"].nunique())
 
 
-def machine(rows: pd.DataFrame) -> str:
-    """What scores were computed on: "cpu, 1 thread"; several machines joined by "; "."""
+def places(rows: pd.DataFrame, prefix: str = "") -> list[str]:
+    """Where each row's tracking took place, or with the prefix "train_" its training: "cpu, fp32, 1 thread".
+
+    On a GPU the threads do not change sums and are left out. "" where nothing is known.
+    """
     found = []
-    for device, threads in rows[["device", "threads"]].drop_duplicates().itertuples(index=False):
-        parts = [] if pd.isna(device) else [str(device)]
-        if not pd.isna(threads):
+    for device, precision, threads in rows[[prefix + name for name in PLACE]].itertuples(index=False):
+        parts = [str(part) for part in (device, precision) if not pd.isna(part)]
+        if not pd.isna(threads) and str(device).startswith("cpu"):
             parts.append(f"{int(threads)} thread{'s' if threads != 1 else ''}")
         found.append(", ".join(parts))
-    return "; ".join(sorted(filter(None, found)))
+    return found

@@ -9,11 +9,12 @@ from siamla.report.measured import Cell
 ROMAN = {1: "I", 2: "II", 3: "III", 4: "IV", 5: "V", 6: "VI"}
 COLOURS = {1: "red", 2: "green", 3: "blue"}  # the paper's: best, second, third
 MARKS = {0: "{}", 1: "**{}**", 2: "<u>{}</u>", 3: "*{}*"}
-TICK, NOISE = "✓", "~"
+TICK = "✓"
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"$\sim$", "^": r"\textasciicircum{}", "<": r"$<$", ">": r"$>$", "±": r"$\pm$", "λ": r"$\lambda$",
-    TICK: r"\checkmark", "–": "--", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "×": r"$\times$", "é": r"\'e",
+    TICK: r"\checkmark", "–": "--", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "×": r"$\times$", "†": r"$\dagger$",
+    "é": r"\'e",
 }  # fmt: skip
 
 
@@ -45,12 +46,12 @@ class Table:
 
 
 def shown(cell: Cell) -> str:
-    """A cell as text: "0.512", "0.512 ± 0.010", with the noise mark behind it."""
+    """A cell as text: "0.512", "0.512 ± 0.010", with its mark behind it."""
     if cell.value is None:
         return cell.text
     number = f"{cell.value:.{cell.digits}f}"
     spread = "" if cell.sd is None else f" ± {cell.sd:.{cell.digits}f}"
-    return number + spread + (f" {NOISE}" if cell.noise else "")
+    return number + spread + (f" {cell.mark}" if cell.mark else "")
 
 
 def _markdown_line(cells: Sequence[str]) -> str:
@@ -111,11 +112,11 @@ def latex(table: Table) -> str:
 
 
 def csv_rows(table: Table) -> tuple[list[str], list[dict[str, Any]]]:
-    """(columns, rows) with unrounded numbers; a measured column has .sd, .seeds and .within_noise beside it."""
+    """(columns, rows) with unrounded numbers; a measured column has .sd, .seeds and .mark beside it."""
     measured = {key for row in table.rows for key, cell in zip(table.keys, row, strict=True) if cell.seeds}
     columns = ["section"] if table.sections else []
     for key in table.keys:
-        columns += [key, f"{key}.sd", f"{key}.seeds", f"{key}.within_noise"] if key in measured else [key]
+        columns += [key, f"{key}.sd", f"{key}.seeds", f"{key}.mark"] if key in measured else [key]
     rows, section = [], ""
     for index, row in enumerate(table.rows):
         section = table.sections.get(index, section)
@@ -125,6 +126,6 @@ def csv_rows(table: Table) -> tuple[list[str], list[dict[str, Any]]]:
             if cell.seeds:
                 values[f"{key}.sd"] = "" if cell.sd is None else cell.sd
                 values[f"{key}.seeds"] = " ".join(map(str, cell.seeds))
-                values[f"{key}.within_noise"] = int(cell.noise)
+                values[f"{key}.mark"] = cell.mark
         rows.append(values)
     return columns, rows

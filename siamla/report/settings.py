@@ -12,10 +12,11 @@ class Column(Settings):
 
     label: str
     benchmark: str
-    metric: str = Field(description="a metric of the score files, fps, or device")
+    metric: str = Field(description="a metric of the benchmark's protocol, a speed of the score files, or device")
     paper: str | None = Field(None, description="column of siamla/report/paper/tableN.csv")
-    digits: int = Field(3, ge=0, le=6)
-    better: Literal["higher", "lower"] | None = Field("higher", description="null: no best three, no noise mark")
+    digits: int | None = Field(
+        None, ge=0, le=6, description="of a speed; those of a metric stand in params/protocols.yaml"
+    )
 
 
 class Row(Settings):

@@ -1,4 +1,4 @@
-"""Tables I to VI from the collected scores, the published numbers and params/tables.yaml."""
+"""Tables I to VI from the gathered scores, the published numbers and params/tables.yaml."""
 
 import csv
 from collections.abc import Mapping
@@ -11,9 +11,10 @@ import pandas as pd
 
 from siamla.errors import UserError
 from siamla.files import write_csv, write_text
-from siamla.report.measured import Cell, Info, Measured, machine
+from siamla.report.measured import NOISE, UNTOLD, Cell, Info, Measured, places
 from siamla.report.render import TICK, Table, csv_rows, latex, markdown
 from siamla.report.settings import Column, Layout, Row, TableLayout
+from siamla.settings import nearest
 
 COMPONENTS = ("ladl", "lals", "lafa")
 ABSENT = Cell(text="–")
@@ -29,7 +30,7 @@ def _published_cell(row: Mapping[str, str] | None, column: Column) -> Cell:
     text = (row or {}).get(column.paper or "") or ""
     if not text or column.metric == "device":
         return Cell(text=text or ABSENT.text)
-    return Cell(value=float(text), digits=column.digits)
+    return Cell(value=float(text), digits=len(text.partition(".")[2]))  # as in print
 
 
 def _published_row(number: int, row: Row) -> dict[str, str] | None:
@@ -42,6 +43,26 @@ def _published_row(number: int, row: Row) -> dict[str, str] | None:
     raise UserError(f"tables.{number}, row {row.variant}: the published table has no row with {row.paper}")
 
 
+def _described(column: Column, benchmarks: Info) -> Mapping[str, Any]:
+    """What the benchmark's protocol says of a metric; empty for speeds and the device, which no protocol has."""
+    found: Mapping[str, Any] = benchmarks.get(column.benchmark, {}).get("metrics", {}).get(column.metric, {})
+    return found
+
+
+def _check_columns(number: int, columns: list[Column], benchmarks: Info) -> None:
+    for column in columns:
+        where = f"tables.{number}, column {column.label!r}"
+        described = _described(column, benchmarks)
+        if described and column.digits is not None:
+            raise UserError(f"{where}: digits: those of {column.metric} stand in the protocol of {column.benchmark}")
+        known = benchmarks.get(column.benchmark, {}).get("metrics")
+        if known is not None and not described and column.digits is None and column.metric != "device":
+            raise UserError(
+                f"{where}: metric: {column.metric!r} is not in the protocol of {column.benchmark}; "
+                f"{nearest(column.metric, list(known))} (a speed needs digits)"
+            )
+
+
 def _own_columns(layout: Layout, benchmarks: Info) -> list[Column]:
     """Headline columns of the benchmarks that no table names."""
     named = layout.named_benchmarks()
@@ -49,7 +70,7 @@ def _own_columns(layout: Layout, benchmarks: Info) -> list[Column]:
     for name, info in benchmarks.items():
         if name not in named:
             metric = info["headline"]
-            label = f"{info.get('label', name)} {info.get('headline_label', metric.upper())}"
+            label = f"{info['label']} {info['metrics'][metric]['label']}"
             columns.append(Column(label=label, benchmark=name, metric=metric))
     return columns
 
@@ -71,10 +92,11 @@ def _label(row: Row, variants: Info) -> Cell:
 def _measured_cells(measured: Measured, row: Row, baseline: str, columns: list[Column]) -> list[Cell]:
     cells = []
     for column in columns:
-        cell = measured.cell(row.variant, column.benchmark, column.metric, column.digits)
-        if cell.value is not None and column.better and row.variant != baseline:
-            noise = measured.within_noise(row.variant, baseline, column.benchmark, column.metric)
-            cell = replace(cell, noise=noise)
+        described = _described(column, measured.benchmarks)
+        digits = described["digits"] if described else column.digits or 0
+        cell = measured.cell(row.variant, column.benchmark, column.metric, digits)
+        if described and row.variant != baseline and cell.value is not None:
+            cell = replace(cell, mark=measured.mark(row.variant, baseline, column.benchmark, column.metric))
         cells.append(cell)
     return cells
 
@@ -100,14 +122,15 @@ def _ablation(number: int, table: TableLayout, layout: Layout, measured: Measure
     return Table(number, table.title, keys, heads, body, variants=[row.variant for row in rows])
 
 
-def _best_three(rows: list[list[Cell]], columns: list[Column], first: int) -> list[list[Cell]]:
+def _best_three(rows: list[list[Cell]], columns: list[Column], first: int, benchmarks: Info) -> list[list[Cell]]:
     """Mark the three best values of each column; equal values share a mark. `first`: index of the first column."""
     marked = [list(row) for row in rows]
     for index, column in enumerate(columns, start=first):
-        if column.better is None:
+        described = _described(column, benchmarks)
+        if not described:
             continue
         values = {value for row in rows if (value := row[index].value) is not None}
-        ranking = sorted(values, reverse=column.better == "higher")[:3]
+        ranking = sorted(values, reverse=described["better"] == "higher")[:3]
         for row in marked:
             value = row[index].value
             if value is not None and value in ranking:
@@ -122,7 +145,7 @@ def _comparison(number: int, table: TableLayout, layout: Layout, measured: Measu
     keys = ["row", *(f"{column.benchmark}.{column.metric}" for column in table.columns)]
     paper = published(number)
     rows = [[Cell(text=row["tracker"]), *(_published_cell(row, column) for column in table.columns)] for row in paper]
-    rows = _best_three(rows, table.columns, 1)
+    rows = _best_three(rows, table.columns, 1, measured.benchmarks)
     sections = {}
     for index, row in enumerate(paper):
         group = row[table.group] if table.group else ""
@@ -140,11 +163,29 @@ def _comparison(number: int, table: TableLayout, layout: Layout, measured: Measu
 
 
 def _code_note(scores: pd.DataFrame) -> str:
-    commits = []
-    for commit, dirty in scores[["git_commit", "git_dirty"]].drop_duplicates().itertuples(index=False):
-        name = "outside git" if pd.isna(commit) else f"commit {str(commit)[:12]}"
-        commits.append(name + (" with uncommitted changes" if str(dirty) == "True" else ""))
-    return "Code: " + "; ".join(sorted(set(commits)))
+    found = set()
+    for commits, dirty in scores[["git_commit", "git_dirty"]].drop_duplicates().itertuples(index=False):
+        names = "" if pd.isna(commits) else " and ".join(commit[:12] for commit in str(commits).split())
+        changed = " with uncommitted changes" if not pd.isna(dirty) and dirty else ""
+        found.add(f"commit {names}{changed}" if names else "outside git")
+    return "Code: " + "; ".join(sorted(found))
+
+
+def _place_note(scores: pd.DataFrame, what: str, prefix: str) -> str:
+    """Which variants were trained or tracked where, if not all in the same way."""
+    folders = ["variant", "seed"] if prefix else ["benchmark", "variant", "seed"]
+    rows = scores.drop_duplicates(folders)[folders]
+    rows = rows.assign(place=places(scores.loc[rows.index], prefix), seed="seed" + rows["seed"].astype(str))
+    rows = rows[rows["place"] != ""]
+    if rows["place"].nunique() < 2:
+        return ""
+    several = rows.groupby("variant")["place"].nunique() > 1  # these are named by folder
+    rows["name"] = [
+        "/".join(row[name] for name in folders) if several[row["variant"]] else row["variant"]
+        for row in rows.to_dict("records")
+    ]
+    told = rows.groupby("place", sort=True)["name"].unique()
+    return f"{what} on: " + "; ".join(f"{place} ({', '.join(names)})" for place, names in told.items())
 
 
 def _seeds_note(table: Table) -> str:
@@ -189,27 +230,41 @@ def _notes(measured: Measured, table: Table, columns: list[Column], baseline: st
     counts = {labels[name]: measured.sequence_count(name) for name in names}
     notes.append("Sequences: " + ", ".join(f"{label} {count}" for label, count in counts.items() if count))
     notes.append(_seeds_note(table))
-    if any(cell.noise for row in table.rows for cell in row):
+    marks = {cell.mark for row in table.rows for cell in row}
+    if NOISE in marks:
         notes.append(
-            f"~ the difference to {baseline} is within noise: the 95 % interval of a paired bootstrap over sequences "
-            "covers 0"
+            f"{NOISE} the difference to {baseline} is within noise: its 95 % interval covers 0 (sequences resampled in "
+            "pairs, the error of the seeds from Student's t)"
+        )
+    if UNTOLD in marks:
+        notes.append(
+            f"{UNTOLD} no difference to {baseline} can be called: fewer than two seeds of either, or no values by "
+            "sequence"
         )
     speeds = {column.benchmark for column in columns if column.metric == "fps"} & set(names)
-    device = machine(scores[scores["benchmark"].isin(speeds)])
-    if device:
+    devices = sorted(set(places(scores[scores["benchmark"].isin(speeds)])) - {""})
+    if devices:
         where = ", ".join(labels[name] for name in sorted(speeds))
-        notes.append(f"Measured speed: {device}, with other jobs beside it, frames of {where}")
+        notes.append(f"Measured speed: {'; '.join(devices)}, with other jobs beside it, frames of {where}")
+    notes += [_place_note(scores, "Trained", "train_"), _place_note(scores, "Tracked", "")]
     return [*notes, _eao_note(scores), _missing_note(measured, scores), _code_note(scores)]
 
 
 def build(
-    number: int, scores_csv: Path, sequences_csv: Path, layout: Layout, variants: Info, benchmarks: Info, caption: str
+    number: int,
+    scores: pd.DataFrame,
+    sequences: pd.DataFrame,
+    layout: Layout,
+    variants: Info,
+    benchmarks: Info,
+    caption: str,
 ) -> Table:
     """The table as data; see make_table."""
     if number not in layout.tables:
         raise UserError(f"tables: there is no table {number}; there are {', '.join(map(str, sorted(layout.tables)))}")
     chosen = layout.tables[number]
-    measured = Measured(scores_csv, sequences_csv, variants, benchmarks)
+    _check_columns(number, chosen.columns, benchmarks)
+    measured = Measured(scores, sequences, variants, benchmarks)
     make = _ablation if chosen.kind == "ablation" else _comparison
     table = make(number, chosen, layout, measured)
     baseline = _label(chosen.rows[0], variants).text
@@ -224,27 +279,27 @@ def build(
 
 def make_table(
     number: int,
-    scores_csv: Path,
-    sequences_csv: Path,
+    scores: pd.DataFrame,
+    sequences: pd.DataFrame,
     layout: Layout,
-    variants: Mapping[str, Mapping[str, Any]],
-    benchmarks: Mapping[str, Mapping[str, Any]],
+    variants: Info,
+    benchmarks: Info,
     caption: str,
     out_folder: Path,
 ) -> str:
     """Write tableN.md, .csv and .tex into `out_folder`; returns the Markdown.
 
     Args:
-        scores_csv, sequences_csv: as written by siamla.report.collect.
+        scores, sequences: the frames of siamla.report.collect.frames, of scores that belong to the plan.
         layout: params/tables.yaml; rows, columns and which published cells stand beside them.
-        variants: name → {label, ladl, lals, lafa, seeds, spec_digest, train_spec_digest}; spec_digest is what a score's
-            record holds, one text or a mapping by benchmark; {label, imported: true} for imported results.
-        benchmarks: name → {label, headline, headline_label, data_digest}.
+        variants: name → {label, ladl, lals, lafa, seeds}; {label, imported: true} for imported results.
+        benchmarks: name → {label, headline, metrics: name → {label, better, digits}}. Those that the table names and
+            the profile does not run may be given as well: the best published values of their columns are marked then.
         caption: what the data were.
 
-    UserError when a score does not belong to the given digests; nothing is written then.
+    UserError, with nothing written, for a column whose metric its benchmark's protocol does not have.
     """
-    table = build(number, scores_csv, sequences_csv, layout, variants, benchmarks, caption)
+    table = build(number, scores, sequences, layout, variants, benchmarks, caption)
     text = markdown(table)
     columns, rows = csv_rows(table)
     write_csv(out_folder / f"table{number}.csv", columns, rows)

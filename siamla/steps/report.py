@@ -8,7 +8,7 @@ from siamla.errors import UserError
 from siamla.experiment.plan import Job, Plan
 from siamla.files import read_json, write_json
 from siamla.provenance.record import differences
-from siamla.report.collect import frames, write_frames
+from siamla.report.collect import frames, write
 from siamla.report.tables import make_table
 
 SHOWN = 8  # differences that a message lists
@@ -34,6 +34,7 @@ def _verified(job: Job) -> dict[str, Any]:
 def _consistent(scores: dict[Path, dict[str, Any]]) -> None:
     """UserError where two scores are of different models of one training, or of different data of one benchmark."""
     seen: dict[tuple[Any, ...], tuple[Path, str]] = {}
+    facts: dict[tuple[Any, ...], str]
     for path, score in scores.items():
         names, inputs = score["record"]["names"], score["record"]["inputs"]
         facts = {("data", names["benchmark"]): inputs.get("data")}
@@ -59,7 +60,7 @@ def gather(jobs: Iterable[Job]) -> dict[Path, dict[str, Any]]:
 def collect(plan: Plan, out: Path, sequences: Path) -> int:
     """Write every score of the profile as two long CSV files; the number of score files."""
     scores = gather(plan.scores())
-    write_frames(*frames(scores.values()), out, sequences)
+    write(*frames(scores), out, sequences)
     return len(scores)
 
 
@@ -72,7 +73,7 @@ def table(plan: Plan, number: int, key: str | None = None) -> str:
     folder = job.folder.parent
     shown = job.identity.plain["shown"]
     text = make_table(
-        number, *frames(scores.values()), plan.layout, shown["variants"], shown["benchmarks"], shown["caption"], folder
+        number, *frames(scores), plan.layout, shown["variants"], shown["benchmarks"], shown["caption"], folder
     )
     sources = {
         path.as_posix(): {
