@@ -31,7 +31,9 @@ def changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Change:
             source = next((ROOT / "params").rglob(f"{name}.yaml"))
             path = tmp_path / "params" / source.relative_to(ROOT / "params")
             path.write_text(yaml.safe_dump(merge(yaml.safe_load(source.read_text()), over), sort_keys=False))
-        return Plan.load("smoke")
+        plan = Plan.load("smoke")
+        keys(plan)  # now, before the files change once more
+        return plan
 
     return change
 

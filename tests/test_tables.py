@@ -16,9 +16,9 @@ from siamla.benchmark.protocols import load_protocols
 from siamla.cli import report as cli
 from siamla.cli.commands import Commands
 from siamla.errors import UserError
+from siamla.experiment.tables import Layout
 from siamla.files import read_json, write_json
 from siamla.report.collect import COLUMNS, frames, write
-from siamla.report.settings import Layout
 from siamla.report.tables import make_table, published
 
 ROOT = Path(__file__).parents[1]

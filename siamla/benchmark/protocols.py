@@ -186,10 +186,14 @@ class RunRules(Settings):
 
 def run_rules(protocol: Protocol) -> RunRules:
     """What running needs to know of a protocol."""
-    common = {"layout": protocol.layout, "repetitions": protocol.repetitions, "early_stop": protocol.early_stop}
-    if protocol.supervised is None:
-        return RunRules.model_validate(common)
-    return RunRules(**common, gap=protocol.supervised.gap, init_padding=protocol.supervised.init_padding)
+    supervised = protocol.supervised
+    return RunRules(
+        layout=protocol.layout,
+        repetitions=protocol.repetitions,
+        early_stop=protocol.early_stop,
+        gap=supervised.gap if supervised else None,
+        init_padding=supervised.init_padding if supervised else 0,
+    )
 
 
 def score_rules(protocol: Protocol) -> dict[str, Any]:

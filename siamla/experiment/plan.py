@@ -17,10 +17,10 @@ from siamla.errors import UserError
 from siamla.experiment.identity import Crops, Curate, Features, Fetch, Identity, Predict, Score, Table, Train
 from siamla.experiment.profile import Dataset, Experiment, load
 from siamla.experiment.spec import Spec, plain
+from siamla.experiment.tables import Layout, TableLayout
 from siamla.files import digest
 from siamla.provenance.code import code_digest, listed
 from siamla.provenance.record import RECORD, read_record
-from siamla.report.settings import Layout, TableLayout
 from siamla.settings import nearest, read_yaml, validate
 
 GENERATOR = "synthesize@"  # stages of dvc.yaml that render a set of params/synthetic.yaml

@@ -10,10 +10,10 @@ from typing import Any
 import pandas as pd
 
 from siamla.errors import UserError
+from siamla.experiment.tables import Column, Layout, Row, TableLayout
 from siamla.files import write_csv, write_text
 from siamla.report.measured import NOISE, UNTOLD, Cell, Info, Measured, places
 from siamla.report.render import TICK, Table, csv_rows, latex, markdown
-from siamla.report.settings import Column, Layout, Row, TableLayout
 from siamla.settings import nearest
 
 COMPONENTS = ("ladl", "lals", "lafa")
