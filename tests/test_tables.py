@@ -314,9 +314,7 @@ def test_a_metric_has_one_description(tmp_path: Path) -> None:
     assert "| 0.2 |" in text
     layout = whole_layout()
     layout["tables"][2]["columns"][2]["digits"] = 2
-    with pytest.raises(
-        UserError, match=r"'Robustness ↓': digits: those of robustness stand in the protocol"
-    ):
+    with pytest.raises(UserError, match=r"'Robustness ↓': digits: those of robustness stand in the protocol"):
         table(tmp_path, paths, 2, layout, benchmarks=EVERY)
     layout["tables"][2]["columns"][2] = {"label": "R", "benchmark": "vot2018", "metric": "robustnes"}
     with pytest.raises(UserError, match=r"'R': metric: 'robustnes' is not .* did you mean 'robustness'"):
