@@ -28,6 +28,7 @@ class Table:
         sections: index of a row → title printed above it.
         notes: the lines of the legend.
         variants: what the measured rows are of.
+        missing: seeds that the settings ask for and that a benchmark of this table lacks, in words.
     """
 
     number: int
@@ -38,6 +39,7 @@ class Table:
     sections: dict[int, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     variants: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:

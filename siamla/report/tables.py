@@ -196,14 +196,14 @@ def _seeds_note(table: Table) -> str:
     return f"Mean ± sample standard deviation over {numbers} seeds"
 
 
-def _missing_note(measured: Measured, scores: pd.DataFrame) -> str:
+def _missing(measured: Measured, scores: pd.DataFrame) -> list[str]:
     """Seeds that the settings ask for and that a benchmark of this table lacks."""
     missing = []
     for (variant, benchmark), part in scores.groupby(["variant", "benchmark"]):
         gone = sorted(set(measured.seeds(str(variant))) - set(part["seed"]))
         if gone:
             missing.append(f"{variant} on {benchmark}, seed {', '.join(map(str, gone))}")
-    return f"Not measured: {'; '.join(missing)}" if missing else ""
+    return missing
 
 
 def _eao_note(scores: pd.DataFrame) -> str:
@@ -246,8 +246,10 @@ def _notes(measured: Measured, table: Table, columns: list[Column], baseline: st
     if devices:
         where = ", ".join(labels[name] for name in sorted(speeds))
         notes.append(f"Measured speed: {'; '.join(devices)}, with other jobs beside it, frames of {where}")
-    notes += [_place_note(scores, "Trained", "train_"), _place_note(scores, "Tracked", "")]
-    return [*notes, _eao_note(scores), _missing_note(measured, scores), _code_note(scores)]
+    notes += [_place_note(scores, "Trained", "train_"), _place_note(scores, "Tracked", ""), _eao_note(scores)]
+    table.missing = _missing(measured, scores)
+    notes += [f"Not measured: {'; '.join(table.missing)}"] if table.missing else []
+    return [*notes, _code_note(scores)]
 
 
 def build(

@@ -1,0 +1,125 @@
+"""What the twelve trainings are, against the rows of params/tables.yaml and of the paper's tables."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from siamla.experiment.profile import load
+from siamla.experiment.spec import Spec
+from siamla.experiment.tables import Layout, Row
+from siamla.report.tables import published
+
+PARAMS = Path(__file__).parents[1] / "params"
+LAYOUT = Layout.model_validate(yaml.safe_load((PARAMS / "tables.yaml").read_text(encoding="utf-8")))
+
+
+def specs(profile: str) -> dict[str, Spec]:
+    """Variant → its resolved settings."""
+    return load(profile, PARAMS).specs
+
+
+def facts(spec: Spec) -> dict[str, Any]:
+    """What the tables' rows tell apart."""
+    lafa = spec.model.localization == "lafa"
+    return {
+        "ladl": spec.labels.ladl,
+        "mapping": spec.labels.mapping if spec.labels.ladl else None,
+        "lals": spec.labels.lals,
+        "lambda": spec.labels.lambda_ if spec.labels.lals else None,
+        "lafa": lafa,
+        "nonlocal": lafa and spec.model.lafa.nonlocal_block,
+        "aggregation": lafa and spec.model.lafa.aggregation_block,
+    }
+
+
+NOTHING = {"ladl": False, "mapping": None, "lals": False, "lambda": None}
+NOTHING |= {"lafa": False, "nonlocal": False, "aggregation": False}
+LADL, LALS = {"ladl": True, "mapping": "nonlinear"}, {"lals": True, "lambda": 0.2}
+LAFA = {"lafa": True, "nonlocal": True, "aggregation": True}
+TRAININGS = {
+    "siamcar": NOTHING,
+    "ladl": NOTHING | LADL,
+    "lals": NOTHING | LALS,
+    "ladl_lals": NOTHING | LADL | LALS,
+    "lafa": NOTHING | LAFA,
+    "siamla": NOTHING | LADL | LALS | LAFA,
+    "ladl_linear": NOTHING | LADL | {"mapping": "linear"},
+    "ladl_lals_04": NOTHING | LADL | LALS | {"lambda": 0.4},
+    "ladl_lals_03": NOTHING | LADL | LALS | {"lambda": 0.3},
+    "ladl_lals_01": NOTHING | LADL | LALS | {"lambda": 0.1},
+    "lafa_no_nonlocal": NOTHING | LAFA | {"nonlocal": False},
+    "lafa_no_aggregation": NOTHING | LAFA | {"aggregation": False},
+}
+MODULES = {
+    "LAFA": LAFA,
+    "LAFA w/o localization-aware non-local block": LAFA | {"nonlocal": False},
+    "LAFA w/o feature aggregation block": LAFA | {"aggregation": False},
+}
+
+
+def meaning(number: int, row: dict[str, str]) -> dict[str, Any]:
+    """What a row of the paper's Table III to VI was trained with."""
+    if number == 3:
+        parts = [(row["ladl"], LADL), (row["lals"], LALS), (row["lafa"], LAFA)]
+        return NOTHING | {key: value for on, part in parts if on == "1" for key, value in part.items()}
+    if number == 4:  # without smoothing, as its nonlinear row repeats Table III's
+        return NOTHING | LADL | {"mapping": row["label"].removesuffix(" IoU")}
+    if number == 5:  # LADL and LALS, as its λ = 0.2 repeats Table III's
+        return NOTHING | LADL | LALS | {"lambda": float(row["lambda"])}
+    return NOTHING | MODULES[row["module"]]
+
+
+def paper_row(number: int, row: Row) -> dict[str, str]:
+    found = [p for p in published(number) if all(p[key] == str(value) for key, value in row.paper.items())]
+    assert len(found) == 1, (number, row.variant)
+    return found[0]
+
+
+@pytest.mark.parametrize("profile", ["mini", "paper"])
+def test_the_twelve_trainings(profile: str) -> None:
+    assert {name: facts(spec) for name, spec in specs(profile).items()} == TRAININGS
+
+
+@pytest.mark.parametrize("number", [3, 4, 5, 6])
+def test_a_row_stands_beside_the_papers_row_of_the_same_training(number: int) -> None:
+    rows = LAYOUT.tables[number].rows
+    for row in rows:
+        assert meaning(number, paper_row(number, row)) == TRAININGS[row.variant], (number, row.variant)
+    assert [paper_row(number, row) for row in rows] == published(number)  # all of them, in print's order
+
+
+def test_the_tables_show_every_training() -> None:
+    assert {row.variant for number in (3, 4, 5, 6) for row in LAYOUT.tables[number].rows} == set(TRAININGS)
+
+
+def test_what_rows_are_called_says_what_they_are() -> None:
+    names = {number: {row.variant: row.label for row in LAYOUT.tables[number].rows} for number in (4, 5, 6)}
+    for variant, label in names[4].items():
+        assert label == {"nonlinear": "Nonlinear IoU", "linear": "Linear IoU"}[TRAININGS[variant]["mapping"]]
+    for variant, label in names[5].items():
+        assert float(label or "nan") == TRAININGS[variant]["lambda"]
+    for variant, label in names[6].items():
+        assert MODULES[label or ""].items() <= TRAININGS[variant].items()
+    labels = {name: variant.label for name, variant in load("mini", PARAMS).variants.items()}
+    assert labels["siamcar"] == "SiamCAR"
+    for variant in ("ladl", "lals", "ladl_lals", "lafa", "siamla"):
+        parts = [part.upper() for part in ("ladl", "lals", "lafa") if TRAININGS[variant][part]]
+        assert " + ".join(parts) in labels[variant]
+
+
+@pytest.mark.parametrize("profile", ["mini", "paper"])
+def test_nothing_else_differs_between_them(profile: str) -> None:
+    """Beside the parts only the weight of the regression loss goes with LAFA (eq. 11)."""
+    common = set()
+    for name, spec in specs(profile).items():
+        plain = spec.model_dump(mode="json", by_alias=True)
+        assert plain["loss"].pop("regression") == (1 if TRAININGS[name]["lafa"] else 3)
+        for key in ("ladl", "mapping", "lals", "lambda"):
+            del plain["labels"][key]
+        for key in ("nonlocal_block", "aggregation_block"):
+            del plain["model"]["lafa"][key]
+        del plain["model"]["localization"]
+        common.add(yaml.safe_dump(plain))
+    assert len(common) == 1
