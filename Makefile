@@ -23,7 +23,7 @@ lint: $(VENV)/.ready
 	snakemake --lint
 
 mlflow: $(VENV)/.ready
-	siamla runs ui --results results
+	siamla mlflow ui
 
 schemas: $(VENV)/.ready
 	siamla config schema

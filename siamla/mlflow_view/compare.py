@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from siamla.errors import UserError
-from siamla.mlflow_view.audit import all_runs
-from siamla.mlflow_view.mirror import CURRENT, init_tracking
+from siamla.mlflow_view.runs import CURRENT, own_runs
+from siamla.mlflow_view.view import connect, reason, shown, uri
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,11 +15,14 @@ def compare_runs(results: Path, profile: str, a: str, b: str) -> tuple["pd.DataF
     """(parameters that differ, metrics) of variants `a` and `b`; a metric is the mean over seeds of its last value.
 
     Parameters: index `parameter`, columns a, b. Metrics: index `metric`, columns a, b, difference (b − a).
-    UserError when a variant has no run.
+    UserError when MLflow cannot be read or a variant has no run.
     """
     import pandas as pd
 
-    runs = [run for run in all_runs(init_tracking(results, profile)) if run.data.tags.get(CURRENT) != "false"]
+    try:
+        runs = [run for run in own_runs(connect(results, profile)) if run.data.tags.get(CURRENT) != "false"]
+    except Exception as error:
+        raise UserError(f"MLflow at {shown(uri(results))}: {reason(error)}") from error
     known = sorted({run.data.tags.get("variant", "") for run in runs})
     parameters: dict[str, dict[str, Any]] = {}
     metrics: dict[str, Any] = {}

@@ -57,7 +57,7 @@ def train(plan: Plan, variant: str, seed: int, threads: int = 1, workers: int = 
         return Outcome(files["model.pt"], files)
 
     if perform(job, key, work):
-        from siamla.mlflow_view.mirror import mirror_training
+        from siamla.mlflow_view.live import mirror_training
 
         mirror_training(job.folder, Path("results"))
     return job

@@ -1,0 +1,64 @@
+"""`siamla mlflow`: MLflow's view of the results."""
+
+import argparse
+from pathlib import Path
+
+from siamla.cli.commands import Commands
+
+
+def _sync(args: argparse.Namespace) -> None:
+    from siamla.mlflow_view.sync import sync
+
+    audit = sync(args.results, args.profile, args.out or args.results / args.profile / "mlflow_audit.json")
+    for title in audit.ended:
+        print(f"killed before it ended, and marked so: {title}")
+    for change in audit.remade:
+        print(f"made again from the files: {change}")
+    counts = f"{audit.parameters} parameters, {audit.epoch_values} epoch values and {audit.scores} scores"
+    whole = "all of" if audit.complete else "a part of"
+    print(f"MLflow shows {whole} {args.profile}: {audit.runs} runs, {counts}; {audit.added} values were added now")
+
+
+def _compare(args: argparse.Namespace) -> None:
+    from siamla.mlflow_view.compare import compare_runs
+
+    parameters, metrics = compare_runs(args.results, args.profile, args.a, args.b)
+    print("No parameter differs." if parameters.empty else parameters.to_string(), end="\n\n")
+    print(metrics.to_string(float_format=lambda value: f"{value:.4f}"))
+
+
+def _ui(args: argparse.Namespace) -> None:
+    import os
+    import sys
+
+    from siamla.errors import UserError
+    from siamla.mlflow_view.database import NAME, prepare
+    from siamla.mlflow_view.view import is_own, shown, uri
+
+    address = uri(args.results)
+    if address.startswith("http"):
+        raise UserError(f"MLFLOW_TRACKING_URI is a server, whose page is {shown(address)}")
+    if is_own(address, args.results):
+        if not (args.results / NAME).exists():
+            raise UserError(f"{args.results / NAME}: no runs yet; `siamla mlflow sync` makes them from the results")
+        prepare(args.results)
+    print(f"MLflow on {shown(address)}\nopen http://localhost:{args.port} ; Ctrl-C ends it", flush=True)
+    command = [sys.executable, "-m", "mlflow", "ui", "--port", str(args.port), "--workers", "1"]
+    os.execve(sys.executable, command, {**os.environ, "MLFLOW_BACKEND_STORE_URI": address})
+
+
+def register(commands: Commands) -> None:
+    """Add `mlflow sync`, `mlflow compare` and `mlflow ui`."""
+    sync = commands.add(
+        "mlflow sync", _sync, "Let MLflow show what the result files hold; without MLflow, only a warning"
+    )
+    sync.add_argument("--out", type=Path, help="JSON file to write; default: RESULTS/PROFILE/mlflow_audit.json")
+    compare = commands.add("mlflow compare", _compare, "Parameters that differ between two variants, and their metrics")
+    compare.add_argument("a", help="a variant")
+    compare.add_argument("b", help="another variant")
+    ui = commands.add("mlflow ui", _ui, "Open MLflow's web page on the runs")
+    ui.add_argument("--port", type=int, default=5000)
+    for parser in (sync, compare):
+        parser.add_argument("--profile", default="mini", help="default: mini")
+    for parser in (sync, compare, ui):
+        parser.add_argument("--results", type=Path, default=Path("results"), help="default: results")
