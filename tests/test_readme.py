@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from siamla.benchmark.protocols import load_protocols
 from siamla.errors import UserError
-from siamla.experiment.profile import load
+from siamla.experiment.plan import Plan
 from siamla.experiment.tables import Layout
 from siamla.report.collect import frames
 from siamla.report.readme import BEGIN, END, check_form, numbers, write_readme
@@ -23,28 +22,12 @@ PLACE = {"device": "cpu", "precision": "fp32", "threads": 1}
 
 def plan(profile: str) -> dict[str, Any]:
     """What a profile's tables are of, as siamla.report.tables.build takes it."""
-    experiment = load(profile, ROOT / "params")
-    protocols = load_protocols(ROOT / "params" / "protocols.yaml")
-    variants = {
-        name: {
-            "label": experiment.variants[name].label,
-            "ladl": spec.labels.ladl,
-            "lals": spec.labels.lals,
-            "lafa": spec.model.localization == "lafa",
-            "seeds": experiment.seeds(name),
-        }
-        for name, spec in experiment.specs.items()
-    }
-    benchmarks = {}
-    for name, entry in experiment.profile.benchmarks.items():
-        metrics = {metric: described.model_dump() for metric, described in protocols[name].metrics.items()}
-        benchmarks[name] = {"label": entry.label, "headline": protocols[name].headline, "metrics": metrics}
-    chosen = numbers(LAYOUT, experiment.profile.tables)
+    whole = Plan.load(profile, ROOT / "params")
     return {
-        "numbers": chosen,
-        "variants": variants,
-        "benchmarks": benchmarks,
-        "caption": experiment.profile.caption,
+        "numbers": numbers(LAYOUT, whole.profile.tables),
+        "variants": whole.table_variants(),
+        "benchmarks": whole.table_benchmarks(),
+        "caption": whole.caption(),
     }
 
 

@@ -24,6 +24,14 @@ def run_table(args: argparse.Namespace) -> None:
     print(table(load_plan(args), args.number, args.key))
 
 
+def run_readme(args: argparse.Namespace) -> None:
+    """Write the measured tables into README."""
+    from siamla.steps.report import readme
+
+    found = readme(load_plan(args), args.file)
+    print(f"{args.file}: tables {', '.join(map(str, found))} of profile {args.profile}")
+
+
 def run_show(args: argparse.Namespace) -> None:
     """Print tables."""
     missing = [path for path in args.tables if not path.is_file()]
@@ -43,6 +51,12 @@ def register(commands: Commands) -> None:
     parser = commands.add("report table", run_table, "write one of the paper's tables as Markdown, LaTeX and CSV")
     parser.add_argument("number", type=int, help="1 to 6")
     add_profile(parser)
+
+    parser = commands.add(
+        "report readme", run_readme, "write the measured tables into README, from a clean tree's results"
+    )
+    parser.add_argument("--file", type=Path, default=Path("README.md"), help="default: %(default)s")
+    add_profile(parser, key=False)
 
     parser = commands.add("report show", run_show, "print tables in the terminal")
     parser.add_argument("tables", type=Path, nargs="+", help="tableN.md files")

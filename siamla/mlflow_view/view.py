@@ -1,4 +1,4 @@
-"""Opening MLflow, which may be slow, broken or absent: within seconds there is a view, or a reason why there is none."""
+"""The way into MLflow, which is a view for people: no table and no later step reads from it, nothing waits for it."""
 
 import logging
 import os

@@ -9,7 +9,8 @@ from siamla.experiment.plan import Job, Plan
 from siamla.files import read_json, write_json
 from siamla.provenance.record import differences
 from siamla.report.collect import frames, write
-from siamla.report.tables import make_table
+from siamla.report.readme import numbers, write_readme
+from siamla.report.tables import build, make_table
 
 SHOWN = 8  # differences that a message lists
 
@@ -87,3 +88,21 @@ def table(plan: Plan, number: int, key: str | None = None) -> str:
     }
     write_json(folder / f"table{number}.sources.json", {"identity": job.identity.plain, "scores": sources})
     return text
+
+
+def readme(plan: Plan, path: Path) -> list[int]:
+    """Write the profile's ablation tables into README, from results of a clean tree alone; the tables' numbers.
+
+    UserError, and nothing written, where the tree or a result is not clean, or something is missing.
+    """
+    chosen = numbers(plan.layout, plan.profile.tables)
+    jobs = {number: plan.table(number) for number in chosen}
+    scores = gather({score.folder: score for job in jobs.values() for score in job.parents.values()}.values())
+    collected = frames(scores)
+    tables = []
+    for number in chosen:
+        shown = jobs[number].identity.plain["shown"]
+        parts = (plan.layout, shown["variants"], shown["benchmarks"], shown["caption"])
+        tables.append(build(number, *collected, *parts))
+    write_readme(path, plan.name, tables, *collected)
+    return chosen
