@@ -1,6 +1,5 @@
 """Tables: hand-worked cells, marks, best three, holes, and what a table says about where its numbers come from."""
 
-import argparse
 import csv
 import json
 import time
@@ -13,8 +12,6 @@ import pytest
 import yaml
 
 from siamla.benchmark.protocols import load_protocols
-from siamla.cli import report as cli
-from siamla.cli.commands import Commands
 from siamla.errors import UserError
 from siamla.experiment.tables import Layout
 from siamla.files import read_json, write_json
@@ -363,23 +360,3 @@ def test_lower_robustness_is_better(tmp_path: Path) -> None:
     text = table(tmp_path, four(tmp_path), 2, whole_layout(), benchmarks=EVERY)
     assert "| SiamLA | <u>0.462</u> | 0.593 | **0.136** |" in text
     assert "| Ocean | **0.467** | 0.598 | 0.169 |" in text
-
-
-def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    parser = argparse.ArgumentParser()
-    cli.register(Commands(parser))
-    paths = [str(path) for path in four(tmp_path)]
-    out = ["--out", str(tmp_path / "scores.csv"), "--sequences", str(tmp_path / "sequences.csv")]
-    args = parser.parse_args(["report", "collect", *paths, *out])
-    args.run(args)
-    assert (tmp_path / "scores.csv").is_file()
-    data = ["--variants", json.dumps(VARIANTS), "--benchmarks", json.dumps(EVERY), "--caption", "Miniatures"]
-    files = ["--scores", *paths, "--layout", str(ROOT / "params" / "tables.yaml")]
-    args = parser.parse_args(["report", "table", "3", *files, *data, "--out", str(tmp_path / "out")])
-    args.run(args)
-    args = parser.parse_args(["report", "show", str(tmp_path / "out" / "table3.md")])
-    args.run(args)
-    assert capsys.readouterr().out.count("**Table III.**") == 2
-    args = parser.parse_args(["report", "table", "3", *files, *data[:1], "[1]", *data[2:], "--out", str(tmp_path)])
-    with pytest.raises(UserError, match="expected a JSON object of objects"):
-        args.run(args)
