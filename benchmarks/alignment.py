@@ -73,7 +73,7 @@ def table(experiment: Experiment, folder: Path, args: argparse.Namespace) -> Non
     layout = read_json(folder / "report.json")["layout"]
     protocol = protocols.get(entry.protocol or folder.name) if entry else None
     protocol = protocol or next(item for item in protocols.values() if item.layout == layout)
-    headline = f"{protocol.metrics[protocol.headline]} (stored)"
+    headline = f"{protocol.metrics[protocol.headline].label} (stored)"
     print(f"\n{folder.name}: {len(sequences)} sequences, {args.crops} crops each, seed {args.seed}\n")
     print(f"| Variant | Seeds | {' | '.join(title or headline for title in COLUMNS.values())} |")
     print("|---" * (len(COLUMNS) + 2) + "|", flush=True)

@@ -85,7 +85,7 @@ def main() -> None:
             scores = score(sequences, Path(folder), protocol)
         rows = [*scores.per_sequence, scores.overall | {"sequence": "overall"}]
         for row in rows:
-            values = "  ".join(f"{label} {row[metric]:.3f}" for metric, label in protocol.metrics.items())
+            values = "  ".join(f"{described.label} {row[metric]:.3f}" for metric, described in protocol.metrics.items())
             print(f"{tracker:6} {row['sequence']:24} {values}")
         if spent:
             print(f"{tracker:6} {sum(map(len, sequences)) / spent:.0f} fps")
