@@ -1,6 +1,7 @@
 """Raw results in and out: import of four formats, submissions, zip members, the command line."""
 
 import argparse
+import shutil
 import stat
 import zipfile
 from collections.abc import Callable
@@ -12,14 +13,14 @@ import pytest
 from siamla.benchmark import archive, store
 from siamla.benchmark.importing import canonical, import_results
 from siamla.benchmark.onepass import Track
-from siamla.benchmark.protocols import load_protocols
 from siamla.benchmark.submission import submit
 from siamla.cli.commands import Commands
+from siamla.cli.main import main
 from siamla.cli.results import register
-from siamla.data.curate import curate
 from siamla.data.formats import LAYOUTS
 from siamla.errors import UserError
 from siamla.files import read_json
+from siamla.report.collect import frames
 from siamla.sequence import Sequence
 
 ROWS = np.array([[4.0, 5, 10, 12], [5, 6, 10, 12], [6, 7, 10, 12]])
@@ -211,27 +212,39 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
             args.run(args)
 
 
-def test_imported_results_become_a_score_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+PROFILE = """
+caption: "Data: one clip."
+train: {mine: {layout: got10k, root: mine}}
+benchmarks: {otb100: {layout: otb, root: otb}}
+imported: {kcf: {label: KCF, results: {otb100: imported/kcf}}}
+seeds: [1]
+variants: [siamcar]
+tables: [3]
+spec: {pairs: {dataset: mine}}
+"""
+
+
+def test_imported_results_become_a_score_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import cv2
 
-    otb, data = LAYOUTS["otb"], tmp_path / "otb"
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(Path(__file__).parents[1] / "params", tmp_path / "params")
+    (tmp_path / "params/profiles/own.yaml").write_text(PROFILE)
+    otb = LAYOUTS["otb"]
     encoded = [cv2.imencode(".jpg", np.full((40, 40, 3), 90, np.uint8))[1].tobytes()] * 3
-    otb.write(data, Sequence("Deer", tuple(map(Path, "abc")), ROWS, np.ones(3, bool)), encoded)
-    curate(data, "otb", "otb100", tmp_path / "curated")
-    (tmp_path / "source").mkdir()
-    (tmp_path / "source/Deer.txt").write_text(TEXT)
-    import_results(tmp_path / "source", tmp_path / "imported/KCF", "otb")
-    parser = argparse.ArgumentParser()
-    register(Commands(parser))
-    protocol = load_protocols(Path(__file__).parents[1] / "params/protocols.yaml")["otb100"]
-    paths = ["--predictions", str(tmp_path / "imported/KCF"), "--curated", str(tmp_path / "curated")]
-    names = ["--profile", "test", "--benchmark", "otb100", "--name", "KCF", "--out", str(tmp_path / "KCF.json")]
-    args = parser.parse_args(["results", "score", *names, *paths, "--protocol", protocol.model_dump_json()])
-    args.run(args)
-    assert "KCF on otb100, 1 sequences" in capsys.readouterr().out
-    found = read_json(tmp_path / "KCF.json")
+    otb.write(Path("otb"), Sequence("Deer", tuple(map(Path, "abc")), ROWS, np.ones(3, bool)), encoded)
+    Path("source").mkdir()
+    Path("source/Deer.txt").write_text(TEXT)
+    import_results(Path("source"), Path("imported/kcf"), "otb")
+    commands = ["data fetch otb100", "data curate otb100", "results score otb100 kcf"]
+    assert [main([*words.split(), "--profile", "own"]) for words in commands] == [0, 0, 0]
+    path = Path("results/own/scores/otb100/imported/kcf.json")
+    found = read_json(path)
     assert found["overall"]["auc"] == pytest.approx(20 / 21)
     assert found["speed"] == {}  # no times came with the results
-    args = parser.parse_args(["results", "score", *names, *paths, "--protocol", "{"])
-    with pytest.raises(UserError, match="--protocol: not valid JSON"):
-        args.run(args)
+    scores, _ = frames({path: found})
+    assert scores["variant"].unique().tolist() == ["kcf"]
+    before = found["record"]["inputs"]["predictions"]
+    Path("imported/kcf/Deer.txt").write_text(TEXT.replace("5", "6"))
+    assert main(["results", "score", "otb100", "kcf", "--profile", "own"]) == 0
+    assert read_json(path)["record"]["inputs"]["predictions"] != before

@@ -24,9 +24,10 @@ def run_curate(args: argparse.Namespace) -> None:
     from siamla.files import read_json
     from siamla.steps.data import curate
 
-    job = curate(load_plan(args), args.dataset, args.jobs, args.allow_rejected, args.key)
+    plan = load_plan(args)
+    job = curate(plan, args.dataset, args.jobs, args.allow_rejected, args.key)
     report = read_json(job.folder / "report.json")
-    for line in warnings(report):
+    for line in warnings(report, args.dataset in plan.profile.benchmarks):
         print(f"warning: {line}", file=sys.stderr)
     print(
         f"{args.dataset}: {report['sequences']} sequences, {report['frames']} frames, {report['absent']} without the "

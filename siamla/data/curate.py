@@ -149,6 +149,14 @@ def _row(item: Checked, root: Path) -> dict[str, Any]:
     }
 
 
+def _truth(video: Sequence) -> bytes:
+    """Everything that the annotation says of a sequence, as bytes that follow from the content alone."""
+    polygons = b"" if video.polygons is None else video.polygons.tobytes()
+    labels = [f"{label} {values.tobytes().hex()}" for label, values in sorted(video.frame_attributes.items())]
+    text = "\n".join([*sorted(video.attributes), *labels]).encode()
+    return video.boxes.tobytes() + video.visible.tobytes() + polygons + text
+
+
 def _report(checked: list[Checked], rejected: list[Checked]) -> dict[str, Any]:
     """Counts of the whole set and the digest of its images and truth."""
     stats = [item.statistics or {} for item in checked]
@@ -159,7 +167,7 @@ def _report(checked: list[Checked], rejected: list[Checked]) -> dict[str, Any]:
         assert item.video is not None
         assert item.images is not None
         content.update(f"{item.name} {item.images['digest']}".encode())
-        content.update(item.video.boxes.tobytes() + item.video.visible.tobytes())
+        content.update(_truth(item.video))
     return {
         "sequences": len(checked),
         "rejected": len(rejected),
@@ -174,15 +182,15 @@ def _report(checked: list[Checked], rejected: list[Checked]) -> dict[str, Any]:
     }
 
 
-def warnings(report: dict[str, Any]) -> list[str]:
+def warnings(report: dict[str, Any], benchmark: bool) -> list[str]:
     """What a user should know of a curated set that was not refused, one line each.
 
-    A set is a benchmark's when its name begins with the name of its layout (otb100, got10k); a user's own folder in
-    the same layout has no official number of sequences.
+    A part of a benchmark gives other scores. A set is an official one when its name begins with the name of its layout
+    (otb100, got10k); a user's own folder in the same layout has no official number of sequences.
     """
     name, found, lines = report["name"], report["sequences"], []
     official = LAYOUTS[report["layout"]].official_count
-    if name.startswith(report["layout"]) and found < official:
+    if benchmark and name.startswith(report["layout"]) and found < official:
         lines.append(f"{name}: {found} of {official} sequences: scores are not comparable with published ones")
     damaged = report["damaged_images"]
     if damaged["count"]:

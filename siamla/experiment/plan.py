@@ -300,12 +300,15 @@ class Plan:
         return found
 
     def table_benchmarks(self) -> dict[str, dict[str, Any]]:
-        """Label of each benchmark, its metrics and the headline among them."""
+        """Label, headline and metrics of each benchmark: those of the profile, and those that tables name besides."""
+        labels = {name: entry.label or name for name, entry in self.profile.benchmarks.items()}
         found = {}
-        for name, entry in self.profile.benchmarks.items():
-            rules = self.experiment.protocol(name)
-            metrics = {metric: plain(described) for metric, described in rules.metrics.items()}
-            found[name] = {"label": entry.label or name, "headline": rules.headline, "metrics": metrics}
+        for name in [*labels, *sorted(self.layout.named_benchmarks() - set(labels))]:
+            rules = self.experiment.protocol(name) if name in labels else self.experiment.protocols.get(name)
+            if rules is not None:
+                metrics = {metric: plain(described) for metric, described in rules.metrics.items()}
+                label = labels.get(name, rules.title)
+                found[name] = {"label": label, "headline": rules.headline, "metrics": metrics}
         return found
 
     def caption(self) -> str:
