@@ -1,17 +1,16 @@
 """Curation: what is accepted, what is rejected and why, the index, repeated and interrupted checks."""
 
-import argparse
 import csv
 import errno
 import json
+import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from siamla.cli.commands import Commands
-from siamla.cli.data import register
+from siamla.cli.main import main
 from siamla.data import curate as module
 from siamla.data.curate import curate, load_curated, warnings
 from siamla.data.images import complete, decode
@@ -292,27 +291,33 @@ def test_a_full_disk_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.Monke
     assert not (out / "report.json").exists()
 
 
-def test_the_commands_from_a_folder_to_crops(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    parser = argparse.ArgumentParser()
-    register(Commands(parser))
+def test_the_commands_from_a_folder_to_crops(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    root = make_set(tmp_path / "set")
+    shutil.copytree(Path(__file__).parents[1] / "params", tmp_path / "params")
+    (tmp_path / "params/profiles/own.yaml").write_text(
+        "caption: Noise.\ntrain: {tiny: {layout: got10k, root: set, frames: 4}}\n"
+        "benchmarks: {street: {layout: otb, root: street}}\nseeds: [1]\nvariants: [siamcar]\ntables: [3]\n"
+        "spec: {crops: {size: 255}, pairs: {dataset: tiny}}\n"
+    )
 
-    def siamla(line: str) -> str:
-        args = parser.parse_args(line.split())
-        args.run(args)
+    def siamla(words: str) -> str:
+        assert main([*words.split(), "--profile", "own"]) == 0
         return capsys.readouterr().out
 
-    root, curated, crops = make_set(tmp_path / "set"), tmp_path / "curated", tmp_path / "crops"
-    said = siamla(f"data curate --layout got10k --root {root} --name tiny --out {curated} --limit-frames 4")
+    siamla("data fetch tiny")
+    said = siamla("data curate tiny")
     assert "tiny: 3 sequences, 12 frames, 3 without the target, 0 sequences rejected" in said
-    assert "9 crops of 3 sequences" in siamla(f'data crops --curated {curated} --settings {{"size":255}} --out {crops}')
-    with pytest.raises(UserError, match="--settings: siz: "):
-        siamla(f'data crops --curated {curated} --settings {{"siz":255}} --out {crops}')
-    with pytest.raises(UserError, match="--settings: not valid JSON"):
-        siamla(f"data crops --curated {curated} --settings 5, --out {crops}")
+    assert "9 crops of 3 sequences" in siamla("data crops siamcar")
+    (manifest,) = tmp_path.glob("data/crops/own/tiny/*/manifest.json")
+    before = manifest.read_text()
+    siamla("data crops siamcar")
     cv2.imwrite(str(root / "video_1" / "00000002.jpg"), np.zeros((48, 64, 3), np.uint8))
-    siamla(f"data curate --layout got10k --root {root} --name tiny --out {curated} --limit-frames 4")
-    with pytest.raises(UserError, match="another source"):  # same boxes, other pixels
-        siamla(f'data crops --curated {curated} --settings {{"size":255}} --out {crops}')
+    for words in ("data fetch tiny", "data curate tiny", "data crops siamcar"):
+        siamla(words)
+    assert manifest.read_text() != before  # same boxes, other pixels
 
 
 def test_the_real_sequences_are_sound(tmp_path: Path) -> None:
