@@ -121,14 +121,14 @@ def predict_with(plan: Plan, benchmark: str, variant: str, model: Path, out: Pat
     return job
 
 
-def _write_score(job: Job, inputs: Mapping[str, str], rules: Protocol, predictions: Path, **origin: Any) -> None:
+def _write_score(job: Job, inputs: Mapping[str, str], rules: Protocol, results: Path, **origin: Any) -> None:
     """Score stored predictions and write the score file. origin: records of the predictions and of the training."""
     started, sequences = time.time(), load_curated(job.parents["data"].folder)
     tracked, trained = origin.get("predictions"), origin.get("training")
     place = tracked["place"] if tracked else {}
     record = make_record(job.step, job.names, job.identity.plain, job.key, inputs, place, started)
-    scores = score_stored(sequences, predictions, rules)
-    timed = all(time_path(predictions, sequence.name, rules.layout).is_file() for sequence in sequences)
+    scores = score_stored(sequences, results, rules)
+    timed = all(time_path(results, sequence.name, rules.layout).is_file() for sequence in sequences)
     result = {
         "overall": scores.overall,
         "per_sequence": {
@@ -136,7 +136,7 @@ def _write_score(job: Job, inputs: Mapping[str, str], rules: Protocol, predictio
         },
         "per_attribute": scores.per_attribute,
         "curves": {name: {"x": x.tolist(), "y": y.tolist()} for name, (x, y) in scores.curves.items()},
-        "speed": speed(predictions, sequences, rules) if timed else {},
+        "speed": speed(results, sequences, rules) if timed else {},
     }
     record |= {"content": digest(result), "seconds": round(time.time() - started, 3)}
     parts = {name: _origin(value) for name, value in (("predictions", tracked), ("training", trained))}

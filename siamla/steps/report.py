@@ -102,7 +102,7 @@ def readme(plan: Plan, path: Path) -> list[int]:
     tables = []
     for number in chosen:
         shown = jobs[number].identity.plain["shown"]
-        parts = (plan.layout, shown["variants"], shown["benchmarks"], shown["caption"])
-        tables.append(build(number, *collected, *parts))
+        names = shown["variants"], shown["benchmarks"], shown["caption"]
+        tables.append(build(number, *collected, plan.layout, *names))
     write_readme(path, plan.name, tables, *collected)
     return chosen

@@ -34,7 +34,7 @@ def train(plan: Plan, variant: str, seed: int, threads: int = 1, workers: int = 
     spec = plan.spec(job.names["variant"])
 
     def work(record: dict[str, Any]) -> Outcome:
-        from siamla.mlflow_view.mirror import LiveMirror
+        from siamla.mlflow_view.live import LiveMirror
         from siamla.place import training_place
         from siamla.training.loop import Recipe
         from siamla.training.run import train_model
