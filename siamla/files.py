@@ -56,6 +56,13 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
+def cache_folder() -> Path:
+    """What a machine keeps for all projects: $SIAMLA_CACHE, else $XDG_CACHE_HOME/siamla, else ~/.cache/siamla."""
+    if folder := os.environ.get("SIAMLA_CACHE"):
+        return Path(folder)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "siamla"
+
+
 def claim(folder: Path, key: str) -> None:
     """Make `folder` the place of what `key` names, so that work can go on there; what another key left is removed."""
     owner = folder / "key"

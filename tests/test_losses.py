@@ -167,6 +167,7 @@ def random_output(seed: int = 0, batch: int = 2) -> Output:
 
 
 BOXES = torch.tensor([[95.0, 95, 64, 64], [60, 110, 90, 30]])
+NOISE = torch.rand(2, 25, 25, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize("localization", ["centerness", "lafa"])
@@ -174,7 +175,7 @@ def test_no_gradient_reaches_the_regression_through_labels(localization: str) ->
     """Only the IoU loss moves the boxes: dynamic labels and quality targets are constants."""
     output = random_output()
     labels = Labels(ladl=True, lals=True)
-    terms = losses(output, BOXES, labels, LossWeights(), localization, 0, torch.Generator().manual_seed(0))
+    terms = losses(output, BOXES, labels, LossWeights(), localization, 0, NOISE)
     for name, leaf in (("cls", output.cls), ("loc", output.loc)):
         assert torch.autograd.grad(terms[name], output.ltrb, allow_unused=True, retain_graph=True)[0] is None
         assert torch.autograd.grad(terms[name], leaf, retain_graph=True)[0].abs().sum() > 0
@@ -187,7 +188,7 @@ def test_no_gradient_reaches_the_regression_through_labels(localization: str) ->
 def test_baseline_is_siamcar() -> None:
     """Cross-entropy and IoU loss written out as in siamcar.md §2.4, and the weights 1, 3, 1."""
     output = random_output()
-    terms = losses(output, BOXES, Labels(), LossWeights(), "centerness", 0, torch.Generator())
+    terms = losses(output, BOXES, Labels(), LossWeights(), "centerness", 0, NOISE)
     targets = assign(BOXES, Labels())
     positive = targets.centre
     entropy = torch.nn.functional.cross_entropy(output.cls, positive.long(), reduction="none")
@@ -224,17 +225,19 @@ def test_negatives_are_drawn_one_to_one() -> None:
     positive[0, :3, :3] = True
     positive[2] = True
     positive[2, 0, :5] = False
-    drawn = draw_negatives(positive, torch.Generator().manual_seed(0))
+    noise = torch.rand(3, 25, 25, generator=torch.Generator().manual_seed(0))
+    drawn = draw_negatives(positive, noise)
     assert drawn.flatten(1).sum(1).tolist() == [9, 0, 5]  # at most all
     assert not (drawn & positive).any()
-    assert torch.equal(drawn, draw_negatives(positive, torch.Generator().manual_seed(0)))
-    assert not torch.equal(drawn, draw_negatives(positive, torch.Generator().manual_seed(1)))
+    assert noise[0][drawn[0]].max() < noise[0][~drawn[0] & ~positive[0]].min()
+    assert torch.equal(drawn[:1], draw_negatives(positive[:1], noise[:1]))  # an image's own, whatever lies beside it
+    assert not torch.equal(drawn, draw_negatives(positive, noise.flip(2)))
 
 
 def test_a_batch_without_positives_is_finite() -> None:
     output = random_output()
     for localization in ("centerness", "lafa"):
-        terms = losses(output, BOXES * 0 + 2, Labels(), LossWeights(), localization, 0, torch.Generator())
+        terms = losses(output, BOXES * 0 + 2, Labels(), LossWeights(), localization, 0, NOISE)
         assert terms["reg"] == 0
         assert terms["loc"] == 0
         assert torch.isfinite(terms["total"])

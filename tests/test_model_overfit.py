@@ -59,7 +59,8 @@ def test_every_variant_overfits_a_batch(name: str, features: tuple[tuple[Tensor,
     history = []
     for _ in range(STEPS):
         output = model.forward_features(*features)
-        terms = losses(output, BOXES, labels, weights, model.settings.localization, 0, generator)
+        noise = torch.rand(len(BOXES), 25, 25, generator=generator)
+        terms = losses(output, BOXES, labels, weights, model.settings.localization, 0, noise)
         optimizer.zero_grad()
         terms["total"].backward()
         optimizer.step()

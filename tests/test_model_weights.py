@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from siamla.errors import UserError
+from siamla.files import cache_folder
 from siamla.model.resnet import ResNet50
 from siamla.model.settings import Weights
-from siamla.model.weights import cache_folder, locate, read_state
+from siamla.model.weights import locate, read_state
 
 
 def content() -> bytes:

@@ -20,7 +20,6 @@ from siamla.errors import UserError
 from siamla.geometry import Array, centre, padded_size
 from siamla.grid import SCORE, SEARCH, START, STRIDE, TEMPLATE
 from siamla.model.siamla import SiamLA
-from siamla.precision import uses_bf16
 from siamla.sequence import Sequence
 from siamla.tracker.settings import TrackerSettings
 from siamla.tracker.tracker import SiamTracker
@@ -123,9 +122,8 @@ def on_crops(tracker: SiamTracker, sequence: Sequence, crops: int, seed: Many[in
     rng = np.random.default_rng(seed)
     pairs = [_search(read_image(sequence.frames[index]), sequence.boxes[index], rng) for index in chosen]
     device, model = tracker.device, tracker.model
-    bf16 = uses_bf16(tracker.settings.precision, device)
     found = []
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+    with torch.inference_mode(), tracker.place.autocast():
         first = _template(read_image(sequence.frames[0]), sequence.boxes[0])
         state = model.embed_template(_tensor([first], device))
         for start in range(0, len(pairs), BATCH):

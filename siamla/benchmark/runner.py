@@ -1,12 +1,9 @@
 """Run a tracker over a benchmark: sequences in parallel, finished ones never again, failures collected."""
 
-import multiprocessing
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from collections.abc import Sequence as Many
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +13,8 @@ from siamla.benchmark.onepass import FrameError, Tracker, track_sequence
 from siamla.benchmark.protocols import RunRules
 from siamla.benchmark.supervised import run_supervised
 from siamla.errors import UserError
-from siamla.progress import progress
+from siamla.parallel import in_parallel
 from siamla.sequence import Sequence
-
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -79,49 +74,17 @@ def _run_sequence(tracker: Tracker, sequence: Sequence, folder: Path, rules: Run
     return None
 
 
-_tracker: Tracker | Exception | None = None  # a worker's own, or why it could not be made
+_tracker: Tracker | None = None  # this process's own
 
 
-def _start_worker(make_tracker: Callable[[], Tracker]) -> None:
+def _make(make_tracker: Callable[[], Tracker]) -> None:
     global _tracker
-    import cv2
-    import torch
-
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
-    try:
-        _tracker = make_tracker()
-    except Exception as error:  # raised here it would only break the pool; `_work` tells the parent
-        _tracker = error
+    _tracker = make_tracker()
 
 
 def _work(sequence: Sequence, folder: Path, rules: RunRules) -> Failure | None:
-    if isinstance(_tracker, Exception):
-        raise _tracker
     assert _tracker is not None
     return _run_sequence(_tracker, sequence, folder, rules)
-
-
-def _in_processes(
-    make_tracker: Callable[[], Tracker], todo: Many[Sequence], folder: Path, rules: RunRules, workers: int
-) -> Iterator[tuple[str, Failure | None]]:
-    before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, "1"))  # read by the children when they import their libraries
-    context = multiprocessing.get_context("spawn")
-    try:
-        with ProcessPoolExecutor(workers, context, _start_worker, (make_tracker,)) as pool:
-            jobs = {pool.submit(_work, sequence, folder, rules): sequence.name for sequence in todo}
-            for job in as_completed(jobs):
-                try:
-                    yield jobs[job], job.result()
-                except BrokenProcessPool:
-                    raise UserError(
-                        "a worker process died (killed, or out of memory); "
-                        "finished sequences are stored, run again to continue"
-                    ) from None
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
 def run(
@@ -145,17 +108,11 @@ def run(
     todo.sort(key=lambda sequence: (-len(sequence), sequence.name))
     if not todo:
         return []
-    if workers > 1:
-        results = _in_processes(make_tracker, todo, folder, rules, min(workers, len(todo)))
-    else:
-        tracker = make_tracker()
-        results = ((sequence.name, _run_sequence(tracker, sequence, folder, rules)) for sequence in todo)
-    failures = []
-    with progress(len(sequences), title, "sequence", len(sequences) - len(todo)) as bar:
-        for name, failure in results:
-            failures += [failure] if failure else []
-            bar.set_postfix_str(name, refresh=False)
-            bar.update()
+    results = in_parallel(
+        partial(_work, folder=folder, rules=rules), todo, workers, title, "sequence",
+        initializer=partial(_make, make_tracker), ordered=False, done=len(sequences) - len(todo),
+    )  # fmt: skip
+    failures = [failure for failure in results if failure]
     if failures:
         raise TrackingFailed(sorted(failures, key=lambda failure: failure.sequence), len(sequences))
     return []

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from siamla.cli import benchmark, config, data, mlflow, model, plan, report, results, track, train
 from siamla.cli.commands import Commands
 from siamla.errors import UserError
+from siamla.stopping import follow_pipeline
 
 SYSTEM_LIBRARIES = "libgl1 libglib2.0-0 libxcb1 libx11-6"
 
@@ -19,6 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for module in (plan, config, data, train, model, benchmark, results, track, report, mlflow):
         module.register(commands)
     args = parser.parse_args(argv)
+    follow_pipeline()
     try:
         args.run(args)
         sys.stdout.flush()

@@ -21,12 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamla.data.crop import Image, crop, mean_colour, to_crop
-from siamla.data.parallel import in_parallel
 from siamla.data.settings import CropSettings
 from siamla.errors import UserError
 from siamla.files import atomic, locked, read_json, sha256, write_json
 from siamla.geometry import Array, centre, padded_size
 from siamla.grid import TEMPLATE
+from siamla.parallel import in_parallel
 from siamla.sequence import Sequence as Video
 
 FORMAT = 1

@@ -21,10 +21,10 @@ import numpy as np
 
 from siamla.data.formats import LAYOUTS
 from siamla.data.images import Memory, beyond, box_problem, check_images, first_frame_only
-from siamla.data.parallel import in_parallel
 from siamla.errors import UserError
 from siamla.files import atomic, digest, read_json, write_csv, write_json
 from siamla.geometry import centre
+from siamla.parallel import in_parallel
 from siamla.sequence import Sequence
 
 FORMAT = 1

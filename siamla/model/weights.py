@@ -1,6 +1,5 @@
 """ImageNet weights of a backbone: found or fetched, checked against their SHA-256, read safely."""
 
-import os
 import pickle
 import urllib.error
 import urllib.request
@@ -10,18 +9,11 @@ import torch
 from torch import Tensor
 
 from siamla.errors import UserError
-from siamla.files import sha256
+from siamla.files import cache_folder, sha256
 from siamla.model.settings import Weights
 from siamla.progress import progress
 
 CHUNK = 1 << 20
-
-
-def cache_folder() -> Path:
-    """Where fetched weights are kept: $SIAMLA_CACHE, else $XDG_CACHE_HOME/siamla, else ~/.cache/siamla."""
-    if folder := os.environ.get("SIAMLA_CACHE"):
-        return Path(folder)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "siamla"
 
 
 def read_state(path: Path) -> dict[str, Tensor]:

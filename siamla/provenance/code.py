@@ -155,6 +155,8 @@ def _module(name: str, root: Path) -> Module | None:
 
 def _outside(module: str) -> bool:
     parts = module.split(".")
+    if module == "siamla.data.layout":  # the list of layouts' names
+        return True
     return parts[0] != PACKAGE or len(parts) < 2 or parts[1] in OUTSIDE or parts[-1] == "settings"
 
 

@@ -71,7 +71,7 @@ def _predict(
 
         from siamla.benchmark.runner import run
         from siamla.model.checkpoint import load_model
-        from siamla.place import tracking_place
+        from siamla.tracker.place import tracking_place
         from siamla.tracker.tracker import load_tracker
 
         torch.set_num_threads(1)  # threads must not decide the boxes; sequences are spread over workers instead

@@ -35,8 +35,8 @@ def train(plan: Plan, variant: str, seed: int, threads: int = 1, workers: int = 
 
     def work(record: dict[str, Any]) -> Outcome:
         from siamla.mlflow_view.live import LiveMirror
-        from siamla.place import training_place
         from siamla.training.loop import Recipe
+        from siamla.training.place import training_place
         from siamla.training.run import train_model
 
         place = training_place(spec.model, spec.training, threads)

@@ -15,8 +15,9 @@ from siamla.geometry import Array, padded_size
 from siamla.grid import SEARCH, TEMPLATE
 from siamla.model.checkpoint import load_model
 from siamla.model.siamla import SiamLA, TemplateState
-from siamla.precision import uses_bf16
+from siamla.place import Place
 from siamla.tracker import postprocess
+from siamla.tracker.place import tracking_place
 from siamla.tracker.postprocess import State
 from siamla.tracker.settings import TrackerSettings
 
@@ -26,14 +27,23 @@ class SiamTracker:
 
     Attributes:
         deterministic: benchmarks need not repeat it.
+        place: on which device and in which precision it computes.
         score: target confidence c·q of the last update, in [0, 1].
         state: the target in the last image.
     """
 
     deterministic = True
 
-    def __init__(self, model: SiamLA, settings: TrackerSettings, device: torch.device | None = None) -> None:
-        self.device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    def __init__(
+        self,
+        model: SiamLA,
+        settings: TrackerSettings,
+        device: torch.device | None = None,
+        place: Place | None = None,
+    ) -> None:
+        """Without a place the precision is that of the settings on `device`, by default a GPU where there is one."""
+        self.place = place or tracking_place(model.settings, settings, device)
+        self.device = self.place.torch_device if place or device is None else device
         self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.settings = settings
         self.score = 1.0
@@ -76,12 +86,11 @@ class SiamTracker:
 
     @contextmanager
     def _inference(self) -> Iterator[None]:
-        """No gradients, and bf16 autocast where the settings ask for it."""
-        bf16 = uses_bf16(self.settings.precision, self.device)
-        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+        """No gradients, in the place's precision."""
+        with torch.inference_mode(), self.place.autocast():
             yield
 
 
-def load_tracker(model: Path, settings: TrackerSettings) -> SiamTracker:
+def load_tracker(model: Path, settings: TrackerSettings, place: Place | None = None) -> SiamTracker:
     """The tracker with a model file written by `siamla train` or `siamla model import`."""
-    return SiamTracker(load_model(model), settings)
+    return SiamTracker(load_model(model), settings, place=place)

@@ -1,7 +1,7 @@
-"""Resumable state of a training: everything that the next epoch depends on, written after every epoch."""
+"""Resumable state of a training: everything that the next step depends on."""
 
 import io
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,26 @@ from siamla.files import atomic
 
 @dataclass
 class Progress:
-    """Epochs done and their rows of the history. Random numbers need no state: each epoch has its own seed."""
+    """Where a training stands. Random numbers need no state: each step has its own.
+
+    Attributes:
+        epoch: epochs done.
+        step: steps done of the next epoch.
+        rows: what those steps gave; the epoch's row of the history is their mean.
+        seconds: that those steps took.
+        history: rows of the epochs done.
+    """
 
     epoch: int = 0
+    step: int = 0
+    rows: list[dict[str, float]] = field(default_factory=list)
+    seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
+
+    def close_epoch(self, row: dict[str, float]) -> None:
+        """The epoch is done and gave `row`."""
+        self.epoch, self.step, self.rows, self.seconds = self.epoch + 1, 0, [], 0.0
+        self.history.append(row)
 
 
 def save_tensors(path: Path, value: Any) -> None:
@@ -29,30 +45,24 @@ def save_tensors(path: Path, value: Any) -> None:
 
 
 def save_state(path: Path, key: str, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
-    """Write the state of a training identified by `key` (digest of spec, data, seed and code)."""
-    state = {
-        "key": key,
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "epoch": progress.epoch,
-        "history": progress.history,
-    }
+    """Write the state of a training identified by `key` (digest of all that its bytes depend on)."""
+    state = {"key": key, "model": model.state_dict(), "optimizer": optimizer.state_dict(), "progress": asdict(progress)}
     save_tensors(path, state)
 
 
 def restore_state(path: Path, key: str, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
     """Load the state into model and optimizer; an empty Progress when there is none.
 
-    Raises UserError when the state belongs to another spec or is damaged.
+    Raises UserError when the state belongs to another training or is damaged.
     """
     if not path.exists():
         return Progress()
     try:
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, OSError, ValueError) as error:
         raise UserError(f"{path}: damaged training state ({error}); delete it to start afresh") from None
     if state["key"] != key:
         raise UserError(f"{path}: belongs to another training ({state['key']}, expected {key}); delete it")
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
-    return Progress(state["epoch"], state["history"])
+    return Progress(**state["progress"])

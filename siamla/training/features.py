@@ -4,12 +4,9 @@ A feature cache is a folder of chunks, each one file with the backbone's levels 
 and a manifest, which is written last. A finished chunk is never computed again.
 """
 
-import multiprocessing
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,13 +17,12 @@ from siamla.data.crops import CropCache
 from siamla.data.pairs import PairSampler
 from siamla.data.settings import PairSettings
 from siamla.errors import UserError
-from siamla.files import atomic, claim, digest, locked, read_json, write_json
+from siamla.files import atomic, read_json, write_json
 from siamla.grid import SEARCH, TEMPLATE
 from siamla.model.backbone import Backbone, build_backbone
 from siamla.model.settings import ModelSettings
 from siamla.model.siamla import crop_template
-from siamla.precision import Precision, uses_bf16
-from siamla.progress import progress
+from siamla.parallel import in_parallel
 
 CHUNK = 256
 BATCH = 32
@@ -46,10 +42,18 @@ class Batch:
     boxes: Tensor
     frozen: bool
 
+    def pinned(self) -> "Batch":
+        """The same in page-locked memory, from where a GPU copies without making the CPU wait."""
+        template, search = (tuple(x.pin_memory() for x in side) for side in (self.template, self.search))
+        return Batch(template, search, self.boxes.pin_memory(), self.frozen)
 
-def _levels(backbone: Backbone, template: Tensor, search: Tensor, bf16: bool) -> list[Tensor]:
-    """The levels of template and search images (B, H, W, 3), the template's cropped to what the network reads."""
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+
+def _levels(backbone: Backbone, template: Tensor, search: Tensor) -> list[Tensor]:
+    """The levels of template and search images (B, H, W, 3), the template's cropped to what the network reads.
+
+    Always in fp32: they are computed once, and are the same on every machine's kind of CPU.
+    """
+    with torch.inference_mode():
         levels = crop_template(backbone(template.permute(0, 3, 1, 2)), backbone.strides)
         return [level.to(STORED).contiguous() for level in (*levels, *backbone(search.permute(0, 3, 1, 2)))]
 
@@ -62,7 +66,7 @@ def _chunk_path(folder: Path, chunk: int) -> Path:
     return folder / f"chunk-{chunk:05d}.bin"
 
 
-def _write_chunk(chunk: int, crops: Path, pairs: PairSettings, model: ModelSettings, bf16: bool, out: Path) -> int:
+def _write_chunk(chunk: int, crops: Path, pairs: PairSettings, model: ModelSettings, out: Path) -> int:
     """Compute one chunk with one thread, so that its bytes do not depend on how many work beside it."""
     torch.set_num_threads(1)
     sampler, backbone = PairSampler(CropCache(crops), pairs), build_backbone(model).eval()
@@ -72,7 +76,7 @@ def _write_chunk(chunk: int, crops: Path, pairs: PairSettings, model: ModelSetti
     for start in range(chunk * CHUNK, min(count, (chunk + 1) * CHUNK), BATCH):
         drawn = [sampler.pair(i) for i in range(start, min(start + BATCH, count, (chunk + 1) * CHUNK))]
         template, search = (torch.from_numpy(np.stack([getattr(p, side) for p in drawn])) for side in SIDES)
-        parts.append(_levels(backbone, template, search, bf16))
+        parts.append(_levels(backbone, template, search))
         boxes += [pair.box for pair in drawn]
     with atomic(_chunk_path(out, chunk)) as temporary, temporary.open("wb") as handle:
         handle.write(np.asarray(boxes, np.float32).tobytes())
@@ -84,16 +88,14 @@ def _write_chunk(chunk: int, crops: Path, pairs: PairSettings, model: ModelSetti
 def _shapes(model: ModelSettings) -> list[list[int]]:
     """Shapes (C, H, W) of the levels of a template and of a search crop."""
     blank = torch.zeros(1, TEMPLATE, TEMPLATE, 3), torch.zeros(1, SEARCH, SEARCH, 3)
-    return [list(level.shape[1:]) for level in _levels(build_backbone(model).eval(), *blank, bf16=False)]
+    return [list(level.shape[1:]) for level in _levels(build_backbone(model).eval(), *blank)]
 
 
-def build(
-    crops: Path, pairs: PairSettings, model: ModelSettings, precision: Precision, out: Path, jobs: int, code: str
-) -> None:
+def build(crops: Path, pairs: PairSettings, model: ModelSettings, out: Path, jobs: int, key: str) -> None:
     """Compute the features of all `pairs.count` pairs into `out`, `jobs` chunks at a time.
 
-    `code` is the digest of the code that computes them. Killed at any moment, the same call goes on with the
-    chunks that are missing.
+    `key` names all that they depend on; `out` must hold nothing that another key left. Killed at any moment, the same
+    call goes on with the chunks that are missing.
     """
     if pairs.count is None:
         raise UserError("pairs.count: a feature cache needs a finite number of pairs, found null")
@@ -103,27 +105,13 @@ def build(
         raise UserError("model.weights: random weights differ from seed to seed; a feature cache needs pretrained ones")
     sampler = PairSampler(CropCache(crops), pairs)  # fails here, before the processes start, on a bad cache
     sampler.pair(0)
-    bf16 = uses_bf16(precision, torch.device("cpu"))
-    network = [model.backbone, model.model_dump(mode="json")["weights"]]
-    key = digest([read_json(crops / "manifest.json"), pairs.model_dump(mode="json"), network, bf16, code])
     chunks = range(-(-pairs.count // CHUNK))
-    work = partial(_write_chunk, crops=crops, pairs=pairs, model=model, bf16=bf16, out=out)
-    with locked(out.with_name(f".{out.name}.lock")):
-        claim(out, key)
-        missing = [chunk for chunk in chunks if not _chunk_path(out, chunk).exists()]
-        with progress(len(chunks), "features", "chunk", len(chunks) - len(missing)) as bar:
-            for _ in _map(work, missing, jobs):
-                bar.update()
-        manifest = {"key": key, "count": pairs.count, "chunk": CHUNK, "bf16": bf16, "shapes": _shapes(model)}
-        write_json(out / "manifest.json", manifest)
-
-
-def _map(work: Any, items: list[int], jobs: int) -> Iterator[Any]:
-    if jobs == 1 or len(items) < 2:
-        yield from map(work, items)
-        return
-    with multiprocessing.get_context("spawn").Pool(min(jobs, len(items))) as pool:
-        yield from pool.imap_unordered(work, items)
+    work = partial(_write_chunk, crops=crops, pairs=pairs, model=model, out=out)
+    missing = [chunk for chunk in chunks if not _chunk_path(out, chunk).exists()]
+    for _ in in_parallel(work, missing, jobs, "features", "chunk", ordered=False, done=len(chunks) - len(missing)):
+        pass
+    manifest = {"key": key, "count": pairs.count, "chunk": CHUNK, "shapes": _shapes(model)}
+    write_json(out / "manifest.json", manifest)
 
 
 class FeatureCache:

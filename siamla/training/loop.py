@@ -1,37 +1,31 @@
-"""The resumable training loop. The same spec, seed, data and thread count give the same bytes, also when killed."""
+"""The resumable training loop. The same settings, seed, data and place give the same bytes, also when killed."""
 
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from siamla.data.pairs import PairSampler
 from siamla.errors import UserError
 from siamla.model.settings import ModelSettings
 from siamla.model.siamla import SiamLA, build_model
-from siamla.precision import uses_bf16
+from siamla.place import Place
 from siamla.progress import progress as progress_bar
+from siamla.stopping import stop_requests
+from siamla.training.batches import Source, batches, negative_noise, steps_per_epoch
 from siamla.training.checkpoint import Progress, restore_state, save_state
-from siamla.training.features import Batch, FeatureCache
+from siamla.training.features import Batch
 from siamla.training.losses import losses
 from siamla.training.schedule import learning_rate
 from siamla.training.settings import Labels, LossWeights, TrainingSettings
 
 MAX_LOSS = 1e4  # siamcar.md §2.5: a step with a larger or non-finite loss is skipped
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where batches come from: cached features for the frozen epochs, crops for the others."""
-
-    sampler: PairSampler
-    count: int | None
-    features: FeatureCache | None = None
-    workers: int = 0
 
 
 @dataclass(frozen=True)
@@ -45,40 +39,18 @@ class Recipe:
     seed: int
 
 
-def epoch_order(epoch: int, seed: int, pairs_per_epoch: int, count: int | None) -> list[int]:
-    """Numbers of the pairs of an epoch: the next ones of endless seeded shuffles of `count`, or new ones for ever."""
-    positions = range(epoch * pairs_per_epoch, (epoch + 1) * pairs_per_epoch)
-    if count is None:
-        return [seed * 10**12 + position for position in positions]
-    shuffles = {
-        cycle: np.random.default_rng([seed, cycle]).permutation(count)
-        for cycle in range(positions[0] // count, positions[-1] // count + 1)
-    }
-    return [int(shuffles[position // count][position % count]) for position in positions]
+class Stopped(KeyboardInterrupt):
+    """The training was asked to stop, and its state is saved."""
 
 
-class _Pairs(torch.utils.data.Dataset[tuple[np.ndarray, np.ndarray, np.ndarray]]):
-    """Pairs by number, for the worker processes of a DataLoader."""
-
-    def __init__(self, sampler: PairSampler) -> None:
-        self._sampler = sampler
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        pair = self._sampler.pair(index)
-        return pair.template, pair.search, pair.box.astype(np.float32)
-
-
-def batches(source: Source, groups: list[list[int]], frozen: bool) -> Iterator[Batch]:
-    """One Batch for each group of pair numbers."""
-    if frozen and source.features is not None:
-        yield from map(source.features.batch, groups)
-        return
-    loader = torch.utils.data.DataLoader(
-        _Pairs(source.sampler), batch_sampler=groups, num_workers=source.workers, persistent_workers=False
-    )
-    for template, search, boxes in loader:
-        images = template.permute(0, 3, 1, 2), search.permute(0, 3, 1, 2)
-        yield Batch((images[0],), (images[1],), boxes, frozen=False)
+def set_up(place: Place) -> None:
+    """Make this process compute as the place says: its threads, the same bytes each time, and fp32 that is fp32."""
+    torch.set_num_threads(place.threads)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with a workspace
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
 
 
 def build_optimizer(model: SiamLA, settings: TrainingSettings) -> torch.optim.Optimizer:
@@ -94,26 +66,36 @@ def build_optimizer(model: SiamLA, settings: TrainingSettings) -> torch.optim.Op
     return torch.optim.SGD(groups, lr=settings.lr_start, momentum=settings.momentum, weight_decay=settings.weight_decay)
 
 
-def _step(
+def start(recipe: Recipe, place: Place) -> tuple[SiamLA, torch.optim.Optimizer]:
+    """The network with its initial weights, in training mode and on its device, and its optimiser."""
+    model = build_model(recipe.model, recipe.seed).to(place.torch_device)
+    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model.train(), build_optimizer(model, recipe.training)
+
+
+def _on_device(side: tuple[Tensor, ...], device: torch.device) -> tuple[Tensor, ...]:
+    """Levels or images in fp32; to a GPU they travel as they are stored, which is smaller."""
+    there = (x.to(device, non_blocking=device.type == "cuda") for x in side)
+    return tuple(x.to(torch.float32, memory_format=torch.channels_last) for x in there)
+
+
+def optimise(
     model: SiamLA,
     optimizer: torch.optim.Optimizer,
     batch: Batch,
+    noise: Tensor,
     recipe: Recipe,
     epoch: int,
-    generator: torch.Generator,
-    device: torch.device,
+    place: Place,
 ) -> dict[str, float]:
     """One optimisation step; the loss terms as numbers, with skipped = 1 when the loss was not usable."""
-    template, search = (
-        tuple(x.to(device, torch.float32, memory_format=torch.channels_last) for x in side)
-        for side in (batch.template, batch.search)
-    )
-    with torch.autocast(device.type, torch.bfloat16, enabled=uses_bf16(recipe.training.precision, device)):
+    device = place.torch_device
+    template, search = _on_device(batch.template, device), _on_device(batch.search, device)
+    with place.autocast():
         output = model.forward_features(template, search) if batch.frozen else model(template[0], search[0])
-    terms = losses(
-        output, batch.boxes.to(device), recipe.labels, recipe.loss, recipe.model.localization, epoch, generator
-    )
-    values = {name: float(value.detach()) for name, value in terms.items()}
+    terms = losses(output, batch.boxes.to(device), recipe.labels, recipe.loss, recipe.model.localization, epoch, noise)
+    numbers = torch.stack([value.detach() for value in terms.values()]).tolist()  # one wait for the device, not four
+    values = dict(zip(terms, numbers, strict=True))
     usable = np.isfinite(values["total"]) and values["total"] < MAX_LOSS
     if usable:
         optimizer.zero_grad(set_to_none=True)
@@ -123,69 +105,113 @@ def _step(
     return {**values, "skipped": 0.0 if usable else 1.0}
 
 
+def _rate(recipe: Recipe, epoch: int, step: int) -> float:
+    per_epoch = steps_per_epoch(recipe.training)
+    return learning_rate(epoch * per_epoch + step, recipe.training.epochs * per_epoch, recipe.training)
+
+
 def _epoch(
     model: SiamLA,
     optimizer: torch.optim.Optimizer,
-    source: Source,
+    stream: Iterator[Batch],
     recipe: Recipe,
-    epoch: int,
-    device: torch.device,
+    progress: Progress,
+    place: Place,
     on_step: Callable[[], object],
 ) -> dict[str, float]:
-    """Train one epoch; its row of the history: means over the steps."""
-    settings = recipe.training
-    frozen = epoch < settings.frozen_epochs
-    model.backbone.requires_grad_(not frozen)
-    generator = torch.Generator().manual_seed(recipe.seed * 100_003 + epoch)
-    order = epoch_order(epoch, recipe.seed, settings.pairs_per_epoch, source.count)
-    per_epoch = settings.pairs_per_epoch // settings.batch
-    groups = [order[i * settings.batch : (i + 1) * settings.batch] for i in range(per_epoch)]
-    started, rows, rate = time.monotonic(), [], 0.0
-    for number, batch in enumerate(batches(source, groups, frozen)):
-        rate = learning_rate(epoch * per_epoch + number, settings.epochs * per_epoch, settings)
+    """Train what is left of an epoch; its row of the history: means over the steps, also those done before."""
+    settings, epoch = recipe.training, progress.epoch
+    model.backbone.requires_grad_(epoch >= settings.frozen_epochs)
+    per_epoch, clock = steps_per_epoch(settings), time.monotonic()
+    while progress.step < per_epoch:
+        batch, noise = next(stream), negative_noise(recipe.seed, epoch, progress.step, settings)
         for group in optimizer.param_groups:
-            group["lr"] = rate * group["scale"]
-        rows.append(_step(model, optimizer, batch, recipe, epoch, generator, device))
+            group["lr"] = _rate(recipe, epoch, progress.step) * group["scale"]
+        progress.rows.append(optimise(model, optimizer, batch, noise, recipe, epoch, place))
+        progress.step += 1
+        clock, before = time.monotonic(), clock
+        progress.seconds += clock - before
         on_step()
-    used = [row for row in rows if not row["skipped"]]
+    used = [row for row in progress.rows if not row["skipped"]]
     if not used:
-        raise UserError(f"epoch {epoch + 1}: no step had a usable loss (last: {rows[-1]['total']:g}); lower lr_start")
-    means = {name: float(np.mean([row[name] for row in used])) for name in ("total", "cls", "reg", "loc")}
-    course = {"epoch": epoch + 1, "step": (epoch + 1) * per_epoch, "lr": rate}
-    return {**course, **means, "skipped": float(len(rows) - len(used)), "seconds": time.monotonic() - started}
+        last = progress.rows[-1]["total"]
+        raise UserError(f"epoch {epoch + 1}: no step had a usable loss (last: {last:g}); lower lr_start")
+    course = {"epoch": epoch + 1, "step": (epoch + 1) * per_epoch, "lr": _rate(recipe, epoch, per_epoch - 1)}
+    means = {name: float(np.mean([row[name] for row in used])) for name in used[0] if name != "skipped"}
+    return {**course, **means, "skipped": float(per_epoch - len(used)), "seconds": progress.seconds}
+
+
+def _train(
+    recipe: Recipe,
+    source: Source,
+    place: Place,
+    state: Path,
+    key: str,
+    on_epoch: Callable[[dict[str, float]], None],
+    save_minutes: float,
+    asked: Callable[[], bool],
+) -> tuple[SiamLA, list[dict[str, float]]]:
+    settings, per_epoch = recipe.training, steps_per_epoch(recipe.training)
+    model, optimizer = start(recipe, place)
+    progress = restore_state(state, key, model, optimizer)
+    for row in progress.history:
+        on_epoch(row)
+    saved = time.monotonic()
+
+    def save() -> None:
+        nonlocal saved
+        save_state(state, key, model, optimizer, progress)
+        saved = time.monotonic()
+        if asked() and progress.epoch < settings.epochs:
+            where = f"epoch {progress.epoch + 1}, {progress.step} of {per_epoch} steps done"
+            print(f"{state}: saved ({where}); the same command goes on from here", file=sys.stderr, flush=True)
+            raise Stopped
+
+    initial = progress.epoch * per_epoch + progress.step
+    stream = batches(source, recipe.seed, settings, progress.epoch, progress.step, place.torch_device.type == "cuda")
+    with progress_bar(settings.epochs * per_epoch, "train", "step", initial) as bar, closing(stream):
+
+        def on_step() -> None:
+            bar.update()
+            if progress.step < per_epoch and (asked() or time.monotonic() - saved > 60 * save_minutes):
+                save()
+
+        while progress.epoch < settings.epochs:
+            row = _epoch(model, optimizer, stream, recipe, progress, place, on_step)
+            progress.close_epoch(row)
+            bar.set_postfix_str(f"epoch {progress.epoch} loss {row['total']:.3f}")
+            save()
+            on_epoch(row)
+    return model.eval(), progress.history
 
 
 def train(
     recipe: Recipe,
     source: Source,
+    place: Place,
     state: Path,
     key: str,
-    device: torch.device,
     on_epoch: Callable[[dict[str, float]], None],
+    save_minutes: float = 10.0,
 ) -> tuple[SiamLA, list[dict[str, float]]]:
     """Train from the saved state, or from the start when there is none, to the end.
 
     Args:
-        state: file that holds the resumable state; written after every epoch.
+        state: file that holds the resumable state; written after every epoch, every `save_minutes`, and at the next
+            step when SIGTERM or SIGINT asks for an end.
         key: digest of all that the training depends on; a state with another key is refused.
-        on_epoch: called with every finished epoch's row, also with the rows of epochs done before a kill.
+        on_epoch: called with every finished epoch's row, also with the rows of epochs done before a stop.
 
-    Returns the trained model and the history: one row per epoch.
+    Returns the trained model and the history: one row per epoch. Raises Stopped when a signal asked for it, and
+    UserError for a state that does not fit, a loss that is never usable, or a loading process that died.
     """
-    model = build_model(recipe.model, recipe.seed).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    model.train()
-    optimizer = build_optimizer(model, recipe.training)
-    progress: Progress = restore_state(state, key, model, optimizer)
-    for row in progress.history:
-        on_epoch(row)
-    per_epoch = recipe.training.pairs_per_epoch // recipe.training.batch
-    total, initial = recipe.training.epochs * per_epoch, progress.epoch * per_epoch
-    with progress_bar(total, "train", "step", initial) as bar:
-        for epoch in range(progress.epoch, recipe.training.epochs):
-            row = _epoch(model, optimizer, source, recipe, epoch, device, bar.update)
-            progress.history.append(row)
-            progress.epoch = epoch + 1
-            save_state(state, key, model, optimizer, progress)
-            bar.set_postfix_str(f"epoch {epoch + 1} loss {row['total']:.3f}")
-            on_epoch(row)
-    return model.eval(), progress.history
+    with stop_requests() as asked:
+        try:
+            return _train(recipe, source, place, state, key, on_epoch, save_minutes, asked)
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise UserError(
+                f"train: a process that loads pairs died (killed, or out of memory: {source.workers} were at work); "
+                "run the same command again to go on"
+            ) from None

@@ -111,15 +111,15 @@ def quality_loss(logit: Tensor, quality: Tensor, chosen: Tensor) -> Tensor:
     return _mean(F.binary_cross_entropy_with_logits(logit, quality.detach(), reduction="none"), chosen)
 
 
-def draw_negatives(positive: Tensor, generator: torch.Generator) -> Tensor:
+def draw_negatives(positive: Tensor, noise: Tensor) -> Tensor:
     """(B, n, n) bool: as many negative cells as positives in each image (at most all), drawn without replacement.
 
-    Drawn on the CPU, so that a seed means the same cells on every device.
+    `noise` (B, n, n) are uniform random numbers in [0, 1): the negatives with the smallest are taken.
     """
-    mask = positive.flatten(1).cpu()
-    order = torch.rand(mask.shape, generator=generator).masked_fill_(mask, 2.0).argsort(1)
-    rank = torch.empty_like(order).scatter_(1, order, torch.arange(mask.shape[1]).expand_as(order))
-    return ((rank < mask.sum(1, keepdim=True)) & ~mask).view(positive.shape).to(positive.device)
+    mask = positive.flatten(1)
+    order = noise.flatten(1).masked_fill(mask, 2.0).argsort(dim=1, stable=True)
+    rank = order.argsort(1)
+    return ((rank < mask.sum(1, keepdim=True)) & ~mask).view(positive.shape)
 
 
 def losses(
@@ -129,12 +129,13 @@ def losses(
     weights: LossWeights,
     localization: str,
     epoch: int,
-    generator: torch.Generator,
+    noise: Tensor,
 ) -> dict[str, Tensor]:
-    """The losses `cls`, `reg`, `loc` of a batch and their weighted sum `total` (eq. 11), fp32 scalars.
+    """The loss terms of a batch by name, first their weighted sum `total` (eq. 11): fp32 scalars.
 
     `boxes` (B, 4) are the truth as `assign` takes it, `localization` is "centerness" or "lafa", `epoch` counts
-    from 0, and `generator` (CPU) draws the negatives of eq. 10. Computed in fp32 also under autocast.
+    from 0, and `noise` (B, n, n) in [0, 1) draws the negatives of eq. 10. Computed in fp32 also under autocast.
+    A new term is a line in the table: history, MLflow and figures take the names from there.
     """
     with torch.autocast(output.cls.device.type, enabled=False):
         targets = assign(boxes.to(output.cls.device), labels)
@@ -143,18 +144,17 @@ def losses(
         quality = iou(ltrb.detach(), targets.ltrb)
         label = classification_label(quality, targets, labels, epoch)
         if localization == "lafa":
-            loc = quality_loss(logit, quality, positive | draw_negatives(positive, generator))
+            loc = quality_loss(logit, quality, positive | draw_negatives(positive, noise.to(positive.device)))
         else:
             loc = quality_loss(logit, targets.centerness, positive)
         box_weight = regression_weight(targets, weights, localization)
-        parts = {
-            "cls": ladl_loss(cls, label, positive, reweight=labels.ladl),
-            "reg": iou_loss(ltrb, targets.ltrb, box_weight),
-            "loc": loc,
+        terms = {
+            "cls": (weights.classification, ladl_loss(cls, label, positive, reweight=labels.ladl)),
+            "reg": (weights.regression, iou_loss(ltrb, targets.ltrb, box_weight)),
+            "loc": (weights.localization, loc),
         }
-        scale = {"cls": weights.classification, "reg": weights.regression, "loc": weights.localization}
-        total = torch.stack([scale[name] * value for name, value in parts.items()]).sum()
-    return {"total": total, **parts}
+        total = torch.stack([weight * value for weight, value in terms.values()]).sum()
+    return {"total": total, **{name: value for name, (_, value) in terms.items()}}
 
 
 def _mean(values: Tensor, mask: Tensor) -> Tensor:

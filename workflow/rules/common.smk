@@ -10,6 +10,7 @@ from snakemake.exceptions import WorkflowError
 from siamla.errors import UserError
 from siamla.experiment.plan import Plan
 from siamla.steps.outlook import stale
+from siamla.stopping import lead_jobs
 
 # the commands of the environment that snakemake runs in, also where it is not activated
 shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
@@ -72,6 +73,7 @@ def hold(wildcards):
     for lock in folder.glob("locks/*.lock"):
         if f"/{PROFILE}/" in lock.read_text():
             lock.unlink()
+    lead_jobs()
     return []
 
 

@@ -12,12 +12,12 @@ import cv2
 import numpy as np
 
 from siamla.data.formats import LAYOUTS, text
-from siamla.data.parallel import in_parallel
 from siamla.data.synthetic.photos import PHOTOS, photo_path, scene_photos
 from siamla.data.synthetic.scene import Clip, render
 from siamla.data.synthetic.settings import Challenges, ClipSettings, SetSettings
 from siamla.errors import UserError
 from siamla.files import write_json
+from siamla.parallel import in_parallel
 from siamla.sequence import Sequence
 
 MANIFEST = "synthetic.json"

@@ -1,0 +1,95 @@
+"""When a command has to end: asked by a signal, or because the pipeline that started it is gone.
+
+Ctrl-C in a terminal reaches snakemake and its jobs alike. A signal or a crash that meets snakemake alone does not:
+it would wait for its jobs to the end, or leave them behind to work on beside the next run.
+"""
+
+import os
+import platform
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+PIPELINE = "SIAMLA_PIPELINE"  # host and process id of the pipeline, for its jobs
+PATIENCE = 5.0  # seconds after which a second signal ends the process where it stands
+
+
+@contextmanager
+def stop_requests() -> Iterator[Callable[[], bool]]:
+    """A function that says whether SIGTERM or SIGINT has come since the block began.
+
+    In the block these signals do nothing else, so that work goes on to a place where it can be taken up again; a
+    second one, PATIENCE seconds or more after the first, raises KeyboardInterrupt. Outside the main thread, which
+    alone receives signals, the answer is always no.
+    """
+    first: list[float] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        first.append(time.monotonic())
+        if first[-1] - first[0] > PATIENCE:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before: dict[int, Any] = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield lambda: bool(first)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def lead_jobs() -> None:
+    """To be called in the pipeline's own process: all that it started hears the SIGINT that it hears.
+
+    Those of its jobs that call `follow_pipeline` end when it has ended in another way.
+    """
+    os.environ[PIPELINE] = f"{platform.node()} {os.getpid()}"
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        import psutil  # type: ignore[import-untyped]  # snakemake brings it
+
+        for child in psutil.Process().children(recursive=True):
+            try:
+                child.send_signal(number)
+            except psutil.NoSuchProcess:  # it has just ended
+                continue
+        signal.default_int_handler(number, frame)
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, pass_on)
+
+
+def follow_pipeline(every: float = 1.0) -> None:
+    """SIGTERM to this process once the pipeline that started it is gone; looks every `every` seconds.
+
+    Without a pipeline (a command typed by hand), or where it runs on another host (a cluster), nothing is watched.
+    """
+    host, _, pipeline = os.environ.get(PIPELINE, "").partition(" ")
+    if host != platform.node() or not pipeline.isdecimal():
+        return
+
+    def watch() -> None:
+        while not _gone(int(pipeline)):
+            time.sleep(every)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _gone(process: int) -> bool:
+    """True when there is no such process, or only what a parent has not collected yet."""
+    try:
+        os.kill(process, 0)
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except ProcessLookupError:
+        return True
+    except OSError:  # another user's, or a system without /proc
+        return False
+    return state in "ZX"

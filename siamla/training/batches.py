@@ -1,0 +1,122 @@
+"""Which pairs a step sees, and the processes that load them: pure in (seed, epoch, step), so that any step can be next.
+
+The pairs of a training are one endless walk. Its position 0, 1, 2, … decides the pair and the random numbers of its
+negatives, whatever was drawn before, by how many processes, and where the training was stopped in between.
+"""
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from siamla.data.pairs import PairSampler
+from siamla.errors import UserError
+from siamla.grid import SCORE
+from siamla.parallel import start_worker, worker_launch
+from siamla.training.features import Batch, FeatureCache
+from siamla.training.settings import TrainingSettings
+
+BLOCK = 4  # numbers that Philox gives for each value of its counter
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where batches come from: cached features for the frozen epochs, else crops read by `workers` processes."""
+
+    sampler: PairSampler
+    features: FeatureCache | None = None
+    workers: int = 0
+
+
+def steps_per_epoch(settings: TrainingSettings) -> int:
+    """Steps of an epoch; pairs that do not fill a batch wait for the next one."""
+    return settings.pairs_per_epoch // settings.batch
+
+
+def epoch_order(epoch: int, seed: int, pairs_per_epoch: int, count: int | None) -> list[int]:
+    """Numbers of the pairs of an epoch: the next ones of endless seeded shuffles of `count`, or new ones for ever."""
+    positions = range(epoch * pairs_per_epoch, (epoch + 1) * pairs_per_epoch)
+    if count is None:
+        return [seed * 10**12 + position for position in positions]
+    shuffles = {
+        cycle: np.random.default_rng([seed, cycle]).permutation(count)
+        for cycle in range(positions[0] // count, positions[-1] // count + 1)
+    }
+    return [int(shuffles[position // count][position % count]) for position in positions]
+
+
+def negative_noise(seed: int, epoch: int, step: int, settings: TrainingSettings) -> Tensor:
+    """Uniform numbers (B, n, n) in [0, 1) that draw the negatives of a step's pairs, n = 25.
+
+    Each position of the walk has numbers of its own, from a counter that stands there.
+    """
+    blocks = -(-(SCORE**2) // BLOCK)
+    position = epoch * settings.pairs_per_epoch + step * settings.batch
+    generator = np.random.Generator(np.random.Philox(key=seed, counter=position * blocks))
+    drawn = generator.random((settings.batch, blocks * BLOCK))[:, : SCORE**2]
+    return torch.from_numpy(drawn.astype(np.float32)).view(-1, SCORE, SCORE)
+
+
+def _groups(seed: int, settings: TrainingSettings, count: int | None, epoch: int, step: int) -> Iterator[list[int]]:
+    """The pair numbers of each step from (epoch, step) to the end of the last epoch."""
+    for number in range(epoch, settings.epochs):
+        order = epoch_order(number, seed, settings.pairs_per_epoch, count)
+        for first in range(step if number == epoch else 0, steps_per_epoch(settings)):
+            yield order[first * settings.batch : (first + 1) * settings.batch]
+
+
+class _Groups(torch.utils.data.Dataset[tuple[np.ndarray, ...] | UserError]):
+    """Whole batches by their pairs' numbers, for the worker processes of a DataLoader."""
+
+    def __init__(self, sampler: PairSampler) -> None:
+        self._sampler = sampler
+
+    def __getitem__(self, group: list[int]) -> tuple[np.ndarray, ...] | UserError:
+        try:
+            pairs = self._sampler.batch(group)
+        except UserError as error:  # raised here it would come out with a worker's stack trace
+            return error
+        return pairs.template, pairs.search, pairs.box.astype(np.float32)
+
+
+def _start(number: int) -> None:
+    start_worker()
+
+
+def _live(source: Source, groups: Iterator[list[int]], pinned: bool) -> Iterator[Batch]:
+    workers = source.workers
+    loader = torch.utils.data.DataLoader(
+        _Groups(source.sampler),
+        batch_size=None,
+        sampler=groups,
+        num_workers=workers,
+        pin_memory=pinned,
+        worker_init_fn=_start if workers else None,
+        multiprocessing_context="spawn" if workers else None,
+    )
+    with worker_launch():
+        loaded = iter(loader)
+    for batch in loaded:
+        if isinstance(batch, UserError):
+            raise batch
+        template, search, boxes = batch
+        yield Batch((template.permute(0, 3, 1, 2),), (search.permute(0, 3, 1, 2),), boxes, frozen=False)
+
+
+def batches(
+    source: Source, seed: int, settings: TrainingSettings, epoch: int = 0, step: int = 0, pinned: bool = False
+) -> Generator[Batch, None, None]:
+    """The batch of each step from (epoch, step), both counted from 0, to the end of the training.
+
+    `pinned`: in page-locked memory, for copies to a GPU that do not wait. UserError when a pair cannot be read.
+    """
+    if source.features is not None and epoch < settings.frozen_epochs:
+        frozen = settings.model_copy(update={"epochs": settings.frozen_epochs})
+        for group in _groups(seed, frozen, source.sampler.settings.count, epoch, step):
+            batch = source.features.batch(group)
+            yield batch.pinned() if pinned else batch
+        epoch, step = settings.frozen_epochs, 0
+    if epoch < settings.epochs:
+        yield from _live(source, _groups(seed, settings, source.sampler.settings.count, epoch, step), pinned)

@@ -1,0 +1,52 @@
+"""A whole training: from crops and settings to a model file and its history."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from siamla.data.crops import CropCache
+from siamla.data.pairs import PairSampler
+from siamla.data.settings import PairSettings
+from siamla.files import locked, write_csv
+from siamla.model.checkpoint import save_model
+from siamla.place import Place
+from siamla.training.batches import Source
+from siamla.training.features import FeatureCache
+from siamla.training.loop import Recipe, set_up, train
+
+
+def train_model(
+    recipe: Recipe,
+    crops: Path,
+    pairs: PairSettings,
+    features: Path | None,
+    place: Place,
+    workers: int,
+    state: Path,
+    key: str,
+    out: Path,
+    on_epoch: Callable[[dict[str, float]], None],
+    save_minutes: float = 10.0,
+) -> list[dict[str, Any]]:
+    """Train, or go on, and write `out`/model.pt and `out`/history.csv; the history, one row per epoch.
+
+    Args:
+        crops: crop cache of the training set.
+        features: feature cache for the epochs with a frozen backbone; None: these read crops like the others.
+        place: device, precision and the CPU threads that compute; it is put into force for this process.
+        workers: processes that load pairs beside this one. Bytes do not depend on them.
+        state: file of the resumable state; its folder is made, and locked while this runs.
+        key: digest of all that the training depends on; a state with another key is refused.
+        on_epoch: called with every epoch's row.
+        save_minutes: time between two writings of the state within an epoch.
+
+    Raises UserError as siamla.training.loop.train, Stopped after SIGTERM or SIGINT, when the state is saved.
+    """
+    set_up(place)
+    cached = FeatureCache(features) if features else None
+    source = Source(PairSampler(CropCache(crops), pairs), cached, workers)
+    with locked(state.with_suffix(".lock")):
+        model, history = train(recipe, source, place, state, key, on_epoch, save_minutes)
+        write_csv(out / "history.csv", list(history[0]), history)
+        save_model(out / "model.pt", model.to("cpu"))
+    return history
