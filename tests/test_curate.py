@@ -304,7 +304,7 @@ def test_the_commands_from_a_folder_to_crops(tmp_path: Path, capsys: pytest.Capt
     said = siamla(f"data curate --layout got10k --root {root} --name tiny --out {curated} --limit-frames 4")
     assert "tiny: 3 sequences, 12 frames, 3 without the target, 0 sequences rejected" in said
     assert "9 crops of 3 sequences" in siamla(f'data crops --curated {curated} --settings {{"size":255}} --out {crops}')
-    with pytest.raises(UserError, match="--settings: siz: "):
+    with pytest.raises(UserError, match="--settings: unknown key 'siz'; did you mean 'size'"):
         siamla(f'data crops --curated {curated} --settings {{"siz":255}} --out {crops}')
     with pytest.raises(UserError, match="--settings: not valid JSON"):
         siamla(f"data crops --curated {curated} --settings 5, --out {crops}")
