@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from siamla.benchmark.protocols import Protocol, load_protocols
 from siamla.data.layout import LayoutName
 from siamla.errors import UserError
-from siamla.experiment.spec import Spec, Variant, Variants, merge, over, resolve
+from siamla.experiment.spec import Spec, Variant, Variants, layered, merge, resolve
 from siamla.settings import NAME, Mistakes, Name, Settings, nearest, read_yaml, validate
 from siamla.tracker.settings import TrackerSettings
 
@@ -107,7 +107,7 @@ class Experiment:
     def tracker(self, variant: str, benchmark: str) -> TrackerSettings:
         """The tracker's settings: defaults ← the profile's ← the benchmark's ← what the variant itself sets."""
         base = merge(self.profile.spec.get("tracker", {}), self.profile.benchmarks[benchmark].tracker)
-        settings = over({"tracker": base}, variant, self.variants)["tracker"]
+        settings = layered({"tracker": base}, variant, self.variants)["tracker"]
         return validate(TrackerSettings, settings, f"the tracker of {variant} on {benchmark}")
 
     def protocol(self, benchmark: str) -> Protocol:
