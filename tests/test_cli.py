@@ -23,14 +23,14 @@ VARIANTS = REPOSITORY / "params/variants.yaml"
 def fails(capsys: pytest.CaptureFixture[str]) -> Run:
     """Run a command that must fail as bad input; what it says last, after "siamla: error: ": a line per mistake."""
 
-    def run(*arguments: object, mistakes: int = 1) -> str:
+    def run(*arguments: object) -> str:
         status = main([str(argument) for argument in arguments])
         said = capsys.readouterr().err
         assert status == 2, said
         assert "Traceback" not in said
         lines = said.splitlines()
         (start,) = [number for number, line in enumerate(lines) if line.startswith("siamla: error: ")]
-        assert start >= len(lines) - mistakes
+        assert start == len(lines) - 1
         return "\n".join(lines[start:]).removeprefix("siamla: error: ")
 
     return run

@@ -195,7 +195,7 @@ def test_checkpoints(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=message):
             load_model(tmp_path / "bad.pt")
     torch.save({**content, "settings": {"backbone": "alexnet"}}, tmp_path / "bad.pt")
-    with pytest.raises(UserError, match=r"settings.backbone"):
+    with pytest.raises(UserError, match=r"settings: backbone is .alexnet.*did you mean .resnet50"):
         load_model(tmp_path / "bad.pt")
     torch.save({"state_dict": {}}, tmp_path / "bad.pt")
     with pytest.raises(UserError, match="siamla model import"):

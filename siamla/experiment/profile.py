@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from siamla.benchmark.protocols import Protocol, load_protocols
 from siamla.data.layout import LayoutName
 from siamla.errors import UserError
-from siamla.experiment.spec import Spec, Variant, Variants, merge, over, resolve
+from siamla.experiment.spec import Spec, Variant, Variants, layered, merge, resolve
 from siamla.settings import NAME, Mistakes, Name, Settings, nearest, read_yaml, validate
 from siamla.tracker.settings import TrackerSettings
 
@@ -107,7 +107,7 @@ class Experiment:
     def tracker(self, variant: str, benchmark: str) -> TrackerSettings:
         """The tracker's settings: defaults ← the profile's ← the benchmark's ← what the variant itself sets."""
         base = merge(self.profile.spec.get("tracker", {}), self.profile.benchmarks[benchmark].tracker)
-        settings = over({"tracker": base}, variant, self.variants)["tracker"]
+        settings = layered({"tracker": base}, variant, self.variants)["tracker"]
         return validate(TrackerSettings, settings, f"the tracker of {variant} on {benchmark}")
 
     def protocol(self, benchmark: str) -> Protocol:
@@ -172,6 +172,26 @@ def _check_benchmarks(experiment: Experiment, path: Path, mistakes: Mistakes) ->
             mistakes.lines += str(error).splitlines()
 
 
+def _read_variants(path: Path, mistakes: Mistakes) -> dict[str, Variant] | None:
+    """All variants; with mistakes in their form what can be read of them, so that what they set is checked as well."""
+    raw = read_yaml(path)
+    with mistakes.noted():
+        return validate(Variants, raw, str(path)).variants
+    entries = raw.get("variants")
+    if not isinstance(entries, dict):
+        return None
+    readable = {}
+    for name, entry in entries.items():
+        known = entry if isinstance(entry, dict) else {}
+        parent, own = known.get("extends"), known.get("set")
+        readable[str(name)] = Variant(
+            label=str(name),
+            extends=parent if isinstance(parent, str) else None,
+            set={str(key): value for key, value in own.items()} if isinstance(own, dict) else {},
+        )
+    return readable
+
+
 def _table_numbers(path: Path) -> list[int]:
     numbers = read_yaml(path).get("tables")
     if not isinstance(numbers, dict):
@@ -195,21 +215,24 @@ def load(name: str, params: Path = Path("params")) -> Experiment:
     variants: dict[str, Variant] | None = None
     protocols: dict[str, Protocol] = {}
     tables: list[int] | None = None
+    raw: dict[str, Any] = {}
     with mistakes.noted():
-        profile = validate(Profile, read_yaml(path), str(path))
+        raw = read_yaml(path)
+        profile = validate(Profile, raw, str(path))
     with mistakes.noted():
-        variants = validate(Variants, read_yaml(variants_path), str(variants_path)).variants
+        variants = _read_variants(variants_path, mistakes)
     with mistakes.noted():
         protocols = load_protocols(params / "protocols.yaml")
     with mistakes.noted():
         tables = _table_numbers(params / "tables.yaml")
-    base = merge({"pairs": {"dataset": "?"}}, profile.spec if profile else {})
+    spec = raw["spec"] if isinstance(raw.get("spec"), dict) else {}
+    base = merge({"pairs": {"dataset": "?"}}, spec)  # a variant may set the data set
     known = Mistakes()  # in the profile's own settings: not to be told of every variant again
     with known.noted():
         validate(Spec, base, "")
     mistakes.lines += [f"{path}: spec{line}" for line in known.lines]
     if variants is not None:
-        specs = resolve(variants, profile.spec if profile else base, str(variants_path), known.lines, mistakes)
+        specs = resolve(variants, spec if profile else base, str(variants_path), known.lines, mistakes)
     if profile is not None:
         _check_names(profile, None if variants is None else list(variants), tables, path, mistakes)
     if profile is not None and variants is not None:

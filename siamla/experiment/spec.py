@@ -84,7 +84,7 @@ def chain(name: str, variants: Mapping[str, Variant]) -> list[str]:
     return names
 
 
-def over(base: Mapping[str, Any], name: str, variants: Mapping[str, Variant]) -> dict[str, Any]:
+def layered(base: Mapping[str, Any], name: str, variants: Mapping[str, Variant]) -> dict[str, Any]:
     """Nested settings with what a variant's ancestors and the variant itself set laid on top."""
     settings = dict(base)
     for ancestor in chain(name, variants):
@@ -126,7 +126,7 @@ def resolve(
     names = sound(variants, where, mistakes)
     for name in names:
         try:
-            specs[name] = validate(Spec, over(base, name, variants), "")
+            specs[name] = validate(Spec, layered(base, name, variants), "")
         except UserError as error:
             lines[name] = str(error).splitlines()
     for name in lines:
