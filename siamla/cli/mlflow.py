@@ -33,8 +33,9 @@ def _ui(args: argparse.Namespace) -> None:
 
     from siamla.errors import UserError
     from siamla.mlflow_view.database import NAME, prepare
-    from siamla.mlflow_view.view import is_own, shown, uri
+    from siamla.mlflow_view.view import is_own, quieten, shown, uri
 
+    quieten()
     address = uri(args.results)
     if address.startswith("http"):
         raise UserError(f"MLFLOW_TRACKING_URI is a server, whose page is {shown(address)}")

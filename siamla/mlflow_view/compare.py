@@ -23,13 +23,14 @@ def compare_runs(results: Path, profile: str, a: str, b: str) -> tuple["pd.DataF
         runs = [run for run in own_runs(connect(results, profile)) if run.data.tags.get(CURRENT) != "false"]
     except Exception as error:
         raise UserError(f"MLflow at {shown(uri(results))}: {reason(error)}") from error
-    known = sorted({run.data.tags.get("variant", "") for run in runs})
+    variants = [run.data.tags.get("variant", run.data.tags.get("tracker", "")) for run in runs]
     parameters: dict[str, dict[str, Any]] = {}
     metrics: dict[str, Any] = {}
     for variant in (a, b):
-        own = [run for run in runs if run.data.tags.get("variant") == variant]
+        own = [run for run, name in zip(runs, variants, strict=True) if name == variant]
         if not own:
-            raise UserError(f"MLflow, profile {profile}: no run of variant {variant!r}; there are {', '.join(known)}")
+            known = ", ".join(sorted({*variants}))
+            raise UserError(f"MLflow, profile {profile}: no run of variant {variant!r}; there are {known}")
         parameters[variant] = dict(own[0].data.params)
         metrics[variant] = pd.DataFrame([run.data.metrics for run in own]).mean().to_dict()
     left, right = pd.DataFrame(parameters).rename_axis("parameter"), pd.DataFrame(metrics).rename_axis("metric")

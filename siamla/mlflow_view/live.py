@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, Self
 from siamla.mlflow_view.entries import entry_of_record, entry_of_training, history_of
 from siamla.mlflow_view.runs import (
     CURRENT,
+    ENDED,
     Logged,
     alive,
     create,
@@ -21,7 +23,9 @@ from siamla.mlflow_view.runs import (
     log_tags,
     logged,
 )
-from siamla.mlflow_view.view import open_view
+from siamla.mlflow_view.view import View, open_view
+
+SLOW = 10.0  # seconds: a server that answers, and takes longer than this for one epoch, is not asked again
 
 
 @contextmanager
@@ -39,6 +43,19 @@ def _termination_as_exit() -> Iterator[None]:
     finally:
         if mine:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextmanager
+def _asking(view: View, lost: str) -> Iterator[None]:
+    """A block that asks MLflow: an exception, or more time than it may take, closes the view."""
+    began = time.monotonic()
+    try:
+        yield
+    except Exception as error:
+        view.close(error, lost)
+        return
+    if (seconds := time.monotonic() - began) > SLOW:
+        view.close(TimeoutError(f"it took {seconds:.1f} s to answer"), lost)
 
 
 class LiveMirror:
@@ -60,10 +77,8 @@ class LiveMirror:
     def __enter__(self) -> Self:
         self._view = open_view(self._results, self._record["names"]["profile"])
         if not self._view.closed:
-            try:
+            with _asking(self._view, "this training is not shown live"):
                 self._begin()
-            except Exception as error:
-                self._view.close(error, "this training is not shown live")
         self._stack.enter_context(_termination_as_exit())
         return self
 
@@ -75,6 +90,8 @@ class LiveMirror:
         else:
             self._run_id, parameters, tags = run.info.run_id, run.data.params, run.data.tags
             self._view.client.update_run(self._run_id, status="RUNNING")
+            if ENDED in tags:
+                self._view.client.delete_tag(self._run_id, ENDED)
         self._stack.enter_context(alive(self._view, self._run_id))
         log_parameters(self._view, self._run_id, entry.parameters, parameters)
         log_tags(self._view, self._run_id, {**entry.tags, CURRENT: "true"}, tags)
@@ -83,14 +100,12 @@ class LiveMirror:
         """Log one row of history.csv: epoch, and further numbers."""
         if self._view.closed:
             return
-        try:
+        with _asking(self._view, f"epoch {row.get('epoch')} and later ones are not shown"):
             points = history_of([row])
             if self._known is not None and (unknown := set(points) - self._known):
                 self._present.update(logged(self._view, self._run_id, unknown))
                 self._known |= unknown
             log_metrics(self._view, self._run_id, points, self._present)
-        except Exception as error:
-            self._view.close(error, f"epoch {row.get('epoch')} and later ones are not shown")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -99,13 +114,11 @@ class LiveMirror:
             if self._view.closed:
                 return
             status = "FINISHED" if error is None else "FAILED" if isinstance(error, Exception) else "KILLED"
-            try:
+            with _asking(self._view, f"its run is not marked as {status}"):
                 if error is not None:
                     text = f"{type(error).__name__}: {error}"
-                    log_tags(self._view, self._run_id, {"siamla.ended": text[:500]}, {})
+                    log_tags(self._view, self._run_id, {ENDED: text[:500]}, {})
                 self._view.client.set_terminated(self._run_id, status)
-            except Exception as failure:
-                self._view.close(failure, f"its run is not marked as {status}")
 
 
 def mirror_training(run_dir: Path, results: Path) -> bool:
@@ -117,9 +130,6 @@ def mirror_training(run_dir: Path, results: Path) -> bool:
     view = open_view(results, entry.tags["profile"])
     if view.closed:
         return False
-    try:
+    with _asking(view, f"{run_dir} may not be wholly shown"):
         fill(view, entry, find(view, entry.key))
-    except Exception as error:
-        view.close(error, f"{run_dir} is not wholly shown")
-        return False
-    return True
+    return view.closed is None

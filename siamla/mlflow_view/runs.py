@@ -6,11 +6,11 @@ Every function here asks MLflow and lets its exceptions through.
 import fcntl
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from siamla.mlflow_view.database import private
 from siamla.mlflow_view.entries import Entry, History
@@ -20,6 +20,7 @@ KEY = "siamla.key"
 CLONE = "siamla.clone"  # whose run it is
 CURRENT = "siamla.current"  # "false" once the files on disk belong to another run
 SHOWN = "siamla.shown"  # digest of the entry that the run holds whole
+ENDED = "siamla.ended"  # why a training stopped before its end
 WALL_TIME = "train/seconds"  # differs between two runs of the same key, and says nothing about the result
 BATCH = {"metrics": 500, "params": 100, "tags": 100}  # MLflow's own limits are 1000, 100 and 100
 
@@ -162,6 +163,8 @@ def fill(view: View, entry: Entry, run: Any) -> Filled:
     for path, folder in entry.artifacts:
         view.client.log_artifact(run_id, str(path), folder or None)
     view.client.set_terminated(run_id, "FINISHED", entry.ended)
+    if ENDED in tags:
+        view.client.delete_tag(run_id, ENDED)
     log_tags(view, run_id, {**entry.tags, CURRENT: "true", SHOWN: entry.content()}, tags)  # last: the rest is there
     return Filled(run_id, added, remade)
 
@@ -171,10 +174,9 @@ def _mark(view: View, run_id: str) -> Path:
 
 
 @contextmanager
-def alive(view: View, run_id: str) -> Any:
+def alive(view: View, run_id: str) -> Iterator[None]:
     """Mark a run as that of a training that is under way; the mark goes with the process, however that ends."""
     path = _mark(view, run_id)
-    handle: IO[str]
     with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:

@@ -1,4 +1,4 @@
-"""The way into MLflow, which is a view for people: no table and no later step reads from it, nothing waits for it."""
+"""Opening MLflow, which may be slow, broken or absent: within seconds there is a view, or a reason why not."""
 
 import logging
 import os
@@ -84,7 +84,7 @@ def _client(address: str) -> Any:
     return MlflowClient(address)
 
 
-def _quieten() -> None:
+def quieten() -> None:
     """MLflow's limits and manners, set before it is imported; what the user has set holds."""
     for name, value in LIMITS.items():
         os.environ.setdefault(name, value)
@@ -120,7 +120,7 @@ def connect(results: Path, profile: str) -> View:
     """
     results = results.resolve()
     address = uri(results)
-    _quieten()
+    quieten()
     clone, location = OWN, None
     if is_own(address, results):
         prepare(results)
