@@ -81,7 +81,7 @@ class SiamTracker:
         """The crop around the target as (1, 3, size, size) uint8; a 127 px template spans the padded size."""
         assert self.state is not None
         side = float(padded_size(*self.state.size)) * size / TEMPLATE
-        pixels = torch.from_numpy(crop(image, self.state.centre, side, size, mean_colour(image)[::-1]))
+        pixels = torch.from_numpy(crop(image, self.state.centre, side, size, mean_colour(image)))
         return pixels.permute(2, 0, 1).unsqueeze(0).to(self.device)
 
     @contextmanager
