@@ -24,6 +24,7 @@ rule reproduce_tables:
     default_target: True
     input:
         hold,
+        f"results/{PROFILE}/check.json",
         [f"reports/{PROFILE}/tables/table{number}.md" for number in TABLES],
         f"results/{PROFILE}/scores.csv",
 

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from siamla.benchmark.onepass import Tracker
-from siamla.benchmark.protocols import Protocol, load_protocols
+from siamla.benchmark.protocols import Protocol, load_protocols, run_rules
 from siamla.benchmark.runner import run
 from siamla.benchmark.score import score
 from siamla.benchmark.speed import speed
@@ -84,7 +84,7 @@ def measure(
     make: Callable[[], Tracker], sequences: list[Sequence], folder: Path, protocol: Protocol, workers: int
 ) -> dict[str, float]:
     """AUC, precision and fps of a tracker."""
-    run(make, sequences, folder, protocol, workers)
+    run(make, sequences, folder, run_rules(protocol), workers)
     overall = score(sequences, folder, protocol).overall
     return {**overall, "fps": speed(folder, sequences, protocol)["fps"]}
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from siamla.data.formats import LAYOUTS
 from siamla.data.synthetic.dataset import MANIFEST, clip_seed, clip_settings, synthesize
@@ -18,6 +19,9 @@ from siamla.data.synthetic.sheet import contact_sheet
 from siamla.data.synthetic.sprites import Pose, Sprite, draw, placed_outline
 from siamla.errors import UserError
 from siamla.geometry import iou
+from siamla.provenance.code import code_files, listed
+
+ROOT = Path(__file__).parents[1]
 
 PARAMS = Path(__file__).parents[1] / "params" / "synthetic.yaml"
 SMALL = SetSettings(layout="otb", split="test", sequences=3, frames=(4, 6), size=(96, 72), seed=5, name="c{:d}")
@@ -211,3 +215,17 @@ def test_contact_sheet_has_one_row_per_sequence(tmp_path: Path) -> None:
     synthesize("small", SMALL, tmp_path / "small")
     sequences = [LAYOUTS["otb"].read(tmp_path / "small", name) for name in ("c1", "c2", "c3")]
     assert contact_sheet(sequences, columns=4, width=100, height=75).shape == (3 * (75 + 16), 400, 3)
+
+
+def test_dvc_watches_all_the_code_that_renders_a_set() -> None:
+    """What DVC takes for a set's dependencies holds every file that the plan's code digest follows."""
+    stage = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["synthesize"]
+    watched = [Path(dep) for dep in stage["deps"]]
+    readers = [listed("siamla.data.formats:LAYOUTS", name) for name in LAYOUTS]
+    for path in code_files("siamla.data.synthetic.dataset:synthesize", *readers):
+        assert any(path == dep or dep in path.parents for dep in watched), f"{path} is missing in dvc.yaml"
+
+
+def test_dvc_has_a_stage_for_every_set() -> None:
+    stage = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["synthesize"]
+    assert sorted(stage["matrix"]["set"]) == sorted(load_sets(ROOT / "params/synthetic.yaml"))

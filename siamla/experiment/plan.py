@@ -278,8 +278,8 @@ class Plan:
     def surroundings(self) -> str:
         """Digest of what the profile expects of a machine: folders, DVC sources, weights, imported results."""
         sets = {name: [str(entry.root), entry.dvc] for name, entry in self.datasets.items()}
-        weights = [plain(spec.model)["weights"] for spec in self.experiment.specs.values()]
-        return digest([sets, weights, {name: plain(entry) for name, entry in self.profile.imported.items()}])
+        weights = {digest(plain(spec.model)["weights"]) for spec in self.experiment.specs.values()}
+        return digest([sets, sorted(weights), {name: plain(entry) for name, entry in self.profile.imported.items()}])
 
     @property
     def collection_key(self) -> str:

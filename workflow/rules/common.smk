@@ -36,11 +36,23 @@ def key(path):
 
 
 def made_from(path):
-    """The stamps of a job's parents."""
-    return lambda wildcards: [
-        parent.stamp.as_posix()
-        for parent in JOBS[path.format(**wildcards)].parents.values()
-    ]
+    """The stamps of a job's parents. Times do not matter where a result is known to be made from what they hold."""
+
+    def inputs(wildcards):
+        made = JOBS[path.format(**wildcards)]
+        stamps = [parent.stamp.as_posix() for parent in made.parents.values()]
+        return [ancient(stamp) for stamp in stamps] if out_of_time(made) else stamps
+
+    return inputs
+
+
+def out_of_time(made):
+    """Whether a result was made from its parents' contents, and files that were copied only look younger than it."""
+    young = max(
+        (p.stamp.stat().st_mtime for p in made.parents.values() if p.stamp.exists()),
+        default=0,
+    )
+    return made.stamp.exists() and made.stamp.stat().st_mtime < young and made.settled()
 
 
 def variant_of(path):
@@ -55,7 +67,9 @@ def hold(wildcards):
     - Results whose records do not belong to the plan run again, also where Snakemake has no memory of them: they may
       have been made in another place, and `.snakemake` does not travel.
     - A mark that a killed run left on an output asks for no more than to call the step again, which decides itself.
-    - A run, not a look, takes away the locks of a killed run of this profile, and holds its own until it ends.
+    - A run, not a look, takes away the locks of a killed run of this profile, and holds its own until it ends. It also
+      sets the times of copied results right; a look takes them as `ancient`, but Snakemake does not go on below such
+      an input when something above it has to run.
     """
     workflow.dag.forcefiles.update(job.stamp.as_posix() for job in stale(PLAN))
     workflow.dag_settings.force_incomplete = True
@@ -73,6 +87,9 @@ def hold(wildcards):
     for lock in folder.glob("locks/*.lock"):
         if f"/{PROFILE}/" in lock.read_text():
             lock.unlink()
+    for made in JOBS.values():  # parents first
+        if out_of_time(made):
+            made.stamp.touch()
     lead_jobs()
     return []
 

@@ -11,6 +11,7 @@ rule check_experiment:
         CHECKED,
     log:
         "results/{profile}/logs/check_experiment.log",
+    priority: 1000  # before anything else is begun
     params:
         key=PLAN.surroundings,
     shell:
@@ -18,8 +19,6 @@ rule check_experiment:
 
 
 rule fetch_dataset:
-    input:
-        ancient(CHECKED),
     output:
         READY,
     log:
