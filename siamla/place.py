@@ -25,7 +25,7 @@ Precision = Literal["auto", "bf16", "fp32"]
 Resolved = Literal["bf16", "fp32"]
 
 GAIN = 1.1  # how much faster bf16 must be to be taken: its results are coarser
-STEPS, BUDGET = 7, 2.5  # timed steps in each precision, and the seconds after which fewer will do
+STEPS, BUDGET = 5, 2.0  # timed steps in each precision, and the seconds after which fewer will do
 FORMAT = 1
 
 
@@ -127,7 +127,7 @@ def _remembered(path: Path, key: Mapping[str, Any]) -> dict[str, float] | None:
     try:
         entry = read_json(path)
         return {name: float(entry["seconds"][name]) for name in ("fp32", "bf16")} if entry["key"] == key else None
-    except (UserError, KeyError, TypeError, ValueError):
+    except (UserError, OSError, KeyError, TypeError, ValueError):
         return None
 
 

@@ -1,0 +1,101 @@
+"""Who is told to end: a command by a signal, and the jobs of a pipeline that is interrupted or gone."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from siamla import stopping
+from siamla.stopping import PIPELINE, follow_pipeline, stop_requests
+
+JOB = """
+import os, sys, time
+from pathlib import Path
+from siamla.stopping import follow_pipeline, stop_requests
+folder = Path(sys.argv[1])
+follow_pipeline(every=0.05)
+with stop_requests() as asked:
+    (folder / "started").touch()
+    end = time.monotonic() + 60
+    while not asked() and time.monotonic() < end:
+        time.sleep(0.02)
+    (folder / ("saved" if asked() else "too late")).touch()
+"""
+
+PIPELINE_SCRIPT = """
+import signal, subprocess, sys
+from siamla.stopping import lead_jobs
+signal.signal(signal.SIGINT, signal.default_int_handler)
+lead_jobs()
+subprocess.run(["bash", "-c", f"set -e; {sys.executable} {sys.argv[1]}/job.py {sys.argv[1]}; true"])
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_request_is_noted_and_work_goes_on(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with stop_requests() as asked:
+        assert not asked()
+        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), number)  # twice in a moment, as from a terminal and a pipeline, is one request
+        assert asked()
+    assert signal.getsignal(number) == before
+
+
+def test_a_later_second_request_ends_it_where_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "PATIENCE", 0.05)
+    with stop_requests() as asked:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.1)
+        assert asked()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_job_ends_with_its_pipeline(tmp_path: Path, number: signal.Signals) -> None:
+    """A signal to the pipeline alone: its job, the child of a shell, stops where it can go on."""
+    (tmp_path / "job.py").write_text(JOB)
+    (tmp_path / "pipeline.py").write_text(PIPELINE_SCRIPT)
+    pipeline = subprocess.Popen([sys.executable, str(tmp_path / "pipeline.py"), str(tmp_path)], stderr=subprocess.PIPE)
+    _wait_for(tmp_path / "started")
+    pipeline.send_signal(number)
+    _wait_for(tmp_path / "saved")
+    assert pipeline.wait(10) != 0
+
+
+def test_a_command_typed_by_hand_follows_nobody(tmp_path: Path) -> None:
+    (tmp_path / "job.py").write_text(JOB)
+    environment = {name: value for name, value in os.environ.items() if name != PIPELINE}
+    command = f"{sys.executable} {tmp_path}/job.py {tmp_path} & echo $!; wait"
+    shell = subprocess.Popen(["bash", "-c", command], env=environment, stdout=subprocess.PIPE, text=True)
+    assert shell.stdout is not None
+    job = int(shell.stdout.readline())
+    try:
+        _wait_for(tmp_path / "started")
+        shell.kill()
+        shell.wait()
+        time.sleep(0.5)
+        assert not (tmp_path / "saved").exists()
+    finally:
+        os.kill(job, signal.SIGTERM)
+    _wait_for(tmp_path / "saved")
+
+
+def test_what_is_no_process_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PIPELINE, "nobody")
+    with stop_requests() as asked:
+        follow_pipeline(every=0.01)
+        time.sleep(0.05)
+        assert not asked()
+
+
+def _wait_for(path: Path) -> None:
+    end = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < end, f"{path.name} did not come"
+        time.sleep(0.02)

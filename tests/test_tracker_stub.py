@@ -1,0 +1,147 @@
+"""The tracker itself, with a network that is replaced by measuring: where is the target's colour in the crop?
+
+What the tracker hands to a network must be right for that to work: colours in the order blue, green, red, the crop's
+middle and scale, its size, and the colour beyond the border. Then the boxes are right to a pixel, also where the target
+leaves the image in part.
+"""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from siamla.model.settings import ModelSettings
+from siamla.model.siamla import Output
+from siamla.place import Place
+from siamla.tracker.settings import TrackerSettings
+from siamla.tracker.tracker import SiamTracker
+
+Colour = tuple[int, int, int]
+Box = tuple[int, int, int, int]
+
+WIDTH, HEIGHT = 320, 200
+CELLS = 31 + 8 * torch.arange(25.0)
+BACKGROUND = 150
+ORANGE, BLUE = (20, 120, 250), (250, 120, 20)  # BGR: each is the other in the wrong order
+BLACK, WHITE = (0, 0, 0), (255, 255, 255)
+EXACT = TrackerSettings(top_n=1, penalty_k=0, window=0, size_lr=1, precision="fp32")
+
+
+class Measure(nn.Module):
+    """Finds the target's colour: a sure score in the cell at its middle, and its box as seen from there.
+
+    Attributes:
+        template: width and height of the target in the template crop.
+        crop: the last search crop (255, 255, 3).
+    """
+
+    settings = ModelSettings()
+
+    def __init__(self, colour: Colour) -> None:
+        super().__init__()
+        self.colour = torch.tensor(colour, dtype=torch.float32).view(3, 1, 1)
+
+    def extents(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Where the target's colour begins and ends (x, y), to a part of a pixel, in pixel-index coordinates."""
+        way = self.colour - BACKGROUND
+        share = ((image - BACKGROUND) * way).sum(0) / way.square().sum()  # 0 background, 1 target
+        edges = []
+        for axis in (0, 1):
+            profile = nn.functional.pad(share.amax(axis), (1, 1))
+            inside = (profile >= 0.5).nonzero().flatten()
+            assert len(inside), "the target is not in the crop"
+            first, last = int(inside[0]), int(inside[-1])
+            left = first - (profile[first] - 0.5) / (profile[first] - profile[first - 1])
+            right = last + (profile[last] - 0.5) / (profile[last] - profile[last + 1])
+            edges.append((left - 1, right - 1))  # the padding
+        (left, right), (top, bottom) = edges
+        return torch.stack([left, top]), torch.stack([right, bottom])
+
+    def embed_template(self, images: Tensor) -> tuple[Tensor, ...]:
+        assert images.shape == (1, 3, 127, 127)
+        first, last = self.extents(images[0].float())
+        self.template = (last - first).tolist()
+        return (last - first,)
+
+    def track(self, state: tuple[Tensor, ...], images: Tensor) -> Output:
+        assert images.shape == (1, 3, 255, 255)
+        self.crop = images[0].permute(1, 2, 0).numpy()
+        first, last = self.extents(images[0].float())
+        column, row = ((first + last) / 2 - 31).div(8).round().clamp(0, 24).long()
+        cls = torch.full((1, 2, 25, 25), -20.0)
+        cls[0, 0] = 20.0
+        cls[0, :, row, column] = torch.tensor([-20.0, 20.0])
+        x, y = CELLS.view(1, 25).expand(25, 25), CELLS.view(25, 1).expand(25, 25)
+        ltrb = torch.stack([x - first[0], y - first[1], last[0] - x, last[1] - y])
+        return Output(cls, ltrb.unsqueeze(0), torch.full((1, 1, 25, 25), 20.0))
+
+
+def draw(boxes: dict[Colour, Box]) -> np.ndarray:
+    """An image of one colour with rectangles (x, y, w, h) that may reach beyond it."""
+    image = np.full((HEIGHT, WIDTH, 3), BACKGROUND, np.uint8)
+    for colour, (x, y, w, h) in boxes.items():
+        cv2.rectangle(image, (x, y), (x + w - 1, y + h - 1), colour, cv2.FILLED)
+    return image
+
+
+def visible(box: Box) -> np.ndarray:
+    """The part of a box inside the image."""
+    x, y, w, h = box
+    left, top, right, bottom = max(x, 0), max(y, 0), min(x + w, WIDTH), min(y + h, HEIGHT)
+    return np.array([left, top, right - left, bottom - top], np.float64)
+
+
+def path(w: int, h: int) -> list[Box]:
+    """From the middle across each of the image's borders and a corner, by half the target, and back."""
+    stops = [(160, 100), (0, 100), (160, 100), (160, 0), (160, 100), (320, 100), (160, 100), (160, 200), (320, 200)]
+    found = []
+    for (x0, y0), (x1, y1) in zip(stops, [*stops[1:], (160, 100)], strict=True):
+        steps = max(abs(x1 - x0), abs(y1 - y0)) // 4
+        found += [(x0 + (x1 - x0) * i // steps - w // 2, y0 + (y1 - y0) * i // steps - h // 2) for i in range(steps)]
+    return [(x, y, w, h) for x, y in found]
+
+
+def beyond(centre: tuple[float, float], side: float) -> np.ndarray:
+    """(255, 255) bool: crop pixels that show nothing of the image, neither of its border."""
+    points = (np.arange(255) + 0.5 - 127.5) * side / 255
+    x, y = centre[0] + points, centre[1] + points
+    return ((x < -1) | (x > WIDTH + 1))[None, :] | ((y < -1) | (y > HEIGHT + 1))[:, None]
+
+
+def follow(colour: Colour, size: tuple[int, int], decoy: Colour | None) -> None:
+    """Track a rectangle along `path`, beside it the decoy, and check every box."""
+    model = Measure(colour)
+    tracker = SiamTracker(model, EXACT, place=Place("cpu", "fp32", 1))  # type: ignore[arg-type]
+    first, *boxes = path(*size)
+    filled = 0
+
+    def image_of(box: Box) -> np.ndarray:
+        x, y, w, h = box
+        return draw({decoy: (x + w + 6, y, w, h), colour: box} if decoy else {colour: box})
+
+    tracker.init(image_of(first), visible(first))
+    padded = np.sqrt((size[0] + sum(size) / 2) * (size[1] + sum(size) / 2))
+    assert model.template == pytest.approx([127 * side / padded for side in size], abs=1)
+    for number, box in enumerate(boxes, start=1):
+        before, image = tracker.state, image_of(box)
+        assert before is not None
+        found = tracker.update(image)
+        np.testing.assert_allclose(found, visible(box), atol=1, err_msg=f"frame {number}, the target at {box}")
+        assert tracker.score > 0.99
+        outside = beyond(before.centre, 255 / before.scale)
+        filled += int(outside.any())
+        if outside.any():
+            assert np.abs(model.crop[outside] - image.reshape(-1, 3).mean(0)).max() <= 1, "the colour beyond the border"
+    assert filled > 20
+
+
+@pytest.mark.parametrize("size", [(24, 24), (40, 20), (70, 90)], ids=["small", "wide", "large"])
+def test_a_bright_target_is_followed_to_the_pixel_at_the_border_and_across_it(size: tuple[int, int]) -> None:
+    """Beside it runs one that is the same but for red and blue."""
+    follow(ORANGE, size, BLUE)
+
+
+@pytest.mark.parametrize("colour", [BLACK, WHITE], ids=["black", "white"])
+def test_the_fill_beyond_the_border_is_not_the_target(colour: Colour) -> None:
+    follow(colour, (30, 30), None)
