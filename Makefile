@@ -1,5 +1,6 @@
-# make tables | test | mlflow | lint | clean: everything runs in .venv, made on first use.
-PYTHON ?= python3.11
+# make tables | test | mlflow | lint | lock | clean: everything runs in .venv, made on first use by the newest Python
+# that fits, or by PYTHON=…
+PYTHON ?=
 VENV := .venv
 CORES ?= all
 PROFILE ?= mini
@@ -7,7 +8,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 export GIT_PYTHON_REFRESH := quiet
 
-.PHONY: tables test mlflow lint schemas clean
+.PHONY: tables test mlflow lint schemas lock clean
 tables: $(VENV)/.ready
 	snakemake --cores $(CORES) --show-failed-logs --config profile=$(PROFILE) -- reproduce_tables
 	@siamla report show reports/$(PROFILE)/tables/table*.md
@@ -28,19 +29,39 @@ mlflow: $(VENV)/.ready
 schemas: $(VENV)/.ready
 	siamla config schema
 
-# uv where it is present (it needs to be told where pip finds local files), else pip.
-$(VENV)/.ready: requirements.lock pyproject.toml
-	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: $(PYTHON) was not found; make PYTHON=… names another"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	@if command -v uv >/dev/null; then \
-	  UV_FIND_LINKS="$$($(PYTHON) -m pip config get global.find-links 2>/dev/null || $(PYTHON) -m pip config get :env:.find-links 2>/dev/null || true)" \
-	    uv pip install --python $(VENV)/bin/python -r requirements.lock; \
+# uv where it is present (it needs to be told where pip finds local files), else pip; requirements.lock says why torch
+# comes last
+$(VENV)/.ready: requirements.lock requirements-torch.txt pyproject.toml
+	@set -e; python="$$(sh .ci/find-python "$(PYTHON)")"; \
+	minor() { "$$1" -c "import sys; print(sys.version_info[:2])" 2>/dev/null; }; \
+	[ "$$(minor "$$python")" = "$$(minor $(VENV)/bin/python)" ] || clear=--clear; \
+	"$$python" -m venv $$clear $(VENV); \
+	if command -v uv >/dev/null; then \
+	  export UV_FIND_LINKS="$$("$$python" -m pip config get global.find-links 2>/dev/null || "$$python" -m pip config get :env:.find-links 2>/dev/null || true)"; \
+	  install="uv pip install --python $(VENV)/bin/python"; \
 	else \
-	  $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock; \
-	fi
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	  install="$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check"; \
+	fi; \
+	$$install --no-deps --require-hashes -r requirements.lock; \
+	$$install -r requirements-torch.txt; \
+	$$install --no-deps --no-build-isolation --editable .
 	@$(VENV)/bin/python -c "import cv2" || { echo "OpenCV cannot load its system libraries; on Debian or Ubuntu: apt-get install libgl1 libglib2.0-0 libxcb1 libx11-6"; exit 1; }
 	@touch $@
+
+# Newer versions: make lock LOCK=--upgrade, or LOCK="--upgrade-package numpy"; needs uv
+lock:
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header $(LOCK) \
+	  --constraint requirements-torch.txt --no-emit-package torch --quiet --output-file requirements.lock
+	{ echo "$$LOCK_HEAD"; cat requirements.lock; } > requirements.lock.new && mv requirements.lock.new requirements.lock
+
+define LOCK_HEAD
+# Every package of the environment but torch, one version for Python 3.11 to 3.14, made by `make lock`. Installed with
+# --no-deps --require-hashes. torch stands in requirements-torch.txt, without a hash, and is installed afterwards: its
+# builds (CPU, one for each CUDA) have the same version and other bytes, an index holds one of them, and pip takes hashes
+# for all packages of a call or for none. What torch needs in every build is here, so that second step adds torch alone
+# and, for CUDA, NVIDIA's libraries, at the versions that the build itself names.
+endef
+export LOCK_HEAD
 
 clean:
 	rm -rf $(VENV) .snakemake
