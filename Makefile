@@ -1,4 +1,4 @@
-# make tables | test | mlflow | lint | lock | clean: everything runs in .venv, made on first use by the newest Python
+# make tables | readme | test | mlflow | lint | lock | clean: everything runs in .venv, made on first use by the newest Python
 # that fits, or by PYTHON=…
 PYTHON ?=
 VENV := .venv
@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 export GIT_PYTHON_REFRESH := quiet
 
-.PHONY: tables test mlflow lint schemas lock clean
+.PHONY: tables readme test mlflow lint schemas lock clean
 tables: $(VENV)/.ready
 	snakemake --cores $(CORES) --show-failed-logs --config profile=$(PROFILE) -- reproduce_tables
 	@siamla report show reports/$(PROFILE)/tables/table*.md
@@ -22,6 +22,10 @@ lint: $(VENV)/.ready
 	mypy
 	snakefmt --check Snakefile workflow
 	snakemake --lint
+
+# the measured tables into README, from a clean tree's results
+readme: $(VENV)/.ready
+	siamla report readme --profile $(PROFILE)
 
 mlflow: $(VENV)/.ready
 	siamla mlflow ui
