@@ -136,11 +136,12 @@ def _write_score(job: Job, inputs: Mapping[str, str], rules: Protocol, results: 
         },
         "per_attribute": scores.per_attribute,
         "curves": {name: {"x": x.tolist(), "y": y.tolist()} for name, (x, y) in scores.curves.items()},
-        "speed": speed(results, sequences, rules) if timed else {},
     }
+    # no two runs take the same time: speed is told beside the content
+    timing = {"speed": speed(results, sequences, rules) if timed else {}}
     record |= {"content": digest(result), "seconds": round(time.time() - started, 3)}
     parts = {name: _origin(value) for name, value in (("predictions", tracked), ("training", trained))}
-    write_json(job.folder, {"record": record, **parts, **result})
+    write_json(job.folder, {"record": record, **parts, **result, **timing})
 
 
 def _origin(record: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -73,7 +73,10 @@ def hold(wildcards):
     """
     workflow.dag.forcefiles.update(job.stamp.as_posix() for job in stale(PLAN))
     workflow.dag_settings.force_incomplete = True
-    if workflow.dryrun or not workflow.is_main_process or "lock" in HELD:
+    looks = (
+        workflow.executor_plugin is None or workflow.dryrun
+    )  # --summary and the like have no executor
+    if looks or not workflow.is_main_process or "lock" in HELD:
         return []
     folder = Path(".snakemake")
     folder.mkdir(exist_ok=True)
