@@ -4,7 +4,7 @@ import multiprocessing
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,28 +21,47 @@ from siamla.data.pairs import PairSampler
 from siamla.data.settings import CropSettings, PairSettings
 from siamla.errors import UserError
 from siamla.files import sha256
-from siamla.model.checkpoint import save_model
 from siamla.model.settings import ModelSettings
+from siamla.model.siamla import build_model
+from siamla.place import Place
 from siamla.sequence import Sequence
 from siamla.training import features, loop
+from siamla.training.batches import Source, batches, epoch_order, negative_noise
 from siamla.training.features import BATCH, FeatureCache
-from siamla.training.loop import Recipe, Source, epoch_order, train
+from siamla.training.loop import Recipe, Stopped, train
+from siamla.training.run import train_model
 from siamla.training.schedule import learning_rate
 from siamla.training.settings import Labels, LossWeights, TrainingSettings
 
-MODEL = ModelSettings(
-    backbone="efficientnet_lite0", weights="package", channels=8, tower_depth=1, groups=2, regression_bias=3.4
+MODEL = ModelSettings(  # LAFA, because its loss draws negatives
+    backbone="efficientnet_lite0",
+    weights="package",
+    channels=8,
+    tower_depth=1,
+    groups=2,
+    regression_bias=3.4,
+    localization="lafa",
 )
 PAIRS = PairSettings(dataset="tiny", count=BATCH, frame_range=2)
 TRAINING = TrainingSettings(
-    epochs=3, frozen_epochs=2, pairs_per_epoch=2, batch=1, lr_start=1e-2, lr_end=1e-3, precision="fp32"
+    epochs=3, frozen_epochs=2, pairs_per_epoch=6, batch=2, lr_start=1e-2, lr_end=1e-3, precision="fp32"
 )
-CPU = torch.device("cpu")
+STEPS = 3  # of an epoch
+PLACE = Place("cpu", "fp32", 1)
 DIED = -signal.SIGKILL
 
 
-def recipe(training: TrainingSettings = TRAINING, loss: LossWeights | None = None) -> Recipe:
-    return Recipe(MODEL, Labels(nearest_if_none=True), loss or LossWeights(), training, seed=1)
+def recipe(training: TrainingSettings = TRAINING) -> Recipe:
+    return Recipe(MODEL, Labels(nearest_if_none=True), LossWeights(), training, seed=1)
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    """A training sets threads and determinism for its whole process."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +84,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def feature_folder(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("features") / "features"
-    features.build(cache, PAIRS, MODEL, "fp32", folder, 1, "code")
+    features.build(cache, PAIRS, MODEL, folder, 1, "key")
     return folder
 
 
@@ -111,21 +130,47 @@ def test_without_a_count_no_pair_comes_twice() -> None:
     assert numbers[:5] == [0, 1, 2, 3, 4]
 
 
-def _train(folder: Path, cache: Path, feature_folder: Path | None, kill_after: int = 0, key: str = "key") -> None:
-    """Train to folder/model.pt; with `kill_after`, SIGKILL this process once that many epochs' state is written."""
+def test_negatives_belong_to_the_position_in_the_walk() -> None:
+    """Whatever the size of the batch, a pair's numbers are its own; no two pairs share them."""
+    pairs = torch.cat([negative_noise(1, 1, step, TRAINING) for step in range(STEPS)])
+    whole = negative_noise(1, 1, 0, TRAINING.model_copy(update={"batch": 6}))
+    assert pairs.shape == (6, 25, 25)
+    assert torch.equal(pairs, whole)
+    others = [negative_noise(2, 1, 0, TRAINING), negative_noise(1, 0, 0, TRAINING), negative_noise(1, 1, 1, TRAINING)]
+    assert not any(torch.equal(pairs[:2], other) for other in others)
+    assert float(pairs.mean()) == pytest.approx(0.5, abs=0.02)
+    assert len(pairs.unique()) > 0.99 * pairs.numel()
 
-    def on_epoch(row: dict[str, float]) -> None:
-        if row["epoch"] == kill_after:
-            os.kill(os.getpid(), signal.SIGKILL)
 
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
-    cached = FeatureCache(feature_folder) if feature_folder else None
-    source = Source(PairSampler(CropCache(cache), PAIRS), PAIRS.count, cached)
-    model, history = train(recipe(), source, folder / "state.pt", key, CPU, on_epoch)
-    save_model(folder / "model.pt", model)
-    rows = [{name: value for name, value in row.items() if name != "seconds"} for row in history]
-    (folder / "history.txt").write_text(repr(rows))
+def _ignore(row: dict[str, float]) -> None:
+    pass
+
+
+def _train(
+    folder: Path, cache: Path, feature_folder: Path | None, workers: int = 0, key: str = "key", save_minutes: float = 10
+) -> None:
+    """Train to folder/model.pt and folder/history.csv."""
+    train_model(
+        recipe(), cache, PAIRS, feature_folder, PLACE, workers, folder / "state.pt", key, folder, _ignore, save_minutes
+    )
+
+
+def _signal_after(steps: int, number: signal.Signals, patch: Callable[[object, str, object], None]) -> None:
+    """Send a signal to this process in the middle of the step after `steps` more of them."""
+    real, calls = loop.optimise, iter(range(1000))
+
+    def optimise(*arguments: Any) -> dict[str, float]:
+        if next(calls) == steps:
+            os.kill(os.getpid(), number)
+        return real(*arguments)
+
+    patch(loop, "optimise", optimise)
+
+
+def _killed(steps: int, *arguments: Any) -> None:
+    """Train with a state after every step; SIGKILL in the step after `steps` more."""
+    _signal_after(steps, signal.SIGKILL, setattr)
+    _train(*arguments, save_minutes=0)
 
 
 def in_process(work: Callable[[], None]) -> int:
@@ -136,23 +181,129 @@ def in_process(work: Callable[[], None]) -> int:
     return process.exitcode if process.exitcode is not None else 1
 
 
+def _history(folder: Path) -> list[str]:
+    """The lines of history.csv without the seconds, its last column."""
+    lines = (folder / "history.csv").read_text().splitlines()
+    assert lines[0] == "epoch,step,lr,total,cls,reg,loc,skipped,seconds"
+    return [line.rpartition(",")[0] for line in lines]
+
+
 @pytest.fixture(scope="module")
 def uninterrupted(cache: Path, feature_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("uninterrupted")
-    assert in_process(partial(_train, folder, cache, feature_folder)) == 0
+    _train(folder, cache, feature_folder)
     return folder
 
 
-def test_killed_after_every_epoch_it_ends_with_the_same_bytes(
+def _is_same(folder: Path, other: Path) -> None:
+    assert sha256(folder / "model.pt") == sha256(other / "model.pt")
+    assert _history(folder) == _history(other)
+
+
+def _saved(folder: Path) -> tuple[int, int, int]:
+    """Epochs done, steps done of the next one, and rows kept of those."""
+    progress = torch.load(folder / "state.pt", weights_only=True)["progress"]
+    return progress["epoch"], progress["step"], len(progress["rows"])
+
+
+@pytest.mark.parametrize(
+    ("stops", "workers"),
+    [((0,), (0, 0)), ((3,), (0, 0)), ((1, 5), (0, 0, 0)), ((4, 0, 1), (0, 0, 1, 0)), ((7,), (2, 0))],
+    ids=["first step", "first of an epoch", "twice", "at the unfreezing", "workers change in the thawed epoch"],
+)
+def test_stopped_in_any_step_it_ends_with_the_same_bytes(
+    uninterrupted: Path,
+    cache: Path,
+    feature_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    stops: tuple[int, ...],
+    workers: tuple[int, ...],
+) -> None:
+    """`stops`: steps done before the one in which a signal comes, each counted from the last stop."""
+    done = 0
+    for stop, number, count in zip(stops, (signal.SIGTERM, signal.SIGINT, signal.SIGTERM), workers, strict=False):
+        with monkeypatch.context() as patch:
+            _signal_after(stop, number, patch.setattr)
+            with pytest.raises(Stopped):
+                _train(tmp_path, cache, feature_folder, count)
+        done += stop + 1  # the step itself is finished
+        assert _saved(tmp_path) == (done // STEPS, done % STEPS, done % STEPS)
+        assert f"epoch {done // STEPS + 1}, {done % STEPS} of 3 steps done" in capsys.readouterr().err
+        assert not (tmp_path / "model.pt").exists()
+    _train(tmp_path, cache, feature_folder, workers[-1])
+    _is_same(tmp_path, uninterrupted)
+
+
+def test_asked_to_stop_in_the_last_step_it_is_done(
+    uninterrupted: Path, cache: Path, feature_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _signal_after(3 * STEPS - 1, signal.SIGTERM, monkeypatch.setattr)
+    _train(tmp_path, cache, feature_folder)
+    _is_same(tmp_path, uninterrupted)
+
+
+def test_killed_in_the_middle_of_an_epoch_it_ends_with_the_same_bytes(
     uninterrupted: Path, cache: Path, feature_folder: Path, tmp_path: Path
 ) -> None:
-    """The second kill falls on the unfreezing of the backbone: momentum and frozen parameters are restored alike."""
-    for epoch in (1, 2):
-        assert in_process(partial(_train, tmp_path, cache, feature_folder, epoch)) == DIED
-        assert (tmp_path / "state.pt").exists()
-    assert in_process(partial(_train, tmp_path, cache, feature_folder)) == 0
-    assert sha256(tmp_path / "model.pt") == sha256(uninterrupted / "model.pt")
-    assert (tmp_path / "history.txt").read_text() == (uninterrupted / "history.txt").read_text()
+    """The second kill falls into the thawed epoch."""
+    for steps, left in ((4, (1, 1, 1)), (3, (2, 1, 1))):
+        assert in_process(partial(_killed, steps, tmp_path, cache, feature_folder)) == DIED
+        assert _saved(tmp_path) == left
+    _train(tmp_path, cache, feature_folder)
+    _is_same(tmp_path, uninterrupted)
+
+
+def test_seconds_add_up_over_a_stop(
+    cache: Path, feature_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        _signal_after(1, signal.SIGTERM, patch.setattr)
+        with pytest.raises(Stopped):
+            _train(tmp_path, cache, feature_folder)
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert state["progress"]["seconds"] > 0
+    state["progress"]["seconds"] += 1000
+    torch.save(state, tmp_path / "state.pt")
+    _train(tmp_path, cache, feature_folder)
+    seconds = [float(line.rpartition(",")[2]) for line in (tmp_path / "history.csv").read_text().splitlines()[1:]]
+    assert 1000 < seconds[0] < 1100
+    assert 0 < seconds[1] < 100
+
+
+def test_loading_processes_change_nothing(cache: Path, tmp_path: Path) -> None:
+    """Without features every epoch reads crops, here by two processes, and by none."""
+    for workers in (0, 2):
+        _train(tmp_path / str(workers), cache, None, workers)
+    _is_same(tmp_path / "2", tmp_path / "0")
+    assert not multiprocessing.active_children()
+
+
+def test_a_killed_loading_process_is_one_clear_line(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = loop.optimise
+
+    def optimise(*arguments: Any) -> dict[str, float]:
+        for child in multiprocessing.active_children():
+            child.kill()
+        return real(*arguments)
+
+    monkeypatch.setattr(loop, "optimise", optimise)
+    with pytest.raises(UserError, match=r"a process that loads pairs died .*; run the same command again") as caught:
+        _train(tmp_path, cache, None, workers=1)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_crop_that_cannot_be_read_is_one_clear_line(cache: Path, tmp_path: Path, workers: int) -> None:
+    shutil.copytree(cache, tmp_path / "crops")
+    shard = tmp_path / "crops" / "shard-00000.bin"
+    shard.write_bytes(bytes(shard.stat().st_size))
+    with pytest.raises(UserError, match=r"crops: crop \d+ cannot be decoded; delete the folder") as caught:
+        _train(tmp_path, tmp_path / "crops", None, workers)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_finished_state_gives_the_model_again(
@@ -160,17 +311,17 @@ def test_a_finished_state_gives_the_model_again(
 ) -> None:
     shutil.copy(uninterrupted / "state.pt", tmp_path)
     _train(tmp_path, cache, feature_folder)
-    assert sha256(tmp_path / "model.pt") == sha256(uninterrupted / "model.pt")
+    _is_same(tmp_path, uninterrupted)
 
 
 def test_the_backbone_moves_only_when_it_has_thawed(uninterrupted: Path) -> None:
-    start = loop.build_model(MODEL, 1).state_dict()
+    start = build_model(MODEL, 1).state_dict()
     end = torch.load(uninterrupted / "model.pt", weights_only=True)["model"]
-    parameters = [name for name, _ in loop.build_model(MODEL, 1).backbone.named_parameters()]
+    parameters = [name for name, _ in build_model(MODEL, 1).backbone.named_parameters()]
     assert any(not torch.equal(start[f"backbone.{name}"], end[f"backbone.{name}"]) for name in parameters)
     state = torch.load(uninterrupted / "state.pt", weights_only=True)
-    assert state["epoch"] == 3
-    assert len(state["history"]) == 3
+    assert state["progress"]["epoch"] == 3
+    assert len(state["progress"]["history"]) == 3
 
 
 def test_a_state_of_another_training_is_refused(
@@ -200,7 +351,7 @@ def _features(folder: Path, cache: Path, killed_chunk: int = -1) -> None:
         return levels(*arguments, **named)
 
     features._levels = dying
-    features.build(cache, PAIRS.model_copy(update={"count": 40}), MODEL, "fp32", folder, 1, "code")
+    features.build(cache, PAIRS.model_copy(update={"count": 40}), MODEL, folder, 1, "key")
 
 
 def test_a_killed_feature_build_goes_on_and_ends_with_the_same_bytes(cache: Path, tmp_path: Path) -> None:
@@ -219,12 +370,14 @@ def test_a_killed_feature_build_goes_on_and_ends_with_the_same_bytes(cache: Path
 
 def test_features_are_those_of_the_live_backbone(cache: Path, feature_folder: Path) -> None:
     sampler = PairSampler(CropCache(cache), PAIRS)
-    stored = FeatureCache(feature_folder).batch([5, 1])
-    live = next(loop.batches(Source(sampler, PAIRS.count), [[5, 1]], frozen=True))
-    model = loop.build_model(MODEL, 1).eval()
+    stored = next(batches(Source(sampler, FeatureCache(feature_folder)), 1, TRAINING))
+    order = epoch_order(0, 1, TRAINING.pairs_per_epoch, PAIRS.count)[: TRAINING.batch]
+    live = next(batches(Source(sampler), 1, TRAINING))
+    model = build_model(MODEL, 1).eval()
     assert stored.frozen
     assert not live.frozen
     torch.testing.assert_close(stored.boxes, live.boxes)
+    torch.testing.assert_close(stored.boxes, FeatureCache(feature_folder).batch(order).boxes)
     with torch.no_grad():
         a = model.forward_features(tuple(x.float() for x in stored.template), tuple(x.float() for x in stored.search))
         b = model(live.template[0].float(), live.search[0].float())
@@ -237,8 +390,8 @@ def test_training_on_features_is_training_on_images(cache: Path, feature_folder:
     sampler = PairSampler(CropCache(cache), PAIRS)
     histories = []
     for name, cached in (("stored", FeatureCache(feature_folder)), ("live", None)):
-        source = Source(sampler, PAIRS.count, cached)
-        histories.append(train(recipe(frozen), source, tmp_path / name, "key", CPU, lambda row: None)[1])
+        source = Source(sampler, cached)
+        histories.append(train(recipe(frozen), source, PLACE, tmp_path / name, "key", _ignore)[1])
     for stored, live in zip(*histories, strict=True):
         assert {k: stored[k] for k in ("epoch", "step", "lr")} == {k: live[k] for k in ("epoch", "step", "lr")}
         for term in ("total", "cls", "reg", "loc"):
@@ -249,15 +402,13 @@ def test_a_finite_number_of_pairs_is_needed_for_features(cache: Path, tmp_path: 
     for count, said in ((None, "found null"), (BATCH - 1, "at least 32")):
         pairs = PAIRS.model_copy(update={"count": count})
         with pytest.raises(UserError, match=said):
-            features.build(cache, pairs, MODEL, "fp32", tmp_path / "out", 1, "code")
+            features.build(cache, pairs, MODEL, tmp_path / "out", 1, "key")
     assert not (tmp_path / "out").exists()
 
 
 def test_random_weights_have_no_features_to_share(cache: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"model\.weights: random weights differ from seed to seed"):
-        features.build(
-            cache, PAIRS, MODEL.model_copy(update={"weights": "random"}), "fp32", tmp_path / "out", 1, "code"
-        )
+        features.build(cache, PAIRS, MODEL.model_copy(update={"weights": "random"}), tmp_path / "out", 1, "key")
     assert not (tmp_path / "out").exists()
 
 
@@ -272,10 +423,10 @@ def test_steps_with_an_unusable_loss_are_skipped(
         return terms if next(calls) % 2 == 0 else {**terms, "total": terms["total"] * torch.nan}
 
     monkeypatch.setattr(loop, "losses", sometimes_nan)
-    source = Source(PairSampler(CropCache(cache), PAIRS), PAIRS.count, FeatureCache(feature_folder))
+    source = Source(PairSampler(CropCache(cache), PAIRS), FeatureCache(feature_folder))
     training = TRAINING.model_copy(update={"epochs": 2})
-    model, history = train(recipe(training), source, tmp_path / "state.pt", "key", CPU, lambda row: None)
-    assert [row["skipped"] for row in history] == [1, 1]
+    model, history = train(recipe(training), source, PLACE, tmp_path / "state.pt", "key", _ignore)
+    assert [row["skipped"] for row in history] == [1, 2]
     assert all(np.isfinite(row["total"]) for row in history)
     assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
 
@@ -285,7 +436,7 @@ def test_an_epoch_without_a_usable_loss_stops_with_advice(
 ) -> None:
     nan = {name: nn.Parameter(torch.tensor(torch.nan)) for name in ("total", "cls", "reg", "loc")}
     monkeypatch.setattr(loop, "losses", lambda *arguments: nan)
-    source = Source(PairSampler(CropCache(cache), PAIRS), PAIRS.count, FeatureCache(feature_folder))
+    source = Source(PairSampler(CropCache(cache), PAIRS), FeatureCache(feature_folder))
     with pytest.raises(UserError, match=r"epoch 1: no step had a usable loss \(last: nan\); lower lr_start"):
-        train(recipe(), source, tmp_path / "state.pt", "key", CPU, lambda row: None)
+        train(recipe(), source, PLACE, tmp_path / "state.pt", "key", _ignore)
     assert not (tmp_path / "state.pt").exists()
