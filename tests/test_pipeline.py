@@ -220,26 +220,20 @@ def test_a_run_leaves_the_work_tree_clean(tree: Tree) -> None:
 
 
 def test_code_that_changed_no_number_is_accepted(tree: Tree, undisturbed: dict[str, object]) -> None:
-    edit = ("siamla/benchmark/metrics.py", "np.sqrt(x * x + y * y)", "np.hypot(x, y)")
-    number = (LOSSES, "alpha: float = 0.5, beta: float = 10.0", "alpha: float = 0.5, beta: float = 9.0")
-    path = tree.folder / "siamla/tracker/postprocess.py"
-    with tree.edited("siamla/tracker/postprocess.py", "TINY = 1e-3", "TINY = 2e-3"):  # of `release`, which is not used
+    """TINY is of the post-processing `release`, which this profile does not use."""
+    with tree.edited("siamla/tracker/postprocess.py", "TINY = 1e-3", "TINY = 2e-3"):
         assert "predict otb100 siamcar" in tree.planned()
         done = tree.call("siamla", "plan", "accept", "--profile", "smoke")
         assert done.returncode == 0, done.stdout
-        assert "accepted: predict" in done.stdout
+        assert done.stdout.count("accepted: predict") == 2  # one for each benchmark: their layouts' code differs
         assert "not accepted" not in done.stdout
         records = [json.loads(p.read_text()) for p in tree.folder.glob("results/smoke/predictions/*/*/*/record.json")]
-        assert sum("accepted" in record for record in records) == len(records) - 1
-        assert "nothing" not in tree.call("siamla", "plan", "--profile", "smoke").stdout
-        assert {path.name for path in tree.folder.glob("results/smoke/train/*")} == {"siamcar", "siamla"}
+        assert sum("accepted" in record for record in records) == 2
+        assert "0 of   4 to run" in tree.call("siamla", "plan", "--profile", "smoke").stdout
         tree.run()
         assert outcome(tree) == undisturbed
-    assert path.read_text().count("TINY = 1e-3") == 1
     assert tree.call("siamla", "plan", "accept", "--profile", "smoke").returncode == 0
     tree.run()
-    assert edit[1] in (tree.folder / edit[0]).read_text()
-    assert number[1] in (tree.folder / number[0]).read_text()
 
 
 def test_looking_works_beside_a_running_pipeline_and_changes_nothing(
