@@ -21,7 +21,7 @@ lint: $(VENV)/.ready
 	ruff format --check .
 	mypy
 	snakefmt --check Snakefile workflow
-	snakemake --lint
+	python .ci/lint_workflow.py
 
 mlflow: $(VENV)/.ready
 	siamla runs ui --results results
@@ -51,7 +51,7 @@ $(VENV)/.ready: requirements.lock requirements-torch.txt pyproject.toml
 # Newer versions: make lock LOCK=--upgrade, or LOCK="--upgrade-package numpy"; needs uv
 lock:
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header $(LOCK) \
-	  --constraint requirements-torch.txt --no-emit-package torch --quiet --output-file requirements.lock
+	  --config-file .ci/lock.toml --constraint requirements-torch.txt --no-emit-package torch --quiet --output-file requirements.lock
 	{ echo "$$LOCK_HEAD"; cat requirements.lock; } > requirements.lock.new && mv requirements.lock.new requirements.lock
 
 define LOCK_HEAD

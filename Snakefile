@@ -5,10 +5,6 @@
 include: "workflow/rules/common.smk"
 
 
-# every step runs in the environment that snakemake runs in; the image is for clusters that want one
-container: "docker://python:3.11-slim"
-
-
 wildcard_constraints:
     profile=PROFILE,
     dataset="|".join(DATASETS),
