@@ -176,3 +176,9 @@ def load_protocols(path: Path) -> dict[str, Protocol]:
             where = ".".join(str(part) for part in (key, *first["loc"]))
             raise UserError(f"{path}: {where} = {str(first['input'])[:80]!r}: {first['msg']}") from None
     return found
+
+
+def default_protocols() -> dict[str, Protocol]:
+    """The protocols of params/protocols.yaml in the current folder, else of the copy in the package; as load_protocols."""
+    own = Path("params") / "protocols.yaml"
+    return load_protocols(own if own.is_file() else Path(__file__).with_suffix(".yaml"))
