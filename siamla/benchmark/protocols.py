@@ -179,6 +179,6 @@ def load_protocols(path: Path) -> dict[str, Protocol]:
 
 
 def default_protocols() -> dict[str, Protocol]:
-    """The protocols of params/protocols.yaml in the current folder, else of the copy in the package; as load_protocols."""
+    """The protocols of the current folder's params/protocols.yaml, else of the package's copy; UserError as above."""
     own = Path("params") / "protocols.yaml"
     return load_protocols(own if own.is_file() else Path(__file__).with_suffix(".yaml"))
