@@ -21,7 +21,7 @@ lint: $(VENV)/.ready
 	ruff format --check .
 	mypy
 	snakefmt --check Snakefile workflow
-	snakemake --lint
+	python .ci/lint_workflow.py
 
 # the measured tables into README, from a clean tree's results
 readme: $(VENV)/.ready
@@ -55,7 +55,7 @@ $(VENV)/.ready: requirements.lock requirements-torch.txt pyproject.toml
 # Newer versions: make lock LOCK=--upgrade, or LOCK="--upgrade-package numpy"; needs uv
 lock:
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-header $(LOCK) \
-	  --constraint requirements-torch.txt --no-emit-package torch --quiet --output-file requirements.lock
+	  --config-file .ci/lock.toml --constraint requirements-torch.txt --no-emit-package torch --quiet --output-file requirements.lock
 	{ echo "$$LOCK_HEAD"; cat requirements.lock; } > requirements.lock.new && mv requirements.lock.new requirements.lock
 
 define LOCK_HEAD

@@ -205,3 +205,9 @@ def score_rules(protocol: Protocol) -> dict[str, Any]:
 def load_protocols(path: Path) -> dict[str, Protocol]:
     """The protocols of a YAML file by key; UserError naming file, key, value and what is allowed."""
     return validate(dict[Name, Protocol], read_yaml(path), str(path))
+
+
+def default_protocols() -> dict[str, Protocol]:
+    """The protocols of the current folder's params/protocols.yaml, else of the package's copy; UserError as above."""
+    own = Path("params") / "protocols.yaml"
+    return load_protocols(own if own.is_file() else Path(__file__).with_suffix(".yaml"))

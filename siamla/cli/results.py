@@ -17,10 +17,10 @@ def _names(root: Path | None, layout: str) -> list[str]:
 def run_import(args: argparse.Namespace) -> None:
     """Copy raw results into <out>/<name>."""
     from siamla.benchmark.importing import import_results
-    from siamla.benchmark.protocols import load_protocols
+    from siamla.benchmark.protocols import default_protocols, load_protocols
     from siamla.errors import UserError
 
-    protocols = load_protocols(args.protocols)
+    protocols = load_protocols(args.protocols) if args.protocols else default_protocols()
     if args.benchmark not in protocols:
         raise UserError(f"--benchmark {args.benchmark}: unknown, expected one of {', '.join(protocols)}")
     if Path(args.name).name != args.name or args.name.startswith("."):
@@ -60,7 +60,7 @@ def register(commands: Commands) -> None:
     parser.add_argument("--benchmark", required=True, help="key in the protocols file, such as otb100")
     parser.add_argument("--out", type=Path, required=True, help="folder of imported trackers; <out>/<name> is made")
     parser.add_argument("--data", type=Path, help="the benchmark's data, to check and spell the sequence names")
-    parser.add_argument("--protocols", type=Path, default=Path("params/protocols.yaml"), help="default: %(default)s")
+    parser.add_argument("--protocols", type=Path, help="default: params/protocols.yaml, elsewhere the package's copy")
 
     parser = commands.add("results score", run_score, "score imported raw results, as a row of our tables")
     parser.add_argument("benchmark", help="the profile's name of the benchmark")

@@ -1,0 +1,285 @@
+"""What a fresh machine meets: the choice of a Python, the lock, the wheel, the cluster profiles."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from siamla.benchmark.protocols import default_protocols, load_protocols
+from siamla.errors import UserError
+
+ROOT = Path(__file__).parents[1]
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+LIBRARIES = {"libgl1", "libglib2.0-0", "libxcb1", "libx11-6"}
+
+
+def run(*command: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, timeout=120)
+
+
+# -- which Python --
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A PATH with the shell's tools and nothing else."""
+    folder = tmp_path / "bin with a blank"
+    folder.mkdir()
+    for tool in ("sh", "cat", "dirname", "tr", "make", "touch"):
+        (folder / tool).symlink_to(str(shutil.which(tool)))
+    return folder
+
+
+def add_python(path: Path, name: str, version: tuple[int, int, int], before: str = "pass") -> Path:
+    """A Python that says it is of this version; a venv it is asked for is noted beside it, and not made."""
+    python, prelude = path / name, f"import sys; sys.version_info = {version}; {before}"
+    python.write_text(
+        "#!/bin/sh\n"
+        f"prelude='{prelude}'\n"
+        'case "$1" in\n'
+        f"-) {{ echo \"$prelude\"; cat; }} | '{sys.executable}' - ;;\n"
+        f"-c) '{sys.executable}' -c \"$prelude; $2\" ;;\n"
+        '*) echo "$@" >> "$0.asked"; exit 1 ;;\n'
+        "esac\n"
+    )
+    python.chmod(0o755)
+    return python
+
+
+def find_python(path: Path, python: str = "") -> subprocess.CompletedProcess[str]:
+    return run(path / "sh", ROOT / ".ci/find-python", python, cwd=path, PATH=str(path))
+
+
+def test_the_newest_python_that_fits_is_taken(path: Path) -> None:
+    for version in ((3, 10, 9), (3, 11, 2), (3, 13, 5), (3, 15, 0)):
+        add_python(path, f"python3.{version[1]}", version)
+    add_python(path, "python3", (3, 12, 1))
+    found = find_python(path)
+    assert found.stdout.strip() == str(path / "python3.13")
+    assert found.stderr.strip() == f"Python 3.13.5: {path / 'python3.13'}"
+
+
+def test_a_python_without_a_minor_version_in_its_name_is_found(path: Path) -> None:
+    add_python(path, "python3.11", (3, 11, 2))
+    add_python(path, "python3", (3, 12, 1))
+    assert find_python(path).stdout.strip() == str(path / "python3")
+
+
+def test_a_python_that_cannot_make_the_environment_is_passed_over(path: Path) -> None:
+    (path / "python3.14").write_text("#!/bin/sh\nexit 127\n")
+    (path / "python3.14").chmod(0o755)
+    add_python(path, "python3.13", (3, 13, 5), before='sys.modules["ensurepip"] = None')
+    add_python(path, "python3.12", (3, 12, 1))
+    assert find_python(path).stdout.strip() == str(path / "python3.12")
+
+
+def test_3_14_needs_a_compiler(path: Path) -> None:
+    add_python(path, "python3.14", (3, 14, 0))
+    found = find_python(path)
+    assert found.returncode == 1
+    assert "3.14.0, and one package is compiled for it, which needs cc and Python.h" in found.stderr
+
+
+def test_what_was_found_is_named_when_nothing_fits(path: Path) -> None:
+    add_python(path, "python3", (3, 9, 2))
+    add_python(path, "python", (2, 7, 18))
+    found = find_python(path)
+    assert found.returncode == 1
+    assert found.stdout == ""
+    assert f"{path / 'python3'}: 3.9.2, and 3.11 to 3.14 are wanted" in found.stderr
+    assert f"{path / 'python'}: 2.7.18" in found.stderr
+    assert "make PYTHON=" in found.stderr
+
+
+def test_make_takes_the_newest_or_the_one_it_is_told(path: Path, tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    shutil.copytree(ROOT / ".ci", clone / ".ci")
+    for name in ("Makefile", "requirements.lock", "requirements-torch.txt", "pyproject.toml"):
+        shutil.copy(ROOT / name, clone)
+    newer, older = add_python(path, "python3.13", (3, 13, 5)), add_python(path, "python3.12", (3, 12, 1))
+    for python, option in ((newer, []), (older, [f"PYTHON={older}"])):
+        made = run("make", ".venv/.ready", *option, cwd=clone, PATH=str(path), PYTHON="")
+        assert made.returncode != 0
+        assert f": {python}" in made.stderr
+        assert python.with_name(f"{python.name}.asked").read_text() == "-m venv --clear .venv\n"
+    missing = run("make", ".venv/.ready", "PYTHON=python3.99", cwd=clone, PATH=str(path))
+    assert "python3.99: it does not start" in missing.stderr
+
+
+# -- the lock --
+
+
+def pins() -> list[tuple[Requirement, int]]:
+    """The requirements of the lock, each with the number of its hashes."""
+    entries = re.split(r"\n(?=[A-Za-z0-9])", (ROOT / "requirements.lock").read_text())[1:]
+    return [(Requirement(entry.split("\\")[0].split("#")[0]), entry.count("--hash=sha256:")) for entry in entries]
+
+
+def test_all_is_pinned_with_hashes_and_torch_alone_stands_apart() -> None:
+    for requirement, hashes in pins():
+        assert re.fullmatch(r"==[^*]+", str(requirement.specifier)), requirement
+        assert hashes, requirement
+    names = {canonicalize_name(requirement.name) for requirement, _ in pins()}
+    assert len(names) == len(pins()) > 150
+    apart = [line for line in (ROOT / "requirements-torch.txt").read_text().splitlines() if not line.startswith("#")]
+    assert [Requirement(line).name for line in apart] == ["torch"]
+    assert "torch" not in names
+
+
+@pytest.mark.parametrize("version", PYTHONS)
+def test_the_lock_is_what_pyproject_asks_for(version: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    machine = {
+        "python_version": version, "python_full_version": f"{version}.0", "sys_platform": "linux",
+        "platform_machine": "x86_64", "platform_python_implementation": "CPython", "implementation_name": "cpython",
+    }  # fmt: skip
+    torch = Requirement((ROOT / "requirements-torch.txt").read_text().splitlines()[-1])
+    locked = {
+        canonicalize_name(pin.name): str(pin.specifier).removeprefix("==")
+        for pin in [torch, *(pin for pin, _ in pins())]
+        if pin.marker is None or pin.marker.evaluate(machine)
+    }
+    for wanted in map(Requirement, project["dependencies"] + project["optional-dependencies"]["dev"]):
+        assert wanted.specifier.contains(locked[canonicalize_name(wanted.name)]), wanted
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-torch.txt", "Makefile", "Dockerfile", ".ci/run"])
+def test_no_address_of_a_registry_and_no_local_path(name: str) -> None:
+    text = (ROOT / name).read_text()
+    assert "://" not in text
+    assert not re.search(r"(--index-url|--find-links|file:|/home/|/tmp/)", text)
+
+
+@pytest.mark.parametrize("name", ["README.md", "Makefile", "Dockerfile", ".ci/run"])
+def test_the_system_libraries_are_named_everywhere(name: str) -> None:
+    assert set(re.findall(r"lib[\w.-]*\w", (ROOT / name).read_text())) >= LIBRARIES
+
+
+# -- the wheel --
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    clone = tmp_path_factory.mktemp("clone")
+    for name in ("siamla", "params"):
+        shutil.copytree(ROOT / name, clone / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, clone)
+    options = ("--quiet", "--no-deps", "--no-build-isolation", "--no-index")
+    built = run(sys.executable, "-m", "pip", "wheel", *options, "--wheel-dir", "wheels", ".", cwd=clone)
+    assert built.returncode == 0, built.stderr
+    return next((clone / "wheels").glob("siamla-*.whl"))
+
+
+def test_the_wheel_holds_the_whole_package(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as packed:
+        inside = {name: packed.read(name) for name in packed.namelist() if ".dist-info/" not in name}
+    files = (file for file in (ROOT / "siamla").rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+    assert inside == {file.relative_to(ROOT).as_posix(): file.read_bytes() for file in files}
+    assert b"otb100:" in inside["siamla/benchmark/protocols.yaml"]
+    assert "siamla/report/paper/table3.csv" in inside
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel installed into a folder of its own."""
+    site = tmp_path_factory.mktemp("site")
+    options = ("--quiet", "--no-deps", "--no-index", "--target", str(site))
+    done = run(sys.executable, "-m", "pip", "install", *options, wheel, cwd=site)
+    assert done.returncode == 0, done.stderr
+    return site
+
+
+def siamla(site: Path, *words: str | Path, cwd: Path) -> str:
+    done = run(sys.executable, "-m", "siamla.cli.main", *words, cwd=cwd, PYTHONPATH=str(site))
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_installed_command_works_in_any_folder(installed: Path, tmp_path: Path) -> None:
+    where = run(sys.executable, "-c", "import siamla; print(siamla.__file__)", cwd=tmp_path, PYTHONPATH=str(installed))
+    assert where.stdout.strip() == str(installed / "siamla" / "__init__.py")
+    assert "results" in siamla(installed, "--help", cwd=tmp_path)
+    assert "labels.lambda" in siamla(installed, "config", "keys", cwd=tmp_path)
+    assert "--protocols" in siamla(installed, "results", "import", "--help", cwd=tmp_path)
+    (tmp_path / "kcf").mkdir()
+    (tmp_path / "kcf" / "Basketball.txt").write_text("1,2,3,4\n2,3,3,4\n")
+    words = ("results", "import", "kcf", "--as", "kcf", "--benchmark", "otb100", "--out", "imported")
+    assert "1 sequences of otb100" in siamla(installed, *words, cwd=tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["imported", "kcf"]
+
+
+def test_paper_numbers_come_with_the_package(installed: Path, tmp_path: Path) -> None:
+    script = (
+        "from importlib.resources import files\nprint((files('siamla.report') / 'paper' / 'table3.csv').read_text())"
+    )
+    read = run(sys.executable, "-c", script, cwd=tmp_path, PYTHONPATH=str(installed))
+    assert read.stdout.strip() == (ROOT / "siamla/report/paper/table3.csv").read_text().strip()
+
+
+def test_protocols_of_the_folder_win_over_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shipped = load_protocols(ROOT / "params/protocols.yaml")
+    assert default_protocols() == shipped
+    (tmp_path / "params").mkdir()
+    own = tmp_path / "params" / "protocols.yaml"
+    text = yaml.safe_load((ROOT / "params/protocols.yaml").read_text())
+    own.write_text(yaml.safe_dump({"street": text["otb100"]}))
+    assert default_protocols() == {"street": shipped["otb100"]}
+    own.write_text("[]")
+    with pytest.raises(UserError, match=re.escape("params/protocols.yaml")):
+        default_protocols()
+
+
+# -- cluster profiles --
+
+
+def profile(name: str) -> dict:
+    return yaml.safe_load((ROOT / "workflow/profiles" / name / "profile.yaml").read_text())
+
+
+def rules() -> tuple[set[str], set[str]]:
+    """All rules, and those that run where snakemake runs."""
+    files = [ROOT / "Snakefile", *(ROOT / "workflow/rules").glob("*.smk")]
+    text = "\n".join(file.read_text() for file in files)
+    local = re.search(r"^localrules:\n((?:    \w+,?\n)+)", text, re.MULTILINE)
+    assert local is not None
+    return set(re.findall(r"^rule (\w+):", text, re.MULTILINE)), set(re.findall(r"\w+", local[1]))
+
+
+@pytest.mark.parametrize("name", ["slurm", "slurm-gpu"])
+def test_memory_and_time_of_each_job_survive_default_resources(name: str) -> None:
+    settings, (known, local) = profile(name), rules()
+    assert settings["set-resources"].keys() == known - local
+    assert all({"mem_mb", "runtime"} <= resources.keys() for resources in settings["set-resources"].values())
+    assert settings["set-threads"].keys() <= known - local
+    assert "default-resources" not in settings
+    assert settings["slurm-status-command"] == "squeue"
+
+
+def test_a_gpu_is_asked_for_by_the_gpu_profile_alone() -> None:
+    plain, gpu = profile("slurm"), profile("slurm-gpu")
+    assert not any("gpu" in resources for resources in plain["set-resources"].values())
+    asking = {rule for rule, resources in gpu["set-resources"].items() if resources.pop("gpu", 0)}
+    assert asking == {"train", "predict"}
+    assert gpu == plain
+
+
+# -- citation --
+
+
+def test_the_citation_is_of_this_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert citation["version"] == project["version"]
+    assert citation["license"] == project["license"]
+    assert "2204.14093" in citation["preferred-citation"]["url"]
