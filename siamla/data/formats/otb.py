@@ -3,6 +3,7 @@
 Rows are x, y, w, h counted from 1, parted by commas, tabs or spaces. A sequence is named after its video; a numbered
 annotation adds its number ("Jogging.1"; Human4's first file is empty, so its only sequence is "Human4.2"). The official
 archives hold no attribute labels: we read and write them as `attrs.txt` beside the annotation, comma-separated.
+Board's last frame and Twinnings' are `0,0,0,0`, no box; Board's images have five digits.
 """
 
 from collections.abc import Iterable
@@ -19,8 +20,10 @@ ORIGIN = 1
 ATTRIBUTES = ("IV", "OPR", "SV", "OCC", "DEF", "MB", "FM", "IPR", "OV", "BC", "LR")
 EXPECTED = "OTB layout: <video>/img/0001.jpg … and <video>/groundtruth_rect.txt"
 official_count = 100
+EMPTY_TRUTH = True
 
-# Annotated frame numbers of videos whose archive holds more images than boxes (got10k toolkit, OTB web page).
+# First and last frame of the sequences that are not their whole videos (OTB's web page, pysot's list). Of Tiger1 the
+# archive annotates all 354 frames; trackers start at the sixth, as OTB's own scripts do.
 RANGES = {
     "David": (300, 770),
     "Football1": (1, 74),
@@ -30,6 +33,7 @@ RANGES = {
     "BlurCar1": (247, 988),
     "BlurCar3": (3, 359),
     "BlurCar4": (18, 397),
+    "Tiger1": (6, 354),
 }
 
 
@@ -60,8 +64,10 @@ def read(root: Path, name: str) -> Sequence:
     folder, annotation = _locate(root, name)
     boxes = text.boxes(annotation, ORIGIN)
     frames = text.images(folder / "img")
-    if folder.name in RANGES and len(frames) > len(boxes):
-        first, last = RANGES[folder.name]
+    first, last = RANGES.get(folder.name, (1, len(boxes)))
+    if len(boxes) == last:  # the frames before the first are annotated, too
+        boxes = boxes[first - 1 :]
+    if len(frames) > len(boxes) and folder.name in RANGES:
         chosen = tuple(frame for frame in frames if frame.stem.isdigit() and first <= int(frame.stem) <= last)
         frames = chosen if len(chosen) == len(boxes) else frames
     labels = folder / "attrs.txt"
