@@ -16,7 +16,7 @@ import numpy as np
 
 from siamla.benchmark.onepass import Track
 from siamla.benchmark.protocols import load_protocols
-from siamla.benchmark.score import Frames, measure, score
+from siamla.benchmark.score import Frames, compare, measure, score
 from siamla.benchmark.store import read_track, write_track
 from siamla.sequence import Sequence
 
@@ -54,7 +54,8 @@ def vectorised(pairs: list[Pair]) -> list[float]:
     """The same by the package, on the same arrays."""
     rules = PROTOCOL.onepass
     assert rules is not None
-    _, curves = measure([Frames(truth, found, len(truth)) for truth, found in pairs], rules, 1)
+    frames = [Frames(truth, found, len(truth)) for truth, found in pairs]
+    _, curves = measure(compare(frames, rules), rules, 1)
     success, precise, normal = (curves[key].mean(0) for key in ("success", "precision", "norm_precision"))
     return [success.mean(), precise[20], normal[20]]
 

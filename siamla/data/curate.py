@@ -176,8 +176,9 @@ def _report(checked: list[Checked], rejected: list[Checked]) -> dict[str, Any]:
         "frames_per_sequence": {"min": min(frames), "median": float(np.median(frames)), "max": max(frames)},
         "image_sizes": dict(Counter(f"{row['width']}x{row['height']}" for row in stats).most_common(20)),
         **{key: sum(row[key] for row in stats) for key in ("absent", "boxes_known", "partly_outside")},
-        "without_box": {item.name: row["without_box"] for item, row in zip(checked, stats, strict=True)
-                        if row["without_box"]},
+        "without_box": {
+            item.name: row["without_box"] for item, row in zip(checked, stats, strict=True) if row["without_box"]
+        },
         "first_frame_only": sum(row["first_frame_only"] for row in stats),
         "median_side": float(np.median([row["median_side"] for row in stats])),
         "damaged_images": {"count": len(damaged), "first": damaged[:SHOWN]},

@@ -1,4 +1,4 @@
-"""One module per official folder layout: `names`, `read`, `write`, `finish`, `ORIGIN`, `EMPTY_TRUTH`, `official_count`."""
+"""One module per official folder layout; class Layout says what each offers."""
 
 from collections.abc import Iterable
 from pathlib import Path
