@@ -90,10 +90,11 @@ def _matched(boxes: Array, path: Path, sequence: Sequence, rules: OnePass, notes
         raise UserError(f"{path}: {len(boxes)} rows, but the annotation has {count}")
     if len(boxes) < count:
         notes.append(f"{lacks(path, len(boxes), count, rules.lacking)}; the lacking frames are misses")
-    unknown = np.isnan(boxes[:count]).any(1)
-    if unknown.any() and rules.broken_prediction == "miss":
+    boxes = boxes[:count]
+    if rules.broken_prediction == "miss" and np.isnan(boxes).any():
+        unknown = np.isnan(boxes).any(1)
         notes.append(f"{path}: {unknown.sum()} rows with NaN, the first in line {unknown.argmax() + 1}; they miss")
-    return np.concatenate([boxes[:count], np.full((max(count - len(boxes), 0), 4), np.nan)])
+    return boxes if len(boxes) == count else np.concatenate([boxes, np.full((count - len(boxes), 4), np.nan)])
 
 
 def _repeat_previous(boxes: Array, truth: Array) -> Array:
@@ -113,11 +114,12 @@ def _select(sequence: Sequence, found: Array, path: Path, rules: OnePass, size: 
         keep = keep[sequence.visible]
     if rules.first_frame == "drop":
         keep, total = keep[keep > 0], total - 1
-    unknown = np.isnan(found[keep]).any(1)
-    if unknown.any() and rules.broken_prediction == "error":
-        line = int(keep[unknown.argmax()]) + 1
+    if rules.broken_prediction == "error" and np.isnan(found[keep]).any():
+        line = int(keep[np.isnan(found[keep]).any(1).argmax()]) + 1
         raise UserError(f"{path}, line {line}: a box that is NaN; the benchmark's own toolkit gives NaN for all of it")
-    return Frames(truth[keep], found[keep], total if rules.denominator == "all" else len(keep), size)
+    if len(keep) < len(truth):
+        truth, found = truth[keep], found[keep]
+    return Frames(truth, found, total if rules.denominator == "all" else len(keep), size)
 
 
 def _load(

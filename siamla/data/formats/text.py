@@ -43,8 +43,7 @@ def _fast(data: bytes) -> tuple[NDArray[np.float64], NDArray[np.int64]] | None:
 
     data = data.removeprefix(BOM).rstrip().replace(b"\r\n", b"\n").replace(b";", b",") + b"\n"
     letters = np.frombuffer(data, np.uint8)
-    apart = letters <= ord(",")
-    ends = np.flatnonzero(apart)
+    ends = np.flatnonzero(letters <= ord(","))
     separators = letters[ends]
     lines = np.flatnonzero(separators == ord("\n"))
     inside = separators[separators != ord("\n")]
@@ -52,9 +51,10 @@ def _fast(data: bytes) -> tuple[NDArray[np.float64], NDArray[np.int64]] | None:
         return None
     offsets = np.zeros(len(ends) + 1, np.int32)
     offsets[1:] = ends - np.arange(len(ends))
-    words = pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(letters[~apart]))
+    words = data.translate(None, SEPARATORS + b"\n")
+    column = pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(words))
     try:
-        values = words.cast(pa.float64()).to_numpy()
+        values = column.cast(pa.float64()).to_numpy()
     except pa.ArrowInvalid:
         return None  # several spaces, a word that is no number, a spelling that only Windows has
     return values, np.diff(lines, prepend=-1)
