@@ -13,7 +13,9 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -78,48 +80,41 @@ def got10k(pairs: list[Pair]) -> list[float]:
 def got10k_files(sequences: list[Sequence], folder: Path) -> list[float]:
     """The same from text, read as its `report` reads."""
     paths = [folder / f"{sequence.name}.txt" for sequence in sequences]
-    truths = [sequence.boxes + [1, 1, 0, 0] for sequence in sequences]
+    truths = [sequence.boxes + np.array([1, 1, 0, 0]) for sequence in sequences]
     return got10k([(truth, np.loadtxt(path, delimiter=",")) for truth, path in zip(truths, paths, strict=True)])
 
 
-def pysot_vot(checkout: Path, videos: dict[str, dict], folder: Path) -> Work:
-    """pysot's accuracy, robustness and EAO of stored results. Its data set class wants images, so it gets the rest."""
+class Videos:
+    """What pysot's benchmarks ask of a data set, without its images: videos by number and by name."""
+
+    def __init__(self, videos: list[Any], folder: Path) -> None:
+        self.name, self.tracker_path, self.videos = "VOT2018", str(folder.parent), videos
+        self.by_name = {video.name: video for video in videos}
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def __getitem__(self, key: int | str) -> Any:
+        return self.by_name[key] if isinstance(key, str) else self.videos[key]
+
+
+def pysot_vot(checkout: Path, videos: dict[str, dict[str, Any]], folder: Path) -> Work:
+    """pysot's accuracy, robustness and EAO of stored results, by the toolkit of a checkout."""
     sys.path.insert(0, str(checkout))
-    from toolkit.datasets.vot import VOTVideo  # type: ignore[import-not-found, unused-ignore]
-    from toolkit.evaluation import (  # type: ignore[import-not-found, unused-ignore]
-        AccuracyRobustnessBenchmark,
-        EAOBenchmark,
-    )
+    benchmarks, layout = import_module("toolkit.evaluation"), import_module("toolkit.datasets.vot")
 
-    class Data(list):
-        name, tracker_path, tracker_names = "VOT2018", str(folder.parent), [folder.name]
-
-        def __getitem__(self, key: int | str) -> VOTVideo:
-            return next(video for video in self if video.name == key) if isinstance(key, str) else super()[key]
+    def video(name: str, entry: dict[str, Any]) -> Any:
+        made = layout.VOTVideo.__new__(layout.VOTVideo)  # its constructor opens an image
+        made.name, made.gt_traj, made.pred_trajs = name, entry["gt_rect"], {}
+        made.width, made.height, made.tags = entry["width"], entry["height"], {"all": [1] * len(entry["gt_rect"])}
+        return made
 
     def work() -> list[float]:
-        data = Data()
-        for name, entry in videos.items():
-            video = VOTVideo.__new__(VOTVideo)
-            video.name, video.gt_traj, video.pred_trajs = name, entry["gt_rect"], {}
-            video.width, video.height, video.tags = (
-                entry["width"],
-                entry["height"],
-                {"all": [1] * len(entry["gt_rect"])},
-            )
-            data.append(video)
-        by_index = {index: video for index, video in enumerate(data)}
-        Data.__getitem__ = lambda self, key: (
-            by_index[key]
-            if isinstance(key, int)
-            else next(  # type: ignore[method-assign]
-                video for video in self if video.name == key
-            )
-        )
-        found = AccuracyRobustnessBenchmark(data).eval(folder.name)[folder.name]
+        data = Videos([video(name, entry) for name, entry in videos.items()], folder)
+        found = benchmarks.AccuracyRobustnessBenchmark(data).eval(folder.name)[folder.name]
         every = [value for values in found["overlaps"].values() for value in values]
         lost = np.mean(np.sum(list(found["failures"].values()), axis=0))
-        eao = EAOBenchmark(data).eval(folder.name)[folder.name]["all"]
+        eao = benchmarks.EAOBenchmark(data).eval(folder.name)[folder.name]["all"]
         return [float(np.nanmean(every)), float(100 * lost / len(every)), float(eao)]
 
     return work

@@ -1,4 +1,4 @@
-"""The genuine forms: official folders with their quirks, result files as trackers write them, the toolkits' own rules."""
+"""The genuine forms: official folders with their quirks, result files as trackers write them, the toolkits' rules."""
 
 import io
 import zipfile
@@ -110,14 +110,14 @@ def test_what_no_protocol_has_a_rule_for_is_rejected(tmp_path: Path, row: str) -
     with pytest.raises(UserError, match="Deer: box of frame 2"):
         curate(tmp_path / "otb", "otb", "otb100", tmp_path / "out")
     annotate(tmp_path / "otb/Deer/groundtruth_rect.txt", ["0,0,0,0", BOX, BOX])
-    with pytest.raises(UserError, match="Deer: box of frame 1 is .*not positive"):  # nothing to start a tracker on
+    with pytest.raises(UserError, match=r"Deer: box of frame 1 is .*not positive"):  # nothing to start a tracker on
         curate(tmp_path / "otb", "otb", "otb100", tmp_path / "out")
 
 
 def test_a_layout_accepts_rows_without_a_box_where_its_protocol_scores_them() -> None:
     for protocol in PROTOCOLS.values():
         ruled = protocol.onepass is not None and protocol.onepass.valid_truth != "any"
-        assert LAYOUTS[protocol.layout].EMPTY_TRUTH == ruled
+        assert ruled == LAYOUTS[protocol.layout].EMPTY_TRUTH
 
 
 def test_lasot_absent_frames(tmp_path: Path) -> None:
@@ -276,8 +276,8 @@ def test_got10k_refuses_a_nan_that_would_make_its_ao_nan(tmp_path: Path) -> None
 def devkit(truth: np.ndarray, content: str) -> list[float]:
     """TrackingNet's definition in data frames: success, precision and normalised precision of one sequence."""
     names = ["x", "y", "w", "h"]
-    found = pd.read_csv(io.StringIO(content), names=names)
-    frame = pd.DataFrame(np.round(truth), columns=names).join(found.astype(float).round(), rsuffix="2")
+    found = pd.read_csv(io.StringIO(content), names=names).astype(float).apply(np.round)
+    frame = pd.DataFrame(np.round(truth), columns=names).join(found.add_suffix("2"))
     frame.loc[0, ["x2", "y2", "w2", "h2"]] = frame.loc[0, names].to_numpy()
     sides = []
     for at, size in (("x", "w"), ("y", "h")):

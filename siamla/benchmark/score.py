@@ -161,7 +161,9 @@ class Compared:
 def compare(frames: Many[Frames], rules: OnePass) -> Compared:
     """Overlaps and distances of all frames in one pass, whether their truth is valid or not."""
     counts = np.array([len(part.truth) for part in frames])
-    truth, found = np.concatenate([f.truth for f in frames]), np.concatenate([f.found for f in frames])
+    # By columns in memory: everything below works on one coordinate at a time.
+    truth = np.asfortranarray(np.concatenate([part.truth for part in frames]))
+    found = np.asfortranarray(np.concatenate([part.found for part in frames]))
     if rules.rounded:
         truth, found = np.round(truth), np.round(found)
     if rules.clipped:
@@ -198,14 +200,16 @@ def measure(compared: Compared, rules: OnePass, origin: int) -> tuple[Array, dic
 
     `origin` is the first pixel of the layout's files, in whose coordinates a rule may ask for positive numbers.
     """
-    values, count = compared.values, len(compared.counts)
-    if rules.valid_truth != "any":
-        valid = _valid(compared.truth, rules, origin)
-        replaced = {"success": -1.0, "precision": rules.invalid_distance, "norm_precision": rules.invalid_distance}
-        values = {key: np.where(valid[key], column, replaced[key]) for key, column in values.items()}
+    valid, count = _valid(compared.truth, rules, origin), len(compared.counts)
     groups = np.repeat(np.arange(count), compared.counts)
-    means = np.bincount(groups, values["success"], count) / np.maximum(compared.counts, 1)
-    curves = {k: fractions(values[k], curve, compared.denominators, groups) for k, curve in _curves(rules).items()}
+    means, curves = np.zeros(count), {}
+    for key, curve in _curves(rules).items():
+        values = compared.values[key]
+        if rules.valid_truth != "any":
+            values = np.where(valid[key], values, -1.0 if key == "success" else rules.invalid_distance)
+        if key == "success":
+            means = np.bincount(groups, values, count) / np.maximum(compared.counts, 1)
+        curves[key] = fractions(values, curve, compared.denominators, groups)
     return means, curves
 
 
@@ -248,7 +252,11 @@ def _score_onepass(sequences: Many[Sequence], folder: Path, protocol: Protocol, 
     beside = {}
     for name, convention in protocol.beside.items():
         other = convention.over(rules)
-        judged = (means, each) if other.valid_truth == rules.valid_truth else measure(compared, other, origin)
+        judged = means, each
+        if other.valid_truth != rules.valid_truth:
+            unaffected = {"precision": None, "norm_precision": None} if other.valid_distance == "centre" else {}
+            found, curves_there = measure(compared, other.model_copy(update=unaffected), origin)
+            judged = found, each | curves_there
         beside[name] = together(everything, *judged, other.zero_curves)[0]
     columns = reported(each, means)
     rows = [{"sequence": sequence.name, "frames": len(sequence.boxes)}

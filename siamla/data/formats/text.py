@@ -116,14 +116,15 @@ def numbers(path: Path, columns: tuple[int, ...]) -> NDArray[np.float64]:
     allowed = " or ".join(map(str, columns))
     if not len(values):
         raise UserError(f"{path}: the file is empty; expected rows of {allowed} numbers")
+    first = int(counts[0])
+    if first in columns and (counts == first).all():
+        return values.reshape(len(counts), first)
     wrong = np.flatnonzero(~np.isin(counts, columns))
     if len(wrong):
         line = _lines(path)[wrong[0]].strip()[:60]
         raise UserError(f"{path}, line {wrong[0] + 1}: found {line!r}, expected {allowed} numbers")
-    if (counts != counts[0]).any():
-        odd = int((counts != counts[0]).argmax())
-        raise UserError(f"{path}, line {odd + 1}: {counts[odd]} numbers, but {counts[0]} in the lines above")
-    return values.reshape(len(counts), counts[0])
+    odd = int((counts != first).argmax())
+    raise UserError(f"{path}, line {odd + 1}: {counts[odd]} numbers, but {first} in the lines above")
 
 
 def plain(path: Path) -> str:
