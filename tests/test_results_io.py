@@ -85,7 +85,7 @@ def test_vot_baseline(tmp_path: Path) -> None:
     assert import_results(tmp_path / "other", tmp_path / "out", "vot") == ["bag"]
     copied = (tmp_path / "out/baseline/bag/bag_001.txt").read_text().splitlines()
     assert copied[0] == "1"
-    assert copied[1] == "1.0000,2.0000,3.0000,4.0000"
+    assert copied[1] == "1,2,3,4"
     assert copied[2].count(",") == 7
     assert copied[3:] == ["2", "0"]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from siamla.benchmark.onepass import FrameError
-from siamla.benchmark.protocols import load_protocols
+from siamla.benchmark.protocols import load_protocols, run_rules
 from siamla.benchmark.region import region_overlap
 from siamla.benchmark.runner import run
 from siamla.benchmark.score import score
@@ -218,11 +218,11 @@ def test_stored_runs_come_back(tmp_path: Path, numbered: Sequence) -> None:
 
 def test_stochastic_trackers_repeat_until_three_are_equal(tmp_path: Path, numbered: Sequence) -> None:
     tracker = Scripted(numbered.boxes, {3}, deterministic=False)
-    run(lambda: tracker, [numbered], tmp_path / "out", PROTOCOL)
+    run(lambda: tracker, [numbered], tmp_path / "out", run_rules(PROTOCOL))
     stored = sorted(path.name for path in (tmp_path / "out/baseline/a").iterdir())
     assert stored == ["a_001.txt", "a_002.txt", "a_003.txt", "a_time.txt"]
     tracker.starts.clear()
-    run(lambda: tracker, [numbered], tmp_path / "out", PROTOCOL)
+    run(lambda: tracker, [numbered], tmp_path / "out", run_rules(PROTOCOL))
     assert not tracker.starts  # finished: never tracked again
 
 
@@ -245,7 +245,7 @@ def test_real_sequences_under_a_tracker_that_stands_still(tmp_path: Path) -> Non
             return self.box
 
     sequence = LAYOUTS["vot"].read(shared / "sequences/VOT", "book")
-    run(Still, [sequence], tmp_path, PROTOCOL)
+    run(Still, [sequence], tmp_path, run_rules(PROTOCOL))
     found = score([sequence], tmp_path, PROTOCOL)
     assert found.overall["failures"] >= 1
     assert 0 < found.overall["eao"] < found.overall["accuracy"] < 1

@@ -93,8 +93,7 @@ def tracked_alignment(scores: Array, overlaps: Array) -> float:
 
 def _known(sequence: Sequence) -> NDArray[np.bool_]:
     """The frames (N,) whose target is visible and has a box."""
-    boxes = sequence.boxes
-    return np.asarray(sequence.visible & np.isfinite(boxes).all(1) & (boxes[:, 2:] > 0).all(1), bool)
+    return np.asarray(sequence.visible & sequence.valid, bool)
 
 
 def _template(image: Image, box: Array) -> Image:

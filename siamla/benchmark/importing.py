@@ -1,7 +1,8 @@
 """Raw results of other trackers, copied into our store so that they are scored like our own.
 
 Read are pysot's and the got10k toolkit's text files, GOT-10k folders, VOT baseline folders and OTB's .mat files, from a
-folder or a zip. Numbers stay in the benchmark's own coordinates.
+folder or a zip. Numbers stay as they were written, in the benchmark's own coordinates; only what parts them becomes
+commas and line feeds.
 """
 
 import re
@@ -13,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamla.benchmark import archive, store
-from siamla.benchmark.onepass import Track
-from siamla.data.formats import LAYOUTS, text
+from siamla.data.formats import otb, text
 from siamla.errors import UserError
+from siamla.files import write_text
 
 FOLDERS = ("got10k", "vot")
 
@@ -26,6 +27,7 @@ def canonical(name: str, layout: str, known: Iterable[str] = ()) -> str:
     `known` are the data set's names, if at hand; they settle upper and lower case and Human4's missing number.
     """
     if layout == "otb":
+        known = [*otb.OFFICIAL, *known]
         name = re.sub(r"[-_](\d)$", r".\1", name)
         name = "Human4.2" if name in ("Human4", "human4") else name
     return {candidate.lower(): candidate for candidate in known}.get(name.lower(), name)
@@ -49,36 +51,51 @@ def _mat_boxes(path: Path) -> NDArray[np.float64]:
     raise UserError(f"{path}: no N × 4 boxes of type 'rect' in it; expected results{{1}}.res")
 
 
-def _shift(boxes: NDArray[np.float64], layout: str) -> NDArray[np.float64]:
-    return boxes - np.array([1, 1, 0, 0]) * LAYOUTS[layout].ORIGIN
+def _mat_name(stem: str, layout: str, known: Iterable[str]) -> str:
+    """The sequence of a .mat file, whose name ends in the tracker's: "Jogging_1_siamfc3s", "bird1_1_X", "david_KCF".
+
+    The longest beginning that is a sequence's name; else what stands before the first underscore.
+    """
+    parts, there = stem.split("_"), {*known, *(otb.OFFICIAL if layout == "otb" else ())}
+    names = [canonical("_".join(parts[:end]), layout, known) for end in range(len(parts), 0, -1)]
+    return next((name for name in names if name in there), names[-1])
 
 
-def _times(source: Path, name: str, count: int) -> NDArray[np.float64]:
+def _number(value: float) -> str:
+    """The shortest text that reads as this number."""
+    return repr(float(value)).removesuffix(".0")
+
+
+def _times(source: Path, name: str, count: int) -> str | None:
+    """The text of a file of times, if there is one."""
     for path in (source / f"{name}_time.txt", source / "times" / f"{name}_time.txt"):
         if path.is_file():
-            seconds = text.numbers(path, (1,))[:, 0]
-            if len(seconds) != count:
-                raise UserError(f"{path}: {len(seconds)} times for {count} boxes")
-            return seconds
-    return np.full(count, np.nan)
+            found = len(text.numbers(path, (1,)))
+            if found != count:
+                raise UserError(f"{path}: {found} times for {count} boxes")
+            return text.plain(path)
+    return None
 
 
-def _read_flat(source: Path, layout: str, known: Iterable[str]) -> dict[str, Track]:
-    """Tracks of a folder of `<sequence>.txt` or `.mat` files."""
-    found: dict[str, Track] = {}
+def _read_flat(source: Path, layout: str, known: Iterable[str]) -> dict[str, tuple[str, str | None]]:
+    """Texts of boxes and times by sequence, of a folder of `<sequence>.txt` or `.mat` files."""
+    found: dict[str, tuple[str, str | None]] = {}
     paths = [path for path in sorted(source.iterdir()) if path.suffix in (".txt", ".mat")]
     for path in (path for path in paths if not path.stem.endswith("_time") and path.name != "SOURCE.txt"):
-        boxes = text.numbers(path, (4,)) if path.suffix == ".txt" else _mat_boxes(path)
-        stem = path.stem if path.suffix == ".txt" else path.stem.partition("_")[0]
-        name = canonical(stem, layout, known)
+        if path.suffix == ".txt":
+            name, boxes = canonical(path.stem, layout, known), text.numbers(path, (4,))
+            rows = text.plain(path)
+        else:
+            name, boxes = _mat_name(path.stem, layout, known), _mat_boxes(path)
+            rows = "".join(",".join(map(_number, row)) + "\n" for row in boxes)
         if name in found:
             raise UserError(f"{path}: a second result for sequence {name!r}")
-        found[name] = Track(_shift(boxes, layout), _times(source, path.stem, len(boxes)))
+        found[name] = rows, _times(source, path.stem, len(boxes))
     return found
 
 
 def _import_folders(source: Path, layout: str, target: Path) -> list[str]:
-    """Copy `<sequence>/<sequence>_001.txt …`, each file read and written anew."""
+    """Copy `<sequence>/<sequence>_001.txt …` and the times; each file is checked first."""
     place = source / "baseline" if layout == "vot" and (source / "baseline").is_dir() else source
     origin = place.parent if layout == "vot" and place.name == "baseline" else None
     names = [path.name for path in sorted(place.iterdir()) if (path / f"{path.name}_001.txt").is_file()]
@@ -87,9 +104,14 @@ def _import_folders(source: Path, layout: str, target: Path) -> list[str]:
     for name in names:
         for number in store.repetitions(source, name, layout):
             if layout == "vot":
-                store.write_trajectory(target, name, store.read_trajectory(source, name, number), number)
+                store.read_trajectory(source, name, number)
             else:
-                store.write_track(target, name, store.read_track(source, name, layout, number), layout, number)
+                store.read_track(source, name, layout, number)
+            path = store.track_path(source, name, layout, number)
+            write_text(store.track_path(target, name, layout, number), text.plain(path))
+        times = store.time_path(source, name, layout)
+        if times.is_file():
+            write_text(store.time_path(target, name, layout), text.plain(times))
     return names
 
 
@@ -116,10 +138,12 @@ def import_results(source: Path, target: Path, layout: str, known: Iterable[str]
         if layout in FOLDERS:
             names = _import_folders(place, layout, ready)
         else:
-            tracks = _read_flat(place, layout, list(known))
-            names = sorted(tracks)
-            for name, track in tracks.items():
-                store.write_track(ready, name, track, layout)
+            found = _read_flat(place, layout, list(known))
+            names = sorted(found)
+            for name, (rows, times) in found.items():
+                write_text(store.track_path(ready, name, layout), rows)
+                if times is not None:
+                    write_text(store.time_path(ready, name, layout), times)
         if not names:
             kind = "<sequence>/<sequence>_001.txt" if layout in FOLDERS else "<sequence>.txt or .mat"
             raise UserError(f"{source}: no results found; expected {kind} files")

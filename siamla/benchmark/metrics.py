@@ -27,17 +27,30 @@ def overlap(truth: Array, found: Array) -> Array:
     """
     x, y, w, h = truth.T
     u, v, p, q = found.T
-    across = np.minimum(x + w, u + p) - np.maximum(x, u)
-    down = np.minimum(y + h, v + q) - np.maximum(y, v)
-    shared = np.maximum(across, 0) * np.maximum(down, 0)
-    known = (w > 0) & (h > 0) & (p > 0) & (q > 0) & np.isfinite(shared)
-    union = np.where(known, w * h + p * q - shared, 1)
-    return np.where(known, np.minimum(shared / union, 1), 0)
+    with np.errstate(invalid="ignore"):  # infinite and unknown boxes
+        across = np.minimum(x + w, u + p) - np.maximum(x, u)
+        down = np.minimum(y + h, v + q) - np.maximum(y, v)
+        shared = np.maximum(across, 0) * np.maximum(down, 0)
+        known = (w > 0) & (h > 0) & (p > 0) & (q > 0) & np.isfinite(shared)
+        union = np.where(known, w * h + p * q - shared, 1)
+        return np.where(known, np.minimum(shared / union, 1), 0)
+
+
+def open_overlap(truth: Array, found: Array) -> Array:
+    """IoU (N,) as data frames compute it: a coordinate that is NaN bounds nothing; 0/0 and sizes of NaN give NaN."""
+    x, y, w, h = truth.T
+    u, v, p, q = found.T
+    across = np.fmin(x + w, u + p) - np.fmax(x, u)
+    down = np.fmin(y + h, v + q) - np.fmax(y, v)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shared = np.maximum(across, 0) * np.maximum(down, 0)
+        return np.asarray(shared / (w * h + p * q - shared))
 
 
 def _offset(truth: Array, found: Array) -> tuple[Array, Array]:
     """From the truth's centre to the prediction's, along x (N,) and y (N,)."""
-    x, y = (found[:, axis] + found[:, axis + 2] / 2 - (truth[:, axis] + truth[:, axis + 2] / 2) for axis in (0, 1))
+    with np.errstate(invalid="ignore"):  # infinite boxes
+        x, y = (found[:, axis] + found[:, axis + 2] / 2 - (truth[:, axis] + truth[:, axis + 2] / 2) for axis in (0, 1))
     return x, y
 
 
@@ -47,11 +60,14 @@ def centre_distance(truth: Array, found: Array) -> Array:
     return np.asarray(np.sqrt(x * x + y * y))
 
 
-def normalised_distance(truth: Array, found: Array) -> Array:
-    """Distance (N,) of the centres in units of the truth's width and height; infinite where it has no area."""
+def normalised_distance(truth: Array, found: Array, added: float = 0) -> Array:
+    """Distance (N,) of the centres in units of the truth's width and height, to which `added` is added.
+
+    Infinite where it is not defined, as for a truth without area and nothing added.
+    """
     x, y = _offset(truth, found)
     with np.errstate(divide="ignore", invalid="ignore"):
-        x, y = x / truth[:, 2], y / truth[:, 3]
+        x, y = x / (truth[:, 2] + added), y / (truth[:, 3] + added)
     return np.nan_to_num(np.sqrt(x * x + y * y), nan=np.inf)
 
 

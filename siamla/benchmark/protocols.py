@@ -15,6 +15,8 @@ from siamla.data.layout import LayoutName
 from siamla.settings import Name, Settings, read_yaml, validate
 
 Summary = Literal["mean", "trapezoid"] | float
+Valid = Literal["size", "all", "any"]
+ZeroCurves = Literal["keep", "drop"]
 
 
 class Curve(Settings):
@@ -54,11 +56,19 @@ class OnePass(Settings):
         denominator: curves divide by "all" annotated frames or by the "kept" ones.
         valid_truth: a truth box counts if its "size" (w, h > 0) or "all" (x, y, w, h > 0 in the file's own
             coordinates) are positive, or "any". The others have no overlap and the distance below.
+        valid_distance: a distance counts where the "overlap" does, or where the truth's "centre", x + (w - 1)/2 and
+            y + (h - 1)/2 in the file's own coordinates, is positive, whatever its size.
         invalid_distance: centre distance of a frame without valid truth: -1 (always a precision hit) or 0..inf.
-        broken_prediction: a prediction that is NaN or without area: "previous" repeats the box before it,
-            "miss" leaves its overlap 0, and NaN in the file is an error.
-        short: a prediction file with fewer rows than the truth: "error", or "zeros" fills with empty boxes.
-        long: one with more rows: "error" or "crop".
+        broken_prediction: a prediction that is NaN or without area: "previous" repeats the row before it, which for
+            the second is the first as the file has it (an infinite box is no broken one: it misses); "miss" leaves
+            its overlap 0 and its distance unknown; "error": the same without area, but NaN is refused.
+        undefined_overlap: 0/0, two boxes without area, is "zero", or a "miss" at every threshold, 0 included; with
+            "miss" a coordinate that is NaN bounds nothing, as in the data frames of TrackingNet's devkit.
+        lacking: the share of its frames that a sequence's file may lack at the end; those frames are misses. With 1
+            the whole file may be missing: its boxes are empty ones.
+        lead: frames before the annotation's first that a file may hold, too, by sequence; it loses its first rows then.
+        long: a file with more rows than the truth: "error" or "crop".
+        zero_curves: a sequence whose curve is zero all along counts in its mean ("keep") or not ("drop").
         rounded: boxes are rounded to whole pixels first.
         clipped: boxes are clipped to the image before the overlap.
         pooled: average over "sequences" (mean of their curves) or over all "frames" as one.
@@ -68,11 +78,15 @@ class OnePass(Settings):
     first_frame: Literal["truth", "drop", "keep"]
     unseen: Literal["keep", "drop"]
     denominator: Literal["all", "kept"]
-    valid_truth: Literal["size", "all", "any"]
+    valid_truth: Valid
+    valid_distance: Literal["overlap", "centre"] = "overlap"
     invalid_distance: float = -1
-    broken_prediction: Literal["previous", "miss"]
-    short: Literal["error", "zeros"]
+    broken_prediction: Literal["previous", "miss", "error"]
+    undefined_overlap: Literal["zero", "miss"] = "zero"
+    lacking: float = Field(default=0, ge=0, le=1)
+    lead: dict[str, int] = Field(default_factory=dict)
     long: Literal["error", "crop"]
+    zero_curves: ZeroCurves = "keep"
     rounded: bool = False
     clipped: bool = False
     pooled: Literal["sequences", "frames"]
@@ -80,6 +94,23 @@ class OnePass(Settings):
     success: Curve
     precision: Curve | None = None
     norm_precision: Curve | None = None
+
+
+class Convention(Settings):
+    """Another toolkit's reading of the same results, scored beside the protocol's own; what is None is as there.
+
+    Attributes:
+        source: whose definition it is.
+        valid_truth, zero_curves: as in OnePass.
+    """
+
+    source: str
+    valid_truth: Valid | None = None
+    zero_curves: ZeroCurves | None = None
+
+    def over(self, rules: OnePass) -> OnePass:
+        """The protocol's rules with this convention's in their place."""
+        return rules.model_copy(update=self.model_dump(exclude={"source"}, exclude_none=True))
 
 
 class Supervised(Settings):
@@ -97,6 +128,10 @@ class Supervised(Settings):
         short_data: what EAO is where no sequence is long enough for the window: an "error", or the mean over the
             "whole" curve, comparable with nothing but itself (miniatures).
         late_failure: a failure that leaves no room to re-initialise: its fragment counts as "success" or "failure".
+        restart_frame: a fragment that ended in a failure weighs by its share of labelled frames up to and with the
+            restart's ("counted", where a restart just past the end counts as a frame without label), or up to it
+            ("left").
+        lacking: the share of its frames that a sequence's file may lack at the end; a longer one is cut.
     """
 
     gap: int = Field(ge=1)
@@ -109,6 +144,8 @@ class Supervised(Settings):
     eao_offset: int
     short_data: Literal["error", "whole"]
     late_failure: Literal["success", "failure"]
+    restart_frame: Literal["counted", "left"]
+    lacking: float = Field(default=0, ge=0, le=1)
 
 
 class Metric(Settings):
@@ -138,6 +175,7 @@ class Protocol(Settings):
         early_stop: stop repeating when that many runs came out equal (0: never).
         speed: fps is all frames by all seconds ("total"), the mean of 1/seconds over all frames ("frames"), or that
             mean in each sequence, averaged over "sequences".
+        beside: other conventions, whose overall scores stand beside the protocol's own in a score file.
     """
 
     title: str
@@ -150,11 +188,14 @@ class Protocol(Settings):
     speed: Literal["total", "frames", "sequences"] = "total"
     onepass: OnePass | None = None
     supervised: Supervised | None = None
+    beside: dict[Name, Convention] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> "Protocol":
         if (self.onepass is None) == (self.supervised is None):
             raise ValueError("give exactly one of onepass and supervised")
+        if self.beside and self.onepass is None:
+            raise ValueError("beside is for onepass")
         if self.headline not in self.metrics:
             raise ValueError(f"headline {self.headline!r} is not in metrics ({', '.join(self.metrics)})")
         if self.onepass:
@@ -199,7 +240,8 @@ def run_rules(protocol: Protocol) -> RunRules:
 def score_rules(protocol: Protocol) -> dict[str, Any]:
     """What decides scores, as plain data: the protocol without its texts."""
     rules = protocol.model_dump(mode="json", include={"layout", "speed", "onepass", "supervised"})
-    return {**rules, "metrics": sorted(protocol.metrics)}
+    beside = {name: entry.model_dump(mode="json", exclude={"source"}) for name, entry in protocol.beside.items()}
+    return {**rules, "beside": beside, "metrics": sorted(protocol.metrics)}
 
 
 def load_protocols(path: Path) -> dict[str, Protocol]:

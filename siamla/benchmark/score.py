@@ -16,16 +16,19 @@ from siamla.benchmark.metrics import (
     clip_to_image,
     fractions,
     normalised_distance,
+    open_overlap,
     overlap,
     summarise,
 )
-from siamla.benchmark.protocols import Curve, OnePass, Protocol
+from siamla.benchmark.protocols import Curve, OnePass, Protocol, ZeroCurves
+from siamla.benchmark.results import lacks, tell
 from siamla.data.formats import LAYOUTS
 from siamla.errors import UserError
 from siamla.sequence import Sequence
 
 Array = NDArray[np.float64]
 Sizes = Mapping[str, tuple[int, int]]
+TINY = 1e-16  # pysot adds it to the sizes that it divides by
 
 
 @dataclass(frozen=True)
@@ -37,12 +40,14 @@ class Scores:
         per_sequence: one row per sequence: "sequence", "frames" and the metrics.
         per_attribute: attribute → metric → value, with "sequences" (or, for VOT, "frames") as the count.
         curves: "success", "precision", "norm_precision" or "expected_overlap" → (x (T,), y (T,)).
+        beside: the overall values by each of the protocol's other conventions.
     """
 
     overall: dict[str, Any]
     per_sequence: list[dict[str, Any]]
     per_attribute: dict[str, dict[str, Any]]
     curves: dict[str, tuple[Array, Array]] = field(default_factory=dict)
+    beside: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,87 +80,136 @@ def withheld(sequence: Sequence) -> bool:
     return len(sequence.frames) > 1 and (len(sequence.boxes) == 1 or bool(np.isnan(sequence.boxes[1:]).all()))
 
 
-def _matched(boxes: Array, path: Path, count: int, rules: OnePass) -> Array:
-    """The predictions, brought to the truth's length or refused."""
-    finite = np.isfinite(boxes).all(1)
-    if not finite.all() and rules.broken_prediction != "previous":
-        raise UserError(f"{path}, line {int(finite.argmin()) + 1}: a box that is not finite")
-    if len(boxes) < count and rules.short == "zeros":
-        return np.concatenate([boxes, np.zeros((count - len(boxes), 4))])
-    if len(boxes) < count or (len(boxes) > count and rules.long == "error"):
+def _matched(boxes: Array, path: Path, sequence: Sequence, rules: OnePass, notes: list[str]) -> Array:
+    """The predictions, brought to the truth's length or refused: NaN where rows lack."""
+    count = len(sequence.boxes)
+    lead = rules.lead.get(sequence.name, 0)
+    if lead and len(boxes) == count + lead:
+        boxes = boxes[lead:]
+    if len(boxes) > count and rules.long == "error":
         raise UserError(f"{path}: {len(boxes)} rows, but the annotation has {count}")
-    return boxes[:count]
+    if len(boxes) < count:
+        notes.append(f"{lacks(path, len(boxes), count, rules.lacking)}; the lacking frames are misses")
+    boxes = boxes[:count]
+    if rules.broken_prediction == "miss" and np.isnan(boxes).any():
+        unknown = np.isnan(boxes).any(1)
+        notes.append(f"{path}: {unknown.sum()} rows with NaN, the first in line {unknown.argmax() + 1}; they miss")
+    return boxes if len(boxes) == count else np.concatenate([boxes, np.full((count - len(boxes), 4), np.nan)])
 
 
-def _repeat_previous(boxes: Array) -> Array:
-    """Each box that is NaN or without area replaced by the last sound one before it."""
-    sound = np.isfinite(boxes).all(1) & (boxes[:, 2:] > 0).all(1)
-    return boxes[np.maximum.accumulate(np.where(sound, np.arange(len(boxes)), 0))]
+def _repeat_previous(boxes: Array, truth: Array) -> Array:
+    """Each box that is NaN or without area replaced by the row before it; where the truth is NaN, too, it stays."""
+    kept = (~np.isnan(boxes).any(1) & (boxes[:, 2:] > 0).all(1)) | np.isnan(truth).any(1)
+    return boxes[np.maximum.accumulate(np.where(kept, np.arange(len(boxes)), 0))]
 
 
-def _select(sequence: Sequence, found: Array, rules: OnePass, size: tuple[int, int] | None) -> Frames:
+def _select(sequence: Sequence, found: Array, path: Path, rules: OnePass, size: tuple[int, int] | None) -> Frames:
     """The frames of one run that the protocol counts."""
     truth, keep, total = sequence.boxes, np.arange(len(sequence.boxes)), len(sequence.boxes)
+    if rules.broken_prediction == "previous":
+        found = _repeat_previous(found, truth)
     if rules.first_frame == "truth":
         found = np.concatenate([truth[:1], found[1:]])
-    if rules.broken_prediction == "previous":
-        found = _repeat_previous(found)
     if rules.unseen == "drop":
         keep = keep[sequence.visible]
     if rules.first_frame == "drop":
         keep, total = keep[keep > 0], total - 1
-    return Frames(truth[keep], found[keep], total if rules.denominator == "all" else len(keep), size)
+    if rules.broken_prediction == "error" and np.isnan(found[keep]).any():
+        line = int(keep[np.isnan(found[keep]).any(1).argmax()]) + 1
+        raise UserError(f"{path}, line {line}: a box that is NaN; the benchmark's own toolkit gives NaN for all of it")
+    if len(keep) < len(truth):
+        truth, found = truth[keep], found[keep]
+    return Frames(truth, found, total if rules.denominator == "all" else len(keep), size)
 
 
-def _load(sequence: Sequence, folder: Path, protocol: Protocol, rules: OnePass, sizes: Sizes | None) -> Frames:
+def _load(
+    sequence: Sequence, folder: Path, protocol: Protocol, rules: OnePass, sizes: Sizes | None, notes: list[str]
+) -> Frames:
     """All stored repetitions of a sequence, one after the other."""
     if withheld(sequence):
         raise UserError(f"{sequence.name}: only the first box is known, unlike in the other sequences")
     if len(sequence.boxes) < len(sequence.frames):
         raise UserError(f"{sequence.name}: {len(sequence.boxes)} boxes for {len(sequence)} frames")
-    count, layout = len(sequence.boxes), protocol.layout
+    layout = protocol.layout
     size = image_size(sequence, sizes) if rules.clipped else None
     numbers = store.repetitions(folder, sequence.name, layout)
-    if not numbers and rules.short == "zeros":
-        return _select(sequence, np.zeros((count, 4)), rules, size)
+    path = store.track_path(folder, sequence.name, layout)
+    if not numbers and rules.lacking == 1:
+        notes.append(f"{path}: not found; its boxes count as empty")
+        return _select(sequence, np.zeros((len(sequence.boxes), 4)), path, rules, size)
     runs = []
     for number in numbers or [1]:
         path = store.track_path(folder, sequence.name, layout, number)
-        found = _matched(store.read_track(folder, sequence.name, layout, number).boxes, path, count, rules)
-        runs.append(_select(sequence, found, rules, size))
+        found = _matched(store.read_boxes(folder, sequence.name, layout, number), path, sequence, rules, notes)
+        runs.append(_select(sequence, found, path, rules, size))
     if len(runs) == 1:
         return runs[0]
     truth, found = (np.concatenate([getattr(run, key) for run in runs]) for key in ("truth", "found"))
     return Frames(truth, found, sum(run.denominator for run in runs), size)
 
 
-def measure(frames: Many[Frames], rules: OnePass, origin: int) -> tuple[Array, dict[str, Array]]:
-    """Mean overlap (S,) and curves (S, T) of every sequence, by the protocol's rules; all frames in one pass.
+@dataclass(frozen=True)
+class Compared:
+    """Truth (N, 4) and, for each curve, the value (N,) of all frames of all sequences; counts (S,) of the frames."""
 
-    `origin` is the first pixel of the layout's files, in whose coordinates a rule may ask for positive numbers.
-    """
+    truth: Array
+    values: dict[str, Array]
+    counts: NDArray[np.int64]
+    denominators: list[int]
+
+
+def compare(frames: Many[Frames], rules: OnePass) -> Compared:
+    """Overlaps and distances of all frames in one pass, whether their truth is valid or not."""
     counts = np.array([len(part.truth) for part in frames])
-    truth, found = np.concatenate([f.truth for f in frames]), np.concatenate([f.found for f in frames])
+    # By columns in memory: everything below works on one coordinate at a time.
+    truth = np.asfortranarray(np.concatenate([part.truth for part in frames]))
+    found = np.asfortranarray(np.concatenate([part.found for part in frames]))
     if rules.rounded:
         truth, found = np.round(truth), np.round(found)
     if rules.clipped:
         limits = np.repeat([part.size or (np.inf, np.inf) for part in frames], counts, axis=0)
         truth, found = clip_to_image(truth, limits), clip_to_image(found, limits)
+    added = TINY if rules.valid_distance == "centre" else 0
     values = {
-        "success": overlap(truth, found),
+        "success": (open_overlap if rules.undefined_overlap == "miss" else overlap)(truth, found),
         "precision": centre_distance(truth, found),
-        "norm_precision": normalised_distance(truth, found),
+        "norm_precision": normalised_distance(truth, found, added),
     }
-    if rules.valid_truth != "any":
-        valid = (truth[:, 2] > 0) & (truth[:, 3] > 0)
+    return Compared(truth, values, counts, [part.denominator for part in frames])
+
+
+def _valid(truth: Array, rules: OnePass, origin: int) -> dict[str, NDArray[np.bool_]]:
+    """For each curve, the frames (N,) whose truth (N, 4) the protocol accepts."""
+    with np.errstate(invalid="ignore"):
+        sized = (truth[:, 2] > 0) & (truth[:, 3] > 0)
         if rules.valid_truth == "all":
-            valid = valid & (truth[:, 0] + origin > 0) & (truth[:, 1] + origin > 0)
-        replaced = {"success": -1.0, "precision": rules.invalid_distance, "norm_precision": rules.invalid_distance}
-        values = {key: np.where(valid, column, replaced[key]) for key, column in values.items()}
-    groups = np.repeat(np.arange(len(frames)), counts)
-    means = np.bincount(groups, values["success"], len(frames)) / np.maximum(counts, 1)
-    denominators = [part.denominator for part in frames]
-    curves = {key: fractions(values[key], curve, denominators, groups) for key, curve in _curves(rules).items()}
+            sized = sized & (truth[:, 0] + origin > 0) & (truth[:, 1] + origin > 0)
+        if rules.valid_distance == "overlap":
+            return {"success": sized, "precision": sized, "norm_precision": sized}
+        centre = [truth[:, axis] + origin + (truth[:, axis + 2] - 1) / 2 for axis in (0, 1)]
+        shares = [centre[axis] / (truth[:, axis + 2] + TINY) for axis in (0, 1)]
+        return {
+            "success": sized,
+            "precision": (centre[0] > 0) & (centre[1] > 0),
+            "norm_precision": (shares[0] > 0) & (shares[1] > 0),
+        }
+
+
+def measure(compared: Compared, rules: OnePass, origin: int) -> tuple[Array, dict[str, Array]]:
+    """Mean overlap (S,) and curves (S, T) of every sequence, by the protocol's rules.
+
+    `origin` is the first pixel of the layout's files, in whose coordinates a rule may ask for positive numbers.
+    """
+    valid, count = _valid(compared.truth, rules, origin), len(compared.counts)
+    groups = np.repeat(np.arange(count), compared.counts)
+    means, curves = np.zeros(count), {}
+    for key, curve in _curves(rules).items():
+        values = compared.values[key]
+        if rules.valid_truth != "any":
+            values = np.where(valid[key], values, -1.0 if key == "success" else rules.invalid_distance)
+        if key == "success":
+            means = np.bincount(groups, values, count) / np.maximum(compared.counts, 1)
+        curves[key] = fractions(values, curve, compared.denominators, groups)
     return means, curves
 
 
@@ -167,8 +221,11 @@ def _curves(rules: OnePass) -> dict[str, Curve]:
 def _score_onepass(sequences: Many[Sequence], folder: Path, protocol: Protocol, sizes: Sizes | None) -> Scores:
     rules = protocol.onepass
     assert rules is not None
-    frames = [_load(sequence, folder, protocol, rules, sizes) for sequence in sequences]
-    means, each = measure(frames, rules, LAYOUTS[protocol.layout].ORIGIN)
+    notes: list[str] = []
+    frames = [_load(sequence, folder, protocol, rules, sizes, notes) for sequence in sequences]
+    tell(notes)
+    origin, compared = LAYOUTS[protocol.layout].ORIGIN, compare(frames, rules)
+    means, each = measure(compared, rules, origin)
     lengths = np.array([part.denominator for part in frames], np.float64)
     kept = np.array([len(part.truth) for part in frames], np.float64)
 
@@ -178,14 +235,29 @@ def _score_onepass(sequences: Many[Sequence], folder: Path, protocol: Protocol, 
             found |= summarise(curves[key], curve)
         return {metric: found[metric] for metric in protocol.metrics}
 
-    def together(chosen: NDArray[np.bool_]) -> tuple[dict[str, float], dict[str, Array]]:
+    def together(
+        chosen: NDArray[np.bool_], means: Array, each: dict[str, Array], zeros: ZeroCurves
+    ) -> tuple[dict[str, float], dict[str, Array]]:
         pooled = rules.pooled == "frames"
         weights = lengths[chosen] if pooled else np.ones(int(chosen.sum()))
-        curves = {key: _mean(rows[chosen], weights) for key, rows in each.items()}
+        curves = {}
+        for key, rows in each.items():
+            counted = rows[chosen].sum(1) > 0 if zeros == "drop" else 1
+            curves[key] = _mean(rows[chosen], weights * counted)
         mean = _mean(means[chosen], kept[chosen] if pooled else weights)
         return {metric: float(value) for metric, value in reported(curves, mean).items()}, curves
 
-    overall, curves = together(np.ones(len(sequences), bool))
+    everything = np.ones(len(sequences), bool)
+    overall, curves = together(everything, means, each, rules.zero_curves)
+    beside = {}
+    for name, convention in protocol.beside.items():
+        other = convention.over(rules)
+        judged = means, each
+        if other.valid_truth != rules.valid_truth:
+            unaffected = {"precision": None, "norm_precision": None} if other.valid_distance == "centre" else {}
+            found, curves_there = measure(compared, other.model_copy(update=unaffected), origin)
+            judged = found, each | curves_there
+        beside[name] = together(everything, *judged, other.zero_curves)[0]
     columns = reported(each, means)
     rows = [{"sequence": sequence.name, "frames": len(sequence.boxes)}
             | {metric: float(column[index]) for metric, column in columns.items()}
@@ -193,9 +265,9 @@ def _score_onepass(sequences: Many[Sequence], folder: Path, protocol: Protocol, 
     attributes = {}
     for attribute in sorted({label for sequence in sequences for label in sequence.attributes}):
         chosen = np.array([attribute in sequence.attributes for sequence in sequences])
-        attributes[attribute] = {"sequences": float(chosen.sum())} | together(chosen)[0]
+        attributes[attribute] = {"sequences": float(chosen.sum())} | together(chosen, means, each, rules.zero_curves)[0]
     shown = {key: (_curves(rules)[key].thresholds(), curve) for key, curve in curves.items()}
-    return Scores(overall, rows, attributes, shown)
+    return Scores(overall, rows, attributes, shown, beside)
 
 
 def _mean(rows: Array, weights: Array) -> Array:

@@ -82,12 +82,17 @@ def write_track(folder: Path, sequence: str, track: Track, layout: str, repetiti
     text.write_boxes(track_path(folder, sequence, layout, repetition), track.boxes, LAYOUTS[layout].ORIGIN)
 
 
-def read_track(folder: Path, sequence: str, layout: str, repetition: int = 1) -> Track:
-    """A stored one-pass run; seconds are NaN where none are stored. UserError names file and line of a bad number."""
+def read_boxes(folder: Path, sequence: str, layout: str, repetition: int = 1) -> NDArray[np.float64]:
+    """The boxes (N, 4) of a stored one-pass run, 0-based. UserError names file and line of a bad number."""
     path = track_path(folder, sequence, layout, repetition)
     if not path.is_file():
         raise UserError(f"{path}: no stored predictions for sequence {sequence!r}")
-    boxes = text.boxes(path, LAYOUTS[layout].ORIGIN)
+    return text.boxes(path, LAYOUTS[layout].ORIGIN)
+
+
+def read_track(folder: Path, sequence: str, layout: str, repetition: int = 1) -> Track:
+    """A stored one-pass run; seconds are NaN where none are stored. UserError as in read_boxes."""
+    boxes = read_boxes(folder, sequence, layout, repetition)
     times = read_seconds(folder, sequence, layout)
     if times is None or repetition > times.shape[1]:
         return Track(boxes, np.full(len(boxes), np.nan))
@@ -116,25 +121,35 @@ def corners(box: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([x, y, x + w, y, x + w, y + h, x, y + h], axis=-1)
 
 
-def read_trajectory(folder: Path, sequence: str, repetition: int = 1) -> Trajectory:
-    """A stored supervised run; UserError names the line that is neither a code, nor 4, nor 8 numbers."""
+def read_regions(folder: Path, sequence: str, repetition: int = 1) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
+    """Codes (N,) and regions (N, 8) of a stored supervised run, as in Trajectory.
+
+    UserError names the line that is neither a code, nor 4, nor 8 numbers.
+    """
     path = track_path(folder, sequence, "vot", repetition)
-    lines = text.read_text(path).rstrip().splitlines()
-    codes, regions = np.full(len(lines), TRACKED, np.int8), np.full((len(lines), 8), np.nan)
-    for index, line in enumerate(lines):
-        try:
-            values = np.array(line.replace(",", " ").split(), np.float64)
-        except ValueError:
-            values = np.array([])
-        if values.size == 1 and values[0] in (SKIPPED, INITIALISED, FAILED):
-            codes[index] = int(values[0])
-        elif values.size in (4, 8) and np.isfinite(values).all():
-            regions[index] = corners(values) if values.size == 4 else values
-        else:
-            raise UserError(
-                f"{path}, line {index + 1}: found {line.strip()[:60]!r}, expected 0, 1, 2 or 4 or 8 numbers"
-            )
+    values, widths = text.table(path)
+    starts = np.cumsum(widths) - widths
+    codes, regions = np.full(len(widths), TRACKED, np.int8), np.full((len(widths), 8), np.nan)
+    known = np.zeros(len(widths), bool)
+    single = np.flatnonzero(widths == 1)
+    known[single] = np.isin(values[starts[single]], (SKIPPED, INITIALISED, FAILED))
+    codes[single[known[single]]] = values[starts[single[known[single]]]]
+    for width in (4, 8):
+        chosen = np.flatnonzero(widths == width)
+        rows = values[starts[chosen][:, None] + np.arange(width)]
+        regions[chosen] = corners(rows) if width == 4 else rows
+        known[chosen] = np.isfinite(rows).all(1)
+    if not known.all():
+        line = int(known.argmin())
+        found = ",".join(f"{value:g}" for value in values[starts[line] : starts[line] + widths[line]])
+        raise UserError(f"{path}, line {line + 1}: found {found[:60]!r}, expected 0, 1, 2 or 4 or 8 finite numbers")
+    return codes, regions
+
+
+def read_trajectory(folder: Path, sequence: str, repetition: int = 1) -> Trajectory:
+    """A stored supervised run; UserError as in read_regions."""
+    codes, regions = read_regions(folder, sequence, repetition)
     times = read_seconds(folder, sequence, "vot")
     if times is None or repetition > times.shape[1]:
-        return Trajectory(codes, regions, np.full(len(lines), np.nan))
+        return Trajectory(codes, regions, np.full(len(codes), np.nan))
     return Trajectory(codes, regions, times[:, repetition - 1])

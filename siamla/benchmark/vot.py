@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from siamla.benchmark import store
 from siamla.benchmark.protocols import Protocol, Supervised
 from siamla.benchmark.region import region_overlap
+from siamla.benchmark.results import lacks, tell
 from siamla.benchmark.store import FAILED, INITIALISED
 from siamla.benchmark.supervised import truth_regions
 from siamla.errors import UserError
@@ -26,57 +27,94 @@ EMPTY = "no_tag"
 
 @dataclass(frozen=True)
 class _Run:
-    """One repetition: its codes, and overlaps (N,) for accuracy and for EAO, NaN where there is no region."""
+    """One repetition: its codes, and overlaps (N,) for accuracy and for EAO, NaN where there is no region.
+
+    N is the smaller of the file's rows and the truth's, `annotated` the truth's.
+    """
 
     codes: NDArray[np.int8]
     accuracy: Array
     expected: Array
+    annotated: int
 
 
-def _load(sequence: Sequence, folder: Path, rules: Supervised, size: tuple[int, int]) -> list[_Run]:
-    truth, runs = truth_regions(sequence), []
+def _read(
+    sequence: Sequence, folder: Path, rules: Supervised, notes: list[str]
+) -> list[tuple[NDArray[np.int8], Array]]:
+    """Codes and regions of the stored repetitions, cut where the truth ends."""
+    count, found = len(truth_regions(sequence)), []
     for number in store.repetitions(folder, sequence.name, "vot") or [1]:
         path = store.track_path(folder, sequence.name, "vot", number)
         if not path.is_file():
             raise UserError(f"{path}: no stored predictions for sequence {sequence.name!r}")
-        run = store.read_trajectory(folder, sequence.name, number)
-        if len(run.codes) != len(truth):
-            raise UserError(f"{path}: {len(run.codes)} rows, but the annotation has {len(truth)}")
-        accuracy = region_overlap(run.regions, truth, size)
-        expected = accuracy.copy()
-        inner = (size[0] - rules.bound_margin, size[1] - rules.bound_margin)
-        edge = np.flatnonzero(_reaches(run.regions, inner) | _reaches(truth, inner))
-        expected[edge] = region_overlap(run.regions[edge], truth[edge], inner)
-        for start in np.flatnonzero(run.codes == INITIALISED):
-            accuracy[start : start + rules.burn_in] = np.nan
-        runs.append(_Run(run.codes, accuracy, expected))
-    return runs
+        codes, regions = store.read_regions(folder, sequence.name, number)
+        if len(codes) < count:
+            notes.append(f"{lacks(path, len(codes), count, rules.lacking)}; both are cut to the shorter")
+        elif len(codes) > count:
+            notes.append(f"{path}: {len(codes)} rows, but the annotation has {count}; both are cut to the shorter")
+        found.append((codes[:count], regions[:count]))
+    return found
 
 
-def _reaches(regions: Array, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """True where the far edges of regions (N, 8) come near enough to the bound to be cut by it."""
+def _reaches(regions: Array, sizes: Array) -> NDArray[np.bool_]:
+    """True where the far edges of regions (N, 8) come near enough to the bound (N, 2) to be cut by it."""
     with np.errstate(invalid="ignore"):
-        return (regions.reshape(-1, 4, 2).max(1) > np.array(size) - 1).any(1)
+        return (regions.reshape(-1, 4, 2).max(1) > sizes - 1).any(1)
+
+
+def _load(
+    sequences: Many[Sequence], folder: Path, rules: Supervised, size: Callable[[Sequence], tuple[int, int]]
+) -> list[list[_Run]]:
+    """All repetitions of all sequences; their overlaps are counted in one pass."""
+    notes: list[str] = []
+    stored = [_read(sequence, folder, rules, notes) for sequence in sequences]
+    tell(notes)
+    truths = [truth_regions(sequence) for sequence in sequences]
+    truth = np.concatenate([t[: len(codes)] for t, group in zip(truths, stored, strict=True) for codes, _ in group])
+    regions = np.concatenate([found for group in stored for _, found in group])
+    lengths = [sum(len(codes) for codes, _ in group) for group in stored]
+    sizes = np.repeat(np.array([size(sequence) for sequence in sequences], np.float64), lengths, axis=0)
+    accuracy = region_overlap(regions, truth, sizes)
+    expected, inner = accuracy.copy(), sizes - rules.bound_margin
+    edge = np.flatnonzero(_reaches(regions, inner) | _reaches(truth, inner))
+    expected[edge] = region_overlap(regions[edge], truth[edge], inner[edge])
+    runs: list[list[_Run]] = []
+    place = 0
+    for group, annotation in zip(stored, truths, strict=True):
+        runs.append([])
+        for codes, _ in group:
+            part = slice(place, place + len(codes))
+            for start in np.flatnonzero(codes == INITIALISED):
+                accuracy[part][start : start + rules.burn_in] = np.nan
+            runs[-1].append(_Run(codes, accuracy[part], expected[part], len(annotation)))
+            place = part.stop
+    return runs
 
 
 @dataclass(frozen=True)
 class _Fragment:
-    """Tracking from one initialisation to the next: overlaps, where it starts, whether it ended in a failure."""
+    """Tracking from one initialisation to the next: overlaps, whether it ended in a failure, the frames [start, end)
+    whose labels weigh it, and what their number is divided by."""
 
     overlaps: Array
-    start: int
     failed: bool
+    start: int
+    end: int
+    span: int
 
 
 def _fragments(run: _Run, rules: Supervised) -> list[_Fragment]:
-    count = len(run.codes)
+    count, extra = len(run.codes), int(rules.restart_frame == "counted")
     failures = np.flatnonzero(run.codes == FAILED)
     restarts = [int(index) + rules.gap for index in failures if index + rules.gap <= count]
     late = len(restarts) < len(failures) and rules.late_failure == "failure"
     overlaps, found = np.nan_to_num(run.expected), []
-    for start, end in zip([0, *restarts], [*restarts, count], strict=True):
-        if start < count:  # a failure whose restart would be just past the end leaves nothing to add
-            found.append(_Fragment(overlaps[start:end], start, start < (restarts[-1] if restarts else 0) or late))
+    for start, end in zip([0, *restarts], restarts, strict=False):
+        found.append(_Fragment(overlaps[start:end], True, start, end + extra, end - start + extra))
+    start = restarts[-1] if restarts else 0
+    if start < count:  # a failure whose restart would be just past the end leaves nothing to add
+        span = run.annotated - start if len(failures) else count
+        found.append(_Fragment(overlaps[start:], late, start, count, span))
     return found
 
 
@@ -122,9 +160,14 @@ def _curve(runs: Many[Many[_Run]], labels: Many[NDArray[np.bool_]], rules: Super
     """The curve over all sequences; a fragment weighs by its share of labelled frames, over the repetitions."""
     parts = [(fragment, label, len(group)) for group, label in zip(runs, labels, strict=True)
              for run in group for fragment in _fragments(run, rules)]  # fmt: skip
-    weights = [float(label[f.start : f.start + len(f.overlaps)].mean()) / n for f, label, n in parts]
+    weights = [float(label[f.start : f.end].sum()) / f.span / n for f, label, n in parts]
     longest = max(map(len, labels))
     return expected_overlap([f.overlaps for f, _, _ in parts], [f.failed for f, _, _ in parts], weights, longest)
+
+
+def _filled(values: Array, length: int) -> Array:
+    """The values with NaN up to the length."""
+    return np.concatenate([values, np.full(length - len(values), np.nan)])
 
 
 def _nanmean(values: Array, axis: int | None = None) -> Any:
@@ -134,10 +177,10 @@ def _nanmean(values: Array, axis: int | None = None) -> Any:
 
 def _measure(runs: Many[Many[_Run]], labels: Many[NDArray[np.bool_]], rules: Supervised) -> dict[str, Any]:
     """Accuracy (None where no frame counts), robustness and failures on the labelled frames."""
-    frames = [_nanmean(np.stack([run.accuracy for run in group]), 0)[label]
+    frames = [_nanmean(np.stack([_filled(run.accuracy, len(label)) for run in group]), 0)[label]
               for group, label in zip(runs, labels, strict=True)]  # fmt: skip
     lengths = np.array([label.sum() for label in labels], np.float64)
-    failures = np.array([np.mean([(run.codes[label] == FAILED).sum() for run in group])
+    failures = np.array([np.mean([(run.codes[label[: len(run.codes)]] == FAILED).sum() for run in group])
                          for group, label in zip(runs, labels, strict=True)])  # fmt: skip
     if rules.accuracy == "frames":
         accuracy = float(_nanmean(np.concatenate(frames)))
@@ -165,8 +208,9 @@ def score_supervised(
     """
     rules = protocol.supervised
     assert rules is not None
-    runs = [_load(sequence, folder, rules, size(sequence)) for sequence in sequences]
-    every = [np.ones(len(sequence.boxes), bool) for sequence in sequences]
+    runs = _load(sequences, folder, rules, size)
+    # A frame that all repetitions lack is no frame of the sequence.
+    every = [np.arange(group[0].annotated) < max(len(run.codes) for run in group) for group in runs]
     curve = _curve(runs, every, rules)
     overall = _measure(runs, every, rules) | {"eao": _window_mean(curve, rules, protocol.title)}
     if not _reaches_window(len(curve), rules):
@@ -176,7 +220,7 @@ def score_supervised(
     tags = sorted({tag for sequence in sequences for tag in sequence.frame_attributes})
     attributes = {}
     for tag in [*tags, EMPTY] if tags else []:
-        labels = [_label(sequence, tag) for sequence in sequences]
+        labels = [_label(sequence, tag) & there for sequence, there in zip(sequences, every, strict=True)]
         if not any(label.any() for label in labels):
             continue
         eao = _window_mean(_curve(runs, labels, rules), rules, f"{protocol.title}, {tag}")

@@ -54,8 +54,7 @@ def usable_frames(video: Video, limit: int | None) -> NDArray[np.int64]:
     """Frame numbers that give a crop: target visible, box finite and not empty; at most `limit`, evenly spaced."""
     if len(video.frames) != len(video.boxes):
         raise UserError(f"{video.name}: {len(video.boxes)} boxes for {len(video.frames)} frames; curate the data first")
-    good = video.visible & np.isfinite(video.boxes).all(1) & (np.nan_to_num(video.boxes[:, 2:]) > 0).all(1)
-    frames = np.flatnonzero(good)
+    frames = np.flatnonzero(video.visible & video.valid)
     if limit is None or len(frames) <= limit:
         return frames
     return frames[np.unique(np.rint(np.linspace(0, len(frames) - 1, limit)).astype(np.int64))]

@@ -33,7 +33,7 @@ SHOWN = 20  # rejected sequences that an error message lists
 
 def statistics(video: Sequence, size: list[int]) -> dict[str, Any]:
     """Counts and typical values of a sound sequence; lengths in pixels."""
-    known = video.visible & np.isfinite(video.boxes).all(1)
+    known = video.visible & video.valid
     boxes = video.boxes[known]
     middle = np.where(known[:, None], centre(video.boxes), np.nan)
     step = np.linalg.norm(np.diff(middle, axis=0), axis=1)
@@ -43,6 +43,7 @@ def statistics(video: Sequence, size: list[int]) -> dict[str, Any]:
         "width": size[1],
         "absent": int((~video.visible).sum()),
         "boxes_known": int(known.sum()),
+        "without_box": 0 if first_frame_only(video) else int((video.visible & ~video.valid).sum()),
         "partly_outside": int((beyond(video, size)[known] == 1).sum()),
         "first_frame_only": first_frame_only(video),
         "median_side": float(np.median(side)),
@@ -82,7 +83,7 @@ def check(item: tuple[str, dict[str, Any]], layout: str, root: Path, limit: int 
         return Checked(name, str(error))
     key = digest([name, stats])
     images = known["images"] if known.get("key") == key else check_images(video.frames)
-    reason = images["problem"] or box_problem(video, images["size"])
+    reason = images["problem"] or box_problem(video, images["size"], LAYOUTS[layout].EMPTY_TRUTH)
     if reason:
         return Checked(name, reason, key=key, images=images)
     return Checked(name, None, video, statistics(video, images["size"]), key, images)
@@ -122,7 +123,7 @@ def write_index(path: Path, root: Path, checked: Iterable[Checked]) -> None:
         "polygons": numbers,
         "attributes": pa.list_(pa.string()),
         "frame_attributes": pa.map_(pa.string(), flags),
-        **dict.fromkeys(("height", "width", "absent", "boxes_known", "partly_outside"), pa.int64()),
+        **dict.fromkeys(("height", "width", "absent", "boxes_known", "without_box", "partly_outside"), pa.int64()),
         "first_frame_only": pa.bool_(),
         **dict.fromkeys(("median_side", "median_step"), pa.float64()),
     }
@@ -175,6 +176,9 @@ def _report(checked: list[Checked], rejected: list[Checked]) -> dict[str, Any]:
         "frames_per_sequence": {"min": min(frames), "median": float(np.median(frames)), "max": max(frames)},
         "image_sizes": dict(Counter(f"{row['width']}x{row['height']}" for row in stats).most_common(20)),
         **{key: sum(row[key] for row in stats) for key in ("absent", "boxes_known", "partly_outside")},
+        "without_box": {
+            item.name: row["without_box"] for item, row in zip(checked, stats, strict=True) if row["without_box"]
+        },
         "first_frame_only": sum(row["first_frame_only"] for row in stats),
         "median_side": float(np.median([row["median_side"] for row in stats])),
         "damaged_images": {"count": len(damaged), "first": damaged[:SHOWN]},
@@ -196,6 +200,11 @@ def warnings(report: dict[str, Any], benchmark: bool) -> list[str]:
     if damaged["count"]:
         what = f"{damaged['count']} images are damaged inside"
         lines.append(f"{name}: {what}, first {damaged['first'][0]}; they are used as they decode (see report.json)")
+    empty = report["without_box"]
+    if empty:
+        some = ", ".join(f"{sequence} {count}" for sequence, count in list(empty.items())[:SHOWN])
+        what = f"{sum(empty.values())} frames without a valid box ({some})"
+        lines.append(f"{name}: {what}: scored by the protocol's rule for them, left out of training")
     return lines
 
 
@@ -235,8 +244,9 @@ def curate(
     """Check every sequence of a data set, write index, rejected list and report to `out`; returns the report.
 
     Checked: boxes as many as frames (one box alone is a hidden test set), every image read and decoded to its end,
-    sizes constant, boxes of visible frames finite, positive and not wholly outside. Stopped and started again, it
-    goes on where it was: sequences whose files have not changed since (size and time) are not decoded again.
+    sizes constant, boxes of visible frames finite, positive and not wholly outside; where the benchmark has a rule for
+    rows that are no box (`0,0,0,0`), those are counted instead. Stopped and started again, it goes on where it was:
+    sequences whose files have not changed since (size and time) are not decoded again.
 
     Args:
         name: the data set's name, for the report.

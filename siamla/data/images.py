@@ -94,19 +94,25 @@ def first_frame_only(video: Sequence) -> bool:
     return len(video.frames) > 1 and len(video.boxes) > 0 and bool(np.isnan(video.boxes[1:]).all())
 
 
-def box_problem(video: Sequence, size: list[int]) -> str | None:
-    """The first box that is wrong in an image of [height, width], or None. Frames without the target are not judged."""
+def box_problem(video: Sequence, size: list[int], empty_truth: bool) -> str | None:
+    """The first box that is wrong in an image of [height, width], or None. Frames without the target are not judged.
+
+    With `empty_truth` the benchmark has a rule for frames whose row is no box; a tracker must still find one to start
+    on, and a row that reaches to infinity is no way to say that there is none.
+    """
     judged = video.visible.copy()
     if first_frame_only(video):
         judged[1:] = False
     if not judged.any():
         return "the target is absent in every frame"
+    required = judged & (np.arange(len(judged)) == 0) if empty_truth else judged
     for test, what in (
-        (~np.isfinite(video.boxes).all(1), "not finite, and the frame is not marked absent"),
-        ((video.boxes[:, 2:] <= 0).any(1), "width or height is not positive"),
-        (beyond(video, size) == 2, f"wholly outside the image of {size[1]}×{size[0]}"),
+        (np.isinf(video.boxes).any(1) & judged, "not finite, and the frame is not marked absent"),
+        (np.isnan(video.boxes).any(1) & required, "not finite, and the frame is not marked absent"),
+        ((video.boxes[:, 2:] <= 0).any(1) & required, "width or height is not positive"),
+        ((beyond(video, size) == 2) & judged & video.valid, f"wholly outside the image of {size[1]}×{size[0]}"),
     ):
-        bad = np.flatnonzero(test & judged)
+        bad = np.flatnonzero(test)
         if len(bad):
             box = ", ".join(f"{value:g}" for value in video.boxes[bad[0]])
             more = f" ({len(bad)} such boxes)" if len(bad) > 1 else ""

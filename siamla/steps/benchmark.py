@@ -135,6 +135,7 @@ def _write_score(job: Job, inputs: Mapping[str, str], rules: Protocol, results: 
             row["sequence"]: {k: v for k, v in row.items() if k != "sequence"} for row in scores.per_sequence
         },
         "per_attribute": scores.per_attribute,
+        "beside": scores.beside,
         "curves": {name: {"x": x.tolist(), "y": y.tolist()} for name, (x, y) in scores.curves.items()},
     }
     # no two runs take the same time: speed is told beside the content

@@ -1,4 +1,4 @@
-"""One module per official folder layout: `names`, `read`, `write`, `finish`, `ORIGIN` and `official_count`."""
+"""One module per official folder layout; class Layout says what each offers."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +13,7 @@ class Layout(Protocol):
 
     ORIGIN: int  # coordinate of the first pixel in the layout's files
     official_count: int  # sequences in the full benchmark
+    EMPTY_TRUTH: bool  # whether the benchmark has a rule for frames whose row is no box
 
     def names(self, root: Path) -> list[str]: ...
 

@@ -20,6 +20,7 @@ from siamla.sequence import Sequence
 ORIGIN = 0
 EXPECTED = "GOT-10k layout: list.txt and <sequence>/00000001.jpg … with groundtruth.txt"
 official_count = 180
+EMPTY_TRUTH = False
 
 
 def names(root: Path) -> list[str]:

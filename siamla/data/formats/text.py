@@ -1,5 +1,6 @@
 """What the six layouts share: numbers in text files, lists of names, numbered images."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from siamla.errors import UserError
 from siamla.files import write_text
 
 IMAGES = frozenset({".jpg", ".jpeg", ".png"})
+BOM = b"\xef\xbb\xbf"
+SEPARATORS = b", \t"
+NAN = re.compile(r"[+-]?(nan(\([a-z0-9]*\))?|1\.#(ind|qnan|snan)\d*)", re.IGNORECASE)
 
 
 def need_root(root: Path, expected: str) -> None:
@@ -30,54 +34,107 @@ def read_text(path: Path) -> str:
         raise UserError(f"{path}: not a text file") from None
 
 
-def numbers(path: Path, columns: tuple[int, ...]) -> NDArray[np.float64]:
-    """The rows (N, C) of a text file of numbers parted by commas, tabs or spaces; blank lines at the end are ignored.
+def _fast(data: bytes) -> tuple[NDArray[np.float64], NDArray[np.int64]] | None:
+    """Every number of a plain table and the count in each line; None where it takes a closer look.
 
-    `columns` lists the allowed C. UserError naming file and line for a word that is no number, an empty field or a
-    wrong count. NaN is a number here: what it means is the caller's affair.
+    One pass over the bytes: everything between separators goes to Arrow's parser at once, which rounds as Python does.
     """
-    lines = read_text(path).rstrip().splitlines()
-    words = [line.replace(",", " ").split() for line in lines]
-    counts = {len(row) for row in words}
-    commas = {line.count(",") for line in lines}
-    if len(counts) == 1 and counts <= set(columns) and commas <= {0, len(words[0]) - 1}:
-        try:
-            return np.array(words, np.float64)
-        except ValueError:
-            pass  # some word is no number: named below
-    raise _wrong_line(path, lines, columns)
+    import pyarrow as pa
 
-
-def _wrong_line(path: Path, lines: list[str], columns: tuple[int, ...]) -> UserError:
-    """The error that names the first wrong line of a file of numbers."""
-    allowed = " or ".join(map(str, columns))
-    length = 0
-    for number, line in enumerate(lines, 1):
-        words = line.replace(",", " ").split()
-        for word in words:
-            if not _is_number(word):
-                return UserError(f"{path}, line {number}: {word!r} is not a number")
-        if len(words) not in columns or line.count(",") not in (0, len(words) - 1):
-            return UserError(f"{path}, line {number}: found {line.strip()[:60]!r}, expected {allowed} numbers")
-        length = length or len(words)
-        if len(words) != length:
-            return UserError(f"{path}, line {number}: {len(words)} numbers, but {length} in the lines above")
-    return UserError(f"{path}: the file is empty; expected rows of {allowed} numbers")
-
-
-def _is_number(word: str) -> bool:
+    data = data.removeprefix(BOM).rstrip().replace(b"\r\n", b"\n").replace(b";", b",") + b"\n"
+    letters = np.frombuffer(data, np.uint8)
+    ends = np.flatnonzero(letters <= ord(","))
+    separators = letters[ends]
+    lines = np.flatnonzero(separators == ord("\n"))
+    inside = separators[separators != ord("\n")]
+    if len(data) >= 2**31 or (len(inside) and (inside[0] not in SEPARATORS or (inside != inside[0]).any())):
+        return None
+    offsets = np.zeros(len(ends) + 1, np.int32)
+    offsets[1:] = ends - np.arange(len(ends))
+    words = data.translate(None, SEPARATORS + b"\n")
+    column = pa.StringArray.from_buffers(len(ends), pa.py_buffer(offsets), pa.py_buffer(words))
     try:
-        float(word)
+        values = column.cast(pa.float64()).to_numpy()
+    except pa.ArrowInvalid:
+        return None  # several spaces, a word that is no number, a spelling that only Windows has
+    return values, np.diff(lines, prepend=-1)
+
+
+def _words(line: str) -> list[str]:
+    """The words of a line, parted by commas, semicolons, tabs or spaces; "" stands for an empty field."""
+    commas = line.replace(";", ",")
+    return [word.strip() for word in commas.split(",")] if "," in commas else line.split()
+
+
+def _lines(path: Path) -> list[str]:
+    return read_text(path).rstrip().splitlines()
+
+
+def _number_of(word: str) -> float | None:
+    """The number that a word spells, None if it spells none. NaN has many spellings: `-nan(ind)`, `1.#QNAN`."""
+    if NAN.fullmatch(word):
+        return float("nan")
+    try:
+        return float(word) if word.isascii() and "_" not in word else None
     except ValueError:
-        return False
-    return True
+        return None
+
+
+def table(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Every number of a text file in order (M,), and how many each line has (L,).
+
+    Numbers are parted by commas, semicolons, tabs or spaces; byte-order marks, Windows line ends and blank lines at the
+    end are ignored. UserError naming file and line for a word that is no number. NaN is a number here: what it means
+    is the caller's affair.
+    """
+    try:
+        found = _fast(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found") from None
+    if found is not None:
+        return found
+    values: list[float] = []
+    counts: list[int] = []
+    for number, line in enumerate(_lines(path), 1):
+        words = _words(line)
+        for word in words:
+            value = _number_of(word)
+            if value is None:
+                what = f"{word!r} is not a number" if word else f"found {line.strip()[:60]!r}, a number is missing"
+                raise UserError(f"{path}, line {number}: {what}")
+            values.append(value)
+        counts.append(len(words))
+    return np.array(values, np.float64), np.array(counts, np.int64)
+
+
+def numbers(path: Path, columns: tuple[int, ...]) -> NDArray[np.float64]:
+    """The rows (N, C) of a text file of numbers, as `table` reads them.
+
+    `columns` lists the allowed C. UserError naming file and line for a wrong count.
+    """
+    values, counts = table(path)
+    allowed = " or ".join(map(str, columns))
+    if not len(values):
+        raise UserError(f"{path}: the file is empty; expected rows of {allowed} numbers")
+    first = int(counts[0])
+    if first in columns and (counts == first).all():
+        return values.reshape(len(counts), first)
+    wrong = np.flatnonzero(~np.isin(counts, columns))
+    if len(wrong):
+        line = _lines(path)[wrong[0]].strip()[:60]
+        raise UserError(f"{path}, line {wrong[0] + 1}: found {line!r}, expected {allowed} numbers")
+    odd = int((counts != first).argmax())
+    raise UserError(f"{path}, line {odd + 1}: {counts[odd]} numbers, but {first} in the lines above")
+
+
+def plain(path: Path) -> str:
+    """A text file of numbers in the spelling of our store: the words as they stand, commas between them."""
+    return "".join(",".join(_words(line)) + "\n" for line in _lines(path))
 
 
 def boxes(path: Path, origin: int) -> NDArray[np.float64]:
     """The xywh rows (N, 4) of an annotation file, moved to 0-based coordinates."""
-    rows = numbers(path, (4,))
-    rows[:, :2] -= origin
-    return rows
+    return numbers(path, (4,)) - np.array([origin, origin, 0, 0], np.float64)
 
 
 def flags(path: Path) -> NDArray[np.bool_]:
@@ -86,7 +143,7 @@ def flags(path: Path) -> NDArray[np.bool_]:
     try:
         return np.array(text, np.float64) > 0
     except ValueError:
-        bad = next(word for word in text if not _is_number(word))
+        bad = next(word for word in text if _number_of(word) is None)
         raise UserError(f"{path}: {bad!r} is not a label; expected numbers") from None
 
 
