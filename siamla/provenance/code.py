@@ -20,8 +20,8 @@ from siamla.errors import UserError
 PACKAGE = "siamla"
 ROOT = Path(__file__).parents[2]  # the folder that holds the package
 
-OUTSIDE = ("errors", "files", "progress", "settings", "stopping")
-OUTSIDE += ("provenance", "experiment", "mlflow_view", "cli", "steps")
+GROUND = ("errors", "files", "progress", "settings", "stopping")
+OUTSIDE = (*GROUND, "provenance", "experiment", "mlflow_view", "cli", "steps")
 """Modules that decide no number: what prints, checks and writes. Settings are here since their values, resolved, stand
 in the identity itself."""
 
