@@ -60,7 +60,7 @@ def test_otb_mat(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"david3_Struck.mat: no N × 4 boxes"):
         import_results(source, tmp_path / "IVT", "otb")
     (source / "david3_Struck.mat").write_bytes(b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + bytes(400))
-    with pytest.raises(UserError, match=r"david3_Struck.mat: scipy cannot read this .mat file \(.*v7.3"):
+    with pytest.raises(UserError, match=r"david3_Struck.mat: scipy cannot read it as a .mat file \(.*v7.3"):
         import_results(source, tmp_path / "IVT", "otb")
     assert not (tmp_path / "IVT").exists()
 

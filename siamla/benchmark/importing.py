@@ -16,6 +16,7 @@ from siamla.benchmark import archive, store
 from siamla.benchmark.onepass import Track
 from siamla.data.formats import LAYOUTS, text
 from siamla.errors import UserError
+from siamla.files import parsed_by, regular
 
 FOLDERS = ("got10k", "vot")
 
@@ -35,10 +36,8 @@ def _mat_boxes(path: Path) -> NDArray[np.float64]:
     """The boxes (N, 4) of an OTB result: `results{1}.res`, or a plain N × 4 matrix."""
     from scipy.io import loadmat
 
-    try:
+    with parsed_by("scipy", regular(path), "a .mat file"):
         content = loadmat(path, squeeze_me=True, struct_as_record=False)
-    except (ValueError, RuntimeError, TypeError) as error:  # RuntimeError: a MATLAB 7.3 file
-        raise UserError(f"{path}: scipy cannot read this .mat file ({error})") from None
     values = [value for key, value in content.items() if not key.startswith("__")]
     for value in [content.get("results"), *values]:
         first = value.flat[0] if isinstance(value, np.ndarray) and value.dtype == object else value
@@ -47,6 +46,14 @@ def _mat_boxes(path: Path) -> NDArray[np.float64]:
         if boxes.ndim == 2 and boxes.shape[1] == 4 and kind == "rect" and boxes.dtype.kind in "fiu":
             return boxes.astype(np.float64)
     raise UserError(f"{path}: no N × 4 boxes of type 'rect' in it; expected results{{1}}.res")
+
+
+def _finite(path: Path, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The boxes; UserError for an infinite number. NaN stands for a frame in which the tracker had lost the target."""
+    if np.isinf(boxes).any():
+        row = int(np.isinf(boxes).any(1).argmax())
+        raise UserError(f"{path}, row {row + 1}: {boxes[row].tolist()}, expected finite numbers, or nan for a lost box")
+    return boxes
 
 
 def _shift(boxes: NDArray[np.float64], layout: str) -> NDArray[np.float64]:
@@ -68,7 +75,7 @@ def _read_flat(source: Path, layout: str, known: Iterable[str]) -> dict[str, Tra
     found: dict[str, Track] = {}
     paths = [path for path in sorted(source.iterdir()) if path.suffix in (".txt", ".mat")]
     for path in (path for path in paths if not path.stem.endswith("_time") and path.name != "SOURCE.txt"):
-        boxes = text.numbers(path, (4,)) if path.suffix == ".txt" else _mat_boxes(path)
+        boxes = _finite(path, text.numbers(path, (4,)) if path.suffix == ".txt" else _mat_boxes(path))
         stem = path.stem if path.suffix == ".txt" else path.stem.partition("_")[0]
         name = canonical(stem, layout, known)
         if name in found:
@@ -80,17 +87,27 @@ def _read_flat(source: Path, layout: str, known: Iterable[str]) -> dict[str, Tra
 def _import_folders(source: Path, layout: str, target: Path) -> list[str]:
     """Copy `<sequence>/<sequence>_001.txt …`, each file read and written anew."""
     place = source / "baseline" if layout == "vot" and (source / "baseline").is_dir() else source
-    origin = place.parent if layout == "vot" and place.name == "baseline" else None
     names = [path.name for path in sorted(place.iterdir()) if (path / f"{path.name}_001.txt").is_file()]
-    if layout == "vot" and names and origin is None:
+    if layout == "vot" and names and place.name != "baseline":
         raise UserError(f"{source}: expected the folder that holds baseline/")
+    source = place.parent if layout == "vot" else place
     for name in names:
         for number in store.repetitions(source, name, layout):
             if layout == "vot":
                 store.write_trajectory(target, name, store.read_trajectory(source, name, number), number)
             else:
-                store.write_track(target, name, store.read_track(source, name, layout, number), layout, number)
+                track = store.read_track(source, name, layout, number)
+                _finite(store.track_path(source, name, layout, number), track.boxes)
+                store.write_track(target, name, track, layout, number)
     return names
+
+
+def lost_boxes(folder: Path, name: str, layout: str) -> int:
+    """How many stored boxes of a sequence are NaN."""
+    if layout == "vot":
+        return 0  # a region there is finite or a code
+    tracks = (store.read_track(folder, name, layout, number) for number in store.repetitions(folder, name, layout))
+    return sum(int(np.isnan(track.boxes).any(1).sum()) for track in tracks)
 
 
 def import_results(source: Path, target: Path, layout: str, known: Iterable[str] = ()) -> list[str]:
@@ -103,10 +120,11 @@ def import_results(source: Path, target: Path, layout: str, known: Iterable[str]
         raise UserError(f"{target}: exists already; remove it or import under another name")
     if not source.exists():
         raise UserError(f"{source}: not found; expected a folder or a zip of raw results")
+    packed = not source.is_dir() and regular(source).is_file()
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".import-") as scratch:
         place = source
-        if source.is_file():
+        if packed:
             place = Path(scratch) / "source"
             archive.unpack(source, place)
         inner = [path for path in place.iterdir() if not path.name.startswith((".", "__MACOSX"))]

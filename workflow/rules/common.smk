@@ -4,9 +4,12 @@ import fcntl
 import shlex
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
+from snakemake.io import IOFile
 
+from siamla.cluster import wait_for
 from siamla.errors import UserError
 from siamla.experiment.plan import Plan
 from siamla.steps.outlook import stale
@@ -56,11 +59,17 @@ def hold(wildcards):
       have been made in another place, and `.snakemake` does not travel.
     - A mark that a killed run left on an output asks for no more than to call the step again, which decides itself.
     - A run, not a look, takes away the locks of a killed run of this profile, and holds its own until it ends.
+    - It waits for what a killed run left on a cluster: the results are taken over, and no job is there twice.
     """
+    if not (workflow.dryrun or not workflow.is_main_process or "lock" in HELD):
+        start_alone()
     workflow.dag.forcefiles.update(job.stamp.as_posix() for job in stale(PLAN))
     workflow.dag_settings.force_incomplete = True
-    if workflow.dryrun or not workflow.is_main_process or "lock" in HELD:
-        return []
+    return []
+
+
+def start_alone():
+    """Hold the profile's lock, clear the locks of a killed run, and wait for its jobs on a cluster."""
     folder = Path(".snakemake")
     folder.mkdir(exist_ok=True)
     HELD["lock"] = handle = (folder / f"siamla-{PROFILE}.lock").open("w")
@@ -74,7 +83,11 @@ def hold(wildcards):
         if f"/{PROFILE}/" in lock.read_text():
             lock.unlink()
     lead_jobs()
-    return []
+    marked = SimpleNamespace(output=[IOFile(path) for path in JOBS])
+    try:
+        wait_for(workflow.persistence.external_jobids(marked))
+    except UserError as error:
+        raise WorkflowError(f"\n{error}")
 
 
 HELD = {}  # the lock goes with the process that holds it, however that ends

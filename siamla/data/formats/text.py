@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamla.errors import UserError
-from siamla.files import write_text
+from siamla.files import regular, write_text
 
 IMAGES = frozenset({".jpg", ".jpeg", ".png"})
 
@@ -23,7 +23,7 @@ def need_root(root: Path, expected: str) -> None:
 def read_text(path: Path) -> str:
     """The text of a file; UserError when it is missing or not text."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return regular(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"{path}: not found") from None
     except UnicodeDecodeError:
@@ -40,7 +40,8 @@ def numbers(path: Path, columns: tuple[int, ...]) -> NDArray[np.float64]:
     words = [line.replace(",", " ").split() for line in lines]
     counts = {len(row) for row in words}
     commas = {line.count(",") for line in lines}
-    if len(counts) == 1 and counts <= set(columns) and commas <= {0, len(words[0]) - 1}:
+    plain = all(map(_plain, lines))
+    if plain and len(counts) == 1 and counts <= set(columns) and commas <= {0, len(words[0]) - 1}:
         try:
             return np.array(words, np.float64)
         except ValueError:
@@ -65,12 +66,17 @@ def _wrong_line(path: Path, lines: list[str], columns: tuple[int, ...]) -> UserE
     return UserError(f"{path}: the file is empty; expected rows of {allowed} numbers")
 
 
+def _plain(word: str) -> bool:
+    """Whether Python reads numbers as all do: not 1_0 as ten, nor digits of other scripts."""
+    return word.isascii() and "_" not in word
+
+
 def _is_number(word: str) -> bool:
     try:
         float(word)
     except ValueError:
         return False
-    return True
+    return _plain(word)
 
 
 def boxes(path: Path, origin: int) -> NDArray[np.float64]:
@@ -82,12 +88,15 @@ def boxes(path: Path, origin: int) -> NDArray[np.float64]:
 
 def flags(path: Path) -> NDArray[np.bool_]:
     """Labels 0/1 (any number above 0 counts as 1), one per line or all in one line."""
-    text = read_text(path).replace(",", " ").split()
+    text = read_text(path)
+    words = text.replace(",", " ").split()
     try:
-        return np.array(text, np.float64) > 0
+        if _plain(text):
+            return np.array(words, np.float64) > 0
     except ValueError:
-        bad = next(word for word in text if not _is_number(word))
-        raise UserError(f"{path}: {bad!r} is not a label; expected numbers") from None
+        pass  # some word is no number: named below
+    bad = next(word for word in words if not _is_number(word))
+    raise UserError(f"{path}: {bad!r} is not a label; expected numbers")
 
 
 def fit(labels: NDArray[np.bool_], count: int, path: Path) -> NDArray[np.bool_]:
