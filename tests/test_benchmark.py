@@ -14,7 +14,7 @@ import pytest
 
 from siamla.benchmark import store
 from siamla.benchmark.onepass import FrameError, Track, track_sequence
-from siamla.benchmark.protocols import load_protocols
+from siamla.benchmark.protocols import load_protocols, run_rules
 from siamla.benchmark.runner import TrackingFailed, run
 from siamla.benchmark.score import score
 from siamla.benchmark.speed import speed
@@ -125,6 +125,16 @@ def test_a_failure_is_named_after_the_others_are_finished(
         run(Drift, sequences, tmp_path / "out", PROTOCOLS["otb100"], workers)
     assert [(failure.sequence, failure.frame) for failure in caught.value.failures] == [("b", 3)]
     assert [store.is_done(tmp_path / "out", name) for name in "abc"] == [True, False, True]
+
+
+def test_an_empty_file_is_no_result(tmp_path: Path, sequences: list[Sequence]) -> None:
+    rules = run_rules(PROTOCOLS["otb100"])
+    run(Drift, sequences, tmp_path, rules)
+    before = (tmp_path / "b.txt").read_text()
+    (tmp_path / "b.txt").write_text("")
+    assert [store.is_done(tmp_path, name) for name in "abc"] == [True, False, True]
+    run(Drift, sequences, tmp_path, rules)
+    assert (tmp_path / "b.txt").read_text() == before
 
 
 def broken_tracker() -> Drift:

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 from snakemake.exceptions import WorkflowError
 from snakemake.io import IOFile
 
-from siamla.cluster import wait_for
 from siamla.errors import UserError
 from siamla.experiment.plan import Plan
+from siamla.steps.cluster import wait_for
 from siamla.steps.outlook import stale
 from siamla.stopping import lead_jobs
 
@@ -59,17 +59,11 @@ def hold(wildcards):
       have been made in another place, and `.snakemake` does not travel.
     - A mark that a killed run left on an output asks for no more than to call the step again, which decides itself.
     - A run, not a look, takes away the locks of a killed run of this profile, and holds its own until it ends.
-    - It waits for what a killed run left on a cluster: the results are taken over, and no job is there twice.
     """
-    if not (workflow.dryrun or not workflow.is_main_process or "lock" in HELD):
-        start_alone()
     workflow.dag.forcefiles.update(job.stamp.as_posix() for job in stale(PLAN))
     workflow.dag_settings.force_incomplete = True
-    return []
-
-
-def start_alone():
-    """Hold the profile's lock, clear the locks of a killed run, and wait for its jobs on a cluster."""
+    if workflow.dryrun or not workflow.is_main_process or "lock" in HELD:
+        return []
     folder = Path(".snakemake")
     folder.mkdir(exist_ok=True)
     HELD["lock"] = handle = (folder / f"siamla-{PROFILE}.lock").open("w")
@@ -83,6 +77,12 @@ def start_alone():
         if f"/{PROFILE}/" in lock.read_text():
             lock.unlink()
     lead_jobs()
+    wait_for_cluster()
+    return []
+
+
+def wait_for_cluster():
+    """Wait for the jobs that a killed run left on a cluster: their results count, and no job is there twice."""
     marked = SimpleNamespace(output=[IOFile(path) for path in JOBS])
     try:
         wait_for(workflow.persistence.external_jobids(marked))
