@@ -69,3 +69,9 @@ export LOCK_HEAD
 
 clean:
 	rm -rf $(VENV) .snakemake
+
+# Snakemake and others keep caches at home; where nothing can be written there, they lie in the clone.
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
+ifneq ($(shell mkdir -p "$(CACHE)" 2>/dev/null && test -w "$(CACHE)" && echo writable),writable)
+export XDG_CACHE_HOME := $(CURDIR)/.snakemake/cache
+endif

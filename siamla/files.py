@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -72,6 +73,47 @@ def claim(folder: Path, key: str) -> None:
     write_text(owner, key)
 
 
+def regular(path: Path) -> Path:
+    """`path` itself, for reading; UserError for a folder, and for a pipe or a device, which might never end.
+
+    A path at which there is nothing passes: opening it says so.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return path
+    if stat.S_ISREG(mode):
+        return path
+    raise UserError(f"{path}: is {'a folder' if stat.S_ISDIR(mode) else 'a pipe or a device'}, expected a file")
+
+
+@contextmanager
+def parsed_by(library: str, path: Path, kind: str) -> Iterator[None]:
+    """For the one call by which a library reads a file: whatever it raises says what is wrong with the file.
+
+    Nothing of ours belongs into the block: on damaged input parsers fail in any way there is, and here all of them
+    become a UserError that names the file and what was expected, `kind`.
+    """
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:
+        said = ": ".join(filter(None, [type(error).__name__, str(error).partition("\n")[0][:80]]))
+        raise UserError(f"{path}: {library} cannot read it as {kind} ({said})") from None
+
+
+def free_for_output(path: Path, overwrite: bool, *sources: Path) -> None:
+    """UserError unless `path` may be written: it is none of what is read, and new or to be overwritten."""
+    for source in sources:
+        if path.exists() and source.exists() and path.samefile(source):
+            raise UserError(f"{path}: would replace what is read; name another file")
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder, expected the name of a file to write")
+    if path.exists() and not overwrite:
+        raise UserError(f"{path}: exists already; --overwrite replaces it")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically."""
     with atomic(path) as temporary:
@@ -91,10 +133,12 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read JSON; UserError when the file is missing or broken."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(regular(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: not found") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise UserError(f"{path}: not valid JSON (nested too deeply)") from None
+    except ValueError as error:  # of JSON, of UTF-8, or of a number of thousands of digits
         raise UserError(f"{path}: not valid JSON ({error})") from None
 
 

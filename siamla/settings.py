@@ -18,6 +18,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from siamla.errors import UserError
+from siamla.files import regular
 
 T = TypeVar("T")
 Location = tuple[int | str, ...]
@@ -123,12 +124,10 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 def _text(path: Path) -> str:
     """The text of a settings file; UserError when there is none."""
     try:
-        data = path.read_bytes()
+        data = regular(path).read_bytes()
         return data.decode("utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"{path}: not found") from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: is a folder, expected a YAML file") from None
     except UnicodeDecodeError as error:
         line, byte = data[: error.start].count(b"\n") + 1, data[error.start]
         raise UserError(f"{path}, line {line}: byte 0x{byte:02x} is not UTF-8; save the file as UTF-8") from None

@@ -97,12 +97,8 @@ class Tree:
             path.write_text(text)
 
 
-@pytest.fixture(scope="session")
-def bare_tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
-    """A copy of the working tree's own files, in a git repository (DVC wants one); nothing has run in it."""
-    if shutil.which("git") is None:
-        pytest.skip("git is not installed")
-    folder = tmp_path_factory.mktemp("siamla")
+def copy_tree(folder: Path) -> Tree:
+    """The working tree's own files copied into an empty folder, in a git repository (DVC wants one)."""
     listed = ["git", "-C", str(REPOSITORY), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     for name in subprocess.run(listed, capture_output=True, check=True, text=True).stdout.split("\0"):
         if name and (REPOSITORY / name).is_file():
@@ -114,6 +110,14 @@ def bare_tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
         done = tree.call("git", *command)
         assert done.returncode == 0, done.stdout
     return tree
+
+
+@pytest.fixture(scope="session")
+def bare_tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
+    """A copy of the working tree in which nothing has run."""
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
+    return copy_tree(tmp_path_factory.mktemp("siamla"))
 
 
 @pytest.fixture(scope="session")

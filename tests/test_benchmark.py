@@ -128,6 +128,16 @@ def test_a_failure_is_named_after_the_others_are_finished(
     assert [store.is_done(tmp_path / "out", name) for name in "abc"] == [True, False, True]
 
 
+def test_an_empty_file_is_no_result(tmp_path: Path, sequences: list[Sequence]) -> None:
+    rules = run_rules(PROTOCOLS["otb100"])
+    run(Drift, sequences, tmp_path, rules)
+    before = (tmp_path / "b.txt").read_text()
+    (tmp_path / "b.txt").write_text("")
+    assert [store.is_done(tmp_path, name) for name in "abc"] == [True, False, True]
+    run(Drift, sequences, tmp_path, rules)
+    assert (tmp_path / "b.txt").read_text() == before
+
+
 def broken_tracker() -> Drift:
     raise UserError("no weights")
 

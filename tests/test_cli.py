@@ -1,6 +1,7 @@
 """Bad input on the command line: status 2, one line that names the place, no stack trace, nothing half-written."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -236,6 +237,38 @@ def test_a_full_disk_while_writing_crops(
     assert main(command) == 0
     (manifest,) = small_disk.rglob("manifest.json")
     assert json.loads(manifest.read_text())["crops"] == 8
+
+
+def test_crops_whose_build_was_killed_make_way_for_those_of_changed_data(
+    params: Path, got10k: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(params.parent)
+    (params / "profiles/own.yaml").write_text(PROFILE.format(layout="got10k", root=got10k))
+
+    def bring() -> None:
+        for step in ("fetch", "curate"):
+            assert main(["data", step, "mine", "--profile", "own"]) == 0
+
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    command = ["data", "crops", "siamcar", "--profile", "own"]
+    bring()
+    with monkeypatch.context() as patch:
+        patch.setattr("siamla.data.crops._finish", interrupted)
+        assert main(command) == 130
+    (plan,) = Path("data/crops").rglob("plan.json")
+    assert list(plan.parent.glob("shard-*.part.npz"))
+    (plan.parent / "notes.txt").write_text("mine")
+    (got10k / "two/groundtruth.txt").write_text("60.25,40,30,24\n" * 4)
+    bring()
+    assert main(command) == 0
+    made = {path.name: path.read_bytes() for path in plan.parent.glob("[ims]*") if path.name != "stamp"}
+    assert (plan.parent / "notes.txt").read_text() == "mine"
+    assert not plan.exists()
+    shutil.rmtree(plan.parent)
+    assert main(command) == 0
+    assert {path.name: path.read_bytes() for path in plan.parent.glob("[ims]*") if path.name != "stamp"} == made
 
 
 @pytest.mark.slow

@@ -329,7 +329,7 @@ def test_a_file_that_is_no_mapping_is_one_line(tmp_path, content, said):
 
 
 def test_what_is_no_file_is_one_line(tmp_path):
-    with pytest.raises(UserError, match="is a folder, expected a YAML file"):
+    with pytest.raises(UserError, match="is a folder, expected a file"):
         read_yaml(tmp_path)
     with pytest.raises(UserError, match="not found"):
         read_yaml(tmp_path / "absent.yaml")

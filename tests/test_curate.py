@@ -144,6 +144,7 @@ def test_complete_images() -> None:
         data = cv2.imencode(kind, image)[1].tobytes()
         assert complete(data)
         assert complete(data + bytes(8))
+        assert complete(data + b"appended by a camera" * 200)
         assert not any(complete(data[:length]) for length in range(100, len(data) - 4, 50))
 
 

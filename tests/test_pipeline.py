@@ -1,9 +1,7 @@
 """The pipeline on the `smoke` profile: what runs again after a change, what travels, what a kill leaves (nothing)."""
 
-import csv
 import json
 import os
-import re
 import resource
 import shutil
 import signal
@@ -12,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from chaos import outcome, rows
 from conftest import COMMAND, Tree
 
 from siamla.files import sha256
@@ -27,31 +26,11 @@ SMOKE = "params/profiles/smoke.yaml"
 PROTOCOLS = "params/protocols.yaml"
 LOSSES = "siamla/training/losses.py"
 MINE = '\n  mine:\n    label: Mine\n    extends: siamla\n    set: {loss.regression: 2.0, "labels.lambda": 0.4}\n'
-SPEED = re.compile("fps|second|speed|latency", re.IGNORECASE)
 
 
 def chain(variant: str) -> set[str]:
     """The jobs that a new training brings with it."""
     return {job.format(variant) for job in CHAIN} | SUMMARY
-
-
-def rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as handle:
-        return list(csv.DictReader(handle))
-
-
-def outcome(tree: Tree) -> dict[str, object]:
-    """Everything that must come out the same, to the byte: weights, boxes, scores, table; not the times."""
-    results = tree.folder / "results/smoke"
-    boxes = [path for path in (results / "predictions").rglob("*.txt") if not path.stem.endswith("_time")]
-    scores = [row for row in rows(results / "scores.csv") if not SPEED.search(row["metric"])]
-    table = rows(tree.folder / "reports/smoke/tables/table3.csv")
-    return {
-        "weights": {path.parts[-3]: sha256(path) for path in sorted(results.glob("train/*/*/model.pt"))},
-        "boxes": {str(path.relative_to(results)): sha256(path) for path in sorted(boxes)},
-        "scores": [(row["benchmark"], row["variant"], row["metric"], row["value"]) for row in scores],
-        "table": [[text for name, text in row.items() if not SPEED.search(name)] for row in table],
-    }
 
 
 @pytest.fixture(scope="module")

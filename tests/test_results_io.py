@@ -45,6 +45,27 @@ def test_pysot_text(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["other"]  # no scratch is left
 
 
+def test_lost_boxes_are_told_and_infinite_ones_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source/a.txt").write_text("5,6,10,12\nnan,nan,nan,nan\n7,8,10,12\n")
+    protocols = Path(__file__).parents[1] / "params/protocols.yaml"
+    command = ["results", "import", str(tmp_path / "source"), "--benchmark", "otb100", "--out", str(tmp_path / "out")]
+    assert main([*command, "--as", "kcf", "--protocols", str(protocols)]) == 0
+    assert "warning: 1 boxes of 1 sequences are nan, first a; they are scored as lost" in capsys.readouterr().err
+    (tmp_path / "source/a.txt").write_text("5,6,10,12\n6,-inf,10,12\n")
+    assert main([*command, "--as", "other", "--protocols", str(protocols)]) == 2
+    assert "a.txt, row 2: [6.0, -inf, 10.0, 12.0], expected finite numbers" in capsys.readouterr().err
+    assert not (tmp_path / "out/other").exists()
+
+
+def test_a_vot_result_may_be_named_by_its_inner_folder(tmp_path: Path) -> None:
+    (tmp_path / "x/baseline/bag").mkdir(parents=True)
+    (tmp_path / "x/baseline/bag/bag_001.txt").write_text("1\n5,6,10,12\n")
+    for number, source in enumerate((tmp_path / "x", tmp_path / "x/baseline")):
+        assert import_results(source, tmp_path / f"out{number}", "vot") == ["bag"]
+        assert store.read_trajectory(tmp_path / f"out{number}", "bag").codes.tolist() == [1, -1]
+
+
 def test_otb_mat(tmp_path: Path) -> None:
     from scipy.io import savemat
 
@@ -60,7 +81,7 @@ def test_otb_mat(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"david3_Struck.mat: no N × 4 boxes"):
         import_results(source, tmp_path / "IVT", "otb")
     (source / "david3_Struck.mat").write_bytes(b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + bytes(400))
-    with pytest.raises(UserError, match=r"david3_Struck.mat: scipy cannot read this .mat file \(.*v7.3"):
+    with pytest.raises(UserError, match=r"david3_Struck.mat: scipy cannot read it as a .mat file \(.*v7.3"):
         import_results(source, tmp_path / "IVT", "otb")
     assert not (tmp_path / "IVT").exists()
 

@@ -129,3 +129,11 @@ def test_publishing_replaces_the_files_of_the_result_before_and_keeps_the_users(
     publish(state, job)
     left = {path.relative_to(job.folder).as_posix() for path in job.folder.rglob("*") if path.is_file()}
     assert left == {OWNER, "notes.txt", "deep/new.txt", "stamp"}
+
+
+def test_half_a_file_of_a_killed_process_goes_and_a_users_stays(job: Job) -> None:
+    perform(job, None, Work(job))
+    for name in (".record.json.4711.tmp", "notes.tmp"):
+        (job.folder / name).write_text("half")
+    assert perform(job, None, Work(job)) is False
+    assert {path.name for path in job.folder.iterdir()} == {OWNER, "file.txt", "notes.tmp", "record.json", "stamp"}

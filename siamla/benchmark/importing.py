@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from siamla.benchmark import archive, store
 from siamla.data.formats import otb, text
 from siamla.errors import UserError
-from siamla.files import write_text
+from siamla.files import parsed_by, regular, write_text
 
 FOLDERS = ("got10k", "vot")
 
@@ -37,10 +37,8 @@ def _mat_boxes(path: Path) -> NDArray[np.float64]:
     """The boxes (N, 4) of an OTB result: `results{1}.res`, or a plain N × 4 matrix."""
     from scipy.io import loadmat
 
-    try:
+    with parsed_by("scipy", regular(path), "a .mat file"):
         content = loadmat(path, squeeze_me=True, struct_as_record=False)
-    except (ValueError, RuntimeError, TypeError) as error:  # RuntimeError: a MATLAB 7.3 file
-        raise UserError(f"{path}: scipy cannot read this .mat file ({error})") from None
     values = [value for key, value in content.items() if not key.startswith("__")]
     for value in [content.get("results"), *values]:
         first = value.flat[0] if isinstance(value, np.ndarray) and value.dtype == object else value
@@ -49,6 +47,14 @@ def _mat_boxes(path: Path) -> NDArray[np.float64]:
         if boxes.ndim == 2 and boxes.shape[1] == 4 and kind == "rect" and boxes.dtype.kind in "fiu":
             return boxes.astype(np.float64)
     raise UserError(f"{path}: no N × 4 boxes of type 'rect' in it; expected results{{1}}.res")
+
+
+def _finite(path: Path, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The boxes; UserError for an infinite number. NaN stands for a frame in which the tracker had lost the target."""
+    if np.isinf(boxes).any():
+        row = int(np.isinf(boxes).any(1).argmax())
+        raise UserError(f"{path}, row {row + 1}: {boxes[row].tolist()}, expected finite numbers, or nan for a lost box")
+    return boxes
 
 
 def _mat_name(stem: str, layout: str, known: Iterable[str]) -> str:
@@ -83,10 +89,10 @@ def _read_flat(source: Path, layout: str, known: Iterable[str]) -> dict[str, tup
     paths = [path for path in sorted(source.iterdir()) if path.suffix in (".txt", ".mat")]
     for path in (path for path in paths if not path.stem.endswith("_time") and path.name != "SOURCE.txt"):
         if path.suffix == ".txt":
-            name, boxes = canonical(path.stem, layout, known), text.numbers(path, (4,))
+            name, boxes = canonical(path.stem, layout, known), _finite(path, text.numbers(path, (4,)))
             rows = text.plain(path)
         else:
-            name, boxes = _mat_name(path.stem, layout, known), _mat_boxes(path)
+            name, boxes = _mat_name(path.stem, layout, known), _finite(path, _mat_boxes(path))
             rows = "".join(",".join(map(_number, row)) + "\n" for row in boxes)
         if name in found:
             raise UserError(f"{path}: a second result for sequence {name!r}")
@@ -97,22 +103,31 @@ def _read_flat(source: Path, layout: str, known: Iterable[str]) -> dict[str, tup
 def _import_folders(source: Path, layout: str, target: Path) -> list[str]:
     """Copy `<sequence>/<sequence>_001.txt …` and the times; each file is checked first."""
     place = source / "baseline" if layout == "vot" and (source / "baseline").is_dir() else source
-    origin = place.parent if layout == "vot" and place.name == "baseline" else None
     names = [path.name for path in sorted(place.iterdir()) if (path / f"{path.name}_001.txt").is_file()]
-    if layout == "vot" and names and origin is None:
+    if layout == "vot" and names and place.name != "baseline":
         raise UserError(f"{source}: expected the folder that holds baseline/")
+    source = place.parent if layout == "vot" else place
     for name in names:
         for number in store.repetitions(source, name, layout):
             if layout == "vot":
                 store.read_trajectory(source, name, number)
             else:
-                store.read_track(source, name, layout, number)
+                boxes = store.read_track(source, name, layout, number).boxes
+                _finite(store.track_path(source, name, layout, number), boxes)
             path = store.track_path(source, name, layout, number)
             write_text(store.track_path(target, name, layout, number), text.plain(path))
         times = store.time_path(source, name, layout)
         if times.is_file():
             write_text(store.time_path(target, name, layout), text.plain(times))
     return names
+
+
+def lost_boxes(folder: Path, name: str, layout: str) -> int:
+    """How many stored boxes of a sequence are NaN."""
+    if layout == "vot":
+        return 0  # a region there is finite or a code
+    tracks = (store.read_track(folder, name, layout, number) for number in store.repetitions(folder, name, layout))
+    return sum(int(np.isnan(track.boxes).any(1).sum()) for track in tracks)
 
 
 def import_results(source: Path, target: Path, layout: str, known: Iterable[str] = ()) -> list[str]:
@@ -125,10 +140,11 @@ def import_results(source: Path, target: Path, layout: str, known: Iterable[str]
         raise UserError(f"{target}: exists already; remove it or import under another name")
     if not source.exists():
         raise UserError(f"{source}: not found; expected a folder or a zip of raw results")
+    packed = not source.is_dir() and regular(source).is_file()
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".import-") as scratch:
         place = source
-        if source.is_file():
+        if packed:
             place = Path(scratch) / "source"
             archive.unpack(source, place)
         inner = [path for path in place.iterdir() if not path.name.startswith((".", "__MACOSX"))]

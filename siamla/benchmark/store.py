@@ -47,9 +47,10 @@ def time_path(folder: Path, sequence: str, layout: str) -> Path:
 
 
 def is_done(folder: Path, sequence: str, layout: str | None = None, repetition: int = 1) -> bool:
-    """True if the sequence's boxes are stored; without a layout, in any of the formats."""
+    """True if the sequence's boxes are stored; without a layout, in any of the formats. An empty file holds none."""
     formats = ("otb", "got10k", "vot") if layout is None else (layout,)
-    return any(track_path(folder, sequence, name, repetition).is_file() for name in formats)
+    paths = (track_path(folder, sequence, name, repetition) for name in formats)
+    return any(path.is_file() and path.stat().st_size > 0 for path in paths)
 
 
 def repetitions(folder: Path, sequence: str, layout: str) -> list[int]:

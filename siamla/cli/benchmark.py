@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from siamla.cli.commands import Commands
-from siamla.cli.options import add_profile, load_plan, positive
+from siamla.cli.options import add_profile, load_plan, positive, seed
 from siamla.errors import UserError
 
 
@@ -38,7 +38,7 @@ def register(commands: Commands) -> None:
         parser = commands.add(words, run, text)
         parser.add_argument("benchmark")
         parser.add_argument("variant")
-        parser.add_argument("--seed", type=int, default=1)
+        parser.add_argument("--seed", type=seed, default=1)
         if run is run_predict:
             parser.add_argument("--workers", type=positive, default=1, help="processes; they change nothing")
             parser.add_argument(

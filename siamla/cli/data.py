@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from siamla.cli.commands import Commands
-from siamla.cli.options import add_profile, load_plan, positive
+from siamla.cli.options import add_overwrite, add_profile, load_plan, positive
 from siamla.errors import UserError
 
 
@@ -61,7 +61,9 @@ def run_show(args: argparse.Namespace) -> None:
     """Draw the contact sheet of a set."""
     from siamla.data.formats import LAYOUTS
     from siamla.data.synthetic.sheet import contact_sheet, write_png
+    from siamla.files import free_for_output
 
+    free_for_output(args.out, args.overwrite)
     if args.layout not in LAYOUTS:
         raise UserError(f"--layout: unknown layout {args.layout!r}, expected one of {', '.join(LAYOUTS)}")
     layout = LAYOUTS[args.layout]
@@ -98,3 +100,4 @@ def register(commands: Commands) -> None:
     parser.add_argument("--out", type=Path, required=True, help="the PNG to write")
     parser.add_argument("--sequences", type=positive, default=12, help="rows, from the first sequence on")
     parser.add_argument("--columns", type=positive, default=8, help="evenly spaced frames of each sequence")
+    add_overwrite(parser)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from siamla.cli import benchmark, config, data, mlflow, model, plan, report, results, track, train
 from siamla.cli.commands import Commands
+from siamla.cli.guard import explain, in_hand
 from siamla.errors import UserError
 from siamla.stopping import follow_pipeline
 
@@ -41,6 +42,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("siamla: interrupted; the same command goes on from here", file=sys.stderr)
         return 130
+    except Exception as error:
+        line = explain(error)
+        if line is None:
+            if file := in_hand(error):
+                error.add_note(f"siamla was working on {file}")
+            raise
+        print(f"siamla: error: {line}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from siamla.cli.commands import Commands
+from siamla.cli.options import positive
 
 
 def _sync(args: argparse.Namespace) -> None:
@@ -58,7 +59,7 @@ def register(commands: Commands) -> None:
     compare.add_argument("a", help="a variant")
     compare.add_argument("b", help="another variant")
     ui = commands.add("mlflow ui", _ui, "Open MLflow's web page on the runs")
-    ui.add_argument("--port", type=int, default=5000)
+    ui.add_argument("--port", type=positive, default=5000)
     for parser in (sync, compare):
         parser.add_argument("--profile", default="mini", help="default: mini")
     for parser in (sync, compare, ui):

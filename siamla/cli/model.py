@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from siamla.cli.commands import Commands
+from siamla.cli.options import add_overwrite
 
 
 def register(commands: Commands) -> None:
@@ -11,13 +12,16 @@ def register(commands: Commands) -> None:
     parser = commands.add("model import", import_siamcar, "convert a public SiamCAR checkpoint to our format")
     parser.add_argument("file", type=Path, metavar="FILE", help="a SiamCAR checkpoint (ResNet-50)")
     parser.add_argument("--out", type=Path, required=True, help="the model file to write")
+    add_overwrite(parser)
 
 
 def import_siamcar(args: argparse.Namespace) -> None:
     """Read args.file, check it, write args.out and say what was written."""
+    from siamla.files import free_for_output
     from siamla.model.checkpoint import save_model
     from siamla.model.siamcar import load_siamcar
 
+    free_for_output(args.out, args.overwrite, args.file)
     model = load_siamcar(args.file)
     save_model(args.out, model)
     count = sum(parameter.numel() for parameter in model.parameters())

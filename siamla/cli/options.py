@@ -7,13 +7,38 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from siamla.experiment.plan import Plan
 
+MOST = 2**62
+
+
+def _whole(text: str, least: int, most: int) -> int:
+    try:
+        value = int(text) if text.isascii() and "_" not in text else least - 1
+    except ValueError:
+        value = least - 1
+    if not least <= value <= most:
+        bounds = f"from {least} to {most}" if most < MOST else f"of at least {least}"
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number {bounds}")
+    return value
+
 
 def positive(text: str) -> int:
     """A whole number of at least 1."""
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
+    return _whole(text, 1, MOST)
+
+
+def count(text: str) -> int:
+    """A whole number of at least 0."""
+    return _whole(text, 0, MOST)
+
+
+def seed(text: str) -> int:
+    """A seed as a profile may give it."""
+    return _whole(text, 0, 2**31 - 1)
+
+
+def add_overwrite(parser: argparse.ArgumentParser) -> None:
+    """`--overwrite`, without which a command replaces no file that its user named."""
+    parser.add_argument("--overwrite", action="store_true", help="replace what is there already")
 
 
 def add_profile(parser: argparse.ArgumentParser, key: bool = True) -> None:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from siamla.cli.commands import Commands
-from siamla.cli.options import add_profile, load_plan
+from siamla.cli.options import add_overwrite, add_profile, load_plan
 
 
 def _names(root: Path | None, layout: str) -> list[str]:
@@ -16,7 +16,7 @@ def _names(root: Path | None, layout: str) -> list[str]:
 
 def run_import(args: argparse.Namespace) -> None:
     """Copy raw results into <out>/<name>."""
-    from siamla.benchmark.importing import import_results
+    from siamla.benchmark.importing import import_results, lost_boxes
     from siamla.benchmark.protocols import default_protocols, load_protocols
     from siamla.errors import UserError
 
@@ -28,6 +28,10 @@ def run_import(args: argparse.Namespace) -> None:
     layout = protocols[args.benchmark].layout
     known = _names(args.data, layout)
     found = import_results(args.source, args.out / args.name, layout, known)
+    lost = {name: count for name in found if (count := lost_boxes(args.out / args.name, name, layout))}
+    if lost:
+        counts = f"{sum(lost.values())} boxes of {len(lost)} sequences are nan, first {next(iter(lost))}"
+        print(f"warning: {counts}; they are scored as lost", file=sys.stderr)
     missing = sorted(set(known) - set(found))
     if missing:
         print(f"warning: {len(missing)} sequences of {args.data} have no result, first {missing[0]}", file=sys.stderr)
@@ -45,7 +49,9 @@ def run_submit(args: argparse.Namespace) -> None:
     """Validate predictions and write the zip for a server."""
     from siamla.benchmark.submission import submit
     from siamla.data.formats import LAYOUTS
+    from siamla.files import free_for_output
 
+    free_for_output(args.out, args.overwrite)
     layout = LAYOUTS[args.server]
     lengths = {name: len(layout.read(args.data, name).frames) for name in layout.names(args.data)}
     count = submit(args.server, args.predictions, lengths, layout.official_count, args.out)
@@ -72,3 +78,4 @@ def register(commands: Commands) -> None:
     parser.add_argument("--predictions", type=Path, required=True, help="folder of stored predictions")
     parser.add_argument("--data", type=Path, required=True, help="the test set, for names and frame counts")
     parser.add_argument("--out", type=Path, required=True, help="the zip to write")
+    add_overwrite(parser)

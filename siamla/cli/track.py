@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from siamla.cli.commands import Commands
+from siamla.cli.options import add_overwrite
 
 if TYPE_CHECKING:
     from siamla.tracker.settings import TrackerSettings
@@ -38,7 +39,7 @@ def _track(args: argparse.Namespace) -> None:
 
     from siamla.errors import UserError
     from siamla.tracker.tracker import load_tracker
-    from siamla.tracker.video import track_video
+    from siamla.tracker.video import check_outputs, track_video
 
     try:
         box = np.array([float(part) for part in args.box.split(",")])
@@ -46,10 +47,11 @@ def _track(args: argparse.Namespace) -> None:
         box = np.array([])
     if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] <= 0).any():
         raise UserError(f"--box: {args.box!r}, expected x,y,w,h in pixels with w and h above 0")
+    check_outputs(args.source, args.out, args.overwrite)
     torch.set_num_threads(1)  # as in the benchmarks, where threads must not decide the bytes
     settings = tracker_settings(args.model, args.tracker)
     tracker = load_tracker(args.model, settings)
-    count = track_video(tracker, args.source, box, args.out)
+    count = track_video(tracker, args.source, box, args.out, args.overwrite)
     print(f"{count} frames: {args.out} and {args.out.with_suffix('.csv')}")
 
 
@@ -61,3 +63,4 @@ def register(commands: Commands) -> None:
     parser.add_argument("--box", required=True, help="x,y,w,h of the target in the first image, 0-based")
     parser.add_argument("--tracker", help="tracker settings as JSON; default: the variant's in its profile")
     parser.add_argument("--out", type=Path, default=Path("track.mp4"), help="the drawn video; boxes go beside it")
+    add_overwrite(parser)

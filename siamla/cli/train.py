@@ -3,7 +3,7 @@
 import argparse
 
 from siamla.cli.commands import Commands
-from siamla.cli.options import add_profile, load_plan, positive
+from siamla.cli.options import add_profile, count, load_plan, positive, seed
 
 
 def run_features(args: argparse.Namespace) -> None:
@@ -31,7 +31,7 @@ def register(commands: Commands) -> None:
 
     parser = commands.add("train run", run_train, "train one variant with one seed; killed, the same command resumes")
     parser.add_argument("variant")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=seed, default=1)
     parser.add_argument("--threads", type=positive, default=1, help="on a CPU they change the last digits")
-    parser.add_argument("--workers", type=int, default=0, help="processes that read pairs; they change nothing")
+    parser.add_argument("--workers", type=count, default=0, help="processes that read pairs; they change nothing")
     add_profile(parser)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from siamla.data.crop import Image, crop, mean_colour, to_crop
 from siamla.data.settings import CropSettings
 from siamla.errors import UserError
-from siamla.files import atomic, locked, read_json, sha256, write_json
+from siamla.files import atomic, locked, parsed_by, read_json, sha256, write_json
 from siamla.geometry import Array, centre, padded_size
 from siamla.grid import TEMPLATE
 from siamla.parallel import in_parallel
@@ -104,8 +104,11 @@ def _finished(shard: Shard, folder: Path) -> bool:
     part, path = folder / f"{shard.name}.part.npz", folder / f"{shard.name}.bin"
     if not (part.is_file() and path.is_file()):
         return False
-    with np.load(part, allow_pickle=False) as found:
-        return int(found["bytes"]) == path.stat().st_size
+    try:
+        with parsed_by("numpy", part, "the rows of a shard"), np.load(part, allow_pickle=False) as found:
+            return int(found["bytes"]) == path.stat().st_size
+    except UserError:
+        return False
 
 
 def _plan(videos: Sequence[Video], settings: CropSettings, source: str, shards: Sequence[Shard]) -> dict[str, Any]:
@@ -213,14 +216,16 @@ class CropCache:
         if not (folder / "manifest.json").is_file():
             raise UserError(f"{folder}: not a finished crop cache (no manifest.json); run `siamla data crops`")
         self.manifest = read_json(folder / "manifest.json")
-        if self.manifest.get("format") != FORMAT:
-            raise UserError(f"{folder / 'manifest.json'}: format {self.manifest.get('format')}, expected {FORMAT}")
+        version = self.manifest.get("format") if isinstance(self.manifest, dict) else None
+        if version != FORMAT:
+            raise UserError(f"{folder / 'manifest.json'}: format {version}, expected {FORMAT}")
         for entry in self.manifest["shards"]:
             path = folder / entry["file"]
             size = path.stat().st_size if path.is_file() else None
             if size != entry["bytes"]:
                 raise UserError(f"{path}: {size or 'no'} bytes, expected {entry['bytes']}; delete the folder")
-        self._rows = np.load(folder / "index.npy", mmap_mode="r", allow_pickle=False)
+        with parsed_by("numpy", folder / "index.npy", "the index of crops"):
+            self._rows = np.load(folder / "index.npy", mmap_mode="r", allow_pickle=False).view(ROW)
         self._shards: dict[int, NDArray[np.uint8]] = {}
         self.frames = np.ascontiguousarray(self._rows["frame"])
         numbers, starts, counts = np.unique(self._rows["sequence"], return_index=True, return_counts=True)

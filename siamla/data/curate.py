@@ -22,7 +22,7 @@ import numpy as np
 from siamla.data.formats import LAYOUTS
 from siamla.data.images import Memory, beyond, box_problem, check_images, first_frame_only
 from siamla.errors import UserError
-from siamla.files import atomic, digest, read_json, write_csv, write_json
+from siamla.files import atomic, digest, parsed_by, read_json, write_csv, write_json
 from siamla.geometry import centre
 from siamla.parallel import in_parallel
 from siamla.sequence import Sequence
@@ -292,12 +292,14 @@ def load_curated(folder: Path) -> list[Sequence]:
     if not (folder / "report.json").is_file():
         raise UserError(f"{folder}: not a curated data set (no report.json); run `siamla data curate`")
     report = read_json(folder / "report.json")
-    if report.get("format") != FORMAT:
-        raise UserError(f"{folder / 'report.json'}: format {report.get('format')}, expected {FORMAT}")
+    version = report.get("format") if isinstance(report, dict) else None
+    if version != FORMAT:
+        raise UserError(f"{folder / 'report.json'}: format {version}, expected {FORMAT}")
     root = Path(report["root"])
     if not root.is_dir():
         raise UserError(f"{folder / 'report.json'}: root {report['root']!r} does not exist; run `siamla data curate`")
-    table = pq.read_table(folder / "index.parquet")
+    with parsed_by("pyarrow", folder / "index.parquet", "the index of a curated set"):
+        table = pq.read_table(folder / "index.parquet")
     return [_sequence({key: table[key][i] for key in table.column_names}, root) for i in range(table.num_rows)]
 
 

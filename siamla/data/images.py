@@ -14,9 +14,10 @@ import numpy as np
 
 from siamla.data.crop import Image
 from siamla.errors import UserError
-from siamla.files import canonical_json
+from siamla.files import canonical_json, regular
 from siamla.sequence import Sequence
 
+PNG = b"\x89PNG\r\n\x1a\n"
 _DAMAGE = (b"Corrupt JPEG data", b"Premature end of JPEG")  # how libjpeg's warnings begin
 
 
@@ -24,11 +25,23 @@ def complete(data: bytes) -> bool:
     """Whether an encoded JPEG or PNG reaches its end; OpenCV decodes a truncated JPEG with a mere warning.
 
     In a JPEG the marker bytes cannot occur inside compressed data, so the last end-of-image marker must follow the
-    last start-of-scan marker; bytes after it, which some cameras append, do no harm.
+    last start-of-scan marker. A PNG is a chain of chunks with their lengths. Bytes after the end, which some cameras
+    append, do no harm.
     """
     if data[:2] == b"\xff\xd8":
         return 0 <= data.rfind(b"\xff\xda") < data.rfind(b"\xff\xd9")
-    return data[:4] != b"\x89PNG" or b"IEND" in data[-64:]
+    return data[:8] != PNG or _png_ends(data)
+
+
+def _png_ends(data: bytes) -> bool:
+    """Whether the chunks of a PNG lead to its end chunk."""
+    place = len(PNG)
+    while place + 12 <= len(data):
+        length, kind = int.from_bytes(data[place : place + 4]), data[place + 4 : place + 8]
+        place += 12 + length
+        if kind == b"IEND":
+            return True
+    return False
 
 
 def decode(data: bytes) -> tuple[Image | None, bool]:
@@ -66,9 +79,11 @@ def check_images(frames: Iterable[Path]) -> dict[str, Any]:
     content = hashlib.sha256()
     for file in frames:
         try:
-            data = file.read_bytes()
+            data = regular(file).read_bytes()
         except OSError as error:
             return _broken(f"{file.name}: {error.strerror}", size)
+        except UserError as error:
+            return _broken(str(error), size)
         content.update(hashlib.sha256(data).digest())
         if not data:
             return _broken(f"{file.name}: the file is empty", size)

@@ -1,7 +1,6 @@
 """Our model files: the weights and the settings that they belong to."""
 
 import io
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import torch
 from torch import Tensor
 
 from siamla.errors import UserError
-from siamla.files import atomic
+from siamla.files import atomic, parsed_by
 from siamla.model.settings import ModelSettings
 from siamla.model.siamla import SiamLA, build_model
 from siamla.settings import validate
@@ -36,10 +35,8 @@ def load_model(path: Path) -> SiamLA:
     """
     if not path.is_file():
         raise UserError(f"{path}: not found; expected a model file that siamla wrote")
-    try:
+    with parsed_by("torch", path, "a model file"):
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: not a model file that torch can read safely ({type(error).__name__})") from None
     if not isinstance(loaded, dict) or set(loaded) != {"model", "settings"}:
         hint = "a SiamCAR checkpoint is converted by `siamla model import`"
         raise UserError(f"{path}: expected the keys model and settings, as siamla writes them; {hint}")

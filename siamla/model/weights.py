@@ -1,6 +1,5 @@
 """ImageNet weights of a backbone: found or fetched, checked against their SHA-256, read safely."""
 
-import pickle
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -9,7 +8,7 @@ import torch
 from torch import Tensor
 
 from siamla.errors import UserError
-from siamla.files import cache_folder, sha256
+from siamla.files import cache_folder, parsed_by, sha256
 from siamla.model.settings import Weights
 from siamla.progress import progress
 
@@ -23,10 +22,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise UserError(f"{path}: not found; expected a PyTorch state dict")
-    try:
+    with parsed_by("torch", path, "a state dict of tensors"):
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: not a PyTorch file that loads safely ({str(error).splitlines()[0]})") from None
     if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
         loaded = loaded["state_dict"]
     if not isinstance(loaded, dict) or not loaded or not all(isinstance(v, Tensor) for v in loaded.values()):

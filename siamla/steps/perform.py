@@ -134,6 +134,8 @@ def perform(job: Job, key: str | None, work: Callable[[dict[str, Any]], Outcome]
     if job.folder.exists() and not (job.folder / OWNER).is_file():
         own(job.folder, job.step, "")  # says no to a foreign folder before anything is written into it
     with locked(job.folder.with_name(f".{job.folder.name}.lock")):
+        for cut_off in job.folder.glob(".*.tmp"):  # half a file of a killed process; nobody else writes here now
+            cut_off.unlink()
         reasons = why(job, inputs)
         if reasons or always:
             started = time.time()

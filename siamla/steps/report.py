@@ -7,7 +7,7 @@ from typing import Any
 from siamla.errors import UserError
 from siamla.experiment.plan import Job, Plan
 from siamla.files import read_json, write_json
-from siamla.provenance.record import differences
+from siamla.provenance.record import differences, read_record
 from siamla.report.collect import frames, write
 from siamla.report.readme import numbers, write_readme
 from siamla.report.tables import build, make_table
@@ -19,17 +19,14 @@ def _verified(job: Job) -> dict[str, Any]:
     """A score file whose identity is the plan's; UserError that names what differs."""
     if not job.folder.is_file():
         raise UserError(f"{job.folder}: not found; `{job.command}` makes it")
-    score = read_json(job.folder)
-    if not isinstance(score, dict) or not isinstance(score.get("record"), dict):
-        raise UserError(f"{job.folder}: not a score file, it has no record")
-    found = differences(score["record"].get("identity", {}), job.identity.plain)
+    found = differences(read_record(job.folder, "record")["identity"], job.identity.plain)
     if found:
         more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
         raise UserError(
             f"{job.folder} does not belong to the plan of profile {job.names['profile']}: "
             f"{'; '.join(found[:SHOWN])}{more}. Run the pipeline again"
         )
-    return score
+    return dict(read_json(job.folder))
 
 
 def _consistent(scores: dict[Path, dict[str, Any]]) -> None:

@@ -1,6 +1,7 @@
 """Resumable state of a training: everything that the next step depends on."""
 
 import io
+import pickle
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def restore_state(path: Path, key: str, model: nn.Module, optimizer: torch.optim
         return Progress()
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
+    except (RuntimeError, EOFError, OSError, ValueError, LookupError, pickle.UnpicklingError) as error:
         raise UserError(f"{path}: damaged training state ({error}); delete it to start afresh") from None
     if state["key"] != key:
         raise UserError(f"{path}: belongs to another training ({state['key']}, expected {key}); delete it")

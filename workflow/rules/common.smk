@@ -4,11 +4,14 @@ import fcntl
 import shlex
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
+from snakemake.io import IOFile
 
 from siamla.errors import UserError
 from siamla.experiment.plan import Plan
+from siamla.steps.cluster import wait_for
 from siamla.steps.outlook import stale
 from siamla.stopping import lead_jobs
 
@@ -94,7 +97,17 @@ def hold(wildcards):
         if out_of_time(made):
             made.stamp.touch()
     lead_jobs()
+    wait_for_cluster()
     return []
+
+
+def wait_for_cluster():
+    """Wait for the jobs that a killed run left on a cluster: their results count, and no job is there twice."""
+    marked = SimpleNamespace(output=[IOFile(path) for path in JOBS])
+    try:
+        wait_for(workflow.persistence.external_jobids(marked))
+    except UserError as error:
+        raise WorkflowError(f"\n{error}")
 
 
 HELD = {}  # the lock goes with the process that holds it, however that ends

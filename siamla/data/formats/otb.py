@@ -13,7 +13,7 @@ import numpy as np
 
 from siamla.data.formats import text
 from siamla.errors import UserError
-from siamla.files import write_text
+from siamla.files import regular, write_text
 from siamla.sequence import Sequence
 
 ORIGIN = 1
@@ -53,7 +53,8 @@ def names(root: Path) -> list[str]:
     text.need_root(root, EXPECTED)
     found = []
     for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        annotations = [path for path in sorted(folder.glob("groundtruth_rect*.txt")) if path.read_bytes().strip()]
+        files = sorted(folder.glob("groundtruth_rect*.txt"))
+        annotations = [path for path in files if regular(path).read_bytes().strip()]
         if not annotations and (folder / "img").is_dir():
             raise UserError(f"{folder}: no annotation; expected a non-empty groundtruth_rect.txt")
         found += [folder.name + path.name.removeprefix("groundtruth_rect").removesuffix(".txt") for path in annotations]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamla.errors import UserError
-from siamla.files import write_text
+from siamla.files import regular, write_text
 
 IMAGES = frozenset({".jpg", ".jpeg", ".png"})
 BOM = b"\xef\xbb\xbf"
@@ -27,7 +27,7 @@ def need_root(root: Path, expected: str) -> None:
 def read_text(path: Path) -> str:
     """The text of a file; UserError when it is missing or not text."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return regular(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise UserError(f"{path}: not found") from None
     except UnicodeDecodeError:
@@ -71,7 +71,10 @@ def _lines(path: Path) -> list[str]:
 
 
 def _number_of(word: str) -> float | None:
-    """The number that a word spells, None if it spells none. NaN has many spellings: `-nan(ind)`, `1.#QNAN`."""
+    """The number that a word spells, None if it spells none. NaN has many spellings: `-nan(ind)`, `1.#QNAN`.
+
+    Python reads more than all others do, 1_0 as ten and digits of other scripts: these are none here.
+    """
     if NAN.fullmatch(word):
         return float("nan")
     try:
@@ -88,7 +91,7 @@ def table(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     is the caller's affair.
     """
     try:
-        found = _fast(path.read_bytes())
+        found = _fast(regular(path).read_bytes())
     except FileNotFoundError:
         raise UserError(f"{path}: not found") from None
     if found is not None:
@@ -139,12 +142,11 @@ def boxes(path: Path, origin: int) -> NDArray[np.float64]:
 
 def flags(path: Path) -> NDArray[np.bool_]:
     """Labels 0/1 (any number above 0 counts as 1), one per line or all in one line."""
-    text = read_text(path).replace(",", " ").split()
-    try:
-        return np.array(text, np.float64) > 0
-    except ValueError:
-        bad = next(word for word in text if _number_of(word) is None)
-        raise UserError(f"{path}: {bad!r} is not a label; expected numbers") from None
+    words = read_text(path).replace(",", " ").split()
+    values = [_number_of(word) for word in words]
+    if None in values:
+        raise UserError(f"{path}: {words[values.index(None)]!r} is not a label; expected numbers")
+    return np.array(values, np.float64) > 0
 
 
 def fit(labels: NDArray[np.bool_], count: int, path: Path) -> NDArray[np.bool_]:

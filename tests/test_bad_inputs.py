@@ -1,0 +1,173 @@
+"""Bad input, from a table: status 2, one clear line and no stack trace, and nothing written or lost.
+
+A new case is a row of bad_inputs.yaml. `world` below lists the files that a row can spoil.
+"""
+
+import os
+import shlex
+import shutil
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+from conftest import REPOSITORY
+
+from siamla.cli.main import main
+
+ROWS = yaml.safe_load((Path(__file__).parent / "bad_inputs.yaml").read_text(encoding="utf-8"))
+LEFT = (".lock", ".siamla", "rejected.csv", "checked.jsonl", "mlflow.db")
+"""Ends of names: locks, the mark of an own folder, what curation says of the set that it refuses, MLflow's view."""
+PROFILE = """
+caption: "Data: noise."
+train: {clips: {layout: got10k, root: clips}}
+benchmarks:
+  street: {layout: otb, root: street}
+  valley: {layout: got10k, root: clips, tracker: {window: 0.3}}
+  ball: {layout: vot, root: ball}
+  alley: {layout: otb, root: street}
+imported: {kcf: {results: {street: imported/kcf}}}
+seeds: [1]
+variants: [siamcar]
+tables: [3]
+spec:
+  model: {backbone: efficientnet_lite0, weights: random, channels: 16, tower_depth: 1, groups: 4}
+  crops: {size: 287}
+  pairs: {dataset: clips, count: 4, search: {shift: 16, scale: 0.1}}
+  labels: {nearest_if_none: true}
+  training: {epochs: 1, frozen_epochs: 1, pairs_per_epoch: 4, batch: 4, precision: fp32}
+  tracker: {precision: fp32}
+"""
+COMMANDS = (
+    "data fetch clips", "data fetch street", "data curate clips", "data curate street", "data crops siamcar",
+    "train run siamcar", "benchmark predict street siamcar", "benchmark score street siamcar",
+    "data fetch valley", "data fetch alley",
+)  # fmt: skip
+
+
+def _images(folder: Path, form: str, first: int, count: int = 4) -> None:
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for number in range(first, first + count):
+        noise = rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / (form % number)), cv2.resize(noise, (160, 120)))
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project in which a tiny profile has run: data, a model, predictions and a score; and things to import."""
+    root = tmp_path_factory.mktemp("world")
+    shutil.copytree(REPOSITORY / "params", root / "params")
+    shutil.copy(REPOSITORY / "dvc.lock", root)
+    _write(root / "params/profiles/tiny.yaml", PROFILE)
+    for name in ("one", "two"):
+        _images(root / "clips" / name, "%08d.jpg", 1)
+        _write(root / f"clips/{name}/groundtruth.txt", "50,40,30,24\n" * 4)
+        _images(root / "street" / name / "img", "%04d.jpg", 1)
+        _write(root / f"street/{name}/groundtruth_rect.txt", "50,40,30,24\n" * 4)
+        _images(root / "ball" / name, "%08d.jpg", 1)
+        _write(root / f"ball/{name}/groundtruth.txt", "50,40,30,24\n" * 4)
+        for folder in ("imported/kcf", "flat"):
+            _write(root / folder / f"{name}.txt", "51,41,30,24\n" * 4)
+        _write(root / f"flat/{name}_time.txt", "0.01\n" * 4)
+        _write(root / f"folders/{name}/{name}_001.txt", "50,40,30,24\n" * 4)
+        _write(root / f"folders/{name}/{name}_time.txt", "0.01\n" * 4)
+        _write(root / f"vot/baseline/{name}/{name}_001.txt", "1\n" + "50,40,30,24\n" * 3)
+    for folder in ("clips", "ball"):
+        _write(root / folder / "list.txt", "one\ntwo\n")
+    _images(root / "images", "%d.png", 8)
+    with zipfile.ZipFile(root / "flat.zip", "w") as archive:
+        archive.write(root / "flat/one.txt", "one.txt")
+    before = Path.cwd()
+    os.chdir(root)
+    try:
+        for command in COMMANDS:
+            assert main([*command.split(), "--profile", "tiny"]) == 0, command
+    finally:
+        os.chdir(before)
+    shutil.copy(root / "results/tiny/train/siamcar/seed1/model.pt", root / "own.pt")
+    return root
+
+
+def _contents(root: Path) -> dict[str, bytes | None]:
+    """Every file with its bytes, every other thing without; not what a command that refuses may leave."""
+    found: dict[str, bytes | None] = {}
+    for path in sorted(root.rglob("*")):
+        if (path.is_dir() and not path.is_symlink()) or path.name.endswith(LEFT):
+            continue
+        found[path.relative_to(root).as_posix()] = path.read_bytes() if path.is_file() else None
+    return found
+
+
+def _spoil(path: Path, row: dict[str, Any]) -> None:
+    """Do to a file what a row says."""
+    if "replace" in row:
+        text = path.read_text(encoding="utf-8")
+        for old, new in row["replace"].items():
+            assert old in text, f"{path}: no {old!r}"
+            text = text.replace(old, new, 1)
+        path.unlink()
+        path.write_text(text, encoding="utf-8")
+        return
+    sound = path.read_bytes() if path.is_file() else b""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if "text" in row:
+        path.write_text(row["text"] * row.get("times", 1), encoding=row.get("encoding", "utf-8"))
+    elif "hex" in row:
+        path.write_bytes(bytes.fromhex(row["hex"]))
+    elif "cut" in row:
+        path.write_bytes(sound[: row["cut"]])
+    elif "zip" in row:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, text in row["zip"]:
+                archive.writestr(name, text)
+    elif "image" in row:
+        cv2.imwrite(str(path), np.zeros([*row["image"], 3], np.uint8))
+    elif row["is"] == "a pipe":
+        os.mkfifo(path)
+    elif row["is"] == "a folder":
+        path.mkdir()
+    elif row["is"] == "a link to itself":
+        path.symlink_to(path.name)
+    else:
+        assert row["is"] == "not there"
+
+
+@pytest.fixture
+def place(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = tmp_path / "world"
+    shutil.copytree(world, root, copy_function=os.link)  # a row replaces files and never writes into them
+    monkeypatch.chdir(root)
+    return root
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("row", ROWS, ids=[row["wrong"] for row in ROWS])
+def test_bad_input_gives_one_line(row: dict[str, Any], place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if "file" in row:
+        (spoilt,) = list(place.glob(row["file"])) or [place / row["file"]]
+        _spoil(spoilt, row)
+    before = _contents(place)
+    try:
+        status = main(shlex.split(row["run"]))
+    except SystemExit as error:  # argparse ends by itself
+        status = int(error.code or 0)
+    told = capsys.readouterr().err
+    assert status == 2, told
+    assert "Traceback" not in told
+    lines = [line for line in told.splitlines() if ": error: " in line]
+    assert len(lines) == 1, told
+    assert row["said"] in lines[0]
+    assert _contents(place) == before
