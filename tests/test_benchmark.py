@@ -14,7 +14,7 @@ import pytest
 
 from siamla.benchmark import store
 from siamla.benchmark.onepass import FrameError, Track, track_sequence
-from siamla.benchmark.protocols import load_protocols
+from siamla.benchmark.protocols import load_protocols, run_rules
 from siamla.benchmark.runner import TrackingFailed, run
 from siamla.benchmark.score import score
 from siamla.benchmark.speed import speed
@@ -24,6 +24,7 @@ from siamla.progress import progress
 from siamla.sequence import Sequence
 
 PROTOCOLS = load_protocols(Path(__file__).parents[1] / "params" / "protocols.yaml")
+RUN = {key: run_rules(protocol) for key, protocol in PROTOCOLS.items()}
 
 
 class Drift:
@@ -47,6 +48,18 @@ class Wild(Drift):
     deterministic = False
 
 
+class Sure(Drift):
+    """Less sure with each frame."""
+
+    def init(self, image: np.ndarray, box: np.ndarray) -> None:
+        super().init(image, box)
+        self.score = 1.0
+
+    def update(self, image: np.ndarray) -> np.ndarray:
+        self.score -= 0.125
+        return super().update(image)
+
+
 @pytest.fixture
 def sequences(tmp_path: Path) -> list[Sequence]:
     """Sequences a, b, c of 6, 8 and 4 frames whose targets move as Drift does."""
@@ -64,6 +77,8 @@ def sequences(tmp_path: Path) -> list[Sequence]:
 def test_one_pass(sequences: list[Sequence]) -> None:
     track = track_sequence(Drift(), sequences[0])
     np.testing.assert_array_equal(track.boxes, sequences[0].boxes)
+    assert track.confidence is not None
+    assert np.isnan(track.confidence).all()  # Drift has none
     assert track.seconds.shape == (6,)
     assert (track.seconds > 0).all()
 
@@ -73,7 +88,7 @@ def test_run_and_score(
     tmp_path: Path, sequences: list[Sequence], workers: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    assert run(Drift, sequences, out, PROTOCOLS["otb100"], workers, "otb100") == []
+    assert run(Drift, sequences, out, RUN["otb100"], workers, "otb100") == []
     assert "otb100: 100%" in capsys.readouterr().err
     assert sorted(path.name for path in out.iterdir()) == sorted(f"{n}{s}.txt" for n in "abc" for s in ("", "_time"))
     assert score(sequences, out, PROTOCOLS["otb100"]).overall["auc"] == pytest.approx(20 / 21)
@@ -85,35 +100,58 @@ def test_run_and_score(
 
 def test_first_row_in_file_coordinates(tmp_path: Path, sequences: list[Sequence]) -> None:
     for key, first in (("otb100", "6.0000,7.0000,10.0000,10.0000"), ("got10k", "5.0000,6.0000,10.0000,10.0000")):
-        run(Drift, sequences[:1], tmp_path / key, PROTOCOLS[key])
+        run(Drift, sequences[:1], tmp_path / key, RUN[key])
         path = store.track_path(tmp_path / key, "a", PROTOCOLS[key].layout)
         assert path.read_text().splitlines()[0] == first
 
 
 def test_finished_sequences_are_never_tracked_again(tmp_path: Path, sequences: list[Sequence]) -> None:
-    run(Drift, sequences, tmp_path, PROTOCOLS["otb100"])
+    run(Drift, sequences, tmp_path, RUN["otb100"])
     (tmp_path / "a.txt").unlink()
     before = {path: path.read_bytes() for path in tmp_path.glob("[bc]*.txt")}
     Drift.calls = 0
-    run(Drift, sequences, tmp_path, PROTOCOLS["otb100"])
+    run(Drift, sequences, tmp_path, RUN["otb100"])
     assert Drift.calls == 5
     assert {path: path.read_bytes() for path in tmp_path.glob("[bc]*.txt")} == before
 
 
 def test_got10k_repetitions(tmp_path: Path, sequences: list[Sequence]) -> None:
-    run(Drift, sequences[:1], tmp_path / "steady", PROTOCOLS["got10k"])
+    run(Drift, sequences[:1], tmp_path / "steady", RUN["got10k"])
     assert store.repetitions(tmp_path / "steady", "a", "got10k") == [1]
-    run(Wild, sequences[:1], tmp_path / "wild", PROTOCOLS["got10k"])
+    run(Wild, sequences[:1], tmp_path / "wild", RUN["got10k"])
     assert store.repetitions(tmp_path / "wild", "a", "got10k") == [1, 2, 3]
     seconds = store.read_seconds(tmp_path / "wild", "a", "got10k")
     assert seconds is not None
     assert seconds.shape == (6, 3)
     (tmp_path / "wild/a/a_003.txt").unlink()  # killed between the times and the boxes of the third
-    run(Wild, sequences[:1], tmp_path / "wild", PROTOCOLS["got10k"])
+    run(Wild, sequences[:1], tmp_path / "wild", RUN["got10k"])
     again = store.read_seconds(tmp_path / "wild", "a", "got10k")
     assert again is not None
     np.testing.assert_array_equal(again[:, :2], seconds[:, :2])
     assert again.shape == (6, 3)
+
+
+@pytest.mark.parametrize(("key", "name"), [("otb100", "a_confidence.txt"), ("got10k", "a/a_confidence.txt")])
+def test_the_confidence_of_every_frame_is_kept(tmp_path: Path, sequences: list[Sequence], key: str, name: str) -> None:
+    layout = PROTOCOLS[key].layout
+    run(Sure, sequences[:1], tmp_path, RUN[key])
+    assert (tmp_path / name).read_text().split() == ["nan", *(f"{1 - step / 8:.6f}" for step in range(1, 6))]
+    found = store.read_confidence(tmp_path, "a", layout)
+    np.testing.assert_array_equal(found, [np.nan, 0.875, 0.75, 0.625, 0.5, 0.375])
+    assert store.read_confidence(tmp_path, "b", layout) is None
+    run(Drift, sequences[1:2], tmp_path, RUN[key])
+    assert store.read_confidence(tmp_path, "b", layout) is None  # a tracker without
+    assert score(sequences[:1], tmp_path, PROTOCOLS[key]).overall  # is no result of its own
+
+
+def test_confidences_of_repetitions_stand_in_columns(tmp_path: Path) -> None:
+    for repetition in (1, 2, 2):  # the second was killed before its boxes, and comes again
+        confidence = np.array([np.nan, 0.25 * repetition])
+        run_of = Track(np.ones((2, 4)), np.ones(2), confidence)
+        store.write_track(tmp_path, "a", run_of, "got10k", repetition)
+    assert (tmp_path / "a/a_confidence.txt").read_text() == "nan,nan\n0.250000,0.500000\n"
+    np.testing.assert_array_equal(store.read_confidence(tmp_path, "a", "got10k", 2), [np.nan, 0.5])
+    assert store.read_confidence(tmp_path, "a", "got10k", 3) is None
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -122,7 +160,7 @@ def test_a_failure_is_named_after_the_others_are_finished(
 ) -> None:
     cv2.imwrite(str(sequences[1].frames[3]), np.full((30, 40, 3), 255, np.uint8))
     with pytest.raises(TrackingFailed, match="1 of 3 sequences failed: b, frame 4: RuntimeError: too bright") as caught:
-        run(Drift, sequences, tmp_path / "out", PROTOCOLS["otb100"], workers)
+        run(Drift, sequences, tmp_path / "out", RUN["otb100"], workers)
     assert [(failure.sequence, failure.frame) for failure in caught.value.failures] == [("b", 3)]
     assert [store.is_done(tmp_path / "out", name) for name in "abc"] == [True, False, True]
 
@@ -133,14 +171,14 @@ def broken_tracker() -> Drift:
 
 def test_a_tracker_that_cannot_be_made(tmp_path: Path, sequences: list[Sequence]) -> None:
     with pytest.raises(UserError, match="no weights"):
-        run(broken_tracker, sequences, tmp_path / "out", PROTOCOLS["otb100"], 2)
+        run(broken_tracker, sequences, tmp_path / "out", RUN["otb100"], 2)
 
 
 def test_bad_input_before_any_work(tmp_path: Path, sequences: list[Sequence]) -> None:
     for box in ([np.nan, 0, 5, 5], [0, 0, 0, 5]):
         bad = replace(sequences[0], boxes=np.array([box]))
         with pytest.raises(UserError, match=r"a: the first box .* cannot start a tracker"):
-            run(Drift, [sequences[1], bad], tmp_path / "out", PROTOCOLS["otb100"])
+            run(Drift, [sequences[1], bad], tmp_path / "out", RUN["otb100"])
     assert not (tmp_path / "out").exists()
 
 
@@ -198,7 +236,7 @@ def test_our_tracker_under_the_got10k_toolkit(tmp_path: Path, sequences: list[Se
     found = tmp_path / "results/GOT-10k/drift"
     read = [layout.read(tmp_path / "data/val", sequence.name) for sequence in sequences]
     assert score(read, found, PROTOCOLS["got10k"]).overall["ao"] == pytest.approx(1)
-    run(Drift, read, tmp_path / "ours", PROTOCOLS["got10k"])
+    run(Drift, read, tmp_path / "ours", RUN["got10k"])
     for sequence in read:
         ours = store.read_track(tmp_path / "ours", sequence.name, "got10k").boxes
         np.testing.assert_allclose(store.read_track(found, sequence.name, "got10k").boxes, ours)
@@ -284,7 +322,7 @@ def test_a_withheld_truth_is_for_the_server(
         boxes = np.full_like(sequence.boxes, np.nan)
         boxes[0] = sequence.boxes[0]
         hidden.append(replace(sequence, boxes=boxes))
-    run(Drift, hidden, tmp_path, PROTOCOLS["trackingnet"])
+    run(Drift, hidden, tmp_path, RUN["trackingnet"])
     scores = score(hidden, tmp_path, PROTOCOLS["trackingnet"])
     assert (scores.overall, scores.per_sequence) == ({}, [])
     assert "TrackingNet: the truth of all" in capsys.readouterr().err

@@ -25,7 +25,19 @@ SOURCES = {
 
 # From the ground up. A module imports from its own layer and from those below it.
 LAYERS = (
-    {"errors", "files", "geometry", "grid", "parallel", "place", "precision", "progress", "sequence", "settings"},
+    {
+        "errors",
+        "files",
+        "geometry",
+        "grid",
+        "parallel",
+        "place",
+        "precision",
+        "progress",
+        "sequence",
+        "settings",
+        "stopping",
+    },
     {"data"},
     {"model"},
     {"training", "tracker"},

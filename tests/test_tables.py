@@ -92,6 +92,11 @@ def write_score(
             "training": {"place": trained, "environment": environment},
             "overall": {"auc": float(np.mean(aucs))},
             "per_sequence": {f"s{i}": {"auc": auc} for i, auc in enumerate(aucs)},
+            "per_attribute": {
+                "FM": {"sequences": 1.0, "auc": aucs[0]},
+                "SV": {"sequences": 2.0, "auc": float(np.mean(aucs[1:] or aucs))},
+            },
+            "curves": {"success": {"x": [0, 0.5, 1], "y": [1, float(np.mean(aucs)), 0]}},
             "speed": {"fps": 40.0, "latency_ms_median": 25.0},
         },
     )
@@ -133,16 +138,40 @@ def whole_layout() -> Any:
 
 def test_frames_are_sorted_whatever_the_order(tmp_path: Path) -> None:
     paths = four(tmp_path)
-    write(*read(paths), tmp_path / "a.csv", tmp_path / "as.csv")
-    write(*read(paths[::-1]), tmp_path / "b.csv", tmp_path / "bs.csv")
-    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
-    assert (tmp_path / "as.csv").read_bytes() == (tmp_path / "bs.csv").read_bytes()
-    rows = list(csv.DictReader((tmp_path / "a.csv").open()))
+    for folder, order in (("a", paths), ("b", paths[::-1])):
+        write({path: read_json(path) for path in order}, tmp_path / folder)
+    for name in ("scores", "sequences", "curves", "attributes"):
+        assert (tmp_path / f"a/{name}.csv").read_bytes() == (tmp_path / f"b/{name}.csv").read_bytes()
+    rows = list(csv.DictReader((tmp_path / "a/scores.csv").open()))
     assert len(rows) == 4 * 3  # auc, fps, latency
     names = ["otb100", "siamcar", "1", "auc", repr(float(np.mean([0.39, 0.49, 0.59])))]
     assert list(rows[0].values()) == [*names, *["cpu", "fp32", "1"] * 2, "0123456789abcdef", "True"]
     assert list(rows[0]) == list(COLUMNS)
-    assert len(list(csv.DictReader((tmp_path / "as.csv").open()))) == 4 * 3
+    assert len(list(csv.DictReader((tmp_path / "a/sequences.csv").open()))) == 4 * 3
+    curves = list(csv.DictReader((tmp_path / "a/curves.csv").open()))
+    assert [list(row.values()) for row in curves[:3]] == [
+        ["otb100", "siamcar", "1", "success", x, y] for x, y in (("0.0", "1.0"), ("0.5", "0.49"), ("1.0", "0.0"))
+    ]
+    attributes = list(csv.DictReader((tmp_path / "a/attributes.csv").open()))
+    assert [list(row.values()) for row in attributes[:2]] == [
+        ["otb100", "siamcar", "1", "FM", "auc", "0.39", "1"], ["otb100", "siamcar", "1", "SV", "auc", "0.54", "2"]
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"curves": {"success": {"x": [0, 1], "y": [1]}}}, r"curves\.success: expected as many numbers x as y"),
+        ({"curves": {"success": [1]}}, r"no mapping 'curves\.success'"),
+        ({"per_attribute": {"FM": {"auc": 0.5}}}, r"per_attribute\.FM: expected one of sequences or frames"),
+        ({"per_attribute": {"FM": {"auc": float("nan"), "frames": 3}}}, r"per_attribute\.FM\.auc is nan"),
+    ],
+)
+def test_broken_curves_and_attributes_are_named(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    path = write_score(tmp_path, "siamcar", 1, [0.5, 0.5, 0.5])
+    with pytest.raises(UserError, match=f"seed1.json: {said}"):
+        write({path: read_json(path) | change}, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_every_commit_that_a_score_rests_on_is_kept(tmp_path: Path) -> None:

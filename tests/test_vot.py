@@ -7,8 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
+from siamla.benchmark.importing import import_results
 from siamla.benchmark.onepass import FrameError
-from siamla.benchmark.protocols import load_protocols
+from siamla.benchmark.protocols import load_protocols, run_rules
 from siamla.benchmark.region import region_overlap
 from siamla.benchmark.runner import run
 from siamla.benchmark.score import score
@@ -19,6 +20,7 @@ from siamla.benchmark.store import (
     TRACKED,
     Trajectory,
     corners,
+    read_confidence,
     read_trajectory,
     write_trajectory,
 )
@@ -109,6 +111,7 @@ def test_hand_worked_scores(tmp_path: Path) -> None:
     # On occluded frames there was no failure, and only the first fragment has a weight (20 of its 25 frames).
     occluded = found.per_attribute["occlusion"]
     assert [occluded["accuracy"], occluded["robustness"], occluded["frames"]] == [1, 0, 20]
+    assert found.attributes_of == {"a": ["occlusion"]}
     assert occluded["eao"] == pytest.approx(first[3:29].mean())
 
 
@@ -216,13 +219,30 @@ def test_stored_runs_come_back(tmp_path: Path, numbered: Sequence) -> None:
         read_trajectory(tmp_path, "a")
 
 
+def test_confidences_stand_in_the_toolkits_file(tmp_path: Path, numbered: Sequence) -> None:
+    tracker = Scripted(numbered.boxes, {3})
+    tracker.score = 0.5
+    write_trajectory(tmp_path, "a", run_supervised(tracker, numbered, RULES))
+    lines = (tmp_path / "baseline/a/a_001_confidence.value").read_text().split("\n")
+    # given at frames 0 and 8, lost at 3, passed over from 4 to 7
+    assert lines == ["", *["0.500000"] * 3, *[""] * 5, *["0.500000"] * 11, ""]
+    found = read_confidence(tmp_path, "a", "vot")
+    assert found is not None
+    assert np.flatnonzero(np.isnan(found)).tolist() == [0, 4, 5, 6, 7, 8]
+    import_results(tmp_path, tmp_path / "copy", "vot")
+    np.testing.assert_array_equal(read_confidence(tmp_path / "copy", "a", "vot"), found)
+    (tmp_path / "baseline/a/a_001_confidence.value").write_text("\nhalf\n")
+    with pytest.raises(UserError, match=r"a_001_confidence.value: .*'half'; expected a number or nothing"):
+        read_confidence(tmp_path, "a", "vot")
+
+
 def test_stochastic_trackers_repeat_until_three_are_equal(tmp_path: Path, numbered: Sequence) -> None:
     tracker = Scripted(numbered.boxes, {3}, deterministic=False)
-    run(lambda: tracker, [numbered], tmp_path / "out", PROTOCOL)
+    run(lambda: tracker, [numbered], tmp_path / "out", run_rules(PROTOCOL))
     stored = sorted(path.name for path in (tmp_path / "out/baseline/a").iterdir())
     assert stored == ["a_001.txt", "a_002.txt", "a_003.txt", "a_time.txt"]
     tracker.starts.clear()
-    run(lambda: tracker, [numbered], tmp_path / "out", PROTOCOL)
+    run(lambda: tracker, [numbered], tmp_path / "out", run_rules(PROTOCOL))
     assert not tracker.starts  # finished: never tracked again
 
 
@@ -245,7 +265,7 @@ def test_real_sequences_under_a_tracker_that_stands_still(tmp_path: Path) -> Non
             return self.box
 
     sequence = LAYOUTS["vot"].read(shared / "sequences/VOT", "book")
-    run(Still, [sequence], tmp_path, PROTOCOL)
+    run(Still, [sequence], tmp_path, run_rules(PROTOCOL))
     found = score([sequence], tmp_path, PROTOCOL)
     assert found.overall["failures"] >= 1
     assert 0 < found.overall["eao"] < found.overall["accuracy"] < 1

@@ -7,6 +7,7 @@ folder or a zip. Numbers stay in the benchmark's own coordinates.
 import re
 import tempfile
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,13 +68,15 @@ def _read_flat(source: Path, layout: str, known: Iterable[str]) -> dict[str, Tra
     """Tracks of a folder of `<sequence>.txt` or `.mat` files."""
     found: dict[str, Track] = {}
     paths = [path for path in sorted(source.iterdir()) if path.suffix in (".txt", ".mat")]
-    for path in (path for path in paths if not path.stem.endswith("_time") and path.name != "SOURCE.txt"):
+    beside = ("_time", "_confidence")
+    for path in (path for path in paths if not path.stem.endswith(beside) and path.name != "SOURCE.txt"):
         boxes = text.numbers(path, (4,)) if path.suffix == ".txt" else _mat_boxes(path)
         stem = path.stem if path.suffix == ".txt" else path.stem.partition("_")[0]
         name = canonical(stem, layout, known)
         if name in found:
             raise UserError(f"{path}: a second result for sequence {name!r}")
-        found[name] = Track(_shift(boxes, layout), _times(source, path.stem, len(boxes)))
+        times, confidence = _times(source, path.stem, len(boxes)), store.read_confidence(source, path.stem, layout)
+        found[name] = Track(_shift(boxes, layout), times, confidence)
     return found
 
 
@@ -86,10 +89,13 @@ def _import_folders(source: Path, layout: str, target: Path) -> list[str]:
         raise UserError(f"{source}: expected the folder that holds baseline/")
     for name in names:
         for number in store.repetitions(source, name, layout):
+            confidence = store.read_confidence(source, name, layout, number)
             if layout == "vot":
-                store.write_trajectory(target, name, store.read_trajectory(source, name, number), number)
+                run = store.read_trajectory(source, name, number)
+                store.write_trajectory(target, name, replace(run, confidence=confidence), number)
             else:
-                store.write_track(target, name, store.read_track(source, name, layout, number), layout, number)
+                track = store.read_track(source, name, layout, number)
+                store.write_track(target, name, replace(track, confidence=confidence), layout, number)
     return names
 
 

@@ -9,12 +9,11 @@ from siamla.errors import UserError
 
 
 def run_collect(args: argparse.Namespace) -> None:
-    """Gather score files into two CSV files."""
+    """Gather score files into long CSV files."""
     from siamla.steps.report import collect
 
-    folder = Path("results", args.profile)
-    out, sequences = args.out or folder / "scores.csv", args.sequences or folder / "sequences.csv"
-    print(f"{out}: {collect(load_plan(args), out, sequences)} score files")
+    folder = args.out or Path("results", args.profile)
+    print(f"{folder / 'scores.csv'}: {collect(load_plan(args), folder)} score files")
 
 
 def run_table(args: argparse.Namespace) -> None:
@@ -43,9 +42,9 @@ def run_show(args: argparse.Namespace) -> None:
 
 def register(commands: Commands) -> None:
     """Add the commands of this module."""
-    parser = commands.add("report collect", run_collect, "gather score files into scores.csv and sequences.csv")
-    parser.add_argument("--out", type=Path, help="default: results/PROFILE/scores.csv")
-    parser.add_argument("--sequences", type=Path, help="default: results/PROFILE/sequences.csv")
+    text = "gather score files into scores.csv, sequences.csv, curves.csv and attributes.csv"
+    parser = commands.add("report collect", run_collect, text)
+    parser.add_argument("--out", type=Path, help="folder; default: results/PROFILE")
     add_profile(parser, key=False)
 
     parser = commands.add("report table", run_table, "write one of the paper's tables as Markdown, LaTeX and CSV")

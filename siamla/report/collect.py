@@ -1,4 +1,4 @@
-"""From score files to two long frames, of which tables are made, and their CSV form."""
+"""From score files to long frames, of which tables and figures are made, and their CSV form."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,13 @@ NAMES = ("benchmark", "variant", "seed")
 PLACE = ("device", "precision", "threads")
 COLUMNS = (*NAMES, "metric", "value", *PLACE, *(f"train_{name}" for name in PLACE), "git_commit", "git_dirty")
 SEQUENCE_COLUMNS = (*NAMES, "sequence", "metric", "value")
-TYPES = {"seed": "int64", "value": "float64", "threads": "Int64", "train_threads": "Int64", "git_dirty": "boolean"}
+CURVE_COLUMNS = (*NAMES, "curve", "x", "y")
+ATTRIBUTE_COLUMNS = (*NAMES, "attribute", "metric", "value", "count")
+COUNTS = ("sequences", "frames")  # what an attribute's scores rest on
+TYPES = {
+    "seed": "int64", "value": "float64", "x": "float64", "y": "float64", "count": "int64",
+    "threads": "Int64", "train_threads": "Int64", "git_dirty": "boolean",
+}  # fmt: skip
 IMPORTED_SEED = 0  # another tracker's results have no seed of ours
 
 
@@ -66,9 +72,9 @@ def _origin(score: Mapping[str, Any], path: Path) -> dict[str, Any]:
     }
 
 
-def _frame(rows: list[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
-    """The rows sorted by names, sequence and metric, whatever their order."""
-    order = columns[: columns.index("value")]
+def _frame(rows: list[dict[str, Any]], columns: Sequence[str], value: str = "value") -> pd.DataFrame:
+    """The rows sorted by all columns before the value's, whatever their order."""
+    order = columns[: columns.index(value)]
     rows = sorted(rows, key=lambda row: [row[name] for name in order])
     types = {name: TYPES.get(name, "object") for name in columns}
     return pd.DataFrame(rows, columns=list(columns)).astype(types)
@@ -100,11 +106,62 @@ def frames(scores: Mapping[Path, Mapping[str, Any]]) -> tuple[pd.DataFrame, pd.D
     return _frame(rows, COLUMNS), _frame(sequence_rows, SEQUENCE_COLUMNS)
 
 
+def curve_frame(scores: Mapping[Path, Mapping[str, Any]]) -> pd.DataFrame:
+    """Every point of every curve of the contents of score files: CURVE_COLUMNS.
+
+    Curves are "success", "precision", "norm_precision" (x: the protocol's thresholds) and "expected_overlap" (x:
+    frames). UserError, naming the file, for what is no score file or holds a number that is not finite.
+    """
+    rows: list[dict[str, Any]] = []
+    for path, score in scores.items():
+        names = _names(score, path)
+        for curve in _part(score, "curves", path):
+            points = {axis: _part(score, f"curves.{curve}", path).get(axis) for axis in ("x", "y")}
+            x, y = (value if isinstance(value, list) else [] for value in points.values())
+            if not x or len(x) != len(y):
+                raise UserError(f"{path}: curves.{curve}: expected as many numbers x as y, found {len(x)} and {len(y)}")
+            for point in zip(x, y, strict=True):
+                rows.append({**names, "curve": curve, **_numbers(dict(zip("xy", point, strict=True)), path, curve)})
+    return _frame(rows, CURVE_COLUMNS, "y")
+
+
+def attribute_frame(scores: Mapping[Path, Mapping[str, Any]]) -> pd.DataFrame:
+    """The scores of each attribute, of the contents of score files: ATTRIBUTE_COLUMNS.
+
+    count: the sequences (for VOT, the frames) that have the attribute. Benchmarks without attributes have no rows.
+    UserError, naming the file, for what is no score file or holds a number that is not finite.
+    """
+    rows: list[dict[str, Any]] = []
+    for path, score in scores.items():
+        names = _names(score, path)
+        for attribute, values in _part(score, "per_attribute", path).items():
+            numbers = _numbers(values, path, f"per_attribute.{attribute}")
+            counts = [int(numbers.pop(name)) for name in COUNTS if name in numbers]
+            if len(counts) != 1:
+                raise UserError(
+                    f"{path}: per_attribute.{attribute}: expected one of {' or '.join(COUNTS)} as its count"
+                )
+            rows += [
+                {**names, "attribute": attribute, "metric": metric, "value": value, "count": counts[0]}
+                for metric, value in numbers.items()
+            ]
+    return _frame(rows, ATTRIBUTE_COLUMNS)
+
+
 def _plain(rows: Iterable[Mapping[Any, Any]]) -> list[dict[str, Any]]:
     return [{str(name): None if pd.isna(value) else value for name, value in row.items()} for row in rows]
 
 
-def write(scores: pd.DataFrame, sequences: pd.DataFrame, out_csv: Path, sequences_csv: Path) -> None:
-    """Write the frames as CSV with every digit, missing values empty; equal frames give equal bytes."""
-    write_csv(sequences_csv, SEQUENCE_COLUMNS, _plain(sequences.to_dict("records")))
-    write_csv(out_csv, COLUMNS, _plain(scores.to_dict("records")))
+def write(scores: Mapping[Path, Mapping[str, Any]], folder: Path) -> None:
+    """Write the contents of score files as scores.csv, sequences.csv, curves.csv and attributes.csv.
+
+    With every digit, missing values empty; equal scores give equal bytes, whatever their order. UserError as in
+    `frames`, and then nothing is written.
+    """
+    collected, sequences = frames(scores)
+    made = {
+        "sequences": sequences, "curves": curve_frame(scores), "attributes": attribute_frame(scores),
+        "scores": collected,
+    }  # fmt: skip
+    for name, frame in made.items():
+        write_csv(folder / f"{name}.csv", [str(column) for column in frame], _plain(frame.to_dict("records")))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from siamla.benchmark.protocols import Protocol, run_rules
+from siamla.benchmark.score import Curves
 from siamla.benchmark.score import score as score_stored
 from siamla.benchmark.speed import speed
 from siamla.benchmark.store import time_path
@@ -135,12 +136,18 @@ def _write_score(job: Job, inputs: Mapping[str, str], rules: Protocol, results: 
             row["sequence"]: {k: v for k, v in row.items() if k != "sequence"} for row in scores.per_sequence
         },
         "per_attribute": scores.per_attribute,
-        "curves": {name: {"x": x.tolist(), "y": y.tolist()} for name, (x, y) in scores.curves.items()},
+        "curves": _plain_curves(scores.curves),
+        "attribute_curves": {name: _plain_curves(curves) for name, curves in scores.attribute_curves.items()},
+        "attributes_of": scores.attributes_of,
         "speed": speed(results, sequences, rules) if timed else {},
     }
     record |= {"content": digest(result), "seconds": round(time.time() - started, 3)}
     parts = {name: _origin(value) for name, value in (("predictions", tracked), ("training", trained))}
     write_json(job.folder, {"record": record, **parts, **result})
+
+
+def _plain_curves(curves: Curves) -> dict[str, dict[str, list[float]]]:
+    return {name: {"x": x.tolist(), "y": y.tolist()} for name, (x, y) in curves.items()}
 
 
 def _origin(record: Mapping[str, Any] | None) -> dict[str, Any] | None:

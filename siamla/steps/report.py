@@ -58,10 +58,10 @@ def gather(jobs: Iterable[Job]) -> dict[Path, dict[str, Any]]:
     return scores
 
 
-def collect(plan: Plan, out: Path, sequences: Path) -> int:
-    """Write every score of the profile as two long CSV files; the number of score files."""
+def collect(plan: Plan, folder: Path) -> int:
+    """Write every score of the profile, its curves and attributes as long CSV files; the number of score files."""
     scores = gather(plan.scores())
-    write(*frames(scores), out, sequences)
+    write(scores, folder)
     return len(scores)
 
 
