@@ -16,6 +16,14 @@ def run_collect(args: argparse.Namespace) -> None:
     print(f"{folder / 'scores.csv'}: {collect(load_plan(args), folder)} score files")
 
 
+def run_sweeps(args: argparse.Namespace) -> None:
+    """Gather the score files of sweeps into one CSV file."""
+    from siamla.steps.report import collect_sweeps
+
+    path = args.out or Path("results", args.profile, "sweeps.csv")
+    print(f"{path}: {collect_sweeps(load_plan(args), path)} score files")
+
+
 def run_table(args: argparse.Namespace) -> None:
     """Write one table."""
     from siamla.steps.report import table
@@ -45,6 +53,10 @@ def register(commands: Commands) -> None:
     text = "gather score files into scores.csv, sequences.csv, curves.csv and attributes.csv"
     parser = commands.add("report collect", run_collect, text)
     parser.add_argument("--out", type=Path, help="folder; default: results/PROFILE")
+    add_profile(parser, key=False)
+
+    parser = commands.add("report sweeps", run_sweeps, "gather the scores of the profile's sweeps into sweeps.csv")
+    parser.add_argument("--out", type=Path, help="default: results/PROFILE/sweeps.csv")
     add_profile(parser, key=False)
 
     parser = commands.add("report table", run_table, "write one of the paper's tables as Markdown, LaTeX and CSV")

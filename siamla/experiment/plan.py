@@ -17,6 +17,7 @@ from siamla.errors import UserError
 from siamla.experiment.identity import Crops, Curate, Features, Fetch, Identity, Predict, Score, Table, Train
 from siamla.experiment.profile import Dataset, Experiment, load
 from siamla.experiment.spec import Spec, plain
+from siamla.experiment.sweeps import Point, point_at, points
 from siamla.experiment.tables import Layout, TableLayout
 from siamla.files import digest
 from siamla.provenance.code import code_digest, listed
@@ -104,6 +105,7 @@ class Job:
             "score": "benchmark score {benchmark} {variant} --seed {seed}", "table": "report table {table}",
         }  # fmt: skip
         text = "results score {benchmark} {tracker}" if "tracker" in names else words[self.step]
+        text += " --sweep {sweep}={value}" if "sweep" in names else ""
         return f"siamla {text.format(**names)} --profile {names['profile']}"
 
 
@@ -201,6 +203,19 @@ class Plan:
             for benchmark in entry.results:
                 yield self.score_imported(benchmark, tracker)
 
+    def sweeps(self) -> Iterator[Job]:
+        """The score of every point of every sweep, with every seed of its variants that the profile has."""
+        for name, sweep in self.experiment.sweeps.items():
+            for benchmark in sweep.benchmarks:
+                for variant in (variant for variant in sweep.variants if variant in self.variants):
+                    for each in points(name, sweep):
+                        for seed in self.experiment.seeds(variant):
+                            yield self.score(benchmark, variant, seed, each)
+
+    def point(self, sweep: str, value: str) -> Point:
+        """The point of a sweep with a value, as it is written in paths; UserError with what there is."""
+        return point_at(sweep, self.experiment.sweeps, value)
+
     def jobs(self) -> list[Job]:
         """All jobs in an order in which they can run, each once."""
         found: dict[Path, Job] = {}
@@ -210,7 +225,7 @@ class Plan:
                 add(parent)
             found.setdefault(job.folder, job)
 
-        for job in [*self.scores(), *self.trainings()]:
+        for job in [*self.scores(), *self.trainings(), *self.sweeps()]:
             add(job)
         order = ("fetch", "curate", "crops", "features", "train", "predict", "score")
         return sorted(found.values(), key=lambda job: order.index(job.step))
@@ -240,15 +255,15 @@ class Plan:
         owner = self.trained_as(variant)
         return self._once("train", owner, seed, make=lambda: self._train(owner, seed))
 
-    def predict(self, benchmark: str, variant: str, seed: int) -> Job:
-        """Track a benchmark."""
-        self._benchmark(benchmark)
-        return self._once("predict", benchmark, variant, seed, make=lambda: self._predict(benchmark, variant, seed))
+    def predict(self, benchmark: str, variant: str, seed: int, point: Point | None = None) -> Job:
+        """Track a benchmark, at a point of a sweep or with the variant's own settings."""
+        names = (self._benchmark(benchmark), variant, seed, point)
+        return self._once("predict", *names, make=lambda: self._predict(*names))
 
-    def score(self, benchmark: str, variant: str, seed: int) -> Job:
+    def score(self, benchmark: str, variant: str, seed: int, point: Point | None = None) -> Job:
         """Score predictions."""
-        self._benchmark(benchmark)
-        return self._once("score", benchmark, variant, seed, make=lambda: self._score(benchmark, variant, seed))
+        names = (self._benchmark(benchmark), variant, seed, point)
+        return self._once("score", *names, make=lambda: self._score(*names))
 
     def score_imported(self, benchmark: str, tracker: str) -> Job:
         """Score another tracker's raw results."""
@@ -285,6 +300,12 @@ class Plan:
     def collection_key(self) -> str:
         """Digest of the code that collects scores and of every score's identity."""
         return digest([code_digest("siamla.report.collect"), [job.key for job in self.scores()]])
+
+    @property
+    def sweeps_key(self) -> str:
+        """Digest of the code that collects sweeps and of the identity of every score in them, by its name."""
+        code = code_digest("siamla.report.collect:write_sweeps")
+        return digest([code, [[job.title, job.key] for job in self.sweeps()]])
 
     # --- what tables say ---
 
@@ -400,23 +421,33 @@ class Plan:
         parents = {"crops": crops, **({"features": features} if features else {})}
         return Job(identity, {**self._names, "variant": variant, "seed": seed}, folder, parents)
 
-    def _predict(self, benchmark: str, variant: str, seed: int) -> Job:
+    def _predict(self, benchmark: str, variant: str, seed: int, point: Point | None) -> Job:
         model, data, rules = self.train(variant, seed), self.curate(benchmark), self.experiment.protocol(benchmark)
         entries = ("siamla.benchmark.runner:run", "siamla.tracker.tracker:load_tracker")
         layout = f"{self._layout_code(rules.layout)}:ORIGIN"
         code = code_digest(*entries, layout, self._backbone_code(self.spec(variant)))
-        tracker = plain(self.experiment.tracker(variant, benchmark))
+        settings = self.experiment.tracker(variant, benchmark)
+        tracker = plain(point.settings(settings) if point else settings)
         identity = Predict(_as(Train, model), _as(Curate, data), tracker, plain(run_rules(rules)), code)
-        folder = Path("results", self.name, "predictions", benchmark, variant, f"seed{seed}")
         names = {**self._names, "benchmark": benchmark, "variant": variant, "seed": seed}
+        if point:
+            names = {**self._names, "sweep": point.sweep, "benchmark": benchmark, "variant": variant}
+            names |= {"value": point.text, "seed": seed}
+        folder = self._place("predictions", benchmark, variant, point) / f"seed{seed}"
         return Job(identity, names, folder, {"model": model, "data": data})
 
-    def _score(self, benchmark: str, variant: str, seed: int) -> Job:
-        predictions, rules = self.predict(benchmark, variant, seed), self.experiment.protocol(benchmark)
+    def _score(self, benchmark: str, variant: str, seed: int, point: Point | None) -> Job:
+        predictions, rules = self.predict(benchmark, variant, seed, point), self.experiment.protocol(benchmark)
         data = self.curate(benchmark)
         identity = Score(_as(Predict, predictions), _as(Curate, data), score_rules(rules), self._score_code(rules))
-        folder = Path("results", self.name, "scores", benchmark, variant, f"seed{seed}.json")
+        folder = self._place("scores", benchmark, variant, point) / f"seed{seed}.json"
         return Job(identity, predictions.names, folder, {"predictions": predictions, "data": data})
+
+    def _place(self, kind: str, benchmark: str, variant: str, point: Point | None) -> Path:
+        """Where all seeds stand; of a sweep's point predictions and scores together."""
+        if point is None:
+            return Path("results", self.name, kind, benchmark, variant)
+        return Path("results", self.name, "sweeps", point.sweep, benchmark, variant, point.text)
 
     def _score_code(self, rules: Protocol) -> str:
         layout = f"{self._layout_code(rules.layout)}:ORIGIN"

@@ -8,11 +8,12 @@ from pydantic import BaseModel
 
 from siamla.experiment.profile import Profile
 from siamla.experiment.spec import Spec, Variants
+from siamla.experiment.sweeps import Sweeps
 
 
 def schemas() -> dict[str, dict[str, Any]]:
     """File name → JSON schema."""
-    models: dict[str, type[BaseModel]] = {"profile": Profile, "variants": Variants, "spec": Spec}
+    models: dict[str, type[BaseModel]] = {"profile": Profile, "variants": Variants, "sweeps": Sweeps, "spec": Spec}
     return {f"{name}.schema.json": model.model_json_schema(by_alias=True) for name, model in models.items()}
 
 

@@ -15,10 +15,11 @@ PLACE = ("device", "precision", "threads")
 COLUMNS = (*NAMES, "metric", "value", *PLACE, *(f"train_{name}" for name in PLACE), "git_commit", "git_dirty")
 SEQUENCE_COLUMNS = (*NAMES, "sequence", "metric", "value")
 CURVE_COLUMNS = (*NAMES, "curve", "x", "y")
+SWEEP_COLUMNS = ("sweep", "key", "value", *NAMES, "metric", "score")
 ATTRIBUTE_COLUMNS = (*NAMES, "attribute", "metric", "value", "count")
 COUNTS = ("sequences", "frames")  # what an attribute's scores rest on
 TYPES = {
-    "seed": "int64", "value": "float64", "x": "float64", "y": "float64", "count": "int64",
+    "seed": "int64", "value": "float64", "score": "float64", "x": "float64", "y": "float64", "count": "int64",
     "threads": "Int64", "train_threads": "Int64", "git_dirty": "boolean",
 }  # fmt: skip
 IMPORTED_SEED = 0  # another tracker's results have no seed of ours
@@ -72,11 +73,11 @@ def _origin(score: Mapping[str, Any], path: Path) -> dict[str, Any]:
     }
 
 
-def _frame(rows: list[dict[str, Any]], columns: Sequence[str], value: str = "value") -> pd.DataFrame:
-    """The rows sorted by all columns before the value's, whatever their order."""
-    order = columns[: columns.index(value)]
+def _frame(rows: list[dict[str, Any]], columns: Sequence[str], number: str = "value", **other: str) -> pd.DataFrame:
+    """The rows sorted by all columns before the value's, whatever their order. other: types that are not in TYPES."""
+    order = columns[: columns.index(number)]
     rows = sorted(rows, key=lambda row: [row[name] for name in order])
-    types = {name: TYPES.get(name, "object") for name in columns}
+    types = {name: {**TYPES, **other}.get(name, "object") for name in columns}
     return pd.DataFrame(rows, columns=list(columns)).astype(types)
 
 
@@ -146,6 +147,39 @@ def attribute_frame(scores: Mapping[Path, Mapping[str, Any]]) -> pd.DataFrame:
                 for metric, value in numbers.items()
             ]
     return _frame(rows, ATTRIBUTE_COLUMNS)
+
+
+def sweep_frame(scores: Mapping[Path, Mapping[str, Any]], keys: Mapping[str, str]) -> pd.DataFrame:
+    """The overall scores at every point of sweeps, of the contents of their score files: SWEEP_COLUMNS.
+
+    keys: sweep → the tracker setting that it varies. value is a number where all values of all sweeps are. UserError,
+    naming the file, for what is no score file of a sweep.
+    """
+    rows: list[dict[str, Any]] = []
+    for path, score in scores.items():
+        names, place = _names(score, path), _part(score, "record.names", path)
+        sweep = str(place.get("sweep"))
+        if sweep not in keys or "value" not in place:
+            raise UserError(f"{path}: record.names: expected sweep ({', '.join(keys)}) and value, found {place}")
+        point = {"sweep": sweep, "key": keys[sweep], "value": _number(place["value"])}
+        for metric, value in _numbers(_part(score, "overall", path), path, "overall").items():
+            rows.append({**point, **names, "metric": metric, "score": value})
+    if all(isinstance(row["value"], float) for row in rows):
+        return _frame(rows, SWEEP_COLUMNS, "score")
+    return _frame([{**row, "value": str(row["value"])} for row in rows], SWEEP_COLUMNS, "score", value="object")
+
+
+def _number(text: str) -> float | str:
+    """A sweep's value as its paths have it, as a number where it is one."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def write_sweeps(scores: Mapping[Path, Mapping[str, Any]], keys: Mapping[str, str], path: Path) -> None:
+    """Write `sweep_frame` as CSV; equal scores give equal bytes."""
+    write_csv(path, SWEEP_COLUMNS, _plain(sweep_frame(scores, keys).to_dict("records")))
 
 
 def _plain(rows: Iterable[Mapping[Any, Any]]) -> list[dict[str, Any]]:

@@ -18,8 +18,10 @@ from siamla.errors import UserError
 from siamla.experiment.identity import Curate, Identity, Plain
 from siamla.experiment.plan import Job, Plan
 from siamla.experiment.spec import plain
+from siamla.experiment.sweeps import Point
 from siamla.files import digest, sha256, write_json
 from siamla.provenance.record import make_record, read_record
+from siamla.settings import validate
 from siamla.steps.perform import (
     OWNER,
     Outcome,
@@ -61,10 +63,9 @@ def _stored(folder: Path) -> Outcome:
     return Outcome(digest({k: v for k, v in files.items() if not k.endswith("_time.txt")}), files)
 
 
-def _predict(
-    plan: Plan, job: Job, key: str | None, model: Path, benchmark: str, settings: TrackerSettings, workers: int
-) -> None:
-    rules = run_rules(plan.experiment.protocol(benchmark))
+def _predict(plan: Plan, job: Job, key: str | None, model: Path, workers: int) -> None:
+    benchmark = str(job.names["benchmark"])
+    rules, settings = run_rules(plan.experiment.protocol(benchmark)), settings_of(job)
 
     def work(record: dict[str, Any]) -> Outcome:
         import cv2
@@ -91,16 +92,36 @@ def _predict(
     perform(job, key, work)
 
 
-def predict(plan: Plan, benchmark: str, variant: str, seed: int, workers: int = 1, key: str | None = None) -> Job:
-    """Track every sequence of a benchmark; killed at any moment, the same call goes on with the missing ones."""
-    job = plan.predict(benchmark, variant, seed)
+def settings_of(job: Job) -> TrackerSettings:
+    """The tracker's settings that a job's identity has."""
+    return validate(TrackerSettings, job.identity.plain["tracker"], job.title)
+
+
+def sound_model(job: Job) -> Path:
+    """The model file of a job's training; UserError where it is not what its record says."""
     trained = job.parents["model"]
     record = trained.record()
     problem = damaged(trained, record) if record else None
     if problem:
         raise UserError(f"{problem}; delete {trained.stamp} and run the pipeline again, or `{trained.command}`")
-    settings = plan.experiment.tracker(variant, benchmark)
-    _predict(plan, job, key, trained.folder / "model.pt", benchmark, settings, workers)
+    return trained.folder / "model.pt"
+
+
+def predict(
+    plan: Plan,
+    benchmark: str,
+    variant: str,
+    seed: int,
+    workers: int = 1,
+    key: str | None = None,
+    point: Point | None = None,
+) -> Job:
+    """Track every sequence of a benchmark; killed at any moment, the same call goes on with the missing ones.
+
+    At a `point` of a sweep it tracks with the variant's own model and that value.
+    """
+    job = plan.predict(benchmark, variant, seed, point)
+    _predict(plan, job, key, sound_model(job), workers)
     return job
 
 
@@ -118,7 +139,7 @@ def predict_with(plan: Plan, benchmark: str, variant: str, model: Path, out: Pat
     identity = ModelRun(sha256(model), data.identity, plain(settings), rules, ordinary.identity.plain["code"])
     names = {"profile": plan.name, "benchmark": benchmark, "model": model.name}
     job = Job(identity, names, out, {"data": data})
-    _predict(plan, job, None, model, benchmark, settings, workers)
+    _predict(plan, job, None, model, workers)
     return job
 
 
@@ -157,9 +178,11 @@ def _origin(record: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return {name: record[name] for name in ("key", "content", "inputs", "place", "environment", "started", "seconds")}
 
 
-def score(plan: Plan, benchmark: str, variant: str, seed: int, key: str | None = None) -> Job:
-    """Score the stored predictions of a variant."""
-    job, rules = plan.score(benchmark, variant, seed), plan.experiment.protocol(benchmark)
+def score(
+    plan: Plan, benchmark: str, variant: str, seed: int, key: str | None = None, point: Point | None = None
+) -> Job:
+    """Score the stored predictions of a variant, or those at a point of a sweep."""
+    job, rules = plan.score(benchmark, variant, seed, point), plan.experiment.protocol(benchmark)
     check_key(job, key)
     inputs, predicted = planned_inputs(job), job.parents["predictions"]
     records = {"predictions": predicted, "training": predicted.parents["model"]}
