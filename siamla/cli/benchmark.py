@@ -47,6 +47,13 @@ def run_score(args: argparse.Namespace) -> None:
     print(score(plan, args.benchmark, args.variant, args.seed, args.key, _point(plan, args)).folder)
 
 
+def run_maps(args: argparse.Namespace) -> None:
+    """Store the score maps of chosen frames."""
+    from siamla.steps.benchmark import maps
+
+    print(maps(load_plan(args), args.benchmark, args.variant, args.seed, args.key).folder)
+
+
 def register(commands: Commands) -> None:
     """Add the commands of this module."""
     for words, run, text in (
@@ -65,3 +72,10 @@ def register(commands: Commands) -> None:
             )
             parser.add_argument("--out", type=Path, help="folder for its results")
         add_profile(parser)
+
+    text = "store the score maps of chosen frames (params/maps.yaml) of a benchmark that the profile names under `maps`"
+    parser = commands.add("benchmark maps", run_maps, text)
+    parser.add_argument("benchmark")
+    parser.add_argument("variant")
+    parser.add_argument("--seed", type=int, default=1)
+    add_profile(parser)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from siamla.benchmark.protocols import Protocol, run_rules, score_rules
 from siamla.data.synthetic.settings import load_sets
 from siamla.errors import UserError
-from siamla.experiment.identity import Crops, Curate, Features, Fetch, Identity, Predict, Score, Table, Train
+from siamla.experiment.identity import Crops, Curate, Features, Fetch, Identity, Maps, Predict, Score, Table, Train
 from siamla.experiment.profile import Dataset, Experiment, load
 from siamla.experiment.spec import Spec, plain
 from siamla.experiment.sweeps import Point, point_at, points
@@ -99,6 +99,7 @@ class Job:
         """The command that does this job."""
         names = self.names
         words = {
+            "maps": "benchmark maps {benchmark} {variant} --seed {seed}",
             "fetch": "data fetch {dataset}", "curate": "data curate {dataset}", "crops": "data crops {variant}",
             "features": "train features {variant}", "train": "train run {variant} --seed {seed}",
             "predict": "benchmark predict {benchmark} {variant} --seed {seed}",
@@ -212,6 +213,15 @@ class Plan:
                         for seed in self.experiment.seeds(variant):
                             yield self.score(benchmark, variant, seed, each)
 
+    def map_jobs(self) -> Iterator[Job]:
+        """The score maps of every benchmark that the profile names for them, with every seed."""
+        rule = self.experiment.map_rule
+        shown = [variant for variant in rule.variants if variant in self.variants] if rule else []
+        for benchmark in self.profile.maps:
+            for variant in shown:
+                for seed in self.experiment.seeds(variant):
+                    yield self.maps(benchmark, variant, seed)
+
     def point(self, sweep: str, value: str) -> Point:
         """The point of a sweep with a value, as it is written in paths; UserError with what there is."""
         return point_at(sweep, self.experiment.sweeps, value)
@@ -225,9 +235,9 @@ class Plan:
                 add(parent)
             found.setdefault(job.folder, job)
 
-        for job in [*self.scores(), *self.trainings(), *self.sweeps()]:
+        for job in [*self.scores(), *self.trainings(), *self.sweeps(), *self.map_jobs()]:
             add(job)
-        order = ("fetch", "curate", "crops", "features", "train", "predict", "score")
+        order = ("fetch", "curate", "crops", "features", "train", "predict", "maps", "score")
         return sorted(found.values(), key=lambda job: order.index(job.step))
 
     # --- the jobs ---
@@ -264,6 +274,12 @@ class Plan:
         """Score predictions."""
         names = (self._benchmark(benchmark), variant, seed, point)
         return self._once("score", *names, make=lambda: self._score(*names))
+
+    def maps(self, benchmark: str, variant: str, seed: int) -> Job:
+        """Store the score maps of chosen frames."""
+        if self.experiment.map_rule is None or self._benchmark(benchmark) not in self.profile.maps:
+            raise UserError(f"{benchmark}: profile {self.name} stores no score maps of it (`maps:`)")
+        return self._once("maps", benchmark, variant, seed, make=lambda: self._maps(benchmark, variant, seed))
 
     def score_imported(self, benchmark: str, tracker: str) -> Job:
         """Score another tracker's raw results."""
@@ -442,6 +458,15 @@ class Plan:
         identity = Score(_as(Predict, predictions), _as(Curate, data), score_rules(rules), self._score_code(rules))
         folder = self._place("scores", benchmark, variant, point) / f"seed{seed}.json"
         return Job(identity, predictions.names, folder, {"predictions": predictions, "data": data})
+
+    def _maps(self, benchmark: str, variant: str, seed: int) -> Job:
+        predictions, rule = self.predict(benchmark, variant, seed), self.experiment.map_rule
+        assert rule is not None
+        settings = {name: value for name, value in plain(rule).items() if name != "variants"}
+        code = code_digest("siamla.benchmark.maps:choose", "siamla.benchmark.maps:follow")
+        identity = Maps(_as(Predict, predictions), settings, code)
+        folder = Path("results", self.name, "maps", benchmark, variant, f"seed{seed}")
+        return Job(identity, predictions.names, folder, predictions.parents)
 
     def _place(self, kind: str, benchmark: str, variant: str, point: Point | None) -> Path:
         """Where all seeds stand; of a sweep's point predictions and scores together."""

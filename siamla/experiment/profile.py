@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from siamla.benchmark.protocols import Protocol, load_protocols
+from siamla.benchmark.settings import MapRule, load_rule
 from siamla.data.layout import LayoutName
 from siamla.errors import UserError
 from siamla.experiment.spec import Spec, Variant, Variants, layered, merge, resolve
@@ -21,6 +22,9 @@ Seeds = Annotated[
     Field(min_length=1, json_schema_extra={"uniqueItems": True}),
     EachOnce,
 ]
+
+
+Names = Annotated[list[str], Field(json_schema_extra={"uniqueItems": True}), EachOnce]
 
 
 class Dataset(Settings):
@@ -61,8 +65,9 @@ class Profile(Settings):
     )
     variants: Chosen | None = Field(None, description="variants to train; null = all")
     tables: Annotated[list[int], Field(min_length=1, json_schema_extra={"uniqueItems": True}), EachOnce]
-    sweeps: Annotated[list[str], Field(json_schema_extra={"uniqueItems": True}), EachOnce] = Field(
-        default_factory=list, description="sweeps of params/sweeps.yaml to run"
+    sweeps: Names = Field(default_factory=list, description="sweeps of params/sweeps.yaml to run")
+    maps: Names = Field(
+        default_factory=list, description="benchmarks of which score maps are stored, by params/maps.yaml"
     )
     spec: dict[str, Any] = Field(default_factory=dict, description="nested settings over the defaults")
 
@@ -95,6 +100,8 @@ class Experiment:
     """All of params/protocols.yaml."""
     sweeps: dict[str, Sweep] = field(default_factory=dict)
     """Those that the profile runs."""
+    map_rule: MapRule | None = None
+    """Which frames' score maps are stored; None where the profile names no benchmark for them."""
 
     def seeds(self, variant: str) -> list[int]:
         """Seeds that a variant is trained with."""
@@ -151,6 +158,18 @@ def _check_sweeps(
         where = f"{path.parents[1] / 'sweeps.yaml'}: sweeps.{name}"
         _known(sweeps[name].variants, variants, f"{where}.variants", mistakes)
         _known(sweeps[name].benchmarks, list(profile.benchmarks), f"{where}.benchmarks", mistakes)
+
+
+def _check_maps(experiment: Experiment, variants: list[str], path: Path, mistakes: Mistakes) -> None:
+    """Note what maps cannot be stored of: benchmarks that are not there or start the tracker again, no variants."""
+    where, benchmarks = f"{path}: maps", experiment.profile.benchmarks
+    _known(experiment.profile.maps, list(benchmarks), where, mistakes)
+    for name in (name for name in experiment.profile.maps if name in benchmarks):
+        with mistakes.noted():
+            if experiment.protocols and experiment.protocol(name).supervised:
+                raise UserError(f"{where}: {name} starts the tracker again when it fails; expected one-pass benchmarks")
+    if experiment.map_rule:
+        _known(experiment.map_rule.variants, variants, f"{path.parents[1] / 'maps.yaml'}: variants", mistakes)
 
 
 def _check_training_sets(profile: Profile, specs: Mapping[str, Spec], path: Path, mistakes: Mistakes) -> None:
@@ -241,6 +260,10 @@ def load(name: str, params: Path = Path("params")) -> Experiment:
     with known.noted():
         validate(Spec, base, "")
     mistakes.lines += [f"{path}: spec{line}" for line in known.lines]
+    rule: MapRule | None = None
+    if profile is not None and profile.maps:
+        with mistakes.noted():
+            rule = load_rule(params / "maps.yaml")
     if variants is not None:
         specs = resolve(variants, spec if profile else base, str(variants_path), known.lines, mistakes)
     if profile is not None:
@@ -250,7 +273,8 @@ def load(name: str, params: Path = Path("params")) -> Experiment:
         if sweeps is not None:
             _check_sweeps(profile, list(variants), sweeps, path, mistakes)
         run = {name: sweep for name, sweep in (sweeps or {}).items() if name in profile.sweeps}
-        experiment = Experiment(name, profile, variants, chosen, protocols, run)
+        experiment = Experiment(name, profile, variants, chosen, protocols, run, rule)
+        _check_maps(experiment, list(variants), path, mistakes)
         _check_training_sets(profile, chosen, path, mistakes)
         if not known.lines:
             _check_benchmarks(experiment, path, mistakes)

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from siamla.benchmark.settings import MapRule
 from siamla.experiment.profile import Profile
 from siamla.experiment.spec import Spec, Variants
 from siamla.experiment.sweeps import Sweeps
@@ -13,7 +14,9 @@ from siamla.experiment.sweeps import Sweeps
 
 def schemas() -> dict[str, dict[str, Any]]:
     """File name → JSON schema."""
-    models: dict[str, type[BaseModel]] = {"profile": Profile, "variants": Variants, "sweeps": Sweeps, "spec": Spec}
+    models: dict[str, type[BaseModel]] = {
+        "profile": Profile, "variants": Variants, "sweeps": Sweeps, "maps": MapRule, "spec": Spec,
+    }  # fmt: skip
     return {f"{name}.schema.json": model.model_json_schema(by_alias=True) for name, model in models.items()}
 
 

@@ -36,6 +36,7 @@ from siamla.steps.perform import (
 )
 from siamla.tracker.settings import TrackerSettings
 
+MAPS = "maps.npz"
 NO_RESULT = (OWNER, "record.json", "stamp", "SOURCE.txt")  # what may lie beside raw results
 
 
@@ -93,8 +94,9 @@ def _predict(plan: Plan, job: Job, key: str | None, model: Path, workers: int) -
 
 
 def settings_of(job: Job) -> TrackerSettings:
-    """The tracker's settings that a job's identity has."""
-    return validate(TrackerSettings, job.identity.plain["tracker"], job.title)
+    """The tracker's settings that the identity of a job that tracks has."""
+    identity = job.identity.plain
+    return validate(TrackerSettings, identity.get("predictions", identity)["tracker"], job.title)
 
 
 def sound_model(job: Job) -> Path:
@@ -140,6 +142,37 @@ def predict_with(plan: Plan, benchmark: str, variant: str, model: Path, out: Pat
     names = {"profile": plan.name, "benchmark": benchmark, "model": model.name}
     job = Job(identity, names, out, {"data": data})
     _predict(plan, job, None, model, workers)
+    return job
+
+
+def maps(plan: Plan, benchmark: str, variant: str, seed: int, key: str | None = None) -> Job:
+    """Store the score maps of the frames that the profile's rule chooses; the tracker runs up to the last of them."""
+    job, rule = plan.maps(benchmark, variant, seed), plan.experiment.map_rule
+    assert rule is not None
+    model, settings = sound_model(job), settings_of(job)
+
+    def work(record: dict[str, Any]) -> Outcome:
+        import cv2
+        import torch
+
+        from siamla.benchmark.maps import choose, follow, write_maps
+        from siamla.model.checkpoint import load_model
+        from siamla.tracker.place import tracking_place
+        from siamla.tracker.tracker import load_tracker
+
+        torch.set_num_threads(1)  # as in `predict`
+        cv2.setNumThreads(1)
+        place = tracking_place(load_model(model).settings, settings)
+        record["place"] = place.plain
+        own(job.folder, job.step, job.key)
+        tracker, chosen = load_tracker(model, settings, place), choose(load_curated(job.parents["data"].folder), rule)
+        root = plan.datasets[benchmark].root
+        found = [part for sequence, frames in chosen for part in follow(tracker, sequence, frames, root)]
+        write_maps(job.folder / MAPS, found)
+        files = hashed(job.folder, (MAPS,))
+        return Outcome(files[MAPS], files)
+
+    perform(job, key, work)
     return job
 
 
