@@ -210,7 +210,7 @@ def test_a_missing_score_names_its_command(changed: Change) -> None:
 def test_the_outlook_says_what_would_run_and_why(changed: Change) -> None:
     plan = changed()
     text = outlook(plan)
-    assert "train       2 of   2 to run, no earlier run to go by" in text
+    assert "train            2 of   2 to run, no earlier run to go by" in text
     assert "not made yet: siamcar, seed 1 | siamla, seed 1" in text
     for job in plan.scores():
         write_score(job)

@@ -252,8 +252,9 @@ def load(name: str, params: Path = Path("params")) -> Experiment:
     with mistakes.noted():
         tables = _table_numbers(params / "tables.yaml")
     sweeps: dict[str, Sweep] | None = None
-    with mistakes.noted():
-        sweeps = load_sweeps(params / "sweeps.yaml")
+    if profile is not None and profile.sweeps:
+        with mistakes.noted():
+            sweeps = load_sweeps(params / "sweeps.yaml")
     spec = raw["spec"] if isinstance(raw.get("spec"), dict) else {}
     base = merge({"pairs": {"dataset": "?"}}, spec)  # a variant may set the data set
     known = Mistakes()  # in the profile's own settings: not to be told of every variant again
