@@ -30,12 +30,12 @@ ONE_CELL = TrackerSettings(precision="fp32", top_n=1, window=0, penalty_k=0)
 
 @pytest.fixture
 def video(tmp_path: Path) -> Sequence:
-    """A bright square on noise, 6 frames."""
+    """A bright square on noise in the middle of a large image, 6 frames."""
     rng = np.random.default_rng(0)
     frames, boxes = [], []
     for index in range(6):
-        image = rng.integers(0, 80, (120, 160, 3)).astype(np.uint8)
-        x, y = 40 + 4 * index, 50 + 2 * index
+        image = rng.integers(0, 80, (600, 800, 3)).astype(np.uint8)
+        x, y = 400 + 4 * index, 300 + 2 * index
         image[y : y + 24, x : x + 30] = rng.integers(150, 255, (24, 30, 3))
         frames.append(tmp_path / "square" / f"{index:04d}.png")
         frames[-1].parent.mkdir(exist_ok=True)
@@ -83,7 +83,7 @@ def test_a_frame_is_what_the_tracker_saw_and_chose(found: list[FrameMaps], video
 
 
 def test_the_crop_is_in_rgb(video: Sequence, tmp_path: Path) -> None:
-    blue = np.zeros((120, 160, 3), np.uint8)
+    blue = np.zeros((600, 800, 3), np.uint8)
     blue[..., 0] = 200
     for path in video.frames:
         cv2.imwrite(str(path), blue)

@@ -3,6 +3,8 @@
 The tracker runs over a few sequences once more and its maps are kept at a few frames, by a rule and not by hand.
 """
 
+import zipfile
+import zlib
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,7 +128,7 @@ def read_maps(path: Path) -> list[FrameMaps]:
             columns = {name: packed[name] for name in FrameMaps.__annotations__}
     except FileNotFoundError:
         raise UserError(f"{path}: not found") from None
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{path}: not a file of score maps ({error})") from None
     plain = {"sequence": str, "frame": int, "image": str, "side": float}
     return [

@@ -16,13 +16,13 @@ from siamla.data.synthetic.settings import load_sets
 from siamla.errors import UserError
 from siamla.experiment.identity import Crops, Curate, Features, Fetch, Identity, Maps, Predict, Score, Table, Train
 from siamla.experiment.profile import Dataset, Experiment, load
-from siamla.experiment.spec import Spec, plain
+from siamla.experiment.spec import Spec, changed, dotted_keys, plain
 from siamla.experiment.sweeps import Point, point_at, points
-from siamla.experiment.tables import Layout, TableLayout
+from siamla.experiment.tables import Layout
 from siamla.files import digest
 from siamla.provenance.code import code_digest, listed
 from siamla.provenance.record import RECORD, read_record
-from siamla.settings import nearest, read_yaml, validate
+from siamla.settings import Mistakes, nearest, read_yaml, validate
 
 GENERATOR = "synthesize@"  # stages of dvc.yaml that render a set of params/synthetic.yaml
 STAMP = "stamp"
@@ -158,7 +158,13 @@ class Plan:
     def layout(self) -> Layout:
         """The tables."""
         path = self.params / "tables.yaml"
-        return validate(Layout, read_yaml(path), str(path))
+        layout = validate(Layout, read_yaml(path), str(path))
+        valid, mistakes = dotted_keys(), Mistakes()
+        for number, table in layout.tables.items():
+            for key in (key for key in (table.match.settings if table.match else ()) if key not in valid):
+                mistakes.add(f"{path}: tables.{number}.match.settings: unknown key {key!r}; {nearest(key, valid)}")
+        mistakes.tell()
+        return layout
 
     def spec(self, variant: str) -> Spec:
         """A variant's resolved settings; UserError with the nearest name."""
@@ -302,7 +308,7 @@ class Plan:
         layout = {**plain(table), "elsewhere": list(self.layout.elsewhere)}
         identity = Table(layout, digest(paper), shown, code)
         folder = Path("reports", self.name, "tables", f"table{number}")
-        parents = {str(job.folder): job for job in self.scores() if self._shows(table, job)}
+        parents = {str(job.folder): job for job in self.scores() if self._shows(number, job)}
         return Job(identity, {**self._names, "table": number}, folder, parents)
 
     @property
@@ -332,8 +338,25 @@ class Plan:
             parts = {"ladl": spec.labels.ladl, "lals": spec.labels.lals, "lafa": spec.model.localization == "lafa"}
             label, seeds = self.experiment.variants[name].label, list(self.experiment.seeds(name))
             found[name] = {"label": label, **parts, "seeds": seeds}
+            if tables := self.taken_up(name):
+                found[name]["tables"] = {str(number): row for number, row in tables.items()}
         for name, entry in self.profile.imported.items():
             found[name] = {"label": entry.label or name, "imported": True}
+        return found
+
+    def taken_up(self, variant: str) -> dict[int, str]:
+        """The ablations that take up a variant which no table names, by what it sets, and what its rows are called."""
+        found: dict[int, str] = {}
+        rules = {number: table.match for number, table in self.layout.tables.items() if table.match}
+        for number, match in rules.items() if variant not in self.layout.named_variants() else ():
+            if match.base not in self.variants:
+                continue
+            changes = changed(self.spec(variant), self.spec(match.base))
+            if changes and all(any(f"{key}.".startswith(f"{own}.") for own in match.settings) for key in changes):
+                values = ", ".join(
+                    f"{value:g}" if isinstance(value, float) else str(value) for value in changes.values()
+                )
+                found[number] = values if match.label == "value" else self.experiment.variants[variant].label
         return found
 
     def table_benchmarks(self) -> dict[str, dict[str, Any]]:
@@ -357,12 +380,14 @@ class Plan:
                 notes.append(f"{entry.label or name}: {entry.root}{cut}.")
         return " ".join(notes)
 
-    def _shows(self, table: TableLayout, job: Job) -> bool:
+    def _shows(self, number: int, job: Job) -> bool:
         """Whether a table shows a score."""
+        table = self.layout.tables[number]
         benchmark, variant = job.names["benchmark"], job.names.get("variant", job.names.get("tracker"))
         own = benchmark not in self.layout.named_benchmarks() and table.extend and table.kind == "ablation"
         rows = {row.variant for row in table.rows}
         mine = table.extend and variant not in self.layout.named_variants()
+        mine = mine or (variant in self.variants and number in self.taken_up(variant))
         return (own or benchmark in {c.benchmark for c in table.columns}) and (mine or variant in rows)
 
     # --- how they are made ---

@@ -12,7 +12,16 @@ from siamla.files import write_csv
 
 NAMES = ("benchmark", "variant", "seed")
 PLACE = ("device", "precision", "threads")
-COLUMNS = (*NAMES, "metric", "value", *PLACE, *(f"train_{name}" for name in PLACE), "git_commit", "git_dirty")
+COLUMNS = (
+    *NAMES,
+    "metric",
+    "value",
+    *PLACE,
+    *(f"train_{name}" for name in PLACE),
+    "git_commit",
+    "git_dirty",
+    "other_cores",
+)
 SEQUENCE_COLUMNS = (*NAMES, "sequence", "metric", "value")
 CURVE_COLUMNS = (*NAMES, "curve", "x", "y")
 SWEEP_COLUMNS = ("sweep", "key", "value", *NAMES, "metric", "score")
@@ -20,7 +29,7 @@ ATTRIBUTE_COLUMNS = (*NAMES, "attribute", "metric", "value", "count")
 COUNTS = ("sequences", "frames")  # what an attribute's scores rest on
 TYPES = {
     "seed": "int64", "value": "float64", "score": "float64", "x": "float64", "y": "float64", "count": "int64",
-    "threads": "Int64", "train_threads": "Int64", "git_dirty": "boolean",
+    "other_cores": "float64", "threads": "Int64", "train_threads": "Int64", "git_dirty": "boolean",
 }  # fmt: skip
 IMPORTED_SEED = 0  # another tracker's results have no seed of ours
 
@@ -70,6 +79,7 @@ def _origin(score: Mapping[str, Any], path: Path) -> dict[str, Any]:
         **{f"train_{name}": training.get(name) for name in PLACE},
         "git_commit": " ".join(commits) or None,
         "git_dirty": True if True in dirty else None if None in dirty else False,
+        "other_cores": (score.get("predictions") or {}).get("other_cores"),
     }
 
 
@@ -86,7 +96,8 @@ def frames(scores: Mapping[Path, Mapping[str, Any]]) -> tuple[pd.DataFrame, pd.D
 
     Scores has COLUMNS: device, precision and threads of the tracking, the same of the training under train_, and the
     commits of training, tracking and scoring in git_commit, several parted by a blank; git_dirty is true where one of
-    them had uncommitted changes, missing outside git. Sequences has SEQUENCE_COLUMNS. Imported trackers have seed 0 and
+    them had uncommitted changes, missing outside git; other_cores is how many cores other work kept busy while the
+    tracker ran, missing where that is not known. Sequences has SEQUENCE_COLUMNS. Imported trackers have seed 0 and
     no training. UserError, naming the file, for what is no score file, a number that is not finite, and two files about
     the same benchmark, variant and seed.
     """

@@ -20,6 +20,7 @@ from siamla.experiment.plan import Job, Plan
 from siamla.experiment.spec import plain
 from siamla.experiment.sweeps import Point
 from siamla.files import digest, sha256, write_json
+from siamla.provenance.load import OtherWork
 from siamla.provenance.record import make_record, read_record
 from siamla.settings import validate
 from siamla.steps.perform import (
@@ -84,7 +85,9 @@ def _predict(plan: Plan, job: Job, key: str | None, model: Path, workers: int) -
         sequences = load_curated(job.parents["data"].folder)
         state = Path("results", plan.name, "state", f"predict-{full_key(record)}")
         own(state, job.step, full_key(record))
+        beside = OtherWork()
         run(partial(load_tracker, model, settings, place), sequences, state, rules, workers, benchmark)
+        record["other_cores"] = beside.cores()
         own(job.folder, job.step, job.key)
         publish(state, job)
         shutil.rmtree(state)
@@ -208,7 +211,8 @@ def _origin(record: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """What a score keeps of the record of what it is made from; the identity is nested in its own."""
     if record is None:
         return None
-    return {name: record[name] for name in ("key", "content", "inputs", "place", "environment", "started", "seconds")}
+    names = ("key", "content", "inputs", "place", "environment", "started", "seconds")
+    return {name: record[name] for name in names} | {"other_cores": record.get("other_cores")}
 
 
 def score(
