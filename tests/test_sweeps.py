@@ -34,8 +34,8 @@ def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"key": "windw"}, "sweeps.window.key: 'windw' is no tracker setting; did you mean 'window'?"),
-        ({"values": [0, 1.5]}, "sweeps.window.values: window is 1.5: expected at most 1"),
+        ({"key": "windw"}, "sweeps.window: 'windw' is no tracker setting; did you mean 'window'?"),
+        ({"values": [0, 1.5]}, "sweeps.window: window is 1.5: expected at most 1"),
         ({"values": [0.1, 0.1]}, "0.1 is given twice"),
         ({"values": [0.1, 0.1000000001]}, "two values are both 0.1"),
         ({"values": []}, "sweeps.window.values"),

@@ -62,18 +62,23 @@ def point_at(name: str, sweeps: dict[str, Sweep], text: str) -> Point:
     return found[text]
 
 
+def check_values(key: str, values: Values, where: str, mistakes: Mistakes) -> None:
+    """Note a key that is no tracker setting, and each value that it cannot have."""
+    valid = list(field_names(TrackerSettings))
+    if key not in valid:
+        mistakes.add(f"{where}: {key!r} is no tracker setting; {nearest(key, valid)}")
+        return
+    for value in values:
+        with mistakes.noted():
+            validate(TrackerSettings, {key: value}, where)
+
+
 def load_sweeps(path: Path) -> dict[str, Sweep]:
     """The sweeps of a YAML file by name; UserError with every wrong key and value."""
-    sweeps = validate(Sweeps, read_yaml(path), str(path)).sweeps
-    mistakes, valid = Mistakes(), list(field_names(TrackerSettings))
+    sweeps, mistakes = validate(Sweeps, read_yaml(path), str(path)).sweeps, Mistakes()
     for name, sweep in sweeps.items():
         where = f"{path}: sweeps.{name}"
-        if sweep.key not in valid:
-            mistakes.add(f"{where}.key: {sweep.key!r} is no tracker setting; {nearest(sweep.key, valid)}")
-            continue
-        for value in sweep.values:
-            with mistakes.noted():
-                validate(TrackerSettings, {sweep.key: value}, f"{where}.values")
+        check_values(sweep.key, sweep.values, where, mistakes)
         texts = [each.text for each in points(name, sweep)]
         for text in dict.fromkeys(text for text in texts if texts.count(text) > 1):
             mistakes.add(f"{where}.values: two values are both {text}")

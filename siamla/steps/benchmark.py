@@ -102,9 +102,8 @@ def settings_of(job: Job) -> TrackerSettings:
     return validate(TrackerSettings, identity.get("predictions", identity)["tracker"], job.title)
 
 
-def sound_model(job: Job) -> Path:
-    """The model file of a job's training; UserError where it is not what its record says."""
-    trained = job.parents["model"]
+def sound_model(trained: Job) -> Path:
+    """The model file of a training; UserError where it is not what its record says."""
     record = trained.record()
     problem = damaged(trained, record) if record else None
     if problem:
@@ -126,7 +125,7 @@ def predict(
     At a `point` of a sweep it tracks with the variant's own model and that value.
     """
     job = plan.predict(benchmark, variant, seed, point)
-    _predict(plan, job, key, sound_model(job), workers)
+    _predict(plan, job, key, sound_model(job.parents["model"]), workers)
     return job
 
 
@@ -152,7 +151,7 @@ def maps(plan: Plan, benchmark: str, variant: str, seed: int, key: str | None = 
     """Store the score maps of the frames that the profile's rule chooses; the tracker runs up to the last of them."""
     job, rule = plan.maps(benchmark, variant, seed), plan.experiment.map_rule
     assert rule is not None
-    model, settings = sound_model(job), settings_of(job)
+    model, settings = sound_model(job.parents["model"]), settings_of(job)
 
     def work(record: dict[str, Any]) -> Outcome:
         import cv2
