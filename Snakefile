@@ -2,11 +2,14 @@
 # snakemake --cores all [--config profile=NAME] [reproduce_tables]
 
 
+import re
+
+
 include: "workflow/rules/common.smk"
 
 
 wildcard_constraints:
-    **{name: "|".join(names) or "(?!)" for name, names in NAMES.items()},
+    **{name: "|".join(map(re.escape, names)) or "(?!)" for name, names in NAMES.items()},
     profile=PROFILE,
     seed=r"\d+",
     table=r"\d+",
@@ -17,6 +20,7 @@ localrules:
     check_experiment,
     fetch_dataset,
     collect_scores,
+    collect_sweeps,
     make_table,
 
 
@@ -32,6 +36,7 @@ rule reproduce_tables:
 include: "workflow/rules/data.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/benchmark.smk"
+include: "workflow/rules/sweeps.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from siamla.errors import UserError
 from siamla.files import regular
@@ -26,6 +26,18 @@ Location = tuple[int | str, ...]
 NAME = r"^[a-z0-9][a-z0-9_]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME)]
 """What can be a folder, a wildcard of the workflow and a word of the command line."""
+
+
+def _each_once(values: list[Any]) -> list[Any]:
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"{value!r} is given twice")
+    return values
+
+
+EachOnce = AfterValidator(_each_once)
+Chosen = Annotated[list[str], Field(min_length=1, json_schema_extra={"uniqueItems": True}), EachOnce]
+"""Names of a list, each of them once."""
 
 MOST_VALUES = 100_000  # in a settings file whose aliases are written out
 

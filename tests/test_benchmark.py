@@ -48,6 +48,18 @@ class Wild(Drift):
     deterministic = False
 
 
+class Sure(Drift):
+    """Less sure with each frame."""
+
+    def init(self, image: np.ndarray, box: np.ndarray) -> None:
+        super().init(image, box)
+        self.score = 1.0
+
+    def update(self, image: np.ndarray) -> np.ndarray:
+        self.score -= 0.125
+        return super().update(image)
+
+
 @pytest.fixture
 def sequences(tmp_path: Path) -> list[Sequence]:
     """Sequences a, b, c of 6, 8 and 4 frames whose targets move as Drift does."""
@@ -65,6 +77,8 @@ def sequences(tmp_path: Path) -> list[Sequence]:
 def test_one_pass(sequences: list[Sequence]) -> None:
     track = track_sequence(Drift(), sequences[0])
     np.testing.assert_array_equal(track.boxes, sequences[0].boxes)
+    assert track.confidence is not None
+    assert np.isnan(track.confidence).all()  # Drift has none
     assert track.seconds.shape == (6,)
     assert (track.seconds > 0).all()
 
@@ -115,6 +129,29 @@ def test_got10k_repetitions(tmp_path: Path, sequences: list[Sequence]) -> None:
     assert again is not None
     np.testing.assert_array_equal(again[:, :2], seconds[:, :2])
     assert again.shape == (6, 3)
+
+
+@pytest.mark.parametrize(("key", "name"), [("otb100", "a_confidence.txt"), ("got10k", "a/a_confidence.txt")])
+def test_the_confidence_of_every_frame_is_kept(tmp_path: Path, sequences: list[Sequence], key: str, name: str) -> None:
+    layout = PROTOCOLS[key].layout
+    run(Sure, sequences[:1], tmp_path, RULES[key])
+    assert (tmp_path / name).read_text().split() == ["nan", *(f"{1 - step / 8:.6f}" for step in range(1, 6))]
+    found = store.read_confidence(tmp_path, "a", layout)
+    np.testing.assert_array_equal(found, [np.nan, 0.875, 0.75, 0.625, 0.5, 0.375])
+    assert store.read_confidence(tmp_path, "b", layout) is None
+    run(Drift, sequences[1:2], tmp_path, RULES[key])
+    assert store.read_confidence(tmp_path, "b", layout) is None  # a tracker without
+    assert score(sequences[:1], tmp_path, PROTOCOLS[key]).overall  # is no result of its own
+
+
+def test_confidences_of_repetitions_stand_in_columns(tmp_path: Path) -> None:
+    for repetition in (1, 2, 2):  # the second was killed before its boxes, and comes again
+        confidence = np.array([np.nan, 0.25 * repetition])
+        run_of = Track(np.ones((2, 4)), np.ones(2), confidence)
+        store.write_track(tmp_path, "a", run_of, "got10k", repetition)
+    assert (tmp_path / "a/a_confidence.txt").read_text() == "nan,nan\n0.250000,0.500000\n"
+    np.testing.assert_array_equal(store.read_confidence(tmp_path, "a", "got10k", 2), [np.nan, 0.5])
+    assert store.read_confidence(tmp_path, "a", "got10k", 3) is None
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -130,6 +130,10 @@ def test_attributes_average_their_sequences(tmp_path: Path) -> None:
     store_all(tmp_path, sequences, "otb", noise=4)
     found = score(sequences, tmp_path, PROTOCOLS["otb100"])
     assert found.per_attribute["IV"]["auc"] == pytest.approx(found.overall["auc"])
+    assert found.attributes_of == {"a": ["IV"], "b": ["FM", "IV"]}
+    for curve in ("success", "precision", "norm_precision"):  # both have IV
+        np.testing.assert_array_equal(found.attribute_curves["IV"][curve], found.curves[curve])
+    assert found.attribute_curves["FM"]["success"][1].mean() == pytest.approx(found.per_attribute["FM"]["auc"])
     assert found.per_attribute["FM"] == {"sequences": 1} | {
         metric: pytest.approx(found.per_sequence[1][metric]) for metric in PROTOCOLS["otb100"].metrics
     }

@@ -39,8 +39,8 @@ def changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Change:
 
 
 def keys(plan: Plan) -> dict[str, str]:
-    """Every job's key by its title, tables included."""
-    found = {job.title: job.key for job in plan.jobs()}
+    """Every job's key by its title, tables included; sweeps and maps follow predictions (test_sweeps, test_maps)."""
+    found = {job.title: job.key for job in plan.jobs() if "sweep" not in job.names and job.step != "maps"}
     return found | {f"table {number}": plan.table(number).key for number in plan.profile.tables}
 
 
@@ -204,13 +204,42 @@ def test_a_missing_score_names_its_command(changed: Change) -> None:
         gather(changed().scores())
 
 
+def test_a_variant_lands_in_the_table_of_what_it_sets(changed: Change) -> None:
+    own = {
+        "quarter": {"label": "λ = 0.25", "extends": "ladl_lals", "set": {"labels.lambda": 0.25}},
+        "same": {"label": "by another way", "extends": "lals", "set": {"labels.ladl": True, "labels.lambda": 0.3}},
+        "bare": {
+            "label": "LAFA w/o both",
+            "extends": "lafa_no_nonlocal",
+            "set": {"model.lafa.aggregation_block": False},
+        },
+        "steep": {"label": "steep", "extends": "ladl", "set": {"labels.beta": 20}},
+        "whole": {"label": "of SiamLA", "extends": "siamla", "set": {"labels.lambda": 0.25}},
+        "more": {"label": "and the window", "extends": "quarter", "set": {"tracker.window": 0.1}},
+    }
+    chosen = ["siamcar", "siamla", "ladl", "lals", "ladl_lals", "ladl_lals_03", "lafa", *own]
+    plan = changed(variants={"variants": own}, smoke={"variants": chosen, "tables": [3, 4, 5, 6]})
+    assert {name: plan.taken_up(name) for name in chosen if plan.taken_up(name)} == {
+        "quarter": {5: "0.25"}, "same": {5: "0.3"}, "bare": {6: "LAFA w/o both"}, "steep": {4: "steep"}
+    }  # fmt: skip
+    shown = {job.names["variant"] for job in plan.table(5).parents.values()}
+    assert shown == {"ladl_lals", "ladl_lals_03", "quarter", "same"}
+    assert plan.table_variants()["quarter"]["tables"] == {"5": "0.25"}
+    assert "whole" in {job.names["variant"] for job in plan.table(3).parents.values()}
+
+
+def test_a_wrong_setting_in_a_tables_rule_is_named(changed: Change) -> None:
+    with pytest.raises(UserError, match=r"tables.5.match.settings: unknown key 'labels.lamda'; did you mean"):
+        changed(tables={"tables": {5: {"match": {"settings": ["labels.lamda"]}}}})
+
+
 # --- what people see ---
 
 
 def test_the_outlook_says_what_would_run_and_why(changed: Change) -> None:
     plan = changed()
     text = outlook(plan)
-    assert "train       2 of   2 to run, no earlier run to go by" in text
+    assert "train            2 of   2 to run, no earlier run to go by" in text
     assert "not made yet: siamcar, seed 1 | siamla, seed 1" in text
     for job in plan.scores():
         write_score(job)

@@ -37,10 +37,14 @@ def test_pysot_text(tmp_path: Path) -> None:
     (source / "Jogging-1.txt").write_text(TEXT)
     (source / "Human4-2.txt").write_text(TEXT.replace(",", "\t"))
     (source / "Human4-2_time.txt").write_text("0.1\n0.1\n0.2\n")
+    (source / "Human4-2_confidence.txt").write_text("nan\n0.5\n0.25\n")
     names = import_results(source, tmp_path / "out/other", "otb")
     assert names == ["Human4.2", "Jogging.1"]
     np.testing.assert_array_equal(boxes(tmp_path / "out/other", "Human4.2", "otb"), ROWS)
     assert store.read_seconds(tmp_path / "out/other", "Jogging.1", "otb") is None
+    assert store.read_confidence(tmp_path / "out/other", "Jogging.1", "otb") is None
+    confidence = store.read_confidence(tmp_path / "out/other", "Human4.2", "otb")
+    np.testing.assert_array_equal(confidence, [np.nan, 0.5, 0.25])  # type: ignore[arg-type]
     np.testing.assert_allclose(store.read_track(tmp_path / "out/other", "Human4.2", "otb").seconds, [0.1, 0.1, 0.2])
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["other"]  # no scratch is left
 

@@ -63,7 +63,7 @@ GOLDEN = """\
 - Synthetic miniatures.
 - Sequences: OTB100 3
 - Mean ± sample standard deviation over 2 seeds
-- Measured speed: cpu, fp32, 1 thread, with other jobs beside it, frames of OTB100
+- Measured speed: cpu, fp32, 1 thread, frames of OTB100; what else the machine did is not known of all
 - Code: commit 0123456789ab with uncommitted changes
 """
 CPU = {"device": "cpu", "precision": "fp32", "threads": 1}
@@ -92,6 +92,11 @@ def write_score(
             "training": {"place": trained, "environment": environment},
             "overall": {"auc": float(np.mean(aucs))},
             "per_sequence": {f"s{i}": {"auc": auc} for i, auc in enumerate(aucs)},
+            "per_attribute": {
+                "FM": {"sequences": 1.0, "auc": aucs[0]},
+                "SV": {"sequences": 2.0, "auc": float(np.mean(aucs[1:] or aucs))},
+            },
+            "curves": {"success": {"x": [0, 0.5, 1], "y": [1, float(np.mean(aucs)), 0]}},
             "speed": {"fps": 40.0, "latency_ms_median": 25.0},
         },
     )
@@ -133,16 +138,40 @@ def whole_layout() -> Any:
 
 def test_frames_are_sorted_whatever_the_order(tmp_path: Path) -> None:
     paths = four(tmp_path)
-    write(*read(paths), tmp_path / "a.csv", tmp_path / "as.csv")
-    write(*read(paths[::-1]), tmp_path / "b.csv", tmp_path / "bs.csv")
-    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
-    assert (tmp_path / "as.csv").read_bytes() == (tmp_path / "bs.csv").read_bytes()
-    rows = list(csv.DictReader((tmp_path / "a.csv").open()))
+    for folder, order in (("a", paths), ("b", paths[::-1])):
+        write({path: read_json(path) for path in order}, tmp_path / folder)
+    for name in ("scores", "sequences", "curves", "attributes"):
+        assert (tmp_path / f"a/{name}.csv").read_bytes() == (tmp_path / f"b/{name}.csv").read_bytes()
+    rows = list(csv.DictReader((tmp_path / "a/scores.csv").open()))
     assert len(rows) == 4 * 3  # auc, fps, latency
     names = ["otb100", "siamcar", "1", "auc", repr(float(np.mean([0.39, 0.49, 0.59])))]
-    assert list(rows[0].values()) == [*names, *["cpu", "fp32", "1"] * 2, "0123456789abcdef", "True"]
+    assert list(rows[0].values()) == [*names, *["cpu", "fp32", "1"] * 2, "0123456789abcdef", "True", ""]
     assert list(rows[0]) == list(COLUMNS)
-    assert len(list(csv.DictReader((tmp_path / "as.csv").open()))) == 4 * 3
+    assert len(list(csv.DictReader((tmp_path / "a/sequences.csv").open()))) == 4 * 3
+    curves = list(csv.DictReader((tmp_path / "a/curves.csv").open()))
+    assert [list(row.values()) for row in curves[:3]] == [
+        ["otb100", "siamcar", "1", "success", x, y] for x, y in (("0.0", "1.0"), ("0.5", "0.49"), ("1.0", "0.0"))
+    ]
+    attributes = list(csv.DictReader((tmp_path / "a/attributes.csv").open()))
+    assert [list(row.values()) for row in attributes[:2]] == [
+        ["otb100", "siamcar", "1", "FM", "auc", "0.39", "1"], ["otb100", "siamcar", "1", "SV", "auc", "0.54", "2"]
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"curves": {"success": {"x": [0, 1], "y": [1]}}}, r"curves\.success: expected as many numbers x as y"),
+        ({"curves": {"success": [1]}}, r"no mapping 'curves\.success'"),
+        ({"per_attribute": {"FM": {"auc": 0.5}}}, r"per_attribute\.FM: expected one of sequences or frames"),
+        ({"per_attribute": {"FM": {"auc": float("nan"), "frames": 3}}}, r"per_attribute\.FM\.auc is nan"),
+    ],
+)
+def test_broken_curves_and_attributes_are_named(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    path = write_score(tmp_path, "siamcar", 1, [0.5, 0.5, 0.5])
+    with pytest.raises(UserError, match=f"seed1.json: {said}"):
+        write({path: read_json(path) | change}, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_every_commit_that_a_score_rests_on_is_kept(tmp_path: Path) -> None:
@@ -360,3 +389,52 @@ def test_lower_robustness_is_better(tmp_path: Path) -> None:
     text = table(tmp_path, four(tmp_path), 2, whole_layout(), benchmarks=EVERY)
     assert "| SiamLA | <u>0.462</u> | 0.593 | **0.136** |" in text
     assert "| Ocean | **0.467** | 0.598 | 0.169 |" in text
+
+
+def test_other_trackers_are_a_section_of_the_ablation_that_shows_their_benchmark(tmp_path: Path) -> None:
+    imported = {"label": "KCF", "imported": True}
+    variants = VARIANTS | {"kcf": imported, "elsewhere": imported}
+    paths = [*four(tmp_path), write_imported(tmp_path, "kcf", [0.2, 0.2, 0.2])]
+    paths += [write_imported(tmp_path, "elsewhere", [0.2, 0.2, 0.2], "lasot")]
+    text = table(tmp_path, paths, variants=variants)
+    rows = [line for line in text.splitlines() if line.startswith("|")][2:]
+    assert [row.split("|")[1].strip() for row in rows] == [
+        "SiamCAR", "SiamLA", "***Other trackers' raw results, scored here***", "KCF"
+    ]  # fmt: skip
+    assert "| KCF |  |  |  | 0.200 † | – | not measured | – |" in rows[3]
+    assert list(csv.DictReader((tmp_path / "out/table3.csv").open()))[2]["section"].startswith("Other trackers")
+    assert "midrule\n\\multicolumn{8}{l}{\\textit{Other trackers" in (tmp_path / "out/table3.tex").read_text()
+
+
+def test_a_table_takes_up_variants_by_what_they_set(tmp_path: Path) -> None:
+    names = ("ladl_lals_04", "ladl_lals_03", "ladl_lals", "ladl_lals_01")
+    known = {name: VARIANTS["siamla"] | {"seeds": [1]} for name in names}
+    mine = {"mine": {"label": "Mine", "seeds": [1], "tables": {"5": "0.25"}}}
+    paths = [write_score(tmp_path, name, 1, [0.5, 0.5, 0.5]) for name in [*names, "mine"]]
+    text = table(tmp_path, paths, 5, whole_layout(), variants=known | mine, benchmarks=EVERY)
+    rows = [line for line in text.splitlines() if line.startswith("|")][2:]
+    assert [row.split("|")[1].strip() for row in rows] == ["0.4", "0.3", "0.2", "0.1", "0.25"]
+    assert rows[4].startswith("| 0.25 | 0.500 † | – |")
+
+
+@pytest.mark.parametrize(
+    ("loads", "marks", "note"),
+    [
+        ([0.0, 0.1], 0, "frames of OTB100, nothing else at work"),
+        ([0.0, 1.25], 1, "frames of OTB100; ‡ beside other work, which kept up to 1.2 cores busy: lower than alone"),
+        ([0.0, None], 0, "frames of OTB100; what else the machine did is not known of all"),
+        ([None, 0.5], 1, "frames of OTB100; what else the machine did is not known of all; ‡ beside other work"),
+    ],
+)
+def test_a_speed_measured_under_load_is_marked(
+    tmp_path: Path, loads: list[float | None], marks: int, note: str
+) -> None:
+    paths = four(tmp_path)[:1]
+    paths.append(write_score(tmp_path, "siamla", 1, [0.5, 0.5, 0.5]))
+    for path, load in zip(paths, loads, strict=True):
+        origin = {"environment": {"git_commit": "0", "git_dirty": False}, "other_cores": load}
+        write_json(path, read_json(path) | {"predictions": origin})
+    text = table(tmp_path, paths)
+    assert sum(line.count("40 ‡") for line in text.splitlines() if line.startswith("| SiamLA")) == marks
+    assert "| SiamCAR |  |  |  | 0.490 | 0.597 | 40 | 38 |" in text
+    assert note in text

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from siamla.benchmark.importing import import_results
 from siamla.benchmark.onepass import FrameError
 from siamla.benchmark.protocols import load_protocols, run_rules
 from siamla.benchmark.region import region_overlap
@@ -19,6 +20,7 @@ from siamla.benchmark.store import (
     TRACKED,
     Trajectory,
     corners,
+    read_confidence,
     read_trajectory,
     write_trajectory,
 )
@@ -109,6 +111,7 @@ def test_hand_worked_scores(tmp_path: Path) -> None:
     # On occluded frames there was no failure, and only the first fragment has a weight (20 of its 25 frames).
     occluded = found.per_attribute["occlusion"]
     assert [occluded["accuracy"], occluded["robustness"], occluded["frames"]] == [1, 0, 20]
+    assert found.attributes_of == {"a": ["occlusion"]}
     assert occluded["eao"] == pytest.approx(first[3:29].mean())
 
 
@@ -214,6 +217,23 @@ def test_stored_runs_come_back(tmp_path: Path, numbered: Sequence) -> None:
     (tmp_path / "baseline/a/a_001.txt").write_text("1\n3\n")
     with pytest.raises(UserError, match=r"a_001.txt, line 2: found '3'"):
         read_trajectory(tmp_path, "a")
+
+
+def test_confidences_stand_in_the_toolkits_file(tmp_path: Path, numbered: Sequence) -> None:
+    tracker = Scripted(numbered.boxes, {3})
+    tracker.score = 0.5
+    write_trajectory(tmp_path, "a", run_supervised(tracker, numbered, RULES))
+    lines = (tmp_path / "baseline/a/a_001_confidence.value").read_text().split("\n")
+    # given at frames 0 and 8, lost at 3, passed over from 4 to 7
+    assert lines == ["", *["0.500000"] * 3, *[""] * 5, *["0.500000"] * 11, ""]
+    found = read_confidence(tmp_path, "a", "vot")
+    assert found is not None
+    assert np.flatnonzero(np.isnan(found)).tolist() == [0, 4, 5, 6, 7, 8]
+    import_results(tmp_path, tmp_path / "copy", "vot")
+    np.testing.assert_array_equal(read_confidence(tmp_path / "copy", "a", "vot"), found)
+    (tmp_path / "baseline/a/a_001_confidence.value").write_text("\nhalf\n")
+    with pytest.raises(UserError, match=r"a_001_confidence.value, line 2: found 'half', expected a number or nothing"):
+        read_confidence(tmp_path, "a", "vot")
 
 
 def test_stochastic_trackers_repeat_until_three_are_equal(tmp_path: Path, numbered: Sequence) -> None:

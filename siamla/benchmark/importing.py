@@ -9,6 +9,7 @@ import re
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,11 +84,28 @@ def _times(source: Path, name: str, count: int) -> str | None:
     return None
 
 
-def _read_flat(source: Path, layout: str, known: Iterable[str]) -> dict[str, tuple[str, str | None]]:
-    """Texts of boxes and times by sequence, of a folder of `<sequence>.txt` or `.mat` files."""
-    found: dict[str, tuple[str, str | None]] = {}
+def _confidence(source: Path, name: str, layout: str, repetition: int = 1) -> str | None:
+    """The text of a file of confidences, if there is one."""
+    if store.read_confidence(source, name, layout, repetition) is None:
+        return None
+    path = store.confidence_path(source, name, layout, repetition)
+    return text.read_text(path) if layout == "vot" else text.plain(path)  # empty lines count in VOT's, the last as well
+
+
+class _Texts(NamedTuple):
+    """A sequence's results as text, in the spelling of our store."""
+
+    boxes: str
+    times: str | None
+    confidence: str | None
+
+
+def _read_flat(source: Path, layout: str, known: Iterable[str]) -> dict[str, _Texts]:
+    """What a folder of `<sequence>.txt` or `.mat` files has of each sequence."""
+    found: dict[str, _Texts] = {}
     paths = [path for path in sorted(source.iterdir()) if path.suffix in (".txt", ".mat")]
-    for path in (path for path in paths if not path.stem.endswith("_time") and path.name != "SOURCE.txt"):
+    beside = ("_time", "_confidence")
+    for path in (path for path in paths if not path.stem.endswith(beside) and path.name != "SOURCE.txt"):
         if path.suffix == ".txt":
             name, boxes = canonical(path.stem, layout, known), _finite(path, text.numbers(path, (4,)))
             rows = text.plain(path)
@@ -96,12 +114,13 @@ def _read_flat(source: Path, layout: str, known: Iterable[str]) -> dict[str, tup
             rows = "".join(",".join(map(_number, row)) + "\n" for row in boxes)
         if name in found:
             raise UserError(f"{path}: a second result for sequence {name!r}")
-        found[name] = rows, _times(source, path.stem, len(boxes))
+        times, confidence = _times(source, path.stem, len(boxes)), _confidence(source, path.stem, layout)
+        found[name] = _Texts(rows, times, confidence)
     return found
 
 
 def _import_folders(source: Path, layout: str, target: Path) -> list[str]:
-    """Copy `<sequence>/<sequence>_001.txt …` and the times; each file is checked first."""
+    """Copy `<sequence>/<sequence>_001.txt …`, times and confidences; each file is checked first."""
     place = source / "baseline" if layout == "vot" and (source / "baseline").is_dir() else source
     names = [path.name for path in sorted(place.iterdir()) if (path / f"{path.name}_001.txt").is_file()]
     if layout == "vot" and names and place.name != "baseline":
@@ -109,6 +128,7 @@ def _import_folders(source: Path, layout: str, target: Path) -> list[str]:
     source = place.parent if layout == "vot" else place
     for name in names:
         for number in store.repetitions(source, name, layout):
+            confidence = _confidence(source, name, layout, number)
             if layout == "vot":
                 store.read_trajectory(source, name, number)
             else:
@@ -116,6 +136,8 @@ def _import_folders(source: Path, layout: str, target: Path) -> list[str]:
                 _finite(store.track_path(source, name, layout, number), boxes)
             path = store.track_path(source, name, layout, number)
             write_text(store.track_path(target, name, layout, number), text.plain(path))
+            if confidence is not None:
+                write_text(store.confidence_path(target, name, layout, number), confidence)
         times = store.time_path(source, name, layout)
         if times.is_file():
             write_text(store.time_path(target, name, layout), text.plain(times))
@@ -156,10 +178,12 @@ def import_results(source: Path, target: Path, layout: str, known: Iterable[str]
         else:
             found = _read_flat(place, layout, list(known))
             names = sorted(found)
-            for name, (rows, times) in found.items():
-                write_text(store.track_path(ready, name, layout), rows)
-                if times is not None:
-                    write_text(store.time_path(ready, name, layout), times)
+            for name, texts in found.items():
+                write_text(store.track_path(ready, name, layout), texts.boxes)
+                if texts.times is not None:
+                    write_text(store.time_path(ready, name, layout), texts.times)
+                if texts.confidence is not None:
+                    write_text(store.confidence_path(ready, name, layout), texts.confidence)
         if not names:
             kind = "<sequence>/<sequence>_001.txt" if layout in FOLDERS else "<sequence>.txt or .mat"
             raise UserError(f"{source}: no results found; expected {kind} files")

@@ -13,7 +13,10 @@ from siamla.sequence import Sequence
 
 
 class Tracker(Protocol):
-    """What the runners drive. Boxes are (4,) float64 xywh, 0-based continuous; images (H, W, 3) uint8 BGR."""
+    """What the runners drive. Boxes are (4,) float64 xywh, 0-based continuous; images (H, W, 3) uint8 BGR.
+
+    One that knows how sure it is of its last box says so in an attribute `score`, which is stored with the box.
+    """
 
     deterministic: bool
 
@@ -26,10 +29,17 @@ class Tracker(Protocol):
 
 @dataclass(frozen=True)
 class Track:
-    """What a tracker gave: boxes (N, 4) xywh 0-based, the first row the given box; seconds (N,) without decoding."""
+    """What a tracker gave.
+
+    Attributes:
+        boxes: (N, 4) xywh 0-based, the first row the given box.
+        seconds: (N,) without decoding; NaN where they are not known.
+        confidence: (N,) of each box, NaN in the first row and where a tracker has none; None where nothing is known.
+    """
 
     boxes: NDArray[np.float64]
     seconds: NDArray[np.float64]
+    confidence: NDArray[np.float64] | None = None
 
 
 class FrameError(Exception):
@@ -48,8 +58,11 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     return np.asarray(image, np.uint8)
 
 
-def step(tracker: Tracker, image: NDArray[np.uint8], box: NDArray[np.float64] | None) -> tuple[NDArray, float]:
-    """Initialise on `box`, or update where it is None; returns the box (4,) and the seconds it took."""
+def step(tracker: Tracker, image: NDArray[np.uint8], box: NDArray[np.float64] | None) -> tuple[NDArray, float, float]:
+    """Initialise on `box`, or update where it is None: the box (4,), the seconds it took, and the confidence.
+
+    The confidence is NaN after an initialisation, whose box was given, and where the tracker has none.
+    """
     start = time.perf_counter()
     if box is None:
         found = tracker.update(image)
@@ -60,16 +73,16 @@ def step(tracker: Tracker, image: NDArray[np.uint8], box: NDArray[np.float64] | 
     found = np.asarray(found, np.float64)
     if found.shape != (4,) or not np.isfinite(found).all():
         raise ValueError(f"the tracker returned {found.tolist()}, expected four finite numbers x, y, w, h")
-    return found, seconds
+    return found, seconds, float(getattr(tracker, "score", np.nan)) if box is None else np.nan
 
 
 def track_sequence(tracker: Tracker, sequence: Sequence) -> Track:
     """Follow the sequence's first box through all its frames; FrameError names the frame at which anything raised."""
-    boxes, seconds = np.empty((len(sequence), 4)), np.empty(len(sequence))
+    boxes, seconds, confidence = np.empty((len(sequence), 4)), np.empty(len(sequence)), np.empty(len(sequence))
     for index, path in enumerate(sequence.frames):
         try:
             first = sequence.boxes[0] if index == 0 else None
-            boxes[index], seconds[index] = step(tracker, read_image(path), first)
+            boxes[index], seconds[index], confidence[index] = step(tracker, read_image(path), first)
         except Exception as error:
             raise FrameError(index, f"{type(error).__name__}: {error}") from error
-    return Track(boxes, seconds)
+    return Track(boxes, seconds, confidence)

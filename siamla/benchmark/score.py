@@ -29,6 +29,7 @@ from siamla.sequence import Sequence
 Array = NDArray[np.float64]
 Sizes = Mapping[str, tuple[int, int]]
 TINY = 1e-16  # pysot adds it to the sizes that it divides by
+Curves = dict[str, tuple[Array, Array]]
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,17 @@ class Scores:
         per_sequence: one row per sequence: "sequence", "frames" and the metrics.
         per_attribute: attribute → metric → value, with "sequences" (or, for VOT, "frames") as the count.
         curves: "success", "precision", "norm_precision" or "expected_overlap" → (x (T,), y (T,)).
+        attribute_curves: attribute → the curves of its sequences alone; none for VOT, whose tags are of frames.
+        attributes_of: sequence → its labels, sorted; for VOT the tags that any of its frames has.
         beside: the overall values by each of the protocol's other conventions.
     """
 
     overall: dict[str, Any]
     per_sequence: list[dict[str, Any]]
     per_attribute: dict[str, dict[str, Any]]
-    curves: dict[str, tuple[Array, Array]] = field(default_factory=dict)
+    curves: Curves = field(default_factory=dict)
+    attribute_curves: dict[str, Curves] = field(default_factory=dict)
+    attributes_of: dict[str, list[str]] = field(default_factory=dict)
     beside: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
@@ -262,12 +267,29 @@ def _score_onepass(sequences: Many[Sequence], folder: Path, protocol: Protocol, 
     rows = [{"sequence": sequence.name, "frames": len(sequence.boxes)}
             | {metric: float(column[index]) for metric, column in columns.items()}
             for index, sequence in enumerate(sequences)]  # fmt: skip
-    attributes = {}
+    attributes, attribute_curves = {}, {}
     for attribute in sorted({label for sequence in sequences for label in sequence.attributes}):
         chosen = np.array([attribute in sequence.attributes for sequence in sequences])
-        attributes[attribute] = {"sequences": float(chosen.sum())} | together(chosen, means, each, rules.zero_curves)[0]
-    shown = {key: (_curves(rules)[key].thresholds(), curve) for key, curve in curves.items()}
-    return Scores(overall, rows, attributes, shown, beside)
+        values, own = together(chosen, means, each, rules.zero_curves)
+        attributes[attribute] = {"sequences": float(chosen.sum())} | values
+        attribute_curves[attribute] = _shown(own, rules)
+    shown = _shown(curves, rules)
+    return Scores(overall, rows, attributes, shown, attribute_curves, attributes_of(sequences), beside)
+
+
+def _shown(curves: Mapping[str, Array], rules: OnePass) -> Curves:
+    """Curves with their thresholds."""
+    return {key: (_curves(rules)[key].thresholds(), curve) for key, curve in curves.items()}
+
+
+def attributes_of(sequences: Many[Sequence]) -> dict[str, list[str]]:
+    """Sequence → its labels, those of single frames included."""
+    return {
+        sequence.name: sorted(
+            {*sequence.attributes, *(tag for tag, frames in sequence.frame_attributes.items() if frames.any())}
+        )
+        for sequence in sequences
+    }
 
 
 def _mean(rows: Array, weights: Array) -> Array:
@@ -293,4 +315,5 @@ def score(sequences: Many[Sequence], folder: Path, protocol: Protocol, sizes: Si
         return Scores({}, [], {})
     if protocol.supervised is None:
         return _score_onepass(sequences, folder, protocol, sizes)
-    return Scores(*vot.score_supervised(sequences, folder, protocol, lambda s: image_size(s, sizes)))
+    found = vot.score_supervised(sequences, folder, protocol, lambda s: image_size(s, sizes))
+    return Scores(*found, attributes_of=attributes_of(sequences))

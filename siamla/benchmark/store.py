@@ -3,8 +3,12 @@
 One-pass benchmarks, pysot's way: `<folder>/<sequence>.txt`, rows x,y,w,h counted from the layout's origin, and
 `<sequence>_time.txt`, seconds per frame. GOT-10k, its toolkit's way: `<sequence>/<sequence>_001.txt` for each
 repetition and `<sequence>_time.txt` with one column per repetition. VOT: the same below `baseline/`, where a row is a
-region or one of the codes 0 (skipped), 1 (initialised), 2 (failed). The times are written before the boxes, so a
-sequence whose boxes exist is finished.
+region or one of the codes 0 (skipped), 1 (initialised), 2 (failed).
+
+Beside them stands how sure the tracker was of each box: `<sequence>_confidence.txt`, laid out as the times are, with
+nan where there is nothing to be sure of; for VOT the toolkit's `<sequence>_001_confidence.value` for each repetition,
+with an empty line there. Times and confidences are written before the boxes, so a sequence whose boxes exist is
+finished.
 """
 
 from dataclasses import dataclass
@@ -23,11 +27,15 @@ SKIPPED, INITIALISED, FAILED, TRACKED = 0, 1, 2, -1
 
 @dataclass(frozen=True)
 class Trajectory:
-    """A supervised run: codes (N,) of the constants above, regions (N, 8) corner points 0-based, NaN under a code."""
+    """A supervised run: codes (N,) of the constants above, regions (N, 8) corner points 0-based, NaN under a code.
+
+    confidence (N,) is NaN where the tracker was not asked for a box, and None where nothing is known of it.
+    """
 
     codes: NDArray[np.int8]
     regions: NDArray[np.float64]
     seconds: NDArray[np.float64]
+    confidence: NDArray[np.float64] | None = None
 
 
 def track_path(folder: Path, sequence: str, layout: str, repetition: int = 1) -> Path:
@@ -44,6 +52,13 @@ def track_path(folder: Path, sequence: str, layout: str, repetition: int = 1) ->
 def time_path(folder: Path, sequence: str, layout: str) -> Path:
     """Where the times of a sequence are stored."""
     return track_path(folder, sequence, layout).with_name(f"{sequence}_time.txt")
+
+
+def confidence_path(folder: Path, sequence: str, layout: str, repetition: int = 1) -> Path:
+    """Where the confidences of a sequence are stored."""
+    boxes = track_path(folder, sequence, layout, repetition)
+    name = f"{boxes.stem}_confidence.value" if layout == "vot" else f"{sequence}_confidence.txt"
+    return boxes.with_name(name)
 
 
 def is_done(folder: Path, sequence: str, layout: str | None = None, repetition: int = 1) -> bool:
@@ -68,18 +83,48 @@ def read_seconds(folder: Path, sequence: str, layout: str) -> NDArray[np.float64
     return text.numbers(path, tuple(range(1, 101))) if path.is_file() else None
 
 
-def _write_seconds(folder: Path, sequence: str, seconds: NDArray[np.float64], layout: str, repetition: int) -> None:
-    """Put the times into their column, after those of the repetitions before."""
-    if np.isnan(seconds).all():
-        return  # imported results without times
-    before = read_seconds(folder, sequence, layout) if repetition > 1 else None
-    columns = seconds[:, None] if before is None else np.column_stack([before[:, : repetition - 1], seconds])
-    text.write_rows(time_path(folder, sequence, layout), columns, "%.8f")
+def read_confidence(folder: Path, sequence: str, layout: str, repetition: int = 1) -> NDArray[np.float64] | None:
+    """The confidence (N,) of every frame of a stored run, or None if none is stored (results of others lack it).
+
+    NaN in the first frame and wherever the tracker was not asked for a box.
+    """
+    path = confidence_path(folder, sequence, layout, repetition)
+    if not path.is_file():
+        return None
+    if layout != "vot":
+        columns = text.numbers(path, tuple(range(1, 101)))
+        return columns[:, repetition - 1] if repetition <= columns.shape[1] else None
+    lines = [line.strip() for line in text.read_text(path).splitlines()]
+    values = [text.number(line) if line else np.nan for line in lines]
+    if None in values:
+        bad = values.index(None)
+        raise UserError(f"{path}, line {bad + 1}: found {lines[bad]!r}, expected a number or nothing")
+    return np.array(values, np.float64)
+
+
+def _write_column(path: Path, values: NDArray[np.float64], repetition: int, form: str) -> None:
+    """Put the values of a repetition into their column, after those of the repetitions before."""
+    before = text.numbers(path, tuple(range(1, 101))) if repetition > 1 and path.is_file() else None
+    columns = values[:, None] if before is None else np.column_stack([before[:, : repetition - 1], values])
+    text.write_rows(path, columns, form)
+
+
+def _write_beside(folder: Path, sequence: str, run: "Track | Trajectory", layout: str, repetition: int) -> None:
+    """Store times and confidences, as far as they are known: results of others often lack them."""
+    if not np.isnan(run.seconds).all():
+        _write_column(time_path(folder, sequence, layout), run.seconds, repetition, "%.8f")
+    if run.confidence is None or np.isnan(run.confidence).all():
+        return
+    path = confidence_path(folder, sequence, layout, repetition)
+    if layout == "vot":
+        write_text(path, "".join("\n" if np.isnan(value) else f"{value:.6f}\n" for value in run.confidence))
+    else:
+        _write_column(path, run.confidence, repetition, "%.6f")
 
 
 def write_track(folder: Path, sequence: str, track: Track, layout: str, repetition: int = 1) -> None:
     """Store a one-pass run; each file appears whole or not at all."""
-    _write_seconds(folder, sequence, track.seconds, layout, repetition)
+    _write_beside(folder, sequence, track, layout, repetition)
     text.write_boxes(track_path(folder, sequence, layout, repetition), track.boxes, LAYOUTS[layout].ORIGIN)
 
 
@@ -102,7 +147,7 @@ def read_track(folder: Path, sequence: str, layout: str, repetition: int = 1) ->
 
 def write_trajectory(folder: Path, sequence: str, run: Trajectory, repetition: int = 1) -> None:
     """Store a supervised run in VOT's format; axis-aligned regions become x,y,w,h."""
-    _write_seconds(folder, sequence, run.seconds, "vot", repetition)
+    _write_beside(folder, sequence, run, "vot", repetition)
     lines = []
     for code, region in zip(run.codes, run.regions, strict=True):
         lines.append(str(code) if code != TRACKED else ",".join(f"{value:.4f}" for value in _compact(region)))

@@ -29,7 +29,7 @@ def run_supervised(tracker: Tracker, sequence: Sequence, rules: RunRules) -> Tra
     if len(truth) < len(sequence):
         raise FrameError(len(truth), f"the annotation ends here, {len(sequence)} frames need one each")
     codes, seconds = np.full(len(sequence), TRACKED, np.int8), np.zeros(len(sequence))
-    regions = np.full((len(sequence), 8), np.nan)
+    regions, confidence = np.full((len(sequence), 8), np.nan), np.full(len(sequence), np.nan)
     start = 0  # the next frame to initialise on
     for index, path in enumerate(sequence.frames):
         if index < start or (index == start and not np.isfinite(truth[index]).all()):
@@ -38,7 +38,7 @@ def run_supervised(tracker: Tracker, sequence: Sequence, rules: RunRules) -> Tra
         try:
             image = read_image(path)
             box = initial_box(sequence, index, rules) if index == start else None
-            found, seconds[index] = step(tracker, image, box)
+            found, seconds[index], confidence[index] = step(tracker, image, box)
         except Exception as error:
             raise FrameError(index, f"{type(error).__name__}: {error}") from error
         if index == start:
@@ -49,4 +49,4 @@ def run_supervised(tracker: Tracker, sequence: Sequence, rules: RunRules) -> Tra
             codes[index], start = FAILED, index + (rules.gap or 0)
         else:
             regions[index] = region
-    return Trajectory(codes, regions, seconds)
+    return Trajectory(codes, regions, seconds, confidence)

@@ -2,10 +2,25 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from siamla.cli.commands import Commands
 from siamla.cli.options import add_profile, load_plan, positive, seed
 from siamla.errors import UserError
+
+if TYPE_CHECKING:
+    from siamla.experiment.plan import Plan
+    from siamla.experiment.sweeps import Point
+
+
+def _point(plan: "Plan", args: argparse.Namespace) -> "Point | None":
+    """The point of a sweep that was named, "window=0.2"."""
+    if args.sweep is None:
+        return None
+    sweep, equals, value = args.sweep.partition("=")
+    if not equals:
+        raise UserError(f"--sweep {args.sweep}: expected SWEEP=VALUE, such as window=0.2")
+    return plan.point(sweep, value)
 
 
 def run_predict(args: argparse.Namespace) -> None:
@@ -14,9 +29,11 @@ def run_predict(args: argparse.Namespace) -> None:
 
     if (args.model is None) != (args.out is None):
         raise UserError("--model and --out belong together: a model file of your own, and the folder for its results")
+    if args.model and args.sweep:
+        raise UserError("--sweep tracks with the variant's own model; it does not go with --model")
     plan = load_plan(args)
     if args.model is None:
-        job = predict(plan, args.benchmark, args.variant, args.seed, args.workers, args.key)
+        job = predict(plan, args.benchmark, args.variant, args.seed, args.workers, args.key, _point(plan, args))
     else:
         job = predict_with(plan, args.benchmark, args.variant, args.model, args.out, args.workers)
     print(job.folder)
@@ -26,7 +43,15 @@ def run_score(args: argparse.Namespace) -> None:
     """Score stored predictions."""
     from siamla.steps.benchmark import score
 
-    print(score(load_plan(args), args.benchmark, args.variant, args.seed, args.key).folder)
+    plan = load_plan(args)
+    print(score(plan, args.benchmark, args.variant, args.seed, args.key, _point(plan, args)).folder)
+
+
+def run_maps(args: argparse.Namespace) -> None:
+    """Store the score maps of chosen frames."""
+    from siamla.steps.benchmark import maps
+
+    print(maps(load_plan(args), args.benchmark, args.variant, args.seed, args.key).folder)
 
 
 def register(commands: Commands) -> None:
@@ -39,6 +64,7 @@ def register(commands: Commands) -> None:
         parser.add_argument("benchmark")
         parser.add_argument("variant")
         parser.add_argument("--seed", type=seed, default=1)
+        parser.add_argument("--sweep", help="a point of a sweep of the profile as SWEEP=VALUE, such as window=0.2")
         if run is run_predict:
             parser.add_argument("--workers", type=positive, default=1, help="processes; they change nothing")
             parser.add_argument(
@@ -46,3 +72,10 @@ def register(commands: Commands) -> None:
             )
             parser.add_argument("--out", type=Path, help="folder for its results")
         add_profile(parser)
+
+    text = "store the score maps of chosen frames (params/maps.yaml) of a benchmark that the profile names under `maps`"
+    parser = commands.add("benchmark maps", run_maps, text)
+    parser.add_argument("benchmark")
+    parser.add_argument("variant")
+    parser.add_argument("--seed", type=seed, default=1)
+    add_profile(parser)

@@ -9,12 +9,19 @@ from siamla.errors import UserError
 
 
 def run_collect(args: argparse.Namespace) -> None:
-    """Gather score files into two CSV files."""
+    """Gather score files into long CSV files."""
     from siamla.steps.report import collect
 
-    folder = Path("results", args.profile)
-    out, sequences = args.out or folder / "scores.csv", args.sequences or folder / "sequences.csv"
-    print(f"{out}: {collect(load_plan(args), out, sequences)} score files")
+    folder = args.out or Path("results", args.profile)
+    print(f"{folder / 'scores.csv'}: {collect(load_plan(args), folder)} score files")
+
+
+def run_sweeps(args: argparse.Namespace) -> None:
+    """Gather the score files of sweeps into one CSV file."""
+    from siamla.steps.report import collect_sweeps
+
+    path = args.out or Path("results", args.profile, "sweeps.csv")
+    print(f"{path}: {collect_sweeps(load_plan(args), path)} score files")
 
 
 def run_table(args: argparse.Namespace) -> None:
@@ -43,9 +50,13 @@ def run_show(args: argparse.Namespace) -> None:
 
 def register(commands: Commands) -> None:
     """Add the commands of this module."""
-    parser = commands.add("report collect", run_collect, "gather score files into scores.csv and sequences.csv")
-    parser.add_argument("--out", type=Path, help="default: results/PROFILE/scores.csv")
-    parser.add_argument("--sequences", type=Path, help="default: results/PROFILE/sequences.csv")
+    text = "gather score files into scores.csv, sequences.csv, curves.csv and attributes.csv"
+    parser = commands.add("report collect", run_collect, text)
+    parser.add_argument("--out", type=Path, help="folder; default: results/PROFILE")
+    add_profile(parser, key=False)
+
+    parser = commands.add("report sweeps", run_sweeps, "gather the scores of the profile's sweeps into sweeps.csv")
+    parser.add_argument("--out", type=Path, help="default: results/PROFILE/sweeps.csv")
     add_profile(parser, key=False)
 
     parser = commands.add("report table", run_table, "write one of the paper's tables as Markdown, LaTeX and CSV")

@@ -2,7 +2,7 @@
 
 Two conventions meet here. Boxes and centres are continuous (siamla.geometry): pixel i covers [i, i + 1), so the
 middle of a crop of `size` pixels is size / 2. The score map's grid (siamla.grid) counts pixel *indices*. A point's
-index coordinate is its continuous one minus 0.5; `to_index` is the only place that says so.
+index coordinate is its continuous one minus 0.5; `to_index` and its inverse are the only places that say so.
 """
 
 import cv2
@@ -31,9 +31,21 @@ def to_crop(box: ArrayLike, centre: ArrayLike, side: ArrayLike, size: int) -> Ar
     return np.concatenate([corner, box[..., 2:] * scale], axis=-1)
 
 
+def to_image(box: ArrayLike, centre: ArrayLike, side: ArrayLike, size: int) -> Array:
+    """Boxes (..., 4) of a crop in image coordinates: the inverse of `to_crop`."""
+    box, scale = np.asarray(box, np.float64), np.broadcast_to(np.asarray(side, np.float64), 2) / size
+    corner = (box[..., :2] - size / 2) * scale + np.asarray(centre, np.float64)
+    return np.concatenate([corner, box[..., 2:] * scale], axis=-1)
+
+
 def to_index(box: ArrayLike) -> Array:
     """Continuous xywh boxes (..., 4) in pixel-index coordinates, those of the score map's grid (31 + 8·i)."""
     return np.asarray(box, np.float64) - _HALF
+
+
+def to_continuous(box: ArrayLike) -> Array:
+    """Boxes (..., 4) in pixel-index coordinates as continuous ones: the inverse of `to_index`."""
+    return np.asarray(box, np.float64) + _HALF
 
 
 def resample(image: Image, centre: ArrayLike, sides: ArrayLike, size: int, fill: ArrayLike) -> Image:

@@ -103,6 +103,16 @@ class Predict(Identity):
 
 
 @dataclass(frozen=True)
+class Maps(Identity):
+    """Score maps of chosen frames. predictions: the tracker that is run once more; rule: which frames."""
+
+    step: ClassVar[str] = "maps"
+    predictions: Predict
+    rule: Plain
+    code: str
+
+
+@dataclass(frozen=True)
 class Score(Identity):
     """Scores. predictions is None for imported results: their bytes stand in the record's inputs."""
 

@@ -14,14 +14,15 @@ from typing import Any, TypeVar
 from siamla.benchmark.protocols import Protocol, run_rules, score_rules
 from siamla.data.synthetic.settings import load_sets
 from siamla.errors import UserError
-from siamla.experiment.identity import Crops, Curate, Features, Fetch, Identity, Predict, Score, Table, Train
+from siamla.experiment.identity import Crops, Curate, Features, Fetch, Identity, Maps, Predict, Score, Table, Train
 from siamla.experiment.profile import Dataset, Experiment, load
-from siamla.experiment.spec import Spec, plain
-from siamla.experiment.tables import Layout, TableLayout
+from siamla.experiment.spec import Spec, changed, dotted_keys, plain
+from siamla.experiment.sweeps import Point, point_at, points
+from siamla.experiment.tables import Layout
 from siamla.files import digest
 from siamla.provenance.code import code_digest, listed
 from siamla.provenance.record import RECORD, read_record
-from siamla.settings import nearest, read_yaml, validate
+from siamla.settings import Mistakes, nearest, read_yaml, validate
 
 GENERATOR = "synthesize@"  # stages of dvc.yaml that render a set of params/synthetic.yaml
 STAMP = "stamp"
@@ -98,12 +99,14 @@ class Job:
         """The command that does this job."""
         names = self.names
         words = {
+            "maps": "benchmark maps {benchmark} {variant} --seed {seed}",
             "fetch": "data fetch {dataset}", "curate": "data curate {dataset}", "crops": "data crops {variant}",
             "features": "train features {variant}", "train": "train run {variant} --seed {seed}",
             "predict": "benchmark predict {benchmark} {variant} --seed {seed}",
             "score": "benchmark score {benchmark} {variant} --seed {seed}", "table": "report table {table}",
         }  # fmt: skip
         text = "results score {benchmark} {tracker}" if "tracker" in names else words[self.step]
+        text += " --sweep {sweep}={value}" if "sweep" in names else ""
         return f"siamla {text.format(**names)} --profile {names['profile']}"
 
 
@@ -155,7 +158,13 @@ class Plan:
     def layout(self) -> Layout:
         """The tables."""
         path = self.params / "tables.yaml"
-        return validate(Layout, read_yaml(path), str(path))
+        layout = validate(Layout, read_yaml(path), str(path))
+        valid, mistakes = dotted_keys(), Mistakes()
+        for number, table in layout.tables.items():
+            for key in (key for key in (table.match.settings if table.match else ()) if key not in valid):
+                mistakes.add(f"{path}: tables.{number}.match.settings: unknown key {key!r}; {nearest(key, valid)}")
+        mistakes.tell()
+        return layout
 
     def spec(self, variant: str) -> Spec:
         """A variant's resolved settings; UserError with the nearest name."""
@@ -201,6 +210,28 @@ class Plan:
             for benchmark in entry.results:
                 yield self.score_imported(benchmark, tracker)
 
+    def sweeps(self) -> Iterator[Job]:
+        """The score of every point of every sweep, with every seed of its variants that the profile has."""
+        for name, sweep in self.experiment.sweeps.items():
+            for benchmark in sweep.benchmarks:
+                for variant in (variant for variant in sweep.variants if variant in self.variants):
+                    for each in points(name, sweep):
+                        for seed in self.experiment.seeds(variant):
+                            yield self.score(benchmark, variant, seed, each)
+
+    def map_jobs(self) -> Iterator[Job]:
+        """The score maps of every benchmark that the profile names for them, with every seed."""
+        rule = self.experiment.map_rule
+        shown = [variant for variant in rule.variants if variant in self.variants] if rule else []
+        for benchmark in self.profile.maps:
+            for variant in shown:
+                for seed in self.experiment.seeds(variant):
+                    yield self.maps(benchmark, variant, seed)
+
+    def point(self, sweep: str, value: str) -> Point:
+        """The point of a sweep with a value, as it is written in paths; UserError with what there is."""
+        return point_at(sweep, self.experiment.sweeps, value)
+
     def jobs(self) -> list[Job]:
         """All jobs in an order in which they can run, each once."""
         found: dict[Path, Job] = {}
@@ -210,9 +241,9 @@ class Plan:
                 add(parent)
             found.setdefault(job.folder, job)
 
-        for job in [*self.scores(), *self.trainings()]:
+        for job in [*self.scores(), *self.trainings(), *self.sweeps(), *self.map_jobs()]:
             add(job)
-        order = ("fetch", "curate", "crops", "features", "train", "predict", "score")
+        order = ("fetch", "curate", "crops", "features", "train", "predict", "maps", "score")
         return sorted(found.values(), key=lambda job: order.index(job.step))
 
     # --- the jobs ---
@@ -240,15 +271,21 @@ class Plan:
         owner = self.trained_as(variant)
         return self._once("train", owner, seed, make=lambda: self._train(owner, seed))
 
-    def predict(self, benchmark: str, variant: str, seed: int) -> Job:
-        """Track a benchmark."""
-        self._benchmark(benchmark)
-        return self._once("predict", benchmark, variant, seed, make=lambda: self._predict(benchmark, variant, seed))
+    def predict(self, benchmark: str, variant: str, seed: int, point: Point | None = None) -> Job:
+        """Track a benchmark, at a point of a sweep or with the variant's own settings."""
+        names = (self._benchmark(benchmark), variant, seed, point)
+        return self._once("predict", *names, make=lambda: self._predict(*names))
 
-    def score(self, benchmark: str, variant: str, seed: int) -> Job:
+    def score(self, benchmark: str, variant: str, seed: int, point: Point | None = None) -> Job:
         """Score predictions."""
-        self._benchmark(benchmark)
-        return self._once("score", benchmark, variant, seed, make=lambda: self._score(benchmark, variant, seed))
+        names = (self._benchmark(benchmark), variant, seed, point)
+        return self._once("score", *names, make=lambda: self._score(*names))
+
+    def maps(self, benchmark: str, variant: str, seed: int) -> Job:
+        """Store the score maps of chosen frames."""
+        if self.experiment.map_rule is None or self._benchmark(benchmark) not in self.profile.maps:
+            raise UserError(f"{benchmark}: profile {self.name} stores no score maps of it (`maps:`)")
+        return self._once("maps", benchmark, variant, seed, make=lambda: self._maps(benchmark, variant, seed))
 
     def score_imported(self, benchmark: str, tracker: str) -> Job:
         """Score another tracker's raw results."""
@@ -271,7 +308,7 @@ class Plan:
         layout = {**plain(table), "elsewhere": list(self.layout.elsewhere)}
         identity = Table(layout, digest(paper), shown, code)
         folder = Path("reports", self.name, "tables", f"table{number}")
-        parents = {str(job.folder): job for job in self.scores() if self._shows(table, job)}
+        parents = {str(job.folder): job for job in self.scores() if self._shows(number, job)}
         return Job(identity, {**self._names, "table": number}, folder, parents)
 
     @property
@@ -286,6 +323,12 @@ class Plan:
         """Digest of the code that collects scores and of every score's identity."""
         return digest([code_digest("siamla.report.collect"), [job.key for job in self.scores()]])
 
+    @property
+    def sweeps_key(self) -> str:
+        """Digest of the code that collects sweeps and of the identity of every score in them, by its name."""
+        code = code_digest("siamla.report.collect:write_sweeps")
+        return digest([code, [[job.title, job.key] for job in self.sweeps()]])
+
     # --- what tables say ---
 
     def table_variants(self) -> dict[str, dict[str, Any]]:
@@ -295,8 +338,25 @@ class Plan:
             parts = {"ladl": spec.labels.ladl, "lals": spec.labels.lals, "lafa": spec.model.localization == "lafa"}
             label, seeds = self.experiment.variants[name].label, list(self.experiment.seeds(name))
             found[name] = {"label": label, **parts, "seeds": seeds}
+            if tables := self.taken_up(name):
+                found[name]["tables"] = {str(number): row for number, row in tables.items()}
         for name, entry in self.profile.imported.items():
             found[name] = {"label": entry.label or name, "imported": True}
+        return found
+
+    def taken_up(self, variant: str) -> dict[int, str]:
+        """The ablations that take up a variant which no table names, by what it sets, and what its rows are called."""
+        found: dict[int, str] = {}
+        rules = {number: table.match for number, table in self.layout.tables.items() if table.match}
+        for number, match in rules.items() if variant not in self.layout.named_variants() else ():
+            if match.base not in self.variants:
+                continue
+            changes = changed(self.spec(variant), self.spec(match.base))
+            if changes and all(any(f"{key}.".startswith(f"{own}.") for own in match.settings) for key in changes):
+                values = ", ".join(
+                    f"{value:g}" if isinstance(value, float) else str(value) for value in changes.values()
+                )
+                found[number] = values if match.label == "value" else self.experiment.variants[variant].label
         return found
 
     def table_benchmarks(self) -> dict[str, dict[str, Any]]:
@@ -320,12 +380,14 @@ class Plan:
                 notes.append(f"{entry.label or name}: {entry.root}{cut}.")
         return " ".join(notes)
 
-    def _shows(self, table: TableLayout, job: Job) -> bool:
+    def _shows(self, number: int, job: Job) -> bool:
         """Whether a table shows a score."""
+        table = self.layout.tables[number]
         benchmark, variant = job.names["benchmark"], job.names.get("variant", job.names.get("tracker"))
         own = benchmark not in self.layout.named_benchmarks() and table.extend and table.kind == "ablation"
         rows = {row.variant for row in table.rows}
         mine = table.extend and variant not in self.layout.named_variants()
+        mine = mine or (variant in self.variants and number in self.taken_up(variant))
         return (own or benchmark in {c.benchmark for c in table.columns}) and (mine or variant in rows)
 
     # --- how they are made ---
@@ -400,23 +462,42 @@ class Plan:
         parents = {"crops": crops, **({"features": features} if features else {})}
         return Job(identity, {**self._names, "variant": variant, "seed": seed}, folder, parents)
 
-    def _predict(self, benchmark: str, variant: str, seed: int) -> Job:
+    def _predict(self, benchmark: str, variant: str, seed: int, point: Point | None) -> Job:
         model, data, rules = self.train(variant, seed), self.curate(benchmark), self.experiment.protocol(benchmark)
         entries = ("siamla.benchmark.runner:run", "siamla.tracker.tracker:load_tracker")
         layout = f"{self._layout_code(rules.layout)}:ORIGIN"
         code = code_digest(*entries, layout, self._backbone_code(self.spec(variant)))
-        tracker = plain(self.experiment.tracker(variant, benchmark))
+        settings = self.experiment.tracker(variant, benchmark)
+        tracker = plain(point.settings(settings) if point else settings)
         identity = Predict(_as(Train, model), _as(Curate, data), tracker, plain(run_rules(rules)), code)
-        folder = Path("results", self.name, "predictions", benchmark, variant, f"seed{seed}")
         names = {**self._names, "benchmark": benchmark, "variant": variant, "seed": seed}
+        if point:
+            names = {**self._names, "sweep": point.sweep, "benchmark": benchmark, "variant": variant}
+            names |= {"value": point.text, "seed": seed}
+        folder = self._place("predictions", benchmark, variant, point) / f"seed{seed}"
         return Job(identity, names, folder, {"model": model, "data": data})
 
-    def _score(self, benchmark: str, variant: str, seed: int) -> Job:
-        predictions, rules = self.predict(benchmark, variant, seed), self.experiment.protocol(benchmark)
+    def _score(self, benchmark: str, variant: str, seed: int, point: Point | None) -> Job:
+        predictions, rules = self.predict(benchmark, variant, seed, point), self.experiment.protocol(benchmark)
         data = self.curate(benchmark)
         identity = Score(_as(Predict, predictions), _as(Curate, data), score_rules(rules), self._score_code(rules))
-        folder = Path("results", self.name, "scores", benchmark, variant, f"seed{seed}.json")
+        folder = self._place("scores", benchmark, variant, point) / f"seed{seed}.json"
         return Job(identity, predictions.names, folder, {"predictions": predictions, "data": data})
+
+    def _maps(self, benchmark: str, variant: str, seed: int) -> Job:
+        predictions, rule = self.predict(benchmark, variant, seed), self.experiment.map_rule
+        assert rule is not None
+        settings = {name: value for name, value in plain(rule).items() if name != "variants"}
+        code = code_digest("siamla.benchmark.maps:choose", "siamla.benchmark.maps:follow")
+        identity = Maps(_as(Predict, predictions), settings, code)
+        folder = Path("results", self.name, "maps", benchmark, variant, f"seed{seed}")
+        return Job(identity, predictions.names, folder, predictions.parents)
+
+    def _place(self, kind: str, benchmark: str, variant: str, point: Point | None) -> Path:
+        """Where all seeds stand; of a sweep's point predictions and scores together."""
+        if point is None:
+            return Path("results", self.name, kind, benchmark, variant)
+        return Path("results", self.name, "sweeps", point.sweep, benchmark, variant, point.text)
 
     def _score_code(self, rules: Protocol) -> str:
         layout = f"{self._layout_code(rules.layout)}:ORIGIN"

@@ -2,34 +2,29 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from siamla.benchmark.protocols import Protocol, load_protocols
+from siamla.benchmark.settings import MapRule, load_rule
 from siamla.data.layout import LayoutName
 from siamla.errors import UserError
 from siamla.experiment.spec import Spec, Variant, Variants, layered, merge, resolve
-from siamla.settings import NAME, Mistakes, Name, Settings, nearest, read_yaml, validate
+from siamla.experiment.sweeps import Sweep, load_sweeps
+from siamla.settings import NAME, Chosen, EachOnce, Mistakes, Name, Settings, nearest, read_yaml, validate
 from siamla.tracker.settings import TrackerSettings
 
-
-def _each_once(values: list[Any]) -> list[Any]:
-    for value in values:
-        if values.count(value) > 1:
-            raise ValueError(f"{value!r} is given twice")
-    return values
-
-
-EachOnce = AfterValidator(_each_once)
 Seeds = Annotated[
     list[Annotated[int, Field(ge=0, lt=2**31)]],
     Field(min_length=1, json_schema_extra={"uniqueItems": True}),
     EachOnce,
 ]
-Chosen = Annotated[list[str], Field(min_length=1, json_schema_extra={"uniqueItems": True}), EachOnce]
+
+
+Names = Annotated[list[str], Field(json_schema_extra={"uniqueItems": True}), EachOnce]
 
 
 class Dataset(Settings):
@@ -70,6 +65,10 @@ class Profile(Settings):
     )
     variants: Chosen | None = Field(None, description="variants to train; null = all")
     tables: Annotated[list[int], Field(min_length=1, json_schema_extra={"uniqueItems": True}), EachOnce]
+    sweeps: Names = Field(default_factory=list, description="sweeps of params/sweeps.yaml to run")
+    maps: Names = Field(
+        default_factory=list, description="benchmarks of which score maps are stored, by params/maps.yaml"
+    )
     spec: dict[str, Any] = Field(default_factory=dict, description="nested settings over the defaults")
 
 
@@ -99,6 +98,10 @@ class Experiment:
     """Those that the profile trains."""
     protocols: dict[str, Protocol]
     """All of params/protocols.yaml."""
+    sweeps: dict[str, Sweep] = field(default_factory=dict)
+    """Those that the profile runs."""
+    map_rule: MapRule | None = None
+    """Which frames' score maps are stored; None where the profile names no benchmark for them."""
 
     def seeds(self, variant: str) -> list[int]:
         """Seeds that a variant is trained with."""
@@ -144,6 +147,29 @@ def _check_names(
         _known(entry.results, list(profile.benchmarks), f"{path}: imported.{tracker}.results", mistakes)
         if tracker in (variants or []):
             mistakes.add(f"{path}: imported: {tracker!r} is also a variant; the names must differ")
+
+
+def _check_sweeps(
+    profile: Profile, variants: list[str] | None, sweeps: Mapping[str, Sweep], path: Path, mistakes: Mistakes
+) -> None:
+    """Note each sweep that is not there, and in those that the profile runs each name that names nothing."""
+    _known(profile.sweeps, list(sweeps), f"{path}: sweeps", mistakes)
+    for name in set(profile.sweeps) & set(sweeps):
+        where = f"{path.parents[1] / 'sweeps.yaml'}: sweeps.{name}"
+        _known(sweeps[name].variants, variants, f"{where}.variants", mistakes)
+        _known(sweeps[name].benchmarks, list(profile.benchmarks), f"{where}.benchmarks", mistakes)
+
+
+def _check_maps(experiment: Experiment, variants: list[str], path: Path, mistakes: Mistakes) -> None:
+    """Note what maps cannot be stored of: benchmarks that are not there or start the tracker again, no variants."""
+    where, benchmarks = f"{path}: maps", experiment.profile.benchmarks
+    _known(experiment.profile.maps, list(benchmarks), where, mistakes)
+    for name in (name for name in experiment.profile.maps if name in benchmarks):
+        with mistakes.noted():
+            if experiment.protocols and experiment.protocol(name).supervised:
+                raise UserError(f"{where}: {name} starts the tracker again when it fails; expected one-pass benchmarks")
+    if experiment.map_rule:
+        _known(experiment.map_rule.variants, variants, f"{path.parents[1] / 'maps.yaml'}: variants", mistakes)
 
 
 def _check_training_sets(profile: Profile, specs: Mapping[str, Spec], path: Path, mistakes: Mistakes) -> None:
@@ -225,19 +251,31 @@ def load(name: str, params: Path = Path("params")) -> Experiment:
         protocols = load_protocols(params / "protocols.yaml")
     with mistakes.noted():
         tables = _table_numbers(params / "tables.yaml")
+    sweeps: dict[str, Sweep] | None = None
+    if profile is not None and profile.sweeps:
+        with mistakes.noted():
+            sweeps = load_sweeps(params / "sweeps.yaml")
     spec = raw["spec"] if isinstance(raw.get("spec"), dict) else {}
     base = merge({"pairs": {"dataset": "?"}}, spec)  # a variant may set the data set
     known = Mistakes()  # in the profile's own settings: not to be told of every variant again
     with known.noted():
         validate(Spec, base, "")
     mistakes.lines += [f"{path}: spec{line}" for line in known.lines]
+    rule: MapRule | None = None
+    if profile is not None and profile.maps:
+        with mistakes.noted():
+            rule = load_rule(params / "maps.yaml")
     if variants is not None:
         specs = resolve(variants, spec if profile else base, str(variants_path), known.lines, mistakes)
     if profile is not None:
         _check_names(profile, None if variants is None else list(variants), tables, path, mistakes)
     if profile is not None and variants is not None:
         chosen = {name: spec for name, spec in specs.items() if profile.variants is None or name in profile.variants}
-        experiment = Experiment(name, profile, variants, chosen, protocols)
+        if sweeps is not None:
+            _check_sweeps(profile, list(variants), sweeps, path, mistakes)
+        run = {name: sweep for name, sweep in (sweeps or {}).items() if name in profile.sweeps}
+        experiment = Experiment(name, profile, variants, chosen, protocols, run, rule)
+        _check_maps(experiment, list(variants), path, mistakes)
         _check_training_sets(profile, chosen, path, mistakes)
         if not known.lines:
             _check_benchmarks(experiment, path, mistakes)

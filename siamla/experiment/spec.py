@@ -142,6 +142,19 @@ def plain(settings: Settings) -> dict[str, Any]:
     return settings.model_dump(mode="json", by_alias=True)
 
 
+def changed(spec: Spec, base: Spec) -> dict[str, Any]:
+    """The dotted keys in which a spec differs from another, with its own values."""
+
+    def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+        leaves: dict[str, Any] = {}
+        for key, value in values.items():
+            leaves |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+        return leaves
+
+    theirs = flat(plain(base))
+    return {key: value for key, value in flat(plain(spec)).items() if theirs.get(key, ...) != value}
+
+
 def training_part(spec: Spec) -> dict[str, Any]:
     """What decides the weights: the spec without the tracker's hyper-parameters."""
     return {key: value for key, value in plain(spec).items() if key != "tracker"}

@@ -27,6 +27,16 @@ class Row(Settings):
     paper: dict[str, str | int | float] = Field(default_factory=dict, description="cells that pick the published row")
 
 
+class Match(Settings):
+    """Variants of the user's own that an ablation takes up: those that differ from a base in these settings alone."""
+
+    base: str = Field(description="a variant of the table")
+    settings: list[str] = Field(
+        min_length=1, description="dotted keys of the spec; a group's name is all that is in it"
+    )
+    label: Literal["value", "variant"] = Field("variant", description="what such a row is called")
+
+
 class TableLayout(Settings):
     """One table. ablation: measured beside published, cell by cell; comparison: published rows, then measured rows."""
 
@@ -36,6 +46,7 @@ class TableLayout(Settings):
     group: str | None = Field(None, description="published column that groups the rows of a comparison")
     components: bool = Field(False, description="columns LADL, LALS, LAFA")
     extend: bool = Field(False, description="append the user's own variants; an ablation, benchmarks as columns too")
+    match: Match | None = None
     columns: list[Column] = Field(min_length=1)
     rows: list[Row] = Field(min_length=1)
 

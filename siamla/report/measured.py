@@ -12,7 +12,8 @@ from siamla.report.collect import PLACE
 
 WITHHELD = "submit to the server"  # of a test set whose truth is not public
 MISSING = "not measured"
-NOISE, UNTOLD = "~", "†"
+NOISE, UNTOLD, BUSY = "~", "†", "‡"
+LOADED = 0.2  # cores busy with other work, above which a speed was measured under load
 Info = Mapping[str, Mapping[str, Any]]
 
 
@@ -24,7 +25,8 @@ class Cell:
         value: mean over seeds; None where `text` is shown.
         sd: sample standard deviation over seeds; None for one seed.
         seeds: the seeds that were measured.
-        mark: NOISE where the difference to the table's baseline is within noise, UNTOLD where that cannot be told.
+        mark: NOISE where the difference to the table's baseline is within noise, UNTOLD where that cannot be told;
+            BUSY where a speed was measured beside other work.
         rank: 1, 2 or 3 for the best three of a column; 0 otherwise.
     """
 
@@ -83,6 +85,11 @@ class Measured:
         sd = float(values.std(ddof=1)) if len(values) > 1 else None
         seeds = tuple(int(seed) for seed in chosen["seed"])
         return Cell(value=float(values.mean()), digits=digits, sd=sd, seeds=seeds)
+
+    def load(self, variant: str, benchmark: str) -> list[float]:
+        """How many cores other work kept busy while each seed was tracked; NaN where that is not known."""
+        chosen = self.scores[(self.scores["variant"] == variant) & (self.scores["benchmark"] == benchmark)]
+        return chosen.drop_duplicates("seed")["other_cores"].tolist()
 
     def mark(self, variant: str, baseline: str, benchmark: str, metric: str) -> str:
         """What to say of the difference to the baseline: NOISE, UNTOLD, or "" for a difference.

@@ -81,8 +81,8 @@ def _head(profile: str, tables: Sequence[Table], scores: pd.DataFrame, sequences
     counts = sequences.groupby("benchmark", sort=False)["sequence"].nunique()
     sentences = [
         f"Profile `{profile}`, commit {', '.join(commits)}",
-        f"Trained on {'; '.join(sorted(set(places(scores, 'train_'))))}",
-        f"Tracked on {'; '.join(sorted(set(places(scores))))}",
+        f"Trained on {'; '.join(sorted(set(places(scores, 'train_')) - {''}))}",
+        f"Tracked on {'; '.join(sorted(set(places(scores)) - {''}))}",
         f"Seeds: {'; '.join(told)}",
         f"Sequences: {', '.join(f'{name} {count}' for name, count in counts.items())}",
     ]

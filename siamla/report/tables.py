@@ -12,12 +12,13 @@ import pandas as pd
 from siamla.errors import UserError
 from siamla.experiment.tables import Column, Layout, Row, TableLayout
 from siamla.files import write_csv, write_text
-from siamla.report.measured import NOISE, UNTOLD, Cell, Info, Measured, places
+from siamla.report.measured import BUSY, LOADED, NOISE, UNTOLD, Cell, Info, Measured, places
 from siamla.report.render import TICK, Table, csv_rows, latex, markdown
 from siamla.settings import nearest
 
 COMPONENTS = ("ladl", "lals", "lafa")
 ABSENT = Cell(text="–")
+OTHERS = "Other trackers' raw results, scored here"
 
 
 def published(number: int) -> list[dict[str, str]]:
@@ -85,6 +86,15 @@ def _own_rows(layout: Layout, variants: Info, imported: bool) -> list[Row]:
     ]
 
 
+def _matched_rows(number: int, variants: Info) -> list[Row]:
+    """The user's own variants that this table takes up by what they set."""
+    return [
+        Row(variant=name, label=info["tables"][str(number)])
+        for name, info in variants.items()
+        if str(number) in info.get("tables", {})
+    ]
+
+
 def _label(row: Row, variants: Info) -> Cell:
     return Cell(text=row.label or str(variants.get(row.variant, {}).get("label", row.variant)))
 
@@ -97,6 +107,8 @@ def _measured_cells(measured: Measured, row: Row, baseline: str, columns: list[C
         cell = measured.cell(row.variant, column.benchmark, column.metric, digits)
         if described and row.variant != baseline and cell.value is not None:
             cell = replace(cell, mark=measured.mark(row.variant, baseline, column.benchmark, column.metric))
+        elif not described and any(load > LOADED for load in measured.load(row.variant, column.benchmark)):
+            cell = replace(cell, mark=BUSY)
         cells.append(cell)
     return cells
 
@@ -105,21 +117,28 @@ def _ablation(number: int, table: TableLayout, layout: Layout, measured: Measure
     """Rows are variants; each measured column has the paper's beside it."""
     variants = measured.variants
     columns = [*table.columns, *(_own_columns(layout, measured.benchmarks) if table.extend else [])]
-    rows = [*table.rows, *(_own_rows(layout, variants, imported=False) if table.extend else [])]
+    rows = [*table.rows, *_matched_rows(number, variants)]
+    rows += _own_rows(layout, variants, imported=False) if table.extend else []
+    others = _own_rows(layout, variants, imported=True) if table.extend else []
     components = COMPONENTS if table.components else ()
     keys, heads = ["row", *components], [table.stub, *(name.upper() for name in components)]
     for column in columns:
         keys += [f"{column.benchmark}.{column.metric}"] + ([f"paper.{column.paper}"] if column.paper else [])
         heads += [column.label] + ([f"{column.label}, paper"] if column.paper else [])
-    body = []
-    for row in rows:
+    body, shown = [], []
+    for row in [*rows, *others]:
+        own = _measured_cells(measured, row, rows[0].variant, columns)
+        if row in others and not any(cell.value is not None for cell in own):
+            continue
         paper = _published_row(number, row)
         parts = variants.get(row.variant, row.paper)
         cells = [_label(row, variants), *(Cell(text=TICK if parts.get(name) else "") for name in components)]
-        for column, cell in zip(columns, _measured_cells(measured, row, rows[0].variant, columns), strict=True):
+        for column, cell in zip(columns, own, strict=True):
             cells += [cell] + ([_published_cell(paper, column)] if column.paper else [])
         body.append(cells)
-    return Table(number, table.title, keys, heads, body, variants=[row.variant for row in rows])
+        shown.append(row.variant)
+    sections = {len(rows): OTHERS} if len(body) > len(rows) else {}
+    return Table(number, table.title, keys, heads, body, sections, variants=shown)
 
 
 def _best_three(rows: list[list[Cell]], columns: list[Column], first: int, benchmarks: Info) -> list[list[Cell]]:
@@ -217,6 +236,15 @@ def _eao_note(scores: pd.DataFrame) -> str:
     )
 
 
+def _load_note(scores: pd.DataFrame, benchmarks: set[str], marks: set[str]) -> str:
+    """What the machine did besides, where speeds were measured."""
+    timed = scores[scores["benchmark"].isin(benchmarks) & (scores["metric"] == "fps")]["other_cores"]
+    told = ["what else the machine did is not known of all"] if timed.isna().any() else []
+    if BUSY in marks:
+        told.append(f"{BUSY} beside other work, which kept up to {timed.max():.1f} cores busy: lower than alone")
+    return "; " + "; ".join(told) if told else ", nothing else at work"
+
+
 def _notes(measured: Measured, table: Table, columns: list[Column], baseline: str, caption: str) -> list[str]:
     names = list(dict.fromkeys(column.benchmark for column in columns))
     own = [*names, *(b for b in measured.benchmarks if any(key.startswith(f"{b}.") for key in table.keys))]
@@ -245,7 +273,7 @@ def _notes(measured: Measured, table: Table, columns: list[Column], baseline: st
     devices = sorted(set(places(scores[scores["benchmark"].isin(speeds)])) - {""})
     if devices:
         where = ", ".join(labels[name] for name in sorted(speeds))
-        notes.append(f"Measured speed: {'; '.join(devices)}, with other jobs beside it, frames of {where}")
+        notes.append(f"Measured speed: {'; '.join(devices)}, frames of {where}{_load_note(scores, speeds, marks)}")
     notes += [_place_note(scores, "Trained", "train_"), _place_note(scores, "Tracked", ""), _eao_note(scores)]
     table.missing = _missing(measured, scores)
     notes += [f"Not measured: {'; '.join(table.missing)}"] if table.missing else []

@@ -27,7 +27,8 @@ def _run(plan: Plan, job: Job) -> None:
     elif "tracker" in names:
         benchmark.score_imported(plan, names["benchmark"], names["tracker"])
     else:
-        getattr(benchmark, job.step)(plan, names["benchmark"], names["variant"], names["seed"])
+        point = {"point": plan.point(names["sweep"], names["value"])} if "sweep" in names else {}
+        getattr(benchmark, job.step)(plan, names["benchmark"], names["variant"], names["seed"], **point)
 
 
 def _only_code(job: Job) -> bool:

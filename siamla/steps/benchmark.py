@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from siamla.benchmark.protocols import Protocol, run_rules
+from siamla.benchmark.score import Curves
 from siamla.benchmark.score import score as score_stored
 from siamla.benchmark.speed import speed
 from siamla.benchmark.store import time_path
@@ -17,8 +18,11 @@ from siamla.errors import UserError
 from siamla.experiment.identity import Curate, Identity, Plain
 from siamla.experiment.plan import Job, Plan
 from siamla.experiment.spec import plain
+from siamla.experiment.sweeps import Point
 from siamla.files import digest, sha256, write_json
+from siamla.provenance.load import OtherWork
 from siamla.provenance.record import make_record, read_record
+from siamla.settings import validate
 from siamla.steps.perform import (
     OWNER,
     Outcome,
@@ -33,6 +37,7 @@ from siamla.steps.perform import (
 )
 from siamla.tracker.settings import TrackerSettings
 
+MAPS = "maps.npz"
 NO_RESULT = (OWNER, "record.json", "stamp", "SOURCE.txt")  # what may lie beside raw results
 
 
@@ -60,10 +65,9 @@ def _stored(folder: Path) -> Outcome:
     return Outcome(digest({k: v for k, v in files.items() if not k.endswith("_time.txt")}), files)
 
 
-def _predict(
-    plan: Plan, job: Job, key: str | None, model: Path, benchmark: str, settings: TrackerSettings, workers: int
-) -> None:
-    rules = run_rules(plan.experiment.protocol(benchmark))
+def _predict(plan: Plan, job: Job, key: str | None, model: Path, workers: int) -> None:
+    benchmark = str(job.names["benchmark"])
+    rules, settings = run_rules(plan.experiment.protocol(benchmark)), settings_of(job)
 
     def work(record: dict[str, Any]) -> Outcome:
         import cv2
@@ -81,7 +85,9 @@ def _predict(
         sequences = load_curated(job.parents["data"].folder)
         state = Path("results", plan.name, "state", f"predict-{full_key(record)}")
         own(state, job.step, full_key(record))
+        beside = OtherWork()
         run(partial(load_tracker, model, settings, place), sequences, state, rules, workers, benchmark)
+        record["other_cores"] = beside.cores()
         own(job.folder, job.step, job.key)
         publish(state, job)
         shutil.rmtree(state)
@@ -90,16 +96,36 @@ def _predict(
     perform(job, key, work)
 
 
-def predict(plan: Plan, benchmark: str, variant: str, seed: int, workers: int = 1, key: str | None = None) -> Job:
-    """Track every sequence of a benchmark; killed at any moment, the same call goes on with the missing ones."""
-    job = plan.predict(benchmark, variant, seed)
-    trained = job.parents["model"]
+def settings_of(job: Job) -> TrackerSettings:
+    """The tracker's settings that the identity of a job that tracks has."""
+    identity = job.identity.plain
+    return validate(TrackerSettings, identity.get("predictions", identity)["tracker"], job.title)
+
+
+def sound_model(trained: Job) -> Path:
+    """The model file of a training; UserError where it is not what its record says."""
     record = trained.record()
     problem = damaged(trained, record) if record else None
     if problem:
         raise UserError(f"{problem}; delete {trained.stamp} and run the pipeline again, or `{trained.command}`")
-    settings = plan.experiment.tracker(variant, benchmark)
-    _predict(plan, job, key, trained.folder / "model.pt", benchmark, settings, workers)
+    return trained.folder / "model.pt"
+
+
+def predict(
+    plan: Plan,
+    benchmark: str,
+    variant: str,
+    seed: int,
+    workers: int = 1,
+    key: str | None = None,
+    point: Point | None = None,
+) -> Job:
+    """Track every sequence of a benchmark; killed at any moment, the same call goes on with the missing ones.
+
+    At a `point` of a sweep it tracks with the variant's own model and that value.
+    """
+    job = plan.predict(benchmark, variant, seed, point)
+    _predict(plan, job, key, sound_model(job.parents["model"]), workers)
     return job
 
 
@@ -117,7 +143,38 @@ def predict_with(plan: Plan, benchmark: str, variant: str, model: Path, out: Pat
     identity = ModelRun(sha256(model), data.identity, plain(settings), rules, ordinary.identity.plain["code"])
     names = {"profile": plan.name, "benchmark": benchmark, "model": model.name}
     job = Job(identity, names, out, {"data": data})
-    _predict(plan, job, None, model, benchmark, settings, workers)
+    _predict(plan, job, None, model, workers)
+    return job
+
+
+def maps(plan: Plan, benchmark: str, variant: str, seed: int, key: str | None = None) -> Job:
+    """Store the score maps of the frames that the profile's rule chooses; the tracker runs up to the last of them."""
+    job, rule = plan.maps(benchmark, variant, seed), plan.experiment.map_rule
+    assert rule is not None
+    model, settings = sound_model(job.parents["model"]), settings_of(job)
+
+    def work(record: dict[str, Any]) -> Outcome:
+        import cv2
+        import torch
+
+        from siamla.benchmark.maps import choose, follow, write_maps
+        from siamla.model.checkpoint import load_model
+        from siamla.tracker.place import tracking_place
+        from siamla.tracker.tracker import load_tracker
+
+        torch.set_num_threads(1)  # as in `predict`
+        cv2.setNumThreads(1)
+        place = tracking_place(load_model(model).settings, settings)
+        record["place"] = place.plain
+        own(job.folder, job.step, job.key)
+        tracker, chosen = load_tracker(model, settings, place), choose(load_curated(job.parents["data"].folder), rule)
+        root = plan.datasets[benchmark].root
+        found = [part for sequence, frames in chosen for part in follow(tracker, sequence, frames, root)]
+        write_maps(job.folder / MAPS, found)
+        files = hashed(job.folder, (MAPS,))
+        return Outcome(files[MAPS], files)
+
+    perform(job, key, work)
     return job
 
 
@@ -136,7 +193,9 @@ def _write_score(job: Job, inputs: Mapping[str, str], rules: Protocol, results: 
         },
         "per_attribute": scores.per_attribute,
         "beside": scores.beside,
-        "curves": {name: {"x": x.tolist(), "y": y.tolist()} for name, (x, y) in scores.curves.items()},
+        "curves": _plain_curves(scores.curves),
+        "attribute_curves": {name: _plain_curves(curves) for name, curves in scores.attribute_curves.items()},
+        "attributes_of": scores.attributes_of,
     }
     # no two runs take the same time: speed is told beside the content
     timing = {"speed": speed(results, sequences, rules) if timed else {}}
@@ -145,16 +204,23 @@ def _write_score(job: Job, inputs: Mapping[str, str], rules: Protocol, results: 
     write_json(job.folder, {"record": record, **parts, **result, **timing})
 
 
+def _plain_curves(curves: Curves) -> dict[str, dict[str, list[float]]]:
+    return {name: {"x": x.tolist(), "y": y.tolist()} for name, (x, y) in curves.items()}
+
+
 def _origin(record: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """What a score keeps of the record of what it is made from; the identity is nested in its own."""
     if record is None:
         return None
-    return {name: record[name] for name in ("key", "content", "inputs", "place", "environment", "started", "seconds")}
+    names = ("key", "content", "inputs", "place", "environment", "started", "seconds")
+    return {name: record[name] for name in names} | {"other_cores": record.get("other_cores")}
 
 
-def score(plan: Plan, benchmark: str, variant: str, seed: int, key: str | None = None) -> Job:
-    """Score the stored predictions of a variant."""
-    job, rules = plan.score(benchmark, variant, seed), plan.experiment.protocol(benchmark)
+def score(
+    plan: Plan, benchmark: str, variant: str, seed: int, key: str | None = None, point: Point | None = None
+) -> Job:
+    """Score the stored predictions of a variant, or those at a point of a sweep."""
+    job, rules = plan.score(benchmark, variant, seed, point), plan.experiment.protocol(benchmark)
     check_key(job, key)
     inputs, predicted = planned_inputs(job), job.parents["predictions"]
     records = {"predictions": predicted, "training": predicted.parents["model"]}

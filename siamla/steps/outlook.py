@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -27,7 +28,7 @@ def reasons(jobs: Sequence[Job]) -> dict[Path, list[str]]:
             if name not in anew and (record := parent.record()):
                 inputs[name] = record["content"]
         found[job.folder] = why(job, inputs, look_inside=False) or [f"{name} is made anew" for name in anew]
-    wanted = {job.folder for job in jobs if job.step == "score"}
+    wanted = {job.folder for job in jobs if job.step in ("score", "maps")}
     for job in reversed(jobs):
         if found[job.folder] and (job.folder in wanted or job.record_path.exists()):
             wanted.update(parent.folder for parent in job.parents.values())
@@ -49,6 +50,11 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+def _heading(job: Job) -> str:
+    """Under what a job is listed: its step, the points of sweeps apart."""
+    return f"{job.step}, sweep" if "sweep" in job.names else job.step
+
+
 def _cost(step: Sequence[Job], waiting: Sequence[Job]) -> str:
     """What the waiting jobs of a step may take, by the time that jobs of this step took before."""
     known = {job.folder: record["seconds"] for job in step if (record := job.record())}
@@ -63,17 +69,17 @@ def outlook(plan: Plan) -> str:
     jobs = plan.jobs()
     found = reasons(jobs)
     lines = []
-    for step in dict.fromkeys(job.step for job in jobs):
-        members = [job for job in jobs if job.step == step]
+    for step in dict.fromkeys(_heading(job) for job in jobs):
+        members = [job for job in jobs if _heading(job) == step]
         waiting = [job for job in members if found[job.folder]]
         cost = _cost(members, waiting)
-        lines.append(f"{step:9} {len(waiting):3} of {len(members):3} to run{f', {cost}' if cost else ''}")
+        lines.append(f"{step:14} {len(waiting):3} of {len(members):3} to run{f', {cost}' if cost else ''}")
         by_reason: dict[str, list[str]] = {}
         for job in waiting:
-            by_reason.setdefault("; ".join(found[job.folder][:3]), []).append(job.title.removeprefix(f"{step} "))
+            by_reason.setdefault("; ".join(found[job.folder][:3]), []).append(job.title.removeprefix(f"{job.step} "))
         for reason, titles in by_reason.items():
             more = f" and {len(titles) - 6} more" if len(titles) > 6 else ""
-            lines.append(f"          {reason}: {' | '.join(titles[:6])}{more}")
+            lines.append(f"               {reason}: {' | '.join(titles[:6])}{more}")
     return "\n".join(lines)
 
 
@@ -84,17 +90,24 @@ def job_named(plan: Plan, words: Sequence[str]) -> Job:
         "fetch": ("dataset",), "curate": ("dataset",), "crops": ("variant",), "features": ("variant",),
         "train": ("variant", "seed"), "predict": ("benchmark", "variant", "seed"),
         "score": ("benchmark", "variant", "seed"), "table": ("number",),
+        "maps": ("benchmark", "variant", "seed"),
     }  # fmt: skip
+    swept = step in ("predict", "score") and len(names) > 3 and names[0] in plan.experiment.sweeps
+    if swept:
+        expected[step] = ("sweep", "benchmark", "variant", "value", "seed")
     if step not in expected:
         raise UserError(f"plan: no step {step!r}; {nearest(step, list(expected))}")
     given = [name.removeprefix("seed").rstrip(",") for name in names if name not in ("seed", "")]
     if len(given) != len(expected[step]):
         raise UserError(f"plan {step}: expected {' '.join(expected[step])}, found {' '.join(names) or 'nothing'}")
-    values: list[str | int] = []
+    values: list[Any] = []
     for name, text in zip(expected[step], given, strict=True):
         if name in ("seed", "number") and not text.isdigit():
             raise UserError(f"plan {step}: {name} is {text!r}, expected a whole number")
         values.append(int(text) if name in ("seed", "number") else text)
+    if swept:
+        sweep, benchmark, variant, value, seed = values
+        values = [benchmark, variant, seed, plan.point(str(sweep), str(value))]
     job = getattr(plan, step)(*values)
     if job is None:
         raise UserError(f"plan {step}: {' '.join(given)} has no such job: it reads no cached features")

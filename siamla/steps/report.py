@@ -8,7 +8,7 @@ from siamla.errors import UserError
 from siamla.experiment.plan import Job, Plan
 from siamla.files import read_json, write_json
 from siamla.provenance.record import differences, read_record
-from siamla.report.collect import frames, write
+from siamla.report.collect import frames, write, write_sweeps
 from siamla.report.readme import numbers, write_readme
 from siamla.report.tables import build, make_table
 
@@ -55,10 +55,17 @@ def gather(jobs: Iterable[Job]) -> dict[Path, dict[str, Any]]:
     return scores
 
 
-def collect(plan: Plan, out: Path, sequences: Path) -> int:
-    """Write every score of the profile as two long CSV files; the number of score files."""
+def collect(plan: Plan, folder: Path) -> int:
+    """Write every score of the profile, its curves and attributes as long CSV files; the number of score files."""
     scores = gather(plan.scores())
-    write(*frames(scores), out, sequences)
+    write(scores, folder)
+    return len(scores)
+
+
+def collect_sweeps(plan: Plan, path: Path) -> int:
+    """Write the scores at every point of the profile's sweeps as one long CSV file; the number of score files."""
+    scores = gather(plan.sweeps())
+    write_sweeps(scores, {name: sweep.key for name, sweep in plan.experiment.sweeps.items()}, path)
     return len(scores)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +23,23 @@ from siamla.tracker.postprocess import State
 from siamla.tracker.settings import TrackerSettings
 
 
+class Search(NamedTuple):
+    """What the network was shown and said of a frame."""
+
+    pixels: NDArray[np.uint8]
+    """The search crop (255, 255, 3), BGR."""
+    centre: tuple[float, float]
+    """x, y of its middle in image pixels, continuous."""
+    side: float
+    """Its side in image pixels."""
+    cls: NDArray[np.float32]
+    """(25, 25) classification score c."""
+    ltrb: NDArray[np.float32]
+    """(4, 25, 25) offsets in crop pixels."""
+    loc: NDArray[np.float32]
+    """(25, 25) logit of q."""
+
+
 class SiamTracker:
     """SiamCAR or SiamLA as a tracker (Algorithm 1): the template is taken once and never updated.
 
@@ -30,6 +48,7 @@ class SiamTracker:
         place: on which device and in which precision it computes.
         score: target confidence c·q of the last update, in [0, 1].
         state: the target in the last image.
+        search: what the network saw and said in the last update.
     """
 
     deterministic = True
@@ -48,6 +67,7 @@ class SiamTracker:
         self.settings = settings
         self.score = 1.0
         self.state: State | None = None
+        self.search: Search | None = None
         self._template: TemplateState | None = None
 
     def init(self, image: NDArray[np.uint8], box: ArrayLike) -> None:
@@ -59,16 +79,18 @@ class SiamTracker:
             raise UserError(f"the box {box.tolist()} (x, y, w, h) is not in the {width}×{height} image")
         self.state, self.score = postprocess.start(box, (width, height)), 1.0
         with self._inference():
-            self._template = self.model.embed_template(self._crop(image, TEMPLATE))
+            self._template = self.model.embed_template(self._tensor(self._crop(image, TEMPLATE)[0]))
 
     def update(self, image: NDArray[np.uint8]) -> Array:
         """The target's box (4,) in the next image."""
         if self.state is None or self._template is None:
             raise UserError("the tracker has no target yet: call init(image, box) first")
+        pixels, side = self._crop(image, SEARCH)
         with self._inference():
-            output = self.model.track(self._template, self._crop(image, SEARCH))
+            output = self.model.track(self._template, self._tensor(pixels))
             cls = torch.softmax(output.cls[0].float(), 0)[1].cpu().numpy()
             ltrb, loc = output.ltrb[0].float().cpu().numpy(), output.loc[0, 0].float().cpu().numpy()
+        self.search = Search(pixels, self.state.centre, side, cls, ltrb, loc)
         s = self.settings
         if s.postprocess == "release":
             found = postprocess.release(cls, ltrb, loc, self.state, s.penalty_k, s.window, s.size_lr)
@@ -77,12 +99,15 @@ class SiamTracker:
         self.state, self.score = found.state, found.score
         return found.box
 
-    def _crop(self, image: NDArray[np.uint8], size: int) -> Tensor:
-        """The crop around the target as (1, 3, size, size) uint8; a 127 px template spans the padded size."""
+    def _crop(self, image: NDArray[np.uint8], size: int) -> tuple[NDArray[np.uint8], float]:
+        """The crop (size, size, 3) around the target and its side; a 127 px template spans the padded size."""
         assert self.state is not None
         side = float(padded_size(*self.state.size)) * size / TEMPLATE
-        pixels = torch.from_numpy(crop(image, self.state.centre, side, size, mean_colour(image)))
-        return pixels.permute(2, 0, 1).unsqueeze(0).to(self.device)
+        return crop(image, self.state.centre, side, size, mean_colour(image)), side
+
+    def _tensor(self, pixels: NDArray[np.uint8]) -> Tensor:
+        """A crop as (1, 3, size, size) uint8 on the device."""
+        return torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0).to(self.device)
 
     @contextmanager
     def _inference(self) -> Iterator[None]:

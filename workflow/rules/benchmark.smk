@@ -1,6 +1,7 @@
 # Predictions of every trained model on every benchmark, and their scores; a new metric needs no tracking.
 
 PREDICTED = "results/{profile}/predictions/{benchmark}/{variant}/seed{seed}/stamp"
+MAPPED = "results/{profile}/maps/{benchmark}/{variant}/seed{seed}/stamp"
 SCORED = "results/{profile}/scores/{benchmark}/{variant}/seed{seed}.json"
 IMPORTED = "results/{profile}/scores/{benchmark}/imported/{tracker}.json"
 
@@ -22,6 +23,25 @@ rule predict:
     shell:
         "siamla benchmark predict {wildcards.benchmark} {wildcards.variant} --seed {wildcards.seed} "
         "--profile {wildcards.profile} --key {params.key} --workers {threads} > {log:q} 2>&1"
+
+
+rule store_maps:
+    input:
+        made_from(MAPPED),
+    output:
+        MAPPED,
+    log:
+        "results/{profile}/logs/store_maps/{benchmark}/{variant}/seed{seed}.log",
+    benchmark:
+        "results/{profile}/timings/store_maps/{benchmark}/{variant}/seed{seed}.tsv"
+    threads: 1
+    resources:
+        gpu=1,
+    params:
+        key=key(MAPPED),
+    shell:
+        "siamla benchmark maps {wildcards.benchmark} {wildcards.variant} --seed {wildcards.seed} "
+        "--profile {wildcards.profile} --key {params.key} > {log:q} 2>&1"
 
 
 rule score:

@@ -30,6 +30,8 @@ NAMES = {
     "benchmark": list(PLAN.profile.benchmarks),
     "variant": PLAN.variants,
     "tracker": list(PLAN.profile.imported),
+    "sweep": list(PLAN.experiment.sweeps),
+    "value": list({job.names["value"]: None for job in PLAN.sweeps()}),
 }
 
 

@@ -1,4 +1,4 @@
-# Two long files with every score, and the tables.
+# Long files with every score, curve and attribute, and the tables.
 
 
 rule collect_scores:
@@ -7,6 +7,8 @@ rule collect_scores:
     output:
         scores="results/{profile}/scores.csv",
         sequences="results/{profile}/sequences.csv",
+        curves="results/{profile}/curves.csv",
+        attributes="results/{profile}/attributes.csv",
     log:
         "results/{profile}/logs/collect_scores.log",
     benchmark:

@@ -70,7 +70,7 @@ def _lines(path: Path) -> list[str]:
     return read_text(path).rstrip().splitlines()
 
 
-def _number_of(word: str) -> float | None:
+def number(word: str) -> float | None:
     """The number that a word spells, None if it spells none. NaN has many spellings: `-nan(ind)`, `1.#QNAN`.
 
     Python reads more than all others do, 1_0 as ten and digits of other scripts: these are none here.
@@ -98,13 +98,13 @@ def table(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         return found
     values: list[float] = []
     counts: list[int] = []
-    for number, line in enumerate(_lines(path), 1):
+    for index, line in enumerate(_lines(path), 1):
         words = _words(line)
         for word in words:
-            value = _number_of(word)
+            value = number(word)
             if value is None:
                 what = f"{word!r} is not a number" if word else f"found {line.strip()[:60]!r}, a number is missing"
-                raise UserError(f"{path}, line {number}: {what}")
+                raise UserError(f"{path}, line {index}: {what}")
             values.append(value)
         counts.append(len(words))
     return np.array(values, np.float64), np.array(counts, np.int64)
@@ -143,7 +143,7 @@ def boxes(path: Path, origin: int) -> NDArray[np.float64]:
 def flags(path: Path) -> NDArray[np.bool_]:
     """Labels 0/1 (any number above 0 counts as 1), one per line or all in one line."""
     words = read_text(path).replace(",", " ").split()
-    values = [_number_of(word) for word in words]
+    values = [number(word) for word in words]
     if None in values:
         raise UserError(f"{path}: {words[values.index(None)]!r} is not a label; expected numbers")
     return np.array(values, np.float64) > 0

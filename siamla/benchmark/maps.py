@@ -1,0 +1,137 @@
+"""What the network said of single frames: score maps, the box of every cell and the search crop, packed in one file.
+
+The tracker runs over a few sequences once more and its maps are kept at a few frames, by a rule and not by hand.
+"""
+
+import zipfile
+import zlib
+from collections.abc import Sequence as Many
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from siamla.benchmark.onepass import read_image
+from siamla.benchmark.settings import MapRule
+from siamla.data.crop import to_continuous, to_image
+from siamla.errors import UserError
+from siamla.files import atomic
+from siamla.geometry import Array
+from siamla.grid import SCORE, SEARCH, START, STRIDE
+from siamla.sequence import Sequence
+
+if TYPE_CHECKING:
+    from siamla.tracker.tracker import SiamTracker
+
+Map = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class FrameMaps:
+    """One frame. Boxes are xywh, 0-based continuous (siamla.geometry).
+
+    Attributes:
+        sequence, frame: the sequence's name and the frame's index from 0.
+        image: its file, relative to the data set's root.
+        crop: (255, 255, 3) uint8 RGB, the search crop.
+        centre, side: the crop's middle (2,) and side in image pixels.
+        c, q: (25, 25) classification score and location quality or centre-ness, both in [0, 1], rows first.
+        crop_boxes: (25, 25, 4), the box of every cell in the crop's pixels, [0, 255).
+        truth: (4,) in image pixels, NaN where it is not known.
+        chosen: (4,) the tracker's box in image pixels.
+    """
+
+    sequence: str
+    frame: int
+    image: str
+    crop: NDArray[np.uint8]
+    centre: Array
+    side: float
+    c: Map
+    q: Map
+    crop_boxes: Map
+    truth: Array
+    chosen: Array
+
+    @property
+    def confidence(self) -> Map:
+        """(25, 25) target confidence c·q."""
+        return np.asarray(self.c * self.q, np.float32)
+
+    @property
+    def boxes(self) -> Array:
+        """(25, 25, 4), the box of every cell in image pixels."""
+        return to_image(self.crop_boxes, self.centre, self.side, SEARCH)
+
+
+def _evenly(count: int, wanted: int | None) -> list[int]:
+    """`wanted` of `count` indices, both ends among them; all where there are no more."""
+    if wanted is None or wanted >= count:
+        return list(range(count))
+    return np.linspace(0, count - 1, wanted).round().astype(int).tolist() if wanted > 1 else [count // 2]
+
+
+def choose(sequences: Many[Sequence], rule: MapRule) -> list[tuple[Sequence, list[int]]]:
+    """The sequences and the frames (indices from 0) that a rule chooses; those of one frame are passed over."""
+    long = [sequence for sequence in sequences if len(sequence) > 1]
+    chosen = [long[index] for index in _evenly(len(long), rule.sequences)]
+    return [(sequence, [1 + index for index in _evenly(len(sequence) - 1, rule.frames)]) for sequence in chosen]
+
+
+def cell_boxes(ltrb: ArrayLike) -> Array:
+    """The boxes (25, 25, 4) in crop pixels, continuous, of offsets (4, 25, 25)."""
+    row, column = np.mgrid[:SCORE, :SCORE] * STRIDE + START
+    left, top, right, bottom = np.asarray(ltrb, np.float64)
+    return to_continuous(np.stack([column - left, row - top, left + right, top + bottom], axis=-1))
+
+
+def follow(tracker: "SiamTracker", sequence: Sequence, frames: Many[int], root: Path) -> list[FrameMaps]:
+    """Track a sequence once, as one pass does, up to the last of these frames; what the network said of each."""
+    tracker.init(read_image(sequence.frames[0]), sequence.boxes[0])
+    found = []
+    for index in range(1, max(frames) + 1):
+        path = sequence.frames[index]
+        box = tracker.update(read_image(path))
+        if index not in frames:
+            continue
+        seen = tracker.search
+        assert seen is not None
+        quality = 1 / (1 + np.exp(-np.clip(seen.loc.astype(np.float64), -60, 60)))
+        truth = sequence.boxes[index] if index < len(sequence.boxes) else np.full(4, np.nan)
+        found.append(
+            FrameMaps(
+                sequence.name, index, path.relative_to(root).as_posix(), np.ascontiguousarray(seen.pixels[..., ::-1]),
+                np.asarray(seen.centre, np.float64), seen.side, seen.cls.astype(np.float32),
+                quality.astype(np.float32), cell_boxes(seen.ltrb).astype(np.float32), truth, np.asarray(box),
+            )
+        )  # fmt: skip
+    return found
+
+
+def write_maps(path: Path, frames: Many[FrameMaps]) -> None:
+    """Pack frames into one compressed .npz, atomically; equal frames give equal bytes. UserError for none."""
+    if not frames:
+        raise UserError(f"{path}: no frame to store; every sequence has one image")
+    columns: dict[str, Any] = {
+        name: np.stack([np.asarray(getattr(frame, name)) for frame in frames]) for name in FrameMaps.__annotations__
+    }
+    with atomic(path) as temporary, temporary.open("wb") as handle:
+        np.savez_compressed(handle, **columns)
+
+
+def read_maps(path: Path) -> list[FrameMaps]:
+    """The frames of a file that `write_maps` wrote; UserError where it is missing or not such a file."""
+    try:
+        with np.load(path, allow_pickle=False) as packed:
+            columns = {name: packed[name] for name in FrameMaps.__annotations__}
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found") from None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path}: not a file of score maps ({error})") from None
+    plain = {"sequence": str, "frame": int, "image": str, "side": float}
+    return [
+        FrameMaps(**{name: plain.get(name, lambda value: value)(column[index]) for name, column in columns.items()})
+        for index in range(len(columns["frame"]))
+    ]

@@ -1,0 +1,20 @@
+"""What is chosen of a benchmark beside its protocol."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from siamla.settings import Chosen, Settings, read_yaml, validate
+
+
+class MapRule(Settings):
+    """params/maps.yaml: of which variants, sequences and frames score maps are stored."""
+
+    variants: Chosen
+    sequences: int | None = Field(None, ge=1, description="evenly spaced among the benchmark's; null = all")
+    frames: int = Field(ge=1, description="of each sequence, evenly spaced from the second to the last")
+
+
+def load_rule(path: Path) -> MapRule:
+    """The rule of a YAML file."""
+    return validate(MapRule, read_yaml(path), str(path))

@@ -1,0 +1,86 @@
+"""One tracker setting varied on a variant's own model: params/sweeps.yaml."""
+
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+from pydantic import Field
+
+from siamla.errors import UserError
+from siamla.experiment.spec import plain
+from siamla.settings import Chosen, EachOnce, Mistakes, Name, Settings, field_names, nearest, read_yaml, validate
+from siamla.tracker.settings import TrackerSettings
+
+Value = int | float | str
+Values = Annotated[list[Value], Field(min_length=1), EachOnce]
+
+
+class Sweep(Settings):
+    """Each value of one tracker setting is a point: a benchmark is tracked and scored with it, nothing is trained."""
+
+    key: str = Field(description="a tracker setting, such as window")
+    values: Values
+    variants: Chosen
+    benchmarks: Chosen
+
+
+class Sweeps(Settings):
+    """params/sweeps.yaml."""
+
+    sweeps: dict[Name, Sweep]
+
+
+class Point(NamedTuple):
+    """One value of a sweep."""
+
+    sweep: str
+    key: str
+    value: Value
+
+    @property
+    def text(self) -> str:
+        """The value as a folder and on the command line: "0.1"."""
+        return self.value if isinstance(self.value, str) else f"{self.value:g}"
+
+    def settings(self, base: TrackerSettings) -> TrackerSettings:
+        """The tracker's settings with this value; it wins over what a variant sets."""
+        return validate(TrackerSettings, {**plain(base), self.key: self.value}, f"sweep {self.sweep}")
+
+
+def points(name: str, sweep: Sweep) -> list[Point]:
+    """The points of a sweep, in order."""
+    return [Point(name, sweep.key, value) for value in sweep.values]
+
+
+def point_at(name: str, sweeps: dict[str, Sweep], text: str) -> Point:
+    """The point of a sweep that has this value; UserError with what there is."""
+    if name not in sweeps:
+        what = nearest(name, list(sweeps)) if sweeps else "it runs none (`sweeps:`)"
+        raise UserError(f"{name}: no such sweep in this profile; {what}")
+    found = {each.text: each for each in points(name, sweeps[name])}
+    if text not in found:
+        raise UserError(f"{name}: {text!r} is not one of its values ({', '.join(found)})")
+    return found[text]
+
+
+def check_values(key: str, values: Values, where: str, mistakes: Mistakes) -> None:
+    """Note a key that is no tracker setting, and each value that it cannot have."""
+    valid = list(field_names(TrackerSettings))
+    if key not in valid:
+        mistakes.add(f"{where}: {key!r} is no tracker setting; {nearest(key, valid)}")
+        return
+    for value in values:
+        with mistakes.noted():
+            validate(TrackerSettings, {key: value}, where)
+
+
+def load_sweeps(path: Path) -> dict[str, Sweep]:
+    """The sweeps of a YAML file by name; UserError with every wrong key and value."""
+    sweeps, mistakes = validate(Sweeps, read_yaml(path), str(path)).sweeps, Mistakes()
+    for name, sweep in sweeps.items():
+        where = f"{path}: sweeps.{name}"
+        check_values(sweep.key, sweep.values, where, mistakes)
+        texts = [each.text for each in points(name, sweep)]
+        for text in dict.fromkeys(text for text in texts if texts.count(text) > 1):
+            mistakes.add(f"{where}.values: two values are both {text}")
+    mistakes.tell()
+    return sweeps

@@ -1,0 +1,184 @@
+"""Score maps of chosen frames: the rule, what is stored of a frame, the file, and the jobs of the plan."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from siamla.benchmark.maps import FrameMaps, cell_boxes, choose, follow, read_maps, write_maps
+from siamla.benchmark.settings import MapRule
+from siamla.data.crop import to_crop, to_image
+from siamla.errors import UserError
+from siamla.experiment.plan import Plan
+from siamla.experiment.spec import merge
+from siamla.geometry import centre
+from siamla.grid import MIDDLE, SEARCH
+from siamla.model.settings import ModelSettings
+from siamla.model.siamla import build_model
+from siamla.sequence import Sequence
+from siamla.tracker.settings import TrackerSettings
+from siamla.tracker.tracker import SiamTracker
+
+ROOT = Path(__file__).parents[1]
+SMALL = ModelSettings(backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4, regression_bias=3.4)
+ONE_CELL = TrackerSettings(precision="fp32", top_n=1, window=0, penalty_k=0)
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Sequence:
+    """A bright square on noise in the middle of a large image, 6 frames."""
+    rng = np.random.default_rng(0)
+    frames, boxes = [], []
+    for index in range(6):
+        image = rng.integers(0, 80, (600, 800, 3)).astype(np.uint8)
+        x, y = 400 + 4 * index, 300 + 2 * index
+        image[y : y + 24, x : x + 30] = rng.integers(150, 255, (24, 30, 3))
+        frames.append(tmp_path / "square" / f"{index:04d}.png")
+        frames[-1].parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(frames[-1]), image)
+        boxes.append([x, y, 30, 24])
+    return Sequence("square", tuple(frames), np.array(boxes, float), np.ones(6, bool))
+
+
+@pytest.fixture
+def found(video: Sequence, tmp_path: Path) -> list[FrameMaps]:
+    tracker = SiamTracker(build_model(SMALL, seed=0), ONE_CELL)
+    return follow(tracker, video, [1, 3, 5], tmp_path)
+
+
+def test_the_rule_spaces_sequences_and_frames_evenly(video: Sequence) -> None:
+    sequences = [replace(video, name=name) for name in "abcde"]
+    one = replace(video, name="one", frames=video.frames[:1])
+    rule = MapRule(variants=["x"], sequences=3, frames=2)
+    assert [(s.name, frames) for s, frames in choose([one, *sequences], rule)] == [
+        ("a", [1, 5]), ("c", [1, 5]), ("e", [1, 5])
+    ]  # fmt: skip
+    every = MapRule(variants=["x"], sequences=None, frames=50)
+    assert [frames for _, frames in choose(sequences[:2], every)] == [[1, 2, 3, 4, 5]] * 2
+    single = MapRule(variants=["x"], sequences=1, frames=1)
+    assert [(s.name, frames) for s, frames in choose(sequences, single)] == [("c", [3])]
+
+
+def test_a_frame_is_what_the_tracker_saw_and_chose(found: list[FrameMaps], video: Sequence) -> None:
+    """With one cell, no window and no penalty the tracker's box has the centre of the box at the peak of c·q."""
+    assert [(frame.sequence, frame.frame, frame.image) for frame in found] == [
+        ("square", index, f"square/{index:04d}.png") for index in (1, 3, 5)
+    ]
+    tracker = SiamTracker(build_model(SMALL, seed=0), ONE_CELL)
+    tracker.init(cv2.imread(str(video.frames[0])), video.boxes[0])
+    boxes = [tracker.update(cv2.imread(str(path))) for path in video.frames[1:]]
+    for frame in found:
+        np.testing.assert_array_equal(frame.chosen, boxes[frame.frame - 1])
+        np.testing.assert_array_equal(frame.truth, video.boxes[frame.frame])
+        assert frame.crop.shape == (SEARCH, SEARCH, 3)
+        assert ((frame.confidence >= 0) & (frame.confidence <= 1)).all()
+        peak = np.unravel_index(frame.confidence.argmax(), (25, 25))
+        np.testing.assert_allclose(centre(frame.boxes[peak]), centre(frame.chosen), atol=1e-3)
+        middle = to_crop(frame.boxes[peak], frame.centre, frame.side, SEARCH)
+        np.testing.assert_allclose(middle, frame.crop_boxes[peak], atol=1e-3)
+
+
+def test_the_crop_is_in_rgb(video: Sequence, tmp_path: Path) -> None:
+    blue = np.zeros((600, 800, 3), np.uint8)
+    blue[..., 0] = 200
+    for path in video.frames:
+        cv2.imwrite(str(path), blue)
+    (frame,) = follow(SiamTracker(build_model(SMALL, seed=0), ONE_CELL), video, [1], tmp_path)
+    assert frame.crop[127, 127].tolist() == [0, 0, 200]
+
+
+def test_cells_lie_on_the_grid() -> None:
+    """Cell 12 lies on pixel index 127, the crop's middle: 127.5 where pixels are intervals."""
+    boxes = cell_boxes(np.stack([np.full((25, 25), side, float) for side in (10, 20, 30, 40)]))
+    assert MIDDLE == 127
+    np.testing.assert_array_equal(boxes[12, 12], [117.5, 107.5, 40, 60])
+    np.testing.assert_array_equal(boxes[0, 1], [29.5, 11.5, 40, 60])
+    box = np.array([3.0, 4, 5, 6])
+    np.testing.assert_allclose(to_image(to_crop(box, (50, 60), 80, 255), (50, 60), 80, 255), box)
+
+
+def test_unknown_truth_is_nan(video: Sequence, tmp_path: Path) -> None:
+    hidden = replace(video, boxes=video.boxes[:1])
+    (frame,) = follow(SiamTracker(build_model(SMALL, seed=0), ONE_CELL), hidden, [2], tmp_path)
+    assert np.isnan(frame.truth).all()
+
+
+def test_the_file_comes_back_and_has_equal_bytes(found: list[FrameMaps], tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_maps(tmp_path / f"{name}.npz", found)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    again = read_maps(tmp_path / "a.npz")
+    assert len(again) == 3
+    for one, other in zip(found, again, strict=True):
+        for name in FrameMaps.__annotations__:
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+            assert type(getattr(other, name)) is type(getattr(one, name)), name
+    with pytest.raises(UserError, match="no frame to store"):
+        write_maps(tmp_path / "none.npz", [])
+    assert not (tmp_path / "none.npz").exists()
+    (tmp_path / "b.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:500])
+    for name, said in (("b.npz", "not a file of score maps"), ("c.npz", "not found")):
+        with pytest.raises(UserError, match=said):
+            read_maps(tmp_path / name)
+    np.savez(tmp_path / "other.npz", c=np.ones(3))
+    with pytest.raises(UserError, match="not a file of score maps"):
+        read_maps(tmp_path / "other.npz")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(ROOT / "params", tmp_path / "params")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "params"
+
+
+def test_maps_are_jobs_of_the_plan_beside_the_predictions(project: Path) -> None:
+    plan = Plan.load("smoke")
+    jobs = list(plan.map_jobs())
+    assert [job.title for job in jobs] == ["maps otb100 siamcar, seed 1", "maps otb100 siamla, seed 1"]
+    assert jobs[0].folder == Path("results/smoke/maps/otb100/siamcar/seed1")
+    assert jobs[0].identity.plain["predictions"] == plan.predict("otb100", "siamcar", 1).identity.plain
+    assert set(jobs[0].parents) == {"model", "data"}
+    keys = [job.key for job in jobs]
+    (project / "maps.yaml").write_text("{variants: [siamcar], sequences: 14, frames: 5}")
+    fewer = list(Plan.load("smoke").map_jobs())
+    assert len(fewer) == 1
+    assert fewer[0].key != keys[0]
+    (project / "maps.yaml").write_text("{variants: [siamcar], sequences: 14, frames: 6}")
+    assert [job.key for job in Plan.load("smoke").map_jobs()] == keys[:1]  # who else is stored decides nothing
+
+
+@pytest.mark.parametrize(
+    ("profile", "rule", "said"),
+    [
+        ({"maps": ["otb10"]}, {}, "smoke.yaml: maps: 'otb10' is unknown; did you mean 'otb100'?"),
+        (
+            {"maps": ["bolt"], "benchmarks": {"bolt": {"layout": "vot", "root": "x"}}},
+            {},
+            "bolt starts the tracker again",
+        ),
+        ({}, {"variants": ["siamcr"]}, "maps.yaml: variants: 'siamcr' is unknown; did you mean 'siamcar'?"),
+        ({}, {"frames": 0}, "maps.yaml: frames is 0: expected at least 1"),
+    ],
+)
+def test_mistakes_are_told_before_any_work(project: Path, profile: dict, rule: dict, said: str) -> None:
+    for path, over in ((project / "profiles/smoke.yaml", profile), (project / "maps.yaml", rule)):
+        path.write_text(yaml.safe_dump(merge(yaml.safe_load(path.read_text()), over)))
+    with pytest.raises(UserError) as error:
+        Plan.load("smoke")
+    assert said in str(error.value)
+
+
+def test_a_profile_without_maps_has_no_such_jobs(project: Path) -> None:
+    path = project / "profiles/smoke.yaml"
+    path.write_text(path.read_text().replace("maps: [otb100]\n", ""))
+    (project / "maps.yaml").unlink()
+    plan = Plan.load("smoke")
+    assert list(plan.map_jobs()) == []
+    assert "maps" not in {job.step for job in plan.jobs()}
+    with pytest.raises(UserError, match="stores no score maps"):
+        plan.maps("otb100", "siamcar", 1)

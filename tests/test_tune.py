@@ -1,0 +1,126 @@
+"""Choosing tracker settings: the search, what it may be done on, and the report of where the values came from."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from siamla.benchmark.tuning import search
+from siamla.cli.main import main
+from siamla.errors import UserError
+from siamla.experiment.plan import Plan
+from siamla.experiment.tuning import load_tuning
+from siamla.files import canonical_json, read_json, write_json, write_text
+from siamla.model.checkpoint import save_model
+from siamla.model.siamla import build_model
+from siamla.provenance.record import make_record
+from siamla.steps.perform import hashed
+from siamla.steps.tune import tune, validation_set
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_one_setting_at_a_time_from_the_start() -> None:
+    """Best at a = 2, b = 3; where b moves first, a has to be tried again."""
+    measured = []
+
+    def measure(choice: dict[str, Any]) -> float:
+        measured.append(dict(choice))
+        return -abs(choice["a"] - 2) - abs(choice["b"] - 3) * (choice["a"] + 1)
+
+    found = list(search(measure, {"a": 0, "b": 1}, {"a": [0, 1, 2], "b": [1, 3]}, 5))
+    assert max(found, key=lambda pair: pair[1]) == ({"a": 2, "b": 3}, 0)
+    assert measured[0] == {"a": 0, "b": 1}
+    assert len({canonical_json(choice) for choice in measured}) == len(measured)  # none twice
+    assert len(list(search(lambda choice: 0.0, {"a": 0}, {"a": [0, 1, 2]}, 5))) == 3  # equal: ends after a round
+
+
+def test_equal_values_keep_the_earlier_one() -> None:
+    found = list(search(lambda choice: float(choice["a"] > 0), {"a": 0}, {"a": [1, 2]}, 1))
+    assert found == [({"a": 0}, 0), ({"a": 1}, 1), ({"a": 2}, 1)]
+
+
+@pytest.fixture
+def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    """The smoke profile with a small grid."""
+    shutil.copytree(ROOT / "params", tmp_path / "params")
+    monkeypatch.chdir(tmp_path)
+    Path("params/tune.yaml").write_text("rounds: 1\ngrid: {window: [0.1, 0.4], top_n: [1]}\n")
+    return Plan.load("smoke")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("otb100", "tables show it or models are trained on it"),
+        ("smoke_train", "tables show it or models are trained on it"),
+        ("lasot", "tables show it or models are trained on it"),
+        ("smoke_otb", "otb100 of profile smoke is made from it or has its seed"),
+        ("smoke_validaton", "did you mean 'smoke_validation'?"),
+    ],
+)
+def test_nothing_is_chosen_on_what_tables_show(plan: Plan, name: str, said: str) -> None:
+    with pytest.raises(UserError) as error:
+        validation_set(plan, name)
+    assert said in str(error.value)
+
+
+def test_a_set_with_the_seed_of_a_benchmark_is_refused(plan: Plan) -> None:
+    path = Path("params/synthetic.yaml")
+    sets = yaml.safe_load(path.read_text())
+    sets["copy"] = {**sets["smoke_validation"], "seed": sets["smoke_otb"]["seed"]}
+    path.write_text(yaml.safe_dump(sets))
+    with pytest.raises(UserError, match="copy: otb100 of profile smoke"):
+        validation_set(Plan.load("smoke"), "copy")
+
+
+def test_mistakes_in_the_grid(plan: Plan) -> None:
+    path = Path("params/tune.yaml")
+    path.write_text("rounds: 1\ngrid: {windw: [0.1], top_n: [0]}\n")
+    with pytest.raises(UserError) as error:
+        load_tuning(path)
+    assert "grid.windw: 'windw' is no tracker setting; did you mean 'window'?" in str(error.value)
+    assert "grid.top_n: top_n is 0: expected at least 1" in str(error.value)
+
+
+def trained(plan: Plan) -> None:
+    """A random model in the place of a training."""
+    job = plan.train("siamla", 1)
+    save_model(job.folder / "model.pt", build_model(plan.spec("siamla").model, seed=0))
+    files = hashed(job.folder, ["model.pt"])
+    record = make_record("train", job.names, job.identity.plain, job.key, {}, {}, 0)
+    write_json(job.record_path, record | {"content": files["model.pt"], "files": files})
+
+
+def test_a_missing_training_names_its_command(plan: Plan) -> None:
+    with pytest.raises(UserError, match="`siamla train run siamla --seed 1 --profile smoke` comes first"):
+        tune(plan, "siamla", "smoke_validation")
+    assert not Path("data").exists()
+
+
+def test_the_report_says_where_the_values_came_from(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+    trained(plan)
+    command = ["tune", "siamla", "--profile", "smoke", "--benchmark", "smoke_validation"]
+    assert main(command) == 0
+    path = Path("results/smoke/tune/siamla.json")
+    report = read_json(path)
+    said = capsys.readouterr().out
+    chosen = report["chosen"]
+    assert f"  tracker: {{window: {chosen['window']}, top_n: {chosen['top_n']}}}" in said
+    assert list(report["models"]) == ["1"]
+    assert report["models"]["1"]["content"] == plan.train("siamla", 1).content()
+    assert report["clips"]["settings"]["seed"] == 3101
+    assert report["points"][0]["settings"] == {"window": 0.4, "top_n": 3}  # the variant's own come first
+    assert {point["settings"]["window"] for point in report["points"]} == {0.1, 0.4}
+    assert report["reached"] == max(point["mean"] for point in report["points"]) >= report["before"]
+    kept = report | {"points": report["points"][:1]}  # as a killed run leaves it
+    kept["points"][0] |= {"mean": 5.0}
+    write_text(path, canonical_json(kept))
+    assert main(command) == 0
+    again = read_json(path)
+    assert again["before"] == 5.0  # what was there was not measured again
+    assert [point["scores"] for point in again["points"]][1:] == [
+        point["scores"] for point in report["points"] if point["settings"] in [p["settings"] for p in again["points"]]
+    ][1:]
