@@ -15,8 +15,6 @@ rule predict:
     benchmark:
         "results/{profile}/timings/predict/{benchmark}/{variant}/seed{seed}.tsv"
     threads: 1
-    resources:
-        gpu=1,
     params:
         key=key(PREDICTED),
     shell:
