@@ -1,10 +1,19 @@
 """`siamla mlflow`: MLflow's view of the results."""
 
 import argparse
+import re
 from pathlib import Path
 
 from siamla.cli.commands import Commands
 from siamla.cli.options import positive
+from siamla.settings import NAME
+
+
+def _name(text: str) -> str:
+    """A profile's name: it becomes a folder."""
+    if not re.fullmatch(NAME, text):
+        raise ValueError
+    return text
 
 
 def _sync(args: argparse.Namespace) -> None:
@@ -61,6 +70,6 @@ def register(commands: Commands) -> None:
     ui = commands.add("mlflow ui", _ui, "Open MLflow's web page on the runs")
     ui.add_argument("--port", type=positive, default=5000)
     for parser in (sync, compare):
-        parser.add_argument("--profile", default="mini", help="default: mini")
+        parser.add_argument("--profile", type=_name, default="mini", help="default: mini")
     for parser in (sync, compare, ui):
         parser.add_argument("--results", type=Path, default=Path("results"), help="default: results")

@@ -33,5 +33,7 @@ def register(commands: Commands) -> None:
     parser.add_argument("variant")
     parser.add_argument("--seed", type=seed, default=1)
     parser.add_argument("--threads", type=positive, default=1, help="on a CPU they change the last digits")
-    parser.add_argument("--workers", type=count, default=0, help="processes that read pairs; they change nothing")
+    parser.add_argument(
+        "--workers", type=count, help="processes that read pairs, and change nothing; default: threads - 1"
+    )
     add_profile(parser)

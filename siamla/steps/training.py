@@ -28,8 +28,13 @@ def features(plan: Plan, variant: str, jobs: int = 1, key: str | None = None) ->
     return job
 
 
-def train(plan: Plan, variant: str, seed: int, threads: int = 1, workers: int = 0, key: str | None = None) -> Job:
-    """Train the model that a variant uses; killed at any moment, the same call goes on."""
+def train(
+    plan: Plan, variant: str, seed: int, threads: int = 1, workers: int | None = None, key: str | None = None
+) -> Job:
+    """Train the model that a variant uses; killed at any moment, the same call goes on.
+
+    workers: processes that read pairs; by default one less than threads, none where all epochs read cached features.
+    """
     job = plan.train(variant, seed)
     spec = plan.spec(job.names["variant"])
 
@@ -45,10 +50,12 @@ def train(plan: Plan, variant: str, seed: int, threads: int = 1, workers: int = 
         own(state, job.step, full_key(record))
         own(job.folder, job.step, job.key)
         cached = job.parents["features"].folder if "features" in job.parents else None
+        images = cached is None or spec.training.frozen_epochs < spec.training.epochs
+        readers = (threads - 1 if images else 0) if workers is None else workers
         recipe = Recipe(spec.model, spec.labels, spec.loss, spec.training, seed)
         with LiveMirror(Path("results"), record) as mirror:
             train_model(
-                recipe, job.parents["crops"].folder, spec.pairs, cached, place, workers, state / "state.pt",
+                recipe, job.parents["crops"].folder, spec.pairs, cached, place, readers, state / "state.pt",
                 full_key(record), job.folder, mirror.epoch,
             )  # fmt: skip
         write_json(job.folder / "spec.json", training_settings(spec))

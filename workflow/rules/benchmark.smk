@@ -16,8 +16,6 @@ rule predict:
     benchmark:
         "results/{profile}/timings/predict/{benchmark}/{variant}/seed{seed}.tsv"
     threads: 1
-    resources:
-        gpu=1,
     params:
         key=key(PREDICTED),
     shell:
@@ -35,8 +33,6 @@ rule store_maps:
     benchmark:
         "results/{profile}/timings/store_maps/{benchmark}/{variant}/seed{seed}.tsv"
     threads: 1
-    resources:
-        gpu=1,
     params:
         key=key(MAPPED),
     shell:

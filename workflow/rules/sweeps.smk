@@ -13,8 +13,6 @@ rule predict_sweep:
     benchmark:
         "results/{profile}/timings/predict_sweep/{sweep}/{benchmark}/{variant}/{value}/seed{seed}.tsv"
     threads: 1
-    resources:
-        gpu=1,
     params:
         key=key(f"{SWEPT}/stamp"),
     shell:

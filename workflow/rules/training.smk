@@ -32,8 +32,6 @@ rule train:
     benchmark:
         "results/{profile}/timings/train/{variant}/seed{seed}.tsv"
     threads: 1
-    resources:
-        gpu=1,
     params:
         key=key(TRAINED),
     shell:
