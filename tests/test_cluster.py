@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from siamla.steps.cluster import queued, wait_for
 from siamla.errors import UserError
+from siamla.steps.cluster import queued, wait_for
 
 
 @pytest.fixture
