@@ -25,33 +25,35 @@ from siamla.files import sha256
 
 SPEED = re.compile("fps|second|speed|latency", re.IGNORECASE)
 PARTS = {
-    "tables": ("reports/smoke", "results/smoke/scores.csv", "results/smoke/sequences.csv"),
-    "scores": ("results/smoke/scores",),
-    "predictions": ("results/smoke/predictions",),
-    "trainings": ("results/smoke/train", "results/smoke/state"),
-    "features": ("data/features",),
-    "crops": ("data/crops",),
-    "curated": ("data/curated",),
-    "data": ("data/raw/smoke_*", "data/ready"),
+    "tables": (0.3, ("reports/smoke", "results/smoke/scores.csv", "results/smoke/sequences.csv")),
+    "scores": (0.4, ("results/smoke/scores",)),
+    "predictions": (0.6, ("results/smoke/predictions",)),
+    "trainings": (1.0, ("results/smoke/train", "results/smoke/state")),
+    "features": (1.1, ("data/features",)),
+    "crops": (1.2, ("data/crops",)),
+    "curated": (1.4, ("data/curated",)),
+    "data": (1.8, ("data/raw/smoke_*", "data/ready")),
 }
-"""From the end of the pipeline to its start; to forget one is to forget those before it too."""
-WEIGHTS = (1, 3, 4, 6, 3, 2, 1, 1)  # how often: most rounds redo the trainings and what follows, which take seconds
+"""How long it takes to make a part and what follows, in units of the trainings' time, and what it consists of; from the
+end of the pipeline to its start. To forget a part is to forget those before it in this list too."""
+WEIGHTS = (1, 2, 4, 6, 3, 2, 1, 1)  # how often: most rounds redo the trainings and what follows
 VICTIMS = ("all", "snakemake", "job")
 
 
 @dataclass(frozen=True)
 class Round:
-    """One round. forgotten: a key of PARTS; kills: who is killed, and how many seconds after the start."""
+    """forgotten: a key of PARTS; kills: who is killed, and how many seconds after a start of the pipeline."""
 
     forgotten: str
     kills: tuple[tuple[str, float], ...]
 
 
-def draw(seed: int, number: int, longest: float) -> Round:
-    """The round of that number; kills come within `longest` seconds."""
+def draw(seed: int, number: int, unit: float) -> Round:
+    """The round of that number, where the trainings and what follows take `unit` seconds."""
     rng = random.Random(f"{seed} {number}")
     (forgotten,) = rng.choices(list(PARTS), WEIGHTS)
     count = rng.choice((1, 1, 2, 3))
+    longest = unit * PARTS[forgotten][0]
     return Round(forgotten, tuple((rng.choice(VICTIMS), rng.uniform(0, longest)) for _ in range(count)))
 
 
@@ -77,7 +79,7 @@ def outcome(tree: Tree) -> dict[str, object]:
 def forget(tree: Tree, part: str) -> None:
     """Delete a part of what was made, and all that was made from it."""
     names = list(PARTS)
-    tree.remove(*(pattern for name in names[: names.index(part) + 1] for pattern in PARTS[name]))
+    tree.remove(*(pattern for name in names[: names.index(part) + 1] for pattern in PARTS[name][1]))
 
 
 def jobs(tree: Tree) -> list[int]:
@@ -124,9 +126,9 @@ def leftovers(tree: Tree) -> list[str]:
     return sorted(str(path) for path in [*found, *(tree.folder / "results/smoke/state").glob("*/*")])
 
 
-def play(tree: Tree, expected: dict[str, object], seed: int, number: int, longest: float) -> list[str]:
+def play(tree: Tree, expected: dict[str, object], seed: int, number: int, unit: float) -> list[str]:
     """One round; who was killed. AssertionError when it does not end with the same bytes."""
-    plan, rng = draw(seed, number, longest), random.Random(f"{seed} {number} whom")
+    plan, rng = draw(seed, number, unit), random.Random(f"{seed} {number} whom")
     forget(tree, plan.forgotten)
     met = [kill(tree, tree.start(), victim, after, rng) for victim, after in plan.kills]
     tree.run()
@@ -154,14 +156,14 @@ def main() -> int:
         started = time.monotonic()
         forget(tree, "trainings")
         tree.run()
-        longest = time.monotonic() - started
+        unit = time.monotonic() - started
         met: Counter[str] = Counter()
         for number in range(args.first, args.first + args.rounds):
             if time.monotonic() - started > args.seconds:
                 break
-            killed = play(tree, expected, args.seed, number, longest)
+            killed = play(tree, expected, args.seed, number, unit)
             met.update(killed)
-            part = draw(args.seed, number, longest).forgotten
+            part = draw(args.seed, number, unit).forgotten
             print(f"round {number}: {part} and what follows; killed {', '.join(killed)}", flush=True)
     kills = sum(count for victim, count in met.items() if victim in VICTIMS)
     print(f"{kills} kills ({', '.join(f'{v} {met[v]}' for v in VICTIMS)}), the same bytes after each")

@@ -231,7 +231,7 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "1 sequences of otb100" in capsys.readouterr().out
     np.testing.assert_array_equal(boxes(tmp_path / "out/Other", "Deer", "otb"), ROWS)
     for extra, message in [(["--as", "x", "--benchmark", "otb"], "expected one of otb100"),
-                           (["--as", "../x", "--benchmark", "otb100"], "plain name")]:  # fmt: skip
+                           (["--as", "../x", "--benchmark", "otb100"], "expected a name of letters")]:  # fmt: skip
         args = parser.parse_args([*common, *extra])
         with pytest.raises(UserError, match=message):
             args.run(args)

@@ -1,6 +1,7 @@
 """`siamla results`: raw results in, submissions out."""
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -23,8 +24,8 @@ def run_import(args: argparse.Namespace) -> None:
     protocols = load_protocols(args.protocols) if args.protocols else default_protocols()
     if args.benchmark not in protocols:
         raise UserError(f"--benchmark {args.benchmark}: unknown, expected one of {', '.join(protocols)}")
-    if Path(args.name).name != args.name or args.name.startswith("."):
-        raise UserError(f"--as {args.name}: expected a plain name")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", args.name):
+        raise UserError(f"--as {args.name!r}: expected a name of letters, digits, _, - and .")
     layout = protocols[args.benchmark].layout
     known = _names(args.data, layout)
     found = import_results(args.source, args.out / args.name, layout, known)

@@ -219,6 +219,11 @@ class CropCache:
         version = self.manifest.get("format") if isinstance(self.manifest, dict) else None
         if version != FORMAT:
             raise UserError(f"{folder / 'manifest.json'}: format {version}, expected {FORMAT}")
+        whole = {"file", "bytes", "sha256", "crops"}
+        if not all(isinstance(self.manifest.get(name), list) for name in ("shards", "sequences")) or not all(
+            isinstance(entry, dict) and whole <= set(entry) for entry in self.manifest["shards"]
+        ):
+            raise UserError(f"{folder / 'manifest.json'}: no list of shards and of sequences; delete the folder")
         for entry in self.manifest["shards"]:
             path = folder / entry["file"]
             size = path.stat().st_size if path.is_file() else None

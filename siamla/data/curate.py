@@ -295,6 +295,8 @@ def load_curated(folder: Path) -> list[Sequence]:
     version = report.get("format") if isinstance(report, dict) else None
     if version != FORMAT:
         raise UserError(f"{folder / 'report.json'}: format {version}, expected {FORMAT}")
+    if not isinstance(report.get("root"), str):
+        raise UserError(f"{folder / 'report.json'}: root is {report.get('root')!r}, expected a folder")
     root = Path(report["root"])
     if not root.is_dir():
         raise UserError(f"{folder / 'report.json'}: root {report['root']!r} does not exist; run `siamla data curate`")

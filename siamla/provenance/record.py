@@ -15,6 +15,7 @@ from siamla.provenance.code import git_state
 RECORD = "record.json"
 PACKAGES = ("siamla", "torch", "numpy", "opencv-python")
 REQUIRED = ("step", "names", "identity", "key", "inputs", "place", "content", "files", "environment")
+MAPPINGS = ("names", "identity", "inputs", "place", "files", "environment")
 
 
 def environment() -> dict[str, Any]:
@@ -75,6 +76,9 @@ def read_record(path: Path, part: str | None = None) -> dict[str, Any]:
     missing = [name for name in REQUIRED if not isinstance(record, dict) or name not in record]
     if missing:
         raise UserError(f"{path}: not a record of a result: no field {missing[0]!r}, expected {', '.join(REQUIRED)}")
+    for name in MAPPINGS:
+        if not isinstance(record[name], dict):
+            raise UserError(f"{path}: not a record of a result: {name} is {record[name]!r}, expected a mapping")
     return dict(record)
 
 
