@@ -6,13 +6,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from siamla.experiment.figures import Figures
 from siamla.experiment.profile import Profile
 from siamla.experiment.spec import Spec, Variants
 
 
 def schemas() -> dict[str, dict[str, Any]]:
     """File name → JSON schema."""
-    models: dict[str, type[BaseModel]] = {"profile": Profile, "variants": Variants, "spec": Spec}
+    models: dict[str, type[BaseModel]] = {"profile": Profile, "variants": Variants, "spec": Spec, "figures": Figures}
     return {f"{name}.schema.json": model.model_json_schema(by_alias=True) for name, model in models.items()}
 
 

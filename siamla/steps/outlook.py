@@ -6,6 +6,7 @@ from pathlib import Path
 import yaml
 
 from siamla.errors import UserError
+from siamla.experiment.drawing import figure_job
 from siamla.experiment.plan import Job, Plan
 from siamla.settings import nearest
 from siamla.steps.perform import why
@@ -83,7 +84,7 @@ def job_named(plan: Plan, words: Sequence[str]) -> Job:
     expected = {
         "fetch": ("dataset",), "curate": ("dataset",), "crops": ("variant",), "features": ("variant",),
         "train": ("variant", "seed"), "predict": ("benchmark", "variant", "seed"),
-        "score": ("benchmark", "variant", "seed"), "table": ("number",),
+        "score": ("benchmark", "variant", "seed"), "table": ("number",), "figure": ("name",),
     }  # fmt: skip
     if step not in expected:
         raise UserError(f"plan: no step {step!r}; {nearest(step, list(expected))}")
@@ -95,7 +96,7 @@ def job_named(plan: Plan, words: Sequence[str]) -> Job:
         if name in ("seed", "number") and not text.isdigit():
             raise UserError(f"plan {step}: {name} is {text!r}, expected a whole number")
         values.append(int(text) if name in ("seed", "number") else text)
-    job = getattr(plan, step)(*values)
+    job = figure_job(plan, str(values[0])) if step == "figure" else getattr(plan, step)(*values)
     if job is None:
         raise UserError(f"plan {step}: {' '.join(given)} has no such job: it reads no cached features")
     assert isinstance(job, Job)
@@ -114,7 +115,7 @@ def show_job(job: Job) -> str:
         "identity": job.identity.plain,
     }
     text = yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=120)
-    if job.step == "table":
+    if job.step in ("table", "figure"):
         return text
     differs = why(job, inputs)
     return text + ("up to date\n" if not differs else "would run:\n" + "".join(f"- {line}\n" for line in differs))

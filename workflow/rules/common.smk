@@ -8,6 +8,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from siamla.errors import UserError
+from siamla.experiment.drawing import figure_job, figure_names
 from siamla.experiment.plan import Plan
 from siamla.steps.outlook import stale
 from siamla.stopping import lead_jobs
@@ -20,6 +21,7 @@ try:
     PLAN = Plan.load(PROFILE)
     JOBS = {job.stamp.as_posix(): job for job in PLAN.jobs()}
     TABLES = {number: PLAN.table(number) for number in PLAN.profile.tables}
+    FIGURES = {name: figure_job(PLAN, name) for name in figure_names(PLAN)}
 except UserError as error:
     raise WorkflowError(f"\n{error}")
 NAMES = {
@@ -27,6 +29,7 @@ NAMES = {
     "benchmark": list(PLAN.profile.benchmarks),
     "variant": PLAN.variants,
     "tracker": list(PLAN.profile.imported),
+    "figure": list(FIGURES),
 }
 
 

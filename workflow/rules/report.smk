@@ -1,4 +1,4 @@
-# Two long files with every score, and the tables.
+# Long files with every score, the tables, the figures and the page.
 
 
 rule collect_scores:
@@ -36,3 +36,28 @@ rule make_table:
         key=lambda wildcards: TABLES[int(wildcards.table)].key,
     shell:
         "siamla report table {wildcards.table} --profile {wildcards.profile} --key {params.key} > {log:q} 2>&1"
+
+
+rule make_figure:
+    input:
+        lambda wildcards: [
+            job.stamp.as_posix() for job in FIGURES[wildcards.figure].parents.values()
+        ],
+    output:
+        multiext(
+            "reports/{profile}/figures/{figure}",
+            ".pdf",
+            ".svg",
+            ".png",
+            ".csv",
+            ".md",
+            ".json",
+        ),
+    log:
+        "results/{profile}/logs/make_figure/{figure}.log",
+    benchmark:
+        "results/{profile}/timings/make_figure/{figure}.tsv"
+    params:
+        key=lambda wildcards: FIGURES[wildcards.figure].key,
+    shell:
+        "siamla report figure {wildcards.figure} --profile {wildcards.profile} --key {params.key} > {log:q} 2>&1"
