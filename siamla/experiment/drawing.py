@@ -40,7 +40,7 @@ def _benchmarks(plan: Plan, entry: Figure) -> list[str]:
     if isinstance(entry, Curves):
         return [name for name in every if entry.benchmarks is None or name in entry.benchmarks]
     if isinstance(entry, Sweep):
-        return [name for name in every if name in plan.sweeps[entry.sweep].benchmarks]
+        return [name for name in every if name in plan.experiment.sweeps[entry.sweep].benchmarks]
     return [entry.benchmark] if entry.benchmark in every else []
 
 
@@ -56,7 +56,7 @@ def figure_names(plan: Plan) -> list[str]:
 
 
 def _drawable(plan: Plan, entry: Figure) -> bool:
-    if isinstance(entry, Sweep) and entry.sweep not in getattr(plan, "sweeps", {}):
+    if isinstance(entry, Sweep) and entry.sweep not in plan.experiment.sweeps:
         return False
     return isinstance(entry, Labels) or (bool(_benchmarks(plan, entry)) and any(True for _ in _parents(plan, entry)))
 
@@ -84,11 +84,16 @@ def _parents(plan: Plan, entry: Figure) -> Iterator[Job]:
         yield from _scores(plan, entry)
     if isinstance(entry, Sweep):
         variants = _variants(plan, entry)
-        yield from (job for job in plan.sweep_scores(entry.sweep) if job.names["variant"] in variants)
+        for job in plan.sweeps():
+            if job.names["sweep"] == entry.sweep and job.names["variant"] in variants:
+                yield job
     if isinstance(entry, Confidence | Frames):
         yield from (plan.predict(*run) for run in _runs(plan, entry))
     if isinstance(entry, Confidence | Maps):
-        yield from (job for run in _runs(plan, entry) if (job := getattr(plan, "maps", lambda *_: None)(*run)))
+        wanted = set(_runs(plan, entry))
+        for job in plan.map_jobs():
+            if (job.names["benchmark"], job.names["variant"], job.names["seed"]) in wanted:
+                yield job
     if isinstance(entry, Confidence | Frames):
         yield plan.curate(entry.benchmark)
 
@@ -96,6 +101,7 @@ def _parents(plan: Plan, entry: Figure) -> Iterator[Job]:
 def trackers(plan: Plan) -> dict[str, dict[str, Any]]:
     """Every tracker's label and look: role, and place among the others, which decides its colour everywhere."""
     figures, found = figures_of(plan), {}
+    kinds = {"centerness": "centre-ness", "lafa": "location quality"}
     roles = {figures.ours: "ours", figures.baseline: "baseline"}
     place = 0
     labels = {name: variant.label for name, variant in plan.experiment.variants.items()}
@@ -103,6 +109,8 @@ def trackers(plan: Plan) -> dict[str, dict[str, Any]]:
     for name, label in [*labels.items(), *imported.items()]:
         role = roles.get(name, "other")
         found[name] = {"label": figures.labels.get(name, label), "role": role, "place": place, "imported": name in imported}
+        if spec := plan.experiment.specs.get(name):
+            found[name]["localization"] = kinds.get(spec.model.localization, spec.model.localization)
         place += role == "other"
     return found
 
@@ -181,7 +189,7 @@ def figure_job(plan: Plan, name: str) -> Job:
         "caption": "" if isinstance(entry, Labels) else plan.caption(),
     }
     if isinstance(entry, Sweep):
-        settings = plan.sweeps[entry.sweep]
+        settings = plan.experiment.sweeps[entry.sweep]
         used = {b: {v: _used(plan, v, b, settings.key) for v in _variants(plan, entry)} for b in shown_benchmarks}
         shown["sweep"] = {"key": settings.key, "used": used}
     numbers = digest(published(entry)) if isinstance(entry, Ranking) else None
@@ -193,4 +201,4 @@ def figure_job(plan: Plan, name: str) -> Job:
 
 def _used(plan: Plan, variant: str, benchmark: str, key: str) -> float:
     """The value of a tracker's setting that the plan tracks with."""
-    return float(getattr(plan.experiment.tracker(variant, benchmark), key.removeprefix("tracker.")))
+    return float(getattr(plan.experiment.tracker(variant, benchmark), key))

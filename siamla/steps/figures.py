@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from siamla.benchmark.maps import read_maps
 from siamla.data.curate import load_curated
 from siamla.errors import UserError
 from siamla.experiment.drawing import figure_job, figures_of, published
-from siamla.experiment.figures import Ranking
+from siamla.experiment.figures import Figure, Frames, Ranking
 from siamla.experiment.plan import Job, Plan
 from siamla.files import write_json
 from siamla.provenance.record import differences
@@ -33,7 +34,7 @@ def _score(job: Job, content: dict[str, Any]) -> Score:
     return Score(names["benchmark"], tracker, names.get("seed", 0), content, None if value is None else float(value))
 
 
-def _runs(jobs: list[Job]) -> list[Run]:
+def _runs(plan: Plan, entry: Figure, jobs: list[Job]) -> list[Run]:
     """A run for each benchmark, tracker and seed of which there are predictions or maps."""
     found: dict[tuple[str, str, int], Run] = {}
     for job in (job for job in jobs if job.step in ("predict", "maps")):
@@ -41,11 +42,12 @@ def _runs(jobs: list[Job]) -> list[Run]:
         key, folder = (names["benchmark"], names["variant"], names["seed"]), _checked(job)
         before = found.get(key, Run(*key))
         if job.step == "maps":
-            from siamla.benchmark.maps import read_maps
-
             found[key] = Run(*key, folder=before.folder, maps=read_maps(folder / "maps.npz"))
         else:
             found[key] = Run(*key, folder=folder, maps=before.maps)
+    for job in (job for job in jobs if isinstance(entry, Frames) and "tracker" in job.names):
+        benchmark, tracker = job.names["benchmark"], job.names["tracker"]
+        found[benchmark, tracker, 0] = Run(benchmark, tracker, 0, plan.profile.imported[tracker].results[benchmark])
     return list(found.values())
 
 
@@ -82,7 +84,7 @@ def figure(plan: Plan, name: str, key: str | None = None) -> Path:
         trackers=shown["trackers"],
         benchmarks=shown["benchmarks"],
         scores=[_score(by_folder[path], content) for path, content in scores.items()],
-        runs=_runs(jobs),
+        runs=_runs(plan, entry, jobs),
         videos={p.names["dataset"]: load_curated(_checked(p)) for p in jobs if p.step == "curate"},
         published=published(entry) if isinstance(entry, Ranking) else {},
         sweep=shown.get("sweep", {}),
