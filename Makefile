@@ -1,4 +1,4 @@
-# make tables | test | mlflow | lint | clean: everything runs in .venv, made on first use.
+# make tables | figures | report | test | mlflow | lint | clean: everything runs in .venv, made on first use.
 PYTHON ?= python3.11
 VENV := .venv
 CORES ?= all
@@ -7,10 +7,18 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 export GIT_PYTHON_REFRESH := quiet
 
-.PHONY: tables test mlflow lint schemas clean
+.PHONY: tables figures report test mlflow lint schemas clean
 tables: $(VENV)/.ready
 	snakemake --cores $(CORES) --show-failed-logs --config profile=$(PROFILE) -- reproduce_tables
 	@siamla report show reports/$(PROFILE)/tables/table*.md
+
+figures: $(VENV)/.ready
+	snakemake --cores $(CORES) --show-failed-logs --config profile=$(PROFILE) -- reproduce_figures
+	@echo "reports/$(PROFILE)/figures/"
+
+report: $(VENV)/.ready
+	snakemake --cores $(CORES) --show-failed-logs --config profile=$(PROFILE) -- reproduce_all
+	@echo "open reports/$(PROFILE)/index.html"
 
 test: $(VENV)/.ready
 	pytest

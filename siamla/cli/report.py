@@ -37,6 +37,13 @@ def run_figure(args: argparse.Namespace) -> None:
         print(f"{path}.{{pdf,svg,png,csv,md}}")
 
 
+def run_page(args: argparse.Namespace) -> None:
+    """Write the page."""
+    from siamla.steps.page import page
+
+    print(page(load_plan(args), args.key))
+
+
 def run_readme(args: argparse.Namespace) -> None:
     """Write the measured tables into README."""
     from siamla.steps.report import readme
@@ -67,6 +74,9 @@ def register(commands: Commands) -> None:
 
     parser = commands.add("report figure", run_figure, "draw figures as PDF, SVG and PNG, with their numbers and captions")
     parser.add_argument("names", nargs="*", help="entries of params/figures.yaml; default: all that the profile can draw")
+    add_profile(parser)
+
+    parser = commands.add("report page", run_page, "write reports/PROFILE/index.html: all of it in one file")
     add_profile(parser)
 
     parser = commands.add(

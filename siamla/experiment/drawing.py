@@ -10,7 +10,7 @@ from siamla.benchmark.protocols import Protocol
 from siamla.errors import UserError
 from siamla.experiment import identity
 from siamla.experiment.figures import (
-    Attributes, Confidence, Curves, Figure, Figures, Frames, Labels, Maps, Ranking, Shown, Sweep, load_figures,
+    Attributes, Confidence, Curves, Figure, Figures, Frames, Labels, Maps, Ranking, Shown, Sweep, Training, load_figures,
 )  # fmt: skip
 from siamla.experiment.plan import GENERATOR, Job, Plan
 from siamla.experiment.spec import plain
@@ -35,7 +35,7 @@ def _load(path: Path, _modified: int) -> Figures:
 def _benchmarks(plan: Plan, entry: Figure) -> list[str]:
     """The profile's benchmarks that an entry shows."""
     every = list(plan.profile.benchmarks)
-    if isinstance(entry, Labels):
+    if isinstance(entry, Labels | Training):
         return []
     if isinstance(entry, Curves):
         return [name for name in every if entry.benchmarks is None or name in entry.benchmarks]
@@ -58,7 +58,8 @@ def figure_names(plan: Plan) -> list[str]:
 def _drawable(plan: Plan, entry: Figure) -> bool:
     if isinstance(entry, Sweep) and entry.sweep not in plan.experiment.sweeps:
         return False
-    return isinstance(entry, Labels) or (bool(_benchmarks(plan, entry)) and any(True for _ in _parents(plan, entry)))
+    free = isinstance(entry, Labels | Training)
+    return isinstance(entry, Labels) or ((free or bool(_benchmarks(plan, entry))) and any(True for _ in _parents(plan, entry)))
 
 
 def _scores(plan: Plan, entry: Shown) -> Iterator[Job]:
@@ -94,6 +95,9 @@ def _parents(plan: Plan, entry: Figure) -> Iterator[Job]:
         for job in plan.map_jobs():
             if (job.names["benchmark"], job.names["variant"], job.names["seed"]) in wanted:
                 yield job
+    if isinstance(entry, Training):
+        variants = _variants(plan, entry)
+        yield from (job for job in plan.trainings() if job.names["variant"] in variants)
     if isinstance(entry, Confidence | Frames):
         yield plan.curate(entry.benchmark)
 
@@ -202,3 +206,13 @@ def figure_job(plan: Plan, name: str) -> Job:
 def _used(plan: Plan, variant: str, benchmark: str, key: str) -> float:
     """The value of a tracker's setting that the plan tracks with."""
     return float(getattr(plan.experiment.tracker(variant, benchmark), key))
+
+
+def page_key(plan: Plan) -> str:
+    """Digest of what the report page is made from: scores, figures, tables and its own code."""
+    keys = [[job.title, job.key] for job in plan.scores()]
+    keys += [[name, figure_job(plan, name).key] for name in figure_names(plan)]
+    keys += [[number, plan.table(number).key] for number in plan.profile.tables]
+    here = files("siamla.report.page")
+    texts = [(here / name).read_text(encoding="utf-8") for name in ("page.html", "style.css", "script.js")]
+    return digest([keys, texts, code_digest("siamla.report.page.build", "siamla.report.page.clips")])

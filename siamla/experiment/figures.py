@@ -106,10 +106,17 @@ class Frames(Shown):
     frames: int = Field(4, ge=1, le=8)
 
 
-Figure = Labels | Curves | Attributes | Ranking | Sweep | Confidence | Maps | Frames
+class Training(Entry):
+    """Losses over the epochs."""
+
+    kind: Literal["training"]
+    variants: Names | None = Field(None, description="variants to show; null = all that were trained")
+
+
+Figure = Labels | Curves | Attributes | Ranking | Sweep | Confidence | Maps | Frames | Training
 KINDS: dict[str, type[Figure]] = {
     "labels": Labels, "curves": Curves, "attributes": Attributes, "ranking": Ranking, "sweep": Sweep,
-    "confidence": Confidence, "maps": Maps, "frames": Frames,
+    "confidence": Confidence, "maps": Maps, "frames": Frames, "training": Training,
 }  # fmt: skip
 
 

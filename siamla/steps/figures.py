@@ -37,9 +37,9 @@ def _score(job: Job, content: dict[str, Any]) -> Score:
 def _runs(plan: Plan, entry: Figure, jobs: list[Job]) -> list[Run]:
     """A run for each benchmark, tracker and seed of which there are predictions or maps."""
     found: dict[tuple[str, str, int], Run] = {}
-    for job in (job for job in jobs if job.step in ("predict", "maps")):
+    for job in (job for job in jobs if job.step in ("predict", "maps", "train")):
         names = job.names
-        key, folder = (names["benchmark"], names["variant"], names["seed"]), _checked(job)
+        key, folder = (names.get("benchmark", ""), names["variant"], names["seed"]), _checked(job)
         before = found.get(key, Run(*key))
         if job.step == "maps":
             found[key] = Run(*key, folder=before.folder, maps=read_maps(folder / "maps.npz"))

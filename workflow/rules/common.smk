@@ -8,7 +8,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from siamla.errors import UserError
-from siamla.experiment.drawing import figure_job, figure_names
+from siamla.experiment.drawing import figure_job, figure_names, page_key
 from siamla.experiment.plan import Plan
 from siamla.steps.outlook import stale
 from siamla.stopping import lead_jobs

@@ -61,3 +61,19 @@ rule make_figure:
         key=lambda wildcards: FIGURES[wildcards.figure].key,
     shell:
         "siamla report figure {wildcards.figure} --profile {wildcards.profile} --key {params.key} > {log:q} 2>&1"
+
+
+rule make_page:
+    input:
+        [job.stamp.as_posix() for job in PLAN.scores()],
+        [f"reports/{PROFILE}/figures/{name}.json" for name in FIGURES],
+    output:
+        "reports/{profile}/index.html",
+    log:
+        "results/{profile}/logs/make_page.log",
+    benchmark:
+        "results/{profile}/timings/make_page.tsv"
+    params:
+        key=page_key(PLAN),
+    shell:
+        "siamla report page --profile {wildcards.profile} --key {params.key} > {log:q} 2>&1"

@@ -1,75 +1,25 @@
 """Figures 7 and 10: scores by attribute, as the radar that readers expect, and as differences with their intervals."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from siamla.benchmark.metrics import difference_interval, video_interval
 from siamla.experiment.figures import Attributes
+from siamla.report.differences import OVERALL, Difference, difference, value
 from siamla.report.figures import style
 from siamla.report.figures.data import (
-    Array, Data, Drawn, Score, count_sequences, entry as legend_entry, numbers, overall, ranked,
+    Array, Data, Drawn, count_sequences, entry as legend_entry, ranked,
 )  # fmt: skip
 
 COLUMNS = ("attribute", "count", "unit", "tracker", "label", "metric", "score", "difference", "low", "high", "seeds")
-OVERALL = "Overall"
 FEWEST = 3  # axes of a radar
-
-
-class Difference(NamedTuple):
-    """Ours minus the baseline on an attribute's sequences. low, high: 95 % interval, NaN where there is none."""
-
-    attribute: str
-    value: float
-    low: float
-    high: float
-
-    @property
-    def told(self) -> bool:
-        """Whether the interval leaves out 0."""
-        return self.low > 0 or self.high < 0
 
 
 def _order(names: set[str], wanted: Sequence[str]) -> list[str]:
     return [name for name in wanted if name in names] + sorted(names - set(wanted))
-
-
-def _value(scores: Sequence[Score], attribute: str, metric: str) -> float:
-    """The mean over seeds of an attribute's score; NaN where there is none."""
-    if attribute == OVERALL:
-        values = overall(scores, metric)
-    else:
-        values = numbers(score.content["per_attribute"].get(attribute, {}).get(metric) for score in scores)
-        values = values[np.isfinite(values)]
-    return float(values.mean()) if len(values) else float("nan")
-
-
-def _by_sequence(scores: Sequence[Score], names: Sequence[str], metric: str) -> Array:
-    """A metric (seeds, sequences)."""
-    return np.array([numbers(s.content["per_sequence"].get(n, {}).get(metric) for n in names) for s in scores])
-
-
-def _members(scores: Sequence[Score], attribute: str) -> list[str]:
-    """The sequences of an attribute, of which the score file says what each has."""
-    labels: Mapping[str, Sequence[str]] = scores[0].content.get("attributes_of", {})
-    if attribute == OVERALL:
-        return sorted(scores[0].content["per_sequence"])
-    return sorted(name for name, own in labels.items() if attribute in own)
-
-
-def difference(ours: Sequence[Score], theirs: Sequence[Score], attribute: str, metric: str) -> Difference:
-    """Ours minus theirs. Its interval is over sequences and seeds; with one seed on a side, over sequences alone."""
-    value = _value(ours, attribute, metric) - _value(theirs, attribute, metric)
-    names = _members(ours, attribute)
-    a, b = _by_sequence(ours, names, metric), _by_sequence(theirs, names, metric)
-    both = np.isfinite(a).all(0) & np.isfinite(b).all(0) if names else np.zeros(0, bool)
-    if both.sum() < 2 or "frames" in ours[0].content["per_attribute"].get(attribute, {}):
-        return Difference(attribute, value, float("nan"), float("nan"))
-    interval = difference_interval if min(len(a), len(b)) > 1 else video_interval
-    return Difference(attribute, value, *interval(a[:, both], b[:, both]))
 
 
 def _radar(axes: Axes, attributes: list[str], counts: Mapping[str, int], values: Mapping[str, Array], data: Data,
@@ -123,23 +73,24 @@ def draw(entry: Attributes, data: Data) -> Drawn:
     groups = data.of(entry.benchmark)
     every = {name for scores in groups.values() for name in scores[0].content["per_attribute"]}
     attributes = _order(every, entry.order)
+    contents = {name: [score.content for score in scores] for name, scores in groups.items()}
     any_scores = next(iter(groups.values()), [])
     per = {name: part for s in any_scores for name, part in s.content["per_attribute"].items()}
     unit = "frames" if any("frames" in part for part in per.values()) else "sequences"
     counts = {name: int(per[name][unit]) for name in attributes if name in per}
     counts[OVERALL] = count_sequences(groups.values())
     attributes = [name for name in attributes if name in counts]
-    values = {name: np.array([_value(scores, a, metric) for a in attributes]) for name, scores in groups.items()}
-    whole = {name: _value(scores, OVERALL, metric) for name, scores in groups.items()}
-    order = ranked({name: value for name, value in whole.items() if np.isfinite(value)}, described["better"])
+    values = {name: np.array([value(contents[name], a, metric) for a in attributes]) for name in groups}
+    whole = {name: value(contents[name], OVERALL, metric) for name in groups}
+    order = ranked({name: one for name, one in whole.items() if np.isfinite(one)}, described["better"])
     shown = [name for i, name in enumerate(order) if i < entry.most or data.trackers[name]["role"] != "other"]
     ours, baseline = data.role("ours"), data.role("baseline")
     found = []
     if ours in groups and baseline in groups:
-        found = [difference(groups[ours], groups[baseline], name, metric) for name in attributes]
+        found = [difference(contents[ours], contents[baseline], name, metric) for name in attributes]
         sign = 1 if described["better"] == "higher" else -1
         found = sorted(found, key=lambda one: -sign * one.value)
-        found.insert(0, difference(groups[ours], groups[baseline], OVERALL, metric))
+        found.insert(0, difference(contents[ours], contents[baseline], OVERALL, metric))
     radar = len(attributes) >= FEWEST and bool(shown)
     width = style.PAGE if radar and found else style.COLUMN
     told = {n: legend_entry(whole[n], data.trackers[n]["label"], described["digits"]) for n in shown}

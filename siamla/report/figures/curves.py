@@ -8,9 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from siamla.experiment.figures import Curves
+from siamla.report.differences import numbers
 from siamla.report.figures import style
 from siamla.report.figures.data import (
-    Array, Data, Drawn, Info, Score, count_sequences, entry as legend_entry, numbers, overall, ranked, seeds_note,
+    Array, Data, Drawn, Info, Score, count_sequences, entry as legend_entry, overall, ranked, seeds_note,
 )  # fmt: skip
 
 WORDS = {

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from siamla.report.differences import numbers
 from siamla.sequence import Sequence as Video
 
 if TYPE_CHECKING:
@@ -90,11 +91,6 @@ class Drawn:
     rows: Sequence[Mapping[str, Any]]
     alt: str
     notes: Sequence[str] = ()
-
-
-def numbers(values: Iterable[Any]) -> Array:
-    """Values of a score file as an array, null as NaN."""
-    return np.array([np.nan if value is None else value for value in values], np.float64)
 
 
 def overall(scores: Sequence[Score], metric: str) -> Array:

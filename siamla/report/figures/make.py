@@ -8,7 +8,7 @@ from typing import Any
 from siamla.errors import UserError
 from siamla.experiment.figures import Figure
 from siamla.files import write_csv, write_text
-from siamla.report.figures import attributes, confidence, curves, frames, labels, maps, ranking, style, sweep
+from siamla.report.figures import attributes, confidence, curves, frames, labels, maps, ranking, style, sweep, training
 from siamla.report.figures.data import Data, Drawn
 
 KINDS: dict[str, ModuleType] = {
@@ -20,6 +20,7 @@ KINDS: dict[str, ModuleType] = {
     "confidence": confidence,
     "maps": maps,
     "frames": frames,
+    "training": training,
 }
 SUFFIXES = ("pdf", "svg", "png", "csv", "md", "json")
 """Of the files of a figure; the last says what it is made from."""
