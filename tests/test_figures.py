@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,9 @@ def content(level: float, rng: np.random.Generator, count: int = 6, **more: Any)
     } | more
 
 
-def data(real: dict, trackers: dict[str, dict[str, Any]] = TWO, seeds: int = 2, synthetic: bool = True, **more: Any) -> Data:
+def data(
+    real: dict, trackers: dict[str, dict[str, Any]] = TWO, seeds: int = 2, synthetic: bool = True, **more: Any
+) -> Data:
     rng = np.random.default_rng(0)
     info = {"otb100": real["otb100"] | {"synthetic": synthetic}}
     scores = [Score("otb100", name, seed, content(0.5 + 0.05 * (name == "ours"), rng, **more))
@@ -90,7 +92,11 @@ def texts(drawn: Drawn) -> str:
 
 # Published results ------------------------------------------------------------------------------------------------
 
-SETS = {"OTB100": ("otb100", "OTB100.json"), "LaSOT": ("lasot", "LaSOT_test.json"), "VOT2018": ("vot2018", "VOT2018.json")}
+SETS = {
+    "OTB100": ("otb100", "OTB100.json"),
+    "LaSOT": ("lasot", "LaSOT_test.json"),
+    "VOT2018": ("vot2018", "VOT2018.json"),
+}
 METRICS = {"prec20": "precision"}
 
 
@@ -161,7 +167,9 @@ def test_legends_of_figure_9_are_the_published_numbers(public: Data, tmp_path: P
 @pytest.mark.parametrize("benchmark", ["OTB100", "LaSOT"])
 def test_legends_of_figure_7_are_the_published_numbers(public: Data, tmp_path: Path, benchmark: str) -> None:
     key = SETS[benchmark][0]
-    drawn = write(tmp_path / "fig7", FIGURES.figures["fig7"].model_copy(update={"benchmark": key}), only(public, key), [])
+    drawn = write(
+        tmp_path / "fig7", FIGURES.figures["fig7"].model_copy(update={"benchmark": key}), only(public, key), []
+    )
     assert expected(benchmark, "auc") <= set(legend(drawn))
     counts = {"OTB100": "SV\n(63)", "LaSOT": "SV\n(273)"}
     assert counts[benchmark] in texts(drawn)
@@ -219,7 +227,9 @@ def test_a_tracker_has_one_colour_in_every_figure(tmp_path: Path, real: dict) ->
                  for s in given.scores], sweep={"key": "tracker.window", "used": {}})  # fmt: skip
     for entry, what in ((CURVES, given), (ATTRIBUTES, given), (Sweep(kind="sweep", title="S", sweep="window"), sweep)):
         drawn = write(tmp_path / entry.kind, entry, what, [])
-        lines = {line.get_gid(): line.get_color() for axes in drawn.figure.axes for line in axes.lines if line.get_gid()}
+        lines = {
+            line.get_gid(): line.get_color() for axes in drawn.figure.axes for line in axes.lines if line.get_gid()
+        }
         expected = {style.gid(name): style.look(given.trackers[name])["color"] for name in given.trackers}
         assert lines == expected, entry.kind
     assert len(set(expected.values())) == 3
@@ -341,7 +351,10 @@ def test_no_display_is_needed(tmp_path: Path) -> None:
         ({"kind": "curve", "title": "x"}, "figures.mine.kind: 'curve' is unknown; did you mean 'curves'"),
         ({"kind": "curves", "title": "x", "curves": ["sucess"]}, "did you mean 'success'"),
         ({"kind": "curves", "title": "x", "curves": ["success"], "benchmark": "otb100"}, "did you mean 'benchmarks'"),
-        ({"kind": "frames", "title": "x", "benchmark": "otb100", "frames": 0}, "figures.mine: frames is 0: expected at least 1"),
+        (
+            {"kind": "frames", "title": "x", "benchmark": "otb100", "frames": 0},
+            "figures.mine: frames is 0: expected at least 1",
+        ),
         ("curves", "figures.mine.kind"),
     ],
 )
@@ -354,7 +367,7 @@ def test_a_wrong_entry_names_file_key_and_the_nearest(tmp_path: Path, entry: Any
 
 
 @pytest.fixture
-def changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Plan]]:
+def changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Plan]:
     """The smoke profile's plan after changes of settings files."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "params", tmp_path / "params")
@@ -366,7 +379,7 @@ def changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
             path.write_text(yaml.safe_dump(merge(yaml.safe_load(source.read_text()), over), sort_keys=False))
         return Plan.load("smoke")
 
-    yield change
+    return change
 
 
 def keys(plan: Plan) -> dict[str, str]:
@@ -400,9 +413,9 @@ def test_a_figure_of_a_benchmark_of_ones_own_is_one_entry(changed: Callable[...,
 def test_what_is_missing_names_the_command_that_makes_it(changed: Callable[..., Plan]) -> None:
     from siamla.steps.figures import figure
 
-    with pytest.raises(UserError, match="not found; `siamla benchmark score .* --profile smoke` makes it"):
+    with pytest.raises(UserError, match=r"not found; `siamla benchmark score .* --profile smoke` makes it"):
         figure(changed(), "ablation")
-    with pytest.raises(UserError, match="no such entry .*; did you mean 'fig9'"):
+    with pytest.raises(UserError, match=r"no such entry .*; did you mean 'fig9'"):
         figure(changed(), "fig99")
     with pytest.raises(UserError, match="runs none of its benchmarks"):
         figure(changed(), "fig7")
@@ -425,10 +438,14 @@ def test_a_score_of_other_settings_is_refused(changed: Callable[..., Plan]) -> N
     assert len(made["scores"]) == 4
     assert "Seeds: siamcar 1; siamla 1" in path.with_name("ablation.md").read_text()
     plan = changed(variants={"variants": {"siamla": {"set": {"tracker.window": 0.31}}}})
-    with pytest.raises(UserError, match=r"does not belong to the plan .*tracker\.window is 0\.4\d*, the plan has 0\.31"):
+    with pytest.raises(
+        UserError, match=r"does not belong to the plan .*tracker\.window is 0\.4\d*, the plan has 0\.31"
+    ):
         figure(plan, "ablation")
 
 
 def test_the_settings_of_the_project_are_sound() -> None:
     assert isinstance(FIGURES, Figures)
-    assert {"fig2", "fig4b", "fig7", "fig8", "fig9", "fig10", "fig11", "fig12", "fig13", "fig14"} <= set(FIGURES.figures)
+    assert {"fig2", "fig4b", "fig7", "fig8", "fig9", "fig10", "fig11", "fig12", "fig13", "fig14"} <= set(
+        FIGURES.figures
+    )

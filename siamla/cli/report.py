@@ -72,8 +72,12 @@ def register(commands: Commands) -> None:
     parser.add_argument("number", type=int, help="1 to 6")
     add_profile(parser)
 
-    parser = commands.add("report figure", run_figure, "draw figures as PDF, SVG and PNG, with their numbers and captions")
-    parser.add_argument("names", nargs="*", help="entries of params/figures.yaml; default: all that the profile can draw")
+    parser = commands.add(
+        "report figure", run_figure, "draw figures as PDF, SVG and PNG, with their numbers and captions"
+    )
+    parser.add_argument(
+        "names", nargs="*", help="entries of params/figures.yaml; default: all that the profile can draw"
+    )
     add_profile(parser)
 
     parser = commands.add("report page", run_page, "write reports/PROFILE/index.html: all of it in one file")

@@ -10,7 +10,19 @@ from siamla.benchmark.protocols import Protocol
 from siamla.errors import UserError
 from siamla.experiment import identity
 from siamla.experiment.figures import (
-    Attributes, Confidence, Curves, Figure, Figures, Frames, Labels, Maps, Ranking, Shown, Sweep, Training, load_figures,
+    Attributes,
+    Confidence,
+    Curves,
+    Figure,
+    Figures,
+    Frames,
+    Labels,
+    Maps,
+    Ranking,
+    Shown,
+    Sweep,
+    Training,
+    load_figures,
 )  # fmt: skip
 from siamla.experiment.plan import GENERATOR, Job, Plan
 from siamla.experiment.spec import plain
@@ -59,7 +71,9 @@ def _drawable(plan: Plan, entry: Figure) -> bool:
     if isinstance(entry, Sweep) and entry.sweep not in plan.experiment.sweeps:
         return False
     free = isinstance(entry, Labels | Training)
-    return isinstance(entry, Labels) or ((free or bool(_benchmarks(plan, entry))) and any(True for _ in _parents(plan, entry)))
+    return isinstance(entry, Labels) or (
+        (free or bool(_benchmarks(plan, entry))) and any(True for _ in _parents(plan, entry))
+    )
 
 
 def _scores(plan: Plan, entry: Shown) -> Iterator[Job]:
@@ -112,7 +126,12 @@ def trackers(plan: Plan) -> dict[str, dict[str, Any]]:
     imported = {name: entry.label or name for name, entry in plan.profile.imported.items()}
     for name, label in [*labels.items(), *imported.items()]:
         role = roles.get(name, "other")
-        found[name] = {"label": figures.labels.get(name, label), "role": role, "place": place, "imported": name in imported}
+        found[name] = {
+            "label": figures.labels.get(name, label),
+            "role": role,
+            "place": place,
+            "imported": name in imported,
+        }
         if spec := plan.experiment.specs.get(name):
             found[name]["localization"] = kinds.get(spec.model.localization, spec.model.localization)
         place += role == "other"
@@ -210,7 +229,7 @@ def _used(plan: Plan, variant: str, benchmark: str, key: str) -> float:
 
 def page_key(plan: Plan) -> str:
     """Digest of what the report page is made from: scores, figures, tables and its own code."""
-    keys = [[job.title, job.key] for job in plan.scores()]
+    keys: list[list[Any]] = [[job.title, job.key] for job in plan.scores()]
     keys += [[name, figure_job(plan, name).key] for name in figure_names(plan)]
     keys += [[number, plan.table(number).key] for number in plan.profile.tables]
     here = files("siamla.report.page")

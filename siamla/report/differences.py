@@ -1,4 +1,4 @@
-"""Two trackers beside each other: how much one is above the other, by attribute and by sequence, and how sure that is."""
+"""Two trackers beside each other: how far one is above the other, by attribute and sequence, and how sure that is."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple

@@ -27,7 +27,8 @@ def _checked(job: Job) -> Path:
     return job.folder
 
 
-def _score(job: Job, content: dict[str, Any]) -> Score:
+def as_score(job: Job, content: dict[str, Any]) -> Score:
+    """A score of the plan as figures take it."""
     names = job.names
     tracker, value = names.get("variant", names.get("tracker")), names.get("value")
     assert tracker is not None
@@ -59,8 +60,8 @@ def _sources(plan: Plan, job: Job, scores: dict[Path, dict[str, Any]]) -> list[s
         if "seed" in parent.names:
             seeds.setdefault(parent.names["variant"], set()).add(parent.names["seed"])
     told = "; ".join(f"{name} {', '.join(map(str, sorted(own)))}" for name, own in seeds.items())
-    names = {}
-    for path, score in scores.items():
+    names: dict[str, set[str]] = {}
+    for score in scores.values():
         names.setdefault(score["record"]["names"]["benchmark"], set()).update(score["per_sequence"])
     counts = ", ".join(f"{shown['benchmarks'][name]['label']} {len(own)}" for name, own in names.items())
     lines = [shown["caption"].strip(), f"Profile: {plan.name}", f"Seeds: {told}" if told else ""]
@@ -83,7 +84,7 @@ def figure(plan: Plan, name: str, key: str | None = None) -> Path:
     data = Data(
         trackers=shown["trackers"],
         benchmarks=shown["benchmarks"],
-        scores=[_score(by_folder[path], content) for path, content in scores.items()],
+        scores=[as_score(by_folder[path], content) for path, content in scores.items()],
         runs=_runs(plan, entry, jobs),
         videos={p.names["dataset"]: load_curated(_checked(p)) for p in jobs if p.step == "curate"},
         published=published(entry) if isinstance(entry, Ranking) else {},

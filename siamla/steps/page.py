@@ -15,11 +15,12 @@ from siamla.experiment.plan import Job, Plan
 from siamla.files import read_json, write_text
 from siamla.report.collect import frames
 from siamla.report.differences import OVERALL, by_sequence, members
-from siamla.report.figures.data import Data, Score
+from siamla.report.figures.data import Data
 from siamla.report.figures.style import look
 from siamla.report.page import build
 from siamla.report.page.clips import clip
 from siamla.report.tables import build as build_table
+from siamla.steps.figures import as_score
 from siamla.steps.report import gather
 
 RULES = {"fetch": "fetch_dataset", "curate": "curate_dataset", "crops": "build_crops", "features": "compute_features"}
@@ -48,7 +49,9 @@ def _tables(plan: Plan, scores: Mapping[Path, Any], ours: str | None) -> list[bu
         job = plan.table(number)
         own = {path: scores[path] for parent in job.parents.values() if (path := parent.folder) in scores}
         shown = job.identity.plain["shown"]
-        table = build_table(number, *frames(own)[:2], plan.layout, shown["variants"], shown["benchmarks"], shown["caption"])
+        table = build_table(
+            number, *frames(own)[:2], plan.layout, shown["variants"], shown["benchmarks"], shown["caption"]
+        )
         found.append(build.table_grid(table, ours))
     return found
 
@@ -60,11 +63,15 @@ def _clips(plan: Plan, data: Data, benchmark: str) -> list[dict[str, Any]]:
     curated = plan.curate(benchmark)
     if ours not in groups or info["layout"] == "vot" or curated.record() is None:
         return []
-    values = by_sequence([s.content for s in groups[ours]], members([groups[ours][0].content], OVERALL), info["headline"])
+    values = by_sequence(
+        [s.content for s in groups[ours]], members([groups[ours][0].content], OVERALL), info["headline"]
+    )
     names = members([groups[ours][0].content], OVERALL)
     order = sorted(zip(values.mean(0).tolist(), names, strict=True))
     videos = {video.name: video for video in load_curated(curated.folder)}
-    shown = {name: plan.predict(benchmark, name, groups[name][0].seed).folder for name in (baseline, ours) if name in groups}
+    shown = {
+        name: plan.predict(benchmark, name, groups[name][0].seed).folder for name in (baseline, ours) if name in groups
+    }
     found = []
     for word, (score, name) in {"worst": order[0], "best": order[-1]}.items():
         stored = all(store.is_done(folder, name, info["layout"]) for folder in shown.values())
@@ -75,7 +82,9 @@ def _clips(plan: Plan, data: Data, benchmark: str) -> list[dict[str, Any]]:
         colours = ", ".join(f"{data.trackers[n]['label']} {'orange' if n == ours else 'blue'}" for n in boxes)
         metric = info["metrics"][info["headline"]]
         told = f"{word} of {data.trackers[ours]['label']}: {name}, {metric['label']} {score:.{metric['digits']}f}"
-        found.append({**made._asdict(), "caption": f"The {told}. Truth white, {colours}.", "alt": f"Clip of the {told}."})
+        found.append(
+            {**made._asdict(), "caption": f"The {told}. Truth white, {colours}.", "alt": f"Clip of the {told}."}
+        )
     return found
 
 
@@ -114,7 +123,8 @@ def _provenance(jobs: Mapping[Path, Job], scores: Mapping[Path, Any], data: Data
         for path in paths:
             record = scores[path]["record"]
             place = ", ".join(str(v) for v in record["place"].values()) or "imported"
-            about = f"scored {record['started']}, commit {(record['environment'].get('git_commit') or 'none')[:12]}, tracked on {place}"
+            commit = (record["environment"].get("git_commit") or "none")[:12]
+            about = f"scored {record['started']}, commit {commit}, tracked on {place}"
             results.append({"path": path.as_posix(), "key": record["key"], "content": record["content"], "about": about,
                             "command": jobs[path].command})  # fmt: skip
         found.append({
@@ -145,9 +155,8 @@ def page(plan: Plan, key: str | None = None) -> Path:
     data = Data(
         trackers={name: tracker for name, tracker in drawing.trackers(plan).items() if name in named},
         benchmarks=drawing.benchmarks(plan),
-        scores=[Score(j.names["benchmark"], j.names.get("variant", j.names.get("tracker", "")), j.names.get("seed", 0), scores[p])
-                for p, j in jobs.items()],
-    )  # fmt: skip
+        scores=[as_score(job, scores[path]) for path, job in jobs.items()],
+    )
     results, overview = build.overview(data)
     sequences = []
     for benchmark in data.benchmarks:

@@ -11,8 +11,15 @@ from siamla.experiment.figures import Attributes
 from siamla.report.differences import OVERALL, Difference, difference, value
 from siamla.report.figures import style
 from siamla.report.figures.data import (
-    Array, Data, Drawn, count_sequences, entry as legend_entry, ranked,
+    Array,
+    Data,
+    Drawn,
+    count_sequences,
+    ranked,
 )  # fmt: skip
+from siamla.report.figures.data import (
+    entry as legend_entry,
+)
 
 COLUMNS = ("attribute", "count", "unit", "tracker", "label", "metric", "score", "difference", "low", "high", "seeds")
 FEWEST = 3  # axes of a radar
@@ -26,7 +33,7 @@ def _radar(axes: Axes, attributes: list[str], counts: Mapping[str, int], values:
            entries: Mapping[str, str]) -> None:  # fmt: skip
     angles = np.linspace(0, 2 * np.pi, len(attributes), endpoint=False)
     closed = [*range(len(attributes)), 0]
-    for name, label in reversed(entries.items()):
+    for name, label in reversed(list(entries.items())):
         how = style.look(data.trackers[name])
         (line,) = axes.plot(
             angles[closed], values[name][closed], marker=style.marker(data.trackers[name]), markersize=2.5, **how,
@@ -46,7 +53,6 @@ def _radar(axes: Axes, attributes: list[str], counts: Mapping[str, int], values:
     axes.tick_params(axis="x", pad=3)
     axes.grid(True, color="0.85")
     axes.spines["polar"].set_color("0.8")
-
 
 
 def _differences(axes: Axes, found: list[Difference], counts: Mapping[str, int], unit: str) -> None:
@@ -122,7 +128,9 @@ def draw(entry: Attributes, data: Data) -> Drawn:
                    "seeds": len(groups[name])}  # fmt: skip
             gap = gaps.get(attribute) if name == ours else None
             rows.append(row | ({"difference": gap.value, "low": gap.low, "high": gap.high} if gap else {}))
-    return Drawn(figure, COLUMNS, rows, _alt(info, found, attributes), _notes(groups, found, attributes, unit, ours, baseline))
+    return Drawn(
+        figure, COLUMNS, rows, _alt(info, found, attributes), _notes(groups, found, attributes, unit, ours, baseline)
+    )
 
 
 def _notes(groups: Mapping[str, Any], found: list[Difference], attributes: list[str], unit: str,
@@ -139,7 +147,9 @@ def _notes(groups: Mapping[str, Any], found: list[Difference], attributes: list[
         )  # fmt: skip
         won = sum(one.value > 0 for one in found if one.attribute != OVERALL)
         told = sum(one.told for one in found if one.attribute != OVERALL)
-        notes.append(f"Differences: {won} of {len(attributes)} attributes are above 0, {told} with an interval without 0.")
+        notes.append(
+            f"Differences: {won} of {len(attributes)} attributes are above 0, {told} with an interval without 0."
+        )
         notes.append(f"Bars: 95 % intervals over {over}. Filled: 0 is outside. No bar: fewer than two sequences.")
     return notes
 

@@ -1,4 +1,4 @@
-"""Figure 12: target confidence against the IoU of its box, over all cells, cells inside the target, and tracked frames."""
+"""Figure 12: target confidence against the IoU of its box, over all cells, those inside the target, and tracks."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -42,7 +42,9 @@ def _gathered(parts: Sequence[tuple[str, Array, Array]]) -> Points:
     names = sorted({name for name, _, _ in parts})
     numbers = [np.full(len(c), names.index(name), np.float64) for name, c, _ in parts]
     empty = np.zeros(0)
-    return Points(*(np.concatenate([empty, *own]) for own in ([c for _, c, _ in parts], [q for _, _, q in parts], numbers)))
+    return Points(
+        *(np.concatenate([empty, *own]) for own in ([c for _, c, _ in parts], [q for _, _, q in parts], numbers))
+    )
 
 
 def on_cells(runs: Sequence[Run], inside: bool) -> Points:
@@ -65,7 +67,9 @@ def on_tracks(runs: Sequence[Run], data: Data, benchmark: str) -> Points:
     """Every tracked frame whose truth and confidence are known."""
     layout, parts = data.benchmarks[benchmark]["layout"], []
     for run in runs:
-        for video in data.videos.get(benchmark, ()) if run.folder and layout != "vot" else ():
+        for video in data.videos.get(benchmark, ()) if layout != "vot" else ():
+            if run.folder is None:
+                continue
             confidence = store.read_confidence(run.folder, video.name, layout)
             if confidence is None:
                 continue
@@ -105,7 +109,9 @@ def _told(name: str, found: Correlation) -> str:
     return f"{name} = {found.value:.2f}" + (f" [{found.low:.2f}, {found.high:.2f}]" if np.isfinite(found.low) else "")
 
 
-def _panel(axes: Axes, points: Points, told: Mapping[str, Correlation], most: int) -> tuple[Any, list[dict[str, float]]]:
+def _panel(
+    axes: Axes, points: Points, told: Mapping[str, Correlation], most: int
+) -> tuple[Any, list[dict[str, float]]]:
     """Draw the density; the picture for the colour bar, and its bins."""
     axes.plot([0, 1], [0, 1], color="0.5", linewidth=0.6, linestyle=style.DASHES[2], zorder=1)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
@@ -113,13 +119,15 @@ def _panel(axes: Axes, points: Points, told: Mapping[str, Correlation], most: in
         style.empty(axes, "none stored")
         return None, []
     counts, xs, ys = np.histogram2d(points.iou, points.confidence, BINS, [[0, 1], [0, 1]])
-    picture = axes.pcolormesh(xs, ys, np.ma.masked_equal(counts.T, 0), norm=LogNorm(1, most), cmap="viridis_r", zorder=2,
-                              rasterized=True)  # fmt: skip
+    density = np.ma.masked_equal(counts.T, 0)
+    picture = axes.pcolormesh(xs, ys, density, norm=LogNorm(1, most), cmap="viridis_r", zorder=2, rasterized=True)
     lines = [_told("r", told["pearson"]), _told("ρ", told["spearman"]), f"n = {len(points.iou):,}".replace(",", " ")]
     box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1.5}
     axes.text(0.04, 0.96, "\n".join(lines), transform=axes.transAxes, va="top", fontsize=6, bbox=box, zorder=5)
     at = np.argwhere(counts)
-    rows = [{"iou": (xs[i] + xs[i + 1]) / 2, "confidence": (ys[j] + ys[j + 1]) / 2, "count": counts[i, j]} for i, j in at]
+    rows = [
+        {"iou": (xs[i] + xs[i + 1]) / 2, "confidence": (ys[j] + ys[j + 1]) / 2, "count": counts[i, j]} for i, j in at
+    ]
     return picture, rows
 
 

@@ -1,4 +1,4 @@
-"""Figure 9 and its kin: success, precision and expected-overlap curves with ranked legends, as the toolkits draw them."""
+"""Figure 9 and its kin: success, precision and expected overlap with ranked legends, as the toolkits draw them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -7,12 +7,23 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from siamla.experiment.figures import Curves
+from siamla.experiment.figures import CurveName, Curves
 from siamla.report.differences import numbers
 from siamla.report.figures import style
 from siamla.report.figures.data import (
-    Array, Data, Drawn, Info, Score, count_sequences, entry as legend_entry, overall, ranked, seeds_note,
+    Array,
+    Data,
+    Drawn,
+    Info,
+    Score,
+    count_sequences,
+    overall,
+    ranked,
+    seeds_note,
 )  # fmt: skip
+from siamla.report.figures.data import (
+    entry as legend_entry,
+)
 
 WORDS = {
     "success": ("Success plots of OPE", "Overlap threshold", "Success rate", "lower left"),
@@ -20,6 +31,7 @@ WORDS = {
     "norm_precision": ("Normalized precision plots of OPE", "Normalized error threshold", "Precision", "lower right"),
     "expected_overlap": ("Expected overlap", "Sequence length", "Expected overlap", "upper right"),
 }
+Panels = Mapping[tuple[str, CurveName], "list[Line]"]
 COLUMNS = ("benchmark", "curve", "tracker", "label", "rank", "metric", "score", "seeds", "x", "y", "low", "high")
 
 
@@ -82,7 +94,8 @@ def _panel(axes: Axes, panel: list[Line], trackers: Info, info: Mapping[str, Any
         end = min(end, 1.5 * max(read["at"]))  # beyond its window a few long videos alone are left
     axes.set(xlim=(x[0], end), ylim=(0, 1))
     axes.grid(True)
-    legend = axes.legend(handles, labels, loc=WORDS[curve][3], **({"fontsize": 5.6, "handlelength": 1.6} if small else {}))
+    size: dict[str, Any] = {"fontsize": 5.6, "handlelength": 1.6} if small else {}
+    legend = axes.legend(handles, labels, loc=WORDS[curve][3], **size)
     legend.set_in_layout(False)  # however long it is, the panel keeps its size
     for text, line in zip(legend.get_texts(), [line for line in panel if line.tracker in told], strict=False):
         text.set_gid(style.gid(line.tracker))
@@ -132,17 +145,23 @@ def draw(entry: Curves, data: Data) -> Drawn:
     return Drawn(figure, COLUMNS, rows, _alt(data, panels), notes)
 
 
-def _read(data: Data, panels: Mapping[tuple[str, str], list[Line]]) -> list[str]:
+def _read(data: Data, panels: Panels) -> list[str]:
     """What the numbers in the legends are, by each protocol."""
     told: dict[str, None] = {}
     for name, curve in panels:
         read = data.benchmarks[name]["curves"][curve]
         label = data.benchmarks[name]["metrics"][read["metric"]]["label"]
+        short = max(s.content["overall"].get("eao_short_frames") or 0 for own in data.of(name).values() for s in own)
+        if short:  # what a table's note says as well
+            told[
+                f"No sequence reaches EAO's window, so {label} is the mean over the whole curve, to {short - 1:.0f}."
+            ] = None
+            continue
         told[f"Legend of {curve.replace('_', ' ')} on {data.benchmarks[name]['label']}: {label}, {read['how']}."] = None
     return list(told)
 
 
-def _alt(data: Data, panels: Mapping[tuple[str, str], list[Line]]) -> str:
+def _alt(data: Data, panels: Panels) -> str:
     told = []
     for (name, curve), panel in panels.items():
         info = data.benchmarks[name]

@@ -65,7 +65,7 @@ class Data:
     sweep: Mapping[str, Any] = field(default_factory=dict)
 
     def of(self, benchmark: str) -> dict[str, list[Score]]:
-        """Tracker → its scores on a benchmark by seed, in the order of `trackers`; those with nothing scored left out."""
+        """Tracker → its scores on a benchmark by seed, in the order of `trackers`; without those of withheld truth."""
         found: dict[str, list[Score]] = {name: [] for name in self.trackers}
         for score in self.scores:
             if score.benchmark == benchmark and score.tracker in found and score.content["overall"]:

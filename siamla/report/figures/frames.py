@@ -69,7 +69,7 @@ def _picture(axes: Any, video: Video, index: int, boxes: Mapping[str, Array], da
     axes.imshow(image)
     height, width = image.shape[:2]
     truth = video.boxes[index] if index < len(video.boxes) else np.full(4, np.nan)
-    drawn = [(name, style.look(data.trackers[name])) for name in reversed(boxes)]
+    drawn = [(name, style.look(data.trackers[name])) for name in reversed(list(boxes))]
     every = [("truth", {"color": TRUTH, "linestyle": "solid"}, truth), *((n, how, boxes[n][index]) for n, how in drawn)]
     for name, how, (x, y, w, h) in every:
         if np.isfinite([x, y, w, h]).all():
@@ -78,7 +78,9 @@ def _picture(axes: Any, video: Video, index: int, boxes: Mapping[str, Array], da
                               linestyle=how["linestyle"])  # fmt: skip
             frame.set_path_effects([patheffects.withStroke(linewidth=heavy + 0.9, foreground="black", alpha=0.5)])
             axes.add_patch(frame)
-    text = axes.text(0.03, 0.96, f"#{index + 1:04d}", transform=axes.transAxes, va="top", color="#F0E442", weight="bold")
+    text = axes.text(
+        0.03, 0.96, f"#{index + 1:04d}", transform=axes.transAxes, va="top", color="#F0E442", weight="bold"
+    )
     text.set_path_effects([patheffects.withStroke(linewidth=1.4, foreground="black")])
     axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), xticks=[], yticks=[])
 
@@ -99,7 +101,9 @@ def draw(entry: Frames, data: Data) -> Drawn:
 
     gains = {name: _mean(gap(name)) for name in common}
     chosen = choose_sequences(gains, entry.sequences)
-    figure = style.new(style.PAGE, 0.55 + max(1, len(chosen)) * _height(videos, chosen) * (style.PAGE - 0.4) / entry.frames)
+    figure = style.new(
+        style.PAGE, 0.55 + max(1, len(chosen)) * _height(videos, chosen) * (style.PAGE - 0.4) / entry.frames
+    )
     grid = figure.subplots(max(1, len(chosen)), entry.frames, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
@@ -118,7 +122,9 @@ def draw(entry: Frames, data: Data) -> Drawn:
                 rows.append({"sequence": name, "frame": index, "tracker": tracker, **box,
                              "iou": ious[name][tracker][index], "mean_iou_difference": gains[name]})  # fmt: skip
         line[0].set_ylabel(f"{name}  {gains[name]:+.2f}", fontsize=6.5)
-    handles = [Line2D([], [], **{k: v for k, v in style.look(data.trackers[t]).items() if k != "zorder"}) for t in order]
+    handles = [
+        Line2D([], [], **{k: v for k, v in style.look(data.trackers[t]).items() if k != "zorder"}) for t in order
+    ]
     handles.append(Line2D([], [], color="0.7", linewidth=1.2))
     figure.legend(handles, [*(data.trackers[t]["label"] for t in order), "truth (white)"], loc="outside upper center",
                   ncols=min(6, len(handles)), title=style.on(info), title_fontsize=7.5)  # fmt: skip
@@ -137,9 +143,9 @@ def _notes(data: Data, ours: str, rival: str | None) -> list[str]:
         return [f"Seed {seeds[0] if seeds else '–'}. Chosen by rule: the lowest IoU."]
     pair = f"{data.trackers[ours]['label']} less {data.trackers[rival]['label']}"
     return [
-        f"Seed {seeds[0]}. Chosen by rule: the sequences with the largest and with the smallest mean difference of IoU, {pair} "
-        "(beside each row), so that the lower half shows losses; of each the frames with the largest absolute difference, a "
-        "tenth of the sequence apart."
+        f"Seed {seeds[0]}. Chosen by rule: the sequences with the largest and with the smallest mean difference of IoU, "
+        f"{pair} (beside each row), so that the lower half shows losses where there are some; of each the frames with the "
+        "largest absolute difference, a tenth of the sequence apart."
     ]
 
 

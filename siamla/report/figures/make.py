@@ -5,6 +5,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from siamla.errors import UserError
 from siamla.experiment.figures import Figure
 from siamla.files import write_csv, write_text
@@ -29,7 +31,7 @@ SUFFIXES = ("pdf", "svg", "png", "csv", "md", "json")
 def _plain(row: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
     """A row with every digit and no NaN."""
     values = {name: row.get(name) for name in columns}
-    numbers = {name: float(value) for name, value in values.items() if hasattr(value, "dtype")}
+    numbers = {name: value.item() for name, value in values.items() if isinstance(value, np.generic)}
     values |= numbers
     return {name: None if value != value else value for name, value in values.items()}
 

@@ -19,7 +19,19 @@ from siamla.report.figures.data import Array, Data, Drawn
 if TYPE_CHECKING:
     from siamla.benchmark.maps import FrameMaps
 
-COLUMNS = ("row", "why", "tracker", "sequence", "frame", "cell", "cell_row", "cell_column", "confidence", "quality", "iou")
+COLUMNS = (
+    "row",
+    "why",
+    "tracker",
+    "sequence",
+    "frame",
+    "cell",
+    "cell_row",
+    "cell_column",
+    "confidence",
+    "quality",
+    "iou",
+)
 EXTENT = (START - STRIDE / 2, START + STRIDE * (SCORE - 0.5), START + STRIDE * (SCORE - 0.5), START - STRIDE / 2)
 FOUND = 0.5  # IoU of the best box above which a target counts as found
 TRUTH, PICKED, BEST = "#FFFFFF", "#56B4E9", "#E69F00"
@@ -138,7 +150,9 @@ def _cross(axes: Axes, cell: tuple[int, int], colour: str, shape: str = "x") -> 
     axes.plot(x, y, shape, color=colour, markersize=6.5, markeredgewidth=1.4, markerfacecolor="none")
 
 
-def _row(frame: "FrameMaps", name: str, why: str, number: int, cells: Mapping[str, tuple[int, int]]) -> list[dict[str, Any]]:
+def _row(
+    frame: "FrameMaps", name: str, why: str, number: int, cells: Mapping[str, tuple[int, int]]
+) -> list[dict[str, Any]]:
     ious = _ious(frame)
     return [
         {"row": number, "why": why, "tracker": name, "sequence": frame.sequence, "frame": frame.frame, "cell": word,
@@ -176,12 +190,12 @@ def _pair(crop: Axes, plain: Axes, frame: "FrameMaps", show: str) -> tuple[Any, 
 def draw(entry: Maps, data: Data) -> Drawn:
     """Rows of frames; for each variant its search region and its map."""
     info = data.benchmarks[entry.benchmark]
-    runs = {}
+    runs: dict[str, dict[Key, FrameMaps]] = {}
     for run in data.runs:
         runs.setdefault(run.tracker, {(frame.sequence, frame.frame): frame for frame in run.maps})
     names = [name for name in entry.variants if name in runs]
     quality = entry.show == "quality"
-    places: list[tuple[int, str, str, "FrameMaps"]] = []  # row, tracker, why, frame
+    places: list[tuple[int, str, str, FrameMaps]] = []  # row, tracker, why, frame
     if quality and len(names) > 1:
         for row, (why, key) in enumerate(choose_quality(runs, names[-1], names[0], entry.rows)):
             places += [(row, name, why, runs[name][key]) for name in names]
@@ -213,7 +227,11 @@ def draw(entry: Maps, data: Data) -> Drawn:
     else:
         figure.colorbar(picture, ax=grid, shrink=0.6, aspect=30, pad=0.01)
         handles = [Line2D([], [], color=c, linewidth=1.6) for c in ("0.6", PICKED, BEST)]
-        words = ["truth (white)", "box at the peak" if quality else "picked: highest confidence", "best box of all cells"]
+        words = [
+            "truth (white)",
+            "box at the peak" if quality else "picked: highest confidence",
+            "best box of all cells",
+        ]
         count = 2 if quality else 3
         figure.legend(handles[:count], words[:count], loc="outside lower center", ncols=count)
     figure.suptitle(style.on(info), fontsize=7.5)
@@ -222,12 +240,15 @@ def draw(entry: Maps, data: Data) -> Drawn:
 
 def _notes(quality: bool, data: Data, names: list[str]) -> list[str]:
     seeds = sorted({run.seed for run in data.runs})
-    notes = [f"Seed {', '.join(map(str, seeds))}. Maps stand where their 25×25 cells lie in the crop, one scale from 0 to 1."]
+    notes = [
+        f"Seed {', '.join(map(str, seeds))}. Maps stand where their 25×25 cells lie in the crop, one scale from 0 to 1."
+    ]
     if quality and len(names) > 1:
         pair = f"{data.trackers[names[-1]]['label']} against {data.trackers[names[0]]['label']}"
         notes.append(
-            f"Frames were chosen by rule among the stored ones, in turn: {pair} the box at the quality's peak is most better, "
-            "the highest quality outside the target is most lower, the box at the peak is most worse; each of another sequence."
+            f"Frames were chosen by rule among the stored ones, each of another sequence; {pair}, in turn: where the box at "
+            "the quality's peak gains most, where the highest quality outside the target is lower by most, and where the box "
+            "at the peak loses most."
         )
     if not quality:
         notes.append("Frames were found by search: the largest gap between the IoU of the best box and that of the box with "

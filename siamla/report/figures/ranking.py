@@ -9,7 +9,8 @@ from matplotlib.lines import Line2D
 
 from siamla.experiment.figures import Ranking
 from siamla.report.figures import style
-from siamla.report.figures.data import Data, Drawn, count_sequences, entry as legend_entry, overall, ranked
+from siamla.report.figures.data import Data, Drawn, count_sequences, overall, ranked
+from siamla.report.figures.data import entry as legend_entry
 
 COLUMNS = ("rank", "group", "tracker", "label", "metric", "score", "lowest", "highest", "seeds")
 HOLLOW = "ox*v^d+<p>sh"
@@ -88,7 +89,7 @@ def draw(entry: Ranking, data: Data) -> Drawn:
     figure = style.new(style.PAGE if len(groups) > 1 or len(rows) > 8 else style.COLUMN, 2.7)
     widths = [max(3, len(own)) for _, own in groups]
     panels = figure.subplots(1, len(groups), squeeze=False, sharey=True, width_ratios=widths)[0]
-    top = max([row.get("highest", row["score"]) for row in rows] + [0.1])
+    top = max([0.1, *(float(row.get("highest", row["score"])) for row in rows)])
     entries = []
     for axes, (text, own) in zip(panels, groups, strict=True):
         if not own:
@@ -96,7 +97,7 @@ def draw(entry: Ranking, data: Data) -> Drawn:
             continue
         entries += _panel(axes, own, data, described["digits"])
         axes.set(xlabel="Order", ylim=(0, min(1.0, top * 1.12) if top <= 1 else top * 1.12))
-        style.title(axes, f"{described['label']} on {info['label']}" if not text else text)
+        style.title(axes, text or f"{described['label']} on {info['label']}")
     panels[0].set_ylabel(described["label"])
     entries.sort(key=lambda one: one[1][0] != "[")
     shown = entries[:MOST]
@@ -105,10 +106,10 @@ def draw(entry: Ranking, data: Data) -> Drawn:
             [point for point, _, _ in shown], [text for _, text, _ in shown], loc="outside right upper",
             ncols=1 + (len(shown) > 20), handlelength=1.2, title=_key(rows), title_fontsize=6.3,
         )  # fmt: skip
-        for text, (_, _, name) in zip(legend.get_texts(), shown, strict=True):
+        for line, (_, _, name) in zip(legend.get_texts(), shown, strict=True):
             if name:
-                text.set_gid(style.gid(name))
-                text.set_fontweight("bold" if data.trackers[name]["role"] == "ours" else "normal")
+                line.set_gid(style.gid(name))
+                line.set_fontweight("bold" if data.trackers[name]["role"] == "ours" else "normal")
     count = count_sequences(data.of(entry.benchmark).values())
     notes = [f"Filled: computed here from raw results ({style.sequences(info, count)})." if count else ""]
     notes += ["Hollow: as published; of those there are no raw results here."] if data.published else []

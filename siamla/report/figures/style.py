@@ -41,7 +41,7 @@ def applied() -> Iterator[None]:
     """The style, whatever the user's own settings of matplotlib are; figures are drawn and saved inside."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(RC)
+        matplotlib.rcParams.update(RC)  # type: ignore[arg-type]
         yield
 
 

@@ -7,6 +7,7 @@ from siamla.report.figures import style
 from siamla.report.figures.data import Data, Drawn, Score, count_sequences, overall
 
 COLUMNS = ("benchmark", "tracker", "label", "key", "value", "metric", "mean", "low", "high", "seeds")
+WORDS = {"window": "Window influence"}
 
 
 def _points(scores: list[Score], metric: str) -> list[dict[str, Any]]:
@@ -54,12 +55,13 @@ def draw(entry: Sweep, data: Data) -> Drawn:
             fixed = {"benchmark": name, "tracker": tracker, "label": label, "key": key, "metric": metric}
             rows += [fixed | point for point in points]
             best = max(points, key=lambda point: point["mean"] * (1 if described["better"] == "higher" else -1))
-            told.append(f"{label} on {style.on(info)}: best {best['mean']:.{described['digits']}f} at {best['value']:g}")
+            told.append(
+                f"{label} on {style.on(info)}: best {best['mean']:.{described['digits']}f} at {best['value']:g}"
+            )
         used = {value for tracker, value in data.sweep["used"].get(name, {}).items() if tracker in groups}
         for value in sorted(used):
             axes.axvline(value, color="0.45", linewidth=0.7, linestyle=style.DASHES[2], zorder=1)
-        axes.set(xlabel=key.removeprefix("tracker.").replace("_", " ").capitalize().replace("Window", "Window influence"),
-                 ylabel=described["label"])  # fmt: skip
+        axes.set(xlabel=WORDS.get(key, key.replace("_", " ").capitalize()), ylabel=described["label"])
         axes.grid(True)
         axes.legend(loc="best")
         style.title(axes, info["label"], style.sequences(info, count_sequences(groups.values())))
@@ -70,4 +72,3 @@ def draw(entry: Sweep, data: Data) -> Drawn:
         "Dotted line: the value that the tables are made with.",
     ]
     return Drawn(figure, COLUMNS, rows, "; ".join(told) + "." if told else "Nothing of this sweep was scored.", notes)
-

@@ -42,7 +42,7 @@ def draw(entry: Training, data: Data) -> Drawn:
                 band = {"color": how["color"], "alpha": 0.12, "linewidth": 0, "zorder": 1}
                 axes.fill_between(course.index, course["min"], course["max"], **band)
             fixed = {"tracker": name, "label": label, "loss": loss, "seeds": len(runs)}
-            rows += [fixed | {"epoch": int(epoch), "mean": mean, "low": low, "high": high}
+            rows += [fixed | {"epoch": epoch, "mean": mean, "low": low, "high": high}
                      for epoch, (mean, low, high) in course.iterrows()]  # fmt: skip
         axes.set(xlabel="Epoch")
         axes.grid(True)

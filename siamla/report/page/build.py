@@ -35,7 +35,9 @@ def row(cells: list[dict[str, Any]], tracker: str = "", ours: bool = False) -> d
 
 def anchor(benchmark: str, tracker: str) -> str:
     """Where the provenance of a tracker's scores on a benchmark stands."""
-    return "from-" + re.sub(r"[^A-Za-z0-9]+", lambda found: "-" + found[0].encode().hex() + "-", f"{benchmark}.{tracker}")
+    return "from-" + re.sub(
+        r"[^A-Za-z0-9]+", lambda found: "-" + found[0].encode().hex() + "-", f"{benchmark}.{tracker}"
+    )
 
 
 def signed(number: float, digits: int) -> dict[str, Any]:
@@ -84,7 +86,8 @@ def _contents(scores: Sequence[Score]) -> list[Any]:
 def overview(data: Data) -> tuple[list[str], Grid]:
     """(the result in sentences, every tracker's headline on every benchmark with the difference of ours)."""
     ours, baseline = data.role("ours"), data.role("baseline")
-    rows, told = [], []
+    rows: list[dict[str, Any]] = []
+    told: list[str] = []
     for name, info in data.benchmarks.items():
         groups, metric = data.of(name), info["headline"]
         described = info["metrics"][metric]
@@ -111,8 +114,10 @@ def overview(data: Data) -> tuple[list[str], Grid]:
         rows.append(row(cells))
     names = [data.trackers[t]["label"] if t else role for t, role in ((ours, "ours"), (baseline, "baseline"))]
     heads = ["Benchmark", "Data", "Metric", *names, "Difference", "95 % interval", "Seeds"]
-    note = ("Mean ± sample standard deviation over seeds. Intervals: sequences resampled in pairs, and the seeds' error from "
-            "Student's t; with one seed over sequences alone, which is too narrow.")  # fmt: skip
+    note = (
+        "Mean ± sample standard deviation over seeds. Intervals: sequences resampled in pairs, and the seeds' error "
+        "from Student's t; with one seed over sequences alone, which is too narrow."
+    )
     return told, {"title": "Overview", "heads": heads, "rows": rows, "note": note, "sortable": True}
 
 
@@ -190,5 +195,7 @@ def render(context: Mapping[str, Any]) -> str:
            for name, file in (("css", "style.css"), ("script", "script.js"))}  # fmt: skip
     text = template.render({**context, **own})
     if len(text.encode()) > MOST:
-        raise UserError(f"the page has {len(text.encode()) / 2**20:.1f} MiB, at most {MOST // 2**20} are wanted; draw fewer figures")
+        raise UserError(
+            f"the page has {len(text.encode()) / 2**20:.1f} MiB, at most {MOST // 2**20} are wanted; draw fewer figures"
+        )
     return text

@@ -31,7 +31,9 @@ def _url(data: bytes) -> str:
     return f"data:image/webp;base64,{base64.b64encode(data).decode()}"
 
 
-def _frame(video: Video, index: int, boxes: Mapping[str, NDArray[np.float64]], colours: Mapping[str, str]) -> Image.Image:
+def _frame(
+    video: Video, index: int, boxes: Mapping[str, NDArray[np.float64]], colours: Mapping[str, str]
+) -> Image.Image:
     image = Image.fromarray(read_image(video.frames[index])[..., ::-1])
     scale = min(1.0, WIDTH / image.width)
     image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
