@@ -336,8 +336,8 @@ def test_no_display_is_needed(tmp_path: Path) -> None:
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )
     environment = {"PATH": "/usr/bin", "PYTHONPATH": str(ROOT), "MPLBACKEND": "TkAgg", "HOME": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", script, str(tmp_path / "fig4b")], cwd=ROOT, env=environment, check=False,
-                          capture_output=True, text=True)  # fmt: skip
+    command = [sys.executable, "-c", script, str(tmp_path / "fig4b")]
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "fig4b.png").is_file()
 

@@ -143,9 +143,9 @@ def _notes(data: Data, ours: str, rival: str | None) -> list[str]:
         return [f"Seed {seeds[0] if seeds else '–'}. Chosen by rule: the lowest IoU."]
     pair = f"{data.trackers[ours]['label']} less {data.trackers[rival]['label']}"
     return [
-        f"Seed {seeds[0]}. Chosen by rule: the sequences with the largest and with the smallest mean difference of IoU, "
-        f"{pair} (beside each row), so that the lower half shows losses where there are some; of each the frames with the "
-        "largest absolute difference, a tenth of the sequence apart."
+        f"Seed {seeds[0]}. Chosen by rule: the sequences with the largest and the smallest mean difference of IoU, "
+        f"{pair} (beside each row), so that the lower half shows losses where there are some; of each the frames with "
+        "the largest absolute difference, a tenth of the sequence apart."
     ]
 
 

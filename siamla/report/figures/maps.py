@@ -246,13 +246,15 @@ def _notes(quality: bool, data: Data, names: list[str]) -> list[str]:
     if quality and len(names) > 1:
         pair = f"{data.trackers[names[-1]]['label']} against {data.trackers[names[0]]['label']}"
         notes.append(
-            f"Frames were chosen by rule among the stored ones, each of another sequence; {pair}, in turn: where the box at "
-            "the quality's peak gains most, where the highest quality outside the target is lower by most, and where the box "
-            "at the peak loses most."
+            f"Frames were chosen by rule among the stored ones, each of another sequence; {pair}, in turn: where the "
+            "box at the quality's peak gains most, where the highest quality outside the target is lower by most, and "
+            "where the box at the peak loses most."
         )
     if not quality:
-        notes.append("Frames were found by search: the largest gap between the IoU of the best box and that of the box with "
-                     "the highest confidence, one a sequence, where the best box reaches 0.5.")  # fmt: skip
+        notes.append(
+            "Frames were found by search: the largest gap between the IoU of the best box and that of the box with the "
+            "highest confidence, one a sequence, where the best box reaches 0.5."
+        )
         notes.append("The paper's left half shows an anchor-based tracker, which is no part of this project.")
     return notes
 
