@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,18 @@ import pytest
 import yaml
 from matplotlib.legend import Legend
 
+from siamla.benchmark.metrics import overlap
 from siamla.benchmark.protocols import load_protocols
 from siamla.benchmark.score import score
 from siamla.benchmark.store import corners
 from siamla.errors import UserError
 from siamla.experiment.drawing import benchmarks, figure_job, figure_names, published
-from siamla.experiment.figures import Attributes, Curves, Figures, Ranking, Sweep, load_figures
+from siamla.experiment.figures import Attributes, Confidence, Curves, Figures, Maps, Ranking, Sweep, load_figures
 from siamla.experiment.plan import Plan
 from siamla.experiment.spec import merge
 from siamla.files import write_json
 from siamla.report.figures import style
-from siamla.report.figures.data import Data, Drawn, Score
+from siamla.report.figures.data import Data, Drawn, Run, Score
 from siamla.report.figures.make import write
 from siamla.sequence import Sequence
 
@@ -449,3 +451,75 @@ def test_the_settings_of_the_project_are_sound() -> None:
     assert {"fig2", "fig4b", "fig7", "fig8", "fig9", "fig10", "fig11", "fig12", "fig13", "fig14"} <= set(
         FIGURES.figures
     )
+
+
+# Maps and confidence ----------------------------------------------------------------------------------------------
+
+
+def frame(sequence: str, number: int, picked: tuple[int, int], quality: float = 0.9) -> Any:
+    """A frame whose box of cell (12, 12) is the truth, and whose confidence and quality are highest at `picked`."""
+    maps = pytest.importorskip("siamla.benchmark.maps")
+    row, column = np.mgrid[:25, :25] * 8 + 31.5
+    size = np.broadcast_to([40.0, 30.0], (25, 25, 2))
+    boxes = np.concatenate([np.stack([column, row], -1) - size / 2, size], -1)
+    q = np.full((25, 25), 0.1)
+    q[picked] = quality
+    return maps.FrameMaps(
+        sequence=sequence, frame=number, image=f"{number}.jpg", crop=np.full((255, 255, 3), 120, np.uint8),
+        centre=np.array([100.0, 100.0]), side=255.0, c=np.full((25, 25), 0.8), q=q, crop_boxes=boxes,
+        truth=boxes[12, 12] + [100 - 127.5, 100 - 127.5, 0, 0], chosen=boxes[picked],
+    )  # fmt: skip
+
+
+def mapped(real: dict, **frames: list[Any]) -> Data:
+    trackers = {name: tracker | {"localization": "quality"} for name, tracker in TWO.items()}
+    return Data(trackers, {"otb100": real["otb100"] | {"synthetic": True}},
+                runs=[Run("otb100", name, 1, maps=own) for name, own in frames.items()])  # fmt: skip
+
+
+def test_figure_2_finds_the_frame_whose_picked_box_is_worst(tmp_path: Path, real: dict) -> None:
+    entry = Maps(kind="maps", title="x", benchmark="otb100", variants=["base", "ours"], show="misplaced", rows=1)
+    base = [frame("a", 3, (12, 13)), frame("b", 5, (2, 2)), frame("b", 6, (12, 12))]
+    drawn = write(tmp_path / "a", entry, mapped(real, base=base, ours=[frame("a", 3, (12, 12))]), [])
+    rows = {(row["tracker"], row["cell"]): row for row in drawn.rows}
+    picked, best = rows["base", "picked"], rows["base", "best"]
+    assert (picked["sequence"], picked["frame"], picked["cell_row"], picked["iou"]) == ("b", 5, 2, 0)
+    assert (best["cell_row"], best["cell_column"]) == (12, 12)
+    assert best["iou"] == pytest.approx(1)
+    assert "synthetic miniatures" in texts(drawn)
+    assert any("anchor-based" in note for note in drawn.notes)
+
+
+def test_figure_13_shows_a_gain_a_distractor_and_a_loss(tmp_path: Path, real: dict) -> None:
+    entry = Maps(kind="maps", title="x", benchmark="otb100", variants=["base", "ours"], show="quality", rows=3)
+    base = [frame("gain", 1, (2, 2), 0.5), frame("loud", 1, (20, 20), 0.99), frame("loss", 1, (12, 12))]
+    ours = [frame("gain", 1, (12, 12)), frame("loud", 1, (20, 20), 0.2), frame("loss", 1, (2, 2), 0.5)]
+    drawn = write(tmp_path / "a", entry, mapped(real, base=base, ours=ours), [])
+    assert [row["sequence"] for row in drawn.rows if row["tracker"] == "ours"] == ["gain", "loud", "loss"]
+    ours_iou = [row["iou"] for row in drawn.rows if row["tracker"] == "ours"]
+    assert ours_iou == pytest.approx([1, 0, 0])
+    unknown = replace(base[0], truth=np.full(4, np.nan))
+    nothing = write(tmp_path / "b", entry, mapped(real, base=[unknown], ours=ours[:1]), [])
+    assert "no frame was found" in texts(nothing)
+
+
+def test_figure_12_has_three_correlations_with_intervals(tmp_path: Path, real: dict) -> None:
+    rng = np.random.default_rng(0)
+    entry = Confidence(kind="confidence", title="x", benchmark="otb100", variants=["base", "ours"])
+
+    def scattered(name: str, follows: bool) -> Any:
+        one = frame(name, 1, (12, 12))
+        ious = overlap(np.broadcast_to(one.truth, (625, 4)), one.boxes.reshape(-1, 4)).reshape(25, 25)
+        return replace(one, q=0.2 + 0.6 * ious if follows else rng.uniform(0, 1, (25, 25)))
+
+    frames = {"ours": [scattered(n, True) for n in "abcd"], "base": [scattered(n, False) for n in "abcd"]}
+    drawn = write(tmp_path / "a", entry, mapped(real, **frames), [])
+    told = {(r["tracker"], r["points"], r["statistic"]): r for r in drawn.rows if "statistic" in r}
+    assert told["ours", "cells", "pearson"]["value"] == pytest.approx(1)
+    assert abs(told["base", "cells", "spearman"]["value"]) < 0.1
+    found = told["base", "inside", "spearman"]
+    assert found["low"] < found["value"] < found["high"]
+    assert np.isnan(told["base", "tracked", "pearson"]["value"])  # no predictions were given
+    assert "none stored" in texts(drawn)
+    counted = sum(row["count"] for row in drawn.rows if row.get("points") == "cells" and "count" in row)
+    assert counted == 2 * 4 * 625

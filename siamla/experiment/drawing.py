@@ -152,7 +152,9 @@ def _curves(rules: Protocol) -> dict[str, dict[str, Any]]:
             continue
         metric = next((m for m in rules.metrics if m in curve.report), None)
         how = curve.report.get(metric)
-        words = {"mean": "the mean of the curve", "trapezoid": "the area below the curve"}.get(str(how), f"at {how}")
+        words = {"mean": "the mean of the curve", "trapezoid": "the area below the curve"}.get(
+            str(how), f"at {how:g}" if isinstance(how, float) else ""
+        )
         at = [] if isinstance(how, str) or how is None else [how]
         if name == "success" and rules.onepass.overlap in rules.metrics:
             metric, words, at = rules.onepass.overlap, "the mean overlap", []

@@ -172,6 +172,7 @@ def page(plan: Plan, key: str | None = None) -> Path:
         "overview": overview, "tables": _tables(plan, scores, data.role("ours")), "figures": _figures(plan),
         "sequences": sequences, "costs": _costs(plan), "provenance": _provenance(jobs, scores, data),
         "environments": _environments(scores), "again": again,
+        "synthetic": any(info["synthetic"] for info in data.benchmarks.values()),
     }  # fmt: skip
     path = Path("reports", plan.name, "index.html")
     text = build.render(context)

@@ -106,7 +106,8 @@ def correlation(points: Points, ranks: bool) -> Correlation:
 def _told(name: str, found: Correlation) -> str:
     if not np.isfinite(found.value):
         return f"{name} not defined"
-    return f"{name} = {found.value:.2f}" + (f" [{found.low:.2f}, {found.high:.2f}]" if np.isfinite(found.low) else "")
+    interval = f" [{found.low:.2f}, {found.high:.2f}]" if np.isfinite(found.low) else ""
+    return f"{name} = {found.value:.2f}{interval}".replace("-", "−")
 
 
 def _panel(

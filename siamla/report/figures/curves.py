@@ -95,7 +95,9 @@ def _panel(axes: Axes, panel: list[Line], trackers: Info, info: Mapping[str, Any
     axes.set(xlim=(x[0], end), ylim=(0, 1))
     axes.grid(True)
     size: dict[str, Any] = {"fontsize": 5.6, "handlelength": 1.6} if small else {}
-    legend = axes.legend(handles, labels, loc=WORDS[curve][3], **size)
+    low = any(np.interp(0.45 * end, line.x, line.mean) < 0.35 for line in panel)
+    place = "upper right" if curve == "success" and low else WORDS[curve][3]  # where no line is
+    legend = axes.legend(handles, labels, loc=place, **size)
     legend.set_in_layout(False)  # however long it is, the panel keeps its size
     for text, line in zip(legend.get_texts(), [line for line in panel if line.tracker in told], strict=False):
         text.set_gid(style.gid(line.tracker))

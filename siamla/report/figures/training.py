@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 
 from siamla.experiment.figures import Training
 from siamla.report.figures import style
@@ -45,6 +46,7 @@ def draw(entry: Training, data: Data) -> Drawn:
             rows += [fixed | {"epoch": epoch, "mean": mean, "low": low, "high": high}
                      for epoch, (mean, low, high) in course.iterrows()]  # fmt: skip
         axes.set(xlabel="Epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.grid(True)
         style.title(axes, word)
     panels[0].set_ylabel("Loss")

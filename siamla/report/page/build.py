@@ -18,6 +18,7 @@ from siamla.report.figures.style import sequences as sequences_told
 from siamla.report.render import Table, shown
 
 MOST = 10 * 2**20  # bytes of a page
+SCREEN = 2.0  # pixels for a point of the printed figure
 INLINE = 350_000  # bytes of an SVG; a larger one is shown as PNG
 Grid = dict[str, Any]
 
@@ -171,6 +172,12 @@ def sequence_grid(data: Data, benchmark: str) -> Grid | None:
             "sortable": True, "clips": []}  # fmt: skip
 
 
+def _larger(found: re.Match[str]) -> str:
+    """An SVG's head with the size that suits a screen, where a paper's is small."""
+    width, height = (round(float(number) * SCREEN) for number in found.group(2, 3))
+    return f'{found[1]}width="{width}" height="{height}"'
+
+
 def picture(path: Path, name: str, alt: str) -> Markup:
     """A figure for the page: its SVG in the text with names of its own, or its PNG where the SVG is large."""
     svg = path.with_name(f"{path.name}.svg").read_text(encoding="utf-8")
@@ -180,6 +187,7 @@ def picture(path: Path, name: str, alt: str) -> Markup:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' id="tracker:([^"]*)"', r' class="t" data-t="\1"', svg)
+    svg = re.sub(r'(<svg [^>]*?)width="([\d.]+)pt" height="([\d.]+)pt"', _larger, svg, count=1)
     svg = re.sub(r' id="([^"]+)"', rf' id="{name}.\1"', svg)
     svg = re.sub(r'href="#([^"]+)"', rf'href="#{name}.\1"', svg)
     svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}.\1)", svg)
