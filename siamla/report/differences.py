@@ -20,8 +20,8 @@ class Difference(NamedTuple):
     value: float
     low: float
     high: float
-    count: int
-    """Sequences of both."""
+    sequences: int
+    """Those of both."""
 
     @property
     def told(self) -> bool:

@@ -97,7 +97,7 @@ def _panel(axes: Axes, panel: list[Line], trackers: Info, info: Mapping[str, Any
     size: dict[str, Any] = {"fontsize": 5.6, "handlelength": 1.6} if small else {}
     low = any(np.interp(0.45 * end, line.x, line.mean) < 0.35 for line in panel)
     place = "upper right" if curve == "success" and low else WORDS[curve][3]  # where no line is
-    legend = axes.legend(handles, labels, loc=place, **size)
+    legend = axes.legend(handles, labels, **size | {"loc": place})
     legend.set_in_layout(False)  # however long it is, the panel keeps its size
     for text, line in zip(legend.get_texts(), [line for line in panel if line.tracker in told], strict=False):
         text.set_gid(style.gid(line.tracker))

@@ -89,7 +89,7 @@ def draw(entry: Ranking, data: Data) -> Drawn:
     figure = style.new(style.PAGE if len(groups) > 1 or len(rows) > 8 else style.COLUMN, 2.7)
     widths = [max(3, len(own)) for _, own in groups]
     panels = figure.subplots(1, len(groups), squeeze=False, sharey=True, width_ratios=widths)[0]
-    top = max([0.1, *(float(row.get("highest", row["score"])) for row in rows)])
+    top = max([0.1, *(float(row.get("highest") or row["score"]) for row in rows)])
     entries = []
     for axes, (text, own) in zip(panels, groups, strict=True):
         if not own:
