@@ -1,5 +1,5 @@
-# make tables | readme | test | mlflow | lint | lock | clean: everything runs in .venv, made on first use by the newest Python
-# that fits, or by PYTHON=…
+# make tables | figures | report | readme | test | mlflow | lint | lock | clean: everything runs in .venv, made on first use
+# by the newest Python that fits, or by PYTHON=…
 PYTHON ?=
 VENV := .venv
 CORES ?= all
@@ -8,10 +8,18 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 export GIT_PYTHON_REFRESH := quiet
 
-.PHONY: tables readme test mlflow lint schemas lock clean
+.PHONY: tables figures report readme test mlflow lint schemas lock clean
 tables: $(VENV)/.ready
 	snakemake --cores $(CORES) --show-failed-logs --config profile=$(PROFILE) -- reproduce_tables
 	@siamla report show reports/$(PROFILE)/tables/table*.md
+
+figures: $(VENV)/.ready
+	snakemake --cores $(CORES) --show-failed-logs --config profile=$(PROFILE) -- reproduce_figures
+	@echo "reports/$(PROFILE)/figures/"
+
+report: $(VENV)/.ready
+	snakemake --cores $(CORES) --show-failed-logs --config profile=$(PROFILE) -- reproduce_all
+	@echo "open reports/$(PROFILE)/index.html"
 
 test: $(VENV)/.ready
 	pytest

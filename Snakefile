@@ -1,5 +1,5 @@
 # The pipeline: data → crops → features → one training per variant and seed → predictions → scores → tables.
-# snakemake --cores all [--config profile=NAME] [reproduce_tables]
+# snakemake --cores all [--config profile=NAME] [reproduce_tables | reproduce_figures | reproduce_all]
 
 
 import re
@@ -22,6 +22,10 @@ localrules:
     collect_scores,
     collect_sweeps,
     make_table,
+    make_figure,
+    make_page,
+    reproduce_figures,
+    reproduce_all,
 
 
 rule reproduce_tables:
@@ -31,6 +35,19 @@ rule reproduce_tables:
         f"results/{PROFILE}/check.json",
         [f"reports/{PROFILE}/tables/table{number}.md" for number in TABLES],
         f"results/{PROFILE}/scores.csv",
+
+
+rule reproduce_figures:
+    input:
+        hold,
+        [f"reports/{PROFILE}/figures/{name}.png" for name in FIGURES],
+
+
+rule reproduce_all:
+    input:
+        rules.reproduce_tables.input,
+        rules.reproduce_figures.input,
+        f"reports/{PROFILE}/index.html",
 
 
 include: "workflow/rules/data.smk"

@@ -138,3 +138,17 @@ def difference_interval(
     shifts += np.sqrt(pooled * sum(1 / number for number in trainings)) * error
     low, high = gaps.mean() + np.quantile(shifts, [0.025, 0.975])
     return float(low), float(high)
+
+
+def video_interval(ours: ArrayLike, theirs: ArrayLike, seed: int = 0, resamples: int = 10_000) -> tuple[float, float]:
+    """95 % interval of mean(ours) − mean(theirs) over other sequences alone, as in `difference_interval`.
+
+    For trackers of which there is one run: what another training would change is not in it. Values are (seeds, S) on
+    the same S sequences; ValueError with fewer than two.
+    """
+    gaps = np.asarray(ours, np.float64).mean(0) - np.asarray(theirs, np.float64).mean(0)
+    if len(gaps) < 2:
+        raise ValueError(f"{len(gaps)} sequences; two at least")
+    shifts = (_resampled(len(gaps), seed, resamples) @ gaps - gaps.mean()) * np.sqrt(len(gaps) / (len(gaps) - 1))
+    low, high = gaps.mean() + np.quantile(shifts, [0.025, 0.975])
+    return float(low), float(high)

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from siamla.cli import benchmark, config, data, mlflow, model, plan, report, results, track, train, tune
+from siamla.cli import benchmark, compare, config, data, mlflow, model, plan, report, results, track, train, tune
 from siamla.cli.commands import Commands
 from siamla.cli.guard import explain, in_hand
 from siamla.errors import UserError
@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Carry out one command; the exit status (0 done, 1 failed, 2 bad input, 130 interrupted)."""
     parser = argparse.ArgumentParser(prog="siamla", description="SiamLA: train, track, benchmark, report.")
     commands = Commands(parser)
-    for module in (plan, config, data, train, tune, model, benchmark, results, track, report, mlflow):
+    for module in (plan, config, data, train, tune, model, benchmark, results, track, report, compare, mlflow):
         module.register(commands)
     args = parser.parse_args(argv)
     follow_pipeline()

@@ -31,6 +31,26 @@ def run_table(args: argparse.Namespace) -> None:
     print(table(load_plan(args), args.number, args.key))
 
 
+def run_figure(args: argparse.Namespace) -> None:
+    """Draw figures."""
+    from siamla.experiment.drawing import figure_names
+    from siamla.steps.figures import figure
+
+    plan = load_plan(args)
+    if args.key is not None and len(args.names) != 1:
+        raise UserError("--key: one figure alone has one")
+    for name in args.names or figure_names(plan):
+        path = figure(plan, name, args.key)
+        print(f"{path}.{{pdf,svg,png,csv,md}}")
+
+
+def run_page(args: argparse.Namespace) -> None:
+    """Write the page."""
+    from siamla.steps.page import page
+
+    print(page(load_plan(args), args.key))
+
+
 def run_readme(args: argparse.Namespace) -> None:
     """Write the measured tables into README."""
     from siamla.steps.report import readme
@@ -61,6 +81,17 @@ def register(commands: Commands) -> None:
 
     parser = commands.add("report table", run_table, "write one of the paper's tables as Markdown, LaTeX and CSV")
     parser.add_argument("number", type=int, help="1 to 6")
+    add_profile(parser)
+
+    parser = commands.add(
+        "report figure", run_figure, "draw figures as PDF, SVG and PNG, with their numbers and captions"
+    )
+    parser.add_argument(
+        "names", nargs="*", help="entries of params/figures.yaml; default: all that the profile can draw"
+    )
+    add_profile(parser)
+
+    parser = commands.add("report page", run_page, "write reports/PROFILE/index.html: all of it in one file")
     add_profile(parser)
 
     parser = commands.add(

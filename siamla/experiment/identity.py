@@ -132,3 +132,14 @@ class Table(Identity):
     published: str
     shown: Plain
     code: str
+
+
+@dataclass(frozen=True)
+class Figure(Identity):
+    """A figure, beside the results that it is drawn from. published: digest of the published numbers in it."""
+
+    step: ClassVar[str] = "figure"
+    entry: Plain
+    published: str | None
+    shown: Plain
+    code: str

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from siamla.benchmark.settings import MapRule
+from siamla.experiment.figures import Figures
 from siamla.experiment.profile import Profile
 from siamla.experiment.spec import Spec, Variants
 from siamla.experiment.sweeps import Sweeps
@@ -16,7 +17,8 @@ from siamla.experiment.tuning import Tuning
 def schemas() -> dict[str, dict[str, Any]]:
     """File name → JSON schema."""
     models: dict[str, type[BaseModel]] = {
-        "profile": Profile, "variants": Variants, "sweeps": Sweeps, "maps": MapRule, "tune": Tuning, "spec": Spec,
+        "profile": Profile, "variants": Variants, "sweeps": Sweeps, "maps": MapRule, "tune": Tuning,
+        "figures": Figures, "spec": Spec,
     }  # fmt: skip
     return {f"{name}.schema.json": model.model_json_schema(by_alias=True) for name, model in models.items()}
 

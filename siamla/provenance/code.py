@@ -25,7 +25,11 @@ OUTSIDE = (*GROUND, "provenance", "experiment", "mlflow_view", "cli", "steps")
 """Modules that decide no number: what prints, checks and writes. Settings are here since their values, resolved, stand
 in the identity itself."""
 
-REGISTRIES = ("siamla.data.formats:LAYOUTS", "siamla.model.backbone:BACKBONES")
+REGISTRIES = (
+    "siamla.data.formats:LAYOUTS",
+    "siamla.model.backbone:BACKBONES",
+    "siamla.report.figures.make:KINDS",
+)
 """Tables of alternatives. The digest does not follow them into all, or one more would change every result: the step
 names the one that it uses."""
 

@@ -82,15 +82,16 @@ def read_record(path: Path, part: str | None = None) -> dict[str, Any]:
     return dict(record)
 
 
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+def flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, by dotted keys."""
     if isinstance(value, Mapping) and value:
-        return {key: leaf for name, part in value.items() for key, leaf in _flat(part, f"{prefix}{name}.").items()}
+        return {key: leaf for name, part in value.items() for key, leaf in flat(part, f"{prefix}{name}.").items()}
     return {prefix.removesuffix("."): value}
 
 
 def differences(found: Mapping[str, Any], planned: Mapping[str, Any]) -> list[str]:
     """Where two identities differ, in words, the code last: "settings.loss.regression is 1.0, the plan has 2.0"."""
-    ours, theirs = _flat(planned), _flat(found)
+    ours, theirs = flat(planned), flat(found)
     lines, code = [], []
     for name in sorted({*ours, *theirs}, key=lambda name: (name.count("."), name)):
         if name in ours and name in theirs and ours[name] == theirs[name]:

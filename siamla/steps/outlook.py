@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from siamla.errors import UserError
+from siamla.experiment.drawing import figure_job
 from siamla.experiment.plan import Job, Plan
 from siamla.settings import nearest
 from siamla.steps.perform import why
@@ -89,8 +90,8 @@ def job_named(plan: Plan, words: Sequence[str]) -> Job:
     expected = {
         "fetch": ("dataset",), "curate": ("dataset",), "crops": ("variant",), "features": ("variant",),
         "train": ("variant", "seed"), "predict": ("benchmark", "variant", "seed"),
-        "score": ("benchmark", "variant", "seed"), "table": ("number",),
-        "maps": ("benchmark", "variant", "seed"),
+        "score": ("benchmark", "variant", "seed"), "maps": ("benchmark", "variant", "seed"), "table": ("number",),
+        "figure": ("name",),
     }  # fmt: skip
     swept = step in ("predict", "score") and len(names) > 3 and names[0] in plan.experiment.sweeps
     if swept:
@@ -108,7 +109,7 @@ def job_named(plan: Plan, words: Sequence[str]) -> Job:
     if swept:
         sweep, benchmark, variant, value, seed = values
         values = [benchmark, variant, seed, plan.point(str(sweep), str(value))]
-    job = getattr(plan, step)(*values)
+    job = figure_job(plan, str(values[0])) if step == "figure" else getattr(plan, step)(*values)
     if job is None:
         raise UserError(f"plan {step}: {' '.join(given)} has no such job: it reads no cached features")
     assert isinstance(job, Job)
@@ -127,7 +128,7 @@ def show_job(job: Job) -> str:
         "identity": job.identity.plain,
     }
     text = yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=120)
-    if job.step == "table":
+    if job.step in ("table", "figure"):
         return text
     differs = why(job, inputs)
     return text + ("up to date\n" if not differs else "would run:\n" + "".join(f"- {line}\n" for line in differs))

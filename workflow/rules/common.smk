@@ -10,6 +10,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.io import IOFile
 
 from siamla.errors import UserError
+from siamla.experiment.drawing import figure_job, figure_names, page_key
 from siamla.experiment.plan import Plan
 from siamla.steps.cluster import wait_for
 from siamla.steps.outlook import stale
@@ -23,6 +24,7 @@ try:
     PLAN = Plan.load(PROFILE)
     JOBS = {job.stamp.as_posix(): job for job in PLAN.jobs()}
     TABLES = {number: PLAN.table(number) for number in PLAN.profile.tables}
+    FIGURES = {name: figure_job(PLAN, name) for name in figure_names(PLAN)}
 except UserError as error:
     raise WorkflowError(f"\n{error}")
 NAMES = {
@@ -32,6 +34,7 @@ NAMES = {
     "tracker": list(PLAN.profile.imported),
     "sweep": list(PLAN.experiment.sweeps),
     "value": list({job.names["value"]: None for job in PLAN.sweeps()}),
+    "figure": list(FIGURES),
 }
 
 

@@ -1,4 +1,4 @@
-# Long files with every score, curve and attribute, and the tables.
+# Long files with every score, curve and attribute, the tables, the figures and the page.
 
 
 rule collect_scores:
@@ -38,3 +38,44 @@ rule make_table:
         key=lambda wildcards: TABLES[int(wildcards.table)].key,
     shell:
         "siamla report table {wildcards.table} --profile {wildcards.profile} --key {params.key} > {log:q} 2>&1"
+
+
+rule make_figure:
+    input:
+        lambda wildcards: [
+            job.stamp.as_posix() for job in FIGURES[wildcards.figure].parents.values()
+        ],
+    output:
+        multiext(
+            "reports/{profile}/figures/{figure}",
+            ".pdf",
+            ".svg",
+            ".png",
+            ".csv",
+            ".md",
+            ".json",
+        ),
+    log:
+        "results/{profile}/logs/make_figure/{figure}.log",
+    benchmark:
+        "results/{profile}/timings/make_figure/{figure}.tsv"
+    params:
+        key=lambda wildcards: FIGURES[wildcards.figure].key,
+    shell:
+        "siamla report figure {wildcards.figure} --profile {wildcards.profile} --key {params.key} > {log:q} 2>&1"
+
+
+rule make_page:
+    input:
+        [job.stamp.as_posix() for job in PLAN.scores()],
+        [f"reports/{PROFILE}/figures/{name}.json" for name in FIGURES],
+    output:
+        "reports/{profile}/index.html",
+    log:
+        "results/{profile}/logs/make_page.log",
+    benchmark:
+        "results/{profile}/timings/make_page.tsv"
+    params:
+        key=page_key(PLAN),
+    shell:
+        "siamla report page --profile {wildcards.profile} --key {params.key} > {log:q} 2>&1"

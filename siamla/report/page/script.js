@@ -1,0 +1,33 @@
+"use strict";
+// Tables sort by a click on a head; whatever belongs to a tracker stands out while the pointer is on it.
+for (const table of document.querySelectorAll("table.sort")) {
+  const heads = [...table.tHead.rows[0].cells];
+  heads.forEach((head, column) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...head.childNodes);
+    head.append(button);
+    button.addEventListener("click", () => {
+      const up = head.getAttribute("aria-sort") === "descending";
+      for (const other of heads) other.removeAttribute("aria-sort");
+      head.setAttribute("aria-sort", up ? "ascending" : "descending");
+      const key = (row) => row.cells[column].dataset.v ?? row.cells[column].textContent.trim();
+      const rows = [...table.tBodies[0].rows].sort((a, b) => {
+        const [x, y] = [key(a), key(b)];
+        if (x === "" || y === "") return (x === "") - (y === "");
+        const order = isNaN(x) || isNaN(y) ? x.localeCompare(y) : x - y;
+        return up ? order : -order;
+      });
+      table.tBodies[0].append(...rows);
+    });
+  });
+}
+const mark = (name) => {
+  document.body.classList.toggle("mark", name !== null);
+  for (const part of document.querySelectorAll("[data-t]")) part.classList.toggle("on", part.dataset.t === name);
+};
+document.addEventListener("pointerover", (event) => {
+  const part = event.target.closest("[data-t]");
+  mark(part ? part.dataset.t : null);
+});
+document.addEventListener("pointerleave", () => mark(null));

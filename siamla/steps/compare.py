@@ -1,0 +1,32 @@
+"""Comparing two variants by their score files."""
+
+from siamla.errors import UserError
+from siamla.experiment.drawing import benchmarks
+from siamla.experiment.plan import Plan
+from siamla.experiment.spec import plain
+from siamla.provenance.record import flat
+from siamla.report.comparison import benchmark_lines, settings_lines
+from siamla.steps.report import gather
+
+
+def compare(plan: Plan, a: str, b: str) -> str:
+    """Two variants as text; differences are b less a. UserError where one is unknown or a score is missing."""
+    specs = [flat(plain(plan.spec(name))) for name in (a, b)]
+    labels = (a, b)
+    parts = [settings_lines(labels, *specs)]
+    shared = [name for name in plan.profile.benchmarks if {a, b} <= set(plan.experiment.runs(name))]
+    if not shared:
+        raise UserError(f"{a} and {b} run on no benchmark of profile {plan.name} together")
+    for name in shared:
+        jobs = {v: [plan.score(name, v, seed) for seed in plan.experiment.seeds(v)] for v in dict.fromkeys((a, b))}
+        scores = gather(job for own in jobs.values() for job in own)
+        before, after = ([scores[job.folder] for job in jobs[variant]] for variant in (a, b))
+        if not before[0]["overall"] or not after[0]["overall"]:
+            parts.append([f"{name}: its truth is withheld"])
+            continue
+        parts.append(benchmark_lines(benchmarks(plan)[name], labels, before, after))
+    note = (
+        f"difference: {b} less {a}. Intervals: sequences resampled in pairs, seeds by Student's t; with one seed over "
+        "sequences alone, which is too narrow. ~ covers 0: within noise."
+    )
+    return "\n\n".join(["\n".join(lines) for lines in parts] + [note])

@@ -1,0 +1,525 @@
+"""Figures: the toolkits' numbers in their legends, equal bytes, one colour a tracker, and whatever may be missing."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+import yaml
+from matplotlib.legend import Legend
+
+from siamla.benchmark.metrics import overlap
+from siamla.benchmark.protocols import load_protocols
+from siamla.benchmark.score import score
+from siamla.benchmark.store import corners
+from siamla.errors import UserError
+from siamla.experiment.drawing import benchmarks, figure_job, figure_names, published
+from siamla.experiment.figures import Attributes, Confidence, Curves, Figures, Maps, Ranking, Sweep, load_figures
+from siamla.experiment.plan import Plan
+from siamla.experiment.spec import merge
+from siamla.files import write_json
+from siamla.report.figures import style
+from siamla.report.figures.data import Data, Drawn, Run, Score
+from siamla.report.figures.make import write
+from siamla.sequence import Sequence
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared" / "results"
+FIGURES = load_figures(ROOT / "params" / "figures.yaml")
+PROTOCOLS = load_protocols(ROOT / "params" / "protocols.yaml")
+
+
+@pytest.fixture(scope="module")
+def real() -> dict[str, dict[str, Any]]:
+    """What the plan says of the paper profile's benchmarks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        return benchmarks(Plan.load("paper"))
+
+
+def tracker(label: str, place: int = 0, role: str = "other") -> dict[str, Any]:
+    return {"label": label, "role": role, "place": place, "imported": False}
+
+
+TWO = {"ours": tracker("Ours", role="ours"), "base": tracker("Base", role="baseline")}
+
+
+def content(level: float, rng: np.random.Generator, count: int = 6, **more: Any) -> dict[str, Any]:
+    """A score file of `count` sequences around an AUC, with attributes A (all), B (half) and C (one)."""
+    aucs = np.clip(level + rng.normal(0, 0.05, count), 0, 1)
+    x = np.linspace(0, 1, 21)
+    names = [f"s{i}" for i in range(count)]
+    labels = {name: ["A", *(["B"] if i % 2 else []), *(["C"] if i == 0 else [])] for i, name in enumerate(names)}
+    own = {a: [v for n, v in zip(names, aucs, strict=True) if a in labels[n]] for a in "ABC"}
+    return {
+        "overall": {"auc": float(aucs.mean()), "precision": 0.5},
+        "per_sequence": {n: {"auc": float(v)} for n, v in zip(names, aucs, strict=True)},
+        "per_attribute": {a: {"auc": float(np.mean(v)), "sequences": len(v)} for a, v in own.items()},
+        "attributes_of": labels,
+        "curves": {"success": {"x": x.tolist(), "y": (aucs.mean() * 2 * (1 - x)).clip(0, 1).tolist()}},
+    } | more
+
+
+def data(
+    real: dict, trackers: dict[str, dict[str, Any]] = TWO, seeds: int = 2, synthetic: bool = True, **more: Any
+) -> Data:
+    rng = np.random.default_rng(0)
+    info = {"otb100": real["otb100"] | {"synthetic": synthetic}}
+    scores = [Score("otb100", name, seed, content(0.5 + 0.05 * (name == "ours"), rng, **more))
+              for name in trackers for seed in range(1, seeds + 1)]  # fmt: skip
+    return Data(trackers, info, scores)
+
+
+CURVES = Curves(kind="curves", title="Curves", curves=["success", "precision"])
+ATTRIBUTES = Attributes(kind="attributes", title="Attributes", benchmark="otb100")
+
+
+def legend(drawn: Drawn) -> list[str]:
+    """All texts of all legends."""
+    return [text.get_text() for found in drawn.figure.findobj(Legend) for text in found.get_texts()]
+
+
+def texts(drawn: Drawn) -> str:
+    return "\n".join(text.get_text() for text in drawn.figure.findobj(matplotlib.text.Text))
+
+
+# Published results ------------------------------------------------------------------------------------------------
+
+SETS = {
+    "OTB100": ("otb100", "OTB100.json"),
+    "LaSOT": ("lasot", "LaSOT_test.json"),
+    "VOT2018": ("vot2018", "VOT2018.json"),
+}
+METRICS = {"prec20": "precision"}
+
+
+def annotated(path: Path, key: str) -> tuple[list[Sequence], dict[str, tuple[int, int]]]:
+    """Sequences with their attributes from pysot's annotation files."""
+    order = FIGURES.figures["fig7"].order  # type: ignore[union-attr]
+    sequences, sizes = [], {}
+    for name, video in json.loads(path.read_text()).items():
+        count = len(video["gt_rect"])
+        seen = np.array(video.get("absent", [1] * count)) == 1
+        if key == "vot2018":
+            rows = [row if len(row) == 8 else corners(np.array(row)) for row in video["gt_rect"]]
+            sizes[name] = (video["width"], video["height"])
+            sequences.append(Sequence(name, (), np.zeros((count, 4)), seen, np.array(rows, float)))
+            continue
+        own = video["attr"] if key == "otb100" else [a for a, has in zip(order, video["attr"], strict=True) if has]
+        boxes = np.array(video["gt_rect"], float) - [1, 1, 0, 0]
+        sequences.append(Sequence(name, (), boxes, seen, attributes=frozenset(own)))
+    return sequences, sizes
+
+
+@pytest.fixture(scope="module")
+def public(tmp_path_factory: pytest.TempPathFactory, real: dict) -> Data:
+    """The public trackers' raw results, scored."""
+    if not (SHARED / "EXPECTED.tsv").is_file():
+        pytest.skip("the published raw results are not here")
+    folder = tmp_path_factory.mktemp("public")
+    for path in sorted(SHARED.glob("*.tar.xz")):
+        with tarfile.open(path) as archive:
+            archive.extractall(folder, filter="data")
+    scores, trackers = [], {}
+    for benchmark, (key, file) in SETS.items():
+        sequences, sizes = annotated(next(folder.rglob(file)), key)
+        for place in sorted((folder / benchmark).iterdir()):
+            found = score(sequences, place, PROTOCOLS[key], sizes)
+            trackers.setdefault(place.name, tracker(place.name, len(trackers)))
+            rows = {row["sequence"]: {k: v for k, v in row.items() if k != "sequence"} for row in found.per_sequence}
+            curves = {name: {"x": x.tolist(), "y": y.tolist()} for name, (x, y) in found.curves.items()}
+            own = {s.name: sorted(s.attributes) for s in sequences}
+            whole = {"overall": found.overall, "per_sequence": rows, "per_attribute": found.per_attribute,
+                     "curves": curves, "attributes_of": own}  # fmt: skip
+            scores.append(Score(key, place.name, 0, whole))
+    return Data(trackers, real, scores)
+
+
+def expected(benchmark: str, *metrics: str) -> set[str]:
+    """Legend entries "[0.696] SiamBAN" of the published scores."""
+    with (SHARED / "EXPECTED.tsv").open() as handle:
+        rows = list(csv.DictReader(handle, delimiter="\t"))
+    found = {f"[{r['published']}] {r['tracker']}" for r in rows if r["set"] == benchmark and r["metric"] in metrics}
+    assert found
+    return found
+
+
+def only(public: Data, benchmark: str, **more: Any) -> Data:
+    scores = [score for score in public.scores if score.benchmark == benchmark]
+    return Data(public.trackers, {benchmark: public.benchmarks[benchmark]}, scores, **more)
+
+
+@pytest.mark.parametrize("benchmark", ["OTB100", "LaSOT"])
+def test_legends_of_figure_9_are_the_published_numbers(public: Data, tmp_path: Path, benchmark: str) -> None:
+    key = SETS[benchmark][0]
+    entry = FIGURES.figures["fig9"].model_copy(update={"benchmarks": [key]})
+    drawn = write(tmp_path / "fig9", entry, only(public, key), [])
+    assert expected(benchmark, "auc", "prec20") <= set(legend(drawn))
+
+
+@pytest.mark.parametrize("benchmark", ["OTB100", "LaSOT"])
+def test_legends_of_figure_7_are_the_published_numbers(public: Data, tmp_path: Path, benchmark: str) -> None:
+    key = SETS[benchmark][0]
+    drawn = write(
+        tmp_path / "fig7", FIGURES.figures["fig7"].model_copy(update={"benchmark": key}), only(public, key), []
+    )
+    assert expected(benchmark, "auc") <= set(legend(drawn))
+    counts = {"OTB100": "SV\n(63)", "LaSOT": "SV\n(273)"}
+    assert counts[benchmark] in texts(drawn)
+
+
+def test_legend_of_figure_11_is_the_published_numbers(public: Data, tmp_path: Path) -> None:
+    entry = FIGURES.figures["fig11"]
+    assert isinstance(entry, Ranking)
+    paper = published(entry)
+    drawn = write(tmp_path / "fig11", entry, only(public, "vot2018", published=paper), [])
+    told = legend(drawn)
+    assert expected("VOT2018", "eao") <= set(told)
+    assert {"[0.462] SiamLA", "[0.356] DRT"} <= set(told)
+    values = [float(text[1:6]) for text in told]
+    assert values == sorted(values, reverse=True)
+    curve = write(tmp_path / "curve", FIGURES.figures["fig11_curve"], only(public, "vot2018"), [])
+    assert expected("VOT2018", "eao") <= set(legend(curve))
+
+
+# What every figure keeps ------------------------------------------------------------------------------------------
+
+
+def test_two_runs_give_equal_bytes(tmp_path: Path, real: dict) -> None:
+    for name in ("a", "b"):
+        matplotlib.rcParams["font.size"] = 20  # a user's own settings are no part of a figure
+        write(tmp_path / name / "figure", CURVES, data(real), ["x"])
+        write(tmp_path / name / "attributes", ATTRIBUTES, data(real), ["x"])
+        assert matplotlib.rcParams["font.size"] == 20
+    files = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert {Path(name).suffix for name in files} == {".pdf", ".svg", ".png", ".csv", ".md"}
+    for name in files:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
+    assert b"matplotlib" not in (tmp_path / "a" / "figure.png").read_bytes()[:300].lower()
+
+
+def test_the_numbers_stand_beside_the_picture(tmp_path: Path, real: dict) -> None:
+    given = data(real)
+    write(tmp_path / "figure", CURVES, given, ["Data: synthetic."])
+    rows = list(csv.DictReader((tmp_path / "figure.csv").open()))
+    ours = [row for row in rows if row["tracker"] == "ours" and row["curve"] == "success"]
+    curves = np.array([s.content["curves"]["success"]["y"] for s in given.scores if s.tracker == "ours"])
+    assert [float(row["y"]) for row in ours] == pytest.approx(curves.mean(0))
+    assert [float(row["high"]) for row in ours] == pytest.approx(curves.max(0))
+    assert {row["seeds"] for row in ours} == {"2"}
+    caption = (tmp_path / "figure.md").read_text()
+    assert "Data: synthetic." in caption
+    assert "means over 2 seeds, bands their range" in caption
+    assert "synthetic miniatures" in texts(write(tmp_path / "x", CURVES, given, []))
+    assert "synthetic" not in texts(write(tmp_path / "x", CURVES, data(real, synthetic=False), []))
+
+
+def test_a_tracker_has_one_colour_in_every_figure(tmp_path: Path, real: dict) -> None:
+    given = data(real, {**TWO, "other": tracker("Other")})
+    sweep = Data(given.trackers, given.benchmarks, [Score(s.benchmark, s.tracker, s.seed, s.content, 0.1 * s.seed)
+                 for s in given.scores], sweep={"key": "tracker.window", "used": {}})  # fmt: skip
+    for entry, what in ((CURVES, given), (ATTRIBUTES, given), (Sweep(kind="sweep", title="S", sweep="window"), sweep)):
+        drawn = write(tmp_path / entry.kind, entry, what, [])
+        lines = {
+            line.get_gid(): line.get_color() for axes in drawn.figure.axes for line in axes.lines if line.get_gid()
+        }
+        expected = {style.gid(name): style.look(given.trackers[name])["color"] for name in given.trackers}
+        assert lines == expected, entry.kind
+    assert len(set(expected.values())) == 3
+
+
+def test_differences_have_counts_and_intervals(tmp_path: Path, real: dict) -> None:
+    drawn = write(tmp_path / "a", ATTRIBUTES, data(real), [])
+    rows = {row["attribute"]: row for row in drawn.rows if row["tracker"] == "ours"}
+    assert [rows[a]["count"] for a in "ABC"] == [6, 3, 1]
+    assert rows["A"]["low"] < rows["A"]["difference"] < rows["A"]["high"]
+    assert np.isnan(rows["C"]["low"])  # of one sequence there is no interval
+    assert "C (1)" in texts(drawn)
+    assert any("seeds (Student's t)" in note for note in drawn.notes)
+    one = write(tmp_path / "b", ATTRIBUTES, data(real, seeds=1), [])
+    assert any("with one seed what another training would change is not known" in note for note in one.notes)
+    kept = {row["attribute"]: row for row in csv.DictReader((tmp_path / "a.csv").open()) if row["tracker"] == "ours"}
+    assert kept["C"]["low"] == ""
+    assert float(kept["A"]["low"]) == rows["A"]["low"]
+
+
+# Bad input --------------------------------------------------------------------------------------------------------
+
+
+def drawn_without_a_word(recwarn: pytest.WarningsRecorder) -> None:
+    assert not [str(warning.message) for warning in recwarn]
+
+
+def test_no_attributes(tmp_path: Path, real: dict, recwarn: pytest.WarningsRecorder) -> None:
+    drawn = write(tmp_path / "a", ATTRIBUTES, data(real, per_attribute={}, attributes_of={}), [])
+    assert "no sequence of OTB100 has attributes" in texts(drawn)
+    assert drawn.rows == []
+    drawn_without_a_word(recwarn)
+
+
+@pytest.mark.parametrize("entry", [CURVES, ATTRIBUTES])
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_one_tracker(tmp_path: Path, real: dict, entry: Any, seeds: int, recwarn: pytest.WarningsRecorder) -> None:
+    drawn = write(tmp_path / "a", entry, data(real, {"ours": TWO["ours"]}, seeds), [])
+    assert any("Ours" in text for text in legend(drawn))
+    drawn_without_a_word(recwarn)
+
+
+def test_thirty_trackers_and_strange_names(tmp_path: Path, real: dict, recwarn: pytest.WarningsRecorder) -> None:
+    names = ["a_b", "$x^2$", "A<b>&amp;", "SiamRPN++", "Fußgänger-λ", "_hidden", "x" * 60]
+    many = {**TWO, **{f"t{i}": tracker(names[i] if i < len(names) else f"T{i}", i) for i in range(28)}}
+    entry = CURVES.model_copy(update={"most": 30})
+    told = legend(write(tmp_path / "all", entry, data(real, many), []))
+    for name in names[:-1]:
+        assert any(text.endswith(f"] {name}") for text in told), name
+    assert any(text.endswith("x…") for text in told)
+    few = legend(write(tmp_path / "few", CURVES, data(real, many), []))
+    assert len(few) in (11, 12, 13)  # ten ranks, ours and the baseline, and how many more
+    assert any(text.endswith(" more") for text in few)
+    write(tmp_path / "radar", ATTRIBUTES, data(real, many), [])
+    drawn_without_a_word(recwarn)
+
+
+def test_a_curve_that_is_all_zero_stays(tmp_path: Path, real: dict) -> None:
+    given = data(real)
+    lost = {"overall": {"auc": 0.0, "precision": 0.0}, "per_sequence": {"s0": {"auc": 0.0}}, "per_attribute": {},
+            "curves": {"success": {"x": [0, 1], "y": [0, 0]}}}  # fmt: skip
+    scores = [s for s in given.scores if s.tracker == "ours"] + [Score("otb100", "base", 1, lost)]
+    told = legend(write(tmp_path / "a", CURVES, Data(given.trackers, given.benchmarks, scores), []))
+    assert "[0.000] Base" in told
+
+
+def test_a_missing_sequence_counts_only_where_both_have_it(tmp_path: Path, real: dict) -> None:
+    given = data(real)
+    cut = []
+    for one in given.scores:
+        rows = dict(one.content["per_sequence"])
+        if one.tracker == "base":
+            del rows["s1"]
+            rows["s2"] = {"auc": None}  # withheld or NaN truth
+        cut.append(Score(one.benchmark, one.tracker, one.seed, {**one.content, "per_sequence": rows}))
+    drawn = write(tmp_path / "a", ATTRIBUTES, Data(given.trackers, given.benchmarks, cut), [])
+    row = next(row for row in drawn.rows if row["tracker"] == "ours" and row["attribute"] == "B")
+    assert np.isfinite(row["low"])  # s3 and s5 are left
+    assert np.isfinite([row["difference"], row["score"]]).all()
+
+
+def test_nothing_scored(tmp_path: Path, real: dict, recwarn: pytest.WarningsRecorder) -> None:
+    nothing = {"overall": {}, "per_sequence": {}, "per_attribute": {}, "curves": {}}
+    given = Data(TWO, {"otb100": real["otb100"]}, [Score("otb100", "ours", 1, nothing)])
+    ranking = Ranking(kind="ranking", title="R", benchmark="otb100")
+    for entry in (CURVES, ATTRIBUTES, ranking):
+        drawn = write(tmp_path / entry.kind, entry, given, [])
+        assert "no" in texts(drawn)
+    drawn_without_a_word(recwarn)
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path: Path, real: dict) -> None:
+    (tmp_path / "figures").write_text("a file")
+    with pytest.raises(UserError, match="cannot be written"):
+        write(tmp_path / "figures" / "a", CURVES, data(real), [])
+
+
+def test_no_display_is_needed(tmp_path: Path) -> None:
+    script = (
+        "from pathlib import Path; import sys\n"
+        "from siamla.experiment.figures import load_figures; from siamla.report.figures.data import Data\n"
+        "from siamla.report.figures.make import write\n"
+        "write(Path(sys.argv[1]), load_figures(Path('params/figures.yaml')).figures['fig4b'], Data({}, {}), [])\n"
+        "assert 'matplotlib.pyplot' not in sys.modules\n"
+    )
+    environment = {"PATH": "/usr/bin", "PYTHONPATH": str(ROOT), "MPLBACKEND": "TkAgg", "HOME": str(tmp_path)}
+    command = [sys.executable, "-c", script, str(tmp_path / "fig4b")]
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "fig4b.png").is_file()
+
+
+# Settings and plan ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"kind": "curve", "title": "x"}, "figures.mine.kind: 'curve' is unknown; did you mean 'curves'"),
+        ({"kind": "curves", "title": "x", "curves": ["sucess"]}, "did you mean 'success'"),
+        ({"kind": "curves", "title": "x", "curves": ["success"], "benchmark": "otb100"}, "did you mean 'benchmarks'"),
+        (
+            {"kind": "frames", "title": "x", "benchmark": "otb100", "frames": 0},
+            "figures.mine: frames is 0: expected at least 1",
+        ),
+        ("curves", "figures.mine.kind"),
+    ],
+)
+def test_a_wrong_entry_names_file_key_and_the_nearest(tmp_path: Path, entry: Any, message: str) -> None:
+    path = tmp_path / "figures.yaml"
+    path.write_text(yaml.safe_dump({"ours": "a", "baseline": "b", "figures": {"mine": entry}}))
+    with pytest.raises(UserError, match=message) as raised:
+        load_figures(path)
+    assert str(raised.value).startswith(str(path))
+
+
+@pytest.fixture
+def changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Plan]:
+    """The smoke profile's plan after changes of settings files."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "params", tmp_path / "params")
+
+    def change(**files: dict) -> Plan:
+        for name, over in files.items():
+            source = next((ROOT / "params").rglob(f"{name}.yaml"))
+            path = tmp_path / source.relative_to(ROOT)
+            path.write_text(yaml.safe_dump(merge(yaml.safe_load(source.read_text()), over), sort_keys=False))
+        return Plan.load("smoke")
+
+    return change
+
+
+def keys(plan: Plan) -> dict[str, str]:
+    return {name: figure_job(plan, name).key for name in figure_names(plan)}
+
+
+def test_a_change_of_an_entry_redraws_that_figure_alone(changed: Callable[..., Plan]) -> None:
+    before = keys(changed())
+    after = keys(changed(figures={"figures": {"fig9": {"title": "Another", "most": 3}}}))
+    assert {name for name in before if before[name] != after[name]} == {"fig9"}
+
+
+def test_a_change_of_a_score_is_a_change_of_what_a_figure_is_made_from(changed: Callable[..., Plan]) -> None:
+    plan = changed()
+    before = {parent.folder: parent.key for parent in figure_job(plan, "ablation").parents.values()}
+    plan = changed(variants={"variants": {"siamla": {"set": {"tracker.window": 0.31}}}})
+    after = {parent.folder: parent.key for parent in figure_job(plan, "ablation").parents.values()}
+    assert {path.parent.name for path in before if before[path] != after[path]} == {"siamla"}
+
+
+def test_a_figure_of_a_benchmark_of_ones_own_is_one_entry(changed: Callable[..., Plan]) -> None:
+    own = {"kind": "curves", "title": "Mine", "benchmarks": ["street"], "curves": ["success"]}
+    plan = changed(smoke={"benchmarks": {"street": {"layout": "otb", "root": "street", "label": "Street"}}},
+                   figures={"figures": {"mine": own}})  # fmt: skip
+    assert "mine" in figure_names(plan)
+    shown = figure_job(plan, "mine").identity.plain["shown"]
+    assert shown["benchmarks"]["street"]["label"] == "Street"
+    assert (shown["benchmarks"]["street"]["synthetic"], benchmarks(plan)["otb100"]["synthetic"]) == (False, True)
+
+
+def test_what_is_missing_names_the_command_that_makes_it(changed: Callable[..., Plan]) -> None:
+    from siamla.steps.figures import figure
+
+    with pytest.raises(UserError, match=r"not found; `siamla benchmark score .* --profile smoke` makes it"):
+        figure(changed(), "ablation")
+    with pytest.raises(UserError, match=r"no such entry .*; did you mean 'fig9'"):
+        figure(changed(), "fig99")
+    with pytest.raises(UserError, match="runs none of its benchmarks"):
+        figure(changed(), "fig7")
+    with pytest.raises(UserError, match="start again"):
+        figure(changed(), "ablation", "0" * 16)
+
+
+def test_a_score_of_other_settings_is_refused(changed: Callable[..., Plan]) -> None:
+    from siamla.steps.figures import figure
+
+    plan = changed()
+    rng = np.random.default_rng(0)
+    for job in figure_job(plan, "ablation").parents.values():
+        record = {"names": dict(job.names), "identity": job.identity.plain, "key": job.key, "content": "c",
+                  "inputs": {"data": job.names["benchmark"]}}  # fmt: skip
+        write_json(job.folder, {"record": record, "training": None, **content(0.5, rng)})
+    path = figure(plan, "ablation")
+    made = json.loads(path.with_name("ablation.json").read_text())
+    assert made["key"] == figure_job(plan, "ablation").key
+    assert len(made["scores"]) == 4
+    assert "Seeds: siamcar 1; siamla 1" in path.with_name("ablation.md").read_text()
+    plan = changed(variants={"variants": {"siamla": {"set": {"tracker.window": 0.31}}}})
+    with pytest.raises(
+        UserError, match=r"does not belong to the plan .*tracker\.window is 0\.4\d*, the plan has 0\.31"
+    ):
+        figure(plan, "ablation")
+
+
+def test_the_settings_of_the_project_are_sound() -> None:
+    assert isinstance(FIGURES, Figures)
+    assert {"fig2", "fig4b", "fig7", "fig8", "fig9", "fig10", "fig11", "fig12", "fig13", "fig14"} <= set(
+        FIGURES.figures
+    )
+
+
+# Maps and confidence ----------------------------------------------------------------------------------------------
+
+
+def frame(sequence: str, number: int, picked: tuple[int, int], quality: float = 0.9) -> Any:
+    """A frame whose box of cell (12, 12) is the truth, and whose confidence and quality are highest at `picked`."""
+    maps = pytest.importorskip("siamla.benchmark.maps")
+    row, column = np.mgrid[:25, :25] * 8 + 31.5
+    size = np.broadcast_to([40.0, 30.0], (25, 25, 2))
+    boxes = np.concatenate([np.stack([column, row], -1) - size / 2, size], -1)
+    q = np.full((25, 25), 0.1)
+    q[picked] = quality
+    return maps.FrameMaps(
+        sequence=sequence, frame=number, image=f"{number}.jpg", crop=np.full((255, 255, 3), 120, np.uint8),
+        centre=np.array([100.0, 100.0]), side=255.0, c=np.full((25, 25), 0.8), q=q, crop_boxes=boxes,
+        truth=boxes[12, 12] + [100 - 127.5, 100 - 127.5, 0, 0], chosen=boxes[picked],
+    )  # fmt: skip
+
+
+def mapped(real: dict, **frames: list[Any]) -> Data:
+    trackers = {name: tracker | {"localization": "quality"} for name, tracker in TWO.items()}
+    return Data(trackers, {"otb100": real["otb100"] | {"synthetic": True}},
+                runs=[Run("otb100", name, 1, maps=own) for name, own in frames.items()])  # fmt: skip
+
+
+def test_figure_2_finds_the_frame_whose_picked_box_is_worst(tmp_path: Path, real: dict) -> None:
+    entry = Maps(kind="maps", title="x", benchmark="otb100", variants=["base", "ours"], show="misplaced", rows=1)
+    base = [frame("a", 3, (12, 13)), frame("b", 5, (2, 2)), frame("b", 6, (12, 12))]
+    drawn = write(tmp_path / "a", entry, mapped(real, base=base, ours=[frame("a", 3, (12, 12))]), [])
+    rows = {(row["tracker"], row["cell"]): row for row in drawn.rows}
+    picked, best = rows["base", "picked"], rows["base", "best"]
+    assert (picked["sequence"], picked["frame"], picked["cell_row"], picked["iou"]) == ("b", 5, 2, 0)
+    assert (best["cell_row"], best["cell_column"]) == (12, 12)
+    assert best["iou"] == pytest.approx(1)
+    assert "synthetic miniatures" in texts(drawn)
+    assert any("anchor-based" in note for note in drawn.notes)
+
+
+def test_figure_13_shows_a_gain_a_distractor_and_a_loss(tmp_path: Path, real: dict) -> None:
+    entry = Maps(kind="maps", title="x", benchmark="otb100", variants=["base", "ours"], show="quality", rows=3)
+    base = [frame("gain", 1, (2, 2), 0.5), frame("loud", 1, (20, 20), 0.99), frame("loss", 1, (12, 12))]
+    ours = [frame("gain", 1, (12, 12)), frame("loud", 1, (20, 20), 0.2), frame("loss", 1, (2, 2), 0.5)]
+    drawn = write(tmp_path / "a", entry, mapped(real, base=base, ours=ours), [])
+    assert [row["sequence"] for row in drawn.rows if row["tracker"] == "ours"] == ["gain", "loud", "loss"]
+    ours_iou = [row["iou"] for row in drawn.rows if row["tracker"] == "ours"]
+    assert ours_iou == pytest.approx([1, 0, 0])
+    unknown = replace(base[0], truth=np.full(4, np.nan))
+    nothing = write(tmp_path / "b", entry, mapped(real, base=[unknown], ours=ours[:1]), [])
+    assert "no frame was found" in texts(nothing)
+
+
+def test_figure_12_has_three_correlations_with_intervals(tmp_path: Path, real: dict) -> None:
+    rng = np.random.default_rng(0)
+    entry = Confidence(kind="confidence", title="x", benchmark="otb100", variants=["base", "ours"])
+
+    def scattered(name: str, follows: bool) -> Any:
+        one = frame(name, 1, (12, 12))
+        ious = overlap(np.broadcast_to(one.truth, (625, 4)), one.boxes.reshape(-1, 4)).reshape(25, 25)
+        return replace(one, q=0.2 + 0.6 * ious if follows else rng.uniform(0, 1, (25, 25)))
+
+    frames = {"ours": [scattered(n, True) for n in "abcd"], "base": [scattered(n, False) for n in "abcd"]}
+    drawn = write(tmp_path / "a", entry, mapped(real, **frames), [])
+    told = {(r["tracker"], r["points"], r["statistic"]): r for r in drawn.rows if "statistic" in r}
+    assert told["ours", "cells", "pearson"]["value"] == pytest.approx(1)
+    assert abs(told["base", "cells", "spearman"]["value"]) < 0.1
+    found = told["base", "inside", "spearman"]
+    assert found["low"] < found["value"] < found["high"]
+    assert np.isnan(told["base", "tracked", "pearson"]["value"])  # no predictions were given
+    assert "none stored" in texts(drawn)
+    counted = sum(row["count"] for row in drawn.rows if row.get("points") == "cells" and "count" in row)
+    assert counted == 2 * 4 * 625

@@ -1,0 +1,273 @@
+"""The report page and `siamla compare`, on results that the test makes: real scores of drawn videos."""
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from siamla.benchmark.onepass import Track
+from siamla.benchmark.store import write_track
+from siamla.cli.main import main
+from siamla.errors import UserError
+from siamla.experiment.drawing import figure_names
+from siamla.experiment.plan import Job, Plan
+from siamla.files import write_json, write_text
+from siamla.provenance.record import make_record
+from siamla.report.page.build import picture
+from siamla.steps.benchmark import score
+from siamla.steps.data import curate, fetch
+from siamla.steps.figures import figure
+from siamla.steps.page import page
+from siamla.steps.perform import OWNER, hashed
+
+ROOT = Path(__file__).parents[1]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+NAMES = ("Clip_1", "Fußball-λ", "A+B")
+
+
+def draw_videos(root: Path) -> dict[str, np.ndarray]:
+    """Three videos of a moving square in OTB's layout; their boxes, 0-based."""
+    boxes = {}
+    for place, name in enumerate(NAMES):
+        x = 20 + 5 * np.arange(8) + place
+        boxes[name] = np.stack([x, np.full(8, 30), np.full(8, 24), np.full(8, 18)], 1).astype(float)
+        (root / name / "img").mkdir(parents=True)
+        for index, (left, top, w, h) in enumerate(boxes[name].astype(int)):
+            image = np.full((90, 140, 3), 90, np.uint8)
+            image[top : top + h, left : left + w] = (230, 40, 30 + 40 * place)
+            Image.fromarray(image).save(root / name / "img" / f"{index + 1:04d}.jpg")
+        lines = [f"{x + 1:.0f},{y + 1:.0f},{w:.0f},{h:.0f}" for x, y, w, h in boxes[name]]
+        (root / name / "groundtruth_rect.txt").write_text("\n".join(lines) + "\n")
+        (root / name / "attrs.txt").write_text("FM,OCC\n" if place else "FM\n")
+    return boxes
+
+
+def finish(job: Job, files: list[str]) -> None:
+    """A record beside files that stand in for a step's work."""
+    write_text(job.folder / OWNER, f"{job.step} {job.key}\n")
+    inputs = {name: parent.content() for name, parent in job.parents.items() if parent.record()}
+    place = {"device": "cpu", "precision": "fp32", "threads": 1}
+    record = make_record(job.step, job.names, job.identity.plain, job.key, inputs, place, 0.0)
+    write_json(job.record_path, record | {"content": "c" + job.key, "files": hashed(job.folder, files), "seconds": 2.0})
+    write_text(job.stamp, "{}\n")
+
+
+def make_results(folder: Path) -> None:
+    """The smoke profile on three drawn videos: trained and tracked by nobody, scored for real, seeds 1 and 2."""
+    shutil.copytree(ROOT / "params", folder / "params")
+    boxes = draw_videos(folder / "data" / "mine")
+    path = folder / "params" / "profiles" / "smoke.yaml"
+    profile = yaml.safe_load(path.read_text())
+    profile["benchmarks"] = {"otb100": {"layout": "otb", "root": "data/mine", "label": "OTB <100>"}}
+    profile |= {"seeds": [1, 2]}
+    for name in ("sweeps", "maps"):
+        profile.pop(name, None)
+    path.write_text(yaml.safe_dump(profile))
+    path = folder / "params" / "figures.yaml"
+    figures = yaml.safe_load(path.read_text())
+    figures["figures"] = {name: figures["figures"][name] for name in ("fig4b", "fig9", "fig7", "training", "fig8")}
+    for name in ("fig7", "fig8"):
+        figures["figures"][name]["benchmark"] = "otb100"
+    path.write_text(yaml.safe_dump(figures))
+    plan = Plan.load("smoke")
+    fetch(plan, "otb100")
+    curate(plan, "otb100")
+    rng = np.random.default_rng(0)
+    for variant, spread in (("siamcar", 6.0), ("siamla", 2.0)):
+        for seed in (1, 2):
+            trained, tracked = plan.train(variant, seed), plan.predict("otb100", variant, seed)
+            write_text(trained.folder / "history.csv", "epoch,total,cls,reg,loc\n1,3,1,1,1\n2,2,0.5,1,0.5\n")
+            finish(trained, ["history.csv"])
+            for name, truth in boxes.items():
+                found = truth + rng.normal(0, spread, truth.shape) * [1, 1, 0, 0]
+                write_track(tracked.folder, name, Track(found, np.full(8, 0.02)), "otb")
+            finish(tracked, [path.name for path in tracked.folder.glob("*.txt")])
+            score(plan, "otb100", variant, seed)
+    for name in figure_names(plan):
+        figure(plan, name)
+    page(plan)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project folder with results, figures and page."""
+    folder = tmp_path_factory.mktemp("project")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        make_results(folder)
+    return folder
+
+
+@pytest.fixture
+def plan(results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    """A copy of it that a test may change."""
+    shutil.copytree(results, tmp_path / "project")
+    monkeypatch.chdir(tmp_path / "project")
+    return Plan.load("smoke")
+
+
+@pytest.fixture
+def written(results: Path) -> Path:
+    return results / "reports" / "smoke" / "index.html"
+
+
+class Elements(HTMLParser):
+    """Every start tag with its attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+def test_the_page_holds_everything_and_needs_nothing(written: Path) -> None:
+    text = written.read_text()
+    elements = Elements(text).found
+    assert len(text) < 10 * 2**20
+    assert not [value for _, attributes in elements for key, value in attributes.items()
+                if key in ("src", "href", "srcset") and not (value or "").startswith(("#", "data:"))]  # fmt: skip
+    assert not re.findall(r"@import|url\((?!#)", text)
+    pictures = [a.get("alt") for tag, a in elements if tag == "img"]
+    pictures += [a.get("aria-label") for tag, a in elements if tag == "svg"]
+    assert len(pictures) == 5 + 2
+    assert all(pictures)
+    names = [value for _, a in elements if (value := a.get("id"))]
+    assert len(names) == len(set(names))
+    targets = {(a.get("href") or "")[1:] for tag, a in elements if tag == "a"}
+    assert targets <= set(names)
+    assert any(target.startswith("from-otb100") for target in targets)
+    assert text.count("data:image/webp") == 4  # the best and the worst, moving and still
+    for name in (
+        "Clip_1",
+        "Fußball-λ",
+        "A+B",
+        "OTB &lt;100&gt;",
+        "a difference of",
+        "95 % interval",
+        "siamla report figure fig9",
+    ):
+        assert name in text, name
+    assert "<100>" not in text
+
+
+def test_two_pages_have_equal_bytes_and_a_change_of_a_figure_is_noticed(plan: Plan) -> None:
+    before = Path("reports/smoke/index.html").read_bytes()
+    assert page(plan).read_bytes() == before
+    path = Path("params/figures.yaml")
+    path.write_text(path.read_text().replace("most: 10", "most: 3").replace("title: Losses", "title: The losses"))
+    with pytest.raises(UserError, match=r"training\.json: of other settings or code .* draws it again"):
+        page(Plan.load("smoke"))
+
+
+def test_a_missing_figure_or_score_names_its_command(plan: Plan) -> None:
+    shutil.rmtree("reports")
+    with pytest.raises(UserError, match="`siamla report figure fig4b --profile smoke` makes it"):
+        page(plan)
+    plan.score("otb100", "siamla", 2).folder.unlink()
+    with pytest.raises(UserError, match="`siamla benchmark score otb100 siamla --seed 2 --profile smoke` makes it"):
+        page(plan)
+
+
+def test_without_videos_the_page_has_no_clips(plan: Plan) -> None:
+    shutil.rmtree("data/curated/smoke/otb100")
+    assert "data:image/webp" not in page(plan).read_text()
+
+
+def test_figure_8_shows_gains_and_losses_by_rule(plan: Plan) -> None:
+    path = figure(plan, "fig8")
+    made = json.loads(path.with_name("fig8.json").read_text())
+    assert "largest and the smallest mean difference" in made["notes"][0]
+    rows = path.with_name("fig8.csv").read_text().splitlines()
+    assert rows[0].startswith("sequence,frame,tracker,x,y")
+    assert {row.split(",")[0] for row in rows[1:]} == set(NAMES)
+    assert all(int(row.split(",")[1]) > 0 for row in rows[1:])
+
+
+def test_names_in_pictures_do_not_clash(tmp_path: Path) -> None:
+    (tmp_path / "a.svg").write_text(
+        '<?xml version="1.0"?><svg xmlns:xlink="x"><metadata>m</metadata><g id="tracker:A&lt;b"/><path id="p1"/>'
+        '<use xlink:href="#p1" clip-path="url(#c)"/></svg>'
+    )
+    text = str(picture(tmp_path / "a", "fig1", 'Alt "text"'))
+    assert text == (
+        '<svg role="img" aria-label="Alt &#34;text&#34;" xmlns:xlink="x"><g class="t" data-t="A&lt;b"/>'
+        '<path id="fig1.p1"/>'
+        '<use xlink:href="#fig1.p1" clip-path="url(#fig1.c)"/></svg>'
+    )
+
+
+def test_compare_prints_what_differs(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", "siamcar", "siamla", "--profile", "smoke"]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"model\.localization +centerness +lafa", text)
+    assert "training.epochs" not in text
+    assert re.search(r"AUC ↑ +0\.\d{3} +0\.\d{3} +[+-]0\.\d{3} +\[", text)
+    assert re.search(r"FM \(3\) +[+-]0\.\d{3} +\[", text)
+    assert re.search(r"OCC \(2\)", text)
+    assert all(name in text for name in NAMES)
+    assert "OTB <100>: 3 sequences; seeds 2 and 2" in text
+    assert main(["compare", "siamcar", "siamal", "--profile", "smoke"]) == 2
+    assert "did you mean 'siamla'" in capsys.readouterr().err
+    assert main(["compare", "siamla", "siamla", "--profile", "smoke"]) == 0
+    assert "no setting differs" in capsys.readouterr().out
+
+
+# In a real browser ------------------------------------------------------------------------------------------------
+
+PROBE = """
+<script>
+const told = [];
+addEventListener("error", (event) => told.push("error " + event.message));
+console.error = (...words) => told.push("console " + words.join(" "));
+addEventListener("load", () => {
+  const width = document.documentElement;
+  told.push("overflow " + (width.scrollWidth - width.clientWidth));
+  const table = document.querySelector("#sequences ~ details table.sort");
+  const column = table.tHead.rows[0].cells.length - 1;
+  const values = () => [...table.tBodies[0].rows].map((row) => Number(row.cells[column].dataset.v));
+  const button = table.tHead.rows[0].cells[column].querySelector("button");
+  button.click(); const down = values(); button.click(); const up = values();
+  const sorted = (list, sign) => list.every((v, i) => !i || sign * (v - list[i - 1]) >= 0);
+  told.push("sorted " + (sorted(down, -1) && sorted(up, 1) && down.length > 2));
+  const line = document.querySelector('svg [data-t="siamla"]');
+  line.dispatchEvent(new PointerEvent("pointerover", {bubbles: true}));
+  told.push("marked " + document.querySelectorAll('[data-t="siamla"].on').length + " " +
+            document.querySelectorAll('[data-t="siamcar"].on').length);
+  told.push("broken " + [...document.images].filter((i) => i.complete && !i.naturalWidth).length);
+  document.title = "PROBE " + told.join("; ");
+});
+</script></head>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+@pytest.mark.parametrize("width", [1280, 400])
+def test_in_chromium(written: Path, tmp_path: Path, width: int) -> None:
+    probed = tmp_path / "probed.html"
+    frame = tmp_path / "frame.html"  # headless windows are at least 500 wide; a frame is not
+    probed.write_text(written.read_text().replace("</head>", PROBE, 1))
+    frame.write_text(
+        f'<iframe src="probed.html" style="width:{width}px;height:900px;border:0"></iframe>'
+        "<script>const inner = () => document.querySelector('iframe').contentDocument.title;"
+        "setInterval(() => document.title = inner(), 50)</script>"
+    )
+    own = ["--allow-file-access-from-files", f"--user-data-dir={tmp_path / 'browser'}", "--virtual-time-budget=8000"]
+    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", *own, "--dump-dom", frame.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    told = re.search(r"<title>PROBE (.*?)</title>", done.stdout)
+    assert told, done.stdout[-500:] + done.stderr[-500:]
+    parts = dict(part.split(" ", 1) for part in told[1].split("; "))
+    assert parts.keys() == {"overflow", "sorted", "marked", "broken"}, told[1]  # no error and nothing on the console
+    assert (parts["overflow"], parts["sorted"], parts["broken"]) == ("0", "true", "0"), told[1]
+    marked, others = map(int, parts["marked"].split())
+    assert marked > 3
+    assert others == 0
