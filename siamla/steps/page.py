@@ -49,9 +49,7 @@ def _tables(plan: Plan, scores: Mapping[Path, Any], ours: str | None) -> list[bu
         job = plan.table(number)
         own = {path: scores[path] for parent in job.parents.values() if (path := parent.folder) in scores}
         shown = job.identity.plain["shown"]
-        table = build_table(
-            number, *frames(own), plan.layout, shown["variants"], shown["benchmarks"], shown["caption"]
-        )
+        table = build_table(number, *frames(own), plan.layout, shown["variants"], shown["benchmarks"], shown["caption"])
         found.append(build.table_grid(table, ours))
     return found
 
