@@ -55,7 +55,7 @@ def test_lost_boxes_are_told_and_infinite_ones_refused(tmp_path: Path, capsys: p
     protocols = Path(__file__).parents[1] / "params/protocols.yaml"
     command = ["results", "import", str(tmp_path / "source"), "--benchmark", "otb100", "--out", str(tmp_path / "out")]
     assert main([*command, "--as", "kcf", "--protocols", str(protocols)]) == 0
-    assert "warning: 1 boxes of 1 sequences are nan, first a; they are scored as lost" in capsys.readouterr().err
+    assert "warning: 1 boxes of 1 sequences are nan, first a; they are scored as misses" in capsys.readouterr().err
     (tmp_path / "source/a.txt").write_text("5,6,10,12\n6,-inf,10,12\n")
     assert main([*command, "--as", "other", "--protocols", str(protocols)]) == 2
     assert "a.txt, row 2: [6.0, -inf, 10.0, 12.0], expected finite numbers" in capsys.readouterr().err

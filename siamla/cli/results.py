@@ -8,6 +8,13 @@ from pathlib import Path
 from siamla.cli.commands import Commands
 from siamla.cli.options import add_overwrite, add_profile, load_plan
 
+LOST = {
+    "previous": "each is scored as the box before it",
+    "miss": "they are scored as misses",
+    "error": "the benchmark's own toolkit has no score for them, and scoring refuses them",
+}
+"""What the protocols' `broken_prediction` makes of lost boxes."""
+
 
 def _names(root: Path | None, layout: str) -> list[str]:
     from siamla.data.formats import LAYOUTS
@@ -30,9 +37,10 @@ def run_import(args: argparse.Namespace) -> None:
     known = _names(args.data, layout)
     found = import_results(args.source, args.out / args.name, layout, known)
     lost = {name: count for name in found if (count := lost_boxes(args.out / args.name, name, layout))}
-    if lost:
+    rules = protocols[args.benchmark].onepass
+    if lost and rules:
         counts = f"{sum(lost.values())} boxes of {len(lost)} sequences are nan, first {next(iter(lost))}"
-        print(f"warning: {counts}; they are scored as lost", file=sys.stderr)
+        print(f"warning: {counts}; {LOST[rules.broken_prediction]}", file=sys.stderr)
     missing = sorted(set(known) - set(found))
     if missing:
         print(f"warning: {len(missing)} sequences of {args.data} have no result, first {missing[0]}", file=sys.stderr)
