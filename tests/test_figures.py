@@ -431,8 +431,9 @@ def test_a_score_of_other_settings_is_refused(changed: Callable[..., Plan]) -> N
     plan = changed()
     rng = np.random.default_rng(0)
     for job in figure_job(plan, "ablation").parents.values():
-        record = {"names": dict(job.names), "identity": job.identity.plain, "key": job.key, "content": "c",
-                  "inputs": {"data": job.names["benchmark"]}}  # fmt: skip
+        record = {"step": job.step, "names": dict(job.names), "identity": job.identity.plain, "key": job.key,
+                  "inputs": {"data": job.names["benchmark"]}, "content": "c", "place": {}, "files": {},
+                  "environment": {}}  # fmt: skip
         write_json(job.folder, {"record": record, "training": None, **content(0.5, rng)})
     path = figure(plan, "ablation")
     made = json.loads(path.with_name("ablation.json").read_text())
