@@ -1,6 +1,5 @@
 """SiamCAR is exact: its public names load, and its outputs are the public code's."""
 
-from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from siamla.cli.model import import_siamcar
+from siamla.cli.main import main
 from siamla.errors import UserError
 from siamla.model.checkpoint import load_model
 from siamla.model.siamcar import convert, load_siamcar
@@ -53,7 +52,7 @@ def state() -> dict[str, Tensor]:
 def test_outputs_match_the_public_code(state: dict[str, Tensor], tmp_path: Path) -> None:
     wrapped = {"state_dict": {f"module.{key}": value for key, value in state.items()}, "epoch": 19}
     torch.save(wrapped, tmp_path / "public.pth")
-    import_siamcar(Namespace(file=tmp_path / "public.pth", out=tmp_path / "ours.pt"))
+    assert main(["model", "import", str(tmp_path / "public.pth"), "--out", str(tmp_path / "ours.pt")]) == 0
     model = load_model(tmp_path / "ours.pt")
     rng = np.random.default_rng(7)
     template = torch.from_numpy(rng.integers(0, 256, (1, 3, 127, 127)).astype(np.float32))
