@@ -1,6 +1,7 @@
 """The plan, and what Snakemake needs of it: paths as inputs, keys as parameters. What the experiment is, the plan says."""
 
 import fcntl
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -92,9 +93,14 @@ def hold(wildcards):
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise WorkflowError(
-            f"\nanother pipeline of profile {PROFILE} is running in {Path.cwd()}; wait until it ends"
+        print(
+            f"another pipeline of profile {PROFILE} is running in {Path.cwd()}; wait until it ends",
+            file=sys.stderr,
+            flush=True,
         )
+        os._exit(
+            1
+        )  # nothing is begun; an exception here would come with Snakemake's trace around it
     for lock in folder.glob("locks/*.lock"):
         if f"/{PROFILE}/" in lock.read_text():
             lock.unlink()
