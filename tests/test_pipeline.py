@@ -213,13 +213,17 @@ def test_a_run_leaves_the_work_tree_clean(tree: Tree) -> None:
 
 
 def test_code_that_changed_no_number_is_accepted(tree: Tree, undisturbed: dict[str, object]) -> None:
-    """TINY is of the post-processing `release`, which this profile does not use."""
-    with tree.edited("siamla/tracker/postprocess.py", "TINY = 1e-3", "TINY = 2e-3"):
-        assert "predict otb100 siamcar" in tree.planned()
+    """TINY is of the post-processing `release`, which this profile does not use; torch.half is another name."""
+    with (
+        tree.edited("siamla/tracker/postprocess.py", "TINY = 1e-3", "TINY = 2e-3"),
+        tree.edited("siamla/training/features.py", "STORED = torch.float16", "STORED = torch.half"),
+    ):
+        assert "train siamcar" in tree.planned()
         done = tree.call("siamla", "plan", "accept", "--profile", "smoke")
         assert done.returncode == 0, done.stdout
-        assert done.stdout.count("accepted: predict") == 2  # one for each benchmark: their layouts' code differs
         assert "not accepted" not in done.stdout
+        assert done.stdout.count("accepted: train") == 1
+        assert done.stdout.count("accepted: predict") == 2  # one for each benchmark: their layouts' code differs
         records = [json.loads(p.read_text()) for p in tree.folder.glob("results/smoke/predictions/*/*/*/record.json")]
         assert sum("accepted" in record for record in records) == 2
         assert "0 of   4 to run" in tree.call("siamla", "plan", "--profile", "smoke").stdout

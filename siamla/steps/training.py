@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from siamla.experiment.plan import Job, Plan, training_settings
-from siamla.files import write_json
+from siamla.files import digest, write_json
 from siamla.steps.perform import Outcome, full_key, hashed, own, perform
 
 FEATURES = ("manifest.json", "chunk-*.bin", ".*.tmp")
@@ -22,7 +22,8 @@ def features(plan: Plan, variant: str, jobs: int = 1, key: str | None = None) ->
 
         own(job.folder, job.step, full_key(record), FEATURES)
         build(job.parents["crops"].folder, spec.pairs, spec.model, job.folder, jobs, full_key(record))
-        return Outcome(full_key(record), hashed(job.folder, ("manifest.json",)))
+        chunks = hashed(job.folder, (path.name for path in job.folder.glob("chunk-*.bin")))
+        return Outcome(digest(chunks), hashed(job.folder, ("manifest.json",)))
 
     perform(job, key, work)
     return job
