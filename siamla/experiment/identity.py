@@ -80,11 +80,11 @@ class Features(Identity):
 
 @dataclass(frozen=True)
 class Train(Identity):
-    """A trained model. features: code digest of the cached features, where the training reads them."""
+    """A trained model. features: the code of the cached features, where the training reads them."""
 
     step: ClassVar[str] = "train"
     crops: Crops
-    features: str | None
+    features: Plain | None
     settings: Plain
     seed: int
     code: str

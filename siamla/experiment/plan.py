@@ -457,7 +457,7 @@ class Plan:
     def _train(self, variant: str, seed: int) -> Job:
         spec, crops, features = self.spec(variant), self.crops(variant), self.features(variant)
         code = code_digest("siamla.training.run:train_model", self._backbone_code(spec))
-        cached = features.identity.code if features and isinstance(features.identity, Features) else None
+        cached = {"code": features.identity.plain["code"]} if features else None
         identity = Train(_as(Crops, crops), cached, training_settings(spec), seed, code)
         folder = Path("results", self.name, "train", variant, f"seed{seed}")
         parents = {"crops": crops, **({"features": features} if features else {})}
