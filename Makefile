@@ -49,7 +49,7 @@ $(VENV)/.ready: requirements.lock requirements-torch.txt pyproject.toml
 	[ "$$(minor "$$python")" = "$$(minor $(VENV)/bin/python)" ] || clear=--clear; \
 	"$$python" -m venv $$clear $(VENV); \
 	if command -v uv >/dev/null; then \
-	  export UV_FIND_LINKS="$$("$$python" -m pip config get global.find-links 2>/dev/null || "$$python" -m pip config get :env:.find-links 2>/dev/null || true)"; \
+	  export UV_FIND_LINKS="$$($(VENV)/bin/python -m pip config get global.find-links 2>/dev/null || echo "$$PIP_FIND_LINKS")"; \
 	  install="uv pip install --python $(VENV)/bin/python"; \
 	else \
 	  install="$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check"; \

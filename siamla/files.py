@@ -64,15 +64,6 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "siamla"
 
 
-def claim(folder: Path, key: str) -> None:
-    """Make `folder` the place of what `key` names, so that work can go on there; what another key left is removed."""
-    owner = folder / "key"
-    if folder.exists() and (not owner.exists() or owner.read_text(encoding="utf-8") != key):
-        print(f"{folder}: what other settings left is removed", file=sys.stderr, flush=True)
-        shutil.rmtree(folder)
-    write_text(owner, key)
-
-
 def regular(path: Path) -> Path:
     """`path` itself, for reading; UserError for a folder, and for a pipe or a device, which might never end.
 
