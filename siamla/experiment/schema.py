@@ -18,7 +18,7 @@ def schemas() -> dict[str, dict[str, Any]]:
     """File name → JSON schema."""
     models: dict[str, type[BaseModel]] = {
         "profile": Profile, "variants": Variants, "sweeps": Sweeps, "maps": MapRule, "tune": Tuning,
-        "figures": Figures, "spec": Spec, "figures": Figures,
+        "figures": Figures, "spec": Spec,
     }  # fmt: skip
     return {f"{name}.schema.json": model.model_json_schema(by_alias=True) for name, model in models.items()}
 

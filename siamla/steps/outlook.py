@@ -90,7 +90,7 @@ def job_named(plan: Plan, words: Sequence[str]) -> Job:
     expected = {
         "fetch": ("dataset",), "curate": ("dataset",), "crops": ("variant",), "features": ("variant",),
         "train": ("variant", "seed"), "predict": ("benchmark", "variant", "seed"),
-        "score": ("benchmark", "variant", "seed"), "maps": ("benchmark", "variant", "seed"), "table": ("number",), "figure": ("name",),
+        "score": ("benchmark", "variant", "seed"), "maps": ("benchmark", "variant", "seed"), "table": ("number",),
         "figure": ("name",),
     }  # fmt: skip
     swept = step in ("predict", "score") and len(names) > 3 and names[0] in plan.experiment.sweeps
