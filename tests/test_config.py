@@ -10,9 +10,10 @@ import yaml
 from pydantic import Field
 
 from siamla.errors import UserError
+from siamla.experiment.plan import training_settings
 from siamla.experiment.profile import load
 from siamla.experiment.schema import schemas
-from siamla.experiment.spec import merge, nest, plain, training_part
+from siamla.experiment.spec import merge, nest, plain
 from siamla.files import digest
 from siamla.settings import Mistakes, Name, Settings, read_yaml, validate, validate_json
 
@@ -70,7 +71,7 @@ def test_digest_follows_the_content_alone(params):
     moved = params(variants_over={"base": {"label": "Another label"}})().specs
     assert digest_of(moved["base"]) == digest_of(first["base"])
     tracker = params(variants_over={"base": {"label": "Base", "set": {"tracker.window": 0.2}}})().specs["base"]
-    assert training_part(tracker) == training_part(first["base"])
+    assert training_settings(tracker) == training_settings(first["base"])
     assert digest_of(tracker) != digest_of(first["base"])
 
 

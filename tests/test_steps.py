@@ -129,6 +129,7 @@ def test_publishing_replaces_the_files_of_the_result_before_and_keeps_the_users(
     publish(state, job)
     left = {path.relative_to(job.folder).as_posix() for path in job.folder.rglob("*") if path.is_file()}
     assert left == {OWNER, "notes.txt", "deep/new.txt", "stamp"}
+    assert (state / "deep" / "new.txt").exists()  # until the record is written, a kill costs nothing
 
 
 def test_half_a_file_of_a_killed_process_goes_and_a_users_stays(job: Job) -> None:
@@ -137,3 +138,24 @@ def test_half_a_file_of_a_killed_process_goes_and_a_users_stays(job: Job) -> Non
         (job.folder / name).write_text("half")
     assert perform(job, None, Work(job)) is False
     assert {path.name for path in job.folder.iterdir()} == {OWNER, "file.txt", "notes.tmp", "record.json", "stamp"}
+
+
+def test_work_that_can_be_taken_up_again_goes_when_the_record_is_written_and_not_before(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    plain = Work(job)
+
+    def work(record: dict[str, Any]) -> Outcome:
+        return replace(plain(record), state=state)
+
+    def killed(path: Path, value: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("siamla.steps.perform.write_json", killed)
+        perform(job, None, work)
+    assert state.is_dir()
+    perform(job, None, work)
+    assert not state.exists()

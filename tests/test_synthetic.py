@@ -19,7 +19,7 @@ from siamla.data.synthetic.sheet import contact_sheet
 from siamla.data.synthetic.sprites import Pose, Sprite, draw, placed_outline
 from siamla.errors import UserError
 from siamla.geometry import iou
-from siamla.provenance.code import code_files, listed
+from siamla.provenance.code import definitions, listed
 
 ROOT = Path(__file__).parents[1]
 
@@ -222,7 +222,8 @@ def test_dvc_watches_all_the_code_that_renders_a_set() -> None:
     stage = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["synthesize"]
     watched = [Path(dep) for dep in stage["deps"]]
     readers = [listed("siamla.data.formats:LAYOUTS", name) for name in LAYOUTS]
-    for path in code_files("siamla.data.synthetic.dataset:synthesize", *readers):
+    modules = {name.partition(":")[0] for name in definitions(["siamla.data.synthetic.dataset:synthesize", *readers])}
+    for path in (Path(*module.split(".")).with_suffix(".py") for module in modules):
         assert any(path == dep or dep in path.parents for dep in watched), f"{path} is missing in dvc.yaml"
 
 

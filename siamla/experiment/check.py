@@ -42,13 +42,15 @@ def _data(plan: Plan, found: Findings) -> None:
 
 
 def _weights(plan: Plan, found: Findings) -> None:
+    from siamla.model.backbone import BACKBONES
+
     seen: dict[tuple[str | None, str], None] = {}
     for variant in plan.variants:
-        weights = plan.spec(variant).model.weights
-        if isinstance(weights, Weights):
-            seen[weights.path.as_posix() if weights.path else None, weights.sha256] = None
-        elif weights == "package" and plan.spec(variant).model.backbone != "efficientnet_lite0":
-            found.problems.append(f"{variant}: model.weights: no package ships {plan.spec(variant).model.backbone}")
+        model = plan.spec(variant).model
+        if isinstance(model.weights, Weights):
+            seen[model.weights.path.as_posix() if model.weights.path else None, model.weights.sha256] = None
+        elif model.weights == "package" and BACKBONES[model.backbone].package_weights() is None:
+            found.problems.append(f"{variant}: model.weights: no package ships {model.backbone}")
     for path, expected in seen:
         where = "spec.model.weights"
         found.checked[where] = path or "a URL"

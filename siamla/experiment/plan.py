@@ -305,7 +305,7 @@ class Plan:
         table = self.layout.tables[number]
         shown = {"variants": self.table_variants(), "benchmarks": self.table_benchmarks(), "caption": self.caption()}
         paper = (files("siamla.report") / "paper" / f"table{number}.csv").read_text(encoding="utf-8")
-        code = code_digest("siamla.report.tables:make_table", "siamla.report.collect")
+        code = code_digest("siamla.report.tables:build", "siamla.report.tables:write_table", "siamla.report.collect")
         layout = {**plain(table), "elsewhere": list(self.layout.elsewhere)}
         identity = Table(layout, digest(paper), shown, code)
         folder = Path("reports", self.name, "tables", f"table{number}")

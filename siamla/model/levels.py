@@ -1,11 +1,12 @@
 """What a backbone is: images in, feature levels out."""
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 from torch import Tensor, nn
 
 
-class Backbone(nn.Module):
+class Backbone(nn.Module, ABC):
     """A network whose forward takes (B, 3, H, W) BGR images, 0..255, uint8 or float, and returns feature levels.
 
     `out_channels` and `strides` describe the levels (stride 8, or 16 on every second cell of stride 8). Every level
@@ -19,10 +20,11 @@ class Backbone(nn.Module):
     out_channels: tuple[int, ...]
     strides: tuple[int, ...]
 
-    def package_weights(self) -> Path | None:
+    @classmethod
+    def package_weights(cls) -> Path | None:
         """The file of ImageNet weights that an installed package ships; None where none does."""
         return None
 
+    @abstractmethod
     def load_imagenet(self, state: dict[str, Tensor], name: str) -> None:
         """Load a published state dict; UserError naming the file `name` when it does not fit."""
-        raise NotImplementedError

@@ -10,7 +10,7 @@ import ast
 import hashlib
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -188,7 +188,7 @@ def _referred(text: _Text, module: Module, root: Path) -> Iterator[tuple[str, st
                 yield found
 
 
-def _definitions(entries: tuple[str, ...], root: Path) -> dict[str, str]:
+def definitions(entries: Sequence[str], root: Path = ROOT) -> dict[str, str]:
     """ "module:name" → digest of every definition that the entries reach."""
     todo: list[tuple[str, str | None]] = []
     for entry in entries:
@@ -224,14 +224,8 @@ def code_digest(*entries: str, root: Path = ROOT) -> str:
     ("siamla.data.formats.otb"). Nothing is imported; names that are computed at run time are not seen. UserError when
     an entry does not exist or a file does not parse.
     """
-    joined = "\n".join(f"{name} {text}" for name, text in sorted(_definitions(entries, root).items()))
+    joined = "\n".join(f"{name} {text}" for name, text in sorted(definitions(entries, root).items()))
     return hashlib.sha256(joined.encode()).hexdigest()[:16]
-
-
-def code_files(*entries: str, root: Path = ROOT) -> list[Path]:
-    """The source files with code that a step computes with, sorted, relative to `root`."""
-    modules = {name.partition(":")[0] for name in _definitions(entries, root)}
-    return sorted(path.relative_to(root) for module in modules if (path := _file(module, root)))
 
 
 def listed(registry: str, name: str, root: Path = ROOT) -> str:

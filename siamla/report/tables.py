@@ -289,7 +289,18 @@ def build(
     benchmarks: Info,
     caption: str,
 ) -> Table:
-    """The table as data; see make_table."""
+    """The table as data.
+
+    Args:
+        scores, sequences: the frames of siamla.report.collect.frames, of scores that belong to the plan.
+        layout: params/tables.yaml; rows, columns and which published cells stand beside them.
+        variants: name → {label, ladl, lals, lafa, seeds}; {label, imported: true} for imported results.
+        benchmarks: name → {label, headline, metrics: name → {label, better, digits}}. Those that the table names and
+            the profile does not run may be given as well: the best published values of their columns are marked then.
+        caption: what the data were.
+
+    UserError for a number that is none of the layout's, and for a column whose metric its protocol does not have.
+    """
     if number not in layout.tables:
         raise UserError(f"tables: there is no table {number}; there are {', '.join(map(str, sorted(layout.tables)))}")
     chosen = layout.tables[number]
@@ -307,32 +318,11 @@ def build(
     return table
 
 
-def make_table(
-    number: int,
-    scores: pd.DataFrame,
-    sequences: pd.DataFrame,
-    layout: Layout,
-    variants: Info,
-    benchmarks: Info,
-    caption: str,
-    out_folder: Path,
-) -> str:
-    """Write tableN.md, .csv and .tex into `out_folder`; returns the Markdown.
-
-    Args:
-        scores, sequences: the frames of siamla.report.collect.frames, of scores that belong to the plan.
-        layout: params/tables.yaml; rows, columns and which published cells stand beside them.
-        variants: name → {label, ladl, lals, lafa, seeds}; {label, imported: true} for imported results.
-        benchmarks: name → {label, headline, metrics: name → {label, better, digits}}. Those that the table names and
-            the profile does not run may be given as well: the best published values of their columns are marked then.
-        caption: what the data were.
-
-    UserError, with nothing written, for a column whose metric its benchmark's protocol does not have.
-    """
-    table = build(number, scores, sequences, layout, variants, benchmarks, caption)
+def write_table(table: Table, folder: Path) -> str:
+    """Write tableN.md, .csv and .tex into `folder`; returns the Markdown."""
     text = markdown(table)
     columns, rows = csv_rows(table)
-    write_csv(out_folder / f"table{number}.csv", columns, rows)
-    write_text(out_folder / f"table{number}.tex", latex(table))
-    write_text(out_folder / f"table{number}.md", text)
+    write_csv(folder / f"table{table.number}.csv", columns, rows)
+    write_text(folder / f"table{table.number}.tex", latex(table))
+    write_text(folder / f"table{table.number}.md", text)
     return text

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from siamla.experiment.plan import Job, Plan
-from siamla.files import canonical_json, read_json, write_json, write_text
+from siamla.files import read_json, write_json
 from siamla.provenance.record import environment
 from siamla.steps import benchmark, data, training
-from siamla.steps.perform import why
+from siamla.steps.perform import why, write_stamp
 
 CODE = "the code of "
 
@@ -47,7 +47,7 @@ def _take_over(job: Job, tried: Job) -> None:
     record["accepted"] = {"commit": state["git_commit"], "dirty": state["git_dirty"], "tried": tried.title}
     write_json(job.record_path, whole)
     if job.step != "score":
-        write_text(job.stamp, canonical_json({"content": record["content"], "key": job.key}) + "\n")
+        write_stamp(job, record["content"])
 
 
 def accept(plan: Plan) -> Iterator[str]:

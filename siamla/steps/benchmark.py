@@ -1,12 +1,11 @@
 """Tracking a benchmark with a trained model, and scoring what was stored."""
 
-import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from siamla.benchmark.protocols import Protocol, run_rules
 from siamla.benchmark.score import Curves
@@ -37,6 +36,9 @@ from siamla.steps.perform import (
 )
 from siamla.tracker.settings import TrackerSettings
 
+if TYPE_CHECKING:
+    from siamla.tracker.tracker import SiamTracker
+
 MAPS = "maps.npz"
 NO_RESULT = (OWNER, "record.json", "stamp", "SOURCE.txt")  # what may lie beside raw results
 
@@ -59,10 +61,23 @@ def _results(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in found)
 
 
-def _stored(folder: Path) -> Outcome:
-    """What a finished run left: its content is that of the boxes, since no two runs take the same time."""
-    files = hashed(folder, _results(folder))
-    return Outcome(digest({k: v for k, v in files.items() if not k.endswith("_time.txt")}), files)
+def _tracker(model: Path, settings: TrackerSettings, record: dict[str, Any]) -> "Callable[[], SiamTracker]":
+    """What makes the tracker, in this process or in another; the place that is found goes into the record.
+
+    One thread: threads must not decide the boxes, and sequences are spread over workers instead.
+    """
+    import cv2
+    import torch
+
+    from siamla.model.checkpoint import load_model
+    from siamla.tracker.place import tracking_place
+    from siamla.tracker.tracker import load_tracker
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    place = tracking_place(load_model(model).settings, settings)
+    record["place"] = place.plain
+    return partial(load_tracker, model, settings, place)
 
 
 def _predict(plan: Plan, job: Job, key: str | None, model: Path, workers: int) -> None:
@@ -70,28 +85,20 @@ def _predict(plan: Plan, job: Job, key: str | None, model: Path, workers: int) -
     rules, settings = run_rules(plan.experiment.protocol(benchmark)), settings_of(job)
 
     def work(record: dict[str, Any]) -> Outcome:
-        import cv2
-        import torch
-
         from siamla.benchmark.runner import run
-        from siamla.model.checkpoint import load_model
-        from siamla.tracker.place import tracking_place
-        from siamla.tracker.tracker import load_tracker
 
-        torch.set_num_threads(1)  # threads must not decide the boxes; sequences are spread over workers instead
-        cv2.setNumThreads(1)
-        place = tracking_place(load_model(model).settings, settings)
-        record["place"] = place.plain
+        make = _tracker(model, settings, record)
         sequences = load_curated(job.parents["data"].folder)
         state = Path("results", plan.name, "state", f"predict-{full_key(record)}")
         own(state, job.step, full_key(record))
         beside = OtherWork()
-        run(partial(load_tracker, model, settings, place), sequences, state, rules, workers, benchmark)
+        run(make, sequences, state, rules, workers, benchmark)
         record["other_cores"] = beside.cores()
         own(job.folder, job.step, job.key)
         publish(state, job)
-        shutil.rmtree(state)
-        return _stored(job.folder)
+        files = hashed(job.folder, _results(job.folder))
+        # the content is that of the boxes: no two runs take the same time
+        return Outcome(digest({k: v for k, v in files.items() if not k.endswith("_time.txt")}), files, state)
 
     perform(job, key, work)
 
@@ -154,20 +161,11 @@ def maps(plan: Plan, benchmark: str, variant: str, seed: int, key: str | None = 
     model, settings = sound_model(job.parents["model"]), settings_of(job)
 
     def work(record: dict[str, Any]) -> Outcome:
-        import cv2
-        import torch
-
         from siamla.benchmark.maps import choose, follow, write_maps
-        from siamla.model.checkpoint import load_model
-        from siamla.tracker.place import tracking_place
-        from siamla.tracker.tracker import load_tracker
 
-        torch.set_num_threads(1)  # as in `predict`
-        cv2.setNumThreads(1)
-        place = tracking_place(load_model(model).settings, settings)
-        record["place"] = place.plain
+        tracker = _tracker(model, settings, record)()
         own(job.folder, job.step, job.key)
-        tracker, chosen = load_tracker(model, settings, place), choose(load_curated(job.parents["data"].folder), rule)
+        chosen = choose(load_curated(job.parents["data"].folder), rule)
         root = plan.datasets[benchmark].root
         found = [part for sequence, frames in chosen for part in follow(tracker, sequence, frames, root)]
         write_maps(job.folder / MAPS, found)

@@ -5,25 +5,19 @@ from typing import Any
 
 from siamla.benchmark.maps import read_maps
 from siamla.data.curate import load_curated
-from siamla.errors import UserError
 from siamla.experiment.drawing import figure_job, figures_of, published
 from siamla.experiment.figures import Figure, Frames, Ranking
 from siamla.experiment.plan import Job, Plan
 from siamla.files import write_json
-from siamla.provenance.record import differences
 from siamla.report.figures.data import Data, Run, Score
 from siamla.report.figures.make import write
+from siamla.steps.perform import check_key, verified
 from siamla.steps.report import gather
 
 
 def _checked(job: Job) -> Path:
-    """The folder of a result whose identity is the plan's; UserError that names what differs."""
-    record = job.record()
-    if record is None:
-        raise UserError(f"{job.record_path}: not found; `{job.command}` makes it")
-    found = differences(record["identity"], job.identity.plain)
-    if found:
-        raise UserError(f"{job.folder} does not belong to the plan: {'; '.join(found[:3])}. Run the pipeline again")
+    """The folder of a result that belongs to the plan."""
+    verified(job)
     return job.folder
 
 
@@ -75,8 +69,7 @@ def _sources(plan: Plan, job: Job, scores: dict[Path, dict[str, Any]]) -> list[s
 def figure(plan: Plan, name: str, key: str | None = None) -> Path:
     """Draw a figure; its path without a suffix. `key`: the identity's digest that the caller expects."""
     job = figure_job(plan, name)
-    if key is not None and key != job.key:
-        raise UserError(f"{job.title}: settings or code have changed since this was started; start again")
+    check_key(job, key)
     entry, shown = figures_of(plan).figures[name], job.identity.plain["shown"]
     jobs = list(job.parents.values())
     scores = gather(parent for parent in jobs if parent.step == "score")

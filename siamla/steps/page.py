@@ -13,15 +13,13 @@ from siamla.errors import UserError
 from siamla.experiment import drawing
 from siamla.experiment.plan import Job, Plan
 from siamla.files import read_json, write_text
-from siamla.report.collect import frames
 from siamla.report.differences import OVERALL, by_sequence, members
 from siamla.report.figures.data import Data
 from siamla.report.figures.style import look
 from siamla.report.page import build
 from siamla.report.page.clips import clip
-from siamla.report.tables import build as build_table
 from siamla.steps.figures import as_score
-from siamla.steps.report import gather
+from siamla.steps.report import built, gather
 
 RULES = {"fetch": "fetch_dataset", "curate": "curate_dataset", "crops": "build_crops", "features": "compute_features"}
 
@@ -48,9 +46,7 @@ def _tables(plan: Plan, scores: Mapping[Path, Any], ours: str | None) -> list[bu
     for number in plan.profile.tables:
         job = plan.table(number)
         own = {path: scores[path] for parent in job.parents.values() if (path := parent.folder) in scores}
-        shown = job.identity.plain["shown"]
-        table = build_table(number, *frames(own), plan.layout, shown["variants"], shown["benchmarks"], shown["caption"])
-        found.append(build.table_grid(table, ours))
+        found.append(build.table_grid(built(plan, job, own), ours))
     return found
 
 

@@ -5,6 +5,7 @@ from elsewhere. So it is told of the stamp alone, and the step itself decides by
 that belongs to the plan is stamped and not made again.
 """
 
+import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,15 +17,23 @@ from siamla.experiment.plan import Job
 from siamla.files import canonical_json, digest, locked, sha256, write_json, write_text
 from siamla.provenance.record import RECORD, differences, make_record
 
+SHOWN = 8  # differences that a message lists
 OWNER = ".siamla"  # in a folder that a step made: its step, and what it is being made into
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a step made: the digest of its content, and its files with their SHA-256."""
+    """What a step made.
+
+    Attributes:
+        content: digest of it.
+        files: its files with their SHA-256.
+        state: the folder of work that could be taken up again; it goes when the record is written, and not before.
+    """
 
     content: str
     files: Mapping[str, str] = field(default_factory=dict)
+    state: Path | None = None
 
 
 def planned_inputs(job: Job) -> dict[str, str]:
@@ -101,7 +110,10 @@ def full_key(record: Mapping[str, Any]) -> str:
 
 
 def publish(state: Path, job: Job) -> None:
-    """Move finished files from their working folder into the job's, in place of those of the result before."""
+    """Copy finished files from their working folder into the job's, in place of those of the result before.
+
+    They are small, and as long as they stay in `state` too, a kill at any moment costs nothing.
+    """
     before = job.record()
     (job.folder / RECORD).unlink(missing_ok=True)
     for name in before["files"] if before else ():
@@ -110,7 +122,27 @@ def publish(state: Path, job: Job) -> None:
         if path.is_file() and path.name != OWNER:
             target = job.folder / path.relative_to(state)
             target.parent.mkdir(parents=True, exist_ok=True)
-            path.replace(target)
+            shutil.copyfile(path, target)
+
+
+def write_stamp(job: Job, content: str) -> None:
+    """Tell Snakemake which result is there: the file follows from the identity and the content alone."""
+    write_text(job.stamp, canonical_json({"content": content, "key": job.key}) + "\n")
+
+
+def verified(job: Job) -> dict[str, Any]:
+    """The record of a result that belongs to the plan; UserError that names what differs, in words."""
+    record = job.record()
+    if record is None:
+        raise UserError(f"{job.record_path}: not found; `{job.command}` makes it")
+    found = differences(record["identity"], job.identity.plain)
+    if found:
+        more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        raise UserError(
+            f"{job.folder} does not belong to the plan of profile {job.names['profile']}: "
+            f"{'; '.join(found[:SHOWN])}{more}. Run the pipeline again"
+        )
+    return record
 
 
 def hashed(folder: Path, names: Iterable[str]) -> dict[str, str]:
@@ -143,6 +175,7 @@ def perform(job: Job, key: str | None, work: Callable[[dict[str, Any]], Outcome]
             outcome = work(record)
             record |= {"content": outcome.content, "files": dict(outcome.files)}
             write_json(job.record_path, record | {"seconds": round(time.time() - started, 3)})
-        content = job.content()
-        write_text(job.stamp, canonical_json({"content": content, "key": job.key}) + "\n")
+            if outcome.state is not None:
+                shutil.rmtree(outcome.state)
+        write_stamp(job, job.content())
     return bool(reasons)

@@ -7,26 +7,11 @@ from typing import Any
 from siamla.errors import UserError
 from siamla.experiment.plan import Job, Plan
 from siamla.files import read_json, write_json
-from siamla.provenance.record import differences, read_record
 from siamla.report.collect import frames, write, write_sweeps
 from siamla.report.readme import numbers, write_readme
-from siamla.report.tables import build, make_table
-
-SHOWN = 8  # differences that a message lists
-
-
-def _verified(job: Job) -> dict[str, Any]:
-    """A score file whose identity is the plan's; UserError that names what differs."""
-    if not job.folder.is_file():
-        raise UserError(f"{job.folder}: not found; `{job.command}` makes it")
-    found = differences(read_record(job.folder, "record")["identity"], job.identity.plain)
-    if found:
-        more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-        raise UserError(
-            f"{job.folder} does not belong to the plan of profile {job.names['profile']}: "
-            f"{'; '.join(found[:SHOWN])}{more}. Run the pipeline again"
-        )
-    return dict(read_json(job.folder))
+from siamla.report.render import Table
+from siamla.report.tables import build, write_table
+from siamla.steps.perform import check_key, verified
 
 
 def _consistent(scores: dict[Path, dict[str, Any]]) -> None:
@@ -50,7 +35,10 @@ def gather(jobs: Iterable[Job]) -> dict[Path, dict[str, Any]]:
 
     UserError that names the file and what differs, in words.
     """
-    scores = {job.folder: _verified(job) for job in jobs}
+    scores = {}
+    for job in jobs:
+        verified(job)
+        scores[job.folder] = dict(read_json(job.folder))
     _consistent(scores)
     return scores
 
@@ -69,17 +57,19 @@ def collect_sweeps(plan: Plan, path: Path) -> int:
     return len(scores)
 
 
+def built(plan: Plan, job: Job, scores: dict[Path, dict[str, Any]]) -> Table:
+    """A table of the plan as data, of gathered scores (others than its own do no harm)."""
+    shown = job.identity.plain["shown"]
+    names = shown["variants"], shown["benchmarks"], shown["caption"]
+    return build(job.names["table"], *frames(scores), plan.layout, *names)
+
+
 def table(plan: Plan, number: int, key: str | None = None) -> str:
     """Make one of the paper's tables with the list of what each of its numbers comes from; its Markdown."""
     job = plan.table(number)
-    if key is not None and key != job.key:
-        raise UserError(f"{job.title}: settings or code have changed since this was started; start again")
+    check_key(job, key)
     scores = gather(job.parents.values())
-    folder = job.folder.parent
-    shown = job.identity.plain["shown"]
-    text = make_table(
-        number, *frames(scores), plan.layout, shown["variants"], shown["benchmarks"], shown["caption"], folder
-    )
+    text = write_table(built(plan, job, scores), job.folder.parent)
     sources = {
         path.as_posix(): {
             "key": score["record"]["key"],
@@ -90,7 +80,8 @@ def table(plan: Plan, number: int, key: str | None = None) -> str:
         }
         for path, score in scores.items()
     }
-    write_json(folder / f"table{number}.sources.json", {"identity": job.identity.plain, "scores": sources})
+    path = job.folder.with_name(f"{job.folder.name}.sources.json")
+    write_json(path, {"identity": job.identity.plain, "scores": sources})
     return text
 
 
@@ -102,11 +93,5 @@ def readme(plan: Plan, path: Path) -> list[int]:
     chosen = numbers(plan.layout, plan.profile.tables)
     jobs = {number: plan.table(number) for number in chosen}
     scores = gather({score.folder: score for job in jobs.values() for score in job.parents.values()}.values())
-    collected = frames(scores)
-    tables = []
-    for number in chosen:
-        shown = jobs[number].identity.plain["shown"]
-        names = shown["variants"], shown["benchmarks"], shown["caption"]
-        tables.append(build(number, *collected, plan.layout, *names))
-    write_readme(path, plan.name, tables, *collected)
+    write_readme(path, plan.name, [built(plan, job, scores) for job in jobs.values()], *frames(scores))
     return chosen

@@ -1,6 +1,5 @@
 """Features of the frozen backbone, and trainings."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +60,7 @@ def train(
             )  # fmt: skip
         write_json(job.folder / "spec.json", training_settings(spec))
         files = hashed(job.folder, ("model.pt", "history.csv", "spec.json"))
-        shutil.rmtree(state)
-        return Outcome(files["model.pt"], files)
+        return Outcome(files["model.pt"], files, state)
 
     if perform(job, key, work):
         from siamla.mlflow_view.live import mirror_training

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,48 +141,18 @@ def _epoch(
     return {**course, **means, "skipped": float(per_epoch - len(used)), "seconds": progress.seconds}
 
 
-def _train(
-    recipe: Recipe,
-    source: Source,
-    place: Place,
-    state: Path,
-    key: str,
-    on_epoch: Callable[[dict[str, float]], None],
-    save_minutes: float,
-    asked: Callable[[], bool],
-) -> tuple[SiamLA, list[dict[str, float]]]:
-    settings, per_epoch = recipe.training, steps_per_epoch(recipe.training)
-    model, optimizer = start(recipe, place)
-    progress = restore_state(state, key, model, optimizer)
-    for row in progress.history:
-        on_epoch(row)
-    saved = time.monotonic()
-
-    def save() -> None:
-        nonlocal saved
-        save_state(state, key, model, optimizer, progress)
-        saved = time.monotonic()
-        if asked() and progress.epoch < settings.epochs:
-            where = f"epoch {progress.epoch + 1}, {progress.step} of {per_epoch} steps done"
-            print(f"{state}: saved ({where}); the same command goes on from here", file=sys.stderr, flush=True)
-            raise Stopped
-
-    initial = progress.epoch * per_epoch + progress.step
-    stream = batches(source, recipe.seed, settings, progress.epoch, progress.step, place.torch_device.type == "cuda")
-    with progress_bar(settings.epochs * per_epoch, "train", "step", initial) as bar, closing(stream):
-
-        def on_step() -> None:
-            bar.update()
-            if progress.step < per_epoch and (asked() or time.monotonic() - saved > 60 * save_minutes):
-                save()
-
-        while progress.epoch < settings.epochs:
-            row = _epoch(model, optimizer, stream, recipe, progress, place, on_step)
-            progress.close_epoch(row)
-            bar.set_postfix_str(f"epoch {progress.epoch} loss {row['total']:.3f}")
-            save()
-            on_epoch(row)
-    return model.eval(), progress.history
+@contextmanager
+def _readers_alive(workers: int) -> Iterator[None]:
+    """The death of a process that loads pairs becomes a UserError."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise UserError(
+            f"train: a process that loads pairs died (killed, or out of memory: {workers} were at work); "
+            "run the same command again to go on"
+        ) from None
 
 
 def train(
@@ -205,13 +175,37 @@ def train(
     Returns the trained model and the history: one row per epoch. Raises Stopped when a signal asked for it, and
     UserError for a state that does not fit, a loss that is never usable, or a loading process that died.
     """
-    with stop_requests() as asked:
-        try:
-            return _train(recipe, source, place, state, key, on_epoch, save_minutes, asked)
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise UserError(
-                f"train: a process that loads pairs died (killed, or out of memory: {source.workers} were at work); "
-                "run the same command again to go on"
-            ) from None
+    with stop_requests() as asked, _readers_alive(source.workers):
+        settings, per_epoch = recipe.training, steps_per_epoch(recipe.training)
+        model, optimizer = start(recipe, place)
+        progress = restore_state(state, key, model, optimizer)
+        for row in progress.history:
+            on_epoch(row)
+        saved = time.monotonic()
+
+        def save() -> None:
+            nonlocal saved
+            save_state(state, key, model, optimizer, progress)
+            saved = time.monotonic()
+            if asked() and progress.epoch < settings.epochs:
+                where = f"epoch {progress.epoch + 1}, {progress.step} of {per_epoch} steps done"
+                print(f"{state}: saved ({where}); the same command goes on from here", file=sys.stderr, flush=True)
+                raise Stopped
+
+        initial = progress.epoch * per_epoch + progress.step
+        pinned = place.torch_device.type == "cuda"
+        stream = batches(source, recipe.seed, settings, progress.epoch, progress.step, pinned)
+        with progress_bar(settings.epochs * per_epoch, "train", "step", initial) as bar, closing(stream):
+
+            def on_step() -> None:
+                bar.update()
+                if progress.step < per_epoch and (asked() or time.monotonic() - saved > 60 * save_minutes):
+                    save()
+
+            while progress.epoch < settings.epochs:
+                row = _epoch(model, optimizer, stream, recipe, progress, place, on_step)
+                progress.close_epoch(row)
+                bar.set_postfix_str(f"epoch {progress.epoch} loss {row['total']:.3f}")
+                save()
+                on_epoch(row)
+        return model.eval(), progress.history
