@@ -82,9 +82,8 @@ def hold(wildcards):
     """
     workflow.dag.forcefiles.update(job.stamp.as_posix() for job in stale(PLAN))
     workflow.dag_settings.force_incomplete = True
-    looks = (
-        workflow.executor_plugin is None or workflow.dryrun
-    )  # --summary and the like have no executor
+    # --summary and the like have no executor
+    looks = workflow.executor_plugin is None or workflow.dryrun
     if looks or not workflow.is_main_process or "lock" in HELD:
         return []
     folder = Path(".snakemake")
@@ -98,9 +97,8 @@ def hold(wildcards):
             file=sys.stderr,
             flush=True,
         )
-        os._exit(
-            1
-        )  # nothing is begun; an exception here would come with Snakemake's trace around it
+        # nothing is begun, and an exception here would come with Snakemake's trace around it
+        os._exit(1)
     for lock in folder.glob("locks/*.lock"):
         if f"/{PROFILE}/" in lock.read_text():
             lock.unlink()
