@@ -482,6 +482,7 @@ def test_a_database_that_cannot_be_written(
 ) -> None:
     shutil.copy(migrated, tmp_path / "shared.db")  # SQLite itself refuses to write: permissions do not stop root
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///file:{tmp_path}/shared.db?mode=ro&uri=true")
+    monkeypatch.chdir(tmp_path)  # MLflow makes the folder "file:/…" where it stands
     results = tmp_path / "results"
     with LiveMirror(results, training_record()) as live:
         live.epoch(rows(1)[0])
