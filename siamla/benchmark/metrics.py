@@ -71,6 +71,21 @@ def normalised_distance(truth: Array, found: Array, added: float = 0) -> Array:
     return np.nan_to_num(np.sqrt(x * x + y * y), nan=np.inf)
 
 
+def _below(curve: Curve, values: Array) -> NDArray[np.int64]:
+    """How many thresholds (N,) lie below each value; for ">=" and "<" one that equals it counts as well.
+
+    What np.searchsorted finds, four times as fast: thresholds are even, so a division is right or off by one.
+    """
+    bounds = np.concatenate([[-np.inf], curve.thresholds(), [np.inf]])
+    with np.errstate(over="ignore"):
+        guess = (values - curve.first) * ((curve.count - 1) / (curve.last - curve.first))
+    below = np.clip(guess, -1, curve.count - 1).astype(np.int64) + 1
+    passed = np.less if curve.compare in (">", "<=") else np.less_equal
+    below += passed(bounds[below + 1], values)
+    below -= ~passed(bounds[below], values)
+    return np.clip(below, 0, curve.count)  # an infinite value equals an outer bound
+
+
 def fractions(values: Array, curve: Curve, denominators: ArrayLike, groups: NDArray[np.int64] | None = None) -> Array:
     """The curves (G, T): how many of each group's values hold against each threshold, over the group's denominator.
 
@@ -79,8 +94,7 @@ def fractions(values: Array, curve: Curve, denominators: ArrayLike, groups: NDAr
     """
     rising = curve.compare in ("<", "<=")
     values = np.where(np.isnan(values), np.inf if rising else -np.inf, values)
-    # The thresholds below the value: all of them hold for ">", all others for "<=".
-    below = np.searchsorted(curve.thresholds(), values, side="left" if curve.compare in (">", "<=") else "right")
+    below = _below(curve, values)  # all of them hold for ">", all others for "<="
     denominators = np.atleast_1d(np.asarray(denominators, np.float64))
     bins = below if groups is None else below + groups * (curve.count + 1)
     counts = np.bincount(bins, minlength=len(denominators) * (curve.count + 1)).reshape(len(denominators), -1)

@@ -138,8 +138,8 @@ def _load(
     layout = protocol.layout
     size = image_size(sequence, sizes) if rules.clipped else None
     numbers = store.repetitions(folder, sequence.name, layout)
-    path = store.track_path(folder, sequence.name, layout)
     if not numbers and rules.lacking == 1:
+        path = store.track_path(folder, sequence.name, layout)
         notes.append(f"{path}: not found; its boxes count as empty")
         return _select(sequence, np.zeros((len(sequence.boxes), 4)), path, rules, size)
     runs = []

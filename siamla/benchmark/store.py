@@ -11,6 +11,7 @@ with an empty line there. Times and confidences are written before the boxes, so
 finished.
 """
 
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +66,16 @@ def is_done(folder: Path, sequence: str, layout: str | None = None, repetition: 
     """True if the sequence's boxes are stored; without a layout, in any of the formats. An empty file holds none."""
     formats = ("otb", "got10k", "vot") if layout is None else (layout,)
     paths = (track_path(folder, sequence, name, repetition) for name in formats)
-    return any(path.is_file() and path.stat().st_size > 0 for path in paths)
+    return any(_filled(path) for path in paths)
+
+
+def _filled(path: Path) -> bool:
+    """True for a file that is not empty."""
+    try:
+        found = path.stat()
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_size > 0
 
 
 def repetitions(folder: Path, sequence: str, layout: str) -> list[int]:
@@ -131,9 +141,12 @@ def write_track(folder: Path, sequence: str, track: Track, layout: str, repetiti
 def read_boxes(folder: Path, sequence: str, layout: str, repetition: int = 1) -> NDArray[np.float64]:
     """The boxes (N, 4) of a stored one-pass run, 0-based. UserError names file and line of a bad number."""
     path = track_path(folder, sequence, layout, repetition)
-    if not path.is_file():
-        raise UserError(f"{path}: no stored predictions for sequence {sequence!r}")
-    return text.boxes(path, LAYOUTS[layout].ORIGIN)
+    try:
+        return text.boxes(path, LAYOUTS[layout].ORIGIN)
+    except UserError as error:
+        if path.exists():
+            raise
+        raise UserError(f"{path}: no stored predictions for sequence {sequence!r}") from error
 
 
 def read_track(folder: Path, sequence: str, layout: str, repetition: int = 1) -> Track:
