@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -357,6 +358,19 @@ def test_all_six_tables_of_the_layout(tmp_path: Path) -> None:
         assert text.startswith("**Table ")
         assert "not measured" in text
         assert (tmp_path / "out" / f"table{number}.tex").is_file()
+
+
+def test_a_page_for_snakemakes_report_says_what_the_markdown_says(tmp_path: Path) -> None:
+    layout = whole_layout()
+    layout["tables"][3]["title"] = "OTB & <GOT>"
+    text = table(tmp_path, four(tmp_path), 3, layout, benchmarks=EVERY)
+    page = (tmp_path / "out" / "table3.html").read_text()
+    assert "OTB &amp; &lt;GOT&gt;" in page
+    rows = [line for line in text.splitlines() if line.startswith("| ")][1:]
+    found = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in page.split("<tr>")[2:]]
+    words = [[cell.strip().strip("*").replace(r"\~", "~") for cell in row.strip("|").split("|")] for row in rows]
+    cells = [[re.sub("<[^>]+>", "", cell) for cell in row] for row in found]
+    assert cells == [[cell for cell in row if cell] if row[0] and not any(row[1:]) else row for row in words]
 
 
 def test_comparison_keeps_published_and_measured_apart(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
-"""One table as Markdown, LaTeX (booktabs) and CSV."""
+"""One table as Markdown, HTML, LaTeX (booktabs) and CSV."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from html import escape as safe
 from typing import Any
 
 from siamla.report.measured import Cell
@@ -9,6 +10,13 @@ from siamla.report.measured import Cell
 ROMAN = {1: "I", 2: "II", 3: "III", 4: "IV", 5: "V", 6: "VI"}
 COLOURS = {1: "red", 2: "green", 3: "blue"}  # the paper's: best, second, third
 MARKS = {0: "{}", 1: "**{}**", 2: "<u>{}</u>", 3: "*{}*"}
+TAGS = {0: "{}", 1: "<b>{}</b>", 2: "<u>{}</u>", 3: "<i>{}</i>"}
+STYLE = (
+    "body{font:14px/1.4 system-ui,sans-serif;margin:1rem}table{border-collapse:collapse;border-block:2px solid}"
+    "caption{text-align:left;padding:.4rem 0}thead{border-bottom:1px solid}"
+    "th,td{padding:.2rem .6rem;text-align:center;font-weight:normal}"
+    "th:first-child{text-align:left}thead th{font-weight:bold;vertical-align:bottom}ul{color:#444}"
+)
 TICK = "✓"
 LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -70,6 +78,28 @@ def markdown(table: Table) -> str:
             lines.append(_markdown_line([f"***{table.sections[index]}***", *[""] * (len(row) - 1)]))
         lines.append(_markdown_line([MARKS[cell.rank].format(shown(cell).replace("~", r"\~")) for cell in row]))
     return "\n".join([*lines, "", *[f"- {note.replace('~', chr(92) + '~')}" for note in table.notes]]) + "\n"
+
+
+def html(table: Table) -> str:
+    """A page of its own, which Snakemake's report shows where Markdown would be a link."""
+    body = []
+    for index, row in enumerate(table.rows):
+        if index in table.sections:
+            body.append(f'<tr><th colspan="{len(row)}"><i>{safe(table.sections[index])}</i></th></tr>')
+        first, *others = [TAGS[cell.rank].format(safe(shown(cell))) for cell in row]
+        body.append(f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in others)}</tr>')
+    title = f"<b>{table.name}.</b> {safe(table.title)}"
+    return "\n".join(
+        [
+            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{table.name}</title>',
+            f"<style>{STYLE}</style></head><body>",
+            f"<table><caption>{title}</caption>",
+            f"<thead><tr>{''.join(f'<th scope=col>{safe(head)}</th>' for head in table.heads)}</tr></thead>",
+            *("<tbody>", *body, "</tbody></table>"),
+            *("<ul>", *[f"<li>{safe(note)}</li>" for note in table.notes], "</ul></body></html>"),
+            "",
+        ]
+    )
 
 
 def escape(text: str) -> str:

@@ -13,7 +13,7 @@ from siamla.errors import UserError
 from siamla.experiment.tables import Column, Layout, Row, TableLayout
 from siamla.files import write_csv, write_text
 from siamla.report.measured import BUSY, LOADED, NOISE, UNTOLD, Cell, Info, Measured, places
-from siamla.report.render import TICK, Table, csv_rows, latex, markdown
+from siamla.report.render import TICK, Table, csv_rows, html, latex, markdown
 from siamla.settings import nearest
 
 COMPONENTS = ("ladl", "lals", "lafa")
@@ -319,10 +319,11 @@ def build(
 
 
 def write_table(table: Table, folder: Path) -> str:
-    """Write tableN.md, .csv and .tex into `folder`; returns the Markdown."""
+    """Write tableN.md, .html, .csv and .tex into `folder`; returns the Markdown."""
     text = markdown(table)
     columns, rows = csv_rows(table)
     write_csv(folder / f"table{table.number}.csv", columns, rows)
     write_text(folder / f"table{table.number}.tex", latex(table))
+    write_text(folder / f"table{table.number}.html", html(table))
     write_text(folder / f"table{table.number}.md", text)
     return text

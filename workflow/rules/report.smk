@@ -30,12 +30,21 @@ rule make_table:
         "reports/{profile}/tables/table{table}.csv",
         "reports/{profile}/tables/table{table}.tex",
         "reports/{profile}/tables/table{table}.sources.json",
+        report(
+            "reports/{profile}/tables/table{table}.html",
+            caption="../report/table.rst",
+            category="1 Tables",
+            labels={"table": "{table}"},
+        ),
     log:
         "results/{profile}/logs/make_table/{table}.log",
     benchmark:
         "results/{profile}/timings/make_table/{table}.tsv"
     params:
         key=lambda wildcards: TABLES[int(wildcards.table)].key,
+        title=lambda wildcards: TABLES[int(wildcards.table)].identity.plain["layout"][
+            "title"
+        ],
     shell:
         "siamla report table {wildcards.table} --profile {wildcards.profile} --key {params.key} > {log:q} 2>&1"
 
@@ -49,11 +58,16 @@ rule make_figure:
         multiext(
             "reports/{profile}/figures/{figure}",
             ".pdf",
-            ".svg",
             ".png",
             ".csv",
             ".md",
             ".json",
+        ),
+        report(
+            "reports/{profile}/figures/{figure}.svg",
+            caption="../report/figure.rst",
+            category="2 Figures",
+            labels={"figure": "{figure}"},
         ),
     log:
         "results/{profile}/logs/make_figure/{figure}.log",
@@ -61,6 +75,9 @@ rule make_figure:
         "results/{profile}/timings/make_figure/{figure}.tsv"
     params:
         key=lambda wildcards: FIGURES[wildcards.figure].key,
+        title=lambda wildcards: FIGURES[wildcards.figure].identity.plain["entry"][
+            "title"
+        ],
     shell:
         "siamla report figure {wildcards.figure} --profile {wildcards.profile} --key {params.key} > {log:q} 2>&1"
 
@@ -70,7 +87,11 @@ rule make_page:
         [job.stamp.as_posix() for job in PLAN.scores()],
         [f"reports/{PROFILE}/figures/{name}.json" for name in FIGURES],
     output:
-        "reports/{profile}/index.html",
+        report(
+            "reports/{profile}/index.html",
+            caption="../report/page.rst",
+            category="3 Page",
+        ),
     log:
         "results/{profile}/logs/make_page.log",
     benchmark:
