@@ -27,6 +27,11 @@ class Tree:
     folder: Path
 
     @property
+    def log(self) -> Path:
+        """What a run in the background prints; outside the work tree, which stays clean."""
+        return self.folder.with_name(f"{self.folder.name}.log")
+
+    @property
     def environment(self) -> dict[str, str]:
         own = {"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": str(self.folder), "OMP_NUM_THREADS": "1"}
         return {**{k: v for k, v in os.environ.items() if not k.startswith("MLFLOW")}, **own}
@@ -58,7 +63,7 @@ class Tree:
 
     def start(self) -> "subprocess.Popen[bytes]":
         """The pipeline in the background, in a process group of its own."""
-        with (self.folder / "background.log").open("wb") as log:
+        with self.log.open("wb") as log:
             return subprocess.Popen(
                 COMMAND, cwd=self.folder, env=self.environment, stdout=log, stderr=log, start_new_session=True
             )
@@ -68,8 +73,8 @@ class Tree:
         process = self.start()
         deadline = time.monotonic() + 300
         while not reached():
-            assert process.poll() is None, (self.folder / "background.log").read_text()
-            assert time.monotonic() < deadline, (self.folder / "background.log").read_text()
+            assert process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.01)
         os.kill(process.pid, signal.SIGKILL) if orphans else os.killpg(process.pid, signal.SIGKILL)
         process.wait()

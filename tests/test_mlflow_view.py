@@ -450,6 +450,7 @@ def test_a_server_that_dies_in_the_middle_and_comes_again(
     server = Server(tmp_path, port)
     try:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")  # it is dead or alive here, not slow
         with LiveMirror(results, training_record()) as live:
             live.epoch(rows(1)[0])
             assert warnings(caplog) == []
