@@ -9,6 +9,7 @@ import yaml
 from siamla.errors import UserError
 from siamla.experiment.drawing import figure_job
 from siamla.experiment.plan import Job, Plan
+from siamla.files import read_json
 from siamla.settings import nearest
 from siamla.steps.perform import why
 
@@ -43,6 +44,15 @@ def stale(plan: Plan) -> list[Job]:
     jobs = plan.jobs()
     found = reasons(jobs)
     return [job for job in jobs if found[job.folder] and job.record_path.exists()]
+
+
+def outdated(job: Job) -> bool:
+    """Whether a table or figure is here and was made by other settings or code, as the file of its sources says."""
+    path = job.folder.with_name(f"{job.folder.name}{'.sources' if job.step == 'table' else ''}.json")
+    try:
+        return path.is_file() and read_json(path).get("identity") != job.identity.plain
+    except UserError:  # damaged
+        return True
 
 
 def _duration(seconds: float) -> str:

@@ -14,7 +14,7 @@ from siamla.errors import UserError
 from siamla.experiment.drawing import figure_job, figure_names, page_key
 from siamla.experiment.plan import Plan
 from siamla.steps.cluster import wait_for
-from siamla.steps.outlook import stale
+from siamla.steps.outlook import outdated, stale
 from siamla.stopping import lead_jobs
 
 # the commands of the environment that snakemake runs in, also where it is not activated
@@ -80,7 +80,11 @@ def hold(wildcards):
       sets the times of copied results right; a look takes them as `ancient`, but Snakemake does not go on below such
       an input when something above it has to run.
     """
-    workflow.dag.forcefiles.update(job.stamp.as_posix() for job in stale(PLAN))
+    workflow.dag.forcefiles.update(
+        [job.stamp.as_posix() for job in stale(PLAN)]
+        + [f"{job.folder}.md" for job in TABLES.values() if outdated(job)]
+        + [f"{job.folder}.png" for job in FIGURES.values() if outdated(job)]
+    )
     workflow.dag_settings.force_incomplete = True
     # --summary and the like have no executor
     looks = workflow.executor_plugin is None or workflow.dryrun
