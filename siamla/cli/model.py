@@ -20,9 +20,11 @@ def import_siamcar(args: argparse.Namespace) -> None:
     from siamla.files import free_for_output
     from siamla.model.checkpoint import save_model
     from siamla.model.siamcar import load_siamcar
+    from siamla.tracker.settings import TrackerSettings, stored
 
     free_for_output(args.out, args.overwrite, args.file)
     model = load_siamcar(args.file)
-    save_model(args.out, model)
+    demo = TrackerSettings(postprocess="release", penalty_k=0.04, window=0.4, size_lr=0.3)  # of the public code
+    save_model(args.out, model, "SiamCAR", stored(demo))
     count = sum(parameter.numel() for parameter in model.parameters())
     print(f"{args.out}: SiamCAR, {count / 1e6:.1f} M parameters")
