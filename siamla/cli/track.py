@@ -51,7 +51,7 @@ def _track(args: argparse.Namespace) -> None:
     table = args.out.with_suffix(".csv")
     written = str(table) if table == args.out else f"{args.out} and {table}"
     lost = f", {done.lost} of them lost" if done.lost is not None else ""
-    print(f"{done.count} frames{lost}, {done.rate:.1f} a second: {written}")
+    print(f"{done.frames} frames{lost}, {done.rate:.1f} a second: {written}")
     if done.ended and source.live:
         raise UserError(f"{done.ended}; what was tracked is in {written}")
     if done.ended:

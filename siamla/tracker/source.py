@@ -34,7 +34,7 @@ class Source(NamedTuple):
     """(H, W, 3) BGR, in order; UserError where one cannot be read."""
     fps: float | None
     """None where the source has no rate."""
-    count: int | None
+    total: int | None
     """None where it is not known."""
     live: bool
     """Whether images come by themselves, so that late ones are left out, and whatever came before an end counts."""

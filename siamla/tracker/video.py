@@ -55,9 +55,9 @@ def check_outputs(source: str, out: Path, overwrite: bool) -> None:
     """UserError unless all that `out` stands for may be written (siamla.files.free_for_output)."""
     if out.suffix.lower() not in (*CODECS, ".csv"):
         raise UserError(f"{out}: expected a name ending in {', '.join(CODECS)}, or in .csv for boxes alone")
-    for pair in parts(out):
-        for path in pair[::-1]:
-            free_for_output(path, overwrite, Path(source))
+    for unfinished, finished in parts(out)[::-1]:
+        free_for_output(finished, overwrite, Path(source))
+        free_for_output(unfinished, overwrite, Path(source))
 
 
 @contextmanager
@@ -119,7 +119,7 @@ class Drawing:
 class Summary(NamedTuple):
     """What came out."""
 
-    count: int
+    frames: int
     """Images."""
     lost: int | None
     """Those in which the target was called lost; None without a threshold."""
@@ -172,7 +172,7 @@ def _follow(
     rows.writerow(COLUMNS)
     calibrated, started = tracker.lost is not None, time.perf_counter()
     score, lost, away, number, shown, ended = 1.0, False if calibrated else None, 0, 0, 0, None
-    with progress(source.count, "track", "frame") as bar:
+    with progress(source.total, "track", "frame") as bar:
         while True:
             seconds = time.perf_counter() - started if source.live else number / rate
             number, away = number + 1, away + bool(lost)
@@ -200,8 +200,8 @@ def _follow(
                 ended = str(error)
                 break
             if following is None:
-                if source.count and number < 0.98 * source.count - 1:
-                    ended = f"{source.name}: ends after {number} of the {source.count} images that it announces"
+                if source.total and number < 0.98 * source.total - 1:
+                    ended = f"{source.name}: ends after {number} of the {source.total} images that it announces"
                 break
             image = following
             box, score, lost = tracker.update(image), tracker.score, tracker.lost

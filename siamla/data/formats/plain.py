@@ -32,7 +32,7 @@ def read(root: Path, name: str) -> Sequence:
     """One sequence; visible where the row is a box."""
     boxes = text.boxes(root / name / "groundtruth.txt", ORIGIN)
     with np.errstate(invalid="ignore"):
-        visible = np.isfinite(boxes).all(1) & (boxes[:, 2:] > 0).all(1)
+        visible = np.asarray(np.isfinite(boxes).all(1) & (boxes[:, 2:] > 0).all(1), bool)
     return Sequence(name, text.images(root / name), boxes, visible)
 
 
