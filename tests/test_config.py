@@ -113,7 +113,7 @@ TRACKER = {"label": "T", "extends": "base"}
         ({"spec": {"model": {"weights": "packge"}}}, {}, "'package' or 'random'; did you mean 'package'?"),
         ({"spec": {"model": {"weights": {"path": "x"}}}}, {}, "'model.weights.sha256' is missing"),
         ({"benchmarks": {"b": {"layout": "obt"}}}, {}, "benchmarks.b.layout is 'obt'"),
-        ({"benchmarks": {"b": {"layout": "lasto"}}}, {}, "'tnl2k' or 'vot'; did you mean 'lasot'?"),
+        ({"benchmarks": {"b": {"layout": "lasto"}}}, {}, "'vot' or 'plain'; did you mean 'lasot'?"),
         ({"benchmarks": {"B B": OTB}}, {}, "lower-case letters"),
         ({"benchmarks": {"a": OTB}}, {}, "both in train and in benchmarks"),
         ({"benchmarks": {"b": {"tracker": {"windw": 1}}}}, {}, "did you mean 'window'?"),

@@ -307,7 +307,7 @@ def test_a_kill_leaves_the_boxes_so_far(folder: Path, tmp_path: Path) -> None:
         process.wait(60)
     assert len(rows(table)) >= 8
     assert not (tmp_path / "out.csv").exists()
-    with pytest.raises(UserError, match=r"out\.part\.csv: exists already; --overwrite replaces it"):
+    with pytest.raises(UserError, match=r"out\.part\.webm: exists already; --overwrite replaces it"):
         check_outputs("images", tmp_path / "out.webm", False)
     assert track(folder, tmp_path / "out.webm").frames == 30  # what --overwrite allows
     assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "out.csv", "out.webm"]

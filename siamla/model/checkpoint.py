@@ -78,7 +78,7 @@ def _digest(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> str:
     content = hashlib.sha256(canonical_json(settings).encode())
     for key, value in sorted(state.items()):
         content.update(f"{key} {value.dtype} {list(value.shape)}".encode())
-        content.update(value.contiguous().reshape(-1).view(torch.uint8).numpy())
+        content.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return content.hexdigest()[:16]
 
 

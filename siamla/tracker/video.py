@@ -111,9 +111,11 @@ class Drawing:
             self._writer.write(canvas)
 
     def close(self) -> None:
-        """Finish the file."""
+        """Finish the file; raises what went wrong as it was encoded."""
         self._thread.shutdown()
         self._writer.release()
+        for done in self._pending:
+            done.result()
 
 
 class Summary(NamedTuple):
