@@ -104,20 +104,21 @@ def track(
     rules, sequences, file = protocol_of(layout, protocol), _read(root, layout), read_model(model)
     settings, running = tracker_settings(model, file.tracker, changed or {}), run_rules(rules)
     code = code_digest("siamla.benchmark.runner:run", "siamla.tracker.tracker:load_tracker")
+    torch.set_num_threads(1)  # as in the pipeline: threads must not decide boxes, sequences are spread over workers
+    cv2.setNumThreads(1)
+    place = tracking_place(file.model.settings, settings)
     identity = {
         "model": file.digest, "tracker": plain(settings), "run": plain(running),
         "data": digest([_content(sequence) for sequence in sequences]), "code": code,
+        "place": place.plain,
     }  # fmt: skip
     word = re.sub(r"[^a-z0-9]+", "_", file.label.lower()).strip("_")
     out = out or Path("runs", root.resolve().name, f"{word}-{file.digest[:8]}")
-    torch.set_num_threads(1)  # as in the pipeline: threads must not decide boxes, sequences are spread over workers
-    cv2.setNumThreads(1)
     if out.exists():
         _claim(out, identity, file.label)  # says no before a lock is put into somebody's folder
     with locked(out / ".lock"):
         _claim(out, identity, file.label)
-        make = partial(load_tracker, model, settings, tracking_place(file.model.settings, settings))
-        run(make, sequences, out, running, workers, root.resolve().name)
+        run(partial(load_tracker, model, settings, place), sequences, out, running, workers, root.resolve().name)
     return Run(file.label, sequences, rules, out)
 
 
