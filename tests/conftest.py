@@ -130,3 +130,18 @@ def tree(bare_tree: Tree) -> Tree:
     """The tree after `snakemake --cores 2 --config profile=smoke`."""
     bare_tree.run()
     return bare_tree
+
+
+@pytest.fixture(scope="session")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model of random weights with tracker settings of its own."""
+    from siamla.model.checkpoint import save_model
+    from siamla.model.settings import ModelSettings
+    from siamla.model.siamla import build_model
+    from siamla.tracker.settings import TrackerSettings, stored
+
+    network = {"backbone": "efficientnet_lite0", "weights": "random", "channels": 16, "tower_depth": 1, "groups": 4}
+    path = tmp_path_factory.mktemp("model") / "noise.pt"
+    settings = TrackerSettings(window=0.1, size_lr=0.9, precision="fp32", lost=0.25)
+    save_model(path, build_model(ModelSettings(**network), seed=0), "Noise", stored(settings))  # type: ignore[arg-type]
+    return path

@@ -12,9 +12,6 @@ import pytest
 from conftest import COMMAND, REPOSITORY, Tree
 
 from siamla.cli.main import main
-from siamla.errors import UserError
-from siamla.files import write_json
-from siamla.provenance.record import make_record
 
 Run = Callable[..., str]
 VARIANTS = REPOSITORY / "params/variants.yaml"
@@ -279,21 +276,3 @@ def test_snakemake_stops_before_any_job_on_a_mistake_in_params(bare_tree: Tree) 
     assert "params/variants.yaml: variants.siamla.set: unknown key 'labels.ladle'; did you mean" in done.stdout
     assert "Traceback" not in done.stdout
     assert "Job stats" not in done.stdout
-
-
-def test_track_takes_the_settings_of_the_variant(tmp_path: Path) -> None:
-    from siamla.cli.track import tracker_settings
-    from siamla.experiment.profile import load
-
-    params = Path(__file__).parents[1] / "params"
-    names = {"profile": "mini", "variant": "siamla", "seed": 1}
-    record = make_record("train", names, {}, "k", {}, {}, 0)
-    write_json(tmp_path / "record.json", record)
-    model = tmp_path / "model.pt"
-    assert tracker_settings(model, None, params) == load("mini", params).specs["siamla"].tracker
-    assert tracker_settings(model, '{"window": 0.3}', params).window == 0.3
-    with pytest.raises(UserError, match="'windw'"):
-        tracker_settings(model, '{"windw": 0.3}', params)
-    (tmp_path / "record.json").unlink()
-    with pytest.raises(UserError, match="give --tracker"):
-        tracker_settings(model, None, params)

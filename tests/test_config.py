@@ -113,7 +113,7 @@ TRACKER = {"label": "T", "extends": "base"}
         ({"spec": {"model": {"weights": "packge"}}}, {}, "'package' or 'random'; did you mean 'package'?"),
         ({"spec": {"model": {"weights": {"path": "x"}}}}, {}, "'model.weights.sha256' is missing"),
         ({"benchmarks": {"b": {"layout": "obt"}}}, {}, "benchmarks.b.layout is 'obt'"),
-        ({"benchmarks": {"b": {"layout": "lasto"}}}, {}, "'tnl2k' or 'vot'; did you mean 'lasot'?"),
+        ({"benchmarks": {"b": {"layout": "lasto"}}}, {}, "'vot' or 'plain'; did you mean 'lasot'?"),
         ({"benchmarks": {"B B": OTB}}, {}, "lower-case letters"),
         ({"benchmarks": {"a": OTB}}, {}, "both in train and in benchmarks"),
         ({"benchmarks": {"b": {"tracker": {"windw": 1}}}}, {}, "did you mean 'window'?"),
@@ -167,7 +167,7 @@ def test_all_mistakes_of_all_files_are_told_at_once(params, tmp_path):
         f"{tmp_path / name}: " for name in ("profiles/p.yaml", "variants.yaml", "protocols.yaml")
     )
     assert [line.removeprefix(profile) for line in lines if line.startswith(profile)] == [
-        "benchmarks.b.layout is 'obt': expected 'otb', 'got10k', 'lasot', 'trackingnet', 'tnl2k' or 'vot'; "
+        "benchmarks.b.layout is 'obt': expected 'otb', 'got10k', 'lasot', 'trackingnet', 'tnl2k', 'vot' or 'plain'; "
         "did you mean 'vot'?",
         "seeds is [1, 1]: 1 is given twice",
         "spec: labels.alpha is 2: expected less than 1",

@@ -173,8 +173,8 @@ def test_settings_are_checked() -> None:
 
 def test_checkpoints(tmp_path: Path) -> None:
     model = build_model(SMALL_LAFA, 0).eval()
-    save_model(tmp_path / "a.pt", model)
-    save_model(tmp_path / "b.pt", model)
+    save_model(tmp_path / "a.pt", model, "a", {"window": 0.3})
+    save_model(tmp_path / "b.pt", model, "a", {"window": 0.3})
     assert (tmp_path / "a.pt").read_bytes() == (tmp_path / "b.pt").read_bytes()
     loaded = load_model(tmp_path / "a.pt")
     assert loaded.settings == SMALL_LAFA
@@ -205,5 +205,5 @@ def test_checkpoints(tmp_path: Path) -> None:
     with torch.no_grad():
         model.fusion.bias[0] = math.inf
     with pytest.raises(UserError, match=r"fusion.bias holds NaN or infinite"):
-        save_model(tmp_path / "inf.pt", model)
+        save_model(tmp_path / "inf.pt", model, "a", {})
     assert not (tmp_path / "inf.pt").exists()

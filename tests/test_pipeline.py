@@ -14,7 +14,8 @@ import pytest
 from chaos import outcome, rows
 from conftest import COMMAND, Tree
 
-from siamla.files import sha256
+from siamla.model.checkpoint import read_model
+from siamla.tracker.settings import TrackerSettings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -58,9 +59,10 @@ def test_one_command_makes_the_table(tree: Tree, undisturbed: dict[str, object])
 def test_a_number_is_traced_from_its_table_to_weights_and_data(tree: Tree) -> None:
     sources = json.loads((tree.folder / "reports/smoke/tables/table3.sources.json").read_text())["scores"]
     source = sources["results/smoke/scores/otb100/siamla/seed1.json"]
-    model = tree.folder / "results/smoke/train/siamla/seed1/model.pt"
-    assert source["training"]["content"] == sha256(model)
-    assert source["predictions"]["inputs"]["model"] == sha256(model)
+    model = read_model(tree.folder / "results/smoke/train/siamla/seed1/model.pt")
+    assert source["training"]["content"] == source["predictions"]["inputs"]["model"] == model.digest
+    assert model.label == "SiamLA (LADL + LALS + LAFA)"
+    assert model.tracker.keys() == TrackerSettings.model_fields.keys()
     data = json.loads((tree.folder / "data/curated/smoke/otb100/record.json").read_text())
     assert source["inputs"]["data"] == data["content"]
     assert source["training"]["place"]["device"] == "cpu" or source["training"]["place"]["device"].startswith("cuda")

@@ -151,8 +151,9 @@ def _train(
 ) -> None:
     """Train to folder/model.pt and folder/history.csv."""
     train_model(
-        recipe(), cache, PAIRS, feature_folder, PLACE, workers, folder / "state.pt", key, folder, _ignore, save_minutes
-    )
+        recipe(), cache, PAIRS, feature_folder, PLACE, workers, folder / "state.pt", key, folder, "Ours", {}, _ignore,
+        save_minutes,
+    )  # fmt: skip
 
 
 def _signal_after(steps: int, number: signal.Signals, patch: Callable[[object, str, object], None]) -> None:

@@ -88,7 +88,7 @@ def test_mistakes_in_the_grid(plan: Plan) -> None:
 def trained(plan: Plan) -> None:
     """A random model in the place of a training."""
     job = plan.train("siamla", 1)
-    save_model(job.folder / "model.pt", build_model(plan.spec("siamla").model, seed=0))
+    save_model(job.folder / "model.pt", build_model(plan.spec("siamla").model, seed=0), "SiamLA", {})
     files = hashed(job.folder, ["model.pt"])
     record = make_record("train", job.names, job.identity.plain, job.key, {}, {}, 0)
     write_json(job.record_path, record | {"content": files["model.pt"], "files": files})

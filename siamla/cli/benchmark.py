@@ -2,10 +2,11 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from siamla.cli.commands import Commands
 from siamla.cli.options import add_profile, load_plan, positive, seed
+from siamla.data.layout import LayoutName
 from siamla.errors import UserError
 
 if TYPE_CHECKING:
@@ -54,8 +55,44 @@ def run_maps(args: argparse.Namespace) -> None:
     print(maps(load_plan(args), args.benchmark, args.variant, args.seed, args.key).folder)
 
 
+def run_run(args: argparse.Namespace) -> None:
+    """Track and score in one go, and print the scores."""
+    from siamla.cli.track import changed
+    from siamla.steps import byhand
+
+    done = byhand.track(
+        args.model, args.layout, args.root, args.out, args.protocol, changed(args.tracker), args.workers
+    )
+    found, frames = byhand.score(done), sum(map(len, done.sequences))
+    size = f"{len(done.sequences)} sequences, {frames} frames"
+    print(f"{done.label} on {args.root}: {size}, protocol: {done.rules.title}")
+    if found is None:
+        print(f"the truth is withheld, so there are no scores; raw results: {done.folder}")
+        return
+    columns = [(metric.label, f".{metric.digits}f", found[name]) for name, metric in done.rules.metrics.items()]
+    cells = [(label, "–" if value is None else format(value, form)) for label, form, value in columns]
+    cells.append(("fps", f"{found['fps']:.1f}"))
+    print("  ".join(f"{label:>{max(len(label), len(text))}}" for label, text in cells))
+    print("  ".join(f"{text:>{max(len(label), len(text))}}" for label, text in cells))
+    print(f"raw results and scores.csv: {done.folder}")
+
+
+def add_by_hand(parser: argparse.ArgumentParser) -> None:
+    """The options of a model file on a folder of sequences."""
+    parser.add_argument("model", type=Path, help="a model file, such as model.pt of a training")
+    parser.add_argument("--layout", required=True, choices=get_args(LayoutName), help="how the folder lies on disk")
+    parser.add_argument("--root", type=Path, required=True, help="the folder with the sequences")
+    parser.add_argument("--protocol", help="scoring rules of params/protocols.yaml; default: the layout's first")
+    parser.add_argument("--tracker", default="{}", help="settings as JSON that replace some of the model's")
+    parser.add_argument("--workers", type=positive, default=1, help="processes; they change no box")
+
+
 def register(commands: Commands) -> None:
     """Add the commands of this module."""
+    parser = commands.add("benchmark run", run_run, "track and score a folder of sequences with a model file")
+    add_by_hand(parser)
+    parser.add_argument("--out", type=Path, help="folder of the raw results; default: runs/ROOT/LABEL-DIGEST")
+
     for words, run, text in (
         ("benchmark predict", run_predict, "track a benchmark's sequences; killed, it goes on"),
         ("benchmark score", run_score, "score stored predictions"),

@@ -1,8 +1,9 @@
-"""`siamla model import`: a public SiamCAR checkpoint in our format."""
+"""`siamla model`: a public SiamCAR checkpoint in our format; the threshold below which a tracker is called lost."""
 
 import argparse
 from pathlib import Path
 
+from siamla.cli.benchmark import add_by_hand
 from siamla.cli.commands import Commands
 from siamla.cli.options import add_overwrite
 
@@ -14,15 +15,50 @@ def register(commands: Commands) -> None:
     parser.add_argument("--out", type=Path, required=True, help="the model file to write")
     add_overwrite(parser)
 
+    text = "track clips whose truth is known, and write a copy of the model that knows when it is lost"
+    parser = commands.add("model calibrate", calibrate, text)
+    add_by_hand(parser)
+    parser.add_argument("--out", type=Path, required=True, help="the model file to write")
+    add_overwrite(parser)
+
 
 def import_siamcar(args: argparse.Namespace) -> None:
     """Read args.file, check it, write args.out and say what was written."""
     from siamla.files import free_for_output
     from siamla.model.checkpoint import save_model
     from siamla.model.siamcar import load_siamcar
+    from siamla.tracker.settings import TrackerSettings, stored
 
     free_for_output(args.out, args.overwrite, args.file)
     model = load_siamcar(args.file)
-    save_model(args.out, model)
+    demo = TrackerSettings(postprocess="release", penalty_k=0.04, window=0.4, size_lr=0.3)  # of the public code
+    save_model(args.out, model, "SiamCAR", stored(demo))
     count = sum(parameter.numel() for parameter in model.parameters())
     print(f"{args.out}: SiamCAR, {count / 1e6:.1f} M parameters")
+
+
+def calibrate(args: argparse.Namespace) -> None:
+    """Track, find the threshold on the confidence, write args.out and say how well it tells lost frames."""
+    from siamla.benchmark.lost import calibrate as find
+    from siamla.benchmark.lost import judged
+    from siamla.cli.track import changed
+    from siamla.errors import UserError
+    from siamla.files import free_for_output
+    from siamla.model.checkpoint import read_model, save_model
+    from siamla.steps import byhand
+    from siamla.tracker.api import tracker_settings
+    from siamla.tracker.settings import stored
+
+    free_for_output(args.out, args.overwrite, args.model)
+    if byhand.protocol_of(args.layout, args.protocol).onepass is None:
+        raise UserError(f"--layout {args.layout}: its protocol starts a lost tracker again; expected a one-pass layout")
+    done = byhand.track(args.model, args.layout, args.root, None, args.protocol, changed(args.tracker), args.workers)
+    found = find(*judged(done.sequences, done.folder, done.rules.layout))
+    file = read_model(args.model)
+    settings = tracker_settings(args.model, file.tracker, {**changed(args.tracker), "lost": round(found.threshold, 4)})
+    save_model(args.out, file.model, file.label, stored(settings))
+    others = found.frames - found.lost
+    shares = (
+        f"{found.caught:.1%} of {found.lost} lost frames found, {found.false_alarms:.1%} of {others} others called lost"
+    )
+    print(f"{args.out}: lost below {found.threshold:.4f}; AUROC {found.auroc:.3f}, {shares}")

@@ -1,66 +1,89 @@
-"""siamla track: point a trained model at a video of your own."""
+"""siamla track: point a trained model at images of your own."""
 
 import argparse
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from siamla.cli.commands import Commands
-from siamla.cli.options import add_overwrite
+from siamla.cli.options import add_overwrite, positive
 
 if TYPE_CHECKING:
-    from siamla.tracker.settings import TrackerSettings
+    import numpy as np
+    from numpy.typing import NDArray
 
 
-def tracker_settings(model: Path, given: str | None, params: Path = Path("params")) -> "TrackerSettings":
-    """The settings given as JSON, else those of the variant that the record beside the model names."""
+def _box(words: list[str]) -> "NDArray[np.float64]":
+    import numpy as np
+
+    from siamla.data.formats.text import number
     from siamla.errors import UserError
-    from siamla.experiment.profile import load
-    from siamla.provenance.record import RECORD, read_record
+
+    values = [number(word) for word in " ".join(words).replace(",", " ").split()]
+    box = np.array(values, np.float64)  # None becomes NaN
+    if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] <= 0).any():
+        raise UserError(f"--box: {' '.join(words)!r}, expected x y w h in pixels with w and h above 0")
+    return box
+
+
+def changed(text: str) -> dict[str, Any]:
+    """The tracker settings given as JSON, alone and not yet checked against the model's."""
     from siamla.settings import validate_json
     from siamla.tracker.settings import TrackerSettings
 
-    if given is not None:
-        return validate_json(TrackerSettings, given, "--tracker")
-    run = model.with_name(RECORD)
-    if not run.exists():
-        raise UserError(
-            f"{run}: not found, so the tracker's settings are unknown; give --tracker '{{}}' for the defaults"
-        )
-    names = read_record(run)["names"]
-    specs = load(names["profile"], params).specs
-    if names["variant"] not in specs:
-        raise UserError(f"{run}: profile {names['profile']} has no variant {names['variant']!r} now; give --tracker")
-    return specs[names["variant"]].tracker
+    given = validate_json(TrackerSettings, text, "--tracker")
+    return {name: getattr(given, name) for name in given.model_fields_set}
 
 
 def _track(args: argparse.Namespace) -> None:
-    import numpy as np
-    import torch
-
     from siamla.errors import UserError
-    from siamla.tracker.tracker import load_tracker
-    from siamla.tracker.video import check_outputs, track_video
+    from siamla.tracker.api import load
+    from siamla.tracker.source import open_source
+    from siamla.tracker.video import check_outputs, need_window, track_video
 
-    try:
-        box = np.array([float(part) for part in args.box.split(",")])
-    except ValueError:
-        box = np.array([])
-    if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] <= 0).any():
-        raise UserError(f"--box: {args.box!r}, expected x,y,w,h in pixels with w and h above 0")
+    box = _box(args.box) if args.box else None
     check_outputs(args.source, args.out, args.overwrite)
-    torch.set_num_threads(1)  # as in the benchmarks, where threads must not decide the bytes
-    settings = tracker_settings(args.model, args.tracker)
-    tracker = load_tracker(args.model, settings)
-    count = track_video(tracker, args.source, box, args.out, args.overwrite)
-    print(f"{count} frames: {args.out} and {args.out.with_suffix('.csv')}")
+    if args.select or args.show:
+        need_window()
+    tracker = load(args.model, changed(args.tracker), args.threads)
+    source = open_source(args.source)
+    done = track_video(tracker, source, box, args.out, args.fps, args.show)
+    table = args.out.with_suffix(".csv")
+    written = str(table) if table == args.out else f"{args.out} and {table}"
+    lost = f", {done.lost} of them lost" if done.lost is not None else ""
+    print(f"{done.frames} frames{lost}, {done.rate:.1f} a second: {written}")
+    if done.ended and source.live:
+        raise UserError(f"{done.ended}; what was tracked is in {written}")
+    if done.ended:
+        print(f"warning: {done.ended}", file=sys.stderr)
+
+
+def _rate(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.1 <= value <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected images per second from 0.1 to 1000")
+    return value
 
 
 def register(commands: Commands) -> None:
     """Add the commands of this module."""
-    parser = commands.add("track", _track, "follow a box through a video file or a folder of images")
-    parser.add_argument("source", type=Path, help="video file or folder of images")
-    parser.add_argument("--model", type=Path, required=True, help="model.pt of a training")
-    parser.add_argument("--box", required=True, help="x,y,w,h of the target in the first image, 0-based")
-    parser.add_argument("--tracker", help="tracker settings as JSON; default: the variant's in its profile")
-    parser.add_argument("--out", type=Path, default=Path("track.mp4"), help="the drawn video; boxes go beside it")
+    parser = commands.add("track", _track, "follow a target through a video, a folder of images, a camera or a stream")
+    parser.add_argument("source", help="video file, folder of images, number of a camera, or address of a stream")
+    parser.add_argument("--model", type=Path, required=True, help="a model file, such as model.pt of a training")
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument(
+        "--box", nargs="+", metavar="X Y W H", help="the target in the first image, in pixels counted from 0"
+    )
+    target.add_argument("--select", action="store_true", help="draw the box in a window")
+    parser.add_argument("--show", action="store_true", help="a window with keys: space pauses, r selects again, q ends")
+    parser.add_argument(
+        "--out", type=Path, default=Path("track.webm"),
+        help="the drawn video (.webm, .mp4, .avi), a table beside it; .csv: the table alone; default: %(default)s",
+    )  # fmt: skip
+    parser.add_argument("--fps", type=_rate, default=25.0, help="images per second where the source has none")
+    parser.add_argument("--tracker", default="{}", help="settings as JSON that replace some of the model's")
+    parser.add_argument("--threads", type=positive, default=1, help="of the network on a CPU; default: %(default)s")
     add_overwrite(parser)

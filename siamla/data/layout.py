@@ -2,4 +2,4 @@
 
 from typing import Literal
 
-LayoutName = Literal["otb", "got10k", "lasot", "trackingnet", "tnl2k", "vot"]
+LayoutName = Literal["otb", "got10k", "lasot", "trackingnet", "tnl2k", "vot", "plain"]

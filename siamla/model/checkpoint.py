@@ -1,49 +1,85 @@
-"""Our model files: the weights and the settings that they belong to."""
+"""Our model files: all that a tracker needs, the weights, the settings of network and tracker, and a label."""
 
+import hashlib
 import io
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from siamla.errors import UserError
-from siamla.files import atomic, parsed_by
+from siamla.files import atomic, canonical_json, parsed_by
 from siamla.model.settings import ModelSettings
 from siamla.model.siamla import SiamLA, build_model
 from siamla.settings import validate
 
+KEYS = {"model", "settings", "label", "tracker", "digest"}
 
-def save_model(path: Path, model: SiamLA) -> None:
-    """Write {"model": state dict, "settings": ModelSettings as JSON}, atomically; equal models give equal bytes.
+
+class ModelFile(NamedTuple):
+    """What a model file holds."""
+
+    model: SiamLA
+    """In evaluation mode."""
+    label: str
+    """Its name for people."""
+    tracker: dict[str, Any]
+    """Settings of the tracker that it was made for, as plain data; siamla.tracker.settings reads them."""
+    digest: str
+    """16 hex digits of the weights and the network's settings: what the label and the tracker are is no part of it."""
+
+
+def save_model(path: Path, model: SiamLA, label: str, tracker: Mapping[str, Any]) -> None:
+    """Write a ModelFile as a mapping of state dict and plain data, atomically; equal content gives equal bytes.
 
     Raises UserError when a weight is NaN or infinite.
     """
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     _check_finite(path, state)
     settings = model.settings.model_dump(mode="json", by_alias=True)
+    content = {"model": state, "settings": settings, "label": label, "tracker": dict(tracker)}
     buffer = io.BytesIO()  # torch names the archive after the file: a buffer keeps the bytes free of the path
-    torch.save({"model": state, "settings": settings}, buffer)
+    torch.save({**content, "digest": _digest(state, settings)}, buffer)
     with atomic(path) as temporary:
         temporary.write_bytes(buffer.getvalue())
 
 
-def load_model(path: Path) -> SiamLA:
-    """The model of a file that `save_model` wrote, in evaluation mode; needs no ImageNet weights.
+def read_model(path: Path) -> ModelFile:
+    """What a file that `save_model` wrote holds; needs no ImageNet weights and nothing beside the file.
 
-    Raises UserError when the file is missing, is another kind of file, does not fit its settings, or holds NaN.
+    Raises UserError when the file is missing, is another kind of file, was damaged, does not fit its settings, or
+    holds NaN.
     """
     if not path.is_file():
         raise UserError(f"{path}: not found; expected a model file that siamla wrote")
     with parsed_by("torch", path, "a model file"):
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    if not isinstance(loaded, dict) or set(loaded) != {"model", "settings"}:
+    if isinstance(loaded, dict) and set(loaded) == {"model", "settings"}:
+        raise UserError(f"{path}: an earlier siamla wrote it, without the tracker's settings; train the model again")
+    if not isinstance(loaded, dict) or set(loaded) != KEYS or not isinstance(loaded["tracker"], dict):
         hint = "a SiamCAR checkpoint is converted by `siamla model import`"
-        raise UserError(f"{path}: expected the keys model and settings, as siamla writes them; {hint}")
+        raise UserError(f"{path}: expected the keys {', '.join(sorted(KEYS))} as siamla writes them; {hint}")
     settings = validate(ModelSettings, loaded["settings"], f"{path}: settings")
     model = empty_model(settings)
     load_state(model, loaded["model"], str(path))
-    return model.eval()
+    if _digest(loaded["model"], loaded["settings"]) != loaded["digest"]:
+        raise UserError(f"{path}: the weights are not those that were written; the file is damaged")
+    return ModelFile(model.eval(), str(loaded["label"]), loaded["tracker"], str(loaded["digest"]))
+
+
+def load_model(path: Path) -> SiamLA:
+    """The model of a file alone; UserError as `read_model`."""
+    return read_model(path).model
+
+
+def _digest(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> str:
+    content = hashlib.sha256(canonical_json(settings).encode())
+    for key, value in sorted(state.items()):
+        content.update(f"{key} {value.dtype} {list(value.shape)}".encode())
+        content.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return content.hexdigest()[:16]
 
 
 def empty_model(settings: ModelSettings) -> SiamLA:

@@ -6,6 +6,7 @@ from typing import Any
 from siamla.experiment.plan import Job, Plan, training_settings
 from siamla.files import digest, write_json
 from siamla.steps.perform import Outcome, full_key, hashed, own, perform
+from siamla.tracker.settings import stored
 
 FEATURES = ("manifest.json", "chunk-*.bin", ".*.tmp")
 
@@ -36,10 +37,11 @@ def train(
     workers: processes that read pairs; by default one less than threads, none where all epochs read cached features.
     """
     job = plan.train(variant, seed)
-    spec = plan.spec(job.names["variant"])
+    spec, label = plan.spec(job.names["variant"]), plan.experiment.variants[job.names["variant"]].label
 
     def work(record: dict[str, Any]) -> Outcome:
         from siamla.mlflow_view.live import LiveMirror
+        from siamla.model.checkpoint import read_model
         from siamla.training.loop import Recipe
         from siamla.training.place import training_place
         from siamla.training.run import train_model
@@ -56,11 +58,12 @@ def train(
         with LiveMirror(Path("results"), record) as mirror:
             train_model(
                 recipe, job.parents["crops"].folder, spec.pairs, cached, place, readers, state / "state.pt",
-                full_key(record), job.folder, mirror.epoch,
+                full_key(record), job.folder, label, stored(spec.tracker), mirror.epoch,
             )  # fmt: skip
         write_json(job.folder / "spec.json", training_settings(spec))
         files = hashed(job.folder, ("model.pt", "history.csv", "spec.json"))
-        return Outcome(files["model.pt"], files, state)
+        # the content is that of the weights: label and tracker settings in the file change no box of the pipeline
+        return Outcome(read_model(job.folder / "model.pt").digest, files, state)
 
     if perform(job, key, work):
         from siamla.mlflow_view.live import mirror_training

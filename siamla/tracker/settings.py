@@ -1,6 +1,6 @@
 """Hyper-parameters of tracking."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -17,3 +17,12 @@ class TrackerSettings(Settings):
     window: float = Field(0.4, ge=0, le=1, description="w of eq. 12, the window influence")
     size_lr: float = Field(0.33, gt=0, le=1, description="rate of the size smoothing")
     precision: Literal["auto", "bf16", "fp32"] = Field("auto", description="auto: bf16 where the hardware has it")
+    lost: float | None = Field(
+        None, ge=0, le=1, exclude=True,
+        description="confidence below which the target is called lost, from `siamla model calibrate`; decides no box",
+    )  # fmt: skip
+
+
+def stored(settings: TrackerSettings) -> dict[str, Any]:
+    """All settings as JSON-ready data. A plain dump, as in the identity of a prediction, is without `lost`."""
+    return {**settings.model_dump(mode="json"), "lost": settings.lost}

@@ -1,6 +1,6 @@
 """A whole training: from crops and settings to a model file and its history."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ def train_model(
     state: Path,
     key: str,
     out: Path,
+    label: str,
+    tracker: Mapping[str, Any],
     on_epoch: Callable[[dict[str, float]], None],
     save_minutes: float = 10.0,
 ) -> list[dict[str, Any]]:
@@ -37,6 +39,7 @@ def train_model(
         workers: processes that load pairs beside this one. Bytes do not depend on them.
         state: file of the resumable state; its folder is made, and locked while this runs.
         key: digest of all that the training depends on; a state with another key is refused.
+        label, tracker: the model's name and the tracker's settings, for the model file; they decide no weight.
         on_epoch: called with every epoch's row.
         save_minutes: time between two writings of the state within an epoch.
 
@@ -48,5 +51,5 @@ def train_model(
     with locked(state.with_suffix(".lock")):
         model, history = train(recipe, source, place, state, key, on_epoch, save_minutes)
         write_csv(out / "history.csv", list(history[0]), history)
-        save_model(out / "model.pt", model.to("cpu"))
+        save_model(out / "model.pt", model.to("cpu"), label, tracker)
     return history

@@ -1,10 +1,10 @@
-"""One module per official folder layout; class Layout says what each offers."""
+"""One module per official folder layout, and one for folders of one's own; class Layout says what each offers."""
 
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
-from siamla.data.formats import got10k, lasot, otb, tnl2k, trackingnet, vot
+from siamla.data.formats import got10k, lasot, otb, plain, tnl2k, trackingnet, vot
 from siamla.sequence import Sequence
 
 
@@ -31,4 +31,5 @@ LAYOUTS: dict[str, Layout] = {
     "trackingnet": trackingnet,
     "tnl2k": tnl2k,
     "vot": vot,
+    "plain": plain,
 }

@@ -1,0 +1,173 @@
+"""`siamla benchmark run` and `siamla model calibrate`: a model file and a folder are enough."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from siamla.benchmark.lost import calibrate, judged
+from siamla.cli.main import main
+from siamla.data.formats import LAYOUTS
+from siamla.errors import UserError
+from siamla.model.checkpoint import read_model
+from siamla.sequence import Sequence
+
+Say = Callable[..., tuple[int, str, str]]
+LAYOUTS_BY_HAND = ("otb", "got10k", "lasot", "trackingnet", "tnl2k", "vot", "plain")
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Say:
+    """Run a command in an empty folder: its status and what it says on both streams."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: object) -> tuple[int, str, str]:
+        status = main([str(word) for word in words])
+        return status, *capsys.readouterr()
+
+    return run
+
+
+def make(root: Path, layout: str, names: tuple[str, ...] = ("ball-1", "cat-2"), count: int = 4) -> Path:
+    """Sequences of noise in which a box moves by two pixels a frame."""
+    rng = np.random.default_rng(0)
+    for name in names:
+        noise = rng.integers(0, 256, (count, 12, 16, 3), dtype=np.uint8)
+        images = [cv2.imencode(".jpg", cv2.resize(image, (160, 120)))[1].tobytes() for image in noise]
+        boxes = np.array([[50.0 + 2 * number, 40, 30, 24] for number in range(count)])
+        LAYOUTS[layout].write(root, Sequence(name, (), boxes, np.ones(count, bool)), images)
+    LAYOUTS[layout].finish(root, names)
+    return root
+
+
+@pytest.mark.parametrize("layout", LAYOUTS_BY_HAND)
+def test_one_line_tracks_and_scores(layout: str, model_file: Path, tmp_path: Path, say: Say) -> None:
+    make(tmp_path / "set", layout)
+    status, out, _ = say("benchmark", "run", model_file, "--layout", layout, "--root", "set")
+    assert status == 0
+    head, labels, values, last = out.splitlines()
+    assert head.startswith("Noise on set: 2 sequences, 8 frames, protocol: ")
+    assert labels.split()[-1] == "fps"
+    assert all(re.fullmatch(r"[\d.]+|–", value) for value in values.split())
+    (folder,) = (tmp_path / "runs/set").iterdir()
+    assert folder.name == f"noise-{read_model(model_file).digest[:8]}"
+    assert last.endswith(str(folder.relative_to(tmp_path)))
+    raw = {"otb": "ball-1.txt", "got10k": "ball-1/ball-1_001.txt", "vot": "baseline/ball-1/ball-1_001.txt"}
+    assert (folder / raw.get(layout, "ball-1.txt")).is_file()
+    assert (folder / "scores.csv").read_text().count("\n") == 3
+    found = json.loads((folder / "run.json").read_text())
+    assert len(found["scores"]) >= len(labels.replace("Norm. ", "").split()) - 1
+    assert found["speed"]["frames"] > 0
+
+
+def test_a_second_run_tracks_nothing_and_others_are_refused(model_file: Path, tmp_path: Path, say: Say) -> None:
+    make(tmp_path / "set", "otb")
+    command = ("benchmark", "run", model_file, "--layout", "otb", "--root", "set", "--out", "out")
+    first = say(*command)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*-?.txt")}
+    assert len(before) == 2
+    assert say(*command)[1] == first[1]
+    (tmp_path / "out/cat-2.txt").unlink()  # as if it had been killed
+    assert say(*command)[0] == 0
+    assert (tmp_path / "out/cat-2.txt").is_file()
+    assert (tmp_path / "out/ball-1.txt").stat().st_mtime_ns == before[tmp_path / "out/ball-1.txt"]
+    status, _, said = say(*command, "--tracker", '{"window": 0.7}')
+    assert (status, "out: holds another run: tracker.window is 0.1, the plan has 0.7" in said) == (2, True)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/ball-1.txt").write_text("precious")
+    status, _, said = say(*command[:-1], "mine")
+    assert (status, "mine: is not empty and was not made by `siamla benchmark run`" in said) == (2, True)
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["ball-1.txt"]
+    assert (tmp_path / "mine/ball-1.txt").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("layout", "spoil", "said"),
+    [
+        ("plain", lambda root: (root / "cat-2/groundtruth.txt").write_text("1,2,3,4\n" * 3), "cat-2 has 3 boxes for 4"),
+        ("plain", lambda root: (root / "cat-2/groundtruth.txt").write_text("1,2,3\n" * 4), "found '1,2,3', expected 4"),
+        ("otb", lambda root: (root / "cat-2/groundtruth_rect.txt").write_text("0,0,0,0\n" * 4), "cannot start"),
+        ("otb", lambda root: (root / "cat-2/img/0002.jpg").write_bytes(b""), "cat-2, frame 2: "),
+    ],
+    ids=["rows", "columns", "no first box", "image"],
+)
+def test_bad_data_are_told(
+    layout: str, spoil: Callable[[Path], object], said: str, model_file: Path, tmp_path: Path, say: Say
+) -> None:
+    spoil(make(tmp_path / "set", layout))
+    status, _, error = say("benchmark", "run", model_file, "--layout", layout, "--root", "set")
+    assert status == 2
+    assert said in error.splitlines()[-1]
+
+
+def test_withheld_truth_gives_raw_results_alone(model_file: Path, tmp_path: Path, say: Say) -> None:
+    for name in ("ball-1", "cat-2"):
+        (make(tmp_path / "set", "plain") / name / "groundtruth.txt").write_text("50,40,30,24\n")
+    status, out, _ = say("benchmark", "run", model_file, "--layout", "plain", "--root", "set")
+    assert status == 0
+    assert "the truth is withheld, so there are no scores; raw results: runs/set/noise-" in out
+
+
+def test_absent_targets_of_a_plain_folder(tmp_path: Path) -> None:
+    (make(tmp_path, "plain") / "cat-2/groundtruth.txt").write_text("1,2,3,4\nnan,nan,nan,nan\n0,0,0,0\n5,6,7,8\n")
+    assert LAYOUTS["plain"].read(tmp_path, "cat-2").visible.tolist() == [True, False, False, True]
+
+
+# -- when a tracker is lost --
+
+
+def test_the_threshold_that_parts_both_kinds() -> None:
+    found = calibrate(np.array([0.1, 0.2, 0.3, 0.6, 0.7, 0.25]), np.array([True, True, False, False, False, True]))
+    assert found.threshold == pytest.approx(0.275)
+    assert (found.auroc, found.caught, found.false_alarms, found.frames, found.lost) == (1, 1, 0, 6, 3)
+
+
+def test_auroc_is_the_chance_of_the_right_order() -> None:
+    rng = np.random.default_rng(0)
+    confidence, lost = rng.integers(0, 8, 60) / 8, rng.random(60) < 0.4  # with ties
+    here, away = confidence[~lost], confidence[lost]
+    pairs = (away[:, None] < here).mean() + 0.5 * (away[:, None] == here).mean()
+    found = calibrate(confidence, lost)
+    assert found.auroc == pytest.approx(pairs)
+    shares = [(away < limit).mean() - (here < limit).mean() for limit in np.arange(9) / 8 + 1e-3]
+    assert found.caught - found.false_alarms == pytest.approx(max(shares))
+    assert (away < found.threshold).mean() == found.caught
+
+
+@pytest.mark.parametrize(("lost", "said"), [(True, "every frame of 3 is lost"), (False, "no frame of 3 is lost")])
+def test_one_kind_alone_calibrates_nothing(lost: bool, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        calibrate(np.array([0.1, 0.2, 0.3]), np.full(3, lost))
+
+
+def test_which_frames_are_lost(tmp_path: Path) -> None:
+    boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 10], [50, 0, 10, 10], [np.nan] * 4, [0, 0, 10, 10.0]])
+    sequence = Sequence("a", (), boxes, np.array([True, True, True, True, False]))
+    (tmp_path / "a.txt").write_text("0,0,10,10\n" * 5)
+    (tmp_path / "a_confidence.txt").write_text("nan\n0.9\n0.4\n0.5\n0.3\n")
+    confidence, lost = judged([sequence], tmp_path, "plain")
+    assert confidence.tolist() == [0.9, 0.4, 0.3]
+    assert lost.tolist() == [False, True, True]
+
+
+def test_calibration_writes_a_model_that_knows(model_file: Path, tmp_path: Path, say: Say) -> None:
+    root = make(tmp_path / "set", "plain", count=8)
+    far = "".join(f"{50 if frame < 4 else 5},{40 if frame < 4 else 5},30,24\n" for frame in range(8))
+    for name in ("ball-1", "cat-2"):
+        (root / name / "groundtruth.txt").write_text(far)
+    command = ("model", "calibrate", model_file, "--layout", "plain", "--root", "set", "--out", "new.pt")
+    status, out, error = say(*command)
+    assert status == 0, error
+    told = re.match(r"new.pt: lost below ([\d.]+); AUROC [\d.]+, [\d.]+% of \d+ lost frames found, [\d.]+% of", out)
+    assert told, out
+    before, after = read_model(model_file), read_model(tmp_path / "new.pt")
+    assert after.tracker == {**before.tracker, "lost": float(told[1])}
+    assert (after.digest, after.label) == (before.digest, before.label)
+    assert say(*command)[0] == 2  # new.pt exists
+    make(tmp_path / "ball", "vot")
+    status, _, error = say(*command[:4], "vot", "--root", "ball", "--out", "other.pt")
+    assert (status, "expected a one-pass layout" in error) == (2, True)

@@ -1,0 +1,122 @@
+"""`import siamla; siamla.load("model.pt")`: quick to import, one file, images as people have them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import siamla
+from siamla.errors import UserError
+from siamla.model.checkpoint import read_model
+from siamla.tracker.api import bgr, fit
+from siamla.tracker.settings import TrackerSettings
+from siamla.tracker.tracker import load_tracker
+
+BOX = (50.0, 40.0, 30.0, 24.0)
+
+
+def picture(seed: int, *shape: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def test_the_import_brings_no_pytorch() -> None:
+    code = "import sys, siamla; assert siamla.load; print(sorted({'torch', 'cv2', 'numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "[]\n"
+
+
+def test_three_lines_from_any_folder(model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file alone is moved: the boxes are those of its own settings, which are not the defaults."""
+    moved = tmp_path / "elsewhere" / "mine.pt"
+    moved.parent.mkdir()
+    moved.write_bytes(model_file.read_bytes())
+    monkeypatch.chdir(moved.parent)
+    monkeypatch.setattr(torch, "set_num_threads", (calls := []).append)
+    tracker = siamla.load("mine.pt")
+    assert calls == [1]
+    plain = load_tracker(moved, TrackerSettings(window=0.1, size_lr=0.9, precision="fp32"))
+    first, second = picture(0, 120, 160, 3), picture(1, 120, 160, 3)
+    tracker.init(first, BOX)
+    plain.init(first, BOX)
+    np.testing.assert_array_equal(tracker.update(second), plain.update(second))
+    assert tracker.label == "Noise"
+    assert 0 < tracker.score < 1
+    assert tracker.lost is (tracker.score < 0.25)
+    assert siamla.load("mine.pt", {"lost": None}, threads=2).lost is None
+    assert calls == [1, 2]
+
+
+def test_images_as_people_have_them(model_file: Path) -> None:
+    tracker, boxes = siamla.load(model_file), []
+    first, second = picture(0, 120, 160), picture(1, 120, 160)
+    for form in (
+        lambda image: image,
+        lambda image: image[..., None],
+        lambda image: np.dstack([image] * 3),
+        lambda image: np.dstack([image] * 4),
+        lambda image: np.dstack([image] * 3)[..., ::-1],
+        lambda image: image.astype(np.uint16) * 256 + 255,
+    ):
+        tracker.init(form(first), BOX)
+        boxes.append(tracker.update(form(second)))
+    for box in boxes[1:]:
+        np.testing.assert_array_equal(box, boxes[0])
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((4, 4, 3)), np.zeros((4, 4, 2), np.uint8), np.zeros((0, 4, 3), np.uint8), np.zeros(4, np.uint8)]
+)
+def test_what_is_no_image_is_told(image: np.ndarray) -> None:
+    with pytest.raises(UserError, match=r"an image is .* of shape .*; expected uint8 or uint16 of shape \(H, W\)"):
+        bgr(image)
+
+
+def test_a_pixel_and_a_box_outside(model_file: Path) -> None:
+    tracker = siamla.load(model_file)
+    with pytest.raises(UserError, match="no target yet"):
+        tracker.update(picture(0, 20, 30))
+    with pytest.raises(UserError, match=r"the box \[50\.0, 40\.0, 30\.0, 24\.0\] .* is not in the 1×1 image"):
+        tracker.init(picture(0, 1, 1, 3), BOX)
+    tracker.init(picture(0, 1, 1, 3), (0, 0, 1, 1))
+    assert np.isfinite(tracker.update(picture(1, 1, 1, 3))).all()
+
+
+def test_a_fitted_image_leads_there_and_back() -> None:
+    image = picture(0, 60, 40, 3)
+    assert fit(image, (40, 60)).image is image
+    fitted = fit(image, (80, 40))
+    assert fitted.image.shape == (40, 80, 3)
+    assert fitted.offset == (26, 0)
+    np.testing.assert_allclose(fitted.back(fitted.into(BOX)), BOX)
+    assert (fitted.image[:, :26] == fitted.image[0, 0]).all()
+
+
+def test_wrong_files_and_settings_are_told(model_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nowhere\.pt: not found"):
+        siamla.load(tmp_path / "nowhere.pt")
+    with pytest.raises(UserError, match="tracker settings: unknown key 'windw'; did you mean 'window'"):
+        siamla.load(model_file, {"windw": 1})
+    content = torch.load(model_file, weights_only=True)
+    old = {key: content[key] for key in ("model", "settings")}
+    name = next(iter(content["model"]))
+    damaged = {**content, "model": {**content["model"], name: content["model"][name] + 1}}
+    for broken, said in (
+        (old, "an earlier siamla wrote it, without the tracker's settings; train the model again"),
+        (damaged, "the weights are not those that were written; the file is damaged"),
+        ({**content, "tracker": {"window": 7}}, "tracker: window is 7"),
+        ({**content, "tracker": 7}, "expected the keys"),
+    ):
+        torch.save(broken, tmp_path / "broken.pt")
+        with pytest.raises(UserError, match=said):
+            siamla.load(tmp_path / "broken.pt")
+
+
+def test_label_and_tracker_are_no_part_of_the_digest(model_file: Path, tmp_path: Path) -> None:
+    from siamla.model.checkpoint import save_model
+
+    file = read_model(model_file)
+    save_model(tmp_path / "other.pt", file.model, "Another", {})
+    assert read_model(tmp_path / "other.pt").digest == file.digest
