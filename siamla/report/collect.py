@@ -95,7 +95,7 @@ def _frame(rows: list[dict[str, Any]], columns: Sequence[str], number: str = "va
 def frames(scores: Mapping[Path, Mapping[str, Any]]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(scores, sequences) of the contents of score files, path → content; one row a metric, speed included.
 
-    Scores has COLUMNS: device, precision, threads and engine of the tracking, the training's place under train_, and the
+    Scores has COLUMNS: device, precision, threads and engine of the tracking, the training's under train_, and the
     commits of training, tracking and scoring in git_commit, several parted by a blank; git_dirty is true where one of
     them had uncommitted changes, missing outside git; other_cores is how many cores other work kept busy while the
     tracker ran, missing where that is not known. Sequences has SEQUENCE_COLUMNS. Imported trackers have seed 0 and

@@ -118,7 +118,8 @@ class Measured:
 def places(rows: pd.DataFrame, prefix: str = "") -> list[str]:
     """Where each row's tracking took place, or with the prefix "train_" its training: "cpu, fp32, 1 thread".
 
-    Of tracking the engine is told, too, where it is known: "cpu, fp32, 1 thread, openvino 2026.4.1". On a GPU the threads do not change sums and are left out. "" where nothing is known.
+    Of tracking the engine is told, too, where it is known: "cpu, fp32, 1 thread, openvino 2026.4.1". On a GPU the
+    threads do not change sums and are left out. "" where nothing is known.
     """
     found = []
     engines = [None] * len(rows) if prefix else rows["engine"]
