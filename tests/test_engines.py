@@ -17,10 +17,12 @@ from siamla.engine.engines import ENGINES, PACKAGES, prepare, resolve_engine
 from siamla.engine.graph import SearchGraph, TemplateGraph, for_inference, gather
 from siamla.engine.network import Maps
 from siamla.errors import UserError
+from siamla.experiment.plan import engine_code
 from siamla.model.lafa import sample
 from siamla.model.settings import Lafa, ModelSettings
 from siamla.model.siamla import Output, SiamLA, build_model
 from siamla.place import Place
+from siamla.provenance.code import definitions
 from siamla.tracker.place import told, tracking_place
 from siamla.tracker.settings import TrackerSettings
 from siamla.tracker.tracker import SiamTracker
@@ -257,6 +259,14 @@ def test_what_auto_is() -> None:
 def test_a_record_tells_the_engine_and_its_version() -> None:
     settings = TrackerSettings(engine="torch", precision="fp32")
     assert told(settings, PLACE) == {**PLACE.plain, "engine": f"torch {torch.__version__}"}
+
+
+def test_the_code_of_engines_that_may_run_is_part_of_a_prediction() -> None:
+    reached = {name: set(definitions(engine_code(name))) for name in ("auto", "torch", "onnxruntime")}
+    assert {"siamla.engine.openvino_engine:prepare_openvino", "siamla.engine.graph:SearchGraph"} <= reached["auto"]
+    assert not [name for name in reached["auto"] if name.startswith("siamla.engine.onnx_engine")]
+    assert not [name for name in reached["torch"] if name.startswith("siamla.engine.openvino_engine")]
+    assert "siamla.engine.onnx_engine:prepare_onnxruntime" in reached["onnxruntime"]
 
 
 def test_onnx_runtime_has_no_bf16() -> None:
