@@ -88,8 +88,8 @@ def resolve(
         return fast if precision == "bf16" else plain
     if not has_bf16(device):
         return plain
-    processor = _processor() if device.type == "cpu" else name
-    key = {"format": FORMAT, **what, "device": processor, "threads": threads, "torch": torch.__version__}
+    hardware = processor() if device.type == "cpu" else name
+    key = {"format": FORMAT, **what, "device": hardware, "threads": threads, "torch": torch.__version__}
     path = cache_folder() / "precision" / f"{digest(key)}.json"
     if path not in _measured:
         _measured[path] = _recall(path, key, lambda: _measure(prepare(), plain, fast))
@@ -163,7 +163,7 @@ def _wait(place: Place) -> None:
         torch.cuda.synchronize()
 
 
-def _processor() -> str:
+def processor() -> str:
     """Model and instructions of the CPU."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

@@ -66,6 +66,7 @@ def test_a_number_is_traced_from_its_table_to_weights_and_data(tree: Tree) -> No
     data = json.loads((tree.folder / "data/curated/smoke/otb100/record.json").read_text())
     assert source["inputs"]["data"] == data["content"]
     assert source["training"]["place"]["device"] == "cpu" or source["training"]["place"]["device"].startswith("cuda")
+    assert source["predictions"]["place"]["engine"].split()[0] in ("openvino", "torch")
 
 
 def test_a_second_run_does_nothing_and_is_quick(tree: Tree) -> None:

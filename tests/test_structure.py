@@ -28,6 +28,7 @@ LAYERS = (
     {"errors", "files", "geometry", "grid", "parallel", "place", "progress", "sequence", "settings", "stopping"},
     {"data"},
     {"model"},
+    {"engine"},
     {"training", "tracker"},
     {"benchmark"},
     {"experiment", "provenance"},  # what a result is; provenance records it

@@ -9,11 +9,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from siamla.model.settings import ModelSettings
-from siamla.model.siamla import Output
+from siamla.engine.network import Maps, Network
 from siamla.place import Place
+from siamla.tracker import tracker as module
 from siamla.tracker.settings import TrackerSettings
 from siamla.tracker.tracker import SiamTracker
 
@@ -28,7 +29,7 @@ BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 EXACT = TrackerSettings(top_n=1, penalty_k=0, window=0, size_lr=1, precision="fp32")
 
 
-class Measure(nn.Module):
+class Measure:
     """Finds the target's colour: a sure score in the cell at its middle, and its box as seen from there.
 
     Attributes:
@@ -36,10 +37,7 @@ class Measure(nn.Module):
         crop: the last search crop (255, 255, 3).
     """
 
-    settings = ModelSettings()
-
     def __init__(self, colour: Colour) -> None:
-        super().__init__()
         self.colour = torch.tensor(colour, dtype=torch.float32).view(3, 1, 1)
 
     def extents(self, image: Tensor) -> tuple[Tensor, Tensor]:
@@ -58,23 +56,23 @@ class Measure(nn.Module):
         (left, right), (top, bottom) = edges
         return torch.stack([left, top]), torch.stack([right, bottom])
 
-    def embed_template(self, images: Tensor) -> tuple[Tensor, ...]:
-        assert images.shape == (1, 3, 127, 127)
-        first, last = self.extents(images[0].float())
+    def embed(self, crops: NDArray[np.uint8]) -> str:
+        assert (crops.shape, crops.dtype) == ((1, 127, 127, 3), np.uint8)
+        first, last = self.extents(torch.from_numpy(crops[0]).permute(2, 0, 1).float())
         self.template = (last - first).tolist()
-        return (last - first,)
+        return "embedded"
 
-    def track(self, state: tuple[Tensor, ...], images: Tensor) -> Output:
-        assert images.shape == (1, 3, 255, 255)
-        self.crop = images[0].permute(1, 2, 0).numpy()
-        first, last = self.extents(images[0].float())
+    def search(self, state: str, crops: NDArray[np.uint8]) -> Maps:
+        assert state == "embedded"
+        assert (crops.shape, crops.dtype) == ((1, 255, 255, 3), np.uint8)
+        self.crop = crops[0]
+        first, last = self.extents(torch.from_numpy(crops[0]).permute(2, 0, 1).float())
         column, row = ((first + last) / 2 - 31).div(8).round().clamp(0, 24).long()
-        cls = torch.full((1, 2, 25, 25), -20.0)
-        cls[0, 0] = 20.0
-        cls[0, :, row, column] = torch.tensor([-20.0, 20.0])
+        cls = torch.zeros(1, 25, 25)
+        cls[0, row, column] = 1
         x, y = CELLS.view(1, 25).expand(25, 25), CELLS.view(25, 1).expand(25, 25)
         ltrb = torch.stack([x - first[0], y - first[1], last[0] - x, last[1] - y])
-        return Output(cls, ltrb.unsqueeze(0), torch.full((1, 1, 25, 25), 20.0))
+        return Maps(cls.numpy(), ltrb.unsqueeze(0).numpy(), torch.full((1, 25, 25), 20.0).numpy())
 
 
 def draw(boxes: dict[Colour, Box]) -> np.ndarray:
@@ -109,9 +107,10 @@ def beyond(centre: tuple[float, float], side: float) -> np.ndarray:
     return ((x < -1) | (x > WIDTH + 1))[None, :] | ((y < -1) | (y > HEIGHT + 1))[:, None]
 
 
-def follow(colour: Colour, size: tuple[int, int], decoy: Colour | None) -> None:
+def follow(colour: Colour, size: tuple[int, int], decoy: Colour | None, patch: pytest.MonkeyPatch) -> None:
     """Track a rectangle along `path`, beside it the decoy, and check every box."""
     model = Measure(colour)
+    patch.setattr(module, "prepare", lambda engine, network, place: Network(network.embed, network.search))
     tracker = SiamTracker(model, EXACT, place=Place("cpu", "fp32", 1))  # type: ignore[arg-type]
     first, *boxes = path(*size)
     filled = 0
@@ -137,11 +136,13 @@ def follow(colour: Colour, size: tuple[int, int], decoy: Colour | None) -> None:
 
 
 @pytest.mark.parametrize("size", [(24, 24), (40, 20), (70, 90)], ids=["small", "wide", "large"])
-def test_a_bright_target_is_followed_to_the_pixel_at_the_border_and_across_it(size: tuple[int, int]) -> None:
+def test_a_bright_target_is_followed_to_the_pixel_at_the_border_and_across_it(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Beside it runs one that is the same but for red and blue."""
-    follow(ORANGE, size, BLUE)
+    follow(ORANGE, size, BLUE, monkeypatch)
 
 
 @pytest.mark.parametrize("colour", [BLACK, WHITE], ids=["black", "white"])
-def test_the_fill_beyond_the_border_is_not_the_target(colour: Colour) -> None:
-    follow(colour, (30, 30), None)
+def test_the_fill_beyond_the_border_is_not_the_target(colour: Colour, monkeypatch: pytest.MonkeyPatch) -> None:
+    follow(colour, (30, 30), None, monkeypatch)

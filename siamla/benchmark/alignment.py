@@ -9,7 +9,6 @@ from collections.abc import Sequence as Many
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
@@ -25,7 +24,6 @@ from siamla.tracker.settings import TrackerSettings
 from siamla.tracker.tracker import SiamTracker
 
 FEWEST = 5  # points below which a rank correlation is left out
-BATCH = 8
 SHIFT = 0.25  # of the crop's side, the largest shift of its centre along each axis
 CENTRE_FRACTION = 0.4  # siamcar.md §2.3
 SCALE = 0.1  # largest change of the logarithm of the crop's side
@@ -109,10 +107,6 @@ def _search(image: Image, box: Array, rng: np.random.Generator) -> tuple[Image, 
     return pixels, to_index(to_crop(box, middle, side, SEARCH))
 
 
-def _tensor(images: list[Image], device: torch.device) -> torch.Tensor:
-    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(device)
-
-
 def on_crops(tracker: SiamTracker, sequence: Sequence, crops: int, seed: Many[int]) -> list[CropAlignment]:
     """Alignment on `crops` search crops around the truth, of frames evenly spaced after the first (the template's)."""
     chosen = np.flatnonzero(_known(sequence))
@@ -120,18 +114,12 @@ def on_crops(tracker: SiamTracker, sequence: Sequence, crops: int, seed: Many[in
     chosen = chosen[np.unique(np.linspace(0, len(chosen) - 1, min(crops, len(chosen))).round().astype(int))]
     rng = np.random.default_rng(seed)
     pairs = [_search(read_image(sequence.frames[index]), sequence.boxes[index], rng) for index in chosen]
-    device, model = tracker.device, tracker.model
+    state = tracker.network.embed(_template(read_image(sequence.frames[0]), sequence.boxes[0])[None])
     found = []
-    with torch.inference_mode(), tracker.place.autocast():
-        first = _template(read_image(sequence.frames[0]), sequence.boxes[0])
-        state = model.embed_template(_tensor([first], device))
-        for start in range(0, len(pairs), BATCH):
-            part = pairs[start : start + BATCH]
-            kernels = tuple(kernel.expand(len(part), -1, -1, -1).contiguous() for kernel in state)
-            output = model.track(kernels, _tensor([pixels for pixels, _ in part], device))
-            confidence = torch.softmax(output.cls.double(), 1)[:, 1] * torch.sigmoid(output.loc.double()).squeeze(1)
-            maps = zip(confidence.cpu().numpy(), output.ltrb.double().cpu().numpy(), part, strict=True)
-            found += [crop_alignment(score, ltrb, box) for score, ltrb, (_, box) in maps]
+    for pixels, box in pairs:
+        maps = tracker.network.search(state, pixels[None])
+        confidence = maps.cls[0].astype(np.float64) / (1 + np.exp(-maps.loc[0].astype(np.float64)))
+        found.append(crop_alignment(confidence, maps.ltrb[0].astype(np.float64), box))
     return found
 
 

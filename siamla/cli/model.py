@@ -1,4 +1,4 @@
-"""`siamla model`: a public SiamCAR checkpoint in our format; the threshold below which a tracker is called lost."""
+"""`siamla model`: SiamCAR's public checkpoint in our format, ours in others', and when a tracker is lost."""
 
 import argparse
 from pathlib import Path
@@ -20,6 +20,13 @@ def register(commands: Commands) -> None:
     add_by_hand(parser)
     parser.add_argument("--out", type=Path, required=True, help="the model file to write")
     add_overwrite(parser)
+
+    parser = commands.add("model export", export_model, "write a model as two graphs that other programs run")
+    parser.add_argument("model", type=Path, metavar="MODEL", help="model.pt of a training")
+    parser.add_argument("--format", choices=("onnx", "openvino"), default="onnx", help="default: %(default)s")
+    parser.add_argument("--portable", action="store_true", help="no convolution whose weights are an input")
+    parser.add_argument("--tracker", default="{}", help="tracker settings as JSON that replace the model's")
+    parser.add_argument("--out", type=Path, required=True, help="the folder to make")
 
 
 def import_siamcar(args: argparse.Namespace) -> None:
@@ -62,3 +69,18 @@ def calibrate(args: argparse.Namespace) -> None:
         f"{found.caught:.1%} of {found.lost} lost frames found, {found.false_alarms:.1%} of {others} others called lost"
     )
     print(f"{args.out}: lost below {found.threshold:.4f}; AUROC {found.auroc:.3f}, {shares}")
+
+
+def export_model(args: argparse.Namespace) -> None:
+    """Write args.out, checked against the network, and say how near it is."""
+    from siamla.cli.track import changed
+    from siamla.engine.export import export
+    from siamla.model.checkpoint import read_model
+    from siamla.tracker.api import tracker_settings
+
+    file = read_model(args.model)
+    settings = tracker_settings(args.model, file.tracker, changed(args.tracker))
+    more = {"tracker": settings.model_dump(mode="json", exclude={"precision", "engine"})}
+    worst = export(file.model, args.out, args.format, args.portable, more)
+    largest = ", ".join(f"{name} {value:.1e}" for name, value in worst.items())
+    print(f"{args.out}: {args.format}, as the network but for at most {largest}")

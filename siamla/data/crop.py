@@ -21,6 +21,16 @@ def mean_colour(image: Image) -> tuple[float, float, float]:
     return blue, green, red
 
 
+def fill_colour(image: Image, centre: ArrayLike, side: float, size: int) -> tuple[float, float, float]:
+    """`mean_colour` where a crop (see `crop`) reaches beyond the image or its last pixels; else black, which it lacks.
+
+    Most crops lie inside, and the mean of a large image takes longer than its crop.
+    """
+    half = np.array(image.shape[1::-1]) / 2
+    reach = np.abs(np.asarray(centre, np.float64) - half) + side / 2 * (1 - 1 / size)  # of the outermost samples
+    return mean_colour(image) if (reach > half - 1).any() else (0.0, 0.0, 0.0)
+
+
 def to_crop(box: ArrayLike, centre: ArrayLike, side: ArrayLike, size: int) -> Array:
     """Image boxes (..., 4) in the coordinates of the crop, (p - centre)·size/side + size/2; continuous xywh.
 

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from siamla.benchmark.protocols import Protocol, run_rules, score_rules
 from siamla.data.synthetic.settings import load_sets
+from siamla.engine.settings import EngineName
 from siamla.errors import UserError
 from siamla.experiment.identity import Crops, Curate, Features, Fetch, Identity, Maps, Predict, Score, Table, Train
 from siamla.experiment.profile import Dataset, Experiment, load
@@ -467,9 +468,10 @@ class Plan:
         model, data, rules = self.train(variant, seed), self.curate(benchmark), self.experiment.protocol(benchmark)
         entries = ("siamla.benchmark.runner:run", "siamla.tracker.tracker:load_tracker")
         layout = f"{self._layout_code(rules.layout)}:ORIGIN"
-        code = code_digest(*entries, layout, self._backbone_code(self.spec(variant)))
         settings = self.experiment.tracker(variant, benchmark)
-        tracker = plain(point.settings(settings) if point else settings)
+        settings = point.settings(settings) if point else settings
+        tracker = plain(settings)
+        code = code_digest(*entries, layout, self._backbone_code(self.spec(variant)), *engine_code(settings.engine))
         identity = Predict(_as(Train, model), _as(Curate, data), tracker, plain(run_rules(rules)), code)
         names = {**self._names, "benchmark": benchmark, "variant": variant, "seed": seed}
         if point:
@@ -503,6 +505,12 @@ class Plan:
     def _score_code(self, rules: Protocol) -> str:
         layout = f"{self._layout_code(rules.layout)}:ORIGIN"
         return code_digest("siamla.benchmark.score:score", "siamla.benchmark.speed:speed", layout)
+
+
+def engine_code(engine: EngineName) -> list[str]:
+    """The engines that may run under a setting: which one `auto` stands for is known only where a step runs."""
+    names = ("torch", "openvino") if engine == "auto" else (engine,)
+    return [listed("siamla.engine.engines:ENGINES", name) for name in names]
 
 
 def _as(kind: type[Kind], job: Job) -> Kind:

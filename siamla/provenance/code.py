@@ -27,6 +27,7 @@ in the identity itself."""
 
 REGISTRIES = (
     "siamla.data.formats:LAYOUTS",
+    "siamla.engine.engines:ENGINES",
     "siamla.model.backbone:BACKBONES",
     "siamla.report.figures.make:KINDS",
 )

@@ -17,6 +17,7 @@ COLUMNS = (
     "metric",
     "value",
     *PLACE,
+    "engine",
     *(f"train_{name}" for name in PLACE),
     "git_commit",
     "git_dirty",
@@ -75,7 +76,7 @@ def _origin(score: Mapping[str, Any], path: Path) -> dict[str, Any]:
     commits = dict.fromkeys(str(e["git_commit"]) for e in environments if e.get("git_commit"))
     dirty = [e.get("git_dirty") for e in environments]
     return {
-        **{name: place.get(name) for name in PLACE},
+        **{name: place.get(name) for name in (*PLACE, "engine")},
         **{f"train_{name}": training.get(name) for name in PLACE},
         "git_commit": " ".join(commits) or None,
         "git_dirty": True if True in dirty else None if None in dirty else False,
@@ -94,7 +95,7 @@ def _frame(rows: list[dict[str, Any]], columns: Sequence[str], number: str = "va
 def frames(scores: Mapping[Path, Mapping[str, Any]]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(scores, sequences) of the contents of score files, path → content; one row a metric, speed included.
 
-    Scores has COLUMNS: device, precision and threads of the tracking, the same of the training under train_, and the
+    Scores has COLUMNS: device, precision, threads and engine of the tracking, the training's under train_, and the
     commits of training, tracking and scoring in git_commit, several parted by a blank; git_dirty is true where one of
     them had uncommitted changes, missing outside git; other_cores is how many cores other work kept busy while the
     tracker ran, missing where that is not known. Sequences has SEQUENCE_COLUMNS. Imported trackers have seed 0 and

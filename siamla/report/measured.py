@@ -118,12 +118,17 @@ class Measured:
 def places(rows: pd.DataFrame, prefix: str = "") -> list[str]:
     """Where each row's tracking took place, or with the prefix "train_" its training: "cpu, fp32, 1 thread".
 
-    On a GPU the threads do not change sums and are left out. "" where nothing is known.
+    Of tracking the engine is told, too, where it is known: "cpu, fp32, 1 thread, openvino 2026.4.1". On a GPU the
+    threads do not change sums and are left out. "" where nothing is known.
     """
     found = []
-    for device, precision, threads in rows[[prefix + name for name in PLACE]].itertuples(index=False):
+    engines = [None] * len(rows) if prefix else rows["engine"]
+    columns = rows[[prefix + name for name in PLACE]].itertuples(index=False)
+    for (device, precision, threads), engine in zip(columns, engines, strict=True):
         parts = [str(part) for part in (device, precision) if not pd.isna(part)]
         if not pd.isna(threads) and str(device).startswith("cpu"):
             parts.append(f"{int(threads)} thread{'s' if threads != 1 else ''}")
+        if engine is not None and not pd.isna(engine):
+            parts.append(str(engine))
         found.append(", ".join(parts))
     return found

@@ -70,13 +70,13 @@ def _tracker(model: Path, settings: TrackerSettings, record: dict[str, Any]) -> 
     import torch
 
     from siamla.model.checkpoint import load_model
-    from siamla.tracker.place import tracking_place
+    from siamla.tracker.place import told, tracking_place
     from siamla.tracker.tracker import load_tracker
 
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     place = tracking_place(load_model(model).settings, settings)
-    record["place"] = place.plain
+    record["place"] = told(settings, place)
     return partial(load_tracker, model, settings, place)
 
 

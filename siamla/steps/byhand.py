@@ -98,7 +98,7 @@ def track(
     from siamla.benchmark.runner import run
     from siamla.model.checkpoint import read_model
     from siamla.tracker.api import tracker_settings
-    from siamla.tracker.place import tracking_place
+    from siamla.tracker.place import told, tracking_place
     from siamla.tracker.tracker import load_tracker
 
     rules, sequences, file = protocol_of(layout, protocol), _read(root, layout), read_model(model)
@@ -110,7 +110,7 @@ def track(
     identity = {
         "model": file.digest, "tracker": plain(settings), "run": plain(running),
         "data": digest([_content(sequence) for sequence in sequences]), "code": code,
-        "place": place.plain,
+        "place": told(settings, place),
     }  # fmt: skip
     word = re.sub(r"[^a-z0-9]+", "_", file.label.lower()).strip("_")
     out = out or Path("runs", root.resolve().name, f"{word}-{file.digest[:8]}")

@@ -14,7 +14,7 @@ from siamla.benchmark.tuning import Choice, search
 from siamla.data.formats import LAYOUTS
 from siamla.data.synthetic.settings import SetSettings, load_sets
 from siamla.errors import UserError
-from siamla.experiment.plan import GENERATOR, Plan
+from siamla.experiment.plan import GENERATOR, Plan, engine_code
 from siamla.experiment.spec import plain
 from siamla.experiment.tuning import load_tuning
 from siamla.files import digest, read_json, write_json
@@ -92,8 +92,9 @@ def tune(plan: Plan, variant: str, clips: str, workers: int = 1, tell: Callable[
     files = {str(seed): sound_model(job) for seed, job in jobs.items()}
     own = plain(plan.spec(variant).tracker)
     code = code_digest(
-        "siamla.benchmark.runner:run", "siamla.tracker.tracker:load_tracker", "siamla.benchmark.score:score"
-    )
+        "siamla.benchmark.runner:run", "siamla.tracker.tracker:load_tracker", "siamla.benchmark.score:score",
+        *engine_code(plan.spec(variant).tracker.engine),
+    )  # fmt: skip
     origin = {
         "variant": variant, "clips": {"name": clips, "settings": settings.model_dump(mode="json")}, "models": models,
         "metric": rules.headline, "from": own, "grid": plain(tuning), "code": code,

@@ -1,41 +1,58 @@
-"""Where a network tracks: the precision that makes a frame the fastest."""
+"""Where a network tracks: the engine, and the precision that makes a frame the fastest there."""
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
+import numpy as np
 import torch
 
+from siamla.engine.engines import described, prepare, resolve_engine
+from siamla.errors import UserError
 from siamla.grid import SEARCH, TEMPLATE
 from siamla.model.checkpoint import empty_model
 from siamla.model.settings import ModelSettings
-from siamla.model.siamla import TemplateState
 from siamla.place import Place, default_device, resolve
 from siamla.tracker.settings import TrackerSettings
+
+ONLY_FP32 = ("onnxruntime",)  # its CPU kernels are
 
 
 def tracking_place(
     model: ModelSettings, settings: TrackerSettings, device: torch.device | None = None, threads: int | None = None
 ) -> Place:
-    """Device, precision and threads for tracking with this network; a GPU and this process's threads by default."""
+    """Device, precision and threads for tracking with this network; a GPU and this process's threads by default.
+
+    UserError where the engine of the settings is not installed, or does not compute in the precision asked for.
+    """
     device, threads = device or default_device(), threads or torch.get_num_threads()
+    engine = resolve_engine(settings.engine, device)
+    if engine in ONLY_FP32 and settings.precision == "bf16":
+        raise UserError(f"tracker.precision: bf16, but {engine} computes in fp32; take auto or fp32, or engine auto")
+    precision = "fp32" if engine in ONLY_FP32 else settings.precision
 
-    def prepare() -> Callable[[Place], object]:
-        network = empty_model(model).eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        noise = torch.Generator().manual_seed(0)
-        template, search = (
-            torch.randint(0, 256, (1, 3, side, side), generator=noise, dtype=torch.uint8).to(device)
-            for side in (TEMPLATE, SEARCH)
-        )
+    def measured() -> Callable[[Place], object]:
+        network = empty_model(model).eval()
+        noise = np.random.default_rng(0)
+        template, search = (noise.integers(0, 256, (1, side, side, 3), dtype=np.uint8) for side in (TEMPLATE, SEARCH))
+        steps: dict[str, Callable[[], object]] = {}
 
-        states: dict[str, TemplateState] = {}
-
-        @torch.inference_mode()
         def step(place: Place) -> None:
-            with place.autocast():
-                if place.precision not in states:  # once a sequence: its time does not count
-                    states[place.precision] = network.embed_template(template)
-                network.track(states[place.precision], search)
+            if place.precision not in steps:  # once a sequence: its time does not count
+                ready = prepare(engine, network, place)
+                steps[place.precision] = partial(ready.search, ready.embed(template), search)
+            steps[place.precision]()
 
         return step
 
-    what = {"kind": "track", "model": model.model_dump(mode="json", by_alias=True, exclude={"weights"})}
-    return resolve(settings.precision, device, threads, what, prepare)
+    what = {
+        "kind": "track",
+        "engine": described(engine),
+        "model": model.model_dump(mode="json", by_alias=True, exclude={"weights"}),
+    }
+    return resolve(precision, device, threads, what, measured)
+
+
+def told(settings: TrackerSettings, place: Place) -> dict[str, Any]:
+    """The place with the engine and its version, as a record holds it: all that decides sums and is no setting."""
+    return place.plain | {"engine": described(resolve_engine(settings.engine, place.torch_device))}

@@ -6,6 +6,7 @@ of the image. Cell i lies on the crop's pixel index 31 + 8·i and the middle on 
 index or by interval: only differences to the middle are used.
 """
 
+from functools import cache
 from typing import NamedTuple
 
 import cv2
@@ -71,8 +72,13 @@ def scale_penalty(w: ArrayLike, h: ArrayLike, size: tuple[float, float], k: floa
 
 def penalised_score(confidence: Map, penalty: Map, window: float) -> Array:
     """Eq. 12: s = (1-w)·c·q·p + w·W for `confidence` c·q, with W the Hann window of the map's side."""
-    hann = np.hanning(confidence.shape[0])
-    return np.asarray((1 - window) * confidence * penalty + window * np.outer(hann, hann), np.float64)
+    return np.asarray((1 - window) * confidence * penalty + window * _hann(confidence.shape[0]), np.float64)
+
+
+@cache
+def _hann(side: int) -> Array:
+    hann = np.hanning(side)
+    return np.outer(hann, hann)
 
 
 def topn(

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from siamla.engine.settings import EngineName
 from siamla.grid import SCORE
 from siamla.settings import Settings
 
@@ -16,7 +17,8 @@ class TrackerSettings(Settings):
     penalty_k: float = Field(0.04, ge=0, description="k of eq. 13")
     window: float = Field(0.4, ge=0, le=1, description="w of eq. 12, the window influence")
     size_lr: float = Field(0.33, gt=0, le=1, description="rate of the size smoothing")
-    precision: Literal["auto", "bf16", "fp32"] = Field("auto", description="auto: bf16 where the hardware has it")
+    precision: Literal["auto", "bf16", "fp32"] = Field("auto", description="auto: bf16 where it is faster")
+    engine: EngineName = Field("auto", description="auto: torch on a GPU; openvino on a CPU where it is installed")
     lost: float | None = Field(
         None, ge=0, le=1, exclude=True,
         description="confidence below which the target is called lost, from `siamla model calibrate`; decides no box",

@@ -1,21 +1,20 @@
 """The tracker: a box in the first image, then a box for every further image."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
-from siamla.data.crop import crop, mean_colour
+from siamla.data.crop import crop, fill_colour
+from siamla.engine.engines import prepare, resolve_engine
+from siamla.engine.network import State as TemplateState
 from siamla.errors import UserError
 from siamla.geometry import Array, padded_size
 from siamla.grid import SEARCH, TEMPLATE
 from siamla.model.checkpoint import load_model
-from siamla.model.siamla import SiamLA, TemplateState
+from siamla.model.siamla import SiamLA
 from siamla.place import Place
 from siamla.tracker import postprocess
 from siamla.tracker.place import tracking_place
@@ -46,6 +45,7 @@ class SiamTracker:
     Attributes:
         deterministic: benchmarks need not repeat it.
         place: on which device and in which precision it computes.
+        network: what computes, made ready by the engine of the settings.
         score: target confidence c·q of the last update, in [0, 1].
         state: the target in the last image.
         search: what the network saw and said in the last update.
@@ -62,8 +62,7 @@ class SiamTracker:
     ) -> None:
         """Without a place the precision is that of the settings on `device`, by default a GPU where there is one."""
         self.place = place or tracking_place(model.settings, settings, device)
-        self.device = self.place.torch_device if place or device is None else device
-        self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = prepare(resolve_engine(settings.engine, self.place.torch_device), model, self.place)
         self.settings = settings
         self.score = 1.0
         self.state: State | None = None
@@ -78,18 +77,15 @@ class SiamTracker:
         if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] <= 0).any() or outside:
             raise UserError(f"the box {box.tolist()} (x, y, w, h) is not in the {width}×{height} image")
         self.state, self.score = postprocess.start(box, (width, height)), 1.0
-        with self._inference():
-            self._template = self.model.embed_template(self._tensor(self._crop(image, TEMPLATE)[0]))
+        self._template = self.network.embed(self._crop(image, TEMPLATE)[0][None])
 
     def update(self, image: NDArray[np.uint8]) -> Array:
         """The target's box (4,) in the next image."""
         if self.state is None or self._template is None:
             raise UserError("the tracker has no target yet: call init(image, box) first")
         pixels, side = self._crop(image, SEARCH)
-        with self._inference():
-            output = self.model.track(self._template, self._tensor(pixels))
-            cls = torch.softmax(output.cls[0].float(), 0)[1].cpu().numpy()
-            ltrb, loc = output.ltrb[0].float().cpu().numpy(), output.loc[0, 0].float().cpu().numpy()
+        maps = self.network.search(self._template, pixels[None])
+        cls, ltrb, loc = maps.cls[0], maps.ltrb[0], maps.loc[0]
         self.search = Search(pixels, self.state.centre, side, cls, ltrb, loc)
         s = self.settings
         if s.postprocess == "release":
@@ -103,17 +99,8 @@ class SiamTracker:
         """The crop (size, size, 3) around the target and its side; a 127 px template spans the padded size."""
         assert self.state is not None
         side = float(padded_size(*self.state.size)) * size / TEMPLATE
-        return crop(image, self.state.centre, side, size, mean_colour(image)), side
-
-    def _tensor(self, pixels: NDArray[np.uint8]) -> Tensor:
-        """A crop as (1, 3, size, size) uint8 on the device."""
-        return torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0).to(self.device)
-
-    @contextmanager
-    def _inference(self) -> Iterator[None]:
-        """No gradients, in the place's precision."""
-        with torch.inference_mode(), self.place.autocast():
-            yield
+        fill = fill_colour(image, self.state.centre, side, size)
+        return crop(image, self.state.centre, side, size, fill), side
 
 
 def load_tracker(model: Path, settings: TrackerSettings, place: Place | None = None) -> SiamTracker:

@@ -1,0 +1,1 @@
+"""How a network is run fast: its inference graphs, and the engines that run them."""

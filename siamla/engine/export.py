@@ -1,0 +1,144 @@
+"""A network as two files that other programs run: the template's graph, run once, and the search's, run each frame."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from siamla.engine.engines import resolve_engine
+from siamla.engine.graph import SearchGraph, TemplateGraph, for_inference
+from siamla.engine.tracing import OPSET, Graph, Inputs, examples, names, to_onnx, to_openvino
+from siamla.errors import UserError
+from siamla.files import canonical_json, write_json
+from siamla.grid import MIDDLE, SCORE, SEARCH, START, STRIDE, TEMPLATE
+from siamla.model.siamla import SiamLA
+
+Format = Literal["onnx", "openvino"]
+RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino"}  # the engine that checks what was written
+ABOUT = "siamla.json"
+FORMAT = 1
+EXACT = 1e-4  # of scores and logits
+NEAR = 0.02  # of offsets, crop pixels
+TRIED = 2  # templates that the check takes through the graphs
+
+Run = Callable[[list[NDArray[Any]]], list[NDArray[Any]]]
+
+
+def _described(graph: Graph, inputs: Inputs) -> dict[str, Any]:
+    """Names, types and shapes of a graph's inputs and outputs."""
+    with torch.no_grad():
+        given = graph(*inputs)
+    outputs = given if isinstance(given, tuple) else (given,)
+    taken, returned = names(graph)
+    return {
+        kind: {
+            name: {"type": str(value.dtype).removeprefix("torch."), "shape": list(value.shape)}
+            for name, value in zip(labels, values, strict=True)
+        }
+        for kind, labels, values in (("inputs", taken, inputs), ("outputs", returned, outputs))
+    }
+
+
+def _about(kind: Format, portable: bool, graphs: Mapping[str, tuple[Graph, Inputs]], more: Mapping[str, Any]) -> Any:
+    """What a program must know to run the two files, as JSON-ready data."""
+    return {
+        "format": FORMAT,
+        "files": kind,
+        "opset": OPSET if kind == "onnx" else None,
+        "form": "portable" if portable else "plain",
+        "graphs": {name: _described(graph, inputs) for name, (graph, inputs) in graphs.items()},
+        "crops": {
+            "template": TEMPLATE, "search": SEARCH, "colours": "BGR", "values": "uint8 as cut; normalised in the graph",
+        },
+        "cells": {"side": SCORE, "stride": STRIDE, "first": START, "middle": MIDDLE},
+        "cls": "classification score c in [0, 1]",
+        "ltrb": "distances from a cell to its box's left, top, right and bottom side, pixels of the search crop",
+        "loc": "logit of the location quality or centre-ness q: q = 1 / (1 + exp(-loc))",
+        **more,
+    }  # fmt: skip
+
+
+def _write_onnx(path: Path, graph: Graph, inputs: Inputs, about: Any) -> Run:
+    import onnx
+    import onnxruntime
+
+    model = onnx.load_model_from_string(to_onnx(graph, inputs))
+    onnx.helper.set_model_props(model, {"siamla": canonical_json(about)})
+    onnx.checker.check_model(model)
+    onnx.save_model(model, path.with_suffix(".onnx"))
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(path.with_suffix(".onnx"), options, providers=["CPUExecutionProvider"])
+    taken = names(graph)[0]
+    return lambda values: session.run(None, dict(zip(taken, values, strict=True)))
+
+
+def _write_openvino(path: Path, graph: Graph, inputs: Inputs, about: Any) -> Run:
+    import openvino
+
+    model = to_openvino(graph, inputs)
+    model.set_rt_info(canonical_json(about), "siamla")
+    openvino.save_model(model, path.with_suffix(".xml"), compress_to_fp16=False)
+    options = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = openvino.Core().compile_model(path.with_suffix(".xml"), "CPU", options)
+    return lambda values: list(compiled(values).to_tuple())
+
+
+def _check(model: SiamLA, template: Run, search: Run) -> dict[str, float]:
+    """The largest differences from the network itself; UserError where one is too large."""
+    noise, worst = np.random.default_rng(0), dict.fromkeys(("cls", "ltrb", "loc"), 0.0)
+    crops = noise.integers(0, 256, (1, SEARCH, SEARCH, 3), dtype=np.uint8)
+    for _ in range(TRIED):
+        first = noise.integers(0, 256, (1, TEMPLATE, TEMPLATE, 3), dtype=np.uint8)
+        found = search([crops, *template([first])])
+        images = [torch.from_numpy(each).permute(0, 3, 1, 2) for each in (first, crops)]
+        with torch.inference_mode():
+            output = model.track(model.embed_template(images[0]), images[1])
+        expected = (torch.softmax(output.cls, 1)[:, 1], output.ltrb, output.loc[:, 0])
+        for name, ours, theirs in zip(worst, expected, found, strict=True):
+            worst[name] = max(worst[name], float(np.abs(ours.numpy() - theirs).max()))
+    for name, limit in (("cls", EXACT), ("ltrb", NEAR), ("loc", EXACT)):
+        if not worst[name] <= limit:
+            raise UserError(
+                f"the exported graphs are not the network: {name} differs by {worst[name]:.2g}, allowed {limit}"
+            )
+    return worst
+
+
+def export(
+    model: SiamLA, folder: Path, kind: Format, portable: bool = False, more: Mapping[str, Any] | None = None
+) -> dict[str, float]:
+    """Write both graphs and ABOUT into a new folder, run them, and return how far they are from the network.
+
+    Args:
+        portable: the correlation as a matrix product, for runtimes whose convolutions take no weights as an input.
+        more: further entries of ABOUT, such as the tracker's settings.
+
+    UserError where the folder is there already, the runtime is not installed, or a graph gives other numbers; then
+    nothing is left behind.
+    """
+    resolve_engine(RUNTIMES[kind], torch.device("cpu"))  # type: ignore[arg-type]
+    if folder.exists():
+        raise UserError(f"--out {folder}: is there already; name a new folder")
+    inference, model = for_inference(model), model.eval()
+    template, search = TemplateGraph(inference, portable).eval(), SearchGraph(inference, portable).eval()
+    first, crops = examples(template, batch=1)
+    graphs: dict[str, tuple[Graph, Inputs]] = {"template": (template, first), "search": (search, crops)}
+    write = {"onnx": _write_onnx, "openvino": _write_openvino}[kind]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)  # of a killed export
+    temporary.mkdir()
+    try:
+        about = _about(kind, portable, graphs, more or {})
+        runs = [write(temporary / name, graph, inputs, about) for name, (graph, inputs) in graphs.items()]
+        worst = _check(model, *runs)
+        write_json(temporary / ABOUT, {**about, "largest_differences": worst})
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return worst

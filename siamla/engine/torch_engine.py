@@ -1,0 +1,81 @@
+"""PyTorch as the engine: the reference on a CPU, and the one for a GPU, where a frame is one replayed CUDA graph."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from siamla.engine.graph import SearchGraph, TemplateGraph, for_inference
+from siamla.engine.network import Crops, Maps, Network
+from siamla.grid import KERNEL, SEARCH
+from siamla.model.siamla import SiamLA
+from siamla.place import Place
+
+
+def embedding(template: TemplateGraph, device: torch.device) -> Callable[[Crops], Tensor]:
+    """Template crops → state on the device. Once a sequence: other engines leave it to PyTorch, too."""
+
+    @torch.inference_mode()
+    def embed(crops: Crops) -> Tensor:
+        return template(torch.from_numpy(crops).to(device)).contiguous()
+
+    return embed
+
+
+def _cast(model: nn.Module) -> None:
+    """Weights of convolutions and norms to bf16 once, their inputs as they come; autocast would cast at each call."""
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d | nn.GroupNorm):
+            layer.to(torch.bfloat16)
+            layer.register_forward_pre_hook(lambda _, inputs: tuple(x.to(torch.bfloat16) for x in inputs))
+
+
+def _captured(search: SearchGraph, state: Tensor, crops: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    """The packed search as a CUDA graph, for inputs shaped like `state` and `crops`: one launch instead of hundreds."""
+    state, crops = state.clone(), crops.clone()
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        for _ in range(3):  # chooses algorithms and fills the allocator, neither of which may be recorded
+            _packed(search, state, crops)
+    torch.cuda.current_stream().wait_stream(aside)
+    recording = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(recording):
+        out = _packed(search, state, crops)
+
+    def run(new_state: Tensor, new_crops: Tensor) -> Tensor:
+        state.copy_(new_state)
+        crops.copy_(new_crops)
+        recording.replay()
+        return out
+
+    return run
+
+
+def _packed(search: SearchGraph, state: Tensor, crops: Tensor) -> Tensor:
+    """(B, 6, 25, 25): c, l, t, r, b and the logit of q in one tensor, which one copy brings back."""
+    cls, ltrb, loc = search(crops, state)
+    return torch.cat([cls.unsqueeze(1), ltrb, loc.unsqueeze(1)], dim=1)
+
+
+def prepare_torch(model: SiamLA, place: Place, batch: int) -> Network:
+    """The network on the place's device and in its precision; on a GPU for this batch alone."""
+    device = place.torch_device
+    model = for_inference(model).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if place.precision == "bf16":
+        _cast(model)
+    search, embed = SearchGraph(model).eval(), embedding(TemplateGraph(model).eval(), device)
+    run: Callable[[Tensor, Tensor], Tensor] = partial(_packed, search)
+    if device.type == "cuda":
+        with torch.inference_mode():
+            state = torch.zeros(batch, model.fusion.in_channels, KERNEL, KERNEL, device=device)
+            crops = torch.zeros(batch, SEARCH, SEARCH, 3, dtype=torch.uint8, device=device)
+            run = _captured(search, state, crops)
+
+    @torch.inference_mode()
+    def track(state: Tensor, crops: Crops) -> Maps:
+        maps = run(state, torch.from_numpy(crops)).cpu().numpy()  # to the GPU it is the graph's buffer that takes them
+        return Maps(maps[:, 0], maps[:, 1:5], maps[:, 5])
+
+    return Network(embed, track)

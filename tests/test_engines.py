@@ -1,0 +1,306 @@
+"""The engines: the same numbers as the network, whatever runs it; what was compiled is never stale."""
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from siamla.data.crop import crop, fill_colour, mean_colour
+from siamla.engine import engines, openvino_engine
+from siamla.engine.engines import ENGINES, PACKAGES, prepare, resolve_engine
+from siamla.engine.graph import SearchGraph, TemplateGraph, for_inference, gather
+from siamla.engine.network import Maps
+from siamla.errors import UserError
+from siamla.experiment.plan import engine_code
+from siamla.model.lafa import sample
+from siamla.model.settings import Lafa, ModelSettings
+from siamla.model.siamla import Output, SiamLA, build_model
+from siamla.place import Place
+from siamla.provenance.code import definitions
+from siamla.tracker.place import told, tracking_place
+from siamla.tracker.settings import TrackerSettings
+from siamla.tracker.tracker import SiamTracker
+
+CPU, PLACE = torch.device("cpu"), Place("cpu", "fp32", 1)
+SMALL = ModelSettings(backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4, regression_bias=3.4)
+SCALED = Lafa(scale_attention=True)
+KINDS = {
+    "siamcar": SMALL,
+    "siamla": SMALL.model_copy(update={"localization": "lafa"}),
+    "scaled": SMALL.model_copy(update={"localization": "lafa", "lafa": SCALED}),
+    "bare": SMALL.model_copy(
+        update={"localization": "lafa", "lafa": Lafa(nonlocal_block=False, aggregation_block=False)}
+    ),
+    "resnet50": SMALL.model_copy(update={"backbone": "resnet50", "localization": "lafa"}),
+}
+QUICK = ("siamcar", "siamla")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A machine that has compiled nothing, on one thread; its cache folder."""
+    monkeypatch.setenv("SIAMLA_CACHE", str(tmp_path / "cache"))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield tmp_path / "cache" / "engines"
+    torch.set_num_threads(threads)
+
+
+def needs(engine: str) -> None:
+    """Skip the test where the engine is not installed."""
+    for package in PACKAGES[engine]:
+        if find_spec(package) is None:
+            pytest.skip(f"{package} is not installed")
+
+
+def network(kind: str) -> SiamLA:
+    """A network whose every part has its say in the maps: larger random weights, and batch norms with statistics."""
+    model = build_model(KINDS[kind], seed=0).eval()
+    noise = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name, layer in model.named_modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                for part, low in ((layer.weight, 0.5), (layer.running_var, 0.5), (layer.running_mean, -0.5)):
+                    assert part is not None
+                    part.copy_(torch.rand(part.shape, generator=noise) + low)
+            elif isinstance(layer, nn.Conv2d) and name.startswith(("head", "lafa")):
+                layer.weight.mul_(5)
+    return model
+
+
+def crops(side: int, count: int = 1, seed: int = 0) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
+
+
+def tensor(images: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(images).permute(0, 3, 1, 2)
+
+
+@torch.inference_mode()
+def expected(model: SiamLA, template: NDArray[np.uint8], search: NDArray[np.uint8]) -> Output:
+    """What the network itself says."""
+    return model.track(model.embed_template(tensor(template)), tensor(search))
+
+
+def close(found: Maps, output: Output, atol: float = 1e-4) -> None:
+    np.testing.assert_allclose(found.cls, torch.softmax(output.cls, 1)[:, 1], atol=atol, rtol=0)
+    np.testing.assert_allclose(found.loc, output.loc[:, 0], atol=atol, rtol=0)
+    np.testing.assert_allclose(found.ltrb, output.ltrb, atol=0.02, rtol=0)
+    assert all(part.dtype == np.float32 for part in found)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("portable", [False, True], ids=["plain", "portable"])
+def test_the_graphs_say_what_the_network_says(kind: str, portable: bool) -> None:
+    model = network(kind)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    template, search = crops(127), crops(255, seed=1)
+    output = expected(model, template, search)
+    assert output.cls.std() > 1e-3
+    inference = for_inference(model)
+    assert not [layer for layer in inference.modules() if isinstance(layer, nn.BatchNorm2d)]
+    with torch.inference_mode():
+        state = TemplateGraph(inference, portable)(torch.from_numpy(template))
+        found = SearchGraph(inference, portable)(torch.from_numpy(search), state)
+    close(Maps(*(part.numpy() for part in found)), output, atol=1e-5)
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, before[key]), f"{key} of the model itself has changed"
+
+
+def test_samples_are_gathered_as_the_network_takes_them() -> None:
+    """Also on the map's last cells and beyond them."""
+    noise = torch.Generator().manual_seed(0)
+    features = torch.randn(2, 3, 25, 25, generator=noise)
+    points = torch.rand(2, 400, 2, generator=noise) * 30 - 3
+    points[0, :4] = torch.tensor([[0.0, 0.0], [24.0, 24.0], [24.0, 0.5], [-9.0, 99.0]])
+    torch.testing.assert_close(gather(features, points), sample(features, points), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("kind", QUICK)
+def test_engines_say_what_the_network_says_for_two_templates(engine: str, kind: str) -> None:
+    """Two through one compiled graph: the template's state must not have become a constant."""
+    needs(engine)
+    model, search = network(kind), crops(255, seed=1)
+    ready = prepare(engine, model, PLACE)
+    outputs = []
+    for seed in (2, 3):
+        template = crops(127, seed=seed)
+        outputs.append(expected(model, template, search))
+        close(ready.search(ready.embed(template), search), outputs[-1])
+    assert (outputs[0].cls - outputs[1].cls).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_batch_says_of_each_crop_what_it_says_alone(engine: str) -> None:
+    needs(engine)
+    model, template, search = network("siamla"), crops(127, 3), crops(255, 3, seed=1)
+    alone, together = prepare(engine, model, PLACE), prepare(engine, model, PLACE, batch=3)
+    found = together.search(together.embed(template), search)
+    for index in range(3):
+        one = slice(index, index + 1)
+        for a, b in zip(found, alone.search(alone.embed(template[one]), search[one]), strict=True):
+            np.testing.assert_allclose(a[one], b, atol=1e-4)
+
+
+def test_resnet_50_in_the_default_engine() -> None:
+    engine = resolve_engine("auto", CPU)
+    needs(engine)
+    model, template, search = network("resnet50"), crops(127), crops(255, seed=1)
+    ready = prepare(engine, model, PLACE)
+    close(ready.search(ready.embed(template), search), expected(model, template, search))
+
+
+def clip(frames: int) -> list[NDArray[np.uint8]]:
+    """A textured square that moves over a textured background and leaves the image in part."""
+    noise = np.random.default_rng(0)
+    ground, target = (
+        cv2.resize(noise.integers(0, 256, (side, side, 3), dtype=np.uint8), size)
+        for side, size in ((24, (240, 180)), (6, (48, 48)))
+    )
+    images = []
+    for number in range(frames):
+        image, x = ground.copy(), 150 + 6 * number
+        part = target[:, : max(0, 240 - x)]
+        image[60:108, x : x + part.shape[1]] = part
+        images.append(image)
+    return images
+
+
+@pytest.mark.parametrize("engine", [name for name in ENGINES if name != "torch"])
+def test_boxes_are_the_same_in_every_engine(engine: str) -> None:
+    """Each frame from the same place: what is in the crop decides, and a network of noise carries any difference on."""
+    needs(engine)
+    model = network("siamla")
+    settings = {name: TrackerSettings(engine=name, precision="fp32", top_n=1, window=0.9) for name in ("torch", engine)}
+    trackers = [SiamTracker(model, each, CPU) for each in settings.values()]
+    first, *others = clip(9)
+    for tracker in trackers:
+        tracker.init(first, [150, 60, 48, 48])
+    for image in others:
+        trackers[1].state = trackers[0].state
+        ours, theirs = (tracker.update(image) for tracker in trackers)
+        np.testing.assert_allclose(theirs, ours, atol=0.02)
+
+
+def test_what_was_compiled_is_taken_again_and_never_for_another_network(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs("openvino")
+    model, template, search = network("siamcar"), crops(127), crops(255, seed=1)
+    compiled: list[int] = []
+    real = openvino_engine.to_openvino
+    monkeypatch.setattr(openvino_engine, "to_openvino", lambda *given: compiled.append(1) or real(*given))
+
+    def run(network: SiamLA, times: int, place: Place = PLACE, batch: int = 1) -> None:
+        ready = prepare("openvino", network, place, batch)
+        if batch == 1:
+            close(ready.search(ready.embed(template), search), expected(network, template, search))
+        assert len(compiled) == times
+
+    run(model, 1)
+    run(model, 1)
+    (file,) = cache.glob("*.bin")
+    content = file.read_bytes()
+    for broken in (content[:100], content[:-1], b"", content[:5000] + b"?" + content[5001:]):
+        file.write_bytes(broken)
+        compiled.clear()
+        run(model, 1)
+        assert file.read_bytes() != broken
+    other = network("siamcar")
+    with torch.no_grad():
+        assert other.head.cls.bias is not None
+        other.head.cls.bias[0] += 0.1
+    compiled.clear()
+    run(other, 1)  # one bias differs
+    (second,) = set(cache.glob("*.bin")) - {file}
+    second.write_bytes(file.read_bytes())  # another network's under its name
+    run(other, 2)
+    run(model, 3, Place("cpu", "fp32", 2))
+    run(model, 4, PLACE, batch=2)
+    assert len(list(cache.glob("*.bin"))) == 4
+    assert not list(cache.glob(".*"))
+
+
+def test_a_cache_that_cannot_be_written_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    needs("openvino")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SIAMLA_CACHE", str(tmp_path / "file" / "below"))
+    model, template, search = network("siamcar"), crops(127), crops(255, seed=1)
+    ready = prepare("openvino", model, PLACE)
+    close(ready.search(ready.embed(template), search), expected(model, template, search))
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_an_engine_that_is_not_installed_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "installed", lambda package: None if package != "torch" else "2.0")
+    assert resolve_engine("auto", CPU) == "torch"
+    for engine, extra in (("openvino", "fast"), ("onnxruntime", "onnx")):
+        with pytest.raises(UserError, match=rf"^tracker.engine: {engine}: .* not installed.*siamla\[{extra}\]"):
+            SiamTracker(network("siamcar"), TrackerSettings(engine=engine, precision="fp32"), CPU)
+
+
+def test_what_auto_is() -> None:
+    assert resolve_engine("auto", torch.device("cuda")) == "torch"
+    needs("openvino")
+    assert resolve_engine("auto", CPU) == "openvino"
+    with pytest.raises(UserError, match="openvino runs on a CPU"):
+        resolve_engine("openvino", torch.device("cuda"))
+
+
+def test_a_record_tells_the_engine_and_its_version() -> None:
+    settings = TrackerSettings(engine="torch", precision="fp32")
+    assert told(settings, PLACE) == {**PLACE.plain, "engine": f"torch {torch.__version__}"}
+
+
+def test_the_code_of_engines_that_may_run_is_part_of_a_prediction() -> None:
+    reached = {name: set(definitions(engine_code(name))) for name in ("auto", "torch", "onnxruntime")}
+    assert {"siamla.engine.openvino_engine:prepare_openvino", "siamla.engine.graph:SearchGraph"} <= reached["auto"]
+    assert not [name for name in reached["auto"] if name.startswith("siamla.engine.onnx_engine")]
+    assert not [name for name in reached["torch"] if name.startswith("siamla.engine.openvino_engine")]
+    assert "siamla.engine.onnx_engine:prepare_onnxruntime" in reached["onnxruntime"]
+
+
+def test_onnx_runtime_has_no_bf16() -> None:
+    needs("onnxruntime")
+    settings = TrackerSettings(engine="onnxruntime")
+    assert tracking_place(SMALL, settings, CPU, threads=1) == PLACE
+    with pytest.raises(UserError, match="precision: bf16, but onnxruntime computes in fp32"):
+        tracking_place(SMALL, settings.model_copy(update={"precision": "bf16"}), CPU, threads=1)
+
+
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_bf16_is_near(engine: str) -> None:
+    """By weights that are cast once, or by the compiler; where the CPU cannot, OpenVINO stays in fp32."""
+    needs(engine)
+    model, template, search = network("siamla"), crops(127), crops(255, seed=1)
+    ready = prepare(engine, model, Place("cpu", "bf16", 1))
+    found, output = ready.search(ready.embed(template), search), expected(model, template, search)
+    assert np.abs(found.cls - torch.softmax(output.cls, 1)[:, 1].numpy()).max() < 0.1
+    assert np.abs(np.log(found.ltrb / output.ltrb.numpy())).max() < 0.1
+
+
+def test_a_crop_inside_the_image_needs_no_mean() -> None:
+    """And has the same bytes as with it; one that crosses the border has the mean."""
+    noise = np.random.default_rng(0)
+    image = noise.integers(0, 256, (90, 160, 3), dtype=np.uint8)
+    kept = 0
+    for _ in range(300):
+        centre, side, size = (
+            noise.uniform((0, 0), (160, 90)),
+            float(noise.uniform(5, 90)),
+            int(noise.choice([127, 255])),
+        )
+        fill = fill_colour(image, centre, side, size)
+        kept += fill == (0.0, 0.0, 0.0)
+        found, full = (crop(image, centre, side, size, colour) for colour in (fill, mean_colour(image)))
+        np.testing.assert_array_equal(found, full)
+    assert 30 < kept < 270

@@ -1,0 +1,122 @@
+"""Exported graphs: the network's numbers, and the tracker in docs/export.md as it stands there."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_engines import CPU, clip, needs, network
+
+from siamla.cli.main import main
+from siamla.engine import export as module
+from siamla.engine.export import export
+from siamla.errors import UserError
+from siamla.model.checkpoint import save_model
+from siamla.tracker.settings import TrackerSettings, stored
+from siamla.tracker.tracker import SiamTracker
+
+ROOT = Path(__file__).parents[1]
+SETTINGS = {"top_n": 3, "penalty_k": 0.1, "window": 0.3, "size_lr": 0.3}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIAMLA_CACHE", str(tmp_path / "cache"))
+
+
+def exported(folder: Path, *options: str) -> Path:
+    """The folder that the command wrote."""
+    save_model(folder / "model.pt", network("siamla"), "SiamLA", stored(TrackerSettings()))
+    out, settings = folder / "out", json.dumps(SETTINGS)
+    assert main(["model", "export", str(folder / "model.pt"), "--out", str(out), "--tracker", settings, *options]) == 0
+    return out
+
+
+@pytest.mark.parametrize("options", [(), ("--portable",)], ids=["plain", "portable"])
+def test_the_tracker_of_the_docs_gives_our_boxes(tmp_path: Path, options: tuple[str, ...]) -> None:
+    needs("onnxruntime")
+    out = exported(tmp_path, *options)
+    code = re.search(r"```python\n(import json.*?)```", (ROOT / "docs/export.md").read_text(), re.DOTALL)
+    assert code
+    assert len([line for line in code[1].splitlines() if line.strip()]) <= 65
+    space: dict[str, type] = {}
+    exec(code[1], space)
+    theirs = space["OnnxTracker"](str(out))
+    ours = SiamTracker(network("siamla"), TrackerSettings(engine="torch", precision="fp32", **SETTINGS), CPU)
+    first, *others = clip(9)
+    for tracker in (theirs, ours):
+        tracker.init(first, [150, 60, 48, 48])
+    for image in others:
+        np.testing.assert_allclose(theirs.update(image), ours.update(image), atol=0.02)
+        assert theirs.score == pytest.approx(ours.score, abs=1e-4)
+        assert ours.state is not None  # a network of noise would carry any difference on
+        theirs.centre, theirs.size = np.array(ours.state.centre), np.array(ours.state.size)
+
+
+@pytest.mark.parametrize("kind", ["onnx", "openvino"])
+def test_what_is_written_is_described(kind: str, tmp_path: Path) -> None:
+    needs(module.RUNTIMES[kind])
+    out = exported(tmp_path, "--format", kind)
+    about = json.loads((out / "siamla.json").read_text())
+    assert about["graphs"]["search"]["inputs"] == {
+        "search": {"type": "uint8", "shape": [1, 255, 255, 3]},
+        "state": {"type": "float32", "shape": [1, 32, 7, 7]},
+    }
+    assert about["graphs"]["search"]["outputs"]["ltrb"] == {"type": "float32", "shape": [1, 4, 25, 25]}
+    assert about["tracker"] == {"postprocess": "topn", **SETTINGS}
+    assert max(about["largest_differences"].values()) < 0.02
+    if kind == "onnx":
+        import onnx
+
+        model = onnx.load(out / "search.onnx")
+        assert [each.name for each in model.graph.input] == ["search", "state"]
+        assert [each.name for each in model.graph.output] == ["cls", "ltrb", "loc"]
+        inside = json.loads(next(entry.value for entry in model.metadata_props if entry.key == "siamla"))
+        assert inside == {key: value for key, value in about.items() if key != "largest_differences"}
+        assert not {node.op_type for node in model.graph.node} & {"Loop", "Scan", "GridSample", "BatchNormalization"}
+
+
+def _weights_from_inputs(path: Path) -> bool:
+    """Whether a convolution's weights come from an input of the graph, through whatever stands between."""
+    import onnx
+
+    graph = onnx.load(path).graph
+    made = {name: node for node in graph.node for name in node.output}
+    given = {each.name for each in graph.input}
+
+    def depends(name: str) -> bool:
+        return name in given or (name in made and any(map(depends, made[name].input)))
+
+    return any(depends(node.input[1]) for node in graph.node if node.op_type == "Conv")
+
+
+@pytest.mark.parametrize("portable", [False, True])
+def test_the_portable_form_has_constant_weights_alone(portable: bool, tmp_path: Path) -> None:
+    needs("onnxruntime")
+    export(network("siamcar"), tmp_path / "out", "onnx", portable)
+    assert _weights_from_inputs(tmp_path / "out/search.onnx") is not portable
+
+
+def test_wrong_numbers_are_not_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs("openvino")
+    real = module._write_openvino
+
+    def wrong(*given):  # type: ignore[no-untyped-def]
+        run = real(*given)
+        return lambda values: [np.asarray(part) * 1.01 for part in run(values)]
+
+    monkeypatch.setattr(module, "_write_openvino", wrong)
+    with pytest.raises(UserError, match=r"not the network: .* differs by"):
+        export(network("siamcar"), tmp_path / "out", "openvino")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_there_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    needs("onnxruntime")
+    save_model(tmp_path / "model.pt", network("siamcar"), "SiamCAR", stored(TrackerSettings()))
+    (tmp_path / "out").mkdir()
+    arguments = [str(tmp_path / "model.pt"), "--out", str(tmp_path / "out"), "--tracker", "{}"]
+    assert main(["model", "export", *arguments]) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert list((tmp_path / "out").iterdir()) == []
