@@ -121,7 +121,7 @@ def _overlap(a: NDArray[np.floating], b: NDArray[np.floating], size: Array | Non
     rows_a, rows_b = (_rows((p - shift).astype(np.float64), extent) for p in (a, b))
     shared = _shared(rows_a, rows_b)
     union = rows_a.area + rows_b.area - shared
-    overlap = np.zeros(len(meet))
+    overlap = np.zeros(meet.shape)
     overlap[meet] = np.where(union > 0, shared / np.maximum(union, 1), 0)
     return overlap
 
