@@ -231,14 +231,19 @@ class _Sources:
         return hashlib.sha256(joined.encode()).hexdigest()[:16]
 
 
-def _state(folder: str) -> Iterator[tuple[str, int, int]]:
+def _files(folder: str) -> Iterator[tuple[str, int, int]]:
     """Path, time and size of every source file below a folder."""
     for entry in os.scandir(folder):
         if entry.is_dir():
-            yield from _state(entry.path)
+            yield from _files(entry.path)
         elif entry.name.endswith(".py"):
             state = entry.stat()
             yield entry.path, state.st_mtime_ns, state.st_size
+
+
+def source_state(root: Path = ROOT) -> frozenset[tuple[str, int, int]]:
+    """Path, time and size of every source file of the package: equal as long as nobody edits one."""
+    return frozenset(_files(str(root / PACKAGE)))
 
 
 @lru_cache(maxsize=1)
@@ -249,7 +254,7 @@ def _read(root: Path, state: frozenset[tuple[str, int, int]]) -> _Sources:
 
 def _sources(root: Path) -> _Sources:
     """The sources as they are now."""
-    return _read(root, frozenset(_state(str(root / PACKAGE))))
+    return _read(root, source_state(root))
 
 
 def definitions(entries: Sequence[str], root: Path = ROOT) -> dict[str, str]:
