@@ -25,7 +25,7 @@ class Identity:
 
     @cached_property
     def plain(self) -> dict[str, Any]:
-        """The identity as JSON-ready data; parents are nested, and their data shared, so that nobody may change them."""
+        """The identity as JSON-ready data, not to be changed: parents are nested, and share theirs."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value.plain if isinstance(value, Identity) else value for name, value in values.items()}
 
