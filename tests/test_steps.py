@@ -11,7 +11,7 @@ from siamla.errors import UserError
 from siamla.experiment.identity import Identity, Plain
 from siamla.experiment.plan import Job
 from siamla.files import sha256, write_text
-from siamla.steps.perform import OWNER, Outcome, hashed, own, perform, publish, why
+from siamla.steps.perform import OWNER, Outcome, hashed, own, perform, publish, state_of, why
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,16 @@ def test_publishing_replaces_the_files_of_the_result_before_and_keeps_the_users(
     left = {path.relative_to(job.folder).as_posix() for path in job.folder.rglob("*") if path.is_file()}
     assert left == {OWNER, "notes.txt", "deep/new.txt", "stamp"}
     assert (state / "deep" / "new.txt").exists()  # until the record is written, a kill costs nothing
+
+
+def test_jobs_of_one_identity_keep_their_unfinished_work_apart(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ordinary prediction, say, and the point of a sweep with the plan's own value, which may run at once."""
+    monkeypatch.chdir(tmp_path)
+    other = replace(job, folder=job.folder.with_name("other"))
+    record = {"step": job.step, "key": job.key, "inputs": {}, "place": {}}
+    assert state_of(job, record) == state_of(job, record) != state_of(other, record)
 
 
 def test_half_a_file_of_a_killed_process_goes_and_a_users_stays(job: Job) -> None:

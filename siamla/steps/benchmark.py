@@ -27,12 +27,12 @@ from siamla.steps.perform import (
     Outcome,
     check_key,
     damaged,
-    full_key,
     hashed,
     own,
     perform,
     planned_inputs,
     publish,
+    state_of,
 )
 from siamla.tracker.settings import TrackerSettings
 
@@ -89,8 +89,7 @@ def _predict(plan: Plan, job: Job, key: str | None, model: Path, workers: int) -
 
         make = _tracker(model, settings, record)
         sequences = load_curated(job.parents["data"].folder)
-        state = Path("results", plan.name, "state", f"predict-{full_key(record)}")
-        own(state, job.step, full_key(record))
+        state = state_of(job, record)
         beside = OtherWork()
         run(make, sequences, state, rules, workers, benchmark)
         record["other_cores"] = beside.cores()

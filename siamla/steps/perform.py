@@ -109,6 +109,17 @@ def full_key(record: Mapping[str, Any]) -> str:
     return digest([record["step"], record["key"], record["inputs"], place])
 
 
+def state_of(job: Job, record: Mapping[str, Any]) -> Path:
+    """The job's own folder for work that can be taken up again, by what decides the bytes; made if need be.
+
+    Two jobs may be of one identity, as a point of a sweep is that has the plan's own value, and run at once.
+    """
+    key = full_key(record)
+    state = Path("results", job.names["profile"], "state", f"{job.step}-{digest([key, job.folder.as_posix()])}")
+    own(state, job.step, key)
+    return state
+
+
 def publish(state: Path, job: Job) -> None:
     """Copy finished files from their working folder into the job's, in place of those of the result before.
 

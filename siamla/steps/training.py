@@ -5,7 +5,7 @@ from typing import Any
 
 from siamla.experiment.plan import Job, Plan, training_settings
 from siamla.files import digest, write_json
-from siamla.steps.perform import Outcome, full_key, hashed, own, perform
+from siamla.steps.perform import Outcome, full_key, hashed, own, perform, state_of
 from siamla.tracker.settings import stored
 
 FEATURES = ("manifest.json", "chunk-*.bin", ".*.tmp")
@@ -48,8 +48,7 @@ def train(
 
         place = training_place(spec.model, spec.training, threads)
         record["place"] = place.plain
-        state = Path("results", plan.name, "state", f"train-{full_key(record)}")
-        own(state, job.step, full_key(record))
+        state = state_of(job, record)
         own(job.folder, job.step, job.key)
         cached = job.parents["features"].folder if "features" in job.parents else None
         images = cached is None or spec.training.frozen_epochs < spec.training.epochs
