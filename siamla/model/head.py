@@ -68,6 +68,7 @@ class Head(nn.Module):
         (logits,) = narrow(self.reg_tower(fused), self.reg)
         offsets = torch.exp(logits.float())
         if self.centerness is None:
-            return *narrow(cls_features, self.cls), offsets, None
+            (cls,) = narrow(cls_features, self.cls)
+            return cls, offsets, None
         cls, quality = narrow(cls_features, self.cls, self.centerness)
         return cls, offsets, quality
