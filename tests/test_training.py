@@ -342,13 +342,13 @@ def test_a_damaged_state_is_named(uninterrupted: Path, cache: Path, tmp_path: Pa
         _train(tmp_path, cache, None)
 
 
-def _features(folder: Path, cache: Path, killed_chunk: int = -1) -> None:
-    """Build a feature cache of chunks of 32 pairs; SIGKILL this process in the middle of the chunk `killed_chunk`."""
+def _features(folder: Path, cache: Path, killed_batch: int = -1) -> None:
+    """Build a feature cache of chunks of 32 pairs; SIGKILL this process when it comes to the batch `killed_batch`."""
     features.CHUNK = 32
     levels, calls = features._levels, iter(range(100))
 
     def dying(*arguments: Any, **named: Any) -> list[torch.Tensor]:
-        if next(calls) == killed_chunk:
+        if next(calls) == killed_batch:
             os.kill(os.getpid(), signal.SIGKILL)
         return levels(*arguments, **named)
 
@@ -359,7 +359,7 @@ def _features(folder: Path, cache: Path, killed_chunk: int = -1) -> None:
 def test_a_killed_feature_build_goes_on_and_ends_with_the_same_bytes(cache: Path, tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert in_process(partial(_features, whole, cache)) == 0
-    assert in_process(partial(_features, killed, cache, 1)) == DIED
+    assert in_process(partial(_features, killed, cache, 32 // BATCH)) == DIED
     first = killed / "chunk-00000.bin"
     written = first.stat().st_mtime_ns
     with pytest.raises(UserError, match="not found"):
