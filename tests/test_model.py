@@ -13,6 +13,7 @@ from siamla.errors import UserError
 from siamla.model.backbone import build_backbone
 from siamla.model.checkpoint import load_model, save_model
 from siamla.model.correlation import depthwise_correlation
+from siamla.model.head import narrow
 from siamla.model.lafa import NonLocal, box_points, sample
 from siamla.model.resnet import ResNet50
 from siamla.model.settings import ModelSettings
@@ -91,6 +92,32 @@ def test_box_points_and_samples() -> None:
     where = torch.rand(2, 1, 99, 2, generator=torch.Generator().manual_seed(1)) * 30 - 3
     reference = F.grid_sample(noise, where / 12 - 1, padding_mode="border", align_corners=True)[:, :, 0]
     torch.testing.assert_close(sample(noise, where[:, 0]), reference.transpose(1, 2), atol=1e-5, rtol=1e-5)
+
+
+def test_gradient_of_samples_is_that_of_grid_sample() -> None:
+    """Also of rows that many samples share, and of rows that none takes."""
+    g = torch.Generator().manual_seed(0)
+    features = torch.randn(2, 5, 25, 25, generator=g, dtype=torch.float64, requires_grad=True)
+    where = 8 + 9 * torch.rand(2, 300, 2, generator=g, dtype=torch.float64)
+    weight = torch.randn(2, 300, 5, generator=g, dtype=torch.float64)
+    (own,) = torch.autograd.grad((sample(features, where) * weight).sum(), features)
+    plain = F.grid_sample(features, where[:, None] / 12 - 1, align_corners=True)[:, :, 0].transpose(1, 2)
+    (expected,) = torch.autograd.grad((plain * weight).sum(), features)
+    torch.testing.assert_close(own, expected)
+    assert (own == 0).any()
+
+
+def test_narrow_is_its_convolutions() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 6, 5, 7, dtype=torch.float64, requires_grad=True)
+    convs = [nn.Conv2d(6, outputs, 3, padding=1).double() for outputs in (2, 1)]
+    inputs = [x, *(parameter for conv in convs for parameter in conv.parameters())]
+    plain, own = [conv(x) for conv in convs], narrow(x, *convs)
+    for a, b in zip(own, plain, strict=True):
+        torch.testing.assert_close(a, b)
+    results = [torch.autograd.grad(sum((y**3).sum() for y in outputs), inputs) for outputs in (own, plain)]
+    for a, b in zip(*results, strict=True):
+        torch.testing.assert_close(a, b)
 
 
 @pytest.mark.parametrize("scale", [False, True])

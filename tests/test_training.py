@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from siamla.data import crops
 from siamla.data.crops import CropCache
@@ -21,6 +22,7 @@ from siamla.data.pairs import PairSampler
 from siamla.data.settings import CropSettings, PairSettings
 from siamla.errors import UserError
 from siamla.files import sha256
+from siamla.model import correlation, head, lafa, siamla
 from siamla.model.settings import ModelSettings
 from siamla.model.siamla import build_model
 from siamla.place import Place
@@ -42,7 +44,7 @@ MODEL = ModelSettings(  # LAFA, because its loss draws negatives
     regression_bias=3.4,
     localization="lafa",
 )
-PAIRS = PairSettings(dataset="tiny", count=BATCH, frame_range=2)
+PAIRS = PairSettings(dataset="tiny", count=32, frame_range=2)
 TRAINING = TrainingSettings(
     epochs=3, frozen_epochs=2, pairs_per_epoch=6, batch=2, lr_start=1e-2, lr_end=1e-3, precision="fp32"
 )
@@ -341,13 +343,13 @@ def test_a_damaged_state_is_named(uninterrupted: Path, cache: Path, tmp_path: Pa
         _train(tmp_path, cache, None)
 
 
-def _features(folder: Path, cache: Path, killed_chunk: int = -1) -> None:
-    """Build a feature cache of chunks of 32 pairs; SIGKILL this process in the middle of the chunk `killed_chunk`."""
+def _features(folder: Path, cache: Path, killed_batch: int = -1) -> None:
+    """Build a feature cache of chunks of 32 pairs; SIGKILL this process when it comes to the batch `killed_batch`."""
     features.CHUNK = 32
     levels, calls = features._levels, iter(range(100))
 
     def dying(*arguments: Any, **named: Any) -> list[torch.Tensor]:
-        if next(calls) == killed_chunk:
+        if next(calls) == killed_batch:
             os.kill(os.getpid(), signal.SIGKILL)
         return levels(*arguments, **named)
 
@@ -358,7 +360,7 @@ def _features(folder: Path, cache: Path, killed_chunk: int = -1) -> None:
 def test_a_killed_feature_build_goes_on_and_ends_with_the_same_bytes(cache: Path, tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert in_process(partial(_features, whole, cache)) == 0
-    assert in_process(partial(_features, killed, cache, 1)) == DIED
+    assert in_process(partial(_features, killed, cache, 32 // BATCH)) == DIED
     first = killed / "chunk-00000.bin"
     written = first.stat().st_mtime_ns
     with pytest.raises(UserError, match="not found"):
@@ -399,8 +401,44 @@ def test_training_on_features_is_training_on_images(cache: Path, feature_folder:
             assert stored[term] == pytest.approx(live[term], rel=5e-3)
 
 
+def _plain_narrow(x: Tensor, *convs: nn.Conv2d) -> tuple[Tensor, ...]:
+    return tuple(conv(x) for conv in convs)
+
+
+def _plain_bags(table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
+    return F.embedding_bag(rows, table, mode="sum", per_sample_weights=weights)
+
+
+@pytest.mark.parametrize("localization", ["centerness", "lafa"])
+def test_fast_forms_train_as_plain_ones(
+    cache: Path, feature_folder: Path, monkeypatch: pytest.MonkeyPatch, localization: str
+) -> None:
+    """20 steps, each form replaced by the PyTorch function that it stands for."""
+    plain_sgd = TRAINING.model_copy(update={"optimizer": "sgd", "epochs": 7, "frozen_epochs": 7})
+    model = MODEL.model_copy(update={"localization": localization})
+    course = Recipe(model, Labels(nearest_if_none=True, ladl=True, lals=True), LossWeights(), plain_sgd, seed=1)
+    source = Source(PairSampler(CropCache(cache), PAIRS), FeatureCache(feature_folder))
+
+    def losses() -> list[list[float]]:
+        network, optimizer = loop.start(course, PLACE)
+        network.backbone.requires_grad_(False)
+        stream = batches(source, 1, plain_sgd)
+        steps = [(next(stream), negative_noise(1, 0, step, plain_sgd)) for step in range(20)]
+        rows = [loop.optimise(network, optimizer, batch, noise, course, 0, PLACE) for batch, noise in steps]
+        return [list(row.values()) for row in rows]
+
+    fast = losses()
+    monkeypatch.setattr(head, "narrow", _plain_narrow)
+    monkeypatch.setattr(lafa, "narrow", _plain_narrow)
+    monkeypatch.setattr(lafa._Bags, "apply", _plain_bags)
+    monkeypatch.setattr(siamla, "depthwise_correlation", correlation._correlate)
+    plain = losses()
+    assert fast[0] != fast[-1]
+    np.testing.assert_allclose(fast, plain, rtol=1e-5, atol=1e-7)
+
+
 def test_a_finite_number_of_pairs_is_needed_for_features(cache: Path, tmp_path: Path) -> None:
-    for count, said in ((None, "found null"), (BATCH - 1, "at least 32")):
+    for count, said in ((None, "found null"), (BATCH - 1, f"at least {BATCH}")):
         pairs = PAIRS.model_copy(update={"count": count})
         with pytest.raises(UserError, match=said):
             features.build(cache, pairs, MODEL, tmp_path / "out", 1, "key")

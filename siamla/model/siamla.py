@@ -154,7 +154,6 @@ class SiamLA(nn.Module):
         maps = [depthwise_correlation(x, z) for z, x in zip(kernels, features, strict=True)]
         correlation = torch.cat(maps, dim=1)
         fused = project(self.fusion, correlation.flatten(2)).unflatten(2, correlation.shape[2:])
-        fused = fused.contiguous(memory_format=torch.channels_last)  # as the towers' convolutions want it
         cls, ltrb, loc = self.head(fused)
         if self.lafa is not None:
             naive = correlation.mean(dim=1, keepdim=True) / KERNEL**2

@@ -25,7 +25,7 @@ from siamla.model.siamla import crop_template
 from siamla.parallel import in_parallel
 
 CHUNK = 256
-BATCH = 32
+BATCH = 4  # what a backbone makes of more images leaves the CPU's caches, and its memory is asked for anew each time
 STORED = torch.float16
 SIDES = ("template", "search")
 
