@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from siamla.engine.engines import resolve_engine
 from siamla.engine.graph import SearchGraph, TemplateGraph, for_inference
+from siamla.engine.openvino_engine import core
 from siamla.engine.tracing import OPSET, Graph, Inputs, examples, names, to_onnx, to_openvino
 from siamla.errors import UserError
 from siamla.files import canonical_json, write_json
@@ -84,7 +85,7 @@ def _write_openvino(path: Path, graph: Graph, inputs: Inputs, about: Any) -> Run
     model.set_rt_info(canonical_json(about), "siamla")
     openvino.save_model(model, path.with_suffix(".xml"), compress_to_fp16=False)
     options = {"INFERENCE_PRECISION_HINT": "f32"}
-    compiled = openvino.Core().compile_model(path.with_suffix(".xml"), "CPU", options)
+    compiled = core().compile_model(path.with_suffix(".xml"), "CPU", options)
     return lambda values: list(compiled(values).to_tuple())
 
 

@@ -1,6 +1,7 @@
 """OpenVINO as the engine, the fastest on a CPU."""
 
 import io
+from functools import cache
 from typing import Any
 
 from siamla.engine.cache import cached
@@ -10,6 +11,18 @@ from siamla.engine.torch_engine import embedding
 from siamla.engine.tracing import examples, to_openvino
 from siamla.model.siamla import SiamLA
 from siamla.place import Place
+
+
+@cache
+def core() -> Any:
+    """The process's one Core.
+
+    Its CPU plugin gives the process a stack for signals and takes it back when it goes. With two that go in the order
+    in which they came, the first one's, already freed, stays: the next signal that Python handles ends the process.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 def prepare_openvino(model: SiamLA, place: Place, batch: int) -> Network:
@@ -26,16 +39,15 @@ def prepare_openvino(model: SiamLA, place: Place, batch: int) -> Network:
         "PERFORMANCE_HINT": "LATENCY",
         "ENABLE_CPU_PINNING": False,
     }
-    core = openvino.Core()
 
     def compiled() -> bytes:
         _, inputs = examples(template, batch)
         network = to_openvino(SearchGraph(plain), inputs)
-        exported = core.compile_model(network, "CPU", options).export_model()
+        exported = core().compile_model(network, "CPU", options).export_model()
         return bytes(exported.getvalue() if isinstance(exported, io.BytesIO) else exported)
 
     blob = cached(f"openvino {openvino.get_version()}", model, place, batch, compiled)
-    request = core.import_model(io.BytesIO(blob), "CPU", options).create_infer_request()
+    request = core().import_model(io.BytesIO(blob), "CPU", options).create_infer_request()
 
     def search(state: Any, crops: Crops) -> Maps:
         found = request.infer([crops, state.numpy()])
