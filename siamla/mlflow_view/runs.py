@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from siamla.mlflow_view.database import private
-from siamla.mlflow_view.entries import Entry, History
+from siamla.mlflow_view.entries import WALL_TIME, Entry, History
 from siamla.mlflow_view.view import OWN, View
 
 KEY = "siamla.key"
@@ -21,7 +21,6 @@ CLONE = "siamla.clone"  # whose run it is
 CURRENT = "siamla.current"  # "false" once the files on disk belong to another run
 SHOWN = "siamla.shown"  # digest of the entry that the run holds whole
 ENDED = "siamla.ended"  # why a training stopped before its end
-WALL_TIME = "train/seconds"  # differs between two runs of the same key, and says nothing about the result
 BATCH = {"metrics": 500, "params": 100, "tags": 100}  # MLflow's own limits are 1000, 100 and 100
 
 Logged = dict[str, dict[int, list[float]]]  # metric → step → every value that was logged
@@ -139,6 +138,24 @@ def _is_shown(entry: Entry, run: Any) -> bool:
         and all(parameters.get(name) == value for name, value in entry.parameters.items())
         and all(name in values and (name == WALL_TIME or _same(values[name], value)) for name, value in last.items())
     )
+
+
+def stale(view: View, entry: Entry, run: Any) -> str | None:
+    """A metric or artefact of a run that its entry, which is whole, does not have (any more); None where there is none.
+
+    Such a run has to be made again, since MLflow's client can delete neither.
+    """
+    if _is_shown(entry, run):
+        return None
+    for name in run.data.metrics:
+        if name not in entry.metrics:
+            return f"it had a metric {name}, the files have none"
+    wanted = {f"{folder}/{path.name}".lstrip("/") for path, folder in entry.artifacts}
+    for folder in sorted({folder for _, folder in entry.artifacts}):
+        for artifact in view.client.list_artifacts(run.info.run_id, folder or None):
+            if not artifact.is_dir and artifact.path not in wanted:
+                return f"it had a file {artifact.path}, which is gone"
+    return None
 
 
 def fill(view: View, entry: Entry, run: Any) -> Filled:
