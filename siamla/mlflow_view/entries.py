@@ -195,7 +195,7 @@ def entry_of_report(reports: Path, profile: str) -> Entry | None:
     if not files:
         return None
     return Entry(
-        digest([REPORT, profile]), "report: tables and figures",
+        digest([REPORT, profile]), REPORT,
         tags={"group": REPORT, "profile": profile}, artifacts=files,
     )  # fmt: skip
 

@@ -19,6 +19,7 @@ from siamla.mlflow_view.view import KIND, View
 
 TAG = "mlflow.sharedViewState."
 NAMES = {"runs": "Runs and scores", "ablation": "Ablation: variants, mean over seeds"}
+TOTAL = f"{LOSSES}/total"
 MODES = {"runs": "TABLE", "ablation": "CHART"}
 
 
@@ -32,7 +33,7 @@ def _headlines(entries: Sequence[Entry]) -> list[str]:
 
 def _charts(metrics: Iterable[str], headlines: Sequence[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """(charts, sections) in the form of MLflow's page: headline scores, losses, and the rest folded up."""
-    open_sections, names = (SCORES, LOSSES), sorted(set(metrics) | set(headlines))
+    open_sections, names = (SCORES, LOSSES), sorted(metrics, key=lambda name: (name != TOTAL, name))
     sections = {SCORES: "", LOSSES: ""} | {name.rpartition("/")[0]: "" for name in names}
     order = [SCORES, LOSSES, *sorted(set(sections) - set(open_sections), key=lambda name: (name.split("/")[0], name))]
     charts = [
@@ -54,8 +55,7 @@ def _charts(metrics: Iterable[str], headlines: Sequence[str]) -> tuple[list[dict
 
 
 def _columns(headlines: Sequence[str], metrics: Iterable[str]) -> list[str]:
-    loss = f"{LOSSES}/total"
-    chosen = [*headlines, *([loss] if loss in set(metrics) else [])]
+    chosen = [*headlines, *({TOTAL} & set(metrics))]
     return [*(f"metrics.`{name}`" for name in chosen), *(f"tags.`{name}`" for name in ("group", "variant", "seed"))]
 
 
@@ -72,7 +72,8 @@ def views_of(entries: Sequence[Entry]) -> dict[str, dict[str, Any]]:
     base = {
         "searchFilter": f"tags.`{CURRENT}` = 'true'", "lifecycleFilter": "Active",
         "orderByKey": columns[0], "orderByAsc": False,
-        "selectedColumns": columns, "runsHiddenMode": "FIRST_20_RUNS", "hideEmptyCharts": True,
+        "selectedColumns": columns, "columnWidths": {name: 7 * len(name) for name in columns if len(name) > 14},
+        "runsHiddenMode": "FIRST_20_RUNS", "hideEmptyCharts": True,
         "compareRunCharts": charts, "compareRunSections": sections, "isAccordionReordered": True,
     }  # fmt: skip
     grouped = {
