@@ -179,7 +179,9 @@ def fill(view: View, entry: Entry, run: Any) -> Filled:
     added += log_metrics(view, run_id, entry.metrics, present)
     for path, folder in entry.artifacts:
         view.client.log_artifact(run_id, str(path), folder or None)
-    view.client.set_terminated(run_id, "FINISHED", entry.ended)
+    # what took no time of its own (scores, a report) does not take that between two syncs either
+    ended = entry.ended if entry.started or run is None else run.info.start_time
+    view.client.set_terminated(run_id, "FINISHED", ended)
     if ENDED in tags:
         view.client.delete_tag(run_id, ENDED)
     log_tags(view, run_id, {**entry.tags, CURRENT: "true", SHOWN: entry.content()}, tags)  # last: the rest is there
