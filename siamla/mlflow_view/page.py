@@ -72,7 +72,8 @@ def views_of(entries: Sequence[Entry]) -> dict[str, dict[str, Any]]:
     base = {
         "searchFilter": f"tags.`{CURRENT}` = 'true'", "lifecycleFilter": "Active",
         "orderByKey": columns[0], "orderByAsc": False,
-        "selectedColumns": columns, "columnOrder": columns, "columnWidths": {name: max(72, 6 * len(name) + 8) for name in columns},
+        "selectedColumns": columns, "columnOrder": columns,
+        "columnWidths": {name: max(72, 6 * len(name) + 8) for name in columns},
         "runsHiddenMode": "FIRST_20_RUNS", "hideEmptyCharts": True,
         "compareRunCharts": charts, "compareRunSections": sections, "isAccordionReordered": True,
     }  # fmt: skip

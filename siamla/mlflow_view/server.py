@@ -43,6 +43,8 @@ class _Ended(BaseException):
 @contextmanager
 def _signals_as_ended() -> Iterator[None]:
     def end(number: int, frame: FrameType | None) -> None:
+        for name in ENDS:  # a second Ctrl-C does not cut the end short
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
         raise _Ended
 
     if threading.current_thread() is not threading.main_thread():
@@ -92,11 +94,8 @@ def serve(store: str, port: int, log: Path, ready: Callable[[str], None]) -> Non
     """
     check_port(port)
     command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
-    environment = {
-        **OPTIONS,
-        **os.environ,
-        "MLFLOW_BACKEND_STORE_URI": store,
-    }  # not an argument: it may hold a password
+    # the store is not an argument, which others could read: it may hold a password
+    environment = {**OPTIONS, **os.environ, "MLFLOW_BACKEND_STORE_URI": store}
     address = f"http://localhost:{port}"
     try:
         with _signals_as_ended(), log.open("wb") as output:
