@@ -1,6 +1,7 @@
 """MLflow shows the result files: once, completely, from many processes, and no failure of it stops anything."""
 
 import argparse
+import base64
 import json
 import os
 import shutil
@@ -11,10 +12,12 @@ import subprocess
 import sys
 import time
 import urllib.request
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 
 from siamla.cli import mlflow as cli
@@ -73,7 +76,8 @@ def train(results: Path, variant: str = "siamla", epochs: int = 3, **settings: A
 
 
 def score(results: Path, variant: str = "siamla", auc: float = 0.5, model: str = "", **tracker: Any) -> Path:
-    identity = {"predictions": {"model": identity_of(model or variant), "tracker": {"window": 0.4, **tracker}}}
+    predictions = {"model": identity_of(model or variant), "tracker": {"window": 0.4, **tracker}}
+    identity = {"predictions": predictions, "rules": {"layout": "otb"}}
     names = {"benchmark": "otb100", "variant": variant, "seed": 1}
     path = results / "smoke" / "scores" / "otb100" / variant / "seed1.json"
     speed = {"fps": 40.0, "latency_ms_median": 25.0, "threads": 1, "device": "cpu"}
@@ -206,7 +210,7 @@ def test_training_and_scores_are_one_complete_run(results: Path) -> None:
     }  # fmt: skip
     history = client.get_metric_history(run.info.run_id, "train/total")
     assert [(point.step, point.value) for point in history] == [(1, 3.0), (2, 1.5), (3, 1.0)]
-    assert (run.data.metrics["otb100/auc"], run.data.metrics["otb100/fps"]) == (0.5, 40.0)
+    assert (run.data.metrics["scores/otb100/auc"], run.data.metrics["wall_clock/otb100/fps"]) == (0.5, 40.0)
     tags = run.data.tags
     assert (tags["code"], tags["crops.code"], tags["place.precision"]) == ("c2", "c1", "fp32")
     assert (tags["environment.versions.torch"], tags["files.model.pt"]) == ("2.6", "d3")
@@ -226,8 +230,10 @@ def test_sync_adds_what_is_missing_and_counts(results: Path) -> None:
     score(results, "wide", model="siamla")  # uses siamla's weights, and has no training of its own
     audit = refresh(results)
     assert audit.complete
-    shown = {run.info.run_name: run.data.metrics["otb100/auc"] for run in runs_of(results)}
-    assert shown == {"siamla seed 1": 0.5, "wide seed 1": 0.5, "kcf": 0.3}
+    shown = {r.info.run_name: (r.data.metrics["scores/otb100/auc"], r.data.tags["group"]) for r in runs_of(results)}
+    assert shown == {
+        "siamla seed 1": (0.5, "trained"), "wide seed 1": (0.5, "reuses a model"), "kcf": (0.3, "imported"),
+    }  # fmt: skip
 
 
 def test_other_settings_are_another_run(results: Path) -> None:
@@ -252,12 +258,12 @@ def change_base(results: Path, command: str) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda r: score(r, auc=0.9), "otb100/auc of step 0 was 0.5, the file says 0.9"),
+        (lambda r: score(r, auc=0.9), "scores/otb100/auc of step 0 was 0.5, the file says 0.9"),
         (lambda r: score(r, window=0.3), "otb100.tracker.window was 0.4, the file says 0.3"),
         (lambda r: edit(r / "smoke/train/siamla/seed1/history.csv", "1.5", "1.25"), "was 1.5, the file says 1.25"),
         (lambda r: train(r, epochs=2), "had a step 3, the file has none"),
         (lambda r: change_base(r, "UPDATE params SET value = '65' WHERE key LIKE '%channels'"), "was 65, "),
-        (lambda r: change_base(r, "UPDATE latest_metrics SET value = 0.7 WHERE key = 'otb100/auc'"), None),
+        (lambda r: change_base(r, "UPDATE latest_metrics SET value = 0.7 WHERE key = 'scores/otb100/auc'"), None),
         (lambda r: change_base(r, "DELETE FROM tags WHERE key = 'siamla.shown'"), None),
     ],
     ids=["score", "tracker", "history", "epochs", "parameter", "last value", "cut off"],
@@ -275,7 +281,9 @@ def test_a_run_that_differs_from_the_files_is_made_again(
     client, run = only_run(results)
     files = json.loads((results / "smoke/scores/otb100/siamla/seed1.json").read_text())
     history = (results / "smoke/train/siamla/seed1/history.csv").read_text().splitlines()[1:]
-    assert [p.value for p in client.get_metric_history(run.info.run_id, "otb100/auc")] == [files["overall"]["auc"]]
+    assert [p.value for p in client.get_metric_history(run.info.run_id, "scores/otb100/auc")] == [
+        files["overall"]["auc"]
+    ]
     logged = [(p.step, p.value) for p in client.get_metric_history(run.info.run_id, "train/total")]
     assert logged == [(int(row.split(",")[0]), float(row.split(",")[3])) for row in history]
     assert run.data.params["settings.model.channels"] == "64"
@@ -289,6 +297,123 @@ def test_a_broken_file_is_told_and_the_others_are_shown(results: Path, caplog: p
     audit = refresh(results)
     assert (audit.complete, audit.runs, len(audit.missing)) == (False, 1, 2)
     assert "siamcar/seed1/record.json: not a record of a result: no field 'identity'" in caplog.text
+
+
+def test_a_run_with_the_names_of_old_is_made_again(results: Path) -> None:
+    train(results)
+    refresh(results)
+    client, run = only_run(results)
+    client.log_metric(run.info.run_id, "otb100/auc", 0.5)
+    client.set_tag(run.info.run_id, "siamla.shown", "as an older version saw it")
+    audit = refresh(results)
+    assert audit.remade == ["siamla seed 1: it had a metric otb100/auc, the files have none"]
+    assert "otb100/auc" not in only_run(results)[1].data.metrics
+    assert refresh(results).added == 0
+
+
+def test_tables_and_figures_are_a_run_of_their_own(results: Path) -> None:
+    train(results)
+    reports = results.parent / "reports" / "smoke"
+    for name in ("tables/table3.md", "tables/table3.tex", "figures/fig9.png", "figures/fig9.pdf", "figures/fig9.csv"):
+        (reports / name).parent.mkdir(parents=True, exist_ok=True)
+        (reports / name).write_text("1")
+
+    def held() -> list[str]:
+        client = module.connect(results, "smoke").client
+        (run,) = runs_of(results, "tags.`group` = 'report'")
+        assert (run.info.run_name, run.data.metrics) == ("report", {})
+        return [a.path for kind in ("tables", "figures") for a in client.list_artifacts(run.info.run_id, kind)]
+
+    assert refresh(results).runs == 2
+    assert held() == ["tables/table3.md", "figures/fig9.csv", "figures/fig9.png"]
+    (reports / "figures" / "fig9.csv").unlink()
+    assert refresh(results).remade == ["report: it had a file figures/fig9.csv, which is gone"]
+    assert held() == ["tables/table3.md", "figures/fig9.png"]
+    with pytest.raises(UserError, match=r"'siamfc'; there are siamla$"):
+        compare_runs(results, "smoke", "siamfc", "siamla")
+
+
+# --- the page ---
+
+
+def saved(results: Path) -> dict[str, Any]:
+    """The views of an experiment as MLflow's page unpacks them."""
+    opened = module.connect(results, "smoke")
+    tags = opened.client.get_experiment(opened.experiment_id).tags
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
+    found = {}
+    for name, text in tags.items():
+        if name.startswith("mlflow.sharedViewState."):
+            assert len(text) < 5000
+            head, _, packed = json.loads(text)["state"].partition(";")
+            assert head == "deflate"
+            found[name.rpartition(".")[2]] = json.loads(zlib.decompress(base64.b64decode(packed)))
+    return found
+
+
+def test_the_page_has_views_of_the_scores(results: Path) -> None:
+    train(results)
+    score(results)
+    refresh(results)
+    views = saved(results)
+    tags = [f"tags.`{name}`" for name in ("group", "variant", "seed")]
+    wanted = ["metrics.`scores/otb100/auc`", "metrics.`train/total`", *tags]
+    assert views["runs"]["selectedColumns"] == wanted
+    assert views["ablation"]["groupBy"]["groupByKeys"] == [{"mode": "tag", "groupByData": "variant"}]
+    sections = {section["uuid"]: section["name"] for section in views["ablation"]["compareRunSections"]}
+    assert list(sections.values())[:2] == ["scores", "train"]
+    charts = [(sections[c["metricSectionId"]], c["metricKey"]) for c in views["ablation"]["compareRunCharts"]]
+    assert charts[:2] == [("scores", "scores/otb100/auc"), ("train", "train/total")]
+    assert {name for _, name in charts} == set(only_run(results)[1].data.metrics)
+    for view in views.values():  # the page refuses a search that MLflow does not understand
+        assert len(runs_of(results, view["searchFilter"])) == 1
+
+
+def test_views_are_written_when_they_differ_and_other_tags_stay(results: Path) -> None:
+    train(results)
+    refresh(results)
+    opened = module.connect(results, "smoke")
+    opened.client.set_experiment_tag(opened.experiment_id, "mlflow.note.content", "mine")
+    opened.client.set_experiment_tag(opened.experiment_id, "mlflow.experimentKind", "genai_development")
+    before = opened.client.get_experiment(opened.experiment_id).tags
+    score(results)
+    refresh(results)
+    after = opened.client.get_experiment(opened.experiment_id).tags
+    changed = {name.rpartition(".")[2] for name in after if after[name] != before.get(name)}
+    assert changed == {"runs", "ablation", "experimentKind"}
+    refresh(results)
+    assert opened.client.get_experiment(opened.experiment_id).tags == after  # the times in them, too
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_server_ends_with_the_command(results: Path, number: int) -> None:
+    train(results)
+    score(results)
+    refresh(results)
+    port = free_port()
+    words = ["-m", "siamla.cli.main", "mlflow", "ui", "--port", str(port), "--results", str(results)]
+    own = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW")}
+    environment = {**own, "PYTHONPATH": str(FILE.parents[1])}
+    process = subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True, env=environment)
+    assert process.stdout is not None
+    told = [process.stdout.readline() for _ in range(5)]
+    assert told[0].startswith("MLflow shows sqlite:")
+    assert told[1] == "smoke  Runs and scores:\n"
+    assert f"http://localhost:{port}/#/experiments/1/runs?workflowType=machine_learning" in told[2]
+    assert "viewStateShareKey=ablation" in told[4]
+    with urllib.request.urlopen(f"http://localhost:{port}/health", timeout=20):  # it answers when this is printed
+        pass
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert children
+    process.send_signal(number)
+    assert process.wait(30) == 0
+    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
 
 
 # --- a training while it runs ---
@@ -309,7 +434,7 @@ def test_a_resumed_training_logs_no_epoch_twice(results: Path) -> None:
     client, run = only_run(results)
     assert run.info.status == "FINISHED"
     assert "siamla.ended" not in run.data.tags
-    assert steps(client, run, "train/lr") == [1, 2, 3]
+    assert steps(client, run, "train_rates/lr") == [1, 2, 3]
     mirror_training(train(results), results)
     assert refresh(results).remade == []
     assert steps(*only_run(results), "train/total") == [1, 2, 3]
@@ -607,7 +732,7 @@ def test_two_clones_on_one_server_keep_their_own_runs(
     marks = [run.data.tags["siamla.current"] for run in runs_of(first)]
     assert marks == ["true"] * 4
     _, metrics = compare_runs(first, "smoke", "siamla", "lafa")
-    assert metrics.loc["otb100/auc", "siamla"] == 0.5  # its own, not the other's
+    assert metrics.loc["scores/otb100/auc", "siamla"] == 0.5  # its own, not the other's
 
 
 def test_a_copy_is_a_clone_of_its_own_and_a_moved_one_is_not(tmp_path: Path) -> None:
@@ -638,7 +763,7 @@ def test_compare_shows_what_differs(results: Path) -> None:
     parameters, metrics = compare_runs(results, "smoke", "siamcar", "siamla")
     difference = {"settings.model.lafa.nonlocal_block": {"siamcar": "false", "siamla": "true"}}
     assert parameters.to_dict("index") == difference
-    assert metrics.loc["otb100/auc", "difference"] == pytest.approx(0.1)
+    assert metrics.loc["scores/otb100/auc", "difference"] == pytest.approx(0.1)
     with pytest.raises(UserError, match="no run of variant 'siamfc'; there are siamcar, siamla"):
         compare_runs(results, "smoke", "siamfc", "siamla")
 
@@ -667,6 +792,16 @@ def test_the_commands(
     assert json.loads((results / "smoke/mlflow_audit.json").read_text())["complete"] is False
     with pytest.raises(UserError, match="is a server, whose page is"):
         command("mlflow", "ui", "--results", str(results))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    with pytest.raises(UserError, match=r"mlflow.db: no runs yet; `make tables` makes results"):
+        command("mlflow", "ui", "--results", str(results / "none"), "--port", str(free_port()))
+    assert not (results / "none").exists()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(UserError, match=f"port {port} of this machine: Address already in use; `--port` takes"):
+            command("mlflow", "ui", "--results", str(results), "--port", str(port))
 
 
 if __name__ == "__main__":

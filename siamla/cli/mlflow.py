@@ -2,10 +2,11 @@
 
 import argparse
 import re
+import sys
 from pathlib import Path
 
 from siamla.cli.commands import Commands
-from siamla.cli.options import positive
+from siamla.cli.options import port
 
 
 def _name(text: str) -> str:
@@ -39,24 +40,34 @@ def _compare(args: argparse.Namespace) -> None:
 
 
 def _ui(args: argparse.Namespace) -> None:
-    import os
-    import sys
-
     from siamla.errors import UserError
-    from siamla.mlflow_view.database import NAME, prepare
-    from siamla.mlflow_view.view import is_own, quieten, shown, uri
+    from siamla.mlflow_view.database import NAME, prepare, private
+    from siamla.mlflow_view.page import addresses
+    from siamla.mlflow_view.server import check_port, serve
+    from siamla.mlflow_view.view import is_own, open_client, quieten, shown, uri
 
     quieten()
-    address = uri(args.results)
-    if address.startswith("http"):
-        raise UserError(f"MLFLOW_TRACKING_URI is a server, whose page is {shown(address)}")
-    if is_own(address, args.results):
+    store = uri(args.results)
+    if store.startswith("http"):
+        raise UserError(f"MLFLOW_TRACKING_URI is a server, whose page is {shown(store)}")
+    check_port(args.port)
+    if is_own(store, args.results):
         if not (args.results / NAME).exists():
-            raise UserError(f"{args.results / NAME}: no runs yet; `siamla mlflow sync` makes them from the results")
+            raise UserError(
+                f"{args.results / NAME}: no runs yet; `make tables` makes results and shows them, and "
+                "`siamla mlflow sync --profile NAME` those that are there"
+            )
         prepare(args.results)
-    print(f"MLflow on {shown(address)}\nopen http://localhost:{args.port} ; Ctrl-C ends it", flush=True)
-    command = [sys.executable, "-m", "mlflow", "ui", "--port", str(args.port), "--workers", "1"]
-    os.execve(sys.executable, command, {**os.environ, "MLFLOW_BACKEND_STORE_URI": address})
+    pages = addresses(open_client(store))
+
+    def ready(address: str) -> None:
+        print(f"MLflow shows {shown(store)}; Ctrl-C ends it")
+        for profile, what, page in pages:
+            print(f"{profile}  {what}:\n    {address}{page}")
+        sys.stdout.flush()
+
+    private(args.results).mkdir(parents=True, exist_ok=True)
+    serve(store, args.port, private(args.results) / "server.log", ready)
 
 
 def register(commands: Commands) -> None:
@@ -69,7 +80,7 @@ def register(commands: Commands) -> None:
     compare.add_argument("a", help="a variant")
     compare.add_argument("b", help="another variant")
     ui = commands.add("mlflow ui", _ui, "Open MLflow's web page on the runs")
-    ui.add_argument("--port", type=positive, default=5000)
+    ui.add_argument("--port", type=port, default=5000, help="default: 5000")
     for parser in (sync, compare):
         parser.add_argument("--profile", type=_name, default="mini", help="default: mini")
     for parser in (sync, compare, ui):

@@ -31,6 +31,11 @@ def count(text: str) -> int:
     return _whole(text, 0, MOST)
 
 
+def port(text: str) -> int:
+    """A port that a server may listen on."""
+    return _whole(text, 1, 65535)
+
+
 def seed(text: str) -> int:
     """A seed as a profile may give it."""
     return _whole(text, 0, 2**31 - 1)

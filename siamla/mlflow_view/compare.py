@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from siamla.errors import UserError
+from siamla.mlflow_view.entries import REPORT
 from siamla.mlflow_view.runs import CURRENT, own_runs
 from siamla.mlflow_view.view import connect, reason, shown, uri
 
@@ -20,7 +21,11 @@ def compare_runs(results: Path, profile: str, a: str, b: str) -> tuple["pd.DataF
     import pandas as pd
 
     try:
-        runs = [run for run in own_runs(connect(results, profile)) if run.data.tags.get(CURRENT) != "false"]
+        runs = [
+            run
+            for run in own_runs(connect(results, profile))
+            if run.data.tags.get(CURRENT) != "false" and run.data.tags.get("group") != REPORT
+        ]
     except Exception as error:
         raise UserError(f"MLflow at {shown(uri(results))}: {reason(error)}") from error
     variants = [run.data.tags.get("variant", run.data.tags.get("tracker", "")) for run in runs]

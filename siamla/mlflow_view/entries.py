@@ -4,8 +4,16 @@ An entry's key follows from the variant, the seed and the whole identity of the 
 again, and other settings make another run. The scores of a variant that uses another's model, and those of an imported
 tracker, are entries without a training.
 
-Artefacts are the small files alone (records, settings, history, scores). A model's weights are not copied: they stand
-beside the record, whose `files` name their SHA-256, and an upload of them would make a training wait for the view.
+Metrics have names that sort as people look for them, since MLflow draws a section of charts for each text before the
+last "/", in the order of the alphabet:
+
+    scores/BENCHMARK/METRIC          train/TERM        losses by epoch
+    train_rates/NAME                 the learning rate, the steps, the steps that were left out
+    wall_clock/BENCHMARK/NAME, wall_clock/train/seconds        what the machine took: no result
+
+Artefacts are the small files alone (records, settings, history, scores; tables and figures in a run of their own). A
+model's weights are not copied: they stand beside the record, whose `files` name their SHA-256, and an upload of them
+would make a training wait for the view.
 """
 
 import csv
@@ -22,6 +30,11 @@ LONGEST_PARAMETER = 6000  # MLflow's limit
 LONGEST_TAG = 5000
 NEEDED = ("names", "identity", "key", "place", "files", "environment")
 SMALL_FILES = ("record.json", "spec.json", "history.csv")
+SCORES, LOSSES, RATES, TIMES = "scores", "train", "train_rates", "wall_clock"
+WALL_TIME = f"{TIMES}/train/seconds"  # differs between two runs of the same key, and says nothing about the result
+COURSE = {"step": f"{RATES}/step", "lr": f"{RATES}/lr", "skipped": f"{RATES}/skipped", "seconds": WALL_TIME}
+REPORT = "report"
+TRAINED, REUSED, IMPORTED = "trained", "reuses a model", "imported"  # what the runs are grouped by: the tag `group`
 
 History = dict[str, dict[int, float]]  # metric → step → value
 
@@ -73,13 +86,19 @@ def _settings_and_code(identity: Mapping[str, Any]) -> tuple[dict[str, str], dic
 
 
 def history_of(rows: Sequence[Mapping[str, Any]]) -> History:
-    """Rows with `epoch` and further numbers as metrics `train/<column>` by epoch; empty cells are left out."""
+    """Rows with `epoch` and further numbers as metrics by epoch; empty cells are left out."""
     history: History = {}
     for row in rows:
         for column, value in row.items():
             if column != "epoch" and value is not None and value != "":
-                history.setdefault(f"train/{column}", {})[int(float(row["epoch"]))] = float(value)
+                name = COURSE.get(column, f"{LOSSES}/{column}")
+                history.setdefault(name, {})[int(float(row["epoch"]))] = float(value)
     return history
+
+
+def of_training(metric: str) -> bool:
+    """Whether a metric is one that `history_of` gives, and not a benchmark's."""
+    return metric == WALL_TIME or metric.split("/")[0] in (LOSSES, RATES)
 
 
 def read_history(path: Path) -> History:
@@ -113,7 +132,8 @@ def entry_of_record(record: Mapping[str, Any]) -> Entry:
     """A training as far as its record tells: also before it has run."""
     parameters, code = _settings_and_code(record["identity"])
     parts = {name: record.get(name) or {} for name in ("place", "environment", "inputs", "files")}
-    tags = {**{name: str(value) for name, value in record["names"].items()}, **code, **flat(parts)}
+    names = {"group": TRAINED, **record["names"]}
+    tags = {**{name: str(value) for name, value in names.items()}, **code, **flat(parts)}
     if commit := record["environment"].get("git_commit"):
         tags["mlflow.source.git.commit"] = str(commit)
     started = int(datetime.fromisoformat(record["started"]).timestamp() * 1000) if record.get("started") else None
@@ -132,8 +152,13 @@ def entry_of_training(folder: Path) -> Entry:
     return replace(entry, metrics=read_history(folder / "history.csv"), artifacts=files)
 
 
+def _numbers(values: Mapping[str, Any] | None, prefix: str) -> History:
+    numbers = {name: value for name, value in (values or {}).items() if isinstance(value, int | float)}
+    return {f"{prefix}/{name}": {0: float(value)} for name, value in numbers.items() if name != "threads"}
+
+
 def entry_of_scores(path: Path) -> Entry:
-    """A score file: metrics `<benchmark>/<metric>`, the tracker's settings as parameters `<benchmark>.tracker.*`.
+    """A score file: its metrics, and the tracker's settings as parameters `<benchmark>.tracker.*`.
 
     The parameters of the model stand in the score's identity too. UserError when the file is broken.
     """
@@ -145,14 +170,33 @@ def entry_of_scores(path: Path) -> Entry:
     benchmark, model = names["benchmark"], predictions.get("model")
     parameters, code = _settings_and_code(model or {})
     tracker = flat(predictions.get("tracker") or {}, f"{benchmark}.tracker.")
-    values = {**score.get("overall", {}), **(score.get("speed") or {})}
-    numbers = {name: value for name, value in values.items() if isinstance(value, int | float) and name != "threads"}
     shown = {name: str(names[name]) for name in ("profile", "variant", "seed", "tracker") if name in names}
+    group = {"group": REUSED if "variant" in names else IMPORTED}  # unless a training of its own says otherwise
+    of_benchmark = {"place": record["place"], "layout": (record["identity"].get("rules") or {}).get("layout")}
     return Entry(
         _key(names, model), _title(names), {**parameters, **tracker},
-        {f"{benchmark}/{name}": {0: float(value)} for name, value in numbers.items()},
-        {**shown, **code, **flat({"place": record["place"]}, f"{benchmark}."), f"{benchmark}.key": str(record["key"])},
+        {
+            **_numbers(score.get("overall"), f"{SCORES}/{benchmark}"),
+            **_numbers(score.get("speed"), f"{TIMES}/{benchmark}"),
+        },
+        {**group, **shown, **code, **flat(of_benchmark, f"{benchmark}."), f"{benchmark}.key": str(record["key"])},
         [(path, f"scores/{benchmark}")],
+    )  # fmt: skip
+
+
+def entry_of_report(reports: Path, profile: str) -> Entry | None:
+    """The tables and figures that reports/{profile} holds, as files to look at; None where there are none."""
+    files = [
+        (path, kind)
+        for kind, endings in (("tables", (".md", ".csv")), ("figures", (".png", ".csv", ".md")))
+        for path in sorted((reports / profile / kind).glob("*"))
+        if path.suffix in endings and path.is_file()
+    ]
+    if not files:
+        return None
+    return Entry(
+        digest([REPORT, profile]), REPORT,
+        tags={"group": REPORT, "profile": profile}, artifacts=files,
     )  # fmt: skip
 
 
@@ -176,7 +220,10 @@ def files_of(results: Path, profile: str) -> Iterator[tuple[Path, bool]]:
 
 
 def entries_of(results: Path, profile: str) -> tuple[list[Entry], list[str]]:
-    """Everything that MLflow is to show of a profile, and what is wrong with files that cannot be read."""
+    """Everything that MLflow is to show of a profile, and what is wrong with files that cannot be read.
+
+    The reports lie in the folder `reports` beside the results.
+    """
     entries: dict[str, Entry] = {}
     problems = []
     for path, trained in files_of(results, profile):
@@ -186,4 +233,6 @@ def entries_of(results: Path, profile: str) -> tuple[list[Entry], list[str]]:
             problems.append(str(error))
             continue
         entries[entry.key] = merge(entries[entry.key], entry) if entry.key in entries else entry
+    if report := entry_of_report(results.resolve().parent / "reports", profile):
+        entries[report.key] = report
     return list(entries.values()), problems

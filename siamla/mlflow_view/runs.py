@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from siamla.mlflow_view.database import private
-from siamla.mlflow_view.entries import Entry, History
+from siamla.mlflow_view.entries import WALL_TIME, Entry, History
 from siamla.mlflow_view.view import OWN, View
 
 KEY = "siamla.key"
@@ -21,7 +21,6 @@ CLONE = "siamla.clone"  # whose run it is
 CURRENT = "siamla.current"  # "false" once the files on disk belong to another run
 SHOWN = "siamla.shown"  # digest of the entry that the run holds whole
 ENDED = "siamla.ended"  # why a training stopped before its end
-WALL_TIME = "train/seconds"  # differs between two runs of the same key, and says nothing about the result
 BATCH = {"metrics": 500, "params": 100, "tags": 100}  # MLflow's own limits are 1000, 100 and 100
 
 Logged = dict[str, dict[int, list[float]]]  # metric → step → every value that was logged
@@ -141,6 +140,24 @@ def _is_shown(entry: Entry, run: Any) -> bool:
     )
 
 
+def stale(view: View, entry: Entry, run: Any) -> str | None:
+    """A metric or artefact of a run that its entry, which is whole, does not have (any more); None where there is none.
+
+    Such a run has to be made again, since MLflow's client can delete neither.
+    """
+    if _is_shown(entry, run):
+        return None
+    for name in run.data.metrics:
+        if name not in entry.metrics:
+            return f"it had a metric {name}, the files have none"
+    wanted = {f"{folder}/{path.name}".lstrip("/") for path, folder in entry.artifacts}
+    for folder in sorted({folder for _, folder in entry.artifacts}):
+        for artifact in view.client.list_artifacts(run.info.run_id, folder or None):
+            if not artifact.is_dir and artifact.path not in wanted:
+                return f"it had a file {artifact.path}, which is gone"
+    return None
+
+
 def fill(view: View, entry: Entry, run: Any) -> Filled:
     """Bring a run (None: a new one) up to date with its entry; one that says otherwise is deleted and made again.
 
@@ -162,7 +179,9 @@ def fill(view: View, entry: Entry, run: Any) -> Filled:
     added += log_metrics(view, run_id, entry.metrics, present)
     for path, folder in entry.artifacts:
         view.client.log_artifact(run_id, str(path), folder or None)
-    view.client.set_terminated(run_id, "FINISHED", entry.ended)
+    # what took no time of its own (scores, a report) does not take that between two syncs either
+    ended = entry.ended if entry.started or run is None else run.info.start_time
+    view.client.set_terminated(run_id, "FINISHED", ended)
     if ENDED in tags:
         view.client.delete_tag(run_id, ENDED)
     log_tags(view, run_id, {**entry.tags, CURRENT: "true", SHOWN: entry.content()}, tags)  # last: the rest is there

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from siamla.files import write_json
-from siamla.mlflow_view.entries import Entry, entries_of
-from siamla.mlflow_view.runs import CURRENT, KEY, fill, is_alive, own_runs
+from siamla.mlflow_view.entries import Entry, entries_of, of_training
+from siamla.mlflow_view.page import save_views
+from siamla.mlflow_view.runs import CURRENT, KEY, fill, is_alive, own_runs, stale
 from siamla.mlflow_view.view import View, connect, reason, shown, uri
 
 log = logging.getLogger(__name__)
@@ -19,7 +20,7 @@ class Audit:
 
     Attributes:
         complete: whether it shows all that the files hold.
-        runs, parameters, epoch_values, scores: how many of each it shows, as the files have them.
+        runs, parameters, epoch_values, scores: how many of each it shows, as the files have them; speeds are scores.
         added: values that were logged now.
         remade: runs that said something else than the files, and what.
         ended: runs of trainings that were killed, marked as such now.
@@ -45,8 +46,9 @@ class Audit:
         values = {name: len(points) for name, points in entry.metrics.items()}
         self.runs += 1
         self.parameters += len(entry.parameters)
-        self.epoch_values += sum(count for name, count in values.items() if name.startswith("train/"))
-        self.scores += sum(count for name, count in values.items() if not name.startswith("train/"))
+        epochs = sum(count for name, count in values.items() if of_training(name))
+        self.epoch_values += epochs
+        self.scores += sum(values.values()) - epochs
 
 
 def _by_key(view: View, runs: list[Any]) -> dict[str, Any]:
@@ -61,10 +63,14 @@ def _by_key(view: View, runs: list[Any]) -> dict[str, Any]:
 
 
 def _show(audit: Audit, view: View, entry: Entry, run: Any) -> str:
+    more = stale(view, entry, run) if run is not None else None
+    if more:
+        view.client.delete_run(run.info.run_id)
+        run = None
     filled = fill(view, entry, run)
     audit.added += filled.added
-    if filled.remade:
-        audit.remade.append(f"{entry.title}: {filled.remade}")
+    if more or filled.remade:
+        audit.remade.append(f"{entry.title}: {more or filled.remade}")
     audit.count(entry)
     return filled.run_id
 
@@ -107,6 +113,7 @@ def _fill_all(audit: Audit, view: View, entries: list[Entry]) -> None:
             del runs[entry.key]  # deleted and made again
         current.add(run_id)
     _retire(audit, view, runs, current)
+    save_views(view, entries)
 
 
 def sync(results: Path, profile: str, out: Path) -> Audit:

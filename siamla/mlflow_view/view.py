@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 
 # MLflow's own limits let one call to a dead server last for minutes. Without retries a run is not created twice either.
 LIMITS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+KIND = {"mlflow.experimentKind": "custom_model_development"}  # its page opens on runs, and not on traces of prompts
 OWN = "own"  # the clone's id in the database of its own results folder, which holds no other clone's runs
 
 
@@ -73,7 +74,7 @@ def reason(error: BaseException) -> str:
     return shown(text)
 
 
-def _client(address: str) -> Any:
+def open_client(address: str) -> Any:
     """An MLflow client. Imported here, since that takes a second and a half."""
     from mlflow import MlflowClient
 
@@ -103,7 +104,7 @@ def _experiment(client: Any, name: str, location: str | None) -> str:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
-            return str(client.create_experiment(name, artifact_location=location))
+            return str(client.create_experiment(name, artifact_location=location, tags=KIND))
         except Exception:
             experiment = client.get_experiment_by_name(name)  # another process was faster
             if experiment is None:
@@ -129,7 +130,7 @@ def connect(results: Path, profile: str) -> View:
             clone = clone_id(private(results))
     if not address.startswith("http"):  # a server has a place for artefacts itself
         location = artifact_location(results, profile)
-    client = _client(address)
+    client = open_client(address)
     return View(results, profile, client, _experiment(client, f"siamla/{profile}", location), clone)
 
 
