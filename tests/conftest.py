@@ -56,11 +56,16 @@ class Tree:
             jobs.add(" ".join([rule, *(value for key, value in pairs if key not in ("profile", "seed"))]))
         return jobs - {"reproduce_tables"}
 
-    def start(self) -> "subprocess.Popen[bytes]":
+    def start(self, *options: str) -> "subprocess.Popen[bytes]":
         """The pipeline in the background, in a process group of its own."""
         with (self.folder / "background.log").open("wb") as log:
             return subprocess.Popen(
-                COMMAND, cwd=self.folder, env=self.environment, stdout=log, stderr=log, start_new_session=True
+                (*COMMAND, *options),
+                cwd=self.folder,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
 
     def kill_when(self, reached: Callable[[], bool], orphans: bool = False) -> None:

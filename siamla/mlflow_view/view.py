@@ -51,6 +51,8 @@ def uri(results: Path) -> str:
 
 def is_own(address: str, results: Path) -> bool:
     """Whether an address is the database in the results folder, however it is written."""
+    if address == sqlite_uri(results / NAME):
+        return True
     path = address.removeprefix("sqlite:///")
     return path != address and Path(path).resolve() == (results / NAME).resolve()
 

@@ -52,6 +52,15 @@ def damaged(job: Job, record: Mapping[str, Any]) -> str | None:
     return None
 
 
+def sound(job: Job) -> Path:
+    """The folder of a result that is to be read; UserError where a file of it is not what its record says."""
+    record = job.record()
+    problem = damaged(job, record) if record else None
+    if problem:
+        raise UserError(f"{problem}; delete {job.stamp} and run the pipeline again, or `{job.command}`")
+    return job.folder
+
+
 def why(job: Job, inputs: Mapping[str, str], look_inside: bool = True) -> list[str]:
     """Why the job has to run, in words; empty when its result is there and belongs to the plan."""
     try:
@@ -168,7 +177,10 @@ def perform(job: Job, key: str | None, work: Callable[[dict[str, Any]], Outcome]
     with locked(job.folder.with_name(f".{job.folder.name}.lock")):
         for cut_off in job.folder.glob(".*.tmp"):  # half a file of a killed process; nobody else writes here now
             cut_off.unlink()
-        reasons = why(job, inputs)
+        reasons = why(job, inputs, look_inside=False)
+        if not reasons and (broken := damaged(job, job.record() or {"files": {}})):
+            reasons = [broken]
+            write_text(job.folder / OWNER, f"{job.step}\n")  # of no key: nothing of what is there is gone on with
         if reasons or always:
             started = time.time()
             record = make_record(job.step, job.names, job.identity.plain, job.key, inputs, {}, started)
