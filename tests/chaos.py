@@ -247,7 +247,7 @@ def live(tree: Tree, plan: Round) -> tuple[list[Met], bool]:
         while (status := _wait(pipeline, kill, fresh=not struck)) is not None:
             if status == 0:
                 return met, True
-            log = (tree.folder / "background.log").read_text()
+            log = tree.log.read_text()
             assert struck, f"it failed without a kill, status {status}, after {met}:\n{log}"
             pipeline, struck = tree.start(*options), False
         met.append(_strike(tree, pipeline, kill))

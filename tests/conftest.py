@@ -31,6 +31,11 @@ class Tree:
         own = {"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": str(self.folder), "OMP_NUM_THREADS": "1"}
         return {**{k: v for k, v in os.environ.items() if not k.startswith("MLFLOW")}, **own}
 
+    @property
+    def log(self) -> Path:
+        """What a pipeline in the background prints; git ignores the folder, and records say that the tree is clean."""
+        return self.folder / ".snakemake/background.log"
+
     def call(self, *command: str, timeout: float = 600, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end; stdout holds stderr too."""
         return subprocess.run(
@@ -58,7 +63,8 @@ class Tree:
 
     def start(self, *options: str) -> "subprocess.Popen[bytes]":
         """The pipeline in the background, in a process group of its own."""
-        with (self.folder / "background.log").open("wb") as log:
+        self.log.parent.mkdir(exist_ok=True)
+        with self.log.open("wb") as log:
             return subprocess.Popen(
                 (*COMMAND, *options),
                 cwd=self.folder,
@@ -73,8 +79,8 @@ class Tree:
         process = self.start()
         deadline = time.monotonic() + 300
         while not reached():
-            assert process.poll() is None, (self.folder / "background.log").read_text()
-            assert time.monotonic() < deadline, (self.folder / "background.log").read_text()
+            assert process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.01)
         os.kill(process.pid, signal.SIGKILL) if orphans else os.killpg(process.pid, signal.SIGKILL)
         process.wait()

@@ -248,7 +248,7 @@ def test_looking_works_beside_a_running_pipeline_and_changes_nothing(
     if second.returncode:
         assert f"another pipeline of profile smoke is running in {tree.folder}" in second.stdout
         assert "Traceback" not in second.stdout
-    assert first.wait(300) == 0, (tree.folder / "background.log").read_text()
+    assert first.wait(300) == 0, tree.log.read_text()
     assert outcome(tree) == undisturbed
 
 
@@ -262,7 +262,7 @@ def test_two_profiles_run_at_once_in_one_clone(tree: Tree, undisturbed: dict[str
         target = "data/curated/smoke2/otb100/stamp"
         second = tree.call("snakemake", "--cores", "1", "--config", "profile=smoke2", "--", target)
         assert second.returncode == 0, second.stdout
-        assert first.wait(300) == 0, (tree.folder / "background.log").read_text()
+        assert first.wait(300) == 0, tree.log.read_text()
         assert outcome(tree) == undisturbed
         assert (tree.folder / target).is_file()
     finally:
@@ -389,7 +389,7 @@ def forget(tree: Tree, *patterns: str) -> None:
 def wait_for(tree: Tree, reached: Callable[[], bool], process: object) -> None:
     deadline = time.monotonic() + 300
     while not reached():
-        assert process.poll() is None, (tree.folder / "background.log").read_text()  # type: ignore[attr-defined]
+        assert process.poll() is None, tree.log.read_text()  # type: ignore[attr-defined]
         assert time.monotonic() < deadline
         time.sleep(0.01)
 

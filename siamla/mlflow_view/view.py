@@ -71,7 +71,7 @@ def reason(error: BaseException) -> str:
         seen.add(id(cause))
         lines = str(cause).strip().splitlines()
         text = lines[0] if lines else text or type(cause).__name__
-        cause = cause.__cause__ or cause.__context__
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
     return shown(text)
 
 
