@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
+import psutil  # type: ignore[import-untyped]  # snakemake brings it
 from conftest import COMMAND, Tree, copy_tree
 
 from siamla.files import sha256
@@ -48,10 +48,12 @@ those before it in this list too."""
 WEIGHTS = (2, 2, 2, 3, 2, 2, 2, 3)  # how often
 WHOM = {"snakemake": 1, "all": 1, "job": 4, "process": 2}  # and how often
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-FEWEST, MOST = 4, 30  # kills in one round
-LONGEST = 4.0  # processor seconds of the pipeline's jobs between two kills, at the most: about what one job takes
+FEWEST, MOST = 3, 12  # kills in one round
+LONGEST = 12.0  # processor seconds of the pipeline between two kills, at the most: what two trainings take, so that
+# there is progress; most kills come sooner
 EARLY = 0.1  # share of kills that do not wait until a job runs
 TIMES = {"started", "seconds", "speed", "other_cores", "free disk"}  # what tells when, how long and beside what
+TIMED = ("_time.txt", "history.csv")  # files that hold times, whose digests stand in records
 UNCOMPARED = ("results/smoke/logs/", "results/smoke/timings/", "results/smoke/state/")
 VIEWS = (".lock", "/checked.jsonl", "/mlflow_audit.json")  # ends of names; what curation remembers has times of files
 
@@ -101,7 +103,7 @@ def draw(seed: int, number: int) -> Round:
     kills = []
     for _ in range(rng.randint(FEWEST, MOST)):
         (whom,) = rng.choices(list(WHOM), list(WHOM.values()))
-        kills.append(Kill(whom, rng.choice(SIGNALS), rng.uniform(0, LONGEST), rng.random() < EARLY, rng.random()))
+        kills.append(Kill(whom, rng.choice(SIGNALS), LONGEST * rng.random() ** 2, rng.random() < EARLY, rng.random()))
     return Round(forgotten, retries, tuple(kills))
 
 
@@ -112,7 +114,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def _timeless(value: Any) -> Any:
     if isinstance(value, dict):
-        kept = {key: part for key, part in value.items() if key not in TIMES and not key.endswith("_time.txt")}
+        kept = {key: part for key, part in value.items() if key not in TIMES and not key.endswith(TIMED)}
         return {key: _timeless(part) for key, part in kept.items()}
     return [_timeless(part) for part in value] if isinstance(value, list) else value
 

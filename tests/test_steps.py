@@ -1,6 +1,8 @@
 """What every step does around its work: whose folder it is, whether the result is there, what is written down."""
 
+import errno
 import json
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -130,6 +132,20 @@ def test_publishing_replaces_the_files_of_the_result_before_and_keeps_the_users(
     left = {path.relative_to(job.folder).as_posix() for path in job.folder.rglob("*") if path.is_file()}
     assert left == {OWNER, "notes.txt", "deep/new.txt", "stamp"}
     assert (state / "deep" / "new.txt").exists()  # until the record is written, a kill costs nothing
+
+
+def test_a_full_disk_while_publishing_is_told_of_the_file_that_was_to_be(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(source: Path, target: Path) -> None:
+        target.write_text("hal")
+        raise OSError(errno.ENOSPC, "No space left on device", str(source))
+
+    monkeypatch.setattr("shutil.copyfile", full)
+    write_text(tmp_path / "state/one.txt", "half")
+    with pytest.raises(UserError, match=re.escape(f"{job.folder / 'one.txt'}: the disk is full")):
+        publish(tmp_path / "state", job)
+    assert not list(job.folder.iterdir())
 
 
 def test_half_a_file_of_a_killed_process_goes_and_a_users_stays(job: Job) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from siamla.errors import UserError
 from siamla.experiment.plan import Job
-from siamla.files import canonical_json, digest, locked, sha256, write_json, write_text
+from siamla.files import atomic, canonical_json, digest, locked, sha256, write_json, write_text
 from siamla.provenance.record import RECORD, differences, make_record
 
 SHOWN = 8  # differences that a message lists
@@ -129,9 +129,8 @@ def publish(state: Path, job: Job) -> None:
         (job.folder / name).unlink(missing_ok=True)
     for path in sorted(state.rglob("*")):
         if path.is_file() and path.name != OWNER:
-            target = job.folder / path.relative_to(state)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
+            with atomic(job.folder / path.relative_to(state)) as temporary:
+                shutil.copyfile(path, temporary)
 
 
 def write_stamp(job: Job, content: str) -> None:
