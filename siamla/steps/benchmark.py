@@ -214,6 +214,8 @@ def score(
     inputs, predicted = planned_inputs(job), job.parents["predictions"]
     records = {"predictions": predicted, "training": predicted.parents["model"]}
     origin = {name: read_record(parent.record_path) for name, parent in records.items()}
+    if (records["training"].folder / "model.pt").exists():  # the weights may have stayed on another machine
+        sound(records["training"])
     _write_score(job, inputs, rules, sound(predicted), **origin)
     return job
 
