@@ -51,6 +51,7 @@ SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 FEWEST, MOST = 3, 12  # kills in one round
 LONGEST = 12.0  # processor seconds of the pipeline between two kills, at the most: what two trainings take, so that
 # there is progress; most kills come sooner
+HUNG = 30.0  # seconds without work: Snakemake's handler of SIGTERM waits for ever where its own thread holds its lock
 EARLY = 0.1  # share of kills that do not wait until a job runs
 TIMES = {"started", "seconds", "speed", "other_cores", "free disk"}  # what tells when, how long and beside what
 TIMED = ("_time.txt", "history.csv")  # files that hold times, whose digests stand in records
@@ -224,14 +225,21 @@ def _busy(pipeline: "subprocess.Popen[bytes]") -> tuple[float, bool]:
     return seconds, runs
 
 
-def _wait(pipeline: "subprocess.Popen[bytes]", kill: Kill, fresh: bool) -> int | None:
-    """Until the moment of the kill: None; the exit status where the pipeline ends before."""
-    counted = None if fresh and not kill.early else _busy(pipeline)[0]
+def _wait(pipeline: "subprocess.Popen[bytes]", after: float, count: bool) -> int | None:
+    """Until it has used `after` processor seconds, counted from now or from its first job: None; its exit status where
+    it ends before."""
+    counted = _busy(pipeline)[0] if count else None
+    most, changed = 0.0, time.monotonic()
     while (status := pipeline.poll()) is None:
         seconds, runs = _busy(pipeline)
+        if runs or seconds > most:
+            most, changed = max(most, seconds), time.monotonic()
+        elif time.monotonic() - changed > HUNG:
+            print("snakemake hangs, and is killed", flush=True)
+            os.killpg(pipeline.pid, signal.SIGKILL)
         if counted is None and runs:
             counted = seconds
-        if counted is not None and seconds - counted >= kill.after:
+        if counted is not None and seconds - counted >= after:
             return None
         time.sleep(0.2)
     return status
@@ -246,7 +254,7 @@ def live(tree: Tree, plan: Round) -> tuple[list[Met], bool]:
     met: list[Met] = []
     pipeline, struck = tree.start(*options), False
     for kill in plan.kills:
-        while (status := _wait(pipeline, kill, fresh=not struck)) is not None:
+        while (status := _wait(pipeline, kill.after, struck or kill.early)) is not None:
             if status == 0:
                 return met, True
             log = tree.log.read_text()
@@ -254,7 +262,7 @@ def live(tree: Tree, plan: Round) -> tuple[list[Met], bool]:
             pipeline, struck = tree.start(*options), False
         met.append(_strike(tree, pipeline, kill))
         struck = True
-    return met, pipeline.wait() == 0  # without retries snakemake lets the other jobs end and fails
+    return met, _wait(pipeline, float("inf"), True) == 0  # without retries snakemake lets the other jobs end and fails
 
 
 def leftovers(tree: Tree) -> list[str]:

@@ -121,6 +121,27 @@ def test_own_removes_what_another_key_left_and_nothing_else(tmp_path: Path) -> N
     assert sorted(path.name for path in (tmp_path / "x").iterdir()) == [OWNER, "notes.txt"]
 
 
+def test_a_step_that_was_killed_while_it_named_its_folder_goes_on(job: Job) -> None:
+    job.folder.mkdir()
+    half = job.folder / f".{OWNER}.123.tmp"  # as files.atomic names it
+    half.write_text("cura")
+    assert perform(job, None, Work(job)) is True
+    assert not half.exists()
+    other = job.folder.with_name("other")
+    other.mkdir()
+    (other / half.name).write_text("cura")
+    (other / "precious.txt").write_text("precious")
+    with pytest.raises(UserError, match="not made by siamla"):
+        own(other, "curate", "k")
+
+
+def test_half_a_file_in_the_working_folder_is_not_published(job: Job, tmp_path: Path) -> None:
+    write_text(tmp_path / "state/deep/one.txt", "one")
+    (tmp_path / "state/deep/.two.txt.123.tmp").write_text("tw")
+    publish(tmp_path / "state", job)
+    assert [path.name for path in job.folder.rglob("*") if path.is_file()] == ["one.txt"]
+
+
 def test_publishing_replaces_the_files_of_the_result_before_and_keeps_the_users(job: Job, tmp_path: Path) -> None:
     state = tmp_path / "state"
     perform(job, None, Work(job))

@@ -19,6 +19,7 @@ from siamla.provenance.record import RECORD, differences, make_record
 
 SHOWN = 8  # differences that a message lists
 OWNER = ".siamla"  # in a folder that a step made: its step, and what it is being made into
+CUT_OFF = ".*.tmp"  # half a file of a killed process
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,8 @@ def own(folder: Path, step: str, key: str, makes: Iterable[str] = ()) -> None:
     owner = folder / OWNER
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: expected a folder, found a file; nothing was touched")
-    if folder.exists() and not owner.is_file() and any(folder.iterdir()):
+    # killed before its name was written whole, a step has left half of it, and nothing else
+    if folder.exists() and not owner.is_file() and set(folder.iterdir()) - set(folder.glob(f".{OWNER}{CUT_OFF[1:]}")):
         raise UserError(f"{folder}: is not empty and was not made by siamla; name another folder, nothing was touched")
     before = owner.read_text(encoding="utf-8").split() if owner.is_file() else []
     if before and before[0] != step:
@@ -118,11 +120,18 @@ def full_key(record: Mapping[str, Any]) -> str:
     return digest([record["step"], record["key"], record["inputs"], place])
 
 
+def _sweep(folder: Path) -> None:
+    """Delete what killed processes left; nobody else may be writing there."""
+    for path in folder.rglob(CUT_OFF):
+        path.unlink()
+
+
 def publish(state: Path, job: Job) -> None:
     """Copy finished files from their working folder into the job's, in place of those of the result before.
 
     They are small, and as long as they stay in `state` too, a kill at any moment costs nothing.
     """
+    _sweep(state)
     before = job.record()
     (job.folder / RECORD).unlink(missing_ok=True)
     for name in before["files"] if before else ():
@@ -174,8 +183,7 @@ def perform(job: Job, key: str | None, work: Callable[[dict[str, Any]], Outcome]
     if job.folder.exists() and not (job.folder / OWNER).is_file():
         own(job.folder, job.step, "")  # says no to a foreign folder before anything is written into it
     with locked(job.folder.with_name(f".{job.folder.name}.lock")):
-        for cut_off in job.folder.glob(".*.tmp"):  # half a file of a killed process; nobody else writes here now
-            cut_off.unlink()
+        _sweep(job.folder)
         reasons = why(job, inputs, look_inside=False)
         if not reasons and (broken := damaged(job, job.record() or {"files": {}})):
             reasons = [broken]
