@@ -39,9 +39,14 @@ def test_half_a_file_of_a_killed_process_goes_when_the_file_is_written(tmp_path:
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])
 def test_what_cannot_be_written_is_told_by_its_own_name(tmp_path: Path, number: int) -> None:
     path = tmp_path / "a.txt"
-    with pytest.raises((UserError, OSError)) as caught, atomic(path) as temporary:
-        temporary.write_text("hal")
-        raise OSError(number, os.strerror(number), str(temporary))
+
+    def fail() -> None:
+        with atomic(path) as temporary:
+            temporary.write_text("hal")
+            raise OSError(number, os.strerror(number), str(temporary))
+
+    with pytest.raises((UserError, OSError)) as caught:
+        fail()
     assert str(path) in str(caught.value)
     assert ".tmp" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
