@@ -46,7 +46,7 @@ PARTS = {
 """What a part of the results consists of, from the end of the pipeline to its start. To forget a part is to forget
 those before it in this list too."""
 WEIGHTS = (2, 2, 2, 3, 2, 2, 2, 3)  # how often
-WHOM = {"snakemake": 1, "all": 1, "job": 4, "process": 2}  # and how often
+WHOM = {"snakemake": 1, "all": 1, "job": 4, "process": 4}  # and how often
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 FEWEST, MOST = 3, 12  # kills in one round
 LONGEST = 12.0  # processor seconds of the pipeline between two kills, at the most: what two trainings take, so that
@@ -178,33 +178,39 @@ def _step(process: psutil.Process) -> str | None:
     return " ".join(words[at + 1 : at + 3]) if at is not None else None
 
 
-def _processes(tree: Tree) -> tuple[dict[psutil.Process, str], dict[psutil.Process, str]]:
-    """The siamla commands that work in the tree, and the processes below those, each with its step."""
+def _processes(tree: Tree, pipeline: int) -> tuple[dict[psutil.Process, str], dict[psutil.Process, str | None]]:
+    """The siamla commands that work in the tree with their steps; and all others that belong to the pipeline or to a
+    command, also of an earlier pipeline, with the step of that command: shells, workers, what commands are forked of.
+    """
     jobs: dict[psutil.Process, str] = {}
-    below: dict[psutil.Process, str] = {}
+    others: dict[psutil.Process, str | None] = {}
+    try:
+        others |= dict.fromkeys(psutil.Process(pipeline).children(recursive=True))
+    except psutil.Error:  # it has just ended, as below; or is not ours
+        pass
     for process in psutil.process_iter():
         try:
             if process.cwd() == str(tree.folder.resolve()) and (step := _step(process)):
                 jobs[process] = step
-                below |= dict.fromkeys(process.children(recursive=True), step)
-        except psutil.Error:  # it has just ended, or is not ours
+                others |= dict.fromkeys(process.children(recursive=True), step)
+        except psutil.Error:
             continue
-    return jobs, below
+    return jobs, {process: step for process, step in others.items() if process not in jobs}
 
 
 def _strike(tree: Tree, pipeline: "subprocess.Popen[bytes]", kill: Kill) -> Met:
-    """Send the signal; to a job where no job has a process of its own, to snakemake where no job runs."""
-    jobs, below = _processes(tree)
-    for whom, there in (("process", below), ("job", jobs)):
-        if kill.whom in (whom, "process") and there:
-            victim, stage = sorted(there.items(), key=lambda item: item[0].pid)[int(kill.choice * len(there))]
-            try:
-                victim.send_signal(kill.number)
-                return Met(stage, whom, kill.number.name)
-            except psutil.NoSuchProcess:
-                break
+    """Send the signal; to snakemake where there is nothing else."""
+    jobs, others = _processes(tree, pipeline.pid)
     steps = sorted(set(jobs.values()))
     stage = steps[int(kill.choice * len(steps))] if steps else "between jobs"
+    there: dict[psutil.Process, Any] = {"job": jobs, "process": others}.get(kill.whom, {})
+    if there:
+        victim, step = sorted(there.items(), key=lambda item: item[0].pid)[int(kill.choice * len(there))]
+        try:
+            victim.send_signal(kill.number)
+            return Met(step or stage, kill.whom, kill.number.name)
+        except psutil.NoSuchProcess:
+            pass
     if kill.whom == "all":
         os.killpg(pipeline.pid, kill.number)
         return Met(stage, "all", kill.number.name)

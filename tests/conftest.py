@@ -33,8 +33,8 @@ class Tree:
 
     @property
     def log(self) -> Path:
-        """What a pipeline in the background prints; git ignores the folder, and records say that the tree is clean."""
-        return self.folder / ".snakemake/background.log"
+        """What a run in the background prints; outside the work tree, which stays clean."""
+        return self.folder.with_name(f"{self.folder.name}.log")
 
     def call(self, *command: str, timeout: float = 600, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end; stdout holds stderr too."""
@@ -63,7 +63,6 @@ class Tree:
 
     def start(self, *options: str) -> "subprocess.Popen[bytes]":
         """The pipeline in the background, in a process group of its own."""
-        self.log.parent.mkdir(exist_ok=True)
         with self.log.open("wb") as log:
             return subprocess.Popen(
                 (*COMMAND, *options),
