@@ -23,6 +23,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -184,10 +185,8 @@ def _processes(tree: Tree, pipeline: int) -> tuple[dict[psutil.Process, str], di
     """
     jobs: dict[psutil.Process, str] = {}
     others: dict[psutil.Process, str | None] = {}
-    try:
+    with suppress(psutil.Error):  # it has just ended, as below; or is not ours
         others |= dict.fromkeys(psutil.Process(pipeline).children(recursive=True))
-    except psutil.Error:  # it has just ended, as below; or is not ours
-        pass
     for process in psutil.process_iter():
         try:
             if process.cwd() == str(tree.folder.resolve()) and (step := _step(process)):
@@ -206,11 +205,9 @@ def _strike(tree: Tree, pipeline: "subprocess.Popen[bytes]", kill: Kill) -> Met:
     there: dict[psutil.Process, Any] = {"job": jobs, "process": others}.get(kill.whom, {})
     if there:
         victim, step = sorted(there.items(), key=lambda item: item[0].pid)[int(kill.choice * len(there))]
-        try:
+        with suppress(psutil.NoSuchProcess):
             victim.send_signal(kill.number)
             return Met(step or stage, kill.whom, kill.number.name)
-        except psutil.NoSuchProcess:
-            pass
     if kill.whom == "all":
         os.killpg(pipeline.pid, kill.number)
         return Met(stage, "all", kill.number.name)
