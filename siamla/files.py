@@ -3,9 +3,11 @@
 import csv
 import errno
 import fcntl
+import glob
 import hashlib
 import json
 import os
+import platform
 import shutil
 import stat
 import sys
@@ -15,6 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from siamla.errors import UserError
+from siamla.stopping import gone
+
+
+def _tidy(path: Path) -> None:
+    """Delete what killed processes of this machine left where they were writing `path`."""
+    beginning = f".{path.name}.{platform.node()}."
+    for left in path.parent.glob(f"{glob.escape(beginning)}*.tmp"):
+        process = left.name.removeprefix(beginning).removesuffix(".tmp")
+        if process.isdecimal() and gone(int(process)):
+            left.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -24,7 +36,8 @@ def atomic(path: Path) -> Iterator[Path]:
     Raises UserError naming the folder when the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    _tidy(path)
+    temporary = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.tmp")
     try:
         yield temporary
         with temporary.open("rb") as handle:
@@ -32,6 +45,8 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
+        if error.filename == str(temporary):
+            error.filename = str(path)  # for the message
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             free = shutil.disk_usage(path.parent).free // 2**20
             raise UserError(f"{path}: the disk is full ({free} MiB free); nothing was written") from error

@@ -76,15 +76,15 @@ def follow_pipeline(every: float = 1.0) -> None:
         return
 
     def watch() -> None:
-        while not _gone(int(pipeline)):
+        while not gone(int(pipeline)):
             time.sleep(every)
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _gone(process: int) -> bool:
-    """True when there is no such process, or only what a parent has not collected yet."""
+def gone(process: int) -> bool:
+    """Whether there is no such process on this machine, or only what its parent has not collected yet."""
     try:
         os.kill(process, 0)
         state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]

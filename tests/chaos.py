@@ -1,12 +1,18 @@
-"""Kill the smoke pipeline at random moments, run it again, and compare bytes: python tests/chaos.py --rounds 200.
+"""Kill the smoke pipeline at random moments, start it again, and compare bytes: python tests/chaos.py --kills 200.
 
-Each round forgets a part of the results, kills the pipeline one or more times, lets it end undisturbed and compares
-weights, boxes, scores and table with those of the first, undisturbed run. What is forgotten, who is killed and when
-follows from the seed and the round's number, so that a round can be repeated: --seed 7 --first 41 --rounds 1.
+Each round forgets a part of the results and then lives through one kill after another: a signal to snakemake, to one
+of its jobs, to a process of such a job, or to all of them at once. Where snakemake has ended it is started again, and
+what was left behind by the killed one is met by the new one; in most rounds it starts killed jobs again by itself
+(--retries), which saves its own starts. The round is over when the pipeline ends well by itself, or after its last kill
+undisturbed; then every byte that a clean run makes must be there, but for what tells times.
+
+What is forgotten, who is killed by what and when follows from the seed and the round's number, so that a round can be
+repeated: --seed 7 --first 41 --kills 1.
 """
 
 import argparse
 import csv
+import json
 import os
 import random
 import re
@@ -16,45 +22,91 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import psutil  # type: ignore[import-untyped]  # snakemake brings it
 from conftest import COMMAND, Tree, copy_tree
 
 from siamla.files import sha256
 
 SPEED = re.compile("fps|second|speed|latency", re.IGNORECASE)
 PARTS = {
-    "tables": (0.3, ("reports/smoke", "results/smoke/scores.csv", "results/smoke/sequences.csv")),
-    "scores": (0.4, ("results/smoke/scores",)),
-    "predictions": (0.6, ("results/smoke/predictions",)),
-    "trainings": (1.0, ("results/smoke/train", "results/smoke/state")),
-    "features": (1.1, ("data/features",)),
-    "crops": (1.2, ("data/crops",)),
-    "curated": (1.4, ("data/curated",)),
-    "data": (1.8, ("data/raw/smoke_*", "data/ready")),
+    "tables": ("reports/smoke", "results/smoke/scores.csv", "results/smoke/sequences.csv"),
+    "scores": ("results/smoke/scores",),
+    "predictions": ("results/smoke/predictions",),
+    "trainings": ("results/smoke/train", "results/smoke/state"),
+    "features": ("data/features",),
+    "crops": ("data/crops",),
+    "curated": ("data/curated",),
+    "data": ("data/raw/smoke_*", "data/ready"),
 }
-"""How long it takes to make a part and what follows, in units of the trainings' time, and what it consists of; from the
-end of the pipeline to its start. To forget a part is to forget those before it in this list too."""
-WEIGHTS = (1, 2, 4, 6, 3, 2, 1, 1)  # how often: most rounds redo the trainings and what follows
-VICTIMS = ("all", "snakemake", "job")
+"""What a part of the results consists of, from the end of the pipeline to its start. To forget a part is to forget
+those before it in this list too."""
+WEIGHTS = (2, 2, 2, 3, 2, 2, 2, 3)  # how often
+WHOM = {"snakemake": 1, "all": 1, "job": 4, "process": 4}  # and how often
+SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+FEWEST, MOST = 3, 12  # kills in one round
+LONGEST = 12.0  # processor seconds of the pipeline between two kills, at the most: what two trainings take, so that
+# there is progress; most kills come sooner
+HUNG = 30.0  # seconds without work: Snakemake's handler of SIGTERM waits for ever where its own thread holds its lock
+EARLY = 0.1  # share of kills that do not wait until a job runs
+TIMES = {"started", "seconds", "speed", "other_cores", "free disk"}  # what tells when, how long and beside what
+TIMED = ("_time.txt", "history.csv")  # files that hold times, whose digests stand in records
+UNCOMPARED = ("results/smoke/logs/", "results/smoke/timings/", "results/smoke/state/")
+VIEWS = (".lock", "/checked.jsonl", "/mlflow_audit.json")  # ends of names; what curation remembers has times of files
+
+
+@dataclass(frozen=True)
+class Kill:
+    """The next thing to happen to a pipeline.
+
+    Attributes:
+        whom: one of WHOM.
+        after: processor seconds of the pipeline after the last kill, or after its first job has begun; so that the
+            moment does not depend on what else the machine does.
+        early: do not wait for a job, but count from the start of snakemake.
+        choice: which of several processes, from 0 to 1.
+    """
+
+    whom: str
+    number: signal.Signals
+    after: float
+    early: bool
+    choice: float
+
+
+@dataclass(frozen=True)
+class Met:
+    """A kill as it was: stage of the pipeline, who was met (one of WHOM), the signal's name."""
+
+    stage: str
+    whom: str
+    signal: str
 
 
 @dataclass(frozen=True)
 class Round:
-    """forgotten: a key of PARTS; kills: who is killed, and how many seconds after a start of the pipeline."""
+    """forgotten: a key of PARTS; retries: snakemake starts killed jobs again; kills: at the most, in this order."""
 
     forgotten: str
-    kills: tuple[tuple[str, float], ...]
+    retries: bool
+    kills: tuple[Kill, ...]
 
 
-def draw(seed: int, number: int, unit: float) -> Round:
-    """The round of that number, where the trainings and what follows take `unit` seconds."""
+def draw(seed: int, number: int) -> Round:
+    """The round of that number."""
     rng = random.Random(f"{seed} {number}")
     (forgotten,) = rng.choices(list(PARTS), WEIGHTS)
-    count = rng.choice((1, 1, 2, 3))
-    longest = unit * PARTS[forgotten][0]
-    return Round(forgotten, tuple((rng.choice(VICTIMS), rng.uniform(0, longest)) for _ in range(count)))
+    retries = rng.random() < 0.9
+    kills = []
+    for _ in range(rng.randint(FEWEST, MOST)):
+        (whom,) = rng.choices(list(WHOM), list(WHOM.values()))
+        kills.append(Kill(whom, rng.choice(SIGNALS), LONGEST * rng.random() ** 2, rng.random() < EARLY, rng.random()))
+    return Round(forgotten, retries, tuple(kills))
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -62,8 +114,41 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(handle))
 
 
+def _timeless(value: Any) -> Any:
+    if isinstance(value, dict):
+        kept = {key: part for key, part in value.items() if key not in TIMES and not key.endswith(TIMED)}
+        return {key: _timeless(part) for key, part in kept.items()}
+    return [_timeless(part) for part in value] if isinstance(value, list) else value
+
+
+def _comparable(path: Path) -> object:
+    """What of a file must be the same in every run: all, but for times."""
+    if path.suffix == ".json":
+        return _timeless(json.loads(path.read_text(encoding="utf-8")))
+    if path.name in ("scores.csv", "sequences.csv", "table3.csv"):
+        return [
+            {name: text for name, text in row.items() if not SPEED.search(name) and name not in TIMES}
+            for row in rows(path)
+            if not SPEED.search(row.get("metric", ""))
+        ]
+    if path.name in ("table3.md", "table3.tex"):  # the same as table3.csv, with a column of speeds
+        return path.is_file()
+    if path.name == "history.csv":
+        return [{name: text for name, text in row.items() if not SPEED.search(name)} for row in rows(path)]
+    return path.is_file() if path.stem.endswith("_time") else sha256(path)
+
+
+def _made(tree: Tree) -> Iterator[Path]:
+    """All that a run makes, without logs, locks, Snakemake's timings and what is remembered or shown elsewhere."""
+    for top in ("data", "results/smoke", "reports/smoke"):
+        for path in sorted((tree.folder / top).rglob("*")):
+            name = path.relative_to(tree.folder).as_posix()
+            if path.is_file() and not name.startswith(UNCOMPARED) and not name.endswith(VIEWS):
+                yield path
+
+
 def outcome(tree: Tree) -> dict[str, object]:
-    """Everything that must come out the same, to the byte: weights, boxes, scores, table; not the times."""
+    """Everything that must come out the same, to the byte: weights, boxes, scores, table, all files; not the times."""
     results = tree.folder / "results/smoke"
     boxes = [path for path in (results / "predictions").rglob("*.txt") if not path.stem.endswith("_time")]
     scores = [row for row in rows(results / "scores.csv") if not SPEED.search(row["metric"])]
@@ -76,48 +161,111 @@ def outcome(tree: Tree) -> dict[str, object]:
     }
 
 
+def files(tree: Tree) -> dict[str, object]:
+    """Every file that a run makes by its name, with what of it must be the same in every run."""
+    return {path.relative_to(tree.folder).as_posix(): _comparable(path) for path in _made(tree)}
+
+
 def forget(tree: Tree, part: str) -> None:
     """Delete a part of what was made, and all that was made from it."""
     names = list(PARTS)
-    tree.remove(*(pattern for name in names[: names.index(part) + 1] for pattern in PARTS[name][1]))
+    tree.remove(*(pattern for name in names[: names.index(part) + 1] for pattern in PARTS[name]))
 
 
-def jobs(tree: Tree) -> list[int]:
-    """The processes of siamla commands that work in the tree, without their children."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
+def _step(process: psutil.Process) -> str | None:
+    """ "train run" of a process that is this siamla command, None of any other."""
+    words = process.cmdline()
+    at = next((number for number, word in enumerate(words[:2]) if word.endswith("/siamla")), None)
+    return " ".join(words[at + 1 : at + 3]) if at is not None else None
+
+
+def _processes(tree: Tree, pipeline: int) -> tuple[dict[psutil.Process, str], dict[psutil.Process, str | None]]:
+    """The siamla commands that work in the tree with their steps; and all others that belong to the pipeline or to a
+    command, also of an earlier pipeline, with the step of that command: shells, workers, what commands are forked of.
+    """
+    jobs: dict[psutil.Process, str] = {}
+    others: dict[psutil.Process, str | None] = {}
+    with suppress(psutil.Error):  # it has just ended, as below; or is not ours
+        others |= dict.fromkeys(psutil.Process(pipeline).children(recursive=True))
+    for process in psutil.process_iter():
         try:
-            words = (process / "cmdline").read_bytes().split(b"\0")
-            if (process / "cwd").resolve() == tree.folder.resolve() and any(w.endswith(b"/siamla") for w in words[:2]):
-                found.append(int(process.name))
-        except OSError:  # it has just ended
+            if process.cwd() == str(tree.folder.resolve()) and (step := _step(process)):
+                jobs[process] = step
+                others |= dict.fromkeys(process.children(recursive=True), step)
+        except psutil.Error:
             continue
-    return sorted(found)
+    return jobs, {process: step for process, step in others.items() if process not in jobs}
 
 
-def kill(tree: Tree, pipeline: "subprocess.Popen[bytes]", victim: str, after: float, rng: random.Random) -> str:
-    """SIGKILL to the pipeline with its jobs, to snakemake alone or to one job; who was met."""
+def _strike(tree: Tree, pipeline: "subprocess.Popen[bytes]", kill: Kill) -> Met:
+    """Send the signal; to snakemake where there is nothing else."""
+    jobs, others = _processes(tree, pipeline.pid)
+    steps = sorted(set(jobs.values()))
+    stage = steps[int(kill.choice * len(steps))] if steps else "between jobs"
+    there: dict[psutil.Process, Any] = {"job": jobs, "process": others}.get(kill.whom, {})
+    if there:
+        victim, step = sorted(there.items(), key=lambda item: item[0].pid)[int(kill.choice * len(there))]
+        with suppress(psutil.NoSuchProcess):
+            victim.send_signal(kill.number)
+            return Met(step or stage, kill.whom, kill.number.name)
+    if kill.whom == "all":
+        os.killpg(pipeline.pid, kill.number)
+        return Met(stage, "all", kill.number.name)
+    os.kill(pipeline.pid, kill.number)
+    return Met(stage, "snakemake", kill.number.name)
+
+
+def _busy(pipeline: "subprocess.Popen[bytes]") -> tuple[float, bool]:
+    """Processor seconds of a pipeline with all its processes so far, and whether a job runs."""
+    seconds, runs = 0.0, False
     try:
-        pipeline.wait(after)
-        return "nobody: it had ended"
-    except subprocess.TimeoutExpired:
+        top = psutil.Process(pipeline.pid)
+        for process in [top, *top.children(recursive=True)]:
+            seconds += sum(process.cpu_times()[:4])
+            runs = runs or _step(process) is not None
+    except psutil.Error:  # one has just ended: the next look tells
         pass
-    if victim == "all":
-        os.killpg(pipeline.pid, signal.SIGKILL)
-    elif victim == "snakemake":
-        os.kill(pipeline.pid, signal.SIGKILL)
-    else:
-        while not (running := jobs(tree)) and pipeline.poll() is None:
-            time.sleep(0.05)
-        if not running:
-            victim = "nobody: no job ran"
-        else:
-            try:
-                os.kill(rng.choice(running), signal.SIGKILL)
-            except ProcessLookupError:
-                victim = "nobody: the job had ended"
-    pipeline.wait()  # where a job was killed, snakemake lets the others end and fails
-    return victim
+    return seconds, runs
+
+
+def _wait(pipeline: "subprocess.Popen[bytes]", after: float, count: bool) -> int | None:
+    """Until it has used `after` processor seconds, counted from now or from its first job: None; its exit status where
+    it ends before."""
+    counted = _busy(pipeline)[0] if count else None
+    most, changed = 0.0, time.monotonic()
+    while (status := pipeline.poll()) is None:
+        seconds, runs = _busy(pipeline)
+        if runs or seconds > most:
+            most, changed = max(most, seconds), time.monotonic()
+        elif time.monotonic() - changed > HUNG:
+            print("snakemake hangs, and is killed", flush=True)
+            os.killpg(pipeline.pid, signal.SIGKILL)
+        if counted is None and runs:
+            counted = seconds
+        if counted is not None and seconds - counted >= after:
+            return None
+        time.sleep(0.2)
+    return status
+
+
+def live(tree: Tree, plan: Round) -> tuple[list[Met], bool]:
+    """Run the pipeline, and again after each end, with these kills; who was met, and whether it ended well by itself.
+
+    AssertionError when it fails without a kill.
+    """
+    options = ("--retries", "1000") if plan.retries else ()
+    met: list[Met] = []
+    pipeline, struck = tree.start(*options), False
+    for kill in plan.kills:
+        while (status := _wait(pipeline, kill.after, struck or kill.early)) is not None:
+            if status == 0:
+                return met, True
+            log = tree.log.read_text()
+            assert struck, f"it failed without a kill, status {status}, after {met}:\n{log}"
+            pipeline, struck = tree.start(*options), False
+        met.append(_strike(tree, pipeline, kill))
+        struck = True
+    return met, _wait(pipeline, float("inf"), True) == 0  # without retries snakemake lets the other jobs end and fails
 
 
 def leftovers(tree: Tree) -> list[str]:
@@ -126,25 +274,47 @@ def leftovers(tree: Tree) -> list[str]:
     return sorted(str(path) for path in [*found, *(tree.folder / "results/smoke/state").glob("*/*")])
 
 
-def play(tree: Tree, expected: dict[str, object], seed: int, number: int, unit: float) -> list[str]:
-    """One round; who was killed. AssertionError when it does not end with the same bytes."""
-    plan, rng = draw(seed, number, unit), random.Random(f"{seed} {number} whom")
+def differing(expected: dict[str, object], found: dict[str, object]) -> list[str]:
+    """Files that are missing, too many or of other content, in words."""
+    lines = [f"{name} is missing" for name in sorted(set(expected) - set(found))]
+    lines += [f"{name} is new" for name in sorted(set(found) - set(expected))]
+    return lines + [f"{name} differs" for name in sorted(set(expected) & set(found)) if expected[name] != found[name]]
+
+
+def play(tree: Tree, expected: dict[str, object], seed: int, number: int) -> list[Met]:
+    """One round; who was killed. AssertionError when it does not end with what `files` gave after a clean run."""
+    plan = draw(seed, number)
     forget(tree, plan.forgotten)
-    met = [kill(tree, tree.start(), victim, after, rng) for victim, after in plan.kills]
-    tree.run()
-    found = outcome(tree)
-    differs = [name for name in expected if found[name] != expected[name]]
-    assert not differs, f"round {number}, seed {seed}: {', '.join(differs)} came out differently; {plan}"
-    assert not leftovers(tree), f"round {number}, seed {seed}: left behind: {leftovers(tree)}; {plan}"
+    met, ended = live(tree, plan)
+    if not ended:
+        tree.run()
+    story = f"round {number}, seed {seed}, without {plan.forgotten}: {met}"
+    wrong = differing(expected, files(tree))
+    assert not wrong, f"{story}\n" + "\n".join(wrong[:20])
+    assert not leftovers(tree), f"{story}\nleft behind: {leftovers(tree)}"
     return met
+
+
+def _report(met: Counter[Met]) -> str:
+    """How many kills by stage, by who was met and by signal."""
+    lines = [f"{sum(met.values())} kills, the same bytes after each round"]
+    for title, names in (
+        ("stage", Counter({m.stage: 0 for m in met})),
+        ("whom", Counter({m.whom: 0 for m in met})),
+        ("signal", Counter({m.signal: 0 for m in met})),
+    ):
+        for one, count in met.items():
+            names[getattr(one, title)] += count
+        lines.append(f"by {title}: " + ", ".join(f"{name} {count}" for name, count in names.most_common()))
+    return "\n".join(lines)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--kills", type=int, default=20, help="begin no round after so many")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no round after so many")
     parser.add_argument("--first", type=int, default=0, help="number of the first round")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="start no round after so many seconds")
     parser.add_argument(
         "--tree", type=Path, help="a clone to work in, whose smoke results may be deleted; default: new"
     )
@@ -152,21 +322,19 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="siamla-chaos-") as scratch:
         tree = Tree(args.tree.resolve()) if args.tree else copy_tree(Path(scratch))
         tree.run()
-        expected = outcome(tree)
+        expected = files(tree)
         started = time.monotonic()
-        forget(tree, "trainings")
-        tree.run()
-        unit = time.monotonic() - started
-        met: Counter[str] = Counter()
-        for number in range(args.first, args.first + args.rounds):
-            if time.monotonic() - started > args.seconds:
-                break
-            killed = play(tree, expected, args.seed, number, unit)
+        met: Counter[Met] = Counter()
+        number = args.first
+        while met.total() < args.kills and time.monotonic() - started < args.seconds:
+            begun = time.monotonic()
+            killed = play(tree, expected, args.seed, number)
             met.update(killed)
-            part = draw(args.seed, number, unit).forgotten
-            print(f"round {number}: {part} and what follows; killed {', '.join(killed)}", flush=True)
-    kills = sum(count for victim, count in met.items() if victim in VICTIMS)
-    print(f"{kills} kills ({', '.join(f'{v} {met[v]}' for v in VICTIMS)}), the same bytes after each")
+            told = ", ".join(f"{one.signal} {one.whom} in {one.stage}" for one in killed)
+            part = draw(args.seed, number).forgotten
+            print(f"round {number}, {time.monotonic() - begun:.0f} s: {part} and what follows; {told}", flush=True)
+            number += 1
+    print(_report(met))
     print(f"command: {' '.join(COMMAND[1:])}; seed {args.seed}")
     return 0
 

@@ -36,6 +36,11 @@ class Tree:
         own = {"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": str(self.folder), "OMP_NUM_THREADS": "1"}
         return {**{k: v for k, v in os.environ.items() if not k.startswith("MLFLOW")}, **own}
 
+    @property
+    def log(self) -> Path:
+        """What a run in the background prints; outside the work tree, which stays clean."""
+        return self.folder.with_name(f"{self.folder.name}.log")
+
     def call(self, *command: str, timeout: float = 600, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end; stdout holds stderr too."""
         return subprocess.run(
@@ -61,11 +66,16 @@ class Tree:
             jobs.add(" ".join([rule, *(value for key, value in pairs if key not in ("profile", "seed"))]))
         return jobs - {"reproduce_tables"}
 
-    def start(self) -> "subprocess.Popen[bytes]":
+    def start(self, *options: str) -> "subprocess.Popen[bytes]":
         """The pipeline in the background, in a process group of its own."""
         with self.log.open("wb") as log:
             return subprocess.Popen(
-                COMMAND, cwd=self.folder, env=self.environment, stdout=log, stderr=log, start_new_session=True
+                (*COMMAND, *options),
+                cwd=self.folder,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
 
     def kill_when(self, reached: Callable[[], bool], orphans: bool = False) -> None:

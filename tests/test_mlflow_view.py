@@ -194,6 +194,10 @@ def test_the_address_of_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert module.shown(module.uri(tmp_path)) == "http://server:5000"
     monkeypatch.chdir(tmp_path.parent)
     assert module.is_own(f"sqlite:///{tmp_path.name}/mlflow.db", tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    odd = tmp_path / "a?b %41"  # a question mark begins options
+    assert module.uri(odd) == f"sqlite:///file:{tmp_path}/a%3Fb%20%2541/mlflow.db?uri=true"
+    assert module.is_own(module.uri(odd), odd)
 
 
 def test_training_and_scores_are_one_complete_run(results: Path) -> None:
@@ -693,7 +697,7 @@ def test_a_kill_while_the_database_is_made(tmp_path: Path) -> None:
 def test_artifacts_follow_a_copied_clone(results: Path, tmp_path: Path) -> None:
     train(results)
     refresh(results)
-    copy = tmp_path / "ein Ort" / "Prüfung"
+    copy = tmp_path / """Ort? #1, 'a' "b" %41""" / "Prüfung"
     shutil.copytree(results, copy)
     before = sorted(results.rglob("*"))
     train(copy, "siamcar")

@@ -6,6 +6,7 @@ import resource
 import shutil
 import signal
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -324,6 +325,41 @@ def test_a_model_of_ones_own_is_tracked_into_a_new_folder(tree: Tree) -> None:
     for path in sorted(ours.glob("Smoke??.txt")):
         assert (tree.folder / "mine" / path.name).read_bytes() == path.read_bytes()
     tree.remove("mine")
+
+
+def test_jobs_that_a_killed_run_left_on_a_cluster_are_waited_for(tree: Tree, tmp_path: Path) -> None:
+    """Snakemake's mark of a job that it has submitted, and a squeue that knows that job for a while."""
+    job = "results/smoke/scores/otb100/siamcar/seed1.json"
+    mark = tree.folder / ".snakemake/incomplete" / urlsafe_b64encode(job.encode()).decode()
+    mark.parent.mkdir(exist_ok=True)
+    mark.write_text('{"external_jobid": "4711"}')
+    squeue, asked = tmp_path / "squeue", tmp_path / "asked"
+    squeue.write_text(f"#!/bin/sh\n[ -e '{asked}' ] || echo 4711 4711\ntouch '{asked}'\n")
+    squeue.chmod(0o755)
+    path = f"{tmp_path}:{tree.environment['PATH']}"
+    look = tree.call(*COMMAND, "-n", PATH=path)
+    assert look.returncode == 0, look.stdout
+    assert not asked.exists()
+    done = tree.call(*COMMAND, PATH=path)
+    assert done.returncode == 0, done.stdout
+    assert "Waiting for 1 jobs of an earlier run on the cluster: 4711" in done.stdout
+    assert tree.planned() == set()
+
+
+def test_damaged_features_are_noticed_named_and_made_again(tree: Tree) -> None:
+    (chunk,) = tree.folder.glob("data/features/smoke/*/chunk-00000.bin")
+    record = tree.folder / "results/smoke/train/siamcar/seed1/record.json"
+    sound, trained = chunk.read_bytes(), record.read_bytes()
+    chunk.write_bytes(sound[:1000] + bytes([sound[1000] ^ 1]) + sound[1001:])
+    record.unlink()
+    done = tree.call("siamla", "train", "run", "siamcar", "--profile", "smoke")
+    assert done.returncode == 2
+    assert "chunk-00000.bin has changed since it was made; delete data/features/smoke/" in done.stdout
+    assert not list((tree.folder / "results/smoke/state").glob("train*"))
+    record.write_bytes(trained)
+    done = tree.call("siamla", "train", "features", "siamcar", "--profile", "smoke")
+    assert done.returncode == 0, done.stdout
+    assert chunk.read_bytes() == sound
 
 
 def test_a_damaged_model_is_noticed_and_named(tree: Tree) -> None:

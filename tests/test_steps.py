@@ -1,6 +1,8 @@
 """What every step does around its work: whose folder it is, whether the result is there, what is written down."""
 
+import errno
 import json
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -119,6 +121,27 @@ def test_own_removes_what_another_key_left_and_nothing_else(tmp_path: Path) -> N
     assert sorted(path.name for path in (tmp_path / "x").iterdir()) == [OWNER, "notes.txt"]
 
 
+def test_a_step_that_was_killed_while_it_named_its_folder_goes_on(job: Job) -> None:
+    job.folder.mkdir()
+    half = job.folder / f".{OWNER}.123.tmp"  # as files.atomic names it
+    half.write_text("cura")
+    assert perform(job, None, Work(job)) is True
+    assert not half.exists()
+    other = job.folder.with_name("other")
+    other.mkdir()
+    (other / half.name).write_text("cura")
+    (other / "precious.txt").write_text("precious")
+    with pytest.raises(UserError, match="not made by siamla"):
+        own(other, "curate", "k")
+
+
+def test_half_a_file_in_the_working_folder_is_not_published(job: Job, tmp_path: Path) -> None:
+    write_text(tmp_path / "state/deep/one.txt", "one")
+    (tmp_path / "state/deep/.two.txt.123.tmp").write_text("tw")
+    publish(tmp_path / "state", job)
+    assert [path.name for path in job.folder.rglob("*") if path.is_file()] == ["one.txt"]
+
+
 def test_publishing_replaces_the_files_of_the_result_before_and_keeps_the_users(job: Job, tmp_path: Path) -> None:
     state = tmp_path / "state"
     perform(job, None, Work(job))
@@ -140,6 +163,20 @@ def test_jobs_of_one_identity_keep_their_unfinished_work_apart(
     other = replace(job, folder=job.folder.with_name("other"))
     record = {"step": job.step, "key": job.key, "inputs": {}, "place": {}}
     assert state_of(job, record) == state_of(job, record) != state_of(other, record)
+
+
+def test_a_full_disk_while_publishing_is_told_of_the_file_that_was_to_be(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(source: Path, target: Path) -> None:
+        target.write_text("hal")
+        raise OSError(errno.ENOSPC, "No space left on device", str(source))
+
+    monkeypatch.setattr("shutil.copyfile", full)
+    write_text(tmp_path / "state/one.txt", "half")
+    with pytest.raises(UserError, match=re.escape(f"{job.folder / 'one.txt'}: the disk is full")):
+        publish(tmp_path / "state", job)
+    assert not list(job.folder.iterdir())
 
 
 def test_half_a_file_of_a_killed_process_goes_and_a_users_stays(job: Job) -> None:

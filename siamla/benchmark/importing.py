@@ -163,8 +163,8 @@ def import_results(source: Path, target: Path, layout: str, known: Iterable[str]
     if not source.exists():
         raise UserError(f"{source}: not found; expected a folder or a zip of raw results")
     packed = not source.is_dir() and regular(source).is_file()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".import-") as scratch:
+    there = next(folder for folder in target.absolute().parents if folder.exists())  # nothing is made until it is whole
+    with tempfile.TemporaryDirectory(dir=there, prefix=".import-") as scratch:
         place = source
         if packed:
             place = Path(scratch) / "source"
@@ -187,5 +187,6 @@ def import_results(source: Path, target: Path, layout: str, known: Iterable[str]
         if not names:
             kind = "<sequence>/<sequence>_001.txt" if layout in FOLDERS else "<sequence>.txt or .mat"
             raise UserError(f"{source}: no results found; expected {kind} files")
+        target.parent.mkdir(parents=True, exist_ok=True)
         ready.rename(target)
     return names

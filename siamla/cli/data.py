@@ -63,6 +63,8 @@ def run_show(args: argparse.Namespace) -> None:
     from siamla.data.synthetic.sheet import contact_sheet, write_png
     from siamla.files import free_for_output
 
+    if args.out.suffix.lower() != ".png":
+        raise UserError(f"--out: {args.out}: expected the name of a PNG, which ends in .png")
     free_for_output(args.out, args.overwrite)
     if args.layout not in LAYOUTS:
         raise UserError(f"--layout: unknown layout {args.layout!r}, expected one of {', '.join(LAYOUTS)}")

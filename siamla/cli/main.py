@@ -37,7 +37,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         print(f"siamla: error: {error}", file=sys.stderr)
         return 2
     except ImportError as error:
-        if ".so" not in str(error):
+        if "cannot open shared object file" not in str(error):
             raise
         print(
             f"siamla: error: OpenCV cannot load its system libraries ({error}); on Debian or Ubuntu: "

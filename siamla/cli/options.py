@@ -41,6 +41,11 @@ def seed(text: str) -> int:
     return _whole(text, 0, 2**31 - 1)
 
 
+def threads(text: str) -> int:
+    """A number of threads that a machine can start; more than it has cores may be wanted for the same last digits."""
+    return _whole(text, 1, 1024)
+
+
 def add_overwrite(parser: argparse.ArgumentParser) -> None:
     """`--overwrite`, without which a command replaces no file that its user named."""
     parser.add_argument("--overwrite", action="store_true", help="replace what is there already")

@@ -3,7 +3,7 @@
 import argparse
 
 from siamla.cli.commands import Commands
-from siamla.cli.options import add_profile, count, load_plan, positive, seed
+from siamla.cli.options import add_profile, count, load_plan, positive, seed, threads
 
 
 def run_features(args: argparse.Namespace) -> None:
@@ -32,7 +32,7 @@ def register(commands: Commands) -> None:
     parser = commands.add("train run", run_train, "train one variant with one seed; killed, the same command resumes")
     parser.add_argument("variant")
     parser.add_argument("--seed", type=seed, default=1)
-    parser.add_argument("--threads", type=positive, default=1, help="on a CPU they change the last digits")
+    parser.add_argument("--threads", type=threads, default=1, help="on a CPU they change the last digits")
     parser.add_argument(
         "--workers", type=count, help="processes that read pairs, and change nothing; default: threads - 1"
     )

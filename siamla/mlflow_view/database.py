@@ -47,8 +47,12 @@ def exclusive(results: Path) -> Iterator[None]:
 
 
 def sqlite_uri(database: Path) -> str:
-    """The address by which MLflow opens a SQLite file."""
-    return f"sqlite:///{database.resolve()}"
+    """The address by which MLflow opens a SQLite file.
+
+    In a plain one a question mark would begin options, and MLflow would write beside the folder.
+    """
+    path = str(database.resolve())
+    return f"sqlite:///file:{quote(path)}?uri=true" if "?" in path else f"sqlite:///{path}"
 
 
 def artifact_location(results: Path, profile: str) -> str:

@@ -52,6 +52,8 @@ def uri(results: Path) -> str:
 
 def is_own(address: str, results: Path) -> bool:
     """Whether an address is the database in the results folder, however it is written."""
+    if address == sqlite_uri(results / NAME):
+        return True
     path = address.removeprefix("sqlite:///")
     return path != address and Path(path).resolve() == (results / NAME).resolve()
 
@@ -70,7 +72,7 @@ def reason(error: BaseException) -> str:
         seen.add(id(cause))
         lines = str(cause).strip().splitlines()
         text = lines[0] if lines else text or type(cause).__name__
-        cause = cause.__cause__ or cause.__context__
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
     return shown(text)
 
 

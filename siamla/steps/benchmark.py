@@ -26,12 +26,12 @@ from siamla.steps.perform import (
     OWNER,
     Outcome,
     check_key,
-    damaged,
     hashed,
     own,
     perform,
     planned_inputs,
     publish,
+    sound,
     state_of,
 )
 from siamla.tracker.settings import TrackerSettings
@@ -108,15 +108,6 @@ def settings_of(job: Job) -> TrackerSettings:
     return validate(TrackerSettings, identity.get("predictions", identity)["tracker"], job.title)
 
 
-def sound_model(trained: Job) -> Path:
-    """The model file of a training; UserError where it is not what its record says."""
-    record = trained.record()
-    problem = damaged(trained, record) if record else None
-    if problem:
-        raise UserError(f"{problem}; delete {trained.stamp} and run the pipeline again, or `{trained.command}`")
-    return trained.folder / "model.pt"
-
-
 def predict(
     plan: Plan,
     benchmark: str,
@@ -131,7 +122,7 @@ def predict(
     At a `point` of a sweep it tracks with the variant's own model and that value.
     """
     job = plan.predict(benchmark, variant, seed, point)
-    _predict(plan, job, key, sound_model(job.parents["model"]), workers)
+    _predict(plan, job, key, sound(job.parents["model"]) / "model.pt", workers)
     return job
 
 
@@ -157,7 +148,7 @@ def maps(plan: Plan, benchmark: str, variant: str, seed: int, key: str | None = 
     """Store the score maps of the frames that the profile's rule chooses; the tracker runs up to the last of them."""
     job, rule = plan.maps(benchmark, variant, seed), plan.experiment.map_rule
     assert rule is not None
-    model, settings = sound_model(job.parents["model"]), settings_of(job)
+    model, settings = sound(job.parents["model"]) / "model.pt", settings_of(job)
 
     def work(record: dict[str, Any]) -> Outcome:
         from siamla.benchmark.maps import choose, follow, write_maps
@@ -222,9 +213,9 @@ def score(
     inputs, predicted = planned_inputs(job), job.parents["predictions"]
     records = {"predictions": predicted, "training": predicted.parents["model"]}
     origin = {name: read_record(parent.record_path) for name, parent in records.items()}
-    if problem := damaged(predicted, origin["predictions"]):
-        raise UserError(f"{problem}; delete {predicted.stamp} and run the pipeline again, or `{predicted.command}`")
-    _write_score(job, inputs, rules, predicted.folder, **origin)
+    if (records["training"].folder / "model.pt").exists():  # the weights may have stayed on another machine
+        sound(records["training"])
+    _write_score(job, inputs, rules, sound(predicted), **origin)
     return job
 
 

@@ -86,7 +86,8 @@ def crops(plan: Plan, variant: str, jobs: int = 1, key: str | None = None) -> Jo
         manifest = read_json(job.folder / "manifest.json")
         content = digest([manifest["index"], [shard["sha256"] for shard in manifest["shards"]], manifest["sequences"]])
         CropCache(job.folder)
-        return Outcome(content, hashed(job.folder, ("manifest.json", "index.npy")))
+        shards = {shard["file"]: shard["sha256"] for shard in manifest["shards"]}
+        return Outcome(content, {**shards, **hashed(job.folder, ("manifest.json", "index.npy"))})
 
     perform(job, key, work)
     return job

@@ -14,11 +14,12 @@ from typing import Any
 
 from siamla.errors import UserError
 from siamla.experiment.plan import Job
-from siamla.files import canonical_json, digest, locked, sha256, write_json, write_text
+from siamla.files import atomic, canonical_json, digest, locked, sha256, write_json, write_text
 from siamla.provenance.record import RECORD, differences, make_record
 
 SHOWN = 8  # differences that a message lists
 OWNER = ".siamla"  # in a folder that a step made: its step, and what it is being made into
+CUT_OFF = ".*.tmp"  # half a file of a killed process
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,15 @@ def damaged(job: Job, record: Mapping[str, Any]) -> str | None:
         if sha256(path) != expected:
             return f"{path} has changed since it was made"
     return None
+
+
+def sound(job: Job) -> Path:
+    """The folder of a result that is to be read; UserError where a file of it is not what its record says."""
+    record = job.record()
+    problem = damaged(job, record) if record else None
+    if problem:
+        raise UserError(f"{problem}; delete {job.stamp} and run the pipeline again, or `{job.command}`")
+    return job.folder
 
 
 def why(job: Job, inputs: Mapping[str, str], look_inside: bool = True) -> list[str]:
@@ -85,7 +95,8 @@ def own(folder: Path, step: str, key: str, makes: Iterable[str] = ()) -> None:
     owner = folder / OWNER
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: expected a folder, found a file; nothing was touched")
-    if folder.exists() and not owner.is_file() and any(folder.iterdir()):
+    # killed before its name was written whole, a step has left half of it, and nothing else
+    if folder.exists() and not owner.is_file() and set(folder.iterdir()) - set(folder.glob(f".{OWNER}{CUT_OFF[1:]}")):
         raise UserError(f"{folder}: is not empty and was not made by siamla; name another folder, nothing was touched")
     before = owner.read_text(encoding="utf-8").split() if owner.is_file() else []
     if before and before[0] != step:
@@ -120,20 +131,26 @@ def state_of(job: Job, record: Mapping[str, Any]) -> Path:
     return state
 
 
+def _sweep(folder: Path) -> None:
+    """Delete what killed processes left; nobody else may be writing there."""
+    for path in folder.rglob(CUT_OFF):
+        path.unlink()
+
+
 def publish(state: Path, job: Job) -> None:
     """Copy finished files from their working folder into the job's, in place of those of the result before.
 
     They are small, and as long as they stay in `state` too, a kill at any moment costs nothing.
     """
+    _sweep(state)
     before = job.record()
     (job.folder / RECORD).unlink(missing_ok=True)
     for name in before["files"] if before else ():
         (job.folder / name).unlink(missing_ok=True)
     for path in sorted(state.rglob("*")):
         if path.is_file() and path.name != OWNER:
-            target = job.folder / path.relative_to(state)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
+            with atomic(job.folder / path.relative_to(state)) as temporary:
+                shutil.copyfile(path, temporary)
 
 
 def write_stamp(job: Job, content: str) -> None:
@@ -177,9 +194,11 @@ def perform(job: Job, key: str | None, work: Callable[[dict[str, Any]], Outcome]
     if job.folder.exists() and not (job.folder / OWNER).is_file():
         own(job.folder, job.step, "")  # says no to a foreign folder before anything is written into it
     with locked(job.folder.with_name(f".{job.folder.name}.lock")):
-        for cut_off in job.folder.glob(".*.tmp"):  # half a file of a killed process; nobody else writes here now
-            cut_off.unlink()
-        reasons = why(job, inputs)
+        _sweep(job.folder)
+        reasons = why(job, inputs, look_inside=False)
+        if not reasons and (broken := damaged(job, job.record() or {"files": {}})):
+            reasons = [broken]
+            write_text(job.folder / OWNER, f"{job.step}\n")  # of no key: nothing of what is there is gone on with
         if reasons or always:
             started = time.time()
             record = make_record(job.step, job.names, job.identity.plain, job.key, inputs, {}, started)

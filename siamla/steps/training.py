@@ -5,7 +5,7 @@ from typing import Any
 
 from siamla.experiment.plan import Job, Plan, training_settings
 from siamla.files import digest, write_json
-from siamla.steps.perform import Outcome, full_key, hashed, own, perform, state_of
+from siamla.steps.perform import Outcome, full_key, hashed, own, perform, sound, state_of
 from siamla.tracker.settings import stored
 
 FEATURES = ("manifest.json", "chunk-*.bin", ".*.tmp")
@@ -20,10 +20,11 @@ def features(plan: Plan, variant: str, jobs: int = 1, key: str | None = None) ->
     def work(record: dict[str, Any]) -> Outcome:
         from siamla.training.features import build
 
+        crops = sound(job.parents["crops"])
         own(job.folder, job.step, full_key(record), FEATURES)
-        build(job.parents["crops"].folder, spec.pairs, spec.model, job.folder, jobs, full_key(record))
+        build(crops, spec.pairs, spec.model, job.folder, jobs, full_key(record))
         chunks = hashed(job.folder, (path.name for path in job.folder.glob("chunk-*.bin")))
-        return Outcome(digest(chunks), hashed(job.folder, ("manifest.json",)))
+        return Outcome(digest(chunks), {**chunks, **hashed(job.folder, ("manifest.json",))})
 
     perform(job, key, work)
     return job
@@ -46,17 +47,18 @@ def train(
         from siamla.training.place import training_place
         from siamla.training.run import train_model
 
+        cached = sound(job.parents["features"]) if "features" in job.parents else None
+        images = cached is None or spec.training.frozen_epochs < spec.training.epochs
+        crops = sound(job.parents["crops"]) if images else job.parents["crops"].folder
         place = training_place(spec.model, spec.training, threads)
         record["place"] = place.plain
         state = state_of(job, record)
         own(job.folder, job.step, job.key)
-        cached = job.parents["features"].folder if "features" in job.parents else None
-        images = cached is None or spec.training.frozen_epochs < spec.training.epochs
         readers = (threads - 1 if images else 0) if workers is None else workers
         recipe = Recipe(spec.model, spec.labels, spec.loss, spec.training, seed)
         with LiveMirror(Path("results"), record) as mirror:
             train_model(
-                recipe, job.parents["crops"].folder, spec.pairs, cached, place, readers, state / "state.pt",
+                recipe, crops, spec.pairs, cached, place, readers, state / "state.pt",
                 full_key(record), job.folder, label, stored(spec.tracker), mirror.epoch,
             )  # fmt: skip
         write_json(job.folder / "spec.json", training_settings(spec))

@@ -22,7 +22,7 @@ from siamla.provenance.code import code_digest
 from siamla.provenance.record import environment
 from siamla.sequence import Sequence
 from siamla.settings import nearest, validate
-from siamla.steps.benchmark import sound_model
+from siamla.steps.perform import sound
 from siamla.tracker.settings import TrackerSettings
 
 CLIPS = Path("data", "validation")
@@ -89,7 +89,7 @@ def tune(plan: Plan, variant: str, clips: str, workers: int = 1, tell: Callable[
     tuning, rules = load_tuning(plan.params / "tune.yaml"), _protocol(plan, settings.layout)
     jobs = {seed: plan.train(variant, seed) for seed in plan.experiment.seeds(variant)}
     models = {str(seed): {"key": job.key, "content": job.content()} for seed, job in jobs.items()}
-    files = {str(seed): sound_model(job) for seed, job in jobs.items()}
+    files = {str(seed): sound(job) / "model.pt" for seed, job in jobs.items()}
     own = plain(plan.spec(variant).tracker)
     code = code_digest(
         "siamla.benchmark.runner:run", "siamla.tracker.tracker:load_tracker", "siamla.benchmark.score:score",
