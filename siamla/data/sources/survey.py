@@ -55,7 +55,8 @@ def _digest(table: pa.Table) -> bytes:
         if pa.types.is_dictionary(field.type) or pa.types.is_string(field.type):
             content.update("\n".join(column.cast(pa.string()).to_pylist()).encode())
         else:
-            content.update(np.asarray(column.fill_null(-1)).tobytes())
+            numbers = column.cast(pa.int8()) if pa.types.is_boolean(field.type) else column
+            content.update(np.asarray(numbers.fill_null(-1)).tobytes())
     return content.digest()
 
 
