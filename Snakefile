@@ -57,6 +57,11 @@ include: "workflow/rules/sweeps.smk"
 include: "workflow/rules/report.smk"
 
 
+onstart:
+    # jobs of one thread are forked from a process that has imported torch and the like
+    warm.start(PROFILE)
+
+
 onsuccess:
     # a view: whatever happens to it, the experiment has succeeded
     shell(f"siamla mlflow sync --profile {PROFILE} || true")

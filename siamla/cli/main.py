@@ -5,8 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from siamla.cli import benchmark, compare, config, data, mlflow, model, plan, report, results, track, train, tune
-from siamla.cli.commands import Commands
+from siamla.cli import warm
 from siamla.cli.guard import explain, in_hand
 from siamla.errors import UserError
 from siamla.stopping import follow_pipeline
@@ -15,7 +14,16 @@ SYSTEM_LIBRARIES = "libgl1 libglib2.0-0 libxcb1 libx11-6"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Carry out one command, here or where it starts warm; the exit status, as `run` gives it."""
+    status = warm.ask(sys.argv[1:]) if argv is None else None
+    return run(argv) if status is None else status
+
+
+def run(argv: Sequence[str] | None = None) -> int:
     """Carry out one command; the exit status (0 done, 1 failed, 2 bad input, 130 interrupted)."""
+    from siamla.cli import benchmark, compare, config, data, mlflow, model, plan, report, results, track, train, tune
+    from siamla.cli.commands import Commands
+
     parser = argparse.ArgumentParser(prog="siamla", description="SiamLA: train, track, benchmark, report.")
     commands = Commands(parser)
     for module in (plan, config, data, train, tune, model, benchmark, results, track, report, compare, mlflow):

@@ -8,7 +8,7 @@ nobody generated) stand in the record's inputs.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -25,8 +25,9 @@ class Identity:
 
     @cached_property
     def plain(self) -> dict[str, Any]:
-        """The identity as JSON-ready data; parents are nested."""
-        return asdict(self)
+        """The identity as JSON-ready data, not to be changed: parents are nested, and share theirs."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value.plain if isinstance(value, Identity) else value for name, value in values.items()}
 
     @cached_property
     def key(self) -> str:

@@ -6,13 +6,13 @@ nothing and reads no data.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
 from siamla.benchmark.protocols import Protocol, run_rules, score_rules
-from siamla.data.synthetic.settings import load_sets
+from siamla.data.synthetic.settings import SetSettings, load_sets
 from siamla.errors import UserError
 from siamla.experiment.identity import Crops, Curate, Features, Fetch, Identity, Maps, Predict, Score, Table, Train
 from siamla.experiment.profile import Dataset, Experiment, load
@@ -137,6 +137,7 @@ class Plan:
         self.experiment, self.params = experiment, params
         self.name, self.profile = experiment.name, experiment.profile
         self._jobs: dict[tuple[Any, ...], Job] = {}
+        self._listed = cache(listed)
 
     @classmethod
     def load(cls, profile: str, params: Path = Path("params")) -> "Plan":
@@ -408,11 +409,15 @@ class Plan:
             raise UserError(f"{name}: no such benchmark in profile {self.name}; {nearest(name, valid)}")
         return name
 
+    @cached_property
+    def _sets(self) -> dict[str, SetSettings]:
+        return load_sets(self.params / "synthetic.yaml")
+
     def _layout_code(self, layout: str) -> str:
-        return listed("siamla.data.formats:LAYOUTS", layout)
+        return self._listed("siamla.data.formats:LAYOUTS", layout)
 
     def _backbone_code(self, spec: Spec) -> str:
-        return listed("siamla.model.backbone:BACKBONES", spec.model.backbone)
+        return self._listed("siamla.model.backbone:BACKBONES", spec.model.backbone)
 
     def _fetch(self, dataset: str) -> Job:
         if dataset not in self.datasets:
@@ -421,7 +426,7 @@ class Plan:
         if not entry.dvc:
             identity = Fetch("folder")
         elif entry.dvc.startswith(GENERATOR):
-            sets, name = load_sets(self.params / "synthetic.yaml"), entry.dvc.removeprefix(GENERATOR)
+            sets, name = self._sets, entry.dvc.removeprefix(GENERATOR)
             if name not in sets:
                 raise UserError(f"{self.params / 'synthetic.yaml'}: no set {name!r}; {nearest(name, list(sets))}")
             code = code_digest("siamla.data.synthetic.dataset:synthesize", self._layout_code(entry.layout))

@@ -12,7 +12,7 @@ import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from siamla.errors import UserError
@@ -119,18 +119,15 @@ def _assigned(node: ast.stmt) -> list[str]:
     return [part.id for target in targets if target for part in ast.walk(target) if isinstance(part, ast.Name)]
 
 
-def _file(module: str, root: Path) -> Path | None:
-    """The source file of a dotted name below `root`; None when there is none (the name of a function, say)."""
-    path = root.joinpath(*module.split("."))
-    for candidate in (path.with_suffix(".py") if path.name else path, path / "__init__.py"):
-        if candidate.is_file():
-            return candidate
-    return None
+def _outside(module: str) -> bool:
+    parts = module.split(".")
+    if module == "siamla.data.layout":  # the list of layouts' names
+        return True
+    return parts[0] != PACKAGE or len(parts) < 2 or parts[1] in OUTSIDE or parts[-1] == "settings"
 
 
-@cache
-def _parsed(path: Path, module: str, modified: int, size: int) -> Module:
-    """One source file; `modified` and `size` only make the cache notice an edit."""
+def _parse(path: Path, module: str) -> Module:
+    """One source file."""
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"))
     except SyntaxError as error:
@@ -150,71 +147,119 @@ def _parsed(path: Path, module: str, modified: int, size: int) -> Module:
     return Module(module, definitions, imports, tuple(always))
 
 
-def _module(name: str, root: Path) -> Module | None:
-    path = _file(name, root)
-    if path is None:
+class _Sources:
+    """The package's source files at one moment, each read at most once."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        # methods' caches that end with this object: a plan asks for hundreds of digests of the same files
+        self.module, self.digest = cache(self._module), cache(self._digest)
+        self._file, self._described = cache(self._find), cache(self._describe)
+
+    def _find(self, module: str) -> Path | None:
+        """The source file of a dotted name; None when there is none (the name of a function, say)."""
+        path = self._root.joinpath(*module.split("."))
+        for candidate in (path.with_suffix(".py") if path.name else path, path / "__init__.py"):
+            if candidate.is_file():
+                return candidate
         return None
-    state = path.stat()
-    return _parsed(path, name, state.st_mtime_ns, state.st_size)
+
+    def _module(self, name: str) -> Module | None:
+        path = self._file(name)
+        return _parse(path, name) if path else None
+
+    def _resolve(self, target: str) -> tuple[str, str | None] | None:
+        """(module, definition or None for all of it) that an import names; None outside of what counts."""
+        name, _, attribute = target.partition(":")
+        if attribute and self._file(f"{name}.{attribute}") is not None:
+            name, attribute = f"{name}.{attribute}", ""
+        return None if _outside(name) else (name, attribute or None)
+
+    def _referred(self, text: _Text, module: Module) -> Iterator[tuple[str, str | None]]:
+        """The definitions that a dumped one refers to, as (module, name)."""
+        imports = {**module.imports, **text.imports}
+        for name in text.names:
+            if name in module.definitions and name not in text.imports:
+                yield module.name, name
+            elif name in imports:
+                found = self._resolve(imports[name])
+                if found and found[1] is None:  # a module: only what is taken from it counts
+                    known = self.module(found[0])
+                    taken = (a for n, a in text.attributes if n == name and known and a in known.definitions)
+                    yield from ((found[0], attribute) for attribute in taken)
+                elif found:
+                    yield found
+
+    def _describe(self, name: str, attribute: str) -> tuple[str | None, tuple[tuple[str, str | None], ...]]:
+        """Digest of one definition, None where it is re-exported from another module; and what it refers to."""
+        source = self.module(name)
+        assert source is not None
+        node = source.definitions.get(attribute)
+        if node is None:
+            onward = self._resolve(source.imports[attribute]) if attribute in source.imports else None
+            return None, (onward,) if onward else ()
+        package = self._file(name) == self._root.joinpath(*name.split("."), "__init__.py")
+        text = _Text()
+        for part in (node, *source.always):
+            _dump(part, text, name, package)
+        digest = hashlib.sha256("\0".join(text.parts).encode()).hexdigest()
+        return digest, tuple(self._referred(text, source))
+
+    def definitions(self, entries: Sequence[str]) -> dict[str, str]:
+        """ "module:name" → digest of every definition that the entries reach."""
+        todo: list[tuple[str, str | None]] = []
+        for entry in entries:
+            name, _, wanted = entry.partition(":")
+            module = self.module(name)
+            if module is None or (wanted and wanted not in module.definitions):
+                raise UserError(f"code digest: no {entry} below {self._root}")
+            todo += [(name, wanted)] if wanted else [(name, each) for each in module.definitions]
+        found: dict[str, str] = {}
+        while todo:
+            name, attribute = todo.pop()
+            key = f"{name}:{attribute}"
+            if key in found or key in REGISTRIES or attribute is None or self.module(name) is None:
+                continue
+            text, onward = self._described(name, attribute)
+            if text is not None:
+                found[key] = text
+            todo += onward
+        return found
+
+    def _digest(self, entries: tuple[str, ...]) -> str:
+        joined = "\n".join(f"{name} {text}" for name, text in sorted(self.definitions(entries).items()))
+        return hashlib.sha256(joined.encode()).hexdigest()[:16]
 
 
-def _outside(module: str) -> bool:
-    parts = module.split(".")
-    if module == "siamla.data.layout":  # the list of layouts' names
-        return True
-    return parts[0] != PACKAGE or len(parts) < 2 or parts[1] in OUTSIDE or parts[-1] == "settings"
+def _files(folder: str) -> Iterator[tuple[str, int, int]]:
+    """Path, time and size of every source file below a folder."""
+    for entry in os.scandir(folder):
+        if entry.is_dir():
+            yield from _files(entry.path)
+        elif entry.name.endswith(".py"):
+            state = entry.stat()
+            yield entry.path, state.st_mtime_ns, state.st_size
 
 
-def _resolve(target: str, root: Path) -> tuple[str, str | None] | None:
-    """(module, definition or None for all of it) that an import names; None outside of what counts."""
-    name, _, attribute = target.partition(":")
-    if attribute and _file(f"{name}.{attribute}", root) is not None:
-        name, attribute = f"{name}.{attribute}", ""
-    return None if _outside(name) else (name, attribute or None)
+def source_state(root: Path = ROOT) -> frozenset[tuple[str, int, int]]:
+    """Path, time and size of every source file of the package: equal as long as nobody edits one."""
+    return frozenset(_files(str(root / PACKAGE)))
 
 
-def _referred(text: _Text, module: Module, root: Path) -> Iterator[tuple[str, str | None]]:
-    """The definitions that a dumped one refers to, as (module, name)."""
-    imports = {**module.imports, **text.imports}
-    for name in text.names:
-        if name in module.definitions and name not in text.imports:
-            yield module.name, name
-        elif name in imports:
-            found = _resolve(imports[name], root)
-            if found and found[1] is None:  # a module: only what is taken from it counts
-                known = _module(found[0], root)
-                yield from ((found[0], a) for n, a in text.attributes if n == name and known and a in known.definitions)
-            elif found:
-                yield found
+@lru_cache(maxsize=1)
+def _read(root: Path, state: frozenset[tuple[str, int, int]]) -> _Sources:
+    """`state` only makes the cache notice an edit."""
+    return _Sources(root)
+
+
+def _sources(root: Path) -> _Sources:
+    """The sources as they are now."""
+    return _read(root, source_state(root))
 
 
 def definitions(entries: Sequence[str], root: Path = ROOT) -> dict[str, str]:
     """ "module:name" → digest of every definition that the entries reach."""
-    todo: list[tuple[str, str | None]] = []
-    for entry in entries:
-        name, _, wanted = entry.partition(":")
-        module = _module(name, root)
-        if module is None or (wanted and wanted not in module.definitions):
-            raise UserError(f"code digest: no {entry} below {root}")
-        todo += [(name, wanted)] if wanted else [(name, each) for each in module.definitions]
-    found: dict[str, str] = {}
-    while todo:
-        name, attribute = todo.pop()
-        key, source = f"{name}:{attribute}", _module(name, root)
-        if key in found or key in REGISTRIES or source is None or attribute is None:
-            continue
-        node = source.definitions.get(attribute)
-        if node is None:  # re-exported from another module
-            onward = _resolve(source.imports[attribute], root) if attribute in source.imports else None
-            todo += [onward] if onward else []
-            continue
-        package = _file(name, root) == root.joinpath(*name.split("."), "__init__.py")
-        text = _Text()
-        for part in (node, *source.always):
-            _dump(part, text, name, package)
-        found[key] = hashlib.sha256("\0".join(text.parts).encode()).hexdigest()
-        todo += _referred(text, source, root)
-    return found
+    return _sources(root).definitions(entries)
 
 
 def code_digest(*entries: str, root: Path = ROOT) -> str:
@@ -224,14 +269,14 @@ def code_digest(*entries: str, root: Path = ROOT) -> str:
     ("siamla.data.formats.otb"). Nothing is imported; names that are computed at run time are not seen. UserError when
     an entry does not exist or a file does not parse.
     """
-    joined = "\n".join(f"{name} {text}" for name, text in sorted(definitions(entries, root).items()))
-    return hashlib.sha256(joined.encode()).hexdigest()[:16]
+    return _sources(root).digest(entries)
 
 
 def listed(registry: str, name: str, root: Path = ROOT) -> str:
     """The entry of what a registry ("module:TABLE", a dict display) lists under a name, for `code_digest`."""
     module, _, table = registry.partition(":")
-    parsed = _module(module, root)
+    sources = _sources(root)
+    parsed = sources.module(module)
     node = parsed.definitions.get(table) if parsed else None
     value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
     if parsed and isinstance(value, ast.Dict):
@@ -239,7 +284,7 @@ def listed(registry: str, name: str, root: Path = ROOT) -> str:
             if isinstance(key, ast.Constant) and key.value == name and isinstance(what, ast.Name):
                 target = parsed.imports[what.id]
                 as_module = target.replace(":", ".")
-                return as_module if _file(as_module, root) else target
+                return as_module if sources.module(as_module) else target
     raise UserError(f"{registry} lists no {name!r}")
 
 

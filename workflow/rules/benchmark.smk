@@ -15,6 +15,7 @@ rule predict:
         "results/{profile}/logs/predict/{benchmark}/{variant}/seed{seed}.log",
     benchmark:
         "results/{profile}/timings/predict/{benchmark}/{variant}/seed{seed}.tsv"
+    priority: 20
     threads: 1
     params:
         key=key(PREDICTED),

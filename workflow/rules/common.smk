@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from snakemake.exceptions import WorkflowError
 from snakemake.io import IOFile
 
+from siamla.cli import warm
 from siamla.errors import UserError
 from siamla.experiment.drawing import figure_job, figure_names, page_key
 from siamla.experiment.plan import Plan

@@ -42,6 +42,7 @@ rule curate_dataset:
         "results/{profile}/logs/curate_dataset/{dataset}.log",
     benchmark:
         "results/{profile}/timings/curate_dataset/{dataset}.tsv"
+    priority: 90
     params:
         key=key(CURATED),
     shell:
@@ -58,6 +59,7 @@ rule build_crops:
         "results/{profile}/logs/build_crops/{dataset}/{crops}.log",
     benchmark:
         "results/{profile}/timings/build_crops/{dataset}/{crops}.tsv"
+    priority: 80  # all trainings wait for crops and features
     threads: 2
     params:
         key=key(CROPS),

@@ -13,6 +13,7 @@ rule compute_features:
         "results/{profile}/logs/compute_features/{features}.log",
     benchmark:
         "results/{profile}/timings/compute_features/{features}.tsv"
+    priority: 80
     threads: 2
     params:
         key=key(FEATURES),
@@ -31,6 +32,7 @@ rule train:
         "results/{profile}/logs/train/{variant}/seed{seed}.log",
     benchmark:
         "results/{profile}/timings/train/{variant}/seed{seed}.tsv"
+    priority: 50  # the longest jobs first: a training that begins last would leave the other cores idle
     threads: 1
     params:
         key=key(TRAINED),

@@ -1,0 +1,122 @@
+"""The process of which a pipeline's commands are forked (siamla.cli.warm): it imports, and waits for them."""
+
+import gc
+import importlib
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from siamla.cli.main import run
+from siamla.experiment.plan import Plan
+from siamla.mlflow_view.view import quieten
+from siamla.provenance.code import source_state
+
+MODULES = (
+    "siamla.cli.benchmark", "siamla.cli.train", "siamla.cli.data", "siamla.cli.report",
+    "siamla.steps.benchmark", "siamla.steps.training", "siamla.steps.data", "siamla.steps.report",
+    "siamla.training.run", "siamla.training.place", "siamla.benchmark.runner", "siamla.tracker.tracker",
+    "siamla.tracker.place", "siamla.mlflow_view.live", "pyarrow.parquet",
+)  # fmt: skip
+EVERY = 0.5  # seconds between two looks whether the pipeline is still there
+
+
+def _alone() -> bool:
+    """Whether this process has one thread: a fork of another one can hang."""
+    return len(os.listdir("/proc/self/task")) == 1
+
+
+def _connections(address: str, pipeline: int) -> Iterator[socket.socket]:
+    """Those who ask, until the pipeline is gone, whose child this process is."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        mask = os.umask(0o077)  # nobody else's commands
+        listener.bind(address)
+        os.umask(mask)
+        listener.listen(64)
+        listener.settimeout(EVERY)
+        while os.getppid() == pipeline:
+            try:
+                connection, _ = listener.accept()
+            except TimeoutError:
+                continue
+            connection.setblocking(True)
+            yield connection
+
+
+def _follow(connection: socket.socket) -> None:
+    """End this process, as SIGKILL would, when the command that it works for is gone."""
+
+    def watch() -> None:
+        connection.recv(1)  # nothing is ever sent
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _receive(connection: socket.socket) -> list[str]:
+    """Become the process of the command that asks; its words."""
+    _, streams, _, _ = socket.recv_fds(connection, 1, 3)
+    for stream, own in zip(streams, (0, 1, 2), strict=True):
+        os.dup2(stream, own)
+        os.close(stream)
+    with connection.makefile() as lines:
+        request = json.loads(lines.readline())
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    os.chdir(request["folder"])
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    connection.sendall(f"{os.getpid()}\n".encode())
+    _follow(connection)
+    return list(request["words"])
+
+
+def _serve(address: str, pipeline: int, unchanged: Callable[[], bool]) -> socket.socket | None:
+    """Fork for everyone who asks. Returns in each fork, with its connection; and None when the pipeline has ended."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # forks are not waited for
+    for connection in _connections(address, pipeline):
+        if _alone() and unchanged() and os.fork() == 0:
+            return connection
+        connection.close()
+    Path(address).unlink(missing_ok=True)
+    return None
+
+
+def main(profile: str, address: str, pipeline: str) -> int:
+    """Import what jobs import, and serve; the exit status of this process, or of the command in a fork."""
+    before = source_state()
+    for module in MODULES:
+        importlib.import_module(module)
+    try:
+        quieten()
+    except ImportError as error:  # a view that is broken says so where it is asked
+        print(error, file=sys.stderr)
+    Plan.load(profile).jobs()  # reads the sources, and remembers their digests
+    gc.collect()
+    gc.freeze()  # the pages stay shared with the forks
+    connection = _serve(address, int(pipeline), lambda: source_state() == before)
+    if connection is None:
+        return 0
+    words = _receive(connection)
+    sys.argv = ["siamla", *words]
+    try:
+        status = run(words)
+    except SystemExit as end:  # of argparse, or of a signal
+        status = end.code if isinstance(end.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    connection.sendall(f"{status}\n".encode())
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

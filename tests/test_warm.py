@@ -1,0 +1,149 @@
+"""Commands that a pipeline's warm process forks: the same work, output and status, and an end with their pipeline."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+
+from siamla.cli import warm
+
+PIPELINE = """
+import sys
+from siamla.cli import warm
+warm.start("smoke")
+print(warm.os.environ[warm.ADDRESS], flush=True)
+sys.stdin.read()
+"""
+COMMAND = """
+import sys
+from siamla.cli import warm
+status = warm.ask(sys.argv[1:])
+print("here" if status is None else f"torch in the command: {'torch' in sys.modules}", file=sys.stderr)
+sys.exit(status or 0)
+"""
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A stand-in for snakemake, in a project folder with a package of its own."""
+
+    folder: Path
+    process: "subprocess.Popen[str]"
+    address: str
+
+    def environment(self, threads: int) -> dict[str, str]:
+        return {
+            **os.environ, "PYTHONPATH": str(self.folder), warm.ADDRESS: self.address, warm.THREADS: str(threads)
+        }  # fmt: skip
+
+    def start(self, *words: str, threads: int = 1) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, "-c", COMMAND, *words], cwd=self.folder, env=self.environment(threads), text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def run(self, *words: str, threads: int = 1) -> tuple[int, str, str]:
+        """Status, output and errors of a command."""
+        process = self.start(*words, threads=threads)
+        out, err = process.communicate(timeout=60)
+        return process.returncode, out, err
+
+    def servers(self) -> list[int]:
+        """The warm process and its forks."""
+        return [pid for pid, words in processes() if self.address in words and "siamla.cli.prefork" in words]
+
+
+def processes() -> Iterator[tuple[int, list[str]]]:
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            running = (process / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        except OSError:
+            continue
+        if running:
+            yield int(process.name), words
+
+
+def wait_until(reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    folder = tmp_path_factory.mktemp("warm")
+    for name in ("siamla", "params"):
+        shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / ".snakemake").mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-c", PIPELINE], cwd=folder, env={**os.environ, "PYTHONPATH": str(folder)}, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    pipeline = Pipeline(folder, process, process.stdout.readline().strip())
+    wait_until(lambda: (folder / pipeline.address).exists())
+    yield pipeline
+    process.kill()
+    wait_until(lambda: not pipeline.servers())  # it does not outlive its pipeline, and takes its socket away
+    assert not (folder / pipeline.address).exists()
+
+
+def test_a_command_says_and_returns_what_it_does_cold(pipeline: Pipeline) -> None:
+    words = ("config", "show", "siamla", "--profile", "smoke")
+    cold = subprocess.run(
+        [sys.executable, "-m", "siamla.cli.main", *words], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    status, out, err = pipeline.run(*words)
+    assert (status, out, err) == (0, cold.stdout, "torch in the command: False\n")
+
+
+def test_bad_input_ends_with_its_line_and_status(pipeline: Pipeline) -> None:
+    status, _, err = pipeline.run("config", "show", "siamle", "--profile", "smoke")
+    assert status == 2
+    assert "siamla: error: siamle: no such variant in profile smoke; did you mean 'siamla'?" in err
+    status, _, err = pipeline.run("config", "sow")
+    assert status == 2
+    assert "invalid choice: 'sow'" in err
+
+
+def test_with_more_threads_a_command_works_itself(pipeline: Pipeline) -> None:
+    assert pipeline.run("config", "keys", threads=2) == (0, "", "here\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_the_work_ends_with_its_command(pipeline: Pipeline, number: signal.Signals) -> None:
+    before = set(pipeline.servers())
+    command = pipeline.start("data", "synthesize", "otb100", "--root", f"data/{number}")
+    wait_until(lambda: len(pipeline.servers()) > len(before))
+    command.send_signal(number)
+    _, err = command.communicate(timeout=60)
+    assert command.returncode == (1 if number == signal.SIGTERM else -number)
+    assert ("the process that did this was killed" in err) == (number == signal.SIGTERM)
+    wait_until(lambda: set(pipeline.servers()) == before)
+
+
+def test_the_process_is_no_larger_for_what_it_did(pipeline: Pipeline) -> None:
+    """One thread and no child: what its forks do, they do alone."""
+    (server,) = pipeline.servers()
+    assert pipeline.run("config", "keys")[0] == 0
+    assert len(list(Path(f"/proc/{server}/task").iterdir())) == 1
+
+
+def test_an_edited_package_is_not_run_from_memory(pipeline: Pipeline) -> None:
+    source = pipeline.folder / "siamla/geometry.py"
+    text, times = source.read_text(), source.stat()
+    source.write_text(f"{text}\n# edited\n")
+    assert pipeline.run("config", "keys") == (0, "", "here\n")
+    source.write_text(text)
+    os.utime(source, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert pipeline.run("config", "keys")[2] == "torch in the command: False\n"
