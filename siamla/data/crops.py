@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from siamla.data.crop import Image, crop, mean_colour, to_crop
 from siamla.data.settings import CropSettings
+from siamla.data.track import Track
 from siamla.errors import UserError
 from siamla.files import atomic, locked, parsed_by, read_json, sha256, write_json
 from siamla.geometry import Array, centre, padded_size
@@ -67,7 +68,11 @@ def plan_shards(videos: Sequence[Video], settings: CropSettings, shard_crops: in
     if not files:
         raise UserError("no frame with a visible target; nothing to crop")
     boxes = np.concatenate([video.boxes[frames] for video, frames in zip(videos, chosen, strict=True)])
-    origin = np.array([(number, frame) for number, frames in enumerate(chosen) for frame in frames])
+    numbers = [
+        video.numbers[frames] if isinstance(video, Track) else frames
+        for video, frames in zip(videos, chosen, strict=True)
+    ]
+    origin = np.array([(number, frame) for number, frames in enumerate(numbers) for frame in frames])
     slices = [slice(start, start + shard_crops) for start in range(0, len(files), shard_crops)]
     return [Shard(i, tuple(files[part]), boxes[part], origin[part]) for i, part in enumerate(slices)]
 

@@ -15,7 +15,7 @@ from siamla.benchmark.protocols import Protocol, run_rules, score_rules
 from siamla.data.synthetic.settings import SetSettings, load_sets
 from siamla.errors import UserError
 from siamla.experiment.identity import Crops, Curate, Features, Fetch, Identity, Maps, Predict, Score, Table, Train
-from siamla.experiment.profile import Dataset, Experiment, load
+from siamla.experiment.profile import Benchmark, Experiment, TrainingSet, load
 from siamla.experiment.spec import Spec, changed, dotted_keys, plain
 from siamla.experiment.sweeps import Point, point_at, points
 from siamla.experiment.tables import Layout
@@ -152,7 +152,7 @@ class Plan:
         return list(self.experiment.specs)
 
     @property
-    def datasets(self) -> dict[str, Dataset]:
+    def datasets(self) -> dict[str, TrainingSet | Benchmark]:
         """Training sets and benchmarks by name."""
         return {**self.profile.train, **self.profile.benchmarks}
 
@@ -438,8 +438,13 @@ class Plan:
     def _curate(self, dataset: str) -> Job:
         data = self.fetch(dataset)
         entry = self.datasets[dataset]
-        code = code_digest("siamla.data.curate:curate", self._layout_code(entry.layout))
-        identity = Curate(_as(Fetch, data), entry.layout, entry.frames, code)
+        if isinstance(entry, TrainingSet) and entry.boxes:
+            source = listed("siamla.data.sources:SOURCES", entry.layout)
+            code = code_digest("siamla.data.sources.survey:curate_boxes", f"{source}:parts", f"{source}:read")
+            identity = Curate(_as(Fetch, data), f"{entry.layout}, boxes: {entry.boxes}", None, code)
+        else:
+            code = code_digest("siamla.data.curate:curate", self._layout_code(entry.layout))
+            identity = Curate(_as(Fetch, data), entry.layout, entry.frames, code)
         folder = Path("data", "curated", self.name, dataset)
         return Job(identity, {**self._names, "dataset": dataset}, folder, {"data": data})
 

@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from siamla.benchmark.protocols import Protocol, load_protocols
 from siamla.benchmark.settings import MapRule, load_rule
-from siamla.data.layout import LayoutName
+from siamla.data.layout import LayoutName, Preset, SourceName, TrainingLayout
 from siamla.errors import UserError
 from siamla.experiment.spec import Spec, Variant, Variants, layered, merge, resolve
 from siamla.experiment.sweeps import Sweep, load_sweeps
@@ -28,17 +28,39 @@ Names = Annotated[list[str], Field(json_schema_extra={"uniqueItems": True}), Eac
 
 
 class Dataset(Settings):
-    """A folder of sequences in an official layout."""
+    """A folder in an official layout."""
 
-    layout: LayoutName
     root: Path
     dvc: str | None = Field(None, description="stage of dvc.yaml or .dvc pointer that brings the data; null = as found")
     frames: int | None = Field(None, ge=1, description="use only the first frames of every sequence")
 
 
+class TrainingSet(Dataset):
+    """A data set to be trained on: a table of boxes, of which a preset keeps some, or whole sequences."""
+
+    layout: TrainingLayout
+    preset: Preset | None = Field(
+        None, description="boxes to keep; null: clean, or of a benchmark's layout all of sequences without a fault"
+    )
+
+    @property
+    def boxes(self) -> Preset | None:
+        """The preset by which a table of boxes is read; None where whole sequences are."""
+        return self.preset or (None if self.layout in get_args(LayoutName) else "clean")
+
+    @model_validator(mode="after")
+    def readable(self) -> "TrainingSet":
+        if self.preset and self.layout not in get_args(SourceName):
+            raise ValueError(f"preset: {self.layout} has none; only {', '.join(get_args(SourceName))} have")
+        if self.boxes and self.frames:
+            raise ValueError("frames: a table of boxes has no first frames; crops.max_frames keeps some of a track")
+        return self
+
+
 class Benchmark(Dataset):
     """A data set to be tracked, scored by a protocol of params/protocols.yaml."""
 
+    layout: LayoutName
     protocol: str | None = Field(None, description="default: the one named like the benchmark, else its layout's")
     label: str | None = Field(None, min_length=1, description="column title; default: the name")
     tracker: dict[str, Any] = Field(default_factory=dict, description="tracker settings for this benchmark alone")
@@ -56,7 +78,7 @@ class Profile(Settings):
     """params/profiles/NAME.yaml."""
 
     caption: str = Field(description="what the data were; printed under every table")
-    train: dict[Name, Dataset] = Field(min_length=1)
+    train: dict[Name, TrainingSet] = Field(min_length=1)
     benchmarks: dict[Name, Benchmark] = Field(min_length=1)
     imported: dict[Name, Imported] = Field(default_factory=dict, description="other trackers, scored beside ours")
     seeds: Seeds

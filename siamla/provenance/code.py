@@ -27,6 +27,7 @@ in the identity itself."""
 
 REGISTRIES = (
     "siamla.data.formats:LAYOUTS",
+    "siamla.data.sources:SOURCES",
     "siamla.model.backbone:BACKBONES",
     "siamla.report.figures.make:KINDS",
 )

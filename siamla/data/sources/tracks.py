@@ -1,26 +1,13 @@
 """The kept boxes of a curated training set as sequences, one for each segment of a track."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from siamla.data.sources.survey import FORMAT, runs
+from siamla.data.track import Track
 from siamla.errors import UserError
 from siamla.files import parsed_by, read_json
-from siamla.sequence import Sequence
-
-
-@dataclass(frozen=True)
-class Track(Sequence):
-    """A target of a training set over the frames in which its box is kept.
-
-    Attributes:
-        numbers: (N,) the frames' numbers in the video, which have gaps; 0 of a still image.
-    """
-
-    numbers: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 def load_tracks(folder: Path) -> list[Track]:
