@@ -336,12 +336,15 @@ def test_a_damaged_model_is_noticed_and_named(tree: Tree) -> None:
 def test_without_mlflow_the_tables_come_out_and_a_later_sync_completes_it(
     tree: Tree, undisturbed: dict[str, object]
 ) -> None:
-    forget(tree)
+    tree.remove("reports/smoke", "results/smoke/*.csv", *(f"results/smoke/{kind}/siamcar" for kind in OF_A_VARIANT))
     done = tree.call(*COMMAND, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
     assert done.returncode == 0, done.stdout
     assert outcome(tree) == undisturbed
     assert "siamla mlflow sync" in done.stdout
     assert tree.call("siamla", "mlflow", "sync", "--profile", "smoke").returncode == 0
+
+
+OF_A_VARIANT = ("train", "predictions/*", "scores/*")
 
 
 def forget(tree: Tree, *patterns: str) -> None:
@@ -358,21 +361,24 @@ def wait_for(tree: Tree, reached: Callable[[], bool], process: object) -> None:
         time.sleep(0.01)
 
 
-def stages(tree: Tree) -> list[Callable[[], bool]]:
-    """Moments at which a build has written a part of its files: crops, features, a training, a benchmark."""
-    return [
-        tree.exists("data/crops/smoke/*/*/plan.json"),
-        tree.exists("data/features/smoke/*/.siamla"),
-        tree.exists("results/smoke/state/train-*/state.pt"),
-        tree.exists("results/smoke/state/predict-*/*.txt"),
-    ]
+def working(tree: Tree, words: str) -> Callable[[], bool]:
+    """A test whether such a command works in the tree."""
+    return lambda: str(tree.folder) in running(words)
 
 
 def test_killed_at_every_stage_it_ends_with_the_same_bytes(tree: Tree, undisturbed: dict[str, object]) -> None:
-    """kill -9 of snakemake and all its jobs in the middle of each stage, each time the same command again."""
+    """kill -9 of snakemake with its jobs, or alone, while a stage has written a part of its files or goes on after a
+    kill, each time the same command again; and an interrupt of snakemake alone, which ends a training. Orphans do no
+    harm, whatever they still do."""
     forget(tree, "data/crops", "data/features")
-    for reached in stages(tree):
-        tree.kill_when(reached)
+    training, tracking = working(tree, "siamla train run"), working(tree, "siamla benchmark predict")
+    tree.kill_when(tree.exists("data/crops/smoke/*/*/plan.json"))
+    tree.kill_when(tree.exists("data/features/smoke/*/.siamla"), orphans=True)
+    tree.kill_when(tree.exists("results/smoke/state/train-*/state.pt"))
+    tree.kill_when(training, orphans=True)
+    interrupt_when(tree, training)
+    tree.kill_when(tree.exists("results/smoke/state/predict-*/*.txt"))
+    tree.kill_when(tracking, orphans=True)
     tree.run()
     assert outcome(tree) == undisturbed
     assert tree.planned() == set()
@@ -380,28 +386,16 @@ def test_killed_at_every_stage_it_ends_with_the_same_bytes(tree: Tree, undisturb
     assert not list((tree.folder / "results/smoke/state").glob("*/*"))
 
 
-def test_orphans_of_a_killed_snakemake_do_no_harm(tree: Tree, undisturbed: dict[str, object]) -> None:
-    """kill -9 of snakemake alone: whatever its jobs still do, the same command goes on."""
-    forget(tree, "data/features")
-    for reached in stages(tree)[1:]:
-        tree.kill_when(reached, orphans=True)
-    tree.run()
-    assert outcome(tree) == undisturbed
-    assert tree.planned() == set()
-
-
-def test_an_interrupt_of_snakemake_alone_ends_the_training(tree: Tree, undisturbed: dict[str, object]) -> None:
-    forget(tree)
+def interrupt_when(tree: Tree, training: Callable[[], bool]) -> None:
+    """SIGINT to snakemake alone once a model is trained: that ends, too, and is begun no more."""
     process = tree.start()
-    wait_for(tree, tree.exists("results/smoke/state/train-*/state.pt"), process)
+    wait_for(tree, training, process)
     os.kill(process.pid, signal.SIGINT)
     process.wait(120)
     deadline = time.monotonic() + 60
-    while any(str(tree.folder) in line for line in running("siamla train run")):
+    while training():
         assert time.monotonic() < deadline, "the training still runs"
         time.sleep(0.2)
-    tree.run()
-    assert outcome(tree) == undisturbed
 
 
 def running(words: str) -> list[str]:

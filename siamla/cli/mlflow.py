@@ -6,11 +6,12 @@ from pathlib import Path
 
 from siamla.cli.commands import Commands
 from siamla.cli.options import positive
-from siamla.settings import NAME
 
 
 def _name(text: str) -> str:
     """A profile's name: it becomes a folder."""
+    from siamla.settings import NAME
+
     if not re.fullmatch(NAME, text):
         raise ValueError
     return text

@@ -301,7 +301,7 @@ def load_curated(folder: Path) -> list[Sequence]:
     if not root.is_dir():
         raise UserError(f"{folder / 'report.json'}: root {report['root']!r} does not exist; run `siamla data curate`")
     with parsed_by("pyarrow", folder / "index.parquet", "the index of a curated set"):
-        table = pq.read_table(folder / "index.parquet")
+        table = pq.ParquetFile(folder / "index.parquet").read()  # read_table would import pandas
     return [_sequence({key: table[key][i] for key in table.column_names}, root) for i in range(table.num_rows)]
 
 
