@@ -151,7 +151,17 @@ def _train(
 ) -> None:
     """Train to folder/model.pt and folder/history.csv."""
     train_model(
-        recipe(), cache, PAIRS, feature_folder, PLACE, workers, folder / "state.pt", key, folder, _ignore, save_minutes
+        recipe(),
+        [cache],
+        PAIRS,
+        feature_folder,
+        PLACE,
+        workers,
+        folder / "state.pt",
+        key,
+        folder,
+        _ignore,
+        save_minutes,
     )
 
 

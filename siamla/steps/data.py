@@ -91,14 +91,16 @@ def _videos(entry: TrainingSet, folder: Path) -> Sequence[Video]:
     return load_tracks(folder)
 
 
-def crops(plan: Plan, variant: str, jobs: int = 1, key: str | None = None) -> Job:
-    """Cut the training crops that a variant uses."""
-    job, spec = plan.crops(variant), plan.spec(variant)
+def crops(plan: Plan, variant: str, jobs: int = 1, key: str | None = None, dataset: str | None = None) -> Job:
+    """Cut the training crops that a variant uses; `dataset`: the set, where it is trained on several."""
+    job, spec = plan.crops(variant, dataset), plan.spec(variant)
+    (curated,) = job.parents.values()
+    entry = plan.profile.train[curated.names["dataset"]]
 
     def work(record: dict[str, Any]) -> Outcome:
         own(job.folder, job.step, full_key(record), CROPS)
         build_crops(
-            _videos(plan.profile.train[spec.pairs.dataset], job.parents["data"].folder),
+            _videos(entry, curated.folder),
             spec.crops,
             job.folder,
             jobs,

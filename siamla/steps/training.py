@@ -49,13 +49,14 @@ def train(
         state = Path("results", plan.name, "state", f"train-{full_key(record)}")
         own(state, job.step, full_key(record))
         own(job.folder, job.step, job.key)
+        crops = [parent.folder for parent in job.parents.values() if parent.step == "crops"]
         cached = job.parents["features"].folder if "features" in job.parents else None
         images = cached is None or spec.training.frozen_epochs < spec.training.epochs
         readers = (threads - 1 if images else 0) if workers is None else workers
         recipe = Recipe(spec.model, spec.labels, spec.loss, spec.training, seed)
         with LiveMirror(Path("results"), record) as mirror:
             train_model(
-                recipe, job.parents["crops"].folder, spec.pairs, cached, place, readers, state / "state.pt",
+                recipe, crops, spec.pairs, cached, place, readers, state / "state.pt",
                 full_key(record), job.folder, mirror.epoch,
             )  # fmt: skip
         write_json(job.folder / "spec.json", training_settings(spec))
