@@ -11,7 +11,7 @@ from siamla import grid
 from siamla.benchmark.protocols import Protocol
 from siamla.data.formats import LAYOUTS
 from siamla.data.layout import LayoutName, SourceName, TrainingLayout
-from siamla.data.sources import SOURCES
+from siamla.data.sources import SOURCES as TRAINING_SETS
 from siamla.data.synthetic.settings import SetSettings
 from siamla.experiment.profile import Benchmark
 from siamla.model.backbone import BACKBONES
@@ -111,8 +111,8 @@ def test_settings_have_one_validator() -> None:
 
 def test_layouts_have_one_list_of_names() -> None:
     assert set(get_args(LayoutName)) == set(LAYOUTS)
-    assert set(get_args(SourceName)) == set(SOURCES)
-    assert set(get_args(TrainingLayout)) == set(LAYOUTS) | set(SOURCES)
+    assert set(get_args(SourceName)) == set(TRAINING_SETS)
+    assert set(get_args(TrainingLayout)) == set(LAYOUTS) | set(TRAINING_SETS)
     for settings in (Protocol, Benchmark, SetSettings):
         assert settings.model_fields["layout"].annotation == LayoutName
 
