@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import training_sets
 import yaml
 from conftest import REPOSITORY
 
@@ -23,7 +24,12 @@ LEFT = (".lock", ".siamla", "rejected.csv", "checked.jsonl", "mlflow.db")
 """Ends of names: locks, the mark of an own folder, what curation says of the set that it refuses, MLflow's view."""
 PROFILE = """
 caption: "Data: noise."
-train: {clips: {layout: got10k, root: clips}}
+train:
+  clips: {layout: got10k, root: clips}
+  coco: {layout: coco, root: sets/coco}
+  det: {layout: imagenet_det, root: sets/det}
+  vid: {layout: imagenet_vid, root: sets/vid}
+  ytbb: {layout: youtubebb, root: sets/ytbb}
 benchmarks:
   street: {layout: otb, root: street}
   valley: {layout: got10k, root: clips, tracker: {window: 0.3}}
@@ -84,6 +90,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for folder in ("clips", "ball"):
         _write(root / folder / "list.txt", "one\ntwo\n")
     _images(root / "images", "%d.png", 8)
+    training_sets.coco(root / "sets/coco")
+    training_sets.det(root / "sets/det")
+    training_sets.vid(root / "sets/vid", 2, 1)
+    training_sets.ytbb(root / "sets/ytbb")
     with zipfile.ZipFile(root / "flat.zip", "w") as archive:
         archive.write(root / "flat/one.txt", "one.txt")
     before = Path.cwd()

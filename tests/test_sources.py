@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,16 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import training_sets as sets
+from conftest import REPOSITORY
 
+from siamla.cli.main import main
+from siamla.data.crops import build
 from siamla.data.settings import CropSettings
 from siamla.data.sources import SOURCES
 from siamla.data.sources.check import check_set
 from siamla.data.sources.survey import curate_boxes
 from siamla.data.sources.tracks import load_tracks
+from siamla.data.synthetic.photos import photo_path
 from siamla.errors import UserError
 from siamla.geometry import padded_size
 
@@ -202,3 +207,89 @@ def test_a_set_that_is_half_there_is_refused_and_nothing_written(tmp_path: Path)
 def test_youtube_may_be_there_in_part(tmp_path: Path) -> None:
     root = sets.ytbb(tmp_path / "ytbb")
     assert curate_boxes(root, "youtubebb", "x", tmp_path / "out")["left_out"]["no image"] == 1
+
+
+def test_the_disk_of_the_crops_is_estimated_from_the_boxes(tmp_path: Path) -> None:
+    root, rng = tmp_path / "photos", np.random.default_rng(5)
+    images, annotations = [], []
+    names = ("skimage/data/coffee.png", "skimage/data/chelsea.png", "sklearn/datasets/images/china.jpg")
+    for number, name in enumerate((*names, "skimage/data/astronaut.png"), 1):
+        photo = cv2.imread(str(photo_path(name)))
+        height, width = photo.shape[:2]
+        (root / "train2017").mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(root / f"train2017/{number}.jpg"), photo)
+        images.append({"id": number, "file_name": f"{number}.jpg", "width": width, "height": height})
+        for _ in range(8):
+            w, h = rng.uniform(15, 0.7 * height, 2)
+            box = [rng.uniform(0, width - w), rng.uniform(0, height - h), w, h]
+            annotations.append({"id": len(annotations), "image_id": number, "bbox": box, "category_id": 1})
+    content = {"images": images, "annotations": annotations, "categories": []}
+    sets.text(root / "annotations/instances_train2017.json", json.dumps(content))
+    curate_boxes(root, "coco", "x", tmp_path / "out")
+    for settings in (CropSettings(), CropSettings(size=319, quality=85)):
+        folder = tmp_path / f"crops{settings.size}"
+        build(load_tracks(tmp_path / "out"), settings, folder)
+        taken = sum(path.stat().st_size for path in folder.glob("shard-*.bin"))
+        assert check_set(root, "coco", "clean", settings).disk == pytest.approx(taken, rel=0.2)
+
+
+def test_kept_frames_of_a_track_are_estimated_as_they_are_cut(tmp_path: Path) -> None:
+    root = sets.got10k(tmp_path / "got")
+    whole = check_set(root, "got10k", "clean", CropSettings(size=255))
+    some = check_set(root, "got10k", "clean", CropSettings(size=255, max_frames=2))
+    assert "for 9 crops" in whole.lines[-1]
+    assert "for 4 crops" in some.lines[-1]
+
+
+PROFILE = """
+caption: "Data: noise."
+train:
+  coco: {layout: coco, root: coco}
+  det: {layout: imagenet_det, root: imagenet_det}
+  vid: {layout: imagenet_vid, root: imagenet_vid}
+  ytbb: {layout: youtubebb, root: youtubebb}
+  got: {layout: got10k, root: got10k, preset: clean}
+trainings:
+  five:
+    pairs:
+      dataset:
+        coco: {share: 0.2}
+        det: {share: 0.2}
+        vid: {share: 0.3, reach: 100}
+        ytbb: {share: 0.1, reach: 3}
+        got: {share: 0.2, reach: 50}
+benchmarks:
+  valley: {layout: got10k, root: got10k, training: five}
+seeds: [1]
+variants: [siamcar]
+tables: [3]
+spec:
+  model: {backbone: efficientnet_lite0, weights: random, channels: 16, tower_depth: 1, groups: 4}
+  crops: {size: 287}
+  pairs: {dataset: got, search: {shift: 16, scale: 0.1}}
+  labels: {nearest_if_none: true}
+  training: {epochs: 2, frozen_epochs: 1, pairs_per_epoch: 10, batch: 5, precision: fp32}
+  tracker: {precision: fp32}
+"""
+
+
+def test_five_sets_train_two_epochs_from_their_official_layouts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SIAMLA_CACHE", str(tmp_path / "cache"))
+    shutil.copytree(REPOSITORY / "params", "params")
+    Path("params/profiles/tiny.yaml").write_text(PROFILE)
+    for layout, write in sets.SETS.items():
+        write(tmp_path / layout)
+    for name in ("coco", "det", "vid", "ytbb", "got"):
+        assert main(["data", "fetch", name, "--profile", "tiny"]) == 0
+        assert main(["data", "curate", name, "--profile", "tiny", "--allow-rejected"]) == 0
+    assert main(["data", "crops", "siamcar@five", "--profile", "tiny"]) == 0
+    assert "vid: 63 of 63 boxes kept, in 4 tracks" in capsys.readouterr().out
+    assert main(["train", "run", "siamcar@five", "--profile", "tiny"]) == 0
+    folder = Path("results/tiny/train/siamcar@five/seed1")
+    assert len((folder / "history.csv").read_text().splitlines()) == 3
+    inputs = json.loads((folder / "record.json").read_text())["inputs"]
+    assert sorted(inputs) == ["crops1", "crops2", "crops3", "crops4", "crops5"]
+    assert (folder / "model.pt").is_file()

@@ -13,6 +13,8 @@ from siamla.data.layout import Preset
 from siamla.data.settings import CropSettings
 from siamla.data.sources.disk import crop_bytes
 from siamla.data.sources.survey import Survey, runs
+from siamla.errors import UserError
+from siamla.files import regular
 
 DECODED = 200  # images that are read to their end
 EXPECTED = ("images of negatives", "images without a box")
@@ -55,9 +57,9 @@ def _decode(root: Path, images: dict[str, tuple[int, int]]) -> Iterator[tuple[st
     """(finding, example) of each image that is not what its set says."""
     for name, size in images.items():
         try:
-            data = (root / name).read_bytes()
-        except OSError as error:
-            yield "cannot be read", f"{name}: {error.strerror}"
+            data = regular(root / name).read_bytes()
+        except (OSError, UserError) as error:
+            yield "cannot be read", f"{name} ({error})"
             continue
         image, hurt = decode(data) if complete(data) else (None, False)
         if image is None:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from siamla.data.formats.text import number
 from siamla.errors import UserError
+from siamla.files import regular
 
 SUFFIX = ".JPEG"
 EDGES = ("xmin", "ymin", "xmax", "ymax")
@@ -51,9 +52,11 @@ def _marked(node: ET.Element) -> Marked:
 def read(path: Path) -> tuple[tuple[int, int], list[Marked]]:
     """(width, height) and the objects of an annotation file; ValueError, with the reason, for a damaged one."""
     try:
-        root = ET.fromstring(path.read_bytes())
+        root = ET.fromstring(regular(path).read_bytes())
     except (ET.ParseError, LookupError) as error:  # LookupError: an encoding that nobody knows
         raise ValueError(f"not valid XML ({error})") from None
+    except (OSError, UserError) as error:
+        raise ValueError(str(error)) from None
     size = root.find("size")
     if size is None:
         raise ValueError("<size> is missing")
@@ -66,9 +69,9 @@ def read(path: Path) -> tuple[tuple[int, int], list[Marked]]:
 def image_size(path: Path) -> tuple[int, int] | None:
     """(width, height) from an image file's header; None where it has none that can be read."""
     try:
-        with Image.open(path) as image:
+        with Image.open(regular(path)) as image:
             width, height = image.size
-    except (OSError, ValueError, Image.DecompressionBombError):
+    except (OSError, ValueError, UserError, Image.DecompressionBombError):
         return None
     return width, height
 
