@@ -27,7 +27,7 @@ def tracker_settings(model: Path, given: str | None, params: Path = Path("params
             f"{run}: not found, so the tracker's settings are unknown; give --tracker '{{}}' for the defaults"
         )
     names = read_record(run)["names"]
-    specs = load(names["profile"], params).specs
+    specs = load(names["profile"], params).models
     if names["variant"] not in specs:
         raise UserError(f"{run}: profile {names['profile']} has no variant {names['variant']!r} now; give --tracker")
     return specs[names["variant"]].tracker

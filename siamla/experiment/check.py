@@ -52,7 +52,7 @@ def _weights(plan: Plan, found: Findings) -> None:
     from siamla.model.backbone import BACKBONES
 
     seen: dict[tuple[str | None, str], None] = {}
-    for variant in plan.variants:
+    for variant in (model for variant in plan.variants for model in plan.models(variant)):
         model = plan.spec(variant).model
         if isinstance(model.weights, Weights):
             seen[model.weights.path.as_posix() if model.weights.path else None, model.weights.sha256] = None

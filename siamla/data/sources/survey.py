@@ -74,12 +74,13 @@ class Survey:
         if layout not in SOURCES:
             raise UserError(f"layout {layout!r} is none of a training set; expected one of {', '.join(SOURCES)}")
         self.root, self.layout, self.preset, self.source = root, layout, preset, SOURCES[layout]
-        self.boxes = self.kept = self.records = self.tracks = 0
+        self.boxes = self.kept = self.tracks = 0
         self.reasons: Counter[str] = Counter()
         self.flags: Counter[str] = Counter()
         self.beyond = 0.0
         self._content = hashlib.sha256()
         self.parts, self.notes = self.source.parts(root)
+        self.records = self.notes.counts["damaged annotations"]  # parts count those that they can read
 
     def tables(self, jobs: int) -> Iterator[pa.Table]:
         """The table of each part in order, counted; UserError when there is no box at all."""

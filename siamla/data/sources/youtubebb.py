@@ -111,8 +111,8 @@ def read(root: Path, part: str) -> Found:
     edges = np.stack([rows[name].to_numpy() for name in ("xmin", "ymin", "xmax", "ymax")], 1).reshape(count, 4)
     edges = np.where(absent[:, None] | (sizes[:, :1] == 0), np.nan, edges) * np.tile(sizes, 2)
     problem = np.where(found, np.where(sizes[:, 0] == 0, "damaged image", ""), "no image").tolist()
-    for number in np.flatnonzero(~found & ~absent).tolist():
-        notes.add("frames missing", image[number].as_py())
+    if len(missing := np.flatnonzero(~found & ~absent)):
+        notes.add("frames missing", image[int(missing[0])].as_py(), len(missing))
     columns = {
         "image": image, "sequence": pc.binary_join_element_wise(part, video, "/"), "track": target,
         "frame": pc.divide(rows["timestamp_ms"], 1000), "category": rows["class_name"], "absent": absent,
