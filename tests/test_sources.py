@@ -14,7 +14,7 @@ import training_sets as sets
 from conftest import REPOSITORY
 
 from siamla.cli.main import main
-from siamla.data.crops import build
+from siamla.data.crops import CropCache, build
 from siamla.data.settings import CropSettings
 from siamla.data.sources import SOURCES
 from siamla.data.sources.check import check_set
@@ -293,3 +293,32 @@ def test_five_sets_train_two_epochs_from_their_official_layouts(
     inputs = json.loads((folder / "record.json").read_text())["inputs"]
     assert sorted(inputs) == ["crops1", "crops2", "crops3", "crops4", "crops5"]
     assert (folder / "model.pt").is_file()
+
+
+def test_images_that_cannot_be_decoded_are_left_out_and_listed_up_to_a_share(tmp_path: Path) -> None:
+    root = sets.vid(tmp_path / "vid")
+    curate_boxes(root, "imagenet_vid", "x", tmp_path / "out")
+    tracks = load_tracks(tmp_path / "out")
+    broken = next(iter((root / "Data").rglob("000003.JPEG")))
+    sound = broken.read_bytes()
+    broken.write_bytes(sound[:400])
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for jobs, folder in enumerate(folders, 1):
+        build(tracks, CropSettings(size=255), folder, jobs, shard_crops=10, skip=0.1)
+    first, second = ({path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders)
+    assert first == second
+    cache = CropCache(folders[0])
+    boxes = sum(broken in track.frames for track in tracks)
+    assert len(cache) == sum(map(len, tracks)) - boxes
+    assert 3 not in cache.frames[list(cache.sequences[tracks[0].name])] or broken not in tracks[0].frames
+    assert f"{broken},{broken}: not a readable image" in (folders[0] / "skipped.csv").read_text()
+    with pytest.raises(
+        UserError, match=r"1 of 5\d images cannot be decoded, more than 1% .*000003.JPEG: not a readable"
+    ):
+        build(tracks, CropSettings(size=255), tmp_path / "few", skip=0.01)
+    assert not (tmp_path / "few/manifest.json").exists()
+    with pytest.raises(UserError, match=r"000003\.JPEG: not a readable image"):
+        build(tracks, CropSettings(size=255), tmp_path / "none")
+    broken.write_bytes(sound)
+    build(tracks, CropSettings(size=255), tmp_path / "few", skip=0.01)
+    assert len(CropCache(tmp_path / "few")) == sum(map(len, tracks))

@@ -95,6 +95,8 @@ def run_crops(args: argparse.Namespace) -> None:
         job = crops(plan, args.variant, args.jobs, args.key, dataset)
         cache = CropCache(job.folder)
         print(f"{len(cache)} crops of {len(cache.sequences)} sequences -> {job.folder}")
+        if (job.folder / "skipped.csv").is_file():
+            print(f"warning: {dataset}: {job.folder / 'skipped.csv'} lists images left out", file=sys.stderr)
 
 
 def run_synthesize(args: argparse.Namespace) -> None:

@@ -3,6 +3,7 @@
 import os
 import shutil
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def _weights(plan: Plan, found: Findings) -> None:
     from siamla.model.backbone import BACKBONES
 
     seen: dict[tuple[str | None, str], None] = {}
-    for variant in (model for variant in plan.variants for model in plan.models(variant)):
+    for variant in chain.from_iterable(plan.models(variant) for variant in plan.variants):
         model = plan.spec(variant).model
         if isinstance(model.weights, Weights):
             seen[model.weights.path.as_posix() if model.weights.path else None, model.weights.sha256] = None

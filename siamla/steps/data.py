@@ -16,7 +16,8 @@ from siamla.files import digest, locked, read_json
 from siamla.sequence import Sequence as Video
 from siamla.steps.perform import Outcome, full_key, hashed, own, perform
 
-CROPS = ("manifest.json", "plan.json", "index.npy", "shard-*.bin", "shard-*.part.npz", ".*.tmp")
+SKIPPED = 0.01  # of the images of a table of boxes, which are first decoded when they are cut
+CROPS = ("manifest.json", "plan.json", "index.npy", "skipped.csv", "shard-*.bin", "shard-*.part.npz", ".*.tmp")
 
 
 def listing_digest(root: Path) -> str:
@@ -99,13 +100,10 @@ def crops(plan: Plan, variant: str, jobs: int = 1, key: str | None = None, datas
 
     def work(record: dict[str, Any]) -> Outcome:
         own(job.folder, job.step, full_key(record), CROPS)
+        skip = SKIPPED if entry.boxes else 0
         build_crops(
-            _videos(entry, curated.folder),
-            spec.crops,
-            job.folder,
-            jobs,
-            record["inputs"]["data"],
-        )
+            _videos(entry, curated.folder), spec.crops, job.folder, jobs, record["inputs"]["data"], skip=skip
+        )  # fmt: skip
         manifest = read_json(job.folder / "manifest.json")
         content = digest([manifest["index"], [shard["sha256"] for shard in manifest["shards"]], manifest["sequences"]])
         CropCache(job.folder)
