@@ -58,8 +58,9 @@ include: "workflow/rules/report.smk"
 
 
 onstart:
-    # jobs of one thread are forked from a process that has imported torch and the like
-    warm.start(PROFILE)
+    # jobs of one thread are forked from a process that has imported torch and the like; a cluster's jobs run elsewhere
+    if workflow.local_exec:
+        warm.start(PROFILE)
 
 
 onsuccess:
