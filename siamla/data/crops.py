@@ -259,7 +259,8 @@ class CropCache:
         folder: where it lies.
         manifest: the content of manifest.json.
         frames: (N,) the frame number of each crop in its sequence.
-        sequences: the rows of each sequence that has any, by name, in order.
+        starts: (S + 1,) the first row of each sequence that has any, in order, and N. Arrays, since a set may have a
+            million tracks, and every process that loads pairs opens the cache.
 
     Raises:
         UserError: the folder is no finished cache, or a file does not have the size that the manifest states.
@@ -287,12 +288,16 @@ class CropCache:
             self._rows = np.load(folder / "index.npy", mmap_mode="r", allow_pickle=False).view(ROW)
         self._shards: dict[int, NDArray[np.uint8]] = {}
         self.frames = np.ascontiguousarray(self._rows["frame"])
-        numbers, starts, counts = np.unique(self._rows["sequence"], return_index=True, return_counts=True)
-        names = self.manifest["sequences"]
-        self.sequences = {
-            names[number]: range(start, start + count)
-            for number, start, count in zip(numbers.tolist(), starts.tolist(), counts.tolist(), strict=True)
-        }
+        numbers, starts = np.unique(self._rows["sequence"], return_index=True)
+        self.starts = np.append(starts, len(self._rows))
+        self._numbers = numbers
+
+    @property
+    def sequences(self) -> dict[str, range]:
+        """The rows of each sequence that has any, by name, in order."""
+        names, starts = self.manifest["sequences"], self.starts.tolist()
+        spans = zip(self._numbers.tolist(), starts[:-1], starts[1:], strict=True)
+        return {names[number]: range(start, end) for number, start, end in spans}
 
     def __len__(self) -> int:
         return len(self._rows)

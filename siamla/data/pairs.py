@@ -44,11 +44,11 @@ class PairSampler:
 
     def __init__(self, cache: CropCache, settings: PairSettings) -> None:
         self.cache, self.settings = cache, settings
-        self._sequences = list(cache.sequences.values())
 
     def rows(self, rng: np.random.Generator) -> tuple[int, int]:
         """Two rows of the cache: the template's and the search frame's."""
-        rows = self._sequences[rng.integers(len(self._sequences))]
+        sequence = rng.integers(len(self.cache.starts) - 1)
+        rows = range(int(self.cache.starts[sequence]), int(self.cache.starts[sequence + 1]))
         frames = self.cache.frames[rows.start : rows.stop]
         template = int(rng.integers(len(rows)))
         reach = self.settings.frame_range
