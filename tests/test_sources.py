@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import training_sets as sets
-from conftest import REPOSITORY
+from conftest import COMMAND, REPOSITORY, Tree
 
 from siamla.cli.main import main
 from siamla.data.crops import CropCache, build
@@ -322,3 +322,15 @@ def test_images_that_cannot_be_decoded_are_left_out_and_listed_up_to_a_share(tmp
     broken.write_bytes(sound)
     build(tracks, CropSettings(size=255), tmp_path / "few", skip=0.01)
     assert len(CropCache(tmp_path / "few")) == sum(map(len, tracks))
+
+
+def test_a_look_at_the_papers_pipeline_lists_the_missing_folders_and_plans_both_trainings(bare_tree: Tree) -> None:
+    done = bare_tree.call(COMMAND[0], "-n", "--config", "profile=paper")
+    assert done.returncode == 0, done.stdout
+    told = done.stdout.partition("profile paper cannot run yet:\n")[2].splitlines()[:11]
+    assert [line.split(".")[0] for line in told].count("- train") == 5
+    assert "- train.youtubebb.root: data/raw/YouTube-BB: no such folder" in "\n".join(told)
+    trained = [line.split("/")[3] for line in done.stdout.splitlines() if "output: results/paper/train/" in line]
+    assert len(trained) == 14
+    assert {"siamla", "siamla@five", "siamcar", "siamcar@five"} <= set(trained)
+    assert not (bare_tree.folder / "results/paper").exists()

@@ -87,7 +87,8 @@ def read(root: Path, part: str) -> Found:
     path = root / part
     content, notes = _content(path), Notes()
     images, there = _images(path, content["images"]), set(voc.names(root / _IMAGES, ""))
-    categories = {str(entry.get("id")): str(entry.get("name")) for entry in content["categories"] if _named(entry)}
+    named = (entry for entry in content["categories"] if isinstance(entry, dict))
+    categories = {str(entry.get("id")): str(entry.get("name")) for entry in named}
     columns: dict[str, list[Any]] = {key: [] for key in ("image", *KEYS, "crowd")}
     problem, used, numbers = [], set(), set()
     for image, number, box, category, crowd in _boxes(content["annotations"], notes):
@@ -109,7 +110,3 @@ def read(root: Path, part: str) -> Found:
     for name in sorted(there.difference(image[0] for image in images.values())):
         notes.add("images without an annotation", name)
     return Found(columns, problem, len(content["annotations"]), notes)
-
-
-def _named(entry: Any) -> bool:
-    return isinstance(entry, dict)
