@@ -24,12 +24,7 @@ LEFT = (".lock", ".siamla", "rejected.csv", "checked.jsonl", "mlflow.db")
 """Ends of names: locks, the mark of an own folder, what curation says of the set that it refuses, MLflow's view."""
 PROFILE = """
 caption: "Data: noise."
-train:
-  clips: {layout: got10k, root: clips}
-  coco: {layout: coco, root: sets/coco}
-  det: {layout: imagenet_det, root: sets/det}
-  vid: {layout: imagenet_vid, root: sets/vid}
-  ytbb: {layout: youtubebb, root: sets/ytbb}
+train: {clips: {layout: got10k, root: clips}}
 benchmarks:
   street: {layout: otb, root: street}
   valley: {layout: got10k, root: clips, tracker: {window: 0.3}}
@@ -47,6 +42,12 @@ spec:
   training: {epochs: 1, frozen_epochs: 1, pairs_per_epoch: 4, batch: 4, precision: fp32}
   tracker: {precision: fp32}
 """
+SETS = """train:
+  coco: {layout: coco, root: sets/coco}
+  det: {layout: imagenet_det, root: sets/det}
+  vid: {layout: imagenet_vid, root: sets/vid}
+  ytbb: {layout: youtubebb, root: sets/ytbb}
+  clips: {layout: got10k, root: clips}"""
 COMMANDS = (
     "data fetch clips", "data fetch street", "data curate clips", "data curate street", "data crops siamcar",
     "train run siamcar", "benchmark predict street siamcar", "benchmark score street siamcar",
@@ -74,6 +75,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(REPOSITORY / "params", root / "params")
     shutil.copy(REPOSITORY / "dvc.lock", root)
     _write(root / "params/profiles/tiny.yaml", PROFILE)
+    _write(root / "params/profiles/sets.yaml", PROFILE.replace("train: {clips: {layout: got10k, root: clips}}", SETS))
     for name in ("one", "two"):
         _images(root / "clips" / name, "%08d.jpg", 1)
         _write(root / f"clips/{name}/groundtruth.txt", "50,40,30,24\n" * 4)
