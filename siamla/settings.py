@@ -190,10 +190,11 @@ def _members(annotation: Any) -> list[Any]:
 
 def _tagged(members: list[Any], tag: str) -> Any:
     """The member of a union that pydantic's tag in a location speaks of."""
-    for member in members:
-        name = "literal" if get_origin(member) is Literal else getattr(member, "__name__", "")
-        if name and re.search(rf"\b{name}\b", tag):
-            return member
+    for found in (re.match, re.search):  # a mapping's tag names what it holds as well
+        for member in members:
+            name = "literal" if get_origin(member) is Literal else getattr(member, "__name__", "")
+            if name and found(rf"\b{name}\b", tag):
+                return member
     return Any
 
 

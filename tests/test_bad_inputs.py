@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import training_sets
 import yaml
 from conftest import REPOSITORY
 
@@ -42,6 +43,12 @@ spec:
   training: {epochs: 1, frozen_epochs: 1, pairs_per_epoch: 4, batch: 4, precision: fp32}
   tracker: {precision: fp32}
 """
+SETS = """train:
+  coco: {layout: coco, root: sets/coco}
+  det: {layout: imagenet_det, root: sets/det}
+  vid: {layout: imagenet_vid, root: sets/vid}
+  ytbb: {layout: youtubebb, root: sets/ytbb}
+  clips: {layout: got10k, root: clips}"""
 COMMANDS = (
     "data fetch clips", "data fetch street", "data curate clips", "data curate street", "data crops siamcar",
     "train run siamcar", "benchmark predict street siamcar", "benchmark score street siamcar",
@@ -69,6 +76,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(REPOSITORY / "params", root / "params")
     shutil.copy(REPOSITORY / "dvc.lock", root)
     _write(root / "params/profiles/tiny.yaml", PROFILE)
+    _write(root / "params/profiles/sets.yaml", PROFILE.replace("train: {clips: {layout: got10k, root: clips}}", SETS))
     for name in ("one", "two"):
         _images(root / "clips" / name, "%08d.jpg", 1)
         _write(root / f"clips/{name}/groundtruth.txt", "50,40,30,24\n" * 4)
@@ -85,6 +93,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for folder in ("clips", "ball"):
         _write(root / folder / "list.txt", "one\ntwo\n")
     _images(root / "images", "%d.png", 8)
+    training_sets.coco(root / "sets/coco")
+    training_sets.det(root / "sets/det")
+    training_sets.vid(root / "sets/vid", 2, 1)
+    training_sets.ytbb(root / "sets/ytbb")
     with zipfile.ZipFile(root / "flat.zip", "w") as archive:
         archive.write(root / "flat/one.txt", "one.txt")
     with pytest.MonkeyPatch.context() as patch:

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from siamla.data.crops import CropCache, build
-from siamla.data.pairs import PairSampler
+from siamla.data.pairs import MixedSampler, PairSampler, open_sampler
 from siamla.data.settings import CropSettings, Jitter, PairSettings
+from siamla.data.track import Track
 from siamla.sequence import Sequence
+from siamla.settings import validate
 
 STILL = Jitter()
 
@@ -118,3 +120,76 @@ def test_a_batch_stacks_its_pairs(cache: CropCache) -> None:
     assert batch.search.shape == (3, 255, 255, 3)
     assert batch.box.shape == (3, 4)
     assert np.array_equal(batch.search[1], sampler.pair(0).search)
+
+
+def mixed(**shares: float) -> PairSettings:
+    parts = {name: {"share": share, "reach": place} for place, (name, share) in enumerate(shares.items(), 1)}
+    return validate(PairSettings, {"dataset": parts, "seed": 3}, "x")
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.25, 0.25), (0.36, 0.1, 0.54), (0.3333, 0.3333, 0.3334), (0.999, 0.001)])
+def test_sets_are_drawn_in_exact_shares_from_wherever_one_counts(cache: CropCache, shares: tuple[float, ...]) -> None:
+    names = "abc"[: len(shares)]
+    sampler = MixedSampler([cache] * len(shares), mixed(**dict(zip(names, shares, strict=True))))
+    period = 10_000
+    for start in (0, 7, 3 * 10**12 + 11):
+        drawn = np.bincount([sampler.part(start + number) for number in range(period)], minlength=len(shares))
+        assert drawn.tolist() == [round(share * period) for share in shares]
+
+
+def test_a_batch_has_nearly_the_shares(cache: CropCache) -> None:
+    sampler = MixedSampler([cache] * 3, mixed(a=0.36, b=0.1, c=0.54))
+    for start in range(0, 1000, 64):
+        drawn = np.bincount([sampler.part(start + number) for number in range(64)], minlength=3)
+        assert np.abs(drawn - 64 * np.array([0.36, 0.1, 0.54])).max() < 2
+
+
+def test_a_pair_of_a_mix_is_its_sets_own_with_its_own_reach(cache: CropCache) -> None:
+    settings = mixed(a=0.5, b=0.5)
+    sampler = open_sampler([cache.folder, cache.folder], settings)
+    assert isinstance(sampler, MixedSampler)
+    for number in range(8):
+        reach = sampler.part(number) + 1
+        alone = PairSampler(cache, settings.model_copy(update={"dataset": "x", "frame_range": reach})).pair(number)
+        assert np.array_equal(sampler.pair(number).search, alone.search)
+        assert np.array_equal(sampler.pair(number).template, alone.template)
+    again = pickle.loads(pickle.dumps(sampler)).batch([5, 2])
+    assert np.array_equal(again.search[0], sampler.pair(5).search)
+
+
+def test_a_single_set_is_drawn_as_ever(cache: CropCache) -> None:
+    settings = PairSettings(dataset="x", seed=4)
+    assert np.array_equal(
+        open_sampler([cache.folder], settings).pair(3).search, PairSampler(cache, settings).pair(3).search
+    )
+
+
+def test_a_set_of_still_images_makes_pairs_of_one_image(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("still")
+    cv2.imwrite(str(folder / "0.png"), np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8))
+    boxes = [[10, 10, 30, 20], [60, 40, 30, 30]]
+    tracks = [
+        Track(f"9/{n}/0", (folder / "0.png",), np.array([box], float), np.ones(1, bool), numbers=np.zeros(1, np.int64))
+        for n, box in enumerate(boxes)
+    ]
+    build(tracks, CropSettings(size=319), folder / "crops")
+    sampler = PairSampler(CropCache(folder / "crops"), PairSettings(dataset="x", template=STILL, search=STILL))
+    rows = [sampler.rows(np.random.default_rng(seed)) for seed in range(20)]
+    assert {template == search for template, search in rows} == {True}
+    assert {template for template, _ in rows} == {0, 1}
+
+
+def test_reach_counts_a_tracks_own_frame_numbers(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("numbers")
+    files = []
+    for number in range(4):
+        files.append(folder / f"{number}.png")
+        cv2.imwrite(str(files[-1]), np.full((60, 80, 3), 40 * number, np.uint8))
+    numbers = np.array([5, 6, 30, 31])
+    track = Track("v/0/0", tuple(files), np.array([[10.0, 10, 20, 20]] * 4), np.ones(4, bool), numbers=numbers)
+    build([track], CropSettings(size=319), folder / "crops")
+    cache = CropCache(folder / "crops")
+    assert cache.frames.tolist() == [5, 6, 30, 31]
+    sampler = PairSampler(cache, PairSettings(dataset="x", frame_range=20))
+    drawn = {sampler.rows(np.random.default_rng(seed)) for seed in range(200)}
+    assert drawn == {(0, 0), (0, 1), (1, 0), (1, 1), (2, 2), (2, 3), (3, 2), (3, 3)}

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from siamla.errors import UserError
-from siamla.experiment.check import check
+from siamla.experiment.check import check, missing_data
 from siamla.experiment.plan import Plan
 from siamla.experiment.spec import merge
 from siamla.files import write_json
@@ -291,3 +291,108 @@ def test_everything_that_is_missing_is_told_in_one_list(changed: Change) -> None
 
 def test_generated_sets_need_nothing(changed: Change) -> None:
     assert check(changed()).problems == []
+
+
+MIX = {"coco": {"share": 0.5}, "clips": {"share": 0.5, "reach": 3}}
+SETS = {
+    "coco": {"layout": "coco", "root": "coco"},
+    "clips": {"layout": "got10k", "preset": "clean", "root": "clips"},
+}
+
+
+def test_a_benchmark_has_the_models_of_its_training(changed: Change) -> None:
+    before = changed()
+    over = {"train": SETS, "trainings": {"both": {"pairs": {"dataset": MIX, "count": None}}}}
+    plan = changed(smoke={**over, "benchmarks": {"got10k": {"training": "both"}}})
+    folders = [job.folder.relative_to("results/smoke/train").as_posix() for job in plan.trainings()]
+    assert folders == ["siamcar/seed1", "siamcar@both/seed1", "siamla/seed1", "siamla@both/seed1"]
+    assert plan.predict("otb100", "siamla", 1).parents["model"] == plan.train("siamla", 1)
+    model = plan.predict("got10k", "siamla", 1).parents["model"]
+    assert model == plan.train("siamla@both", 1)
+    assert model.key != plan.train("siamla", 1).key
+    assert list(model.parents) == ["crops1", "crops2"]
+    assert model.identity.plain["crops"]["2"]["reach"] == 3
+    assert [job.names["dataset"] for job in plan.all_crops("siamla@both")] == ["coco", "clips"]
+    assert plan.crops("siamla@both", "coco").command == "siamla data crops siamla@both --dataset coco --profile smoke"
+    assert plan.features("siamla@both") is None
+    gone = {job for job in differing(before, plan) if "otb100" in job or job.startswith("train")}
+    assert gone == set()  # the trainings by `spec` stay what they were
+    assert job_named(plan, ["crops", "siamla@both", "clips"]).key == plan.crops("siamla@both", "clips").key
+
+
+def test_shares_reach_and_preset_decide_a_mixed_training_alone(changed: Change) -> None:
+    def train(mix: dict, sets: dict = SETS) -> str:
+        both = {"pairs": {"dataset": mix, "count": None}}
+        return changed(smoke={"train": sets, "trainings": {"both": both}}).train("siamla@both", 1).key
+
+    key = train(MIX)
+    assert train({**MIX, "clips": {"share": 0.5, "reach": 4}}) != key
+    assert train({"coco": {"share": 0.25}, "clips": {"share": 0.75, "reach": 3}}) != key
+    assert train(MIX, {**SETS, "coco": {"layout": "coco", "root": "coco", "preset": "field"}}) != key
+    assert train(MIX, {**SETS, "coco": {"layout": "coco", "root": "elsewhere"}}) == key
+
+
+@pytest.mark.parametrize(
+    ("mix", "said"),
+    [
+        ({**MIX, "coc": {"share": 0.25}, "coco": {"share": 0.25}}, "'coc' is not one of train; did you mean 'coco'?"),
+        ({**MIX, "coco": {"share": 0.25}}, "sum to 0.75, expected 1; in their proportions coco 0.3333, clips 0.6667"),
+        ({**MIX, "clips": {"share": 0.5, "reach": 0}}, "pairs.dataset.clips.reach is 0: expected at least 1"),
+        ({**MIX, "clips": {"share": 0.5}}, "clips.reach is missing: frames between template and search at most"),
+        ({**MIX, "coco": {"share": 0.5, "reach": 1}}, "coco.reach is 1: coco has still images; leave it out"),
+        ({"coco": {"share": 0.3}, "clips": {"share": 0.7, "reach": 1}}, "share: 0.3 of training.pairs_per_epoch (8)"),
+        ({**MIX, "coco": {"share": 0}}, "pairs.dataset.coco.share is 0: expected more than 0"),
+        ({**MIX, "coco": {"shar": 0.5}}, "unknown key 'pairs.dataset.coco.shar'; did you mean 'share'?"),
+        ({}, "the shares sum to 0, expected 1; in their proportions no set is named"),
+    ],
+)
+def test_a_mix_that_cannot_be_is_refused_in_one_line(changed: Change, mix: dict, said: str) -> None:
+    with pytest.raises(UserError) as error:
+        changed(smoke={"train": SETS, "trainings": {"both": {"pairs": {"dataset": mix, "count": None}}}})
+    lines = str(error.value).splitlines()
+    assert any(said in line for line in lines), lines
+    assert len(lines) == 1, lines
+
+
+@pytest.mark.parametrize(
+    ("smoke", "said"),
+    [
+        ({"benchmarks": {"otb100": {"training": "bot"}}}, "benchmarks.otb100.training: 'bot' is unknown; did you mean"),
+        ({"trainings": {"both": {"tracker": {"window": 1}}}}, "trainings.both.tracker: a benchmark's tracker is set"),
+        ({"trainings": {"both": {"pairs": {"dataset": MIX}}}}, "count: only a single data set has a finite number"),
+        ({"trainings": {"both": {"labels": {"alpa": 1}}}}, "trainings.both: unknown key 'labels.alpa'; did you mean"),
+        ({"train": {"a": {"layout": "otb", "root": "a", "preset": "field"}}}, "preset: otb has none; only coco"),
+        (
+            {"train": {"a": {"layout": "coco", "root": "a", "frames": 3}}},
+            "frames: a table of boxes has no first frames",
+        ),
+        ({"benchmarks": {"b": {"layout": "coco", "root": "a"}}}, "benchmarks.b.layout is 'coco': expected 'otb'"),
+    ],
+)
+def test_trainings_and_sets_that_cannot_be_are_refused(changed: Change, smoke: dict, said: str) -> None:
+    both = {"pairs": {"dataset": MIX, "count": None}}
+    with pytest.raises(UserError) as error:
+        changed(
+            smoke=merge(
+                {"train": SETS, "trainings": {"both": both}} if "trainings" not in smoke else {"train": SETS}, smoke
+            )
+        )
+    assert said in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_the_paper_trains_twelve_models_on_got10k_and_two_on_five_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    plan = Plan.load("paper")
+    models = [job.names["variant"] for job in plan.trainings()]
+    assert len(models) == 14
+    assert [model for model in models if "@" in model] == ["siamcar@five", "siamla@five"]
+    for benchmark in ("lasot", "trackingnet", "tnl2k", "vot2018"):
+        assert plan.predict(benchmark, "siamla", 1).parents["model"].names["variant"] == "siamla@five"
+    for benchmark in ("otb100", "got10k"):
+        assert plan.predict(benchmark, "siamla", 1).parents["model"].names["variant"] == "siamla"
+    train = plan.train("siamla@five", 1)
+    assert [job.folder.parts[3] for job in train.parents.values()] == list(plan.spec("siamla@five").pairs.parts)
+    assert {job.names["dataset"] for job in plan.jobs() if job.step == "curate"} >= set(plan.profile.train)
+    missing = missing_data(plan)
+    assert len([line for line in missing if line.startswith("train.")]) == 5

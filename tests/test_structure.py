@@ -10,9 +10,10 @@ import pytest
 from siamla import grid
 from siamla.benchmark.protocols import Protocol
 from siamla.data.formats import LAYOUTS
-from siamla.data.layout import LayoutName
+from siamla.data.layout import LayoutName, SourceName, TrainingLayout
+from siamla.data.sources import SOURCES as TRAINING_SETS
 from siamla.data.synthetic.settings import SetSettings
-from siamla.experiment.profile import Dataset
+from siamla.experiment.profile import Benchmark
 from siamla.model.backbone import BACKBONES
 from siamla.model.levels import Backbone
 from siamla.model.settings import ModelSettings
@@ -111,7 +112,9 @@ def test_settings_have_one_validator() -> None:
 
 def test_layouts_have_one_list_of_names() -> None:
     assert set(get_args(LayoutName)) == set(LAYOUTS)
-    for settings in (Protocol, Dataset, SetSettings):
+    assert set(get_args(SourceName)) == set(TRAINING_SETS)
+    assert set(get_args(TrainingLayout)) == set(LAYOUTS) | set(TRAINING_SETS)
+    for settings in (Protocol, Benchmark, SetSettings):
         assert settings.model_fields["layout"].annotation == LayoutName
 
 

@@ -153,7 +153,7 @@ def _train(
 ) -> None:
     """Train to folder/model.pt and folder/history.csv."""
     train_model(
-        recipe(), cache, PAIRS, feature_folder, PLACE, workers, folder / "state.pt", key, folder, "Ours", {}, _ignore,
+        recipe(), [cache], PAIRS, feature_folder, PLACE, workers, folder / "state.pt", key, folder, "Ours", {}, _ignore,
         save_minutes,
     )  # fmt: skip
 

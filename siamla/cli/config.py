@@ -21,9 +21,10 @@ def run_check(args: argparse.Namespace) -> None:
         raise UserError("\n".join([f"profile {plan.name} cannot run yet:", *(f"- {line}" for line in found.problems)]))
     for variant in plan.variants:
         seeds = plan.experiment.seeds(variant)
-        model = plan.trained_as(variant)
-        how = f"training {plan.train(variant, seeds[0]).key}" if model == variant else f"the model of {model}"
-        print(f"{variant:24} {how}  seeds {', '.join(map(str, seeds))}")
+        for used in plan.models(variant):
+            model = plan.trained_as(used)
+            how = f"training {plan.train(used, seeds[0]).key}" if model == used else f"the model of {model}"
+            print(f"{used:24} {how}  seeds {', '.join(map(str, seeds))}")
     for benchmark, entry in plan.profile.benchmarks.items():
         print(f"{benchmark:24} {entry.layout:12} {entry.root}")
     if args.stamp:

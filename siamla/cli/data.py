@@ -1,12 +1,18 @@
 """`siamla data`: bring, check, cut, render and look at data sets."""
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from siamla.cli.commands import Commands
 from siamla.cli.options import add_overwrite, add_profile, load_plan, positive
 from siamla.errors import UserError
+
+if TYPE_CHECKING:
+    from siamla.data.layout import Preset
+    from siamla.data.settings import CropSettings
 
 
 def run_fetch(args: argparse.Namespace) -> None:
@@ -27,6 +33,10 @@ def run_curate(args: argparse.Namespace) -> None:
     plan = load_plan(args)
     job = curate(plan, args.dataset, args.jobs, args.allow_rejected, args.key)
     report = read_json(job.folder / "report.json")
+    if "tracks" in report:  # a table of boxes
+        kept = f"{report['kept']} of {report['boxes']} boxes kept, in {report['tracks']} tracks"
+        print(f"{args.dataset}: {kept} -> {job.folder}")
+        return
     for line in warnings(report, args.dataset in plan.profile.benchmarks):
         print(f"warning: {line}", file=sys.stderr)
     print(
@@ -35,14 +45,58 @@ def run_curate(args: argparse.Namespace) -> None:
     )
 
 
+def run_check(args: argparse.Namespace) -> None:
+    """Say what a training set holds, lacks and will take, without writing anything."""
+    from siamla.data.sources import SOURCES
+    from siamla.data.sources.check import check_set
+
+    name, layout, root, preset, settings = _named_set(args)
+    if layout not in SOURCES:
+        raise UserError(f"{name}: layout {layout} is no training set's; expected one of {', '.join(SOURCES)}")
+    print(f"{name}: {layout} in {root}")
+    print(f"how to get it: {SOURCES[layout].HOW}")
+    print(f"layout: {SOURCES[layout].LAYOUT}", flush=True)
+    found = check_set(root, layout, preset, settings, args.jobs)
+    print("\n".join(found.lines))
+    free = shutil.disk_usage(".").free
+    if found.disk > free:
+        print(f"warning: {name}: only {free / 2**30:.1f} GiB of disk are free here", file=sys.stderr)
+    if found.problems:
+        raise UserError("; ".join(found.problems))
+
+
+def _named_set(args: argparse.Namespace) -> tuple[str, str, Path, "Preset", "CropSettings"]:
+    """Name, layout, root, preset and crops of the set that is to be checked."""
+    from siamla.data.settings import CropSettings
+    from siamla.settings import nearest
+
+    if args.dataset is None:
+        if args.layout is None or args.root is None:
+            raise UserError("data check: name a training set of the profile, or give --layout and --root")
+        return args.layout, args.layout, args.root, args.preset or "clean", CropSettings()
+    if args.layout or args.root:
+        raise UserError(f"data check: the profile says where {args.dataset} is; leave --layout and --root out")
+    plan = load_plan(args)
+    if args.dataset not in plan.profile.train:
+        near = nearest(args.dataset, list(plan.profile.train))
+        raise UserError(f"{args.dataset}: no training set of profile {plan.name}; {near}")
+    entry = plan.profile.train[args.dataset]
+    crops = [spec.crops for spec in plan.experiment.models.values() if args.dataset in spec.pairs.parts]
+    return args.dataset, entry.layout, entry.root, args.preset or entry.boxes or "clean", [*crops, CropSettings()][0]
+
+
 def run_crops(args: argparse.Namespace) -> None:
     """Build the crop cache that a variant's training reads."""
     from siamla.data.crops import CropCache
     from siamla.steps.data import crops
 
-    job = crops(load_plan(args), args.variant, args.jobs, args.key)
-    cache = CropCache(job.folder)
-    print(f"{len(cache)} crops of {len(cache.sequences)} sequences -> {job.folder}")
+    plan = load_plan(args)
+    for dataset in [args.dataset] if args.dataset else plan.spec(args.variant).pairs.parts:
+        job = crops(plan, args.variant, args.jobs, args.key, dataset)
+        cache = CropCache(job.folder)
+        print(f"{len(cache)} crops of {len(cache.sequences)} sequences -> {job.folder}")
+        if (job.folder / "skipped.csv").is_file():
+            print(f"warning: {dataset}: {job.folder / 'skipped.csv'} lists images left out", file=sys.stderr)
 
 
 def run_synthesize(args: argparse.Namespace) -> None:
@@ -85,8 +139,17 @@ def register(commands: Commands) -> None:
     parser.add_argument("--allow-rejected", action="store_true", help="leave broken sequences out instead of stopping")
     add_profile(parser)
 
+    parser = commands.add("data check", run_check, "look at a training set: what is missing, damaged or odd, its disk")
+    parser.add_argument("dataset", nargs="?", help="a training set of the profile; or --layout and --root")
+    parser.add_argument("--layout", help="coco, imagenet_det, imagenet_vid, youtubebb or got10k")
+    parser.add_argument("--root", type=Path, help="the folder of the set")
+    parser.add_argument("--preset", choices=("clean", "field"), help="boxes to keep; default: the profile's, or clean")
+    parser.add_argument("--jobs", type=positive, default=1, help="processes")
+    add_profile(parser, key=False)
+
     parser = commands.add("data crops", run_crops, "pack a training set's crops into a few files")
     parser.add_argument("variant", help="the variant whose training reads them")
+    parser.add_argument("--dataset", help="one of the sets that it is trained on; default: all of them")
     parser.add_argument("--jobs", type=positive, default=1, help="processes")
     add_profile(parser)
 

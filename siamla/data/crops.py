@@ -3,6 +3,7 @@
     manifest.json     written last: settings, sequence names, digests and sizes of the other files
     index.npy         one row per crop (ROW): sequence, frame, shard, offset, length, box in the crop
     shard-00000.bin   concatenated JPEGs
+    skipped.csv       images that cannot be decoded, where that is allowed and there are any
 
 A shard is a fixed slice of the list of crops, so its bytes depend on nothing else. While a build is under way
 plan.json says what is being built and each finished shard has its rows beside it (shard-00000.part.npz); a build
@@ -10,9 +11,10 @@ that was stopped goes on with the shards that are missing. `.lock` is held meanw
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamla.data.crop import Image, crop, mean_colour, to_crop
+from siamla.data.images import complete
 from siamla.data.settings import CropSettings
+from siamla.data.track import Track
 from siamla.errors import UserError
-from siamla.files import atomic, locked, parsed_by, read_json, sha256, write_json
+from siamla.files import atomic, locked, parsed_by, read_json, regular, sha256, write_csv, write_json
 from siamla.geometry import Array, centre, padded_size
 from siamla.grid import TEMPLATE
 from siamla.parallel import in_parallel
@@ -67,36 +71,66 @@ def plan_shards(videos: Sequence[Video], settings: CropSettings, shard_crops: in
     if not files:
         raise UserError("no frame with a visible target; nothing to crop")
     boxes = np.concatenate([video.boxes[frames] for video, frames in zip(videos, chosen, strict=True)])
-    origin = np.array([(number, frame) for number, frames in enumerate(chosen) for frame in frames])
+    numbers = [
+        video.numbers[frames] if isinstance(video, Track) else frames
+        for video, frames in zip(videos, chosen, strict=True)
+    ]
+    origin = np.array([(number, frame) for number, frames in enumerate(numbers) for frame in frames])
     slices = [slice(start, start + shard_crops) for start in range(0, len(files), shard_crops)]
     return [Shard(i, tuple(files[part]), boxes[part], origin[part]) for i, part in enumerate(slices)]
 
 
-def cut(file: Path, box: Array, settings: CropSettings) -> tuple[bytes, Array]:
-    """The JPEG of the crop around a box (4,) of an image file, and the box in the crop."""
-    image = cv2.imread(str(file), cv2.IMREAD_COLOR)
+def _read(file: Path) -> Image:
+    """The image of a file; UserError for one that is not there, cut short or none."""
+    try:
+        data = regular(file).read_bytes()
+    except OSError as error:
+        raise UserError(f"{file}: {error.strerror}") from None
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data and complete(data) else None
     if image is None:
         raise UserError(f"{file}: not a readable image")
+    return np.asarray(image, np.uint8)
+
+
+def cut(image: Image, box: Array, settings: CropSettings) -> tuple[bytes, Array]:
+    """The JPEG of the crop around a box (4,) of an image, and the box in the crop."""
     side = float(padded_size(box[2], box[3], settings.context)) * settings.size / TEMPLATE
-    view = crop(np.asarray(image, np.uint8), centre(box), side, settings.size, mean_colour(image))
+    view = crop(image, centre(box), side, settings.size, mean_colour(image))
     done, jpeg = cv2.imencode(".jpg", view, [cv2.IMWRITE_JPEG_QUALITY, settings.quality])
     if not done:
-        raise UserError(f"{file}: the crop could not be encoded")
+        raise UserError(f"the crop around {box.tolist()} could not be encoded")
     return jpeg.tobytes(), to_crop(box, centre(box), side, settings.size)
 
 
-def write_shard(shard: Shard, settings: CropSettings, folder: Path) -> None:
-    """Write shard-N.bin and then its rows; each is complete or not there."""
+def write_shard(shard: Shard, settings: CropSettings, folder: Path, skip: bool = False) -> dict[str, str]:
+    """Write shard-N.bin and then its rows; each is complete or not there.
+
+    Returns file → why, of the images that were left out because they cannot be decoded; without `skip` the first of
+    them is a UserError.
+    """
+    skipped: dict[str, str] = {}
+    sound = np.ones(len(shard.files), bool)
     rows = np.zeros(len(shard.files), ROW)
     rows["sequence"], rows["frame"], rows["shard"] = shard.origin[:, 0], shard.origin[:, 1], shard.number
     path = folder / f"{shard.name}.bin"
     with atomic(path) as temporary, temporary.open("wb") as handle:
-        for row, file, box in zip(rows, shard.files, shard.boxes, strict=True):
-            jpeg, row["box"] = cut(file, box, settings)
-            row["offset"], row["length"] = handle.tell(), len(jpeg)
-            handle.write(jpeg)
+        for file, places in groupby(range(len(rows)), shard.files.__getitem__):  # boxes of one image stand together
+            try:
+                image = _read(file)
+            except UserError as error:
+                if not skip:
+                    raise
+                skipped[str(file)] = str(error)
+                sound[list(places)] = False
+                continue
+            for place in places:
+                jpeg, rows[place]["box"] = cut(image, shard.boxes[place], settings)
+                rows[place]["offset"], rows[place]["length"] = handle.tell(), len(jpeg)
+                handle.write(jpeg)
+    told: dict[str, Any] = {"skipped": np.array(list(skipped.items()))} if skipped else {}
     with atomic(folder / f"{shard.name}.part.npz") as temporary, temporary.open("wb") as handle:
-        np.savez(handle, rows=rows, sha256=np.array(sha256(path)), bytes=np.array(path.stat().st_size))
+        np.savez(handle, rows=rows[sound], sha256=np.array(sha256(path)), bytes=np.array(path.stat().st_size), **told)
+    return skipped
 
 
 def _finished(shard: Shard, folder: Path) -> bool:
@@ -106,7 +140,8 @@ def _finished(shard: Shard, folder: Path) -> bool:
         return False
     try:
         with parsed_by("numpy", part, "the rows of a shard"), np.load(part, allow_pickle=False) as found:
-            return int(found["bytes"]) == path.stat().st_size
+            # with images left out it is cut again: they may have been mended
+            return "skipped" not in found and int(found["bytes"]) == path.stat().st_size
     except UserError:
         return False
 
@@ -141,15 +176,27 @@ def _check_same(path: Path, plan: dict[str, Any]) -> None:
         raise UserError(f"{path}: the folder holds crops of other settings or data ({what}); delete it or use another")
 
 
-def _finish(folder: Path, plan: dict[str, Any], shards: Sequence[Shard]) -> None:
+def _refuse(skipped: Mapping[str, str], images: int, most: float, folder: Path) -> None:
+    """List the images that were left out; UserError when they are more than the share `most` of all."""
+    if skipped:
+        write_csv(folder / "skipped.csv", ("file", "reason"), [{"file": f, "reason": r} for f, r in skipped.items()])
+    if len(skipped) > most * images:
+        told = f"{len(skipped)} of {images} images cannot be decoded, more than {most:.0%}"
+        raise UserError(f"{told} (see {folder / 'skipped.csv'}), first {next(iter(skipped.values()))}")
+
+
+def _finish(folder: Path, plan: dict[str, Any], shards: Sequence[Shard], images: int, most: float) -> None:
     """Join the rows of all shards, then write the manifest."""
     rows: list[NDArray[Any]] = []
+    skipped: dict[str, str] = {}
     entries: list[dict[str, Any]] = []
     for shard in shards:
         with np.load(folder / f"{shard.name}.part.npz", allow_pickle=False) as part:
             rows.append(part["rows"])
             entry = {"file": f"{shard.name}.bin", "bytes": int(part["bytes"]), "sha256": str(part["sha256"])}
             entries.append({**entry, "crops": len(part["rows"])})
+            skipped |= dict(part["skipped"].tolist()) if "skipped" in part else {}
+    _refuse(skipped, images, most, folder)
     index = folder / "index.npy"
     with atomic(index) as temporary, temporary.open("wb") as handle:
         np.save(handle, np.concatenate(rows))
@@ -170,6 +217,7 @@ def build(
     jobs: int = 1,
     source: str = "",
     shard_crops: int = SHARD_CROPS,
+    skip: float = 0.0,
 ) -> None:
     """Write the crop cache of these sequences; frames without the target are left out.
 
@@ -178,9 +226,11 @@ def build(
 
     Args:
         source: digest of the data that the boxes do not show (the curated index's), kept in the manifest.
+        skip: share of the images that may be left out because they cannot be decoded; skipped.csv lists them.
 
     Raises:
-        UserError: the folder holds crops of other settings or data, an image cannot be read, the disk is full.
+        UserError: the folder holds crops of other settings or data, more images than `skip` allows cannot be decoded,
+            the disk is full.
     """
     shards = plan_shards(videos, settings, shard_crops)
     plan = _plan(videos, settings, source, shards)
@@ -189,12 +239,16 @@ def build(
             _check_same(folder / name, plan)
     with locked(folder / ".lock"):
         if not (folder / "manifest.json").exists():
-            _tidy(folder, ".*.tmp")
+            _tidy(folder, ".*.tmp", "skipped.csv")
             write_json(folder / "plan.json", plan)
             missing = [shard for shard in shards if not _finished(shard, folder)]
-            for _ in in_parallel(partial(write_shard, settings=settings, folder=folder), missing, jobs, "crops"):
-                pass
-            _finish(folder, plan, shards)
+            images, skipped = sum(len(set(shard.files)) for shard in shards), dict[str, str]()
+            work = partial(write_shard, settings=settings, folder=folder, skip=skip > 0)
+            for found in in_parallel(work, missing, jobs, "crops"):
+                skipped |= found
+                if found:  # a set that is broken is told of before all of it is cut
+                    _refuse(skipped, images, skip, folder)
+            _finish(folder, plan, shards, images, skip)
         _tidy(folder, ".*.tmp", "*.part.npz", "plan.json")
 
 
@@ -205,7 +259,8 @@ class CropCache:
         folder: where it lies.
         manifest: the content of manifest.json.
         frames: (N,) the frame number of each crop in its sequence.
-        sequences: the rows of each sequence that has any, by name, in order.
+        starts: (S + 1,) the first row of each sequence that has any, in order, and N. Arrays, since a set may have a
+            million tracks, and every process that loads pairs opens the cache.
 
     Raises:
         UserError: the folder is no finished cache, or a file does not have the size that the manifest states.
@@ -233,12 +288,16 @@ class CropCache:
             self._rows = np.load(folder / "index.npy", mmap_mode="r", allow_pickle=False).view(ROW)
         self._shards: dict[int, NDArray[np.uint8]] = {}
         self.frames = np.ascontiguousarray(self._rows["frame"])
-        numbers, starts, counts = np.unique(self._rows["sequence"], return_index=True, return_counts=True)
-        names = self.manifest["sequences"]
-        self.sequences = {
-            names[number]: range(start, start + count)
-            for number, start, count in zip(numbers.tolist(), starts.tolist(), counts.tolist(), strict=True)
-        }
+        numbers, starts = np.unique(self._rows["sequence"], return_index=True)
+        self.starts = np.append(starts, len(self._rows))
+        self._numbers = numbers
+
+    @property
+    def sequences(self) -> dict[str, range]:
+        """The rows of each sequence that has any, by name, in order."""
+        names, starts = self.manifest["sequences"], self.starts.tolist()
+        spans = zip(self._numbers.tolist(), starts[:-1], starts[1:], strict=True)
+        return {names[number]: range(start, end) for number, start, end in spans}
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -1,7 +1,11 @@
 """Training pairs: a template and a search crop of one target, each pair a pure function of (seed, index)."""
 
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from math import gcd, lcm
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +15,8 @@ from siamla.data.crop import Image, to_index
 from siamla.data.crops import CropCache
 from siamla.data.settings import PairSettings
 from siamla.grid import SEARCH, TEMPLATE
+
+GOLDEN = 0.6180339887  # multiples of it, taken modulo 1, strew the most evenly
 
 
 @dataclass(frozen=True)
@@ -38,11 +44,11 @@ class PairSampler:
 
     def __init__(self, cache: CropCache, settings: PairSettings) -> None:
         self.cache, self.settings = cache, settings
-        self._sequences = list(cache.sequences.values())
 
     def rows(self, rng: np.random.Generator) -> tuple[int, int]:
         """Two rows of the cache: the template's and the search frame's."""
-        rows = self._sequences[rng.integers(len(self._sequences))]
+        sequence = rng.integers(len(self.cache.starts) - 1)
+        rows = range(int(self.cache.starts[sequence]), int(self.cache.starts[sequence + 1]))
         frames = self.cache.frames[rows.start : rows.stop]
         template = int(rng.integers(len(rows)))
         reach = self.settings.frame_range
@@ -70,5 +76,52 @@ class PairSampler:
 
     def batch(self, indices: Sequence[int]) -> Pair:
         """The pairs of these numbers stacked: (N, 127, 127, 3), (N, 255, 255, 3), (N, 4)."""
-        pairs = [self.pair(index) for index in indices]
-        return Pair(*(np.stack([getattr(pair, field) for pair in pairs]) for field in ("template", "search", "box")))
+        return stack([self.pair(index) for index in indices])
+
+
+def stack(pairs: Sequence[Pair]) -> Pair:
+    """Pairs as one batch."""
+    return Pair(*(np.stack([getattr(pair, field) for pair in pairs]) for field in ("template", "search", "box")))
+
+
+class MixedSampler:
+    """Draws pairs from the crop caches of several sets, in exact shares.
+
+    The number of a pair decides its set: of D numbers in a row, D the common denominator of the shares, each set has
+    exactly its share, evenly strewn, so that also a batch has nearly so. Within its set a pair is drawn as PairSampler
+    draws it.
+    """
+
+    def __init__(self, caches: Sequence[CropCache], settings: PairSettings) -> None:
+        self.settings = settings
+        parts = list(settings.parts.items())
+        own = [{"dataset": name, "frame_range": part.reach or 0} for name, part in parts]
+        self._samplers = [
+            PairSampler(cache, settings.model_copy(update=each)) for cache, each in zip(caches, own, strict=True)
+        ]
+        self._period = lcm(*(part.exact.denominator for _, part in parts))
+        self._ends = list(accumulate(int(part.exact * self._period) for _, part in parts))
+        near = round(self._period * GOLDEN)
+        self._stride = next(n for n in range(near, near + self._period + 1) if gcd(n, self._period) == 1)
+
+    def part(self, index: int) -> int:
+        """The place, among the sets, of the one that pair number `index` is drawn from."""
+        return bisect(self._ends, index * self._stride % self._period)
+
+    def pair(self, index: int) -> Pair:
+        """The pair number `index`."""
+        return self._samplers[self.part(index)].pair(index)
+
+    def batch(self, indices: Sequence[int]) -> Pair:
+        """The pairs of these numbers stacked, as PairSampler's."""
+        return stack([self.pair(index) for index in indices])
+
+
+Sampler = PairSampler | MixedSampler
+
+
+def open_sampler(crops: Sequence[Path], settings: PairSettings) -> Sampler:
+    """The sampler over the crop caches in these folders, one for each data set that the settings name, in order."""
+    if isinstance(settings.dataset, str):
+        return PairSampler(CropCache(crops[0]), settings)
+    return MixedSampler([CropCache(folder) for folder in crops], settings)

@@ -1,9 +1,11 @@
 """How crops are cut and how training pairs are drawn."""
 
-from pydantic import Field
+from fractions import Fraction
+
+from pydantic import Field, model_validator
 
 from siamla.grid import TEMPLATE
-from siamla.settings import Settings
+from siamla.settings import Name, Settings
 
 
 class CropSettings(Settings):
@@ -28,12 +30,50 @@ class Jitter(Settings):
     colour: float = Field(0, ge=0, le=1, description="probability of a colour offset")
 
 
+class Part(Settings):
+    """What a training takes of one of several sets."""
+
+    share: float = Field(gt=0, le=1, description="of the pairs; the shares of all sets sum to 1")
+    reach: int | None = Field(
+        None, ge=1, description="frames between template and search at most; null for sets of still images"
+    )
+
+    @property
+    def exact(self) -> Fraction:
+        """The share as it is written."""
+        return Fraction(repr(self.share))
+
+
 class PairSettings(Settings):
     """Template and search are two frames of one sequence at most frame_range apart, each with its jitter."""
 
-    dataset: str
+    dataset: str | dict[Name, Part] = Field(
+        description="a training set; or several, each with its share and its reach in place of frame_range"
+    )
     count: int | None = Field(None, ge=1, description="distinct pairs; null = every epoch draws new ones")
     seed: int = Field(0, ge=0)
     frame_range: int = Field(100, ge=0)
     template: Jitter = Jitter(shift=4, scale=0.05, colour=1)
     search: Jitter = Jitter(shift=64, scale=0.18, blur=0.2, colour=1)
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        """The sets by name, a single one with all pairs."""
+        if isinstance(self.dataset, str):
+            return {self.dataset: Part(share=1, reach=self.frame_range or None)}
+        return self.dataset
+
+    @model_validator(mode="after")
+    def whole(self) -> "PairSettings":
+        if isinstance(self.dataset, str):
+            return self
+        total = sum(part.exact for part in self.dataset.values())
+        if total != 1:
+            fitting = (
+                {name: round(float(part.exact / total), 4) for name, part in self.dataset.items()} if total else {}
+            )
+            shares = ", ".join(f"{name} {share:g}" for name, share in fitting.items()) or "no set is named"
+            raise ValueError(f"dataset: the shares sum to {float(total):g}, expected 1; in their proportions {shares}")
+        if self.count is not None:
+            raise ValueError("count: only a single data set has a finite number of pairs, found several")
+        return self

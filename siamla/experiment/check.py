@@ -3,6 +3,7 @@
 import os
 import shutil
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,13 @@ class Findings:
     checked: dict[str, Any] = field(default_factory=dict)
 
 
+def missing_data(plan: Plan) -> list[str]:
+    """A line for each data set that a job reads and that is not there; quick, so that a look at the plan can tell."""
+    found = Findings()
+    _data(plan, found)
+    return found.problems
+
+
 def _data(plan: Plan, found: Findings) -> None:
     for name in plan.sets_in_use():
         entry = plan.datasets[name]
@@ -45,7 +53,7 @@ def _weights(plan: Plan, found: Findings) -> None:
     from siamla.model.backbone import BACKBONES
 
     seen: dict[tuple[str | None, str], None] = {}
-    for variant in plan.variants:
+    for variant in chain.from_iterable(plan.models(variant) for variant in plan.variants):
         model = plan.spec(variant).model
         if isinstance(model.weights, Weights):
             seen[model.weights.path.as_posix() if model.weights.path else None, model.weights.sha256] = None

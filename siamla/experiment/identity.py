@@ -69,6 +69,21 @@ class Crops(Identity):
 
 
 @dataclass(frozen=True)
+class Mix(Identity):
+    """The crop caches of several training sets, in order, each with its share of the pairs and its reach."""
+
+    step: ClassVar[str] = "mix"
+    parts: tuple[tuple[float, int | None, Crops], ...]
+
+    @cached_property
+    def plain(self) -> dict[str, Any]:
+        return {
+            str(place): {"share": share, "reach": reach, "crops": crops.plain}
+            for place, (share, reach, crops) in enumerate(self.parts, 1)
+        }
+
+
+@dataclass(frozen=True)
 class Features(Identity):
     """The frozen backbone's features of the training pairs."""
 
@@ -84,7 +99,7 @@ class Train(Identity):
     """A trained model. features: the code of the cached features, where the training reads them."""
 
     step: ClassVar[str] = "train"
-    crops: Crops
+    crops: Crops | Mix
     features: Plain | None
     settings: Plain
     seed: int

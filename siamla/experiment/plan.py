@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.resources import files
+from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,8 +16,8 @@ from siamla.benchmark.protocols import Protocol, run_rules, score_rules
 from siamla.data.synthetic.settings import SetSettings, load_sets
 from siamla.engine.settings import EngineName
 from siamla.errors import UserError
-from siamla.experiment.identity import Crops, Curate, Features, Fetch, Identity, Maps, Predict, Score, Table, Train
-from siamla.experiment.profile import Dataset, Experiment, load
+from siamla.experiment.identity import Crops, Curate, Features, Fetch, Identity, Maps, Mix, Predict, Score, Table, Train
+from siamla.experiment.profile import Benchmark, Experiment, TrainingSet, load
 from siamla.experiment.spec import Spec, changed, dotted_keys, plain
 from siamla.experiment.sweeps import Point, point_at, points
 from siamla.experiment.tables import Layout
@@ -109,6 +110,7 @@ class Job:
         }  # fmt: skip
         text = "results score {benchmark} {tracker}" if "tracker" in names else words[self.step]
         text += " --sweep {sweep}={value}" if "sweep" in names else ""
+        text += " --dataset {dataset}" if self.step == "crops" and "dataset" in names else ""
         return f"siamla {text.format(**names)} --profile {names['profile']}"
 
 
@@ -153,7 +155,7 @@ class Plan:
         return list(self.experiment.specs)
 
     @property
-    def datasets(self) -> dict[str, Dataset]:
+    def datasets(self) -> dict[str, TrainingSet | Benchmark]:
         """Training sets and benchmarks by name."""
         return {**self.profile.train, **self.profile.benchmarks}
 
@@ -169,11 +171,13 @@ class Plan:
         mistakes.tell()
         return layout
 
-    def spec(self, variant: str) -> Spec:
-        """A variant's resolved settings; UserError with the nearest name."""
-        if variant not in self.experiment.specs:
-            raise UserError(f"{variant}: no such variant in profile {self.name}; {nearest(variant, self.variants)}")
-        return self.experiment.specs[variant]
+    def spec(self, model: str) -> Spec:
+        """A variant's resolved settings, or those of its other trainings (VARIANT@TRAINING); UserError with the nearest
+        name."""
+        if model not in self.experiment.models:
+            valid = list(self.experiment.models)
+            raise UserError(f"{model}: no such variant in profile {self.name}; {nearest(model, valid)}")
+        return self.experiment.models[model]
 
     def trained_as(self, variant: str) -> str:
         """The variant whose model this one uses: the first with the same training. Others differ in the tracker."""
@@ -184,21 +188,26 @@ class Plan:
     def _owners(self) -> dict[str, str]:
         first: dict[str, str] = {}
         owners = {}
-        for variant, spec in self.experiment.specs.items():
-            crops = self.crops(variant)
-            owners[variant] = first.setdefault(digest([training_settings(spec), crops.key]), variant)
+        for model, spec in self.experiment.models.items():
+            crops = self._mixed(model)
+            owners[model] = first.setdefault(digest([training_settings(spec), crops.key]), model)
         return owners
 
     def sets_in_use(self) -> list[str]:
         """The data sets that a job reads."""
         return [job.names["dataset"] for job in self.jobs() if job.step == "fetch"]
 
+    def models(self, variant: str) -> list[str]:
+        """The variant, and as VARIANT@TRAINING those of its other trainings that a benchmark asks for."""
+        benchmarks = (name for name in self.profile.benchmarks if variant in self.experiment.runs(name))
+        return list(dict.fromkeys([variant, *(self.experiment.model(variant, name) for name in benchmarks)]))
+
     def trainings(self) -> Iterator[Job]:
-        """One for each variant that has a model of its own, and seed that it is needed with."""
+        """One for each model of a variant that is no other's, and seed that it is needed with."""
         seen = set()
         for variant in self.variants:
-            for seed in self.experiment.seeds(variant):
-                job = self.train(variant, seed)
+            for model, seed in product(self.models(variant), self.experiment.seeds(variant)):
+                job = self.train(model, seed)
                 if job.folder not in seen:
                     seen.add(job.folder)
                     yield job
@@ -259,9 +268,22 @@ class Plan:
         """Check a data set."""
         return self._once("curate", dataset, make=lambda: self._curate(dataset))
 
-    def crops(self, variant: str) -> Job:
-        """Cut the training crops of a variant; variants with equal settings share them."""
-        return self._once("crops", variant, make=lambda: self._crops(variant))
+    def crops(self, variant: str, dataset: str | None = None) -> Job:
+        """Cut the crops of a training set of a variant's; variants with equal settings share them.
+
+        UserError for a set that the variant is not trained on, or where it is trained on several and none is named.
+        """
+        valid = list(self.spec(variant).pairs.parts)
+        if dataset is None and len(valid) > 1:
+            raise UserError(f"{variant} is trained on several data sets; name one of {', '.join(valid)}")
+        if dataset is not None and dataset not in valid:
+            raise UserError(f"{dataset}: {variant} is not trained on it; {nearest(dataset, valid)}")
+        chosen = dataset or valid[0]
+        return self._once("crops", variant, chosen, make=lambda: self._crops(variant, chosen))
+
+    def all_crops(self, variant: str) -> list[Job]:
+        """Cut the crops of each training set of a variant, in order."""
+        return [self.crops(variant, dataset) for dataset in self.spec(variant).pairs.parts]
 
     def features(self, variant: str) -> Job | None:
         """Compute the frozen backbone's features for a variant; None where it uses none."""
@@ -439,17 +461,33 @@ class Plan:
     def _curate(self, dataset: str) -> Job:
         data = self.fetch(dataset)
         entry = self.datasets[dataset]
-        code = code_digest("siamla.data.curate:curate", self._layout_code(entry.layout))
-        identity = Curate(_as(Fetch, data), entry.layout, entry.frames, code)
+        if isinstance(entry, TrainingSet) and entry.boxes:
+            source = listed("siamla.data.sources:SOURCES", entry.layout)
+            code = code_digest("siamla.data.sources.survey:curate_boxes", f"{source}:parts", f"{source}:read")
+            identity = Curate(_as(Fetch, data), f"{entry.layout}, boxes: {entry.boxes}", None, code)
+        else:
+            code = code_digest("siamla.data.curate:curate", self._layout_code(entry.layout))
+            identity = Curate(_as(Fetch, data), entry.layout, entry.frames, code)
         folder = Path("data", "curated", self.name, dataset)
         return Job(identity, {**self._names, "dataset": dataset}, folder, {"data": data})
 
-    def _crops(self, variant: str) -> Job:
+    def _crops(self, variant: str, dataset: str) -> Job:
         spec = self.spec(variant)
-        curated, settings = self.curate(spec.pairs.dataset), plain(spec.crops)
+        curated, settings = self.curate(dataset), plain(spec.crops)
         identity = Crops(_as(Curate, curated), settings, code_digest("siamla.data.crops:build"))
-        folder = Path("data", "crops", self.name, spec.pairs.dataset, digest(settings))
-        return Job(identity, {**self._names, "variant": variant}, folder, {"data": curated})
+        folder = Path("data", "crops", self.name, dataset, digest(settings))
+        names = (
+            {"variant": variant} if isinstance(spec.pairs.dataset, str) else {"variant": variant, "dataset": dataset}
+        )
+        return Job(identity, self._names | names, folder, {"data": curated})
+
+    def _mixed(self, variant: str) -> Crops | Mix:
+        """The crops that a variant is trained on, with share and reach where they are of several sets."""
+        pairs, jobs = self.spec(variant).pairs, self.all_crops(variant)
+        if isinstance(pairs.dataset, str):
+            return _as(Crops, jobs[0])
+        parts = zip(pairs.parts.values(), jobs, strict=True)
+        return Mix(tuple((part.share, part.reach, _as(Crops, job)) for part, job in parts))
 
     def _features(self, variant: str) -> Job:
         spec, crops = self.spec(variant), self.crops(variant)
@@ -461,16 +499,18 @@ class Plan:
         return Job(identity, {**self._names, "variant": variant}, folder, {"crops": crops})
 
     def _train(self, variant: str, seed: int) -> Job:
-        spec, crops, features = self.spec(variant), self.crops(variant), self.features(variant)
+        spec, crops, features = self.spec(variant), self.all_crops(variant), self.features(variant)
         code = code_digest("siamla.training.run:train_model", self._backbone_code(spec))
         cached = {"code": features.identity.plain["code"]} if features else None
-        identity = Train(_as(Crops, crops), cached, training_settings(spec), seed, code)
+        identity = Train(self._mixed(variant), cached, training_settings(spec), seed, code)
         folder = Path("results", self.name, "train", variant, f"seed{seed}")
-        parents = {"crops": crops, **({"features": features} if features else {})}
+        names = ["crops"] if len(crops) == 1 else [f"crops{place}" for place in range(1, len(crops) + 1)]
+        parents = dict(zip(names, crops, strict=True)) | ({"features": features} if features else {})
         return Job(identity, {**self._names, "variant": variant, "seed": seed}, folder, parents)
 
     def _predict(self, benchmark: str, variant: str, seed: int, point: Point | None) -> Job:
-        model, data, rules = self.train(variant, seed), self.curate(benchmark), self.experiment.protocol(benchmark)
+        model = self.train(self.experiment.model(variant, benchmark), seed)
+        data, rules = self.curate(benchmark), self.experiment.protocol(benchmark)
         entries = ("siamla.benchmark.runner:run", "siamla.tracker.tracker:load_tracker")
         layout = f"{self._layout_code(rules.layout)}:ORIGIN"
         settings = self.experiment.tracker(variant, benchmark)

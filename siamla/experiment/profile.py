@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from siamla.benchmark.protocols import Protocol, load_protocols
 from siamla.benchmark.settings import MapRule, load_rule
-from siamla.data.layout import LayoutName
+from siamla.data.layout import STILL, LayoutName, Preset, SourceName, TrainingLayout
 from siamla.errors import UserError
 from siamla.experiment.spec import Spec, Variant, Variants, layered, merge, resolve
 from siamla.experiment.sweeps import Sweep, load_sweeps
@@ -28,19 +28,42 @@ Names = Annotated[list[str], Field(json_schema_extra={"uniqueItems": True}), Eac
 
 
 class Dataset(Settings):
-    """A folder of sequences in an official layout."""
+    """A folder in an official layout."""
 
-    layout: LayoutName
     root: Path
     dvc: str | None = Field(None, description="stage of dvc.yaml or .dvc pointer that brings the data; null = as found")
     frames: int | None = Field(None, ge=1, description="use only the first frames of every sequence")
 
 
+class TrainingSet(Dataset):
+    """A data set to be trained on: a table of boxes, of which a preset keeps some, or whole sequences."""
+
+    layout: TrainingLayout
+    preset: Preset | None = Field(
+        None, description="boxes to keep; null: clean, or of a benchmark's layout all of sequences without a fault"
+    )
+
+    @property
+    def boxes(self) -> Preset | None:
+        """The preset by which a table of boxes is read; None where whole sequences are."""
+        return self.preset or (None if self.layout in get_args(LayoutName) else "clean")
+
+    @model_validator(mode="after")
+    def readable(self) -> "TrainingSet":
+        if self.preset and self.layout not in get_args(SourceName):
+            raise ValueError(f"preset: {self.layout} has none; only {', '.join(get_args(SourceName))} have")
+        if self.boxes and self.frames:
+            raise ValueError("frames: a table of boxes has no first frames; crops.max_frames keeps some of a track")
+        return self
+
+
 class Benchmark(Dataset):
     """A data set to be tracked, scored by a protocol of params/protocols.yaml."""
 
+    layout: LayoutName
     protocol: str | None = Field(None, description="default: the one named like the benchmark, else its layout's")
     label: str | None = Field(None, min_length=1, description="column title; default: the name")
+    training: str | None = Field(None, description="which of `trainings` its models have; null = that of `spec`")
     tracker: dict[str, Any] = Field(default_factory=dict, description="tracker settings for this benchmark alone")
     variants: Chosen | None = Field(None, description="variants to run here; null = all")
 
@@ -56,7 +79,7 @@ class Profile(Settings):
     """params/profiles/NAME.yaml."""
 
     caption: str = Field(description="what the data were; printed under every table")
-    train: dict[Name, Dataset] = Field(min_length=1)
+    train: dict[Name, TrainingSet] = Field(min_length=1)
     benchmarks: dict[Name, Benchmark] = Field(min_length=1)
     imported: dict[Name, Imported] = Field(default_factory=dict, description="other trackers, scored beside ours")
     seeds: Seeds
@@ -70,6 +93,9 @@ class Profile(Settings):
         default_factory=list, description="benchmarks of which score maps are stored, by params/maps.yaml"
     )
     spec: dict[str, Any] = Field(default_factory=dict, description="nested settings over the defaults")
+    trainings: dict[Name, dict[str, Any]] = Field(
+        default_factory=dict, description="other trainings of the variants: name → nested settings over `spec`"
+    )
 
 
 def _protocol(benchmark: str, entry: Benchmark, protocols: Mapping[str, Protocol]) -> str:
@@ -96,6 +122,8 @@ class Experiment:
     """All of params/variants.yaml."""
     specs: dict[str, Spec]
     """Those that the profile trains."""
+    models: dict[str, Spec]
+    """These, and as VARIANT@TRAINING those of the profile's other trainings."""
     protocols: dict[str, Protocol]
     """All of params/protocols.yaml."""
     sweeps: dict[str, Sweep] = field(default_factory=dict)
@@ -106,6 +134,11 @@ class Experiment:
     def seeds(self, variant: str) -> list[int]:
         """Seeds that a variant is trained with."""
         return self.profile.variant_seeds.get(variant, self.profile.seeds)
+
+    def model(self, variant: str, benchmark: str) -> str:
+        """The model of a variant that a benchmark is tracked with: VARIANT, or VARIANT@TRAINING."""
+        training = self.profile.benchmarks[benchmark].training
+        return f"{variant}@{training}" if training else variant
 
     def tracker(self, variant: str, benchmark: str) -> TrackerSettings:
         """The tracker's settings: defaults ← the profile's ← the benchmark's ← what the variant itself sets."""
@@ -143,6 +176,12 @@ def _check_names(
         mistakes.add(f"{path}: {name!r} is both in train and in benchmarks; the names must differ")
     for benchmark, tested in profile.benchmarks.items():
         _known(tested.variants or [], variants, f"{path}: benchmarks.{benchmark}.variants", mistakes)
+        _known(
+            filter(None, [tested.training]),
+            list(profile.trainings),
+            f"{path}: benchmarks.{benchmark}.training",
+            mistakes,
+        )
     for tracker, entry in profile.imported.items():
         _known(entry.results, list(profile.benchmarks), f"{path}: imported.{tracker}.results", mistakes)
         if tracker in (variants or []):
@@ -172,13 +211,45 @@ def _check_maps(experiment: Experiment, variants: list[str], path: Path, mistake
         _known(experiment.map_rule.variants, variants, f"{path.parents[1] / 'maps.yaml'}: variants", mistakes)
 
 
-def _check_training_sets(profile: Profile, specs: Mapping[str, Spec], path: Path, mistakes: Mistakes) -> None:
-    """Note each data set that a variant is to be trained on and that the profile does not have."""
-    for dataset in dict.fromkeys(spec.pairs.dataset for spec in specs.values()):
-        if dataset not in profile.train:
-            variant = next(name for name, spec in specs.items() if spec.pairs.dataset == dataset)
-            where = f"{path}: spec.pairs.dataset (variant {variant})"
-            mistakes.add(f"{where}: {dataset!r} is not one of train; {nearest(dataset, sorted(profile.train))}")
+def _check_training_sets(profile: Profile, models: Mapping[str, Spec], path: Path, mistakes: Mistakes) -> None:
+    """Note each data set that a variant is to be trained on and that the profile does not have, and each reach of a
+    set that has no frames or lacks one."""
+    told: set[str] = set()
+    for model, pairs in ((model, spec.pairs) for model, spec in models.items()):
+        for dataset, part in pairs.parts.items():
+            if dataset not in profile.train:
+                said = f"{dataset!r} is not one of train; {nearest(dataset, sorted(profile.train))}"
+            elif isinstance(pairs.dataset, str):
+                continue
+            elif profile.train[dataset].layout in STILL and part.reach is not None:
+                said = f"{dataset}.reach is {part.reach}: {dataset} has still images; leave it out"
+            elif profile.train[dataset].layout not in STILL and part.reach is None:
+                said = f"{dataset}.reach is missing: frames between template and search at most"
+            else:
+                continue
+            if said not in told:
+                told.add(said)
+                mistakes.add(f"{path}: spec.pairs.dataset (variant {model}): {said}")
+
+
+def _other_trainings(
+    profile: Profile, variants: Mapping[str, Variant], path: Path, known: list[str], mistakes: Mistakes
+) -> dict[str, Spec]:
+    """VARIANT@TRAINING → the spec of each variant that the profile trains, in each of its other trainings."""
+    found: dict[str, Spec] = {}
+    for name, over in profile.trainings.items():
+        where = f"{path}: trainings.{name}"
+        if "tracker" in over:
+            mistakes.add(f"{where}.tracker: a benchmark's tracker is set in benchmarks.NAME.tracker")
+            continue
+        base, own = merge(profile.spec, over), Mistakes()
+        with own.noted():
+            validate(Spec, merge({"pairs": {"dataset": "?"}}, base), "")
+        mistakes.lines += [f"{where}{line}" for line in own.lines if line not in known]
+        specs = resolve(variants, base, str(path.parents[1] / "variants.yaml"), [*known, *own.lines], mistakes)
+        chosen = profile.variants or list(specs)
+        found |= {f"{variant}@{name}": spec for variant, spec in specs.items() if variant in chosen}
+    return found
 
 
 def _check_benchmarks(experiment: Experiment, path: Path, mistakes: Mistakes) -> None:
@@ -274,9 +345,10 @@ def load(name: str, params: Path = Path("params")) -> Experiment:
         if sweeps is not None:
             _check_sweeps(profile, list(variants), sweeps, path, mistakes)
         run = {name: sweep for name, sweep in (sweeps or {}).items() if name in profile.sweeps}
-        experiment = Experiment(name, profile, variants, chosen, protocols, run, rule)
+        models = chosen | _other_trainings(profile, variants, path, known.lines, mistakes)
+        experiment = Experiment(name, profile, variants, chosen, models, protocols, run, rule)
         _check_maps(experiment, list(variants), path, mistakes)
-        _check_training_sets(profile, chosen, path, mistakes)
+        _check_training_sets(profile, models, path, mistakes)
         if not known.lines:
             _check_benchmarks(experiment, path, mistakes)
     mistakes.tell()

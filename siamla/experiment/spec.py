@@ -28,6 +28,10 @@ class Spec(Settings):
     def enough_pairs(self) -> "Spec":
         if self.pairs.count is not None and self.pairs.count < self.training.batch:
             raise ValueError(f"pairs.count ({self.pairs.count}) is less than one batch ({self.training.batch})")
+        for name, part in self.pairs.parts.items():
+            if (part.exact * self.training.pairs_per_epoch).denominator != 1:
+                pairs = f"{part.share:g} of training.pairs_per_epoch ({self.training.pairs_per_epoch})"
+                raise ValueError(f"pairs.dataset.{name}.share: {pairs} is no whole number of pairs")
         return self
 
 

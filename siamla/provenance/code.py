@@ -28,6 +28,7 @@ in the identity itself."""
 REGISTRIES = (
     "siamla.data.formats:LAYOUTS",
     "siamla.engine.engines:ENGINES",
+    "siamla.data.sources:SOURCES",
     "siamla.model.backbone:BACKBONES",
     "siamla.report.figures.make:KINDS",
 )

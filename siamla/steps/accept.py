@@ -18,7 +18,7 @@ def _run(plan: Plan, job: Job) -> None:
     if job.step in ("fetch", "curate"):
         getattr(data, job.step)(plan, names["dataset"])
     elif job.step == "crops":
-        data.crops(plan, names["variant"])
+        data.crops(plan, names["variant"], dataset=names.get("dataset"))
     elif job.step == "features":
         training.features(plan, names["variant"])
     elif job.step == "train":

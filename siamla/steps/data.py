@@ -1,6 +1,7 @@
 """Bringing, checking and cutting data sets."""
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ from siamla.data.curate import curate as check_set
 from siamla.data.curate import load_curated
 from siamla.errors import UserError
 from siamla.experiment.plan import Job, Plan, pointer_digest
+from siamla.experiment.profile import TrainingSet
 from siamla.files import digest, locked, read_json
+from siamla.sequence import Sequence as Video
 from siamla.steps.perform import Outcome, full_key, hashed, own, perform
 
-CROPS = ("manifest.json", "plan.json", "index.npy", "shard-*.bin", "shard-*.part.npz", ".*.tmp")
+SKIPPED = 0.01  # of the images of a table of boxes, which are first decoded when they are cut
+CROPS = ("manifest.json", "plan.json", "index.npy", "skipped.csv", "shard-*.bin", "shard-*.part.npz", ".*.tmp")
 
 
 def listing_digest(root: Path) -> str:
@@ -60,11 +64,16 @@ def fetch(plan: Plan, dataset: str, key: str | None = None) -> bool:
 
 
 def curate(plan: Plan, dataset: str, jobs: int = 1, allow_rejected: bool = False, key: str | None = None) -> Job:
-    """Check every sequence of a data set and write its index."""
+    """Check every sequence of a data set and write its index, or the table of a training set's boxes."""
     job, entry = plan.curate(dataset), plan.datasets[dataset]
 
     def work(record: dict[str, Any]) -> Outcome:
         own(job.folder, job.step, job.key)
+        if isinstance(entry, TrainingSet) and entry.boxes:
+            from siamla.data.sources.survey import curate_boxes
+
+            report = curate_boxes(entry.root, entry.layout, dataset, job.folder, entry.boxes, jobs, allow_rejected)
+            return Outcome(report["digest"], hashed(job.folder, ("boxes.parquet", "report.json")))
         report = check_set(
             root=entry.root, layout=entry.layout, name=dataset, out=job.folder, frames_limit=entry.frames, jobs=jobs,
             allow_rejected=allow_rejected,
@@ -75,14 +84,26 @@ def curate(plan: Plan, dataset: str, jobs: int = 1, allow_rejected: bool = False
     return job
 
 
-def crops(plan: Plan, variant: str, jobs: int = 1, key: str | None = None) -> Job:
-    """Cut the training crops that a variant uses."""
-    job, spec = plan.crops(variant), plan.spec(variant)
+def _videos(entry: TrainingSet, folder: Path) -> Sequence[Video]:
+    if entry.boxes is None:
+        return load_curated(folder)
+    from siamla.data.sources.tracks import load_tracks
+
+    return load_tracks(folder)
+
+
+def crops(plan: Plan, variant: str, jobs: int = 1, key: str | None = None, dataset: str | None = None) -> Job:
+    """Cut the training crops that a variant uses; `dataset`: the set, where it is trained on several."""
+    job, spec = plan.crops(variant, dataset), plan.spec(variant)
+    (curated,) = job.parents.values()
+    entry = plan.profile.train[curated.names["dataset"]]
 
     def work(record: dict[str, Any]) -> Outcome:
         own(job.folder, job.step, full_key(record), CROPS)
-        videos = load_curated(job.parents["data"].folder)
-        build_crops(videos, spec.crops, job.folder, jobs, record["inputs"]["data"])
+        skip = SKIPPED if entry.boxes else 0
+        build_crops(
+            _videos(entry, curated.folder), spec.crops, job.folder, jobs, record["inputs"]["data"], skip=skip
+        )  # fmt: skip
         manifest = read_json(job.folder / "manifest.json")
         content = digest([manifest["index"], [shard["sha256"] for shard in manifest["shards"]], manifest["sequences"]])
         CropCache(job.folder)

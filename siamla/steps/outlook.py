@@ -109,6 +109,8 @@ def job_named(plan: Plan, words: Sequence[str]) -> Job:
     if step not in expected:
         raise UserError(f"plan: no step {step!r}; {nearest(step, list(expected))}")
     given = [name.removeprefix("seed").rstrip(",") for name in names if name not in ("seed", "")]
+    if step == "crops" and len(given) == 2:  # of a variant that is trained on several data sets
+        expected[step] = ("variant", "dataset")
     if len(given) != len(expected[step]):
         raise UserError(f"plan {step}: expected {' '.join(expected[step])}, found {' '.join(names) or 'nothing'}")
     values: list[Any] = []

@@ -22,7 +22,8 @@ def _consistent(scores: dict[Path, dict[str, Any]]) -> None:
         names, inputs = score["record"]["names"], score["record"]["inputs"]
         facts = {("data", names["benchmark"]): inputs.get("data")}
         if score.get("training"):
-            facts["model", names["variant"], names["seed"]] = score["training"]["content"]
+            model = score["training"]  # a variant may have been trained in several ways
+            facts["model", names["variant"], names["seed"], model["key"]] = model["content"]
         for what, value in facts.items():
             other, before = seen.setdefault(what, (path, value))
             if before != value:

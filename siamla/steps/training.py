@@ -49,7 +49,8 @@ def train(
 
         cached = sound(job.parents["features"]) if "features" in job.parents else None
         images = cached is None or spec.training.frozen_epochs < spec.training.epochs
-        crops = sound(job.parents["crops"]) if images else job.parents["crops"].folder
+        made = [parent for parent in job.parents.values() if parent.step == "crops"]
+        crops = [sound(parent) if images else parent.folder for parent in made]
         place = training_place(spec.model, spec.training, threads)
         record["place"] = place.plain
         state = state_of(job, record)

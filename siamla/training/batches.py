@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from siamla.data.pairs import PairSampler
+from siamla.data.pairs import Sampler
 from siamla.errors import UserError
 from siamla.grid import SCORE
 from siamla.parallel import start_worker, worker_launch
@@ -25,7 +25,7 @@ BLOCK = 4  # numbers that Philox gives for each value of its counter
 class Source:
     """Where batches come from: cached features for the frozen epochs, else crops read by `workers` processes."""
 
-    sampler: PairSampler
+    sampler: Sampler
     features: FeatureCache | None = None
     workers: int = 0
 
@@ -70,7 +70,7 @@ def _groups(seed: int, settings: TrainingSettings, count: int | None, epoch: int
 class _Groups(torch.utils.data.Dataset[tuple[np.ndarray, ...] | UserError]):
     """Whole batches by their pairs' numbers, for the worker processes of a DataLoader."""
 
-    def __init__(self, sampler: PairSampler) -> None:
+    def __init__(self, sampler: Sampler) -> None:
         self._sampler = sampler
 
     def __getitem__(self, group: list[int]) -> tuple[np.ndarray, ...] | UserError:

@@ -1,11 +1,10 @@
 """A whole training: from crops and settings to a model file and its history."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from siamla.data.crops import CropCache
-from siamla.data.pairs import PairSampler
+from siamla.data.pairs import open_sampler
 from siamla.data.settings import PairSettings
 from siamla.files import locked, write_csv
 from siamla.model.checkpoint import save_model
@@ -17,7 +16,7 @@ from siamla.training.loop import Recipe, set_up, train
 
 def train_model(
     recipe: Recipe,
-    crops: Path,
+    crops: Sequence[Path],
     pairs: PairSettings,
     features: Path | None,
     place: Place,
@@ -33,7 +32,7 @@ def train_model(
     """Train, or go on, and write `out`/model.pt and `out`/history.csv; the history, one row per epoch.
 
     Args:
-        crops: crop cache of the training set.
+        crops: the crop cache of each training set.
         features: feature cache for the epochs with a frozen backbone; None: these read crops like the others.
         place: device, precision and the CPU threads that compute; it is put into force for this process.
         workers: processes that load pairs beside this one. Bytes do not depend on them.
@@ -47,7 +46,7 @@ def train_model(
     """
     set_up(place)
     cached = FeatureCache(features) if features else None
-    source = Source(PairSampler(CropCache(crops), pairs), cached, workers)
+    source = Source(open_sampler(crops, pairs), cached, workers)
     with locked(state.with_suffix(".lock")):
         model, history = train(recipe, source, place, state, key, on_epoch, save_minutes)
         write_csv(out / "history.csv", list(history[0]), history)

@@ -12,6 +12,7 @@ from snakemake.io import IOFile
 
 from siamla.cli import warm
 from siamla.errors import UserError
+from siamla.experiment.check import missing_data
 from siamla.experiment.drawing import figure_job, figure_names, page_key
 from siamla.experiment.plan import Plan
 from siamla.steps.cluster import wait_for
@@ -32,7 +33,7 @@ except UserError as error:
 NAMES = {
     "dataset": list(PLAN.datasets),
     "benchmark": list(PLAN.profile.benchmarks),
-    "variant": PLAN.variants,
+    "variant": list(PLAN.experiment.models),
     "tracker": list(PLAN.profile.imported),
     "sweep": list(PLAN.experiment.sweeps),
     "value": list({job.names["value"]: None for job in PLAN.sweeps()}),
@@ -89,6 +90,8 @@ def hold(wildcards):
     workflow.dag_settings.force_incomplete = True
     # --summary and the like have no executor
     looks = workflow.executor_plugin is None or workflow.dryrun
+    if workflow.dryrun:
+        tell_missing()
     if looks or not workflow.is_main_process or "lock" in HELD:
         return []
     folder = Path(".snakemake")
@@ -115,6 +118,18 @@ def hold(wildcards):
     return []
 
 
+def tell_missing():
+    """Say once, in one list, which data a run would not find."""
+    if "missing" not in HELD:
+        HELD["missing"] = missing_data(PLAN)
+        lines = [
+            f"profile {PROFILE} cannot run yet:",
+            *(f"- {line}" for line in HELD["missing"]),
+        ]
+        if HELD["missing"]:
+            print("\n".join(lines), file=sys.stderr, flush=True)
+
+
 def wait_for_cluster():
     """Wait for the jobs that a killed run left on a cluster: their results count, and no job is there twice."""
     marked = SimpleNamespace(output=[IOFile(path) for path in JOBS])
@@ -124,4 +139,6 @@ def wait_for_cluster():
         raise WorkflowError(f"\n{error}")
 
 
-HELD = {}  # the lock goes with the process that holds it, however that ends
+HELD = (
+    {}
+)  # the lock goes with the process that holds it, however that ends; what was told once

@@ -65,5 +65,5 @@ rule build_crops:
         key=key(CROPS),
         variant=variant_of(CROPS),
     shell:
-        "siamla data crops {params.variant} --profile {wildcards.profile} --key {params.key} "
-        "--jobs {threads} > {log:q} 2>&1"
+        "siamla data crops {params.variant} --dataset {wildcards.dataset} --profile {wildcards.profile} "
+        "--key {params.key} --jobs {threads} > {log:q} 2>&1"

@@ -1,0 +1,112 @@
+"""COCO 2017, training split: single images, one JSON.
+
+`root` holds annotations/instances_train2017.json and train2017/. Boxes are x, y, w, h, counted from 0.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from siamla.data.sources import voc
+from siamla.data.sources.rows import KEYS, Found, Notes
+from siamla.errors import UserError
+from siamla.files import regular
+
+LAYOUT = "COCO 2017: annotations/instances_train2017.json and train2017/000000000009.jpg …"
+HOW = (
+    "COCO 2017 (cocodataset.org, Download, free): train2017.zip, 18 GiB, and annotations_trainval2017.zip, 241 MiB, "
+    "unpacked side by side, so that train2017/ and annotations/ stand in the folder that you name"
+)
+PARTLY = False
+_FILE, _IMAGES = "annotations/instances_train2017.json", "train2017"
+
+
+def parts(root: Path) -> tuple[list[str], Notes]:
+    """The one annotation file."""
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder; expected {LAYOUT}")
+    if not (root / _FILE).exists():
+        raise UserError(f"{root / _FILE}: no such file; expected {LAYOUT}")
+    return [_FILE], Notes()
+
+
+def _slim(value: dict[str, Any]) -> dict[str, Any]:
+    """Outlines, polygons or run lengths, are most of the file and are let go as they come."""
+    value.pop("segmentation", None)
+    return value
+
+
+def _content(path: Path) -> dict[str, list[Any]]:
+    try:
+        value = json.loads(regular(path).read_bytes(), object_hook=_slim)
+    except RecursionError:
+        raise UserError(f"{path}: not valid JSON (nested too deeply)") from None
+    except ValueError as error:  # of JSON, or of UTF-8
+        raise UserError(f"{path}: not valid JSON ({error})") from None
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(value, dict) or not isinstance(value.get(key), list):
+            raise UserError(f"{path}: no list {key!r}; expected COCO's instances")
+    return dict(value)
+
+
+def _images(path: Path, entries: list[Any]) -> dict[Any, tuple[str, int, int]]:
+    """Image number → name, width and height."""
+    found: dict[Any, tuple[str, int, int]] = {}
+    for entry in entries:
+        try:
+            number, row = entry["id"], (str(entry["file_name"]), int(entry["width"]), int(entry["height"]))
+        except (KeyError, TypeError, ValueError):
+            said = "expected images with id, file_name, width and height"
+            raise UserError(f"{path}: images[{len(found)}]: {said}") from None
+        if number in found:
+            raise UserError(f"{path}: two images have the id {number}, {found[number][0]} and {row[0]}")
+        if "/" in row[0] or "\\" in row[0] or min(row[1:]) < 1:
+            raise UserError(f"{path}: image {number}: {row[0]!r} of {row[1]}×{row[2]}: not a file's name and size")
+        found[number] = row
+    return found
+
+
+def _boxes(entries: list[Any], notes: Notes) -> Iterator[tuple[Any, Any, list[float], Any, bool]]:
+    """Image, number, box, category and crowd of each sound annotation, in the order of the images."""
+    sound = []
+    for place, entry in enumerate(entries):
+        try:
+            row = entry["image_id"], entry["id"], [float(v) for v in entry["bbox"]], entry["category_id"]
+            if len(row[2]) != 4 or not all(abs(value) < 1e9 for value in row[2]):
+                raise ValueError(f"bbox is {entry['bbox']}")
+            sound.append((*row, bool(entry.get("iscrowd", 0))))
+            hash(row[0])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            notes.add("damaged annotations", f"annotations[{place}]: {type(error).__name__}: {str(error)[:60]}")
+    yield from sorted(sound, key=lambda row: (str(row[0]).zfill(20), str(row[1]).zfill(20)))
+
+
+def read(root: Path, part: str) -> Found:
+    """All boxes."""
+    path = root / part
+    content, notes = _content(path), Notes()
+    images, there = _images(path, content["images"]), set(voc.names(root / _IMAGES, ""))
+    named = (entry for entry in content["categories"] if isinstance(entry, dict))
+    categories = {str(entry.get("id")): str(entry.get("name")) for entry in named}
+    columns: dict[str, list[Any]] = {key: [] for key in ("image", *KEYS, "crowd")}
+    problem, used, numbers = [], set(), set()
+    for image, number, box, category, crowd in _boxes(content["annotations"], notes):
+        if image not in images:
+            notes.add("boxes of unknown images", f"annotation {number} of image {image}")
+            continue
+        if number in numbers:
+            notes.add("ids given twice", f"annotation {number}")
+        numbers.add(number)
+        name, width, height = images[image]
+        used.add(image)
+        row = (f"{_IMAGES}/{name}", str(image), str(number), 0, categories.get(str(category), ""), width, height)
+        for key, value in zip(columns, (*row, box, crowd), strict=True):
+            columns[key].append(value)
+        problem.append("" if name in there else "no image")
+    for number in images:
+        if number not in used:
+            notes.add("images without a box", images[number][0])
+    for name in sorted(there.difference(image[0] for image in images.values())):
+        notes.add("images without an annotation", name)
+    return Found(columns, problem, len(content["annotations"]), notes)

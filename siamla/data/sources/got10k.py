@@ -1,0 +1,88 @@
+"""GOT-10k, training split, as rows of boxes; siamla.data.formats.got10k reads it as whole sequences.
+
+`root` is the folder of the split: list.txt and, per sequence, 00000001.jpg …, groundtruth.txt, absence.label,
+cover.label, cut_by_image.label and meta_info.ini.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from siamla.data.formats import got10k as layout
+from siamla.data.formats import text
+from siamla.data.sources import voc
+from siamla.data.sources.rows import KEYS, Found, Notes
+from siamla.errors import UserError
+
+LAYOUT = layout.EXPECTED
+HOW = (
+    "GOT-10k (got-10k.aitestunion.com, free after registration): the full data or the 19 zips of its train split, "
+    "66 GiB, unpacked, so that list.txt and the folders GOT-10k_Train_000001 … stand in the folder that you name"
+)
+PARTLY = False
+
+
+def parts(root: Path) -> tuple[list[str], Notes]:
+    """The sequences that list.txt names; those without a folder are noted."""
+    text.need_root(root, LAYOUT)
+    if not (root / "list.txt").is_file():
+        raise UserError(f"{root / 'list.txt'}: not found; expected {LAYOUT}")
+    notes = Notes()
+    names = text.listed(root / "list.txt")
+    for name in names:
+        if not (root / name).is_dir():
+            notes.add("sequences without a folder", name)
+    return [name for name in names if (root / name).is_dir()], notes
+
+
+def read(root: Path, part: str) -> Found:
+    """The boxes of a sequence. One whose labels cannot be read gives none and is noted."""
+    folder, notes = root / part, Notes()
+    try:
+        boxes = text.boxes(folder / "groundtruth.txt", layout.ORIGIN)
+        labels = _labels(folder, len(boxes))
+    except UserError as error:
+        notes.add("damaged annotations", str(error))
+        return Found({key: [] for key in ("image", *KEYS)}, [], 1, notes)
+    count = len(boxes)
+    images = set(voc.names(folder, ".jpg"))
+    names = [f"{number:08d}" for number in range(1, count + 1)]
+    if extra := images.difference(names):
+        notes.add("images without an annotation", f"{part}/{min(extra)}.jpg", len(extra))
+    first = next((name for name in names if name in images), None)
+    size = voc.image_size(folder / f"{first}.jpg") if first else None
+    whole = "damaged image" if first and size is None else ""
+    columns = {
+        "image": [f"{part}/{name}.jpg" for name in names],
+        **{key: [part] * count for key in ("sequence", "track")},
+        "frame": np.arange(count),
+        "category": [_category(folder / "meta_info.ini")] * count,
+        **{key: [side] * count for key, side in zip(("width", "height"), size or (0, 0), strict=True)},
+        "box": boxes,
+        **labels,
+    }
+    problem = [whole if name in images else "no image" for name in names]
+    return Found(columns, problem, 1, notes)
+
+
+def _labels(folder: Path, count: int) -> dict[str, Any]:
+    """absent, truncated and cover, of the label files that there are, each with as many numbers as there are boxes."""
+    found = {}
+    for name in ("absence", "cover", "cut_by_image"):
+        path = folder / f"{name}.label"
+        if path.is_file():
+            found[name], _ = text.table(path)
+            if len(found[name]) != count:
+                raise UserError(f"{path}: {len(found[name])} labels for {count} boxes")
+    absent = found["cover"] == 0 if "cover" in found else found.get("absence", np.zeros(count)) > 0
+    columns = {"absent": absent, "truncated": found.get("cut_by_image", np.zeros(count)) > 0}
+    return columns | ({"cover": found["cover"].astype(np.int8)} if "cover" in found else {})
+
+
+def _category(path: Path) -> str:
+    """The class that meta_info.ini names; empty where it names none."""
+    if not path.is_file():
+        return ""
+    lines = [line.partition(":") for line in text.read_text(path).splitlines()]
+    return next((value.strip() for key, _, value in lines if key.strip() == "object_class"), "")

@@ -1,0 +1,89 @@
+"""ImageNet VID, training split: every frame of each snippet annotated, several tracks in one.
+
+`root` is the folder ILSVRC2015 (or ILSVRC) of the archive, with Annotations/VID/train and Data/VID/train; below both
+ILSVRC2015_VID_train_0000/SNIPPET/000000.xml and .JPEG. Numbers of tracks begin anew in each snippet. A target may
+leave and come back: each time begins a segment of its track, and all are kept.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from siamla.data.sources import voc
+from siamla.data.sources.rows import Found, Notes
+
+LAYOUT = (
+    "ImageNet VID: Annotations/VID/train/ILSVRC2015_VID_train_0000/SNIPPET/000000.xml … and "
+    "Data/VID/train/…/000000.JPEG"
+)
+HOW = (
+    "ImageNet VID (image-net.org, challenge ILSVRC 2015, free for research after registration): unpack "
+    "ILSVRC2015_VID.tar.gz, 85 GiB, and name the folder that then holds Annotations/ and Data/"
+)
+PARTLY = False
+CUT = 30  # frames, a second: a longer absence parts a track into segments
+_ANNOTATIONS, _IMAGES = "Annotations/VID/train", "Data/VID/train"
+
+
+def parts(root: Path) -> tuple[list[str], Notes]:
+    """The snippets; notes on those of which there are images alone."""
+    voc.need(root, LAYOUT, _ANNOTATIONS, _IMAGES)
+    found, notes = voc.folders(root / _ANNOTATIONS), Notes()
+    for folder in sorted(set(voc.folders(root / _IMAGES)) - set(found)):
+        notes.add("snippets without annotations", folder)
+    return found, notes
+
+
+def read(root: Path, part: str) -> Found:
+    """The boxes of a snippet, track by track."""
+    annotations = voc.names(root / _ANNOTATIONS / part, ".xml")
+    images = set(voc.names(root / _IMAGES / part, voc.SUFFIX))
+    notes = Notes()
+    rows: list[tuple[str, int, voc.Marked, tuple[int, int], str]] = []
+    first = next((name for name in annotations if name in images), None)
+    actual = None if first is None else voc.image_size(root / _IMAGES / part / f"{first}{voc.SUFFIX}")
+    for name in annotations:
+        try:
+            size, objects = voc.read(root / _ANNOTATIONS / part / f"{name}.xml")
+            number = int(name)
+        except ValueError as error:
+            notes.add("damaged annotations", f"{part}/{name}.xml: {error}")
+            continue
+        if not objects:
+            notes.add("images without a box", f"{part}/{name}")
+        if name == first and actual is not None and size != actual:
+            told = f"{actual[0]}×{actual[1]}, its XML says {size[0]}×{size[1]}"
+            notes.add("images of another size", f"{part}/{name}{voc.SUFFIX}: {told}")
+        rows += [(item.track, number, item, size, name) for item in objects]
+    for name in sorted(images.difference(annotations)):
+        notes.add("images without an annotation", f"{part}/{name}")
+    rows.sort(key=lambda row: (len(row[0]), *row[:2]))  # tracks 0, 1, … 10, 11
+    tracks, frames = np.array([row[0] for row in rows], str), np.array([row[1] for row in rows], np.int64)
+    columns: dict[str, Any] = {
+        "image": [f"{_IMAGES}/{part}/{row[4]}{voc.SUFFIX}" for row in rows],
+        "sequence": [part] * len(rows),
+        "track": [row[0] for row in rows],
+        "segment": _segments(tracks, frames),
+        "frame": frames,
+        "category": [row[2].category for row in rows],
+        "box": [row[2].box for row in rows],
+        "width": [row[3][0] for row in rows],
+        "height": [row[3][1] for row in rows],
+        **{mark: [mark in row[2].marks for row in rows] for mark in voc.MARKS},
+    }
+    problem = [
+        "no image" if row[4] not in images else "damaged image" if row[4] == first and actual is None else ""
+        for row in rows
+    ]
+    return Found(columns, problem, len(annotations), notes)
+
+
+def _segments(tracks: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    """The number of each row's segment in its track; rows stand by track and frame."""
+    if not len(tracks):
+        return np.zeros(0, np.int64)
+    fresh = np.append(True, tracks[1:] != tracks[:-1])
+    cuts = np.cumsum(np.append(False, np.diff(frames) > CUT) & ~fresh)
+    starts = np.flatnonzero(fresh)
+    return np.asarray(cuts - np.repeat(cuts[starts], np.diff(np.append(starts, len(tracks)))))

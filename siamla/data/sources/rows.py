@@ -1,0 +1,153 @@
+"""One row a box: the columns of a training set's table, and which boxes a preset keeps, with the reason for the others.
+
+Coordinates are x, y, w, h, continuous and counted from 0 (siamla.geometry), cut at the image's border: a tracker is
+shown what is inside. What an annotation says beyond the border stands in `beyond`.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from siamla.data.layout import Preset
+
+FLAGS = ("crowd", "difficult", "occluded", "generated", "truncated", "absent")
+"""What the sets say of a box: it covers a group; is hard to see; is partly hidden; was interpolated and not drawn by
+hand; is cut by the image's border; is none, since the target is not in sight."""
+
+TEXT = pa.dictionary(pa.int32(), pa.string())
+SCHEMA = pa.schema(
+    [
+        ("image", pa.string()),  # path relative to the set's root
+        ("sequence", TEXT),  # the video, or the image
+        ("track", TEXT),  # the target in it
+        ("segment", pa.int32()),  # of the track: a new one after a cut
+        ("frame", pa.int64()),  # number in the video; of YouTube-BB the second
+        ("category", TEXT),
+        *((name, pa.float64()) for name in ("x", "y", "w", "h")),
+        ("beyond", pa.float64()),  # pixels by which the annotated box leaves the image, 0 where it does not
+        *((name, pa.int32()) for name in ("width", "height")),  # of the image, 0 where it is not known
+        *((name, pa.bool_()) for name in FLAGS),
+        ("cover", pa.int8()),  # GOT-10k's grade of the visible part, 0 to 8; null elsewhere
+        ("kept", pa.bool_()),
+        ("reason", TEXT),  # why a box is not kept, else empty
+    ]
+)
+
+KEYS = ("sequence", "track", "frame", "category", "width", "height", "box")
+"""Columns that every set gives beside the image."""
+
+SMALLEST = 4.0  # pixels of width and height
+LONGEST = 10.0  # times as long as wide
+LARGEST = 0.9  # of the image's area
+SHOWN = 3  # examples that are kept of a finding
+
+
+@dataclass
+class Notes:
+    """What was found besides boxes: how often, and the first examples."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    first: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, kind: str, example: str, count: int = 1) -> None:
+        """Note `count` findings of a kind."""
+        self.counts[kind] += count
+        known = self.first.setdefault(kind, [])
+        if len(known) < SHOWN:
+            known.append(example)
+
+    def join(self, other: "Notes") -> None:
+        """Take over what another part of the set found."""
+        for kind, count in other.counts.items():
+            self.counts[kind] += count
+            self.first[kind] = [*self.first.get(kind, []), *other.first[kind]][:SHOWN]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a part of a set holds.
+
+    Attributes:
+        columns: equally long columns of SCHEMA as the annotation has them: `image`, `sequence`, `track`, `frame`,
+            `category`, `width` and `height`; `box` (N, 4), which may reach beyond the image and is NaN where there is
+            none. Of `segment`, `cover` and the flags what the set has.
+        problem: (N,) why the image of a row cannot be used ("no image", "damaged image"), else "".
+        records: how many annotations were read, the damaged ones among them.
+    """
+
+    columns: Mapping[str, Any]
+    problem: Sequence[str]
+    records: int
+    notes: Notes
+
+
+def _repeated(columns: Mapping[str, Any]) -> NDArray[np.bool_]:
+    """Rows whose track has had a box in that frame before."""
+    keys = pa.table({name: pa.array(columns[name]) for name in ("sequence", "track", "frame")})
+    first = keys.append_column("row", pa.array(np.arange(len(keys)))).group_by(keys.column_names).aggregate(
+        [("row", "min")]
+    )  # fmt: skip
+    repeated = np.ones(len(keys), bool)
+    repeated[first["row_min"].to_numpy()] = False
+    return repeated
+
+
+def _inside(boxes: NDArray[np.float64], sizes: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Boxes (N, 4) cut at the border of images of (width, height), and by how much the widest side was beyond it."""
+    low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
+    beyond = np.maximum(np.maximum(-low, high - sizes).max(1), 0)
+    low, high = np.clip(low, 0, sizes), np.clip(high, 0, sizes)
+    return np.concatenate([low, high - low], 1), np.where(np.isfinite(beyond), beyond, 0)
+
+
+def judge(found: Found, preset: Preset) -> pa.Table:
+    """The table of a part's boxes by SCHEMA, with what the preset keeps.
+
+    Neither preset keeps a box without a usable image, of an absent target, without an area, wholly outside the image,
+    or given twice for one track and frame. `clean` leaves out besides: crowds, boxes less than SMALLEST pixels wide or
+    high inside the image, more than LONGEST times as long as wide, and those of more than LARGEST of the image.
+    """
+    columns, count = found.columns, len(found.problem)
+    raw = np.asarray(columns["box"], np.float64).reshape(count, 4)
+    sizes = np.stack([np.asarray(columns[name], np.float64) for name in ("width", "height")], 1)
+    flags = {name: np.asarray(columns.get(name, np.zeros(count)), bool) for name in FLAGS}
+    with np.errstate(invalid="ignore", divide="ignore"):
+        boxes, beyond = _inside(raw, sizes)
+        drawn = np.isfinite(raw).all(1) & (raw[:, 2:] > 0).all(1)
+        sides = boxes[:, 2:]
+        tests = [
+            ("absent", flags["absent"]),
+            ("no area", ~drawn),
+            ("outside", ~(sides > 0).all(1)),
+            ("duplicate", _repeated(columns)),
+        ]
+        if preset == "clean":
+            tests += [
+                ("crowd", flags["crowd"]),
+                ("small", (sides < SMALLEST).any(1)),
+                ("narrow", sides.max(1, initial=0) > LONGEST * sides.min(1, initial=np.inf)),
+                ("fills the image", sides.prod(1) > LARGEST * sizes.prod(1)),
+            ]
+    reason = np.asarray(found.problem, object).copy()
+    reason[flags["absent"]] = ""  # that comes first: nobody draws a frame for a target that is not there
+    for word, holds in tests:
+        reason[holds & (reason == "")] = word
+    boxes[flags["absent"] | ~drawn] = np.nan
+    values = dict(zip("xywh", boxes.T, strict=True)) | flags
+    values |= {name: columns[name] for name in ("image", *KEYS) if name != "box"}
+    values |= {"segment": columns.get("segment", np.zeros(count)), "cover": columns.get("cover", [None] * count)}
+    values |= {"beyond": beyond, "kept": reason == "", "reason": reason}
+    return pa.table([_column(values[each.name], each.type) for each in SCHEMA], schema=SCHEMA)
+
+
+def _column(values: Any, kind: pa.DataType) -> pa.Array:
+    array = pa.array(values) if isinstance(values, pa.Array | pa.ChunkedArray | np.ndarray | list) else values
+    if pa.types.is_dictionary(kind):
+        return pc.dictionary_encode(array.cast(pa.string())).cast(kind)
+    return array.cast(kind)

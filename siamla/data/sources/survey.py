@@ -1,0 +1,182 @@
+"""A training set read whole: its table of boxes, part by part and in several processes, and what is in it.
+
+boxes.parquet   one row a box (siamla.data.sources.rows.SCHEMA), those that are not kept with the reason
+report.json     written last: counts, findings with first examples, and the digest of all rows
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from siamla.data.layout import Preset
+from siamla.data.sources import SOURCES
+from siamla.data.sources.rows import FLAGS, SCHEMA, Notes, judge
+from siamla.errors import UserError
+from siamla.files import atomic, write_json
+from siamla.parallel import in_parallel
+
+FORMAT = 1
+GROUP = 1 << 17  # rows that are written at a time
+MOST = 0.01
+"""The share of annotations, or of boxes without their image, above which a set counts as damaged."""
+
+
+def _part(part: str, layout: str, root: Path, preset: Preset) -> tuple[pa.Table, int, Notes]:
+    """The table of one part, how many annotations it has, and the findings."""
+    found = SOURCES[layout].read(root, part)
+    return judge(found, preset), found.records, found.notes
+
+
+def runs(table: pa.Table) -> np.ndarray:
+    """(M + 1,) where the rows of each segment of a track begin, and the number of rows; a segment's stand together."""
+    if not len(table):
+        return np.zeros(1, np.int64)
+    changes = np.zeros(len(table) - 1, bool)
+    for name in ("sequence", "track"):
+        codes = np.asarray(table[name].unify_dictionaries().combine_chunks().indices)
+        changes |= np.diff(codes) != 0
+    changes |= np.diff(table["segment"].to_numpy()) != 0
+    return np.concatenate([[0], np.flatnonzero(changes) + 1, [len(table)]])
+
+
+def _digest(table: pa.Table) -> bytes:
+    """Digest of what rows say, whatever the file's format: numbers as bytes, texts as lines."""
+    content = hashlib.sha256()
+    for field in SCHEMA:
+        column = table[field.name]
+        if pa.types.is_dictionary(field.type) or pa.types.is_string(field.type):
+            content.update("\n".join(column.cast(pa.string()).to_pylist()).encode())
+        else:
+            numbers = column.cast(pa.int8()) if pa.types.is_boolean(field.type) else column
+            content.update(np.asarray(numbers.fill_null(-1)).tobytes())
+    return content.digest()
+
+
+class Survey:
+    """Reads a set and counts.
+
+    Attributes:
+        notes: the findings.
+        boxes, kept, records, tracks: how many; a track counts as often as it has segments with a kept box.
+        reasons, flags: reason → boxes that are not kept; flag → boxes.
+        beyond: the most pixels by which a box leaves its image.
+    """
+
+    def __init__(self, root: Path, layout: str, preset: Preset) -> None:
+        if layout not in SOURCES:
+            raise UserError(f"layout {layout!r} is none of a training set; expected one of {', '.join(SOURCES)}")
+        self.root, self.layout, self.preset, self.source = root, layout, preset, SOURCES[layout]
+        self.boxes = self.kept = self.tracks = 0
+        self.reasons: Counter[str] = Counter()
+        self.flags: Counter[str] = Counter()
+        self.beyond = 0.0
+        self._content = hashlib.sha256()
+        self.parts, self.notes = self.source.parts(root)
+        self.records = self.notes.counts["damaged annotations"]  # parts count those that they can read
+
+    def tables(self, jobs: int) -> Iterator[pa.Table]:
+        """The table of each part in order, counted; UserError when there is no box at all."""
+        work = partial(_part, layout=self.layout, root=self.root, preset=self.preset)
+        for table, records, notes in in_parallel(work, self.parts, jobs, f"read {self.layout}"):
+            self.records += records
+            self.notes.join(notes)
+            self._count(table)
+            yield table
+        if not self.boxes:
+            raise UserError(f"{self.root}: no boxes; expected {self.source.LAYOUT}")
+
+    def _count(self, table: pa.Table) -> None:
+        self.boxes += len(table)
+        kept = table.filter(table["kept"])
+        self.kept += len(kept)
+        self.tracks += len(runs(kept)) - 1
+        for row in pc.value_counts(table["reason"].cast(pa.string())).to_pylist():
+            if row["values"]:
+                self.reasons[row["values"]] += row["counts"]
+        for flag in FLAGS:
+            self.flags[flag] += pc.sum(table[flag]).as_py() or 0
+        self.beyond = max(self.beyond, pc.max(table["beyond"]).as_py() or 0)
+        self._content.update(_digest(table))
+
+    def problems(self) -> list[str]:
+        """Why the set should not be trained on as it is."""
+        lines = []
+        damaged = self.notes.counts["damaged annotations"]
+        if damaged > MOST * self.records:
+            first = self.notes.first["damaged annotations"][0]
+            lines.append(f"{damaged} of {self.records} annotations are damaged, first {first}")
+        lost = self.reasons["no image"] + self.reasons["damaged image"]
+        if not self.kept:
+            most = ", ".join(f"{count} {reason}" for reason, count in self.reasons.most_common(3))
+            lines.append(f"none of {self.boxes} boxes is kept ({most})")
+        elif lost > MOST * self.boxes and not self.source.PARTLY:
+            lines.append(f"{lost} of {self.boxes} boxes are without their image (unpacked in part?)")
+        return [f"{self.root}: {line}" for line in lines]
+
+    def report(self) -> dict[str, Any]:
+        """What is in the set, as plain data."""
+        return {
+            "format": FORMAT,
+            "layout": self.layout,
+            "preset": self.preset,
+            "root": self.root.as_posix(),
+            **{name: getattr(self, name) for name in ("records", "boxes", "kept", "tracks", "beyond")},
+            "left_out": dict(sorted(self.reasons.items())),
+            "flags": {flag: self.flags[flag] for flag in FLAGS},
+            "findings": {
+                kind: {"count": count, "first": self.notes.first[kind]}
+                for kind, count in sorted(self.notes.counts.items())
+            },
+            "digest": self._content.hexdigest()[:16],
+        }
+
+
+def _groups(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows in tables of GROUP: what is written does not depend on how the set is parted."""
+    held: list[pa.Table] = []
+    for table in tables:
+        held.append(table)
+        if sum(map(len, held)) < GROUP:
+            continue
+        whole = pa.concat_tables(held)
+        full = len(whole) // GROUP * GROUP
+        yield from (whole.slice(start, GROUP) for start in range(0, full, GROUP))
+        held = [whole.slice(full)]
+    if any(map(len, held)):
+        yield pa.concat_tables(held)
+
+
+def curate_boxes(
+    root: Path, layout: str, name: str, out: Path, preset: Preset = "clean", jobs: int = 1, allow_rejected: bool = False
+) -> dict[str, Any]:
+    """Read a training set and write boxes.parquet and report.json to `out`; returns the report.
+
+    The bytes do not depend on `jobs`. Annotations are read and image files looked for; that images can be decoded is
+    found when they are cut.
+
+    Args:
+        name: the data set's name, for the report.
+        allow_rejected: go on with a set of which more than MOST is damaged or missing.
+
+    Raises:
+        UserError: not this layout, or more damaged than allowed: then nothing is written.
+    """
+    survey = Survey(root, layout, preset)
+    with atomic(out / "boxes.parquet") as temporary:
+        with pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
+            for table in _groups(survey.tables(jobs)):
+                writer.write_table(table.unify_dictionaries())
+        if not survey.kept or (not allow_rejected and survey.problems()):
+            raise UserError("; ".join(survey.problems()))
+        (out / "report.json").unlink(missing_ok=True)
+    report = survey.report() | {"name": name}
+    write_json(out / "report.json", report)
+    return report

@@ -1,0 +1,103 @@
+"""ImageNet's XML files and folders: what the DET and the VID reader share.
+
+Tags are found by name: VID writes xmax before xmin. x1, y1, x2, y2 are taken as edges, w = xmax - xmin, as the
+trackers' scripts do; a toolkit that adds 1 sees boxes one pixel larger.
+"""
+
+import os
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from siamla.data.formats.text import number
+from siamla.errors import UserError
+from siamla.files import regular
+
+SUFFIX = ".JPEG"
+EDGES = ("xmin", "ymin", "xmax", "ymax")
+MARKS = ("difficult", "truncated", "occluded", "generated")
+"""Tags of an object that are 1 where they hold; a file need not have them."""
+
+
+@dataclass(frozen=True)
+class Marked:
+    """An object of a file: xywh box in pixels, its track where it has one, and the marks that hold."""
+
+    box: tuple[float, float, float, float]
+    category: str
+    track: str
+    marks: frozenset[str]
+
+
+def _value(node: ET.Element, tag: str) -> float:
+    value = number((node.findtext(tag) or "").strip())
+    if value is None or value - value != 0:  # NaN and infinity
+        raise ValueError(f"<{tag}> is {(node.findtext(tag) or 'missing')[:20]!r}, expected a number")
+    return value
+
+
+def _marked(node: ET.Element) -> Marked:
+    edges = node.find("bndbox")
+    if edges is None:
+        raise ValueError("an object without <bndbox>")
+    left, top, right, bottom = (_value(edges, tag) for tag in EDGES)
+    marks = frozenset(tag for tag in MARKS if (node.findtext(tag) or "0").strip() not in ("0", ""))
+    box = (left, top, right - left, bottom - top)
+    return Marked(box, (node.findtext("name") or "").strip(), (node.findtext("trackid") or "").strip(), marks)
+
+
+def read(path: Path) -> tuple[tuple[int, int], list[Marked]]:
+    """(width, height) and the objects of an annotation file; ValueError, with the reason, for a damaged one."""
+    try:
+        root = ET.fromstring(regular(path).read_bytes())
+    except (ET.ParseError, LookupError) as error:  # LookupError: an encoding that nobody knows
+        raise ValueError(f"not valid XML ({error})") from None
+    except (OSError, UserError) as error:
+        raise ValueError(str(error)) from None
+    size = root.find("size")
+    if size is None:
+        raise ValueError("<size> is missing")
+    width, height = (int(_value(size, tag)) for tag in ("width", "height"))
+    if width < 1 or height < 1:
+        raise ValueError(f"<size> is {width}×{height}")
+    return (width, height), [_marked(node) for node in root.iterfind("object")]
+
+
+def image_size(path: Path) -> tuple[int, int] | None:
+    """(width, height) from an image file's header; None where it has none that can be read."""
+    try:
+        with Image.open(regular(path)) as image:
+            width, height = image.size
+    except (OSError, ValueError, UserError, Image.DecompressionBombError):
+        return None
+    return width, height
+
+
+def names(folder: Path, suffix: str) -> list[str]:
+    """Names, without the suffix, of a folder's files that have it, in order; none where there is no such folder."""
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        return sorted(entry.name.removesuffix(suffix) for entry in entries if entry.name.endswith(suffix))
+
+
+def folders(root: Path, *, under: Sequence[str] = ()) -> list[str]:
+    """The folders below `root` without folders of their own, as paths relative to it, in order."""
+    here = root.joinpath(*under)
+    with os.scandir(here) as entries:
+        inner = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+    if not inner:
+        return ["/".join(under)] if under else []
+    return [path for name in inner for path in folders(root, under=[*under, name])]
+
+
+def need(root: Path, layout: str, *subfolders: str) -> None:
+    """UserError unless `root` has these subfolders; `layout` says what belongs there."""
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder; expected {layout}")
+    for name in subfolders:
+        if not (root / name).is_dir():
+            raise UserError(f"{root / name}: no such folder; expected {layout}")
