@@ -50,6 +50,7 @@ PERFECT = {
     "tnl2k": {"auc": 20 / 21, "precision": 1, "norm_precision": 1},
     "trackingnet": {"auc": 1, "precision": 1, "norm_precision": 1},
     "got10k": {"ao": 1, "sr50": 1, "sr75": 1},
+    "plain": {"auc": 20 / 21, "precision": 1, "norm_precision": 1},
 }
 
 

@@ -38,7 +38,8 @@ def train(
     workers: processes that read pairs; by default one less than threads, none where all epochs read cached features.
     """
     job = plan.train(variant, seed)
-    spec, label = plan.spec(job.names["variant"]), plan.experiment.variants[job.names["variant"]].label
+    name = str(job.names["variant"])  # siamla@five where a profile has several trainings
+    spec, label = plan.spec(name), plan.experiment.variants[name.partition("@")[0]].label
 
     def work(record: dict[str, Any]) -> Outcome:
         from siamla.mlflow_view.live import LiveMirror
