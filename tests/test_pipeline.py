@@ -416,7 +416,7 @@ def test_killed_at_every_stage_it_ends_with_the_same_bytes(tree: Tree, undisturb
     tree.kill_when(tree.exists("results/smoke/state/train-*/state.pt"))
     tree.kill_when(training, orphans=True)
     interrupt_when(tree, training)
-    tree.kill_when(tree.exists("results/smoke/state/predict-*/*.txt"))
+    tree.kill_when(tracking)
     tree.kill_when(tracking, orphans=True)
     tree.run()
     assert outcome(tree) == undisturbed
