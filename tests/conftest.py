@@ -27,14 +27,14 @@ class Tree:
     folder: Path
 
     @property
-    def environment(self) -> dict[str, str]:
-        own = {"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": str(self.folder), "OMP_NUM_THREADS": "1"}
-        return {**{k: v for k, v in os.environ.items() if not k.startswith("MLFLOW")}, **own}
-
-    @property
     def log(self) -> Path:
         """What a run in the background prints; outside the work tree, which stays clean."""
         return self.folder.with_name(f"{self.folder.name}.log")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        own = {"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": str(self.folder), "OMP_NUM_THREADS": "1"}
+        return {**{k: v for k, v in os.environ.items() if not k.startswith("MLFLOW")}, **own}
 
     def call(self, *command: str, timeout: float = 600, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end; stdout holds stderr too."""
