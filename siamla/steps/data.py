@@ -1,6 +1,8 @@
 """Bringing, checking and cutting data sets."""
 
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,15 @@ def _put_back(stage: str) -> None:
     kept.unlink()
 
 
+@contextmanager
+def _dvc_alone() -> Iterator[int]:
+    """Be the only one to use DVC, with dvc.lock as it was before a run that was killed; the lock's descriptor."""
+    with locked(Path(".dvc", "tmp", "siamla.lock")) as lock:  # DVC itself gives up after three seconds
+        for kept in KEPT.glob("[!.]*"):
+            _put_back(kept.name)
+        yield lock
+
+
 def _by_dvc(source: str, root: Path) -> str:
     """Have DVC pull or render a set; the digest of what it brought.
 
@@ -54,9 +65,7 @@ def _by_dvc(source: str, root: Path) -> str:
     its records describe; after a kill the next run puts it back.
     """
     command = ["pull", source] if source.endswith(".dvc") else ["repro", "--single-item", source]
-    with locked(Path(".dvc", "tmp", "siamla.lock")) as lock:  # DVC itself gives up after three seconds
-        for kept in KEPT.glob("[!.]*"):
-            _put_back(kept.name)
+    with _dvc_alone() as lock:
         if LOCK.is_file() and command[0] == "repro":
             with atomic(KEPT / source) as temporary:
                 temporary.write_bytes(LOCK.read_bytes())
@@ -82,6 +91,9 @@ def fetch(plan: Plan, dataset: str, key: str | None = None) -> bool:
             raise UserError(f"{entry.root}: no such folder; the root of {dataset} in profile {plan.name} must exist")
         return Outcome(content or listing_digest(entry.root))
 
+    if entry.dvc:
+        with _dvc_alone():  # now, since the record tells of the work tree as it is when work begins
+            pass
     return perform(job, key, work, always=True)
 
 
