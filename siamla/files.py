@@ -57,10 +57,11 @@ def atomic(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[int]:
     """Hold the lock file `path`; waits for a process that holds it (the orphan of a killed pipeline, say).
 
-    The lock goes with the process that holds it, however that ends.
+    The lock goes with the process that holds it, however that ends, and with the children that were given the
+    descriptor.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
@@ -69,7 +70,7 @@ def locked(path: Path) -> Iterator[None]:
         except BlockingIOError:
             print(f"{path.parent}: another process is at work here; waiting for it", file=sys.stderr, flush=True)
             fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        yield handle.fileno()
 
 
 def cache_folder() -> Path:

@@ -290,6 +290,8 @@ def play(tree: Tree, expected: dict[str, object], seed: int, number: int) -> lis
         tree.run()
     story = f"round {number}, seed {seed}, without {plan.forgotten}: {met}"
     wrong = differing(expected, files(tree))
+    changed = tree.call("git", "status", "--porcelain").stdout
+    assert not changed, f"{story}\nthe work tree has changed:\n{changed}"
     assert not wrong, f"{story}\n" + "\n".join(wrong[:20])
     assert not leftovers(tree), f"{story}\nleft behind: {leftovers(tree)}"
     return met

@@ -1,9 +1,12 @@
 """Bringing, checking and cutting data sets."""
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from siamla.data.crops import CropCache
 from siamla.data.crops import build as build_crops
@@ -12,11 +15,12 @@ from siamla.data.curate import load_curated
 from siamla.errors import UserError
 from siamla.experiment.plan import Job, Plan, pointer_digest
 from siamla.experiment.profile import TrainingSet
-from siamla.files import digest, locked, read_json
+from siamla.files import atomic, digest, locked, read_json
 from siamla.sequence import Sequence as Video
 from siamla.steps.perform import Outcome, full_key, hashed, own, perform
 
 SKIPPED = 0.01  # of the images of a table of boxes, which are first decoded when they are cut
+LOCK, KEPT = Path("dvc.lock"), Path(".dvc", "tmp", "siamla-kept")  # a copy of it for each stage that is being made
 CROPS = ("manifest.json", "plan.json", "index.npy", "skipped.csv", "shard-*.bin", "shard-*.part.npz", ".*.tmp")
 
 
@@ -28,25 +32,55 @@ def listing_digest(root: Path) -> str:
     return digest(files)
 
 
+def _changed_alone(now: bytes, before: bytes, stage: str) -> bool:
+    """Whether nothing has changed in dvc.lock but the entry of one stage, or DVC was killed while it wrote the file."""
+    try:
+        found, known = (yaml.safe_load(text)["stages"] for text in (now, before))
+        return all(known.get(name) == entry for name, entry in found.items() if name != stage)
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError):  # of half a file
+        return True
+
+
+def _put_back(stage: str) -> None:
+    """Let dvc.lock say of a stage what it said before this stage was made; what else has changed in it since stays."""
+    kept = KEPT / stage
+    before, now = kept.read_bytes(), LOCK.read_bytes() if LOCK.is_file() else b""
+    if now != before and _changed_alone(now, before, stage):
+        with atomic(LOCK) as temporary:
+            temporary.write_bytes(before)
+        print(f"dvc.lock is kept as it was; `dvc repro {stage}` would renew its entry", flush=True)
+    kept.unlink()
+
+
+@contextmanager
+def _dvc_alone() -> Iterator[int]:
+    """Be the only one to use DVC, with dvc.lock as it was before a run that was killed; the lock's descriptor."""
+    with locked(Path(".dvc", "tmp", "siamla.lock")) as lock:  # DVC itself gives up after three seconds
+        for kept in KEPT.glob("[!.]*"):
+            _put_back(kept.name)
+        yield lock
+
+
 def _by_dvc(source: str, root: Path) -> str:
     """Have DVC pull or render a set; the digest of what it brought.
 
     dvc.lock says what the set was when it was committed. It stays as it is, so that a run does not change the tree that
-    its records describe.
+    its records describe; after a kill the next run puts it back.
     """
     command = ["pull", source] if source.endswith(".dvc") else ["repro", "--single-item", source]
-    lock = Path("dvc.lock")
-    with locked(Path(".dvc", "tmp", "siamla.lock")):  # DVC itself gives up after three seconds
-        before = lock.read_bytes() if lock.is_file() else None
+    with _dvc_alone() as lock:
+        if LOCK.is_file() and command[0] == "repro":
+            with atomic(KEPT / source) as temporary:
+                temporary.write_bytes(LOCK.read_bytes())
         try:
-            status = subprocess.run(["dvc", *command], check=False).returncode
+            # DVC holds the lock, too: killed alone, this process leaves it at work
+            status = subprocess.run(["dvc", *command], check=False, pass_fds=(lock,)).returncode
             if status:
                 raise UserError(f"dvc {' '.join(command)} failed with status {status}; its message is above")
             return pointer_digest(source, root)
         finally:
-            if before is not None and lock.read_bytes() != before:
-                lock.write_bytes(before)
-                print(f"dvc.lock is kept as it was; `dvc repro {source}` would renew its entry", flush=True)
+            if (KEPT / source).is_file():
+                _put_back(source)
 
 
 def fetch(plan: Plan, dataset: str, key: str | None = None) -> bool:
@@ -60,6 +94,9 @@ def fetch(plan: Plan, dataset: str, key: str | None = None) -> bool:
             raise UserError(f"{entry.root}: no such folder; the root of {dataset} in profile {plan.name} must exist")
         return Outcome(content or listing_digest(entry.root))
 
+    if entry.dvc:
+        with _dvc_alone():  # now, since the record tells of the work tree as it is when work begins
+            pass
     return perform(job, key, work, always=True)
 
 
