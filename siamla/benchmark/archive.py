@@ -34,6 +34,7 @@ def unpack(archive: Path, folder: Path) -> None:
             source.extractall(folder)
     except FileNotFoundError:
         raise UserError(f"{archive}: not found") from None
+    # zipfile's NotImplementedError: packed in a way that it cannot unpack
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise UserError(f"{archive}: not a sound zip file ({error})") from None
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from siamla.cli.commands import Commands
-from siamla.cli.options import add_profile, load_plan, positive, seed
+from siamla.cli.options import add_profile, add_tracker, changed, load_plan, positive, seed
 from siamla.data.layout import LayoutName
 from siamla.errors import UserError
 
@@ -57,12 +57,9 @@ def run_maps(args: argparse.Namespace) -> None:
 
 def run_run(args: argparse.Namespace) -> None:
     """Track and score in one go, and print the scores."""
-    from siamla.cli.track import changed
     from siamla.steps import byhand
 
-    done = byhand.track(
-        args.model, args.layout, args.root, args.out, args.protocol, changed(args.tracker), args.workers
-    )
+    done = byhand.track(args.model, args.layout, args.root, args.out, args.protocol, changed(args), args.workers)
     found, frames = byhand.score(done), sum(map(len, done.sequences))
     size = f"{len(done.sequences)} sequences, {frames} frames"
     print(f"{done.label} on {args.root}: {size}, protocol: {done.rules.title}")
@@ -83,7 +80,7 @@ def add_by_hand(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--layout", required=True, choices=get_args(LayoutName), help="how the folder lies on disk")
     parser.add_argument("--root", type=Path, required=True, help="the folder with the sequences")
     parser.add_argument("--protocol", help="scoring rules of params/protocols.yaml; default: the layout's first")
-    parser.add_argument("--tracker", default="{}", help="settings as JSON that replace some of the model's")
+    add_tracker(parser)
     parser.add_argument("--workers", type=positive, default=1, help="processes; they change no box")
 
 

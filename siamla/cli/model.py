@@ -5,7 +5,7 @@ from pathlib import Path
 
 from siamla.cli.benchmark import add_by_hand
 from siamla.cli.commands import Commands
-from siamla.cli.options import add_overwrite
+from siamla.cli.options import add_overwrite, add_tracker, changed
 
 
 def register(commands: Commands) -> None:
@@ -25,7 +25,7 @@ def register(commands: Commands) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL", help="model.pt of a training")
     parser.add_argument("--format", choices=("onnx", "openvino"), default="onnx", help="default: %(default)s")
     parser.add_argument("--portable", action="store_true", help="no convolution whose weights are an input")
-    parser.add_argument("--tracker", default="{}", help="tracker settings as JSON that replace the model's")
+    add_tracker(parser)
     parser.add_argument("--out", type=Path, required=True, help="the folder to make")
 
 
@@ -48,7 +48,6 @@ def calibrate(args: argparse.Namespace) -> None:
     """Track, find the threshold on the confidence, write args.out and say how well it tells lost frames."""
     from siamla.benchmark.lost import calibrate as find
     from siamla.benchmark.lost import judged
-    from siamla.cli.track import changed
     from siamla.errors import UserError
     from siamla.files import free_for_output
     from siamla.model.checkpoint import read_model, save_model
@@ -59,10 +58,10 @@ def calibrate(args: argparse.Namespace) -> None:
     free_for_output(args.out, args.overwrite, args.model)
     if byhand.protocol_of(args.layout, args.protocol).onepass is None:
         raise UserError(f"--layout {args.layout}: its protocol starts a lost tracker again; expected a one-pass layout")
-    done = byhand.track(args.model, args.layout, args.root, None, args.protocol, changed(args.tracker), args.workers)
+    done = byhand.track(args.model, args.layout, args.root, None, args.protocol, changed(args), args.workers)
     found = find(*judged(done.sequences, done.folder, done.rules.layout))
     file = read_model(args.model)
-    settings = tracker_settings(args.model, file.tracker, {**changed(args.tracker), "lost": round(found.threshold, 4)})
+    settings = tracker_settings(args.model, file.tracker, {**changed(args), "lost": round(found.threshold, 4)})
     save_model(args.out, file.model, file.label, stored(settings))
     others = found.frames - found.lost
     shares = (
@@ -73,13 +72,12 @@ def calibrate(args: argparse.Namespace) -> None:
 
 def export_model(args: argparse.Namespace) -> None:
     """Write args.out, checked against the network, and say how near it is."""
-    from siamla.cli.track import changed
     from siamla.engine.export import export
     from siamla.model.checkpoint import read_model
     from siamla.tracker.api import tracker_settings
 
     file = read_model(args.model)
-    settings = tracker_settings(args.model, file.tracker, changed(args.tracker))
+    settings = tracker_settings(args.model, file.tracker, changed(args))
     more = {"tracker": settings.model_dump(mode="json", exclude={"precision", "engine"})}
     worst = export(file.model, args.out, args.format, args.portable, more)
     largest = ", ".join(f"{name} {value:.1e}" for name, value in worst.items())

@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from siamla.experiment.plan import Plan
@@ -49,6 +49,20 @@ def threads(text: str) -> int:
 def add_overwrite(parser: argparse.ArgumentParser) -> None:
     """`--overwrite`, without which a command replaces no file that its user named."""
     parser.add_argument("--overwrite", action="store_true", help="replace what is there already")
+
+
+def add_tracker(parser: argparse.ArgumentParser) -> None:
+    """`--tracker`, of which `changed` reads what is given."""
+    parser.add_argument("--tracker", default="{}", help="settings as JSON that replace some of the model's")
+
+
+def changed(args: argparse.Namespace) -> dict[str, Any]:
+    """The tracker settings given by `--tracker`, alone and not yet checked against the model's."""
+    from siamla.settings import validate_json
+    from siamla.tracker.settings import TrackerSettings
+
+    given = validate_json(TrackerSettings, args.tracker, "--tracker")
+    return {name: getattr(given, name) for name in given.model_fields_set}
 
 
 def add_profile(parser: argparse.ArgumentParser, key: bool = True) -> None:

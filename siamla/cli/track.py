@@ -3,10 +3,10 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from siamla.cli.commands import Commands
-from siamla.cli.options import add_overwrite, positive
+from siamla.cli.options import add_overwrite, add_tracker, changed, threads
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,15 +26,6 @@ def _box(words: list[str]) -> "NDArray[np.float64]":
     return box
 
 
-def changed(text: str) -> dict[str, Any]:
-    """The tracker settings given as JSON, alone and not yet checked against the model's."""
-    from siamla.settings import validate_json
-    from siamla.tracker.settings import TrackerSettings
-
-    given = validate_json(TrackerSettings, text, "--tracker")
-    return {name: getattr(given, name) for name in given.model_fields_set}
-
-
 def _track(args: argparse.Namespace) -> None:
     from siamla.errors import UserError
     from siamla.tracker.api import load
@@ -45,7 +36,7 @@ def _track(args: argparse.Namespace) -> None:
     check_outputs(args.source, args.out, args.overwrite)
     if args.select or args.show:
         need_window()
-    tracker = load(args.model, changed(args.tracker), args.threads)
+    tracker = load(args.model, changed(args), args.threads)
     source = open_source(args.source)
     done = track_video(tracker, source, box, args.out, args.fps, args.show)
     table = args.out.with_suffix(".csv")
@@ -84,6 +75,6 @@ def register(commands: Commands) -> None:
         help="the drawn video (.webm, .mp4, .avi), a table beside it; .csv: the table alone; default: %(default)s",
     )  # fmt: skip
     parser.add_argument("--fps", type=_rate, default=25.0, help="images per second where the source has none")
-    parser.add_argument("--tracker", default="{}", help="settings as JSON that replace some of the model's")
-    parser.add_argument("--threads", type=positive, default=1, help="of the network on a CPU; default: %(default)s")
+    add_tracker(parser)
+    parser.add_argument("--threads", type=threads, default=1, help="of the network on a CPU; default: %(default)s")
     add_overwrite(parser)
