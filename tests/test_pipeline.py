@@ -414,8 +414,8 @@ def test_killed_at_every_stage_it_ends_with_the_same_bytes(tree: Tree, undisturb
     tree.kill_when(tree.exists("data/crops/smoke/*/*/plan.json"))
     tree.kill_when(tree.exists("data/features/smoke/*/.siamla"), orphans=True)
     tree.kill_when(tree.exists("results/smoke/state/train-*/state.pt"))
+    interrupt_when(tree, training)  # not right after orphans: one of theirs would be taken for its own
     tree.kill_when(training, orphans=True)
-    interrupt_when(tree, training)
     tree.kill_when(tracking)
     tree.kill_when(tracking, orphans=True)
     tree.run()
@@ -430,7 +430,7 @@ def interrupt_when(tree: Tree, training: Callable[[], bool]) -> None:
     process = tree.start()
     wait_for(tree, training, process)
     os.kill(process.pid, signal.SIGINT)
-    process.wait(120)
+    assert process.wait(120) != 0, tree.log.read_text()
     deadline = time.monotonic() + 60
     while training():
         assert time.monotonic() < deadline, "the training still runs"

@@ -48,14 +48,17 @@ def ask(words: Sequence[str]) -> int | None:
 
 
 def _attend(process: int, answer: TextIO) -> int:
-    """Wait for the fork. SIGTERM is passed on to it; SIGINT reaches it as it reaches all of the pipeline."""
+    """Wait for the fork, and pass signals on to it.
+
+    A SIGINT may reach it twice: as it reaches all of the pipeline, and from here, in case that it was being born then.
+    """
 
     def pass_on(number: int, frame: FrameType | None) -> None:
         with suppress(ProcessLookupError):  # it has just ended
             os.kill(process, number)
 
     signal.signal(signal.SIGTERM, pass_on)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, pass_on)
     status = answer.readline()
     if not status:
         print("siamla: the process that did this was killed", file=sys.stderr)

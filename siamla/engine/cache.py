@@ -15,6 +15,7 @@ import torch
 
 from siamla.errors import UserError
 from siamla.files import atomic, cache_folder, canonical_json, digest
+from siamla.model.checkpoint import weights_digest
 from siamla.model.siamla import SiamLA
 from siamla.place import Place, processor
 
@@ -30,15 +31,6 @@ def _code() -> str:
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in files if path.is_file())).hexdigest()
 
 
-def _weights(model: SiamLA) -> str:
-    """Digest of the weights' names, types, shapes and bytes."""
-    total = hashlib.sha256()
-    for name, value in model.state_dict().items():
-        total.update(f"{name} {value.dtype} {tuple(value.shape)}\0".encode())
-        total.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return total.hexdigest()
-
-
 def _seal(key: Mapping[str, Any], content: bytes) -> bytes:
     return hashlib.sha256(canonical_json(key).encode() + b"\0" + content).digest()
 
@@ -50,10 +42,11 @@ def cached(engine: str, model: SiamLA, place: Place, batch: int, make: Callable[
         engine: name and version.
         model: the network as it was trained, before any folding.
     """
+    settings = model.settings.model_dump(mode="json", by_alias=True, exclude={"weights"})
     key: Mapping[str, Any] = {
-        "engine": engine, "torch": torch.__version__, "code": _code(), "weights": _weights(model),
-        "settings": model.settings.model_dump(mode="json", by_alias=True, exclude={"weights"}),
-        "processor": processor(), "precision": place.precision, "threads": place.threads, "batch": batch,
+        "engine": engine, "torch": torch.__version__, "code": _code(),
+        "model": weights_digest(model.state_dict(), settings), "processor": processor(),
+        "precision": place.precision, "threads": place.threads, "batch": batch,
     }  # fmt: skip
     path = cache_folder() / "engines" / f"{digest(key)}.bin"
     try:

@@ -41,7 +41,7 @@ def save_model(path: Path, model: SiamLA, label: str, tracker: Mapping[str, Any]
     settings = model.settings.model_dump(mode="json", by_alias=True)
     content = {"model": state, "settings": settings, "label": label, "tracker": dict(tracker)}
     buffer = io.BytesIO()  # torch names the archive after the file: a buffer keeps the bytes free of the path
-    torch.save({**content, "digest": _digest(state, settings)}, buffer)
+    torch.save({**content, "digest": weights_digest(state, settings)}, buffer)
     with atomic(path) as temporary:
         temporary.write_bytes(buffer.getvalue())
 
@@ -64,7 +64,7 @@ def read_model(path: Path) -> ModelFile:
     settings = validate(ModelSettings, loaded["settings"], f"{path}: settings")
     model = empty_model(settings)
     load_state(model, loaded["model"], str(path))
-    if _digest(loaded["model"], loaded["settings"]) != loaded["digest"]:
+    if weights_digest(loaded["model"], loaded["settings"]) != loaded["digest"]:
         raise UserError(f"{path}: the weights are not those that were written; the file is damaged")
     return ModelFile(model.eval(), str(loaded["label"]), loaded["tracker"], str(loaded["digest"]))
 
@@ -74,11 +74,12 @@ def load_model(path: Path) -> SiamLA:
     return read_model(path).model
 
 
-def _digest(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> str:
+def weights_digest(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> str:
+    """16 hex digits of a network: the names, types, shapes and bytes of its weights, and its settings."""
     content = hashlib.sha256(canonical_json(settings).encode())
     for key, value in sorted(state.items()):
         content.update(f"{key} {value.dtype} {list(value.shape)}".encode())
-        content.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        content.update(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return content.hexdigest()[:16]
 
 
