@@ -21,8 +21,9 @@ report: $(VENV)/.ready
 	snakemake --cores $(CORES) --show-failed-logs --config profile=$(PROFILE) -- reproduce_all
 	@echo "open reports/$(PROFILE)/index.html"
 
+# two processes, each with whole files; the longest first
 test: $(VENV)/.ready
-	pytest
+	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.ready
 	ruff check .

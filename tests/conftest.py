@@ -14,10 +14,18 @@ from pathlib import Path
 
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # one process a core
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 REPOSITORY = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 COMMAND = (str(BIN / "snakemake"), "--cores", "2", "--config", "profile=smoke")
 JOB = re.compile(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)*)", re.MULTILINE)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where processes share the tests, those that run the pipeline come first: nothing else takes as long."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @dataclass(frozen=True)

@@ -252,6 +252,22 @@ def test_differences_have_counts_and_intervals(tmp_path: Path, real: dict) -> No
     assert float(kept["A"]["low"]) == rows["A"]["low"]
 
 
+def test_losses_are_means_over_seeds_and_say_what_was_trained_on(tmp_path: Path) -> None:
+    runs = []
+    for seed, losses in ((1, (4.0, 2.0)), (2, (6.0, 3.0))):
+        folder = tmp_path / f"seed{seed}"
+        folder.mkdir()
+        rows = "".join(f"{epoch},{loss}\n" for epoch, loss in enumerate(losses, 1))
+        (folder / "history.csv").write_text("epoch,total\n" + rows)
+        runs.append(Run("", "ours", seed, folder))
+    given = Data(TWO, {}, runs=runs, synthetic=True)
+    drawn = write(tmp_path / "a", FIGURES.figures["training"], given, [])
+    assert [(row["epoch"], row["mean"], row["low"], row["high"]) for row in drawn.rows] == [(1, 5, 4, 6), (2, 2.5, 2, 3)]
+    assert "Loss on synthetic clips" in texts(drawn)
+    real_video = write(tmp_path / "b", FIGURES.figures["training"], replace(given, synthetic=False), [])
+    assert "synthetic" not in texts(real_video)
+
+
 # Bad input --------------------------------------------------------------------------------------------------------
 
 

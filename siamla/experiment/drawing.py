@@ -25,6 +25,7 @@ from siamla.experiment.figures import (
     load_figures,
 )  # fmt: skip
 from siamla.experiment.plan import GENERATOR, Job, Plan
+from siamla.experiment.profile import Dataset
 from siamla.experiment.spec import plain
 from siamla.files import digest
 from siamla.provenance.code import code_digest, listed
@@ -163,6 +164,10 @@ def _curves(rules: Protocol) -> dict[str, dict[str, Any]]:
     return found
 
 
+def _rendered(entry: Dataset) -> bool:
+    return bool(entry.dvc and entry.dvc.startswith(GENERATOR))
+
+
 def benchmarks(plan: Plan) -> dict[str, dict[str, Any]]:
     """What figures say of each benchmark of the profile. synthetic: it was rendered, and no real video is in it."""
     found = {}
@@ -174,7 +179,7 @@ def benchmarks(plan: Plan) -> dict[str, dict[str, Any]]:
             "metrics": {metric: plain(described) for metric, described in rules.metrics.items()},
             "curves": _curves(rules),
             "layout": rules.layout,
-            "synthetic": bool(entry.dvc and entry.dvc.startswith(GENERATOR)),
+            "synthetic": _rendered(entry),
         }
     return found
 
@@ -213,6 +218,8 @@ def figure_job(plan: Plan, name: str) -> Job:
         "benchmarks": {key: value for key, value in benchmarks(plan).items() if key in shown_benchmarks},
         "caption": "" if isinstance(entry, Labels) else plan.caption(),
     }
+    if isinstance(entry, Training):
+        shown["synthetic"] = any(map(_rendered, plan.profile.train.values()))
     if isinstance(entry, Sweep):
         settings = plan.experiment.sweeps[entry.sweep]
         used = {b: {v: _used(plan, v, b, settings.key) for v in _variants(plan, entry)} for b in shown_benchmarks}

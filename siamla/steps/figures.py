@@ -82,6 +82,7 @@ def figure(plan: Plan, name: str, key: str | None = None) -> Path:
         videos={p.names["dataset"]: load_curated(_checked(p)) for p in jobs if p.step == "curate"},
         published=published(entry) if isinstance(entry, Ranking) else {},
         sweep=shown.get("sweep", {}),
+        synthetic=shown.get("synthetic", False),
     )
     drawn = write(job.folder, entry, data, _sources(plan, job, scores))
     made = {

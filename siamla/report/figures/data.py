@@ -54,6 +54,7 @@ class Data:
         runs: as far as it shows boxes or maps, and by benchmark the videos that they are of.
         published: tracker → score, of a ranking.
         sweep: {key, used: tracker → the value that the plan uses}, of a sweep.
+        synthetic: of the course of trainings: what they were trained on was rendered.
     """
 
     trackers: Info
@@ -63,6 +64,7 @@ class Data:
     videos: Mapping[str, Sequence[Video]] = field(default_factory=dict)
     published: Mapping[str, float] = field(default_factory=dict)
     sweep: Mapping[str, Any] = field(default_factory=dict)
+    synthetic: bool = False
 
     def of(self, benchmark: str) -> dict[str, list[Score]]:
         """Tracker → its scores on a benchmark by seed, in the order of `trackers`; without those of withheld truth."""

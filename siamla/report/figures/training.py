@@ -49,7 +49,7 @@ def draw(entry: Training, data: Data) -> Drawn:
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.grid(True)
         style.title(axes, word)
-    panels[0].set_ylabel("Loss")
+    panels[0].set_ylabel("Loss on synthetic clips" if data.synthetic else "Loss")
     handles, labels = panels[0].get_legend_handles_labels()
     if handles:
         wide = max(1, min(len(labels), 100 // (max(map(len, labels)) + 6)))
