@@ -17,7 +17,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-
 LAST = {"David": 770, "Football1": 74, "Diving": 231}  # pictures of the archive where they are more than the list's
 FIVE_DIGITS = ("Board",)
 TABS = ("Car4", "Crossing", "Girl", "Jogging", "Suv", "Walking2", "Woman")

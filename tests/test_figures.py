@@ -262,7 +262,8 @@ def test_losses_are_means_over_seeds_and_say_what_was_trained_on(tmp_path: Path)
         runs.append(Run("", "ours", seed, folder))
     given = Data(TWO, {}, runs=runs, synthetic=True)
     drawn = write(tmp_path / "a", FIGURES.figures["training"], given, [])
-    assert [(row["epoch"], row["mean"], row["low"], row["high"]) for row in drawn.rows] == [(1, 5, 4, 6), (2, 2.5, 2, 3)]
+    found = [tuple(row[key] for key in ("epoch", "mean", "low", "high")) for row in drawn.rows]
+    assert found == [(1, 5, 4, 6), (2, 2.5, 2, 3)]
     assert "Loss on synthetic clips" in texts(drawn)
     real_video = write(tmp_path / "b", FIGURES.figures["training"], replace(given, synthetic=False), [])
     assert "synthetic" not in texts(real_video)
