@@ -1,10 +1,14 @@
 """Run a tracker over a benchmark: sequences in parallel, finished ones never again, failures collected."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Sequence as Many
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
+from typing import Protocol
 
 import numpy as np
 
@@ -14,6 +18,7 @@ from siamla.benchmark.protocols import RunRules
 from siamla.benchmark.supervised import run_supervised
 from siamla.errors import UserError
 from siamla.parallel import in_parallel
+from siamla.progress import progress
 from siamla.sequence import Sequence
 
 
@@ -54,9 +59,13 @@ def _equal(folder: Path, name: str, layout: str, count: int) -> bool:
     return len(texts) == 1
 
 
-def _run_sequence(tracker: Tracker, sequence: Sequence, folder: Path, rules: RunRules) -> Failure | None:
-    """All missing repetitions of one sequence; what the tracker raises becomes a Failure."""
+def _run_sequence(
+    tracker: Tracker, sequence: Sequence, folder: Path, rules: RunRules, timed: bool = True
+) -> Failure | None:
+    """All missing repetitions of one sequence, stored without times where a frame's time is not its own; what the
+    tracker raises becomes a Failure."""
     wanted = 1 if tracker.deterministic else rules.repetitions
+    unknown = {} if timed else {"seconds": np.full(len(sequence), np.nan)}
     for repetition in range(1, wanted + 1):
         if _finished(folder, sequence, rules, wanted):
             break
@@ -65,13 +74,50 @@ def _run_sequence(tracker: Tracker, sequence: Sequence, folder: Path, rules: Run
         try:
             if rules.gap is not None:
                 run = run_supervised(tracker, sequence, rules)
-                store.write_trajectory(folder, sequence.name, run, repetition)
+                store.write_trajectory(folder, sequence.name, replace(run, **unknown), repetition)
             else:
                 track = track_sequence(tracker, sequence)
-                store.write_track(folder, sequence.name, track, rules.layout, repetition)
+                store.write_track(folder, sequence.name, replace(track, **unknown), rules.layout, repetition)
         except FrameError as error:
             return Failure(sequence.name, error.frame, error.message)
     return None
+
+
+class Meeting(Protocol):
+    """Where trackers that work in threads put their crops together; siamla.tracker.lockstep has it."""
+
+    def taking_part(self) -> AbstractContextManager[None]:
+        """While a thread tracks."""
+
+    def stop(self) -> None:
+        """Everybody ends as soon as they can."""
+
+
+def _in_lock_step(
+    meeting: Meeting, trackers: Many[Tracker], todo: Many[Sequence], folder: Path, rules: RunRules
+) -> Iterator[Failure | None]:
+    """Each sequence by the next tracker that is free."""
+    free: SimpleQueue[Tracker] = SimpleQueue()
+    for tracker in trackers:
+        free.put(tracker)
+
+    def work(sequence: Sequence) -> Failure | None:
+        tracker = free.get()
+        try:
+            with meeting.taking_part():
+                return _run_sequence(tracker, sequence, folder, rules, timed=False)
+        finally:
+            free.put(tracker)
+
+    pool = ThreadPoolExecutor(len(trackers))
+    try:
+        for future in as_completed([pool.submit(work, sequence) for sequence in todo]):
+            yield future.result()
+    except BaseException:
+        meeting.stop()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 _tracker: Tracker | None = None  # this process's own
@@ -87,6 +133,45 @@ def _work(sequence: Sequence, folder: Path, rules: RunRules) -> Failure | None:
     return _run_sequence(_tracker, sequence, folder, rules)
 
 
+def _todo(sequences: Many[Sequence], folder: Path, rules: RunRules) -> list[Sequence]:
+    """Those that are not stored yet, the longest first. UserError where a first box cannot start a tracker."""
+    for sequence in sequences:
+        if not len(sequence.boxes) or not np.isfinite(sequence.boxes[0]).all() or (sequence.boxes[0, 2:] <= 0).any():
+            raise UserError(f"{sequence.name}: the first box {sequence.boxes[:1].tolist()} cannot start a tracker")
+    todo = [sequence for sequence in sequences if not _finished(folder, sequence, rules, rules.repetitions)]
+    return sorted(todo, key=lambda sequence: (-len(sequence), sequence.name))
+
+
+def _raise(results: Iterable[Failure | None], total: int) -> None:
+    """TrackingFailed where there are failures, when all the others are there."""
+    failures = [failure for failure in results if failure]
+    if failures:
+        raise TrackingFailed(sorted(failures, key=lambda failure: failure.sequence), total)
+
+
+def run_in_lock_step(
+    load: Callable[[], tuple[Meeting, Many[Tracker]]],
+    sequences: Many[Sequence],
+    folder: Path,
+    rules: RunRules,
+    title: str = "track",
+) -> None:
+    """As `run`, with several trackers in threads of this process; their frames have no times.
+
+    load: called where something is to be done; gives the trackers, and where their crops meet.
+    """
+    todo = _todo(sequences, folder, rules)
+    if not todo:
+        return
+    meeting, trackers = load()
+    failures = []
+    with progress(len(sequences), title, "sequence", len(sequences) - len(todo)) as bar:
+        for failure in _in_lock_step(meeting, trackers, todo, folder, rules):
+            failures.append(failure)
+            bar.update()
+    _raise(failures, len(sequences))
+
+
 def run(
     make_tracker: Callable[[], Tracker],
     sequences: Many[Sequence],
@@ -94,25 +179,16 @@ def run(
     rules: RunRules,
     workers: int = 1,
     title: str = "track",
-) -> list[Failure]:
-    """Track every sequence that is not stored yet, the longest first; an empty list when all went well.
+) -> None:
+    """Track every sequence that is not stored yet, the longest first.
 
     With workers > 1, sequences are spread over spawned processes with one thread each, and `make_tracker` must be
     picklable; otherwise everything happens in this process. `title` stands before the progress. Raises TrackingFailed
     (a UserError that lists sequence and frame of each failure) after the other sequences are finished.
     """
-    for sequence in sequences:
-        if not len(sequence.boxes) or not np.isfinite(sequence.boxes[0]).all() or (sequence.boxes[0, 2:] <= 0).any():
-            raise UserError(f"{sequence.name}: the first box {sequence.boxes[:1].tolist()} cannot start a tracker")
-    todo = [sequence for sequence in sequences if not _finished(folder, sequence, rules, rules.repetitions)]
-    todo.sort(key=lambda sequence: (-len(sequence), sequence.name))
-    if not todo:
-        return []
+    todo = _todo(sequences, folder, rules)
     results = in_parallel(
         partial(_work, folder=folder, rules=rules), todo, workers, title, "sequence",
         initializer=partial(_make, make_tracker), ordered=False, done=len(sequences) - len(todo),
     )  # fmt: skip
-    failures = [failure for failure in results if failure]
-    if failures:
-        raise TrackingFailed(sorted(failures, key=lambda failure: failure.sequence), len(sequences))
-    return []
+    _raise(results, len(sequences))

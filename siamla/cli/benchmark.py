@@ -68,7 +68,7 @@ def run_run(args: argparse.Namespace) -> None:
         return
     columns = [(metric.label, f".{metric.digits}f", found[name]) for name, metric in done.rules.metrics.items()]
     cells = [(label, "–" if value is None else format(value, form)) for label, form, value in columns]
-    cells.append(("fps", f"{found['fps']:.1f}"))
+    cells += [("fps", f"{found['fps']:.1f}")] if "fps" in found else []  # not in lock step
     print("  ".join(f"{label:>{max(len(label), len(text))}}" for label, text in cells))
     print("  ".join(f"{text:>{max(len(label), len(text))}}" for label, text in cells))
     print(f"raw results and scores.csv: {done.folder}")

@@ -511,12 +511,16 @@ class Plan:
     def _predict(self, benchmark: str, variant: str, seed: int, point: Point | None) -> Job:
         model = self.train(self.experiment.model(variant, benchmark), seed)
         data, rules = self.curate(benchmark), self.experiment.protocol(benchmark)
-        entries = ("siamla.benchmark.runner:run", "siamla.tracker.tracker:load_tracker")
         layout = f"{self._layout_code(rules.layout)}:ORIGIN"
         settings = self.experiment.tracker(variant, benchmark)
         settings = point.settings(settings) if point else settings
         tracker = plain(settings)
-        code = code_digest(*entries, layout, self._backbone_code(self.spec(variant)), *engine_code(settings.engine))
+        code = code_digest(
+            "siamla.tracker.benchmark:track_benchmark",
+            layout,
+            self._backbone_code(self.spec(variant)),
+            *engine_code(settings.engine),
+        )
         identity = Predict(_as(Train, model), _as(Curate, data), tracker, plain(run_rules(rules)), code)
         names = {**self._names, "benchmark": benchmark, "variant": variant, "seed": seed}
         if point:

@@ -1,9 +1,8 @@
 """Tracking a benchmark with a trained model, and scoring what was stored."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +36,7 @@ from siamla.steps.perform import (
 from siamla.tracker.settings import TrackerSettings
 
 if TYPE_CHECKING:
-    from siamla.tracker.tracker import SiamTracker
+    from siamla.place import Place
 
 MAPS = "maps.npz"
 NO_RESULT = (OWNER, "record.json", "stamp", "SOURCE.txt")  # what may lie beside raw results
@@ -61,8 +60,8 @@ def _results(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in found)
 
 
-def _tracker(model: Path, settings: TrackerSettings, record: dict[str, Any]) -> "Callable[[], SiamTracker]":
-    """What makes the tracker, in this process or in another; the place that is found goes into the record.
+def _place(model: Path, settings: TrackerSettings, record: dict[str, Any]) -> "Place":
+    """Where the tracker computes, which goes into the record.
 
     One thread: threads must not decide the boxes, and sequences are spread over workers instead.
     """
@@ -71,13 +70,12 @@ def _tracker(model: Path, settings: TrackerSettings, record: dict[str, Any]) -> 
 
     from siamla.model.checkpoint import load_model
     from siamla.tracker.place import told, tracking_place
-    from siamla.tracker.tracker import load_tracker
 
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     place = tracking_place(load_model(model).settings, settings)
     record["place"] = told(settings, place)
-    return partial(load_tracker, model, settings, place)
+    return place
 
 
 def _predict(plan: Plan, job: Job, key: str | None, model: Path, workers: int) -> None:
@@ -85,13 +83,13 @@ def _predict(plan: Plan, job: Job, key: str | None, model: Path, workers: int) -
     rules, settings = run_rules(plan.experiment.protocol(benchmark)), settings_of(job)
 
     def work(record: dict[str, Any]) -> Outcome:
-        from siamla.benchmark.runner import run
+        from siamla.tracker.benchmark import track_benchmark
 
-        make = _tracker(model, settings, record)
+        place = _place(model, settings, record)
         sequences = load_curated(job.parents["data"].folder)
         state = state_of(job, record)
         beside = OtherWork()
-        run(make, sequences, state, rules, workers, benchmark)
+        track_benchmark(model, settings, place, sequences, state, rules, workers, benchmark)
         record["other_cores"] = beside.cores()
         own(job.folder, job.step, job.key)
         publish(state, job)
@@ -152,8 +150,9 @@ def maps(plan: Plan, benchmark: str, variant: str, seed: int, key: str | None = 
 
     def work(record: dict[str, Any]) -> Outcome:
         from siamla.benchmark.maps import choose, follow, write_maps
+        from siamla.tracker.tracker import load_tracker
 
-        tracker = _tracker(model, settings, record)()
+        tracker = load_tracker(model, settings, _place(model, settings, record))
         own(job.folder, job.step, job.key)
         chosen = choose(load_curated(job.parents["data"].folder), rule)
         root = plan.datasets[benchmark].root

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -95,15 +94,14 @@ def track(
     import cv2
     import torch
 
-    from siamla.benchmark.runner import run
     from siamla.model.checkpoint import read_model
     from siamla.tracker.api import tracker_settings
+    from siamla.tracker.benchmark import track_benchmark
     from siamla.tracker.place import told, tracking_place
-    from siamla.tracker.tracker import load_tracker
 
     rules, sequences, file = protocol_of(layout, protocol), _read(root, layout), read_model(model)
     settings, running = tracker_settings(model, file.tracker, changed or {}), run_rules(rules)
-    code = code_digest("siamla.benchmark.runner:run", "siamla.tracker.tracker:load_tracker")
+    code = code_digest("siamla.tracker.benchmark:track_benchmark")
     torch.set_num_threads(1)  # as in the pipeline: threads must not decide boxes, sequences are spread over workers
     cv2.setNumThreads(1)
     place = tracking_place(file.model.settings, settings)
@@ -118,22 +116,24 @@ def track(
         _claim(out, identity, file.label)  # says no before a lock is put into somebody's folder
     with locked(out / ".lock"):
         _claim(out, identity, file.label)
-        run(partial(load_tracker, model, settings, place), sequences, out, running, workers, root.resolve().name)
+        track_benchmark(model, settings, place, sequences, out, running, workers, root.resolve().name)
     return Run(file.label, sequences, rules, out)
 
 
 def score(done: Run) -> dict[str, Any] | None:
-    """The scores of a run by its protocol with fps; scores.csv has them by sequence. None where truth is withheld."""
+    """The scores of a run by its protocol with fps, if not in lock step; scores.csv has them by sequence. None where truth is withheld."""
     from siamla.benchmark.score import score as score_stored
     from siamla.benchmark.score import withheld
     from siamla.benchmark.speed import speed
+    from siamla.benchmark.store import time_path
 
     if any(withheld(sequence) for sequence in done.sequences):
         return None
     scores = score_stored(done.sequences, done.folder, done.rules)
-    timing = speed(done.folder, done.sequences, done.rules)
+    timed = all(time_path(done.folder, each.name, done.rules.layout).is_file() for each in done.sequences)
+    timing = speed(done.folder, done.sequences, done.rules) if timed else {}
     write_csv(done.folder / "scores.csv", list(scores.per_sequence[0]), scores.per_sequence)
     before = read_json(done.folder / RUN)
     found = {"scores": scores.overall, "speed": timing, "protocol": done.rules.title, "environment": environment()}
     write_json(done.folder / RUN, {**before, **found})
-    return {**scores.overall, "fps": timing["fps"]}
+    return {**scores.overall, **({"fps": timing["fps"]} if timed else {})}

@@ -3,7 +3,6 @@
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +63,14 @@ def _protocol(plan: Plan, layout: str) -> Protocol:
 
 def _measure(model: Path, sequences: list[Sequence], rules: Protocol, settings: TrackerSettings, workers: int) -> float:
     """The headline score of a model with these settings."""
-    from siamla.benchmark.runner import run
     from siamla.benchmark.score import score
-    from siamla.tracker.tracker import load_tracker
+    from siamla.model.checkpoint import read_model
+    from siamla.tracker.benchmark import track_benchmark
+    from siamla.tracker.place import tracking_place
 
+    place = tracking_place(read_model(model).model.settings, settings)
     with tempfile.TemporaryDirectory() as folder:
-        run(partial(load_tracker, model, settings), sequences, Path(folder), run_rules(rules), workers, "tune")
+        track_benchmark(model, settings, place, sequences, Path(folder), run_rules(rules), workers, "tune")
         return float(score(sequences, Path(folder), rules).overall[rules.headline])
 
 
@@ -92,7 +93,7 @@ def tune(plan: Plan, variant: str, clips: str, workers: int = 1, tell: Callable[
     files = {str(seed): sound(job) / "model.pt" for seed, job in jobs.items()}
     own = plain(plan.spec(variant).tracker)
     code = code_digest(
-        "siamla.benchmark.runner:run", "siamla.tracker.tracker:load_tracker", "siamla.benchmark.score:score",
+        "siamla.tracker.benchmark:track_benchmark", "siamla.benchmark.score:score",
         *engine_code(plan.spec(variant).tracker.engine),
     )  # fmt: skip
     origin = {

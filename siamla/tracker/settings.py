@@ -19,6 +19,9 @@ class TrackerSettings(Settings):
     size_lr: float = Field(0.33, gt=0, le=1, description="rate of the size smoothing")
     precision: Literal["auto", "bf16", "fp32"] = Field("auto", description="auto: bf16 where it is faster")
     engine: EngineName = Field("auto", description="auto: torch on a GPU; openvino on a CPU where it is installed")
+    batch: int = Field(
+        1, ge=1, le=256, description="sequences of a benchmark tracked in lock step, for GPUs; its frames have no times"
+    )
     lost: float | None = Field(
         None, ge=0, le=1, exclude=True,
         description="confidence below which the target is called lost, from `siamla model calibrate`; decides no box",

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from siamla.data.crop import crop, fill_colour
 from siamla.engine.engines import prepare, resolve_engine
+from siamla.engine.network import Network
 from siamla.engine.network import State as TemplateState
 from siamla.errors import UserError
 from siamla.geometry import Array, padded_size
@@ -59,10 +60,14 @@ class SiamTracker:
         settings: TrackerSettings,
         device: torch.device | None = None,
         place: Place | None = None,
+        network: Network | None = None,
     ) -> None:
-        """Without a place the precision is that of the settings on `device`, by default a GPU where there is one."""
+        """Without a place the precision is that of the settings on `device`, by default a GPU where there is one.
+
+        network: one that is ready at this place, instead of the tracker's own.
+        """
         self.place = place or tracking_place(model.settings, settings, device)
-        self.network = prepare(resolve_engine(settings.engine, self.place.torch_device), model, self.place)
+        self.network = network or prepare(resolve_engine(settings.engine, self.place.torch_device), model, self.place)
         self.settings = settings
         self.score = 1.0
         self.state: State | None = None
