@@ -1,6 +1,6 @@
 """README's opening images from a profile that has run: a looping strip of one clip, and Fig. 9.
 
-    python benchmarks/readme_images.py --profile mini --benchmark lasot --out docs/images
+    python benchmarks/readme_images.py --profile mini --benchmark otb100 --out docs/images
 
 The strip is the sequence on which our tracker is nearest to its median score, so neither its best nor its worst; truth
 white, ours orange, the baseline blue. Both images need the results, the videos and `siamla report figure fig9`.
@@ -50,7 +50,7 @@ def main() -> None:
     """Write strip.webp and fig9.png."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--profile", default="mini")
-    parser.add_argument("--benchmark", default="lasot")
+    parser.add_argument("--benchmark", default="otb100")
     parser.add_argument("--out", type=Path, default=Path("docs/images"))
     args = parser.parse_args()
     plan = Plan.load(args.profile)

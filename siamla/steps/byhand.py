@@ -121,7 +121,10 @@ def track(
 
 
 def score(done: Run) -> dict[str, Any] | None:
-    """The scores of a run by its protocol with fps, if not in lock step; scores.csv has them by sequence. None where truth is withheld."""
+    """The scores of a run by its protocol, with fps unless it was in lock step; None where truth is withheld.
+
+    scores.csv has them by sequence.
+    """
     from siamla.benchmark.score import score as score_stored
     from siamla.benchmark.score import withheld
     from siamla.benchmark.speed import speed

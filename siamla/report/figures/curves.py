@@ -31,6 +31,7 @@ WORDS = {
     "norm_precision": ("Normalized precision plots of OPE", "Normalized error threshold", "Precision", "lower right"),
     "expected_overlap": ("Expected overlap", "Sequence length", "Expected overlap", "upper right"),
 }
+INSIDE = 7  # longer legends stand below their panel
 Panels = Mapping[tuple[str, CurveName], "list[Line]"]
 COLUMNS = ("benchmark", "curve", "tracker", "label", "rank", "metric", "score", "seeds", "x", "y", "low", "high")
 
@@ -97,8 +98,12 @@ def _panel(axes: Axes, panel: list[Line], trackers: Info, info: Mapping[str, Any
     size: dict[str, Any] = {"fontsize": 5.6, "handlelength": 1.6} if small else {}
     low = any(np.interp(0.45 * end, line.x, line.mean) < 0.35 for line in panel)
     place = "upper right" if curve == "success" and low else WORDS[curve][3]  # where no line is
-    legend = axes.legend(handles, labels, **size | {"loc": place})
-    legend.set_in_layout(False)  # however long it is, the panel keeps its size
+    if len(handles) > INSIDE:
+        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncols": 1 if small else 2, "columnspacing": 1}
+        legend = axes.legend(handles, labels, **size | below)
+    else:
+        legend = axes.legend(handles, labels, **size | {"loc": place})
+        legend.set_in_layout(False)  # however wide it is, the panel keeps its size
     for text, line in zip(legend.get_texts(), [line for line in panel if line.tracker in told], strict=False):
         text.set_gid(style.gid(line.tracker))
         if trackers[line.tracker]["role"] == "ours":
@@ -119,7 +124,9 @@ def draw(entry: Curves, data: Data) -> Drawn:
     wide = len(curves) if len(curves) > 1 else min(2, max(1, len(shown)))
     places = [(n, c) for n in shown for c in curves] if len(curves) > 1 else list(panels)
     tall = max(1, -(-len(places) // wide))
-    figure = style.new(style.COLUMN if wide == 1 else style.PAGE, 2.55 * tall)
+    most = max((min(len(panel), entry.most + 3) for panel in panels.values()), default=0)
+    below = (0.2 if wide > 2 else 0.1) * most if most > INSIDE else 0
+    figure = style.new(style.COLUMN if wide == 1 else style.PAGE, (2.55 + below) * tall)
     grid = figure.subplots(tall, wide, squeeze=False)
     for axes in grid.flat[len(places) :]:
         axes.set_axis_off()

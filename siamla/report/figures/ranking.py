@@ -82,12 +82,12 @@ def draw(entry: Ranking, data: Data) -> Drawn:
     rows = rank(data, entry.benchmark, metric, apart=info["synthetic"])
     groups: list[tuple[str, list[Row]]] = [("", rows)]
     if info["synthetic"]:
-        named = {"measured": "measured here, on synthetic miniatures", "published": f"published, on {info['label']}"}
+        named = {"measured": "measured here, on\nsynthetic miniatures", "published": f"published, on\n{info['label']}"}
         groups = [(text, [row for row in rows if row["group"] == name]) for name, text in named.items()]
         groups = [(text, own) for text, own in groups if own]
     groups = groups or [("", [])]
     figure = style.new(style.PAGE if len(groups) > 1 or len(rows) > 8 else style.COLUMN, 2.7)
-    widths = [max(3, len(own)) for _, own in groups]
+    widths = [max(6, len(own)) for _, own in groups]  # titles need a place, too
     panels = figure.subplots(1, len(groups), squeeze=False, sharey=True, width_ratios=widths)[0]
     top = max([0.1, *(float(row.get("highest") or row["score"]) for row in rows)])
     entries = []
