@@ -99,8 +99,7 @@ def _panel(axes: Axes, panel: list[Line], trackers: Info, info: Mapping[str, Any
     low = any(np.interp(0.45 * end, line.x, line.mean) < 0.35 for line in panel)
     place = "upper right" if curve == "success" and low else WORDS[curve][3]  # where no line is
     if len(handles) > INSIDE:
-        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncols": 1 if small else 2, "columnspacing": 1}
-        legend = axes.legend(handles, labels, **size | below)
+        legend = axes.legend(handles, labels, **size | {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2)})
     else:
         legend = axes.legend(handles, labels, **size | {"loc": place})
         legend.set_in_layout(False)  # however wide it is, the panel keeps its size
@@ -125,7 +124,7 @@ def draw(entry: Curves, data: Data) -> Drawn:
     places = [(n, c) for n in shown for c in curves] if len(curves) > 1 else list(panels)
     tall = max(1, -(-len(places) // wide))
     most = max((min(len(panel), entry.most + 3) for panel in panels.values()), default=0)
-    below = (0.2 if wide > 2 else 0.1) * most if most > INSIDE else 0
+    below = 0.12 * most if most > INSIDE else 0
     figure = style.new(style.COLUMN if wide == 1 else style.PAGE, (2.55 + below) * tall)
     grid = figure.subplots(tall, wide, squeeze=False)
     for axes in grid.flat[len(places) :]:
