@@ -14,7 +14,7 @@ from siamla.engine.engines import installed
 from siamla.engine.network import Maps, Network
 from siamla.place import Place
 from siamla.sequence import Sequence
-from siamla.tracker.benchmark import track_benchmark
+from siamla.benchmark.tracking import track_benchmark
 from siamla.tracker.lockstep import LockStep, Stopped
 from siamla.tracker.settings import TrackerSettings
 

@@ -78,7 +78,7 @@ def export_model(args: argparse.Namespace) -> None:
 
     file = read_model(args.model)
     settings = tracker_settings(args.model, file.tracker, changed(args))
-    more = {"tracker": settings.model_dump(mode="json", exclude={"precision", "engine"})}
+    more = {"tracker": settings.model_dump(mode="json", exclude={"precision", "engine", "batch"})}
     worst = export(file.model, args.out, args.format, args.portable, more)
     largest = ", ".join(f"{name} {value:.1e}" for name, value in worst.items())
     print(f"{args.out}: {args.format}, as the network but for at most {largest}")

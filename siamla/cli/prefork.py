@@ -20,7 +20,7 @@ from siamla.provenance.code import source_state
 MODULES = (
     "siamla.cli.benchmark", "siamla.cli.train", "siamla.cli.data", "siamla.cli.report",
     "siamla.steps.benchmark", "siamla.steps.training", "siamla.steps.data", "siamla.steps.report",
-    "siamla.training.run", "siamla.training.place", "siamla.tracker.benchmark",
+    "siamla.training.run", "siamla.training.place", "siamla.benchmark.tracking",
     "siamla.tracker.place", "siamla.mlflow_view.live", "pyarrow.parquet",
 )  # fmt: skip
 EVERY = 0.5  # seconds between two looks whether the pipeline is still there

@@ -516,7 +516,7 @@ class Plan:
         settings = point.settings(settings) if point else settings
         tracker = plain(settings)
         code = code_digest(
-            "siamla.tracker.benchmark:track_benchmark",
+            "siamla.benchmark.tracking:track_benchmark",
             layout,
             self._backbone_code(self.spec(variant)),
             *engine_code(settings.engine),

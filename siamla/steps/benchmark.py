@@ -83,7 +83,7 @@ def _predict(plan: Plan, job: Job, key: str | None, model: Path, workers: int) -
     rules, settings = run_rules(plan.experiment.protocol(benchmark)), settings_of(job)
 
     def work(record: dict[str, Any]) -> Outcome:
-        from siamla.tracker.benchmark import track_benchmark
+        from siamla.benchmark.tracking import track_benchmark
 
         place = _place(model, settings, record)
         sequences = load_curated(job.parents["data"].folder)

@@ -96,12 +96,12 @@ def track(
 
     from siamla.model.checkpoint import read_model
     from siamla.tracker.api import tracker_settings
-    from siamla.tracker.benchmark import track_benchmark
+    from siamla.benchmark.tracking import track_benchmark
     from siamla.tracker.place import told, tracking_place
 
     rules, sequences, file = protocol_of(layout, protocol), _read(root, layout), read_model(model)
     settings, running = tracker_settings(model, file.tracker, changed or {}), run_rules(rules)
-    code = code_digest("siamla.tracker.benchmark:track_benchmark")
+    code = code_digest("siamla.benchmark.tracking:track_benchmark")
     torch.set_num_threads(1)  # as in the pipeline: threads must not decide boxes, sequences are spread over workers
     cv2.setNumThreads(1)
     place = tracking_place(file.model.settings, settings)

@@ -65,7 +65,7 @@ def _measure(model: Path, sequences: list[Sequence], rules: Protocol, settings: 
     """The headline score of a model with these settings."""
     from siamla.benchmark.score import score
     from siamla.model.checkpoint import read_model
-    from siamla.tracker.benchmark import track_benchmark
+    from siamla.benchmark.tracking import track_benchmark
     from siamla.tracker.place import tracking_place
 
     place = tracking_place(read_model(model).model.settings, settings)
@@ -93,7 +93,7 @@ def tune(plan: Plan, variant: str, clips: str, workers: int = 1, tell: Callable[
     files = {str(seed): sound(job) / "model.pt" for seed, job in jobs.items()}
     own = plain(plan.spec(variant).tracker)
     code = code_digest(
-        "siamla.tracker.benchmark:track_benchmark", "siamla.benchmark.score:score",
+        "siamla.benchmark.tracking:track_benchmark", "siamla.benchmark.score:score",
         *engine_code(plan.spec(variant).tracker.engine),
     )  # fmt: skip
     origin = {
