@@ -10,11 +10,11 @@ import torch
 
 from siamla.benchmark.protocols import load_protocols, run_rules
 from siamla.benchmark.runner import TrackingFailed
+from siamla.benchmark.tracking import track_benchmark
 from siamla.engine.engines import installed
 from siamla.engine.network import Maps, Network
 from siamla.place import Place
 from siamla.sequence import Sequence
-from siamla.benchmark.tracking import track_benchmark
 from siamla.tracker.lockstep import LockStep, Stopped
 from siamla.tracker.settings import TrackerSettings
 

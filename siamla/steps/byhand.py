@@ -94,9 +94,9 @@ def track(
     import cv2
     import torch
 
+    from siamla.benchmark.tracking import track_benchmark
     from siamla.model.checkpoint import read_model
     from siamla.tracker.api import tracker_settings
-    from siamla.benchmark.tracking import track_benchmark
     from siamla.tracker.place import told, tracking_place
 
     rules, sequences, file = protocol_of(layout, protocol), _read(root, layout), read_model(model)

@@ -64,8 +64,8 @@ def _protocol(plan: Plan, layout: str) -> Protocol:
 def _measure(model: Path, sequences: list[Sequence], rules: Protocol, settings: TrackerSettings, workers: int) -> float:
     """The headline score of a model with these settings."""
     from siamla.benchmark.score import score
-    from siamla.model.checkpoint import read_model
     from siamla.benchmark.tracking import track_benchmark
+    from siamla.model.checkpoint import read_model
     from siamla.tracker.place import tracking_place
 
     place = tracking_place(read_model(model).model.settings, settings)
