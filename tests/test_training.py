@@ -79,7 +79,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
             cv2.imwrite(str(file), cv2.resize(noise, (160, 120), interpolation=cv2.INTER_CUBIC))
         boxes = np.array([[50.0 + 4 * frame, 40, 30, 24] for frame in range(3)])
         videos.append(Sequence(f"video{number}", tuple(files), boxes, np.ones(3, bool)))
-    crops.build(videos, CropSettings(size=287), folder / "crops")
+    crops.build(videos, CropSettings(), folder / "crops")
     return folder / "crops"
 
 

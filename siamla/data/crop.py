@@ -1,4 +1,4 @@
-"""The one way to cut a crop: the cache, the training pairs and the tracker all use it.
+"""How a crop is cut: the tracker's to the last bit as it is asked for, the cache's at the speed of a resize.
 
 Two conventions meet here. Boxes and centres are continuous (siamla.geometry): pixel i covers [i, i + 1), so the
 middle of a crop of `size` pixels is size / 2. The score map's grid (siamla.grid) counts pixel *indices*. A point's
@@ -84,3 +84,27 @@ def crop(image: Image, centre: ArrayLike, side: float, size: int, fill: ArrayLik
         fill: the colour beyond the border, `mean_colour(image)`.
     """
     return resample(image, centre, (side, side), size, fill)
+
+
+def tile(image: Image, centre: ArrayLike, side: float, size: int) -> tuple[Image, Array]:
+    """The square of `side` image pixels around `centre` (2,) as (size, size, 3) uint8, and the centre that it has.
+
+    `crop` at the speed of a resize, five times as quick: image and crop share the corner of a pixel, and to get that
+    the centre moves by up to half a crop pixel. Beyond the border is the image's mean colour.
+    """
+    middle, extent, scale = np.asarray(centre, np.float64), np.array(image.shape[1::-1]), size / side
+    low = np.clip(np.floor(middle - side / 2) - 1, 0, extent - 1)
+    first = np.rint((middle - side / 2 - low) * scale)  # crop pixels from the first image pixel to the crop's
+    high = np.clip(np.ceil(low + (first + size) / scale) + 1, low + 1, extent)
+    has = low + first / scale + side / 2
+    (left, top), (right, bottom), (column, row) = (each.astype(int).tolist() for each in (low, high, first))
+    if (first <= -size).any() or ((high - low) * scale - first < 1).any():  # all of it is beyond the border
+        return np.full((size, size, 3), np.rint(mean_colour(image)), np.uint8), has
+    shown = cv2.resize(image[top:bottom, left:right], None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+    part = shown[max(row, 0) : row + size, max(column, 0) : column + size]
+    above, before = max(-row, 0), max(-column, 0)
+    below, behind = size - above - part.shape[0], size - before - part.shape[1]
+    if above or before or below or behind:
+        fill = mean_colour(image)
+        part = cv2.copyMakeBorder(part, above, below, before, behind, cv2.BORDER_CONSTANT, value=fill)
+    return np.asarray(part, np.uint8), has
