@@ -5,17 +5,18 @@
 The other loader is rebuilt from what is known of it: two 511 px JPEG files by cv2.imread, a warp each, the colour
 offset in float64, a motion blur of 5 to 45 px by a two-dimensional kernel, float32 in the network's order. Both give
 batches. A turn is a batch of each, or a build of the cache and the decoding and encoding alone; ratios are medians over
-turns, of wall and of CPU time, on one thread. The frames, 1280×720, are photos that ship in packages, with grain.
+turns, on one thread: of CPU time, of its share outside the kernel (fresh memory costs the public loader more), and of
+wall time. The frames are photos that ship in packages, with grain.
 """
 
 import argparse
 import cProfile
 import pstats
-import shutil
-import statistics
+import resource
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import cv2
@@ -23,14 +24,14 @@ import numpy as np
 
 from siamla.data.crop import crop, mean_colour
 from siamla.data.crops import CropCache, build
-from siamla.data.jpeg import encode
 from siamla.data.pairs import PairSampler
 from siamla.data.settings import CropSettings, PairSettings
 from siamla.data.synthetic.photos import load_photo
 from siamla.geometry import centre, padded_size
 from siamla.sequence import Sequence
 
-WIDE, HIGH, FRAMES, BATCH, PUBLIC = 1280, 720, 12, 32, 511
+VIDEO, STILL = (1280, 720), (640, 427)
+FRAMES, BATCH, PUBLIC = 12, 32, 511
 PHOTOS = (
     "skimage/data/astronaut.png", "skimage/data/coffee.png", "skimage/data/chelsea.png", "skimage/data/rocket.jpg",
     "skimage/data/motorcycle_left.png", "sklearn/datasets/images/china.jpg", "sklearn/datasets/images/flower.jpg",
@@ -39,20 +40,21 @@ PHOTOS = (
 Turn = Callable[[], object]
 
 
-def make_videos(folder: Path, frames: int) -> list[Sequence]:
-    """Videos of 12 frames: a photo that drifts, with a target of 50 to 350 px."""
-    rng, videos = np.random.default_rng(0), []
+def make_videos(folder: Path, frames: int, size: tuple[int, int]) -> list[Sequence]:
+    """Videos of 12 frames: a photo that drifts, with a target of 7 to 50 % of the height."""
+    folder.mkdir()
+    rng, videos, (wide, high) = np.random.default_rng(0), [], size
     for number in range(-(-frames // FRAMES)):
         photo = load_photo(PHOTOS[number % len(PHOTOS)])
-        scale = 1.1 * max(WIDE / photo.shape[1], HIGH / photo.shape[0])
+        scale = 1.1 * max(wide / photo.shape[1], high / photo.shape[0])
         large = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-        sides, files, boxes = np.exp(rng.uniform(np.log(50), np.log(350), 2)), [], []
+        sides, files, boxes = np.exp(rng.uniform(np.log(0.07 * high), np.log(0.5 * high), 2)), [], []
         for frame in range(FRAMES):
-            x, y = (rng.uniform(0, 1, 2) * (large.shape[1] - WIDE, large.shape[0] - HIGH)).astype(int)
-            view = large[y : y + HIGH, x : x + WIDE] + rng.normal(0, 2, (HIGH, WIDE, 1))
+            x, y = (rng.uniform(0, 1, 2) * (large.shape[1] - wide, large.shape[0] - high)).astype(int)
+            view = large[y : y + high, x : x + wide] + rng.normal(0, 2, (high, wide, 1))
             files.append(folder / f"{number:03d}-{frame:02d}.jpg")
             cv2.imwrite(str(files[-1]), np.clip(view, 0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 92])
-            boxes.append([*rng.uniform(0, 1, 2) * (WIDE - sides[0], HIGH - sides[1]), *sides])
+            boxes.append([*rng.uniform(0, 1, 2) * (wide - sides[0], high - sides[1]), *sides])
         videos.append(Sequence(f"video{number}", tuple(files), np.array(boxes), np.ones(FRAMES, bool)))
     return videos
 
@@ -99,22 +101,26 @@ class Public:
 
 
 def seconds(turn: Turn) -> np.ndarray:
-    """Wall and CPU seconds of a turn."""
-    wall, cpu = time.perf_counter(), time.process_time()
+    """CPU, user and wall seconds of a turn."""
+
+    def clocks() -> np.ndarray:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        return np.array([used.ru_utime + used.ru_stime, used.ru_utime, time.perf_counter()])
+
+    before = clocks()
     turn()
-    return np.array([time.perf_counter() - wall, time.process_time() - cpu])
+    return clocks() - before
 
 
-def compare(title: str, first: Turn, second: Turn, turns: int, count: int) -> None:
+def compare(title: str, first: Turn, second: Turn, turns: int, things: int) -> None:
     """Print the rates of two and the ratio of the first to the second."""
     for turn in (first, second):
         turn()
     times = np.array([[seconds(first), seconds(second)] for _ in range(turns)])
-    rates = np.median(count / times, axis=0)
-    ratio = [statistics.median(times[:, 1, kind] / times[:, 0, kind]) for kind in range(2)]
-    print(
-        f"{title}: {rates[0][1]:.0f} against {rates[1][1]:.0f} per s of CPU, ratio {ratio[1]:.2f} (wall {ratio[0]:.2f})"
-    )
+    rates = np.median(things / times, axis=0)
+    cpu, user, wall = (float(np.median(times[:, 1, kind] / times[:, 0, kind])) for kind in range(3))
+    told = f"{rates[0][0]:.0f} against {rates[1][0]:.0f} per s of CPU"
+    print(f"{title}: {told}, ratio {cpu:.2f} (user {user:.2f}, wall {wall:.2f})")
 
 
 def reading(videos: list[Sequence], folder: Path, quality: int, turns: int, profile: bool) -> None:
@@ -126,10 +132,10 @@ def reading(videos: list[Sequence], folder: Path, quality: int, turns: int, prof
         out = folder / form
         build(videos, CropSettings(form=form, quality=quality), out)
         taken = sum(path.stat().st_size for path in out.iterdir())
-        sampler, start = PairSampler(CropCache(out), PairSettings(dataset="x")), iter(range(0, 10**9, BATCH))
+        sampler, starts = PairSampler(CropCache(out), PairSettings(dataset="x")), count(0, BATCH)
 
-        def ours(sampler: PairSampler = sampler, start: "iter[int]" = start) -> object:
-            first = next(start)
+        def ours(sampler: PairSampler = sampler, starts: Iterator[int] = starts) -> object:
+            first = next(starts)
             return sampler.batch(range(first, first + BATCH))
 
         print(f"{form}: {taken / crops / 1024:.1f} KiB a crop, {taken / public.bytes:.2f} of the public one's disk")
@@ -141,24 +147,24 @@ def reading(videos: list[Sequence], folder: Path, quality: int, turns: int, prof
             pstats.Stats(profiler).sort_stats("tottime").print_stats(18)
 
 
-def building(videos: list[Sequence], folder: Path, quality: int, turns: int) -> None:
-    """Crops per second of a build and of decoding and encoding alone."""
-    settings, some = CropSettings(quality=quality), videos[:4]
-    work = [(file, box) for video in some for file, box in zip(video.frames, video.boxes, strict=True)]
-    packed = folder / "packed"
-    build(some, settings, packed)
+def building(title: str, videos: list[Sequence], folder: Path, quality: int, turns: int) -> None:
+    """Crops per second of a build and of decoding the frames and encoding the crops alone."""
+    settings, number = CropSettings(quality=quality), count()
+    files = [file for video in videos for file in video.frames]
+    packed = folder / f"packed {title}"
+    build(videos, settings, packed)
     views = [np.ascontiguousarray(view) for view, _ in CropCache(packed)]
 
     def alone() -> None:
-        for (file, _), view in zip(work, views, strict=True):
+        for file, view in zip(files, views, strict=True):
             cv2.imdecode(np.frombuffer(file.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
-            encode(view, quality)
+            cv2.imencode(".jpg", view, [cv2.IMWRITE_JPEG_QUALITY, quality])
 
     def whole() -> None:
-        shutil.rmtree(packed)
-        build(some, settings, packed)
+        # in one shard, as the thousands of a large set are written
+        build(videos, settings, folder / f"{title} {next(number)}", shard_crops=len(files))
 
-    compare("build: crops", whole, alone, turns, len(work))
+    compare(f"build from {title}: crops", whole, alone, turns, len(files))
 
 
 def main() -> None:
@@ -172,10 +178,11 @@ def main() -> None:
     cv2.setNumThreads(0)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "frames").mkdir()
-        videos = make_videos(folder / "frames", args.frames)
+        videos = make_videos(folder / "frames", args.frames, VIDEO)
         reading(videos, folder, args.quality, args.turns, args.profile)
-        building(videos, folder, args.quality, args.turns)
+        for size in (VIDEO, STILL):
+            title = "{}×{}".format(*size)
+            building(title, make_videos(folder / title, args.frames, size), folder, args.quality, args.turns)
 
 
 if __name__ == "__main__":

@@ -284,12 +284,12 @@ def test_damage_inside_a_crop_is_told_with_its_number(tmp_path: Path) -> None:
     shard.write_bytes(data)
     cache = CropCache(tmp_path / "crops")
     for row in (0, 2):
-        with pytest.raises(UserError, match=rf"crop {row} cannot be read \(.*\); delete the folder") as caught:
+        with pytest.raises(UserError, match=rf"crop {row} cannot be decoded; delete the folder") as caught:
             cache[row]
         assert "\n" not in str(caught.value)
     assert cache[1][0].shape == (255, 255, 3)
     shard.unlink()
-    with pytest.raises(UserError, match="crop 1 cannot be read"):
+    with pytest.raises(UserError, match=r"crop 1 cannot be read \(No such file"):
         CropCache.read(_reopened(cache), 1, (0, 0, 9, 9))
 
 

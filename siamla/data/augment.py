@@ -42,10 +42,12 @@ def colour_offset(drawn: Sequence[float]) -> list[int]:
 
 def move_colour(image: Image, offset: Sequence[int]) -> None:
     """Add an offset (3,) to all pixels, in place; what leaves 0 to 255 is cut off."""
-    # a scalar with a negative part is added six times as slowly
+    # in two steps, of which one is mostly needless: a scalar with a negative part is added six times as slowly
     blue, green, red = offset
-    cv2.add(image, (max(blue, 0), max(green, 0), max(red, 0), 0), dst=image)
-    cv2.subtract(image, (max(-blue, 0), max(-green, 0), max(-red, 0), 0), dst=image)
+    if max(offset) > 0:
+        cv2.add(image, (max(blue, 0), max(green, 0), max(red, 0), 0), dst=image)
+    if min(offset) < 0:
+        cv2.subtract(image, (max(-blue, 0), max(-green, 0), max(-red, 0), 0), dst=image)
 
 
 def motion_blur(image: Image, length: int, share: float) -> None:

@@ -345,8 +345,10 @@ class CropCache:
                     return os.pread(file, min(count, length - start), offset + start)
 
                 image = decode(part, self.size, window)
-        except (OSError, ValueError) as error:
-            told = f"crop {row} cannot be read ({error})"
+        except OSError as error:
+            raise UserError(f"{self.folder}: crop {row} cannot be read ({error.strerror})") from None
+        except ValueError:
+            told = f"crop {row} cannot be decoded"
             raise UserError(f"{self.folder}: {told}; delete the folder and build it again") from None
         return image, (x - left, y - top, width, height)
 

@@ -86,17 +86,17 @@ def decode(read: Callable[[int, int], bytes], size: int, window: Window) -> Imag
     if len(body) != stop - begin:
         raise ValueError("it ends early")
 
-    starts = ends[:-1].reshape(rows, columns)[above:last, first].astype(np.intp) - begin
-    inside = ends[1:].reshape(rows, columns)[above:last, first:end].astype(np.intp) - begin
-    stops = inside[:, -1]
     shape = ((last - above) * ROW << 16 | (end - first) * COLUMN).to_bytes(4)
-    spans = map(body.__getitem__, map(slice, starts.tolist(), stops.tolist()))
-    parts = [head[table:frame], shape, head[frame + 4 : table + header], *spans]
+    parts, length, moves = [head[table:frame], shape, head[frame + 4 : table + header]], header, []
+    inside = ends[1:].reshape(rows, columns)[above:last, first:end]
+    starts = ends[:-1].reshape(rows, columns)[above:last, first]
+    for start, end_of_row in zip(starts.tolist(), inside[:, -1].tolist(), strict=True):
+        parts.append(body[start - begin : end_of_row - begin])
+        moves.append([length - start - 1])  # from where the row lies in the JPEG to where it goes
+        length += end_of_row - start
     part = np.frombuffer(bytearray().join(parts), np.uint8)
-    # markers are numbered from 0 to 7 in turn, and the last one ends the image
-    lengths = stops - starts
-    inside += (lengths.cumsum() - stops + (header - 1))[:, None]
-    part[inside.ravel()] = _NUMBERS[: inside.size]
+    marks = inside + np.array(moves)
+    part[marks] = _NUMBERS[: marks.size].reshape(marks.shape)  # from 0 to 7 in turn
     part[-1] = _END
 
     # the pixels of OpenCV's decoder, from the same library, a fifth sooner; and damage is an error, not a gray patch
