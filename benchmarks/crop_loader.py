@@ -1,6 +1,6 @@
 """The crop cache against the loader of the public SiamCAR code, on the same crops in one run, by turns.
 
-    python benchmarks/crop_loader.py [--frames 240] [--turns 12] [--quality 95] [--profile]
+    python benchmarks/crop_loader.py [--frames 480] [--turns 12] [--quality 95] [--profile]
 
 The other loader is rebuilt from what is known of it: two 511 px JPEG files by cv2.imread, a warp each, the colour
 offset in float64, a motion blur of 5 to 45 px by a two-dimensional kernel, float32 in the network's order. Both give
@@ -170,7 +170,7 @@ def building(title: str, videos: list[Sequence], folder: Path, quality: int, tur
 def main() -> None:
     """Make the frames, build and read."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, default=240)
+    parser.add_argument("--frames", type=int, default=480)
     parser.add_argument("--turns", type=int, default=12)
     parser.add_argument("--quality", type=int, default=95)
     parser.add_argument("--profile", action="store_true", help="print where the time of our loader goes")

@@ -5,7 +5,7 @@ middle of a crop of `size` pixels is size / 2. The score map's grid (siamla.grid
 index coordinate is its continuous one minus 0.5; `to_index` and its inverse are the only places that say so.
 """
 
-from functools import partial
+from math import ceil, floor
 
 import cv2
 import numpy as np
@@ -88,25 +88,32 @@ def crop(image: Image, centre: ArrayLike, side: float, size: int, fill: ArrayLik
     return resample(image, centre, (side, side), size, fill)
 
 
+def _span(middle: float, side: float, size: int, extent: int) -> tuple[int, int, int, float]:
+    """Along one axis: the image pixels [low, high) that a tile shows, its pixels from `low` to its edge, its middle."""
+    low = min(max(floor(middle - side / 2) - 1, 0), extent - 1)
+    first = round((middle - side / 2 - low) * size / side)
+    high = min(max(ceil(low + (first + size) * side / size) + 1, low + 1), extent)
+    return low, high, first, low + first * side / size + side / 2
+
+
 def tile(image: Image, centre: ArrayLike, side: float, size: int) -> tuple[Image, Array]:
     """The square of `side` image pixels around `centre` (2,) as (size, size, 3) uint8, and the centre that it has.
 
     `crop` at the speed of a resize, five times as quick: image and crop share the corner of a pixel, and to get that
     the centre moves by up to half a crop pixel. Beyond the border is the image's mean colour.
     """
-    fill = partial(mean_colour, image[::4])  # of every fourth row: all of a large image take as long as its crop
-    middle, extent, scale = np.asarray(centre, np.float64), np.array(image.shape[1::-1]), size / side
-    low = np.clip(np.floor(middle - side / 2) - 1, 0, extent - 1)
-    first = np.rint((middle - side / 2 - low) * scale)  # crop pixels from the first image pixel to the crop's
-    high = np.clip(np.ceil(low + (first + size) / scale) + 1, low + 1, extent)
-    has = low + first / scale + side / 2
-    (left, top), (right, bottom), (column, row) = (each.astype(int).tolist() for each in (low, high, first))
-    if (first <= -size).any() or ((high - low) * scale - first < 1).any():  # all of it is beyond the border
-        return np.full((size, size, 3), np.rint(fill()), np.uint8), has
+    height, width = image.shape[:2]
+    (x, y), scale = np.asarray(centre, np.float64).tolist(), size / side
+    left, right, column, x = _span(x, side, size, width)
+    top, bottom, row, y = _span(y, side, size, height)
+    coarse = image[::8]  # for the mean: all of a large image takes as long as its crop
+    if min(column, row) <= -size or min((right - left) * scale - column, (bottom - top) * scale - row) < 1:
+        return np.full((size, size, 3), np.rint(mean_colour(coarse)), np.uint8), np.array([x, y])  # beyond the border
     shown = cv2.resize(image[top:bottom, left:right], None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
     part = shown[max(row, 0) : row + size, max(column, 0) : column + size]
     above, before = max(-row, 0), max(-column, 0)
     below, behind = size - above - part.shape[0], size - before - part.shape[1]
     if above or before or below or behind:
-        part = cv2.copyMakeBorder(part, above, below, before, behind, cv2.BORDER_CONSTANT, value=fill())
-    return np.asarray(part, np.uint8), has
+        fill = mean_colour(coarse)
+        part = cv2.copyMakeBorder(part, above, below, before, behind, cv2.BORDER_CONSTANT, value=fill)
+    return np.asarray(part, np.uint8), np.array([x, y])

@@ -43,8 +43,8 @@ def _ends(jpeg: bytes) -> NDArray[np.uint32]:
     scan = jpeg.index(b"\xff\xda")
     start = scan + 2 + int.from_bytes(jpeg[scan + 2 : scan + 4])
     data = np.frombuffer(jpeg, np.uint8)
-    marks = np.flatnonzero(data[start:-1] == 0xFF) + start
-    ends = marks[(data[marks + 1] & 0xF8 == 0xD0) | (data[marks + 1] == _END)] + 2  # RST0 to RST7, end of image
+    behind = np.flatnonzero(data[start:-1] == 0xFF) + (start + 1)
+    ends = behind[data[behind] > 0] + 1  # a zero follows where 0xFF is no marker
     return np.concatenate([[start], ends]).astype("<u4")
 
 
