@@ -40,7 +40,7 @@ from siamla.settings import validate
 FORMAT = 2
 SHARDS, SHARD_CROPS = 64, (64, 2048)
 """A set is cut into so many shards, or more, or fewer, so that each has a number of crops between these."""
-OPEN = 256  # shards that a reader keeps open
+OPEN = 128  # shards that a reader keeps open; a training on several sets has a reader for each
 ROW = np.dtype(
     [("sequence", "i4"), ("frame", "i4"), ("shard", "i4"), ("length", "i4"), ("offset", "i8"), ("box", "f8", (4,))]
 )
