@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siamla.data.crop import crop, mean_colour, resample, tile, to_crop, to_index
+from siamla.data.crop import crop, mean_colour, tile, to_crop, to_index
 
 
 def gradient(width: int = 200, height: int = 160) -> np.ndarray:
@@ -95,15 +95,6 @@ def test_beyond_the_border_is_the_mean_colour() -> None:
     assert view.shape == (40, 40, 3)
     assert view[5, 5].tolist() == [30, 150, 30]
     assert view[30, 30].tolist() == [10, 200, 30]
-
-
-def test_axes_scale_apart_and_a_negative_width_mirrors() -> None:
-    image = gradient()
-    wide = resample(image, (100, 80), (100, 50), 50, (0, 0, 0))
-    assert np.diff(wide[25, :, 0].astype(int)).mean() == pytest.approx(2, abs=0.05)
-    assert np.diff(wide[:, 25, 1].astype(int)).mean() == pytest.approx(1, abs=0.05)
-    mirrored = resample(image, (100, 80), (-50, 50), 50, (0, 0, 0))
-    assert np.array_equal(mirrored, crop(image, (100, 80), 50, 50, (0, 0, 0))[:, ::-1])
 
 
 def smooth(width: int = 320, height: int = 240) -> np.ndarray:

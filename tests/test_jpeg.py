@@ -86,3 +86,17 @@ def test_damage_is_an_error(damage: str) -> None:
         data[start + 3000 : start + 3300] = b"\xff\xd3" * 150
     with pytest.raises(ValueError, match=EXPECTED[damage]):
         decode(reader(bytes(data)), 255, (0, 0, 255, 255))
+
+
+@settings(deadline=None, max_examples=200)
+@given(place=st.floats(0, 1, exclude_max=True), value=st.integers(1, 255))
+def test_a_flipped_byte_where_intervals_end_is_an_error_or_of_no_account(place: float, value: int) -> None:
+    data = bytearray(encode(textured(255), 90))
+    window = (60, 70, 150, 160)
+    sound = decode(reader(bytes(data)), 255, window)
+    data[int(place * data.index(b"\xff\xd8\xff"))] ^= value
+    try:
+        found = decode(reader(bytes(data)), 255, window)
+    except ValueError:
+        return
+    assert np.array_equal(found, sound)

@@ -33,19 +33,19 @@ def fill_colour(image: Image, centre: ArrayLike, side: float, size: int) -> tupl
     return mean_colour(image) if (reach > half - 1).any() else (0.0, 0.0, 0.0)
 
 
-def to_crop(box: ArrayLike, centre: ArrayLike, side: ArrayLike, size: int) -> Array:
+def to_crop(box: ArrayLike, centre: ArrayLike, side: float, size: int) -> Array:
     """Image boxes (..., 4) in the coordinates of the crop, (p - centre)·size/side + size/2; continuous xywh.
 
-    `side` is the crop's side in image pixels, or its (width, height) where both axes are scaled apart.
+    `side` is the crop's side in image pixels.
     """
-    box, scale = np.asarray(box, np.float64), size / np.broadcast_to(np.asarray(side, np.float64), 2)
+    box, scale = np.asarray(box, np.float64), size / side
     corner = (box[..., :2] - np.asarray(centre, np.float64)) * scale + size / 2
     return np.concatenate([corner, box[..., 2:] * scale], axis=-1)
 
 
-def to_image(box: ArrayLike, centre: ArrayLike, side: ArrayLike, size: int) -> Array:
+def to_image(box: ArrayLike, centre: ArrayLike, side: float, size: int) -> Array:
     """Boxes (..., 4) of a crop in image coordinates: the inverse of `to_crop`."""
-    box, scale = np.asarray(box, np.float64), np.broadcast_to(np.asarray(side, np.float64), 2) / size
+    box, scale = np.asarray(box, np.float64), side / size
     corner = (box[..., :2] - size / 2) * scale + np.asarray(centre, np.float64)
     return np.concatenate([corner, box[..., 2:] * scale], axis=-1)
 
@@ -60,23 +60,10 @@ def to_continuous(box: ArrayLike) -> Array:
     return np.asarray(box, np.float64) + _HALF
 
 
-def resample(image: Image, centre: ArrayLike, sides: ArrayLike, size: int, fill: ArrayLike) -> Image:
-    """The (width, height) = `sides` region around `centre` as (size, size, 3) uint8, bilinear.
+def crop(image: Image, centre: ArrayLike, side: float, size: int, fill: ArrayLike) -> Image:
+    """The square of `side` image pixels around `centre` (2,) as (size, size, 3) uint8, bilinear.
 
     Crop pixel k, whose centre is at k + 0.5, shows the image at centre + (k + 0.5 - size/2)·side/size.
-    """
-    scale = np.asarray(sides, np.float64) / size
-    # OpenCV counts pixel centres from 0, so both ends of the map are shifted by half a pixel.
-    origin = np.asarray(centre, np.float64) - 0.5 + scale * (0.5 - size / 2)
-    matrix = np.array([[scale[0], 0, origin[0]], [0, scale[1], origin[1]]])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    colour = tuple(float(value) for value in np.asarray(fill, np.float64))
-    out = cv2.warpAffine(image, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=colour)
-    return np.asarray(out, np.uint8)
-
-
-def crop(image: Image, centre: ArrayLike, side: float, size: int, fill: ArrayLike) -> Image:
-    """The square of `side` image pixels around `centre` (2,) as (size, size, 3) uint8.
 
     Args:
         image: (H, W, 3) uint8, BGR.
@@ -85,7 +72,14 @@ def crop(image: Image, centre: ArrayLike, side: float, size: int, fill: ArrayLik
         size: length in crop pixels.
         fill: the colour beyond the border, `mean_colour(image)`.
     """
-    return resample(image, centre, (side, side), size, fill)
+    scale = side / size
+    # OpenCV counts pixel centres from 0, so both ends of the map are shifted by half a pixel.
+    x, y = np.asarray(centre, np.float64) - 0.5 + scale * (0.5 - size / 2)
+    matrix = np.array([[scale, 0, x], [0, scale, y]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    colour = tuple(float(value) for value in np.asarray(fill, np.float64))
+    out = cv2.warpAffine(image, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=colour)
+    return np.asarray(out, np.uint8)
 
 
 def _span(middle: float, side: float, size: int, extent: int) -> tuple[int, int, int, float]:

@@ -82,6 +82,8 @@ def decode(read: Callable[[int, int], bytes], size: int, window: Window) -> Imag
     header = int(ends[0])
     frame = head.index(_FRAME, table, table + header) + len(_FRAME)
     begin, stop = int(ends[above * columns]), int(ends[last * columns])
+    if not header <= begin < stop:
+        raise ValueError("its intervals do not follow one another")
     body = read(stop - begin, table + begin)
     if len(body) != stop - begin:
         raise ValueError("it ends early")
@@ -96,6 +98,8 @@ def decode(read: Callable[[int, int], bytes], size: int, window: Window) -> Imag
         length += end_of_row - start
     part = np.frombuffer(bytearray().join(parts), np.uint8)
     marks = inside + np.array(moves)
+    if length != len(part) or marks.min() < header or marks.max() >= length:
+        raise ValueError("its intervals do not follow one another")
     part[marks] = _NUMBERS[: marks.size].reshape(marks.shape)  # from 0 to 7 in turn
     part[-1] = _END
 
