@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from siamla.data.augment import augment, colour_table, gray_image, motion_blur, region
+from siamla.data.augment import augment, colour_offset, motion_blur, move_colour, turn_gray, view_window
 from siamla.data.settings import Jitter
 
-SIZE = 511
-BOX = np.array([255.5 - 30, 255.5 - 20, 60, 40])
+SIZE = 431
+BOX = (185.5, 195.5, 60.0, 40.0)
 
 
 def cached_crop() -> np.ndarray:
     image = np.full((SIZE, SIZE, 3), 40, np.uint8)
-    image[236:276, 226:286] = 220  # pixels that the box [225.5, 285.5) × [235.5, 275.5) covers, rounded
+    image[196:236, 186:246] = 220  # pixels that the box [185.5, 245.5) × [195.5, 235.5) covers, rounded
     return image
 
 
@@ -21,79 +21,101 @@ def bright_box(image: np.ndarray) -> np.ndarray:
     return np.array([columns[0], rows[0], columns[-1] + 1 - columns[0], rows[-1] + 1 - rows[0]], float)
 
 
+def view(
+    image: np.ndarray, size: int, jitter: Jitter, seed: int, flip: bool = False, gray: bool = False
+) -> tuple[np.ndarray, list[float]]:
+    """A view of a whole cached crop and the box in it."""
+    rng = np.random.default_rng(seed)
+    left, top, right, bottom = view_window(jitter, size, SIZE, rng.random(4).tolist())
+    out = np.empty((size, size, 3), np.uint8)
+    box = (BOX[0] - left, BOX[1] - top, *BOX[2:])
+    drawn, normal = rng.random(4).tolist(), rng.standard_normal(3).tolist()
+    return out, augment(image[top:bottom, left:right], box, out, jitter, drawn, normal, flip, gray)
+
+
 def test_without_jitter_the_view_is_the_middle() -> None:
     image = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
-    view = augment(image, BOX, 255, Jitter(), np.random.default_rng(0))
-    assert np.array_equal(view.image, image[128:383, 128:383])
-    assert view.box.tolist() == [127.5 - 30, 127.5 - 20, 60, 40]
+    seen, box = view(image, 255, Jitter(), 0)
+    assert np.array_equal(seen, image[88:343, 88:343])
+    assert box == [127.5 - 30, 127.5 - 20, 60, 40]
 
 
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("seed", range(8))
 def test_the_box_follows_the_pixels(seed: int, flip: bool) -> None:
-    view = augment(cached_crop(), BOX, 255, Jitter(shift=60, scale=0.18), np.random.default_rng(seed), flip=flip)
-    assert np.abs(view.box - bright_box(view.image)).max() < 1.6
+    seen, box = view(cached_crop(), 255, Jitter(shift=60, scale=0.18), seed, flip=flip)
+    assert np.abs(box - bright_box(seen)).max() < 1.6
 
 
 def test_flip_mirrors_the_unflipped_view() -> None:
     image = np.random.default_rng(1).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
-    jitter = Jitter(shift=20)
-    plain = augment(image, BOX, 255, jitter, np.random.default_rng(5))
-    flipped = augment(image, BOX, 255, jitter, np.random.default_rng(5), flip=True)
-    difference = np.abs(flipped.image[:, ::-1].astype(int) - plain.image)
-    assert np.percentile(difference, 99) <= 16  # OpenCV's weights have 5 bits; noise is the worst case
-    assert flipped.box[0] == pytest.approx(255 - plain.box[0] - plain.box[2])
+    plain, box = view(image, 255, Jitter(shift=20, scale=0.1), 5)
+    flipped, mirrored = view(image, 255, Jitter(shift=20, scale=0.1), 5, flip=True)
+    assert np.abs(flipped[:, ::-1].astype(int) - plain).max() <= 1
+    assert mirrored == pytest.approx([255 - box[0] - box[2], *box[1:]])
 
 
-def test_region_is_uniform_in_its_range_and_apart_for_both_axes() -> None:
+def test_windows_are_uniform_in_their_range_and_apart_for_both_axes() -> None:
     rng = np.random.default_rng(0)
-    draws = [region(Jitter(shift=64, scale=0.18), 255, rng) for _ in range(2000)]
-    shifts, sides = (np.array(values) for values in zip(*draws, strict=True))
-    assert np.abs(shifts).max() <= 64
-    assert np.abs(shifts).max() > 62
-    assert sides.min() >= 255 * 0.82
-    assert sides.max() <= 255 * 1.18
+    windows = np.array([view_window(Jitter(shift=64, scale=0.18), 255, SIZE, rng.random(4)) for _ in range(4000)])
+    sides, shifts = windows[:, 2:] - windows[:, :2], windows.reshape(-1, 2, 2).mean(1) - SIZE / 2
+    assert 63 < np.abs(shifts).max() <= 64.5
+    assert 255 * 0.82 - 1 <= sides.min() <= 255 * 0.82 + 1
+    assert 255 * 1.18 - 1 <= sides.max() <= 255 * 1.18 + 1
     assert np.std(shifts) == pytest.approx(64 / np.sqrt(3), rel=0.05)
+    assert np.abs(shifts.mean(0)).max() < 2
     assert abs(np.corrcoef(sides.T)[0, 1]) < 0.1
 
 
-def test_same_state_same_view() -> None:
+@pytest.mark.parametrize(("jitter", "size"), [(Jitter(shift=64, scale=0.18), 255), (Jitter(shift=4, scale=0.05), 127)])
+def test_the_utmost_windows_lie_in_a_crop_of_the_reach(jitter: Jitter, size: int) -> None:
+    crop = int(np.ceil(jitter.reach(size))) // 2 * 2 + 1
+    for drawn in ([0, 0, 1, 1], [1, 1, 1, 1], [0, 1, 1, 1]):
+        window = view_window(jitter, size, crop, drawn)
+        assert min(window) >= 0
+        assert max(window) <= crop
+
+
+def test_same_numbers_same_view() -> None:
     jitter = Jitter(shift=30, scale=0.1, blur=0.5, colour=1)
     image = cached_crop()
-    first, second, other = (augment(image, BOX, 127, jitter, np.random.default_rng(seed)) for seed in (3, 3, 4))
-    assert np.array_equal(first.image, second.image)
-    assert np.array_equal(first.box, second.box)
-    assert not np.array_equal(first.image, other.image)
+    first, second, other = (view(image, 127, jitter, seed) for seed in (3, 3, 4))
+    assert np.array_equal(first[0], second[0])
+    assert first[1] == second[1]
+    assert not np.array_equal(first[0], other[0])
     assert np.array_equal(image, cached_crop())  # the input is left alone
 
 
 def test_colour_moves_all_pixels_alike_and_saturates() -> None:
+    ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, 2)
+    for offset in ([3, -4, 0], [-20, 30, 255]):
+        moved = ramp.copy()
+        move_colour(moved, offset)
+        assert np.array_equal(moved, np.clip(ramp.astype(int) + offset, 0, 255))
     rng = np.random.default_rng(0)
-    offsets = []
-    for _ in range(3000):
-        table = colour_table(rng)[0].astype(int)
-        middle = table[60:200] - np.arange(60, 200)[:, None]
-        assert np.ptp(middle, axis=0).max() == 0
-        offsets.append(middle[0])
-        assert table.min() >= 0
-        assert table.max() <= 255
-    spread = np.linalg.eigvalsh(np.cov(np.array(offsets).T)) ** 0.5
+    offsets = np.array([colour_offset(rng.standard_normal(3).tolist()) for _ in range(3000)])
+    spread = np.linalg.eigvalsh(np.cov(offsets.T)) ** 0.5
     assert spread == pytest.approx([1.2, 2.52, 8.24], rel=0.1)
 
 
 def test_blur_keeps_the_mean_and_smooths() -> None:
     image = np.random.default_rng(0).integers(0, 256, (255, 255, 3), dtype=np.uint8)
-    blurred = motion_blur(image, np.random.default_rng(0))
+    blurred = image.copy()
+    motion_blur(blurred, 25, 0.3)
     assert blurred.mean() == pytest.approx(image.mean(), abs=1)
     assert blurred.std() < 0.6 * image.std()
 
 
+def test_a_blur_is_a_cross_of_two_lines() -> None:
+    image = np.zeros((41, 41, 3), np.uint8)
+    image[20, 20] = 250
+    motion_blur(image, 5, 0.8)
+    assert image[20, 18:23, 0].tolist() == [40, 40, 50, 40, 40]
+    assert image[18:23, 20, 0].tolist() == [10, 10, 50, 10, 10]
+    assert np.count_nonzero(image[..., 0]) == 9
+
+
 def test_gray_has_three_equal_channels() -> None:
     image = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
-    assert np.ptp(gray_image(image), axis=2).max() == 0
-
-
-def test_beyond_a_small_cached_crop_is_its_mean_colour() -> None:
-    image = np.full((200, 200, 3), 90, np.uint8)
-    view = augment(image, np.array([90.0, 90, 20, 20]), 255, Jitter(), np.random.default_rng(0))
-    assert np.unique(view.image).tolist() == [90]
+    turn_gray(image)
+    assert np.ptp(image, axis=2).max() == 0

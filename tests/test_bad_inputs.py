@@ -37,7 +37,7 @@ variants: [siamcar]
 tables: [3]
 spec:
   model: {backbone: efficientnet_lite0, weights: random, channels: 16, tower_depth: 1, groups: 4}
-  crops: {size: 287}
+  crops: {size: 313}
   pairs: {dataset: clips, count: 4, search: {shift: 16, scale: 0.1}}
   labels: {nearest_if_none: true}
   training: {epochs: 1, frozen_epochs: 1, pairs_per_epoch: 4, batch: 4, precision: fp32}

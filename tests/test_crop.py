@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siamla.data.crop import crop, mean_colour, resample, to_crop, to_index
+from siamla.data.crop import crop, mean_colour, tile, to_crop, to_index
 
 
 def gradient(width: int = 200, height: int = 160) -> np.ndarray:
@@ -97,10 +97,27 @@ def test_beyond_the_border_is_the_mean_colour() -> None:
     assert view[30, 30].tolist() == [10, 200, 30]
 
 
-def test_axes_scale_apart_and_a_negative_width_mirrors() -> None:
-    image = gradient()
-    wide = resample(image, (100, 80), (100, 50), 50, (0, 0, 0))
-    assert np.diff(wide[25, :, 0].astype(int)).mean() == pytest.approx(2, abs=0.05)
-    assert np.diff(wide[:, 25, 1].astype(int)).mean() == pytest.approx(1, abs=0.05)
-    mirrored = resample(image, (100, 80), (-50, 50), 50, (0, 0, 0))
-    assert np.array_equal(mirrored, crop(image, (100, 80), 50, 50, (0, 0, 0))[:, ::-1])
+def smooth(width: int = 320, height: int = 240) -> np.ndarray:
+    """Waves long enough that half a pixel shows little, and every place differs."""
+    x, y = np.meshgrid(np.arange(width) / 19, np.arange(height) / 23)
+    waves = np.stack([np.sin(x + y / 3), np.cos(y), np.sin(x / 2) * np.cos(y / 2)], 2)
+    return np.rint(128 + 100 * waves).astype(np.uint8)
+
+
+@given(x=st.floats(-20, 340), y=st.floats(-20, 260), side=st.floats(20, 700), size=st.sampled_from([127, 255, 431]))
+def test_a_tile_is_the_crop_around_the_centre_that_it_tells(x: float, y: float, side: float, size: int) -> None:
+    image = smooth()
+    view, has = tile(image, (x, y), side, size)
+    assert view.shape == (size, size, 3)
+    assert np.abs(has - (x, y)).max() <= 0.5 * side / size + 1e-9
+    expected = crop(image, has, side, size, mean_colour(image[::8]))
+    difference = np.abs(view.astype(int) - expected).max(2)
+    assert np.percentile(difference, 90) <= 2  # at the image's border the crop fades into its fill
+    inside = crop(np.full_like(image, 255), has, side, size, (0, 0, 0))[..., 0] == 255
+    assert difference[inside].max(initial=0) <= 6
+
+
+@pytest.mark.parametrize("centre", [(-900.0, 50.0), (50.0, -900.0), (2000.0, 50.0), (50.0, 2000.0)])
+def test_a_tile_wholly_beyond_the_image_is_its_mean_colour(centre: tuple[float, float]) -> None:
+    view, _ = tile(np.full((60, 80, 3), 90, np.uint8), centre, 100.0, 255)
+    assert np.unique(view).tolist() == [90]

@@ -16,11 +16,12 @@ import pytest
 
 from siamla.data import crops
 from siamla.data.crop import crop, mean_colour
-from siamla.data.crops import CropCache, build, plan_shards
+from siamla.data.crops import CropCache, build, plan_shards, write_shard
 from siamla.data.settings import CropSettings
 from siamla.errors import UserError
 from siamla.files import sha256
 from siamla.sequence import Sequence
+from siamla.settings import validate
 
 SETTINGS = CropSettings(size=255, quality=90)
 
@@ -60,9 +61,11 @@ def test_rows_hold_the_crops_of_the_one_crop_function(tmp_path: Path) -> None:
     image, box = cache[8]  # video1, frame 3
     side = np.sqrt((30 + 27) * (24 + 27)) * 255 / 127
     source = cv2.imread(str(videos[1].frames[3]))
-    expected = crop(source, (20.5 + 18 + 15, 42 + 12), side, 255, mean_colour(source))
+    middle = box[:2] + box[2:] / 2  # the target's, up to half a crop pixel beside the crop's
+    assert middle == pytest.approx([127.5, 127.5], abs=0.5)
+    has = np.array([20.5 + 18 + 15, 42 + 12]) - (middle - 127.5) * side / 255
+    expected = crop(source, has, side, 255, mean_colour(source))
     assert np.abs(image.astype(int) - expected).mean() < 4
-    assert box[:2] + box[2:] / 2 == pytest.approx([127.5, 127.5])
     assert box[2:] == pytest.approx([30 * 255 / side, 24 * 255 / side])
 
 
@@ -227,5 +230,118 @@ def test_a_damaged_cache_is_refused(tmp_path: Path) -> None:
         CropCache(tmp_path / "nowhere")
 
 
-def test_shards_stay_small() -> None:
-    assert crops.SHARD_CROPS * 500_000 <= 256 * 2**20  # 0.5 MB would be a crop of pure noise
+def many(count: int) -> Sequence:
+    return Sequence("many", (Path("x"),) * count, np.tile([1.0, 1, 9, 9], (count, 1)), np.ones(count, bool))
+
+
+@pytest.mark.parametrize(("count", "shards"), [(60, 1), (1000, 16), (20_000, 64), (300_000, 147)])
+def test_shards_are_many_and_neither_tiny_nor_huge(count: int, shards: int) -> None:
+    planned = plan_shards([many(count)], CropSettings())
+    assert len(planned) == shards
+    assert sum(len(shard.files) for shard in planned) == count
+
+
+@pytest.mark.parametrize("form", ["jpeg", "raw"])
+def test_a_window_is_a_part_of_its_crop_in_both_forms(form: str, tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(update={"form": form})
+    build(make_videos(tmp_path / "images", count=1), settings, tmp_path / "crops")
+    cache, rng = CropCache(tmp_path / "crops"), np.random.default_rng(0)
+    for row in range(len(cache)):
+        whole, box = cache[row]
+        (left, right), (top, bottom) = (sorted(rng.choice(256, 2, replace=False).tolist()) for _ in range(2))
+        window, moved = cache.read(row, (left, top, right, bottom))
+        assert np.array_equal(window, whole[top:bottom, left:right])
+        assert moved == pytest.approx([*(box[:2] - (left, top)), *box[2:]])
+
+
+def test_raw_pixels_are_those_before_the_coding(tmp_path: Path) -> None:
+    videos = make_videos(tmp_path / "images", count=1)
+    for form in ("raw", "jpeg"):
+        build(videos, CropSettings(size=255, quality=100, form=form), tmp_path / form)
+    raw, coded = (CropCache(tmp_path / form) for form in ("raw", "jpeg"))
+    for row in range(len(raw)):
+        assert np.array_equal(raw[row][1], coded[row][1])
+        assert np.abs(raw[row][0].astype(int) - coded[row][0]).mean() < 3
+
+
+def test_more_shards_than_a_process_may_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build(make_videos(tmp_path / "images"), SETTINGS, tmp_path / "crops", shard_crops=2)
+    monkeypatch.setattr(crops, "OPEN", 3)
+    cache, fresh = CropCache(tmp_path / "crops"), CropCache(tmp_path / "crops")
+    before = len(os.listdir("/proc/self/fd"))
+    first = [cache[row][0] for row in range(len(cache))]
+    assert len(os.listdir("/proc/self/fd")) <= before + 3
+    assert all(np.array_equal(fresh[row][0], first[row]) for row in reversed(range(len(cache))))
+
+
+def test_damage_inside_a_crop_is_told_with_its_number(tmp_path: Path) -> None:
+    build(make_videos(tmp_path / "images", count=1), SETTINGS, tmp_path / "crops")
+    shard = tmp_path / "crops" / "shard-00000.bin"
+    data = bytearray(shard.read_bytes())
+    data[:40] = bytes(40)  # where the first crop's intervals end
+    third = data.index(b"\xff\xd8", data.index(b"\xff\xd9", data.index(b"\xff\xd9") + 2))
+    data[third + 3000 : third + 3400] = b"\xff\xd5" * 200
+    shard.write_bytes(data)
+    cache = CropCache(tmp_path / "crops")
+    for row in (0, 2):
+        with pytest.raises(UserError, match=rf"crop {row} cannot be decoded; delete the folder") as caught:
+            cache[row]
+        assert "\n" not in str(caught.value)
+    assert cache[1][0].shape == (255, 255, 3)
+    shard.unlink()
+    with pytest.raises(UserError, match=r"crop 1 cannot be read \(No such file"):
+        CropCache.read(_reopened(cache), 1, (0, 0, 9, 9))
+
+
+def _reopened(cache: CropCache) -> CropCache:
+    """The same cache with no file open, as a worker has it whose disk went away."""
+    cache._shards.clear()
+    return cache
+
+
+def test_a_cache_of_an_older_format_is_refused(tmp_path: Path) -> None:
+    build(make_videos(tmp_path / "images", count=1), SETTINGS, tmp_path / "crops")
+    manifest = tmp_path / "crops" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"format": 2', '"format": 1'))
+    with pytest.raises(UserError, match="format 1, expected 2; delete the folder and build it again"):
+        CropCache(tmp_path / "crops")
+
+
+def test_an_even_size_is_refused() -> None:
+    with pytest.raises(UserError, match="432 pixels have no middle one, as the views have; expected 431 or 433"):
+        validate(CropSettings, {"size": 432}, "x")
+
+
+def test_corrupt_images_are_skipped_up_to_a_share_and_listed(tmp_path: Path) -> None:
+    videos = make_videos(tmp_path / "images")
+    bad = videos[1].frames[3]
+    bad.write_bytes(bad.read_bytes()[:200])
+    with pytest.raises(UserError, match=r"1 of 20 images cannot be decoded, more than 4% .*1-3\.jpg"):
+        build(videos, SETTINGS, tmp_path / "crops", shard_crops=4, skip=0.04)
+    build(videos, SETTINGS, tmp_path / "crops", jobs=2, shard_crops=4, skip=0.05)
+    cache = CropCache(tmp_path / "crops")
+    assert cache.sequences["video1"] == range(6, 12)
+    assert cache.frames[6:12].tolist() == [0, 1, 4, 5, 6, 7]
+    assert str(bad) in (tmp_path / "crops" / "skipped.csv").read_text()
+
+
+def _killed(shard: crops.Shard, **settings: object) -> dict[str, str]:
+    """What the kernel does to a worker when memory is short, in the second shard."""
+    if shard.number == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return write_shard(shard, **settings)  # type: ignore[arg-type]
+
+
+def test_a_worker_killed_for_memory_is_one_line_and_the_build_goes_on_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    videos = make_videos(tmp_path / "images")
+    build(videos, SETTINGS, tmp_path / "undisturbed", shard_crops=4)
+    with monkeypatch.context() as patch:
+        patch.setattr(crops, "write_shard", _killed)
+        with pytest.raises(UserError, match=r"a worker process died .* run the same command again") as caught:
+            build(videos, SETTINGS, tmp_path / "crops", jobs=2, shard_crops=4)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "crops" / "manifest.json").exists()
+    build(videos, SETTINGS, tmp_path / "crops", shard_crops=4)
+    assert content(tmp_path / "crops") == content(tmp_path / "undisturbed")

@@ -301,7 +301,7 @@ def test_the_commands_from_a_folder_to_crops(
     (tmp_path / "params/profiles/own.yaml").write_text(
         "caption: Noise.\ntrain: {tiny: {layout: got10k, root: set, frames: 4}}\n"
         "benchmarks: {street: {layout: otb, root: street}}\nseeds: [1]\nvariants: [siamcar]\ntables: [3]\n"
-        "spec: {crops: {size: 255}, pairs: {dataset: tiny}}\n"
+        "spec: {pairs: {dataset: tiny}}\n"
     )
 
     def siamla(words: str) -> str:

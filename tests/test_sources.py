@@ -265,7 +265,7 @@ variants: [siamcar]
 tables: [3]
 spec:
   model: {backbone: efficientnet_lite0, weights: random, channels: 16, tower_depth: 1, groups: 4}
-  crops: {size: 287}
+  crops: {size: 313}
   pairs: {dataset: got, search: {shift: 16, scale: 0.1}}
   labels: {nearest_if_none: true}
   training: {epochs: 2, frozen_epochs: 1, pairs_per_epoch: 10, batch: 5, precision: fp32}

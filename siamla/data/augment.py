@@ -1,86 +1,94 @@
 """Random views of a cached crop: shift, scale, motion blur, colour, flip, gray (siamcar.md §2.6).
 
-Pure: the same generator state gives the same view. One warpAffine per view; shift, scale and flip are one map.
+Pure: equal numbers give equal views. Shift and scale choose a window of whole pixels, so that it alone needs to be
+read, and is resized; the target's box follows from the window as it was rounded, and is exact. Plain numbers and
+images that are changed in place: beside a resize, calls of numpy and fresh memory would cost as much again.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from siamla.data.crop import Image, mean_colour, resample, to_crop
+from siamla.data.crop import Image
+from siamla.data.jpeg import Window
 from siamla.data.settings import Jitter
-from siamla.geometry import Array
 
 # Principal axes (columns, BGR) of the colours of ImageNet's pixels (Krizhevsky et al. 2012) and the standard
 # deviations along them that Siamese trackers use. Their code multiplies by the transposed matrix, which puts most of
 # the offset into one channel; here the largest part is a change of brightness, as published.
 _AXES = np.array([[0.5836, -0.6948, 0.4203], [0.5808, -0.0045, -0.8140], [0.5675, 0.7192, 0.4009]])
-_DEVIATIONS = np.array([8.24, 2.52, 1.20])
-_BLUR_LENGTHS = np.arange(5, 46, 2)
+_SPREAD = (_AXES * np.array([8.24, 2.52, 1.20])).tolist()
+_LENGTHS = range(5, 46, 2)  # of a motion blur
 
 
-@dataclass(frozen=True)
-class View:
-    """An augmented crop: image (size, size, 3) uint8 BGR and the target's box (4,) in it, continuous xywh."""
+def view_window(jitter: Jitter, size: int, crop_size: int, drawn: Sequence[float]) -> Window:
+    """The part of a cached crop that becomes a view of `size` pixels: left, top, right and bottom edge.
 
-    image: Image
-    box: Array
-
-
-def region(jitter: Jitter, size: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Shift (2,) of the middle and (width, height) (2,) of the part of a cached crop that becomes `size` pixels.
-
-    Uniform within ± shift pixels of the cached crop and ± scale, drawn apart for x and y.
+    Of four uniform numbers in [0, 1): its middle is within ± shift pixels of the crop's, its sides within ± scale, for
+    x and y apart; the edges are rounded. The crop must be as large as the jitter reaches.
     """
-    sides = size * (1 + rng.uniform(-jitter.scale, jitter.scale, 2))
-    return rng.uniform(-jitter.shift, jitter.shift, 2), sides
+    right, down, wider, higher = drawn
+    x, width = crop_size / 2 + jitter.shift * (2 * right - 1), size / 2 * (1 + jitter.scale * (2 * wider - 1))
+    y, height = crop_size / 2 + jitter.shift * (2 * down - 1), size / 2 * (1 + jitter.scale * (2 * higher - 1))
+    return round(x - width), round(y - height), round(x + width), round(y + height)
 
 
-def colour_table(rng: np.random.Generator) -> Image:
-    """A lookup table (1, 256, 3) that adds one normally distributed offset along the principal colours."""
-    offset = _AXES @ (_DEVIATIONS * rng.standard_normal(3))
-    return np.clip(np.rint(np.arange(256)[None, :, None] + offset), 0, 255).astype(np.uint8)
+def colour_offset(drawn: Sequence[float]) -> list[int]:
+    """A whole offset (3,) along the principal colours, of three normally distributed numbers."""
+    first, second, third = drawn
+    return [round(a * first + b * second + c * third) for a, b, c in _SPREAD]
 
 
-def motion_blur(image: Image, rng: np.random.Generator) -> Image:
-    """Blur with a cross of odd length 5 to 45: a random share of a horizontal and the rest of a vertical line."""
-    length, share = int(rng.choice(_BLUR_LENGTHS)), float(rng.uniform())
+def move_colour(image: Image, offset: Sequence[int]) -> None:
+    """Add an offset (3,) to all pixels, in place; what leaves 0 to 255 is cut off."""
+    # in two steps, of which one is mostly needless: a scalar with a negative part is added six times as slowly
+    blue, green, red = offset
+    if max(offset) > 0:
+        cv2.add(image, (max(blue, 0), max(green, 0), max(red, 0), 0), dst=image)
+    if min(offset) < 0:
+        cv2.subtract(image, (max(-blue, 0), max(-green, 0), max(-red, 0), 0), dst=image)
+
+
+def motion_blur(image: Image, length: int, share: float) -> None:
+    """Blur in place with a cross of odd length: a share of a horizontal and the rest of a vertical line."""
     horizontal, vertical = cv2.blur(image, (length, 1)), cv2.blur(image, (1, length))
-    return np.asarray(cv2.addWeighted(horizontal, share, vertical, 1 - share, 0), np.uint8)
+    cv2.addWeighted(horizontal, share, vertical, 1 - share, 0, dst=image)
 
 
-def gray_image(image: Image) -> Image:
-    """The image without colour, still with three channels."""
-    return np.asarray(cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR), np.uint8)
+def turn_gray(image: Image) -> None:
+    """Take the colour out, in place; there are still three channels."""
+    cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR, dst=image)
 
 
 def augment(
-    image: Image,
-    box: NDArray[np.float64],
-    size: int,
+    window: Image,
+    box: Sequence[float],
+    out: Image,
     jitter: Jitter,
-    rng: np.random.Generator,
+    drawn: Sequence[float],
+    normal: Sequence[float],
     flip: bool = False,
     gray: bool = False,
-) -> View:
-    """A random view of `size` pixels of a cached crop (S, S, 3) with the target's continuous box (4,) in it.
+) -> list[float]:
+    """Write the view of a window (H, W, 3) of a cached crop to `out` (size, size, 3), a contiguous array.
 
-    Flip and gray are decided by the caller, because both views of a pair share them.
+    Args:
+        box: the target's in the window, continuous xywh.
+        drawn: four uniform numbers in [0, 1): whether colour moves, whether it is blurred, how far, and which way.
+        normal: three normally distributed numbers, for the colour.
+        flip, gray: decided by the caller, because both views of a pair share them.
+
+    Returns the box in the view.
     """
-    shift, sides = region(jitter, size, rng)
-    middle = image.shape[0] / 2 + shift
-    fill = mean_colour(image) if (np.abs(shift) + sides / 2 > image.shape[0] / 2).any() else (0, 0, 0)
-    # A negative width walks through the crop from right to left: the flipped view in the same warp.
-    out = resample(image, middle, sides * (-1 if flip else 1, 1), size, fill)
-    moved = to_crop(box, middle, sides, size)
-    if flip:
-        moved[0] = size - moved[0] - moved[2]
+    size, (height, width) = out.shape[0], window.shape[:2]
+    cv2.resize(cv2.flip(window, 1) if flip else window, (size, size), dst=out, interpolation=cv2.INTER_LINEAR)
     if gray:
-        out = gray_image(out)
-    if rng.uniform() < jitter.colour:
-        out = np.asarray(cv2.LUT(out, colour_table(rng)), np.uint8)
-    if rng.uniform() < jitter.blur:
-        out = motion_blur(out, rng)
-    return View(out, moved)
+        turn_gray(out)
+    if drawn[0] < jitter.colour:
+        move_colour(out, colour_offset(normal))
+    if drawn[1] < jitter.blur:
+        motion_blur(out, _LENGTHS[int(drawn[2] * len(_LENGTHS))], drawn[3])
+    x, y, across, down = box
+    x = width - x - across if flip else x
+    return [x * size / width, y * size / height, across * size / width, down * size / height]

@@ -2,7 +2,7 @@
 
     manifest.json     written last: settings, sequence names, digests and sizes of the other files
     index.npy         one row per crop (ROW): sequence, frame, shard, offset, length, box in the crop
-    shard-00000.bin   concatenated JPEGs
+    shard-00000.bin   concatenated crops: JPEGs of which a window can be decoded (siamla.data.jpeg), or raw pixels
     skipped.csv       images that cannot be decoded, where that is allowed and there are any
 
 A shard is a fixed slice of the list of crops, so its bytes depend on nothing else. While a build is under way
@@ -11,9 +11,11 @@ that was stopped goes on with the shards that are missing. `.lock` is held meanw
 """
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from io import FileIO
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -22,8 +24,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from siamla.data.crop import Image, crop, mean_colour, to_crop
+from siamla.data.crop import Image, tile, to_crop
 from siamla.data.images import complete
+from siamla.data.jpeg import Window, decode, encode
 from siamla.data.settings import CropSettings
 from siamla.data.track import Track
 from siamla.errors import UserError
@@ -32,9 +35,12 @@ from siamla.geometry import Array, centre, padded_size
 from siamla.grid import TEMPLATE
 from siamla.parallel import in_parallel
 from siamla.sequence import Sequence as Video
+from siamla.settings import validate
 
-FORMAT = 1
-SHARD_CROPS = 500  # about 60 MB at 511 px and quality 95
+FORMAT = 2
+SHARDS, SHARD_CROPS = 64, (64, 2048)
+"""A set is cut into so many shards, or more, or fewer, so that each has a number of crops between these."""
+OPEN = 128  # shards that a reader keeps open; a training on several sets has a reader for each
 ROW = np.dtype(
     [("sequence", "i4"), ("frame", "i4"), ("shard", "i4"), ("length", "i4"), ("offset", "i8"), ("box", "f8", (4,))]
 )
@@ -64,8 +70,8 @@ def usable_frames(video: Video, limit: int | None) -> NDArray[np.int64]:
     return frames[np.unique(np.rint(np.linspace(0, len(frames) - 1, limit)).astype(np.int64))]
 
 
-def plan_shards(videos: Sequence[Video], settings: CropSettings, shard_crops: int) -> list[Shard]:
-    """All crops in order, cut into shards of `shard_crops`."""
+def plan_shards(videos: Sequence[Video], settings: CropSettings, shard_crops: int | None = None) -> list[Shard]:
+    """All crops in order, cut into shards of `shard_crops`, or as many as their number asks for."""
     chosen = [usable_frames(video, settings.max_frames) for video in videos]
     files = [video.frames[frame] for video, frames in zip(videos, chosen, strict=True) for frame in frames]
     if not files:
@@ -76,6 +82,7 @@ def plan_shards(videos: Sequence[Video], settings: CropSettings, shard_crops: in
         for video, frames in zip(videos, chosen, strict=True)
     ]
     origin = np.array([(number, frame) for number, frames in enumerate(numbers) for frame in frames])
+    shard_crops = shard_crops or int(np.clip(-(-len(files) // SHARDS), *SHARD_CROPS))
     slices = [slice(start, start + shard_crops) for start in range(0, len(files), shard_crops)]
     return [Shard(i, tuple(files[part]), boxes[part], origin[part]) for i, part in enumerate(slices)]
 
@@ -93,13 +100,11 @@ def _read(file: Path) -> Image:
 
 
 def cut(image: Image, box: Array, settings: CropSettings) -> tuple[bytes, Array]:
-    """The JPEG of the crop around a box (4,) of an image, and the box in the crop."""
+    """The crop around a box (4,) of an image in the form in which it is packed, and the box in the crop."""
     side = float(padded_size(box[2], box[3], settings.context)) * settings.size / TEMPLATE
-    view = crop(image, centre(box), side, settings.size, mean_colour(image))
-    done, jpeg = cv2.imencode(".jpg", view, [cv2.IMWRITE_JPEG_QUALITY, settings.quality])
-    if not done:
-        raise UserError(f"the crop around {box.tolist()} could not be encoded")
-    return jpeg.tobytes(), to_crop(box, centre(box), side, settings.size)
+    view, middle = tile(image, centre(box), side, settings.size)
+    packed = view.tobytes() if settings.form == "raw" else encode(view, settings.quality)
+    return packed, to_crop(box, middle, side, settings.size)
 
 
 def write_shard(shard: Shard, settings: CropSettings, folder: Path, skip: bool = False) -> dict[str, str]:
@@ -112,7 +117,7 @@ def write_shard(shard: Shard, settings: CropSettings, folder: Path, skip: bool =
     sound = np.ones(len(shard.files), bool)
     rows = np.zeros(len(shard.files), ROW)
     rows["sequence"], rows["frame"], rows["shard"] = shard.origin[:, 0], shard.origin[:, 1], shard.number
-    path = folder / f"{shard.name}.bin"
+    path, content = folder / f"{shard.name}.bin", hashlib.sha256()
     with atomic(path) as temporary, temporary.open("wb") as handle:
         for file, places in groupby(range(len(rows)), shard.files.__getitem__):  # boxes of one image stand together
             try:
@@ -124,12 +129,14 @@ def write_shard(shard: Shard, settings: CropSettings, folder: Path, skip: bool =
                 sound[list(places)] = False
                 continue
             for place in places:
-                jpeg, rows[place]["box"] = cut(image, shard.boxes[place], settings)
-                rows[place]["offset"], rows[place]["length"] = handle.tell(), len(jpeg)
-                handle.write(jpeg)
+                packed, rows[place]["box"] = cut(image, shard.boxes[place], settings)
+                rows[place]["offset"], rows[place]["length"] = handle.tell(), len(packed)
+                handle.write(packed)
+                content.update(packed)
     told: dict[str, Any] = {"skipped": np.array(list(skipped.items()))} if skipped else {}
     with atomic(folder / f"{shard.name}.part.npz") as temporary, temporary.open("wb") as handle:
-        np.savez(handle, rows=rows[sound], sha256=np.array(sha256(path)), bytes=np.array(path.stat().st_size), **told)
+        size = np.array(path.stat().st_size)
+        np.savez(handle, rows=rows[sound], sha256=np.array(content.hexdigest()), bytes=size, **told)
     return skipped
 
 
@@ -216,7 +223,7 @@ def build(
     folder: Path,
     jobs: int = 1,
     source: str = "",
-    shard_crops: int = SHARD_CROPS,
+    shard_crops: int | None = None,
     skip: float = 0.0,
 ) -> None:
     """Write the crop cache of these sequences; frames without the target are left out.
@@ -253,11 +260,12 @@ def build(
 
 
 class CropCache:
-    """A finished crop cache, read through memory maps; cheap to open and to send to another process.
+    """A finished crop cache; cheap to open and to send to another process.
 
     Attributes:
         folder: where it lies.
         manifest: the content of manifest.json.
+        size: side of a crop in pixels.
         frames: (N,) the frame number of each crop in its sequence.
         starts: (S + 1,) the first row of each sequence that has any, in order, and N. Arrays, since a set may have a
             million tracks, and every process that loads pairs opens the cache.
@@ -273,20 +281,23 @@ class CropCache:
         self.manifest = read_json(folder / "manifest.json")
         version = self.manifest.get("format") if isinstance(self.manifest, dict) else None
         if version != FORMAT:
-            raise UserError(f"{folder / 'manifest.json'}: format {version}, expected {FORMAT}")
+            told = f"format {version}, expected {FORMAT}"
+            raise UserError(f"{folder / 'manifest.json'}: {told}; delete the folder and build it again")
         whole = {"file", "bytes", "sha256", "crops"}
         if not all(isinstance(self.manifest.get(name), list) for name in ("shards", "sequences")) or not all(
             isinstance(entry, dict) and whole <= set(entry) for entry in self.manifest["shards"]
         ):
             raise UserError(f"{folder / 'manifest.json'}: no list of shards and of sequences; delete the folder")
+        settings = validate(CropSettings, self.manifest.get("settings"), f"{folder / 'manifest.json'}: settings")
+        self.size, self._raw = settings.size, settings.form == "raw"
         for entry in self.manifest["shards"]:
             path = folder / entry["file"]
             size = path.stat().st_size if path.is_file() else None
             if size != entry["bytes"]:
                 raise UserError(f"{path}: {size or 'no'} bytes, expected {entry['bytes']}; delete the folder")
         with parsed_by("numpy", folder / "index.npy", "the index of crops"):
-            self._rows = np.load(folder / "index.npy", mmap_mode="r", allow_pickle=False).view(ROW)
-        self._shards: dict[int, NDArray[np.uint8]] = {}
+            self._rows = np.asarray(np.load(folder / "index.npy", mmap_mode="r", allow_pickle=False).view(ROW))
+        self._shards: dict[int, FileIO] = {}
         self.frames = np.ascontiguousarray(self._rows["frame"])
         numbers, starts = np.unique(self._rows["sequence"], return_index=True)
         self.starts = np.append(starts, len(self._rows))
@@ -303,18 +314,45 @@ class CropCache:
         return len(self._rows)
 
     def __reduce__(self) -> tuple[type["CropCache"], tuple[Path]]:
-        return CropCache, (self.folder,)  # another process opens its own maps
+        return CropCache, (self.folder,)  # another process opens its own files
 
-    def read(self, row: int) -> tuple[Image, Array]:
-        """The crop (size, size, 3) uint8 BGR of a row and the target's box (4,) in it, continuous xywh."""
-        entry = self._rows[row]
-        shard = int(entry["shard"])
-        if shard not in self._shards:
-            self._shards[shard] = np.memmap(self.folder / self.manifest["shards"][shard]["file"], np.uint8, "r")
-        start = int(entry["offset"])
-        image = cv2.imdecode(self._shards[shard][start : start + int(entry["length"])], cv2.IMREAD_COLOR)
-        if image is None:
-            raise UserError(f"{self.folder}: crop {row} cannot be decoded; delete the folder and build it again")
-        return np.asarray(image, np.uint8), np.array(entry["box"], np.float64)
+    def _shard(self, number: int) -> int:
+        """The descriptor of a shard; a training may read more shards than a process may have open."""
+        if number not in self._shards:
+            if len(self._shards) >= OPEN:
+                for handle in self._shards.values():
+                    handle.close()
+                self._shards.clear()
+            self._shards[number] = FileIO(self.folder / self.manifest["shards"][number]["file"])
+        return self._shards[number].fileno()
 
-    __getitem__ = read
+    def read(self, row: int, window: Window) -> tuple[Image, tuple[float, float, float, float]]:
+        """A window (H, W, 3) uint8 BGR of the crop of a row, and the target's box (4,) in it, continuous xywh.
+
+        The window lies inside the crop. UserError when the crop is damaged.
+        """
+        _, _, shard, length, offset, (x, y, width, height) = self._rows[row].item()
+        left, top, right, bottom = window
+        try:
+            file = self._shard(shard)
+            if self._raw:  # the rows that the window touches
+                stride = 3 * self.size
+                data = os.pread(file, stride * (bottom - top), offset + stride * top)
+                image = np.frombuffer(data, np.uint8).reshape(bottom - top, self.size, 3)[:, left:right]
+            else:
+
+                def part(count: int, start: int) -> bytes:
+                    return os.pread(file, min(count, length - start), offset + start)
+
+                image = decode(part, self.size, window)
+        except OSError as error:
+            raise UserError(f"{self.folder}: crop {row} cannot be read ({error.strerror})") from None
+        except ValueError:
+            told = f"crop {row} cannot be decoded"
+            raise UserError(f"{self.folder}: {told}; delete the folder and build it again") from None
+        return image, (x - left, y - top, width, height)
+
+    def __getitem__(self, row: int) -> tuple[Image, Array]:
+        """The whole crop (size, size, 3) of a row and the target's box (4,) in it."""
+        image, box = self.read(row, (0, 0, self.size, self.size))
+        return image, np.array(box)

@@ -24,12 +24,13 @@ _DAMAGE = (b"Corrupt JPEG data", b"Premature end of JPEG")  # how libjpeg's warn
 def complete(data: bytes) -> bool:
     """Whether an encoded JPEG or PNG reaches its end; OpenCV decodes a truncated JPEG with a mere warning.
 
-    In a JPEG the marker bytes cannot occur inside compressed data, so the last end-of-image marker must follow the
-    last start-of-scan marker. A PNG is a chain of chunks with their lengths. Bytes after the end, which some cameras
-    append, do no harm.
+    In a JPEG the marker bytes cannot occur inside compressed data, so the last end-of-image marker must follow a
+    start-of-scan marker, and none follow it. A PNG is a chain of chunks with their lengths. Bytes after the end, which
+    some cameras append, do no harm.
     """
     if data[:2] == b"\xff\xd8":
-        return 0 <= data.rfind(b"\xff\xda") < data.rfind(b"\xff\xd9")
+        end = data.rfind(b"\xff\xd9")
+        return 0 <= data.find(b"\xff\xda") < end and data.find(b"\xff\xda", end) < 0
     return data[:8] != PNG or _png_ends(data)
 
 

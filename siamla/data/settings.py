@@ -1,22 +1,32 @@
 """How crops are cut and how training pairs are drawn."""
 
 from fractions import Fraction
+from math import ceil
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from siamla.grid import TEMPLATE
+from siamla.grid import SEARCH, TEMPLATE
 from siamla.settings import Name, Settings
 
 
 class CropSettings(Settings):
-    """A cached training crop: a square around the target, large enough for every augmentation (siamcar.md §2.7)."""
+    """A cached training crop: a square around the target, as large as the augmentation reaches."""
 
     size: int = Field(
-        511, ge=TEMPLATE, le=1023, description="side in pixels; the target is scaled as in a 127 px template"
+        431, ge=TEMPLATE, le=1023, description="side in pixels; the target is scaled as in a 127 px template"
     )
     context: float = Field(0.5, ge=0, le=2)
+    form: Literal["jpeg", "raw"] = Field("jpeg", description="raw: pixels, some 16 times the disk and quicker to read")
     quality: int = Field(95, ge=50, le=100, description="JPEG quality of the packed crops")
     max_frames: int | None = Field(None, ge=1, description="evenly spaced frames kept of a sequence; null = all")
+
+    @model_validator(mode="after")
+    def odd(self) -> "CropSettings":
+        if self.size % 2 == 0:
+            near = f"{self.size - 1} or {self.size + 1}"
+            raise ValueError(f"size: {self.size} pixels have no middle one, as the views have; expected {near}")
+        return self
 
 
 class Jitter(Settings):
@@ -28,6 +38,10 @@ class Jitter(Settings):
     flip: float = Field(0, ge=0, le=1, description="probability; one draw for both crops of a pair")
     gray: float = Field(0, ge=0, le=1, description="probability; one draw for both crops of a pair")
     colour: float = Field(0, ge=0, le=1, description="probability of a colour offset")
+
+    def reach(self, size: int) -> float:
+        """Side of the square around the target that views of `size` pixels can show."""
+        return 2 * self.shift + size * (1 + self.scale)
 
 
 class Part(Settings):
@@ -62,6 +76,11 @@ class PairSettings(Settings):
         if isinstance(self.dataset, str):
             return {self.dataset: Part(share=1, reach=self.frame_range or None)}
         return self.dataset
+
+    @property
+    def reach(self) -> int:
+        """The least size of crops that hold every view, template's and search's; odd."""
+        return ceil(max(self.template.reach(TEMPLATE), self.search.reach(SEARCH))) // 2 * 2 + 1
 
     @model_validator(mode="after")
     def whole(self) -> "PairSettings":

@@ -25,9 +25,14 @@ class Spec(Settings):
     tracker: TrackerSettings = TrackerSettings()
 
     @model_validator(mode="after")
-    def enough_pairs(self) -> "Spec":
+    def fits(self) -> "Spec":
         if self.pairs.count is not None and self.pairs.count < self.training.batch:
             raise ValueError(f"pairs.count ({self.pairs.count}) is less than one batch ({self.training.batch})")
+        if self.crops.size < self.pairs.reach:
+            reach = f"shift and scale of the pairs reach {self.pairs.reach}"
+            raise ValueError(
+                f"crops.size: {self.crops.size} pixels, but {reach}; cut larger crops or reduce the jitter"
+            )
         for name, part in self.pairs.parts.items():
             if (part.exact * self.training.pairs_per_epoch).denominator != 1:
                 pairs = f"{part.share:g} of training.pairs_per_epoch ({self.training.pairs_per_epoch})"

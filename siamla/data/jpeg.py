@@ -1,0 +1,109 @@
+"""JPEGs of which a window is decoded alone: the coder starts afresh every few blocks, at a restart marker.
+
+    ends   as uint32: where the header ends, then each interval with its marker, row by row, counted in the JPEG
+    JPEG   one restart interval is COLUMN pixels wide and ROW pixels high, a row of the image a whole number of them
+
+A window is decoded from the header, with another size in it, and the intervals that the window touches: to any
+decoder a whole JPEG. Its pixels are those of the whole image, because each interval is decoded by itself; only the
+smoothed colour looks across a border, by one pixel, and so far the decoded part reaches beyond the window.
+"""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from simplejpeg import decode_jpeg
+
+from siamla.data.crop import Image
+
+Window = tuple[int, int, int, int]
+"""Left, top, right and bottom edge in whole pixels; right and bottom are outside."""
+
+ROW = 16  # pixels of a block of 4:2:0
+COLUMN = 2 * ROW
+_REACH = 1  # pixels that the smoothing of colour looks beyond one
+_HEAD = 1024  # bytes that hold every header; OpenCV's have 623 and the marker's six
+_END = 0xD9
+_NUMBERS = (np.arange(2**16) % 8 + 0xD0).astype(np.uint8)  # of the markers of as many intervals as there can be
+_FRAME = b"\xff\xc0\x00\x11\x08"  # begins the frame header; height and width follow
+
+
+def _padded(image: Image) -> Image:
+    """The image with its last pixels repeated to whole intervals."""
+    height, width = image.shape[:2]
+    below, right = -height % ROW, -width % COLUMN
+    if below or right:
+        image = np.asarray(cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE), np.uint8)
+    return image
+
+
+def _ends(jpeg: bytes) -> NDArray[np.uint32]:
+    """Where the header and the intervals of a JPEG end."""
+    scan = jpeg.index(b"\xff\xda")
+    start = scan + 2 + int.from_bytes(jpeg[scan + 2 : scan + 4])
+    data = np.frombuffer(jpeg, np.uint8)
+    behind = np.flatnonzero(data[start:-1] == 0xFF) + (start + 1)
+    ends = behind[data[behind] > 0] + 1  # a zero follows where 0xFF is no marker
+    return np.concatenate([[start], ends]).astype("<u4")
+
+
+def encode(image: Image, quality: int) -> bytes:
+    """A square image (size, size, 3): where the intervals of its JPEG end, and the JPEG."""
+    options = [
+        *(cv2.IMWRITE_JPEG_QUALITY, quality),
+        *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420),
+        *(cv2.IMWRITE_JPEG_RST_INTERVAL, COLUMN // ROW),
+    ]
+    done, data = cv2.imencode(".jpg", _padded(image), options)
+    if not done:
+        raise ValueError(f"an image of {image.shape} could not be encoded")
+    jpeg = data.tobytes()
+    return _ends(jpeg).tobytes() + jpeg
+
+
+def decode(read: Callable[[int, int], bytes], size: int, window: Window) -> Image:
+    """The pixels of a window of a square image of `size` pixels, as decoding all of the JPEG would give them.
+
+    Args:
+        read: gives a number of bytes (first) from a place (second) in what `encode` made; called twice.
+
+    Raises:
+        ValueError: the data are damaged.
+    """
+    left, top, right, bottom = window
+    columns, rows = -(-size // COLUMN), -(-size // ROW)
+    first, end = max(left - _REACH, 0) // COLUMN, min(-(-(right + _REACH) // COLUMN), columns)
+    above, last = max(top - _REACH, 0) // ROW, min(-(-(bottom + _REACH) // ROW), rows)
+
+    table = 4 * (1 + columns * rows)
+    head = read(table + _HEAD, 0)
+    ends = np.frombuffer(head, "<u4", 1 + columns * rows)
+    header = int(ends[0])
+    frame = head.index(_FRAME, table, table + header) + len(_FRAME)
+    begin, stop = int(ends[above * columns]), int(ends[last * columns])
+    if not header <= begin < stop:
+        raise ValueError("its intervals do not follow one another")
+    body = read(stop - begin, table + begin)
+    if len(body) != stop - begin:
+        raise ValueError("it ends early")
+
+    shape = ((last - above) * ROW << 16 | (end - first) * COLUMN).to_bytes(4)
+    parts, length, moves = [head[table:frame], shape, head[frame + 4 : table + header]], header, []
+    inside = ends[1:].reshape(rows, columns)[above:last, first:end]
+    starts = ends[:-1].reshape(rows, columns)[above:last, first]
+    for start, end_of_row in zip(starts.tolist(), inside[:, -1].tolist(), strict=True):
+        parts.append(body[start - begin : end_of_row - begin])
+        moves.append([length - start - 1])  # from where the row lies in the JPEG to where it goes
+        length += end_of_row - start
+    part = np.frombuffer(bytearray().join(parts), np.uint8)
+    marks = inside + np.array(moves)
+    if length != len(part) or marks.min() < header or marks.max() >= length:
+        raise ValueError("its intervals do not follow one another")
+    part[marks] = _NUMBERS[: marks.size].reshape(marks.shape)  # from 0 to 7 in turn
+    part[-1] = _END
+
+    # the pixels of OpenCV's decoder, from the same library, a fifth sooner; and damage is an error, not a gray patch
+    image: Image = decode_jpeg(part, "BGR")
+    x, y = first * COLUMN, above * ROW
+    return image[top - y : bottom - y, left - x : right - x]
