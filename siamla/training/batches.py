@@ -48,9 +48,7 @@ def epoch_order(epoch: int, seed: int, pairs_per_epoch: int, count: int | None) 
     return [int(shuffles[position // count][position % count]) for position in positions]
 
 
-def negative_noise(
-    seed: int, epoch: int, step: int, settings: TrainingSettings, part: slice = WHOLE
-) -> Tensor:
+def negative_noise(seed: int, epoch: int, step: int, settings: TrainingSettings, part: slice = WHOLE) -> Tensor:
     """Uniform numbers (B, n, n) in [0, 1) that draw the negatives of a step's pairs, or of a part of them, n = 25.
 
     Each position of the walk has numbers of its own, from a counter that stands there.

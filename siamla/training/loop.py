@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -18,19 +18,25 @@ from siamla.place import Place
 from siamla.progress import progress as progress_bar
 from siamla.stopping import stop_requests
 from siamla.training.batches import Source, batches, negative_noise, pair_numbers, steps_per_epoch
-from siamla.training.checkpoint import Progress, restore_state, save_state
+from siamla.training.checkpoint import restore_state, save_state
 from siamla.training.distributed import ALONE, Ranks
 from siamla.training.features import Batch
 from siamla.training.schedule import learning_rate
-from siamla.training.step import Learner, Recipe, optimise, set_up, start
+from siamla.training.step import Learner, Recipe, optimise, start
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-__all__ = ["Recipe", "Stopped", "set_up", "train"]
-
 IN_A_ROW = 20  # steps without a usable loss after which a training ends
 UNUSABLE = "unusable.jsonl"  # beside the state: the pairs of those steps
+
+
+class Trained(NamedTuple):
+    """The model, the history (one row an epoch), and how many processes trained together, each time this changed."""
+
+    model: SiamLA
+    history: list[dict[str, float]]
+    processes: list[int]
 
 
 class Stopped(KeyboardInterrupt):
@@ -80,7 +86,9 @@ class _Course:
         progress, world = self.progress, self.ranks.world
         done = progress.epoch * self.per_epoch + progress.step
         if self.ranks.any(done != self.ranks.told(done)):
-            raise UserError(f"{self.state}: not the same file for all processes; a folder that all nodes share is needed")
+            raise UserError(
+                f"{self.state}: not the same file for all processes; a folder that all nodes share is needed"
+            )
         if progress.processes and progress.processes[-1] != world and self.ranks.first:
             said = f"{progress.processes[-1]} processes so far, {world} from here; last digits may differ"
             print(f"{self.state}: {said}", file=sys.stderr, flush=True)
@@ -164,7 +172,7 @@ class _Course:
 
 
 @contextmanager
-def _accidents(workers: int) -> Iterator[None]:
+def accidents(workers: int) -> Iterator[None]:
     """The death of a process that loads pairs, and a GPU without room, become a UserError."""
     try:
         yield
@@ -193,7 +201,7 @@ def train(
     ranks: Ranks = ALONE,
     accumulate: int = 1,
     validate: Callable[[SiamLA, int], float | None] | None = None,
-) -> tuple[SiamLA, list[dict[str, float]]]:
+) -> Trained:
     """Train from the saved state, or from the start when there is none, to the end.
 
     Args:
@@ -206,11 +214,11 @@ def train(
         validate: called with a copy of the model and the number of the epoch done; its number, if it gives one, is
             `val_ao` of the epoch's row.
 
-    Returns the trained model and the history: one row per epoch. Raises Stopped, in all processes after the same step,
+    Raises Stopped, in all processes after the same step,
     when a signal asked one of them for it, and UserError for a state that does not fit, losses that are not usable, too
     little memory, a loading process that died, or another of the ranks that did.
     """
-    with stop_requests() as asked, _accidents(source.workers):
+    with stop_requests() as asked, accidents(source.workers):
         epochs = recipe.training.epochs
         learner = start(recipe, place, ranks, accumulate)
         course = _Course(recipe, source, place, learner, state, key)
@@ -234,4 +242,4 @@ def train(
                 course.save()
                 if ranks.first:
                     on_epoch(row)
-        return learner.trained(), progress.history
+        return Trained(learner.trained(), progress.history, progress.processes)

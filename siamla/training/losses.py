@@ -79,9 +79,7 @@ def classification_label(quality: Tensor, targets: Targets, labels: Labels, epoc
     return torch.where(positive, label, 0.0)
 
 
-def ladl_loss(
-    cls: Tensor, label: Tensor, positive: Tensor, reweight: bool = True, across: Across = _alone
-) -> Tensor:
+def ladl_loss(cls: Tensor, label: Tensor, positive: Tensor, reweight: bool = True, across: Across = _alone) -> Tensor:
     """Eq. 3–4 from logits (B, 2, n, n) and labels ŷ (B, n, n): a scalar.
 
     Positive cells: -(ŷ·log c + (1-ŷ)·log(1-c)); the print has log(1-c) twice. Negative cells: -(1+c)·log(1-c),

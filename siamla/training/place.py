@@ -10,8 +10,8 @@ from siamla.model.siamla import crop_template
 from siamla.place import Place, default_device, resolve
 from siamla.training.batches import negative_noise
 from siamla.training.features import Batch
-from siamla.training.step import Recipe, optimise, set_up, start
 from siamla.training.settings import Labels, LossWeights, TrainingSettings
+from siamla.training.step import Recipe, optimise, set_up, start
 
 SIDE = 64.0  # of the measured target, crop pixels
 

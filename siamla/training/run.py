@@ -9,12 +9,13 @@ from siamla.data.pairs import open_sampler
 from siamla.data.settings import PairSettings
 from siamla.files import locked, write_csv
 from siamla.model.checkpoint import save_model
-from siamla.place import Place
 from siamla.model.siamla import SiamLA
+from siamla.place import Place
 from siamla.training.batches import Source
 from siamla.training.distributed import ALONE, Ranks
 from siamla.training.features import FeatureCache
-from siamla.training.loop import Recipe, set_up, train
+from siamla.training.loop import Trained, train
+from siamla.training.step import Recipe, set_up
 
 
 def train_model(
@@ -34,8 +35,8 @@ def train_model(
     ranks: Ranks = ALONE,
     accumulate: int = 1,
     validate: Callable[[SiamLA, int], float | None] | None = None,
-) -> list[dict[str, Any]]:
-    """Train, or go on, and write `out`/model.pt and `out`/history.csv; the history, one row per epoch.
+) -> Trained:
+    """Train, or go on, and write `out`/model.pt and `out`/history.csv; what was trained.
 
     Args:
         crops: the crop cache of each training set.
@@ -55,11 +56,11 @@ def train_model(
     cached = FeatureCache(features) if features else None
     source = Source(open_sampler(crops, pairs), cached, workers)
     with locked(state.with_suffix(".lock")) if ranks.first else nullcontext():
-        model, history = train(
-            recipe, source, place, state, key, on_epoch, save_minutes, ranks, accumulate, validate
-        )  # fmt: skip
+        trained = train(recipe, source, place, state, key, on_epoch, save_minutes, ranks, accumulate, validate)
         if ranks.first:
-            columns = list(dict.fromkeys(name for row in history for name in row))  # not every epoch is validated
-            write_csv(out / "history.csv", columns, history)
-            save_model(out / "model.pt", model.to("cpu"), label, tracker)
-    return history
+            columns = list(
+                dict.fromkeys(name for row in trained.history for name in row)
+            )  # not every epoch is validated
+            write_csv(out / "history.csv", columns, trained.history)
+            save_model(out / "model.pt", trained.model.to("cpu"), label, tracker)
+    return trained

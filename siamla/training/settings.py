@@ -53,7 +53,9 @@ class TrainingSettings(Settings):
     precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
         "auto", description="auto: bf16 where it is faster; fp16, with scaled losses, for GPUs without bf16"
     )
-    compile: bool = Field(False, description="torch.compile the backbone; it needs a C compiler, and changes last digits")
+    compile: bool = Field(
+        False, description="torch.compile the backbone; it needs a C compiler, and changes last digits"
+    )
     ema: float | None = Field(
         None, gt=0, lt=1, description="the model is a moving average of the weights with this decay; null = the last"
     )

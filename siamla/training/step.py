@@ -53,7 +53,12 @@ class Learner:
 
     def state(self) -> dict[str, Any]:
         """All of it, to be saved."""
-        whole = {"model": self.model, "optimizer": self.optimizer, "scaler": self.scaler, "average": self.average}
+        whole: dict[str, Any] = {
+            "model": self.model,
+            "optimizer": self.optimizer,
+            "scaler": self.scaler,
+            "average": self.average,
+        }
         return {name: part.state_dict() for name, part in whole.items() if part is not None}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -104,6 +109,11 @@ def _layout(device: torch.device) -> torch.memory_format:
     return torch.contiguous_format if device.type == "cpu" else torch.channels_last
 
 
+def _averaged(model: SiamLA, decay: float | None) -> AveragedModel | None:
+    """A moving average that begins with the first step's weights; None without a decay."""
+    return None if decay is None else AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+
 def start(recipe: Recipe, place: Place, ranks: Ranks = ALONE, accumulate: int = 1) -> Learner:
     """The network with its initial weights, in training mode and on its device, and its optimiser."""
     settings, device = recipe.training, place.torch_device
@@ -112,10 +122,7 @@ def start(recipe: Recipe, place: Place, ranks: Ranks = ALONE, accumulate: int = 
     for neck in model.necks if ranks.world > 1 else ():
         assert isinstance(neck, Neck)
         neck.norm = GlobalBatchNorm(neck.norm, ranks)
-    decay = settings.ema
-    average = (
-        AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True) if decay is not None else None
-    )
+    average = _averaged(model, settings.ema)
     if settings.compile:
         model.backbone.compile()  # in place: names of parameters stay
     optimizer = build_optimizer(model, settings)
@@ -137,7 +144,9 @@ def _levels(backbone: Backbone, images: Tensor, parts: int) -> tuple[Tensor, ...
     """
     if parts == 1:
         return backbone(images)
-    chunks = [checkpoint(backbone, chunk, use_reentrant=False, preserve_rng_state=False) for chunk in images.chunk(parts)]
+    chunks = [
+        checkpoint(backbone, chunk, use_reentrant=False, preserve_rng_state=False) for chunk in images.chunk(parts)
+    ]
     return tuple(torch.cat(level) for level in zip(*chunks, strict=True))
 
 
