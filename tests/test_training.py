@@ -27,13 +27,14 @@ from siamla.model.settings import ModelSettings
 from siamla.model.siamla import build_model
 from siamla.place import Place
 from siamla.sequence import Sequence
-from siamla.training import features, loop
+from siamla.training import features, loop, step
 from siamla.training.batches import Source, batches, epoch_order, negative_noise
 from siamla.training.features import BATCH, FeatureCache
-from siamla.training.loop import Recipe, Stopped, train
+from siamla.training.loop import Stopped, train
 from siamla.training.run import train_model
 from siamla.training.schedule import learning_rate
 from siamla.training.settings import Labels, LossWeights, TrainingSettings
+from siamla.training.step import Recipe, start
 
 MODEL = ModelSettings(  # LAFA, because its loss draws negatives
     backbone="efficientnet_lite0",
@@ -184,11 +185,15 @@ def in_process(work: Callable[[], None]) -> int:
     return process.exitcode if process.exitcode is not None else 1
 
 
-def _history(folder: Path) -> list[str]:
-    """The lines of history.csv without the seconds, its last column."""
+COLUMNS = "epoch,step,lr,total,cls,reg,loc,grad_norm,skipped,pairs_per_second,wait_share,memory_mib,seconds"
+TIMED = 4  # the last columns, which no two runs share
+
+
+def _history(folder: Path) -> list[list[str]]:
+    """The cells of history.csv without times and memory."""
     lines = (folder / "history.csv").read_text().splitlines()
-    assert lines[0] == "epoch,step,lr,total,cls,reg,loc,skipped,seconds"
-    return [line.rpartition(",")[0] for line in lines]
+    assert lines[0] == COLUMNS
+    return [line.split(",")[:-TIMED] for line in lines]
 
 
 @pytest.fixture(scope="module")
@@ -394,7 +399,7 @@ def test_training_on_features_is_training_on_images(cache: Path, feature_folder:
     histories = []
     for name, cached in (("stored", FeatureCache(feature_folder)), ("live", None)):
         source = Source(sampler, cached)
-        histories.append(train(recipe(frozen), source, PLACE, tmp_path / name, "key", _ignore)[1])
+        histories.append(train(recipe(frozen), source, PLACE, tmp_path / name, "key", _ignore).history)
     for stored, live in zip(*histories, strict=True):
         assert {k: stored[k] for k in ("epoch", "step", "lr")} == {k: live[k] for k in ("epoch", "step", "lr")}
         for term in ("total", "cls", "reg", "loc"):
@@ -420,11 +425,11 @@ def test_fast_forms_train_as_plain_ones(
     source = Source(PairSampler(CropCache(cache), PAIRS), FeatureCache(feature_folder))
 
     def losses() -> list[list[float]]:
-        network, optimizer = loop.start(course, PLACE)
-        network.backbone.requires_grad_(False)
+        learner = start(course, PLACE)
+        learner.model.backbone.requires_grad_(False)
         stream = batches(source, 1, plain_sgd)
-        steps = [(next(stream), negative_noise(1, 0, step, plain_sgd)) for step in range(20)]
-        rows = [loop.optimise(network, optimizer, batch, noise, course, 0, PLACE) for batch, noise in steps]
+        steps = [(next(stream), negative_noise(1, 0, number, plain_sgd)) for number in range(20)]
+        rows = [step.optimise(learner, batch, noise, course, 0, PLACE) for batch, noise in steps]
         return [list(row.values()) for row in rows]
 
     fast = losses()
@@ -455,16 +460,16 @@ def test_steps_with_an_unusable_loss_are_skipped(
     cache: Path, feature_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every second loss is NaN: those steps are counted, change nothing, and do not enter the means."""
-    real, calls = loop.losses, iter(range(100))
+    real, calls = step.losses, iter(range(100))
 
     def sometimes_nan(*arguments: object) -> dict[str, torch.Tensor]:
         terms = real(*arguments)  # type: ignore[arg-type]
         return terms if next(calls) % 2 == 0 else {**terms, "total": terms["total"] * torch.nan}
 
-    monkeypatch.setattr(loop, "losses", sometimes_nan)
+    monkeypatch.setattr(step, "losses", sometimes_nan)
     source = Source(PairSampler(CropCache(cache), PAIRS), FeatureCache(feature_folder))
     training = TRAINING.model_copy(update={"epochs": 2})
-    model, history = train(recipe(training), source, PLACE, tmp_path / "state.pt", "key", _ignore)
+    model, history, _ = train(recipe(training), source, PLACE, tmp_path / "state.pt", "key", _ignore)
     assert [row["skipped"] for row in history] == [1, 2]
     assert all(np.isfinite(row["total"]) for row in history)
     assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
@@ -474,7 +479,7 @@ def test_an_epoch_without_a_usable_loss_stops_with_advice(
     cache: Path, feature_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nan = {name: nn.Parameter(torch.tensor(torch.nan)) for name in ("total", "cls", "reg", "loc")}
-    monkeypatch.setattr(loop, "losses", lambda *arguments: nan)
+    monkeypatch.setattr(step, "losses", lambda *arguments: nan)
     source = Source(PairSampler(CropCache(cache), PAIRS), FeatureCache(feature_folder))
     with pytest.raises(UserError, match=r"epoch 1: no step had a usable loss \(last: nan\); lower lr_start"):
         train(recipe(), source, PLACE, tmp_path / "state.pt", "key", _ignore)

@@ -134,6 +134,7 @@ class _Course:
         pairs = pair_numbers(self.recipe.seed, settings, count, progress.epoch, progress.step)
         found = {name: value if np.isfinite(value) else str(value) for name, value in row.items() if name != "skipped"}
         where = {"epoch": progress.epoch + 1, "step": progress.step + 1}
+        self.state.parent.mkdir(parents=True, exist_ok=True)
         with self.state.with_name(UNUSABLE).open("a", encoding="utf-8") as handle:
             handle.write(json.dumps({**where, **found, "pairs": pairs}) + "\n")
         shown = f"loss {row['total']:g}, gradient {row['grad_norm']:g}"
