@@ -7,6 +7,9 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -17,7 +20,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import training_sets as sets
+from conftest import REPOSITORY
+from test_sources import PROFILE
 
+from siamla.cli.main import main
 from siamla.data import crops
 from siamla.data.crops import CropCache
 from siamla.data.pairs import Pair, PairSampler
@@ -305,3 +312,66 @@ def test_processes_that_nobody_brings_together_say_so(monkeypatch: pytest.Monkey
     said = r"WORLD_SIZE=2, but the processes do not meet .*; start them by torchrun"
     with pytest.raises(UserError, match=said), joined():
         pass
+
+
+# --- the command ---
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A project with the crops of all five sets, read from their official layouts, and a held-out benchmark."""
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copytree(REPOSITORY / "params", folder / "params")
+    (folder / "params/profiles/tiny.yaml").write_text(PROFILE)
+    for layout, write in sets.SETS.items():
+        write(folder / layout)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("SIAMLA_CACHE", str(folder / "cache"))
+        for name in ("coco", "det", "vid", "ytbb", "got", "valley"):
+            assert main(["data", "fetch", name, "--profile", "tiny"]) == 0
+            assert main(["data", "curate", name, "--profile", "tiny", "--allow-rejected"]) == 0
+        assert main(["data", "crops", "siamcar@five", "--profile", "tiny"]) == 0
+        yield folder
+
+
+RUN = ["train", "run", "siamcar@five", "--profile", "tiny"]
+TRAINED = Path("results/tiny/train/siamcar@five/seed1")
+
+
+def _torchrun(*more: str) -> "subprocess.Popen[str]":
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "3", "-m", "siamla.cli.main"]
+    command = [sys.executable, *launch, *RUN, *more]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def test_five_sets_train_the_same_on_one_process_and_on_three_stopped_and_resumed(project: Path) -> None:
+    assert main(RUN) == 0
+    TRAINED.rename("one")
+    process = _torchrun()
+    end = time.monotonic() + 150
+    while not list(Path("results/tiny/state").glob("*/state.pt")):  # after the first epoch
+        assert time.monotonic() < end
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate(timeout=150)[0]
+    assert process.returncode not in (0, None)
+    assert said.count("saved (epoch 2, ") == 1, said
+    assert not (TRAINED / "model.pt").exists()
+    process = _torchrun()
+    said = process.communicate(timeout=150)[0]
+    assert process.returncode == 0, said
+    assert said.splitlines().count(str(TRAINED / "model.pt")) == 1
+    record = json.loads((TRAINED / "record.json").read_text())
+    assert record["place"]["processes"] == [3]
+    ours, theirs = (torch.load(folder / "model.pt", weights_only=True)["model"] for folder in (TRAINED, Path("one")))
+    for name, value in theirs.items():
+        torch.testing.assert_close(ours[name], value, rtol=1e-5, atol=1e-5)
+
+
+def test_a_result_that_is_there_is_not_made_by_several_processes_either(project: Path) -> None:
+    process = _torchrun()
+    said = process.communicate(timeout=150)[0]
+    assert process.returncode == 0, said
+    assert "train:" not in said

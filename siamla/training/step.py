@@ -2,6 +2,7 @@
 
 import copy
 import os
+import shutil
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.checkpoint import checkpoint
 
+from siamla.errors import UserError
 from siamla.model.levels import Backbone
 from siamla.model.settings import ModelSettings
 from siamla.model.siamla import Neck, SiamLA, build_model
@@ -124,6 +126,8 @@ def start(recipe: Recipe, place: Place, ranks: Ranks = ALONE, accumulate: int = 
         neck.norm = GlobalBatchNorm(neck.norm, ranks)
     average = _averaged(model, settings.ema)
     if settings.compile:
+        if not any(shutil.which(compiler) for compiler in (os.environ.get("CC", "gcc"), "cc", "clang")):
+            raise UserError("training.compile: no C compiler found; install gcc, or leave compile off")
         model.backbone.compile()  # in place: names of parameters stay
     optimizer = build_optimizer(model, settings)
     scaler = torch.amp.GradScaler(device.type, enabled=place.precision == "fp16")
