@@ -1,5 +1,6 @@
 """Several processes that train one model (gloo, on the CPU): the course of one, and the same bytes when resumed."""
 
+import csv
 import json
 import multiprocessing
 import os
@@ -30,10 +31,12 @@ from siamla.data.crops import CropCache
 from siamla.data.pairs import Pair, PairSampler
 from siamla.data.settings import CropSettings, PairSettings
 from siamla.errors import UserError
+from siamla.files import sha256
 from siamla.model.settings import ModelSettings
 from siamla.place import Place
 from siamla.sequence import Sequence
-from siamla.training import loop
+from siamla.steps import training as steps
+from siamla.training import loop, trial
 from siamla.training.batches import Source
 from siamla.training.distributed import ALONE, GlobalBatchNorm, Ranks, joined
 from siamla.training.loop import Stopped, train
@@ -242,8 +245,8 @@ def _signal(steps: int, number: signal.Signals, rank: int, ranks: Ranks) -> Call
 
 def _stopped_twice(ranks: Ranks, cache: Path, folder: Path) -> None:
     """Stopped in the first step, and in the first with a thawed backbone; each time with other loading processes."""
-    for steps, rank, workers, done in ((0, 1, 0, (0, 1)), (1, 2, 1, (1, 1))):
-        undo = _signal(steps, signal.SIGTERM, rank, ranks)
+    for stop, rank, workers, done in ((0, 1, 0, (0, 1)), (1, 2, 1, (1, 1))):
+        undo = _signal(stop, signal.SIGTERM, rank, ranks)
         with pytest.raises(Stopped):
             _run(ranks, cache, folder, workers=workers)
         undo()
@@ -375,3 +378,65 @@ def test_a_result_that_is_there_is_not_made_by_several_processes_either(project:
     said = process.communicate(timeout=150)[0]
     assert process.returncode == 0, said
     assert "train:" not in said
+
+
+def test_a_dry_run_tells_what_a_training_takes_and_keeps_nothing(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thawed steps come first: there memory would run out."""
+    before = sorted(Path().rglob("*"))
+    real = steps.dry_run
+    monkeypatch.setattr(steps, "dry_run", partial(real, budget=0.1))
+    assert main([*RUN, "--seed", "2", "--dry-run"]) == 0
+    thawed, frozen, whole, shared, disk = capsys.readouterr().out.splitlines()
+    number = r"[\d,.]+"
+    shape = rf": 2 steps; pairs/s: model {number}, loader {number}, both {number}; waiting \d+ %; memory {number} MiB"
+    assert re.match(f"thawed{shape}", thawed)
+    assert re.match(f"frozen{shape}", frozen)
+    assert re.match(rf"whole training: {number}(e-\d+)? hours, {number}(e-\d+)? process hours \(1 at work\)", whole)
+    assert re.match(rf"/dev/shm: 0 MiB a process; {number} MiB free", shared)
+    assert re.match(rf"disk: {number} MiB for 3 states and one being written; {number} MiB free", disk)
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_a_few_batches_are_learnt_by_heart(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sorted(Path().rglob("*"))
+    monkeypatch.setattr(trial.overfit, "__defaults__", (ALONE, 1, 12))
+    assert main([*RUN, "--overfit", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines[:-1]] == [f"step {number}" for number in (1, 2, 4, 8, 12)]
+    found = re.fullmatch(r"on the same 5 pairs the loss fell from ([\d.]+) to ([\d.]+)", lines[-1])
+    assert found is not None
+    assert float(found[2]) < float(found[1])
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_held_out_sequences_are_tracked_now_and_then_and_decide_nothing(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*RUN, "--seed", "3"]) == 0
+    folder = TRAINED.with_name("seed3")
+    weights = sha256(folder / "model.pt")
+    shutil.rmtree(folder)
+    assert main([*RUN, "--seed", "3", "--validate", "valley", "--validate-every", "2"]) == 0
+    assert sha256(folder / "model.pt") == weights
+    with (folder / "history.csv").open(newline="") as handle:
+        first, second = csv.DictReader(handle)
+    assert first["val_ao"] == ""
+    assert 0 < float(second["val_ao"]) <= 1
+    for name, said in (("got", "the training sees it"), ("valey", "no such data set in profile tiny; .*valley")):
+        shutil.rmtree(folder, ignore_errors=True)
+        assert main([*RUN, "--seed", "3", "--validate", name]) == 2
+        assert re.search(f"--validate {name}: {said}", capsys.readouterr().err)
+        assert not (folder / "model.pt").exists()
+
+
+def test_a_trial_without_crops_names_the_command_that_comes_first(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(project / "params", tmp_path / "params")
+    monkeypatch.chdir(tmp_path)
+    assert main([*RUN, "--dry-run"]) == 2
+    assert "`siamla data crops siamcar@five --dataset coco --profile tiny` comes first" in capsys.readouterr().err
