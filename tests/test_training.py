@@ -541,6 +541,20 @@ def test_a_moving_average_is_the_model() -> None:
     assert not learner.trained().training
 
 
+def test_a_moving_average_goes_on_after_a_stop(
+    cache: Path, feature_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    course = recipe(TRAINING.model_copy(update={"epochs": 2, "ema": 0.5}))
+    source = Source(PairSampler(CropCache(cache), PAIRS), FeatureCache(feature_folder))
+    whole = train(course, source, PLACE, tmp_path / "whole.pt", "key", _ignore).model.state_dict()
+    with monkeypatch.context() as patch:
+        _signal_after(3, signal.SIGTERM, patch.setattr)
+        with pytest.raises(Stopped):
+            train(course, source, PLACE, tmp_path / "state.pt", "key", _ignore)
+    resumed = train(course, source, PLACE, tmp_path / "state.pt", "key", _ignore).model.state_dict()
+    assert all(torch.equal(resumed[name], value) for name, value in whole.items())
+
+
 def test_a_compiled_backbone_keeps_the_names_of_its_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiled by a back end that needs no minutes."""
     real, compiled = torch.compile, []

@@ -110,6 +110,7 @@ def joined() -> Iterator[Ranks]:
     try:
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+            os.environ.setdefault("NCCL_NVLS_ENABLE", "0")  # sums inside a switch differ from run to run
         dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
     except (KeyError, ValueError, RuntimeError) as error:
         said = str(error).partition("\n")[0]
