@@ -49,7 +49,7 @@ def register(commands: Commands) -> None:
     )
     parser.add_argument(
         "--accumulate", type=positive, default=1, metavar="N",
-        help="the backbone sees a batch in N parts: less memory, a third more time when it learns",
+        help="the backbone sees a batch in N parts: less memory, and each part is computed twice when it learns",
     )  # fmt: skip
     parser.add_argument("--validate", metavar="DATASET", help="track this held-out set now and then: val_ao in the log")
     parser.add_argument("--validate-every", type=positive, default=5, metavar="EPOCHS", help="default: %(default)s")

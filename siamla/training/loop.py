@@ -215,9 +215,9 @@ def train(
         validate: called with a copy of the model and the number of the epoch done; its number, if it gives one, is
             `val_ao` of the epoch's row.
 
-    Raises Stopped, in all processes after the same step,
-    when a signal asked one of them for it, and UserError for a state that does not fit, losses that are not usable, too
-    little memory, a loading process that died, or another of the ranks that did.
+    Raises Stopped, in all processes after the same step, when a signal asked one of them for it, and UserError for a
+    state that does not fit, losses that are not usable, too little memory, and a loading process or another rank that
+    died.
     """
     with stop_requests() as asked, accidents(source.workers):
         epochs = recipe.training.epochs
