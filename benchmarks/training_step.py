@@ -33,6 +33,11 @@ from siamla.sequence import Sequence
 from siamla.training import features, loop
 from siamla.training.batches import Source
 
+try:
+    from siamla.training.step import Recipe, set_up
+except ImportError:  # an older checkout
+    from siamla.training.loop import Recipe, set_up  # type: ignore[no-redef]
+
 ROOT = Path(__file__).parents[1]
 STEPS, PAIRS = 4, 64
 PLACE = Place("cpu", "fp32", 1)
@@ -54,9 +59,9 @@ def train(spec: Spec, folder: Path, on_turn: Callable[[], None]) -> None:
     cache, pairs = make_crops(folder, spec), spec.pairs.model_copy(update={"count": PAIRS})
     features.build(cache, pairs, spec.model, folder / "features", 1, "key")
     course = {"epochs": 10**6, "frozen_epochs": 10**6, "pairs_per_epoch": STEPS * spec.training.batch}
-    recipe = loop.Recipe(spec.model, spec.labels, spec.loss, spec.training.model_copy(update=course), seed=1)
+    recipe = Recipe(spec.model, spec.labels, spec.loss, spec.training.model_copy(update=course), seed=1)
     source = Source(PairSampler(CropCache(cache), pairs), features.FeatureCache(folder / "features"))
-    loop.set_up(PLACE)
+    set_up(PLACE)
     loop.train(recipe, source, PLACE, folder / "state.pt", "key", lambda row: on_turn())
 
 

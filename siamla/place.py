@@ -21,8 +21,9 @@ import torch
 from siamla.errors import UserError
 from siamla.files import cache_folder, digest, locked, read_json, write_json
 
-Precision = Literal["auto", "bf16", "fp32"]
-Resolved = Literal["bf16", "fp32"]
+Precision = Literal["auto", "bf16", "fp16", "fp32"]
+Resolved = Literal["bf16", "fp16", "fp32"]
+TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 GAIN = 1.1  # how much faster bf16 must be to be taken: its results are coarser
 STEPS, BUDGET = 5, 2.0  # timed steps in each precision, and the seconds after which fewer will do
@@ -49,7 +50,7 @@ class Place:
 
     def autocast(self) -> torch.autocast:
         """A context in which a network computes in this precision."""
-        return torch.autocast(self.torch_device.type, torch.bfloat16, enabled=self.precision == "bf16")
+        return torch.autocast(self.torch_device.type, TYPES[self.precision], enabled=self.precision != "fp32")
 
 
 def default_device() -> torch.device:
@@ -85,7 +86,7 @@ def resolve(
     if precision == "bf16" and device.type == "cuda" and not has_bf16(device):
         raise UserError(f"precision: bf16, but {name.removeprefix('cuda: ')} does not compute in it; use fp32 or auto")
     if precision != "auto":
-        return fast if precision == "bf16" else plain
+        return Place(name, precision, threads)
     if not has_bf16(device):
         return plain
     hardware = processor() if device.type == "cpu" else name

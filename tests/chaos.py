@@ -33,7 +33,7 @@ from conftest import COMMAND, Tree, copy_tree
 
 from siamla.files import sha256
 
-SPEED = re.compile("fps|second|speed|latency", re.IGNORECASE)
+SPEED = re.compile("fps|second|speed|latency|wait_share|memory_mib", re.IGNORECASE)
 PARTS = {
     "tables": ("reports/smoke", "results/smoke/scores.csv", "results/smoke/sequences.csv"),
     "scores": ("results/smoke/scores",),

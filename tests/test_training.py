@@ -1,10 +1,13 @@
 """The course of training: schedule, order of the pairs, resumption to the byte, feature caches, unusable losses."""
 
+import errno
+import json
 import multiprocessing
 import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,13 +30,14 @@ from siamla.model.settings import ModelSettings
 from siamla.model.siamla import build_model
 from siamla.place import Place
 from siamla.sequence import Sequence
-from siamla.training import features, loop
+from siamla.training import features, loop, step
 from siamla.training.batches import Source, batches, epoch_order, negative_noise
-from siamla.training.features import BATCH, FeatureCache
-from siamla.training.loop import Recipe, Stopped, train
+from siamla.training.features import BATCH, Batch, FeatureCache
+from siamla.training.loop import Stopped, train
 from siamla.training.run import train_model
 from siamla.training.schedule import learning_rate
 from siamla.training.settings import Labels, LossWeights, TrainingSettings
+from siamla.training.step import Learner, Recipe, set_up, start
 
 MODEL = ModelSettings(  # LAFA, because its loss draws negatives
     backbone="efficientnet_lite0",
@@ -184,11 +188,15 @@ def in_process(work: Callable[[], None]) -> int:
     return process.exitcode if process.exitcode is not None else 1
 
 
-def _history(folder: Path) -> list[str]:
-    """The lines of history.csv without the seconds, its last column."""
+COLUMNS = "epoch,step,lr,total,cls,reg,loc,grad_norm,skipped,pairs_per_second,wait_share,memory_mib,seconds"
+TIMED = 4  # the last columns, which no two runs share
+
+
+def _history(folder: Path) -> list[list[str]]:
+    """The cells of history.csv without times and memory."""
     lines = (folder / "history.csv").read_text().splitlines()
-    assert lines[0] == "epoch,step,lr,total,cls,reg,loc,skipped,seconds"
-    return [line.rpartition(",")[0] for line in lines]
+    assert lines[0] == COLUMNS
+    return [line.split(",")[:-TIMED] for line in lines]
 
 
 @pytest.fixture(scope="module")
@@ -394,7 +402,7 @@ def test_training_on_features_is_training_on_images(cache: Path, feature_folder:
     histories = []
     for name, cached in (("stored", FeatureCache(feature_folder)), ("live", None)):
         source = Source(sampler, cached)
-        histories.append(train(recipe(frozen), source, PLACE, tmp_path / name, "key", _ignore)[1])
+        histories.append(train(recipe(frozen), source, PLACE, tmp_path / name, "key", _ignore).history)
     for stored, live in zip(*histories, strict=True):
         assert {k: stored[k] for k in ("epoch", "step", "lr")} == {k: live[k] for k in ("epoch", "step", "lr")}
         for term in ("total", "cls", "reg", "loc"):
@@ -420,11 +428,11 @@ def test_fast_forms_train_as_plain_ones(
     source = Source(PairSampler(CropCache(cache), PAIRS), FeatureCache(feature_folder))
 
     def losses() -> list[list[float]]:
-        network, optimizer = loop.start(course, PLACE)
-        network.backbone.requires_grad_(False)
+        learner = start(course, PLACE)
+        learner.model.backbone.requires_grad_(False)
         stream = batches(source, 1, plain_sgd)
-        steps = [(next(stream), negative_noise(1, 0, step, plain_sgd)) for step in range(20)]
-        rows = [loop.optimise(network, optimizer, batch, noise, course, 0, PLACE) for batch, noise in steps]
+        steps = [(next(stream), negative_noise(1, 0, number, plain_sgd)) for number in range(20)]
+        rows = [step.optimise(learner, batch, noise, course, 0, PLACE) for batch, noise in steps]
         return [list(row.values()) for row in rows]
 
     fast = losses()
@@ -455,16 +463,16 @@ def test_steps_with_an_unusable_loss_are_skipped(
     cache: Path, feature_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every second loss is NaN: those steps are counted, change nothing, and do not enter the means."""
-    real, calls = loop.losses, iter(range(100))
+    real, calls = step.losses, iter(range(100))
 
     def sometimes_nan(*arguments: object) -> dict[str, torch.Tensor]:
         terms = real(*arguments)  # type: ignore[arg-type]
         return terms if next(calls) % 2 == 0 else {**terms, "total": terms["total"] * torch.nan}
 
-    monkeypatch.setattr(loop, "losses", sometimes_nan)
+    monkeypatch.setattr(step, "losses", sometimes_nan)
     source = Source(PairSampler(CropCache(cache), PAIRS), FeatureCache(feature_folder))
     training = TRAINING.model_copy(update={"epochs": 2})
-    model, history = train(recipe(training), source, PLACE, tmp_path / "state.pt", "key", _ignore)
+    model, history, _ = train(recipe(training), source, PLACE, tmp_path / "state.pt", "key", _ignore)
     assert [row["skipped"] for row in history] == [1, 2]
     assert all(np.isfinite(row["total"]) for row in history)
     assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
@@ -474,8 +482,162 @@ def test_an_epoch_without_a_usable_loss_stops_with_advice(
     cache: Path, feature_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nan = {name: nn.Parameter(torch.tensor(torch.nan)) for name in ("total", "cls", "reg", "loc")}
-    monkeypatch.setattr(loop, "losses", lambda *arguments: nan)
+    monkeypatch.setattr(step, "losses", lambda *arguments: nan)
     source = Source(PairSampler(CropCache(cache), PAIRS), FeatureCache(feature_folder))
     with pytest.raises(UserError, match=r"epoch 1: no step had a usable loss \(last: nan\); lower lr_start"):
         train(recipe(), source, PLACE, tmp_path / "state.pt", "key", _ignore)
     assert not (tmp_path / "state.pt").exists()
+
+
+def _noise_batch() -> Batch:
+    """Two pairs of noise, to be seen by a thawed backbone."""
+    generator = torch.Generator().manual_seed(0)
+    sides = [torch.randint(0, 256, (2, 3, size, size), generator=generator, dtype=torch.uint8) for size in (127, 255)]
+    return Batch((sides[0],), (sides[1],), torch.tensor([[95.0, 95, 64, 64]] * 2), frozen=False)
+
+
+def _steps(
+    count: int, place: Place = PLACE, model: ModelSettings = MODEL, thawed: bool = True, **settings: Any
+) -> tuple[Learner, list]:
+    """A learner after so many steps on the same pairs, and what each gave."""
+    course = replace(recipe(TRAINING.model_copy(update=settings)), model=model)
+    set_up(place)
+    learner, batch = start(course, place), _noise_batch()
+    learner.model.backbone.requires_grad_(thawed)
+    noise = negative_noise(1, 0, 0, TRAINING)
+    return learner, [step.optimise(learner, batch, noise, course, 0, place) for _ in range(count)]
+
+
+@pytest.mark.parametrize("localization", ["centerness", "lafa"])
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_every_parameter_moves(localization: str, optimizer: str) -> None:
+    """Also those of the backbone, once it has thawed; weight decay alone would move all that do not begin with 0."""
+    model = MODEL.model_copy(update={"localization": localization})
+    before = {name: value.detach().clone() for name, value in build_model(model, 1).named_parameters()}
+    learner, rows = _steps(1, model=model, optimizer=optimizer, weight_decay=0.0, lr_start=1e3, clip_norm=1e9)
+    assert rows[0]["skipped"] == 0
+    still = [name for name, value in learner.model.named_parameters() if torch.equal(value, before[name])]
+    assert still == []
+
+
+def test_in_fp16_losses_are_scaled_and_the_scale_falls_after_an_overflow() -> None:
+    expected = _steps(1, thawed=False)[1][0]
+    learner, rows = _steps(3, Place("cpu", "fp16", 1), thawed=False, precision="fp16", lr_start=1e-3)
+    used = [row for row in rows if not row["skipped"]]
+    assert used[0]["total"] == pytest.approx(expected["total"], rel=1e-2)
+    assert used[0]["grad_norm"] == pytest.approx(expected["grad_norm"], rel=5e-2)
+    assert learner.scaler.get_scale() == 2.0**16 * 0.5 ** (len(rows) - len(used))
+    assert learner.state()["scaler"]["scale"] == learner.scaler.get_scale()
+
+
+def test_a_moving_average_is_the_model() -> None:
+    learner, _ = _steps(1, ema=0.75)
+    first = {name: value.detach().clone() for name, value in learner.model.named_parameters()}
+    course = recipe(TRAINING.model_copy(update={"ema": 0.75}))
+    step.optimise(learner, _noise_batch(), negative_noise(1, 0, 0, TRAINING), course, 0, PLACE)
+    trained = dict(learner.trained().named_parameters())
+    for name, value in learner.model.named_parameters():
+        torch.testing.assert_close(trained[name], 0.75 * first[name] + 0.25 * value.detach())
+    assert not learner.trained().training
+
+
+def test_a_moving_average_goes_on_after_a_stop(
+    cache: Path, feature_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    course = recipe(TRAINING.model_copy(update={"epochs": 2, "ema": 0.5}))
+    source = Source(PairSampler(CropCache(cache), PAIRS), FeatureCache(feature_folder))
+    whole = train(course, source, PLACE, tmp_path / "whole.pt", "key", _ignore).model.state_dict()
+    with monkeypatch.context() as patch:
+        _signal_after(3, signal.SIGTERM, patch.setattr)
+        with pytest.raises(Stopped):
+            train(course, source, PLACE, tmp_path / "state.pt", "key", _ignore)
+    resumed = train(course, source, PLACE, tmp_path / "state.pt", "key", _ignore).model.state_dict()
+    assert all(torch.equal(resumed[name], value) for name, value in whole.items())
+
+
+def test_a_compiled_backbone_keeps_the_names_of_its_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiled by a back end that needs no minutes."""
+    real, compiled = torch.compile, []
+
+    def quick(function: Any, *arguments: Any, **named: Any) -> Any:
+        compiled.append(function)
+        return real(function, *arguments, **named, backend="eager")
+
+    monkeypatch.setattr(torch, "compile", quick)
+    plain, rows = _steps(1, thawed=False)
+    learner, compiled_rows = _steps(1, thawed=False, compile=True)
+    assert len(compiled) == 1
+    assert compiled_rows[0] == pytest.approx(rows[0], rel=1e-5)
+    assert list(learner.model.state_dict()) == list(plain.model.state_dict())
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(UserError, match=r"training\.compile: no C compiler found"):
+        _steps(0, compile=True)
+
+
+def test_a_step_without_a_usable_loss_changes_nothing() -> None:
+    """Not the running statistics either, which a forward pass moves before the loss is known."""
+    learner, _ = _steps(1)
+    before = {name: value.clone() for name, value in learner.model.state_dict().items()}
+    batch = _noise_batch()
+    broken = replace(batch, search=(torch.full((2, 3, 255, 255), torch.nan),))
+    row = step.optimise(learner, broken, negative_noise(1, 0, 0, TRAINING), recipe(), 0, PLACE)
+    assert row["skipped"] == 1
+    after = learner.model.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+
+
+def test_too_many_unusable_steps_in_a_row_end_it_with_their_pairs(
+    cache: Path,
+    feature_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    nan = {name: nn.Parameter(torch.tensor(torch.nan)) for name in ("total", "cls", "reg", "loc")}
+    monkeypatch.setattr(step, "losses", lambda *arguments: nan)
+    monkeypatch.setattr(loop, "IN_A_ROW", 2)
+    source = Source(PairSampler(CropCache(cache), PAIRS), FeatureCache(feature_folder))
+    with pytest.raises(
+        UserError, match=r"epoch 1: 2 steps in a row had no usable loss .*unusable\.jsonl has their pairs"
+    ):
+        train(recipe(), source, PLACE, tmp_path / "state.pt", "key", _ignore)
+    found = [json.loads(line) for line in (tmp_path / "unusable.jsonl").read_text().splitlines()]
+    order = epoch_order(0, 1, TRAINING.pairs_per_epoch, PAIRS.count)
+    assert [row["pairs"] for row in found] == [order[:2], order[2:4]]
+    assert "epoch 1, step 2: skipped (loss nan, gradient 0)" in capsys.readouterr().err
+
+
+def test_the_last_states_are_kept_and_one_that_is_lost_is_gone_on_from(
+    uninterrupted: Path, cache: Path, feature_folder: Path, tmp_path: Path
+) -> None:
+    names = ["state.pt", "state.1.pt", "state.2.pt"]
+    assert sorted(path.name for path in uninterrupted.glob("state*.pt")) == sorted(names)
+    epochs = [torch.load(uninterrupted / name, weights_only=True)["progress"]["epoch"] for name in names]
+    assert epochs == [3, 2, 1]
+    for name in names:
+        shutil.copy(uninterrupted / name, tmp_path)
+    (tmp_path / "state.pt").write_bytes(b"half")
+    with pytest.raises(UserError, match=r"state\.pt: damaged training state .*; delete it to go on from state\.1\.pt"):
+        _train(tmp_path, cache, feature_folder)
+    (tmp_path / "state.pt").unlink()
+    (tmp_path / "state.1.pt").unlink()
+    _train(tmp_path, cache, feature_folder)
+    _is_same(tmp_path, uninterrupted)
+
+
+def test_a_full_disk_is_one_clear_line_and_leaves_the_state_before(
+    uninterrupted: Path, cache: Path, feature_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(uninterrupted / "state.2.pt", tmp_path / "state.pt")
+    before = sha256(tmp_path / "state.pt")
+
+    def full(path: Path, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(UserError, match=r"state\.new\.pt: the disk is full"):
+            _train(tmp_path, cache, feature_folder)
+    assert sha256(tmp_path / "state.pt") == before
+    _train(tmp_path, cache, feature_folder)
+    _is_same(tmp_path, uninterrupted)

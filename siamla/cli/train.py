@@ -15,11 +15,19 @@ def run_features(args: argparse.Namespace) -> None:
 
 
 def run_train(args: argparse.Namespace) -> None:
-    """Train the model that a variant uses."""
-    from siamla.steps.training import train
+    """Train the model that a variant uses, or try how that would go."""
+    from siamla.steps.training import Means, dry_run, overfit, train
 
-    job = train(load_plan(args), args.variant, args.seed, args.threads, args.workers, args.key)
-    print(job.folder / "model.pt")
+    validate = (args.validate, args.validate_every) if args.validate else None
+    plan, means = load_plan(args), Means(args.threads, args.workers, args.accumulate, validate)
+    if args.dry_run:
+        dry_run(plan, args.variant, args.seed, means, print)
+    elif args.overfit:
+        overfit(plan, args.variant, args.seed, means, args.overfit, print)
+    else:
+        job = train(plan, args.variant, args.seed, means, args.key)
+        if job is not None:
+            print(job.folder / "model.pt")
 
 
 def register(commands: Commands) -> None:
@@ -29,11 +37,25 @@ def register(commands: Commands) -> None:
     parser.add_argument("--jobs", type=positive, default=1, help="processes")
     add_profile(parser)
 
-    parser = commands.add("train run", run_train, "train one variant with one seed; killed, the same command resumes")
+    about = "train one variant with one seed; killed, the same command resumes; torchrun starts it on several GPUs"
+    parser = commands.add("train run", run_train, about)
     parser.add_argument("variant")
     parser.add_argument("--seed", type=seed, default=1)
-    parser.add_argument("--threads", type=threads, default=1, help="on a CPU they change the last digits")
+    parser.add_argument(
+        "--threads", type=threads, default=1, help="of all processes here; on a CPU they change the last digits"
+    )
     parser.add_argument(
         "--workers", type=count, help="processes that read pairs, and change nothing; default: threads - 1"
+    )
+    parser.add_argument(
+        "--accumulate", type=positive, default=1, metavar="N",
+        help="the backbone sees a batch in N parts: less memory, and each part is computed twice when it learns",
+    )  # fmt: skip
+    parser.add_argument("--validate", metavar="DATASET", help="track this held-out set now and then: val_ao in the log")
+    parser.add_argument("--validate-every", type=positive, default=5, metavar="EPOCHS", help="default: %(default)s")
+    trial = parser.add_mutually_exclusive_group()
+    trial.add_argument("--dry-run", action="store_true", help="a few steps: memory, pairs/s, hours; keeps nothing")
+    trial.add_argument(
+        "--overfit", type=positive, metavar="N", help="train on N batches again and again; keeps nothing"
     )
     add_profile(parser)

@@ -31,8 +31,10 @@ LONGEST_TAG = 5000
 NEEDED = ("names", "identity", "key", "place", "files", "environment")
 SMALL_FILES = ("record.json", "spec.json", "history.csv")
 SCORES, LOSSES, RATES, TIMES = "scores", "train", "train_rates", "wall_clock"
-WALL_TIME = f"{TIMES}/train/seconds"  # differs between two runs of the same key, and says nothing about the result
-COURSE = {"step": f"{RATES}/step", "lr": f"{RATES}/lr", "skipped": f"{RATES}/skipped", "seconds": WALL_TIME}
+WALL_TIMES = f"{TIMES}/train/"  # differ between two runs of the same key, and say nothing about the result
+COURSE = {name: f"{RATES}/{name}" for name in ("step", "lr", "skipped", "grad_norm")} | {
+    name: f"{WALL_TIMES}{name}" for name in ("seconds", "pairs_per_second", "wait_share", "memory_mib")
+}
 REPORT = "report"
 TRAINED, REUSED, IMPORTED = "trained", "reuses a model", "imported"  # what the runs are grouped by: the tag `group`
 
@@ -98,7 +100,7 @@ def history_of(rows: Sequence[Mapping[str, Any]]) -> History:
 
 def of_training(metric: str) -> bool:
     """Whether a metric is one that `history_of` gives, and not a benchmark's."""
-    return metric == WALL_TIME or metric.split("/")[0] in (LOSSES, RATES)
+    return metric.startswith(WALL_TIMES) or metric.split("/")[0] in (LOSSES, RATES)
 
 
 def read_history(path: Path) -> History:

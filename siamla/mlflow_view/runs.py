@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from siamla.mlflow_view.database import private
-from siamla.mlflow_view.entries import WALL_TIME, Entry, History
+from siamla.mlflow_view.entries import WALL_TIMES, Entry, History
 from siamla.mlflow_view.view import OWN, View
 
 KEY = "siamla.key"
@@ -122,7 +122,7 @@ def _contradiction(entry: Entry, parameters: Mapping[str, str], present: Logged)
             if step not in points:
                 return f"{name} had a step {step}, the file has none"
             wrong = [value for value in values if not _same(value, points[step])]
-            if wrong and name != WALL_TIME:
+            if wrong and not name.startswith(WALL_TIMES):
                 return f"{name} of step {step} was {wrong[0]}, the file says {points[step]}"
     return None
 
@@ -136,7 +136,10 @@ def _is_shown(entry: Entry, run: Any) -> bool:
         run.info.status == "FINISHED"
         and run.data.tags.get(SHOWN) == entry.content()
         and all(parameters.get(name) == value for name, value in entry.parameters.items())
-        and all(name in values and (name == WALL_TIME or _same(values[name], value)) for name, value in last.items())
+        and all(
+            name in values and (name.startswith(WALL_TIMES) or _same(values[name], value))
+            for name, value in last.items()
+        )
     )
 
 

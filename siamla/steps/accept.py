@@ -23,7 +23,8 @@ def _run(plan: Plan, job: Job) -> None:
         training.features(plan, names["variant"])
     elif job.step == "train":
         record = job.record()
-        training.train(plan, names["variant"], names["seed"], record["place"]["threads"] if record else 1)
+        means = training.Means(record["place"]["threads"] if record else 1)
+        training.train(plan, names["variant"], names["seed"], means)
     elif "tracker" in names:
         benchmark.score_imported(plan, names["benchmark"], names["tracker"])
     else:

@@ -1,14 +1,50 @@
 """Features of the frozen backbone, and trainings."""
 
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from siamla.errors import UserError
 from siamla.experiment.plan import Job, Plan, training_settings
+from siamla.experiment.spec import Spec
 from siamla.files import digest, write_json
+from siamla.settings import nearest
 from siamla.steps.perform import Outcome, full_key, hashed, own, perform, sound, state_of
 from siamla.tracker.settings import stored
 
+if TYPE_CHECKING:
+    from siamla.model.siamla import SiamLA
+    from siamla.place import Place
+    from siamla.training.batches import Source
+    from siamla.training.distributed import Ranks
+    from siamla.training.step import Recipe
+
 FEATURES = ("manifest.json", "chunk-*.bin", ".*.tmp")
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a training is done with, which decides no more than last digits.
+
+    Attributes:
+        threads: of all the processes of this machine that train together.
+        workers: processes that read pairs, for each; by default one less than its threads, none where all epochs read
+            cached features.
+        accumulate: parts in which the backbone sees a batch.
+        validate: a data set to track with the model now and then, and after how many epochs each time.
+    """
+
+    threads: int = 1
+    workers: int | None = None
+    accumulate: int = 1
+    validate: tuple[str, int] | None = None
+
+    @property
+    def own_threads(self) -> int:
+        """Those of this process, beside the others that torchrun started here."""
+        return max(1, self.threads // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def features(plan: Plan, variant: str, jobs: int = 1, key: str | None = None) -> Job | None:
@@ -30,46 +66,187 @@ def features(plan: Plan, variant: str, jobs: int = 1, key: str | None = None) ->
     return job
 
 
-def train(
-    plan: Plan, variant: str, seed: int, threads: int = 1, workers: int | None = None, key: str | None = None
-) -> Job:
+def _name(job: Job) -> str:
+    return str(job.names["variant"])  # siamla@five where a profile has several trainings
+
+
+def _recipe(spec: Spec, seed: int) -> "Recipe":
+    from siamla.training.step import Recipe
+
+    return Recipe(spec.model, spec.labels, spec.loss, spec.training, seed)
+
+
+def _data(job: Job, spec: Spec, look: Callable[[Job], Path]) -> tuple[list[Path], Path | None]:
+    """Folders of the crops and of the cached features, where there are any; `look` says of a job where it stands."""
+    cached = look(job.parents["features"]) if "features" in job.parents else None
+    made = [parent for parent in job.parents.values() if parent.step == "crops"]
+    return [look(parent) if _reads_crops(job, spec) else parent.folder for parent in made], cached
+
+
+def _reads_crops(job: Job, spec: Spec) -> bool:
+    """Whether an epoch reads crops, and not cached features."""
+    return "features" not in job.parents or spec.training.frozen_epochs < spec.training.epochs
+
+
+def _workers(job: Job, spec: Spec, means: Means) -> int:
+    if means.workers is not None:
+        return means.workers
+    return means.own_threads - 1 if _reads_crops(job, spec) else 0
+
+
+def _place(spec: Spec, means: Means, ranks: "Ranks") -> "Place":
+    """Where to train; of several processes the first one finds it."""
+    from siamla.training.place import training_place
+
+    part = range(spec.training.batch)[ranks.part(spec.training.batch)]
+    measured = spec.training.model_copy(update={"batch": len(part)})
+    return training_place(spec.model, measured, means.own_threads)
+
+
+def _validator(plan: Plan, spec: Spec, means: Means, place: "Place") -> "Callable[[SiamLA, int], float | None] | None":
+    """What tracks the held-out sequences after every so many epochs: their AO, the mean over sequences of mean IoU."""
+    if means.validate is None:
+        return None
+    name, every = means.validate
+    if name not in plan.datasets:
+        raise UserError(
+            f"--validate {name}: no such data set in profile {plan.name}; {nearest(name, [*plan.datasets])}"
+        )
+    if name in spec.pairs.parts:
+        raise UserError(f"--validate {name}: the training sees it; name a set that is held out")
+    from siamla.data.curate import load_curated
+
+    sequences = load_curated(sound(plan.curate(name)))
+    settings = spec.tracker.model_copy(update={"engine": "torch", "precision": "fp32"})
+
+    def overlap(model: "SiamLA", epoch: int) -> float | None:
+        import numpy as np
+
+        from siamla.benchmark.metrics import overlap as iou
+        from siamla.benchmark.onepass import track_sequence
+        from siamla.tracker.tracker import SiamTracker
+
+        if epoch % every:
+            return None
+        tracker, found = SiamTracker(model, settings, place=replace(place, precision="fp32")), []
+        for sequence in sequences:
+            seen = np.isfinite(sequence.boxes).all(axis=1) & (np.arange(len(sequence)) > 0)  # the first is given
+            if seen.any():
+                found.append(float(iou(sequence.boxes[seen], track_sequence(tracker, sequence).boxes[seen]).mean()))
+        return float(np.mean(found))
+
+    return overlap
+
+
+def train(plan: Plan, variant: str, seed: int, means: Means | None = None, key: str | None = None) -> Job | None:
     """Train the model that a variant uses; killed at any moment, the same call goes on.
 
-    workers: processes that read pairs; by default one less than threads, none where all epochs read cached features.
+    Started by torchrun, the processes train together: the first one does the job, the others follow it and get None.
     """
-    job = plan.train(variant, seed)
-    name = str(job.names["variant"])  # siamla@five where a profile has several trainings
-    spec, label = plan.spec(name), plan.experiment.variants[name.partition("@")[0]].label
+    from siamla.training.distributed import joined
+    from siamla.training.run import train_model
 
-    def work(record: dict[str, Any]) -> Outcome:
-        from siamla.mlflow_view.live import LiveMirror
-        from siamla.model.checkpoint import read_model
-        from siamla.training.loop import Recipe
-        from siamla.training.place import training_place
-        from siamla.training.run import train_model
+    job, means = plan.train(variant, seed), means or Means()
+    spec, label = plan.spec(_name(job)), plan.experiment.variants[_name(job).partition("@")[0]].label
+    workers, recipe = _workers(job, spec, means), _recipe(spec, seed)
+    with joined() as ranks:
+        if not ranks.first:
+            _follow(ranks, job, spec, recipe, workers, means.accumulate)
+            return None
+        started = False
 
-        cached = sound(job.parents["features"]) if "features" in job.parents else None
-        images = cached is None or spec.training.frozen_epochs < spec.training.epochs
-        made = [parent for parent in job.parents.values() if parent.step == "crops"]
-        crops = [sound(parent) if images else parent.folder for parent in made]
-        place = training_place(spec.model, spec.training, threads)
-        record["place"] = place.plain
-        state = state_of(job, record)
-        own(job.folder, job.step, job.key)
-        readers = (threads - 1 if images else 0) if workers is None else workers
-        recipe = Recipe(spec.model, spec.labels, spec.loss, spec.training, seed)
-        with LiveMirror(Path("results"), record) as mirror:
-            train_model(
-                recipe, crops, spec.pairs, cached, place, readers, state / "state.pt",
-                full_key(record), job.folder, label, stored(spec.tracker), mirror.epoch,
-            )  # fmt: skip
-        write_json(job.folder / "spec.json", training_settings(spec))
-        files = hashed(job.folder, ("model.pt", "history.csv", "spec.json"))
-        # the content is that of the weights: label and tracker settings in the file change no box of the pipeline
-        return Outcome(read_model(job.folder / "model.pt").digest, files, state)
+        def work(record: dict[str, Any]) -> Outcome:
+            from siamla.mlflow_view.live import LiveMirror
+            from siamla.model.checkpoint import read_model
 
-    if perform(job, key, work):
+            nonlocal started
+            crops, cached = _data(job, spec, sound)
+            place = _place(spec, means, ranks)
+            validate = _validator(plan, spec, means, place)
+            record["place"] = place.plain
+            state, whole = state_of(job, record), full_key(record)
+            own(job.folder, job.step, job.key)
+            started = True
+            ranks.told({"place": place.plain, "state": str(state / "state.pt"), "key": whole})
+            with LiveMirror(Path("results"), record) as mirror:
+                trained = train_model(
+                    recipe, crops, spec.pairs, cached, place, workers, state / "state.pt", whole, job.folder, label,
+                    stored(spec.tracker), mirror.epoch, ranks=ranks, accumulate=means.accumulate, validate=validate,
+                )  # fmt: skip
+            # they may change last digits, and no key: a training may go on with fewer processes
+            used = {"processes": trained.processes} if trained.processes != [1] else {}
+            record["place"] |= used | ({"accumulate": means.accumulate} if means.accumulate > 1 else {})
+            write_json(job.folder / "spec.json", training_settings(spec))
+            files = hashed(job.folder, ("model.pt", "history.csv", "spec.json"))
+            # the content is that of the weights: label and tracker settings in the file change no box of the pipeline
+            return Outcome(read_model(job.folder / "model.pt").digest, files, state)
+
+        try:
+            made = perform(job, key, work)
+        finally:
+            if not started:
+                ranks.told(None)
+    if made:
         from siamla.mlflow_view.live import mirror_training
 
         mirror_training(job.folder, Path("results"))
     return job
+
+
+def _follow(ranks: "Ranks", job: Job, spec: Spec, recipe: "Recipe", workers: int, accumulate: int) -> None:
+    """Train along with the first process, as it says; nothing is done where it has nothing to do."""
+    from siamla.place import Place
+    from siamla.training.run import train_model
+
+    orders = ranks.told(None)
+    if orders is None:
+        return
+    crops, cached = _data(job, spec, lambda parent: parent.folder)
+    train_model(
+        recipe, crops, spec.pairs, cached, Place(**orders["place"]), workers, Path(orders["state"]), orders["key"],
+        job.folder, "", {}, lambda row: None, ranks=ranks, accumulate=accumulate,
+    )  # fmt: skip
+
+
+def _trial(plan: Plan, variant: str, seed: int, means: Means, ranks: "Ranks") -> "tuple[Recipe, Source, Place]":
+    """What a training of the variant would be done with, the first process's place for all."""
+    from siamla.data.pairs import open_sampler
+    from siamla.place import Place
+    from siamla.training.batches import Source
+    from siamla.training.features import FeatureCache
+
+    job = plan.train(variant, seed)
+    spec = plan.spec(_name(job))
+    for parent in job.parents.values():
+        parent.content()  # or the command that comes first is named
+    crops, cached = _data(job, spec, lambda parent: parent.folder)
+    place = Place(**ranks.told(_place(spec, means, ranks).plain if ranks.first else None))
+    source = Source(
+        open_sampler(crops, spec.pairs), FeatureCache(cached) if cached else None, _workers(job, spec, means)
+    )
+    return _recipe(spec, seed), source, place
+
+
+def dry_run(plan: Plan, variant: str, seed: int, means: Means, tell: Callable[[str], None], budget: float = 10) -> None:
+    """Do some steps of a training of which nothing is kept, and tell what all of it would take."""
+    from siamla.training.distributed import joined
+    from siamla.training.trial import rehearse, report
+
+    with joined() as ranks:
+        recipe, source, place = _trial(plan, variant, seed, means, ranks)
+        phases, state = rehearse(recipe, source, place, ranks, means.accumulate, budget)
+        if ranks.first:
+            for line in report(phases, state, recipe.training.batch, ranks, Path("results", plan.name)):
+                tell(line)
+
+
+def overfit(plan: Plan, variant: str, seed: int, means: Means, count: int, tell: Callable[[str], None]) -> None:
+    """Train on the same few batches again and again, of which nothing is kept, and tell how the loss falls."""
+    from siamla.training import trial
+    from siamla.training.distributed import joined
+
+    with joined() as ranks:
+        recipe, source, place = _trial(plan, variant, seed, means, ranks)
+        said = tell if ranks.first else lambda line: None
+        first, last = trial.overfit(recipe, source, place, count, said, ranks, means.accumulate)
+        said(f"on the same {count * recipe.training.batch} pairs the loss fell from {first:.4g} to {last:.4g}")

@@ -19,6 +19,7 @@ from siamla.training.features import Batch, FeatureCache
 from siamla.training.settings import TrainingSettings
 
 BLOCK = 4  # numbers that Philox gives for each value of its counter
+WHOLE = slice(None)  # of a batch, where no other process takes a part
 
 
 @dataclass(frozen=True)
@@ -47,24 +48,33 @@ def epoch_order(epoch: int, seed: int, pairs_per_epoch: int, count: int | None) 
     return [int(shuffles[position // count][position % count]) for position in positions]
 
 
-def negative_noise(seed: int, epoch: int, step: int, settings: TrainingSettings) -> Tensor:
-    """Uniform numbers (B, n, n) in [0, 1) that draw the negatives of a step's pairs, n = 25.
+def negative_noise(seed: int, epoch: int, step: int, settings: TrainingSettings, part: slice = WHOLE) -> Tensor:
+    """Uniform numbers (B, n, n) in [0, 1) that draw the negatives of a step's pairs, or of a part of them, n = 25.
 
     Each position of the walk has numbers of its own, from a counter that stands there.
     """
     blocks = -(-(SCORE**2) // BLOCK)
-    position = epoch * settings.pairs_per_epoch + step * settings.batch
+    own = range(settings.batch)[part]
+    position = epoch * settings.pairs_per_epoch + step * settings.batch + own.start
     generator = np.random.Generator(np.random.Philox(key=seed, counter=position * blocks))
-    drawn = generator.random((settings.batch, blocks * BLOCK))[:, : SCORE**2]
+    drawn = generator.random((len(own), blocks * BLOCK))[:, : SCORE**2]
     return torch.from_numpy(drawn.astype(np.float32)).view(-1, SCORE, SCORE)
 
 
-def _groups(seed: int, settings: TrainingSettings, count: int | None, epoch: int, step: int) -> Iterator[list[int]]:
-    """The pair numbers of each step from (epoch, step) to the end of the last epoch."""
+def pair_numbers(seed: int, settings: TrainingSettings, count: int | None, epoch: int, step: int) -> list[int]:
+    """The numbers of the pairs that a step sees."""
+    order = epoch_order(epoch, seed, settings.pairs_per_epoch, count)
+    return order[step * settings.batch : (step + 1) * settings.batch]
+
+
+def _groups(
+    seed: int, settings: TrainingSettings, count: int | None, epoch: int, step: int, part: slice
+) -> Iterator[list[int]]:
+    """The pair numbers, of each global batch a part, of each step from (epoch, step) to the end of the last epoch."""
     for number in range(epoch, settings.epochs):
         order = epoch_order(number, seed, settings.pairs_per_epoch, count)
         for first in range(step if number == epoch else 0, steps_per_epoch(settings)):
-            yield order[first * settings.batch : (first + 1) * settings.batch]
+            yield order[first * settings.batch : (first + 1) * settings.batch][part]
 
 
 class _Groups(torch.utils.data.Dataset[tuple[np.ndarray, ...] | UserError]):
@@ -106,17 +116,25 @@ def _live(source: Source, groups: Iterator[list[int]], pinned: bool) -> Iterator
 
 
 def batches(
-    source: Source, seed: int, settings: TrainingSettings, epoch: int = 0, step: int = 0, pinned: bool = False
+    source: Source,
+    seed: int,
+    settings: TrainingSettings,
+    epoch: int = 0,
+    step: int = 0,
+    pinned: bool = False,
+    part: slice = WHOLE,
 ) -> Generator[Batch, None, None]:
     """The batch of each step from (epoch, step), both counted from 0, to the end of the training.
 
-    `pinned`: in page-locked memory, for copies to a GPU that do not wait. UserError when a pair cannot be read.
+    `pinned`: in page-locked memory, for copies to a GPU that do not wait. `part`: of each batch only these pairs.
+    UserError when a pair cannot be read.
     """
+    count = source.sampler.settings.count
     if source.features is not None and epoch < settings.frozen_epochs:
         frozen = settings.model_copy(update={"epochs": settings.frozen_epochs})
-        for group in _groups(seed, frozen, source.sampler.settings.count, epoch, step):
+        for group in _groups(seed, frozen, count, epoch, step, part):
             batch = source.features.batch(group)
             yield batch.pinned() if pinned else batch
         epoch, step = settings.frozen_epochs, 0
     if epoch < settings.epochs:
-        yield from _live(source, _groups(seed, settings, source.sampler.settings.count, epoch, step), pinned)
+        yield from _live(source, _groups(seed, settings, count, epoch, step, part), pinned)

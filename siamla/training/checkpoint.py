@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from siamla.errors import UserError
 from siamla.files import atomic
+from siamla.training.step import Learner
+
+KEPT = 3  # states: should the disk lose the last one, the one before it is there
 
 
 @dataclass
@@ -22,6 +24,9 @@ class Progress:
         step: steps done of the next epoch.
         rows: what those steps gave; the epoch's row of the history is their mean.
         seconds: that those steps took.
+        waited: seconds of these in which they waited for pairs.
+        unusable: the last steps, one after another, whose loss or gradient was not usable.
+        processes: how many trained together, each time that this changed.
         history: rows of the epochs done.
     """
 
@@ -29,11 +34,14 @@ class Progress:
     step: int = 0
     rows: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
+    waited: float = 0.0
+    unusable: int = 0
+    processes: list[int] = field(default_factory=list)
     history: list[dict[str, float]] = field(default_factory=list)
 
     def close_epoch(self, row: dict[str, float]) -> None:
         """The epoch is done and gave `row`."""
-        self.epoch, self.step, self.rows, self.seconds = self.epoch + 1, 0, [], 0.0
+        self.epoch, self.step, self.rows, self.seconds, self.waited = self.epoch + 1, 0, [], 0.0, 0.0
         self.history.append(row)
 
 
@@ -45,25 +53,41 @@ def save_tensors(path: Path, value: Any) -> None:
         temporary.write_bytes(buffer.getvalue())
 
 
-def save_state(path: Path, key: str, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
-    """Write the state of a training identified by `key` (digest of all that its bytes depend on)."""
-    state = {"key": key, "model": model.state_dict(), "optimizer": optimizer.state_dict(), "progress": asdict(progress)}
-    save_tensors(path, state)
+def kept(path: Path) -> list[Path]:
+    """Where the last states stand: the newest, as `path`, first."""
+    return [path, *(path.with_name(f"{path.stem}.{age}{path.suffix}") for age in range(1, KEPT))]
 
 
-def restore_state(path: Path, key: str, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
-    """Load the state into model and optimizer; an empty Progress when there is none.
+def save_state(path: Path, key: str, learner: Learner, progress: Progress) -> None:
+    """Write the state of a training identified by `key` (digest of all that its bytes depend on).
+
+    The states before it are kept beside it. A kill at any moment leaves at least one.
+    """
+    new = path.with_name(f"{path.stem}.new{path.suffix}")
+    save_tensors(new, {"key": key, **learner.state(), "progress": asdict(progress)})
+    states = kept(path)
+    for older, newer in zip(states[:0:-1], states[-2::-1], strict=True):
+        if newer.exists():
+            newer.replace(older)
+    new.replace(path)
+
+
+def restore_state(path: Path, key: str, learner: Learner) -> Progress:
+    """Load the newest state into the learner; an empty Progress when there is none.
 
     Raises UserError when the state belongs to another training or is damaged.
     """
-    if not path.exists():
+    states = [state for state in kept(path) if state.exists()]
+    if not states:
         return Progress()
+    newest, *older = states
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(newest, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, OSError, ValueError, LookupError, pickle.UnpicklingError) as error:
-        raise UserError(f"{path}: damaged training state ({error}); delete it to start afresh") from None
+        onward = f"go on from {older[0].name}" if older else "start afresh"
+        said = str(error).partition("\n")[0]
+        raise UserError(f"{newest}: damaged training state ({said}); delete it to {onward}") from None
     if state["key"] != key:
-        raise UserError(f"{path}: belongs to another training ({state['key']}, expected {key}); delete it")
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
+        raise UserError(f"{newest}: belongs to another training ({state['key']}, expected {key}); delete it")
+    learner.restore(state)
     return Progress(**state["progress"])

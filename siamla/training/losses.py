@@ -1,7 +1,10 @@
 """The losses of the paper, eq. 4–7, 10 and 11, and of SiamCAR; one function for each, named as there.
 
 Map functions take score maps of shape (B, n, n) and work in the precision that they are given; `losses` gives fp32.
+Where several processes share a batch, `across` sums a count over them, and their losses sum up to the batch's.
 """
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -10,6 +13,16 @@ from torch.nn import functional as F
 from siamla.model.siamla import Output
 from siamla.training.settings import Labels, LossWeights
 from siamla.training.targets import Targets, assign
+
+Across = Callable[[Tensor], Tensor]
+
+
+def _alone(count: Tensor) -> Tensor:
+    return count
+
+
+def _mean(values: Tensor, mask: Tensor, across: Across) -> Tensor:
+    return torch.where(mask, values, 0.0).sum() / across(mask.sum()).clamp_min(1)
 
 
 def overlap(ltrb: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -66,7 +79,7 @@ def classification_label(quality: Tensor, targets: Targets, labels: Labels, epoc
     return torch.where(positive, label, 0.0)
 
 
-def ladl_loss(cls: Tensor, label: Tensor, positive: Tensor, reweight: bool = True) -> Tensor:
+def ladl_loss(cls: Tensor, label: Tensor, positive: Tensor, reweight: bool = True, across: Across = _alone) -> Tensor:
     """Eq. 3–4 from logits (B, 2, n, n) and labels ŷ (B, n, n): a scalar.
 
     Positive cells: -(ŷ·log c + (1-ŷ)·log(1-c)); the print has log(1-c) twice. Negative cells: -(1+c)·log(1-c),
@@ -78,16 +91,16 @@ def ladl_loss(cls: Tensor, label: Tensor, positive: Tensor, reweight: bool = Tru
     background, target = log_probability.unbind(1)
     on_positive = -(label * target + (1 - label) * background)
     weight = 1 + target.detach().exp() if reweight else 1.0
-    return 0.5 * _mean(on_positive, positive) + 0.5 * _mean(-weight * background, ~positive)
+    return 0.5 * _mean(on_positive, positive, across) + 0.5 * _mean(-weight * background, ~positive, across)
 
 
-def iou_loss(ltrb: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+def iou_loss(ltrb: Tensor, target: Tensor, weight: Tensor, across: Across = _alone) -> Tensor:
     """-ln((I+1)/(U+1)) of offsets (B, 4, n, n), averaged with weights (B, n, n) (siamcar.md §2.4): a scalar."""
     intersection, union = overlap(ltrb, target)
     loss = torch.log((union + 1) / (intersection + 1))
     chosen = weight > 0
     total = torch.where(chosen, loss * weight, 0.0).sum()
-    return total / weight.sum().clamp_min(torch.finfo(weight.dtype).tiny)
+    return total / across(weight.sum()).clamp_min(torch.finfo(weight.dtype).tiny)
 
 
 def regression_weight(targets: Targets, weights: LossWeights, localization: str) -> Tensor:
@@ -103,12 +116,12 @@ def regression_weight(targets: Targets, weights: LossWeights, localization: str)
     return torch.where(targets.boundary, weights.boundary * weight, weight)
 
 
-def quality_loss(logit: Tensor, quality: Tensor, chosen: Tensor) -> Tensor:
+def quality_loss(logit: Tensor, quality: Tensor, chosen: Tensor, across: Across = _alone) -> Tensor:
     """Eq. 10: mean BCE of the location quality logits (B, n, n) to IoU_ij over the chosen cells; no gradient into IoU.
 
     The printed -1/N in front of a loss that is positive already is read as 1/N.
     """
-    return _mean(F.binary_cross_entropy_with_logits(logit, quality.detach(), reduction="none"), chosen)
+    return _mean(F.binary_cross_entropy_with_logits(logit, quality.detach(), reduction="none"), chosen, across)
 
 
 def draw_negatives(positive: Tensor, noise: Tensor) -> Tensor:
@@ -130,6 +143,7 @@ def losses(
     localization: str,
     epoch: int,
     noise: Tensor,
+    across: Across = _alone,
 ) -> dict[str, Tensor]:
     """The loss terms of a batch by name, first their weighted sum `total` (eq. 11): fp32 scalars.
 
@@ -144,18 +158,15 @@ def losses(
         quality = iou(ltrb.detach(), targets.ltrb)
         label = classification_label(quality, targets, labels, epoch)
         if localization == "lafa":
-            loc = quality_loss(logit, quality, positive | draw_negatives(positive, noise.to(positive.device)))
+            chosen = positive | draw_negatives(positive, noise.to(positive.device))
+            loc = quality_loss(logit, quality, chosen, across)
         else:
-            loc = quality_loss(logit, targets.centerness, positive)
+            loc = quality_loss(logit, targets.centerness, positive, across)
         box_weight = regression_weight(targets, weights, localization)
         terms = {
-            "cls": (weights.classification, ladl_loss(cls, label, positive, reweight=labels.ladl)),
-            "reg": (weights.regression, iou_loss(ltrb, targets.ltrb, box_weight)),
+            "cls": (weights.classification, ladl_loss(cls, label, positive, labels.ladl, across)),
+            "reg": (weights.regression, iou_loss(ltrb, targets.ltrb, box_weight, across)),
             "loc": (weights.localization, loc),
         }
         total = torch.stack([weight * value for weight, value in terms.values()]).sum()
     return {"total": total, **{name: value for name, (_, value) in terms.items()}}
-
-
-def _mean(values: Tensor, mask: Tensor) -> Tensor:
-    return torch.where(mask, values, 0.0).sum() / mask.sum().clamp_min(1)

@@ -10,8 +10,8 @@ from siamla.model.siamla import crop_template
 from siamla.place import Place, default_device, resolve
 from siamla.training.batches import negative_noise
 from siamla.training.features import Batch
-from siamla.training.loop import Recipe, optimise, set_up, start
 from siamla.training.settings import Labels, LossWeights, TrainingSettings
+from siamla.training.step import Recipe, optimise, set_up, start
 
 SIDE = 64.0  # of the measured target, crop pixels
 
@@ -28,7 +28,7 @@ def _batch(recipe: Recipe, place: Place, frozen: bool) -> Batch:
     boxes = torch.tensor([[middle, middle, SIDE, SIDE]]).repeat(size, 1)
     if not frozen:
         return Batch((template,), (search,), boxes, frozen)
-    backbone = start(recipe, place)[0].backbone
+    backbone = start(recipe, place).model.backbone
     with torch.no_grad():
         levels = crop_template(backbone(template), backbone.strides)
         return Batch(tuple(levels), tuple(backbone(search)), boxes, frozen)
@@ -48,9 +48,9 @@ def training_place(model: ModelSettings, settings: TrainingSettings, threads: in
         set_up(place)
         batch = _batch(recipe, place, frozen)
         noise = negative_noise(0, 0, 0, settings)
-        network, optimizer = start(recipe, place)
-        network.backbone.requires_grad_(not frozen)
-        return lambda there: optimise(network, optimizer, batch, noise, recipe, 0, there)
+        learner = start(recipe, place)
+        learner.model.backbone.requires_grad_(not frozen)
+        return lambda there: optimise(learner, batch, noise, recipe, 0, there)
 
     what = {
         "kind": "train",

@@ -50,7 +50,15 @@ class TrainingSettings(Settings):
     weight_decay: float = Field(1e-4, ge=0)
     clip_norm: float = Field(10.0, gt=0)
     backbone_lr_scale: float = Field(0.1, ge=0)
-    precision: Literal["auto", "bf16", "fp32"] = Field("auto", description="auto: bf16 where the hardware has it")
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
+        "auto", description="auto: bf16 where it is faster; fp16, with scaled losses, for GPUs without bf16"
+    )
+    compile: bool = Field(
+        False, description="torch.compile the backbone; it needs a C compiler, and changes last digits"
+    )
+    ema: float | None = Field(
+        None, gt=0, lt=1, description="the model is a moving average of the weights with this decay; null = the last"
+    )
 
     @model_validator(mode="after")
     def whole_epochs(self) -> "TrainingSettings":

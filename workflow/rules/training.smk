@@ -34,8 +34,11 @@ rule train:
         "results/{profile}/timings/train/{variant}/seed{seed}.tsv"
     priority: 50  # the longest jobs first: a training that begins last would leave the other cores idle
     threads: 1
+    resources:
+        # no parameter: how many processes train together decides no more than last digits. docs/training.md
+        command=config.get("train", "siamla train run"),
     params:
         key=key(TRAINED),
     shell:
-        "siamla train run {wildcards.variant} --seed {wildcards.seed} --profile {wildcards.profile} "
+        "{resources.command} {wildcards.variant} --seed {wildcards.seed} --profile {wildcards.profile} "
         "--key {params.key} --threads {threads} > {log:q} 2>&1"

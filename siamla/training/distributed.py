@@ -1,0 +1,176 @@
+"""Several processes that train one model, started by torchrun: who they are, what they sum, batch norm over all.
+
+Each takes its part of every global batch. Counts that losses are divided by are summed over the processes before, and
+gradients after the backward pass, so that a step is the same but for the order of its sums. Gradients are summed in
+buckets that are cut in the order of the parameters: DistributedDataParallel cuts other ones in its first step after a
+start than in the others, so that a training taken up again would end with other bytes.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from siamla.errors import UserError
+
+BUCKET = 25 * 2**18  # numbers of a bucket: 25 MiB in fp32
+PATIENCE = timedelta(hours=2)  # for what the first process does alone: a measurement, saving, a validation
+
+
+@contextmanager
+def _connected(world: int) -> Iterator[None]:
+    """What a lost connection raises becomes a UserError."""
+    try:
+        yield
+    except RuntimeError as error:
+        said = str(error).partition("\n")[0][:80]
+        raise UserError(
+            f"train: one of the {world} processes has ended or cannot be reached ({said}); when the others have ended, "
+            "the same command goes on from the last saved state"
+        ) from None
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among those that train together; one alone by default, for which sums are what they are.
+
+    Attributes:
+        rank: its number, from 0; the first one writes, prints and decides what is decided once.
+        world: how many there are.
+    """
+
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self.rank == 0
+
+    def part(self, count: int) -> slice:
+        """This process's part of `count` things; UserError when there are too few for all."""
+        if count < self.world:
+            raise UserError(f"training.batch: {count} pairs for {self.world} processes; start at most {count}")
+        return slice(self.rank * count // self.world, (self.rank + 1) * count // self.world)
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """The tensor, overwritten by the sum over all processes."""
+        if self.world > 1:
+            with _connected(self.world):
+                dist.all_reduce(tensor)
+        return tensor
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set in any process."""
+        return bool(self.sum(torch.tensor(int(flag)))) if self.world > 1 else flag
+
+    def told(self, value: Any) -> Any:
+        """The first process's value."""
+        if self.world > 1:
+            box = [value]
+            with _connected(self.world):
+                dist.broadcast_object_list(box)
+            return box[0]
+        return value
+
+    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Overwrite the gradients by their sums over all processes."""
+        if self.world == 1:
+            return
+        bucket: list[Tensor] = []
+        for gradient in (p.grad for p in parameters if p.grad is not None):
+            if bucket and sum(g.numel() for g in bucket) + gradient.numel() > BUCKET:
+                self._sum_bucket(bucket)
+                bucket = []
+            bucket.append(gradient)
+        self._sum_bucket(bucket)
+
+    def _sum_bucket(self, bucket: list[Tensor]) -> None:
+        flat = self.sum(torch.cat([gradient.reshape(-1) for gradient in bucket]))
+        for gradient, part in zip(bucket, flat.split([g.numel() for g in bucket]), strict=True):
+            gradient.copy_(part.view(gradient.shape))
+
+
+ALONE = Ranks()
+
+
+@contextmanager
+def joined() -> Iterator[Ranks]:
+    """This process among those that torchrun started, with a GPU of its own where there are any; else it is alone."""
+    world = os.environ.get("WORLD_SIZE", "1")
+    if world == "1":
+        yield ALONE
+        return
+    try:
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+            os.environ.setdefault("NCCL_NVLS_ENABLE", "0")  # sums inside a switch differ from run to run
+        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
+    except (KeyError, ValueError, RuntimeError) as error:
+        said = str(error).partition("\n")[0]
+        raise UserError(f"WORLD_SIZE={world}, but the processes do not meet ({said}); start them by torchrun") from None
+    try:
+        yield Ranks(dist.get_rank(), dist.get_world_size())
+    finally:
+        dist.destroy_process_group()
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over all processes, whose gradient is summed too: each process's loss depends on it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, ranks: Ranks) -> Tensor:
+        ctx.ranks = ranks
+        return ranks.sum(x.clone())
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return ctx.ranks.sum(grads[0].clone()), None
+
+
+class GlobalBatchNorm(nn.BatchNorm2d):
+    """Batch norm by the statistics of the batches of all processes; on any device, and in parts of unequal size.
+
+    PyTorch's SyncBatchNorm is for GPUs alone. Means and sums of squares meet in fp64, where nothing cancels out.
+    """
+
+    def __init__(self, norm: nn.BatchNorm2d, ranks: Ranks) -> None:
+        """In place of `norm`, with its parameters and statistics."""
+        super().__init__(norm.num_features, norm.eps, norm.momentum)
+        self.weight, self.bias, self.ranks = norm.weight, norm.bias, ranks
+        self.running_mean, self.running_var = norm.running_mean, norm.running_var
+        self.num_batches_tracked = norm.num_batches_tracked
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As nn.BatchNorm2d: of (B, C, H, W) the normalised values, of the same type."""
+        if not self.training:
+            return super().forward(x)
+        with torch.autocast(x.device.type, enabled=False):
+            values, count = x.float(), x.numel() // x.shape[1]
+            own = values.mean((0, 2, 3))
+            spread = (values - own[:, None, None]).square().sum((0, 2, 3)).double()
+            own = own.double()
+            number = own.new_tensor([count])
+            sums = _Sum.apply(torch.cat([own * count, spread + own.square() * count, number]), self.ranks)
+            mean, square = (sums[:-1] / sums[-1]).chunk(2)
+            variance = square - mean.square()
+            scale = torch.rsqrt(variance + self.eps).float() * self.weight
+            out = (values - mean.float()[:, None, None]) * scale[:, None, None] + self.bias[:, None, None]
+            self._remember(mean.detach(), (variance * sums[-1] / (sums[-1] - 1)).detach())
+        return out.to(x.dtype)
+
+    def _remember(self, mean: Tensor, variance: Tensor) -> None:
+        """The running statistics go on, as nn.BatchNorm2d's do."""
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        assert self.momentum is not None
+        self.running_mean.lerp_(mean.float(), self.momentum)
+        self.running_var.lerp_(variance.float(), self.momentum)
+        self.num_batches_tracked.add_(1)

@@ -1,0 +1,192 @@
+"""One step of a training: what learns, and what a batch does to it. Of several processes each does it with its part."""
+
+import copy
+import os
+import shutil
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.checkpoint import checkpoint
+
+from siamla.errors import UserError
+from siamla.model.levels import Backbone
+from siamla.model.settings import ModelSettings
+from siamla.model.siamla import Neck, SiamLA, build_model
+from siamla.place import Place
+from siamla.training.distributed import ALONE, GlobalBatchNorm, Ranks
+from siamla.training.features import Batch
+from siamla.training.losses import losses
+from siamla.training.settings import Labels, LossWeights, TrainingSettings
+
+MAX_LOSS = 1e4  # siamcar.md §2.5: a step with a larger or non-finite loss is skipped
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The settings that a training depends on, and its seed."""
+
+    model: ModelSettings
+    labels: Labels
+    loss: LossWeights
+    training: TrainingSettings
+    seed: int
+
+
+@dataclass
+class Learner:
+    """What a training changes from step to step, and how this process takes part in it.
+
+    Attributes:
+        scaler: of the losses in fp16; in other precisions it does nothing.
+        average: the moving average of the model, where one is asked for.
+        accumulate: parts in which the backbone sees a batch, one after another.
+    """
+
+    model: SiamLA
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    average: AveragedModel | None = None
+    ranks: Ranks = ALONE
+    accumulate: int = 1
+
+    def state(self) -> dict[str, Any]:
+        """All of it, to be saved."""
+        whole: dict[str, Any] = {
+            "model": self.model,
+            "optimizer": self.optimizer,
+            "scaler": self.scaler,
+            "average": self.average,
+        }
+        return {name: part.state_dict() for name, part in whole.items() if part is not None}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+
+    def trained(self) -> SiamLA:
+        """A copy of the model as it stands, for use: its moving average where there is one."""
+        model = copy.deepcopy(self.model)
+        if self.average is not None:
+            model.load_state_dict(self.average.module.state_dict())
+        return model.eval()
+
+
+def set_up(place: Place) -> None:
+    """Make this process compute as the place says: its threads, the same bytes each time, and fp32 that is fp32."""
+    torch.set_num_threads(place.threads)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with a workspace
+    torch.use_deterministic_algorithms(True)
+    # off: filling new memory costs 4 % of a step and only helps to find what reads it too early
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+
+
+def build_optimizer(model: SiamLA, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """One optimiser for the whole course: frozen parameters get no gradient and are passed over until they thaw."""
+    backbone = list(model.backbone.parameters())
+    known = {id(parameter) for parameter in backbone}
+    groups = [
+        {"params": [p for p in model.parameters() if id(p) not in known], "scale": 1.0},
+        {"params": backbone, "scale": settings.backbone_lr_scale},
+    ]
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=settings.lr_start, weight_decay=settings.weight_decay, fused=True)
+    return torch.optim.SGD(
+        groups, lr=settings.lr_start, momentum=settings.momentum, weight_decay=settings.weight_decay, fused=True
+    )
+
+
+def _layout(device: torch.device) -> torch.memory_format:
+    """Channels last for a GPU's convolutions; a CPU's bring their own, its group norm wants channels first."""
+    return torch.contiguous_format if device.type == "cpu" else torch.channels_last
+
+
+def _averaged(model: SiamLA, decay: float | None) -> AveragedModel | None:
+    """A moving average that begins with the first step's weights; None without a decay."""
+    return None if decay is None else AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+
+def start(recipe: Recipe, place: Place, ranks: Ranks = ALONE, accumulate: int = 1) -> Learner:
+    """The network with its initial weights, in training mode and on its device, and its optimiser."""
+    settings, device = recipe.training, place.torch_device
+    model = build_model(recipe.model, recipe.seed).to(device)
+    model = model.to(memory_format=_layout(device))  # type: ignore[call-overload]
+    for neck in model.necks if ranks.world > 1 else ():
+        assert isinstance(neck, Neck)
+        neck.norm = GlobalBatchNorm(neck.norm, ranks)
+    average = _averaged(model, settings.ema)
+    if settings.compile:
+        if not any(shutil.which(compiler) for compiler in (os.environ.get("CC", "gcc"), "cc", "clang")):
+            raise UserError("training.compile: no C compiler found; install gcc, or leave compile off")
+        model.backbone.compile()  # in place: names of parameters stay
+    optimizer = build_optimizer(model, settings)
+    scaler = torch.amp.GradScaler(device.type, enabled=place.precision == "fp16")
+    return Learner(model.train(), optimizer, scaler, average, ranks, accumulate)
+
+
+def _on_device(side: tuple[Tensor, ...], device: torch.device) -> tuple[Tensor, ...]:
+    """Levels or images in fp32; to a GPU they travel as they are stored, which is smaller."""
+    there = (x.to(device, non_blocking=device.type == "cuda") for x in side)
+    return tuple(x.to(torch.float32, memory_format=_layout(device)) for x in there)
+
+
+def _levels(backbone: Backbone, images: Tensor, parts: int) -> tuple[Tensor, ...]:
+    """The backbone's levels of images, computed in parts.
+
+    Of a part nothing is kept but the levels; the backward pass computes it again. So the backbone, which takes the
+    memory, has one part in it at a time, and the rest of the network sees the batch as a whole: its batch norm too.
+    """
+    if parts == 1:
+        return backbone(images)
+    chunks = [
+        checkpoint(backbone, chunk, use_reentrant=False, preserve_rng_state=False) for chunk in images.chunk(parts)
+    ]
+    return tuple(torch.cat(level) for level in zip(*chunks, strict=True))
+
+
+def optimise(
+    learner: Learner, batch: Batch, noise: Tensor, recipe: Recipe, epoch: int, place: Place
+) -> dict[str, float]:
+    """One optimisation step with this process's part of a batch.
+
+    Returns the batch's loss terms and the norm of its gradient as numbers, the same in all processes, with skipped = 1
+    when loss or gradient was not usable: then nothing has changed.
+    """
+    device, model, ranks = place.torch_device, learner.model, learner.ranks
+    template, search = _on_device(batch.template, device), _on_device(batch.search, device)
+    statistics = [buffer.clone() for buffer in model.necks.buffers()]
+    learner.optimizer.zero_grad(set_to_none=True)
+    with place.autocast():
+        if not batch.frozen:
+            template, search = (_levels(model.backbone, side[0], learner.accumulate) for side in (template, search))
+        output = model.forward_features(template, search)
+    localization = recipe.model.localization
+    boxes = batch.boxes.to(device)
+    terms = losses(output, boxes, recipe.labels, recipe.loss, localization, epoch, noise, ranks.sum)
+    learner.scaler.scale(terms["total"]).backward()
+    ranks.sum_gradients(model.parameters())
+    learner.scaler.unscale_(learner.optimizer)
+    norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.training.clip_norm)
+    summed = ranks.sum(torch.stack([value.detach() for value in terms.values()]))
+    numbers = torch.cat([summed, norm.detach().reshape(1).to(summed)]).tolist()  # one wait for the device
+    values = dict(zip([*terms, "grad_norm"], numbers, strict=True))
+    usable = bool(np.isfinite([values["total"], values["grad_norm"]]).all()) and values["total"] < MAX_LOSS
+    if usable:
+        learner.scaler.step(learner.optimizer)
+        if learner.average is not None:
+            learner.average.update_parameters(model)
+    else:
+        for buffer, before in zip(model.necks.buffers(), statistics, strict=True):
+            buffer.copy_(before)
+    learner.scaler.update()
+    return {**values, "skipped": 0.0 if usable else 1.0}
