@@ -22,15 +22,19 @@ COMMAND = (str(BIN / "snakemake"), "--cores", "2", "--config", "profile=smoke")
 JOB = re.compile(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)*)", re.MULTILINE)
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in the same hook
+def _needs_tree(item: pytest.Item) -> bool:
+    return "bare_tree" in getattr(item, "fixturenames", ())
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Where processes share the tests (pytest -n 2) whole files go to one, and what needs the tree to one as well."""
+    item.add_marker(pytest.mark.xdist_group("tree" if _needs_tree(item) else item.path.stem))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where processes share the tests, whole files go to one, and all that need the tree, first and to one as well."""
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        return
-    for item in items:
-        needs_tree = "bare_tree" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("tree" if needs_tree else item.path.stem))
-    items.sort(key=lambda item: "bare_tree" not in getattr(item, "fixturenames", ()))
+    """There what needs the tree comes first: nothing else takes as long."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: not _needs_tree(item))
 
 
 @dataclass(frozen=True)
