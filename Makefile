@@ -21,9 +21,9 @@ report: $(VENV)/.ready
 	snakemake --cores $(CORES) --show-failed-logs --config profile=$(PROFILE) -- reproduce_all
 	@echo "open reports/$(PROFILE)/index.html"
 
-# two processes; what needs the pipeline in one of them, whole files else
+# two processes, each with whole files
 test: $(VENV)/.ready
-	pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.ready
 	ruff check .

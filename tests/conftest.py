@@ -22,19 +22,10 @@ COMMAND = (str(BIN / "snakemake"), "--cores", "2", "--config", "profile=smoke")
 JOB = re.compile(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)*)", re.MULTILINE)
 
 
-def _needs_tree(item: pytest.Item) -> bool:
-    return "bare_tree" in getattr(item, "fixturenames", ())
-
-
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Where processes share the tests (pytest -n 2) whole files go to one, and what needs the tree to one as well."""
-    item.add_marker(pytest.mark.xdist_group("tree" if _needs_tree(item) else item.path.stem))
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """There what needs the tree comes first: nothing else takes as long."""
+    """Where processes share the tests, those that run the pipeline come first: nothing else takes as long."""
     if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=lambda item: not _needs_tree(item))
+        items.sort(key=lambda item: "tree" not in getattr(item, "fixturenames", ()))
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,6 @@
-"""A few rounds of tests/chaos.py; `python tests/chaos.py --kills 200` plays more."""
+"""What tests/chaos.py draws and tells; test_pipeline.py plays a few of its rounds."""
 
-import time
-
-import pytest
-from chaos import FEWEST, LONGEST, MOST, PARTS, SIGNALS, WHOM, differing, draw, files, play
-from conftest import Tree
-
-SECONDS = 40.0  # no round starts later
+from chaos import FEWEST, LONGEST, MOST, PARTS, SIGNALS, WHOM, differing, draw
 
 
 def test_a_round_follows_from_its_number_and_all_that_can_happen_does() -> None:
@@ -25,13 +19,3 @@ def test_a_round_follows_from_its_number_and_all_that_can_happen_does() -> None:
 def test_what_differs_is_named() -> None:
     found = differing({"a": 1, "b": 1, "c": 1}, {"a": 1, "b": 2, "d": 1})
     assert found == ["c is missing", "d is new", "b differs"]
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_killed_at_random_moments_it_ends_with_the_same_bytes(tree: Tree) -> None:
-    expected, started = files(tree), time.monotonic()
-    for number in (15, 11):  # few kills: of everything, and of what follows curation
-        if time.monotonic() - started > SECONDS:
-            break
-        play(tree, expected, seed=0, number=number)

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from chaos import outcome, rows
+from chaos import files, outcome, play, rows
 from conftest import COMMAND, Tree
 
 from siamla.model.checkpoint import read_model
@@ -28,6 +28,7 @@ VARIANTS = "params/variants.yaml"
 SMOKE = "params/profiles/smoke.yaml"
 PROTOCOLS = "params/protocols.yaml"
 LOSSES = "siamla/training/losses.py"
+CHAOS = 40.0  # seconds after which no round of kills begins
 MINE = '\n  mine:\n    label: Mine\n    extends: siamla\n    set: {loss.regression: 2.0, "labels.lambda": 0.4}\n'
 
 
@@ -76,6 +77,15 @@ def test_a_second_run_does_nothing_and_is_quick(tree: Tree) -> None:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert busy < 8  # seconds of processor time: wall time would depend on what else the machine does
+
+
+def test_killed_at_random_moments_it_ends_with_the_same_bytes(tree: Tree) -> None:
+    """A few rounds of tests/chaos.py; `python tests/chaos.py --kills 200` plays more."""
+    expected, started = files(tree), time.monotonic()
+    for number in (15, 11):  # few kills: of everything, and of what follows curation
+        if time.monotonic() - started > CHAOS:
+            break
+        play(tree, expected, seed=0, number=number)
 
 
 def test_a_new_variant_trains_alone(tree: Tree) -> None:
