@@ -83,7 +83,7 @@ def on_tracks(runs: Sequence[Run], data: Data, benchmark: str) -> Points:
 
 
 def scaled(points: Points, ranks: bool) -> tuple[Array, Array] | None:
-    """Confidence and IoU, or their ranks among all points, with mean 0 and variance 1; None where either is constant."""
+    """Confidence and IoU, or their ranks among all points, of mean 0 and variance 1; None where either is constant."""
     x, y = (rankdata(v) if ranks else v for v in (points.confidence, points.iou))
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return None

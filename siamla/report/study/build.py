@@ -270,7 +270,7 @@ def build(measured: Measured) -> dict[str, Any]:
     every = scopes(grids, measured.benchmarks)
     claims = []
     for claim in CLAIMS:
-        told = []
+        told: list[dict[str, Any]] = []
         for scope in every:
             effects = [_effect(measured, windows if p.kind == "drop" else grids, p, scope) for p in claim.parts]
             if all(effect is None for effect in effects):

@@ -64,9 +64,9 @@ def mean_effect(values: Mapping[str, Array], weights: Mapping[str, float]) -> Ef
     """Σ weight · mean of variants' values (seeds, S), which are of the same S sequences in the same order.
 
     The squared error is that of the weighted sums over sequences, plus that of each variant's means over seeds, less
-    the part of seed and sequence together, which both of them hold; it is never taken below either. Its quantile is
-    Student's t with Satterthwaite's degrees of freedom. With one seed of a variant or one sequence there is no interval.
-    ValueError where the sequences are not as many.
+    the part of seed and sequence together, which both of them hold; it is never taken below any of the three. The
+    quantile is Student's t with Satterthwaite's degrees of freedom. With one seed of a variant or one sequence there is
+    no interval. ValueError where the sequences are not as many.
     """
     own = {name: np.asarray(values[name], np.float64) for name in weights}
     seeds = {name: len(table) for name, table in own.items()}
@@ -85,13 +85,13 @@ def mean_effect(values: Mapping[str, Array], weights: Mapping[str, float]) -> Ef
         rest = table - table.mean(0) - table.mean(1, keepdims=True) + table.mean()
         trainings[name] = scale * float(table.mean(1).var(ddof=1))
         both[name] = scale * float((rest**2).sum()) / free / count
-    total = max(videos + sum(trainings.values()) - sum(both.values()), videos, sum(trainings.values()))
+    rough = videos, sum(trainings.values()), sum(both.values())
+    total = max(rough[0] + rough[1] - rough[2], *rough)
     parts = [(videos, count - 1.0), *((trainings[name], seeds[name] - 1.0) for name in own)]
     parts += [(both[name], (seeds[name] - 1.0) * (count - 1)) for name in own]
     error, freedom = sqrt(total), _freedom(parts, total)
     side, power = _quantiles(freedom)
-    shared = min(sum(both.values()), videos, sum(trainings.values()))
-    pieces = {"sequences": videos - shared, "seeds": sum(trainings.values()) - shared, "both": shared}
+    pieces = {"sequences": max(rough[0] - rough[2], 0), "seeds": max(rough[1] - rough[2], 0), "both": rough[2]}
     whole = sum(pieces.values())
     shares = {name: 100 * piece / whole for name, piece in pieces.items()} if whole > 0 else {}
     return Effect(
