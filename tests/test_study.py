@@ -189,7 +189,7 @@ def test_claims_have_the_verdicts_of_the_levels() -> None:
     assert [claim["verdict"] for claim in turned["claims"]] == [CONTRADICTED, CONTRADICTED, CONTRADICTED, OPEN]
     text = page_of(found)
     assert text.startswith(GENERATED)
-    assert "| SiamLA is better than SiamCAR | **supported** |" in text
+    assert "| SiamLA is better than SiamCAR | **supported** | – | +0." in text
     assert "**Rendered clips, no real video: Clips.**" in text
     assert "With 4 seeds and 12 sequences the study sees a difference of 0.0" in text
 

@@ -183,14 +183,23 @@ def scopes(grids: Iterable[str], benchmarks: Info) -> list[Scope]:
     return found + ([Scope("all", tuple(names))] if len(names) > 1 else [])
 
 
-def _effect(measured: Measured, grids: Mapping[str, Grid], part: Part, scope: Scope) -> Effect | None:
-    """What a part of a claim comes to in a scope; None where it was not measured. grids: of its kind."""
+def _used(measured: Measured, grids: Mapping[str, Grid], part: Part, scope: Scope) -> list[str]:
+    """The benchmarks of a scope on which a part of a claim was measured. grids: of its kind."""
     if part.kind in ("scores", "drop"):
-        values = pooled((grids[name] for name in scope.benchmarks if name in grids), part.weights)
+        there = {name: set(each.values) for name, each in grids.items() if each.names}
+    else:
+        there = {name: {run.tracker for run in measured.runs if run.benchmark == name} for name in scope.benchmarks}
+    return [name for name in scope.benchmarks if set(part.weights) <= there.get(name, set())]
+
+
+def _effect(measured: Measured, grids: Mapping[str, Grid], part: Part, names: Sequence[str]) -> Effect | None:
+    """What a part of a claim comes to on benchmarks; None where that cannot be said."""
+    if part.kind in ("scores", "drop"):
+        values = pooled((grids[name] for name in names), part.weights)
         return mean_effect(values, part.weights) if values else None
-    runs = [run for run in measured.runs if run.benchmark in scope.benchmarks and run.tracker in part.weights]
+    runs = [run for run in measured.runs if run.benchmark in names and run.tracker in part.weights]
     found = correlation_sums(runs, part.kind.startswith("spearman"), part.kind.endswith("inside"))
-    if found is None or not set(part.weights) <= set(found):
+    if found is None:
         return None
     effect = correlation_effect(found[OURS], found[BASELINE], (OURS, BASELINE))
     return effect if isfinite(effect.value) else None
@@ -271,15 +280,17 @@ def build(measured: Measured) -> dict[str, Any]:
     claims = []
     for claim in CLAIMS:
         told: list[dict[str, Any]] = []
+        before: list[list[list[str]]] = [[[] for _ in claim.parts]]
+        own = [windows if part.kind == "drop" else grids for part in claim.parts]
         for scope in every:
-            effects = [_effect(measured, windows if p.kind == "drop" else grids, p, scope) for p in claim.parts]
-            if all(effect is None for effect in effects):
+            used = [_used(measured, each, part, scope) for part, each in zip(claim.parts, own, strict=True)]
+            if used in before:  # nothing was measured there, or no more than in a narrower scope
                 continue
+            before.append(used)
+            effects = [_effect(measured, *each) for each in zip(own, claim.parts, used, strict=True)]
             pairs = list(zip(claim.parts, effects, strict=True))
             parts = [{"words": part.words, "kind": part.kind, "decides": part.decides, "effect": _plain(effect),
                       "verdict": part_verdict(effect)} for part, effect in pairs]  # fmt: skip
-            if any(parts == before["parts"] for before in told):  # a wider scope in which no more was measured
-                continue
             found = verdict([effect for part, effect in pairs if part.decides])
             told.append({"scope": scope.label, "verdict": found, "parts": parts})
         last = told[-1]["verdict"] if told else verdict([])

@@ -11,7 +11,8 @@ BASELINE, OURS = "siamcar", "siamla"
 RULE = (
     "A part is supported where its 95 % interval lies above 0, contradicted where it lies below 0, and not resolved "
     "otherwise, which includes that it was not measured or has no interval. A claim is supported where each of its "
-    "parts is, contradicted where one of them is, and not resolved otherwise."
+    "parts is, contradicted where one of them is, and not resolved otherwise. The verdict is that of the most "
+    "sequences on which the claim was measured."
 )
 
 

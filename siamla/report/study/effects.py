@@ -21,6 +21,7 @@ from siamla.report.figures.confidence import coefficient
 Array = NDArray[np.float64]
 LEVEL, POWER = 0.05, 0.8
 RESAMPLES = 4000
+DIGITS = 12  # what is left of nothing after rounding is no difference
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def mean_effect(values: Mapping[str, Array], weights: Mapping[str, float]) -> Ef
         raise ValueError(f"{sorted(counts)} sequences; the variants must have the same")
     count = counts.pop()
     gaps = sum((weights[name] * table.mean(0) for name, table in own.items()), np.zeros(count))
-    value = float(gaps.mean()) if count else nan
+    value = round(float(gaps.mean()), DIGITS) if count else nan
     if count < 2 or min(seeds.values()) < 2:
         return Effect(value, seeds=seeds, sequences=count)
     videos = float(gaps.var(ddof=1)) / count
@@ -94,9 +95,8 @@ def mean_effect(values: Mapping[str, Array], weights: Mapping[str, float]) -> Ef
     pieces = {"sequences": max(rough[0] - rough[2], 0), "seeds": max(rough[1] - rough[2], 0), "both": rough[2]}
     whole = sum(pieces.values())
     shares = {name: 100 * piece / whole for name, piece in pieces.items()} if whole > 0 else {}
-    return Effect(
-        value, value - side * error, value + side * error, (side + power) * error, error, freedom, seeds, count, shares
-    )
+    low, high = (round(value + sign * side * error, DIGITS) for sign in (-1, 1))
+    return Effect(value, low, high, (side + power) * error, error, freedom, seeds, count, shares)
 
 
 def _drawn(rng: np.random.Generator, count: int) -> Array:

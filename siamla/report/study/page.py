@@ -54,6 +54,15 @@ def _part(scope: str, part: Mapping[str, Any]) -> list[str]:
     return [words, scope, _difference(effect), _seen(effect), _seeds(effect), str(effect["sequences"]), told]
 
 
+def _headline(claim: Mapping[str, Any]) -> list[str]:
+    """A claim's verdict, those of single benchmarks, and what it rests on."""
+    scopes = claim["scopes"]
+    each = "; ".join(f"{scope['scope']}: {scope['verdict']}" for scope in scopes[:-1])
+    parts = [part for part in scopes[-1]["parts"] if part["decides"]] if scopes else []
+    told = ["not measured" if part["effect"] is None else _difference(part["effect"]) for part in parts]
+    return [claim["words"], f"**{claim['verdict']}**", each or "–", "; ".join(told) or "–"]
+
+
 def _claim(number: int, claim: Mapping[str, Any]) -> list[str]:
     lines = [f"### {number}. {claim['words']}: {claim['verdict']}", "", f"The paper: {claim['paper']}.", ""]
     if not claim["scopes"]:
@@ -111,7 +120,7 @@ def markdown(study: Mapping[str, Any]) -> str:
     kinds = f"**Rendered clips, no real video: {', '.join(rendered)}.**" if rendered else ""
     kinds += f" Real video: {', '.join(real)}." if real else ""
     lines = [GENERATED, "# The paper's claims, measured", "", f"{study['caption'].strip()} {kinds}".strip(), ""]
-    lines += _table(["Claim", "Verdict"], [[c["words"], f"**{c['verdict']}**"] for c in study["claims"]])
+    lines += _table(["Claim", "Verdict", "On each", "Differences [95 %] that decide"], map(_headline, study["claims"]))
     lines += [study["rule"], "", _power(study), ""]
     lines += [f"- {note}" for note in study["notes"]] + ([""] if study["notes"] else [])
     lines += ["## Claim by claim", ""]
