@@ -1,6 +1,7 @@
 """The study: effects by hand and by simulation, verdicts, and its page, all on made-up numbers that no tracker gave."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import Tree
 
 from siamla.benchmark.maps import FrameMaps, write_maps
 from siamla.cli.main import main
@@ -401,6 +403,22 @@ def test_the_profile_plans_the_study() -> None:
     kinds = [job.step for job in study_job(plan).parents.values()]
     assert (kinds.count("score"), kinds.count("maps")) == (6 * 8 * 2 + 7 * 2 * 8, 2 * 8)
     assert "predict" not in kinds
+
+
+def test_snakemake_plans_the_study(bare_tree: Tree) -> None:
+    options = ("--cores", "1", "-n", "--quiet", "host", "--config", "profile=study", "--", "reproduce_study")
+    done = bare_tree.call("snakemake", *options)
+    assert done.returncode == 0, done.stdout
+    counts = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout, re.MULTILINE))
+    expected = {
+        "train": "48",
+        "predict": "96",
+        "score": "96",
+        "predict_sweep": "112",
+        "store_maps": "16",
+        "make_study": "1",
+    }
+    assert counts | expected == counts, done.stdout
 
 
 def test_the_command_writes_json_page_and_docs(project: Path, study: Callable[..., tuple[int, str]]) -> None:

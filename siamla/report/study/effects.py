@@ -4,8 +4,9 @@ Means have a mixed model: a value of a variant is its mean + the sequence's + th
 together, the last three drawn at random. Sequences are shared by all variants, so differences are taken in pairs; seeds
 are each variant's own. The variances are those of a two-way table, by moments. A bootstrap that resamples seeds and
 sequences counts the last part three times (Owen, Annals of Applied Statistics 1, 2007), and in tracking that part is
-large: whether a target is lost depends on the video and the training together. So resampling is kept for what is no
-mean, the correlations of confidence and IoU.
+large: whether a target is lost depends on the video and the training together. (The tables' difference_interval, made
+for two or three seeds, counts it twice.) So resampling is kept for what is no mean, the correlations of confidence and
+IoU.
 """
 
 from collections.abc import Mapping
