@@ -1,4 +1,4 @@
-# make tables | figures | report | readme | test | mlflow | lint | lock | clean: everything runs in .venv, made on first use
+# make tables | figures | report | study | readme | test | mlflow | lint | lock | clean: everything runs in .venv, made on first use
 # by the newest Python that fits, or by PYTHON=…
 PYTHON ?=
 VENV := .venv
@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 export GIT_PYTHON_REFRESH := quiet
 
-.PHONY: tables figures report readme test mlflow lint schemas lock clean
+.PHONY: tables figures report study readme test mlflow lint schemas lock clean
 tables: $(VENV)/.ready
 	snakemake --cores $(CORES) --show-failed-logs --config profile=$(PROFILE) -- reproduce_tables
 	@siamla report show reports/$(PROFILE)/tables/table*.md
@@ -20,6 +20,12 @@ figures: $(VENV)/.ready
 report: $(VENV)/.ready
 	snakemake --cores $(CORES) --show-failed-logs --config profile=$(PROFILE) -- reproduce_all
 	@echo "open reports/$(PROFILE)/index.html"
+
+# hours on two cores; killed, the same command goes on; the page takes the place of docs/results.md
+study: PROFILE := study
+study: $(VENV)/.ready
+	snakemake --cores $(CORES) --show-failed-logs --config profile=$(PROFILE) -- reproduce_study
+	siamla report study --profile $(PROFILE) --write docs/results.md --overwrite
 
 # two processes, each with whole files
 test: $(VENV)/.ready

@@ -1,5 +1,5 @@
 # The pipeline: data → crops → features → one training per variant and seed → predictions → scores → tables.
-# snakemake --cores all [--config profile=NAME] [reproduce_tables | reproduce_figures | reproduce_all]
+# snakemake --cores all [--config profile=NAME] [reproduce_tables | reproduce_figures | reproduce_study | reproduce_all]
 
 
 import re
@@ -27,7 +27,9 @@ localrules:
     make_table,
     make_figure,
     make_page,
+    make_study,
     reproduce_figures,
+    reproduce_study,
     reproduce_all,
 
 
@@ -44,6 +46,13 @@ rule reproduce_figures:
     input:
         hold,
         [f"reports/{PROFILE}/figures/{name}.png" for name in FIGURES],
+
+
+rule reproduce_study:
+    input:
+        hold,
+        f"results/{PROFILE}/check.json",
+        f"reports/{PROFILE}/study.md",
 
 
 rule reproduce_all:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from siamla.cli.commands import Commands
-from siamla.cli.options import add_profile, load_plan
+from siamla.cli.options import add_overwrite, add_profile, load_plan
 from siamla.errors import UserError
 
 
@@ -51,6 +51,16 @@ def run_page(args: argparse.Namespace) -> None:
     print(page(load_plan(args), args.key))
 
 
+def run_study(args: argparse.Namespace) -> None:
+    """Write the study."""
+    from siamla.steps.study import study
+
+    path = study(load_plan(args), args.key, args.write, args.overwrite)
+    print(f"{path}.{{md,json}}")
+    if args.write:
+        print(args.write)
+
+
 def run_readme(args: argparse.Namespace) -> None:
     """Write the measured tables into README."""
     from siamla.steps.report import readme
@@ -92,6 +102,13 @@ def register(commands: Commands) -> None:
     add_profile(parser)
 
     parser = commands.add("report page", run_page, "write reports/PROFILE/index.html: all of it in one file")
+    add_profile(parser)
+
+    parser = commands.add(
+        "report study", run_study, "write the study: the paper's claims with verdicts, effects with intervals, power"
+    )
+    parser.add_argument("--write", type=Path, metavar="FILE", help="write the page there as well (docs/results.md)")
+    add_overwrite(parser)
     add_profile(parser)
 
     parser = commands.add(

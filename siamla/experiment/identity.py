@@ -151,6 +151,15 @@ class Table(Identity):
 
 
 @dataclass(frozen=True)
+class Study(Identity):
+    """The study, beside the scores, sweeps and maps that it is made from."""
+
+    step: ClassVar[str] = "study"
+    shown: Plain
+    code: str
+
+
+@dataclass(frozen=True)
 class Figure(Identity):
     """A figure, beside the results that it is drawn from. published: digest of the published numbers in it."""
 

@@ -106,7 +106,7 @@ class Job:
             "features": "train features {variant}", "train": "train run {variant} --seed {seed}",
             "predict": "benchmark predict {benchmark} {variant} --seed {seed}",
             "score": "benchmark score {benchmark} {variant} --seed {seed}", "table": "report table {table}",
-            "figure": "report figure {figure}",
+            "figure": "report figure {figure}", "study": "report study",
         }  # fmt: skip
         text = "results score {benchmark} {tracker}" if "tracker" in names else words[self.step]
         text += " --sweep {sweep}={value}" if "sweep" in names else ""

@@ -9,9 +9,12 @@ import yaml
 from siamla.errors import UserError
 from siamla.experiment.drawing import figure_job
 from siamla.experiment.plan import Job, Plan
+from siamla.experiment.study import study_job
 from siamla.files import read_json
 from siamla.settings import nearest
 from siamla.steps.perform import why
+
+UNKNOWN = "no earlier run to go by"
 
 
 def reasons(jobs: Sequence[Job]) -> dict[Path, list[str]]:
@@ -47,7 +50,7 @@ def stale(plan: Plan) -> list[Job]:
 
 
 def outdated(job: Job) -> bool:
-    """Whether a table or figure is here and was made by other settings or code, as the file of its sources says."""
+    """Whether a table, figure or study is here and was made by other settings or code, as its sources say."""
     path = job.folder.with_name(f"{job.folder.name}{'.sources' if job.step == 'table' else ''}.json")
     try:
         return path.is_file() and read_json(path).get("identity") != job.identity.plain
@@ -55,7 +58,7 @@ def outdated(job: Job) -> bool:
         return True
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
@@ -66,13 +69,13 @@ def _heading(job: Job) -> str:
     return f"{job.step}, sweep" if "sweep" in job.names else job.step
 
 
-def _cost(step: Sequence[Job], waiting: Sequence[Job]) -> str:
+def cost(step: Sequence[Job], waiting: Sequence[Job]) -> str:
     """What the waiting jobs of a step may take, by the time that jobs of this step took before."""
     known = {job.folder: record["seconds"] for job in step if (record := job.record())}
     if not waiting or not known:
-        return "" if not waiting else "no earlier run to go by"
+        return "" if not waiting else UNKNOWN
     mean = sum(known.values()) / len(known)
-    return f"about {_duration(sum(known.get(job.folder, mean) for job in waiting))} of one process"
+    return f"about {duration(sum(known.get(job.folder, mean) for job in waiting))} of one process"
 
 
 def outlook(plan: Plan) -> str:
@@ -83,8 +86,8 @@ def outlook(plan: Plan) -> str:
     for step in dict.fromkeys(_heading(job) for job in jobs):
         members = [job for job in jobs if _heading(job) == step]
         waiting = [job for job in members if found[job.folder]]
-        cost = _cost(members, waiting)
-        lines.append(f"{step:14} {len(waiting):3} of {len(members):3} to run{f', {cost}' if cost else ''}")
+        told = cost(members, waiting)
+        lines.append(f"{step:14} {len(waiting):3} of {len(members):3} to run{f', {told}' if told else ''}")
         by_reason: dict[str, list[str]] = {}
         for job in waiting:
             by_reason.setdefault("; ".join(found[job.folder][:3]), []).append(job.title.removeprefix(f"{job.step} "))
@@ -101,7 +104,7 @@ def job_named(plan: Plan, words: Sequence[str]) -> Job:
         "fetch": ("dataset",), "curate": ("dataset",), "crops": ("variant",), "features": ("variant",),
         "train": ("variant", "seed"), "predict": ("benchmark", "variant", "seed"),
         "score": ("benchmark", "variant", "seed"), "maps": ("benchmark", "variant", "seed"), "table": ("number",),
-        "figure": ("name",),
+        "figure": ("name",), "study": (),
     }  # fmt: skip
     swept = step in ("predict", "score") and len(names) > 3 and names[0] in plan.experiment.sweeps
     if swept:
@@ -121,6 +124,8 @@ def job_named(plan: Plan, words: Sequence[str]) -> Job:
     if swept:
         sweep, benchmark, variant, value, seed = values
         values = [benchmark, variant, seed, plan.point(str(sweep), str(value))]
+    if step == "study":
+        return study_job(plan)
     job = figure_job(plan, str(values[0])) if step == "figure" else getattr(plan, step)(*values)
     if job is None:
         raise UserError(f"plan {step}: {' '.join(given)} has no such job: it reads no cached features")
@@ -140,7 +145,7 @@ def show_job(job: Job) -> str:
         "identity": job.identity.plain,
     }
     text = yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=120)
-    if job.step in ("table", "figure"):
+    if job.step in ("table", "figure", "study"):
         return text
     differs = why(job, inputs)
     return text + ("up to date\n" if not differs else "would run:\n" + "".join(f"- {line}\n" for line in differs))

@@ -15,6 +15,7 @@ from siamla.errors import UserError
 from siamla.experiment.check import missing_data
 from siamla.experiment.drawing import figure_job, figure_names, page_key
 from siamla.experiment.plan import Plan
+from siamla.experiment.study import study_job
 from siamla.steps.cluster import wait_for
 from siamla.steps.outlook import outdated, stale
 from siamla.stopping import lead_jobs
@@ -28,6 +29,7 @@ try:
     JOBS = {job.stamp.as_posix(): job for job in PLAN.jobs()}
     TABLES = {number: PLAN.table(number) for number in PLAN.profile.tables}
     FIGURES = {name: figure_job(PLAN, name) for name in figure_names(PLAN)}
+    STUDY = study_job(PLAN)
 except UserError as error:
     raise WorkflowError(f"\n{error}")
 NAMES = {
@@ -86,6 +88,7 @@ def hold(wildcards):
         [job.stamp.as_posix() for job in stale(PLAN)]
         + [f"{job.folder}.md" for job in TABLES.values() if outdated(job)]
         + [f"{job.folder}.png" for job in FIGURES.values() if outdated(job)]
+        + [f"{job.folder}.md" for job in [STUDY] if outdated(job)]
     )
     workflow.dag_settings.force_incomplete = True
     # --summary and the like have no executor

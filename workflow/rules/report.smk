@@ -82,6 +82,22 @@ rule make_figure:
         "siamla report figure {wildcards.figure} --profile {wildcards.profile} --key {params.key} > {log:q} 2>&1"
 
 
+rule make_study:
+    input:
+        [job.stamp.as_posix() for job in STUDY.parents.values()],
+    output:
+        "reports/{profile}/study.md",
+        "reports/{profile}/study.json",
+    log:
+        "results/{profile}/logs/make_study.log",
+    benchmark:
+        "results/{profile}/timings/make_study.tsv"
+    params:
+        key=STUDY.key,
+    shell:
+        "siamla report study --profile {wildcards.profile} --key {params.key} > {log:q} 2>&1"
+
+
 rule make_page:
     input:
         [job.stamp.as_posix() for job in PLAN.scores()],

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
+from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from siamla.benchmark import store
@@ -81,20 +82,39 @@ def on_tracks(runs: Sequence[Run], data: Data, benchmark: str) -> Points:
     return _gathered(parts)
 
 
+def scaled(points: Points, ranks: bool) -> tuple[Array, Array] | None:
+    """Confidence and IoU, or their ranks among all points, of mean 0 and variance 1; None where either is constant."""
+    x, y = (rankdata(v) if ranks else v for v in (points.confidence, points.iou))
+    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return None
+    return (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
+
+
+def sums(x: Array, y: Array, groups: NDArray[np.int64], count: int) -> Array:
+    """What Pearson's coefficient needs of the points of each of `count` groups (count, 6), so that groups add up."""
+    columns = (np.ones_like(x), x, y, x * x, y * y, x * y)
+    return np.stack([np.bincount(groups, column, minlength=count) for column in columns], 1)
+
+
+def coefficient(totals: Array) -> Array:
+    """Pearson's coefficient (…) of sums (…, 6) over any weighted choice of groups; NaN where it is not defined."""
+    n, sx, sy, xx, yy, xy = np.moveaxis(totals, -1, 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray((n * xy - sx * sy) / np.sqrt((n * xx - sx**2) * (n * yy - sy**2)))
+
+
 def correlation(points: Points, ranks: bool) -> Correlation:
     """Pearson's coefficient, or Spearman's (of ranks among all points), resampling whole sequences."""
     nothing = Correlation(float("nan"), float("nan"), float("nan"))
-    x, y = (rankdata(v) if ranks else v for v in (points.confidence, points.iou))
-    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+    both = scaled(points, ranks)
+    if both is None:
         return nothing
-    x, y = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
+    x, y = both
     groups = points.sequence.astype(int)
-    sums = np.stack([np.bincount(groups, v) for v in (np.ones_like(x), x, y, x * x, y * y, x * y)], 1)
-    count = len(sums)
+    totals = sums(x, y, groups, int(groups.max()) + 1)
+    count = len(totals)
     draws = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
-    n, sx, sy, xx, yy, xy = (draws @ sums).T
-    with np.errstate(invalid="ignore", divide="ignore"):
-        found = (n * xy - sx * sy) / np.sqrt((n * xx - sx**2) * (n * yy - sy**2))
+    found = coefficient(draws @ totals)
     found = found[np.isfinite(found)]
     value = float((x * y).mean())
     if count < 2 or not len(found):

@@ -1,0 +1,34 @@
+"""The study as a job of the plan: what it shows, and the stored scores, sweeps and score maps that it is made from."""
+
+from pathlib import Path
+from typing import Any
+
+from siamla.experiment import identity
+from siamla.experiment.drawing import benchmarks, figures_of, trackers
+from siamla.experiment.plan import Job, Plan
+from siamla.provenance.code import code_digest
+
+WINDOW = "window"
+"""The tracker setting of Fig. 14: the study reads the sweeps that vary it."""
+
+
+def study_job(plan: Plan) -> Job:
+    """The study of a profile; its parents are the scores of its variants, of sweeps of the window, and score maps."""
+    figures = figures_of(plan)
+    pair = (figures.ours, figures.baseline)
+    sweeps = [name for name, sweep in plan.experiment.sweeps.items() if sweep.key == WINDOW]
+    jobs = [job for job in plan.scores() if "tracker" not in job.names]
+    jobs += [job for job in plan.sweeps() if job.names["sweep"] in sweeps and job.names["variant"] in pair]
+    jobs += [job for job in plan.map_jobs() if job.names["variant"] in pair]
+    every, looks = trackers(plan), benchmarks(plan)
+    shown: dict[str, Any] = {
+        "variants": {name: {"label": every[name]["label"]} for name in plan.variants},
+        "benchmarks": {
+            name: {key: info[key] for key in ("label", "headline", "metrics", "synthetic", "layout")}
+            for name, info in looks.items()
+        },
+        "caption": plan.caption(),
+    }
+    code = code_digest("siamla.report.study.build:build", "siamla.report.study.page:markdown")
+    folder = Path("reports", plan.name, "study")
+    return Job(identity.Study(shown, code), {"profile": plan.name}, folder, {str(job.folder): job for job in jobs})
