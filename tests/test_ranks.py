@@ -85,7 +85,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
         noise = rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)
         cv2.imwrite(str(file), cv2.resize(noise, (160, 120), interpolation=cv2.INTER_CUBIC))
     boxes = np.array([[50.0 + 4 * frame, 40, 30, 24] for frame in range(3)])
-    crops.build([Sequence("video", tuple(files), boxes, np.ones(3, bool))], CropSettings(size=287), folder / "crops")
+    crops.build([Sequence("video", tuple(files), boxes, np.ones(3, bool))], CropSettings(), folder / "crops")
     return folder / "crops"
 
 
