@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from siamla.data.crop import to_index
+from siamla.data.pairs import ABSENT
 from siamla.model.siamla import Output
 from siamla.training import losses as module
 from siamla.training.losses import (
@@ -20,6 +22,7 @@ from siamla.training.losses import (
     losses,
     quality_loss,
     regression_weight,
+    scale_label,
     smooth_label,
 )
 from siamla.training.settings import Labels, LossWeights
@@ -65,8 +68,8 @@ def test_label_of_every_variant() -> None:
 
     plain = label(lals=True)  # LALS without LADL: 1 and λ
     assert plain[1].tolist() == [0.2, 1, 0.2]
-    assert label(ladl=True, normalize=False)[1, 1] == pytest.approx(0.98201, abs=1e-5)
-    assert label(ladl=True, normalize=False, mapping="linear")[0, 1] == pytest.approx(0.7**5)
+    assert label(ladl=True, normalize="none")[1, 1] == pytest.approx(0.98201, abs=1e-5)
+    assert label(ladl=True, normalize="none", mapping="linear")[0, 1] == pytest.approx(0.7**5)
     # eq. 7, then eq. 6: (0.53013 - 0.0000241) / (0.98201 - 0.0000241) = 0.53983
     assert label(ladl=True)[0, 1] == pytest.approx(0.53983, abs=1e-5)
     assert label(ladl=True)[1, 1] == 1
@@ -250,3 +253,53 @@ def test_overlap_against_boxes_far_away() -> None:
     far = torch.tensor([-50.0, 10, 60, 10]).view(1, 4, 1, 1)
     near = torch.full((1, 4, 1, 1), 10.0)
     assert module.overlap(near, far)[0] == 0
+
+
+def test_scaled_labels_by_hand() -> None:
+    """Labels 0.8 and 0.2 of boxes with IoU 0.6 and 0.5: times 0.6 / 0.8 they are 0.6 and 0.15; nothing falls to 0."""
+    label, quality = torch.tensor([[[0.8, 0.2, 0.9]]]), torch.tensor([[[0.6, 0.5, 0.99]]])
+    positive = torch.tensor([[[True, True, False]]])
+    torch.testing.assert_close(scale_label(label, quality, positive), torch.tensor([[[0.6, 0.15, 0.0]]]))
+    assert not scale_label(label, quality, torch.zeros_like(positive)).any()
+    settings = Labels(ladl=True, normalize="max", normalize_epochs=1)
+    scaled, raw = (classification_label(IOU, TARGETS, settings, epoch)[0] for epoch in (0, 1))
+    assert scaled.max() == pytest.approx(float(IOU[0, 1, 1]))  # the centre's, 0.9, in place of eq. 5's 0.98201
+    assert raw[1, 1] == pytest.approx(0.98201, abs=1e-5)
+
+
+def test_the_regression_weighs_less_with_lafa_unless_it_is_set() -> None:
+    assert [LossWeights().of_regression(each) for each in ("centerness", "lafa")] == [3, 1]
+    assert LossWeights(regression=2).of_regression("lafa") == 2
+
+
+def test_a_target_that_is_not_there_has_no_positive_and_no_gradient_but_the_score() -> None:
+    """One image of two without its target: it counts among the negatives alone, also where the nearest cell may."""
+    labels = Labels(ladl=True, lals=True, nearest_if_none=True)
+    boxes = torch.stack([BOXES[0], torch.tensor(to_index(ABSENT), dtype=torch.float32)])
+    targets = assign(boxes, labels)
+    assert targets.positive[0].any()
+    assert not targets.positive[1].any()
+    output = random_output()
+    terms = losses(output, boxes, labels, LossWeights(), "lafa", 0, NOISE)
+    alone = losses(Output(*(x[:1] for x in output)), boxes[:1], labels, LossWeights(), "lafa", 0, NOISE[:1])
+    for name in ("reg", "loc"):
+        torch.testing.assert_close(terms[name], alone[name])
+    (scores, boxes_gradient) = torch.autograd.grad(terms["total"], (output.cls, output.ltrb))
+    assert scores[1].abs().sum() > 0
+    assert torch.isfinite(boxes_gradient).all()
+    assert not boxes_gradient[1].any()
+
+
+def test_confident_negatives_are_those_with_the_highest_score() -> None:
+    output = random_output()
+    settings = LossWeights(negatives="confident")
+    terms = losses(output, BOXES, Labels(), settings, "lafa", 0, NOISE)
+    (gradient,) = torch.autograd.grad(terms["loc"], output.loc)
+    positive = assign(BOXES, Labels()).positive
+    score = output.cls.softmax(1)[:, 1]
+    for image in range(2):
+        chosen = (gradient[image, 0] != 0) & ~positive[image]
+        count = int(positive[image].sum())
+        assert int(chosen.sum()) == count
+        others = score[image][~positive[image]]
+        assert score[image][chosen].min() == others.topk(count).values.min()

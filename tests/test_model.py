@@ -144,6 +144,26 @@ def test_no_gradient_through_sampling_positions() -> None:
     assert model.fusion.weight.grad.abs().sum() > 0
 
 
+def test_lafa_may_leave_the_shared_features_alone() -> None:
+    """With shared_gradient off its loss moves LAFA's own weights and nothing else; outputs are the same."""
+    alone = SMALL_LAFA.model_copy(update={"lafa": SMALL_LAFA.lafa.model_copy(update={"shared_gradient": False})})
+    model, other = build_model(alone, seed=0).train(), build_model(SMALL_LAFA, seed=0).train()
+    levels = tuple(torch.randn(1, c, n, n) for c, n in ((40, 17), (112, 9)))
+    search = tuple(torch.randn(1, c, n, n) for c, n in ((40, 33), (112, 17)))
+    output = model.forward_features(levels, search)
+    torch.testing.assert_close(output.loc, other.forward_features(levels, search).loc)
+    output.loc.sum().backward()
+    moved = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
+    assert moved == {f"lafa.{name}" for name, _ in model.lafa.named_parameters()}
+
+
+def test_scores_start_at_the_prior() -> None:
+    model = build_model(SMALL.model_copy(update={"prior": 0.05}), seed=0).eval()
+    with torch.no_grad():
+        score = model(*images()).cls.softmax(1)[:, 1]
+    assert score.mean().item() == pytest.approx(0.05, abs=0.01)
+
+
 def test_seed_decides_the_weights() -> None:
     before = torch.random.get_rng_state()
     a, b, c = (build_model(SMALL_LAFA, seed).state_dict() for seed in (1, 1, 2))

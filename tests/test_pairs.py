@@ -250,3 +250,65 @@ def test_reach_counts_a_tracks_own_frame_numbers(tmp_path_factory: pytest.TempPa
     sampler = PairSampler(cache, PairSettings(dataset="x", frame_range=20))
     drawn = {sampler.rows(uniform(seed)) for seed in range(200)}
     assert drawn == {(0, 0), (0, 1), (1, 0), (1, 1), (2, 2), (2, 3), (3, 2), (3, 3)}
+
+
+VIEWED = PairSettings(
+    dataset="x", views=3, frame_range=2, negatives=0.25, template=Jitter(flip=0.5), search=Jitter(shift=20, flip=0.5)
+)
+
+
+def test_pairs_of_views_are_within_reach_and_alike(cache: CropCache) -> None:
+    """Template and search view: same sequence, frames in range, flipped alike; a quarter shows another sequence."""
+    sampler = PairSampler(cache, VIEWED)
+    found = [sampler.parts(index) for index in range(400)]
+    rows = [(parts.template // 3, parts.search // 3) for parts in found]
+    same = [sampler.sequence(a) == sampler.sequence(b) for a, b in rows]
+    assert same == [parts.present for parts in found]
+    assert 0.18 < 1 - np.mean(same) < 0.32
+    frames = cache.frames
+    assert all(abs(int(frames[a]) - int(frames[b])) <= 2 for (a, b), own in zip(rows, same, strict=True) if own)
+    assert len({(parts.template, parts.search) for parts in found}) > 250  # few come twice
+    assert found[7] == PairSampler(cache, VIEWED).parts(7)
+    assert found != [PairSampler(cache, VIEWED.model_copy(update={"seed": 1})).parts(index) for index in range(400)]
+
+
+def test_a_view_is_the_same_in_every_pair(cache: CropCache) -> None:
+    sampler = PairSampler(cache, VIEWED)
+    for index in range(12):
+        pair, parts = sampler.pair(index), sampler.parts(index)
+        assert np.array_equal(pair.template, sampler.both(parts.template).template)
+        seen = sampler.both(parts.search)
+        assert np.array_equal(pair.search, seen.search)
+        assert np.array_equal(pair.box, seen.box) if parts.present else not pair.box[2:].any()
+    assert sampler.views == 3 * len(cache)
+
+
+def test_views_of_a_pair_are_flipped_alike(marked: CropCache) -> None:
+    """Of draws that are flipped and draws that are not, a pair has two of one kind."""
+    sampler = PairSampler(marked, VIEWED.model_copy(update={"negatives": 0, "views": 8}))
+    looks = {sampler._look(0, view) for view in range(8)}
+    assert len(looks) == 2
+    for index in range(40):
+        parts = sampler.parts(index)
+        assert sampler._look(*divmod(parts.template, 8)) == sampler._look(*divmod(parts.search, 8))
+
+
+def test_pairs_drawn_anew_have_negatives_too(cache: CropCache) -> None:
+    sampler = PairSampler(cache, PairSettings(dataset="x", negatives=0.5))
+    boxes = [sampler.pair(index).box for index in range(60)]
+    absent = [not box[2:].any() for box in boxes]
+    assert 15 < sum(absent) < 45
+    plain = PairSampler(cache, PairSettings(dataset="x"))
+    present = absent.index(False)
+    assert np.array_equal(sampler.pair(present).search, plain.pair(present).search)
+
+
+def test_one_sequence_has_no_negatives(marked: CropCache) -> None:
+    sampler = PairSampler(marked, PairSettings(dataset="x", negatives=0.99))
+    with pytest.raises(UserError, match="one sequence alone"):
+        sampler.batch(range(20))
+
+
+def test_views_and_count_exclude_each_other() -> None:
+    with pytest.raises(UserError, match="views and count"):
+        validate(PairSettings, {"dataset": "x", "views": 2, "count": 5}, "p")

@@ -388,7 +388,8 @@ def test_features_are_those_of_the_live_backbone(cache: Path, feature_folder: Pa
     assert stored.frozen
     assert not live.frozen
     torch.testing.assert_close(stored.boxes, live.boxes)
-    torch.testing.assert_close(stored.boxes, FeatureCache(feature_folder).batch(order).boxes)
+    parts = [sampler.parts(number) for number in order]
+    torch.testing.assert_close(stored.boxes, FeatureCache(feature_folder).batch(parts).boxes)
     with torch.no_grad():
         a = model.forward_features(tuple(x.float() for x in stored.template), tuple(x.float() for x in stored.search))
         b = model(live.template[0].float(), live.search[0].float())
@@ -407,6 +408,27 @@ def test_training_on_features_is_training_on_images(cache: Path, feature_folder:
         assert {k: stored[k] for k in ("epoch", "step", "lr")} == {k: live[k] for k in ("epoch", "step", "lr")}
         for term in ("total", "cls", "reg", "loc"):
             assert stored[term] == pytest.approx(live[term], rel=5e-3)
+
+
+def test_pairs_of_cached_views_are_those_of_the_live_backbone(cache: Path, tmp_path: Path) -> None:
+    """Also in which images the target is missing; and training reads them."""
+    pairs = PAIRS.model_copy(update={"count": None, "views": 2, "negatives": 0.4})
+    features.build(cache, pairs, MODEL, tmp_path / "features", 1, "key")
+    sampler, stored = PairSampler(CropCache(cache), pairs), FeatureCache(tmp_path / "features")
+    assert stored.count == sampler.views == 12  # 2 videos, 3 frames
+    model = build_model(MODEL, 1).eval()
+    numbers = range(24)
+    cached = stored.batch([sampler.parts(number) for number in numbers])
+    live = sampler.batch(numbers)
+    np.testing.assert_allclose(cached.boxes, live.box, rtol=0, atol=1e-4)
+    assert 3 < int((cached.boxes[:, 2] == 0).sum()) < 20
+    with torch.no_grad():
+        a = model.forward_features(*(tuple(x.float() for x in side) for side in (cached.template, cached.search)))
+        b = model(*(torch.from_numpy(x).permute(0, 3, 1, 2).float() for x in (live.template, live.search)))
+    torch.testing.assert_close(a.cls, b.cls, rtol=0, atol=2e-2)
+    frozen = TRAINING.model_copy(update={"epochs": 2})
+    history = train(recipe(frozen), Source(sampler, stored), PLACE, tmp_path / "state", "key", _ignore).history
+    assert not any(row["skipped"] for row in history)
 
 
 def _plain_narrow(x: Tensor, *convs: nn.Conv2d) -> tuple[Tensor, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from math import gcd, lcm
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,10 @@ from siamla.grid import SEARCH, TEMPLATE
 
 _WORD = 2**64 - 1
 GOLDEN = 0.6180339887  # multiples of it, taken modulo 1, strew the most evenly
+ABSENT = (-1000.0, -1000.0, 0.0, 0.0)  # the box of a target that is not in the search crop: no area, far away
+PAIRS, VIEWS, SEQUENCES = range(3)  # what random numbers are for; each has a stream of its own
+MOST_VIEWS = 64
+SIDES = ("template", "search")
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,8 @@ class Pair:
         template: (127, 127, 3) uint8 BGR.
         search: (255, 255, 3) uint8 BGR.
         box: (4,) float64 xywh of the target in the search crop, in pixel-index coordinates (siamla.data.crop):
-            a target in the middle has its centre at 127, on cell 12 of the grid 31 + 8·i.
+            a target in the middle has its centre at 127, on cell 12 of the grid 31 + 8·i. Without area where the
+            target is not in it.
     """
 
     template: Image
@@ -38,10 +44,22 @@ class Pair:
     box: NDArray[np.float64]
 
 
+class Parts(NamedTuple):
+    """What a pair consists of in a feature cache: numbers of items, and whether the search crop shows the target."""
+
+    template: int
+    search: int
+    present: bool
+
+
 class Sampler(ABC):
     """Pairs by number, in any order and in any process."""
 
     settings: PairSettings
+
+    def parts(self, index: int) -> Parts:
+        """The items of a feature cache that the pair number `index` consists of: the pair itself."""
+        return Parts(index, index, True)
 
     @abstractmethod
     def draw(self, index: int, template: Image, search: Image) -> list[float]:
@@ -66,7 +84,11 @@ class PairSampler(Sampler):
     """Draws pairs from a crop cache.
 
     A sequence is drawn uniformly, the template uniformly from its frames and the search frame uniformly from those
-    at most `frame_range` frames away, the template's included (siamcar.md §2.6).
+    at most `frame_range` frames away, the template's included (siamcar.md §2.6). Of `settings.negatives` of the pairs
+    the search frame is any of another sequence.
+
+    With `settings.views` a crop has that many views, numbered row · views + draw, whose jitter does not depend on the
+    pair; `parts` says which two make a pair.
     """
 
     def __init__(self, cache: CropCache, settings: PairSettings) -> None:
@@ -77,6 +99,75 @@ class PairSampler(Sampler):
         self.cache, self.settings = cache, settings
         self._rng = np.random.Generator(np.random.Philox(key=settings.seed))
         self._state = self._rng.bit_generator.state
+        # two uniform numbers decide flip and gray of all views of a sequence that have this draw
+        drawn, sequences = range(settings.views or 0), range(len(cache.starts) - 1)
+        self._shared = [
+            [self._seek(SEQUENCES, s * MOST_VIEWS + v).random(2).tolist() for v in drawn] for s in sequences
+        ]
+
+    @property
+    def views(self) -> int:
+        """How many views there are in all; UserError where pairs are not made of views."""
+        if self.settings.views is None:
+            raise UserError("pairs.views: null, but a number of views is expected here")
+        return len(self.cache) * self.settings.views
+
+    def _seek(self, stream: int, number: int) -> np.random.Generator:
+        """Random numbers of this number of a stream alone: a counter that stands there; a new generator takes far
+        longer."""
+        counter = self._state["state"]["counter"]
+        counter[1:3], counter[3] = (number & _WORD, number >> 64), stream
+        self._rng.bit_generator.state = self._state
+        return self._rng
+
+    def sequence(self, row: int) -> int:
+        """The number of the sequence that a row of the cache belongs to."""
+        return bisect_right(self.cache.starts, row) - 1
+
+    def _elsewhere(self, row: int, drawn: Sequence[float]) -> int:
+        """A row of another sequence, of two uniform numbers in [0, 1); UserError where there is no other."""
+        starts = self.cache.starts
+        if len(starts) < 3:
+            raise UserError(f"{self.cache.folder}: one sequence alone; pairs.negatives needs another one")
+        other = int(drawn[0] * (len(starts) - 2))
+        other += other >= self.sequence(row)
+        start, end = int(starts[other]), int(starts[other + 1])
+        return start + int(drawn[1] * (end - start))
+
+    def _look(self, row: int, view: int) -> tuple[bool, ...]:
+        """What both views of a pair must have in common: flip and gray, as template and as search crop."""
+        shared, jitters = self._shared[self.sequence(row)][view], (self.settings.template, self.settings.search)
+        return tuple(value < share for j in jitters for value, share in zip(shared, (j.flip, j.gray), strict=True))
+
+    def parts(self, index: int) -> Parts:
+        """The views that the pair number `index` consists of; where pairs are not made of views, the pair itself."""
+        if self.settings.views is None:
+            return super().parts(index)
+        count = self.settings.views
+        drawn = self._seek(PAIRS, index).random(8).tolist()
+        template, search = self.rows(drawn[:3])
+        present = drawn[3] >= self.settings.negatives
+        first = int(drawn[6] * count)
+        if present:
+            look = self._look(template, first)
+            fitting = [view for view in range(count) if self._look(search, view) == look]
+        else:
+            search, fitting = self._elsewhere(template, drawn[4:6]), list(range(count))
+        return Parts(template * count + first, search * count + fitting[int(drawn[7] * len(fitting))], present)
+
+    def view(self, number: int, out: Image, side: str) -> list[float]:
+        """Write the view of this number as "template" or "search" to `out`; the target's box (4,) in it, continuous
+        xywh."""
+        row, view = divmod(number, self.settings.views or 1)
+        rng = self._seek(VIEWS, (row * MOST_VIEWS + view) * len(SIDES) + SIDES.index(side))
+        drawn, normal = rng.random(8).tolist(), rng.standard_normal(3).tolist()
+        return self._view(row, out, getattr(self.settings, side), self._shared[self.sequence(row)][view], drawn, normal)
+
+    def both(self, number: int) -> Pair:
+        """The view of this number as a template and as a search crop; the box is that of the latter."""
+        template, search = (np.empty((size, size, 3), np.uint8) for size in (TEMPLATE, SEARCH))
+        self.view(number, template, "template")
+        return Pair(template, search, to_index(self.view(number, search, "search")))
 
     def rows(self, drawn: Sequence[float]) -> tuple[int, int]:
         """Two rows of the cache, the template's and the search frame's, of three uniform numbers in [0, 1)."""
@@ -94,15 +185,21 @@ class PairSampler(Sampler):
 
         One draw for both crops decides flip and gray: with equal probabilities both or neither are changed.
         """
-        number = index % self.settings.count if self.settings.count else index
-        # each number has random ones of its own, from a counter that stands there; a new generator takes far longer
-        self._state["state"]["counter"][1:3] = number & _WORD, number >> 64
-        self._rng.bit_generator.state = self._state
-        drawn, normal = self._rng.random(21).tolist(), self._rng.standard_normal(6).tolist()
-        rows, settings = self.rows(drawn[:3]), self.settings
-        box = self._view(rows[0], template, settings.template, drawn[3:5], drawn[5:13], normal[:3])
-        box = self._view(rows[1], search, settings.search, drawn[3:5], drawn[13:], normal[3:])
-        return box
+        settings = self.settings
+        if settings.views is not None:
+            parts = self.parts(index)
+            self.view(parts.template, template, "template")
+            box = self.view(parts.search, search, "search")
+            return box if parts.present else list(ABSENT)
+        rng = self._seek(PAIRS, index % settings.count if settings.count else index)
+        drawn, normal = rng.random(21).tolist(), rng.standard_normal(6).tolist()
+        first, second = self.rows(drawn[:3])
+        other = rng.random(3).tolist() if settings.negatives else [1.0]
+        present = other[0] >= settings.negatives
+        second = second if present else self._elsewhere(first, other[1:])
+        self._view(first, template, settings.template, drawn[3:5], drawn[5:13], normal[:3])
+        box = self._view(second, search, settings.search, drawn[3:5], drawn[13:], normal[3:])
+        return box if present else list(ABSENT)
 
     def _view(
         self,

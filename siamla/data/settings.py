@@ -59,12 +59,22 @@ class Part(Settings):
 
 
 class PairSettings(Settings):
-    """Template and search are two frames of one sequence at most frame_range apart, each with its jitter."""
+    """Template and search are two frames of one sequence at most frame_range apart, each with its jitter.
+
+    `views` is for a frozen backbone: its features of every view of every crop are computed once, and any two views of a
+    sequence make a pair, so that no two steps see the same ones. `count` is the older way, a fixed list of pairs.
+    """
 
     dataset: str | dict[Name, Part] = Field(
         description="a training set; or several, each with its share and its reach in place of frame_range"
     )
     count: int | None = Field(None, ge=1, description="distinct pairs; null = every epoch draws new ones")
+    views: int | None = Field(
+        None, ge=1, le=64, description="draws of each crop's jitter, which pairs are put together from; null: own draws"
+    )
+    negatives: float = Field(
+        0, ge=0, lt=1, description="share of pairs whose search crop shows another sequence, without the target"
+    )
     seed: int = Field(0, ge=0)
     frame_range: int = Field(100, ge=0)
     template: Jitter = Jitter(shift=4, scale=0.05, colour=1)
@@ -83,6 +93,12 @@ class PairSettings(Settings):
         return ceil(max(self.template.reach(TEMPLATE), self.search.reach(SEARCH))) // 2 * 2 + 1
 
     @model_validator(mode="after")
+    def one_way(self) -> "PairSettings":
+        if self.count is not None and self.views is not None:
+            raise ValueError("views and count: expected one of them; views make pairs without end")
+        return self
+
+    @model_validator(mode="after")
     def whole(self) -> "PairSettings":
         if isinstance(self.dataset, str):
             return self
@@ -95,4 +111,6 @@ class PairSettings(Settings):
             raise ValueError(f"dataset: the shares sum to {float(total):g}, expected 1; in their proportions {shares}")
         if self.count is not None:
             raise ValueError("count: only a single data set has a finite number of pairs, found several")
+        if self.views is not None:
+            raise ValueError("views: only a single data set has a finite number of views, found several")
         return self

@@ -128,8 +128,8 @@ def _weights(spec: Spec) -> Any:
 
 
 def uses_features(spec: Spec) -> bool:
-    """Whether a frozen backbone sees a finite set of pairs; random weights differ from seed to seed."""
-    finite = spec.pairs.count is not None and spec.training.frozen_epochs > 0
+    """Whether a frozen backbone sees a finite set of pairs or views; random weights differ from seed to seed."""
+    finite = (spec.pairs.count or spec.pairs.views) is not None and spec.training.frozen_epochs > 0
     return finite and spec.model.weights != "random"
 
 
@@ -492,6 +492,8 @@ class Plan:
     def _features(self, variant: str) -> Job:
         spec, crops = self.spec(variant), self.crops(variant)
         pairs = training_settings(spec)["pairs"]
+        if spec.pairs.views is not None:  # how pairs are put together of them does not matter
+            pairs = {key: value for key, value in pairs.items() if key not in ("frame_range", "negatives")}
         network = {"backbone": spec.model.backbone, "weights": _weights(spec)}
         code = code_digest("siamla.training.features:build", self._backbone_code(spec))
         identity = Features(_as(Crops, crops), pairs, network, code)

@@ -1,5 +1,7 @@
 """SiamCAR's head: two conv towers, classification, regression, centre-ness."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -44,7 +46,9 @@ def narrow(x: Tensor, *convs: nn.Conv2d) -> tuple[Tensor, ...]:
 class Head(nn.Module):
     """Classification logits, box offsets and, for the baseline, centre-ness from the classification tower.
 
-    SiamCAR starts both classification biases at -log 99, which cancels in the softmax; ours start at 0.
+    SiamCAR starts both classification biases at -log 99, which cancels in the softmax; ours start at 0. With
+    `settings.prior` π the target's starts at log(π / (1 - π)), so that every score c starts at π (RetinaNet's prior, on
+    the difference of the two logits, which alone counts).
     """
 
     def __init__(self, settings: ModelSettings) -> None:
@@ -58,6 +62,10 @@ class Head(nn.Module):
         initialise(self)
         assert self.reg.bias is not None
         nn.init.constant_(self.reg.bias, settings.regression_bias)
+        if settings.prior is not None:
+            assert self.cls.bias is not None
+            with torch.no_grad():
+                self.cls.bias[1] = math.log(settings.prior / (1 - settings.prior))
 
     def forward(self, fused: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Logits (B, 2, n, n), offsets l, t, r, b > 0 in crop pixels (B, 4, n, n), centre-ness logits or None.

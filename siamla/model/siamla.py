@@ -156,8 +156,9 @@ class SiamLA(nn.Module):
         fused = project(self.fusion, correlation.flatten(2)).unflatten(2, correlation.shape[2:])
         cls, ltrb, loc = self.head(fused)
         if self.lafa is not None:
-            naive = correlation.mean(dim=1, keepdim=True) / KERNEL**2
-            loc = self.lafa(fused, naive, ltrb)
+            shared = self.settings.lafa.shared_gradient
+            seen, summed = (fused, correlation) if shared else (fused.detach(), correlation.detach())
+            loc = self.lafa(seen, summed.mean(dim=1, keepdim=True) / KERNEL**2, ltrb)
         return Output(cls, ltrb, loc)
 
 

@@ -133,7 +133,7 @@ def batches(
     if source.features is not None and epoch < settings.frozen_epochs:
         frozen = settings.model_copy(update={"epochs": settings.frozen_epochs})
         for group in _groups(seed, frozen, count, epoch, step, part):
-            batch = source.features.batch(group)
+            batch = source.features.batch([source.sampler.parts(number) for number in group])
             yield batch.pinned() if pinned else batch
         epoch, step = settings.frozen_epochs, 0
     if epoch < settings.epochs:

@@ -1,9 +1,11 @@
-"""Features of the frozen backbone for a finite set of training pairs: computed once, shared by all variants.
+"""Features of the frozen backbone for a finite set of training pairs or views: computed once, shared by all variants.
 
-A feature cache is a folder of chunks, each one file with the backbone's levels of CHUNK pairs one after another,
-and a manifest, which is written last. A finished chunk is never computed again.
+A feature cache is a folder of chunks, each one file with the backbone's levels of CHUNK items one after another, and a
+manifest, which is written last. A finished chunk is never computed again. An item is a pair; or, with `pairs.views`, a
+view of a crop, once as a template and once as a search crop, of which the sampler puts pairs together.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from siamla.data.crop import to_index
 from siamla.data.crops import CropCache
-from siamla.data.pairs import PairSampler
+from siamla.data.pairs import ABSENT, SIDES, Pair, PairSampler, Parts
 from siamla.data.settings import PairSettings
 from siamla.errors import UserError
 from siamla.files import atomic, read_json, write_json
@@ -27,7 +30,6 @@ from siamla.parallel import in_parallel
 CHUNK = 256
 BATCH = 4  # what a backbone makes of more images leaves the CPU's caches, and its memory is asked for anew each time
 STORED = torch.float16
-SIDES = ("template", "search")
 
 
 @dataclass(frozen=True)
@@ -66,15 +68,22 @@ def _chunk_path(folder: Path, chunk: int) -> Path:
     return folder / f"chunk-{chunk:05d}.bin"
 
 
+def _items(sampler: PairSampler) -> tuple[int, Callable[[int], Pair]]:
+    """How many items a cache has, and what makes one of them."""
+    if sampler.settings.views is not None:
+        return sampler.views, sampler.both
+    return sampler.settings.count or 0, sampler.pair
+
+
 def _write_chunk(chunk: int, crops: Path, pairs: PairSettings, model: ModelSettings, out: Path) -> int:
     """Compute one chunk with one thread, so that its bytes do not depend on how many work beside it."""
     torch.set_num_threads(1)
     sampler, backbone = PairSampler(CropCache(crops), pairs), build_backbone(model).eval()
-    count = pairs.count or 0
+    count, item = _items(sampler)
     parts: list[list[Tensor]] = []
     boxes: list[NDArray[np.float64]] = []
     for start in range(chunk * CHUNK, min(count, (chunk + 1) * CHUNK), BATCH):
-        drawn = [sampler.pair(i) for i in range(start, min(start + BATCH, count, (chunk + 1) * CHUNK))]
+        drawn = [item(i) for i in range(start, min(start + BATCH, count, (chunk + 1) * CHUNK))]
         template, search = (torch.from_numpy(np.stack([getattr(p, side) for p in drawn])) for side in SIDES)
         parts.append(_levels(backbone, template, search))
         boxes += [pair.box for pair in drawn]
@@ -92,30 +101,31 @@ def _shapes(model: ModelSettings) -> list[list[int]]:
 
 
 def build(crops: Path, pairs: PairSettings, model: ModelSettings, out: Path, jobs: int, key: str) -> None:
-    """Compute the features of all `pairs.count` pairs into `out`, `jobs` chunks at a time.
+    """Compute the features of all pairs, or of all views, into `out`, `jobs` chunks at a time.
 
     `key` names all that they depend on; `out` must hold nothing that another key left. Killed at any moment, the same
     call goes on with the chunks that are missing.
     """
-    if pairs.count is None:
-        raise UserError("pairs.count: a feature cache needs a finite number of pairs, found null")
-    if pairs.count < BATCH:
-        raise UserError(f"pairs.count: {pairs.count} pairs; at least {BATCH} are expected")
+    if pairs.count is None and pairs.views is None:
+        raise UserError("pairs.count, pairs.views: a feature cache needs a finite number of one of them, found null")
     if model.weights == "random":
         raise UserError("model.weights: random weights differ from seed to seed; a feature cache needs pretrained ones")
     sampler = PairSampler(CropCache(crops), pairs)  # fails here, before the processes start, on a bad cache
     sampler.pair(0)
-    chunks = range(-(-pairs.count // CHUNK))
+    count = _items(sampler)[0]
+    if count < BATCH:
+        raise UserError(f"pairs: {count} pairs or views in all; at least {BATCH} are expected")
+    chunks = range(-(-count // CHUNK))
     work = partial(_write_chunk, crops=crops, pairs=pairs, model=model, out=out)
     missing = [chunk for chunk in chunks if not _chunk_path(out, chunk).exists()]
     for _ in in_parallel(work, missing, jobs, "features", "chunk", ordered=False, done=len(chunks) - len(missing)):
         pass
-    manifest = {"key": key, "count": pairs.count, "chunk": CHUNK, "shapes": _shapes(model)}
+    manifest = {"key": key, "count": count, "chunk": CHUNK, "shapes": _shapes(model)}
     write_json(out / "manifest.json", manifest)
 
 
 class FeatureCache:
-    """A finished feature cache, memory-mapped; `batch(indices)` gathers pairs by number."""
+    """A finished feature cache, memory-mapped; `batch` gathers pairs."""
 
     def __init__(self, folder: Path) -> None:
         """Open `folder`; UserError when it is not complete."""
@@ -139,10 +149,16 @@ class FeatureCache:
             offset += size
         return views
 
-    def batch(self, indices: list[int]) -> Batch:
-        """Features of the pairs with these numbers."""
+    def batch(self, parts: Sequence[Parts]) -> Batch:
+        """Features of pairs that consist of these items; the box of a target that is not there is ABSENT."""
         size = self.manifest["chunk"]
-        rows = [[view[index % size] for view in self._chunks[index // size]] for index in indices]
-        boxes, *levels = (torch.stack(column) for column in zip(*rows, strict=True))
-        half = len(levels) // 2
-        return Batch(tuple(levels[:half]), tuple(levels[half:]), boxes, frozen=True)
+        half = len(self.manifest["shapes"]) // 2
+        rows = []
+        for part in parts:
+            _, *template = self._chunks[part.template // size]
+            boxes, *search = self._chunks[part.search // size]
+            box = boxes[part.search % size] if part.present else torch.tensor(to_index(ABSENT), dtype=torch.float32)
+            levels = [level[part.template % size] for level in template[:half]]
+            rows.append([box, *levels, *(level[part.search % size] for level in search[half:])])
+        box, *levels = (torch.stack(column) for column in zip(*rows, strict=True))
+        return Batch(tuple(levels[:half]), tuple(levels[half:]), box, frozen=True)

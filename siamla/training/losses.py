@@ -57,6 +57,19 @@ def image_normalize(label: Tensor, positive: Tensor) -> Tensor:
     return torch.where(mask, normalized, 0.0).view_as(label)
 
 
+def scale_label(label: Tensor, quality: Tensor, positive: Tensor) -> Tensor:
+    """The labels (B, n, n) of each image's positives times a factor, so that the largest is the largest IoU; else 0.
+
+    What detectors with such labels do in place of eq. 6 (TOOD, Feng et al. 2021): they scale and subtract nothing, so
+    that a good cell among good ones keeps a high label.
+    """
+    flat, mask = label.flatten(1), positive.flatten(1)
+    high = flat.masked_fill(~mask, 0.0).amax(1, keepdim=True)
+    best = quality.flatten(1).masked_fill(~mask, 0.0).amax(1, keepdim=True)
+    scaled = flat * best / high.clamp_min(torch.finfo(flat.dtype).tiny)
+    return torch.where(mask, scaled, 0.0).view_as(label)
+
+
 def smooth_label(label: Tensor, boundary: Tensor, lambda_: float) -> Tensor:
     """Eq. 7 (LALS): ŷ^(1/λ) at boundary cells, ŷ (λ = 1) elsewhere."""
     return torch.where(boundary, label ** (1 / lambda_), label)
@@ -66,7 +79,8 @@ def classification_label(quality: Tensor, targets: Targets, labels: Labels, epoc
     """ŷ (B, n, n) of the positive cells and 0 elsewhere, from IoU_ij; no gradient flows through it.
 
     Without LADL: 1 at centre cells and λ at boundary cells. With it: eq. 5 or, `mapping: linear`, the IoU itself;
-    eq. 7 at boundary cells; then eq. 6 over all positives together, in epochs before `normalize_epochs`.
+    eq. 7 at boundary cells; then, in epochs before `normalize_epochs`, eq. 6 over all positives together, or what
+    `normalize` has in its place.
     """
     positive = targets.positive
     if not labels.ladl:
@@ -74,8 +88,11 @@ def classification_label(quality: Tensor, targets: Targets, labels: Labels, epoc
     quality = quality.detach()
     label = quality if labels.mapping == "linear" else dynamic_label(quality, labels.alpha, labels.beta)
     label = smooth_label(label, targets.boundary, labels.lambda_)
-    if labels.normalize and (labels.normalize_epochs is None or epoch < labels.normalize_epochs):
-        return image_normalize(label, positive)
+    if labels.normalize_epochs is None or epoch < labels.normalize_epochs:
+        if labels.normalize == "minmax":
+            return image_normalize(label, positive)
+        if labels.normalize == "max":
+            return scale_label(label, quality, positive)
     return torch.where(positive, label, 0.0)
 
 
@@ -127,7 +144,8 @@ def quality_loss(logit: Tensor, quality: Tensor, chosen: Tensor, across: Across 
 def draw_negatives(positive: Tensor, noise: Tensor) -> Tensor:
     """(B, n, n) bool: as many negative cells as positives in each image (at most all), drawn without replacement.
 
-    `noise` (B, n, n) are uniform random numbers in [0, 1): the negatives with the smallest are taken.
+    `noise` (B, n, n) are uniform random numbers in [0, 1): the negatives with the smallest are taken. With 1 - c in
+    their place these are the most confident ones, the look-alikes that q has to tell apart.
     """
     mask = positive.flatten(1)
     order = noise.flatten(1).masked_fill(mask, 2.0).argsort(dim=1, stable=True)
@@ -158,14 +176,16 @@ def losses(
         quality = iou(ltrb.detach(), targets.ltrb)
         label = classification_label(quality, targets, labels, epoch)
         if localization == "lafa":
-            chosen = positive | draw_negatives(positive, noise.to(positive.device))
+            confident = weights.negatives == "confident"
+            order = 1 - cls.detach().softmax(1)[:, 1] if confident else noise.to(positive.device)
+            chosen = positive | draw_negatives(positive, order)
             loc = quality_loss(logit, quality, chosen, across)
         else:
             loc = quality_loss(logit, targets.centerness, positive, across)
         box_weight = regression_weight(targets, weights, localization)
         terms = {
             "cls": (weights.classification, ladl_loss(cls, label, positive, labels.ladl, across)),
-            "reg": (weights.regression, iou_loss(ltrb, targets.ltrb, box_weight, across)),
+            "reg": (weights.of_regression(localization), iou_loss(ltrb, targets.ltrb, box_weight, across)),
             "loc": (weights.localization, loc),
         }
         total = torch.stack([weight * value for weight, value in terms.values()]).sum()

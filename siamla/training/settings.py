@@ -1,6 +1,6 @@
 """Labels, losses and the course of training."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -14,8 +14,11 @@ class Labels(Settings):
     mapping: Literal["nonlinear", "linear"] = Field("nonlinear", description="eq. 5, or the IoU itself (Table IV)")
     alpha: float = Field(0.5, gt=0, lt=1)
     beta: float = Field(10.0, gt=0)
-    normalize: bool = Field(True, description="eq. 6: min-max over the positives of an image")
-    normalize_epochs: int | None = Field(None, ge=0, description="stop eq. 6 after this many epochs; null = never")
+    normalize: Literal["minmax", "max", "none"] = Field(
+        "minmax",
+        description="minmax: eq. 6 over an image's positives; max: scaled alone, the largest to the largest IoU",
+    )
+    normalize_epochs: int | None = Field(None, ge=0, description="stop it after this many epochs; null = never")
     lals: bool = Field(False, description="localization-aware label smoothing: boundary cells are positives")
     lambda_: float = Field(0.2, gt=0, le=1, alias="lambda", description="eq. 7's λ of boundary cells")
     centre_fraction: float = Field(0.4, gt=0, le=1, description="centre cells: the central share of the box per axis")
@@ -23,15 +26,26 @@ class Labels(Settings):
 
 
 class LossWeights(Settings):
-    """Weights of the summed losses; 1, 3, 1 for the baseline, 1, 1, 1 (eq. 11) with LAFA."""
+    """Weights of the summed losses; 1, 3, 1 for the baseline, 1, 1, 1 (eq. 11) with LAFA; and cells that they see."""
 
     classification: float = Field(1.0, ge=0)
-    regression: float = Field(3.0, ge=0)
+    regression: Annotated[float, Field(ge=0)] | Literal["auto"] = Field(
+        "auto", description="auto: 3, and 1 where LAFA has replaced centre-ness"
+    )
     localization: float = Field(1.0, ge=0)
     boxes: Literal["auto", "centerness", "uniform"] = Field(
         "auto", description="weights of the positives in the regression loss; auto: uniform with LAFA, else centerness"
     )
     boundary: float = Field(1.0, gt=0, le=1, description="factor on those weights at boundary cells")
+    negatives: Literal["random", "confident"] = Field(
+        "random", description="negative cells of eq. 10: drawn evenly, or those with the highest score c"
+    )
+
+    def of_regression(self, localization: str) -> float:
+        """The weight of the regression loss, of a network with this branch."""
+        if self.regression == "auto":
+            return 1.0 if localization == "lafa" else 3.0
+        return self.regression
 
 
 class TrainingSettings(Settings):

@@ -43,6 +43,7 @@ def assign(boxes: Tensor, labels: Labels) -> Targets:
     A cell is centre when |x - cx| < f·w/2 and |y - cy| < f·h/2, f = centre_fraction (0.4: SiamCAR's l, r > 0.6·w/2),
     and with LALS boundary when it is strictly inside the box otherwise. With `nearest_if_none` the cell nearest to
     the box's centre is centre where no cell of the image is; the first one in reading order when several are nearest.
+    A box without area says that the target is not in the crop: all cells are negative.
     """
     boxes = boxes.float()
     position = grid(boxes.device)
@@ -52,7 +53,8 @@ def assign(boxes: Tensor, labels: Labels) -> Targets:
     inside = offset.abs() < size / 2
     centre = central[:, 1, :, None] & central[:, 0, None, :]
     if labels.nearest_if_none:
-        centre = centre | (_nearest(offset) & ~centre.flatten(1).any(1)[:, None, None])
+        lacking = ~centre.flatten(1).any(1) & (size.flatten(1) > 0).all(1)
+        centre = centre | (_nearest(offset) & lacking[:, None, None])
     boundary = inside[:, 1, :, None] & inside[:, 0, None, :] & ~centre
     before, after = position - low, low + size - position
     left, right = (side[:, 0, None, :].expand_as(centre) for side in (before, after))
