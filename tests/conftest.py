@@ -84,13 +84,17 @@ class Tree:
     def kill_when(self, reached: Callable[[], bool], orphans: bool = False) -> None:
         """Start the pipeline and kill -9 it, with all its jobs or leaving them as orphans, as soon as `reached()`."""
         process = self.start()
+        self.wait_for(reached, process)
+        os.kill(process.pid, signal.SIGKILL) if orphans else os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def wait_for(self, reached: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:
+        """Wait until `reached()`, which has to be before the process ends."""
         deadline = time.monotonic() + 300
         while not reached():
             assert process.poll() is None, self.log.read_text()
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.01)
-        os.kill(process.pid, signal.SIGKILL) if orphans else os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
     def remove(self, *patterns: str) -> None:
         """Delete what matches."""
@@ -143,6 +147,14 @@ def tree(bare_tree: Tree) -> Tree:
     """The tree after `snakemake --cores 2 --config profile=smoke`."""
     bare_tree.run()
     return bare_tree
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tree: Tree) -> dict[str, object]:
+    """What matters of the tree's results."""
+    from chaos import outcome
+
+    return outcome(tree)
 
 
 @pytest.fixture(scope="session")

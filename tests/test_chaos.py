@@ -1,4 +1,4 @@
-"""What tests/chaos.py draws and tells; test_pipeline.py plays a few of its rounds."""
+"""What tests/chaos.py draws and tells; test_kills.py plays a few of its rounds."""
 
 from chaos import FEWEST, LONGEST, MOST, PARTS, SIGNALS, WHOM, differing, draw
 

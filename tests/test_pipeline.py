@@ -1,18 +1,15 @@
-"""The pipeline on the `smoke` profile: what runs again after a change, what travels, what a kill leaves (nothing)."""
+"""The pipeline on the `smoke` profile: what runs again after a change, and what travels. Kills: test_kills.py."""
 
 import json
 import os
 import resource
 import shutil
-import signal
-import time
-from base64 import urlsafe_b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from chaos import files, outcome, play, rows
+from chaos import outcome, rows
 from conftest import COMMAND, Tree
 
 from siamla.model.checkpoint import read_model
@@ -28,18 +25,12 @@ VARIANTS = "params/variants.yaml"
 SMOKE = "params/profiles/smoke.yaml"
 PROTOCOLS = "params/protocols.yaml"
 LOSSES = "siamla/training/losses.py"
-CHAOS = 40.0  # seconds after which no round of kills begins
 MINE = '\n  mine:\n    label: Mine\n    extends: siamla\n    set: {loss.regression: 2.0, "labels.lambda": 0.4}\n'
 
 
 def chain(variant: str) -> set[str]:
     """The jobs that a new training brings with it."""
     return {job.format(variant) for job in CHAIN} | SUMMARY
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tree: Tree) -> dict[str, object]:
-    return outcome(tree)
 
 
 def test_the_copy_is_what_runs(tree: Tree) -> None:
@@ -77,15 +68,6 @@ def test_a_second_run_does_nothing_and_is_quick(tree: Tree) -> None:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert busy < 8  # seconds of processor time: wall time would depend on what else the machine does
-
-
-def test_killed_at_random_moments_it_ends_with_the_same_bytes(tree: Tree) -> None:
-    """A few rounds of tests/chaos.py; `python tests/chaos.py --kills 200` plays more."""
-    expected, started = files(tree), time.monotonic()
-    for number in (15, 11):  # few kills: of everything, and of what follows curation
-        if time.monotonic() - started > CHAOS:
-            break
-        play(tree, expected, seed=0, number=number)
 
 
 def test_a_new_variant_trains_alone(tree: Tree) -> None:
@@ -247,31 +229,13 @@ def test_code_that_changed_no_number_is_accepted(tree: Tree, undisturbed: dict[s
     tree.run()
 
 
-def test_looking_works_beside_a_running_pipeline_and_changes_nothing(
-    tree: Tree, undisturbed: dict[str, object]
-) -> None:
-    tree.remove("reports/smoke", "results/smoke/scores*", "results/smoke/sequences.csv")
-    first = tree.start()
-    wait_for(tree, tree.exists(".snakemake/locks/*.lock"), first)
-    looks = [tree.call(*COMMAND, option) for option in ("-n", "--summary")]
-    second = tree.call(*COMMAND)
-    assert first.poll() is None or second.returncode == 0
-    for look in looks:
-        assert look.returncode == 0, look.stdout
-    if second.returncode:
-        assert f"another pipeline of profile smoke is running in {tree.folder}" in second.stdout
-        assert "Traceback" not in second.stdout
-    assert first.wait(300) == 0, tree.log.read_text()
-    assert outcome(tree) == undisturbed
-
-
 def test_two_profiles_run_at_once_in_one_clone(tree: Tree, undisturbed: dict[str, object]) -> None:
     other = tree.folder / "params/profiles/smoke2.yaml"
     other.write_text((tree.folder / SMOKE).read_text())
     try:
         tree.remove("reports/smoke", "results/smoke/scores*", "results/smoke/predictions")
         first = tree.start()
-        wait_for(tree, tree.exists(".snakemake/locks/*.lock"), first)
+        tree.wait_for(tree.exists(".snakemake/locks/*.lock"), first)
         target = "data/curated/smoke2/otb100/stamp"
         second = tree.call("snakemake", "--cores", "1", "--config", "profile=smoke2", "--", target)
         assert second.returncode == 0, second.stdout
@@ -337,25 +301,6 @@ def test_a_model_of_ones_own_is_tracked_into_a_new_folder(tree: Tree) -> None:
     tree.remove("mine")
 
 
-def test_jobs_that_a_killed_run_left_on_a_cluster_are_waited_for(tree: Tree, tmp_path: Path) -> None:
-    """Snakemake's mark of a job that it has submitted, and a squeue that knows that job for a while."""
-    job = "results/smoke/scores/otb100/siamcar/seed1.json"
-    mark = tree.folder / ".snakemake/incomplete" / urlsafe_b64encode(job.encode()).decode()
-    mark.parent.mkdir(exist_ok=True)
-    mark.write_text('{"external_jobid": "4711"}')
-    squeue, asked = tmp_path / "squeue", tmp_path / "asked"
-    squeue.write_text(f"#!/bin/sh\n[ -e '{asked}' ] || echo 4711 4711\ntouch '{asked}'\n")
-    squeue.chmod(0o755)
-    path = f"{tmp_path}:{tree.environment['PATH']}"
-    look = tree.call(*COMMAND, "-n", PATH=path)
-    assert look.returncode == 0, look.stdout
-    assert not asked.exists()
-    done = tree.call(*COMMAND, PATH=path)
-    assert done.returncode == 0, done.stdout
-    assert "Waiting for 1 jobs of an earlier run on the cluster: 4711" in done.stdout
-    assert tree.planned() == set()
-
-
 def test_damaged_features_are_noticed_named_and_made_again(tree: Tree) -> None:
     (chunk,) = tree.folder.glob("data/features/smoke/*/chunk-00000.bin")
     record = tree.folder / "results/smoke/train/siamcar/seed1/record.json"
@@ -394,67 +339,3 @@ def test_without_mlflow_the_tables_come_out_and_a_later_sync_completes_it(
 
 
 OF_A_VARIANT = ("train", "predictions/*", "scores/*")
-
-
-def forget(tree: Tree, *patterns: str) -> None:
-    """Delete files, all trainings, and what was made of them: Snakemake does not miss what lies between."""
-    kinds = ("train", "state", "predictions", "scores", "scores.csv", "sequences.csv")
-    tree.remove("reports/smoke", *patterns, *(f"results/smoke/{kind}" for kind in kinds))
-
-
-def wait_for(tree: Tree, reached: Callable[[], bool], process: object) -> None:
-    deadline = time.monotonic() + 300
-    while not reached():
-        assert process.poll() is None, tree.log.read_text()  # type: ignore[attr-defined]
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def working(tree: Tree, words: str) -> Callable[[], bool]:
-    """A test whether such a command works in the tree."""
-    return lambda: str(tree.folder) in running(words)
-
-
-def test_killed_at_every_stage_it_ends_with_the_same_bytes(tree: Tree, undisturbed: dict[str, object]) -> None:
-    """kill -9 of snakemake with its jobs, or alone, while a stage has written a part of its files or goes on after a
-    kill, each time the same command again; and an interrupt of snakemake alone, which ends a training. Orphans do no
-    harm, whatever they still do."""
-    forget(tree, "data/crops", "data/features")
-    training, tracking = working(tree, "siamla train run"), working(tree, "siamla benchmark predict")
-    tree.kill_when(tree.exists("data/crops/smoke/*/*/plan.json"))
-    tree.kill_when(tree.exists("data/features/smoke/*/.siamla"), orphans=True)
-    tree.kill_when(tree.exists("results/smoke/state/train-*/state.pt"))
-    interrupt_when(tree, training)  # not right after orphans: one of theirs would be taken for its own
-    tree.kill_when(training, orphans=True)
-    tree.kill_when(tracking)
-    tree.kill_when(tracking, orphans=True)
-    tree.run()
-    assert outcome(tree) == undisturbed
-    assert tree.planned() == set()
-    assert not list((tree.folder / "data").rglob("*.tmp"))
-    assert not list((tree.folder / "results/smoke/state").glob("*/*"))
-
-
-def interrupt_when(tree: Tree, training: Callable[[], bool]) -> None:
-    """SIGINT to snakemake alone once a model is trained: that ends, too, and is begun no more."""
-    process = tree.start()
-    wait_for(tree, training, process)
-    os.kill(process.pid, signal.SIGINT)
-    assert process.wait(120) != 0, tree.log.read_text()
-    deadline = time.monotonic() + 60
-    while training():
-        assert time.monotonic() < deadline, "the training still runs"
-        time.sleep(0.2)
-
-
-def running(words: str) -> list[str]:
-    """Working folders of the processes whose command line has these words."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            if words in command.replace("-m siamla.cli.main", "siamla"):
-                found.append(str((process / "cwd").resolve()))
-        except OSError:
-            continue
-    return found
