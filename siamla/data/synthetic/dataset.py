@@ -45,6 +45,7 @@ def clip_settings(settings: SetSettings) -> list[ClipSettings]:
             scene=scenes[order[index] % len(scenes)],
             motion=settings.motion,
             challenges=frozenset(name for name, members in chosen.items() if index in members),
+            looks=settings.looks,
         )
         for index in range(count)
     ]
