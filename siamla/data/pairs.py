@@ -99,9 +99,10 @@ class PairSampler(Sampler):
         self._state["state"]["counter"][1:3] = number & _WORD, number >> 64
         self._rng.bit_generator.state = self._state
         drawn, normal = self._rng.random(21).tolist(), self._rng.standard_normal(6).tolist()
+        spoiled = self._rng.random(8).tolist()  # after the others, which it so leaves as they are
         rows, settings = self.rows(drawn[:3]), self.settings
-        box = self._view(rows[0], template, settings.template, drawn[3:5], drawn[5:13], normal[:3])
-        box = self._view(rows[1], search, settings.search, drawn[3:5], drawn[13:], normal[3:])
+        box = self._view(rows[0], template, settings.template, drawn[3:5], drawn[5:13], normal[:3], spoiled[:4])
+        box = self._view(rows[1], search, settings.search, drawn[3:5], drawn[13:], normal[3:], spoiled[4:])
         return box
 
     def _view(
@@ -112,11 +113,12 @@ class PairSampler(Sampler):
         shared: Sequence[float],
         drawn: Sequence[float],
         normal: Sequence[float],
+        spoiled: Sequence[float],
     ) -> list[float]:
         """Write a view of a crop to `out`; the target's box (4,) in it."""
         window, box = self.cache.read(row, view_window(jitter, out.shape[0], self.cache.size, drawn[:4]))
         flip, gray = shared[0] < jitter.flip, shared[1] < jitter.gray
-        return augment(window, box, out, jitter, drawn[4:], normal, flip, gray)
+        return augment(window, box, out, jitter, drawn[4:], normal, flip, gray, spoiled)
 
 
 class MixedSampler(Sampler):

@@ -77,12 +77,14 @@ def make_background(rng: Rng, clip: ClipSettings) -> Background:
     photo, _ = pick_scene(rng, clip)
     n, spacing, motion = clip.frames, clip.motion.knot_frames, clip.motion
     extent, size = np.array(photo.shape[1::-1], np.float64), np.array(clip.size, np.float64)
-    base = rng.uniform(1.0, 1.9) * (size / extent).max()
+    # closer, so that fewer mirror images of the photo come into view
+    near, margin = (1.2, 1.0) if clip.looks.segments else (1.0, 0.8)
+    base = rng.uniform(near, 1.9) * (size / extent).max()
     zoom = base * np.exp(walk(rng, n, spacing, 0.08, -0.3, 0.3, [0.0]))[:, 0]
     angle = walk(rng, n, spacing, 0.05, -0.2, 0.2)[:, 0]
     half = np.minimum(size / base / 2, extent / 2)
     step = motion.camera * size.min() / base
-    view = walk(rng, n, spacing, step, half * 0.8, extent - half * 0.8)
+    view = walk(rng, n, spacing, step, half * margin, extent - half * margin)
     matrices = camera(zoom, angle, np.ones(n), view, np.broadcast_to(size / 2, (n, 2)))
     return Background(photo, matrices, angle, clip.size)
 
@@ -140,7 +142,8 @@ class Weather:
         noise = _noise(width, height)[y : y + height, x : x + width]
         frame = cv2.addWeighted(frame, 1, noise, self.grain, -_NOISE_MEAN * self.grain)
         if self.quality:
-            frame = cv2.imdecode(cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, self.quality])[1], 1)
+            coded = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, self.quality])[1]
+            return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
         return np.asarray(frame, np.uint8)
 
 

@@ -180,6 +180,12 @@ def _match_contrast(sprite: Sprite, seen: Image, strength: float) -> Sprite:
     return replace(sprite, texture=np.clip((sprite.texture - mean) * gain + mean, 0, 255).astype(np.uint8))
 
 
+def _stands_out(sprite: Sprite, seen: Image) -> bool:
+    """Whether a person would find it there: other colours than its surroundings on average, or a texture."""
+    apart = np.abs(sprite.texture.mean((0, 1)) - seen.mean((0, 1))).mean()
+    return bool(apart + 0.4 * sprite.texture.std((0, 1)).mean() > 24)
+
+
 def make_composite(rng: Rng, clip: ClipSettings, background: Background) -> Cast:
     """An object as the target, in front of the background."""
     size = _target_size(rng, clip)
@@ -187,8 +193,13 @@ def make_composite(rng: Rng, clip: ClipSettings, background: Background) -> Cast
     sprite, seen = make_sprite(rng, _textures(clip), size, clip.looks), background.frame(0)
     if clip.looks.segments:
         seen = _around(seen, centre[0], size)
-        sprite = _match_contrast(sprite, seen, rng.uniform(0, 0.8))
-    sprite = _blend_in(sprite, seen, rng.uniform(*clip.motion.camouflage))
+        if not _stands_out(sprite, seen):
+            sprite = make_sprite(rng, _textures(clip), size, clip.looks)
+        blended = _match_contrast(sprite, seen, rng.uniform(0, 0.8))
+        blended = _blend_in(blended, seen, rng.uniform(*clip.motion.camouflage))
+        sprite = blended if _stands_out(blended, seen) else sprite
+    else:
+        sprite = _blend_in(sprite, seen, rng.uniform(*clip.motion.camouflage))
     target = _actor(rng, clip, sprite, size, centre)
     twin = sprite if "lookalike" in clip.challenges else None
     others = _distractors(rng, clip, size, twin)
@@ -230,14 +241,14 @@ def _rectangle(rng: Rng, photo: Image, size: float, least: float) -> tuple[Array
 
 
 def _segment_outline(rng: Rng, name: str, mirrored: int | None, size: float, least: float) -> Array | None:
-    """The outline (P, 2) of a segment that becomes `size` large under a scale of `least` to 2; None without such.
+    """The outline (P, 2) of a segment that becomes `size` large under a scale of `least` to 2.5; None without such.
 
     mirrored: the photo's width, where it is seen mirrored.
     """
     fit = []
     for segment in photo_segments(name):
         outline = segment.place if mirrored is None else segment.place * (-1, 1) + (mirrored, 0)
-        if least <= size / np.sqrt(np.prod(np.ptp(outline, axis=0))) <= max(2.0, 1.3 * least):
+        if least <= size / np.sqrt(np.prod(np.ptp(outline, axis=0))) <= max(2.5, 1.5 * least):
             fit.append(outline)
     return fit[rng.integers(len(fit))] if fit else None
 

@@ -50,8 +50,18 @@ PHOTOS: dict[Split, tuple[str, ...]] = {
 
 # Photos that make a poor scene (small, flat or mostly black) serve as texture alone; those of things stand twice as
 # often as those of surfaces.
-_TEXTURE_ONLY = {"cell.png", "clock_motion.png", "hubble_deep_field.jpg", "logo.png", "moon.png", "page.png", "text.png"}
+_TEXTURE_ONLY = {
+    "cell.png",
+    "clock_motion.png",
+    "hubble_deep_field.jpg",
+    "logo.png",
+    "moon.png",
+    "page.png",
+    "text.png",
+}
 _THINGS = {"astronaut.png", "camera.png", "china.jpg", "flower.jpg", "motorcycle_left.png", "motorcycle_right.png"}
+# Of these no part is a thing: a brick among bricks is its own look-alike many times over.
+_SURFACES = {"brick.png", "grass.png", "gravel.png", "ihc.png", "retina.jpg"}
 _SIDE = 720
 
 
@@ -86,7 +96,12 @@ def is_scene(name: str) -> bool:
     return name.rpartition("/")[2] not in _TEXTURE_ONLY
 
 
-def scene_photos(split: Split) -> tuple[str, ...]:
-    """The photos of a split that can stand as a background, a name twice where it shall be drawn twice as often."""
+def scene_photos(split: Split, things: bool = False) -> tuple[str, ...]:
+    """The photos of a split that can stand as a background, a name twice where it shall be drawn twice as often.
+
+    things: only those of which a part can be a target by itself.
+    """
     fit = [name for name in PHOTOS[split] if is_scene(name)]
+    if things:
+        fit = [name for name in fit if name.rpartition("/")[2] not in _SURFACES]
     return tuple(fit + [name for name in fit if name.rpartition("/")[2] in _THINGS])

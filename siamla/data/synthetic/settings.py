@@ -1,6 +1,6 @@
 """What a rendered set is made of: params/synthetic.yaml holds one entry per set."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -55,7 +55,10 @@ class Looks(Settings):
     """How near the frames come to video; 0 everywhere: drawn objects with sharp edges before a clean camera."""
 
     segments: float = Field(
-        0, ge=0, le=1, description="share of objects cut from photos along the photos' own edges; region targets then are so"
+        0,
+        ge=0,
+        le=1,
+        description="share of objects cut from photos along the photos' own edges; region targets then are so",
     )
     feather: float = Field(0, ge=0, le=4, description="widest soft edge of an object, standard deviation in pixels")
     degrade: float = Field(0, ge=0, le=1, description="share of clips that are defocused, shrunk, noisy or compressed")
@@ -72,7 +75,7 @@ class ClipSettings:
     scene: str
     motion: Motion
     challenges: frozenset[str]
-    looks: Looks = Looks()
+    looks: Looks = field(default_factory=Looks)
 
 
 class SetSettings(Settings):

@@ -189,7 +189,7 @@ def _segment_sprite(rng: Rng, names: tuple[str, ...], size: float, side: int) ->
     shrinks = min(texture.shape[:2]) > side
     flags = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     texture = cv2.resize(np.ascontiguousarray(texture), (side, side), interpolation=flags)
-    texture = _light(rng, recolour(texture, rng, rng.uniform(0, 0.3)))
+    texture = _light(rng, recolour(texture, rng, rng.uniform(0, 0.2)))
     return Sprite(outline, texture, aspect, fixed=True)
 
 
@@ -283,7 +283,9 @@ def draw(frame: Image, sprite: Sprite, pose: Pose) -> tuple[Array, NDArray[np.fl
     sharp = _coverage(outline - low, colour.shape[0], colour.shape[1])
     layer = np.dstack([colour * sharp[..., None], sharp]).astype(np.float32)
     kernel, wide = blur_kernel(pose.blur), 2 * int(np.ceil(1.5 * sprite.edge)) + 1
-    layer = cv2.filter2D(layer, -1, kernel) if kernel is not None else cv2.GaussianBlur(layer, (wide, wide), sprite.edge)
+    layer = (
+        cv2.filter2D(layer, -1, kernel) if kernel is not None else cv2.GaussianBlur(layer, (wide, wide), sprite.edge)
+    )
     below = frame[window]
     below[:] = np.clip(below * (1 - layer[..., 3:]) + layer[..., :3] + 0.5, 0, 255)
     return outline, sharp, window
