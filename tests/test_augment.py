@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from siamla.data.augment import augment, colour_offset, motion_blur, move_colour, turn_gray, view_window
+from siamla.data.augment import augment, colour_offset, degrade, motion_blur, move_colour, turn_gray, view_window
 from siamla.data.settings import Jitter
 
 SIZE = 431
@@ -119,3 +119,36 @@ def test_gray_has_three_equal_channels() -> None:
     image = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
     turn_gray(image)
     assert np.ptp(image, axis=2).max() == 0
+
+
+@pytest.mark.parametrize("kind", range(3))
+def test_a_degraded_view_has_bounds_and_stays_in_place(kind: int) -> None:
+    image, place = cached_crop()[88:343, 88:343], bright_box(cached_crop()[88:343, 88:343])
+    errors = []
+    for amount in (0.0, 0.999):
+        spoiled = image.copy()
+        degrade(spoiled, ((kind + 0.5) / 3, amount, 0.7))
+        again = image.copy()
+        degrade(again, ((kind + 0.5) / 3, amount, 0.7))
+        assert np.array_equal(spoiled, again)
+        errors.append(np.abs(spoiled.astype(int) - image).mean())
+        assert np.abs(spoiled.astype(int).mean() - image.mean()) < 4  # a coarse JPEG rounds the mean of a block
+        smooth = np.repeat((spoiled[..., :1].astype(float)), 3, 2)
+        assert np.abs(bright_box(smooth) - place).max() <= 2
+    assert 0 < errors[0] < errors[1] < 16
+
+
+def test_views_without_degradation_keep_their_bytes() -> None:
+    image, box = cached_crop(), BOX
+    plain, same, spoiled = (np.empty((127, 127, 3), np.uint8) for _ in range(3))
+    rng = np.random.default_rng(2)
+    drawn, normal = rng.random(4).tolist(), rng.standard_normal(3).tolist()
+    jitter = Jitter(colour=1, blur=0.2)
+    augment(image, box, plain, jitter, drawn, normal)
+    augment(image, box, same, jitter, drawn, normal, spoiled=(0.0, 0.5, 0.5, 0.5))
+    followed = augment(
+        image, box, spoiled, jitter.model_copy(update={"degrade": 0.5}), drawn, normal, spoiled=(0.4, 0.5, 0.9, 0)
+    )
+    assert np.array_equal(plain, same)
+    assert not np.array_equal(plain, spoiled)
+    assert followed == augment(image, box, same, jitter, drawn, normal)

@@ -4,19 +4,22 @@ import hashlib
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import yaml
 
 from siamla.data.formats import LAYOUTS
 from siamla.data.synthetic.dataset import MANIFEST, clip_seed, clip_settings, synthesize
-from siamla.data.synthetic.photos import PHOTOS, photo_path
+from siamla.data.synthetic.photos import PHOTOS, load_photo, photo_path
 from siamla.data.synthetic.scene import clip_boxes, render
-from siamla.data.synthetic.settings import ClipSettings, Motion, SetSettings, load_sets
+from siamla.data.synthetic.segments import photo_segments
+from siamla.data.synthetic.settings import ClipSettings, Looks, Motion, SetSettings, load_sets
 from siamla.data.synthetic.sheet import contact_sheet
-from siamla.data.synthetic.sprites import Pose, Sprite, draw, placed_outline
+from siamla.data.synthetic.sprites import Pose, Sprite, draw, make_sprite, placed_outline
 from siamla.errors import UserError
 from siamla.geometry import iou
 from siamla.provenance.code import definitions, listed
@@ -33,8 +36,9 @@ def digests(root: Path) -> dict[str, str]:
 
 
 def test_photos_are_shipped_and_splits_are_disjoint() -> None:
-    assert not set(PHOTOS["train"]) & set(PHOTOS["test"])
-    assert sum(map(len, PHOTOS.values())) == 21
+    everything = [name for names in PHOTOS.values() for name in names]
+    assert set(PHOTOS) == {"train", "test", "validation"}
+    assert len(set(everything)) == len(everything) == 23
     assert all(photo_path(name).is_file() for names in PHOTOS.values() for name in names)
     stereo = [split for split, names in PHOTOS.items() if any("motorcycle" in name for name in names)]
     assert len(stereo) == 1
@@ -121,7 +125,73 @@ def test_a_box_that_never_moves_fails() -> None:
     for index, clip in enumerate(clip_settings(settings)):
         boxes = render(clip, clip_seed(settings, index)).boxes
         scores.append((iou(boxes[0], boxes)[:, None] > np.linspace(0, 1, 21)).mean())
-    assert np.mean(scores) < 0.25
+    # on the first 150 frames of 39 real sequences it reaches .225
+    assert np.mean(scores) < 0.35
+
+
+def test_targets_move_no_more_than_published() -> None:
+    """GOTURN's Laplace scales, a fifth of them for a frame: .04 of the sides, .013 of the size; but for `fast` ones."""
+    settings = load_sets(PARAMS)["study_otb100"]
+    moves, sizes = [], []
+    for index, clip in enumerate(clip_settings(settings)):
+        if clip.challenges & {"fast", "leave", "tiny"} or index >= 24:
+            continue
+        plain = replace(clip, size=(180, 135), looks=Looks())
+        boxes = render(plain, clip_seed(settings, index)).boxes
+        centres = boxes[:, :2] + boxes[:, 2:] / 2
+        moves.append(np.abs(np.diff(centres, axis=0)) / boxes[:-1, 2:])
+        sizes.append(np.abs(np.diff(np.log(boxes[:, 2:]), axis=0)))
+    assert 0.02 < np.concatenate(moves).mean() < 0.04
+    assert np.concatenate(sizes).mean() < 1 / 75
+
+
+def test_segments_are_the_same_each_time_and_have_their_own_texture() -> None:
+    name = PHOTOS["test"][1]
+    segments = photo_segments(name)
+    assert len(segments) > 10
+    photo = load_photo(name)
+    for segment in segments:
+        assert np.abs(segment.outline).max() <= 1
+        height, width = segment.texture.shape[:2]
+        low = np.floor(segment.place.min(0)).astype(int)
+        # inside the outline the texture is the photo's, and only there
+        mask = np.zeros((height, width), np.uint8)
+        cv2.fillPoly(mask, [np.rint(segment.place - low - 0.5).astype(np.int32)], 1)
+        inside = cv2.erode(mask, np.ones((5, 5), np.uint8), borderValue=0) > 0
+        patch = photo[low[1] : low[1] + height, low[0] : low[0] + width]
+        assert np.array_equal(segment.texture[inside], patch[inside])
+    photo_segments.cache_clear()
+    again = photo_segments(name)
+    assert all(np.array_equal(a.texture, b.texture) for a, b in zip(segments, again, strict=True))
+    assert all(np.array_equal(a.place, b.place) for a, b in zip(segments, again, strict=True))
+    assert not photo_segments("skimage/data/page.png")
+
+
+def test_the_box_of_a_segment_is_that_of_its_pixels() -> None:
+    looks = Looks(segments=1)
+    for seed in range(6):
+        sprite = make_sprite(np.random.default_rng(seed), PHOTOS["train"], 60, looks)
+        assert sprite.fixed
+        white = replace(sprite, texture=np.full_like(sprite.texture, 255))
+        pose = Pose(np.array([80.3, 70.6]), 60.0, sprite.aspect, 0.3, (0.2, 0.5, 1.0))
+        frame = np.zeros((150, 170, 3), np.uint8)
+        outline, _, _ = draw(frame, white, pose)
+        rows, columns = np.nonzero(frame[..., 0] > 127)
+        found = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+        assert np.abs(np.concatenate([outline.min(0), outline.max(0)]) - found).max() < 1.6
+
+
+def test_looks_change_what_is_seen_not_where_it_is() -> None:
+    film = Looks(segments=1, feather=1.5, degrade=1)
+    for region in (False, True):
+        clip = ClipSettings(6, (160, 120), "train", region, PHOTOS["train"][0], Motion(), frozenset({"light"}), film)
+        first, second = (render(clip, np.random.SeedSequence(3)) for _ in range(2))
+        assert all(np.array_equal(a, b) for a, b in zip(first.frames, second.frames, strict=True))
+        clean = render(replace(clip, looks=Looks(segments=1, feather=1.5)), np.random.SeedSequence(3))
+        assert np.array_equal(clean.boxes, first.boxes)
+        assert not np.array_equal(clean.frames[0], first.frames[0])
+        apart = np.mean([np.abs(a.astype(int) - b).mean() for a, b in zip(clean.frames, first.frames, strict=True)])
+        assert 0.1 < apart < 30
 
 
 @pytest.mark.parametrize("name", sorted(load_sets(PARAMS)))
@@ -156,11 +226,13 @@ def test_seeds_are_apart() -> None:
     [
         ("sequence: 3", "unknown key 'a.sequence'; did you mean 'sequences'?"),
         ("motion: {travell: 1}", "unknown key 'a.motion.travell'; did you mean 'travel'?"),
+        ("looks: {segment: 1}", "unknown key 'a.looks.segment'; did you mean 'segments'?"),
+        ("looks: {degrade: 1.5}", "a.looks.degrade is 1.5: expected at most 1"),
         ("seed: -1", "a.seed is -1: expected at least 0"),
         ("seed: true", "a.seed is true: expected a whole number"),
         ("frames: [9, 3]", "frames is"),
         ("name: fixed", "name is 'fixed'"),
-        ("split: both", "a.split is 'both': expected 'train' or 'test'"),
+        ("split: both", "a.split is 'both': expected 'train', 'test' or 'validation'"),
         ("layout: nfs", "a.layout is 'nfs': expected 'otb', 'got10k'"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Random views of a cached crop: shift, scale, motion blur, colour, flip, gray (siamcar.md §2.6).
+"""Random views of a cached crop: shift, scale, motion blur, colour, flip, gray (siamcar.md §2.6), degradation.
 
 Pure: equal numbers give equal views. Shift and scale choose a window of whole pixels, so that it alone needs to be
 read, and is resized; the target's box follows from the window as it was rounded, and is exact. Plain numbers and
@@ -6,9 +6,11 @@ images that are changed in place: beside a resize, calls of numpy and fresh memo
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from siamla.data.crop import Image
 from siamla.data.jpeg import Window
@@ -20,6 +22,8 @@ from siamla.data.settings import Jitter
 _AXES = np.array([[0.5836, -0.6948, 0.4203], [0.5808, -0.0045, -0.8140], [0.5675, 0.7192, 0.4009]])
 _SPREAD = (_AXES * np.array([8.24, 2.52, 1.20])).tolist()
 _LENGTHS = range(5, 46, 2)  # of a motion blur
+# From the least a degraded view suffers to the most: factor of lost pixels, JPEG quality, noise in levels.
+_SHRINK, _QUALITY, _NOISE = (1.3, 3.0), (60, 15), (3.0, 16.0)
 
 
 def view_window(jitter: Jitter, size: int, crop_size: int, drawn: Sequence[float]) -> Window:
@@ -61,6 +65,35 @@ def turn_gray(image: Image) -> None:
     cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR, dst=image)
 
 
+@lru_cache(maxsize=1)
+def _grain(size: int) -> NDArray[np.float32]:
+    """Noise of one level, twice as large as a view, of which every view takes another part."""
+    rng = np.random.Generator(np.random.PCG64(0))
+    return np.rint(rng.normal(0, 16, (2 * size, 2 * size, 3))).astype(np.float32) / 16
+
+
+def degrade(image: Image, drawn: Sequence[float]) -> None:
+    """Spoil a square view in place: fewer pixels, a low JPEG quality or noise.
+
+    Of three uniform numbers in [0, 1): which of the three, how much, and which part of the grain. The parts and the
+    amounts are equally likely; the target stays where it is.
+    """
+    which, amount, place = drawn
+    size, kind = image.shape[0], int(3 * which)
+    if kind == 0:
+        side = max(round(size / (_SHRINK[0] + (_SHRINK[1] - _SHRINK[0]) * amount)), 1)
+        small = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+        cv2.resize(small, (size, size), dst=image, interpolation=cv2.INTER_LINEAR)
+    elif kind == 1:
+        quality = round(_QUALITY[0] + (_QUALITY[1] - _QUALITY[0]) * amount)
+        coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        image[:] = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
+    else:
+        level = np.float32(_NOISE[0] + (_NOISE[1] - _NOISE[0]) * amount)
+        y, x = divmod(int(place * size * size), size)
+        cv2.add(image, _grain(size)[y : y + size, x : x + size] * level, dst=image, dtype=cv2.CV_8U)
+
+
 def augment(
     window: Image,
     box: Sequence[float],
@@ -70,6 +103,7 @@ def augment(
     normal: Sequence[float],
     flip: bool = False,
     gray: bool = False,
+    spoiled: Sequence[float] = (1, 0, 0, 0),
 ) -> list[float]:
     """Write the view of a window (H, W, 3) of a cached crop to `out` (size, size, 3), a contiguous array.
 
@@ -78,6 +112,7 @@ def augment(
         drawn: four uniform numbers in [0, 1): whether colour moves, whether it is blurred, how far, and which way.
         normal: three normally distributed numbers, for the colour.
         flip, gray: decided by the caller, because both views of a pair share them.
+        spoiled: four uniform numbers in [0, 1): whether the view is degraded, and three for `degrade`.
 
     Returns the box in the view.
     """
@@ -89,6 +124,8 @@ def augment(
         move_colour(out, colour_offset(normal))
     if drawn[1] < jitter.blur:
         motion_blur(out, _LENGTHS[int(drawn[2] * len(_LENGTHS))], drawn[3])
+    if spoiled[0] < jitter.degrade:
+        degrade(out, spoiled[1:])
     x, y, across, down = box
     x = width - x - across if flip else x
     return [x * size / width, y * size / height, across * size / width, down * size / height]

@@ -160,8 +160,9 @@ class PairSampler(Sampler):
         xywh."""
         row, view = divmod(number, self.settings.views or 1)
         rng = self._seek(VIEWS, (row * MOST_VIEWS + view) * len(SIDES) + SIDES.index(side))
-        drawn, normal = rng.random(8).tolist(), rng.standard_normal(3).tolist()
-        return self._view(row, out, getattr(self.settings, side), self._shared[self.sequence(row)][view], drawn, normal)
+        drawn, normal, spoiled = rng.random(8).tolist(), rng.standard_normal(3).tolist(), rng.random(4).tolist()
+        jitter, shared = getattr(self.settings, side), self._shared[self.sequence(row)][view]
+        return self._view(row, out, jitter, shared, drawn, normal, spoiled)
 
     def both(self, number: int) -> Pair:
         """The view of this number as a template and as a search crop; the box is that of the latter."""
@@ -193,12 +194,13 @@ class PairSampler(Sampler):
             return box if parts.present else list(ABSENT)
         rng = self._seek(PAIRS, index % settings.count if settings.count else index)
         drawn, normal = rng.random(21).tolist(), rng.standard_normal(6).tolist()
+        spoiled = rng.random(8).tolist()  # after the others, which it so leaves as they are
         first, second = self.rows(drawn[:3])
         other = rng.random(3).tolist() if settings.negatives else [1.0]
         present = other[0] >= settings.negatives
         second = second if present else self._elsewhere(first, other[1:])
-        self._view(first, template, settings.template, drawn[3:5], drawn[5:13], normal[:3])
-        box = self._view(second, search, settings.search, drawn[3:5], drawn[13:], normal[3:])
+        self._view(first, template, settings.template, drawn[3:5], drawn[5:13], normal[:3], spoiled[:4])
+        box = self._view(second, search, settings.search, drawn[3:5], drawn[13:], normal[3:], spoiled[4:])
         return box if present else list(ABSENT)
 
     def _view(
@@ -209,11 +211,12 @@ class PairSampler(Sampler):
         shared: Sequence[float],
         drawn: Sequence[float],
         normal: Sequence[float],
+        spoiled: Sequence[float],
     ) -> list[float]:
         """Write a view of a crop to `out`; the target's box (4,) in it."""
         window, box = self.cache.read(row, view_window(jitter, out.shape[0], self.cache.size, drawn[:4]))
         flip, gray = shared[0] < jitter.flip, shared[1] < jitter.gray
-        return augment(window, box, out, jitter, drawn[4:], normal, flip, gray)
+        return augment(window, box, out, jitter, drawn[4:], normal, flip, gray, spoiled)
 
 
 class MixedSampler(Sampler):

@@ -38,6 +38,7 @@ class Jitter(Settings):
     flip: float = Field(0, ge=0, le=1, description="probability; one draw for both crops of a pair")
     gray: float = Field(0, ge=0, le=1, description="probability; one draw for both crops of a pair")
     colour: float = Field(0, ge=0, le=1, description="probability of a colour offset")
+    degrade: float = Field(0, ge=0, le=1, description="probability of one of: fewer pixels, JPEG, noise")
 
     def reach(self, size: int) -> float:
         """Side of the square around the target that views of `size` pixels can show."""

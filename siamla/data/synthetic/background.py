@@ -1,6 +1,6 @@
 """The camera over a photo, and what the light and the sensor do to a frame."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import cv2
@@ -63,25 +63,28 @@ def camera(scale: Array, angle: Array, aspect: Array, photo_point: Array, frame_
     return np.concatenate([linear, (frame_point - np.einsum("nij,nj->ni", linear, photo_point))[..., None]], axis=2)
 
 
-def pick_scene(rng: Rng, clip: ClipSettings) -> Image:
-    """The background photo with its colours changed, perhaps mirrored."""
+def pick_scene(rng: Rng, clip: ClipSettings) -> tuple[Image, bool]:
+    """The background photo with its colours changed, and whether it is mirrored."""
     photo = load_photo(clip.scene)
-    if rng.random() < 0.5:
+    mirrored = rng.random() < 0.5
+    if mirrored:
         photo = np.ascontiguousarray(photo[:, ::-1])
-    return recolour(photo, rng, rng.uniform(0, 0.3))
+    return recolour(photo, rng, rng.uniform(0, 0.3)), mirrored
 
 
 def make_background(rng: Rng, clip: ClipSettings) -> Background:
     """A photo under a camera that wanders, zooms and rolls a little."""
-    photo = pick_scene(rng, clip)
+    photo, _ = pick_scene(rng, clip)
     n, spacing, motion = clip.frames, clip.motion.knot_frames, clip.motion
     extent, size = np.array(photo.shape[1::-1], np.float64), np.array(clip.size, np.float64)
-    base = rng.uniform(1.0, 1.9) * (size / extent).max()
+    # closer, so that fewer mirror images of the photo come into view
+    near, margin = (1.2, 1.0) if clip.looks.segments else (1.0, 0.8)
+    base = rng.uniform(near, 1.9) * (size / extent).max()
     zoom = base * np.exp(walk(rng, n, spacing, 0.08, -0.3, 0.3, [0.0]))[:, 0]
     angle = walk(rng, n, spacing, 0.05, -0.2, 0.2)[:, 0]
     half = np.minimum(size / base / 2, extent / 2)
     step = motion.camera * size.min() / base
-    view = walk(rng, n, spacing, step, half * 0.8, extent - half * 0.8)
+    view = walk(rng, n, spacing, step, half * margin, extent - half * margin)
     matrices = camera(zoom, angle, np.ones(n), view, np.broadcast_to(size / 2, (n, 2)))
     return Background(photo, matrices, angle, clip.size)
 
@@ -96,7 +99,10 @@ def _noise(width: int, height: int) -> Image:
 
 @dataclass(frozen=True)
 class Weather:
-    """Light, blur and grain: gain (N,), tint (N, 3) levels, shadow path (N, 2) and depth (N,), camera blur (N, 2)."""
+    """Light, blur and grain: gain (N,), tint (N, 3) levels, shadow path (N, 2) and depth (N,), camera blur (N, 2).
+
+    shrink: the frame has 1 / shrink of its pixels on each axis; quality: of its JPEG before it is shown, 0 = none.
+    """
 
     gain: Array
     tint: Array
@@ -107,6 +113,8 @@ class Weather:
     grain: float
     offsets: NDArray[np.int64]
     grey: NDArray[np.bool_]
+    shrink: float = 1.0
+    quality: int = 0
 
     def apply(self, t: int, frame: Image) -> Image:
         """The frame as the sensor gives it."""
@@ -126,9 +134,30 @@ class Weather:
             down = (np.arange(height) / height - self.shadow[t, 1])[:, None]
             shade = 1 - self.depth[t] / (1 + np.exp(-12 * (across + 0.5 * down)))
             frame = cv2.multiply(frame, np.repeat(shade[..., None], 3, axis=2), dtype=cv2.CV_8U)
+        if self.shrink > 1:
+            small = round(width / self.shrink), round(height / self.shrink)
+            frame = cv2.resize(frame, small, interpolation=cv2.INTER_AREA)
+            frame = cv2.resize(frame, (width, height), interpolation=cv2.INTER_LINEAR)
         y, x = self.offsets[t]
         noise = _noise(width, height)[y : y + height, x : x + width]
-        return np.asarray(cv2.addWeighted(frame, 1, noise, self.grain, -_NOISE_MEAN * self.grain), np.uint8)
+        frame = cv2.addWeighted(frame, 1, noise, self.grain, -_NOISE_MEAN * self.grain)
+        if self.quality:
+            coded = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, self.quality])[1]
+            return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
+        return np.asarray(frame, np.uint8)
+
+
+def _degrade(rng: Rng, weather: Weather) -> Weather:
+    """The weather of a poor camera: each fault with a chance of its own, all as strong as one number says."""
+    strength, faults = rng.uniform(0.2, 1), rng.random(4) < (0.4, 0.3, 0.4, 0.6)
+    defocus, shrink, noise, compress = faults.tolist()
+    return replace(
+        weather,
+        soft=0.8 + 1.0 * strength if defocus else weather.soft,
+        shrink=1 + 1.2 * strength if shrink else 1.0,
+        grain=0.4 + 0.9 * strength if noise else weather.grain,
+        quality=round(70 - 50 * strength) if compress else 0,
+    )
 
 
 def make_weather(rng: Rng, clip: ClipSettings, background: Background) -> Weather:
@@ -146,4 +175,8 @@ def make_weather(rng: Rng, clip: ClipSettings, background: Background) -> Weathe
     if "switch" in clip.challenges:
         grey[n // 2 :] = True
     soft, grain = rng.choice([0.0, 0.0, 0.6, 1.0]), rng.uniform(0.05, 0.4)
-    return Weather(gain, tint, shadow, depth, blur, float(soft), float(grain), rng.integers(0, 32, (n, 2)), grey)
+    offsets = rng.integers(0, 32, (n, 2))
+    weather = Weather(gain, tint, shadow, depth, blur, float(soft), float(grain), offsets, grey)
+    if clip.looks.degrade and rng.random() < clip.looks.degrade:
+        weather = _degrade(rng, weather)
+    return weather

@@ -1,12 +1,13 @@
 """Who plays in a clip: the target, distractors behind it and occluders in front, each with its path."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from siamla.data.synthetic.background import Background, camera, pick_scene
 from siamla.data.synthetic.paths import Array, Rng, bump, walk
 from siamla.data.synthetic.photos import PHOTOS
+from siamla.data.synthetic.segments import photo_segments
 from siamla.data.synthetic.settings import ClipSettings
 from siamla.data.synthetic.sprites import Image, Pose, Sprite, lookalike, make_sprite
 
@@ -34,7 +35,7 @@ class Actor:
 
 @dataclass(frozen=True)
 class RegionTarget:
-    """A rectangle (4, 2) of the photo itself."""
+    """A part of the photo itself: the corners of a rectangle, or the outline of a segment, (P, 2)."""
 
     corners: Array
 
@@ -106,6 +107,8 @@ def _actor(rng: Rng, clip: ClipSettings, sprite: Sprite, size: float, centre: Ar
     turn = 0.55 if "turn" in clip.challenges else 0.08
     aspect = sprite.aspect * np.exp(walk(rng, n, spacing, 0.7 * turn, -turn, turn)[:, 0])
     shift = walk(rng, n, spacing, 0.6 * turn, [-turn, -turn / 2], [turn, turn / 2], [0.0, 0.0])
+    if sprite.fixed:
+        shift = 0.2 * shift  # far beyond the outline there is none of its texture
     amplitude = rng.uniform(0.1, 0.28) if "deform" in clip.challenges else 0.0
     phase = walk(rng, n, spacing, 2.0, [-9, -9], [9, 9])
     wobble = np.column_stack([np.full(n, amplitude), phase])
@@ -116,7 +119,7 @@ def _distractors(rng: Rng, clip: ClipSettings, size: float, twin: Sprite | None)
     """Other objects on paths of their own; with `twin` one or two of them look like it."""
     frame = np.array(clip.size, np.float64)
     low, high = clip.motion.distractors
-    sprites = [make_sprite(rng, _textures(clip), size) for _ in range(rng.integers(low, high + 1))]
+    sprites = [make_sprite(rng, _textures(clip), size, clip.looks) for _ in range(rng.integers(low, high + 1))]
     if twin is not None:
         sprites += [lookalike(twin, rng) for _ in range(rng.integers(1, 3))]
     actors = []
@@ -136,7 +139,7 @@ def _occluders(rng: Rng, clip: ClipSettings, centre: Array, size: float, fixed: 
     for _ in range(rng.integers(1, 3)):
         meet = int(rng.integers(max(n // 4, 1), max(n - n // 8, 2)))
         big = size * rng.uniform(0.6, 1.4)
-        sprite = make_sprite(rng, _textures(clip), big)
+        sprite = make_sprite(rng, _textures(clip), big, clip.looks)
         near = centre[meet] + rng.normal(0, 0.15 * size, 2)
         standing = fixed.attached(near, meet) if fixed is not None else None
         apart = standing is not None and np.linalg.norm(standing[0] - centre[0]) > 0.65 * (size + big)
@@ -160,16 +163,43 @@ def _blend_in(sprite: Sprite, seen: Image, strength: float) -> Sprite:
     """The sprite with its mean colour moved towards the scene's by `strength`."""
     move = (seen.reshape(-1, 3).mean(0) - sprite.texture.reshape(-1, 3).mean(0)) * strength
     texture = np.clip(sprite.texture.astype(np.float32) + move.astype(np.float32), 0, 255).astype(np.uint8)
-    return Sprite(sprite.outline, texture, sprite.aspect)
+    return replace(sprite, texture=texture)
+
+
+def _around(frame: Image, centre: Array, size: float) -> Image:
+    """What surrounds a place of the frame: a square of twice the size, as far as the frame goes."""
+    x, y = np.clip(centre, 0, (frame.shape[1] - 1, frame.shape[0] - 1)).astype(int)
+    reach = int(size) + 1
+    return frame[max(y - reach, 0) : y + reach, max(x - reach, 0) : x + reach]
+
+
+def _match_contrast(sprite: Sprite, seen: Image, strength: float) -> Sprite:
+    """The sprite with its contrast moved towards the scene's by `strength`, between half and one and a half of it."""
+    mean, spread = sprite.texture.mean((0, 1)), max(float(sprite.texture.std((0, 1)).mean()), 1.0)
+    gain = 1 + strength * (float(np.clip(seen.std((0, 1)).mean() / spread, 0.5, 1.5)) - 1)
+    return replace(sprite, texture=np.clip((sprite.texture - mean) * gain + mean, 0, 255).astype(np.uint8))
+
+
+def _stands_out(sprite: Sprite, seen: Image) -> bool:
+    """Whether a person would find it there: other colours than its surroundings on average, or a texture."""
+    apart = np.abs(sprite.texture.mean((0, 1)) - seen.mean((0, 1))).mean()
+    return bool(apart + 0.4 * sprite.texture.std((0, 1)).mean() > 24)
 
 
 def make_composite(rng: Rng, clip: ClipSettings, background: Background) -> Cast:
     """An object as the target, in front of the background."""
     size = _target_size(rng, clip)
     centre = _position_walk(rng, clip, size)
-    sprite = _blend_in(
-        make_sprite(rng, _textures(clip), size), background.frame(0), rng.uniform(*clip.motion.camouflage)
-    )
+    sprite, seen = make_sprite(rng, _textures(clip), size, clip.looks), background.frame(0)
+    if clip.looks.segments:
+        seen = _around(seen, centre[0], size)
+        if not _stands_out(sprite, seen):
+            sprite = make_sprite(rng, _textures(clip), size, clip.looks)
+        blended = _match_contrast(sprite, seen, rng.uniform(0, 0.8))
+        blended = _blend_in(blended, seen, rng.uniform(*clip.motion.camouflage))
+        sprite = blended if _stands_out(blended, seen) else sprite
+    else:
+        sprite = _blend_in(sprite, seen, rng.uniform(*clip.motion.camouflage))
     target = _actor(rng, clip, sprite, size, centre)
     twin = sprite if "lookalike" in clip.challenges else None
     others = _distractors(rng, clip, size, twin)
@@ -210,13 +240,35 @@ def _rectangle(rng: Rng, photo: Image, size: float, least: float) -> tuple[Array
     return best
 
 
+def _segment_outline(rng: Rng, name: str, mirrored: int | None, size: float, least: float) -> Array | None:
+    """The outline (P, 2) of a segment that becomes `size` large under a scale of `least` to 2.5; None without such.
+
+    mirrored: the photo's width, where it is seen mirrored.
+    """
+    fit = []
+    for segment in photo_segments(name):
+        outline = segment.place if mirrored is None else segment.place * (-1, 1) + (mirrored, 0)
+        if least <= size / np.sqrt(np.prod(np.ptp(outline, axis=0))) <= max(2.5, 1.5 * least):
+            fit.append(outline)
+    return fit[rng.integers(len(fit))] if fit else None
+
+
 def make_region(rng: Rng, clip: ClipSettings) -> tuple[Background, Cast]:
     """A part of the photo as the target: the camera alone makes it move, grow and turn."""
-    photo = pick_scene(rng, clip)
+    photo, mirrored = pick_scene(rng, clip)
     n, spacing = clip.frames, clip.motion.knot_frames
     size = _target_size(rng, clip)
     extent, frame = np.array(photo.shape[1::-1], np.float64), np.array(clip.size, np.float64)
-    middle, sides, scale = _rectangle(rng, photo, size, 1.15 * float((frame / extent).max()))
+    least = 1.15 * float((frame / extent).max())
+    corners = None
+    if clip.looks.segments:
+        corners = _segment_outline(rng, clip.scene, photo.shape[1] if mirrored else None, size, least)
+    if corners is None:
+        middle, sides, scale = _rectangle(rng, photo, size, least)
+        corners = middle + sides / 2 * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
+    else:
+        low, high = corners.min(0), corners.max(0)
+        middle, scale = (low + high) / 2, size / float(np.sqrt(np.prod(high - low)))
     zoom = scale * _scale_walk(rng, clip)
     path = _position_walk(rng, clip, size)
     if "leave" not in clip.challenges:
@@ -230,9 +282,8 @@ def make_region(rng: Rng, clip: ClipSettings) -> tuple[Background, Cast]:
     aspect = np.exp(walk(rng, n, spacing, 0.7 * stretch, -stretch, stretch)[:, 0])
     matrices = camera(zoom, angle, aspect, np.broadcast_to(middle, (n, 2)), path)
     background = Background(photo, matrices, angle, clip.size)
-    corners = middle + sides / 2 * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
     count = clip.motion.distractors[1] // 2
-    movers = [make_sprite(rng, _textures(clip), size) for _ in range(rng.integers(0, count + 1))]
+    movers = [make_sprite(rng, _textures(clip), size, clip.looks) for _ in range(rng.integers(0, count + 1))]
     distractors = []
     for sprite in movers:
         centre = walk(rng, n, spacing, clip.motion.travel * frame.min(), [0, 0], frame)

@@ -36,15 +36,21 @@ def clip_settings(settings: SetSettings) -> list[ClipSettings]:
     region = spread(settings.region)
     lengths = rng.integers(settings.frames[0], settings.frames[1] + 1, count)
     scenes, order = scene_photos(settings.split), rng.permutation(count)
+    of_things = scene_photos(settings.split, things=True) if settings.looks.segments else scenes
+
+    def pick(names: tuple[str, ...], index: int) -> str:
+        return names[order[index] % len(names)]
+
     return [
         ClipSettings(
             frames=int(lengths[index]),
             size=settings.size,
             split=settings.split,
             region=index in region,
-            scene=scenes[order[index] % len(scenes)],
+            scene=pick(of_things if index in region else scenes, index),
             motion=settings.motion,
             challenges=frozenset(name for name, members in chosen.items() if index in members),
+            looks=settings.looks,
         )
         for index in range(count)
     ]

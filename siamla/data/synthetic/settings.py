@@ -1,6 +1,6 @@
 """What a rendered set is made of: params/synthetic.yaml holds one entry per set."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from siamla.data.layout import LayoutName
 from siamla.settings import Name, Settings, read_yaml, validate
 
-Split = Literal["train", "test"]
+Split = Literal["train", "test", "validation"]
 
 
 class Challenges(Settings):
@@ -51,6 +51,19 @@ class Motion(Settings):
         return self
 
 
+class Looks(Settings):
+    """How near the frames come to video; 0 everywhere: drawn objects with sharp edges before a clean camera."""
+
+    segments: float = Field(
+        0,
+        ge=0,
+        le=1,
+        description="share of objects cut from photos along the photos' own edges; region targets then are so",
+    )
+    feather: float = Field(0, ge=0, le=4, description="widest soft edge of an object, standard deviation in pixels")
+    degrade: float = Field(0, ge=0, le=1, description="share of clips that are defocused, shrunk, noisy or compressed")
+
+
 @dataclass(frozen=True)
 class ClipSettings:
     """What one clip is to show. `region`: the target is a part of the photo `scene`; else an object in front of it."""
@@ -62,6 +75,7 @@ class ClipSettings:
     scene: str
     motion: Motion
     challenges: frozenset[str]
+    looks: Looks = field(default_factory=Looks)
 
 
 class SetSettings(Settings):
@@ -79,6 +93,7 @@ class SetSettings(Settings):
     first_frame_only: bool = Field(False, description="official annotation of frame 1 alone, the whole in anno_full/")
     motion: Motion = Motion()
     challenges: Challenges = Challenges()
+    looks: Looks = Looks()
 
     @model_validator(mode="after")
     def ranges(self) -> "SetSettings":

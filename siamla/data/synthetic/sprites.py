@@ -4,7 +4,7 @@ Unit coordinates: the outline fits [-1, 1]². A shear wobble deforms outline and
 chain of two shears it inverts exactly, so the box of the deformed outline is the box of what is drawn.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from siamla.data.synthetic.paths import Array, Rng
 from siamla.data.synthetic.photos import load_photo
+from siamla.data.synthetic.segments import photo_segments
+from siamla.data.synthetic.settings import Looks
 
 Image = NDArray[np.uint8]
 _SHAPES = ("ellipse", "box", "polygon", "star", "blob", "capsule", "person", "car", "bird")
@@ -34,11 +36,16 @@ _BIRD = np.array(
 
 @dataclass(frozen=True)
 class Sprite:
-    """An outline (P, 2) in unit coordinates and a texture (T, T, 3) uint8 that covers [-1, 1]²."""
+    """An outline (P, 2) in unit coordinates and a texture (T, T, 3) uint8 that covers [-1, 1]².
+
+    edge: standard deviation of the soft edge, pixels. fixed: the texture is the outline's own and stays with it.
+    """
 
     outline: Array
     texture: Image
     aspect: float
+    edge: float = 0.6
+    fixed: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,6 +146,15 @@ def _procedural(rng: Rng, side: int) -> Image:
     return np.clip(colours[0] * weight + colours[1] * (1 - weight) + shade, 0, 255).astype(np.uint8)
 
 
+def _light(rng: Rng, texture: Image) -> Image:
+    """The texture under light from one side; it moves and turns with the object."""
+    side = texture.shape[0]
+    angle, depth = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.35)
+    v, u = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
+    light = 1 + depth * (np.cos(angle) * u + np.sin(angle) * v)
+    return np.clip(texture * light[..., None], 0, 255).astype(np.uint8)
+
+
 def _texture(rng: Rng, names: tuple[str, ...], side: int) -> Image:
     """A photo patch, a pattern, or two of them joined as clothes or a roof and a body are."""
     kind = rng.random()
@@ -154,23 +170,52 @@ def _texture(rng: Rng, names: tuple[str, ...], side: int) -> Image:
             base[cut:] = second[cut:]
         else:
             base[:, cut:] = second[:, cut:]
-    angle, depth = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.35)
-    v, u = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
-    light = 1 + depth * (np.cos(angle) * u + np.sin(angle) * v)
-    return np.clip(base * light[..., None], 0, 255).astype(np.uint8)
+    return _light(rng, base)
 
 
-def make_sprite(rng: Rng, names: tuple[str, ...], size: float) -> Sprite:
+def _segment_sprite(rng: Rng, names: tuple[str, ...], size: float, side: int) -> Sprite | None:
+    """A segment of one of the named photos, perhaps mirrored; None where none has any."""
+    all_of_them = [segment for name in names for segment in photo_segments(name)]
+    # enlarged ones are smooth where everything else is sharp
+    fine = [segment for segment in all_of_them if np.sqrt(np.prod(segment.texture.shape[:2])) > 0.7 * size]
+    segments = fine or all_of_them
+    if not segments:
+        return None
+    segment = segments[rng.integers(len(segments))]
+    outline, texture = segment.outline, segment.texture
+    if rng.random() < 0.5:
+        outline, texture = outline * (-1, 1), texture[:, ::-1]
+    aspect = texture.shape[1] / texture.shape[0] * float(np.exp(rng.uniform(-0.15, 0.15)))
+    shrinks = min(texture.shape[:2]) > side
+    flags = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    texture = cv2.resize(np.ascontiguousarray(texture), (side, side), interpolation=flags)
+    texture = _light(rng, recolour(texture, rng, rng.uniform(0, 0.2)))
+    return Sprite(outline, texture, aspect, fixed=True)
+
+
+def make_sprite(rng: Rng, names: tuple[str, ...], size: float, looks: Looks) -> Sprite:
     """A random object textured from the named photos, its texture about as fine as its size in pixels."""
-    outline, aspect = _outline(rng)
-    return Sprite(outline, _texture(rng, names, int(np.clip(size * 1.3, 24, 160))), aspect)
+    side = int(np.clip(size * 1.3, 24, 160))
+    sprite = None
+    if looks.segments and rng.random() < looks.segments:
+        sprite = _segment_sprite(rng, names, size, side)
+    if sprite is None:
+        outline, aspect = _outline(rng)
+        sprite = Sprite(outline, _texture(rng, names, side), aspect)
+    if looks.feather:  # a third hard, a third as a lens gives it, a third feathered
+        soft = max(0.9, min(looks.feather, 0.04 * size))
+        edge = (0.35, 0.6, rng.uniform(min(0.9, soft), soft))[rng.integers(3)]
+        sprite = replace(sprite, edge=float(edge))
+    return sprite
 
 
 def lookalike(sprite: Sprite, rng: Rng) -> Sprite:
     """Nearly the same object: same kind of texture and outline, slightly other proportions and colours."""
     side = sprite.texture.shape[0]
-    other = np.roll(sprite.texture, rng.integers(-side // 5, side // 5 + 1, 2), axis=(0, 1))
-    return Sprite(sprite.outline, recolour(other, rng, 0.12), sprite.aspect * float(np.exp(rng.normal(0, 0.12))))
+    moved = rng.integers(-side // 5, side // 5 + 1, 2)
+    other = sprite.texture if sprite.fixed else np.roll(sprite.texture, moved, axis=(0, 1))
+    aspect = sprite.aspect * float(np.exp(rng.normal(0, 0.12)))
+    return replace(sprite, texture=recolour(other, rng, 0.12), aspect=aspect)
 
 
 def _matrix(pose: Pose) -> Array:
@@ -237,8 +282,10 @@ def draw(frame: Image, sprite: Sprite, pose: Pose) -> tuple[Array, NDArray[np.fl
     colour = cv2.remap(sprite.texture, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     sharp = _coverage(outline - low, colour.shape[0], colour.shape[1])
     layer = np.dstack([colour * sharp[..., None], sharp]).astype(np.float32)
-    kernel = blur_kernel(pose.blur)
-    layer = cv2.filter2D(layer, -1, kernel) if kernel is not None else cv2.GaussianBlur(layer, (3, 3), 0.6)
+    kernel, wide = blur_kernel(pose.blur), 2 * int(np.ceil(1.5 * sprite.edge)) + 1
+    layer = (
+        cv2.filter2D(layer, -1, kernel) if kernel is not None else cv2.GaussianBlur(layer, (wide, wide), sprite.edge)
+    )
     below = frame[window]
     below[:] = np.clip(below * (1 - layer[..., 3:]) + layer[..., :3] + 0.5, 0, 255)
     return outline, sharp, window
