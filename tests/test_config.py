@@ -235,6 +235,35 @@ def test_what_a_variant_sets_wins_over_the_benchmark_and_the_benchmark_over_the_
     assert values("wider", "otb100") == [0.3, 0.1, 0.1, 5]
 
 
+def test_a_variants_tracker_stands_between_the_profile_and_the_benchmark(params):
+    experiment = params(
+        {
+            "spec": {"tracker": {"window": 0.1, "penalty_k": 0.1, "size_lr": 0.1}},
+            "trackers": {"base": {"window": 0.5, "size_lr": 0.5}, "wide": {"window": 0.6, "size_lr": 0.6}},
+            "benchmarks": {"b": {"tracker": {"window": 0.2}}, "otb100": OTB},
+        },
+        {"wide": {**TRACKER, "set": {"tracker.window": 0.3}}},
+    )()
+
+    def values(settings):
+        return [settings.window, settings.penalty_k, settings.size_lr]
+
+    assert values(experiment.tracker("base", "otb100")) == values(experiment.specs["base"].tracker) == [0.5, 0.1, 0.5]
+    assert values(experiment.tracker("base", "b")) == [0.2, 0.1, 0.5]
+    assert values(experiment.tracker("wide", "b")) == [0.3, 0.1, 0.6]
+    assert values(experiment.tracker("child", "otb100")) == [0.1, 0.1, 0.1]  # not its parent's
+
+
+def test_mistakes_in_the_trackers_of_variants(params):
+    with pytest.raises(UserError) as error:
+        params({"trackers": {"chlid": {"window": 0.2}, "base": {"windw": 0.2}, "child": {"size_lr": 2}}})()
+    said = str(error.value).splitlines()
+    assert len(said) == 3
+    assert any("p.yaml: trackers: 'chlid' is unknown; did you mean 'child'?" in line for line in said)
+    assert any("p.yaml: trackers.base: unknown key 'windw'; did you mean 'window'?" in line for line in said)
+    assert any("p.yaml: trackers.child: size_lr is 2: expected at most 1" in line for line in said)
+
+
 def test_a_benchmark_has_its_own_protocol_or_its_names_or_its_layouts(params):
     experiment = params(
         {"benchmarks": {"b": OTB, "lasot": {**OTB, "layout": "lasot"}, "c": {**OTB, "protocol": "got10k"}}}

@@ -24,7 +24,7 @@ from siamla.report.study.build import Measured, build, correlation_sums, drops, 
 from siamla.report.study.claims import CONTRADICTED, OPEN, SUPPORTED, part_verdict, verdict
 from siamla.report.study.effects import Effect, correlation_effect, mean_effect
 from siamla.report.study.page import GENERATED, markdown
-from siamla.steps.outlook import outdated
+from siamla.steps.outlook import outdated, outlook
 from siamla.steps.perform import hashed
 
 ROOT = Path(__file__).parents[1]
@@ -401,8 +401,17 @@ def test_the_profile_plans_the_study() -> None:
     assert {each["split"] for each in trained} == {"train"}
     assert plan.spec("siamla") == Plan.load("mini", ROOT / "params").spec("siamla")
     kinds = [job.step for job in study_job(plan).parents.values()]
-    assert (kinds.count("score"), kinds.count("maps")) == (6 * 8 * 2 + 7 * 2 * 8, 2 * 8)
+    assert (kinds.count("score"), kinds.count("maps")) == (6 * 8 * 2 + 4 * 2 * 8, 2 * 8)
     assert "predict" not in kinds
+
+
+def test_the_plan_says_what_the_study_may_cost() -> None:
+    """48 trainings of 5120 pairs at 100 a second are 41 minutes, beside what is tracked."""
+    text = outlook(Plan.load("study", ROOT / "params"))
+    assert "no earlier run to go by; perhaps 41 min of one process at 100 pairs a second" in text
+    assert re.search(r"predict, sweep +64 of +64 to run, .*frames a second", text)
+    assert text.splitlines()[-1].startswith("in all perhaps ")
+    assert "perhaps" not in outlook(Plan.load("paper", ROOT / "params"))  # nothing is known of ResNet-50 here
 
 
 def test_snakemake_plans_the_study(bare_tree: Tree) -> None:
@@ -414,7 +423,7 @@ def test_snakemake_plans_the_study(bare_tree: Tree) -> None:
         "train": "48",
         "predict": "96",
         "score": "96",
-        "predict_sweep": "112",
+        "predict_sweep": "64",
         "store_maps": "16",
         "make_study": "1",
     }
@@ -427,7 +436,7 @@ def test_the_command_writes_json_page_and_docs(project: Path, study: Callable[..
     assert text == Path("reports/study/study.md").read_text()
     job = study_job(Plan.load("study"))
     assert (made["key"], made["identity"]) == (job.key, job.identity.plain)
-    assert len(made["sources"]) == 208
+    assert len(made["sources"]) == 160
     assert f"identity {job.key}" in text
     assert "Length of the training | 10 epochs of 512 pairs | 50 epochs | unknown (no earlier run to go by)" in text
     assert not outdated(job)
@@ -451,7 +460,7 @@ def test_an_interrupted_study_is_one_line(project: Path, study: Callable[..., tu
     code, said = study()
     assert code == 2
     assert said.count("\n") == 1
-    assert "2 of 224 results are missing, the first results/study/scores/got10k/siamla/seed7.json" in said
+    assert "2 of 176 results are missing, the first results/study/scores/got10k/siamla/seed7.json" in said
     assert "reproduce_study` goes on" in said
     assert not Path("reports/study").exists()
 

@@ -85,10 +85,10 @@ def test_mistakes_in_the_grid(plan: Plan) -> None:
     assert "grid.top_n: top_n is 0: expected at least 1" in str(error.value)
 
 
-def trained(plan: Plan) -> None:
+def trained(plan: Plan, variant: str = "siamla") -> None:
     """A random model in the place of a training."""
-    job = plan.train("siamla", 1)
-    save_model(job.folder / "model.pt", build_model(plan.spec("siamla").model, seed=0), "SiamLA", {})
+    job = plan.train(variant, 1)
+    save_model(job.folder / "model.pt", build_model(plan.spec(variant).model, seed=0), variant, {})
     files = hashed(job.folder, ["model.pt"])
     record = make_record("train", job.names, job.identity.plain, job.key, {}, {}, 0)
     write_json(job.record_path, record | {"content": files["model.pt"], "files": files})
@@ -108,7 +108,8 @@ def test_the_report_says_where_the_values_came_from(plan: Plan, capsys: pytest.C
     report = read_json(path)
     said = capsys.readouterr().out
     chosen = report["chosen"]
-    assert f"  tracker: {{window: {chosen['window']}, top_n: {chosen['top_n']}}}" in said
+    block = {"trackers": {"siamla": {"window": chosen["window"], "top_n": chosen["top_n"]}}}
+    assert yaml.safe_load(said) == block  # what stands beside it are comments
     assert list(report["models"]) == ["1"]
     assert report["models"]["1"]["content"] == plan.train("siamla", 1).content()
     assert report["clips"]["settings"]["seed"] == 3101
@@ -124,3 +125,34 @@ def test_the_report_says_where_the_values_came_from(plan: Plan, capsys: pytest.C
     assert [point["scores"] for point in again["points"]][1:] == [
         point["scores"] for point in report["points"] if point["settings"] in [p["settings"] for p in again["points"]]
     ][1:]
+
+
+def test_all_variants_have_the_same_grid_clips_and_start(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever was chosen before; what a variant itself sets stays, and a training that lacks is told before any."""
+    variants, profile = Path("params/variants.yaml"), Path("params/profiles/smoke.yaml")
+    entry = {"label": "N", "extends": "siamcar", "set": {"tracker.window": 0.25}}
+    variants.write_text(variants.read_text() + f"\n  narrow: {entry}\n")
+    text = profile.read_text().replace("variants: [siamcar, siamla]", "variants: [siamcar, siamla, narrow]")
+    profile.write_text(text + "\ntrackers: {siamla: {window: 0.9, penalty_k: 0.5}}\n")
+    now = Plan.load("smoke")
+    trained(now, "siamcar")
+    command = ["tune", "--profile", "smoke", "--benchmark", "smoke_validation"]
+    assert main(command) == 2
+    assert "siamla" in capsys.readouterr().err
+    assert not Path("results/smoke/tune").exists()
+    trained(now, "siamla")
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    reports = {name: read_json(Path(f"results/smoke/tune/{name}.json")) for name in ("siamcar", "siamla", "narrow")}
+    assert yaml.safe_load(said) == {"trackers": {name: report["chosen"] for name, report in reports.items()}}
+    assert len({canonical_json(report["clips"]) for report in reports.values()}) == 1
+    starts = [reports[name]["points"][0]["settings"] for name in reports]
+    assert starts == [{"window": 0.4, "top_n": 3}, {"window": 0.4, "top_n": 3}, {"top_n": 3}]
+    assert reports["siamla"]["from"]["penalty_k"] == 0.04
+    assert reports["narrow"]["from"]["window"] == 0.25
+    assert reports["narrow"]["models"] == reports["siamcar"]["models"]  # trained once, they differ in the tracker
+    lines = profile.read_text().replace("trackers: {siamla: {window: 0.9, penalty_k: 0.5}}", said)
+    profile.write_text(lines)
+    found = Plan.load("smoke")
+    assert found.experiment.tracker("siamla", "otb100").window == reports["siamla"]["chosen"]["window"]
+    assert found.train("siamla", 1).key == now.train("siamla", 1).key  # no training is made anew

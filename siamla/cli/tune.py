@@ -2,29 +2,48 @@
 
 import argparse
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from siamla.cli.commands import Commands
 from siamla.cli.options import add_profile, load_plan, positive
 
 
+def _pairs(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}: {value}" for key, value in settings.items())
+
+
 def run(args: argparse.Namespace) -> None:
-    """Choose, and print the lines for the profile."""
-    from siamla.steps.tune import tune
+    """Choose, and print what was found as comments and the lines for the profile."""
+    from siamla.steps.tune import tune, tune_all
 
     plan = load_plan(args)
-    report = tune(
-        plan, args.variant, args.benchmark, args.workers, lambda line: print(line, file=sys.stderr, flush=True)
-    )
-    place = f"results/{plan.name}/tune/{args.variant}.json"
-    print(f"# {report['metric']} {report['before']:.4f} → {report['reached']:.4f} on {args.benchmark}, see {place}")
-    print(f"  tracker: {{{', '.join(f'{key}: {value}' for key, value in report['chosen'].items())}}}")
+
+    def tell(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    if args.variant:
+        reports = {args.variant: tune(plan, args.variant, args.benchmark, args.workers, tell)}
+    else:
+        reports = tune_all(plan, args.benchmark, args.workers, tell)
+    metric = next(iter(reports.values()))["metric"] if reports else "nothing to choose"
+    print(f"# {metric} on {args.benchmark}; every point in results/{plan.name}/tune/VARIANT.json")
+    print(f"# {'variant':16} {'seeds':>5} {'points':>6}  {'start':>6}  chosen")
+    for variant, report in reports.items():
+        counts = f"{len(report['models']):5} {len(report['points']):6}"
+        print(f"# {variant:16} {counts}  {report['before']:.4f}  {report['reached']:.4f}")
+    print("trackers:")
+    for variant, report in reports.items():
+        print(f"  {variant}: {{{_pairs(report['chosen'])}}}")
 
 
 def register(commands: Commands) -> None:
     """Add the command of this module."""
-    text = "choose window, penalty, size smoothing and top n on generated validation clips; nothing is trained"
+    text = "choose the tracker's settings for each variant on generated validation clips; nothing is trained"
     parser = commands.add("tune", run, text)
-    parser.add_argument("variant", help="whose trained models are used, all seeds of the profile")
+    parser.add_argument(
+        "variant", nargs="?", help="this one alone; default: all of the profile, each with the models of all its seeds"
+    )
     parser.add_argument(
         "--benchmark", default="validation", help="a set of params/synthetic.yaml; default: %(default)s"
     )

@@ -18,7 +18,7 @@ from siamla.engine.settings import EngineName
 from siamla.errors import UserError
 from siamla.experiment.identity import Crops, Curate, Features, Fetch, Identity, Maps, Mix, Predict, Score, Table, Train
 from siamla.experiment.profile import Benchmark, Experiment, TrainingSet, load
-from siamla.experiment.spec import Spec, changed, dotted_keys, plain
+from siamla.experiment.spec import Spec, chain, changed, dotted_keys, plain
 from siamla.experiment.sweeps import Point, point_at, points
 from siamla.experiment.tables import Layout
 from siamla.files import digest
@@ -369,6 +369,11 @@ class Plan:
             found[name] = {"label": entry.label or name, "imported": True}
         return found
 
+    def own_keys(self, variant: str) -> set[str]:
+        """The dotted keys that a variant and its ancestors set; they win over the profile's."""
+        variants = self.experiment.variants
+        return {key for name in chain(variant, variants) for key in variants[name].set}
+
     def taken_up(self, variant: str) -> dict[int, str]:
         """The ablations that take up a variant which no table names, by what it sets, and what its rows are called."""
         found: dict[int, str] = {}
@@ -376,7 +381,10 @@ class Plan:
         for number, match in rules.items() if variant not in self.layout.named_variants() else ():
             if match.base not in self.variants:
                 continue
+            chosen = {f"tracker.{key}" for name in (variant, match.base) for key in self.profile.trackers.get(name, {})}
+            chosen -= self.own_keys(variant)  # what is tuned for each is no part of what the variant is
             changes = changed(self.spec(variant), self.spec(match.base))
+            changes = {key: value for key, value in changes.items() if key not in chosen}
             if changes and all(any(f"{key}.".startswith(f"{own}.") for own in match.settings) for key in changes):
                 values = ", ".join(
                     f"{value:g}" if isinstance(value, float) else str(value) for value in changes.values()

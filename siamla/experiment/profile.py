@@ -93,6 +93,9 @@ class Profile(Settings):
         default_factory=list, description="benchmarks of which score maps are stored, by params/maps.yaml"
     )
     spec: dict[str, Any] = Field(default_factory=dict, description="nested settings over the defaults")
+    trackers: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="variant → tracker settings over `spec`'s, as `siamla tune` chooses them"
+    )
     trainings: dict[Name, dict[str, Any]] = Field(
         default_factory=dict, description="other trainings of the variants: name → nested settings over `spec`"
     )
@@ -141,8 +144,10 @@ class Experiment:
         return f"{variant}@{training}" if training else variant
 
     def tracker(self, variant: str, benchmark: str) -> TrackerSettings:
-        """The tracker's settings: defaults ← the profile's ← the benchmark's ← what the variant itself sets."""
-        base = merge(self.profile.spec.get("tracker", {}), self.profile.benchmarks[benchmark].tracker)
+        """The tracker's settings: defaults ← the profile's ← those that it has for the variant (`trackers`) ← the
+        benchmark's ← what the variant itself sets."""
+        base = merge(self.profile.spec.get("tracker", {}), self.profile.trackers.get(variant, {}))
+        base = merge(base, self.profile.benchmarks[benchmark].tracker)
         settings = layered({"tracker": base}, variant, self.variants)["tracker"]
         return validate(TrackerSettings, settings, f"the tracker of {variant} on {benchmark}")
 
@@ -169,6 +174,7 @@ def _check_names(
     """Note every name in a profile that names nothing, and every name that two things have."""
     _known(profile.variants or [], variants, f"{path}: variants", mistakes)
     _known(profile.variant_seeds, variants, f"{path}: variant_seeds", mistakes)
+    _known(profile.trackers, variants, f"{path}: trackers", mistakes)
     for number in profile.tables:
         if tables is not None and number not in tables:
             mistakes.add(f"{path}: tables: {number} is unknown; valid: {', '.join(map(str, tables))}")
@@ -233,7 +239,12 @@ def _check_training_sets(profile: Profile, models: Mapping[str, Spec], path: Pat
 
 
 def _other_trainings(
-    profile: Profile, variants: Mapping[str, Variant], path: Path, known: list[str], mistakes: Mistakes
+    profile: Profile,
+    variants: Mapping[str, Variant],
+    trackers: Mapping[str, Mapping[str, Any]],
+    path: Path,
+    known: list[str],
+    mistakes: Mistakes,
 ) -> dict[str, Spec]:
     """VARIANT@TRAINING → the spec of each variant that the profile trains, in each of its other trainings."""
     found: dict[str, Spec] = {}
@@ -246,9 +257,20 @@ def _other_trainings(
         with own.noted():
             validate(Spec, merge({"pairs": {"dataset": "?"}}, base), "")
         mistakes.lines += [f"{where}{line}" for line in own.lines if line not in known]
-        specs = resolve(variants, base, str(path.parents[1] / "variants.yaml"), [*known, *own.lines], mistakes)
+        where = str(path.parents[1] / "variants.yaml")
+        specs = resolve(variants, base, where, [*known, *own.lines], mistakes, trackers)
         chosen = profile.variants or list(specs)
         found |= {f"{variant}@{name}": spec for variant, spec in specs.items() if variant in chosen}
+    return found
+
+
+def _sound_trackers(profile: Profile | None, path: Path, mistakes: Mistakes) -> dict[str, dict[str, Any]]:
+    """The profile's tracker settings of variants, without those in which a mistake was noted."""
+    found = {}
+    for variant, entry in profile.trackers.items() if profile else ():
+        with mistakes.noted():
+            validate(TrackerSettings, entry, f"{path}: trackers.{variant}")
+            found[variant] = entry
     return found
 
 
@@ -336,8 +358,9 @@ def load(name: str, params: Path = Path("params")) -> Experiment:
     if profile is not None and profile.maps:
         with mistakes.noted():
             rule = load_rule(params / "maps.yaml")
+    trackers = _sound_trackers(profile, path, mistakes)
     if variants is not None:
-        specs = resolve(variants, spec if profile else base, str(variants_path), known.lines, mistakes)
+        specs = resolve(variants, spec if profile else base, str(variants_path), known.lines, mistakes, trackers)
     if profile is not None:
         _check_names(profile, None if variants is None else list(variants), tables, path, mistakes)
     if profile is not None and variants is not None:
@@ -345,11 +368,11 @@ def load(name: str, params: Path = Path("params")) -> Experiment:
         if sweeps is not None:
             _check_sweeps(profile, list(variants), sweeps, path, mistakes)
         run = {name: sweep for name, sweep in (sweeps or {}).items() if name in profile.sweeps}
-        models = chosen | _other_trainings(profile, variants, path, known.lines, mistakes)
+        models = chosen | _other_trainings(profile, variants, trackers, path, known.lines, mistakes)
         experiment = Experiment(name, profile, variants, chosen, models, protocols, run, rule)
         _check_maps(experiment, list(variants), path, mistakes)
         _check_training_sets(profile, models, path, mistakes)
-        if not known.lines:
+        if not known.lines and trackers == profile.trackers:
             _check_benchmarks(experiment, path, mistakes)
     mistakes.tell()
     return experiment

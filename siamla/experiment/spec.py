@@ -124,9 +124,15 @@ def sound(variants: Mapping[str, Variant], where: str, mistakes: Mistakes) -> li
 
 
 def resolve(
-    variants: Mapping[str, Variant], base: Mapping[str, Any], where: str, known: list[str], mistakes: Mistakes
+    variants: Mapping[str, Variant],
+    base: Mapping[str, Any],
+    where: str,
+    known: list[str],
+    mistakes: Mistakes,
+    trackers: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Spec]:
-    """The specs of all variants: `base`, the profile's nested settings, under what each sets.
+    """The specs of all variants: `base`, the profile's nested settings, and its tracker settings for the variant, under
+    what each sets.
 
     A wrong value that a variant has from an ancestor, or from the profile (the lines `known`), is not told again.
     """
@@ -135,7 +141,8 @@ def resolve(
     names = sound(variants, where, mistakes)
     for name in names:
         try:
-            specs[name] = validate(Spec, layered(base, name, variants), "")
+            own = merge(base, {"tracker": trackers[name]}) if name in trackers else base
+            specs[name] = validate(Spec, layered(own, name, variants), "")
         except UserError as error:
             lines[name] = str(error).splitlines()
     for name in lines:

@@ -15,6 +15,9 @@ from siamla.settings import nearest
 from siamla.steps.perform import why
 
 UNKNOWN = "no earlier run to go by"
+SMALL = "efficientnet_lite0"
+RATES = {"train": (100, "pairs"), "predict": (150, "frames"), "maps": (150, "frames")}
+"""What one core without AMX does in a second with the small frozen backbone; a first guess where nothing has run yet."""
 
 
 def reasons(jobs: Sequence[Job]) -> dict[Path, list[str]]:
@@ -78,15 +81,43 @@ def cost(step: Sequence[Job], waiting: Sequence[Job]) -> str:
     return f"about {duration(sum(known.get(job.folder, mean) for job in waiting))} of one process"
 
 
+def _amount(plan: Plan, job: Job) -> float | None:
+    """Pairs or frames of a job of RATES; None where it is not known without data, or the network is another."""
+    spec = plan.spec(job.names["variant"])
+    if spec.model.backbone != SMALL or spec.training.frozen_epochs < spec.training.epochs:
+        return None
+    if job.step == "train":
+        return float(spec.training.epochs * spec.training.pairs_per_epoch)
+    entry = plan.datasets[job.names["benchmark"]]
+    made = plan.fetch(job.names["benchmark"]).identity.plain["settings"]
+    if not made:  # somebody's own folder
+        return None
+    frames = sum(min(count, entry.frames or count) for count in made["frames"]) / 2
+    return float(made["sequences"] * frames)
+
+
+def _guess(plan: Plan, waiting: Sequence[Job]) -> float:
+    """Seconds that jobs of one step may take by RATES; 0 where that cannot be said."""
+    if not waiting or waiting[0].step not in RATES:
+        return 0.0
+    amounts = [_amount(plan, job) for job in waiting]
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known) / RATES[waiting[0].step][0] if len(known) == len(amounts) else 0.0
+
+
 def outlook(plan: Plan) -> str:
     """What a run of the profile would do now, as text: per step how many jobs, which and why, and their cost."""
     jobs = plan.jobs()
     found = reasons(jobs)
-    lines = []
+    lines, guessed = [], 0.0
     for step in dict.fromkeys(_heading(job) for job in jobs):
         members = [job for job in jobs if _heading(job) == step]
         waiting = [job for job in members if found[job.folder]]
         told = cost(members, waiting)
+        if told == UNKNOWN and (seconds := _guess(plan, waiting)):
+            guessed += seconds
+            rate, unit = RATES[waiting[0].step]
+            told += f"; perhaps {duration(seconds)} of one process at {rate} {unit} a second"
         lines.append(f"{step:14} {len(waiting):3} of {len(members):3} to run{f', {told}' if told else ''}")
         by_reason: dict[str, list[str]] = {}
         for job in waiting:
@@ -94,6 +125,8 @@ def outlook(plan: Plan) -> str:
         for reason, titles in by_reason.items():
             more = f" and {len(titles) - 6} more" if len(titles) > 6 else ""
             lines.append(f"               {reason}: {' | '.join(titles[:6])}{more}")
+    if guessed:
+        lines.append(f"in all perhaps {duration(guessed)} of one process; half of it on two cores, and a GPU is faster")
     return "\n".join(lines)
 
 

@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from siamla.data.formats import LAYOUTS
 from siamla.data.synthetic.settings import SetSettings, load_sets
 from siamla.errors import UserError
 from siamla.experiment.plan import GENERATOR, Plan, engine_code
-from siamla.experiment.spec import plain
-from siamla.experiment.tuning import load_tuning
+from siamla.experiment.spec import layered, plain
+from siamla.experiment.tuning import Tuning, load_tuning
 from siamla.files import digest, read_json, write_json
 from siamla.provenance.code import code_digest
 from siamla.provenance.record import environment
@@ -74,10 +75,23 @@ def _measure(model: Path, sequences: list[Sequence], rules: Protocol, settings: 
         return float(score(sequences, Path(folder), rules).overall[rules.headline])
 
 
+def _grid(plan: Plan, variant: str, tuning: Tuning) -> dict[str, list[Any]]:
+    """What is tried of a variant: all but the settings that it sets itself, which win over whatever is chosen."""
+    own = plan.own_keys(variant)
+    return {key: values for key, values in tuning.grid.items() if f"tracker.{key}" not in own}
+
+
+def _start(plan: Plan, variant: str) -> TrackerSettings:
+    """Where the search begins: as if nothing had been chosen for the variant before, so that all begin alike."""
+    settings = layered({"tracker": plan.profile.spec.get("tracker", {})}, variant, plan.experiment.variants)
+    return validate(TrackerSettings, settings["tracker"], f"tune {variant}")
+
+
 def tune(plan: Plan, variant: str, clips: str, workers: int = 1, tell: Callable[[str], None] = print) -> dict[str, Any]:
     """Choose a variant's tracker settings on a generated set of validation clips; the report, which is also written.
 
-    No model is trained: the mean headline score over the variant's seeds decides, by the grid of params/tune.yaml.
+    No model is trained: the mean headline score over the variant's seeds decides, by the grid of params/tune.yaml, from
+    the settings that the profile has for all variants. What the variant itself sets is not tried.
     results/{profile}/tune/{variant}.json holds every point with its scores, the models, the clips and the grid. It is
     written after each point; the same call goes on with the points that are in it.
     """
@@ -91,14 +105,14 @@ def tune(plan: Plan, variant: str, clips: str, workers: int = 1, tell: Callable[
     jobs = {seed: plan.train(variant, seed) for seed in plan.experiment.seeds(variant)}
     models = {str(seed): {"key": job.key, "content": job.content()} for seed, job in jobs.items()}
     files = {str(seed): sound(job) / "model.pt" for seed, job in jobs.items()}
-    own = plain(plan.spec(variant).tracker)
+    own, grid = plain(_start(plan, variant)), _grid(plan, variant, tuning)
     code = code_digest(
         "siamla.benchmark.tracking:track_benchmark", "siamla.benchmark.score:score",
         *engine_code(plan.spec(variant).tracker.engine),
     )  # fmt: skip
     origin = {
         "variant": variant, "clips": {"name": clips, "settings": settings.model_dump(mode="json")}, "models": models,
-        "metric": rules.headline, "from": own, "grid": plain(tuning), "code": code,
+        "metric": rules.headline, "from": own, "grid": {**plain(tuning), "grid": grid}, "code": code,
     }  # fmt: skip
     path = Path("results", plan.name, "tune", f"{variant}.json")
     report: dict[str, Any] = {**origin, "identity": digest(origin), "points": []}
@@ -118,7 +132,7 @@ def tune(plan: Plan, variant: str, clips: str, workers: int = 1, tell: Callable[
         return float(point["mean"])
 
     found = []
-    for choice, reached in search(measure, {key: own[key] for key in tuning.grid}, tuning.grid, tuning.rounds):
+    for choice, reached in search(measure, {key: own[key] for key in grid}, grid, tuning.rounds):
         found.append((reached, choice))
         tell(f"{reached:.4f}  {', '.join(f'{key} {value:g}' for key, value in choice.items())}")
     best = max(reached for reached, _ in found)
@@ -126,3 +140,19 @@ def tune(plan: Plan, variant: str, clips: str, workers: int = 1, tell: Callable[
     report |= {"reached": best, "before": found[0][0], "environment": environment()}
     write_json(path, report | {"seconds": round(time.time() - started, 1)})
     return report
+
+
+def tune_all(
+    plan: Plan, clips: str, workers: int = 1, tell: Callable[[str], None] = print
+) -> dict[str, dict[str, Any]]:
+    """`tune` for every variant of the profile, each by the same grid on the same clips; variant → report.
+
+    UserError before any work where a training is missing.
+    """
+    for job in (plan.train(variant, seed) for variant in plan.variants for seed in plan.experiment.seeds(variant)):
+        job.content()
+    return {variant: tune(plan, variant, clips, workers, partial(_say, tell, variant)) for variant in plan.variants}
+
+
+def _say(tell: Callable[[str], None], variant: str, line: str) -> None:
+    tell(f"{variant:14} {line}")
