@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from siamla.benchmark.metrics import clip_to_image, difference_interval, fractions, summarise
+from siamla.benchmark.metrics import clip_to_image, fractions, summarise
 from siamla.benchmark.onepass import Track
 from siamla.benchmark.protocols import Curve, Protocol, load_protocols
 from siamla.benchmark.score import score
@@ -217,54 +217,6 @@ def test_an_incomplete_annotation_cannot_be_scored(tmp_path: Path) -> None:
     sequence = Sequence("a", tuple(map(Path, ("0.jpg", "1.jpg", "2.jpg"))), np.ones((2, 4)), np.ones(2, bool))
     with pytest.raises(UserError, match="a: 2 boxes for 3 frames"):
         score([sequence], tmp_path, PROTOCOLS["trackingnet"])
-
-
-def runs(
-    draw: np.random.Generator, seeds: int, count: int, trained: float, video: float, both: float, gain: float = 0
-) -> list[np.ndarray]:
-    """Scores (seeds, count) of two trackers. Standard deviations: of a training, of how a tracker suits a video, and
-    of what varies with both; gain: what the first is better by."""
-    common = draw.normal(0.5, 0.2, count)
-    return [
-        common + better + draw.normal(0, trained, (seeds, 1)) + draw.normal(0, video, count)
-        + draw.normal(0, both, (seeds, count))
-        for better in (gain, 0)
-    ]  # fmt: skip
-
-
-def told(trials: int, **how: Any) -> float:
-    """How often 0 lies outside the interval."""
-    draw = np.random.default_rng(5)
-    found = [difference_interval(*runs(draw, **how), seed=trial, resamples=1000) for trial in range(trials)]
-    return float(np.mean([not low <= 0 <= high for low, high in found]))
-
-
-def test_the_interval_with_many_seeds_and_sequences() -> None:
-    """Both errors add up in squares; little else is left of Student's t and the small sample's factor."""
-    ours, theirs = runs(np.random.default_rng(3), 40, 400, 0.02, 0.2, 0, gain=0.05)
-    low, high = difference_interval(ours, theirs)
-    gaps, means = (ours - theirs).mean(0), [ours.mean(1), theirs.mean(1)]
-    half = 1.96 * np.sqrt(gaps.var(ddof=1) / 400 + sum(values.var(ddof=1) for values in means) / 40)
-    assert (low, high) == pytest.approx((gaps.mean() - half, gaps.mean() + half), abs=0.1 * half)
-    assert difference_interval(ours, theirs) == (low, high)
-    ours, theirs = np.full((2, 5), 0.3), np.full((3, 5), 0.2)
-    assert difference_interval(ours, theirs) == pytest.approx((0.1, 0.1))
-    with pytest.raises(ValueError, match="two of each at least"):
-        difference_interval(ours[:1], theirs)
-
-
-@pytest.mark.parametrize(
-    ("trained", "video", "both"), [(0.02, 0, 0), (0, 0.05, 0), (0, 0, 0.1), (0.015, 0.05, 0.08), (0.01, 0.05, 0.01)]
-)
-def test_equal_trackers_are_seldom_told_apart_with_two_seeds(trained: float, video: float, both: float) -> None:
-    """Nominally in 5 of 100 cases, whether trainings, videos or both vary."""
-    assert told(400, seeds=2, count=14, trained=trained, video=video, both=both) < 0.1
-
-
-def test_a_large_difference_is_told_and_more_seeds_tell_a_smaller() -> None:
-    noise = {"count": 14, "trained": 0.01, "video": 0.05, "both": 0.05}
-    assert told(100, seeds=2, gain=0.2, **noise) > 0.95
-    assert told(100, seeds=5, gain=0.1, **noise) > 0.95
 
 
 def test_protocols_are_checked(tmp_path: Path) -> None:

@@ -20,9 +20,10 @@ from siamla.files import write_json, write_text
 from siamla.provenance.record import make_record
 from siamla.report.figures.confidence import sums
 from siamla.report.figures.data import Run, Score
+from siamla.report.mixed import Effect, mean_effect
 from siamla.report.study.build import Measured, build, correlation_sums, drops, grid
 from siamla.report.study.claims import CONTRADICTED, OPEN, SUPPORTED, part_verdict, verdict
-from siamla.report.study.effects import Effect, correlation_effect, mean_effect
+from siamla.report.study.effects import correlation_effect
 from siamla.report.study.page import GENERATED, markdown
 from siamla.steps.outlook import outdated, outlook
 from siamla.steps.perform import hashed
@@ -43,13 +44,14 @@ Scores = list[Score]
 
 
 def test_an_effect_by_hand() -> None:
-    """Gaps .15 and .25: .005 / 2; the seeds' means of a .6 and .7: .005 / 2; nothing of both. Error √.005, 2 degrees of
-    freedom, for which tables give t .975 = 4.3027 and t .8 = 1.0607."""
-    found = mean_effect({"a": np.array([[0.5, 0.7], [0.6, 0.8]]), "b": np.array([[0.4, 0.5], [0.4, 0.5]])}, PAIR)
-    assert (found.value, found.error, found.freedom) == pytest.approx((0.2, 0.0707107, 2))
-    assert (found.low, found.high) == pytest.approx((0.2 - 0.304243, 0.2 + 0.304243), abs=1e-5)
-    assert found.seen == pytest.approx(0.304243 + 0.0750, abs=1e-4)
-    assert found.shares == pytest.approx({"sequences": 50, "seeds": 50, "both": 0})
+    """Gaps .1 and .2: .005 / 2, 1 degree of freedom; the seeds' means of a .6 and .7, of b .45 and .55: .005 pooled,
+    (1/2 + 1/2) · .005, 2 degrees; nothing of both. Error √.0075; .0075² / (.0025² + .005² / 2) = 3 degrees, for which
+    tables give t .975 = 3.1824 and t .8 = .9785."""
+    found = mean_effect({"a": np.array([[0.5, 0.7], [0.6, 0.8]]), "b": np.array([[0.4, 0.5], [0.5, 0.6]])}, PAIR)
+    assert (found.value, found.error, found.freedom) == pytest.approx((0.15, 0.0866025, 3))
+    assert (found.low, found.high) == pytest.approx((0.15 - 0.275607, 0.15 + 0.275607), abs=1e-5)
+    assert found.seen == pytest.approx(0.275607 + 0.08474, abs=1e-4)
+    assert found.shares == pytest.approx({"sequences": 100 / 3, "seeds": 200 / 3, "both": 0})
     assert (found.seeds, found.sequences) == ({"a": 2, "b": 2}, 2)
 
 

@@ -123,41 +123,12 @@ def _resampled(count: int, seed: int, resamples: int) -> Array:
     return np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=resamples) / count
 
 
-def difference_interval(
-    ours: ArrayLike, theirs: ArrayLike, seed: int = 0, resamples: int = 10_000
-) -> tuple[float, float]:
-    """95 % interval of mean(ours) − mean(theirs), of values (seeds, S) of two trackers on the same S sequences.
-
-    A mean carries two errors: other sequences and other trainings would both give another one. The sequences are
-    resampled with replacement, in pairs, since both trackers saw the same; the spread is widened by √(S/(S−1)), which
-    resampling few values lacks. Resampling the seeds as well would be too narrow for the two or three that one can
-    afford: where they are all that varies, such a crossed bootstrap calls 21 % of equal trackers different with two
-    seeds each. So the seeds' error is drawn from Student's t with the two trackers' pooled variance: 5 % are called
-    different then, and 7 % where 14 sequences are all that varies. Seeds are not paired: the same seed in two variants
-    shares the order of the data and the start of some weights, of which little is left after training; what is left
-    makes the interval too wide rather than too narrow. What varies with sequence and seed at once counts in both
-    errors, which errs to that side, too.
-
-    Needs at least two seeds on either side and two sequences (ValueError).
-    """
-    ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
-    gaps = ours.mean(0) - theirs.mean(0)
-    count, trainings = len(gaps), (len(ours), len(theirs))
-    if min(count, *trainings) < 2:
-        raise ValueError(f"{trainings} seeds and {count} sequences; two of each at least")
-    shifts = (_resampled(count, seed, resamples) @ gaps - gaps.mean()) * np.sqrt(count / (count - 1))
-    freedom = sum(trainings) - 2
-    pooled = sum(((means - means.mean()) ** 2).sum() for means in (ours.mean(1), theirs.mean(1))) / freedom
-    error = np.random.default_rng([seed, 1]).standard_t(freedom, resamples)
-    shifts += np.sqrt(pooled * sum(1 / number for number in trainings)) * error
-    low, high = gaps.mean() + np.quantile(shifts, [0.025, 0.975])
-    return float(low), float(high)
-
-
 def video_interval(ours: ArrayLike, theirs: ArrayLike, seed: int = 0, resamples: int = 10_000) -> tuple[float, float]:
-    """95 % interval of mean(ours) − mean(theirs) over other sequences alone, as in `difference_interval`.
+    """95 % interval of mean(ours) − mean(theirs) over other sequences alone.
 
-    For trackers of which there is one run: what another training would change is not in it. Values are (seeds, S) on
+    For trackers of which there is one run: what another training would change is not in it. The sequences are resampled
+    with replacement, in pairs, since both trackers saw the same; the spread is widened by √(S/(S−1)), which resampling
+    few values lacks. Values are (seeds, S) on
     the same S sequences; ValueError with fewer than two.
     """
     gaps = np.asarray(ours, np.float64).mean(0) - np.asarray(theirs, np.float64).mean(0)

@@ -69,7 +69,7 @@ def turn_gray(image: Image) -> None:
 def _grain(size: int) -> NDArray[np.float32]:
     """Noise of one level, twice as large as a view, of which every view takes another part."""
     rng = np.random.Generator(np.random.PCG64(0))
-    return np.rint(rng.normal(0, 16, (2 * size, 2 * size, 3))).astype(np.float32) / 16
+    return rng.standard_normal((2 * size, 2 * size, 3), np.float32)
 
 
 def degrade(image: Image, drawn: Sequence[float]) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from siamla.benchmark.metrics import difference_interval
 from siamla.report.collect import PLACE
+from siamla.report.differences import difference_interval
 
 WITHHELD = "submit to the server"  # of a test set whose truth is not public
 MISSING = "not measured"

@@ -17,7 +17,7 @@ from siamla.steps.perform import why
 UNKNOWN = "no earlier run to go by"
 SMALL = "efficientnet_lite0"
 RATES = {"train": (100, "pairs"), "predict": (150, "frames"), "maps": (150, "frames")}
-"""What one core without AMX does in a second with the small frozen backbone; a first guess where nothing has run yet."""
+"""What one core without AMX does in a second with the small frozen backbone; a guess where nothing ran yet."""
 
 
 def reasons(jobs: Sequence[Job]) -> dict[Path, list[str]]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from siamla.report.study.effects import Effect
+from siamla.report.mixed import Effect
 
 SUPPORTED, CONTRADICTED, OPEN = "supported", "contradicted", "not resolved"
 BASELINE, OURS = "siamcar", "siamla"

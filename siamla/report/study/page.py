@@ -10,7 +10,7 @@ METHOD = (
     "Differences are means over sequences and seeds, positive in favour of the first; every sequence counts alike, "
     "also where benchmarks are taken together.",
     "Intervals cover 95 % over other sequences *and* other trainings: a mixed model with random sequences (in pairs, "
-    "since all variants track the same), random seeds (each variant's own) and what both do together, its variances "
+    "since all variants track the same), random seeds (each variant's own, their variance pooled) and what both do together, the variances "
     "by moments, its quantiles by Student's t (Satterthwaite). Those of correlations resample sequences in pairs and "
     "seeds; they are rather too wide than too narrow.",
     "Smallest seen: the true difference that a study of these variances, seeds and sequences finds in 80 of 100 "
