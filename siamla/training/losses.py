@@ -126,7 +126,7 @@ def regression_weight(targets: Targets, weights: LossWeights, localization: str)
     As `boxes` says, centre-ness (SiamCAR's code) or 1 for every positive (as both papers print it); "auto" is
     centre-ness, and 1 where LAFA has replaced that branch. At boundary cells they are multiplied by `boundary`: these
     are five sixths of the positives under LALS and their boxes the hard ones, so that a short training spends itself
-    on them while those of the centre cells, which tracking chooses, get worse (docs/results.md has the numbers).
+    on them while those of the centre cells, which tracking chooses, get worse (docs/recipe.md has the numbers).
     """
     uniform = localization == "lafa" if weights.boxes == "auto" else weights.boxes == "uniform"
     weight = targets.positive.float() if uniform else targets.positive * targets.centerness
