@@ -183,7 +183,7 @@ def _match_contrast(sprite: Sprite, seen: Image, strength: float) -> Sprite:
 def _stands_out(sprite: Sprite, seen: Image) -> bool:
     """Whether a person would find it there: other colours than its surroundings on average, or a texture."""
     apart = np.abs(sprite.texture.mean((0, 1)) - seen.mean((0, 1))).mean()
-    return bool(apart + 0.4 * sprite.texture.std((0, 1)).mean() > 24)
+    return bool(apart + 0.3 * sprite.texture.std((0, 1)).mean() > 30)
 
 
 def make_composite(rng: Rng, clip: ClipSettings, background: Background) -> Cast:
@@ -274,7 +274,8 @@ def make_region(rng: Rng, clip: ClipSettings) -> tuple[Background, Cast]:
     if "leave" not in clip.challenges:
         # Keep most of the view on the photo: its mirror images beyond the edges would be second targets.
         half = np.minimum(frame / zoom[:, None] / 2, extent / 2)
-        view = np.clip(middle + (frame / 2 - path) / zoom[:, None], 0.6 * half, extent - 0.6 * half)
+        half *= 0.95 if clip.looks.segments else 0.6
+        view = np.clip(middle + (frame / 2 - path) / zoom[:, None], half, extent - half)
         path = frame / 2 - (view - middle) * zoom[:, None]
     # The axis-aligned box of a turned rectangle is loose: turn less than an object does.
     angle = 0.25 * _angle_walk(rng, clip)

@@ -96,6 +96,11 @@ def is_scene(name: str) -> bool:
     return name.rpartition("/")[2] not in _TEXTURE_ONLY
 
 
+def is_surface(name: str) -> bool:
+    """Whether the photo shows the same all over."""
+    return name.rpartition("/")[2] in _SURFACES
+
+
 def scene_photos(split: Split, things: bool = False) -> tuple[str, ...]:
     """The photos of a split that can stand as a background, a name twice where it shall be drawn twice as often.
 
@@ -103,5 +108,5 @@ def scene_photos(split: Split, things: bool = False) -> tuple[str, ...]:
     """
     fit = [name for name in PHOTOS[split] if is_scene(name)]
     if things:
-        fit = [name for name in fit if name.rpartition("/")[2] not in _SURFACES]
+        fit = [name for name in fit if not is_surface(name)]
     return tuple(fit + [name for name in fit if name.rpartition("/")[2] in _THINGS])

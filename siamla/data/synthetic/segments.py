@@ -15,13 +15,14 @@ from skimage.segmentation import slic
 from sklearn.cluster import ward_tree
 
 from siamla.data.synthetic.paths import Array
-from siamla.data.synthetic.photos import is_scene, load_photo
+from siamla.data.synthetic.photos import is_scene, is_surface, load_photo
 
 _SUPERPIXELS = 400
 _AREA = (0.004, 0.12)  # of the photo
 _SOLID = 0.72  # least share of the convex hull that is filled
-_SHARE = 0.5  # of the outline's contrast that its weaker half must have
-_MOST = 30  # segments of a photo
+_SHARE, _TEXTURE = 0.5, 0.3  # weights of the outline's mean contrast and of the texture beside its weak parts' contrast
+_MOST, _FEW = 30, 10  # segments of a photo of things and of a surface
+_LEAST = 25.0  # worth, in levels of Lab
 _OVERLAP = 0.5  # of two kept segments' boxes at most, IoU
 _RING = 5  # pixels on both sides of an outline that its contrast is taken from
 
@@ -77,7 +78,7 @@ def _outline(mask: NDArray[np.bool_]) -> Array | None:
 
 
 def _worth(lab: NDArray[np.float32], outline: Array) -> float:
-    """How well a segment stands out: colour difference across its outline; 0 for what is no compact thing."""
+    """How well a segment stands out: colour difference across its outline and texture; 0 for no compact thing."""
     height, width = lab.shape[:2]
     low, high = outline.min(0), outline.max(0)
     # what the photo's border cuts is half a thing
@@ -94,7 +95,11 @@ def _worth(lab: NDArray[np.float32], outline: Array) -> float:
         sides.append(lab[at[:, 1], at[:, 0]])
     across = np.linalg.norm(sides[0] - sides[1], axis=1)
     weak, mean = float(np.quantile(across, 0.25)), float(across.mean())
-    return weak + _SHARE * mean
+    (x0, y0), (x1, y1) = low.astype(int), high.astype(int)
+    mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
+    cv2.fillPoly(mask, [(outline - low).astype(np.int32)], 1)
+    texture = float(lab[y0:y1, x0:x1][mask > 0].std(0).sum())
+    return weak + _SHARE * mean + _TEXTURE * texture
 
 
 def _cut(photo: NDArray[np.uint8], outline: Array) -> Segment:
@@ -122,8 +127,9 @@ def photo_segments(name: str) -> tuple[Segment, ...]:
     found = [outline for mask in _groups(photo) if (outline := _outline(mask)) is not None]
     worth = np.array([_worth(lab, outline) for outline in found])
     kept: list[Array] = []
+    most = _FEW if is_surface(name) else _MOST
     for index in np.argsort(-worth, kind="stable"):
-        if worth[index] < 22 or len(kept) == _MOST:
+        if worth[index] < _LEAST or len(kept) == most:
             break
         box = np.concatenate([found[index].min(0), found[index].max(0)])
         inner = [np.clip(np.minimum(box[2:], o.max(0)) - np.maximum(box[:2], o.min(0)), 0, None).prod() for o in kept]
