@@ -10,15 +10,24 @@ METHOD = (
     "Differences are means over sequences and seeds, positive in favour of the first; every sequence counts alike, "
     "also where benchmarks are taken together.",
     "Intervals cover 95 % over other sequences *and* other trainings: a mixed model with random sequences (in pairs, "
-    "since all variants track the same), random seeds (each variant's own, their variance pooled) and what both do together, the variances "
-    "by moments, its quantiles by Student's t (Satterthwaite). Those of correlations resample sequences in pairs and "
-    "seeds; they are rather too wide than too narrow.",
+    "since all variants track the same), random seeds (each variant's own, of one variance) and what both do together, "
+    "the variances by moments, the quantiles by Student's t (Satterthwaite). Those of correlations resample sequences "
+    "in pairs and seeds; they are rather too wide than too narrow.",
     "Smallest seen: the true difference that a study of these variances, seeds and sequences finds in 80 of 100 "
     "repetitions, two-sided at 5 %. Where an interval covers 0, a difference of less than that may well be there.",
     "Error from: shares of the squared standard error that more sequences, more seeds, or either would lower.",
     "The best window of a variant is the one of its highest mean on the same sequences, which flatters it a little; "
     "it does so for both.",
     "The intervals are not corrected for their number: of twenty equal pairs one is called different on average.",
+)
+
+CROPS = {"chosen": "Chosen", "lost": "Lost", "rest": "Rest", "middle": "Middle", "best": "Best"}
+ON_CROPS = (
+    "The networks alone, without a tracker's window, penalty and smoothing: search crops cut around the truth, shifted "
+    "by up to a quarter and scaled by up to 10 %, the template from the first frame. Chosen: IoU of the box of the "
+    "highest confidence; lost: share of crops in which it is below .1; rest: mean of the others; middle: box of the "
+    "cell nearest to the target's centre; best: of the best cell. Means over sequences and seeds; differences are "
+    "above 0 where the row is better than the baseline: supported, contradicted or not resolved by their interval."
 )
 
 
@@ -94,6 +103,19 @@ def _rows(scope: Mapping[str, Any], benchmarks: Mapping[str, Any]) -> list[str]:
     return [f"### {scope['scope']}", "", *_table(heads, rows)]
 
 
+def _crops(scope: Mapping[str, Any]) -> list[str]:
+    """A scope's variants on crops."""
+    base = next((row["label"] for row in scope["rows"] if row["variant"] == BASELINE), BASELINE)
+    rows = []
+    for row in scope["rows"]:
+        means = ["–" if row["means"][name] is None else f"{row['means'][name]:.3f}" for name in CROPS]
+        effects = [row["effects"].get(name) for name in ("chosen", "lost")]
+        told = ["–" if not e or not e["effect"] else f"{_difference(e['effect'])}, {e['verdict']}" for e in effects]
+        rows.append([row["label"], *means, str(row["seeds"]), str(row["sequences"]), *told])
+    heads = ["", *CROPS.values(), "Seeds", "Sequences", f"Chosen, less {base}'s [95 %]", f"Lost, {base}'s less its own"]
+    return [f"### {scope['scope']}", "", *_table(heads, rows)]
+
+
 def _power(study: Mapping[str, Any]) -> str:
     """What the widest comparison of the first claim could have seen, in a sentence."""
     told = study["claims"][0]["scopes"]
@@ -126,6 +148,10 @@ def markdown(study: Mapping[str, Any]) -> str:
     lines += ["## Claim by claim", ""]
     for number, claim in enumerate(study["claims"], 1):
         lines += _claim(number, claim)
+    if study["crops"]:
+        lines += ["## On crops around the truth", "", ON_CROPS, ""]
+    for scope in study["crops"]:
+        lines += _crops(scope)
     lines += ["## Every row", ""]
     for scope in study["scopes"]:
         lines += _rows(scope, benchmarks)
