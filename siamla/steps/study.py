@@ -11,7 +11,7 @@ from siamla.experiment.study import crops_benchmarks, crops_key, crops_path, stu
 from siamla.files import free_for_output, write_json, write_text
 from siamla.report.figures.data import Run, Score
 from siamla.report.study.build import Measured, build
-from siamla.report.study.page import GENERATED, markdown
+from siamla.report.study.page import GENERATED, markdown, sentence
 from siamla.steps.alignment import read_crops
 from siamla.steps.figures import as_score
 from siamla.steps.outlook import UNKNOWN, cost, duration
@@ -128,6 +128,7 @@ def study(plan: Plan, key: str | None = None, page: Path | None = None, overwrit
     )
     used = {crops_path(plan, name).as_posix(): crops_key(plan, name) for name, own in aligned.items() if own}
     content = build(measured) | _state(scores, job) | {"alignment": used} | {"differences": differences(plan)}
+    content["sentence"] = sentence(content)
     text = markdown(content)
     write_text(job.folder.with_suffix(".md"), text)
     write_json(job.folder.with_suffix(".json"), content)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from siamla.report.study.claims import BASELINE
+from siamla.report.study.claims import BASELINE, CONTRADICTED, OPEN, SUPPORTED
 
 GENERATED = "<!-- Made by `siamla report study`; what is changed by hand is lost. -->"
 METHOD = (
@@ -129,6 +129,28 @@ def _power(study: Mapping[str, Any]) -> str:
     )
 
 
+def sentence(study: Mapping[str, Any]) -> str:
+    """What came out, in one sentence for README's first screen; of the content of study.json."""
+    first, *others = study["claims"]
+    effect = first["scopes"][-1]["parts"][0]["effect"] if first["scopes"] else None
+    kinds = {info["synthetic"] for info in study["benchmarks"].values() if info["sequences"]}
+    clips = {(True,): "rendered clips", (False,): "real sequences"}.get(tuple(kinds), "rendered and real sequences")
+    if effect is None:
+        told = "SiamLA was not compared with SiamCAR"
+    else:
+        seeds = f"{_seeds(effect)} seed{'s' if set(effect['seeds'].values()) != {1} else ''}"
+        where = f"on {effect['sequences']} {clips} with {seeds} each"
+        words = {SUPPORTED: "is better than SiamCAR", CONTRADICTED: "is worse than SiamCAR, not better"}
+        said = words.get(first["verdict"], "cannot be told from SiamCAR")
+        power = f"; a difference of {_seen(effect)} would have been seen" if effect["seen"] is not None else ""
+        power = power if first["verdict"] == OPEN else ""
+        told = f"{where[0].upper()}{where[1:]} SiamLA {said} ({_difference(effect)}{power})"
+    groups = {verdict: [c["words"] for c in others if c["verdict"] == verdict]
+              for verdict in (SUPPORTED, CONTRADICTED, OPEN)}  # fmt: skip
+    rest = "; ".join(f"{verdict}: {', '.join(f'“{w}”' for w in own)}" for verdict, own in groups.items() if own)
+    return f"{told}; of the paper's other claims {rest}."
+
+
 def _commits(study: Mapping[str, Any]) -> str:
     commits = ", ".join(commit[:12] for commit in study["commits"])
     return f"commit {commits}{' with uncommitted changes' if study['dirty'] else ''}"
@@ -143,7 +165,7 @@ def markdown(study: Mapping[str, Any]) -> str:
     kinds += f" Real video: {', '.join(real)}." if real else ""
     lines = [GENERATED, "# The paper's claims, measured", "", f"{study['caption'].strip()} {kinds}".strip(), ""]
     lines += _table(["Claim", "Verdict", "On each", "Differences [95 %] that decide"], map(_headline, study["claims"]))
-    lines += [study["rule"], "", _power(study), ""]
+    lines += [sentence(study), "", study["rule"], "", _power(study), ""]
     lines += [f"- {note}" for note in study["notes"]] + ([""] if study["notes"] else [])
     lines += ["## Claim by claim", ""]
     for number, claim in enumerate(study["claims"], 1):
