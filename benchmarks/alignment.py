@@ -1,60 +1,58 @@
-"""Table III's variants with the paper's Fig. 12 claim as numbers: score, AUC and task alignment on each benchmark.
+"""Every trained variant of a profile on crops around the truth, where the network alone plays a part.
 
-    python benchmarks/alignment.py --profile mini --curated data/curated/mini/otb100 data/curated/mini/got10k
+    python benchmarks/alignment.py --profile mini --benchmark otb100
+    python benchmarks/alignment.py --profile mini --layout otb --root ../shared/sequences/OTB --frames 150
 
-Prints a Markdown table for each curated folder, one row a variant, mean ± standard deviation over the trained seeds:
-the benchmark's headline score from results/PROFILE/scores where it is there, the mean IoU of a run of the tracker
-made here, and the rank correlations of confidence and IoU (siamla/benchmark/alignment.py) over the cells inside the
-true box, over all cells, and over tracked frames; then the IoU at the most confident cell, at the best
-one, at the one nearest to the target's centre, and the mean over the boundary cells of LALS.
+Prints a Markdown table, a row for each variant, mean ± standard deviation over the trained seeds, every crop counting
+alike: chosen, the IoU of the box at the highest c·q; lost, the share of crops in which it is below .1; rest, the mean
+of the others; middle, the box of the cell nearest to the target's centre; best, that of the best cell; border, the mean
+over the boundary cells of LALS; then the rank correlations of confidence and IoU over the cells inside the true box and
+over all (siamla/benchmark/alignment.py). `siamla benchmark alignment` stores the same by sequence, for the study.
 """
 
 import argparse
 import sys
+import tempfile
+from functools import lru_cache, partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 
-from siamla.benchmark.alignment import alignment
-from siamla.benchmark.protocols import load_protocols
-from siamla.data.curate import load_curated
+from siamla.benchmark.alignment import Cut, alignment, cut, summary
+from siamla.data.curate import curate, load_curated
+from siamla.data.formats import LAYOUTS
 from siamla.errors import UserError
-from siamla.experiment.profile import Experiment, load
-from siamla.files import read_json
+from siamla.experiment.profile import load
 from siamla.model.checkpoint import load_model
-from siamla.sequence import Sequence
+from siamla.parallel import in_parallel
+from siamla.tracker.settings import TrackerSettings
 
 COLUMNS = {
-    "score": "",
-    "overlap": "Mean IoU",
-    "inside": "ρ, cells inside",
-    "cells": "ρ, all cells",
-    "tracked": "ρ, tracked",
-    "chosen": "IoU at the chosen cell",
-    "best": "IoU at the best cell",
-    "middle": "IoU at the middle cell",
-    "border": "IoU at boundary cells",
+    "chosen": "Chosen",
+    "lost": "Lost",
+    "rest": "Rest",
+    "middle": "Middle",
+    "best": "Best",
+    "border": "Border",
+    "inside": "ρ inside",
+    "cells": "ρ all",
 }
 
 
-def measured(
-    experiment: Experiment, variant: str, files: list[Path], folder: Path, sequences: list[Sequence], headline: str,
-    args: argparse.Namespace,
-) -> list[dict[str, float]]:  # fmt: skip
-    """One dict of COLUMNS' keys for each trained seed."""
-    name = folder.name
-    settings = experiment.specs[variant].tracker
-    if name in experiment.profile.benchmarks:
-        settings = experiment.tracker(variant, name)
-    found = []
-    for file in files:
-        stored = args.results / experiment.name / "scores" / name / variant / f"{file.parent.name}.json"
-        score = read_json(stored)["overall"][headline] if stored.is_file() else float("nan")
-        numbers = alignment(load_model(file), sequences, settings, args.seed, args.crops)
-        found.append({**numbers, "score": score})
-    return found
+@lru_cache(maxsize=1)
+def cuts(folder: Path, crops: int, seed: int) -> list[Cut]:
+    """The crops of a curated folder; cut once by each process."""
+    return [cut(sequence, crops, (seed, place)) for place, sequence in enumerate(load_curated(folder))]
+
+
+def measured(item: tuple[Path, TrackerSettings], folder: Path, crops: int, seed: int) -> dict[str, float]:
+    """COLUMNS of a model file, over all crops."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    found = alignment(load_model(item[0]), cuts(folder, crops, seed), item[1])
+    return summary([crop for own in found.values() for crop in own])
 
 
 def cell(values: list[float]) -> str:
@@ -65,43 +63,46 @@ def cell(values: list[float]) -> str:
     return f"{known.mean():.3f}" + (f" ± {known.std(ddof=1):.3f}" if len(known) > 1 else "")
 
 
-def table(experiment: Experiment, folder: Path, args: argparse.Namespace) -> None:
-    """Print the table of one curated folder."""
-    sequences = load_curated(folder)[: args.sequences]
-    protocols = load_protocols(Path("params") / "protocols.yaml")
-    entry = experiment.profile.benchmarks.get(folder.name)
-    layout = read_json(folder / "report.json")["layout"]
-    protocol = protocols.get(entry.protocol or folder.name) if entry else None
-    protocol = protocol or next(item for item in protocols.values() if item.layout == layout)
-    headline = f"{protocol.metrics[protocol.headline].label} (stored)"
-    print(f"\n{folder.name}: {len(sequences)} sequences, {args.crops} crops each, seed {args.seed}\n")
-    print(f"| Variant | Seeds | {' | '.join(title or headline for title in COLUMNS.values())} |")
-    print("|---" * (len(COLUMNS) + 2) + "|", flush=True)
-    for variant in args.variants or experiment.specs:
-        files = sorted((args.results / experiment.name / "train" / variant).glob("seed*/model.pt"))
-        if not files:
-            continue
-        rows = measured(experiment, variant, files, folder, sequences, protocol.headline, args)
-        cells = [cell([row[key] for row in rows]) for key in COLUMNS]
-        print(f"| {variant} | {len(rows)} | {' | '.join(cells)} |", flush=True)
-
-
 def main() -> None:
-    """Print the tables."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--profile", required=True)
-    parser.add_argument("--curated", type=Path, nargs="+", required=True, help="folders that `data curate` wrote")
+    parser.add_argument("--benchmark", help="a benchmark of the profile, curated by the pipeline")
+    parser.add_argument("--layout", choices=LAYOUTS, help="of a folder of sequences, in place of a benchmark")
+    parser.add_argument("--root", type=Path, help="that folder")
+    parser.add_argument("--frames", type=int, help="only the first so many frames of its sequences")
     parser.add_argument("--variants", nargs="+", help="only these")
     parser.add_argument("--results", type=Path, default=Path("results"))
-    parser.add_argument("--crops", type=int, default=20, help="search crops a sequence")
-    parser.add_argument("--sequences", type=int, help="only the first so many sequences")
+    parser.add_argument("--crops", type=int, default=16, help="search crops a sequence")
     parser.add_argument("--seed", type=int, default=0, help="of the crops' shifts and scales")
+    parser.add_argument("--workers", type=int, default=1)
     args = parser.parse_args()
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
+    if (args.benchmark is None) == (args.root is None) or (args.root is None) != (args.layout is None):
+        raise UserError("expected either --benchmark, or --layout and --root")
     experiment = load(args.profile)
-    for folder in args.curated:
-        table(experiment, folder, args)
+    if args.benchmark and args.benchmark not in experiment.profile.benchmarks:
+        raise UserError(f"--benchmark {args.benchmark}: not in profile {args.profile}")
+    items: dict[str, list[tuple[Path, TrackerSettings]]] = {}
+    for variant in args.variants or experiment.specs:
+        model = experiment.model(variant, args.benchmark) if args.benchmark else variant
+        files = sorted((args.results / experiment.name / "train" / model).glob("seed*/model.pt"))
+        items |= {variant: [(file, experiment.specs[variant].tracker) for file in files]} if files else {}
+    if not items:
+        raise UserError(f"{args.results / args.profile / 'train'}: no trained models")
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path("data", "curated", args.profile, args.benchmark or "")
+        if args.root:
+            folder = Path(scratch, "curated")
+            curate(args.root, args.layout, args.root.name, folder, frames_limit=args.frames)
+        todo = [item for own in items.values() for item in own]
+        work = partial(measured, folder=folder, crops=args.crops, seed=args.seed)
+        rows = list(in_parallel(work, todo, args.workers, "crops", "model"))
+        print(f"{args.benchmark or args.root.name}, {args.crops} crops a sequence, seed {args.seed}\n")
+    print(f"| Variant | Seeds | {' | '.join(COLUMNS.values())} |")
+    print("|---" * (len(COLUMNS) + 2) + "|")
+    for variant, own in items.items():
+        mine, rows = rows[: len(own)], rows[len(own) :]
+        print(f"| {variant} | {len(own)} | {' | '.join(cell([row[key] for row in mine]) for key in COLUMNS)} |")
 
 
 if __name__ == "__main__":

@@ -9,26 +9,29 @@ import numpy as np
 import pytest
 
 from siamla.benchmark.alignment import (
+    CropAlignment,
     alignment,
     crop_alignment,
+    cut,
     on_crops,
     rank_correlation,
-    track_scores,
-    tracked_alignment,
+    summary,
 )
 from siamla.data.formats import otb
+from siamla.engine.engines import prepare
 from siamla.errors import UserError
 from siamla.model.settings import ModelSettings
 from siamla.model.siamla import build_model
+from siamla.place import Place
 from siamla.sequence import Sequence
 from siamla.tracker.settings import TrackerSettings
-from siamla.tracker.tracker import SiamTracker
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "sequences" / "OTB"
 SMOKE = ROOT / "results" / "smoke" / "train"
 SMALL = ModelSettings(backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4, regression_bias=3.4)
 FP32 = TrackerSettings(precision="fp32")
+CPU = Place("cpu", "fp32", 1)
 
 
 def test_rank_correlation() -> None:
@@ -90,11 +93,16 @@ def test_index_coordinates() -> None:
     assert found.best == pytest.approx(1)
 
 
-def test_tracked_alignment_ends_where_the_target_is_lost() -> None:
-    overlaps = np.array([0.9, 0.8, 0.7, np.nan, 0.6, 0.5, 0, 0.9, 0.9])
-    scores = np.array([0.5, 0.4, 0.3, 9, 0.2, 0.1, 8, 0, 0])
-    assert tracked_alignment(scores, overlaps) == pytest.approx(1)
-    assert np.isnan(tracked_alignment(scores[4:], overlaps[4:]))  # two frames before the loss
+def test_a_summary_by_hand() -> None:
+    """Chosen .05, .5 and .7: one of three is lost; what is not defined is left out."""
+    nan = float("nan")
+    crops = [CropAlignment(nan, nan, chosen, 0.8, 0.6, nan) for chosen in (0.05, 0.5, 0.7)]
+    crops[0] = crops[0]._replace(inside=0.2)
+    found = summary(crops)
+    assert (found["chosen"], found["lost"], found["rest"]) == pytest.approx((1.25 / 3, 1 / 3, 0.6))
+    assert (found["best"], found["middle"], found["inside"]) == pytest.approx((0.8, 0.6, 0.2))
+    assert np.isnan(found["border"])
+    assert np.isnan(summary([crops[0]])["rest"])
 
 
 @pytest.fixture
@@ -116,39 +124,45 @@ def video(tmp_path: Path) -> Sequence:
 
 def test_alignment_of_a_model(video: Sequence) -> None:
     model = build_model(SMALL, seed=0)
-    first, again = (alignment(model, [video], FP32, seed=3, crops=4) for _ in range(2))
-    assert first == again
-    assert first["crops"] == 4
-    assert -1 <= first["inside"] <= 1
-    assert 0 <= first["chosen"] <= first["best"] <= 1
-    other = alignment(model, [video], FP32, seed=4, crops=4)
-    assert other["cells"] != first["cells"]
-    assert other["overlap"] == first["overlap"]
+    first, again = (alignment(model, [cut(video, 4, (3,))], FP32)["square"] for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    assert len(first) == 4
+    found = summary(first)
+    assert -1 <= found["inside"] <= 1
+    assert 0 <= found["chosen"] <= found["best"] <= 1
+    assert summary(alignment(model, [cut(video, 4, (4,))], FP32)["square"])["cells"] != found["cells"]
+
+
+def test_a_batch_is_as_its_crops(video: Sequence) -> None:
+    """On a GPU many are seen at once, the last batch filled up."""
+    model, part = build_model(SMALL, seed=0), cut(video, 5, (0,))
+    one, many = (on_crops(prepare("torch", model, CPU, batch), part, batch) for batch in (1, 3))
+    np.testing.assert_allclose(one, many, atol=1e-4)
 
 
 def test_crops_are_those_of_visible_frames(video: Sequence) -> None:
-    tracker = SiamTracker(build_model(SMALL, seed=0), FP32)
-    assert len(on_crops(tracker, video, 20, (0,))) == 6  # 8 frames without the first and the hidden one
-    scores, overlaps = track_scores(tracker, video)
-    assert scores.shape == overlaps.shape == (7,)
-    assert np.flatnonzero(np.isnan(overlaps)).tolist() == [3]
+    part = cut(video, 20, (0,))
+    assert part.searches.shape == (6, 255, 255, 3)  # 8 frames without the first and the hidden one
+    assert part.template.shape == (127, 127, 3)
+    centres = part.boxes[:, :2] + part.boxes[:, 2:] / 2
+    assert (np.abs(centres - 127) <= 0.25 * 255 + 1).all()
 
 
 def test_missing_boxes_are_refused(video: Sequence) -> None:
     hidden = Sequence("hidden", video.frames, video.boxes[:1], video.visible[:1])
     with pytest.raises(UserError, match="hidden: 1 boxes for 8 frames"):
-        alignment(build_model(SMALL, seed=0), [hidden], FP32, seed=0)
-    with pytest.raises(UserError, match="no sequences"):
-        alignment(build_model(SMALL, seed=0), [], FP32, seed=0)
+        cut(hidden, 4, (0,))
+    with pytest.raises(UserError, match="no frame after a first one"):
+        alignment(build_model(SMALL, seed=0), [], FP32)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the real sequences are not part of the repository")
 def test_on_a_real_sequence() -> None:
     whole = otb.read(SHARED, "Crossing")
     short = Sequence(whole.name, whole.frames[:8], whole.boxes[:8], whole.visible[:8])
-    found = alignment(build_model(SMALL, seed=0), [short], FP32, seed=0, crops=3)
-    assert found["crops"] == 3
-    assert np.isfinite(found["inside"])
+    found = alignment(build_model(SMALL, seed=0), [cut(short, 3, (0,))], FP32)["Crossing"]
+    assert len(found) == 3
+    assert np.isfinite(summary(found)["inside"])
 
 
 @pytest.mark.skipif(not (SMOKE / "siamla").is_dir(), reason="the smoke profile has not been trained here")

@@ -244,7 +244,7 @@ def test_differences_have_counts_and_intervals(tmp_path: Path, real: dict) -> No
     assert rows["A"]["low"] < rows["A"]["difference"] < rows["A"]["high"]
     assert np.isnan(rows["C"]["low"])  # of one sequence there is no interval
     assert "C (1)" in texts(drawn)
-    assert any("seeds (Student's t)" in note for note in drawn.notes)
+    assert any("seeds (a mixed model)" in note for note in drawn.notes)
     one = write(tmp_path / "b", ATTRIBUTES, data(real, seeds=1), [])
     assert any("with one seed what another training would change is not known" in note for note in one.notes)
     kept = {row["attribute"]: row for row in csv.DictReader((tmp_path / "a.csv").open()) if row["tracker"] == "ours"}

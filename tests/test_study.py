@@ -24,7 +24,7 @@ from siamla.report.mixed import Effect, mean_effect
 from siamla.report.study.build import Measured, build, correlation_sums, drops, grid
 from siamla.report.study.claims import CONTRADICTED, OPEN, SUPPORTED, part_verdict, verdict
 from siamla.report.study.effects import correlation_effect
-from siamla.report.study.page import GENERATED, markdown
+from siamla.report.study.page import GENERATED, markdown, sentence
 from siamla.steps.outlook import outdated, outlook
 from siamla.steps.perform import hashed
 
@@ -196,6 +196,49 @@ def test_claims_have_the_verdicts_of_the_levels() -> None:
     assert "| SiamLA is better than SiamCAR | **supported** | – | +0." in text
     assert "**Rendered clips, no real video: Clips.**" in text
     assert "With 4 seeds and 12 sequences the study sees a difference of 0.0" in text
+
+
+def test_the_sentence_for_readme_says_what_the_verdicts_say() -> None:
+    better = sentence(studied(made_up()))
+    assert re.match(r"On 12 rendered clips with 4 seeds each SiamLA is better than SiamCAR \(\+0\.\d+ \[", better)
+    assert "; of the paper's other claims supported: “LALS alone hurts, and helps with LADL”, “LAFA helps”; " in better
+    assert better.endswith("not resolved: “Confidence follows IoU better, and the window matters less”.")
+    worse = sentence(studied(made_up(levels=LEVELS | {"siamla": 0.45, "lals": 0.55})))
+    assert "SiamLA is worse than SiamCAR, not better (−0." in worse
+    assert "contradicted: “LALS alone hurts" in worse
+    equal = sentence(studied(made_up(levels=dict.fromkeys(LEVELS, 0.5))))
+    assert re.search(r"cannot be told from SiamCAR \(.*\]; a difference of 0\.\d+ would have been seen\)", equal)
+    single = sentence(studied(made_up(seeds=1)))
+    assert "with 1 seed each SiamLA cannot be told from SiamCAR" in single
+    assert "no interval)" in single
+    assert sentence(studied(made_up(levels={"siamcar": 0.5}))).startswith("SiamLA was not compared with SiamCAR; ")
+    both = sentence(studied(made_up(benchmarks=("clips", "films"))))
+    assert both.startswith("On 24 rendered and real sequences ")
+
+
+def crops_of(chosen: Mapping[str, float], seeds: int = 4) -> Scores:
+    """Numbers of crops around each variant's level; the worse, the more lost."""
+    return [
+        Score(each.benchmark, each.tracker, each.seed, {"per_sequence": {
+            name: {"chosen": own["auc"], "lost": 0.5 - own["auc"] / 2, "rest": None if name == "s0" else own["auc"],
+                   "middle": 0.8, "best": 0.9} for name, own in each.content["per_sequence"].items()}})
+        for each in made_up(seeds, levels=chosen)
+    ]  # fmt: skip
+
+
+def test_crops_are_compared_with_the_baseline() -> None:
+    found = studied(made_up(), crops=crops_of({"siamcar": 0.5, "siamla": 0.6}))
+    rows = {row["variant"]: row for row in found["crops"][0]["rows"]}
+    assert rows["siamla"]["effects"]["chosen"]["effect"]["value"] == pytest.approx(0.1, abs=0.02)
+    assert rows["siamla"]["effects"]["lost"]["effect"]["value"] == pytest.approx(0.05, abs=0.01)  # fewer: in favour
+    assert {effect["verdict"] for effect in rows["siamla"]["effects"].values()} == {SUPPORTED}
+    assert rows["siamcar"]["effects"] == {}
+    text = page_of(found)
+    assert "## On crops around the truth" in text
+    assert re.search(r"\| SIAMLA \| 0\.6\d\d \|.*\], supported \|", text)
+    turned = studied(made_up(), crops=crops_of({"siamcar": 0.6, "siamla": 0.5}))["crops"][0]["rows"][1]["effects"]
+    assert {effect["verdict"] for effect in turned.values()} == {CONTRADICTED}
+    assert any("siamla benchmark alignment" in note for note in studied(made_up())["notes"])
 
 
 def test_rendered_and_real_video_are_told_apart_and_together() -> None:
@@ -427,13 +470,16 @@ def test_snakemake_plans_the_study(bare_tree: Tree) -> None:
         "score": "96",
         "predict_sweep": "64",
         "store_maps": "16",
+        "measure_alignment": "2",
         "make_study": "1",
     }
     assert counts | expected == counts, done.stdout
 
 
 def test_the_command_writes_json_page_and_docs(project: Path, study: Callable[..., tuple[int, str]]) -> None:
-    assert study("--write", "docs/results.md") == (0, "reports/study/study.{md,json}\ndocs/results.md\n")
+    code, said = study("--write", "docs/results.md")
+    assert (code, said.splitlines()[:2]) == (0, ["reports/study/study.{md,json}", "docs/results.md"])
+    assert re.match(r"for README: On \d+ rendered clips with 8 seeds each SiamLA ", said.splitlines()[2])
     text, made = Path("docs/results.md").read_text(), json.loads(Path("reports/study/study.json").read_text())
     assert text == Path("reports/study/study.md").read_text()
     job = study_job(Plan.load("study"))

@@ -1,8 +1,8 @@
 """Task alignment, the claim of the paper's Fig. 12, as numbers: does a higher target confidence mean a better box?
 
-Spearman's rank correlation between target confidence c·q and the IoU of the box that goes with it, (a) over the cells
-of search crops cut around the truth, where nothing but the network plays a part, and (b) over tracked frames, where
-post-processing plays one too, up to the first frame in which the target is lost.
+On search crops cut around the truth, where nothing but the network plays a part: the box that it would choose, how
+often that box is not on the target at all, how good boxes are whatever the confidence says, and Spearman's rank
+correlation between target confidence c·q and the IoU of the box that goes with it.
 """
 
 from collections.abc import Sequence as Many
@@ -10,25 +10,41 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 
 from siamla.benchmark.metrics import overlap
 from siamla.benchmark.onepass import read_image
 from siamla.data.crop import crop, mean_colour, to_crop, to_index
+from siamla.engine.engines import prepare, resolve_engine
+from siamla.engine.network import Network
 from siamla.errors import UserError
 from siamla.geometry import Array, centre, padded_size
 from siamla.grid import SCORE, SEARCH, START, STRIDE, TEMPLATE
 from siamla.model.siamla import SiamLA
 from siamla.sequence import Sequence
+from siamla.tracker.place import tracking_place
 from siamla.tracker.settings import TrackerSettings
-from siamla.tracker.tracker import SiamTracker
 
 FEWEST = 5  # points below which a rank correlation is left out
 SHIFT = 0.25  # of the crop's side, the largest shift of its centre along each axis
 CENTRE_FRACTION = 0.4  # siamcar.md §2.3
 SCALE = 0.1  # largest change of the logarithm of the crop's side
+LOST = 0.1  # IoU below which the chosen box is not on the target
+BATCH = 32  # crops at once on a GPU; on a CPU one alone is as fast
 
 Image = NDArray[np.uint8]
+
+
+class Cut(NamedTuple):
+    """What is cut out of one sequence."""
+
+    sequence: str
+    template: Image
+    """(127, 127, 3) BGR, of the first frame."""
+    searches: Image
+    """(N, 255, 255, 3) BGR."""
+    boxes: Array
+    """(N, 4) the truth, xywh in the crops' pixel-index coordinates."""
 
 
 class CropAlignment(NamedTuple):
@@ -52,7 +68,7 @@ def rank_correlation(score: Array, quality: Array) -> float:
     """Spearman's correlation of two columns (N,), ties sharing their mean rank; NaN for < 5 points or a constant."""
     if len(score) < FEWEST or np.ptp(score) == 0 or np.ptp(quality) == 0:
         return float("nan")
-    return float(spearmanr(score, quality).statistic)
+    return float(np.corrcoef(rankdata(score), rankdata(quality))[0, 1])
 
 
 def crop_alignment(confidence: Array, ltrb: Array, box: Array) -> CropAlignment:
@@ -80,20 +96,6 @@ def crop_alignment(confidence: Array, ltrb: Array, box: Array) -> CropAlignment:
     )
 
 
-def tracked_alignment(scores: Array, overlaps: Array) -> float:
-    """Rank correlation of a track's scores (N,) and IoUs (N,), NaN where the truth is unknown, while IoU > 0."""
-    lost = np.flatnonzero(overlaps == 0)
-    until = lost[0] if len(lost) else len(overlaps)
-    scores, overlaps = scores[:until], overlaps[:until]
-    known = np.isfinite(overlaps)
-    return rank_correlation(scores[known], overlaps[known])
-
-
-def _known(sequence: Sequence) -> NDArray[np.bool_]:
-    """The frames (N,) whose target is visible and has a box."""
-    return np.asarray(sequence.visible & sequence.valid, bool)
-
-
 def _template(image: Image, box: Array) -> Image:
     side = float(padded_size(box[2], box[3]))
     return crop(image, centre(box), side, TEMPLATE, mean_colour(image))
@@ -107,76 +109,62 @@ def _search(image: Image, box: Array, rng: np.random.Generator) -> tuple[Image, 
     return pixels, to_index(to_crop(box, middle, side, SEARCH))
 
 
-def on_crops(tracker: SiamTracker, sequence: Sequence, crops: int, seed: Many[int]) -> list[CropAlignment]:
-    """Alignment on `crops` search crops around the truth, of frames evenly spaced after the first (the template's)."""
-    chosen = np.flatnonzero(_known(sequence))
+def cut(sequence: Sequence, crops: int, seed: Many[int]) -> Cut:
+    """`crops` search crops around the truth, of frames evenly spaced after the first, the template's; fewer where the
+    target is visible in fewer.
+
+    seed: draws the crops' shifts (up to a quarter of the crop along each axis) and scales (up to 10 %). UserError where
+    boxes are missing.
+    """
+    if len(sequence.boxes) != len(sequence):
+        raise UserError(f"{sequence.name}: {len(sequence.boxes)} boxes for {len(sequence)} frames; alignment needs all")
+    chosen = np.flatnonzero(np.asarray(sequence.visible & sequence.valid, bool))
     chosen = chosen[chosen > 0]
     chosen = chosen[np.unique(np.linspace(0, len(chosen) - 1, min(crops, len(chosen))).round().astype(int))]
     rng = np.random.default_rng(seed)
     pairs = [_search(read_image(sequence.frames[index]), sequence.boxes[index], rng) for index in chosen]
-    state = tracker.network.embed(_template(read_image(sequence.frames[0]), sequence.boxes[0])[None])
+    searches = np.array([pixels for pixels, _ in pairs], np.uint8).reshape(-1, SEARCH, SEARCH, 3)
+    boxes = np.array([box for _, box in pairs], np.float64).reshape(-1, 4)
+    return Cut(sequence.name, _template(read_image(sequence.frames[0]), sequence.boxes[0]), searches, boxes)
+
+
+def on_crops(network: Network, part: Cut, batch: int) -> list[CropAlignment]:
+    """The alignment on each crop of a sequence, of a network made ready for `batch` crops at once."""
+    state = network.embed(np.repeat(part.template[None], batch, axis=0))
     found = []
-    for pixels, box in pairs:
-        maps = tracker.network.search(state, pixels[None])
-        confidence = maps.cls[0].astype(np.float64) / (1 + np.exp(-maps.loc[0].astype(np.float64)))
-        found.append(crop_alignment(confidence, maps.ltrb[0].astype(np.float64), box))
+    for first in range(0, len(part.searches), batch):
+        crops = part.searches[first : first + batch]
+        filled = np.concatenate([crops, np.repeat(crops[:1], batch - len(crops), axis=0)])
+        maps = network.search(state, filled)
+        for place in range(len(crops)):
+            confidence = maps.cls[place].astype(np.float64) / (1 + np.exp(-maps.loc[place].astype(np.float64)))
+            found.append(crop_alignment(confidence, maps.ltrb[place].astype(np.float64), part.boxes[first + place]))
     return found
 
 
-def track_scores(tracker: SiamTracker, sequence: Sequence) -> tuple[Array, Array]:
-    """The tracker's scores (N - 1,) and IoUs (N - 1,) after the first frame; IoU is NaN where the truth is unknown."""
-    tracker.init(read_image(sequence.frames[0]), sequence.boxes[0])
-    boxes, scores = [], []
-    for path in sequence.frames[1:]:
-        boxes.append(tracker.update(read_image(path)))
-        scores.append(tracker.score)
-    if not boxes:
-        return np.empty(0), np.empty(0)
-    found = np.where(_known(sequence)[1:], overlap(sequence.boxes[1:], np.array(boxes)), np.nan)
-    return np.array(scores), found
-
-
-def _mean(values: list[float]) -> float:
+def _mean(values: Many[float]) -> float:
     defined = [value for value in values if np.isfinite(value)]
     return float(np.mean(defined)) if defined else float("nan")
 
 
-def alignment(
-    model: SiamLA, sequences: Many[Sequence], settings: TrackerSettings, seed: int, crops: int = 20
-) -> dict[str, float]:
-    """How well the target confidence ranks the boxes of a model, on sequences with boxes for all frames.
+def summary(crops: Many[CropAlignment]) -> dict[str, float]:
+    """Of some crops "chosen", the mean IoU of the chosen box; "lost", the share of crops in which it is below .1;
+    "rest", the mean of the others; and the means of all other fields of CropAlignment. Undefined values are left out,
+    NaN where all are."""
+    chosen = [item.chosen for item in crops]
+    lost, rest = _mean([float(value < LOST) for value in chosen]), _mean([v for v in chosen if v >= LOST])
+    means = {field: _mean([float(getattr(item, field)) for item in crops]) for field in CropAlignment._fields}
+    return {"chosen": means.pop("chosen"), "lost": lost, "rest": rest, **means}
 
-    Args:
-        settings: how frames are tracked; crops use its precision alone.
-        seed: draws the crops' shifts (up to a quarter of the crop along each axis) and scales (up to 10 %).
-        crops: search crops a sequence.
 
-    Returns "inside" and "cells", the mean rank correlations over crops (see CropAlignment), "chosen", "best", "middle"
-    and "border", mean IoUs over crops; "tracked", the mean rank correlation over sequences while IoU > 0, and
-    "overlap", the mean IoU of all tracked frames with known truth, averaged over sequences; "crops" and "sequences",
-    how many of each had a defined "inside" or "tracked". Means leave undefined values out and are NaN when all are.
-    UserError where boxes are missing or nothing is given.
+def alignment(model: SiamLA, cuts: Many[Cut], settings: TrackerSettings) -> dict[str, list[CropAlignment]]:
+    """How well the target confidence ranks the boxes of a model, sequence → its crops.
+
+    settings: precision and engine are read, no more. UserError where there is nothing.
     """
-    if not sequences:
-        raise UserError("alignment: no sequences")
-    for sequence in sequences:
-        if len(sequence.boxes) != len(sequence):
-            raise UserError(
-                f"{sequence.name}: {len(sequence.boxes)} boxes for {len(sequence)} frames; alignment needs all"
-            )
-    tracker = SiamTracker(model, settings)
-    on_crop: list[CropAlignment] = []
-    tracked, overlaps = [], []
-    for index, sequence in enumerate(sequences):
-        on_crop += on_crops(tracker, sequence, crops, (seed, index))
-        scores, quality = track_scores(tracker, sequence)
-        tracked.append(tracked_alignment(scores, quality))
-        overlaps.append(_mean(quality.tolist()))
-    columns = {field: [float(getattr(item, field)) for item in on_crop] for field in CropAlignment._fields}
-    return {
-        **{field: _mean(values) for field, values in columns.items()},
-        "tracked": _mean(tracked),
-        "overlap": _mean(overlaps),
-        "crops": float(np.isfinite(columns["inside"]).sum()),
-        "sequences": float(np.isfinite(tracked).sum()),
-    }
+    if not any(len(part.searches) for part in cuts):
+        raise UserError("alignment: no frame after a first one whose target is visible")
+    place = tracking_place(model.settings, settings)
+    batch = 1 if place.torch_device.type == "cpu" else BATCH
+    network = prepare(resolve_engine(settings.engine, place.torch_device), model, place, batch)
+    return {part.sequence: on_crops(network, part, batch) for part in cuts}

@@ -55,6 +55,13 @@ def run_maps(args: argparse.Namespace) -> None:
     print(maps(load_plan(args), args.benchmark, args.variant, args.seed, args.key).folder)
 
 
+def run_alignment(args: argparse.Namespace) -> None:
+    """Measure the models on crops around the truth."""
+    from siamla.steps.alignment import measure_crops
+
+    print(measure_crops(load_plan(args), args.benchmark, args.workers, args.key))
+
+
 def run_run(args: argparse.Namespace) -> None:
     """Track and score in one go, and print the scores."""
     from siamla.steps import byhand
@@ -106,6 +113,12 @@ def register(commands: Commands) -> None:
             )
             parser.add_argument("--out", type=Path, help="folder for its results")
         add_profile(parser)
+
+    text = "measure all models of a benchmark on crops around the truth: the box that they choose, how often it is lost"
+    parser = commands.add("benchmark alignment", run_alignment, text)
+    parser.add_argument("benchmark")
+    parser.add_argument("--workers", type=positive, default=1, help="processes, a model each; they change nothing")
+    add_profile(parser)
 
     text = "store the score maps of chosen frames (params/maps.yaml) of a benchmark that the profile names under `maps`"
     parser = commands.add("benchmark maps", run_maps, text)

@@ -261,8 +261,8 @@ def _notes(measured: Measured, table: Table, columns: list[Column], baseline: st
     marks = {cell.mark for row in table.rows for cell in row}
     if NOISE in marks:
         notes.append(
-            f"{NOISE} the difference to {baseline} is within noise: its 95 % interval covers 0 (sequences resampled in "
-            "pairs, the error of the seeds from Student's t)"
+            f"{NOISE} the difference to {baseline} is within noise: its 95 % interval covers 0 (a mixed model "
+            "of sequences, in pairs, and seeds)"
         )
     if UNTOLD in marks:
         notes.append(

@@ -26,7 +26,7 @@ def compare(plan: Plan, a: str, b: str) -> str:
             continue
         parts.append(benchmark_lines(benchmarks(plan)[name], labels, before, after))
     note = (
-        f"difference: {b} less {a}. Intervals: sequences resampled in pairs, seeds by Student's t; with one seed over "
+        f"difference: {b} less {a}. Intervals: a mixed model of sequences and seeds; with one seed over "
         "sequences alone, which is too narrow. ~ covers 0: within noise."
     )
     return "\n\n".join(["\n".join(lines) for lines in parts] + [note])

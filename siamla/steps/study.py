@@ -7,11 +7,12 @@ from typing import Any
 from siamla.benchmark.maps import read_maps
 from siamla.errors import UserError
 from siamla.experiment.plan import Job, Plan
-from siamla.experiment.study import study_job
+from siamla.experiment.study import crops_benchmarks, crops_key, crops_path, study_job
 from siamla.files import free_for_output, write_json, write_text
-from siamla.report.figures.data import Run
+from siamla.report.figures.data import Run, Score
 from siamla.report.study.build import Measured, build
-from siamla.report.study.page import GENERATED, markdown
+from siamla.report.study.page import GENERATED, markdown, sentence
+from siamla.steps.alignment import read_crops
 from siamla.steps.figures import as_score
 from siamla.steps.outlook import UNKNOWN, cost, duration
 from siamla.steps.perform import check_key, verified
@@ -114,14 +115,20 @@ def study(plan: Plan, key: str | None = None, page: Path | None = None, overwrit
             Run(names["benchmark"], names["variant"], names["seed"], maps=read_maps(parent.folder / "maps.npz"))
         )
     shown = job.identity.plain["shown"]
+    aligned = {name: read_crops(plan, name) or {} for name in crops_benchmarks(plan)}
+    crops = [Score(benchmark, variant, int(seed), {"per_sequence": numbers}) for benchmark, own in aligned.items()
+             for variant, seeds in own.items() for seed, numbers in seeds.items()]  # fmt: skip
     measured = Measured(
         shown["variants"],
         shown["benchmarks"],
         [score for score in stored if score.value is None],
         [score for score in stored if score.value is not None],
         runs,
+        crops,
     )
-    content = build(measured) | _state(scores, job) | {"differences": differences(plan)}
+    used = {crops_path(plan, name).as_posix(): crops_key(plan, name) for name, own in aligned.items() if own}
+    content = build(measured) | _state(scores, job) | {"alignment": used} | {"differences": differences(plan)}
+    content["sentence"] = sentence(content)
     text = markdown(content)
     write_text(job.folder.with_suffix(".md"), text)
     write_json(job.folder.with_suffix(".json"), content)

@@ -41,6 +41,23 @@ rule store_maps:
         "--profile {wildcards.profile} --key {params.key} > {log:q} 2>&1"
 
 
+rule measure_alignment:
+    input:
+        lambda wildcards: ALIGNED[wildcards.benchmark][1],
+    output:
+        "results/{profile}/alignment/{benchmark}.json",
+    log:
+        "results/{profile}/logs/measure_alignment/{benchmark}.log",
+    benchmark:
+        "results/{profile}/timings/measure_alignment/{benchmark}.tsv"
+    threads: 1
+    params:
+        key=lambda wildcards: ALIGNED[wildcards.benchmark][0],
+    shell:
+        "siamla benchmark alignment {wildcards.benchmark} --profile {wildcards.profile} --key {params.key} "
+        "--workers {threads} > {log:q} 2>&1"
+
+
 rule score:
     input:
         made_from(SCORED),

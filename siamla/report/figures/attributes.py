@@ -142,7 +142,7 @@ def _notes(groups: Mapping[str, Any], found: list[Difference], attributes: list[
         notes.append("Radar: rings are absolute scores; the legend's number is the score over all sequences.")
     if found and ours and baseline:
         seeds = min(len(groups[ours]), len(groups[baseline]))
-        over = "sequences, resampled in pairs, and seeds (Student's t)" if seeds > 1 else (
+        over = "sequences, in pairs, and seeds (a mixed model)" if seeds > 1 else (
             "sequences alone, resampled in pairs: with one seed what another training would change is not known"
         )  # fmt: skip
         won = sum(one.value > 0 for one in found if one.attribute != OVERALL)

@@ -116,8 +116,8 @@ def overview(data: Data) -> tuple[list[str], Grid]:
     names = [data.trackers[t]["label"] if t else role for t, role in ((ours, "ours"), (baseline, "baseline"))]
     heads = ["Benchmark", "Data", "Metric", *names, "Difference", "95 % interval", "Seeds"]
     note = (
-        "Mean ± sample standard deviation over seeds. Intervals: sequences resampled in pairs, and the seeds' error "
-        "from Student's t; with one seed over sequences alone, which is too narrow."
+        "Mean ± sample standard deviation over seeds. Intervals: a mixed model of sequences, in pairs, and seeds; "
+        "with one seed over sequences alone, which is too narrow."
     )
     return told, {"title": "Overview", "heads": heads, "rows": rows, "note": note, "sortable": True}
 

@@ -143,6 +143,7 @@ class Measured:
         scores: with each variant's own settings.
         swept: at every value of the window.
         runs: the score maps of tracked runs.
+        crops: what each model does on crops around the truth, by sequence (siamla.benchmark.alignment.summary).
     """
 
     variants: Info
@@ -150,6 +151,7 @@ class Measured:
     scores: Sequence[Score]
     swept: Sequence[Score] = ()
     runs: Sequence[Run] = ()
+    crops: Sequence[Score] = ()
 
     def grids(self) -> dict[str, Grid]:
         """Benchmark → the headline's grid; without those whose headline has no values by sequence."""
@@ -163,6 +165,11 @@ class Measured:
             if own := self._of(name, self.swept):
                 found[name] = drops(own, str(info["headline"]))
         return found
+
+    def on_crops(self, metric: str) -> dict[str, Grid]:
+        """Benchmark → the grid of a number of its crops; without those of which there are none."""
+        every = {name: grid(self._of(name, self.crops), metric) for name in self.benchmarks}
+        return {name: each for name, each in every.items() if each.names}
 
     def _read(self) -> Iterable[tuple[str, Mapping[str, Any]]]:
         return ((name, info) for name, info in self.benchmarks.items()
@@ -268,7 +275,41 @@ def _notes(measured: Measured, grids: Mapping[str, Grid]) -> list[str]:
         notes.append("No score maps are stored (`maps:` of the profile): nothing is said of confidence and IoU.")
     if not measured.swept:
         notes.append("No sweep of the window was run (`sweeps:` of the profile): nothing is said of it.")
+    if not measured.crops:
+        notes.append("Nothing was measured on crops (`siamla benchmark alignment BENCHMARK`): nothing is said of them.")
     return notes
+
+
+CROPS = {"chosen": 1.0, "lost": -1.0}
+"""What is compared on crops, and whether more of it is better."""
+SHOWN = ("chosen", "lost", "rest", "middle", "best")
+
+
+def _crops(measured: Measured) -> list[dict[str, Any]]:
+    """Scope by scope each variant's means on crops, and its differences to the baseline, above 0 where it is better."""
+    grids = {metric: measured.on_crops(metric) for metric in SHOWN}
+    found = []
+    for scope in scopes(grids["chosen"], measured.benchmarks):
+        tables = {m: [own[name] for name in scope.benchmarks if name in own] for m, own in grids.items()}
+        rows = []
+        for name, info in measured.variants.items():
+            own = {metric: pooled(tables[metric], [name]) for metric in SHOWN}
+            if own["chosen"] is None:
+                continue
+            effects = {}
+            for metric, sign in CROPS.items() if name != BASELINE else ():
+                weights = {name: sign, BASELINE: -sign}
+                both = pooled(tables[metric], weights)
+                effect = mean_effect(both, weights) if both else None
+                effects[metric] = {"effect": _plain(effect), "verdict": part_verdict(effect)}
+            rows.append({
+                "variant": name, "label": info["label"], "seeds": len(own["chosen"][name]), "effects": effects,
+                "sequences": own["chosen"][name].shape[1],
+                "means": {m: None if table is None else float(table[name].mean()) for m, table in own.items()},
+            })  # fmt: skip
+        if rows:
+            found.append({"scope": scope.label, "rows": rows})
+    return found
 
 
 def build(measured: Measured) -> dict[str, Any]:
@@ -304,5 +345,5 @@ def build(measured: Measured) -> dict[str, Any]:
     }  # fmt: skip
     tables = [{"scope": scope.label, "benchmarks": list(scope.benchmarks),
                "rows": _rows(grids, scope, measured.variants)} for scope in every]  # fmt: skip
-    return {"rule": RULE, "benchmarks": benchmarks, "scopes": tables, "claims": claims,
+    return {"rule": RULE, "benchmarks": benchmarks, "scopes": tables, "claims": claims, "crops": _crops(measured),
             "notes": _notes(measured, grids)}  # fmt: skip
