@@ -19,6 +19,7 @@ from siamla.steps.perform import check_key, verified
 from siamla.steps.report import gather
 
 PAPER = "paper"  # the profile of the paper's own experiments
+FRAME, PASSES = 1.1, 3  # docs/performance.md: s of one core for a frame with ResNet-50; forth and back, in frames
 
 
 def _complete(job: Job) -> None:
@@ -40,10 +41,16 @@ def _seconds(jobs: Sequence[Job]) -> float:
 def _paper_cost() -> str:
     """What training as the paper does would take, by `siamla plan`'s estimate."""
     try:
-        trainings = list(Plan.load(PAPER).trainings())
+        paper = Plan.load(PAPER)
+        trainings = list(paper.trainings())
     except UserError:  # no such profile here, or its settings are being edited
         return UNKNOWN
-    return cost(trainings, trainings)
+    if (told := cost(trainings, trainings)) != UNKNOWN:
+        return told
+    courses = [paper.spec(job.names["variant"]).training for job in trainings]
+    pairs = sum(course.epochs * course.pairs_per_epoch for course in courses)
+    days = pairs * FRAME * PASSES / 86400
+    return f"some {days:,.0f} days of one core, reckoned from {FRAME} s a frame; for GPUs, on which it was not timed"
 
 
 def differences(plan: Plan) -> list[dict[str, str]]:
@@ -59,6 +66,7 @@ def differences(plan: Plan) -> list[dict[str, str]]:
     longer += duration(spent * 50 / max(epochs))
     sizes = sorted({course.pairs_per_epoch for course in courses})
     sets = sorted({name for spec in specs for name in spec.pairs.parts})
+    sets = [f"{name} ({'rendered' if plan.fetch(name).identity.plain['settings'] else 'real'})" for name in sets]
     backbones = sorted({spec.model.backbone for spec in specs})
     frozen = all(course.frozen_epochs >= course.epochs for course in courses)
     real = [entry.label or name for name, entry in plan.profile.benchmarks.items() if not entry.dvc]
