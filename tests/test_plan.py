@@ -348,7 +348,7 @@ def test_shares_reach_and_preset_decide_a_mixed_training_alone(changed: Change) 
 )
 def test_a_mix_that_cannot_be_is_refused_in_one_line(changed: Change, mix: dict, said: str) -> None:
     with pytest.raises(UserError) as error:
-        changed(smoke={"train": SETS, "trainings": {"both": {"pairs": {"dataset": mix, "count": None}}}})
+        changed(smoke={"train": SETS, "trainings": {"both": {"pairs": {"dataset": mix, "views": None}}}})
     lines = str(error.value).splitlines()
     assert any(said in line for line in lines), lines
     assert len(lines) == 1, lines
@@ -359,7 +359,7 @@ def test_a_mix_that_cannot_be_is_refused_in_one_line(changed: Change, mix: dict,
     [
         ({"benchmarks": {"otb100": {"training": "bot"}}}, "benchmarks.otb100.training: 'bot' is unknown; did you mean"),
         ({"trainings": {"both": {"tracker": {"window": 1}}}}, "trainings.both.tracker: a benchmark's tracker is set"),
-        ({"trainings": {"both": {"pairs": {"dataset": MIX}}}}, "count: only a single data set has a finite number"),
+        ({"trainings": {"both": {"pairs": {"dataset": MIX}}}}, "views: only a single data set has a finite number"),
         ({"trainings": {"both": {"labels": {"alpa": 1}}}}, "trainings.both: unknown key 'labels.alpa'; did you mean"),
         ({"train": {"a": {"layout": "otb", "root": "a", "preset": "field"}}}, "preset: otb has none; only coco"),
         (
