@@ -370,7 +370,7 @@ def test_a_mix_that_cannot_be_is_refused_in_one_line(changed: Change, mix: dict,
     ],
 )
 def test_trainings_and_sets_that_cannot_be_are_refused(changed: Change, smoke: dict, said: str) -> None:
-    both = {"pairs": {"dataset": MIX, "count": None}}
+    both = {"pairs": {"dataset": MIX, "views": None}}
     with pytest.raises(UserError) as error:
         changed(
             smoke=merge(
