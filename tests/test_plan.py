@@ -302,7 +302,7 @@ SETS = {
 
 def test_a_benchmark_has_the_models_of_its_training(changed: Change) -> None:
     before = changed()
-    over = {"train": SETS, "trainings": {"both": {"pairs": {"dataset": MIX, "count": None}}}}
+    over = {"train": SETS, "trainings": {"both": {"pairs": {"dataset": MIX, "views": None}}}}
     plan = changed(smoke={**over, "benchmarks": {"got10k": {"training": "both"}}})
     folders = [job.folder.relative_to("results/smoke/train").as_posix() for job in plan.trainings()]
     assert folders == ["siamcar/seed1", "siamcar@both/seed1", "siamla/seed1", "siamla@both/seed1"]
@@ -322,7 +322,7 @@ def test_a_benchmark_has_the_models_of_its_training(changed: Change) -> None:
 
 def test_shares_reach_and_preset_decide_a_mixed_training_alone(changed: Change) -> None:
     def train(mix: dict, sets: dict = SETS) -> str:
-        both = {"pairs": {"dataset": mix, "count": None}}
+        both = {"pairs": {"dataset": mix, "views": None}}
         return changed(smoke={"train": sets, "trainings": {"both": both}}).train("siamla@both", 1).key
 
     key = train(MIX)
