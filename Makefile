@@ -21,7 +21,7 @@ report: $(VENV)/.ready
 	snakemake --cores $(CORES) --show-failed-logs --config profile=$(PROFILE) -- reproduce_all
 	@echo "open reports/$(PROFILE)/index.html"
 
-# hours on two cores; killed, the same command goes on; the page takes the place of docs/results.md
+# about an hour on two cores; killed, the same command goes on; the page takes the place of docs/results.md
 study: PROFILE := study
 study: $(VENV)/.ready
 	snakemake --cores $(CORES) --show-failed-logs --config profile=$(PROFILE) -- reproduce_study
