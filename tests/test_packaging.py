@@ -270,7 +270,7 @@ def test_a_gpu_is_asked_for_by_the_gpu_profile_alone() -> None:
     plain, gpu = profile("slurm"), profile("slurm-gpu")
     assert not any("gpu" in resources for resources in plain["set-resources"].values())
     asking = {rule for rule, resources in gpu["set-resources"].items() if resources.pop("gpu", 0)}
-    assert asking == {"train", "predict", "predict_sweep", "store_maps"}
+    assert asking == {"train", "predict", "predict_sweep", "measure_alignment", "store_maps"}
     assert gpu == plain
 
 

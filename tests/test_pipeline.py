@@ -151,6 +151,7 @@ WORDS = (
     (PROTOCOLS, "label: AUC", "label: Area"),
 )
 BOTH = chain("siamcar") | chain("siamla")
+SETS = "set: {labels.ladl: true, labels.lals: true}"
 
 
 @pytest.mark.parametrize(
@@ -158,7 +159,7 @@ BOTH = chain("siamcar") | chain("siamla")
     [
         (NOTHING, set()),
         (WORDS, TABLES),
-        ([(VARIANTS, "label: SiamCAR", "label: SiamCAR\n    set: {loss.regression: 2.5}")], chain("siamcar")),
+        ([(VARIANTS, SETS, SETS.replace("}", ", loss.regression: 2.5}"))], chain("siamla")),
         ([(LOSSES, "alpha: float = 0.5, beta: float = 10.0", "alpha: float = 0.5, beta: float = 9.0")], BOTH),
         (
             [(SMOKE, "tracker: {precision: fp32}", "tracker: {precision: fp32, window: 0.3}")],

@@ -222,7 +222,7 @@ def test_a_difference_that_sequences_make_is_within_noise(tmp_path: Path) -> Non
     paths[2:] = [write_score(tmp_path, "siamla", seed, [0.1, 0.9, 0.6]) for seed in (1, 2)]
     text = table(tmp_path, paths)
     assert r"| 0.533 ± 0.000 \~ |" in text
-    assert r"- \~ the difference to SiamCAR is within noise: its 95 % interval covers 0 (sequences resampled" in text
+    assert r"- \~ the difference to SiamCAR is within noise: its 95 % interval covers 0 (a mixed model" in text
     assert r"0.533 $\pm$ 0.000 $\sim$" in (tmp_path / "out" / "table3.tex").read_text()
     assert next(csv.DictReader((tmp_path / "out" / "table3.csv").open()))["otb100.auc.mark"] == ""
 
