@@ -128,8 +128,7 @@ def video_interval(ours: ArrayLike, theirs: ArrayLike, seed: int = 0, resamples:
 
     For trackers of which there is one run: what another training would change is not in it. The sequences are resampled
     with replacement, in pairs, since both trackers saw the same; the spread is widened by √(S/(S−1)), which resampling
-    few values lacks. Values are (seeds, S) on
-    the same S sequences; ValueError with fewer than two.
+    few values lacks. Values are (seeds, S) on the same S sequences; ValueError with fewer than two.
     """
     gaps = np.asarray(ours, np.float64).mean(0) - np.asarray(theirs, np.float64).mean(0)
     if len(gaps) < 2:
