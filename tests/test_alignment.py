@@ -20,14 +20,10 @@ from siamla.benchmark.alignment import (
 from siamla.data.formats import otb
 from siamla.engine.engines import prepare
 from siamla.errors import UserError
-from siamla.experiment.plan import Plan
-from siamla.experiment.study import crops_identity, crops_path
-from siamla.files import write_json
 from siamla.model.settings import ModelSettings
 from siamla.model.siamla import build_model
 from siamla.place import Place
 from siamla.sequence import Sequence
-from siamla.steps.alignment import read_crops
 from siamla.tracker.settings import TrackerSettings
 
 ROOT = Path(__file__).parents[1]
@@ -190,21 +186,3 @@ def test_real_video_script(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     rows = [line for line in done.stdout.splitlines() if line.startswith("|")]
     assert [row.split("|")[1].strip() for row in rows[2:]] == ["siamla", "MIL (OpenCV)", "still box"]
-
-
-def test_stored_crops_of_other_models_or_of_some_models_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    plan = Plan.load("smoke", ROOT / "params")
-    assert read_crops(plan, "otb100") is None  # nothing was measured, and nothing is wrong
-    path, identity = crops_path(plan, "otb100"), crops_identity(plan, "otb100")
-    values = {name: {seed: {"clip": {"chosen": 0.5}} for seed in own} for name, own in identity["models"].items()}
-    write_json(path, {"identity": identity, "values": values})
-    assert read_crops(plan, "otb100") == values
-    write_json(path, {"identity": identity, "values": {"siamcar": values["siamcar"]}})
-    with pytest.raises(UserError, match=r"otb100\.json: 1 models are missing, the first siamla 1; `siamla benchmark"):
-        read_crops(plan, "otb100")
-    write_json(path, {"identity": {**identity, "crops": 3}, "values": values})
-    with pytest.raises(UserError, match="made from other models, clips or code"):
-        read_crops(plan, "otb100")

@@ -156,6 +156,7 @@ def test_maps_are_jobs_of_the_plan_beside_the_predictions(project: Path) -> None
     ("profile", "rule", "said"),
     [
         ({"maps": ["otb10"]}, {}, "smoke.yaml: maps: 'otb10' is unknown; did you mean 'otb100'?"),
+        ({"alignment": ["otb10"]}, {}, "smoke.yaml: alignment: 'otb10' is unknown; did you mean 'otb100'?"),
         (
             {"maps": ["bolt"], "benchmarks": {"bolt": {"layout": "vot", "root": "x"}}},
             {},

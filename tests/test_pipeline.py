@@ -302,6 +302,28 @@ def test_a_model_of_ones_own_is_tracked_into_a_new_folder(tree: Tree) -> None:
     tree.remove("mine")
 
 
+def test_a_model_is_measured_on_crops_and_its_model_decides_when_anew(tree: Tree) -> None:
+    command = ("siamla", "benchmark", "alignment", "otb100", "siamcar", "--profile", "smoke")
+    folder = tree.folder / "results/smoke/alignment/otb100/siamcar/seed1"
+    assert tree.call(*command).returncode == 0
+    numbers = json.loads((folder / "crops.json").read_text())
+    assert set(numbers) == {"Smoke01", "Smoke02"}
+    assert all(0 <= own["chosen"] <= own["best"] <= 1 for own in numbers.values())
+    made = (folder / "record.json").stat().st_mtime_ns
+    look = ("siamla", "plan", "alignment", "otb100", "siamcar", "1", "--profile", "smoke")
+    assert "up to date" in tree.call(*look).stdout
+    with tree.edited(SMOKE, "tracker: {precision: fp32}", "tracker: {precision: fp32, window: 0.3}"):
+        assert "up to date" in tree.call(*look).stdout  # no window on crops
+    with tree.edited(SMOKE, "lr_start: 1.0e-3", "lr_start: 2.0e-3"):
+        assert "model.settings.training.lr_start is 0.001, the plan has 0.002" in tree.call(*look).stdout
+    assert tree.call(*command).returncode == 0
+    assert (folder / "record.json").stat().st_mtime_ns == made
+    (folder / "crops.json").write_text("{}")
+    assert tree.call(*command).returncode == 0
+    assert json.loads((folder / "crops.json").read_text()) == numbers
+    tree.remove("results/smoke/alignment")
+
+
 def test_damaged_features_are_noticed_named_and_made_again(tree: Tree) -> None:
     (chunk,) = tree.folder.glob("data/features/smoke/*/chunk-00000.bin")
     record = tree.folder / "results/smoke/train/siamcar/seed1/record.json"

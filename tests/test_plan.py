@@ -39,8 +39,9 @@ def changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Change:
 
 
 def keys(plan: Plan) -> dict[str, str]:
-    """Every job's key by its title, tables included; sweeps and maps follow predictions (test_sweeps, test_maps)."""
-    found = {job.title: job.key for job in plan.jobs() if "sweep" not in job.names and job.step != "maps"}
+    """Every job's key by its title, tables included; sweeps, maps, crops: test_sweeps, test_maps, test_pipeline."""
+    beside = ("maps", "alignment")
+    found = {job.title: job.key for job in plan.jobs() if "sweep" not in job.names and job.step not in beside}
     return found | {f"table {number}": plan.table(number).key for number in plan.profile.tables}
 
 

@@ -178,7 +178,7 @@ def studied(scores: Scores, **more: Any) -> dict[str, Any]:
 
 def page_of(study: Mapping[str, Any]) -> str:
     source = {"identity": {}, "key": "k", "profile": "p", "caption": "Made up.", "commits": ["c"], "dirty": False,
-              "sources": {}, "maps": {}, "differences": []}  # fmt: skip
+              "sources": {}, "maps": {}, "alignment": {}, "places": {}, "differences": []}  # fmt: skip
     return markdown(json.loads(json.dumps({**study, **source}, allow_nan=False)))
 
 
@@ -238,7 +238,7 @@ def test_crops_are_compared_with_the_baseline() -> None:
     assert re.search(r"\| SIAMLA \| 0\.6\d\d \|.*\], supported \|", text)
     turned = studied(made_up(), crops=crops_of({"siamcar": 0.6, "siamla": 0.5}))["crops"][0]["rows"][1]["effects"]
     assert {effect["verdict"] for effect in turned.values()} == {CONTRADICTED}
-    assert any("siamla benchmark alignment" in note for note in studied(made_up())["notes"])
+    assert any("measured on crops (`alignment:`" in note for note in studied(made_up())["notes"])
 
 
 def test_rendered_and_real_video_are_told_apart_and_together() -> None:
@@ -399,10 +399,15 @@ def make_results(plan: Plan) -> None:
             write_maps(job.folder / "maps.npz", [frame(name, 0.1, rng) for name in "abc"])
             finish(job, {}, ["maps.npz"])
             continue
+        if job.step == "alignment":
+            write_json(job.folder / "crops.json", {f"s{i}": {"chosen": LEVELS[variant], "lost": 0.1} for i in range(6)})
+            finish(job, {}, ["crops.json"])
+            continue
         rng = np.random.default_rng([seed, len(variant)])
         level = LEVELS[variant] - 0.1 * float(names.get("value", 0))
         values = {f"s{i}": {"auc": v, "ao": v} for i, v in enumerate(level + rng.normal(0, 0.01, 6))}
-        training = {"key": plan.train(variant, seed).key, "content": "m"}
+        place = {"device": "cpu", "precision": "bf16", "threads": 1}
+        training = {"key": plan.train(variant, seed).key, "content": "m", "place": place}
         finish(job, {"per_sequence": values, "overall": {"auc": level}, "per_attribute": {}, "training": training})
 
 
@@ -448,6 +453,7 @@ def test_the_profile_plans_the_study() -> None:
     assert all(plan.spec(name) == mini.spec(name) for name in plan.variants)
     kinds = [job.step for job in study_job(plan).parents.values()]
     assert (kinds.count("score"), kinds.count("maps")) == (6 * 8 * 2 + 4 * 2 * 8, 2 * 8)
+    assert kinds.count("alignment") == 6 * 8 * 2
     assert "predict" not in kinds
 
 
@@ -471,7 +477,7 @@ def test_snakemake_plans_the_study(bare_tree: Tree) -> None:
         "score": "96",
         "predict_sweep": "64",
         "store_maps": "16",
-        "measure_alignment": "2",
+        "measure_alignment": "96",
         "make_study": "1",
     }
     assert counts | expected == counts, done.stdout
@@ -487,6 +493,13 @@ def test_the_command_writes_json_page_and_docs(project: Path, study: Callable[..
     assert (made["key"], made["identity"]) == (job.key, job.identity.plain)
     assert len(made["sources"]) == 160
     assert f"identity {job.key}" in text
+    assert (
+        "16 sets of score maps and 96 of numbers on crops, whose identity is the plan's; trained on cpu, bf16, 1 thread"
+        in text
+    )
+    assert (len(made["maps"]), len(made["alignment"]), made["places"]["tracked"]) == (16, 96, ["cpu"])
+    chosen = {row["variant"]: row["means"]["chosen"] for row in made["crops"][0]["rows"]}
+    assert chosen == pytest.approx(LEVELS)
     assert "Length of the training | 10 epochs of 512 pairs | 50 epochs | unknown (no earlier run to go by)" in text
     assert not outdated(job)
     again = Path("reports/study/study.json").read_bytes()
@@ -509,7 +522,7 @@ def test_an_interrupted_study_is_one_line(project: Path, study: Callable[..., tu
     code, said = study()
     assert code == 2
     assert said.count("\n") == 1
-    assert "2 of 176 results are missing, the first results/study/scores/got10k/siamla/seed7.json" in said
+    assert "2 of 272 results are missing, the first results/study/scores/got10k/siamla/seed7.json" in said
     assert "reproduce_study` goes on" in said
     assert not Path("reports/study").exists()
 

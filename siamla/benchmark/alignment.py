@@ -5,6 +5,7 @@ often that box is not on the target at all, how good boxes are whatever the conf
 correlation between target confidence c·q and the IoU of the box that goes with it.
 """
 
+from collections.abc import Iterable
 from collections.abc import Sequence as Many
 from typing import NamedTuple
 
@@ -157,14 +158,15 @@ def summary(crops: Many[CropAlignment]) -> dict[str, float]:
     return {"chosen": means.pop("chosen"), "lost": lost, "rest": rest, **means}
 
 
-def alignment(model: SiamLA, cuts: Many[Cut], settings: TrackerSettings) -> dict[str, list[CropAlignment]]:
+def alignment(model: SiamLA, cuts: Iterable[Cut], settings: TrackerSettings) -> dict[str, list[CropAlignment]]:
     """How well the target confidence ranks the boxes of a model, sequence → its crops.
 
     settings: precision and engine are read, no more. UserError where there is nothing.
     """
-    if not any(len(part.searches) for part in cuts):
-        raise UserError("alignment: no frame after a first one whose target is visible")
     place = tracking_place(model.settings, settings)
     batch = 1 if place.torch_device.type == "cpu" else BATCH
     network = prepare(resolve_engine(settings.engine, place.torch_device), model, place, batch)
-    return {part.sequence: on_crops(network, part, batch) for part in cuts}
+    found = {part.sequence: on_crops(network, part, batch) for part in cuts}
+    if not any(found.values()):
+        raise UserError("alignment: no frame after a first one whose target is visible")
+    return found

@@ -56,10 +56,10 @@ def run_maps(args: argparse.Namespace) -> None:
 
 
 def run_alignment(args: argparse.Namespace) -> None:
-    """Measure the models on crops around the truth."""
-    from siamla.steps.alignment import measure_crops
+    """Measure a model on crops around the truth."""
+    from siamla.steps.benchmark import alignment
 
-    print(measure_crops(load_plan(args), args.benchmark, args.workers, args.key))
+    print(alignment(load_plan(args), args.benchmark, args.variant, args.seed, args.key).folder)
 
 
 def run_run(args: argparse.Namespace) -> None:
@@ -114,15 +114,15 @@ def register(commands: Commands) -> None:
             parser.add_argument("--out", type=Path, help="folder for its results")
         add_profile(parser)
 
-    text = "measure all models of a benchmark on crops around the truth: the box that they choose, how often it is lost"
-    parser = commands.add("benchmark alignment", run_alignment, text)
-    parser.add_argument("benchmark")
-    parser.add_argument("--workers", type=positive, default=1, help="processes, a model each; they change nothing")
-    add_profile(parser)
-
-    text = "store the score maps of chosen frames (params/maps.yaml) of a benchmark that the profile names under `maps`"
-    parser = commands.add("benchmark maps", run_maps, text)
-    parser.add_argument("benchmark")
-    parser.add_argument("variant")
-    parser.add_argument("--seed", type=seed, default=1)
-    add_profile(parser)
+    for words, run, text in (
+        ("benchmark maps", run_maps,
+         "store the score maps of chosen frames (params/maps.yaml) of a benchmark that the profile names under `maps`"),
+        ("benchmark alignment", run_alignment,
+         "measure a model on crops around the truth of a benchmark that the profile names under `alignment`: the box "
+         "that it chooses, how often that is lost, how well confidence follows IoU"),
+    ):  # fmt: skip
+        parser = commands.add(words, run, text)
+        parser.add_argument("benchmark")
+        parser.add_argument("variant")
+        parser.add_argument("--seed", type=seed, default=1)
+        add_profile(parser)

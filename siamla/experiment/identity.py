@@ -129,6 +129,19 @@ class Maps(Identity):
 
 
 @dataclass(frozen=True)
+class Alignment(Identity):
+    """What a model does on crops around a benchmark's truth. tracker: the settings that are read, engine and precision;
+    crops: how many of a sequence, and what draws them."""
+
+    step: ClassVar[str] = "alignment"
+    model: Train
+    data: Curate
+    tracker: Plain
+    crops: Plain
+    code: str
+
+
+@dataclass(frozen=True)
 class Score(Identity):
     """Scores. predictions is None for imported results: their bytes stand in the record's inputs."""
 

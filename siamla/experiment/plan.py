@@ -16,7 +16,20 @@ from siamla.benchmark.protocols import Protocol, run_rules, score_rules
 from siamla.data.synthetic.settings import SetSettings, load_sets
 from siamla.engine.settings import EngineName
 from siamla.errors import UserError
-from siamla.experiment.identity import Crops, Curate, Features, Fetch, Identity, Maps, Mix, Predict, Score, Table, Train
+from siamla.experiment.identity import (
+    Alignment,
+    Crops,
+    Curate,
+    Features,
+    Fetch,
+    Identity,
+    Maps,
+    Mix,
+    Predict,
+    Score,
+    Table,
+    Train,
+)
 from siamla.experiment.profile import Benchmark, Experiment, TrainingSet, load
 from siamla.experiment.spec import Spec, chain, changed, dotted_keys, plain
 from siamla.experiment.sweeps import Point, point_at, points
@@ -28,6 +41,7 @@ from siamla.settings import Mistakes, nearest, read_yaml, validate
 
 GENERATOR = "synthesize@"  # stages of dvc.yaml that render a set of params/synthetic.yaml
 STAMP = "stamp"
+CROPS = {"count": 16, "seed": 0}  # of a sequence, around its truth
 Kind = TypeVar("Kind", bound=Identity)
 
 
@@ -102,6 +116,7 @@ class Job:
         names = self.names
         words = {
             "maps": "benchmark maps {benchmark} {variant} --seed {seed}",
+            "alignment": "benchmark alignment {benchmark} {variant} --seed {seed}",
             "fetch": "data fetch {dataset}", "curate": "data curate {dataset}", "crops": "data crops {variant}",
             "features": "train features {variant}", "train": "train run {variant} --seed {seed}",
             "predict": "benchmark predict {benchmark} {variant} --seed {seed}",
@@ -240,6 +255,13 @@ class Plan:
                 for seed in self.experiment.seeds(variant):
                     yield self.maps(benchmark, variant, seed)
 
+    def alignments(self) -> Iterator[Job]:
+        """The crops of every benchmark that the profile names for them, with the model of each variant and seed."""
+        for benchmark in self.profile.alignment:
+            for variant in self.experiment.runs(benchmark):
+                for seed in self.experiment.seeds(variant):
+                    yield self.alignment(benchmark, variant, seed)
+
     def point(self, sweep: str, value: str) -> Point:
         """The point of a sweep with a value, as it is written in paths; UserError with what there is."""
         return point_at(sweep, self.experiment.sweeps, value)
@@ -253,9 +275,9 @@ class Plan:
                 add(parent)
             found.setdefault(job.folder, job)
 
-        for job in [*self.scores(), *self.trainings(), *self.sweeps(), *self.map_jobs()]:
+        for job in [*self.scores(), *self.trainings(), *self.sweeps(), *self.map_jobs(), *self.alignments()]:
             add(job)
-        order = ("fetch", "curate", "crops", "features", "train", "predict", "maps", "score")
+        order = ("fetch", "curate", "crops", "features", "train", "predict", "maps", "alignment", "score")
         return sorted(found.values(), key=lambda job: order.index(job.step))
 
     # --- the jobs ---
@@ -311,6 +333,12 @@ class Plan:
         if self.experiment.map_rule is None or self._benchmark(benchmark) not in self.profile.maps:
             raise UserError(f"{benchmark}: profile {self.name} stores no score maps of it (`maps:`)")
         return self._once("maps", benchmark, variant, seed, make=lambda: self._maps(benchmark, variant, seed))
+
+    def alignment(self, benchmark: str, variant: str, seed: int) -> Job:
+        """Measure a variant's model on crops around the truth."""
+        if self._benchmark(benchmark) not in self.profile.alignment:
+            raise UserError(f"{benchmark}: profile {self.name} measures nothing on its crops (`alignment:`)")
+        return self._once("alignment", benchmark, variant, seed, make=lambda: self._alignment(benchmark, variant, seed))
 
     def score_imported(self, benchmark: str, tracker: str) -> Job:
         """Score another tracker's raw results."""
@@ -554,6 +582,22 @@ class Plan:
         identity = Maps(_as(Predict, predictions), settings, code)
         folder = Path("results", self.name, "maps", benchmark, variant, f"seed{seed}")
         return Job(identity, predictions.names, folder, predictions.parents)
+
+    def _alignment(self, benchmark: str, variant: str, seed: int) -> Job:
+        model, data = self.train(self.experiment.model(variant, benchmark), seed), self.curate(benchmark)
+        settings = self.experiment.tracker(variant, benchmark)
+        code = code_digest(
+            "siamla.benchmark.alignment:cut",
+            "siamla.benchmark.alignment:alignment",
+            "siamla.benchmark.alignment:summary",
+            self._backbone_code(self.spec(variant)),
+            *engine_code(settings.engine),
+        )
+        read = {"engine": settings.engine, "precision": settings.precision}
+        identity = Alignment(_as(Train, model), _as(Curate, data), read, CROPS, code)
+        names = {**self._names, "benchmark": benchmark, "variant": variant, "seed": seed}
+        folder = self._place("alignment", benchmark, variant, None) / f"seed{seed}"
+        return Job(identity, names, folder, {"model": model, "data": data})
 
     def _place(self, kind: str, benchmark: str, variant: str, point: Point | None) -> Path:
         """Where all seeds stand; of a sweep's point predictions and scores together."""

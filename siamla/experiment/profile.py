@@ -92,6 +92,9 @@ class Profile(Settings):
     maps: Names = Field(
         default_factory=list, description="benchmarks of which score maps are stored, by params/maps.yaml"
     )
+    alignment: Names = Field(
+        default_factory=list, description="benchmarks on whose crops, cut around the truth, every model is measured"
+    )
     spec: dict[str, Any] = Field(default_factory=dict, description="nested settings over the defaults")
     trackers: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="variant → tracker settings over `spec`'s, as `siamla tune` chooses them"
@@ -206,13 +209,17 @@ def _check_sweeps(
 
 
 def _check_maps(experiment: Experiment, variants: list[str], path: Path, mistakes: Mistakes) -> None:
-    """Note what maps cannot be stored of: benchmarks that are not there or start the tracker again, no variants."""
-    where, benchmarks = f"{path}: maps", experiment.profile.benchmarks
-    _known(experiment.profile.maps, list(benchmarks), where, mistakes)
-    for name in (name for name in experiment.profile.maps if name in benchmarks):
-        with mistakes.noted():
-            if experiment.protocols and experiment.protocol(name).supervised:
-                raise UserError(f"{where}: {name} starts the tracker again when it fails; expected one-pass benchmarks")
+    """Note what maps cannot be stored of and crops not cut from: benchmarks that are not there or start the tracker
+    again, no variants."""
+    benchmarks = experiment.profile.benchmarks
+    for key, names in (("maps", experiment.profile.maps), ("alignment", experiment.profile.alignment)):
+        where = f"{path}: {key}"
+        _known(names, list(benchmarks), where, mistakes)
+        for name in (name for name in names if name in benchmarks):
+            with mistakes.noted():
+                if experiment.protocols and experiment.protocol(name).supervised:
+                    told = f"{name} starts the tracker again when it fails; expected one-pass benchmarks"
+                    raise UserError(f"{where}: {told}")
     if experiment.map_rule:
         _known(experiment.map_rule.variants, variants, f"{path.parents[1] / 'maps.yaml'}: variants", mistakes)
 

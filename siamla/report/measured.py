@@ -115,20 +115,20 @@ class Measured:
         return int(self.sequences.loc[self.sequences["benchmark"] == benchmark, "sequence"].nunique())
 
 
-def places(rows: pd.DataFrame, prefix: str = "") -> list[str]:
-    """Where each row's tracking took place, or with the prefix "train_" its training: "cpu, fp32, 1 thread".
+def place_told(place: Mapping[str, Any]) -> str:
+    """A record's place in words: "cpu, fp32, 1 thread", of tracking with the engine: "…, openvino 2026.4.1".
 
-    Of tracking the engine is told, too, where it is known: "cpu, fp32, 1 thread, openvino 2026.4.1". On a GPU the
-    threads do not change sums and are left out. "" where nothing is known.
+    On a GPU the threads do not change sums and are left out. "" where nothing is known.
     """
-    found = []
-    engines = [None] * len(rows) if prefix else rows["engine"]
-    columns = rows[[prefix + name for name in PLACE]].itertuples(index=False)
-    for (device, precision, threads), engine in zip(columns, engines, strict=True):
-        parts = [str(part) for part in (device, precision) if not pd.isna(part)]
-        if not pd.isna(threads) and str(device).startswith("cpu"):
-            parts.append(f"{int(threads)} thread{'s' if threads != 1 else ''}")
-        if engine is not None and not pd.isna(engine):
-            parts.append(str(engine))
-        found.append(", ".join(parts))
-    return found
+    known = {name: value for name, value in place.items() if not pd.isna(value)}
+    parts = [str(known[name]) for name in ("device", "precision") if name in known]
+    if "threads" in known and str(known.get("device")).startswith("cpu"):
+        parts.append(f"{int(known['threads'])} thread{'s' if known['threads'] != 1 else ''}")
+    return ", ".join([*parts, *([str(known["engine"])] if "engine" in known else [])])
+
+
+def places(rows: pd.DataFrame, prefix: str = "") -> list[str]:
+    """Where each row's tracking took place, or with the prefix "train_" its training, in words (`place_told`)."""
+    columns = {prefix + name: name for name in (*PLACE, *(() if prefix else ("engine",)))}
+    told = rows[list(columns)].rename(columns=columns)
+    return [place_told({str(k): v for k, v in row.items()}) for row in told.to_dict("records")]

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from siamla.place import Place
 
 MAPS = "maps.npz"
+CROPS = "crops.json"
 NO_RESULT = (OWNER, "record.json", "stamp", "SOURCE.txt")  # what may lie beside raw results
 
 
@@ -160,6 +161,33 @@ def maps(plan: Plan, benchmark: str, variant: str, seed: int, key: str | None = 
         write_maps(job.folder / MAPS, found)
         files = hashed(job.folder, (MAPS,))
         return Outcome(files[MAPS], files)
+
+    perform(job, key, work)
+    return job
+
+
+def alignment(plan: Plan, benchmark: str, variant: str, seed: int, key: str | None = None) -> Job:
+    """Measure a variant's model on crops around the truth: sequence → siamla.benchmark.alignment.summary of its crops,
+    null for what is not defined; sequences without crops are left out."""
+    job, settings = plan.alignment(benchmark, variant, seed), plan.experiment.tracker(variant, benchmark)
+    model, crops = sound(job.parents["model"]) / "model.pt", job.identity.plain["crops"]
+
+    def work(record: dict[str, Any]) -> Outcome:
+        import numpy as np
+
+        from siamla.benchmark.alignment import alignment as on_crops
+        from siamla.benchmark.alignment import cut, summary
+        from siamla.model.checkpoint import load_model
+
+        _place(model, settings, record)
+        own(job.folder, job.step, job.key)
+        sequences = load_curated(sound(job.parents["data"]))
+        cuts = (cut(sequence, crops["count"], (crops["seed"], place)) for place, sequence in enumerate(sequences))
+        found = {name: summary(of) for name, of in on_crops(load_model(model), cuts, settings).items() if of}
+        numbers = {name: {k: v if np.isfinite(v) else None for k, v in of.items()} for name, of in found.items()}
+        write_json(job.folder / CROPS, numbers)
+        files = hashed(job.folder, (CROPS,))
+        return Outcome(files[CROPS], files)
 
     perform(job, key, work)
     return job

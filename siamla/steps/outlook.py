@@ -36,7 +36,7 @@ def reasons(jobs: Sequence[Job]) -> dict[Path, list[str]]:
             if name not in anew and (record := parent.record()):
                 inputs[name] = record["content"]
         found[job.folder] = why(job, inputs, look_inside=False) or [f"{name} is made anew" for name in anew]
-    wanted = {job.folder for job in jobs if job.step in ("score", "maps")}
+    wanted = {job.folder for job in jobs if job.step in ("score", "maps", "alignment")}
     for job in reversed(jobs):
         if found[job.folder] and (job.folder in wanted or job.record_path.exists()):
             wanted.update(parent.folder for parent in job.parents.values())
@@ -136,8 +136,8 @@ def job_named(plan: Plan, words: Sequence[str]) -> Job:
     expected = {
         "fetch": ("dataset",), "curate": ("dataset",), "crops": ("variant",), "features": ("variant",),
         "train": ("variant", "seed"), "predict": ("benchmark", "variant", "seed"),
-        "score": ("benchmark", "variant", "seed"), "maps": ("benchmark", "variant", "seed"), "table": ("number",),
-        "figure": ("name",), "study": (),
+        "score": ("benchmark", "variant", "seed"), "maps": ("benchmark", "variant", "seed"),
+        "alignment": ("benchmark", "variant", "seed"), "table": ("number",), "figure": ("name",), "study": (),
     }  # fmt: skip
     swept = step in ("predict", "score") and len(names) > 3 and names[0] in plan.experiment.sweeps
     if swept:

@@ -7,12 +7,13 @@ from typing import Any
 from siamla.benchmark.maps import read_maps
 from siamla.errors import UserError
 from siamla.experiment.plan import Job, Plan
-from siamla.experiment.study import crops_benchmarks, crops_key, crops_path, study_job
-from siamla.files import free_for_output, write_json, write_text
+from siamla.experiment.study import study_job
+from siamla.files import free_for_output, read_json, write_json, write_text
 from siamla.report.figures.data import Run, Score
+from siamla.report.measured import place_told
 from siamla.report.study.build import Measured, build
 from siamla.report.study.page import GENERATED, markdown, sentence
-from siamla.steps.alignment import read_crops
+from siamla.steps.benchmark import CROPS, MAPS
 from siamla.steps.figures import as_score
 from siamla.steps.outlook import UNKNOWN, cost, duration
 from siamla.steps.perform import check_key, verified
@@ -87,6 +88,8 @@ def differences(plan: Plan) -> list[dict[str, str]]:
 def _state(scores: dict[Path, Any], job: Job) -> dict[str, Any]:
     """What the study is made from."""
     environments = [score["record"]["environment"] for score in scores.values()]
+    places = {"trained": [score["training"] for score in scores.values()],
+              "tracked": [score["record"] for score in scores.values()]}  # fmt: skip
     return {
         "identity": job.identity.plain,
         "key": job.key,
@@ -94,9 +97,12 @@ def _state(scores: dict[Path, Any], job: Job) -> dict[str, Any]:
         "caption": job.identity.plain["shown"]["caption"],
         "commits": sorted({str(found.get("git_commit")) for found in environments}),
         "dirty": any(found.get("git_dirty") for found in environments),
+        "places": {done: sorted({place_told(record.get("place", {})) for record in records} - {""})
+                   for done, records in places.items()},
         "sources": {path.as_posix(): {"key": score["record"]["key"], "content": score["record"]["content"]}
                     for path, score in scores.items()},
-        "maps": {parent.folder.as_posix(): parent.key for parent in job.parents.values() if parent.step == "maps"},
+        **{step: {parent.folder.as_posix(): parent.key for parent in job.parents.values() if parent.step == step}
+           for step in ("maps", "alignment")},
     }  # fmt: skip
 
 
@@ -115,17 +121,15 @@ def study(plan: Plan, key: str | None = None, page: Path | None = None, overwrit
     jobs = {parent.folder: parent for parent in job.parents.values()}
     scores = gather(parent for parent in jobs.values() if parent.step == "score")
     stored = [as_score(jobs[path], content) for path, content in scores.items()]
-    runs = []
-    for parent in (parent for parent in jobs.values() if parent.step == "maps"):
+    runs, crops = [], []
+    for parent in (parent for parent in jobs.values() if parent.step in ("maps", "alignment")):
         verified(parent)
-        names = parent.names
-        runs.append(
-            Run(names["benchmark"], names["variant"], names["seed"], maps=read_maps(parent.folder / "maps.npz"))
-        )
+        names = (parent.names["benchmark"], parent.names["variant"], parent.names["seed"])
+        if parent.step == "maps":
+            runs.append(Run(*names, maps=read_maps(parent.folder / MAPS)))
+        else:
+            crops.append(Score(*names, {"per_sequence": read_json(parent.folder / CROPS)}))
     shown = job.identity.plain["shown"]
-    aligned = {name: read_crops(plan, name) or {} for name in crops_benchmarks(plan)}
-    crops = [Score(benchmark, variant, int(seed), {"per_sequence": numbers}) for benchmark, own in aligned.items()
-             for variant, seeds in own.items() for seed, numbers in seeds.items()]  # fmt: skip
     measured = Measured(
         shown["variants"],
         shown["benchmarks"],
@@ -134,8 +138,7 @@ def study(plan: Plan, key: str | None = None, page: Path | None = None, overwrit
         runs,
         crops,
     )
-    used = {crops_path(plan, name).as_posix(): crops_key(plan, name) for name, own in aligned.items() if own}
-    content = build(measured) | _state(scores, job) | {"alignment": used} | {"differences": differences(plan)}
+    content = build(measured) | _state(scores, job) | {"differences": differences(plan)}
     content["sentence"] = sentence(content)
     text = markdown(content)
     write_text(job.folder.with_suffix(".md"), text)

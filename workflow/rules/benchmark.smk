@@ -2,6 +2,7 @@
 
 PREDICTED = "results/{profile}/predictions/{benchmark}/{variant}/seed{seed}/stamp"
 MAPPED = "results/{profile}/maps/{benchmark}/{variant}/seed{seed}/stamp"
+ALIGNED = "results/{profile}/alignment/{benchmark}/{variant}/seed{seed}/stamp"
 SCORED = "results/{profile}/scores/{benchmark}/{variant}/seed{seed}.json"
 IMPORTED = "results/{profile}/scores/{benchmark}/imported/{tracker}.json"
 
@@ -43,19 +44,19 @@ rule store_maps:
 
 rule measure_alignment:
     input:
-        lambda wildcards: ALIGNED[wildcards.benchmark][1],
+        made_from(ALIGNED),
     output:
-        "results/{profile}/alignment/{benchmark}.json",
+        ALIGNED,
     log:
-        "results/{profile}/logs/measure_alignment/{benchmark}.log",
+        "results/{profile}/logs/measure_alignment/{benchmark}/{variant}/seed{seed}.log",
     benchmark:
-        "results/{profile}/timings/measure_alignment/{benchmark}.tsv"
+        "results/{profile}/timings/measure_alignment/{benchmark}/{variant}/seed{seed}.tsv"
     threads: 1
     params:
-        key=lambda wildcards: ALIGNED[wildcards.benchmark][0],
+        key=key(ALIGNED),
     shell:
-        "siamla benchmark alignment {wildcards.benchmark} --profile {wildcards.profile} --key {params.key} "
-        "--workers {threads} > {log:q} 2>&1"
+        "siamla benchmark alignment {wildcards.benchmark} {wildcards.variant} --seed {wildcards.seed} "
+        "--profile {wildcards.profile} --key {params.key} > {log:q} 2>&1"
 
 
 rule score:

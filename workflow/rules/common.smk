@@ -15,7 +15,7 @@ from siamla.errors import UserError
 from siamla.experiment.check import missing_data
 from siamla.experiment.drawing import figure_job, figure_names, page_key
 from siamla.experiment.plan import Plan
-from siamla.experiment.study import crops_benchmarks, crops_inputs, crops_key, study_job
+from siamla.experiment.study import study_job
 from siamla.steps.cluster import wait_for
 from siamla.steps.outlook import outdated, stale
 from siamla.stopping import lead_jobs
@@ -30,10 +30,6 @@ try:
     TABLES = {number: PLAN.table(number) for number in PLAN.profile.tables}
     FIGURES = {name: figure_job(PLAN, name) for name in figure_names(PLAN)}
     STUDY = study_job(PLAN)
-    ALIGNED = {
-        name: (crops_key(PLAN, name), crops_inputs(PLAN, name))
-        for name in crops_benchmarks(PLAN)
-    }
 except UserError as error:
     raise WorkflowError(f"\n{error}")
 NAMES = {

@@ -85,7 +85,6 @@ rule make_figure:
 rule make_study:
     input:
         [job.stamp.as_posix() for job in STUDY.parents.values()],
-        [f"results/{PROFILE}/alignment/{name}.json" for name in ALIGNED],
     output:
         "reports/{profile}/study.md",
         "reports/{profile}/study.json",

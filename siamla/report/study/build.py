@@ -276,7 +276,7 @@ def _notes(measured: Measured, grids: Mapping[str, Grid]) -> list[str]:
     if not measured.swept:
         notes.append("No sweep of the window was run (`sweeps:` of the profile): nothing is said of it.")
     if not measured.crops:
-        notes.append("Nothing was measured on crops (`siamla benchmark alignment BENCHMARK`): nothing is said of them.")
+        notes.append("Nothing was measured on crops (`alignment:` of the profile): nothing is said of them.")
     return notes
 
 

@@ -182,9 +182,11 @@ def markdown(study: Mapping[str, Any]) -> str:
     heads = ["", "Here", "In the paper", "What it would cost to test"]
     lines += _table(heads, [[d["what"], d["here"], d["paper"], d["cost"]] for d in study["differences"]])
     lines += ["## What it is made from", ""]
+    places = ", ".join(f"{done} on {'; '.join(found)}" for done, found in study["places"].items() if found)
     lines.append(
         f"`siamla report study --profile {study['profile']}`, identity {study['key']}, from {len(study['sources'])} "
-        f"score files and {len(study['maps'])} sets of score maps whose identity is the plan's; {_commits(study)}. "
+        f"score files, {len(study['maps'])} sets of score maps and {len(study['alignment'])} of numbers on crops, "
+        f"whose identity is the plan's; {f'{places}; ' if places else ''}{_commits(study)}. "
         f"reports/{study['profile']}/study.json lists them and holds every number with all its digits."
     )
     return "\n".join(lines) + "\n"
