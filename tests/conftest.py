@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from siamla.files import locked
+
 if "PYTEST_XDIST_WORKER" in os.environ:  # one process a core
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 REPOSITORY = Path(__file__).parents[1]
@@ -22,10 +24,16 @@ COMMAND = (str(BIN / "snakemake"), "--cores", "2", "--config", "profile=smoke")
 JOB = re.compile(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)*)", re.MULTILINE)
 
 
+LONGEST = ("test_kills.py", "test_ranks.py", "test_pipeline.py")
+"""What begins first where processes share the tests; the second while the first makes the tree, which the third uses
+too."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where processes share the tests, those that run the pipeline come first: nothing else takes as long."""
+    """Where processes share the tests, the longest files come first."""
     if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=lambda item: "tree" not in getattr(item, "fixturenames", ()))
+        order = {name: place for place, name in enumerate(LONGEST)}
+        items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
 @dataclass(frozen=True)
@@ -143,10 +151,22 @@ def bare_tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
 
 
 @pytest.fixture(scope="session")
-def tree(bare_tree: Tree) -> Tree:
-    """The tree after `snakemake --cores 2 --config profile=smoke`."""
-    bare_tree.run()
-    return bare_tree
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
+    """A copy of the working tree after `snakemake --cores 2 --config profile=smoke`; of all processes that share the
+    tests one runs it, the others copy its folder."""
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
+    own = tmp_path_factory.mktemp("siamla")
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+    made = shared / "smoke"
+    with locked(shared / "smoke.lock"):
+        if not made.exists():
+            run = copy_tree(tmp_path_factory.mktemp("smoke"))
+            run.run()
+            run.folder.rename(made)
+    shutil.copytree(made, own, symlinks=True, dirs_exist_ok=True)
+    return Tree(own)
 
 
 @pytest.fixture(scope="session")
