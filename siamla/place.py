@@ -5,8 +5,6 @@ So `auto` is decided once for a network, a device and a number of threads by a f
 remembered in the cache folder of the machine. Delete the file to measure again.
 """
 
-import hashlib
-import platform
 import statistics
 import sys
 import time
@@ -20,6 +18,7 @@ import torch
 
 from siamla.errors import UserError
 from siamla.files import cache_folder, digest, locked, read_json, write_json
+from siamla.machine import processor
 
 Precision = Literal["auto", "bf16", "fp16", "fp32"]
 Resolved = Literal["bf16", "fp16", "fp32"]
@@ -162,15 +161,3 @@ def _timed(step: Callable[[Place], object], place: Place) -> float:
 def _wait(place: Place) -> None:
     if place.torch_device.type == "cuda":
         torch.cuda.synchronize()
-
-
-def processor() -> str:
-    """Model and instructions of the CPU."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    facts = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in reversed(lines))}
-    model = facts.get("model name", platform.machine())
-    flags = " ".join(sorted((facts.get("flags") or facts.get("Features") or "").split()))
-    return f"{model} {hashlib.sha256(flags.encode()).hexdigest()[:8]}"

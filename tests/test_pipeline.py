@@ -221,8 +221,6 @@ def test_code_that_changed_no_number_is_accepted(tree: Tree, undisturbed: dict[s
         assert "not accepted" not in done.stdout
         assert done.stdout.count("accepted: train") == 1
         assert done.stdout.count("accepted: predict") == 2  # one for each benchmark: their layouts' code differs
-        records = [json.loads(p.read_text()) for p in tree.folder.glob("results/smoke/predictions/*/*/*/record.json")]
-        assert sum("accepted" in record for record in records) == 2
         assert "0 of   4 to run" in tree.call("siamla", "plan", "--profile", "smoke").stdout
         tree.run()
         assert outcome(tree) == undisturbed
@@ -307,7 +305,7 @@ def test_a_model_is_measured_on_crops_and_its_model_decides_when_anew(tree: Tree
     folder = tree.folder / "results/smoke/alignment/otb100/siamcar/seed1"
     assert tree.call(*command).returncode == 0
     numbers = json.loads((folder / "crops.json").read_text())
-    assert set(numbers) == {"Smoke01", "Smoke02"}
+    assert set(numbers) == {"Smoke01", "Smoke02", "Smoke03"}
     assert all(0 <= own["chosen"] <= own["best"] <= 1 for own in numbers.values())
     made = (folder / "record.json").stat().st_mtime_ns
     look = ("siamla", "plan", "alignment", "otb100", "siamcar", "1", "--profile", "smoke")

@@ -112,6 +112,36 @@ def test_code_digest_of_a_module_counts_every_definition(package: Path) -> None:
     }  # fmt: skip
 
 
+def test_of_settings_what_computes_counts_and_values_do_not(package: Path) -> None:
+    """Values stand in the identity, as they are written: what a method makes of them does not."""
+    settings = package / "siamla" / "sub" / "settings.py"
+    text = (
+        "class Weights:\n    factor: float = 1.0\n\n    @model_validator(mode='after')\n    def fits(self):\n"
+        "        return self\n\n    @property\n    def doubled(self):\n        return 2 * self.factor\n\n\n"
+        "def load(path):\n    return Weights()\n"
+    )
+    settings.write_text(text)
+    (package / "siamla" / "low.py").write_text(
+        "from siamla.sub.settings import Weights\n\n\ndef helper(x, w: Weights):\n    return w.doubled * x\n"
+    )
+    before = code_digest(ENTRY, root=package)
+    for old, new in (
+        ("factor: float = 1.0", "factor: float = 3.0"),
+        ("return self\n", "return None\n"),
+        ("(path)", "(p)"),
+    ):
+        assert old in text
+        settings.write_text(text.replace(old, new, 1))
+        assert code_digest(ENTRY, root=package) == before
+    settings.write_text(text.replace("2 * self.factor", "3 * self.factor"))
+    assert code_digest(ENTRY, root=package) != before
+
+
+def test_the_weight_of_a_loss_and_the_parts_of_a_mix_are_code() -> None:
+    found = definitions(["siamla.training.run:train_model"])
+    assert {"siamla.training.settings:LossWeights", "siamla.data.settings:PairSettings"} <= found.keys()
+
+
 def test_a_registry_gives_the_entry_that_is_used(package: Path) -> None:
     assert listed("siamla.readers:TABLE", "b", root=package) == "siamla.tools"
     with pytest.raises(UserError, match="lists no 'c'"):

@@ -26,7 +26,19 @@ SOURCES = {
 
 # From the ground up. A module imports from its own layer and from those below it.
 LAYERS = (
-    {"errors", "files", "geometry", "grid", "parallel", "place", "progress", "sequence", "settings", "stopping"},
+    {
+        "errors",
+        "files",
+        "geometry",
+        "grid",
+        "machine",
+        "parallel",
+        "place",
+        "progress",
+        "sequence",
+        "settings",
+        "stopping",
+    },
     {"data"},
     {"model"},
     {"engine"},

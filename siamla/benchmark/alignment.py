@@ -170,3 +170,15 @@ def alignment(model: SiamLA, cuts: Iterable[Cut], settings: TrackerSettings) -> 
     if not any(found.values()):
         raise UserError("alignment: no frame after a first one whose target is visible")
     return found
+
+
+def measure(
+    model: SiamLA, sequences: Iterable[Sequence], crops: int, seed: int, settings: TrackerSettings
+) -> dict[str, dict[str, float | None]]:
+    """Sequence → `summary` of so many crops of it, None for what is not defined; sequences without crops are left out.
+
+    seed: draws the crops, with the place of the sequence among all.
+    """
+    cuts = (cut(sequence, crops, (seed, place)) for place, sequence in enumerate(sequences))
+    found = {name: summary(own) for name, own in alignment(model, cuts, settings).items() if own}
+    return {name: {k: v if np.isfinite(v) else None for k, v in own.items()} for name, own in found.items()}

@@ -15,9 +15,10 @@ import torch
 
 from siamla.errors import UserError
 from siamla.files import atomic, cache_folder, canonical_json, digest
+from siamla.machine import processor
 from siamla.model.checkpoint import weights_digest
 from siamla.model.siamla import SiamLA
-from siamla.place import Place, processor
+from siamla.place import Place
 
 LIMIT = 2 * 2**30
 HEAD = hashlib.sha256().digest_size

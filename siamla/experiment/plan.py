@@ -587,9 +587,7 @@ class Plan:
         model, data = self.train(self.experiment.model(variant, benchmark), seed), self.curate(benchmark)
         settings = self.experiment.tracker(variant, benchmark)
         code = code_digest(
-            "siamla.benchmark.alignment:cut",
-            "siamla.benchmark.alignment:alignment",
-            "siamla.benchmark.alignment:summary",
+            "siamla.benchmark.alignment:measure",
             self._backbone_code(self.spec(variant)),
             *engine_code(settings.engine),
         )

