@@ -1,6 +1,6 @@
 """Figures as jobs of the plan: which the profile can draw, what each shows, and the results that it is drawn from."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -203,7 +203,8 @@ def published(entry: Ranking) -> dict[str, float]:
 
 
 def figure_job(plan: Plan, name: str) -> Job:
-    """One figure; its parents are the results that it shows."""
+    """One figure; its parents are the results that it shows. UserError for one that the profile cannot draw, and for a
+    sweep of words."""
     entries = figures_of(plan).figures
     if name not in entries:
         raise UserError(f"figure {name}: no such entry of {plan.params / 'figures.yaml'}; {nearest(name, [*entries])}")
@@ -221,9 +222,10 @@ def figure_job(plan: Plan, name: str) -> Job:
     if isinstance(entry, Training):
         shown["synthetic"] = any(map(_rendered, plan.profile.train.values()))
     if isinstance(entry, Sweep):
-        settings = plan.experiment.sweeps[entry.sweep]
-        used = {b: {v: _used(plan, v, b, settings.key) for v in _variants(plan, entry)} for b in shown_benchmarks}
-        shown["sweep"] = {"key": settings.key, "used": used}
+        settings, drawn = plan.experiment.sweeps[entry.sweep], _variants(plan, entry)
+        used = {b: {v: getattr(plan.experiment.tracker(v, b), settings.key) for v in drawn} for b in shown_benchmarks}
+        where = f"{plan.params / 'figures.yaml'}: figures.{name}.sweep: {entry.sweep} varies {settings.key}"
+        shown["sweep"] = {"key": settings.key, "used": _numbers(used, settings.values, where)}
     numbers = digest(published(entry)) if isinstance(entry, Ranking) else None
     code = code_digest(listed(KINDS, entry.kind), "siamla.report.figures.make:write", "siamla.report.figures.style")
     what = identity.Figure(plain(entry), numbers, shown, code)
@@ -231,9 +233,15 @@ def figure_job(plan: Plan, name: str) -> Job:
     return Job(what, {"profile": plan.name, "figure": name}, folder, parents)
 
 
-def _used(plan: Plan, variant: str, benchmark: str, key: str) -> float:
-    """The value of a tracker's setting that the plan tracks with."""
-    return float(getattr(plan.experiment.tracker(variant, benchmark), key))
+def _numbers(used: dict[str, dict[str, Any]], swept: Iterable[Any], where: str) -> dict[str, dict[str, float]]:
+    """The values of a setting that the plan tracks with, by benchmark and variant; UserError where one of them or of
+    those that a sweep gives it is no number, which has no place on an axis."""
+    values = [*swept, *(value for own in used.values() for value in own.values())]
+    others = [value for value in values if not isinstance(value, int | float)]
+    if others:
+        words = dict.fromkeys("null" if value is None else str(value) for value in others)
+        raise UserError(f"{where}: found {', '.join(words)}; a figure of kind sweep needs numbers")
+    return {name: {variant: float(value) for variant, value in own.items()} for name, own in used.items()}
 
 
 def page_key(plan: Plan) -> str:
