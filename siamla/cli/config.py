@@ -15,10 +15,14 @@ def run_check(args: argparse.Namespace) -> None:
 
     plan = load_plan(args)
     found = check(plan)
-    for line in found.warnings:
+    # where a pipeline asks, a mistake in a view stops no training: the pipeline tells it to who asks for that view
+    problems = found.problems + ([] if args.stamp else found.views)
+    warnings = found.warnings + (found.views if args.stamp else [])
+    for line in warnings:
         print(f"warning: {line}", file=sys.stderr)
-    if found.problems:
-        raise UserError("\n".join([f"profile {plan.name} cannot run yet:", *(f"- {line}" for line in found.problems)]))
+    if problems:
+        what = "cannot run yet" if found.problems else "can run, but not make all of its figures and pages yet"
+        raise UserError("\n".join([f"profile {plan.name} {what}:", *(f"- {line}" for line in problems)]))
     for variant in plan.variants:
         seeds = plan.experiment.seeds(variant)
         for used in plan.models(variant):
@@ -30,7 +34,7 @@ def run_check(args: argparse.Namespace) -> None:
     if args.stamp:
         from siamla.files import write_json
 
-        write_json(args.stamp, {"profile": plan.name, "checked": found.checked, "warnings": found.warnings})
+        write_json(args.stamp, {"profile": plan.name, "checked": found.checked, "warnings": warnings})
 
 
 def run_show(args: argparse.Namespace) -> None:
@@ -58,10 +62,10 @@ def run_schema(args: argparse.Namespace) -> None:
 
 def register(commands: Commands) -> None:
     """Add the commands of this module."""
-    text = "check a profile: settings, data folders, weights, device, disk; everything that is wrong in one list"
+    text = "check a profile: settings, data, weights, device, engine, disk, views; everything that is wrong in one list"
     parser = commands.add("config check", run_check, text)
     parser.add_argument("--params", type=Path, default=Path("params"))
-    parser.add_argument("--stamp", type=Path, help="a JSON file to write when all is well")
+    parser.add_argument("--stamp", type=Path, help="a JSON file to write when the experiment can run")
     add_profile(parser, key=False)
     parser = commands.add("config show", run_show, "print a variant's resolved spec")
     parser.add_argument("variant")

@@ -8,20 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from siamla.errors import UserError
-from siamla.experiment.plan import GENERATOR, Plan, pointer_digest
+from siamla.experiment.drawing import figure_job, figure_names, page_key
+from siamla.experiment.plan import GENERATOR, Job, Plan, pointer_digest
+from siamla.experiment.study import study_job
 from siamla.files import sha256
 from siamla.model.settings import Weights
+from siamla.settings import Mistakes
 
 SLOW_STEPS = 20_000
 """Training steps of one variant that are worth a warning where there is no GPU: hours with the smallest network."""
-SPARE = 2 * 2**30  # bytes of free disk below which a run is warned of
+SPARE = 2 * 2**30
+"""Bytes of free disk below which a run is warned of: what README asks for without the environment, which is here."""
 
 
 @dataclass
 class Findings:
-    """problems stop the experiment, warnings do not; checked: what was looked at."""
+    """problems stop the experiment, views a figure, study or page alone, warnings nothing; checked: what was seen."""
 
     problems: list[str] = field(default_factory=list)
+    views: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     checked: dict[str, Any] = field(default_factory=dict)
 
@@ -110,6 +115,42 @@ def _device(plan: Plan, found: Findings) -> None:
             return
 
 
+def _engines(plan: Plan, found: Findings) -> None:
+    """What nothing but the tracking itself, after all training, would find missing."""
+    from siamla.engine.engines import resolve_engine
+    from siamla.place import default_device
+
+    users: dict[Any, Job] = {}
+    for job in (job for job in plan.jobs() if job.step == "predict"):
+        users.setdefault(job.identity.plain["tracker"]["engine"], job)
+    found.checked["engines"] = {}
+    for engine, job in users.items():
+        try:
+            found.checked["engines"][engine] = resolve_engine(engine, default_device())
+        except UserError as error:
+            found.problems.append(f"{job.title}: {error}")
+
+
+def _tables(plan: Plan, found: Findings) -> None:
+    mistakes = Mistakes()
+    for number in plan.profile.tables:
+        with mistakes.noted():
+            plan.table(number)
+    found.problems += dict.fromkeys(mistakes.lines)
+
+
+def _views(plan: Plan, found: Findings) -> None:
+    mistakes = Mistakes()
+    with mistakes.noted():
+        for name in figure_names(plan):
+            with mistakes.noted():
+                figure_job(plan, name)
+    for make in (study_job, page_key):
+        with mistakes.noted():
+            make(plan)
+    found.views += dict.fromkeys(line for line in mistakes.lines if line not in found.problems)
+
+
 def check(plan: Plan) -> Findings:
     """What stops or will stop the experiment on this machine, all at once; nothing is run or changed."""
     found = Findings()
@@ -118,4 +159,7 @@ def check(plan: Plan) -> Findings:
     _imported(plan, found)
     _writable(found)
     _device(plan, found)
+    _engines(plan, found)
+    _tables(plan, found)
+    _views(plan, found)
     return found

@@ -366,10 +366,12 @@ class Plan:
 
     @property
     def surroundings(self) -> str:
-        """Digest of what the profile expects of a machine: folders, DVC sources, weights, imported results."""
+        """Digest of what the profile expects of a machine: folders, DVC sources, weights, imported results, engines."""
         sets = {name: [str(entry.root), entry.dvc] for name, entry in self.datasets.items()}
         weights = {digest(plain(spec.model)["weights"]) for spec in self.experiment.specs.values()}
-        return digest([sets, sorted(weights), {name: plain(entry) for name, entry in self.profile.imported.items()}])
+        imported = {name: plain(entry) for name, entry in self.profile.imported.items()}
+        engines = {job.identity.plain["tracker"]["engine"] for job in self.jobs() if job.step == "predict"}
+        return digest([sets, sorted(weights), imported, *sorted(engines - {"auto"})])  # auto takes what there is
 
     @property
     def collection_key(self) -> str:
