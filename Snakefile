@@ -14,6 +14,7 @@ include: "workflow/rules/common.smk"
 wildcard_constraints:
     **{name: "|".join(map(re.escape, names)) or "(?!)" for name, names in NAMES.items()},
     profile=PROFILE,
+    figure=r"\w+",
     seed=r"\d+",
     table=r"\d+",
 
@@ -42,23 +43,25 @@ rule reproduce_tables:
         f"results/{PROFILE}/scores.csv",
 
 
+# what may have a mistake in it stands before `hold`, which prepares a run
 rule reproduce_figures:
     input:
+        figure_files(".png"),
         hold,
-        [f"reports/{PROFILE}/figures/{name}.png" for name in FIGURES],
+        f"results/{PROFILE}/check.json",
 
 
 rule reproduce_study:
     input:
+        study_file,
         hold,
         f"results/{PROFILE}/check.json",
-        f"reports/{PROFILE}/study.md",
 
 
 rule reproduce_all:
     input:
-        rules.reproduce_tables.input,
         rules.reproduce_figures.input,
+        rules.reproduce_tables.input,
         f"reports/{PROFILE}/index.html",
 
 

@@ -4,6 +4,8 @@ import fcntl
 import os
 import shlex
 import sys
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -28,8 +30,6 @@ try:
     PLAN = Plan.load(PROFILE)
     JOBS = {job.stamp.as_posix(): job for job in PLAN.jobs()}
     TABLES = {number: PLAN.table(number) for number in PLAN.profile.tables}
-    FIGURES = {name: figure_job(PLAN, name) for name in figure_names(PLAN)}
-    STUDY = study_job(PLAN)
 except UserError as error:
     raise WorkflowError(f"\n{error}")
 NAMES = {
@@ -39,7 +39,6 @@ NAMES = {
     "tracker": list(PLAN.profile.imported),
     "sweep": list(PLAN.experiment.sweeps),
     "value": list({job.names["value"]: None for job in PLAN.sweeps()}),
-    "figure": list(FIGURES),
 }
 
 
@@ -68,6 +67,48 @@ def out_of_time(made):
     return made.stamp.exists() and made.stamp.stat().st_mtime < young and made.settled()
 
 
+@cache
+def figure(name):
+    """A figure as a job of the plan; like all views it is made when it is asked for."""
+    return figure_job(PLAN, name)
+
+
+def figures():
+    """The figures of the profile."""
+    return [figure(name) for name in figure_names(PLAN)]
+
+
+@cache
+def study():
+    """The study as a job of the plan."""
+    return study_job(PLAN)
+
+
+def asked(view, *names):
+    """What a view's function gives. A mistake in a view's settings or code is one line to who asks for it, and ends the
+    run before anything is begun; the experiment and other views do not ask."""
+    try:
+        return view(*names)
+    except UserError as error:
+        leave(str(error))
+
+
+def figure_files(suffix):
+    """An input function: a file of each figure."""
+    return lambda wildcards: [f"{job.folder}{suffix}" for job in asked(figures)]
+
+
+def study_file(wildcards):
+    """An input function: the study."""
+    return f"{asked(study).folder}.md"
+
+
+def leave(line):
+    """End this process with one line; an exception would come with Snakemake's trace around it."""
+    print(line, file=sys.stderr, flush=True)
+    os._exit(1)
+
+
 def variant_of(path):
     """The variant that names crops or features which several share."""
     return lambda wildcards: JOBS[path.format(**wildcards)].names["variant"]
@@ -84,11 +125,14 @@ def hold(wildcards):
       sets the times of copied results right; a look takes them as `ancient`, but Snakemake does not go on below such
       an input when something above it has to run.
     """
+    views = {f"{job.folder}.md": job for job in TABLES.values()}
+    with suppress(UserError):  # told to who asks for it
+        views |= {f"{job.folder}.png": job for job in figures()}
+    with suppress(UserError):
+        views |= {f"{study().folder}.md": study()}
     workflow.dag.forcefiles.update(
         [job.stamp.as_posix() for job in stale(PLAN)]
-        + [f"{job.folder}.md" for job in TABLES.values() if outdated(job)]
-        + [f"{job.folder}.png" for job in FIGURES.values() if outdated(job)]
-        + [f"{job.folder}.md" for job in [STUDY] if outdated(job)]
+        + [path for path, job in views.items() if outdated(job)]
     )
     workflow.dag_settings.force_incomplete = True
     # --summary and the like have no executor
@@ -103,13 +147,9 @@ def hold(wildcards):
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        print(
-            f"another pipeline of profile {PROFILE} is running in {Path.cwd()}; wait until it ends",
-            file=sys.stderr,
-            flush=True,
+        leave(
+            f"another pipeline of profile {PROFILE} is running in {Path.cwd()}; wait until it ends"
         )
-        # nothing is begun, and an exception here would come with Snakemake's trace around it
-        os._exit(1)
     for lock in folder.glob("locks/*.lock"):
         if f"/{PROFILE}/" in lock.read_text():
             lock.unlink()

@@ -52,7 +52,8 @@ rule make_table:
 rule make_figure:
     input:
         lambda wildcards: [
-            job.stamp.as_posix() for job in FIGURES[wildcards.figure].parents.values()
+            job.stamp.as_posix()
+            for job in asked(figure, wildcards.figure).parents.values()
         ],
     output:
         multiext(
@@ -74,8 +75,8 @@ rule make_figure:
     benchmark:
         "results/{profile}/timings/make_figure/{figure}.tsv"
     params:
-        key=lambda wildcards: FIGURES[wildcards.figure].key,
-        title=lambda wildcards: FIGURES[wildcards.figure].identity.plain["entry"][
+        key=lambda wildcards: figure(wildcards.figure).key,
+        title=lambda wildcards: figure(wildcards.figure).identity.plain["entry"][
             "title"
         ],
     shell:
@@ -84,7 +85,9 @@ rule make_figure:
 
 rule make_study:
     input:
-        [job.stamp.as_posix() for job in STUDY.parents.values()],
+        lambda wildcards: [
+            job.stamp.as_posix() for job in asked(study).parents.values()
+        ],
     output:
         "reports/{profile}/study.md",
         "reports/{profile}/study.json",
@@ -93,7 +96,7 @@ rule make_study:
     benchmark:
         "results/{profile}/timings/make_study.tsv"
     params:
-        key=STUDY.key,
+        key=lambda wildcards: study().key,
     shell:
         "siamla report study --profile {wildcards.profile} --key {params.key} > {log:q} 2>&1"
 
@@ -101,7 +104,7 @@ rule make_study:
 rule make_page:
     input:
         [job.stamp.as_posix() for job in PLAN.scores()],
-        [f"reports/{PROFILE}/figures/{name}.json" for name in FIGURES],
+        figure_files(".json"),
     output:
         report(
             "reports/{profile}/index.html",
@@ -113,6 +116,6 @@ rule make_page:
     benchmark:
         "results/{profile}/timings/make_page.tsv"
     params:
-        key=page_key(PLAN),
+        key=lambda wildcards: asked(page_key, PLAN),
     shell:
         "siamla report page --profile {wildcards.profile} --key {params.key} > {log:q} 2>&1"

@@ -41,6 +41,7 @@ rule score_sweep:
 rule collect_sweeps:
     input:
         hold,
+        f"results/{PROFILE}/check.json",
         [job.stamp.as_posix() for job in PLAN.sweeps()],
     output:
         f"results/{PROFILE}/sweeps.csv",
