@@ -1,6 +1,7 @@
 """Bad input on the command line: status 2, one line that names the place, no stack trace, nothing half-written."""
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ import pytest
 from conftest import COMMAND, REPOSITORY, Tree
 
 from siamla.cli.main import main
+from siamla.data.curate import load_curated
+from siamla.steps.data import listing_digest
 
 Run = Callable[..., str]
 VARIANTS = REPOSITORY / "params/variants.yaml"
@@ -266,6 +269,45 @@ def test_crops_whose_build_was_killed_make_way_for_those_of_changed_data(
     shutil.rmtree(plan.parent)
     assert main(command) == 0
     assert {path.name: path.read_bytes() for path in plan.parent.glob("[ims]*") if path.name != "stamp"} == made
+
+
+def test_an_edit_of_ones_own_data_set_in_place_is_noticed(
+    params: Path, got10k: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other boxes of the same length in a file with the time of the one before, and behind a link."""
+    monkeypatch.chdir(params.parent)
+    (params / "profiles/own.yaml").write_text(PROFILE.format(layout="got10k", root=got10k))
+    (got10k / "two").rename(got10k.parent / "elsewhere")
+    (got10k / "two").symlink_to(got10k.parent / "elsewhere")
+
+    def content() -> str:
+        for step in ("fetch", "curate"):
+            assert main(["data", step, "mine", "--profile", "own"]) == 0
+        ready = json.loads(Path("data/ready/own/mine/record.json").read_text())
+        assert ready["content"] == json.loads(Path("data/curated/own/mine/record.json").read_text())["inputs"]["data"]
+        return str(ready["content"])
+
+    before = content()
+    for name in ("one", "two"):
+        truth = got10k / name / "groundtruth.txt"
+        times = truth.stat()
+        truth.write_text(truth.read_text().replace("50,40", "50,70", 1))
+        os.utime(truth, ns=(times.st_atime_ns, times.st_mtime_ns))
+        assert content() != before
+        before = content()
+    found = {video.name: video.boxes[0].tolist() for video in load_curated(Path("data/curated/own/mine"))}
+    assert found == {"one": [50, 70, 30, 24], "two": [50, 70, 30, 24]}
+
+
+def test_a_copy_of_a_data_set_has_its_digest(got10k: Path, tmp_path: Path) -> None:
+    before = listing_digest(got10k)
+    shutil.copytree(got10k, tmp_path / "copy", copy_function=shutil.copyfile)  # with the times of today
+    (tmp_path / "copy/back").symlink_to(tmp_path / "copy")  # a link to a folder above is no endless data set
+    (tmp_path / "copy/broken").symlink_to("nowhere")
+    assert listing_digest(tmp_path / "copy") == before
+    with (tmp_path / "copy/one/00000001.jpg").open("ab") as image:
+        image.write(b"1")
+    assert listing_digest(tmp_path / "copy") != before
 
 
 @pytest.mark.slow

@@ -127,6 +127,13 @@ def test_a_folder_of_video_and_an_imported_tracker_by_one_entry_each(tree: Tree)
             float(scores["otb100", "siamcar", "auc"]), abs=2e-3
         )
         assert ("vot2018", "siamcar", "eao") in scores
+        truth = min((tree.folder / "street clips").rglob("groundtruth_rect.txt"))
+        row = truth.read_text().splitlines()[2]
+        truth.write_text(truth.read_text().replace(row, ("1" if row[0] != "1" else "2") + row[1:]))  # as long as before
+        assert tree.planned() == set()
+        assert tree.call("siamla", "data", "fetch", "street", "--profile", "smoke").returncode == 0
+        again = {f"{step} street {variant}" for step in ("predict", "score") for variant in ("siamcar", "siamla")}
+        assert tree.planned() == {"curate_dataset street", *again} | SUMMARY
     tree.remove(
         "street clips",
         "results/smoke/*/street",

@@ -1,5 +1,6 @@
 """Bringing, checking and cutting data sets."""
 
+import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,19 +16,45 @@ from siamla.data.curate import load_curated
 from siamla.errors import UserError
 from siamla.experiment.plan import Job, Plan, pointer_digest
 from siamla.experiment.profile import TrainingSet
-from siamla.files import atomic, digest, locked, read_json
+from siamla.files import atomic, digest, locked, read_json, sha256
 from siamla.sequence import Sequence as Video
 from siamla.steps.perform import Outcome, full_key, hashed, own, perform
 
 SKIPPED = 0.01  # of the images of a table of boxes, which are first decoded when they are cut
+BULKY = (
+    ".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".avi", ".mkv", ".mov", ".mp4", ".webm",
+    ".7z", ".tar", ".tar.gz", ".tgz", ".zip",
+)  # fmt: skip
+"""Ends of the names of files too large to be read whenever a data set is looked at."""
 LOCK, KEPT = Path("dvc.lock"), Path(".dvc", "tmp", "siamla-kept")  # a copy of it for each stage that is being made
 CROPS = ("manifest.json", "plan.json", "index.npy", "skipped.csv", "shard-*.bin", "shard-*.part.npz", ".*.tmp")
 
 
+def _files(folder: str, above: tuple[str, ...] = ()) -> Iterator[os.DirEntry[str]]:
+    """Every file below a folder, through links to folders too, as the readers go; not through one that leads back."""
+    place = os.path.realpath(folder)
+    if place in above:
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from _files(entry.path, (*above, place))
+            elif entry.is_file():
+                yield entry
+
+
 def listing_digest(root: Path) -> str:
-    """Digest of the names and sizes of all files: cheap, and it changes when data are exchanged."""
+    """Digest of the names of all files with the SHA-256 of each, of images, videos and archives with the size alone.
+
+    Quick even where millions of images lie, and any edit of an annotation changes it; the times of files are no part,
+    so that a copy has the digest of its original.
+    """
     files = sorted(
-        (path.relative_to(root).as_posix(), path.stat().st_size) for path in root.rglob("*") if path.is_file()
+        (
+            Path(entry.path).relative_to(root).as_posix(),
+            entry.stat().st_size if entry.name.lower().endswith(BULKY) else sha256(Path(entry.path)),
+        )
+        for entry in _files(str(root))
     )
     return digest(files)
 
