@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
+from siamla.cli.main import main
 from siamla.data.formats import LAYOUTS
 from siamla.data.synthetic.dataset import MANIFEST, clip_seed, clip_settings, synthesize
 from siamla.data.synthetic.photos import PHOTOS, load_photo, photo_path
@@ -23,6 +24,7 @@ from siamla.data.synthetic.sprites import Pose, Sprite, draw, make_sprite, place
 from siamla.errors import UserError
 from siamla.geometry import iou
 from siamla.provenance.code import definitions, listed
+from siamla.steps.generated import strangers
 
 ROOT = Path(__file__).parents[1]
 
@@ -256,6 +258,32 @@ def test_other_peoples_folders_are_left_alone(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="was not generated"):
         synthesize("small", SMALL, tmp_path / "mine")
     assert (tmp_path / "mine" / "notes.txt").read_text() == "keep"
+
+
+@pytest.mark.parametrize("stranger", ["notes.txt", "c1/notes.txt", "c1/img/mine.jpg", "c4/img/0001.jpg", "link"])
+def test_a_file_that_the_set_did_not_write_is_not_deleted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], stranger: str
+) -> None:
+    params, root = tmp_path / "synthetic.yaml", tmp_path / "set"
+    params.write_text(yaml.safe_dump({"small": SMALL.model_dump(mode="json")}))
+    command = ["data", "synthesize", "small", "--params", str(params), "--root", str(root)]
+    assert main(command) == 0
+    (root / stranger).parent.mkdir(parents=True, exist_ok=True)
+    (root / stranger).symlink_to("nowhere") if stranger == "link" else (root / stranger).write_text("keep")
+    before = {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert main(command) == 2
+    assert f"{root}: holds {stranger}, which the set did not write; move it away" in capsys.readouterr().err
+    assert {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+    (root / stranger).unlink()
+    assert main(command) == 0
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_all_files_of_a_set_are_its_own(tmp_path: Path, layout: str) -> None:
+    for first_frame_only in (False, True):
+        change = {"layout": layout, "first_frame_only": first_frame_only, "name": "c-{:d}", "sequences": 6}
+        synthesize("small", SMALL.model_copy(update=change), tmp_path / "set")
+        assert strangers(tmp_path / "set") == []
 
 
 def test_a_kill_leaves_nothing_half_made(tmp_path: Path) -> None:

@@ -101,14 +101,14 @@ def run_crops(args: argparse.Namespace) -> None:
 
 def run_synthesize(args: argparse.Namespace) -> None:
     """Render one set of params/synthetic.yaml."""
-    from siamla.data.synthetic.dataset import synthesize
     from siamla.data.synthetic.settings import load_sets
     from siamla.settings import nearest
+    from siamla.steps.generated import render
 
     sets = load_sets(args.params)
     if args.name not in sets:
         raise UserError(f"{args.params}: no set {args.name!r}; {nearest(args.name, list(sets))}")
-    synthesize(args.name, sets[args.name], args.root, args.jobs)
+    render(args.name, sets[args.name], args.root, args.jobs)
 
 
 def run_show(args: argparse.Namespace) -> None:

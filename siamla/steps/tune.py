@@ -45,12 +45,13 @@ def validation_set(plan: Plan, name: str) -> SetSettings:
 
 def _clips(name: str, settings: SetSettings, jobs: int) -> list[Sequence]:
     """The set's clips, rendered where they are not there or are of other settings."""
-    from siamla.data.synthetic.dataset import MANIFEST, synthesize
+    from siamla.data.synthetic.dataset import MANIFEST
+    from siamla.steps.generated import render
 
     root, layout = CLIPS / name, LAYOUTS[settings.layout]
     manifest = root / MANIFEST
     if not manifest.is_file() or read_json(manifest)["settings"] != settings.model_dump(mode="json"):
-        synthesize(name, settings, root, jobs)
+        render(name, settings, root, jobs)
     return [layout.read(root, each) for each in layout.names(root)]
 
 
