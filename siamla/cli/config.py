@@ -34,7 +34,8 @@ def run_check(args: argparse.Namespace) -> None:
     if args.stamp:
         from siamla.files import write_json
 
-        write_json(args.stamp, {"profile": plan.name, "checked": found.checked, "warnings": warnings})
+        stamp = {"profile": plan.name, "checked": found.checked, "warnings": warnings}
+        write_json(Path("results", plan.name, "check.json"), stamp)
 
 
 def run_show(args: argparse.Namespace) -> None:
@@ -54,10 +55,10 @@ def run_keys(args: argparse.Namespace) -> None:
 
 
 def run_schema(args: argparse.Namespace) -> None:
-    """Write the JSON schemas."""
+    """Write the JSON schemas into workflow/schemas."""
     from siamla.experiment.schema import write_schemas
 
-    write_schemas(args.out)
+    write_schemas(Path("workflow/schemas"))
 
 
 def register(commands: Commands) -> None:
@@ -65,12 +66,12 @@ def register(commands: Commands) -> None:
     text = "check a profile: settings, data, weights, device, engine, disk, views; everything that is wrong in one list"
     parser = commands.add("config check", run_check, text)
     parser.add_argument("--params", type=Path, default=Path("params"))
-    parser.add_argument("--stamp", type=Path, help="a JSON file to write when the experiment can run")
+    text = "write results/PROFILE/check.json when the experiment can run"
+    parser.add_argument("--stamp", action="store_true", help=text)
     add_profile(parser, key=False)
     parser = commands.add("config show", run_show, "print a variant's resolved spec")
     parser.add_argument("variant")
     parser.add_argument("--params", type=Path, default=Path("params"))
     add_profile(parser, key=False)
     commands.add("config keys", run_keys, "list every key that a variant can set")
-    parser = commands.add("config schema", run_schema, "write the JSON schemas that editors use")
-    parser.add_argument("--out", type=Path, default=Path("workflow/schemas"))
+    commands.add("config schema", run_schema, "write the JSON schemas that editors use: workflow/schemas/*.json")

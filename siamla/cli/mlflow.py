@@ -14,14 +14,14 @@ def _name(text: str) -> str:
     from siamla.settings import NAME
 
     if not re.fullmatch(NAME, text):
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a name of lower-case letters, digits and _")
     return text
 
 
 def _sync(args: argparse.Namespace) -> None:
     from siamla.mlflow_view.sync import sync
 
-    audit = sync(args.results, args.profile, args.out or args.results / args.profile / "mlflow_audit.json")
+    audit = sync(args.results, args.profile, args.results / args.profile / "mlflow_audit.json")
     for title in audit.ended:
         print(f"killed before it ended, and marked so: {title}")
     for change in audit.remade:
@@ -75,7 +75,6 @@ def register(commands: Commands) -> None:
     sync = commands.add(
         "mlflow sync", _sync, "Let MLflow show what the result files hold; without MLflow, only a warning"
     )
-    sync.add_argument("--out", type=Path, help="JSON file to write; default: RESULTS/PROFILE/mlflow_audit.json")
     compare = commands.add("mlflow compare", _compare, "Parameters that differ between two variants, and their metrics")
     compare.add_argument("a", help="a variant")
     compare.add_argument("b", help="another variant")

@@ -12,16 +12,18 @@ def run_collect(args: argparse.Namespace) -> None:
     """Gather score files into long CSV files."""
     from siamla.steps.report import collect
 
-    folder = args.out or Path("results", args.profile)
-    print(f"{folder / 'scores.csv'}: {collect(load_plan(args), folder)} score files")
+    plan = load_plan(args)
+    folder = Path("results", plan.name)
+    print(f"{folder / 'scores.csv'}: {collect(plan, folder)} score files")
 
 
 def run_sweeps(args: argparse.Namespace) -> None:
     """Gather the score files of sweeps into one CSV file."""
     from siamla.steps.report import collect_sweeps
 
-    path = args.out or Path("results", args.profile, "sweeps.csv")
-    print(f"{path}: {collect_sweeps(load_plan(args), path)} score files")
+    plan = load_plan(args)
+    path = Path("results", plan.name, "sweeps.csv")
+    print(f"{path}: {collect_sweeps(plan, path)} score files")
 
 
 def run_table(args: argparse.Namespace) -> None:
@@ -82,13 +84,12 @@ def run_show(args: argparse.Namespace) -> None:
 
 def register(commands: Commands) -> None:
     """Add the commands of this module."""
-    text = "gather score files into scores.csv, sequences.csv, curves.csv and attributes.csv"
+    text = "gather score files into results/PROFILE/{scores,sequences,curves,attributes}.csv"
     parser = commands.add("report collect", run_collect, text)
-    parser.add_argument("--out", type=Path, help="folder; default: results/PROFILE")
     add_profile(parser, key=False)
 
-    parser = commands.add("report sweeps", run_sweeps, "gather the scores of the profile's sweeps into sweeps.csv")
-    parser.add_argument("--out", type=Path, help="default: results/PROFILE/sweeps.csv")
+    text = "gather the scores of the profile's sweeps into results/PROFILE/sweeps.csv"
+    parser = commands.add("report sweeps", run_sweeps, text)
     add_profile(parser, key=False)
 
     parser = commands.add("report table", run_table, "write one of the paper's tables as Markdown, LaTeX and CSV")

@@ -15,7 +15,7 @@ rule check_experiment:
     params:
         key=PLAN.surroundings,
     shell:
-        "siamla config check --profile {wildcards.profile} --stamp {output:q} > {log:q} 2>&1"
+        "siamla config check --profile {wildcards.profile} --stamp > {log:q} 2>&1"
 
 
 rule fetch_dataset:
