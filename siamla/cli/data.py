@@ -4,14 +4,14 @@ import argparse
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from siamla.cli.commands import Commands
 from siamla.cli.options import add_overwrite, add_profile, load_plan, positive
+from siamla.data.layout import Preset, SourceName
 from siamla.errors import UserError
 
 if TYPE_CHECKING:
-    from siamla.data.layout import Preset
     from siamla.data.settings import CropSettings
 
 
@@ -65,7 +65,7 @@ def run_check(args: argparse.Namespace) -> None:
         raise UserError("; ".join(found.problems))
 
 
-def _named_set(args: argparse.Namespace) -> tuple[str, str, Path, "Preset", "CropSettings"]:
+def _named_set(args: argparse.Namespace) -> tuple[str, str, Path, Preset, "CropSettings"]:
     """Name, layout, root, preset and crops of the set that is to be checked."""
     from siamla.data.settings import CropSettings
     from siamla.settings import nearest
@@ -141,9 +141,9 @@ def register(commands: Commands) -> None:
 
     parser = commands.add("data check", run_check, "look at a training set: what is missing, damaged or odd, its disk")
     parser.add_argument("dataset", nargs="?", help="a training set of the profile; or --layout and --root")
-    parser.add_argument("--layout", help="coco, imagenet_det, imagenet_vid, youtubebb or got10k")
+    parser.add_argument("--layout", help=f"one of {', '.join(get_args(SourceName))}")
     parser.add_argument("--root", type=Path, help="the folder of the set")
-    parser.add_argument("--preset", choices=("clean", "field"), help="boxes to keep; default: the profile's, or clean")
+    parser.add_argument("--preset", choices=get_args(Preset), help="boxes to keep; default: the profile's, or clean")
     parser.add_argument("--jobs", type=positive, default=1, help="processes")
     add_profile(parser, key=False)
 

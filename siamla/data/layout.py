@@ -5,19 +5,7 @@ from typing import Literal
 LayoutName = Literal["otb", "got10k", "lasot", "trackingnet", "tnl2k", "vot", "plain"]
 SourceName = Literal["coco", "imagenet_det", "imagenet_vid", "youtubebb", "got10k"]
 """Training sets, read as one row a box."""
-TrainingLayout = Literal[
-    "otb",
-    "got10k",
-    "lasot",
-    "trackingnet",
-    "tnl2k",
-    "vot",
-    "plain",
-    "coco",
-    "imagenet_det",
-    "imagenet_vid",
-    "youtubebb",
-]
+TrainingLayout = Literal[LayoutName, SourceName]
 STILL = ("coco", "imagenet_det")
 """Sets of single images: both crops of a pair are cut from one."""
 
