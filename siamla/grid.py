@@ -1,4 +1,4 @@
-"""The grid: sides of the crops and of the score map, and on which pixel a cell lies (siamcar.md §2.3).
+"""The grid: sides of the crops and of the score map, and on which pixel a cell lies (SiamCAR's: docs/equations.md).
 
 Cell i of the score map lies on the pixel with *index* START + STRIDE·i of the search crop, so the middle cell lies on
 MIDDLE, the crop's middle pixel. Boxes are continuous (siamla.geometry): the middle of a crop of 255 px is 127.5 there

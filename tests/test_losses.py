@@ -189,7 +189,7 @@ def test_no_gradient_reaches_the_regression_through_labels(localization: str) ->
 
 
 def test_baseline_is_siamcar() -> None:
-    """Cross-entropy and IoU loss written out as in siamcar.md §2.4, and the weights 1, 3, 1."""
+    """Cross-entropy and IoU loss written out as in SiamCAR's public code (loss_car.py), and the weights 1, 3, 1."""
     output = random_output()
     terms = losses(output, BOXES, Labels(), LossWeights(), "centerness", 0, NOISE)
     targets = assign(BOXES, Labels())

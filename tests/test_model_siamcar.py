@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def made_up_weights() -> dict[str, Tensor]:
-    """The weights of reference/siamcar.md, "Vectors to check against"."""
+    """The made-up weights by which the reference outputs were computed with the public code."""
     shapes = {}
     for line in (REFERENCE / "siamcar_keys.tsv").read_text().splitlines():
         key, _, shape = line.partition("\t")

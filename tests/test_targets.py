@@ -20,7 +20,7 @@ def test_grid_is_centred_on_the_crop() -> None:
 
 
 def test_positives_of_a_square_target() -> None:
-    """siamcar.md §2.3: the central 40 % of a centred 64 px square; |x - 127| < 12.8 holds for 119, 127, 135."""
+    """SiamCAR's public code: the central 40 % of a centred 64 px square; |x - 127| < 12.8 holds for 119, 127, 135."""
     targets = assign(torch.tensor([[95.0, 95.0, 64.0, 64.0]]), Labels(lals=True))
     assert targets.centre[0].nonzero().tolist() == [[r, c] for r in (11, 12, 13) for c in (11, 12, 13)]
     assert int(targets.boundary.sum()) == 7 * 7 - 9  # |x - 127| < 32: 103, …, 151; 95 and 159 are on the edge

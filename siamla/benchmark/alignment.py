@@ -28,7 +28,7 @@ from siamla.tracker.settings import TrackerSettings
 
 FEWEST = 5  # points below which a rank correlation is left out
 SHIFT = 0.25  # of the crop's side, the largest shift of its centre along each axis
-CENTRE_FRACTION = 0.4  # siamcar.md §2.3
+CENTRE_FRACTION = 0.4  # of a box's sides: where SiamCAR's public code has its positives (loss_car.py)
 SCALE = 0.1  # largest change of the logarithm of the crop's side
 LOST = 0.1  # IoU below which the chosen box is not on the target
 BATCH = 32  # crops at once on a GPU; on a CPU one alone is as fast

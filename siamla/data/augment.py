@@ -1,4 +1,4 @@
-"""Random views of a cached crop: shift, scale, motion blur, colour, flip, gray (siamcar.md §2.6), degradation.
+"""Random views of a cached crop: shift, scale, motion blur, colour, flip, gray (SiamCAR's public code), degradation.
 
 Pure: equal numbers give equal views. Shift and scale choose a window of whole pixels, so that it alone needs to be
 read, and is resized; the target's box follows from the window as it was rounded, and is exact. Plain numbers and

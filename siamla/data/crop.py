@@ -18,7 +18,7 @@ _HALF = np.array([0.5, 0.5, 0, 0])
 
 
 def mean_colour(image: Image) -> tuple[float, float, float]:
-    """The mean (blue, green, red) of a whole image, which fills a crop beyond the image's border (siamcar.md §2.7)."""
+    """The mean (blue, green, red) of a whole image, which fills a crop beyond the image's border, as SiamCAR's does."""
     blue, green, red, _ = cv2.mean(image)
     return blue, green, red
 

@@ -84,8 +84,8 @@ class PairSampler(Sampler):
     """Draws pairs from a crop cache.
 
     A sequence is drawn uniformly, the template uniformly from its frames and the search frame uniformly from those
-    at most `frame_range` frames away, the template's included (siamcar.md §2.6). Of `settings.negatives` of the pairs
-    the search frame is any of another sequence.
+    at most `frame_range` frames away, the template's included, as in SiamCAR's public code. Of `settings.negatives` of
+    the pairs the search frame is any of another sequence.
 
     With `settings.views` a crop has that many views, numbered row · views + draw, whose jitter does not depend on the
     pair; `parts` says which two make a pair.

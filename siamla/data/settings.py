@@ -30,7 +30,7 @@ class CropSettings(Settings):
 
 
 class Jitter(Settings):
-    """Random shift (± px), scale (± share, drawn for x and y apart), blur and colour (siamcar.md §2.6)."""
+    """Random shift (± px), scale (± share, drawn for x and y apart), blur and colour, as in SiamCAR's public code."""
 
     shift: float = Field(0, ge=0, le=128)
     scale: float = Field(0, ge=0, lt=1)

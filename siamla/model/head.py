@@ -10,7 +10,7 @@ from siamla.model.settings import ModelSettings
 
 
 def tower(channels: int, depth: int, groups: int) -> nn.Sequential:
-    """`depth` times [3×3 conv, GroupNorm, ReLU] (siamcar.md §2.2)."""
+    """`depth` times [3×3 conv, GroupNorm, ReLU], as in SiamCAR's public code (car_head.py)."""
     layers: list[nn.Module] = []
     for _ in range(depth):
         layers += [nn.Conv2d(channels, channels, 3, padding=1), nn.GroupNorm(groups, channels), nn.ReLU(inplace=True)]
@@ -18,7 +18,7 @@ def tower(channels: int, depth: int, groups: int) -> nn.Sequential:
 
 
 def initialise(module: nn.Module) -> None:
-    """Weights of every convolution from N(0, 0.01²), biases 0 (siamcar.md §2.2)."""
+    """Weights of every convolution from N(0, 0.01²), biases 0, as in SiamCAR's public code."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.normal_(layer.weight, std=0.01)

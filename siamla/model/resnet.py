@@ -1,4 +1,4 @@
-"""SiamCAR's modified ResNet-50: stride 8 throughout, layers 2 to 4 as levels (siamcar.md §2.1)."""
+"""SiamCAR's modified ResNet-50: stride 8 throughout, layers 2 to 4 as levels, as its public code has it."""
 
 import torch
 from torch import Tensor, nn

@@ -28,7 +28,7 @@ class Output(NamedTuple):
 
 
 class Neck(nn.Module):
-    """One level's 1×1 convolution and batch norm (siamcar.md §2.1), then stride 16 brought to stride 8.
+    """One level's 1×1 convolution and batch norm, as in SiamCAR's public code, then stride 16 brought to stride 8.
 
     Upsampling n cells to 2n - 1 is exact: every second cell of stride 8 is a cell of stride 16, the others are
     means of their neighbours. Template and search features pass in one batch, so that the statistics of training

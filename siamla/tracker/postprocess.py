@@ -18,7 +18,7 @@ from siamla.geometry import centre as box_centre
 from siamla.grid import MIDDLE, SCORE, START, STRIDE, TEMPLATE
 
 UPSAMPLED = (SCORE - 1) * STRIDE + 1  # 193
-REGION = (12, 55)  # int(0.1·127), int(0.44·127): limits of `release`'s region, siamcar.md §2.8
+REGION = (12, 55)  # int(0.1·127), int(0.44·127): limits of `release`'s region
 MIN_SIZE = 1.0  # image pixels; a box of no area could never grow again
 TINY = 1e-3  # crop pixels
 
@@ -37,7 +37,7 @@ class State(NamedTuple):
 
     @property
     def scale(self) -> float:
-        """Crop pixels of one image pixel: 127 / s_z, s_z = √((w+p)(h+p)), p = (w+h)/2 (siamcar.md §2.7)."""
+        """Crop pixels of one image pixel: 127 / s_z, s_z = √((w+p)(h+p)), p = (w+h)/2, as in SiamCAR's public code."""
         return float(TEMPLATE / padded_size(*self.size))
 
 
@@ -125,7 +125,7 @@ def topn(
 def release(
     cls: Map, ltrb: Map, loc: Map, state: State, penalty_k: float = 0.04, window: float = 0.4, size_lr: float = 0.33
 ) -> Result:
-    """The public SiamCAR code's two-stage search on bicubically upsampled maps (siamcar.md §2.8), to the digit.
+    """The public SiamCAR code's two-stage search on bicubically upsampled maps, to the digit.
 
     Arguments as for `topn`; `loc` is min-max normalised over the frame instead of squashed. Kept as they are:
     - upsampling 25 cells to 193 px makes a cell 7.72 px wide where 8 are meant: displacements are 3.5 % short;

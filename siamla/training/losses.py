@@ -112,7 +112,10 @@ def ladl_loss(cls: Tensor, label: Tensor, positive: Tensor, reweight: bool = Tru
 
 
 def iou_loss(ltrb: Tensor, target: Tensor, weight: Tensor, across: Across = _alone) -> Tensor:
-    """-ln((I+1)/(U+1)) of offsets (B, 4, n, n), averaged with weights (B, n, n) (siamcar.md §2.4): a scalar."""
+    """-ln((I+1)/(U+1)) of offsets (B, 4, n, n), averaged with weights (B, n, n): a scalar.
+
+    As in SiamCAR's public code (loss_car.py); its paper prints none.
+    """
     intersection, union = overlap(ltrb, target)
     loss = torch.log((union + 1) / (intersection + 1))
     chosen = weight > 0

@@ -22,7 +22,7 @@ from siamla.training.features import Batch
 from siamla.training.losses import losses
 from siamla.training.settings import Labels, LossWeights, TrainingSettings
 
-MAX_LOSS = 1e4  # siamcar.md §2.5: a step with a larger or non-finite loss is skipped
+MAX_LOSS = 1e4  # a step with a larger or non-finite loss is skipped, as in SiamCAR's public code (train.py)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Which cells of the score map are positive, and what they regress to (siamcar.md §2.3; paper, section III-C)."""
+"""Which cells of the score map are positive, and what they regress to (SiamCAR's public code; paper, section III-C)."""
 
 from typing import NamedTuple
 
@@ -30,8 +30,8 @@ class Targets(NamedTuple):
 def grid(device: torch.device | str = "cpu") -> Tensor:
     """Positions (25,) in crop pixels of the cells along an axis: 31, 39, …, 223.
 
-    These are the centres of what the cells see. SiamCAR trains on 32 + 8·i and decodes with 31 + 8·i
-    (siamcar.md §2.3); ours uses 31 for both. The crop's middle, 127 = 31 + 8·12, is a pixel's index: a box that
+    These are the centres of what the cells see. SiamCAR's public code trains on 32 + 8·i and decodes
+    with 31 + 8·i; ours uses 31 for both. The crop's middle, 127 = 31 + 8·12, is a pixel's index: a box that
     counts pixel i as the interval [i, i + 1) is shifted by half a pixel before it comes here.
     """
     return torch.arange(SCORE, device=device, dtype=torch.float32) * STRIDE + START
