@@ -1,13 +1,12 @@
-"""Every trained variant of a profile on crops around the truth, where the network alone plays a part.
+"""Every trained variant of a profile on crops around the truth of a folder of video, which need not be a benchmark.
 
-    python benchmarks/alignment.py --profile mini --benchmark otb100
-    python benchmarks/alignment.py --profile mini --layout otb --root ../shared/sequences/OTB --frames 150
+    python benchmarks/alignment.py --profile mini --layout otb --root DIR --frames 150
 
 Prints a Markdown table, a row for each variant, mean ± standard deviation over the trained seeds, every crop counting
 alike: chosen, the IoU of the box at the highest c·q; lost, the share of crops in which it is below .1; rest, the mean
 of the others; middle, the box of the cell nearest to the target's centre; best, that of the best cell; border, the mean
 over the boundary cells of LALS; then the rank correlations of confidence and IoU over the cells inside the true box and
-over all (siamla/benchmark/alignment.py). `siamla benchmark alignment` stores the same by sequence, for the study.
+over all (siamla/benchmark/alignment.py). On a profile's own benchmarks `siamla benchmark alignment` stores the same.
 """
 
 import argparse
@@ -67,9 +66,8 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--profile", required=True)
-    parser.add_argument("--benchmark", help="a benchmark of the profile, curated by the pipeline")
-    parser.add_argument("--layout", choices=LAYOUTS, help="of a folder of sequences, in place of a benchmark")
-    parser.add_argument("--root", type=Path, help="that folder")
+    parser.add_argument("--layout", choices=LAYOUTS, required=True)
+    parser.add_argument("--root", type=Path, required=True, help="a folder of sequences")
     parser.add_argument("--frames", type=int, help="only the first so many frames of its sequences")
     parser.add_argument("--variants", nargs="+", help="only these")
     parser.add_argument("--results", type=Path, default=Path("results"))
@@ -77,27 +75,20 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the crops' shifts and scales")
     parser.add_argument("--workers", type=int, default=1)
     args = parser.parse_args()
-    if (args.benchmark is None) == (args.root is None) or (args.root is None) != (args.layout is None):
-        raise UserError("expected either --benchmark, or --layout and --root")
     experiment = load(args.profile)
-    if args.benchmark and args.benchmark not in experiment.profile.benchmarks:
-        raise UserError(f"--benchmark {args.benchmark}: not in profile {args.profile}")
     items: dict[str, list[tuple[Path, TrackerSettings]]] = {}
     for variant in args.variants or experiment.specs:
-        model = experiment.model(variant, args.benchmark) if args.benchmark else variant
-        files = sorted((args.results / experiment.name / "train" / model).glob("seed*/model.pt"))
+        files = sorted((args.results / experiment.name / "train" / variant).glob("seed*/model.pt"))
         items |= {variant: [(file, experiment.specs[variant].tracker) for file in files]} if files else {}
     if not items:
         raise UserError(f"{args.results / args.profile / 'train'}: no trained models")
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path("data", "curated", args.profile, args.benchmark or "")
-        if args.root:
-            folder = Path(scratch, "curated")
-            curate(args.root, args.layout, args.root.name, folder, frames_limit=args.frames)
+        folder = Path(scratch, "curated")
+        curate(args.root, args.layout, args.root.name, folder, frames_limit=args.frames)
         todo = [item for own in items.values() for item in own]
         work = partial(measured, folder=folder, crops=args.crops, seed=args.seed)
         rows = list(in_parallel(work, todo, args.workers, "crops", "model"))
-        print(f"{args.benchmark or args.root.name}, {args.crops} crops a sequence, seed {args.seed}\n")
+        print(f"{args.root.name}, {args.crops} crops a sequence, seed {args.seed}\n")
     print(f"| Variant | Seeds | {' | '.join(COLUMNS.values())} |")
     print("|---" * (len(COLUMNS) + 2) + "|")
     for variant, own in items.items():

@@ -1,6 +1,6 @@
 """Every trained variant of a profile on real video, beside OpenCV's MIL and a box that never moves.
 
-    python benchmarks/real_video.py --layout otb --root ../shared/sequences/OTB --frames 150 --profile mini
+    python benchmarks/real_video.py --layout otb --root DIR --frames 150 --profile mini
 
 Prints a Markdown table: AUC and precision at 20 px by OTB's one-pass rules (params/protocols.yaml), and frames per
 second without decoding, one thread a process; mean ± standard deviation over the seeds that were trained. With more

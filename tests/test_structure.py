@@ -159,3 +159,9 @@ def test_the_grid_has_one_definition() -> None:
             targets = node.targets if isinstance(node, ast.Assign) else []
             given = {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
             assert not given & names, f"{module}: {given & names}"
+
+
+def test_every_script_is_named_where_its_numbers_or_pictures_stand() -> None:
+    told = "".join(path.read_text() for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")))
+    for path in (ROOT / "benchmarks").glob("*.py"):
+        assert f"benchmarks/{path.name}" in told, f"{path.name}: named in neither README.md nor docs/"
