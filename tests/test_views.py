@@ -63,9 +63,9 @@ def test_a_mistake_in_a_view_is_an_error_by_hand_and_a_warning_to_a_pipeline(
     told = capsys.readouterr().err
     assert told.splitlines()[1:] == [f"- {said}"]
     assert "profile smoke can run, but not make all of its figures and pages yet" in told
-    assert main(["config", "check", "--profile", "smoke", "--stamp", "check.json"]) == 0
+    assert main(["config", "check", "--profile", "smoke", "--stamp"]) == 0
     assert capsys.readouterr().err == f"warning: {said}\n"
-    assert json.loads(Path("check.json").read_text())["warnings"] == [said]
+    assert json.loads(Path("results/smoke/check.json").read_text())["warnings"] == [said]
 
 
 @pytest.mark.parametrize(
