@@ -10,10 +10,11 @@ import yaml
 
 from siamla.errors import UserError
 from siamla.experiment.check import check, missing_data
-from siamla.experiment.plan import Plan
+from siamla.experiment.plan import Job, Plan
 from siamla.experiment.spec import merge
 from siamla.files import write_json
-from siamla.steps.outlook import job_named, outlook, show_job
+from siamla.steps.outlook import job_named, outdated, outlook, show_job, stale, view_reasons
+from siamla.steps.perform import brought, score_content
 from siamla.steps.report import gather
 
 ROOT = Path(__file__).parents[1]
@@ -162,16 +163,18 @@ def test_parents_come_first_and_every_result_has_a_place_of_its_own(monkeypatch:
 # --- what a table accepts ---
 
 
-def write_score(job, **changes: object) -> None:
+def write_score(job: Job, **changes: object) -> Job:
     """A score file as the step writes it, with the job's own identity."""
     origin = {"key": "k", "content": "model", "inputs": {}, "place": {}, "environment": {}, "seconds": 1.0}
+    content = score_content({"overall": {}, "per_sequence": {}})
     record = {
         "step": "score", "names": dict(job.names), "identity": job.identity.plain, "key": job.key,
-        "inputs": {"data": "d", "predictions": "p"}, "place": {}, "content": "c", "files": {}, "environment": {},
+        "inputs": {"data": "d", "predictions": "p"}, "place": {}, "content": content, "files": {}, "environment": {},
         "started": "", "seconds": 1.0,
     }  # fmt: skip
     score = {"record": record, "training": origin, "predictions": origin, "overall": {}, "per_sequence": {}}
     write_json(job.folder, merge(score, changes))
+    return job
 
 
 def test_scores_of_the_plan_are_gathered(changed: Change) -> None:
@@ -179,6 +182,57 @@ def test_scores_of_the_plan_are_gathered(changed: Change) -> None:
     for job in plan.scores():
         write_score(job)
     assert len(gather(plan.scores())) == 4
+
+
+def test_a_score_file_that_was_changed_by_hand_is_refused(changed: Change) -> None:
+    plan = changed()
+    for job in plan.scores():
+        write_score(job)
+    assert "up to date" in show_job(write_score(plan.score("otb100", "siamla", 1)))
+    job = write_score(plan.score("otb100", "siamla", 1), overall={"auc": 0.99})
+    assert f"would run:\n- {job.folder} has changed since it was made" in show_job(job)
+    with pytest.raises(UserError, match=r"otb100/siamla/seed1\.json has changed since it was made; delete it and run"):
+        gather(plan.scores())
+
+
+def test_a_table_of_other_results_is_outdated_by_its_files_alone(changed: Change) -> None:
+    """Times do not tell: results may have been copied, and Snakemake's memory left behind."""
+    plan = changed()
+    jobs = [write_score(job) for job in plan.scores()]
+    made = {"key": jobs[0].key, "content": jobs[0].content()}
+    sources = {job.folder.as_posix(): made | {"key": job.key} for job in jobs}
+    path = Path("reports/smoke/tables/table3.sources.json")
+    assert view_reasons(plan.table(3)) == ["not made yet"]
+    assert not outdated(plan.table(3))
+    write_json(path, {"identity": plan.table(3).identity.plain, "scores": sources})
+    assert view_reasons(plan.table(3)) == []
+    assert "up to date" in show_job(plan.table(3))
+    write_score(plan.score("otb100", "siamla", 1), record={"content": "another"})
+    assert view_reasons(plan.table(3)) == ["results/smoke/scores/otb100/siamla/seed1.json has other content"]
+    assert outdated(plan.table(3))
+    assert "table            1 of   1 to make" in outlook(plan)
+    after = changed(variants=variant("siamla", **{"loss.localization": 2.0}))
+    told = [f"results/smoke/scores/{b}/siamla/seed1.json was of other settings or code" for b in ("otb100", "got10k")]
+    assert view_reasons(after.table(3)) == told
+    write_json(path, {"identity": plan.table(3).identity.plain, "scores": dict(list(sources.items())[1:])})
+    assert outdated(plan.table(3))
+    path.write_text("[")
+    assert outdated(plan.table(3))
+
+
+def test_results_of_others_that_changed_in_place_are_scored_again(changed: Change) -> None:
+    results = Path("imported/kcf")
+    results.mkdir(parents=True)
+    (results / "Smoke01.txt").write_text("1,2,3,4\n")
+    plan = changed(smoke={"imported": {"kcf": {"results": {"otb100": str(results)}}}})
+    job = plan.score_imported("otb100", "kcf")
+    for each in plan.scores():
+        write_score(each, record={"inputs": {} if "tracker" not in each.names else brought(job)})
+    assert job not in stale(plan)
+    (results / "Smoke01.txt").write_text("1,2,3,5\n")
+    assert [each.title for each in stale(plan) if "tracker" in each.names] == ["score otb100 kcf"]
+    shutil.rmtree(results)  # they stayed on another machine
+    assert job not in stale(plan)
 
 
 def test_a_score_of_other_settings_is_refused_with_the_difference_in_words(changed: Change) -> None:

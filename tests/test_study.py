@@ -16,7 +16,7 @@ from siamla.benchmark.maps import FrameMaps, write_maps
 from siamla.cli.main import main
 from siamla.experiment.plan import Job, Plan
 from siamla.experiment.study import study_job
-from siamla.files import write_json, write_text
+from siamla.files import read_json, write_json, write_text
 from siamla.provenance.record import make_record
 from siamla.report.figures.confidence import sums
 from siamla.report.figures.data import Run, Score
@@ -26,7 +26,7 @@ from siamla.report.study.claims import CONTRADICTED, OPEN, SUPPORTED, part_verdi
 from siamla.report.study.effects import correlation_effect
 from siamla.report.study.page import GENERATED, markdown, sentence
 from siamla.steps.outlook import outdated, outlook
-from siamla.steps.perform import hashed
+from siamla.steps.perform import hashed, score_content
 
 ROOT = Path(__file__).parents[1]
 PAIR = {"a": 1.0, "b": -1.0}
@@ -386,7 +386,8 @@ def finish(job: Job, content: dict[str, Any], files: Iterable[str] = ()) -> None
     inputs = {name: parent.key for name, parent in job.parents.items()}
     made = make_record(job.step, job.names, job.identity.plain, job.key, inputs, {"device": "cpu"}, 0.0)
     made["environment"] = {"git_commit": "0123456789abcdef", "git_dirty": False}
-    made |= {"content": job.key, "files": hashed(job.folder, files), "seconds": 1.0}
+    content_of = score_content(content) if job.step == "score" else job.key
+    made |= {"content": content_of, "files": hashed(job.folder, files), "seconds": 1.0}
     write_json(job.record_path, content | {"record": made} if job.step == "score" else made)
 
 
@@ -502,6 +503,10 @@ def test_the_command_writes_json_page_and_docs(project: Path, study: Callable[..
     assert chosen == pytest.approx(LEVELS)
     assert "Length of the training | 10 epochs of 512 pairs | 50 epochs | unknown (no earlier run to go by)" in text
     assert not outdated(job)
+    record = read_json(Path("results/study/maps/otb100/siamla/seed1/record.json"))
+    write_json(Path("results/study/maps/otb100/siamla/seed1/record.json"), record | {"content": "another"})
+    assert outdated(job)
+    write_json(Path("results/study/maps/otb100/siamla/seed1/record.json"), record)
     again = Path("reports/study/study.json").read_bytes()
     assert study("--write", "docs/results.md")[0] == 0  # its own page is replaced
     assert Path("reports/study/study.json").read_bytes() == again

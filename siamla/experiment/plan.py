@@ -54,12 +54,14 @@ class Job:
         names: profile, and dataset, benchmark, variant, seed or tracker.
         folder: where the result and its record stand, relative to the project; of a score the file.
         parents: input name → the job that makes it.
+        outside: input name → a folder with results of others, which no job makes.
     """
 
     identity: Identity
     names: Mapping[str, Any]
     folder: Path
     parents: Mapping[str, "Job"] = field(default_factory=dict)
+    outside: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def step(self) -> str:
@@ -348,7 +350,11 @@ class Plan:
         data = self.curate(benchmark)
         identity = Score(None, _as(Curate, data), score_rules(rules), self._score_code(rules))
         folder = Path("results", self.name, "scores", benchmark, "imported", f"{tracker}.json")
-        return Job(identity, {**self._names, "benchmark": benchmark, "tracker": tracker}, folder, {"data": data})
+        names = {**self._names, "benchmark": benchmark, "tracker": tracker}
+        results = self.profile.imported[tracker].results
+        if benchmark not in results:
+            raise UserError(f"{tracker}: no results of {benchmark}; {nearest(benchmark, list(results))}")
+        return Job(identity, names, folder, {"data": data}, {"predictions": results[benchmark]})
 
     def table(self, number: int) -> Job:
         """One of the paper's tables; its parents are the scores that it shows."""

@@ -4,6 +4,7 @@ is made from."""
 from pathlib import Path
 from typing import Any
 
+from siamla.errors import UserError
 from siamla.experiment import identity
 from siamla.experiment.drawing import benchmarks, figures_of, trackers
 from siamla.experiment.plan import Job, Plan
@@ -11,6 +12,18 @@ from siamla.provenance.code import code_digest
 
 WINDOW = "window"
 """The tracker setting of Fig. 14: the study reads the sweeps that vary it."""
+PAPER = "paper"
+"""The profile of the paper's own experiments, whose cost the study tells."""
+
+
+def _paper_pairs(params: Path) -> int | None:
+    """Pairs of all trainings of the paper's profile; None where that is not here, or its settings are being edited."""
+    try:
+        paper = Plan.load(PAPER, params)
+        courses = [paper.spec(job.names["variant"]).training for job in paper.trainings()]
+    except UserError:
+        return None
+    return sum(course.epochs * course.pairs_per_epoch for course in courses)
 
 
 def study_job(plan: Plan) -> Job:
@@ -31,6 +44,7 @@ def study_job(plan: Plan) -> Job:
             for name, info in looks.items()
         },
         "caption": plan.caption(),
+        "paper_pairs": _paper_pairs(plan.params),
     }
     code = code_digest("siamla.report.study.build:build", "siamla.report.study.page:markdown")
     folder = Path("reports", plan.name, "study")

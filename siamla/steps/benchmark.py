@@ -22,7 +22,6 @@ from siamla.provenance.load import OtherWork
 from siamla.provenance.record import make_record, read_record
 from siamla.settings import validate
 from siamla.steps.perform import (
-    OWNER,
     Outcome,
     check_key,
     hashed,
@@ -30,6 +29,8 @@ from siamla.steps.perform import (
     perform,
     planned_inputs,
     publish,
+    result_files,
+    score_content,
     sound,
     state_of,
 )
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
 MAPS = "maps.npz"
 CROPS = "crops.json"
-NO_RESULT = (OWNER, "record.json", "stamp", "SOURCE.txt")  # what may lie beside raw results
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,6 @@ class ModelRun(Identity):
     tracker: Plain
     run: Plain
     code: str
-
-
-def _results(folder: Path) -> list[str]:
-    """The result files of a folder by relative name."""
-    found = (path for path in folder.rglob("*") if path.is_file() and path.name not in NO_RESULT)
-    return sorted(path.relative_to(folder).as_posix() for path in found)
 
 
 def _place(model: Path, settings: TrackerSettings, record: dict[str, Any]) -> "Place":
@@ -94,7 +88,7 @@ def _predict(plan: Plan, job: Job, key: str | None, model: Path, workers: int) -
         record["other_cores"] = beside.cores()
         own(job.folder, job.step, job.key)
         publish(state, job)
-        files = hashed(job.folder, _results(job.folder))
+        files = hashed(job.folder, result_files(job.folder))
         # the content is that of the boxes: no two runs take the same time
         return Outcome(digest({k: v for k, v in files.items() if not k.endswith("_time.txt")}), files, state)
 
@@ -206,9 +200,8 @@ def _write_score(job: Job, inputs: Mapping[str, str], rules: Protocol, results: 
         "attribute_curves": {name: _plain_curves(curves) for name, curves in scores.attribute_curves.items()},
         "attributes_of": scores.attributes_of,
     }
-    # no two runs take the same time: speed is told beside the content
     timing = {"speed": speed(results, sequences, rules) if timed else {}}
-    record |= {"content": digest(result), "seconds": round(time.time() - started, 3)}
+    record |= {"content": score_content(result), "seconds": round(time.time() - started, 3)}
     parts = {name: _origin(value) for name, value in (("predictions", tracked), ("training", trained))}
     write_json(job.folder, {"record": record, **parts, **result, **timing})
 
@@ -244,9 +237,8 @@ def score_imported(plan: Plan, benchmark: str, tracker: str, key: str | None = N
     """Score another tracker's raw results, which `siamla results import` copied."""
     job, rules = plan.score_imported(benchmark, tracker), plan.experiment.protocol(benchmark)
     check_key(job, key)
-    folder = plan.profile.imported[tracker].results.get(benchmark)
-    if folder is None or not folder.is_dir():
+    folder = job.outside["predictions"]
+    if not folder.is_dir():
         raise UserError(f"imported.{tracker}.results.{benchmark}: {folder}: no such folder; `siamla results import`")
-    inputs = {**planned_inputs(job), "predictions": digest(hashed(folder, _results(folder)))}
-    _write_score(job, inputs, rules, folder)
+    _write_score(job, planned_inputs(job), rules, folder)
     return job

@@ -1,5 +1,7 @@
 """Drawing a figure from results that belong to the plan."""
 
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,24 @@ from siamla.experiment.plan import Job, Plan
 from siamla.files import write_json
 from siamla.report.figures.data import Data, Run, Score
 from siamla.report.figures.make import write
-from siamla.steps.perform import check_key, verified
+from siamla.report.measured import place_told
+from siamla.steps.perform import check_key, sound, verified
 from siamla.steps.report import gather
 
+HISTORY = "history.csv"
 
-def _checked(job: Job) -> Path:
-    """The folder of a result that belongs to the plan."""
+
+def checked(job: Job) -> Path:
+    """The folder of a result that belongs to the plan and is as it was made. Of a training a figure reads the course
+    alone; its weights may have stayed on another machine."""
     verified(job)
-    return job.folder
+    return sound(job, [HISTORY] if job.step == "train" else None)
+
+
+def origin(jobs: Iterable[Job]) -> dict[str, dict[str, str]]:
+    """Folder → key and content of the results of these jobs."""
+    records = {job.folder.as_posix(): verified(job) for job in jobs}
+    return {folder: {name: record[name] for name in ("key", "content")} for folder, record in records.items()}
 
 
 def as_score(job: Job, content: dict[str, Any]) -> Score:
@@ -34,7 +46,7 @@ def _runs(plan: Plan, entry: Figure, jobs: list[Job]) -> list[Run]:
     found: dict[tuple[str, str, int], Run] = {}
     for job in (job for job in jobs if job.step in ("predict", "maps", "train")):
         names = job.names
-        key, folder = (names.get("benchmark", ""), names["variant"], names["seed"]), _checked(job)
+        key, folder = (names.get("benchmark", ""), names["variant"], names["seed"]), checked(job)
         before = found.get(key, Run(*key))
         if job.step == "maps":
             found[key] = Run(*key, folder=before.folder, maps=read_maps(folder / "maps.npz"))
@@ -44,6 +56,17 @@ def _runs(plan: Plan, entry: Figure, jobs: list[Job]) -> list[Run]:
         benchmark, tracker = job.names["benchmark"], job.names["tracker"]
         found[benchmark, tracker, 0] = Run(benchmark, tracker, 0, plan.profile.imported[tracker].results[benchmark])
     return list(found.values())
+
+
+def _mixed(scores: dict[Path, dict[str, Any]]) -> list[str]:
+    """Lines that say where the scores were made, if not all in the same precision and on the same kind of device."""
+    lines = []
+    for done, key in (("Trained", "training"), ("Tracked", "record")):
+        parts = [score[key] for score in scores.values() if score.get(key)]
+        counts = Counter(told for part in parts if (told := place_told(part.get("place", {}))))
+        if len(counts) > 1:
+            lines.append(f"{done} on {'; '.join(f'{told}: {count} scores' for told, count in sorted(counts.items()))}")
+    return lines
 
 
 def _sources(plan: Plan, job: Job, scores: dict[Path, dict[str, Any]]) -> list[str]:
@@ -59,7 +82,8 @@ def _sources(plan: Plan, job: Job, scores: dict[Path, dict[str, Any]]) -> list[s
         names.setdefault(score["record"]["names"]["benchmark"], set()).update(score["per_sequence"])
     counts = ", ".join(f"{shown['benchmarks'][name]['label']} {len(own)}" for name, own in names.items())
     lines = [shown["caption"].strip(), f"Profile: {plan.name}", f"Seeds: {told}" if told else ""]
-    lines += [f"Sequences: {counts}" if counts else "", f"Figure {job.names['figure']}, identity {job.key}"]
+    lines += [f"Sequences: {counts}" if counts else "", *_mixed(scores)]
+    lines.append(f"Figure {job.names['figure']}, identity {job.key}")
     if scores:
         keys = sorted(f"{path.as_posix()} {score['record']['key']}" for path, score in scores.items())
         lines.append(f"Made from {len(keys)} scores: {'; '.join(keys)}")
@@ -79,7 +103,7 @@ def figure(plan: Plan, name: str, key: str | None = None) -> Path:
         benchmarks=shown["benchmarks"],
         scores=[as_score(by_folder[path], content) for path, content in scores.items()],
         runs=_runs(plan, entry, jobs),
-        videos={p.names["dataset"]: load_curated(_checked(p)) for p in jobs if p.step == "curate"},
+        videos={p.names["dataset"]: load_curated(checked(p)) for p in jobs if p.step == "curate"},
         published=published(entry) if isinstance(entry, Ranking) else {},
         sweep=shown.get("sweep", {}),
         synthetic=shown.get("synthetic", False),
@@ -88,9 +112,8 @@ def figure(plan: Plan, name: str, key: str | None = None) -> Path:
     made = {
         "identity": job.identity.plain, "key": job.key, "title": entry.title, "paper": entry.paper, "alt": drawn.alt,
         "notes": list(drawn.notes),
-        "scores": {path.as_posix(): {"key": s["record"]["key"], "content": s["record"]["content"]}
-                   for path, s in scores.items()},
-        "results": {p.folder.as_posix(): p.key for p in jobs if p.step != "score"},
+        "scores": origin(p for p in jobs if p.step == "score"),
+        "results": origin(p for p in jobs if p.step != "score"),
     }  # fmt: skip
     write_json(job.folder.with_name(f"{name}.json"), made)
     return job.folder

@@ -7,15 +7,17 @@ from typing import Any
 import yaml
 
 from siamla.errors import UserError
-from siamla.experiment.drawing import figure_job
+from siamla.experiment.drawing import figure_job, figure_names
 from siamla.experiment.plan import Job, Plan
 from siamla.experiment.study import study_job
 from siamla.files import read_json
+from siamla.provenance.record import differences
 from siamla.settings import nearest
-from siamla.steps.perform import why
+from siamla.steps.perform import brought, why
 
 UNKNOWN = "no earlier run to go by"
 SMALL = "efficientnet_lite0"
+SOURCES = ("scores", "results", "sources", "maps", "alignment")  # under which views list what they were made from
 RATES = {"train": (100, "pairs"), "predict": (150, "frames"), "maps": (150, "frames")}
 """What one core without AMX does in a second with the small frozen backbone; a guess where nothing ran yet."""
 
@@ -35,6 +37,7 @@ def reasons(jobs: Sequence[Job]) -> dict[Path, list[str]]:
         for name, parent in job.parents.items():
             if name not in anew and (record := parent.record()):
                 inputs[name] = record["content"]
+        inputs |= brought(job)
         found[job.folder] = why(job, inputs, look_inside=False) or [f"{name} is made anew" for name in anew]
     wanted = {job.folder for job in jobs if job.step in ("score", "maps", "alignment")}
     for job in reversed(jobs):
@@ -52,13 +55,40 @@ def stale(plan: Plan) -> list[Job]:
     return [job for job in jobs if found[job.folder] and job.record_path.exists()]
 
 
-def outdated(job: Job) -> bool:
-    """Whether a table, figure or study is here and was made by other settings or code, as its sources say."""
+def _told(job: Job) -> dict[str, Any] | None:
+    """What a table, figure or study says that it was made from; None where it is not here."""
     path = job.folder.with_name(f"{job.folder.name}{'.sources' if job.step == 'table' else ''}.json")
     try:
-        return path.is_file() and read_json(path).get("identity") != job.identity.plain
-    except UserError:  # damaged
-        return True
+        return dict(read_json(path)) if path.is_file() else None
+    except (UserError, ValueError, TypeError):  # damaged
+        return {}
+
+
+def view_reasons(job: Job) -> list[str]:
+    """Why a table, figure or study would be made, in words: it is not here, settings or code changed, or it was made
+    from other results than the plan's, or than those that are here."""
+    told = _told(job)
+    if told is None:
+        return ["not made yet"]
+    identity = told.get("identity")
+    reasons = differences(identity, job.identity.plain) if isinstance(identity, dict) else ["its sources are damaged"]
+    made_from: dict[str, Any] = {}
+    for kind in SOURCES:
+        made_from |= told.get(kind) or {}
+    for folder, parent in job.parents.items() if not reasons else ():
+        source = made_from.get(parent.folder.as_posix())
+        if not isinstance(source, dict):
+            reasons.append(f"it was made without {folder}")
+        elif source.get("key") != parent.key:
+            reasons.append(f"{folder} was of other settings or code")
+        elif (record := parent.record()) and record["content"] != source.get("content"):
+            reasons.append(f"{folder} has other content")
+    return reasons
+
+
+def outdated(job: Job) -> bool:
+    """Whether a table, figure or study is here and would be made otherwise now."""
+    return _told(job) is not None and bool(view_reasons(job))
 
 
 def duration(seconds: float) -> str:
@@ -105,6 +135,22 @@ def _guess(plan: Plan, waiting: Sequence[Job]) -> float:
     return sum(known) / RATES[waiting[0].step][0] if len(known) == len(amounts) else 0.0
 
 
+def _views(plan: Plan) -> list[str]:
+    """Lines that tell which tables would be made, and which figures and study that are here would be made anew."""
+    lines = []
+    tables = [plan.table(number) for number in plan.profile.tables]
+    views = []
+    try:
+        views = [*(figure_job(plan, name) for name in figure_names(plan)), study_job(plan)]
+    except UserError as error:  # a view stops nothing
+        lines.append(f"{'figures':14} {error}")
+    for what, jobs in (("table", tables), ("figure, study", [job for job in views if _told(job) is not None])):
+        found = {job.title.removeprefix("table "): reasons for job in jobs if (reasons := view_reasons(job))}
+        lines += [f"{what:14} {len(found):3} of {len(jobs):3} to make"] if jobs else []
+        lines += [f"               {'; '.join(reasons[:3])}: {title}" for title, reasons in found.items()]
+    return lines
+
+
 def outlook(plan: Plan) -> str:
     """What a run of the profile would do now, as text: per step how many jobs, which and why, and their cost."""
     jobs = plan.jobs()
@@ -125,6 +171,7 @@ def outlook(plan: Plan) -> str:
         for reason, titles in by_reason.items():
             more = f" and {len(titles) - 6} more" if len(titles) > 6 else ""
             lines.append(f"               {reason}: {' | '.join(titles[:6])}{more}")
+    lines += _views(plan)
     if guessed:
         lines.append(f"in all perhaps {duration(guessed)} of one process; half of it on two cores, and a GPU is faster")
     return "\n".join(lines)
@@ -178,7 +225,5 @@ def show_job(job: Job) -> str:
         "identity": job.identity.plain,
     }
     text = yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=120)
-    if job.step in ("table", "figure", "study"):
-        return text
-    differs = why(job, inputs)
+    differs = view_reasons(job) if job.step in ("table", "figure", "study") else why(job, inputs | brought(job))
     return text + ("up to date\n" if not differs else "would run:\n" + "".join(f"- {line}\n" for line in differs))

@@ -157,7 +157,7 @@ def page(plan: Plan, key: str | None = None) -> Path:
         if grid := build.sequence_grid(data, benchmark):
             sequences.append(grid | {"clips": _clips(plan, data, benchmark)})
     again = "\n".join([
-        "make report" if plan.name == "mini" else f"make report PROFILE={plan.name}",
+        f"make report PROFILE={plan.name}",
         f"snakemake --cores all --config profile={plan.name} -- reproduce_all",
         f"siamla plan --profile {plan.name}        # what would run, and why",
     ])  # fmt: skip

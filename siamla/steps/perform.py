@@ -14,12 +14,14 @@ from typing import Any
 
 from siamla.errors import UserError
 from siamla.experiment.plan import Job
-from siamla.files import atomic, canonical_json, digest, locked, sha256, write_json, write_text
+from siamla.files import atomic, canonical_json, digest, locked, read_json, sha256, write_json, write_text
 from siamla.provenance.record import RECORD, differences, make_record
 
 SHOWN = 8  # differences that a message lists
 OWNER = ".siamla"  # in a folder that a step made: its step, and what it is being made into
 CUT_OFF = ".*.tmp"  # half a file of a killed process
+NO_RESULT = (OWNER, RECORD, "stamp", "SOURCE.txt")  # what may lie beside raw results
+BESIDE = ("record", "predictions", "training", "speed")  # in a score file, and no part of its content
 
 
 @dataclass(frozen=True)
@@ -37,14 +39,36 @@ class Outcome:
     state: Path | None = None
 
 
+def result_files(folder: Path) -> list[str]:
+    """The raw results of a folder by relative name."""
+    found = (path for path in folder.rglob("*") if path.is_file() and path.name not in NO_RESULT)
+    return sorted(path.relative_to(folder).as_posix() for path in found)
+
+
+def brought(job: Job) -> dict[str, str]:
+    """Content digests of the results of others that a job reads, as far as they are here."""
+    folders = {name: folder for name, folder in job.outside.items() if folder.is_dir()}
+    return {name: digest(hashed(folder, result_files(folder))) for name, folder in folders.items()}
+
+
 def planned_inputs(job: Job) -> dict[str, str]:
-    """Content digests of the parents' results; UserError, with the command to type, where one is missing."""
-    return {name: parent.content() for name, parent in job.parents.items()}
+    """Content digests of all that a job reads; UserError, with the command to type, where a parent's is missing."""
+    return {name: parent.content() for name, parent in job.parents.items()} | brought(job)
 
 
-def damaged(job: Job, record: Mapping[str, Any]) -> str | None:
-    """The first file of a result that is not what the record says; None when all are."""
+def score_content(score: Mapping[str, Any]) -> str:
+    """Digest of what a score file says: no two runs take the same time, so that speed is told beside it."""
+    return digest({name: value for name, value in score.items() if name not in BESIDE})
+
+
+def damaged(job: Job, record: Mapping[str, Any], names: Iterable[str] | None = None) -> str | None:
+    """The first file of a result that is not what the record says; None when all are. names: look at these alone."""
+    if job.step == "score":
+        same = score_content(read_json(job.folder)) == record["content"]
+        return None if same else f"{job.folder} has changed since it was made"
     for name, expected in record["files"].items():
+        if names is not None and name not in names:
+            continue
         path = job.folder / name
         if not path.is_file():
             return f"{path} is missing"
@@ -53,10 +77,11 @@ def damaged(job: Job, record: Mapping[str, Any]) -> str | None:
     return None
 
 
-def sound(job: Job) -> Path:
-    """The folder of a result that is to be read; UserError where a file of it is not what its record says."""
+def sound(job: Job, names: Iterable[str] | None = None) -> Path:
+    """The folder of a result that is to be read; UserError where a file of it, or of `names` alone, is not what its
+    record says."""
     record = job.record()
-    problem = damaged(job, record) if record else None
+    problem = damaged(job, record, names) if record else None
     if problem:
         raise UserError(f"{problem}; delete {job.stamp} and run the pipeline again, or `{job.command}`")
     return job.folder

@@ -11,7 +11,7 @@ from siamla.report.collect import frames, write, write_sweeps
 from siamla.report.readme import numbers, write_readme
 from siamla.report.render import Table
 from siamla.report.tables import build, write_table
-from siamla.steps.perform import check_key, verified
+from siamla.steps.perform import check_key, score_content, verified
 
 
 def _consistent(scores: dict[Path, dict[str, Any]]) -> None:
@@ -39,7 +39,10 @@ def gather(jobs: Iterable[Job]) -> dict[Path, dict[str, Any]]:
     scores = {}
     for job in jobs:
         verified(job)
-        scores[job.folder] = dict(read_json(job.folder))
+        scores[job.folder] = score = dict(read_json(job.folder))
+        if score_content(score) != score["record"]["content"]:
+            told = f"delete it and run the pipeline again, or `{job.command}`"
+            raise UserError(f"{job.folder} has changed since it was made; {told}")
     _consistent(scores)
     return scores
 

@@ -7,19 +7,18 @@ from typing import Any
 from siamla.benchmark.maps import read_maps
 from siamla.errors import UserError
 from siamla.experiment.plan import Job, Plan
-from siamla.experiment.study import study_job
+from siamla.experiment.study import PAPER, study_job
 from siamla.files import free_for_output, read_json, write_json, write_text
 from siamla.report.figures.data import Run, Score
 from siamla.report.measured import place_told
 from siamla.report.study.build import Measured, build
 from siamla.report.study.page import GENERATED, markdown, sentence
 from siamla.steps.benchmark import CROPS, MAPS
-from siamla.steps.figures import as_score
-from siamla.steps.outlook import UNKNOWN, cost, duration
-from siamla.steps.perform import check_key, verified
+from siamla.steps.figures import as_score, checked, origin
+from siamla.steps.outlook import UNKNOWN, duration
+from siamla.steps.perform import check_key
 from siamla.steps.report import gather
 
-PAPER = "paper"  # the profile of the paper's own experiments
 FRAME, PASSES = 1.1, 3  # docs/performance.md: s of one core for a frame with ResNet-50; forth and back, in frames
 
 
@@ -39,26 +38,19 @@ def _seconds(jobs: Sequence[Job]) -> float:
     return float(sum(record["seconds"] for job in jobs if (record := job.record())))
 
 
-def _paper_cost() -> str:
-    """What training as the paper does would take, by `siamla plan`'s estimate."""
-    try:
-        paper = Plan.load(PAPER)
-        trainings = list(paper.trainings())
-    except UserError:  # no such profile here, or its settings are being edited
+def _paper_cost(pairs: int | None) -> str:
+    """What training as the paper does would take, of so many pairs in all."""
+    if pairs is None:
         return UNKNOWN
-    if (told := cost(trainings, trainings)) != UNKNOWN:
-        return told
-    courses = [paper.spec(job.names["variant"]).training for job in trainings]
-    pairs = sum(course.epochs * course.pairs_per_epoch for course in courses)
     days = pairs * FRAME * PASSES / 86400
     return f"some {days:,.0f} days of one core, reckoned from {FRAME} s a frame; for GPUs, on which it was not timed"
 
 
-def differences(plan: Plan) -> list[dict[str, str]]:
+def differences(plan: Plan, job: Job) -> list[dict[str, str]]:
     """What the study does not share with the paper: here, in the paper, and what it would cost to test."""
     specs = [plan.spec(variant) for variant in plan.variants]
     trainings = list(plan.trainings())
-    paper = _paper_cost()
+    paper = _paper_cost(job.identity.plain["shown"]["paper_pairs"])
     estimate = f"unknown ({paper})" if paper == UNKNOWN else f"all trainings of the profile `{PAPER}`: {paper}"
     courses = [spec.training for spec in specs]
     epochs = sorted({course.epochs for course in courses})
@@ -99,10 +91,8 @@ def _state(scores: dict[Path, Any], job: Job) -> dict[str, Any]:
         "dirty": any(found.get("git_dirty") for found in environments),
         "places": {done: sorted({place_told(record.get("place", {})) for record in records} - {""})
                    for done, records in places.items()},
-        "sources": {path.as_posix(): {"key": score["record"]["key"], "content": score["record"]["content"]}
-                    for path, score in scores.items()},
-        **{step: {parent.folder.as_posix(): parent.key for parent in job.parents.values() if parent.step == step}
-           for step in ("maps", "alignment")},
+        **{name: origin(parent for parent in job.parents.values() if parent.step == step)
+           for name, step in (("sources", "score"), ("maps", "maps"), ("alignment", "alignment"))},
     }  # fmt: skip
 
 
@@ -123,7 +113,7 @@ def study(plan: Plan, key: str | None = None, page: Path | None = None, overwrit
     stored = [as_score(jobs[path], content) for path, content in scores.items()]
     runs, crops = [], []
     for parent in (parent for parent in jobs.values() if parent.step in ("maps", "alignment")):
-        verified(parent)
+        checked(parent)
         names = (parent.names["benchmark"], parent.names["variant"], parent.names["seed"])
         if parent.step == "maps":
             runs.append(Run(*names, maps=read_maps(parent.folder / MAPS)))
@@ -138,7 +128,7 @@ def study(plan: Plan, key: str | None = None, page: Path | None = None, overwrit
         runs,
         crops,
     )
-    content = build(measured) | _state(scores, job) | {"differences": differences(plan)}
+    content = build(measured) | _state(scores, job) | {"differences": differences(plan, job)}
     content["sentence"] = sentence(content)
     text = markdown(content)
     write_text(job.folder.with_suffix(".md"), text)
