@@ -31,6 +31,7 @@ from siamla.report.figures import style
 from siamla.report.figures.data import Data, Drawn, Run, Score
 from siamla.report.figures.make import write
 from siamla.sequence import Sequence
+from siamla.steps.perform import score_content
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "results"
@@ -448,11 +449,13 @@ def test_a_score_of_other_settings_is_refused(changed: Callable[..., Plan]) -> N
     plan = changed()
     rng = np.random.default_rng(0)
     for job in figure_job(plan, "ablation").parents.values():
+        said, precision = content(0.5, rng), "bf16" if job.names["variant"] == "siamla" else "fp32"
         record = {"step": job.step, "names": dict(job.names), "identity": job.identity.plain, "key": job.key,
-                  "inputs": {"data": job.names["benchmark"]}, "content": "c", "place": {}, "files": {},
-                  "environment": {}}  # fmt: skip
-        write_json(job.folder, {"record": record, "training": None, **content(0.5, rng)})
+                  "inputs": {"data": job.names["benchmark"]}, "content": score_content(said), "files": {},
+                  "place": {"device": "cpu", "precision": precision}, "environment": {}}  # fmt: skip
+        write_json(job.folder, {"record": record, "training": None, **said})
     path = figure(plan, "ablation")
+    assert "Tracked on cpu, bf16: 2 scores; cpu, fp32: 2 scores" in path.with_name("ablation.md").read_text()
     made = json.loads(path.with_name("ablation.json").read_text())
     assert made["key"] == figure_job(plan, "ablation").key
     assert len(made["scores"]) == 4
