@@ -31,9 +31,10 @@ study: $(VENV)/.ready
 	snakemake --cores $(CORES) --show-failed-logs --config profile=$(PROFILE) -- reproduce_study
 	siamla report study --profile $(PROFILE) --write docs/results.md --overwrite
 
-# two processes, each with whole files
+# three processes, each with whole files: those that run a pipeline wait for it often, so that two cores are not enough
+# for two
 test: $(VENV)/.ready
-	pytest -n 2 --dist loadfile --no-loadscope-reorder
+	pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.ready
 	ruff check .

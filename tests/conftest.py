@@ -115,6 +115,17 @@ class Tree:
         return lambda: any(self.folder.glob(pattern))
 
     @contextmanager
+    def kept(self) -> Iterator[None]:
+        """What happens inside is undone: the whole folder is as before afterwards, without another run."""
+        aside = self.folder.with_name(f"{self.folder.name}-kept")
+        copy_whole(self.folder, aside)
+        try:
+            yield
+        finally:
+            shutil.rmtree(self.folder)
+            aside.rename(self.folder)
+
+    @contextmanager
     def edited(self, name: str, old: str, new: str) -> Iterator[None]:
         """The file `name` with `old`, which it must contain, replaced by `new`; as before afterwards."""
         path = self.folder / name
@@ -125,6 +136,11 @@ class Tree:
             yield
         finally:
             path.write_text(text)
+
+
+def copy_whole(source: Path, folder: Path) -> None:
+    """Copy a tree with its results; the socket is of a run's server, which ends a moment after it."""
+    shutil.copytree(source, folder, symlinks=True, ignore=shutil.ignore_patterns("*.sock"), dirs_exist_ok=True)
 
 
 def copy_tree(folder: Path) -> Tree:
@@ -165,8 +181,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
             run = copy_tree(tmp_path_factory.mktemp("smoke"))
             run.run()
             run.folder.rename(made)
-    sockets = shutil.ignore_patterns("*.sock")  # of the server of this run, which ends a moment after it
-    shutil.copytree(made, own, symlinks=True, ignore=sockets, dirs_exist_ok=True)
+    copy_whole(made, own)
     return Tree(own)
 
 

@@ -165,7 +165,7 @@ def test_two_pages_have_equal_bytes_and_a_change_of_a_figure_is_noticed(plan: Pl
     assert page(plan).read_bytes() == before
     path = Path("params/figures.yaml")
     path.write_text(path.read_text().replace("most: 10", "most: 3").replace("title: Losses", "title: The losses"))
-    with pytest.raises(UserError, match=r"training\.json: of other settings or code .* draws it again"):
+    with pytest.raises(UserError, match=r"training\.json: not the plan's: entry\.title is .* draws it again"):
         page(Plan.load("smoke"))
 
 

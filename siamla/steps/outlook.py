@@ -83,7 +83,8 @@ def view_reasons(job: Job) -> list[str]:
             reasons.append(f"{folder} was of other settings or code")
         elif (record := parent.record()) and record["content"] != source.get("content"):
             reasons.append(f"{folder} has other content")
-    return reasons
+    known = {parent.folder.as_posix() for parent in job.parents.values()}
+    return reasons or [f"it was made from {name}, too" for name in made_from if name not in known]
 
 
 def outdated(job: Job) -> bool:

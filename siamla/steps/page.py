@@ -19,6 +19,7 @@ from siamla.report.figures.style import look
 from siamla.report.page import build
 from siamla.report.page.clips import clip
 from siamla.steps.figures import as_score
+from siamla.steps.outlook import view_reasons
 from siamla.steps.report import built, gather
 
 RULES = {"fetch": "fetch_dataset", "curate": "curate_dataset", "crops": "build_crops", "features": "compute_features"}
@@ -31,9 +32,9 @@ def _figures(plan: Plan) -> list[dict[str, Any]]:
         made = job.folder.with_name(f"{name}.json")
         if not made.is_file():
             raise UserError(f"{made}: not found; `{job.command}` makes it")
+        if reasons := view_reasons(job):
+            raise UserError(f"{made}: not the plan's: {'; '.join(reasons[:3])}; `{job.command}` draws it again")
         told = read_json(made)
-        if told["key"] != job.key:
-            raise UserError(f"{made}: of other settings or code than the plan's; `{job.command}` draws it again")
         title = f"{told['paper']}: {told['title']}" if told["paper"] else told["title"]
         text = json.dumps({key: told[key] for key in ("identity", "scores", "results")}, indent=1, ensure_ascii=False)
         found.append({"name": name, "title": title, "notes": " ".join(told["notes"]), "key": job.key, "made": text,

@@ -129,7 +129,8 @@ def hold(wildcards):
     with suppress(UserError):  # told to who asks for it
         views |= {f"{job.folder}.png": job for job in figures()}
     with suppress(UserError):
-        views |= {f"{study().folder}.md": study()}
+        if Path("reports", PROFILE, "study.json").is_file():
+            views |= {f"{study().folder}.md": study()}
     workflow.dag.forcefiles.update(
         [job.stamp.as_posix() for job in stale(PLAN)]
         + [path for path, job in views.items() if outdated(job)]
