@@ -24,7 +24,10 @@ COMMAND = (str(BIN / "snakemake"), "--cores", "2", "--config", "profile=smoke")
 JOB = re.compile(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)*)", re.MULTILINE)
 
 
-LONGEST = ("test_kills.py", "test_ranks.py", "test_pipeline.py")
+LONGEST = (
+    "test_kills.py", "test_ranks.py", "test_pipeline.py", "test_mlflow_view.py", "test_training.py", "test_views.py",
+    "test_engines.py", "test_study.py", "test_figures.py", "test_synthetic.py",
+)  # fmt: skip
 """What begins first where processes share the tests; the second while the first makes the tree, which the third uses
 too."""
 

@@ -231,7 +231,7 @@ def test_two_profiles_run_at_once_in_one_clone(tree: Tree, undisturbed: dict[str
     other = tree.folder / "params/profiles/smoke2.yaml"
     other.write_text((tree.folder / SMOKE).read_text())
     try:
-        tree.remove("reports/smoke", "results/smoke/scores*", "results/smoke/predictions")
+        tree.remove("reports/smoke", "results/smoke/scores*", "results/smoke/predictions/otb100/siamla")
         first = tree.start()
         tree.wait_for(tree.exists(".snakemake/locks/*.lock"), first)
         target = "data/curated/smoke2/otb100/stamp"

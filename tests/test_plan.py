@@ -216,6 +216,7 @@ def test_a_table_of_other_results_is_outdated_by_its_files_alone(changed: Change
     assert view_reasons(after.table(3)) == told
     write_json(path, {"identity": plan.table(3).identity.plain, "scores": dict(list(sources.items())[1:])})
     assert outdated(plan.table(3))
+    write_score(plan.score("otb100", "siamla", 1))
     write_json(path, {"identity": plan.table(3).identity.plain, "scores": sources | {"results/old.json": made}})
     assert view_reasons(plan.table(3)) == ["it was made from results/old.json, too"]
     path.write_text("[")
