@@ -27,7 +27,7 @@ def working(tree: Tree, words: str) -> Callable[[], bool]:
 
 
 def test_killed_at_random_moments_it_ends_with_the_same_bytes(tree: Tree) -> None:
-    """A round of tests/chaos.py, of scores and tables; `python tests/chaos.py --kills 200` plays rounds of everything."""
+    """A round of tests/chaos.py, of scores and tables; `python tests/chaos.py --kills 200` plays more."""
     play(tree, files(tree), seed=0, number=1)
 
 
