@@ -1,12 +1,15 @@
-"""Every trained variant of a profile on crops around the truth of a folder of video, which need not be a benchmark.
+"""Every trained variant of a profile on crops around the truth of a folder of video, which need not
+be a benchmark.
 
     python benchmarks/alignment.py --profile mini --layout otb --root DIR --frames 150
 
-Prints a Markdown table, a row for each variant, mean ± standard deviation over the trained seeds, every crop counting
-alike: chosen, the IoU of the box at the highest c·q; lost, the share of crops in which it is below .1; rest, the mean
-of the others; middle, the box of the cell nearest to the target's centre; best, that of the best cell; border, the mean
-over the boundary cells of LALS; then the rank correlations of confidence and IoU over the cells inside the true box and
-over all (siamla/benchmark/alignment.py). On a profile's own benchmarks `siamla benchmark alignment` stores the same.
+Prints a Markdown table, a row for each variant, mean ± standard deviation over the trained seeds,
+every crop counting alike: chosen, the IoU of the box at the highest c·q; lost, the share of crops
+in which it is below .1; rest, the mean of the others; middle, the box of the cell nearest to the
+target's centre; best, that of the best cell; border, the mean over the boundary cells of LALS; then
+the rank correlations of confidence and IoU over the cells inside the true box and over all
+(siamla/benchmark/alignment.py). On a profile's own benchmarks `siamla benchmark alignment` stores
+the same.
 """
 
 import argparse
@@ -43,10 +46,14 @@ COLUMNS = {
 @lru_cache(maxsize=1)
 def cuts(folder: Path, crops: int, seed: int) -> list[Cut]:
     """The crops of a curated folder; cut once by each process."""
-    return [cut(sequence, crops, (seed, place)) for place, sequence in enumerate(load_curated(folder))]
+    return [
+        cut(sequence, crops, (seed, place)) for place, sequence in enumerate(load_curated(folder))
+    ]
 
 
-def measured(item: tuple[Path, TrackerSettings], folder: Path, crops: int, seed: int) -> dict[str, float]:
+def measured(
+    item: tuple[Path, TrackerSettings], folder: Path, crops: int, seed: int
+) -> dict[str, float]:
     """COLUMNS of a model file, over all crops."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -64,7 +71,9 @@ def cell(values: list[float]) -> str:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--profile", required=True)
     parser.add_argument("--layout", choices=LAYOUTS, required=True)
     parser.add_argument("--root", type=Path, required=True, help="a folder of sequences")
@@ -79,7 +88,11 @@ def main() -> None:
     items: dict[str, list[tuple[Path, TrackerSettings]]] = {}
     for variant in args.variants or experiment.specs:
         files = sorted((args.results / experiment.name / "train" / variant).glob("seed*/model.pt"))
-        items |= {variant: [(file, experiment.specs[variant].tracker) for file in files]} if files else {}
+        items |= (
+            {variant: [(file, experiment.specs[variant].tracker) for file in files]}
+            if files
+            else {}
+        )
     if not items:
         raise UserError(f"{args.results / args.profile / 'train'}: no trained models")
     with tempfile.TemporaryDirectory() as scratch:
@@ -93,7 +106,10 @@ def main() -> None:
     print("|---" * (len(COLUMNS) + 2) + "|")
     for variant, own in items.items():
         mine, rows = rows[: len(own)], rows[len(own) :]
-        print(f"| {variant} | {len(own)} | {' | '.join(cell([row[key] for row in mine]) for key in COLUMNS)} |")
+        print(
+            f"| {variant} | {len(own)} |"
+            f" {' | '.join(cell([row[key] for row in mine]) for key in COLUMNS)} |"
+        )
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
-"""The crop cache against the loader of the public SiamCAR code, on the same crops in one run, by turns.
+"""The crop cache against the loader of the public SiamCAR code, on the same crops in one run, by
+turns.
 
     python benchmarks/crop_loader.py [--frames 480] [--turns 12] [--quality 95] [--profile]
 
-The other loader is rebuilt from what is known of it: two 511 px JPEG files by cv2.imread, a warp each, the colour
-offset in float64, a motion blur of 5 to 45 px by a two-dimensional kernel, float32 in the network's order. Both give
-batches. A turn is a batch of each, or a build of the cache and the decoding and encoding alone; ratios are medians over
-turns, on one thread: of CPU time, of its share outside the kernel (fresh memory costs the public loader more), and of
-wall time. The frames are photos that ship in packages, with grain.
+The other loader is rebuilt from what is known of it: two 511 px JPEG files by cv2.imread, a warp
+each, the colour offset in float64, a motion blur of 5 to 45 px by a two-dimensional kernel, float32
+in the network's order. Both give batches. A turn is a batch of each, or a build of the cache and
+the decoding and encoding alone; ratios are medians over turns, on one thread: of CPU time, of its
+share outside the kernel (fresh memory costs the public loader more), and of wall time. The frames
+are photos that ship in packages, with grain.
 """
 
 import argparse
@@ -33,10 +35,15 @@ from siamla.sequence import Sequence
 VIDEO, STILL = (1280, 720), (640, 427)
 FRAMES, BATCH, PUBLIC = 12, 32, 511
 PHOTOS = (
-    "skimage/data/astronaut.png", "skimage/data/coffee.png", "skimage/data/chelsea.png", "skimage/data/rocket.jpg",
-    "skimage/data/motorcycle_left.png", "sklearn/datasets/images/china.jpg", "sklearn/datasets/images/flower.jpg",
+    "skimage/data/astronaut.png",
+    "skimage/data/coffee.png",
+    "skimage/data/chelsea.png",
+    "skimage/data/rocket.jpg",
+    "skimage/data/motorcycle_left.png",
+    "sklearn/datasets/images/china.jpg",
+    "sklearn/datasets/images/flower.jpg",
     "matplotlib/mpl-data/sample_data/grace_hopper.jpg",
-)  # fmt: skip
+)
 Turn = Callable[[], object]
 
 
@@ -48,14 +55,26 @@ def make_videos(folder: Path, frames: int, size: tuple[int, int]) -> list[Sequen
         photo = load_photo(PHOTOS[number % len(PHOTOS)])
         scale = 1.1 * max(wide / photo.shape[1], high / photo.shape[0])
         large = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-        sides, files, boxes = np.exp(rng.uniform(np.log(0.07 * high), np.log(0.5 * high), 2)), [], []
+        sides, files, boxes = (
+            np.exp(rng.uniform(np.log(0.07 * high), np.log(0.5 * high), 2)),
+            [],
+            [],
+        )
         for frame in range(FRAMES):
-            x, y = (rng.uniform(0, 1, 2) * (large.shape[1] - wide, large.shape[0] - high)).astype(int)
+            x, y = (rng.uniform(0, 1, 2) * (large.shape[1] - wide, large.shape[0] - high)).astype(
+                int
+            )
             view = large[y : y + high, x : x + wide] + rng.normal(0, 2, (high, wide, 1))
             files.append(folder / f"{number:03d}-{frame:02d}.jpg")
-            cv2.imwrite(str(files[-1]), np.clip(view, 0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 92])
+            cv2.imwrite(
+                str(files[-1]),
+                np.clip(view, 0, 255).astype(np.uint8),
+                [cv2.IMWRITE_JPEG_QUALITY, 92],
+            )
             boxes.append([*rng.uniform(0, 1, 2) * (wide - sides[0], high - sides[1]), *sides])
-        videos.append(Sequence(f"video{number}", tuple(files), np.array(boxes), np.ones(FRAMES, bool)))
+        videos.append(
+            Sequence(f"video{number}", tuple(files), np.array(boxes), np.ones(FRAMES, bool))
+        )
     return videos
 
 
@@ -69,7 +88,13 @@ class Public:
             files = []
             for file, box in zip(video.frames, video.boxes, strict=True):
                 image, side = cv2.imread(str(file)), padded_size(box[2], box[3]) * PUBLIC / 127
-                view = crop(np.asarray(image, np.uint8), centre(box), float(side), PUBLIC, mean_colour(image))
+                view = crop(
+                    np.asarray(image, np.uint8),
+                    centre(box),
+                    float(side),
+                    PUBLIC,
+                    mean_colour(image),
+                )
                 files.append(str(folder / file.name))
                 cv2.imwrite(files[-1], view, [cv2.IMWRITE_JPEG_QUALITY, quality])
             self.tracks.append(files)
@@ -80,7 +105,9 @@ class Public:
         zoom, move = 1 + self.rng.uniform(-scale, scale, 2), self.rng.uniform(-shift, shift, 2)
         half = size * zoom / 2
         corner = PUBLIC // 2 + move - half
-        matrix = np.array([[1 / zoom[0], 0, -corner[0] / zoom[0]], [0, 1 / zoom[1], -corner[1] / zoom[1]]])
+        matrix = np.array(
+            [[1 / zoom[0], 0, -corner[0] / zoom[0]], [0, 1 / zoom[1], -corner[1] / zoom[1]]]
+        )
         out = cv2.warpAffine(image, matrix, (size, size), borderMode=cv2.BORDER_CONSTANT)
         out = out - np.dot(np.eye(3) * 4, self.rng.standard_normal((3, 1))).reshape(3)
         if self.rng.random() < blur:
@@ -96,8 +123,15 @@ class Public:
         for _ in range(BATCH):
             files = self.tracks[self.rng.integers(len(self.tracks))]
             template, search = self.rng.integers(len(files), size=2)
-            pairs.append((self.view(files[template], 127, 4, 0.05, 0), self.view(files[search], 255, 64, 0.18, 0.2)))
-        return np.stack([template for template, _ in pairs]), np.stack([search for _, search in pairs])
+            pairs.append(
+                (
+                    self.view(files[template], 127, 4, 0.05, 0),
+                    self.view(files[search], 255, 64, 0.18, 0.2),
+                )
+            )
+        return np.stack([template for template, _ in pairs]), np.stack(
+            [search for _, search in pairs]
+        )
 
 
 def seconds(turn: Turn) -> np.ndarray:
@@ -138,7 +172,10 @@ def reading(videos: list[Sequence], folder: Path, quality: int, turns: int, prof
             first = next(starts)
             return sampler.batch(range(first, first + BATCH))
 
-        print(f"{form}: {taken / crops / 1024:.1f} KiB a crop, {taken / public.bytes:.2f} of the public one's disk")
+        print(
+            f"{form}: {taken / crops / 1024:.1f} KiB a crop, {taken / public.bytes:.2f} of the"
+            " public one's disk"
+        )
         compare(f"{form}: pairs", ours, public.batch, turns, BATCH)
         if profile:
             with cProfile.Profile() as profiler:
@@ -169,11 +206,15 @@ def building(title: str, videos: list[Sequence], folder: Path, quality: int, tur
 
 def main() -> None:
     """Make the frames, build and read."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--frames", type=int, default=480)
     parser.add_argument("--turns", type=int, default=12)
     parser.add_argument("--quality", type=int, default=95)
-    parser.add_argument("--profile", action="store_true", help="print where the time of our loader goes")
+    parser.add_argument(
+        "--profile", action="store_true", help="print where the time of our loader goes"
+    )
     args = parser.parse_args()
     cv2.setNumThreads(0)
     with tempfile.TemporaryDirectory() as name:
@@ -182,7 +223,13 @@ def main() -> None:
         reading(videos, folder, args.quality, args.turns, args.profile)
         for size in (VIDEO, STILL):
             title = "{}×{}".format(*size)
-            building(title, make_videos(folder / title, args.frames, size), folder, args.quality, args.turns)
+            building(
+                title,
+                make_videos(folder / title, args.frames, size),
+                folder,
+                args.quality,
+                args.turns,
+            )
 
 
 if __name__ == "__main__":

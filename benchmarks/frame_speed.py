@@ -1,12 +1,15 @@
-"""A tracked frame, decoded image to box, by every engine against plain PyTorch, in turns in one process.
+"""A tracked frame, decoded image to box, by every engine against plain PyTorch, in turns in one
+process.
 
-    python benchmarks/frame_speed.py --size mini --frames 60 [--threads 2] [--model model.pt] [--images FOLDER]
+    python benchmarks/frame_speed.py --size mini --frames 60 [--threads 2] [--model model.pt]
+    [--images FOLDER]
 
-Each way tracks the same images and all take turns at every frame, so that other load meets all alike. Reported are the
-medians of wall time and of CPU time (which other load disturbs less), and how many times as long the plain way takes.
-"plain" is how a frame was tracked before there were engines: unfolded PyTorch, three copies, a mean colour of the whole
-image each time. Weights are random without --model, and images are generated without --images: speed depends on
-neither. OpenCV's CSRT is measured where opencv-contrib is installed.
+Each way tracks the same images and all take turns at every frame, so that other load meets all
+alike. Reported are the medians of wall time and of CPU time (which other load disturbs less), and
+how many times as long the plain way takes. "plain" is how a frame was tracked before there were
+engines: unfolded PyTorch, three copies, a mean colour of the whole image each time. Weights are
+random without --model, and images are generated without --images: speed depends on neither.
+OpenCV's CSRT is measured where opencv-contrib is installed.
 """
 
 import argparse
@@ -35,8 +38,20 @@ from siamla.tracker.tracker import SiamTracker
 Image = NDArray[np.uint8]
 BOX = (600.0, 320.0, 90.0, 120.0)
 SIZES = {
-    "mini": {"backbone": "efficientnet_lite0", "channels": 48, "tower_depth": 2, "groups": 8, "regression_bias": 3.4},
-    "resnet50": {"backbone": "resnet50", "channels": 256, "tower_depth": 4, "groups": 32, "regression_bias": 3.4},
+    "mini": {
+        "backbone": "efficientnet_lite0",
+        "channels": 48,
+        "tower_depth": 2,
+        "groups": 8,
+        "regression_bias": 3.4,
+    },
+    "resnet50": {
+        "backbone": "resnet50",
+        "channels": 256,
+        "tower_depth": 4,
+        "groups": 32,
+        "regression_bias": 3.4,
+    },
 }
 
 
@@ -65,7 +80,9 @@ class Plain:
         cls = torch.softmax(output.cls[0].float(), 0)[1].cpu().numpy()
         ltrb, loc = output.ltrb[0].float().cpu().numpy(), output.loc[0, 0].float().cpu().numpy()
         s = self.settings
-        found = postprocess.topn(cls, ltrb, loc, self.state, s.top_n, s.penalty_k, s.window, s.size_lr)
+        found = postprocess.topn(
+            cls, ltrb, loc, self.state, s.top_n, s.penalty_k, s.window, s.size_lr
+        )
         self.state = found.state
         return found.box
 
@@ -104,7 +121,9 @@ def network(size: str, localization: str, file: Path | None) -> SiamLA:
     """The network of a file, or one of this size with random weights."""
     if file is not None:
         return load_model(file)
-    return build_model(ModelSettings.model_validate({**SIZES[size], "localization": localization}), seed=0).eval()
+    return build_model(
+        ModelSettings.model_validate({**SIZES[size], "localization": localization}), seed=0
+    ).eval()
 
 
 def ways(args: argparse.Namespace) -> dict[str, Callable[[], object]]:
@@ -116,23 +135,32 @@ def ways(args: argparse.Namespace) -> dict[str, Callable[[], object]]:
     found: dict[str, Callable[[], object]] = {}
     for name, model in models.items():
         found[f"{name} plain"] = lambda model=model: Plain(model, TrackerSettings(**settings))
-        for engine in (each for each in ENGINES if all(installed(package) for package in PACKAGES[each])):
+        for engine in (
+            each for each in ENGINES if all(installed(package) for package in PACKAGES[each])
+        ):
             for precision in precisions if engine != "onnxruntime" else ("fp32",):
                 place = Place("cpu", precision, args.threads)  # type: ignore[arg-type]
                 chosen = TrackerSettings(**settings, engine=engine, precision=precision)
-                found[f"{name} {engine} {precision}"] = lambda model=model, chosen=chosen, place=place: SiamTracker(
-                    model, chosen, place=place
+                found[f"{name} {engine} {precision}"] = (
+                    lambda model=model, chosen=chosen, place=place: SiamTracker(
+                        model, chosen, place=place
+                    )
                 )
     if hasattr(cv2, "TrackerCSRT_create"):
         found["OpenCV CSRT"] = Csrt
     else:
-        print("OpenCV CSRT: not measured, cv2 has none; it is in opencv-contrib-python, in place of opencv-python")
+        print(
+            "OpenCV CSRT: not measured, cv2 has none; it is in opencv-contrib-python, in place of"
+            " opencv-python"
+        )
     return found
 
 
 def main() -> None:
     """Measure in turns and print medians and ratios."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--size", choices=SIZES, default="mini")
     parser.add_argument("--model", type=Path, help="a model file in place of random weights")
     parser.add_argument("--images", type=Path, help="a folder of .jpg in place of generated images")
@@ -157,7 +185,8 @@ def main() -> None:
                 spent[name].append((time.perf_counter() - wall, time.process_time() - cpu))
     versions = ", ".join(described(engine) for engine in ENGINES if installed(engine))
     print(
-        f"\n{processor()}; {args.size}, {args.threads} threads, {len(shown) - 4} frames of {shown[0].shape}; {versions}"
+        f"\n{processor()}; {args.size}, {args.threads} threads, {len(shown) - 4} frames of"
+        f" {shown[0].shape}; {versions}"
     )
     print(f"{'':32}{'wall ms':>9}{'CPU ms':>9}{'plain/it: wall':>16}{'CPU':>7}{'least CPU':>11}")
     for name, values in spent.items():
@@ -165,7 +194,9 @@ def main() -> None:
         wall, cpu = (1e3 * statistics.median(column) for column in zip(*values, strict=True))
         by_wall, by_cpu = (
             statistics.median(theirs) / statistics.median(ours)
-            for theirs, ours in zip(zip(*reference, strict=True), zip(*values, strict=True), strict=True)
+            for theirs, ours in zip(
+                zip(*reference, strict=True), zip(*values, strict=True), strict=True
+            )
         )
         least = min(each[1] for each in reference) / min(each[1] for each in values)
         print(f"{name:32}{wall:9.1f}{cpu:9.1f}{by_wall:16.2f}{by_cpu:7.2f}{least:11.2f}")

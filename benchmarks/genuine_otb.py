@@ -1,9 +1,11 @@
-"""OTB100's official folders with grey pictures: python benchmarks/genuine_otb.py OTB100.json FOLDER.
+"""OTB100's official folders with grey pictures: python benchmarks/genuine_otb.py OTB100.json
+FOLDER.
 
-The annotation is pysot's list of the benchmark (100 sequences, 59,035 frames); the folders have the names, counts,
-first frames, separators and line ends of the archives, Human4's empty file, David's 299 pictures before its first row
-and Tiger1's five rows before its first frame among them. A picture is grey noise as large as its boxes reach, the same
-file for a whole video. So curation, tracking and scoring can be tried at the benchmark's full length without it:
+The annotation is pysot's list of the benchmark (100 sequences, 59,035 frames); the folders have the
+names, counts, first frames, separators and line ends of the archives, Human4's empty file, David's
+299 pictures before its first row and Tiger1's five rows before its first frame among them. A
+picture is grey noise as large as its boxes reach, the same file for a whole video. So curation,
+tracking and scoring can be tried at the benchmark's full length without it:
 
     siamla benchmark run model.pt --layout otb --root FOLDER
 """
@@ -17,7 +19,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-LAST = {"David": 770, "Football1": 74, "Diving": 231}  # pictures of the archive where they are more than the list's
+LAST = {
+    "David": 770,
+    "Football1": 74,
+    "Diving": 231,
+}  # pictures of the archive where they are more than the list's
 FIVE_DIGITS = ("Board",)
 TABS = ("Car4", "Crossing", "Girl", "Jogging", "Suv", "Walking2", "Woman")
 SEED = 1
@@ -58,7 +64,9 @@ def write(root: Path, listed: dict[str, dict[str, Any]]) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("annotation", type=Path, help="pysot's OTB100.json")
     parser.add_argument("folder", type=Path, help="is made; must not be there yet")
     args = parser.parse_args()

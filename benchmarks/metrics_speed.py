@@ -1,8 +1,10 @@
-"""How fast scoring is, and that the digits are those of the public toolkits: theirs beside ours, in one run.
+"""How fast scoring is, and that the digits are those of the public toolkits: theirs beside ours, in
+one run.
 
-OTB100: 100 sequences, 59,035 frames. On arrays: ours, a plain per-frame loop, the got10k toolkit. From text files: ours
-and the got10k toolkit. VOT2018 from files: ours, and pysot's toolkit where a checkout with its compiled `toolkit/` is
-given. The published raw results where ../shared has them, else random boxes of OTB100's size.
+OTB100: 100 sequences, 59,035 frames. On arrays: ours, a plain per-frame loop, the got10k toolkit.
+From text files: ours and the got10k toolkit. VOT2018 from files: ours, and pysot's toolkit where a
+checkout with its compiled `toolkit/` is given. The published raw results where ../shared has them,
+else random boxes of OTB100's size.
 
     python benchmarks/metrics_speed.py [PYSOT_CHECKOUT]
 """
@@ -63,25 +65,39 @@ def vectorised(pairs: list[Pair]) -> list[float]:
     assert rules is not None
     frames = [Frames(truth, found, len(truth)) for truth, found in pairs]
     _, curves = measure(compare(frames, rules), rules, 1)
-    success, precise, normal = (curves[key].mean(0) for key in ("success", "precision", "norm_precision"))
+    success, precise, normal = (
+        curves[key].mean(0) for key in ("success", "precision", "norm_precision")
+    )
     return [success.mean(), precise[20], normal[20]]
 
 
 def got10k(pairs: list[Pair]) -> list[float]:
-    """The got10k toolkit's OTB metrics: no normalised precision, and two empty truth boxes count differently."""
+    """The got10k toolkit's OTB metrics: no normalised precision, and two empty truth boxes count
+    differently.
+    """
     from got10k.experiments import ExperimentOTB
 
     experiment = ExperimentOTB.__new__(ExperimentOTB)
     experiment.nbins_iou, experiment.nbins_ce = 21, 51
-    curves = [experiment._calc_curves(*experiment._calc_metrics(found, truth)) for truth, found in pairs]
-    return [float(np.mean([c.mean() for c, _ in curves])), float(np.mean([c[20] for _, c in curves]))]
+    curves = [
+        experiment._calc_curves(*experiment._calc_metrics(found, truth)) for truth, found in pairs
+    ]
+    return [
+        float(np.mean([c.mean() for c, _ in curves])),
+        float(np.mean([c[20] for _, c in curves])),
+    ]
 
 
 def got10k_files(sequences: list[Sequence], folder: Path) -> list[float]:
     """The same from text, read as its `report` reads."""
     paths = [folder / f"{sequence.name}.txt" for sequence in sequences]
     truths = [sequence.boxes + np.array([1, 1, 0, 0]) for sequence in sequences]
-    return got10k([(truth, np.loadtxt(path, delimiter=",")) for truth, path in zip(truths, paths, strict=True)])
+    return got10k(
+        [
+            (truth, np.loadtxt(path, delimiter=","))
+            for truth, path in zip(truths, paths, strict=True)
+        ]
+    )
 
 
 class Videos:
@@ -106,7 +122,11 @@ def pysot_vot(checkout: Path, videos: dict[str, dict[str, Any]], folder: Path) -
     def video(name: str, entry: dict[str, Any]) -> Any:
         made = layout.VOTVideo.__new__(layout.VOTVideo)  # its constructor opens an image
         made.name, made.gt_traj, made.pred_trajs = name, entry["gt_rect"], {}
-        made.width, made.height, made.tags = entry["width"], entry["height"], {"all": [1] * len(entry["gt_rect"])}
+        made.width, made.height, made.tags = (
+            entry["width"],
+            entry["height"],
+            {"all": [1] * len(entry["gt_rect"])},
+        )
         return made
 
     def work() -> list[float]:
@@ -148,8 +168,12 @@ def otb(folder: Path) -> tuple[list[Sequence], Path, str]:
     """Sequences, the folder of their predictions, and a line that says what they are."""
     if unpacked(folder, "annotations", "OTB100"):
         videos = json.loads(next(folder.rglob("OTB100.json")).read_text())
-        boxes = {name: np.array(video["gt_rect"], float) - [1, 1, 0, 0] for name, video in videos.items()}
-        sequences = [Sequence(name, (), rows, np.ones(len(rows), bool)) for name, rows in boxes.items()]
+        boxes = {
+            name: np.array(video["gt_rect"], float) - [1, 1, 0, 0] for name, video in videos.items()
+        }
+        sequences = [
+            Sequence(name, (), rows, np.ones(len(rows), bool)) for name, rows in boxes.items()
+        ]
         return sequences, folder / "OTB100" / "SiamBAN", "SiamBAN's published results on OTB100"
     rng = np.random.default_rng(0)
     sequences = []
@@ -178,14 +202,18 @@ def one_pass(scratch: Path) -> list[str]:
         for _ in range(7)
     ]
     (files, scored), (their_files, their_scores) = (min(each) for each in zip(*rounds, strict=True))
-    print(f"{title}: {len(pairs)} sequences, {sum(len(truth) for truth, _ in pairs)} frames, one thread")
+    print(
+        f"{title}: {len(pairs)} sequences, {sum(len(truth) for truth, _ in pairs)} frames, one"
+        " thread"
+    )
     show("ours, arrays", ours, values)
     show("plain Python loop, arrays", loop, reference)
     show("got10k toolkit, arrays", theirs, known)
     show("ours, from files", files, scored)
     show("got10k toolkit, from files", their_files, their_scores)
     print(
-        f"arrays: {loop / ours:.0f}× the loop, {theirs / ours:.1f}× got10k; files: {their_files / files:.1f}× got10k\n"
+        f"arrays: {loop / ours:.0f}× the loop, {theirs / ours:.1f}× got10k; files:"
+        f" {their_files / files:.1f}× got10k\n"
     )
     agree = np.allclose(values, reference, atol=1e-4) and np.allclose(values[:2], known, atol=1e-3)
     goals = {
@@ -203,8 +231,12 @@ def supervised(scratch: Path, checkout: Path | None) -> list[str]:
     videos = json.loads(next(scratch.rglob("VOT2018.json")).read_text())
     sequences = []
     for name, video in videos.items():
-        rows = np.array([row if len(row) == 8 else corners(np.array(row)) for row in video["gt_rect"]], float)
-        sequences.append(Sequence(name, (), np.zeros((len(rows), 4)), np.ones(len(rows), bool), rows))
+        rows = np.array(
+            [row if len(row) == 8 else corners(np.array(row)) for row in video["gt_rect"]], float
+        )
+        sequences.append(
+            Sequence(name, (), np.zeros((len(rows), 4)), np.ones(len(rows), bool), rows)
+        )
     sizes = {name: (video["width"], video["height"]) for name, video in videos.items()}
     folder = scratch / "VOT2018" / "SiamTrackers_SiamCAR"
 

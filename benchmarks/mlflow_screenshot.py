@@ -1,9 +1,11 @@
-"""Pictures of MLflow's page as `siamla mlflow ui` opens it, taken in Chromium: those of docs/mlflow.md.
+"""Pictures of MLflow's page as `siamla mlflow ui` opens it, taken in Chromium: those of
+docs/mlflow.md.
 
     python benchmarks/mlflow_screenshot.py --profile mini --out docs/images
 
-It needs Chromium and MLflow's view of the profile (`siamla mlflow sync`). Headless Chromium is told what to do over two
-pipes (its own protocol, a JSON object and a zero byte each way), so that no driver has to be installed.
+It needs Chromium and MLflow's view of the profile (`siamla mlflow sync`). Headless Chromium is told
+what to do over two pipes (its own protocol, a JSON object and a zero byte each way), so that no
+driver has to be installed.
 """
 
 import argparse
@@ -49,23 +51,36 @@ class Browser:
         read_by_it, self._out = os.pipe()
         self._in, written_by_it = os.pipe()
 
-        def place() -> None:  # the pipes are its descriptors 3 and 4; copies first, since one may stand there
+        def place() -> (
+            None
+        ):  # the pipes are its descriptors 3 and 4; copies first, since one may stand there
             first, second = os.dup(read_by_it), os.dup(written_by_it)
             os.dup2(first, 3)
             os.dup2(second, 4)
 
-        own = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={folder}"]
+        own = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--hide-scrollbars",
+            f"--user-data-dir={folder}",
+        ]
         size = f"--window-size={WIDTH},{HEIGHT}"
         self.process = subprocess.Popen(
             [chromium, *own, size, "--remote-debugging-pipe", "about:blank"],
-            preexec_fn=place, close_fds=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+            preexec_fn=place,
+            close_fds=False,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         os.close(read_by_it)
         os.close(written_by_it)
         self._rest, self._number, self._session = b"", 0, ""
         pages = self.call("Target.getTargets")["targetInfos"]
         target = next(page["targetId"] for page in pages if page["type"] == "page")
-        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)[
+            "sessionId"
+        ]
         size_ = {"width": WIDTH, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": False}
         self.call("Emulation.setDeviceMetricsOverride", **size_)
 
@@ -91,16 +106,22 @@ class Browser:
 
     def evaluate(self, script: str) -> Any:
         """The value of a line of JavaScript in the page."""
-        return self.call("Runtime.evaluate", expression=script, returnByValue=True)["result"].get("value")
+        return self.call("Runtime.evaluate", expression=script, returnByValue=True)["result"].get(
+            "value"
+        )
 
     def open(self, address: str, drawn: str) -> None:
         """Open an address and wait until `drawn` is true in it, and until it stands still."""
-        self.call("Page.navigate", url="about:blank")  # another part behind the # alone would load nothing
+        self.call(
+            "Page.navigate", url="about:blank"
+        )  # another part behind the # alone would load nothing
         self.call("Page.navigate", url=address)
         until = time.monotonic() + PATIENCE
         while not self.evaluate(drawn):
             if time.monotonic() > until:
-                raise UserError(f"{address}: not drawn after {PATIENCE:.0f} s; it shows {self.text()[:300]!r}")
+                raise UserError(
+                    f"{address}: not drawn after {PATIENCE:.0f} s; it shows {self.text()[:300]!r}"
+                )
             time.sleep(0.5)
         time.sleep(8)
         self.evaluate(CLOSE)
@@ -119,7 +140,9 @@ class Browser:
 @contextmanager
 def browser() -> Iterator[Browser]:
     """A Chromium that ends with the block."""
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    chromium = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
     if chromium is None:
         raise UserError("no chromium, chromium-browser or google-chrome on the PATH")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -137,7 +160,17 @@ def pages(results: Path, profile: str) -> Iterator[dict[str, str]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "siamla.cli.main", "mlflow", "ui", "--port", str(port), "--results", str(results)]
+    command = [
+        sys.executable,
+        "-m",
+        "siamla.cli.main",
+        "mlflow",
+        "ui",
+        "--port",
+        str(port),
+        "--results",
+        str(results),
+    ]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         found: dict[str, str] = {}
@@ -150,7 +183,10 @@ def pages(results: Path, profile: str) -> Iterator[dict[str, str]]:
             if found.keys() == DRAWN.keys():
                 break
         else:
-            raise UserError(f"{results}: MLflow has no views of {profile}; `siamla mlflow sync --profile {profile}`")
+            raise UserError(
+                f"{results}: MLflow has no views of {profile}; `siamla mlflow sync --profile"
+                f" {profile}`"
+            )
         yield found
     finally:
         server.send_signal(signal.SIGINT)
@@ -159,7 +195,9 @@ def pages(results: Path, profile: str) -> Iterator[dict[str, str]]:
 
 def main() -> None:
     """Write mlflow_runs.png and mlflow_ablation.png."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--profile", default="mini")
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--out", type=Path, default=Path("docs/images"))

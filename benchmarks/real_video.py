@@ -2,9 +2,9 @@
 
     python benchmarks/real_video.py --layout otb --root DIR --frames 150 --profile mini
 
-Prints a Markdown table: AUC and precision at 20 px by OTB's one-pass rules (params/protocols.yaml), and frames per
-second without decoding, one thread a process; mean ± standard deviation over the seeds that were trained. With more
-than one worker, fps is that of a busy machine.
+Prints a Markdown table: AUC and precision at 20 px by OTB's one-pass rules (params/protocols.yaml),
+and frames per second without decoding, one thread a process; mean ± standard deviation over the
+seeds that were trained. With more than one worker, fps is that of a busy machine.
 """
 
 import argparse
@@ -68,7 +68,9 @@ class Mil:
         return self.box
 
 
-def trained(experiment: Experiment, results: Path, chosen: list[str] | None) -> dict[str, dict[int, Path]]:
+def trained(
+    experiment: Experiment, results: Path, chosen: list[str] | None
+) -> dict[str, dict[int, Path]]:
     """variant → seed → model file of what has been trained, in the order of params/variants.yaml."""
     found: dict[str, dict[int, Path]] = {}
     for variant in experiment.specs if chosen is None else chosen:
@@ -81,7 +83,11 @@ def trained(experiment: Experiment, results: Path, chosen: list[str] | None) -> 
 
 
 def measure(
-    make: Callable[[], Tracker], sequences: list[Sequence], folder: Path, protocol: Protocol, workers: int
+    make: Callable[[], Tracker],
+    sequences: list[Sequence],
+    folder: Path,
+    protocol: Protocol,
+    workers: int,
 ) -> dict[str, float]:
     """AUC, precision and fps of a tracker."""
     run(make, sequences, folder, run_rules(protocol), workers)
@@ -102,7 +108,9 @@ def row(name: str, measured: list[dict[str, float]]) -> str:
 
 def main() -> None:
     """Run and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--layout", choices=LAYOUTS, required=True)
     parser.add_argument("--root", type=Path, required=True)
     parser.add_argument("--frames", type=int, help="only the first so many frames of a sequence")
@@ -117,21 +125,33 @@ def main() -> None:
     models = trained(experiment, args.results, args.variants)
     if not models:
         raise UserError(f"{args.results / args.profile / 'train'}: no trained models")
-    protocol = load_protocols(Path("params") / "protocols.yaml")["otb100"].model_copy(update={"layout": args.layout})
+    protocol = load_protocols(Path("params") / "protocols.yaml")["otb100"].model_copy(
+        update={"layout": args.layout}
+    )
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
-        report = curate(args.root, args.layout, args.root.name, place / "curated", frames_limit=args.frames)
+        report = curate(
+            args.root, args.layout, args.root.name, place / "curated", frames_limit=args.frames
+        )
         sequences = load_curated(place / "curated")
-        print(f"{args.root.name}: {report['sequences']} sequences, {report['frames']} frames; profile {args.profile}\n")
+        print(
+            f"{args.root.name}: {report['sequences']} sequences, {report['frames']} frames; profile"
+            f" {args.profile}\n"
+        )
         print("| Tracker | Seeds | AUC | Precision | fps |\n|---|---|---|---|---|", flush=True)
         for variant, files in models.items():
             settings, measured = experiment.specs[variant].tracker, []
             for seed, file in files.items():
                 make = partial(load_tracker, file, settings)
-                measured.append(measure(make, sequences, place / variant / str(seed), protocol, args.workers))
+                measured.append(
+                    measure(make, sequences, place / variant / str(seed), protocol, args.workers)
+                )
             print(row(variant, measured), flush=True)
         for name, tracker in (("MIL (OpenCV)", Mil), ("still box", Still)):
-            print(row(name, [measure(tracker, sequences, place / name, protocol, args.workers)]), flush=True)
+            print(
+                row(name, [measure(tracker, sequences, place / name, protocol, args.workers)]),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,14 @@
-"""A training step and the features that it reads, of this checkout against another one's, by turns in one run.
+"""A training step and the features that it reads, of this checkout against another one's, by turns
+in one run.
 
-    python benchmarks/training_step.py --against ../other-checkout [--what siamcar siamla features] [--turns 12]
+    python benchmarks/training_step.py --against ../other-checkout [--what siamcar siamla features]
+    [--turns 12]
 
-Each checkout runs its own training loop, data path included, at the size of the mini profile, in fp32 on one thread,
-in a process of its own; a turn is STEPS steps (or the features of PAIRS pairs) of one and then of the other. Printed
-are the medians of wall and CPU time, and of the ratios of a turn: the machine's other load meets both alike.
-`--profile siamla` prints where the time of one step goes here, by PyTorch's profiler.
+Each checkout runs its own training loop, data path included, at the size of the mini profile, in
+fp32 on one thread, in a process of its own; a turn is STEPS steps (or the features of PAIRS pairs)
+of one and then of the other. Printed are the medians of wall and CPU time, and of the ratios of a
+turn: the machine's other load meets both alike. `--profile siamla` prints where the time of one
+step goes here, by PyTorch's profiler.
 """
 
 import argparse
@@ -50,7 +53,9 @@ def make_crops(folder: Path, spec: Spec) -> Path:
         noise = rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)
         cv2.imwrite(str(file), cv2.resize(noise, (640, 480), interpolation=cv2.INTER_CUBIC))
     boxes = np.array([[250.0 + 9 * frame, 160, 120, 90] for frame in range(3)])
-    crops.build([Sequence("noise", tuple(files), boxes, np.ones(3, bool))], spec.crops, folder / "crops")
+    crops.build(
+        [Sequence("noise", tuple(files), boxes, np.ones(3, bool))], spec.crops, folder / "crops"
+    )
     return folder / "crops"
 
 
@@ -58,9 +63,17 @@ def train(spec: Spec, folder: Path, on_turn: Callable[[], None]) -> None:
     """Train for ever, with a call of `on_turn` after every STEPS steps."""
     cache, pairs = make_crops(folder, spec), spec.pairs.model_copy(update={"count": PAIRS})
     features.build(cache, pairs, spec.model, folder / "features", 1, "key")
-    course = {"epochs": 10**6, "frozen_epochs": 10**6, "pairs_per_epoch": STEPS * spec.training.batch}
-    recipe = Recipe(spec.model, spec.labels, spec.loss, spec.training.model_copy(update=course), seed=1)
-    source = Source(PairSampler(CropCache(cache), pairs), features.FeatureCache(folder / "features"))
+    course = {
+        "epochs": 10**6,
+        "frozen_epochs": 10**6,
+        "pairs_per_epoch": STEPS * spec.training.batch,
+    }
+    recipe = Recipe(
+        spec.model, spec.labels, spec.loss, spec.training.model_copy(update=course), seed=1
+    )
+    source = Source(
+        PairSampler(CropCache(cache), pairs), features.FeatureCache(folder / "features")
+    )
     set_up(PLACE)
     loop.train(recipe, source, PLACE, folder / "state.pt", "key", lambda row: on_turn())
 
@@ -101,7 +114,9 @@ def profile(variant: str) -> None:
             profiler.start()
         if turn == 2:
             profiler.stop()
-            table = profiler.key_averages().table(sort_by="self_cpu_time_total", row_limit=25, max_name_column_width=50)
+            table = profiler.key_averages().table(
+                sort_by="self_cpu_time_total", row_limit=25, max_name_column_width=50
+            )
             print(f"{variant}, {STEPS} steps\n{table}")
             raise SystemExit
 
@@ -146,7 +161,9 @@ def compare(against: Path, what: str, turns: int) -> None:
     unit, share = ("pair", 1e3 / PAIRS) if what == "features" else ("step", 1e3 / STEPS)
     print(f"{what}, ms a {unit}, {turns} turns, PyTorch {torch.__version__}")
     for kind in ("wall", "cpu"):
-        this, other = ([row[name][kind] for row in rows[1:]] for name in processes)  # the first turn warms up
+        this, other = (
+            [row[name][kind] for row in rows[1:]] for name in processes
+        )  # the first turn warms up
         ratio = statistics.median(b / a for a, b in zip(this, other, strict=True))
         medians = [share * statistics.median(values) for values in (this, other)]
         print(f"  {kind:4s} this {medians[0]:7.1f}   other {medians[1]:7.1f}   ratio {ratio:.2f}")
@@ -154,7 +171,9 @@ def compare(against: Path, what: str, turns: int) -> None:
 
 def main() -> None:
     """Compare, profile, or serve turns to a comparing process."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--against", type=Path, help="root of another checkout of this repository")
     parser.add_argument("--what", nargs="+", default=["siamcar", "siamla", "features"])
     parser.add_argument("--turns", type=int, default=12)

@@ -1,4 +1,5 @@
-"""SiamLA: a Siamese tracker whose scores know about localization, and the pipeline that reproduces its paper.
+"""SiamLA: a Siamese tracker whose scores know about localization, and the pipeline that reproduces
+its paper.
 
 tracker = siamla.load("model.pt")
 tracker.init(image, (x, y, w, h))
@@ -16,7 +17,9 @@ __version__ = "0.1.0"
 
 
 def load(path: str | Path, tracker: Mapping[str, Any] | None = None, threads: int = 1) -> "Tracker":
-    """The tracker of a model file; siamla.tracker.api.load says all. Here, so that `import siamla` loads no PyTorch."""
+    """The tracker of a model file; siamla.tracker.api.load says all. Here, so that `import siamla`
+    loads no PyTorch.
+    """
     from siamla.tracker import api
 
     return api.load(path, tracker, threads)

@@ -31,7 +31,8 @@ def _tidy(path: Path) -> None:
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, renamed to it when the block ends well and deleted when it does not.
+    """A temporary path beside `path`, renamed to it when the block ends well and deleted when it
+    does not.
 
     Raises UserError naming the folder when the disk is full.
     """
@@ -49,7 +50,9 @@ def atomic(path: Path) -> Iterator[Path]:
             error.filename = str(path)  # for the message
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             free = shutil.disk_usage(path.parent).free // 2**20
-            raise UserError(f"{path}: the disk is full ({free} MiB free); nothing was written") from error
+            raise UserError(
+                f"{path}: the disk is full ({free} MiB free); nothing was written"
+            ) from error
         raise
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -58,30 +61,38 @@ def atomic(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[int]:
-    """Hold the lock file `path`; waits for a process that holds it (the orphan of a killed pipeline, say).
+    """Hold the lock file `path`; waits for a process that holds it (the orphan of a killed
+    pipeline, say).
 
-    The lock goes with the process that holds it, however that ends, and with the children that were given the
-    descriptor.
+    The lock goes with the process that holds it, however that ends, and with the children that were
+    given the descriptor.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"{path.parent}: another process is at work here; waiting for it", file=sys.stderr, flush=True)
+            print(
+                f"{path.parent}: another process is at work here; waiting for it",
+                file=sys.stderr,
+                flush=True,
+            )
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield handle.fileno()
 
 
 def cache_folder() -> Path:
-    """What a machine keeps for all projects: $SIAMLA_CACHE, else $XDG_CACHE_HOME/siamla, else ~/.cache/siamla."""
+    """What a machine keeps for all projects: $SIAMLA_CACHE, else $XDG_CACHE_HOME/siamla, else
+    ~/.cache/siamla.
+    """
     if folder := os.environ.get("SIAMLA_CACHE"):
         return Path(folder)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "siamla"
 
 
 def regular(path: Path) -> Path:
-    """`path` itself, for reading; UserError for a folder, and for a pipe or a device, which might never end.
+    """`path` itself, for reading; UserError for a folder, and for a pipe or a device, which might
+    never end.
 
     A path at which there is nothing passes: opening it says so.
     """
@@ -91,15 +102,18 @@ def regular(path: Path) -> Path:
         return path
     if stat.S_ISREG(mode):
         return path
-    raise UserError(f"{path}: is {'a folder' if stat.S_ISDIR(mode) else 'a pipe or a device'}, expected a file")
+    raise UserError(
+        f"{path}: is {'a folder' if stat.S_ISDIR(mode) else 'a pipe or a device'}, expected a file"
+    )
 
 
 @contextmanager
 def parsed_by(library: str, path: Path, kind: str) -> Iterator[None]:
-    """For the one call by which a library reads a file: whatever it raises says what is wrong with the file.
+    """For the one call by which a library reads a file: whatever it raises says what is wrong with
+    the file.
 
-    Nothing of ours belongs into the block: on damaged input parsers fail in any way there is, and here all of them
-    become a UserError that names the file and what was expected, `kind`.
+    Nothing of ours belongs into the block: on damaged input parsers fail in any way there is, and
+    here all of them become a UserError that names the file and what was expected, `kind`.
     """
     try:
         yield
@@ -111,7 +125,9 @@ def parsed_by(library: str, path: Path, kind: str) -> Iterator[None]:
 
 
 def free_for_output(path: Path, overwrite: bool, *sources: Path) -> None:
-    """UserError unless `path` may be written: it is none of what is read, and new or to be overwritten."""
+    """UserError unless `path` may be written: it is none of what is read, and new or to be
+    overwritten.
+    """
     for source in sources:
         if path.exists() and source.exists() and path.samefile(source):
             raise UserError(f"{path}: would replace what is read; name another file")
@@ -129,12 +145,17 @@ def write_text(path: Path, text: str) -> None:
 
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces: equal values give equal text."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write indented JSON with sorted keys, atomically."""
-    write_text(path, json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(
+        path,
+        json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+    )
 
 
 def read_json(path: Path) -> Any:

@@ -11,7 +11,9 @@ Array = NDArray[np.float64]
 
 
 def iou(a: ArrayLike, b: ArrayLike) -> Array:
-    """Intersection over union of boxes (..., 4) in xywh, broadcast; 0 where either box is empty or NaN."""
+    """Intersection over union of boxes (..., 4) in xywh, broadcast; 0 where either box is empty or
+    NaN.
+    """
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     left_top = np.maximum(a[..., :2], b[..., :2])
     right_bottom = np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:])
@@ -35,7 +37,9 @@ def from_centre(middle: ArrayLike, size: ArrayLike) -> Array:
 
 
 def padded_size(w: ArrayLike, h: ArrayLike, context: float = 0.5) -> Array:
-    """Side √((w+p)(h+p)), p = context·(w+h), of the square of a target with its context (eq. 13; SiamCAR's crops)."""
+    """Side √((w+p)(h+p)), p = context·(w+h), of the square of a target with its context (eq. 13;
+    SiamCAR's crops).
+    """
     w, h = np.asarray(w, np.float64), np.asarray(h, np.float64)
     pad = context * (w + h)
     return np.sqrt((w + pad) * (h + pad))
@@ -44,8 +48,8 @@ def padded_size(w: ArrayLike, h: ArrayLike, context: float = 0.5) -> Array:
 def polygon_to_box(polygon: ArrayLike) -> Array:
     """The axis-aligned xywh box (4,) of equal area around a polygon (8,) = x1, y1, …, x4, y4.
 
-    The rule that Siamese trackers use on VOT: the bounding rectangle, shrunk about the vertices' mean so
-    that its area is the rotated rectangle's. Continuous: without pysot's +1 pixel.
+    The rule that Siamese trackers use on VOT: the bounding rectangle, shrunk about the vertices'
+    mean so that its area is the rotated rectangle's. Continuous: without pysot's +1 pixel.
     """
     points = np.asarray(polygon, np.float64).reshape(4, 2)
     middle, low, high = points.mean(0), points.min(0), points.max(0)

@@ -1,12 +1,16 @@
-"""The grid: sides of the crops and of the score map, and on which pixel a cell lies (SiamCAR's: docs/equations.md).
+"""The grid: sides of the crops and of the score map, and on which pixel a cell lies (SiamCAR's:
+docs/equations.md).
 
-Cell i of the score map lies on the pixel with *index* START + STRIDE·i of the search crop, so the middle cell lies on
-MIDDLE, the crop's middle pixel. Boxes are continuous (siamla.geometry): the middle of a crop of 255 px is 127.5 there
-and 127 here. siamla.data.crop.to_index goes from one convention to the other, and nothing else does.
+Cell i of the score map lies on the pixel with *index* START + STRIDE·i of the search crop, so the
+middle cell lies on MIDDLE, the crop's middle pixel. Boxes are continuous (siamla.geometry): the
+middle of a crop of 255 px is 127.5 there and 127 here. siamla.data.crop.to_index goes from one
+convention to the other, and nothing else does.
 """
 
 TEMPLATE = 127
-"""Side of the template crop in pixels; it spans the target with its context (siamla.geometry.padded_size)."""
+"""Side of the template crop in pixels; it spans the target with its context
+(siamla.geometry.padded_size).
+"""
 SEARCH = 255
 """Side of the search crop in pixels, at the template's scale."""
 SCORE = 25

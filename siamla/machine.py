@@ -11,7 +11,10 @@ def processor() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    facts = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in reversed(lines))}
+    facts = {
+        name.strip(): value.strip()
+        for name, _, value in (line.partition(":") for line in reversed(lines))
+    }
     model = facts.get("model name", platform.machine())
     flags = " ".join(sorted((facts.get("flags") or facts.get("Features") or "").split()))
     return f"{model} {hashlib.sha256(flags.encode()).hexdigest()[:8]}"

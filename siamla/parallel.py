@@ -1,7 +1,7 @@
 """Work on many items over several processes: the one pool of the project, with a progress bar.
 
-Workers are spawned, because a forked child of a process with OpenCV or torch threads can hang. They compute with one
-thread each, leave Ctrl-C to their parent, and do not outlive it.
+Workers are spawned, because a forked child of a process with OpenCV or torch threads can hang. They
+compute with one thread each, leave Ctrl-C to their parent, and do not outlive it.
 """
 
 import multiprocessing
@@ -27,9 +27,11 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 @contextmanager
 def worker_launch() -> Iterator[None]:
-    """Processes spawned in this block compute with one thread and hear no Ctrl-C; this process is left as it was.
+    """Processes spawned in this block compute with one thread and hear no Ctrl-C; this process is
+    left as it was.
 
-    Both are inherited from the first moment on: libraries read the environment when they are imported.
+    Both are inherited from the first moment on: libraries read the environment when they are
+    imported.
     """
     before = {name: os.environ.get(name) for name in THREADS}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -43,9 +45,11 @@ def worker_launch() -> Iterator[None]:
 
 
 def start_worker(parent: Connection | None = None) -> None:
-    """To be called first in a worker: one OpenCV thread, and an end when the parent closes its side of `parent`.
+    """To be called first in a worker: one OpenCV thread, and an end when the parent closes its side
+    of `parent`.
 
-    The side of a parent that died is closed too. Without a connection only the parent's death ends the worker.
+    The side of a parent that died is closed too. Without a connection only the parent's death ends
+    the worker.
     """
     import cv2
 
@@ -99,7 +103,8 @@ def in_parallel(
         ordered: results come in the order of the items, else as they are finished.
         done: items that were finished before this call; the bar counts them.
 
-    Raises UserError when a worker dies. Closed or interrupted before its end, it stops the workers at once.
+    Raises UserError when a worker dies. Closed or interrupted before its end, it stops the workers
+    at once.
     """
     todo = list(items)
     with progress(done + len(todo), label, unit, done) as bar:
@@ -126,7 +131,8 @@ def in_parallel(
                 bar.update()
         except BrokenProcessPool:
             raise UserError(
-                f"{label}: a worker process died (killed, or out of memory); run the same command again to go on"
+                f"{label}: a worker process died (killed, or out of memory); run the same command"
+                " again to go on"
             ) from None
         except (KeyboardInterrupt, GeneratorExit):
             ours.close()

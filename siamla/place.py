@@ -1,8 +1,10 @@
-"""Where numbers are made: device, precision and threads; and which precision is the faster one there, by measurement.
+"""Where numbers are made: device, precision and threads; and which precision is the faster one
+there, by measurement.
 
-bf16 is faster than fp32 on a GPU and on a CPU with AMX, and slower on a CPU that emulates it or has AVX512-BF16 alone.
-So `auto` is decided once for a network, a device and a number of threads by a few steps in each precision, and
-remembered in the cache folder of the machine. Delete the file to measure again.
+bf16 is faster than fp32 on a GPU and on a CPU with AMX, and slower on a CPU that emulates it or has
+AVX512-BF16 alone. So `auto` is decided once for a network, a device and a number of threads by a
+few steps in each precision, and remembered in the cache folder of the machine. Delete the file to
+measure again.
 """
 
 import statistics
@@ -49,7 +51,9 @@ class Place:
 
     def autocast(self) -> torch.autocast:
         """A context in which a network computes in this precision."""
-        return torch.autocast(self.torch_device.type, TYPES[self.precision], enabled=self.precision != "fp32")
+        return torch.autocast(
+            self.torch_device.type, TYPES[self.precision], enabled=self.precision != "fp32"
+        )
 
 
 def default_device() -> torch.device:
@@ -71,25 +75,38 @@ def resolve(
     what: Mapping[str, Any],
     prepare: Callable[[], Callable[[Place], object]],
 ) -> Place:
-    """The place, with `precision` as asked for, and `auto` decided: bf16 if it is at least GAIN times as fast.
+    """The place, with `precision` as asked for, and `auto` decided: bf16 if it is at least GAIN
+    times as fast.
 
     Args:
-        what: plain data that the speed depends on, apart from the machine: kind of work, model, batch.
-        prepare: called where a measurement is needed; gives the step to be timed, which is called with a place.
+        what: plain data that the speed depends on, apart from the machine: kind of work, model,
+            batch.
+        prepare: called where a measurement is needed; gives the step to be timed, which is called
+            with a place.
 
-    Parallel jobs measure once: the others wait and read. Where the cache folder cannot be written, this is said and
-    the measurement holds for this process. UserError for bf16 on a GPU that cannot.
+    Parallel jobs measure once: the others wait and read. Where the cache folder cannot be written,
+    this is said and the measurement holds for this process. UserError for bf16 on a GPU that
+    cannot.
     """
     name = "cpu" if device.type == "cpu" else f"cuda: {torch.cuda.get_device_name(device)}"
     plain, fast = Place(name, "fp32", threads), Place(name, "bf16", threads)
     if precision == "bf16" and device.type == "cuda" and not has_bf16(device):
-        raise UserError(f"precision: bf16, but {name.removeprefix('cuda: ')} does not compute in it; use fp32 or auto")
+        raise UserError(
+            f"precision: bf16, but {name.removeprefix('cuda: ')} does not compute in it; use fp32"
+            " or auto"
+        )
     if precision != "auto":
         return Place(name, precision, threads)
     if not has_bf16(device):
         return plain
     hardware = processor() if device.type == "cpu" else name
-    key = {"format": FORMAT, **what, "device": hardware, "threads": threads, "torch": torch.__version__}
+    key = {
+        "format": FORMAT,
+        **what,
+        "device": hardware,
+        "threads": threads,
+        "torch": torch.__version__,
+    }
     path = cache_folder() / "precision" / f"{digest(key)}.json"
     if path not in _measured:
         _measured[path] = _recall(path, key, lambda: _measure(prepare(), plain, fast))
@@ -100,7 +117,9 @@ def resolve(
 _measured: dict[Path, dict[str, float]] = {}  # what this process knows
 
 
-def _recall(path: Path, key: Mapping[str, Any], measure: Callable[[], dict[str, float]]) -> dict[str, float]:
+def _recall(
+    path: Path, key: Mapping[str, Any], measure: Callable[[], dict[str, float]]
+) -> dict[str, float]:
     """What stands in the file; else what is measured now, written down where that is possible."""
     with ExitStack() as stack:
         problem: Exception | None = None
@@ -117,8 +136,15 @@ def _recall(path: Path, key: Mapping[str, Any], measure: Callable[[], dict[str, 
             except (OSError, UserError) as error:
                 problem = error
             if problem is not None:
-                said = "which precision is faster is measured again each time; $SIAMLA_CACHE names another folder"
-                print(f"{path.parent}: cannot be written ({problem}); {said}", file=sys.stderr, flush=True)
+                said = (
+                    "which precision is faster is measured again each time; $SIAMLA_CACHE names"
+                    " another folder"
+                )
+                print(
+                    f"{path.parent}: cannot be written ({problem}); {said}",
+                    file=sys.stderr,
+                    flush=True,
+                )
         return found
 
 
@@ -126,13 +152,19 @@ def _remembered(path: Path, key: Mapping[str, Any]) -> dict[str, float] | None:
     """What was measured before; None where there is nothing, or nothing that can be read."""
     try:
         entry = read_json(path)
-        return {name: float(entry["seconds"][name]) for name in ("fp32", "bf16")} if entry["key"] == key else None
+        return (
+            {name: float(entry["seconds"][name]) for name in ("fp32", "bf16")}
+            if entry["key"] == key
+            else None
+        )
     except (UserError, OSError, KeyError, TypeError, ValueError):
         return None
 
 
 def _measure(step: Callable[[Place], object], *places: Place) -> dict[str, float]:
-    """Median seconds of a step in each precision, taken by turns so that other load meets all alike."""
+    """Median seconds of a step in each precision, taken by turns so that other load meets all
+    alike.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(places[0].threads)
     try:

@@ -20,8 +20,11 @@ class _Lines:
         self._stream.flush()
 
 
-def progress(total: int | None, title: str, unit: str, initial: int = 0, silent: bool = False) -> "tqdm[Any]":
-    """A tqdm bar over `total` units, `initial` of them done before; in a log, a line every ten seconds.
+def progress(
+    total: int | None, title: str, unit: str, initial: int = 0, silent: bool = False
+) -> "tqdm[Any]":
+    """A tqdm bar over `total` units, `initial` of them done before; in a log, a line every ten
+    seconds.
 
     `unit` is a word; "B" (bytes) is shown in MB. `total` is None where it is not known.
     `silent`: nothing is shown, where another process shows the same.
@@ -30,8 +33,22 @@ def progress(total: int | None, title: str, unit: str, initial: int = 0, silent:
     if silent:
         return tqdm(total=total, disable=True)
     if sys.stderr.isatty():
-        return tqdm(total=total, initial=initial, desc=title, unit=unit, unit_scale=scale, dynamic_ncols=True)
+        return tqdm(
+            total=total,
+            initial=initial,
+            desc=title,
+            unit=unit,
+            unit_scale=scale,
+            dynamic_ncols=True,
+        )
     lines = _Lines(sys.stderr)
     return tqdm(
-        total=total, initial=initial, desc=title, unit=unit, unit_scale=scale, file=lines, mininterval=10, ncols=100
+        total=total,
+        initial=initial,
+        desc=title,
+        unit=unit,
+        unit_scale=scale,
+        file=lines,
+        mininterval=10,
+        ncols=100,
     )

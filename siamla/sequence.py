@@ -15,8 +15,9 @@ class Sequence:
     Attributes:
         name: unique in its data set ("Jogging.1" and "Jogging.2" are two sequences).
         frames: image files in order.
-        boxes: (N, 4) float64 xywh, 0-based continuous (siamla.geometry); NaN where the truth is unknown. Rows stand as
-            the file has them, `0,0,0,0` too. N is their number; a reader does not hide a difference to len(frames).
+        boxes: (N, 4) float64 xywh, 0-based continuous (siamla.geometry); NaN where the truth is
+            unknown. Rows stand as the file has them, `0,0,0,0` too. N is their number; a reader
+            does not hide a difference to len(frames).
         visible: (N,) bool, False where the benchmark says that the target is absent.
         polygons: (N, 8) float64 corner points for VOT, else None. Same origin as boxes.
         attributes: the benchmark's attribute labels of the whole sequence.
@@ -36,7 +37,8 @@ class Sequence:
 
     @property
     def valid(self) -> NDArray[np.bool_]:
-        """(N,) bool, True where the row is a box: finite and with an area. Nothing is trained on the others; what they
-        score is the protocol's affair (`valid_truth`)."""
+        """(N,) bool, True where the row is a box: finite and with an area. Nothing is trained on
+        the others; what they score is the protocol's affair (`valid_truth`).
+        """
         with np.errstate(invalid="ignore"):
             return np.asarray(np.isfinite(self.boxes).all(1) & (self.boxes[:, 2:] > 0).all(1), bool)

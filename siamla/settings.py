@@ -1,6 +1,8 @@
-"""Settings: YAML files and JSON options in, typed data out; a mistake is one line with place, key, value and help.
+"""Settings: YAML files and JSON options in, typed data out; a mistake is one line with place, key,
+value and help.
 
-The only validator of the package: no other module catches pydantic's errors or reads YAML settings by itself.
+The only validator of the package: no other module catches pydantic's errors or reads YAML settings
+by itself.
 """
 
 import difflib
@@ -36,14 +38,17 @@ def _each_once(values: list[Any]) -> list[Any]:
 
 
 EachOnce = AfterValidator(_each_once)
-Chosen = Annotated[list[str], Field(min_length=1, json_schema_extra={"uniqueItems": True}), EachOnce]
+Chosen = Annotated[
+    list[str], Field(min_length=1, json_schema_extra={"uniqueItems": True}), EachOnce
+]
 """Names of a list, each of them once."""
 
 MOST_VALUES = 100_000  # in a settings file whose aliases are written out
 
 
 class Settings(BaseModel):
-    """The base of every typed group of settings; each layer keeps its own beside the code that reads it.
+    """The base of every typed group of settings; each layer keeps its own beside the code that
+    reads it.
 
     Immutable, typed, and closed: an unknown key is an error that names the nearest valid one.
     """
@@ -85,7 +90,8 @@ def nearest(word: str, valid: list[str]) -> str:
     return f"did you mean {close!r}?" if close else f"valid: {', '.join(valid)}"
 
 
-# YAML files ---------------------------------------------------------------------------------------------------------
+# YAML files
+# ---------------------------------------------------------------------------------------------------------
 
 
 class _Loader(yaml.SafeLoader):
@@ -102,11 +108,19 @@ def _weight(node: yaml.Node, known: dict[int, int]) -> int:
     """How many values a node stands for when every alias in it is written out."""
     if id(node) in known:
         if not known[id(node)]:
-            raise yaml.composer.ComposerError(None, None, "an alias stands inside what it refers to", node.start_mark)
+            raise yaml.composer.ComposerError(
+                None, None, "an alias stands inside what it refers to", node.start_mark
+            )
         return known[id(node)]
     known[id(node)] = 0  # until it is known
-    parts = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
-    known[id(node)] = 1 + (0 if isinstance(node, yaml.ScalarNode) else sum(_weight(part, known) for part in parts))
+    parts = (
+        [part for pair in node.value for part in pair]
+        if isinstance(node, yaml.MappingNode)
+        else node.value
+    )
+    known[id(node)] = 1 + (
+        0 if isinstance(node, yaml.ScalarNode) else sum(_weight(part, known) for part in parts)
+    )
     return known[id(node)]
 
 
@@ -117,15 +131,24 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
             continue
         key, mark = loader.construct_object(key_node, deep=True), key_node.start_mark
         if isinstance(key, bool) or not isinstance(key, str | int):
-            raise yaml.constructor.ConstructorError(None, None, f"the key {_shown(key)} is not a word", mark)
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key {_shown(key)} is not a word", mark
+            )
         if str(key) in seen:
-            raise yaml.constructor.ConstructorError(None, None, f"the key {str(key)!r} is given twice", mark)
+            raise yaml.constructor.ConstructorError(
+                None, None, f"the key {str(key)!r} is given twice", mark
+            )
         seen.add(str(key))
     return dict(yaml.SafeLoader.construct_mapping(loader, node, deep=True))
 
 
-_PLAIN = {f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float", "str", "seq", "map", "merge")}
-_Loader.yaml_constructors = {k: v for k, v in yaml.SafeLoader.yaml_constructors.items() if k is None or k in _PLAIN}
+_PLAIN = {
+    f"tag:yaml.org,2002:{kind}"
+    for kind in ("null", "bool", "int", "float", "str", "seq", "map", "merge")
+}
+_Loader.yaml_constructors = {
+    k: v for k, v in yaml.SafeLoader.yaml_constructors.items() if k is None or k in _PLAIN
+}
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag in _PLAIN]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
@@ -142,13 +165,17 @@ def _text(path: Path) -> str:
         raise UserError(f"{path}: not found") from None
     except UnicodeDecodeError as error:
         line, byte = data[: error.start].count(b"\n") + 1, data[error.start]
-        raise UserError(f"{path}, line {line}: byte 0x{byte:02x} is not UTF-8; save the file as UTF-8") from None
+        raise UserError(
+            f"{path}, line {line}: byte 0x{byte:02x} is not UTF-8; save the file as UTF-8"
+        ) from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file as plain data; UserError, with the line, for whatever cannot be that."""
+    """The mapping in a YAML file as plain data; UserError, with the line, for whatever cannot be
+    that.
+    """
     text = _text(path)
     try:
         value = yaml.load(text, _Loader)
@@ -159,7 +186,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise UserError(f"{where}: not valid YAML: {said}") from None
     except yaml.reader.ReaderError as error:
         line = text[: error.position].count("\n") + 1
-        raise UserError(f"{path}, line {line}: not valid YAML: the character {chr(int(error.character))!r}") from None
+        raise UserError(
+            f"{path}, line {line}: not valid YAML: the character {chr(int(error.character))!r}"
+        ) from None
     except RecursionError:
         raise UserError(f"{path}: not valid YAML: nested too deeply") from None
     except ValueError as error:  # a number that Python refuses: of thousands of digits, say
@@ -171,7 +200,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return value
 
 
-# What a mistake says ------------------------------------------------------------------------------------------------
+# What a mistake says
+# ------------------------------------------------------------------------------------------------
 
 
 def field_names(model: type[BaseModel]) -> dict[str, Any]:
@@ -184,7 +214,12 @@ def _members(annotation: Any) -> list[Any]:
     if get_origin(annotation) is Annotated:
         return _members(get_args(annotation)[0])
     if get_origin(annotation) in (Union, types.UnionType):
-        return [member for part in get_args(annotation) if part is not type(None) for member in _members(part)]
+        return [
+            member
+            for part in get_args(annotation)
+            if part is not type(None)
+            for member in _members(part)
+        ]
     return [annotation]
 
 
@@ -222,7 +257,9 @@ class _Place(NamedTuple):
     siblings: list[str]
     """The valid keys of the model that holds it."""
     unions: list[int]
-    """How much of pydantic's location leads to each union on the way; a tag of the chosen member follows."""
+    """How much of pydantic's location leads to each union on the way; a tag of the chosen member
+    follows.
+    """
 
 
 def _place(kind: Any, location: Location) -> _Place:
@@ -279,7 +316,9 @@ def _shown(value: Any) -> str:
 
 
 def _number(text: str) -> str | None:
-    """How to write the number that a text holds so that YAML reads a number; None when it holds none."""
+    """How to write the number that a text holds so that YAML reads a number; None when it holds
+    none.
+    """
     if _Loader("").resolve(yaml.ScalarNode, text, (True, False)).endswith((":int", ":float")):
         return f"{text} without quotes"
     try:
@@ -295,7 +334,10 @@ def _number(text: str) -> str | None:
 def _hint(mistakes: list[Any]) -> str:
     """What to write instead, where that can be guessed."""
     found, types_ = mistakes[0]["input"], {mistake["type"] for mistake in mistakes}
-    literal = next((mistake["ctx"]["expected"] for mistake in mistakes if mistake["type"] == "literal_error"), "")
+    literal = next(
+        (mistake["ctx"]["expected"] for mistake in mistakes if mistake["type"] == "literal_error"),
+        "",
+    )
     if isinstance(found, str):
         if types_ & {"int_type", "float_type"} and (number := _number(found)):
             return f"; this is read as text, write {number}"
@@ -311,10 +353,16 @@ def _hint(mistakes: list[Any]) -> str:
 def _expected(mistake: Any) -> str:
     """What one mistake should have been."""
     kind, context = mistake["type"], mistake.get("ctx", {})
-    context = {k: int(v) if isinstance(v, float) and v.is_integer() else v for k, v in context.items()}
+    context = {
+        k: int(v) if isinstance(v, float) and v.is_integer() else v for k, v in context.items()
+    }
     if kind == "string_pattern_mismatch" and context["pattern"] == NAME:
         return "a name of lower-case letters, digits and _, at most 64"
-    return _EXPECTED[kind].format(**context) if kind in _EXPECTED else mistake["msg"].removeprefix("Input should be ")
+    return (
+        _EXPECTED[kind].format(**context)
+        if kind in _EXPECTED
+        else mistake["msg"].removeprefix("Input should be ")
+    )
 
 
 def _say(mistakes: list[Any], place: _Place) -> str:
@@ -325,7 +373,11 @@ def _say(mistakes: list[Any], place: _Place) -> str:
         return f"unknown key {key!r}; {nearest(str(word), place.siblings)}"
     if first["type"] == "missing":
         return f"{key!r} is missing"
-    found = "" if isinstance(first["input"], dict) and first["type"] == "value_error" else _shown(first["input"])
+    found = (
+        ""
+        if isinstance(first["input"], dict) and first["type"] == "value_error"
+        else _shown(first["input"])
+    )
     if first["type"] == "value_error":
         said = first["msg"].removeprefix("Value error, ")
     else:
@@ -339,7 +391,9 @@ Placed = list[tuple[Any, _Place]]
 
 
 def _lines(placed: Placed, depth: int = 0) -> list[str]:
-    """The lines of mistakes, grouped by the union at `depth` on their way: of its branches those that fit are told."""
+    """The lines of mistakes, grouped by the union at `depth` on their way: of its branches those
+    that fit are told.
+    """
     groups: dict[Any, Placed] = {}
     for index, (mistake, place) in enumerate(placed):
         union = mistake["loc"][: place.unions[depth]] if depth < len(place.unions) else index
@@ -366,19 +420,25 @@ def _told(mistakes: list[Any], kind: Any) -> list[str]:
         for mistake, place in placed
         if mistake["type"] == "extra_forbidden"
     }
-    return _lines([(m, place) for m, place in placed if m["type"] != "missing" or place.keys not in meant])
+    return _lines(
+        [(m, place) for m, place in placed if m["type"] != "missing" or place.keys not in meant]
+    )
 
 
-# The one way in -----------------------------------------------------------------------------------------------------
+# The one way in
+# -----------------------------------------------------------------------------------------------------
 
 
 def validate(kind: type[T], value: Any, where: str) -> T:
     """Plain data as `kind`, a Settings class or a container of such; nothing is converted silently.
 
-    UserError with one line per mistake, each beginning with `where`: a file, or an option of the command line.
+    UserError with one line per mistake, each beginning with `where`: a file, or an option of the
+    command line.
     """
     try:
-        text = json.dumps(value)  # pydantic is strict and yet takes lists for tuples where it reads JSON
+        text = json.dumps(
+            value
+        )  # pydantic is strict and yet takes lists for tuples where it reads JSON
     except (TypeError, ValueError, RecursionError) as error:
         raise UserError(f"{where}: not plain data ({error})") from None
     try:
@@ -387,7 +447,9 @@ def validate(kind: type[T], value: Any, where: str) -> T:
         mistakes = error.errors(include_url=False)
         if mistakes[0]["type"] == "json_invalid":
             raise UserError(f"{where}: not plain data ({mistakes[0]['msg']})") from None
-        raise UserError("\n".join(f"{where}: {line}" for line in dict.fromkeys(_told(mistakes, kind)))) from None
+        raise UserError(
+            "\n".join(f"{where}: {line}" for line in dict.fromkeys(_told(mistakes, kind)))
+        ) from None
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """When a command has to end: asked by a signal, or because the pipeline that started it is gone.
 
-Ctrl-C in a terminal reaches snakemake and its jobs alike. A signal or a crash that meets snakemake alone does not:
-it would wait for its jobs to the end, or leave them behind to work on beside the next run.
+Ctrl-C in a terminal reaches snakemake and its jobs alike. A signal or a crash that meets snakemake
+alone does not: it would wait for its jobs to the end, or leave them behind to work on beside the
+next run.
 """
 
 import os
@@ -23,9 +24,10 @@ PATIENCE = 5.0  # seconds after which a second signal ends the process where it 
 def stop_requests() -> Iterator[Callable[[], bool]]:
     """A function that says whether SIGTERM or SIGINT has come since the block began.
 
-    In the block these signals do nothing else, so that work goes on to a place where it can be taken up again; a
-    second one, PATIENCE seconds or more after the first, raises KeyboardInterrupt. Outside the main thread, which
-    alone receives signals, the answer is always no.
+    In the block these signals do nothing else, so that work goes on to a place where it can be
+    taken up again; a second one, PATIENCE seconds or more after the first, raises
+    KeyboardInterrupt. Outside the main thread, which alone receives signals, the answer is always
+    no.
     """
     first: list[float] = []
 
@@ -37,7 +39,9 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    before: dict[int, Any] = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    before: dict[int, Any] = {
+        number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)
+    }
     try:
         yield lambda: bool(first)
     finally:
@@ -46,7 +50,8 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
 
 
 def lead_jobs() -> None:
-    """To be called in the pipeline's own process: all that it started hears the SIGINT that it hears.
+    """To be called in the pipeline's own process: all that it started hears the SIGINT that it
+    hears.
 
     Those of its jobs that call `follow_pipeline` end when it has ended in another way.
     """
@@ -67,9 +72,11 @@ def lead_jobs() -> None:
 
 
 def follow_pipeline(every: float = 1.0) -> None:
-    """SIGTERM to this process once the pipeline that started it is gone; looks every `every` seconds.
+    """SIGTERM to this process once the pipeline that started it is gone; looks every `every`
+    seconds.
 
-    Without a pipeline (a command typed by hand), or where it runs on another host (a cluster), nothing is watched.
+    Without a pipeline (a command typed by hand), or where it runs on another host (a cluster),
+    nothing is watched.
     """
     host, _, pipeline = os.environ.get(PIPELINE, "").partition(" ")
     if host != platform.node() or not pipeline.isdecimal():
@@ -84,7 +91,9 @@ def follow_pipeline(every: float = 1.0) -> None:
 
 
 def gone(process: int) -> bool:
-    """Whether there is no such process on this machine, or only what its parent has not collected yet."""
+    """Whether there is no such process on this machine, or only what its parent has not collected
+    yet.
+    """
     try:
         os.kill(process, 0)
         state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]

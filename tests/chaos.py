@@ -1,13 +1,15 @@
-"""Kill the smoke pipeline at random moments, start it again, and compare bytes: python tests/chaos.py --kills 200.
+"""Kill the smoke pipeline at random moments, start it again, and compare bytes: python
+tests/chaos.py --kills 200.
 
-Each round forgets a part of the results and then lives through one kill after another: a signal to snakemake, to one
-of its jobs, to a process of such a job, or to all of them at once. Where snakemake has ended it is started again, and
-what was left behind by the killed one is met by the new one; in most rounds it starts killed jobs again by itself
-(--retries), which saves its own starts. The round is over when the pipeline ends well by itself, or after its last kill
-undisturbed; then every byte that a clean run makes must be there, but for what tells times.
+Each round forgets a part of the results and then lives through one kill after another: a signal to
+snakemake, to one of its jobs, to a process of such a job, or to all of them at once. Where
+snakemake has ended it is started again, and what was left behind by the killed one is met by the
+new one; in most rounds it starts killed jobs again by itself (--retries), which saves its own
+starts. The round is over when the pipeline ends well by itself, or after its last kill undisturbed;
+then every byte that a clean run makes must be there, but for what tells times.
 
-What is forgotten, who is killed by what and when follows from the seed and the round's number, so that a round can be
-repeated: --seed 7 --first 41 --kills 1.
+What is forgotten, who is killed by what and when follows from the seed and the round's number, so
+that a round can be repeated: --seed 7 --first 41 --kills 1.
 """
 
 import argparse
@@ -44,20 +46,34 @@ PARTS = {
     "curated": ("data/curated",),
     "data": ("data/raw/smoke_*", "data/ready"),
 }
-"""What a part of the results consists of, from the end of the pipeline to its start. To forget a part is to forget
-those before it in this list too."""
+"""What a part of the results consists of, from the end of the pipeline to its start. To forget a
+part is to forget those before it in this list too.
+"""
 WEIGHTS = (2, 2, 2, 3, 2, 2, 2, 3)  # how often
 WHOM = {"snakemake": 1, "all": 1, "job": 4, "process": 4}  # and how often
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 FEWEST, MOST = 3, 12  # kills in one round
-LONGEST = 12.0  # processor seconds of the pipeline between two kills, at the most: what two trainings take, so that
+# processor seconds of the pipeline between two kills, at the most: what two trainings take, so that
+LONGEST = 12.0
 # there is progress; most kills come sooner
-HUNG = 30.0  # seconds without work: Snakemake's handler of SIGTERM waits for ever where its own thread holds its lock
+# seconds without work: Snakemake's handler of SIGTERM waits for ever where its own thread holds its
+# lock
+HUNG = 30.0
 EARLY = 0.1  # share of kills that do not wait until a job runs
-TIMES = {"started", "seconds", "speed", "other_cores", "free disk"}  # what tells when, how long and beside what
+TIMES = {
+    "started",
+    "seconds",
+    "speed",
+    "other_cores",
+    "free disk",
+}  # what tells when, how long and beside what
 TIMED = ("_time.txt", "history.csv")  # files that hold times, whose digests stand in records
 UNCOMPARED = ("results/smoke/logs/", "results/smoke/timings/", "results/smoke/state/")
-VIEWS = (".lock", "/checked.jsonl", "/mlflow_audit.json")  # ends of names; what curation remembers has times of files
+VIEWS = (
+    ".lock",
+    "/checked.jsonl",
+    "/mlflow_audit.json",
+)  # ends of names; what curation remembers has times of files
 
 
 @dataclass(frozen=True)
@@ -66,8 +82,8 @@ class Kill:
 
     Attributes:
         whom: one of WHOM.
-        after: processor seconds of the pipeline after the last kill, or after its first job has begun; so that the
-            moment does not depend on what else the machine does.
+        after: processor seconds of the pipeline after the last kill, or after its first job has
+            begun; so that the moment does not depend on what else the machine does.
         early: do not wait for a job, but count from the start of snakemake.
         choice: which of several processes, from 0 to 1.
     """
@@ -90,7 +106,9 @@ class Met:
 
 @dataclass(frozen=True)
 class Round:
-    """forgotten: a key of PARTS; retries: snakemake starts killed jobs again; kills: at the most, in this order."""
+    """forgotten: a key of PARTS; retries: snakemake starts killed jobs again; kills: at the most,
+    in this order.
+    """
 
     forgotten: str
     retries: bool
@@ -105,7 +123,15 @@ def draw(seed: int, number: int) -> Round:
     kills = []
     for _ in range(rng.randint(FEWEST, MOST)):
         (whom,) = rng.choices(list(WHOM), list(WHOM.values()))
-        kills.append(Kill(whom, rng.choice(SIGNALS), LONGEST * rng.random() ** 2, rng.random() < EARLY, rng.random()))
+        kills.append(
+            Kill(
+                whom,
+                rng.choice(SIGNALS),
+                LONGEST * rng.random() ** 2,
+                rng.random() < EARLY,
+                rng.random(),
+            )
+        )
     return Round(forgotten, retries, tuple(kills))
 
 
@@ -116,7 +142,9 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def _timeless(value: Any) -> Any:
     if isinstance(value, dict):
-        kept = {key: part for key, part in value.items() if key not in TIMES and not key.endswith(TIMED)}
+        kept = {
+            key: part for key, part in value.items() if key not in TIMES and not key.endswith(TIMED)
+        }
         return {key: _timeless(part) for key, part in kept.items()}
     return [_timeless(part) for part in value] if isinstance(value, list) else value
 
@@ -127,19 +155,32 @@ def _comparable(path: Path) -> object:
         return _timeless(json.loads(path.read_text(encoding="utf-8")))
     if path.name in ("scores.csv", "sequences.csv", "table3.csv"):
         return [
-            {name: text for name, text in row.items() if not SPEED.search(name) and name not in TIMES}
+            {
+                name: text
+                for name, text in row.items()
+                if not SPEED.search(name) and name not in TIMES
+            }
             for row in rows(path)
             if not SPEED.search(row.get("metric", ""))
         ]
-    if path.name in ("table3.md", "table3.tex", "table3.html"):  # the same as table3.csv, with a column of speeds
+    if path.name in (
+        "table3.md",
+        "table3.tex",
+        "table3.html",
+    ):  # the same as table3.csv, with a column of speeds
         return path.is_file()
     if path.name == "history.csv":
-        return [{name: text for name, text in row.items() if not SPEED.search(name)} for row in rows(path)]
+        return [
+            {name: text for name, text in row.items() if not SPEED.search(name)}
+            for row in rows(path)
+        ]
     return path.is_file() if path.stem.endswith("_time") else sha256(path)
 
 
 def _made(tree: Tree) -> Iterator[Path]:
-    """All that a run makes, without logs, locks, Snakemake's timings and what is remembered or shown elsewhere."""
+    """All that a run makes, without logs, locks, Snakemake's timings and what is remembered or
+    shown elsewhere.
+    """
     for top in ("data", "results/smoke", "reports/smoke"):
         for path in sorted((tree.folder / top).rglob("*")):
             name = path.relative_to(tree.folder).as_posix()
@@ -148,15 +189,23 @@ def _made(tree: Tree) -> Iterator[Path]:
 
 
 def outcome(tree: Tree) -> dict[str, object]:
-    """Everything that must come out the same, to the byte: weights, boxes, scores, table, all files; not the times."""
+    """Everything that must come out the same, to the byte: weights, boxes, scores, table, all
+    files; not the times.
+    """
     results = tree.folder / "results/smoke"
-    boxes = [path for path in (results / "predictions").rglob("*.txt") if not path.stem.endswith("_time")]
+    boxes = [
+        path for path in (results / "predictions").rglob("*.txt") if not path.stem.endswith("_time")
+    ]
     scores = [row for row in rows(results / "scores.csv") if not SPEED.search(row["metric"])]
     table = rows(tree.folder / "reports/smoke/tables/table3.csv")
     return {
-        "weights": {path.parts[-3]: sha256(path) for path in sorted(results.glob("train/*/*/model.pt"))},
+        "weights": {
+            path.parts[-3]: sha256(path) for path in sorted(results.glob("train/*/*/model.pt"))
+        },
         "boxes": {str(path.relative_to(results)): sha256(path) for path in sorted(boxes)},
-        "scores": [(row["benchmark"], row["variant"], row["metric"], row["value"]) for row in scores],
+        "scores": [
+            (row["benchmark"], row["variant"], row["metric"], row["value"]) for row in scores
+        ],
         "table": [[text for name, text in row.items() if not SPEED.search(name)] for row in table],
     }
 
@@ -179,9 +228,12 @@ def _step(process: psutil.Process) -> str | None:
     return " ".join(words[at + 1 : at + 3]) if at is not None else None
 
 
-def _processes(tree: Tree, pipeline: int) -> tuple[dict[psutil.Process, str], dict[psutil.Process, str | None]]:
-    """The siamla commands that work in the tree with their steps; and all others that belong to the pipeline or to a
-    command, also of an earlier pipeline, with the step of that command: shells, workers, what commands are forked of.
+def _processes(
+    tree: Tree, pipeline: int
+) -> tuple[dict[psutil.Process, str], dict[psutil.Process, str | None]]:
+    """The siamla commands that work in the tree with their steps; and all others that belong to the
+    pipeline or to a command, also of an earlier pipeline, with the step of that command: shells,
+    workers, what commands are forked of.
     """
     jobs: dict[psutil.Process, str] = {}
     others: dict[psutil.Process, str | None] = {}
@@ -204,7 +256,9 @@ def _strike(tree: Tree, pipeline: "subprocess.Popen[bytes]", kill: Kill) -> Met:
     stage = steps[int(kill.choice * len(steps))] if steps else "between jobs"
     there: dict[psutil.Process, Any] = {"job": jobs, "process": others}.get(kill.whom, {})
     if there:
-        victim, step = sorted(there.items(), key=lambda item: item[0].pid)[int(kill.choice * len(there))]
+        victim, step = sorted(there.items(), key=lambda item: item[0].pid)[
+            int(kill.choice * len(there))
+        ]
         with suppress(psutil.NoSuchProcess):
             victim.send_signal(kill.number)
             return Met(step or stage, kill.whom, kill.number.name)
@@ -229,8 +283,9 @@ def _busy(pipeline: "subprocess.Popen[bytes]") -> tuple[float, bool]:
 
 
 def _wait(pipeline: "subprocess.Popen[bytes]", after: float, count: bool) -> int | None:
-    """Until it has used `after` processor seconds, counted from now or from its first job: None; its exit status where
-    it ends before."""
+    """Until it has used `after` processor seconds, counted from now or from its first job: None;
+    its exit status where it ends before.
+    """
     counted = _busy(pipeline)[0] if count else None
     most, changed = 0.0, time.monotonic()
     while (status := pipeline.poll()) is None:
@@ -249,7 +304,8 @@ def _wait(pipeline: "subprocess.Popen[bytes]", after: float, count: bool) -> int
 
 
 def live(tree: Tree, plan: Round) -> tuple[list[Met], bool]:
-    """Run the pipeline, and again after each end, with these kills; who was met, and whether it ended well by itself.
+    """Run the pipeline, and again after each end, with these kills; who was met, and whether it
+    ended well by itself.
 
     AssertionError when it fails without a kill.
     """
@@ -265,24 +321,35 @@ def live(tree: Tree, plan: Round) -> tuple[list[Met], bool]:
             pipeline, struck = tree.start(*options), False
         met.append(_strike(tree, pipeline, kill))
         struck = True
-    return met, _wait(pipeline, float("inf"), True) == 0  # without retries snakemake lets the other jobs end and fails
+    return (
+        met,
+        _wait(pipeline, float("inf"), True) == 0,
+    )  # without retries snakemake lets the other jobs end and fails
 
 
 def leftovers(tree: Tree) -> list[str]:
     """Half-written files, and states of work that is done."""
     found = [*(tree.folder / "data").rglob("*.tmp"), *(tree.folder / "results").rglob("*.tmp")]
-    return sorted(str(path) for path in [*found, *(tree.folder / "results/smoke/state").glob("*/*")])
+    return sorted(
+        str(path) for path in [*found, *(tree.folder / "results/smoke/state").glob("*/*")]
+    )
 
 
 def differing(expected: dict[str, object], found: dict[str, object]) -> list[str]:
     """Files that are missing, too many or of other content, in words."""
     lines = [f"{name} is missing" for name in sorted(set(expected) - set(found))]
     lines += [f"{name} is new" for name in sorted(set(found) - set(expected))]
-    return lines + [f"{name} differs" for name in sorted(set(expected) & set(found)) if expected[name] != found[name]]
+    return lines + [
+        f"{name} differs"
+        for name in sorted(set(expected) & set(found))
+        if expected[name] != found[name]
+    ]
 
 
 def play(tree: Tree, expected: dict[str, object], seed: int, number: int) -> list[Met]:
-    """One round; who was killed. AssertionError when it does not end with what `files` gave after a clean run."""
+    """One round; who was killed. AssertionError when it does not end with what `files` gave after a
+    clean run.
+    """
     plan = draw(seed, number)
     forget(tree, plan.forgotten)
     met, ended = live(tree, plan)
@@ -307,18 +374,26 @@ def _report(met: Counter[Met]) -> str:
     ):
         for one, count in met.items():
             names[getattr(one, title)] += count
-        lines.append(f"by {title}: " + ", ".join(f"{name} {count}" for name, count in names.most_common()))
+        lines.append(
+            f"by {title}: " + ", ".join(f"{name} {count}" for name, count in names.most_common())
+        )
     return "\n".join(lines)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=20, help="begin no round after so many")
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no round after so many")
+    parser.add_argument(
+        "--seconds", type=float, default=float("inf"), help="begin no round after so many"
+    )
     parser.add_argument("--first", type=int, default=0, help="number of the first round")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--tree", type=Path, help="a clone to work in, whose smoke results may be deleted; default: new"
+        "--tree",
+        type=Path,
+        help="a clone to work in, whose smoke results may be deleted; default: new",
     )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="siamla-chaos-") as scratch:
@@ -334,7 +409,11 @@ def main() -> int:
             met.update(killed)
             told = ", ".join(f"{one.signal} {one.whom} in {one.stage}" for one in killed)
             part = draw(args.seed, number).forgotten
-            print(f"round {number}, {time.monotonic() - begun:.0f} s: {part} and what follows; {told}", flush=True)
+            print(
+                f"round {number}, {time.monotonic() - begun:.0f} s: {part} and what follows;"
+                f" {told}",
+                flush=True,
+            )
             number += 1
     print(_report(met))
     print(f"command: {' '.join(COMMAND[1:])}; seed {args.seed}")

@@ -25,11 +25,20 @@ JOB = re.compile(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)*)", re.MULTILINE)
 
 
 LONGEST = (
-    "test_kills.py", "test_ranks.py", "test_pipeline.py", "test_mlflow_view.py", "test_training.py", "test_views.py",
-    "test_engines.py", "test_study.py", "test_figures.py", "test_synthetic.py",
-)  # fmt: skip
-"""What begins first where processes share the tests; the second while the first makes the tree, which the third uses
-too."""
+    "test_kills.py",
+    "test_ranks.py",
+    "test_pipeline.py",
+    "test_mlflow_view.py",
+    "test_training.py",
+    "test_views.py",
+    "test_engines.py",
+    "test_study.py",
+    "test_figures.py",
+    "test_synthetic.py",
+)
+"""What begins first where processes share the tests; the second while the first makes the tree,
+which the third uses too.
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -52,32 +61,53 @@ class Tree:
 
     @property
     def environment(self) -> dict[str, str]:
-        own = {"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": str(self.folder), "OMP_NUM_THREADS": "1"}
+        own = {
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "PYTHONPATH": str(self.folder),
+            "OMP_NUM_THREADS": "1",
+        }
         return {**{k: v for k, v in os.environ.items() if not k.startswith("MLFLOW")}, **own}
 
-    def call(self, *command: str, timeout: float = 600, **environment: str) -> subprocess.CompletedProcess[str]:
+    def call(
+        self, *command: str, timeout: float = 600, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end; stdout holds stderr too."""
         return subprocess.run(
-            command, cwd=self.folder, env={**self.environment, **environment}, text=True, timeout=timeout,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
-        )  # fmt: skip
+            command,
+            cwd=self.folder,
+            env={**self.environment, **environment},
+            text=True,
+            timeout=timeout,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
 
     def run(self) -> str:
         """The pipeline, which must succeed; what it prints."""
         done = self.call(*COMMAND)
-        logs = sorted((self.folder / "results/smoke/logs").rglob("*.log"), key=lambda path: path.stat().st_mtime)
-        assert done.returncode == 0, done.stdout + "".join(f"\n{p}\n{p.read_text()}" for p in logs[-3:])
+        logs = sorted(
+            (self.folder / "results/smoke/logs").rglob("*.log"),
+            key=lambda path: path.stat().st_mtime,
+        )
+        assert done.returncode == 0, done.stdout + "".join(
+            f"\n{p}\n{p.read_text()}" for p in logs[-3:]
+        )
         return done.stdout
 
     def planned(self) -> set[str]:
-        """What a run would do now: each job's rule and wildcards, without profile and seed ("predict otb100 lafa")."""
+        """What a run would do now: each job's rule and wildcards, without profile and seed
+        ("predict otb100 lafa").
+        """
         done = self.call(*COMMAND, "-n")
         assert done.returncode == 0, done.stdout
         jobs = set()
         for rule, body in JOB.findall(done.stdout):
             wildcards = re.search(r"wildcards: (.*)", body)
             pairs = [pair.split("=") for pair in wildcards[1].split(", ")] if wildcards else []
-            jobs.add(" ".join([rule, *(value for key, value in pairs if key not in ("profile", "seed"))]))
+            jobs.add(
+                " ".join([rule, *(value for key, value in pairs if key not in ("profile", "seed"))])
+            )
         return jobs - {"reproduce_tables"}
 
     def start(self, *options: str) -> "subprocess.Popen[bytes]":
@@ -93,7 +123,9 @@ class Tree:
             )
 
     def kill_when(self, reached: Callable[[], bool], orphans: bool = False) -> None:
-        """Start the pipeline and kill -9 it, with all its jobs or leaving them as orphans, as soon as `reached()`."""
+        """Start the pipeline and kill -9 it, with all its jobs or leaving them as orphans, as soon
+        as `reached()`.
+        """
         process = self.start()
         self.wait_for(reached, process)
         os.kill(process.pid, signal.SIGKILL) if orphans else os.killpg(process.pid, signal.SIGKILL)
@@ -119,7 +151,9 @@ class Tree:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """What happens inside is undone: the whole folder is as before afterwards, without another run."""
+        """What happens inside is undone: the whole folder is as before afterwards, without another
+        run.
+        """
         aside = self.folder.with_name(f"{self.folder.name}-kept")
         copy_whole(self.folder, aside)
         try:
@@ -130,7 +164,9 @@ class Tree:
 
     @contextmanager
     def edited(self, name: str, old: str, new: str) -> Iterator[None]:
-        """The file `name` with `old`, which it must contain, replaced by `new`; as before afterwards."""
+        """The file `name` with `old`, which it must contain, replaced by `new`; as before
+        afterwards.
+        """
         path = self.folder / name
         text = path.read_text()
         assert old in text
@@ -143,13 +179,28 @@ class Tree:
 
 def copy_whole(source: Path, folder: Path) -> None:
     """Copy a tree with its results; the socket is of a run's server, which ends a moment after it."""
-    shutil.copytree(source, folder, symlinks=True, ignore=shutil.ignore_patterns("*.sock"), dirs_exist_ok=True)
+    shutil.copytree(
+        source, folder, symlinks=True, ignore=shutil.ignore_patterns("*.sock"), dirs_exist_ok=True
+    )
 
 
 def copy_tree(folder: Path) -> Tree:
-    """The working tree's own files copied into an empty folder, in a git repository (DVC wants one)."""
-    listed = ["git", "-C", str(REPOSITORY), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    for name in subprocess.run(listed, capture_output=True, check=True, text=True).stdout.split("\0"):
+    """The working tree's own files copied into an empty folder, in a git repository (DVC wants
+    one).
+    """
+    listed = [
+        "git",
+        "-C",
+        str(REPOSITORY),
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+    ]
+    for name in subprocess.run(listed, capture_output=True, check=True, text=True).stdout.split(
+        "\0"
+    ):
         if name and (REPOSITORY / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(REPOSITORY / name, folder / name)
@@ -171,8 +222,9 @@ def bare_tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
 
 @pytest.fixture(scope="session")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
-    """A copy of the working tree after `snakemake --cores 2 --config profile=smoke`; of all processes that share the
-    tests one runs it, the others copy its folder."""
+    """A copy of the working tree after `snakemake --cores 2 --config profile=smoke`; of all
+    processes that share the tests one runs it, the others copy its folder.
+    """
     if shutil.which("git") is None:
         pytest.skip("git is not installed")
     own = tmp_path_factory.mktemp("siamla")
@@ -204,7 +256,13 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from siamla.model.siamla import build_model
     from siamla.tracker.settings import TrackerSettings, stored
 
-    network = {"backbone": "efficientnet_lite0", "weights": "random", "channels": 16, "tower_depth": 1, "groups": 4}
+    network = {
+        "backbone": "efficientnet_lite0",
+        "weights": "random",
+        "channels": 16,
+        "tower_depth": 1,
+        "groups": 4,
+    }
     path = tmp_path_factory.mktemp("model") / "noise.pt"
     settings = TrackerSettings(window=0.1, size_lr=0.9, precision="fp32", lost=0.25)
     save_model(path, build_model(ModelSettings(**network), seed=0), "Noise", stored(settings))  # type: ignore[arg-type]

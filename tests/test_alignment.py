@@ -29,7 +29,9 @@ from siamla.tracker.settings import TrackerSettings
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "sequences" / "OTB"
 SMOKE = ROOT / "results" / "smoke" / "train"
-SMALL = ModelSettings(backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4, regression_bias=3.4)
+SMALL = ModelSettings(
+    backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4, regression_bias=3.4
+)
 FP32 = TrackerSettings(precision="fp32")
 CPU = Place("cpu", "fp32", 1)
 
@@ -52,7 +54,9 @@ def maps(box: np.ndarray) -> np.ndarray:
 
 
 def test_crop_alignment_of_boxes_that_shrink() -> None:
-    """The box at cell k in reading order is the truth, its width cut to 1/(1+k/625): its IoU falls with k."""
+    """The box at cell k in reading order is the truth, its width cut to 1/(1+k/625): its IoU falls
+    with k.
+    """
     truth = np.array([95.0, 95, 64, 64])
     index = np.arange(625.0).reshape(25, 25)
     ltrb = maps(truth)
@@ -67,7 +71,9 @@ def test_crop_alignment_of_boxes_that_shrink() -> None:
 
 
 def test_only_cells_inside_the_box_are_inside() -> None:
-    """Cells at 119, 127, 135 lie in (118, 136): 9 cells. Ranks agree there and are reversed everywhere else."""
+    """Cells at 119, 127, 135 lie in (118, 136): 9 cells. Ranks agree there and are reversed
+    everywhere else.
+    """
     truth = np.array([118.0, 118, 18, 18])
     index = np.arange(625.0).reshape(25, 25)
     ltrb = maps(truth)
@@ -130,7 +136,9 @@ def test_alignment_of_a_model(video: Sequence) -> None:
     found = summary(first)
     assert -1 <= found["inside"] <= 1
     assert 0 <= found["chosen"] <= found["best"] <= 1
-    assert summary(alignment(model, [cut(video, 4, (4,))], FP32)["square"])["cells"] != found["cells"]
+    assert (
+        summary(alignment(model, [cut(video, 4, (4,))], FP32)["square"])["cells"] != found["cells"]
+    )
 
 
 def test_a_batch_is_as_its_crops(video: Sequence) -> None:
@@ -165,7 +173,9 @@ def test_on_a_real_sequence() -> None:
     assert np.isfinite(summary(found)["inside"])
 
 
-@pytest.mark.skipif(not (SMOKE / "siamla").is_dir(), reason="the smoke profile has not been trained here")
+@pytest.mark.skipif(
+    not (SMOKE / "siamla").is_dir(), reason="the smoke profile has not been trained here"
+)
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the real sequences are not part of the repository")
 def test_real_video_script(tmp_path: Path) -> None:
     (tmp_path / "Crossing").symlink_to(SHARED / "Crossing")
@@ -182,7 +192,13 @@ def test_real_video_script(tmp_path: Path) -> None:
         "--variants",
         "siamla",
     ]
-    done = subprocess.run([sys.executable, script, *options], capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, script, *options], capture_output=True, text=True, cwd=ROOT
+    )
     assert done.returncode == 0, done.stderr
     rows = [line for line in done.stdout.splitlines() if line.startswith("|")]
-    assert [row.split("|")[1].strip() for row in rows[2:]] == ["siamla", "MIL (OpenCV)", "still box"]
+    assert [row.split("|")[1].strip() for row in rows[2:]] == [
+        "siamla",
+        "MIL (OpenCV)",
+        "still box",
+    ]

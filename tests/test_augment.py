@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from siamla.data.augment import augment, colour_offset, degrade, motion_blur, move_colour, turn_gray, view_window
+from siamla.data.augment import (
+    augment,
+    colour_offset,
+    degrade,
+    motion_blur,
+    move_colour,
+    turn_gray,
+    view_window,
+)
 from siamla.data.settings import Jitter
 
 SIZE = 431
@@ -12,13 +20,20 @@ BOX = (185.5, 195.5, 60.0, 40.0)
 
 def cached_crop() -> np.ndarray:
     image = np.full((SIZE, SIZE, 3), 40, np.uint8)
-    image[196:236, 186:246] = 220  # pixels that the box [185.5, 245.5) × [195.5, 235.5) covers, rounded
+    image[196:236, 186:246] = (
+        220  # pixels that the box [185.5, 245.5) × [195.5, 235.5) covers, rounded
+    )
     return image
 
 
 def bright_box(image: np.ndarray) -> np.ndarray:
-    rows, columns = np.flatnonzero((image[..., 0] > 130).any(1)), np.flatnonzero((image[..., 0] > 130).any(0))
-    return np.array([columns[0], rows[0], columns[-1] + 1 - columns[0], rows[-1] + 1 - rows[0]], float)
+    rows, columns = (
+        np.flatnonzero((image[..., 0] > 130).any(1)),
+        np.flatnonzero((image[..., 0] > 130).any(0)),
+    )
+    return np.array(
+        [columns[0], rows[0], columns[-1] + 1 - columns[0], rows[-1] + 1 - rows[0]], float
+    )
 
 
 def view(
@@ -57,7 +72,9 @@ def test_flip_mirrors_the_unflipped_view() -> None:
 
 def test_windows_are_uniform_in_their_range_and_apart_for_both_axes() -> None:
     rng = np.random.default_rng(0)
-    windows = np.array([view_window(Jitter(shift=64, scale=0.18), 255, SIZE, rng.random(4)) for _ in range(4000)])
+    windows = np.array(
+        [view_window(Jitter(shift=64, scale=0.18), 255, SIZE, rng.random(4)) for _ in range(4000)]
+    )
     sides, shifts = windows[:, 2:] - windows[:, :2], windows.reshape(-1, 2, 2).mean(1) - SIZE / 2
     assert 63 < np.abs(shifts).max() <= 64.5
     assert 255 * 0.82 - 1 <= sides.min() <= 255 * 0.82 + 1
@@ -67,7 +84,9 @@ def test_windows_are_uniform_in_their_range_and_apart_for_both_axes() -> None:
     assert abs(np.corrcoef(sides.T)[0, 1]) < 0.1
 
 
-@pytest.mark.parametrize(("jitter", "size"), [(Jitter(shift=64, scale=0.18), 255), (Jitter(shift=4, scale=0.05), 127)])
+@pytest.mark.parametrize(
+    ("jitter", "size"), [(Jitter(shift=64, scale=0.18), 255), (Jitter(shift=4, scale=0.05), 127)]
+)
 def test_the_utmost_windows_lie_in_a_crop_of_the_reach(jitter: Jitter, size: int) -> None:
     crop = int(np.ceil(jitter.reach(size))) // 2 * 2 + 1
     for drawn in ([0, 0, 1, 1], [1, 1, 1, 1], [0, 1, 1, 1]):
@@ -132,7 +151,9 @@ def test_a_degraded_view_has_bounds_and_stays_in_place(kind: int) -> None:
         degrade(again, ((kind + 0.5) / 3, amount, 0.7))
         assert np.array_equal(spoiled, again)
         errors.append(np.abs(spoiled.astype(int) - image).mean())
-        assert np.abs(spoiled.astype(int).mean() - image.mean()) < 4  # a coarse JPEG rounds the mean of a block
+        assert (
+            np.abs(spoiled.astype(int).mean() - image.mean()) < 4
+        )  # a coarse JPEG rounds the mean of a block
         smooth = np.repeat((spoiled[..., :1].astype(float)), 3, 2)
         assert np.abs(bright_box(smooth) - place).max() <= 2
     assert 0 < errors[0] < errors[1] < 16
@@ -147,7 +168,13 @@ def test_views_without_degradation_keep_their_bytes() -> None:
     augment(image, box, plain, jitter, drawn, normal)
     augment(image, box, same, jitter, drawn, normal, spoiled=(0.0, 0.5, 0.5, 0.5))
     followed = augment(
-        image, box, spoiled, jitter.model_copy(update={"degrade": 0.5}), drawn, normal, spoiled=(0.4, 0.5, 0.9, 0)
+        image,
+        box,
+        spoiled,
+        jitter.model_copy(update={"degrade": 0.5}),
+        drawn,
+        normal,
+        spoiled=(0.4, 0.5, 0.9, 0),
     )
     assert np.array_equal(plain, same)
     assert not np.array_equal(plain, spoiled)

@@ -1,4 +1,5 @@
-"""Bad input, from a table: status 2, one clear line and no stack trace, and nothing written or lost.
+"""Bad input, from a table: status 2, one clear line and no stack trace, and nothing written or
+lost.
 
 A new case is a row of bad_inputs.yaml. `world` below lists the files that a row can spoil.
 """
@@ -21,8 +22,12 @@ from siamla.cli.main import main
 
 ROWS = yaml.safe_load((Path(__file__).parent / "bad_inputs.yaml").read_text(encoding="utf-8"))
 LEFT = (".lock", ".siamla", "rejected.csv", "checked.jsonl", "mlflow.db")
-"""Ends of names: locks, the mark of an own folder, what curation says of the set that it refuses, MLflow's view."""
-NOBODY = "http://127.0.0.1:9"  # MLflow's view is no part of this, and to make its database takes a third of the time
+"""Ends of names: locks, the mark of an own folder, what curation says of the set that it refuses,
+MLflow's view.
+"""
+NOBODY = (  # MLflow's view is no part of this, and to make its database takes a third of the time
+    "http://127.0.0.1:9"
+)
 PROFILE = """
 caption: "Data: noise."
 train: {clips: {layout: got10k, root: clips}}
@@ -50,10 +55,17 @@ SETS = """train:
   ytbb: {layout: youtubebb, root: sets/ytbb}
   clips: {layout: got10k, root: clips}"""
 COMMANDS = (
-    "data fetch clips", "data fetch street", "data curate clips", "data curate street", "data crops siamcar",
-    "train run siamcar", "benchmark predict street siamcar", "benchmark score street siamcar",
-    "data fetch valley", "data fetch alley",
-)  # fmt: skip
+    "data fetch clips",
+    "data fetch street",
+    "data curate clips",
+    "data curate street",
+    "data crops siamcar",
+    "train run siamcar",
+    "benchmark predict street siamcar",
+    "benchmark score street siamcar",
+    "data fetch valley",
+    "data fetch alley",
+)
 
 
 def _images(folder: Path, form: str, first: int, count: int = 4) -> None:
@@ -71,12 +83,17 @@ def _write(path: Path, text: str) -> None:
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project in which a tiny profile has run: data, a model, predictions and a score; and things to import."""
+    """A project in which a tiny profile has run: data, a model, predictions and a score; and things
+    to import.
+    """
     root = tmp_path_factory.mktemp("world")
     shutil.copytree(REPOSITORY / "params", root / "params")
     shutil.copy(REPOSITORY / "dvc.lock", root)
     _write(root / "params/profiles/tiny.yaml", PROFILE)
-    _write(root / "params/profiles/sets.yaml", PROFILE.replace("train: {clips: {layout: got10k, root: clips}}", SETS))
+    _write(
+        root / "params/profiles/sets.yaml",
+        PROFILE.replace("train: {clips: {layout: got10k, root: clips}}", SETS),
+    )
     for name in ("one", "two"):
         _images(root / "clips" / name, "%08d.jpg", 1)
         _write(root / f"clips/{name}/groundtruth.txt", "50,40,30,24\n" * 4)
@@ -109,8 +126,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _contents(root: Path) -> dict[str, bytes | None]:
-    """Every file with its bytes, every empty folder and every other thing without; not what a command that refuses may
-    leave."""
+    """Every file with its bytes, every empty folder and every other thing without; not what a
+    command that refuses may leave.
+    """
     found: dict[str, bytes | None] = {}
     for path in sorted(root.rglob("*")):
         folder = path.is_dir() and not path.is_symlink()
@@ -163,7 +181,9 @@ def _spoil(path: Path, row: dict[str, Any]) -> None:
 @pytest.fixture
 def place(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "world"
-    shutil.copytree(world, root, copy_function=os.link)  # a row replaces files and never writes into them
+    shutil.copytree(
+        world, root, copy_function=os.link
+    )  # a row replaces files and never writes into them
     monkeypatch.chdir(root)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", NOBODY)
     return root
@@ -172,7 +192,9 @@ def place(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("row", ROWS, ids=[row["wrong"] for row in ROWS])
-def test_bad_input_gives_one_line(row: dict[str, Any], place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_gives_one_line(
+    row: dict[str, Any], place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     if "file" in row:
         (spoilt,) = list(place.glob(row["file"])) or [place / row["file"]]
         _spoil(spoilt, row)

@@ -1,4 +1,6 @@
-"""Runners and stored predictions: one pass, resuming, failures, speed, and our tracker in the got10k toolkit."""
+"""Runners and stored predictions: one pass, resuming, failures, speed, and our tracker in the
+got10k toolkit.
+"""
 
 import configparser
 import importlib.util
@@ -90,7 +92,9 @@ def test_run_and_score(
     out = tmp_path / "out"
     run(Drift, sequences, out, RULES["otb100"], workers, "otb100")
     assert "otb100: 100%" in capsys.readouterr().err
-    assert sorted(path.name for path in out.iterdir()) == sorted(f"{n}{s}.txt" for n in "abc" for s in ("", "_time"))
+    assert sorted(path.name for path in out.iterdir()) == sorted(
+        f"{n}{s}.txt" for n in "abc" for s in ("", "_time")
+    )
     assert score(sequences, out, PROTOCOLS["otb100"]).overall["auc"] == pytest.approx(20 / 21)
     if workers == 1:
         written = sorted("abc", key=lambda name: (out / f"{name}.txt").stat().st_mtime_ns)
@@ -99,13 +103,18 @@ def test_run_and_score(
 
 
 def test_first_row_in_file_coordinates(tmp_path: Path, sequences: list[Sequence]) -> None:
-    for key, first in (("otb100", "6.0000,7.0000,10.0000,10.0000"), ("got10k", "5.0000,6.0000,10.0000,10.0000")):
+    for key, first in (
+        ("otb100", "6.0000,7.0000,10.0000,10.0000"),
+        ("got10k", "5.0000,6.0000,10.0000,10.0000"),
+    ):
         run(Drift, sequences[:1], tmp_path / key, RULES[key])
         path = store.track_path(tmp_path / key, "a", PROTOCOLS[key].layout)
         assert path.read_text().splitlines()[0] == first
 
 
-def test_finished_sequences_are_never_tracked_again(tmp_path: Path, sequences: list[Sequence]) -> None:
+def test_finished_sequences_are_never_tracked_again(
+    tmp_path: Path, sequences: list[Sequence]
+) -> None:
     run(Drift, sequences, tmp_path, RULES["otb100"])
     (tmp_path / "a.txt").unlink()
     before = {path: path.read_bytes() for path in tmp_path.glob("[bc]*.txt")}
@@ -131,11 +140,18 @@ def test_got10k_repetitions(tmp_path: Path, sequences: list[Sequence]) -> None:
     assert again.shape == (6, 3)
 
 
-@pytest.mark.parametrize(("key", "name"), [("otb100", "a_confidence.txt"), ("got10k", "a/a_confidence.txt")])
-def test_the_confidence_of_every_frame_is_kept(tmp_path: Path, sequences: list[Sequence], key: str, name: str) -> None:
+@pytest.mark.parametrize(
+    ("key", "name"), [("otb100", "a_confidence.txt"), ("got10k", "a/a_confidence.txt")]
+)
+def test_the_confidence_of_every_frame_is_kept(
+    tmp_path: Path, sequences: list[Sequence], key: str, name: str
+) -> None:
     layout = PROTOCOLS[key].layout
     run(Sure, sequences[:1], tmp_path, RULES[key])
-    assert (tmp_path / name).read_text().split() == ["nan", *(f"{1 - step / 8:.6f}" for step in range(1, 6))]
+    assert (tmp_path / name).read_text().split() == [
+        "nan",
+        *(f"{1 - step / 8:.6f}" for step in range(1, 6)),
+    ]
     found = store.read_confidence(tmp_path, "a", layout)
     np.testing.assert_array_equal(found, [np.nan, 0.875, 0.75, 0.625, 0.5, 0.375])
     assert store.read_confidence(tmp_path, "b", layout) is None
@@ -159,7 +175,9 @@ def test_a_failure_is_named_after_the_others_are_finished(
     tmp_path: Path, sequences: list[Sequence], workers: int
 ) -> None:
     cv2.imwrite(str(sequences[1].frames[3]), np.full((30, 40, 3), 255, np.uint8))
-    with pytest.raises(TrackingFailed, match="1 of 3 sequences failed: b, frame 4: RuntimeError: too bright") as caught:
+    with pytest.raises(
+        TrackingFailed, match="1 of 3 sequences failed: b, frame 4: RuntimeError: too bright"
+    ) as caught:
         run(Drift, sequences, tmp_path / "out", RULES["otb100"], workers)
     assert [(failure.sequence, failure.frame) for failure in caught.value.failures] == [("b", 3)]
     assert [store.is_done(tmp_path / "out", name) for name in "abc"] == [True, False, True]
@@ -211,7 +229,10 @@ def test_speed(tmp_path: Path) -> None:
     for layout, key in (("otb", "otb100"), ("lasot", "lasot"), ("got10k", "got10k")):
         store.write_track(tmp_path / key, "a", Track(rows, seconds), layout)
         store.write_track(tmp_path / key, "b", Track(rows[:20], np.full(20, 0.02)), layout)
-    found = {key: speed(tmp_path / key, sequences, PROTOCOLS[key]) for key in ("otb100", "lasot", "got10k")}
+    found = {
+        key: speed(tmp_path / key, sequences, PROTOCOLS[key])
+        for key in ("otb100", "lasot", "got10k")
+    }
     assert found["lasot"]["fps"] == pytest.approx(50 / (10 + 40 * 0.02))
     assert found["otb100"]["fps"] == pytest.approx(((10 + 20 * 50) / 30 + 50) / 2)
     assert found["got10k"]["fps"] == pytest.approx((10 + 40 * 50) / 50)
@@ -238,10 +259,14 @@ def test_our_tracker_under_the_got10k_toolkit(tmp_path: Path, sequences: list[Se
 
     layout = LAYOUTS["got10k"]
     for sequence in sequences:
-        encoded = [cv2.imencode(".jpg", cv2.imread(str(path)))[1].tobytes() for path in sequence.frames]
+        encoded = [
+            cv2.imencode(".jpg", cv2.imread(str(path)))[1].tobytes() for path in sequence.frames
+        ]
         layout.write(tmp_path / "data/val", sequence, encoded)
     layout.finish(tmp_path / "data/val", [sequence.name for sequence in sequences])
-    experiment = ExperimentGOT10k(str(tmp_path / "data"), "val", str(tmp_path / "results"), str(tmp_path / "reports"))
+    experiment = ExperimentGOT10k(
+        str(tmp_path / "data"), "val", str(tmp_path / "results"), str(tmp_path / "reports")
+    )
     experiment.run(Got10kTracker(Drift(), "drift"))
     found = tmp_path / "results/GOT-10k/drift"
     read = [layout.read(tmp_path / "data/val", sequence.name) for sequence in sequences]
@@ -278,19 +303,25 @@ def test_vot_entry_and_missing_toolkit(tmp_path: Path) -> None:
     entry = configparser.ConfigParser()
     entry.read_string(vot_entry("siamla", tmp_path / "model.pt", TrackerSettings(window=0.2)))
     assert entry["siamla"]["protocol"] == "traxpython"
-    assert entry["siamla"]["command"].endswith(f"serve_model({str(tmp_path / 'model.pt')!r}, window=0.2)")
+    assert entry["siamla"]["command"].endswith(
+        f"serve_model({str(tmp_path / 'model.pt')!r}, window=0.2)"
+    )
     if importlib.util.find_spec("trax") is None:
         with pytest.raises(UserError, match=r"pip install 'siamla\[vot\]'"):
             serve_vot(Drift())
 
 
 def test_vot_session(monkeypatch: pytest.MonkeyPatch, sequences: list[Sequence]) -> None:
-    """What is answered to a TraX session of one initialisation and two frames, with the library played by stubs."""
+    """What is answered to a TraX session of one initialisation and two frames, with the library
+    played by stubs.
+    """
     from siamla.benchmark.toolkits import serve_vot
 
     sequence, answers = sequences[0], []
     region = SimpleNamespace(bounds=lambda: tuple(sequence.boxes[0].tolist()))
-    images = [{"color": SimpleNamespace(path=lambda path=path: str(path))} for path in sequence.frames[:3]]
+    images = [
+        {"color": SimpleNamespace(path=lambda path=path: str(path))} for path in sequence.frames[:3]
+    ]
     requests = [SimpleNamespace(type="init", image=images[0], objects=[(region, {})])]
     requests += [SimpleNamespace(type="frame", image=image, objects=None) for image in images[1:]]
     requests += [SimpleNamespace(type="quit")]
@@ -337,5 +368,7 @@ def test_a_withheld_truth_is_for_the_server(
     assert (scores.overall, scores.per_sequence) == ({}, [])
     assert "TrackingNet: the truth of all" in capsys.readouterr().err
     assert speed(tmp_path, hidden, PROTOCOLS["trackingnet"])["frames"] > 0
-    with pytest.raises(UserError, match="only the first box is known, unlike in the other sequences"):
+    with pytest.raises(
+        UserError, match="only the first box is known, unlike in the other sequences"
+    ):
         score([sequences[0], *hidden[1:]], tmp_path, PROTOCOLS["trackingnet"])

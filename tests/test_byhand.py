@@ -32,12 +32,16 @@ def say(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
     return run
 
 
-def make(root: Path, layout: str, names: tuple[str, ...] = ("ball-1", "cat-2"), count: int = 4) -> Path:
+def make(
+    root: Path, layout: str, names: tuple[str, ...] = ("ball-1", "cat-2"), count: int = 4
+) -> Path:
     """Sequences of noise in which a box moves by two pixels a frame."""
     rng = np.random.default_rng(0)
     for name in names:
         noise = rng.integers(0, 256, (count, 12, 16, 3), dtype=np.uint8)
-        images = [cv2.imencode(".jpg", cv2.resize(image, (160, 120)))[1].tobytes() for image in noise]
+        images = [
+            cv2.imencode(".jpg", cv2.resize(image, (160, 120)))[1].tobytes() for image in noise
+        ]
         boxes = np.array([[50.0 + 2 * number, 40, 30, 24] for number in range(count)])
         LAYOUTS[layout].write(root, Sequence(name, (), boxes, np.ones(count, bool)), images)
     LAYOUTS[layout].finish(root, names)
@@ -45,7 +49,9 @@ def make(root: Path, layout: str, names: tuple[str, ...] = ("ball-1", "cat-2"), 
 
 
 @pytest.mark.parametrize("layout", LAYOUTS_BY_HAND)
-def test_one_line_tracks_and_scores(layout: str, model_file: Path, tmp_path: Path, say: Say) -> None:
+def test_one_line_tracks_and_scores(
+    layout: str, model_file: Path, tmp_path: Path, say: Say
+) -> None:
     make(tmp_path / "set", layout)
     status, out, _ = say("benchmark", "run", model_file, "--layout", layout, "--root", "set")
     assert status == 0
@@ -56,7 +62,11 @@ def test_one_line_tracks_and_scores(layout: str, model_file: Path, tmp_path: Pat
     (folder,) = (tmp_path / "runs/set").iterdir()
     assert folder.name == f"noise-{read_model(model_file).digest[:8]}"
     assert last.endswith(str(folder.relative_to(tmp_path)))
-    raw = {"otb": "ball-1.txt", "got10k": "ball-1/ball-1_001.txt", "vot": "baseline/ball-1/ball-1_001.txt"}
+    raw = {
+        "otb": "ball-1.txt",
+        "got10k": "ball-1/ball-1_001.txt",
+        "vot": "baseline/ball-1/ball-1_001.txt",
+    }
     assert (folder / raw.get(layout, "ball-1.txt")).is_file()
     assert (folder / "scores.csv").read_text().count("\n") == 3
     found = json.loads((folder / "run.json").read_text())
@@ -64,7 +74,9 @@ def test_one_line_tracks_and_scores(layout: str, model_file: Path, tmp_path: Pat
     assert found["speed"]["frames"] > 0
 
 
-def test_a_second_run_tracks_nothing_and_others_are_refused(model_file: Path, tmp_path: Path, say: Say) -> None:
+def test_a_second_run_tracks_nothing_and_others_are_refused(
+    model_file: Path, tmp_path: Path, say: Say
+) -> None:
     make(tmp_path / "set", "otb")
     command = ("benchmark", "run", model_file, "--layout", "otb", "--root", "set", "--out", "out")
     first = say(*command)
@@ -76,11 +88,17 @@ def test_a_second_run_tracks_nothing_and_others_are_refused(model_file: Path, tm
     assert (tmp_path / "out/cat-2.txt").is_file()
     assert (tmp_path / "out/ball-1.txt").stat().st_mtime_ns == before[tmp_path / "out/ball-1.txt"]
     status, _, said = say(*command, "--tracker", '{"window": 0.7}')
-    assert (status, "out: holds another run: tracker.window is 0.1, the plan has 0.7" in said) == (2, True)
+    assert (status, "out: holds another run: tracker.window is 0.1, the plan has 0.7" in said) == (
+        2,
+        True,
+    )
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/ball-1.txt").write_text("precious")
     status, _, said = say(*command[:-1], "mine")
-    assert (status, "mine: is not empty and was not made by `siamla benchmark run`" in said) == (2, True)
+    assert (status, "mine: is not empty and was not made by `siamla benchmark run`" in said) == (
+        2,
+        True,
+    )
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["ball-1.txt"]
     assert (tmp_path / "mine/ball-1.txt").read_text() == "precious"
 
@@ -88,15 +106,32 @@ def test_a_second_run_tracks_nothing_and_others_are_refused(model_file: Path, tm
 @pytest.mark.parametrize(
     ("layout", "spoil", "said"),
     [
-        ("plain", lambda root: (root / "cat-2/groundtruth.txt").write_text("1,2,3,4\n" * 3), "cat-2 has 3 boxes for 4"),
-        ("plain", lambda root: (root / "cat-2/groundtruth.txt").write_text("1,2,3\n" * 4), "found '1,2,3', expected 4"),
-        ("otb", lambda root: (root / "cat-2/groundtruth_rect.txt").write_text("0,0,0,0\n" * 4), "cannot start"),
+        (
+            "plain",
+            lambda root: (root / "cat-2/groundtruth.txt").write_text("1,2,3,4\n" * 3),
+            "cat-2 has 3 boxes for 4",
+        ),
+        (
+            "plain",
+            lambda root: (root / "cat-2/groundtruth.txt").write_text("1,2,3\n" * 4),
+            "found '1,2,3', expected 4",
+        ),
+        (
+            "otb",
+            lambda root: (root / "cat-2/groundtruth_rect.txt").write_text("0,0,0,0\n" * 4),
+            "cannot start",
+        ),
         ("otb", lambda root: (root / "cat-2/img/0002.jpg").write_bytes(b""), "cat-2, frame 2: "),
     ],
     ids=["rows", "columns", "no first box", "image"],
 )
 def test_bad_data_are_told(
-    layout: str, spoil: Callable[[Path], object], said: str, model_file: Path, tmp_path: Path, say: Say
+    layout: str,
+    spoil: Callable[[Path], object],
+    said: str,
+    model_file: Path,
+    tmp_path: Path,
+    say: Say,
 ) -> None:
     spoil(make(tmp_path / "set", layout))
     status, _, error = say("benchmark", "run", model_file, "--layout", layout, "--root", "set")
@@ -113,7 +148,9 @@ def test_withheld_truth_gives_raw_results_alone(model_file: Path, tmp_path: Path
 
 
 def test_absent_targets_of_a_plain_folder(tmp_path: Path) -> None:
-    (make(tmp_path, "plain") / "cat-2/groundtruth.txt").write_text("1,2,3,4\nnan,nan,nan,nan\n0,0,0,0\n5,6,7,8\n")
+    (make(tmp_path, "plain") / "cat-2/groundtruth.txt").write_text(
+        "1,2,3,4\nnan,nan,nan,nan\n0,0,0,0\n5,6,7,8\n"
+    )
     assert LAYOUTS["plain"].read(tmp_path, "cat-2").visible.tolist() == [True, False, False, True]
 
 
@@ -121,9 +158,17 @@ def test_absent_targets_of_a_plain_folder(tmp_path: Path) -> None:
 
 
 def test_the_threshold_that_parts_both_kinds() -> None:
-    found = calibrate(np.array([0.1, 0.2, 0.3, 0.6, 0.7, 0.25]), np.array([True, True, False, False, False, True]))
+    found = calibrate(
+        np.array([0.1, 0.2, 0.3, 0.6, 0.7, 0.25]), np.array([True, True, False, False, False, True])
+    )
     assert found.threshold == pytest.approx(0.275)
-    assert (found.auroc, found.caught, found.false_alarms, found.frames, found.lost) == (1, 1, 0, 6, 3)
+    assert (found.auroc, found.caught, found.false_alarms, found.frames, found.lost) == (
+        1,
+        1,
+        0,
+        6,
+        3,
+    )
 
 
 def test_auroc_is_the_chance_of_the_right_order() -> None:
@@ -138,14 +183,18 @@ def test_auroc_is_the_chance_of_the_right_order() -> None:
     assert (away < found.threshold).mean() == found.caught
 
 
-@pytest.mark.parametrize(("lost", "said"), [(True, "every frame of 3 is lost"), (False, "no frame of 3 is lost")])
+@pytest.mark.parametrize(
+    ("lost", "said"), [(True, "every frame of 3 is lost"), (False, "no frame of 3 is lost")]
+)
 def test_one_kind_alone_calibrates_nothing(lost: bool, said: str) -> None:
     with pytest.raises(UserError, match=said):
         calibrate(np.array([0.1, 0.2, 0.3]), np.full(3, lost))
 
 
 def test_which_frames_are_lost(tmp_path: Path) -> None:
-    boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 10], [50, 0, 10, 10], [np.nan] * 4, [0, 0, 10, 10.0]])
+    boxes = np.array(
+        [[0, 0, 10, 10], [0, 0, 10, 10], [50, 0, 10, 10], [np.nan] * 4, [0, 0, 10, 10.0]]
+    )
     sequence = Sequence("a", (), boxes, np.array([True, True, True, True, False]))
     (tmp_path / "a.txt").write_text("0,0,10,10\n" * 5)
     (tmp_path / "a_confidence.txt").write_text("nan\n0.9\n0.4\n0.5\n0.3\n")
@@ -156,13 +205,28 @@ def test_which_frames_are_lost(tmp_path: Path) -> None:
 
 def test_calibration_writes_a_model_that_knows(model_file: Path, tmp_path: Path, say: Say) -> None:
     root = make(tmp_path / "set", "plain", count=8)
-    far = "".join(f"{50 if frame < 4 else 5},{40 if frame < 4 else 5},30,24\n" for frame in range(8))
+    far = "".join(
+        f"{50 if frame < 4 else 5},{40 if frame < 4 else 5},30,24\n" for frame in range(8)
+    )
     for name in ("ball-1", "cat-2"):
         (root / name / "groundtruth.txt").write_text(far)
-    command = ("model", "calibrate", model_file, "--layout", "plain", "--root", "set", "--out", "new.pt")
+    command = (
+        "model",
+        "calibrate",
+        model_file,
+        "--layout",
+        "plain",
+        "--root",
+        "set",
+        "--out",
+        "new.pt",
+    )
     status, out, error = say(*command)
     assert status == 0, error
-    told = re.match(r"new.pt: lost below ([\d.]+); AUROC [\d.]+, [\d.]+% of \d+ lost frames found, [\d.]+% of", out)
+    told = re.match(
+        r"new.pt: lost below ([\d.]+); AUROC [\d.]+, [\d.]+% of \d+ lost frames found, [\d.]+% of",
+        out,
+    )
     assert told, out
     before, after = read_model(model_file), read_model(tmp_path / "new.pt")
     assert after.tracker == {**before.tracker, "lost": float(told[1])}

@@ -1,4 +1,6 @@
-"""Bad input on the command line: status 2, one line that names the place, no stack trace, nothing half-written."""
+"""Bad input on the command line: status 2, one line that names the place, no stack trace, nothing
+half-written.
+"""
 
 import json
 import os
@@ -22,7 +24,9 @@ VARIANTS = REPOSITORY / "params/variants.yaml"
 
 @pytest.fixture
 def fails(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command that must fail as bad input; what it says last, after "siamla: error: ": a line per mistake."""
+    """Run a command that must fail as bad input; what it says last, after "siamla: error: ": a line
+    per mistake.
+    """
 
     def run(*arguments: object) -> str:
         status = main([str(argument) for argument in arguments])
@@ -30,7 +34,9 @@ def fails(capsys: pytest.CaptureFixture[str]) -> Run:
         assert status == 2, said
         assert "Traceback" not in said
         lines = said.splitlines()
-        (start,) = [number for number, line in enumerate(lines) if line.startswith("siamla: error: ")]
+        (start,) = [
+            number for number, line in enumerate(lines) if line.startswith("siamla: error: ")
+        ]
         assert start == len(lines) - 1
         return "\n".join(lines[start:]).removeprefix("siamla: error: ")
 
@@ -69,7 +75,9 @@ spec:
 
 @pytest.fixture
 def curate(fails: Run, params: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """`siamla data curate mine` of a project whose profile has a data set as training set; what it says as it fails."""
+    """`siamla data curate mine` of a project whose profile has a data set as training set; what it
+    says as it fails.
+    """
     monkeypatch.chdir(params.parent)
 
     def run(root: Path, layout: str = "got10k") -> str:
@@ -95,7 +103,9 @@ def curate(fails: Run, params: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     ids=["nan", "zero", "negative", "outside", "three numbers", "a word"],
 )
 def test_bad_boxes(curate: Run, tmp_path: Path, got10k: Path, box: str, said: str) -> None:
-    (got10k / "two/groundtruth.txt").write_text("50,40,30,24\n50,40,30,24\n" + box + "\n50,40,30,24\n")
+    (got10k / "two/groundtruth.txt").write_text(
+        "50,40,30,24\n50,40,30,24\n" + box + "\n50,40,30,24\n"
+    )
     line = curate(got10k)
     assert "1 of 2 sequences rejected" in line
     assert "two: " in line
@@ -125,7 +135,9 @@ def test_empty_and_missing_folders(curate: Run, tmp_path: Path, layout: str) -> 
     assert not list(tmp_path.glob("data/curated/own/mine/*.parquet"))
 
 
-def test_a_step_whose_inputs_are_missing_names_the_command(fails: Run, curate: Run, got10k: Path) -> None:
+def test_a_step_whose_inputs_are_missing_names_the_command(
+    fails: Run, curate: Run, got10k: Path
+) -> None:
     (got10k / "two/groundtruth.txt").write_text("50,40,30,24\n" * 3)
     curate(got10k)
     line = fails("data", "crops", "siamcar", "--profile", "own")
@@ -160,17 +172,43 @@ def params(tmp_path: Path) -> Path:
             "label: SiamCAR\n    extends: siamcar",
             ["variants.siamcar extends itself"],
         ),
-        ("variants.yaml", "extends: lafa", "extends: laffa", ["'laffa', no such variant", "did you mean 'lafa'"]),
+        (
+            "variants.yaml",
+            "extends: lafa",
+            "extends: laffa",
+            ["'laffa', no such variant", "did you mean 'lafa'"],
+        ),
         ("profiles/smoke.yaml", "epochs: 3", "epochs: three", ["training.epochs", "'three'"]),
-        ("profiles/smoke.yaml", "seeds:", "sedes:", ["unknown key 'sedes'", "did you mean 'seeds'"]),
-        ("profiles/smoke.yaml", "layout: otb,", "layout: ott,", ["benchmarks.otb100.layout", "'ott'", "'otb'"]),
+        (
+            "profiles/smoke.yaml",
+            "seeds:",
+            "sedes:",
+            ["unknown key 'sedes'", "did you mean 'seeds'"],
+        ),
+        (
+            "profiles/smoke.yaml",
+            "layout: otb,",
+            "layout: ott,",
+            ["benchmarks.otb100.layout", "'ott'", "'otb'"],
+        ),
         ("profiles/smoke.yaml", "seeds: [1]", "seeds: [1", ["not valid YAML"]),
-        ("profiles/smoke.yaml", "seeds: [1]", "seeds: [1]\nseeds: [2]", ["the key 'seeds' is given twice"]),
+        (
+            "profiles/smoke.yaml",
+            "seeds: [1]",
+            "seeds: [1]\nseeds: [2]",
+            ["the key 'seeds' is given twice"],
+        ),
     ],
     ids=["key", "itself", "parent", "type", "profile key", "layout", "yaml", "twice"],
 )
 def test_mistakes_in_params(
-    fails: Run, params: Path, monkeypatch: pytest.MonkeyPatch, name: str, old: str, new: str, said: list[str]
+    fails: Run,
+    params: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    old: str,
+    new: str,
+    said: list[str],
 ) -> None:
     text = (params / name).read_text()
     assert old in text
@@ -191,8 +229,14 @@ def test_mistakes_in_params(
         (["data", "fetch", "otb10"], "did you mean 'otb100'?"),
         (["report", "table", 9], "table 9"),
         (["results", "score", "otb100", "kcf"], "kcf: not imported in profile smoke"),
-        (["benchmark", "predict", "otb100", "siamla", "--model", "m.pt"], "--model and --out belong together"),
-        (["train", "run", "siamla", "--key", "0123456789abcdef"], "settings or code have changed; start again"),
+        (
+            ["benchmark", "predict", "otb100", "siamla", "--model", "m.pt"],
+            "--model and --out belong together",
+        ),
+        (
+            ["train", "run", "siamla", "--key", "0123456789abcdef"],
+            "settings or code have changed; start again",
+        ),
     ],
 )
 def test_wrong_names(
@@ -209,7 +253,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 64 KiB."""
     folder = tmp_path / "small"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True
+    )
     if mounted.returncode:
         pytest.skip("mounting a tmpfs is not permitted here")
     try:
@@ -221,7 +267,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_while_writing_crops(
     fails: Run, params: Path, got10k: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One line with the file; what is left are no half-written files, and with room the same command succeeds."""
+    """One line with the file; what is left are no half-written files, and with room the same
+    command succeeds.
+    """
     monkeypatch.chdir(params.parent)
     (params / "profiles/own.yaml").write_text(PROFILE.format(layout="got10k", root=got10k))
     for step in ("fetch", "curate"):
@@ -263,12 +311,16 @@ def test_crops_whose_build_was_killed_make_way_for_those_of_changed_data(
     (got10k / "two/groundtruth.txt").write_text("60.25,40,30,24\n" * 4)
     bring()
     assert main(command) == 0
-    made = {path.name: path.read_bytes() for path in plan.parent.glob("[ims]*") if path.name != "stamp"}
+    made = {
+        path.name: path.read_bytes() for path in plan.parent.glob("[ims]*") if path.name != "stamp"
+    }
     assert (plan.parent / "notes.txt").read_text() == "mine"
     assert not plan.exists()
     shutil.rmtree(plan.parent)
     assert main(command) == 0
-    assert {path.name: path.read_bytes() for path in plan.parent.glob("[ims]*") if path.name != "stamp"} == made
+    assert {
+        path.name: path.read_bytes() for path in plan.parent.glob("[ims]*") if path.name != "stamp"
+    } == made
 
 
 def test_an_edit_of_ones_own_data_set_in_place_is_noticed(
@@ -284,7 +336,10 @@ def test_an_edit_of_ones_own_data_set_in_place_is_noticed(
         for step in ("fetch", "curate"):
             assert main(["data", step, "mine", "--profile", "own"]) == 0
         ready = json.loads(Path("data/ready/own/mine/record.json").read_text())
-        assert ready["content"] == json.loads(Path("data/curated/own/mine/record.json").read_text())["inputs"]["data"]
+        assert (
+            ready["content"]
+            == json.loads(Path("data/curated/own/mine/record.json").read_text())["inputs"]["data"]
+        )
         return str(ready["content"])
 
     before = content()
@@ -295,14 +350,20 @@ def test_an_edit_of_ones_own_data_set_in_place_is_noticed(
         os.utime(truth, ns=(times.st_atime_ns, times.st_mtime_ns))
         assert content() != before
         before = content()
-    found = {video.name: video.boxes[0].tolist() for video in load_curated(Path("data/curated/own/mine"))}
+    found = {
+        video.name: video.boxes[0].tolist() for video in load_curated(Path("data/curated/own/mine"))
+    }
     assert found == {"one": [50, 70, 30, 24], "two": [50, 70, 30, 24]}
 
 
 def test_a_copy_of_a_data_set_has_its_digest(got10k: Path, tmp_path: Path) -> None:
     before = listing_digest(got10k)
-    shutil.copytree(got10k, tmp_path / "copy", copy_function=shutil.copyfile)  # with the times of today
-    (tmp_path / "copy/back").symlink_to(tmp_path / "copy")  # a link to a folder above is no endless data set
+    shutil.copytree(
+        got10k, tmp_path / "copy", copy_function=shutil.copyfile
+    )  # with the times of today
+    (tmp_path / "copy/back").symlink_to(
+        tmp_path / "copy"
+    )  # a link to a folder above is no endless data set
     (tmp_path / "copy/broken").symlink_to("nowhere")
     assert listing_digest(tmp_path / "copy") == before
     with (tmp_path / "copy/one/00000001.jpg").open("ab") as image:
@@ -312,9 +373,14 @@ def test_a_copy_of_a_data_set_has_its_digest(got10k: Path, tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_snakemake_stops_before_any_job_on_a_mistake_in_params(bare_tree: Tree) -> None:
-    with bare_tree.edited("params/variants.yaml", "labels.ladl: true, labels.lals", "labels.ladle: true, labels.lals"):
+    with bare_tree.edited(
+        "params/variants.yaml", "labels.ladl: true, labels.lals", "labels.ladle: true, labels.lals"
+    ):
         done = bare_tree.call(*COMMAND)
     assert done.returncode == 1
-    assert "params/variants.yaml: variants.siamla.set: unknown key 'labels.ladle'; did you mean" in done.stdout
+    assert (
+        "params/variants.yaml: variants.siamla.set: unknown key 'labels.ladle'; did you mean"
+        in done.stdout
+    )
     assert "Traceback" not in done.stdout
     assert "Job stats" not in done.stdout

@@ -35,7 +35,11 @@ def params(tmp_path):
     variants = {
         "variants": {
             "base": {"label": "Base"},
-            "child": {"label": "Child", "extends": "base", "set": {"labels.ladl": True, "labels.lambda": 0.3}},
+            "child": {
+                "label": "Child",
+                "extends": "base",
+                "set": {"labels.ladl": True, "labels.lambda": 0.3},
+            },
         }
     }
     (tmp_path / "profiles").mkdir()
@@ -43,8 +47,12 @@ def params(tmp_path):
         shutil.copy(ROOT / "params" / name, tmp_path)
 
     def change(profile_over=None, variants_over=None):
-        (tmp_path / "profiles/p.yaml").write_text(yaml.safe_dump(merge(profile, profile_over or {})))
-        (tmp_path / "variants.yaml").write_text(yaml.safe_dump(merge(variants, {"variants": variants_over or {}})))
+        (tmp_path / "profiles/p.yaml").write_text(
+            yaml.safe_dump(merge(profile, profile_over or {}))
+        )
+        (tmp_path / "variants.yaml").write_text(
+            yaml.safe_dump(merge(variants, {"variants": variants_over or {}}))
+        )
         return lambda: load("p", tmp_path)
 
     return change
@@ -66,11 +74,15 @@ def digest_of(spec):
 
 def test_digest_follows_the_content_alone(params):
     first = params()().specs
-    assert digest_of(first["base"]) == digest_of(params(variants_over={"x": {"label": "X"}})().specs["x"])
+    assert digest_of(first["base"]) == digest_of(
+        params(variants_over={"x": {"label": "X"}})().specs["x"]
+    )
     assert digest_of(first["base"]) != digest_of(first["child"])
     moved = params(variants_over={"base": {"label": "Another label"}})().specs
     assert digest_of(moved["base"]) == digest_of(first["base"])
-    tracker = params(variants_over={"base": {"label": "Base", "set": {"tracker.window": 0.2}}})().specs["base"]
+    tracker = params(
+        variants_over={"base": {"label": "Base", "set": {"tracker.window": 0.2}}}
+    )().specs["base"]
     assert training_settings(tracker) == training_settings(first["base"])
     assert digest_of(tracker) != digest_of(first["base"])
 
@@ -88,8 +100,16 @@ TRACKER = {"label": "T", "extends": "base"}
     ("profile", "variants", "said"),
     [
         ({"variant_seeds": {"chlid": [1]}}, {}, "did you mean 'child'"),
-        ({"variant_seeds": {"child": []}}, {}, "variant_seeds.child is []: expected at least 1 entries"),
-        ({"variant_seeds": {"child": [2, 2]}}, {}, "variant_seeds.child is [2, 2]: 2 is given twice"),
+        (
+            {"variant_seeds": {"child": []}},
+            {},
+            "variant_seeds.child is []: expected at least 1 entries",
+        ),
+        (
+            {"variant_seeds": {"child": [2, 2]}},
+            {},
+            "variant_seeds.child is [2, 2]: 2 is given twice",
+        ),
         ({"seeds": [1, 1]}, {}, "seeds is [1, 1]: 1 is given twice"),
         ({"seeds": [-1]}, {}, "seeds.0 is -1: expected at least 0"),
         ({"seeds": [10**30]}, {}, "expected less than 2147483648"),
@@ -101,41 +121,101 @@ TRACKER = {"label": "T", "extends": "base"}
         ({"variants": []}, {}, "variants is []"),
         ({"variants": ["base", "base"]}, {}, "'base' is given twice"),
         ({"benchmarks": {"b": {"variants": []}}}, {}, "benchmarks.b.variants is []"),
-        ({"benchmarks": {"b": {"protocol": "otb1000"}}}, {}, "'otb1000' is unknown; did you mean 'otb100'?"),
+        (
+            {"benchmarks": {"b": {"protocol": "otb1000"}}},
+            {},
+            "'otb1000' is unknown; did you mean 'otb100'?",
+        ),
         ({"sead": [1]}, {}, "unknown key 'sead'; did you mean 'seeds'?"),
-        ({"spec": {"training": {"epoch": 3}}}, {}, "unknown key 'training.epoch'; did you mean 'epochs'?"),
+        (
+            {"spec": {"training": {"epoch": 3}}},
+            {},
+            "unknown key 'training.epoch'; did you mean 'epochs'?",
+        ),
         ({"spec": {"training": {"epochs": "ten"}}}, {}, "training.epochs is 'ten'"),
-        ({"spec": {"training": {"epochs": True}}}, {}, "training.epochs is true: expected a whole number"),
-        ({"spec": {"training": {"epochs": 3.0}}}, {}, "training.epochs is 3.0: expected a whole number; write 3"),
+        (
+            {"spec": {"training": {"epochs": True}}},
+            {},
+            "training.epochs is true: expected a whole number",
+        ),
+        (
+            {"spec": {"training": {"epochs": 3.0}}},
+            {},
+            "training.epochs is 3.0: expected a whole number; write 3",
+        ),
         ({"spec": {"training": {"lr_start": "1e-3"}}}, {}, "this is read as text, write 1.0e-3"),
         ({"spec": {"pairs": {"count": 100}}}, {}, "pairs.count (100) is less than one batch (128)"),
-        ({"spec": {"training": {"pairs_per_epoch": 3}}}, {}, "pairs_per_epoch (3) is less than one batch"),
-        ({"spec": {"model": {"weights": "packge"}}}, {}, "'package' or 'random'; did you mean 'package'?"),
+        (
+            {"spec": {"training": {"pairs_per_epoch": 3}}},
+            {},
+            "pairs_per_epoch (3) is less than one batch",
+        ),
+        (
+            {"spec": {"model": {"weights": "packge"}}},
+            {},
+            "'package' or 'random'; did you mean 'package'?",
+        ),
         ({"spec": {"model": {"weights": {"path": "x"}}}}, {}, "'model.weights.sha256' is missing"),
         ({"benchmarks": {"b": {"layout": "obt"}}}, {}, "benchmarks.b.layout is 'obt'"),
         ({"benchmarks": {"b": {"layout": "lasto"}}}, {}, "'vot' or 'plain'; did you mean 'lasot'?"),
         ({"benchmarks": {"B B": OTB}}, {}, "lower-case letters"),
         ({"benchmarks": {"a": OTB}}, {}, "both in train and in benchmarks"),
         ({"benchmarks": {"b": {"tracker": {"windw": 1}}}}, {}, "did you mean 'window'?"),
-        ({"benchmarks": {"b": {"variants": ["chil"]}}}, {}, "benchmarks.b.variants: 'chil' is unknown; did you mean"),
-        ({"train": {"../Evil Name": OTB}}, {}, "the key 'train.../Evil Name': expected a name of lower-case letters"),
+        (
+            {"benchmarks": {"b": {"variants": ["chil"]}}},
+            {},
+            "benchmarks.b.variants: 'chil' is unknown; did you mean",
+        ),
+        (
+            {"train": {"../Evil Name": OTB}},
+            {},
+            "the key 'train.../Evil Name': expected a name of lower-case letters",
+        ),
         ({"train": {"a;b": OTB}}, {}, "a name of lower-case letters"),
         ({"imported": {"..": {"results": {"b": "x"}}}}, {}, "a name of lower-case letters"),
         ({"imported": {"child": {"results": {"b": "x"}}}}, {}, "also a variant"),
-        ({"imported": {"other": {"results": {"c": "x"}}}}, {}, "imported.other.results: 'c' is unknown"),
+        (
+            {"imported": {"other": {"results": {"c": "x"}}}},
+            {},
+            "imported.other.results: 'c' is unknown",
+        ),
         ({"spec": {"pairs": {"dataset": "c"}}}, {}, "not one of train"),
         ({"variants": ["bas"]}, {}, "did you mean 'base'?"),
-        ({}, {"child": {"set": {"labels.lamda": 0.2}}}, "unknown key 'labels.lamda'; did you mean 'labels.lambda'?"),
+        (
+            {},
+            {"child": {"set": {"labels.lamda": 0.2}}},
+            "unknown key 'labels.lamda'; did you mean 'labels.lambda'?",
+        ),
         ({}, {"child": {"set": None}}, "variants.child.set is null: expected a mapping"),
-        ({}, {"child": {"set": {"labels.lambda": 0.0}}}, "labels.lambda is 0.0: expected more than 0"),
-        ({}, {"child": {"set": {"labels.lambda": 1.5}}}, "labels.lambda is 1.5: expected at most 1"),
-        ({}, {"child": {"set": {"model.backbone": "resnet51"}}}, "'resnet50' or 'efficientnet_lite0'; did you mean"),
+        (
+            {},
+            {"child": {"set": {"labels.lambda": 0.0}}},
+            "labels.lambda is 0.0: expected more than 0",
+        ),
+        (
+            {},
+            {"child": {"set": {"labels.lambda": 1.5}}},
+            "labels.lambda is 1.5: expected at most 1",
+        ),
+        (
+            {},
+            {"child": {"set": {"model.backbone": "resnet51"}}},
+            "'resnet50' or 'efficientnet_lite0'; did you mean",
+        ),
         ({}, {"child": {"set": {"model.localization": "iou"}}}, "'centerness' or 'lafa'"),
-        ({}, {"child": {"set": {"tracker.window": "wide"}}}, "tracker.window is 'wide': expected a number"),
+        (
+            {},
+            {"child": {"set": {"tracker.window": "wide"}}},
+            "tracker.window is 'wide': expected a number",
+        ),
         ({}, {"child": {"extends": "bose"}}, "no such variant; did you mean 'base'?"),
         ({}, {"base": {"extends": "child"}}, "extends itself"),
         ({}, {"child": {"lable": "x"}}, "did you mean 'label'?"),
-        ({}, {"child": {"label": True}}, "variants.child.label is true: expected text; put it in quotes"),
+        (
+            {},
+            {"child": {"label": True}},
+            "variants.child.label is true: expected text; put it in quotes",
+        ),
         ({}, {"Upper": {"label": "x"}}, "lower-case letters"),
     ],
 )
@@ -150,7 +230,12 @@ def test_a_mistake_is_one_line_with_file_key_and_help(params, profile, variants,
 
 def test_all_mistakes_of_all_files_are_told_at_once(params, tmp_path):
     load_them = params(
-        {"seeds": [1, 1], "tables": [9], "spec": {"labels": {"alpha": 2}}, "benchmarks": {"b": {"layout": "obt"}}},
+        {
+            "seeds": [1, 1],
+            "tables": [9],
+            "spec": {"labels": {"alpha": 2}},
+            "benchmarks": {"b": {"layout": "obt"}},
+        },
         {
             "base": {"set": {"loss.regression": -1, "tracker.top_n": 0}},
             "loop": {"label": "L", "extends": "pool"},
@@ -167,16 +252,22 @@ def test_all_mistakes_of_all_files_are_told_at_once(params, tmp_path):
         f"{tmp_path / name}: " for name in ("profiles/p.yaml", "variants.yaml", "protocols.yaml")
     )
     assert [line.removeprefix(profile) for line in lines if line.startswith(profile)] == [
-        "benchmarks.b.layout is 'obt': expected 'otb', 'got10k', 'lasot', 'trackingnet', 'tnl2k', 'vot' or 'plain'; "
-        "did you mean 'vot'?",
+        (
+            "benchmarks.b.layout is 'obt': expected 'otb', 'got10k', 'lasot', 'trackingnet',"
+            " 'tnl2k', 'vot' or 'plain'; did you mean 'vot'?"
+        ),
         "seeds is [1, 1]: 1 is given twice",
         "spec: labels.alpha is 2: expected less than 1",
     ]
     assert [line.removeprefix(variants) for line in lines if line.startswith(variants)] == [
         "variants.lost.set: unknown key 'labels.ladel'; did you mean 'labels.ladl'?",
         "variants.loop extends itself: loop → pool → loop",
-        "variants.lost.extends is 'nobody', no such variant; valid: base, child, led, loop, lost, pool",
-        "variants.base: loss.regression is -1: expected at least 0",  # told of base, not of child again
+        (
+            "variants.lost.extends is 'nobody', no such variant; valid: base, child, led, loop,"
+            " lost, pool"
+        ),
+        # told of base, not of child again
+        "variants.base: loss.regression is -1: expected at least 0",
         "variants.base: tracker.top_n is 0: expected at least 1",
     ]
     assert f"{protocols}unknown key 'otb100.titel'; did you mean 'title'?" in lines
@@ -199,7 +290,14 @@ def test_mistakes_between_the_files_are_told_at_once_too(params):
         load_them()
     for line, said in zip(
         str(error.value).splitlines(),
-        ["child: labels.alpha", "variants: 'chidl'", "tables: 9", "'c' is not", "'otb1000'", "b.tracker: window is 3"],
+        [
+            "child: labels.alpha",
+            "variants: 'chidl'",
+            "tables: 9",
+            "'c' is not",
+            "'otb1000'",
+            "b.tracker: window is 3",
+        ],
         strict=True,
     ):
         assert said in line
@@ -239,7 +337,10 @@ def test_a_variants_tracker_stands_between_the_profile_and_the_benchmark(params)
     experiment = params(
         {
             "spec": {"tracker": {"window": 0.1, "penalty_k": 0.1, "size_lr": 0.1}},
-            "trackers": {"base": {"window": 0.5, "size_lr": 0.5}, "wide": {"window": 0.6, "size_lr": 0.6}},
+            "trackers": {
+                "base": {"window": 0.5, "size_lr": 0.5},
+                "wide": {"window": 0.6, "size_lr": 0.6},
+            },
             "benchmarks": {"b": {"tracker": {"window": 0.2}}, "otb100": OTB},
         },
         {"wide": {**TRACKER, "set": {"tracker.window": 0.3}}},
@@ -248,7 +349,11 @@ def test_a_variants_tracker_stands_between_the_profile_and_the_benchmark(params)
     def values(settings):
         return [settings.window, settings.penalty_k, settings.size_lr]
 
-    assert values(experiment.tracker("base", "otb100")) == values(experiment.specs["base"].tracker) == [0.5, 0.1, 0.5]
+    assert (
+        values(experiment.tracker("base", "otb100"))
+        == values(experiment.specs["base"].tracker)
+        == [0.5, 0.1, 0.5]
+    )
     assert values(experiment.tracker("base", "b")) == [0.2, 0.1, 0.5]
     assert values(experiment.tracker("wide", "b")) == [0.3, 0.1, 0.6]
     assert values(experiment.tracker("child", "otb100")) == [0.1, 0.1, 0.1]  # not its parent's
@@ -256,17 +361,36 @@ def test_a_variants_tracker_stands_between_the_profile_and_the_benchmark(params)
 
 def test_mistakes_in_the_trackers_of_variants(params):
     with pytest.raises(UserError) as error:
-        params({"trackers": {"chlid": {"window": 0.2}, "base": {"windw": 0.2}, "child": {"size_lr": 2}}})()
+        params(
+            {
+                "trackers": {
+                    "chlid": {"window": 0.2},
+                    "base": {"windw": 0.2},
+                    "child": {"size_lr": 2},
+                }
+            }
+        )()
     said = str(error.value).splitlines()
     assert len(said) == 3
-    assert any("p.yaml: trackers: 'chlid' is unknown; did you mean 'child'?" in line for line in said)
-    assert any("p.yaml: trackers.base: unknown key 'windw'; did you mean 'window'?" in line for line in said)
+    assert any(
+        "p.yaml: trackers: 'chlid' is unknown; did you mean 'child'?" in line for line in said
+    )
+    assert any(
+        "p.yaml: trackers.base: unknown key 'windw'; did you mean 'window'?" in line
+        for line in said
+    )
     assert any("p.yaml: trackers.child: size_lr is 2: expected at most 1" in line for line in said)
 
 
 def test_a_benchmark_has_its_own_protocol_or_its_names_or_its_layouts(params):
     experiment = params(
-        {"benchmarks": {"b": OTB, "lasot": {**OTB, "layout": "lasot"}, "c": {**OTB, "protocol": "got10k"}}}
+        {
+            "benchmarks": {
+                "b": OTB,
+                "lasot": {**OTB, "layout": "lasot"},
+                "c": {**OTB, "protocol": "got10k"},
+            }
+        }
     )()
     titles = [experiment.protocol(name).title for name in ("b", "lasot", "c")]
     assert titles == ["OTB100", "LaSOT", "GOT-10k"]
@@ -276,7 +400,9 @@ def test_a_layout_without_a_protocol_needs_one(params, tmp_path):
     load_them = params()
     protocols = yaml.safe_load((tmp_path / "protocols.yaml").read_text())
     (tmp_path / "protocols.yaml").write_text(yaml.safe_dump({"lasot": protocols["lasot"]}))
-    with pytest.raises(UserError, match=r"benchmarks.b.protocol: is missing, and no protocol is of layout otb"):
+    with pytest.raises(
+        UserError, match=r"benchmarks.b.protocol: is missing, and no protocol is of layout otb"
+    ):
         load_them()
 
 
@@ -324,9 +450,12 @@ def test_schemas_are_in_sync(name, schema):
     assert found == json.loads(json.dumps(schema)), "run `make schemas`"
 
 
-BOMB = "\n".join(["a0: &a0 [x, x]"] + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)])
+BOMB = "\n".join(
+    ["a0: &a0 [x, x]"] + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)]
+)
 MERGE_BOMB = "\n".join(
-    ["a0: &a0 {x: 1}"] + [f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}" for i in range(1, 12)]
+    ["a0: &a0 {x: 1}"]
+    + [f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}" for i in range(1, 12)]
 )
 
 
@@ -343,7 +472,10 @@ MERGE_BOMB = "\n".join(
         (BOMB.encode(), ": not valid YAML: its aliases stand for too many values"),
         (MERGE_BOMB.encode(), ": not valid YAML: its aliases stand for too many values"),
         (b"a: &a\n  b: *a\n", ", line 1: not valid YAML: an alias stands inside what it refers to"),
-        (b"a: !!python/object/apply:os.system [ls]\n", ", line 1: not valid YAML: could not determine a constructor"),
+        (
+            b"a: !!python/object/apply:os.system [ls]\n",
+            ", line 1: not valid YAML: could not determine a constructor",
+        ),
         (b"a: " + b"1" * 9999 + b"\n", ": not valid YAML: Exceeds the limit"),
         (b"", ": the file is empty; expected a mapping"),
         (b"# nothing\n", ": the file is empty; expected a mapping"),
@@ -371,7 +503,9 @@ def test_what_is_no_file_is_one_line(tmp_path):
 
 
 def test_a_file_is_plain_data_and_merges_may_be_overridden(tmp_path):
-    (tmp_path / "x.yaml").write_text("a: [&m {<<: {x: 1}, x: 2}]\nb: {<<: *m, y: 2020-01-01}\n", encoding="utf-8-sig")
+    (tmp_path / "x.yaml").write_text(
+        "a: [&m {<<: {x: 1}, x: 2}]\nb: {<<: *m, y: 2020-01-01}\n", encoding="utf-8-sig"
+    )
     assert read_yaml(tmp_path / "x.yaml") == {"a": [{"x": 2}], "b": {"x": 2, "y": "2020-01-01"}}
 
 
@@ -405,9 +539,15 @@ class Outer(Settings):
         ({"inner": {"kidn": 3}}, "unknown key 'inner.kidn'; did you mean 'kind'?"),
         ({"named": {"a": {"size": [1, 2.5]}}}, "named.a.size.1 is 2.5: expected a whole number"),
         ({"named": {"a": {"size": [1]}}}, "'named.a.size.1' is missing"),
-        ({"named": {"a": {"size": [1, 2, 3]}}}, "named.a.size is [1, 2, 3]: expected at most 2 entries"),
+        (
+            {"named": {"a": {"size": [1, 2, 3]}}},
+            "named.a.size is [1, 2, 3]: expected at most 2 entries",
+        ),
         ({"named": {"a": {"size": 3}}}, "named.a.size is 3: expected a list"),
-        ({"named": {"A": {}}}, "the key 'named.A': expected a name of lower-case letters, digits and _, at most 64"),
+        (
+            {"named": {"A": {}}},
+            "the key 'named.A': expected a name of lower-case letters, digits and _, at most 64",
+        ),
         ({"numbered": {"x": {}}}, "the key 'numbered.x': expected a whole number"),
         ({"numbered": [1]}, "numbered is [1]: expected a mapping"),
         ({"label": 5}, "label is 5: expected text; put it in quotes"),
@@ -415,8 +555,14 @@ class Outer(Settings):
         ({"on": "yes"}, "on is 'yes': expected true or false"),
         ({"path": 3}, "path is 3: expected text; put it in quotes"),
         ({"limit": False}, "limit is false: expected a whole number"),
-        ({"limit": "1.5e3"}, "limit is '1.5e3': expected a whole number; this is read as text, write 1.5e+3"),
-        ({"named": {"a": {"share": float("nan")}}}, "named.a.share is nan: expected a finite number"),
+        (
+            {"limit": "1.5e3"},
+            "limit is '1.5e3': expected a whole number; this is read as text, write 1.5e+3",
+        ),
+        (
+            {"named": {"a": {"share": float("nan")}}},
+            "named.a.share is nan: expected a finite number",
+        ),
         ({"needed": None}, "needed is null: expected a whole number"),
         ({"nedeed": 1, "needed": ...}, "unknown key 'nedeed'; did you mean 'needed'?"),
         ({"label": "x" * 500, "on": "x" * 500}, f"on is '{'x' * 78}…: expected true or false"),
@@ -432,9 +578,15 @@ def test_nothing_is_converted_silently_and_a_line_says_what_is_allowed(change, s
 
 def test_what_fits_is_taken():
     found = validate(
-        Outer, {"inner": {"kind": 1, "size": [3, 4]}, "numbered": {7: {}}, "needed": 1, "path": "a/b"}, "file"
+        Outer,
+        {"inner": {"kind": 1, "size": [3, 4]}, "numbered": {7: {}}, "needed": 1, "path": "a/b"},
+        "file",
     )
-    assert (found.inner, found.numbered, found.path) == (Inner(kind=1, size=(3, 4)), {7: Inner()}, Path("a/b"))
+    assert (found.inner, found.numbered, found.path) == (
+        Inner(kind=1, size=(3, 4)),
+        {7: Inner()},
+        Path("a/b"),
+    )
     assert validate(dict[Name, Inner], {"a": {"kind": "area"}}, "file") == {"a": Inner(kind="area")}
 
 

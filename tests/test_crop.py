@@ -10,7 +10,9 @@ from siamla.data.crop import crop, mean_colour, tile, to_crop, to_index
 
 
 def gradient(width: int = 200, height: int = 160) -> np.ndarray:
-    """Blue is the pixel's continuous x, green its continuous y (both + 0.5), exact in uint8 up to the half."""
+    """Blue is the pixel's continuous x, green its continuous y (both + 0.5), exact in uint8 up to
+    the half.
+    """
     image = np.zeros((height, width, 3), np.uint8)
     image[..., 0] = np.arange(width)
     image[..., 1] = np.arange(height)[:, None]
@@ -77,9 +79,18 @@ numbers = st.floats(-500, 500)
 lengths = st.floats(1, 500)
 
 
-@given(st.tuples(numbers, numbers, lengths, lengths), st.tuples(numbers, numbers), lengths, st.sampled_from([127, 255]))
-def test_to_crop_is_undone_by_the_crop_of_the_crop(box: tuple, middle: tuple, side: float, size: int) -> None:
-    """The image is the crop of a crop: around where its middle lies there, and as large as it is there."""
+@given(
+    st.tuples(numbers, numbers, lengths, lengths),
+    st.tuples(numbers, numbers),
+    lengths,
+    st.sampled_from([127, 255]),
+)
+def test_to_crop_is_undone_by_the_crop_of_the_crop(
+    box: tuple, middle: tuple, side: float, size: int
+) -> None:
+    """The image is the crop of a crop: around where its middle lies there, and as large as it is
+    there.
+    """
     whole = to_crop([0, 0, 100, 100], middle, side, size)  # an image of 100×100 px seen in the crop
     there = to_crop(box, middle, side, size)
     assert np.allclose(to_crop(there, whole[:2] + whole[2:] / 2, whole[2], 100), box, atol=1e-6)
@@ -104,8 +115,15 @@ def smooth(width: int = 320, height: int = 240) -> np.ndarray:
     return np.rint(128 + 100 * waves).astype(np.uint8)
 
 
-@given(x=st.floats(-20, 340), y=st.floats(-20, 260), side=st.floats(20, 700), size=st.sampled_from([127, 255, 431]))
-def test_a_tile_is_the_crop_around_the_centre_that_it_tells(x: float, y: float, side: float, size: int) -> None:
+@given(
+    x=st.floats(-20, 340),
+    y=st.floats(-20, 260),
+    side=st.floats(20, 700),
+    size=st.sampled_from([127, 255, 431]),
+)
+def test_a_tile_is_the_crop_around_the_centre_that_it_tells(
+    x: float, y: float, side: float, size: int
+) -> None:
     image = smooth()
     view, has = tile(image, (x, y), side, size)
     assert view.shape == (size, size, 3)

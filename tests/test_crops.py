@@ -27,7 +27,9 @@ SETTINGS = CropSettings(size=255, quality=90)
 
 
 def make_videos(folder: Path, count: int = 3, frames: int = 8) -> list[Sequence]:
-    """Noise videos with a box that moves; frame 2 of each is absent and frame 4 of the first has no known box."""
+    """Noise videos with a box that moves; frame 2 of each is absent and frame 4 of the first has no
+    known box.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
     videos = []
@@ -36,8 +38,12 @@ def make_videos(folder: Path, count: int = 3, frames: int = 8) -> list[Sequence]
         for frame in range(frames):
             files.append(folder / f"{number}-{frame}.jpg")
             noise = rng.integers(0, 256, (24, 32, 3), dtype=np.uint8)
-            cv2.imwrite(str(files[-1]), cv2.resize(noise, (160, 120), interpolation=cv2.INTER_CUBIC))
-        boxes = np.array([[20.5 + 6 * frame, 40 + 2 * number, 30, 24] for frame in range(frames)], float)
+            cv2.imwrite(
+                str(files[-1]), cv2.resize(noise, (160, 120), interpolation=cv2.INTER_CUBIC)
+            )
+        boxes = np.array(
+            [[20.5 + 6 * frame, 40 + 2 * number, 30, 24] for frame in range(frames)], float
+        )
         visible = np.ones(frames, bool)
         visible[2] = False
         if number == 0:
@@ -55,7 +61,11 @@ def test_rows_hold_the_crops_of_the_one_crop_function(tmp_path: Path) -> None:
     build(videos, SETTINGS, tmp_path / "crops", shard_crops=4)
     cache = CropCache(tmp_path / "crops")
     assert len(cache) == 6 + 7 + 7
-    assert cache.sequences == {"video0": range(0, 6), "video1": range(6, 13), "video2": range(13, 20)}
+    assert cache.sequences == {
+        "video0": range(0, 6),
+        "video1": range(6, 13),
+        "video2": range(13, 20),
+    }
     assert cache.frames[:6].tolist() == [0, 1, 3, 5, 6, 7]
     assert len(cache.manifest["shards"]) == 5
     image, box = cache[8]  # video1, frame 3
@@ -127,7 +137,9 @@ def test_killed_and_started_again_gives_the_same_bytes(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a finished crop cache"):
         CropCache(folder)
     time.sleep(0.3)  # the workers notice that their parent is gone
-    finished = [path.with_name(path.name.replace(".part.npz", ".bin")) for path in folder.glob("*.part.npz")]
+    finished = [
+        path.with_name(path.name.replace(".part.npz", ".bin")) for path in folder.glob("*.part.npz")
+    ]
     kept = {path: path.stat().st_ino for path in finished}
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
     assert content(folder) == content(tmp_path / "undisturbed")
@@ -165,7 +177,9 @@ def test_a_full_disk_is_one_clear_line_and_the_build_goes_on_later(
 
     def full(path: Path, mode: str = "r", *rest: object, **more: object) -> object:
         handle = opened(path, mode, *rest, **more)  # type: ignore[call-overload]
-        return FullDisk(handle, 60_000) if "shard-00002.bin" in path.name and "w" in mode else handle
+        return (
+            FullDisk(handle, 60_000) if "shard-00002.bin" in path.name and "w" in mode else handle
+        )
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "open", full)
@@ -185,7 +199,9 @@ def test_a_really_full_disk(tmp_path: Path) -> None:
     if (
         os.geteuid()
         or subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(mount)], capture_output=True, check=False
+            ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(mount)],
+            capture_output=True,
+            check=False,
         ).returncode
     ):
         pytest.skip("mounting a small tmpfs is not permitted")
@@ -231,7 +247,9 @@ def test_a_damaged_cache_is_refused(tmp_path: Path) -> None:
 
 
 def many(count: int) -> Sequence:
-    return Sequence("many", (Path("x"),) * count, np.tile([1.0, 1, 9, 9], (count, 1)), np.ones(count, bool))
+    return Sequence(
+        "many", (Path("x"),) * count, np.tile([1.0, 1, 9, 9], (count, 1)), np.ones(count, bool)
+    )
 
 
 @pytest.mark.parametrize(("count", "shards"), [(60, 1), (1000, 16), (20_000, 64), (300_000, 147)])
@@ -248,7 +266,9 @@ def test_a_window_is_a_part_of_its_crop_in_both_forms(form: str, tmp_path: Path)
     cache, rng = CropCache(tmp_path / "crops"), np.random.default_rng(0)
     for row in range(len(cache)):
         whole, box = cache[row]
-        (left, right), (top, bottom) = (sorted(rng.choice(256, 2, replace=False).tolist()) for _ in range(2))
+        (left, right), (top, bottom) = (
+            sorted(rng.choice(256, 2, replace=False).tolist()) for _ in range(2)
+        )
         window, moved = cache.read(row, (left, top, right, bottom))
         assert np.array_equal(window, whole[top:bottom, left:right])
         assert moved == pytest.approx([*(box[:2] - (left, top)), *box[2:]])
@@ -264,7 +284,9 @@ def test_raw_pixels_are_those_before_the_coding(tmp_path: Path) -> None:
         assert np.abs(raw[row][0].astype(int) - coded[row][0]).mean() < 3
 
 
-def test_more_shards_than_a_process_may_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_shards_than_a_process_may_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     build(make_videos(tmp_path / "images"), SETTINGS, tmp_path / "crops", shard_crops=2)
     monkeypatch.setattr(crops, "OPEN", 3)
     cache, fresh = CropCache(tmp_path / "crops"), CropCache(tmp_path / "crops")
@@ -284,7 +306,9 @@ def test_damage_inside_a_crop_is_told_with_its_number(tmp_path: Path) -> None:
     shard.write_bytes(data)
     cache = CropCache(tmp_path / "crops")
     for row in (0, 2):
-        with pytest.raises(UserError, match=rf"crop {row} cannot be decoded; delete the folder") as caught:
+        with pytest.raises(
+            UserError, match=rf"crop {row} cannot be decoded; delete the folder"
+        ) as caught:
             cache[row]
         assert "\n" not in str(caught.value)
     assert cache[1][0].shape == (255, 255, 3)
@@ -303,12 +327,16 @@ def test_a_cache_of_an_older_format_is_refused(tmp_path: Path) -> None:
     build(make_videos(tmp_path / "images", count=1), SETTINGS, tmp_path / "crops")
     manifest = tmp_path / "crops" / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"format": 2', '"format": 1'))
-    with pytest.raises(UserError, match="format 1, expected 2; delete the folder and build it again"):
+    with pytest.raises(
+        UserError, match="format 1, expected 2; delete the folder and build it again"
+    ):
         CropCache(tmp_path / "crops")
 
 
 def test_an_even_size_is_refused() -> None:
-    with pytest.raises(UserError, match="432 pixels have no middle one, as the views have; expected 431 or 433"):
+    with pytest.raises(
+        UserError, match="432 pixels have no middle one, as the views have; expected 431 or 433"
+    ):
         validate(CropSettings, {"size": 432}, "x")
 
 
@@ -316,7 +344,9 @@ def test_corrupt_images_are_skipped_up_to_a_share_and_listed(tmp_path: Path) -> 
     videos = make_videos(tmp_path / "images")
     bad = videos[1].frames[3]
     bad.write_bytes(bad.read_bytes()[:200])
-    with pytest.raises(UserError, match=r"1 of 20 images cannot be decoded, more than 4% .*1-3\.jpg"):
+    with pytest.raises(
+        UserError, match=r"1 of 20 images cannot be decoded, more than 4% .*1-3\.jpg"
+    ):
         build(videos, SETTINGS, tmp_path / "crops", shard_crops=4, skip=0.04)
     build(videos, SETTINGS, tmp_path / "crops", jobs=2, shard_crops=4, skip=0.05)
     cache = CropCache(tmp_path / "crops")
@@ -339,7 +369,9 @@ def test_a_worker_killed_for_memory_is_one_line_and_the_build_goes_on_later(
     build(videos, SETTINGS, tmp_path / "undisturbed", shard_crops=4)
     with monkeypatch.context() as patch:
         patch.setattr(crops, "write_shard", _killed)
-        with pytest.raises(UserError, match=r"a worker process died .* run the same command again") as caught:
+        with pytest.raises(
+            UserError, match=r"a worker process died .* run the same command again"
+        ) as caught:
             build(videos, SETTINGS, tmp_path / "crops", jobs=2, shard_crops=4)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "crops" / "manifest.json").exists()

@@ -25,10 +25,15 @@ def make_set(root: Path, count: int = 3, frames: int = 5) -> Path:
         folder = root / f"video_{number}"
         folder.mkdir(parents=True)
         for frame in range(frames):
-            cv2.imwrite(str(folder / f"{frame + 1:08d}.jpg"), rng.integers(0, 256, (48, 64, 3), dtype=np.uint8))
+            cv2.imwrite(
+                str(folder / f"{frame + 1:08d}.jpg"),
+                rng.integers(0, 256, (48, 64, 3), dtype=np.uint8),
+            )
         lines = [f"{10 + frame}.0,{8 + number}.0,20.0,16.0" for frame in range(frames)]
         (folder / "groundtruth.txt").write_text("\n".join(lines) + "\n")
-        (folder / "cover.label").write_text("".join("0\n" if frame == 3 else "8\n" for frame in range(frames)))
+        (folder / "cover.label").write_text(
+            "".join("0\n" if frame == 3 else "8\n" for frame in range(frames))
+        )
     (root / "list.txt").write_text("".join(f"video_{number}\n" for number in range(count)))
     return root
 
@@ -148,7 +153,9 @@ def test_complete_images() -> None:
         assert not any(complete(data[:length]) for length in range(100, len(data) - 4, 50))
 
 
-def test_damage_inside_an_image_is_a_warning(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_damage_inside_an_image_is_a_warning(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     root = make_set(tmp_path / "set")
     path = root / "video_1" / "00000004.jpg"
     data = path.read_bytes()
@@ -158,7 +165,9 @@ def test_damage_inside_an_image_is_a_warning(tmp_path: Path, capfd: pytest.Captu
     assert not decode(data)[1]
     report = run(root, tmp_path / "out")
     assert report["damaged_images"] == {"count": 1, "first": ["video_1/00000004.jpg"]}
-    assert "tiny: 1 images are damaged inside, first video_1/00000004.jpg" in "\n".join(warnings(report, True))
+    assert "tiny: 1 images are damaged inside, first video_1/00000004.jpg" in "\n".join(
+        warnings(report, True)
+    )
     assert "Corrupt JPEG" not in capfd.readouterr().err
     assert run(root, tmp_path / "out") == report  # remembered
 
@@ -166,7 +175,9 @@ def test_damage_inside_an_image_is_a_warning(tmp_path: Path, capfd: pytest.Captu
 def test_a_part_of_a_benchmark_is_a_warning(tmp_path: Path) -> None:
     root = make_set(tmp_path / "set")
     report = curate(root, "got10k", "got10k", tmp_path / "out")
-    assert warnings(report, True) == ["got10k: 3 of 180 sequences: scores are not comparable with published ones"]
+    assert warnings(report, True) == [
+        "got10k: 3 of 180 sequences: scores are not comparable with published ones"
+    ]
     assert warnings(report, False) == []  # a training set may have any size
     assert warnings({**report, "name": "mine"}, True) == []
     assert warnings({**report, "sequences": 180}, True) == []
@@ -232,7 +243,9 @@ def test_a_single_box_among_full_sequences_is_broken(tmp_path: Path) -> None:
     assert "video_1: a box in the first frame only" in reject(root, tmp_path / "out")
 
 
-def test_checking_again_decodes_only_what_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checking_again_decodes_only_what_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root, out = make_set(tmp_path / "set"), tmp_path / "out"
     first = run(root, out)
     index = sha256(out / "index.parquet")
@@ -240,7 +253,11 @@ def test_checking_again_decodes_only_what_changed(tmp_path: Path, monkeypatch: p
         handle.write('{"key": "cut li')  # what a kill leaves
     opened: list[str] = []
     original = module.check_images
-    monkeypatch.setattr(module, "check_images", lambda frames: opened.append(frames[0].parent.name) or original(frames))
+    monkeypatch.setattr(
+        module,
+        "check_images",
+        lambda frames: opened.append(frames[0].parent.name) or original(frames),
+    )
     assert run(root, out) == first
     assert opened == []
     cv2.imwrite(str(root / "video_1" / "00000002.jpg"), np.zeros((48, 64, 3), np.uint8))
@@ -270,7 +287,9 @@ def test_an_interrupted_check_goes_on(tmp_path: Path, monkeypatch: pytest.Monkey
     assert len((tmp_path / "out" / "checked.jsonl").read_text().splitlines()) == 2
     report = run(root, tmp_path / "out")
     assert report == {**run(root, tmp_path / "undisturbed")}
-    assert sha256(tmp_path / "out" / "index.parquet") == sha256(tmp_path / "undisturbed" / "index.parquet")
+    assert sha256(tmp_path / "out" / "index.parquet") == sha256(
+        tmp_path / "undisturbed" / "index.parquet"
+    )
 
 
 def test_several_processes_find_the_same(tmp_path: Path) -> None:
@@ -299,9 +318,9 @@ def test_the_commands_from_a_folder_to_crops(
     root = make_set(tmp_path / "set")
     shutil.copytree(Path(__file__).parents[1] / "params", tmp_path / "params")
     (tmp_path / "params/profiles/own.yaml").write_text(
-        "caption: Noise.\ntrain: {tiny: {layout: got10k, root: set, frames: 4}}\n"
-        "benchmarks: {street: {layout: otb, root: street}}\nseeds: [1]\nvariants: [siamcar]\ntables: [3]\n"
-        "spec: {pairs: {dataset: tiny}}\n"
+        "caption: Noise.\ntrain: {tiny: {layout: got10k, root: set, frames: 4}}\nbenchmarks:"
+        " {street: {layout: otb, root: street}}\nseeds: [1]\nvariants: [siamcar]\ntables:"
+        " [3]\nspec: {pairs: {dataset: tiny}}\n"
     )
 
     def siamla(words: str) -> str:

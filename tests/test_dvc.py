@@ -34,11 +34,19 @@ def _dvc(folder: Path, script: str) -> None:
 
 
 def _fetch(folder: Path) -> "subprocess.Popen[str]":
-    environment = {"PATH": f"{folder}/bin:/usr/bin:/bin", "PYTHONPATH": str(REPOSITORY), "HOME": str(folder)}
+    environment = {
+        "PATH": f"{folder}/bin:/usr/bin:/bin",
+        "PYTHONPATH": str(REPOSITORY),
+        "HOME": str(folder),
+    }
     return subprocess.Popen(
-        [sys.executable, "-c", FETCH, "synthesize@one"], cwd=folder, env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+        [sys.executable, "-c", FETCH, "synthesize@one"],
+        cwd=folder,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
 
 
 @pytest.fixture
@@ -55,7 +63,9 @@ def test_a_renewed_entry_is_put_back(clone: Path) -> None:
     assert (clone / "dvc.lock").read_text() == LOCK
 
 
-@pytest.mark.parametrize("left", [RENEW, "head -c 60 dvc.lock > half; mv half dvc.lock\n", ": > dvc.lock\n"])
+@pytest.mark.parametrize(
+    "left", [RENEW, "head -c 60 dvc.lock > half; mv half dvc.lock\n", ": > dvc.lock\n"]
+)
 def test_what_a_killed_fetch_left_is_put_back_by_the_next(clone: Path, left: str) -> None:
     _dvc(clone, left + "kill -9 $PPID")
     assert _fetch(clone).wait(60) == -9

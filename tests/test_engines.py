@@ -31,7 +31,9 @@ from siamla.tracker.settings import TrackerSettings
 from siamla.tracker.tracker import SiamTracker
 
 CPU, PLACE = torch.device("cpu"), Place("cpu", "fp32", 1)
-SMALL = ModelSettings(backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4, regression_bias=3.4)
+SMALL = ModelSettings(
+    backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4, regression_bias=3.4
+)
 SCALED = Lafa(scale_attention=True)
 KINDS = {
     "siamcar": SMALL,
@@ -63,13 +65,19 @@ def needs(engine: str) -> None:
 
 
 def network(kind: str) -> SiamLA:
-    """A network whose every part has its say in the maps: larger random weights, and batch norms with statistics."""
+    """A network whose every part has its say in the maps: larger random weights, and batch norms
+    with statistics.
+    """
     model = build_model(KINDS[kind], seed=0).eval()
     noise = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for name, layer in model.named_modules():
             if isinstance(layer, nn.BatchNorm2d):
-                for part, low in ((layer.weight, 0.5), (layer.running_var, 0.5), (layer.running_mean, -0.5)):
+                for part, low in (
+                    (layer.weight, 0.5),
+                    (layer.running_var, 0.5),
+                    (layer.running_mean, -0.5),
+                ):
                     assert part is not None
                     part.copy_(torch.rand(part.shape, generator=noise) + low)
             elif isinstance(layer, nn.Conv2d) and name.startswith(("head", "lafa")):
@@ -122,7 +130,9 @@ def test_samples_are_gathered_as_the_network_takes_them() -> None:
     features = torch.randn(2, 3, 25, 25, generator=noise)
     points = torch.rand(2, 400, 2, generator=noise) * 30 - 3
     points[0, :4] = torch.tensor([[0.0, 0.0], [24.0, 24.0], [24.0, 0.5], [-9.0, 99.0]])
-    torch.testing.assert_close(gather(features, points), sample(features, points), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        gather(features, points), sample(features, points), atol=1e-5, rtol=0
+    )
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -178,10 +188,15 @@ def clip(frames: int) -> list[NDArray[np.uint8]]:
 
 @pytest.mark.parametrize("engine", [name for name in ENGINES if name != "torch"])
 def test_boxes_are_the_same_in_every_engine(engine: str) -> None:
-    """Each frame from the same place: what is in the crop decides, and a network of noise carries any difference on."""
+    """Each frame from the same place: what is in the crop decides, and a network of noise carries
+    any difference on.
+    """
     needs(engine)
     model = network("siamla")
-    settings = {name: TrackerSettings(engine=name, precision="fp32", top_n=1, window=0.9) for name in ("torch", engine)}
+    settings = {
+        name: TrackerSettings(engine=name, precision="fp32", top_n=1, window=0.9)
+        for name in ("torch", engine)
+    }
     trackers = [SiamTracker(model, each, CPU) for each in settings.values()]
     first, *others = clip(9)
     for tracker in trackers:
@@ -199,7 +214,9 @@ def test_what_was_compiled_is_taken_again_and_never_for_another_network(
     model, template, search = network("siamcar"), crops(127), crops(255, seed=1)
     compiled: list[int] = []
     real = openvino_engine.to_openvino
-    monkeypatch.setattr(openvino_engine, "to_openvino", lambda *given: compiled.append(1) or real(*given))
+    monkeypatch.setattr(
+        openvino_engine, "to_openvino", lambda *given: compiled.append(1) or real(*given)
+    )
 
     def run(network: SiamLA, times: int, place: Place = PLACE, batch: int = 1) -> None:
         ready = prepare("openvino", network, place, batch)
@@ -247,7 +264,9 @@ def test_an_engine_that_is_not_installed_names_its_extra(monkeypatch: pytest.Mon
     monkeypatch.setattr(engines, "installed", lambda package: None if package != "torch" else "2.0")
     assert resolve_engine("auto", CPU) == "torch"
     for engine, extra in (("openvino", "fast"), ("onnxruntime", "onnx")):
-        with pytest.raises(UserError, match=rf"^tracker.engine: {engine}: .* not installed.*siamla\[{extra}\]"):
+        with pytest.raises(
+            UserError, match=rf"^tracker.engine: {engine}: .* not installed.*siamla\[{extra}\]"
+        ):
             SiamTracker(network("siamcar"), TrackerSettings(engine=engine, precision="fp32"), CPU)
 
 
@@ -265,10 +284,17 @@ def test_a_record_tells_the_engine_and_its_version() -> None:
 
 
 def test_the_code_of_engines_that_may_run_is_part_of_a_prediction() -> None:
-    reached = {name: set(definitions(engine_code(name))) for name in ("auto", "torch", "onnxruntime")}
-    assert {"siamla.engine.openvino_engine:prepare_openvino", "siamla.engine.graph:SearchGraph"} <= reached["auto"]
+    reached = {
+        name: set(definitions(engine_code(name))) for name in ("auto", "torch", "onnxruntime")
+    }
+    assert {
+        "siamla.engine.openvino_engine:prepare_openvino",
+        "siamla.engine.graph:SearchGraph",
+    } <= reached["auto"]
     assert not [name for name in reached["auto"] if name.startswith("siamla.engine.onnx_engine")]
-    assert not [name for name in reached["torch"] if name.startswith("siamla.engine.openvino_engine")]
+    assert not [
+        name for name in reached["torch"] if name.startswith("siamla.engine.openvino_engine")
+    ]
     assert "siamla.engine.onnx_engine:prepare_onnxruntime" in reached["onnxruntime"]
 
 
@@ -282,7 +308,9 @@ def test_onnx_runtime_has_no_bf16() -> None:
 
 @pytest.mark.parametrize("engine", ["torch", "openvino"])
 def test_bf16_is_near(engine: str) -> None:
-    """By weights that are cast once, or by the compiler; where the CPU cannot, OpenVINO stays in fp32."""
+    """By weights that are cast once, or by the compiler; where the CPU cannot, OpenVINO stays in
+    fp32.
+    """
     needs(engine)
     model, template, search = network("siamla"), crops(127), crops(255, seed=1)
     ready = prepare(engine, model, Place("cpu", "bf16", 1))
@@ -304,13 +332,17 @@ def test_a_crop_inside_the_image_needs_no_mean() -> None:
         )
         fill = fill_colour(image, centre, side, size)
         kept += fill == (0.0, 0.0, 0.0)
-        found, full = (crop(image, centre, side, size, colour) for colour in (fill, mean_colour(image)))
+        found, full = (
+            crop(image, centre, side, size, colour) for colour in (fill, mean_colour(image))
+        )
         np.testing.assert_array_equal(found, full)
     assert 30 < kept < 270
 
 
 def test_signals_arrive_after_many_networks_were_compiled_and_dropped() -> None:
-    """A second Core of OpenVINO leaves a freed stack for signals behind, and the next one would end the process."""
+    """A second Core of OpenVINO leaves a freed stack for signals behind, and the next one would end
+    the process.
+    """
     needs("openvino")
     kept = [prepare("openvino", network(kind), PLACE) for kind in QUICK]
     while kept:  # in the order in which they came

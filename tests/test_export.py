@@ -29,7 +29,21 @@ def exported(folder: Path, *options: str) -> Path:
     """The folder that the command wrote."""
     save_model(folder / "model.pt", network("siamla"), "SiamLA", stored(TrackerSettings()))
     out, settings = folder / "out", json.dumps(SETTINGS)
-    assert main(["model", "export", str(folder / "model.pt"), "--out", str(out), "--tracker", settings, *options]) == 0
+    assert (
+        main(
+            [
+                "model",
+                "export",
+                str(folder / "model.pt"),
+                "--out",
+                str(out),
+                "--tracker",
+                settings,
+                *options,
+            ]
+        )
+        == 0
+    )
     return out
 
 
@@ -37,13 +51,17 @@ def exported(folder: Path, *options: str) -> Path:
 def test_the_tracker_of_the_docs_gives_our_boxes(tmp_path: Path, options: tuple[str, ...]) -> None:
     needs("onnxruntime")
     out = exported(tmp_path, *options)
-    code = re.search(r"```python\n(import json.*?)```", (ROOT / "docs/export.md").read_text(), re.DOTALL)
+    code = re.search(
+        r"```python\n(import json.*?)```", (ROOT / "docs/export.md").read_text(), re.DOTALL
+    )
     assert code
     assert len([line for line in code[1].splitlines() if line.strip()]) <= 65
     space: dict[str, type] = {}
     exec(code[1], space)
     theirs = space["OnnxTracker"](str(out))
-    ours = SiamTracker(network("siamla"), TrackerSettings(engine="torch", precision="fp32", **SETTINGS), CPU)
+    ours = SiamTracker(
+        network("siamla"), TrackerSettings(engine="torch", precision="fp32", **SETTINGS), CPU
+    )
     first, *others = clip(9)
     for tracker in (theirs, ours):
         tracker.init(first, [150, 60, 48, 48])
@@ -63,7 +81,10 @@ def test_what_is_written_is_described(kind: str, tmp_path: Path) -> None:
         "search": {"type": "uint8", "shape": [1, 255, 255, 3]},
         "state": {"type": "float32", "shape": [1, 32, 7, 7]},
     }
-    assert about["graphs"]["search"]["outputs"]["ltrb"] == {"type": "float32", "shape": [1, 4, 25, 25]}
+    assert about["graphs"]["search"]["outputs"]["ltrb"] == {
+        "type": "float32",
+        "shape": [1, 4, 25, 25],
+    }
     assert about["tracker"] == {"postprocess": "topn", **SETTINGS}
     assert max(about["largest_differences"].values()) < 0.02
     if kind == "onnx":
@@ -72,13 +93,24 @@ def test_what_is_written_is_described(kind: str, tmp_path: Path) -> None:
         model = onnx.load(out / "search.onnx")
         assert [each.name for each in model.graph.input] == ["search", "state"]
         assert [each.name for each in model.graph.output] == ["cls", "ltrb", "loc"]
-        inside = json.loads(next(entry.value for entry in model.metadata_props if entry.key == "siamla"))
-        assert inside == {key: value for key, value in about.items() if key != "largest_differences"}
-        assert not {node.op_type for node in model.graph.node} & {"Loop", "Scan", "GridSample", "BatchNormalization"}
+        inside = json.loads(
+            next(entry.value for entry in model.metadata_props if entry.key == "siamla")
+        )
+        assert inside == {
+            key: value for key, value in about.items() if key != "largest_differences"
+        }
+        assert not {node.op_type for node in model.graph.node} & {
+            "Loop",
+            "Scan",
+            "GridSample",
+            "BatchNormalization",
+        }
 
 
 def _weights_from_inputs(path: Path) -> bool:
-    """Whether a convolution's weights come from an input of the graph, through whatever stands between."""
+    """Whether a convolution's weights come from an input of the graph, through whatever stands
+    between.
+    """
     import onnx
 
     graph = onnx.load(path).graph
@@ -112,7 +144,9 @@ def test_wrong_numbers_are_not_left_behind(tmp_path: Path, monkeypatch: pytest.M
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_is_there_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_that_is_there_is_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     needs("onnxruntime")
     save_model(tmp_path / "model.pt", network("siamcar"), "SiamCAR", stored(TrackerSettings()))
     (tmp_path / "out").mkdir()

@@ -1,4 +1,6 @@
-"""Figures: the toolkits' numbers in their legends, equal bytes, one colour a tracker, and whatever may be missing."""
+"""Figures: the toolkits' numbers in their legends, equal bytes, one colour a tracker, and whatever
+may be missing.
+"""
 
 import csv
 import json
@@ -23,7 +25,16 @@ from siamla.benchmark.score import score
 from siamla.benchmark.store import corners
 from siamla.errors import UserError
 from siamla.experiment.drawing import benchmarks, figure_job, figure_names, published
-from siamla.experiment.figures import Attributes, Confidence, Curves, Figures, Maps, Ranking, Sweep, load_figures
+from siamla.experiment.figures import (
+    Attributes,
+    Confidence,
+    Curves,
+    Figures,
+    Maps,
+    Ranking,
+    Sweep,
+    load_figures,
+)
 from siamla.experiment.plan import Plan
 from siamla.experiment.spec import merge
 from siamla.files import write_json
@@ -55,28 +66,44 @@ TWO = {"ours": tracker("Ours", role="ours"), "base": tracker("Base", role="basel
 
 
 def content(level: float, rng: np.random.Generator, count: int = 6, **more: Any) -> dict[str, Any]:
-    """A score file of `count` sequences around an AUC, with attributes A (all), B (half) and C (one)."""
+    """A score file of `count` sequences around an AUC, with attributes A (all), B (half) and C
+    (one).
+    """
     aucs = np.clip(level + rng.normal(0, 0.05, count), 0, 1)
     x = np.linspace(0, 1, 21)
     names = [f"s{i}" for i in range(count)]
-    labels = {name: ["A", *(["B"] if i % 2 else []), *(["C"] if i == 0 else [])] for i, name in enumerate(names)}
+    labels = {
+        name: ["A", *(["B"] if i % 2 else []), *(["C"] if i == 0 else [])]
+        for i, name in enumerate(names)
+    }
     own = {a: [v for n, v in zip(names, aucs, strict=True) if a in labels[n]] for a in "ABC"}
     return {
         "overall": {"auc": float(aucs.mean()), "precision": 0.5},
         "per_sequence": {n: {"auc": float(v)} for n, v in zip(names, aucs, strict=True)},
-        "per_attribute": {a: {"auc": float(np.mean(v)), "sequences": len(v)} for a, v in own.items()},
+        "per_attribute": {
+            a: {"auc": float(np.mean(v)), "sequences": len(v)} for a, v in own.items()
+        },
         "attributes_of": labels,
-        "curves": {"success": {"x": x.tolist(), "y": (aucs.mean() * 2 * (1 - x)).clip(0, 1).tolist()}},
+        "curves": {
+            "success": {"x": x.tolist(), "y": (aucs.mean() * 2 * (1 - x)).clip(0, 1).tolist()}
+        },
     } | more
 
 
 def data(
-    real: dict, trackers: dict[str, dict[str, Any]] = TWO, seeds: int = 2, synthetic: bool = True, **more: Any
+    real: dict,
+    trackers: dict[str, dict[str, Any]] = TWO,
+    seeds: int = 2,
+    synthetic: bool = True,
+    **more: Any,
 ) -> Data:
     rng = np.random.default_rng(0)
     info = {"otb100": real["otb100"] | {"synthetic": synthetic}}
-    scores = [Score("otb100", name, seed, content(0.5 + 0.05 * (name == "ours"), rng, **more))
-              for name in trackers for seed in range(1, seeds + 1)]  # fmt: skip
+    scores = [
+        Score("otb100", name, seed, content(0.5 + 0.05 * (name == "ours"), rng, **more))
+        for name in trackers
+        for seed in range(1, seeds + 1)
+    ]
     return Data(trackers, info, scores)
 
 
@@ -93,7 +120,8 @@ def texts(drawn: Drawn) -> str:
     return "\n".join(text.get_text() for text in drawn.figure.findobj(matplotlib.text.Text))
 
 
-# Published results ------------------------------------------------------------------------------------------------
+# Published results
+# ------------------------------------------------------------------------------------------------
 
 SETS = {
     "OTB100": ("otb100", "OTB100.json"),
@@ -115,7 +143,11 @@ def annotated(path: Path, key: str) -> tuple[list[Sequence], dict[str, tuple[int
             sizes[name] = (video["width"], video["height"])
             sequences.append(Sequence(name, (), np.zeros((count, 4)), seen, np.array(rows, float)))
             continue
-        own = video["attr"] if key == "otb100" else [a for a, has in zip(order, video["attr"], strict=True) if has]
+        own = (
+            video["attr"]
+            if key == "otb100"
+            else [a for a, has in zip(order, video["attr"], strict=True) if has]
+        )
         boxes = np.array(video["gt_rect"], float) - [1, 1, 0, 0]
         sequences.append(Sequence(name, (), boxes, seen, attributes=frozenset(own)))
     return sequences, sizes
@@ -136,11 +168,21 @@ def public(tmp_path_factory: pytest.TempPathFactory, real: dict) -> Data:
         for place in sorted((folder / benchmark).iterdir()):
             found = score(sequences, place, PROTOCOLS[key], sizes)
             trackers.setdefault(place.name, tracker(place.name, len(trackers)))
-            rows = {row["sequence"]: {k: v for k, v in row.items() if k != "sequence"} for row in found.per_sequence}
-            curves = {name: {"x": x.tolist(), "y": y.tolist()} for name, (x, y) in found.curves.items()}
+            rows = {
+                row["sequence"]: {k: v for k, v in row.items() if k != "sequence"}
+                for row in found.per_sequence
+            }
+            curves = {
+                name: {"x": x.tolist(), "y": y.tolist()} for name, (x, y) in found.curves.items()
+            }
             own = {s.name: sorted(s.attributes) for s in sequences}
-            whole = {"overall": found.overall, "per_sequence": rows, "per_attribute": found.per_attribute,
-                     "curves": curves, "attributes_of": own}  # fmt: skip
+            whole = {
+                "overall": found.overall,
+                "per_sequence": rows,
+                "per_attribute": found.per_attribute,
+                "curves": curves,
+                "attributes_of": own,
+            }
             scores.append(Score(key, place.name, 0, whole))
     return Data(trackers, real, scores)
 
@@ -149,7 +191,11 @@ def expected(benchmark: str, *metrics: str) -> set[str]:
     """Legend entries "[0.696] SiamBAN" of the published scores."""
     with (SHARED / "EXPECTED.tsv").open() as handle:
         rows = list(csv.DictReader(handle, delimiter="\t"))
-    found = {f"[{r['published']}] {r['tracker']}" for r in rows if r["set"] == benchmark and r["metric"] in metrics}
+    found = {
+        f"[{r['published']}] {r['tracker']}"
+        for r in rows
+        if r["set"] == benchmark and r["metric"] in metrics
+    }
     assert found
     return found
 
@@ -160,7 +206,9 @@ def only(public: Data, benchmark: str, **more: Any) -> Data:
 
 
 @pytest.mark.parametrize("benchmark", ["OTB100", "LaSOT"])
-def test_legends_of_figure_9_are_the_published_numbers(public: Data, tmp_path: Path, benchmark: str) -> None:
+def test_legends_of_figure_9_are_the_published_numbers(
+    public: Data, tmp_path: Path, benchmark: str
+) -> None:
     key = SETS[benchmark][0]
     entry = FIGURES.figures["fig9"].model_copy(update={"benchmarks": [key]})
     drawn = write(tmp_path / "fig9", entry, only(public, key), [])
@@ -168,10 +216,15 @@ def test_legends_of_figure_9_are_the_published_numbers(public: Data, tmp_path: P
 
 
 @pytest.mark.parametrize("benchmark", ["OTB100", "LaSOT"])
-def test_legends_of_figure_7_are_the_published_numbers(public: Data, tmp_path: Path, benchmark: str) -> None:
+def test_legends_of_figure_7_are_the_published_numbers(
+    public: Data, tmp_path: Path, benchmark: str
+) -> None:
     key = SETS[benchmark][0]
     drawn = write(
-        tmp_path / "fig7", FIGURES.figures["fig7"].model_copy(update={"benchmark": key}), only(public, key), []
+        tmp_path / "fig7",
+        FIGURES.figures["fig7"].model_copy(update={"benchmark": key}),
+        only(public, key),
+        [],
     )
     assert expected(benchmark, "auc") <= set(legend(drawn))
     counts = {"OTB100": "SV\n(63)", "LaSOT": "SV\n(273)"}
@@ -192,7 +245,8 @@ def test_legend_of_figure_11_is_the_published_numbers(public: Data, tmp_path: Pa
     assert expected("VOT2018", "eao") <= set(legend(curve))
 
 
-# What every figure keeps ------------------------------------------------------------------------------------------
+# What every figure keeps
+# ------------------------------------------------------------------------------------------
 
 
 def test_two_runs_give_equal_bytes(tmp_path: Path, real: dict) -> None:
@@ -213,7 +267,9 @@ def test_the_numbers_stand_beside_the_picture(tmp_path: Path, real: dict) -> Non
     write(tmp_path / "figure", CURVES, given, ["Data: synthetic."])
     rows = list(csv.DictReader((tmp_path / "figure.csv").open()))
     ours = [row for row in rows if row["tracker"] == "ours" and row["curve"] == "success"]
-    curves = np.array([s.content["curves"]["success"]["y"] for s in given.scores if s.tracker == "ours"])
+    curves = np.array(
+        [s.content["curves"]["success"]["y"] for s in given.scores if s.tracker == "ours"]
+    )
     assert [float(row["y"]) for row in ours] == pytest.approx(curves.mean(0))
     assert [float(row["high"]) for row in ours] == pytest.approx(curves.max(0))
     assert {row["seeds"] for row in ours} == {"2"}
@@ -226,14 +282,27 @@ def test_the_numbers_stand_beside_the_picture(tmp_path: Path, real: dict) -> Non
 
 def test_a_tracker_has_one_colour_in_every_figure(tmp_path: Path, real: dict) -> None:
     given = data(real, {**TWO, "other": tracker("Other")})
-    sweep = Data(given.trackers, given.benchmarks, [Score(s.benchmark, s.tracker, s.seed, s.content, 0.1 * s.seed)
-                 for s in given.scores], sweep={"key": "tracker.window", "used": {}})  # fmt: skip
-    for entry, what in ((CURVES, given), (ATTRIBUTES, given), (Sweep(kind="sweep", title="S", sweep="window"), sweep)):
+    sweep = Data(
+        given.trackers,
+        given.benchmarks,
+        [Score(s.benchmark, s.tracker, s.seed, s.content, 0.1 * s.seed) for s in given.scores],
+        sweep={"key": "tracker.window", "used": {}},
+    )
+    for entry, what in (
+        (CURVES, given),
+        (ATTRIBUTES, given),
+        (Sweep(kind="sweep", title="S", sweep="window"), sweep),
+    ):
         drawn = write(tmp_path / entry.kind, entry, what, [])
         lines = {
-            line.get_gid(): line.get_color() for axes in drawn.figure.axes for line in axes.lines if line.get_gid()
+            line.get_gid(): line.get_color()
+            for axes in drawn.figure.axes
+            for line in axes.lines
+            if line.get_gid()
         }
-        expected = {style.gid(name): style.look(given.trackers[name])["color"] for name in given.trackers}
+        expected = {
+            style.gid(name): style.look(given.trackers[name])["color"] for name in given.trackers
+        }
         assert lines == expected, entry.kind
     assert len(set(expected.values())) == 3
 
@@ -247,8 +316,15 @@ def test_differences_have_counts_and_intervals(tmp_path: Path, real: dict) -> No
     assert "C (1)" in texts(drawn)
     assert any("seeds (a mixed model)" in note for note in drawn.notes)
     one = write(tmp_path / "b", ATTRIBUTES, data(real, seeds=1), [])
-    assert any("with one seed what another training would change is not known" in note for note in one.notes)
-    kept = {row["attribute"]: row for row in csv.DictReader((tmp_path / "a.csv").open()) if row["tracker"] == "ours"}
+    assert any(
+        "with one seed what another training would change is not known" in note
+        for note in one.notes
+    )
+    kept = {
+        row["attribute"]: row
+        for row in csv.DictReader((tmp_path / "a.csv").open())
+        if row["tracker"] == "ours"
+    }
     assert kept["C"]["low"] == ""
     assert float(kept["A"]["low"]) == rows["A"]["low"]
 
@@ -266,11 +342,14 @@ def test_losses_are_means_over_seeds_and_say_what_was_trained_on(tmp_path: Path)
     found = [tuple(row[key] for key in ("epoch", "mean", "low", "high")) for row in drawn.rows]
     assert found == [(1, 5, 4, 6), (2, 2.5, 2, 3)]
     assert "Loss on synthetic clips" in texts(drawn)
-    real_video = write(tmp_path / "b", FIGURES.figures["training"], replace(given, synthetic=False), [])
+    real_video = write(
+        tmp_path / "b", FIGURES.figures["training"], replace(given, synthetic=False), []
+    )
     assert "synthetic" not in texts(real_video)
 
 
-# Bad input --------------------------------------------------------------------------------------------------------
+# Bad input
+# --------------------------------------------------------------------------------------------------------
 
 
 def drawn_without_a_word(recwarn: pytest.WarningsRecorder) -> None:
@@ -286,15 +365,22 @@ def test_no_attributes(tmp_path: Path, real: dict, recwarn: pytest.WarningsRecor
 
 @pytest.mark.parametrize("entry", [CURVES, ATTRIBUTES])
 @pytest.mark.parametrize("seeds", [1, 3])
-def test_one_tracker(tmp_path: Path, real: dict, entry: Any, seeds: int, recwarn: pytest.WarningsRecorder) -> None:
+def test_one_tracker(
+    tmp_path: Path, real: dict, entry: Any, seeds: int, recwarn: pytest.WarningsRecorder
+) -> None:
     drawn = write(tmp_path / "a", entry, data(real, {"ours": TWO["ours"]}, seeds), [])
     assert any("Ours" in text for text in legend(drawn))
     drawn_without_a_word(recwarn)
 
 
-def test_thirty_trackers_and_strange_names(tmp_path: Path, real: dict, recwarn: pytest.WarningsRecorder) -> None:
+def test_thirty_trackers_and_strange_names(
+    tmp_path: Path, real: dict, recwarn: pytest.WarningsRecorder
+) -> None:
     names = ["a_b", "$x^2$", "A<b>&amp;", "SiamRPN++", "Fußgänger-λ", "_hidden", "x" * 60]
-    many = {**TWO, **{f"t{i}": tracker(names[i] if i < len(names) else f"T{i}", i) for i in range(28)}}
+    many = {
+        **TWO,
+        **{f"t{i}": tracker(names[i] if i < len(names) else f"T{i}", i) for i in range(28)},
+    }
     entry = CURVES.model_copy(update={"most": 30})
     told = legend(write(tmp_path / "all", entry, data(real, many), []))
     for name in names[:-1]:
@@ -309,8 +395,12 @@ def test_thirty_trackers_and_strange_names(tmp_path: Path, real: dict, recwarn: 
 
 def test_a_curve_that_is_all_zero_stays(tmp_path: Path, real: dict) -> None:
     given = data(real)
-    lost = {"overall": {"auc": 0.0, "precision": 0.0}, "per_sequence": {"s0": {"auc": 0.0}}, "per_attribute": {},
-            "curves": {"success": {"x": [0, 1], "y": [0, 0]}}}  # fmt: skip
+    lost = {
+        "overall": {"auc": 0.0, "precision": 0.0},
+        "per_sequence": {"s0": {"auc": 0.0}},
+        "per_attribute": {},
+        "curves": {"success": {"x": [0, 1], "y": [0, 0]}},
+    }
     scores = [s for s in given.scores if s.tracker == "ours"] + [Score("otb100", "base", 1, lost)]
     told = legend(write(tmp_path / "a", CURVES, Data(given.trackers, given.benchmarks, scores), []))
     assert "[0.000] Base" in told
@@ -324,7 +414,9 @@ def test_a_missing_sequence_counts_only_where_both_have_it(tmp_path: Path, real:
         if one.tracker == "base":
             del rows["s1"]
             rows["s2"] = {"auc": None}  # withheld or NaN truth
-        cut.append(Score(one.benchmark, one.tracker, one.seed, {**one.content, "per_sequence": rows}))
+        cut.append(
+            Score(one.benchmark, one.tracker, one.seed, {**one.content, "per_sequence": rows})
+        )
     drawn = write(tmp_path / "a", ATTRIBUTES, Data(given.trackers, given.benchmarks, cut), [])
     row = next(row for row in drawn.rows if row["tracker"] == "ours" and row["attribute"] == "B")
     assert np.isfinite(row["low"])  # s3 and s5 are left
@@ -349,28 +441,42 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path, real: dict) -> N
 
 def test_no_display_is_needed(tmp_path: Path) -> None:
     script = (
-        "from pathlib import Path; import sys\n"
-        "from siamla.experiment.figures import load_figures; from siamla.report.figures.data import Data\n"
-        "from siamla.report.figures.make import write\n"
-        "write(Path(sys.argv[1]), load_figures(Path('params/figures.yaml')).figures['fig4b'], Data({}, {}), [])\n"
-        "assert 'matplotlib.pyplot' not in sys.modules\n"
+        "from pathlib import Path; import sys\nfrom siamla.experiment.figures import load_figures;"
+        " from siamla.report.figures.data import Data\nfrom siamla.report.figures.make import"
+        " write\nwrite(Path(sys.argv[1]),"
+        " load_figures(Path('params/figures.yaml')).figures['fig4b'], Data({}, {}), [])\nassert"
+        " 'matplotlib.pyplot' not in sys.modules\n"
     )
-    environment = {"PATH": "/usr/bin", "PYTHONPATH": str(ROOT), "MPLBACKEND": "TkAgg", "HOME": str(tmp_path)}
+    environment = {
+        "PATH": "/usr/bin",
+        "PYTHONPATH": str(ROOT),
+        "MPLBACKEND": "TkAgg",
+        "HOME": str(tmp_path),
+    }
     command = [sys.executable, "-c", script, str(tmp_path / "fig4b")]
-    done = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "fig4b.png").is_file()
 
 
-# Settings and plan ------------------------------------------------------------------------------------------------
+# Settings and plan
+# ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ({"kind": "curve", "title": "x"}, "figures.mine.kind: 'curve' is unknown; did you mean 'curves'"),
+        (
+            {"kind": "curve", "title": "x"},
+            "figures.mine.kind: 'curve' is unknown; did you mean 'curves'",
+        ),
         ({"kind": "curves", "title": "x", "curves": ["sucess"]}, "did you mean 'success'"),
-        ({"kind": "curves", "title": "x", "curves": ["success"], "benchmark": "otb100"}, "did you mean 'benchmarks'"),
+        (
+            {"kind": "curves", "title": "x", "curves": ["success"], "benchmark": "otb100"},
+            "did you mean 'benchmarks'",
+        ),
         (
             {"kind": "frames", "title": "x", "benchmark": "otb100", "frames": 0},
             "figures.mine: frames is 0: expected at least 1",
@@ -378,7 +484,9 @@ def test_no_display_is_needed(tmp_path: Path) -> None:
         ("curves", "figures.mine.kind"),
     ],
 )
-def test_a_wrong_entry_names_file_key_and_the_nearest(tmp_path: Path, entry: Any, message: str) -> None:
+def test_a_wrong_entry_names_file_key_and_the_nearest(
+    tmp_path: Path, entry: Any, message: str
+) -> None:
     path = tmp_path / "figures.yaml"
     path.write_text(yaml.safe_dump({"ours": "a", "baseline": "b", "figures": {"mine": entry}}))
     with pytest.raises(UserError, match=message) as raised:
@@ -396,7 +504,9 @@ def changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Pl
         for name, over in files.items():
             source = next((ROOT / "params").rglob(f"{name}.yaml"))
             path = tmp_path / source.relative_to(ROOT)
-            path.write_text(yaml.safe_dump(merge(yaml.safe_load(source.read_text()), over), sort_keys=False))
+            path.write_text(
+                yaml.safe_dump(merge(yaml.safe_load(source.read_text()), over), sort_keys=False)
+            )
         return Plan.load("smoke")
 
     return change
@@ -412,7 +522,9 @@ def test_a_change_of_an_entry_redraws_that_figure_alone(changed: Callable[..., P
     assert {name for name in before if before[name] != after[name]} == {"fig9"}
 
 
-def test_a_change_of_a_score_is_a_change_of_what_a_figure_is_made_from(changed: Callable[..., Plan]) -> None:
+def test_a_change_of_a_score_is_a_change_of_what_a_figure_is_made_from(
+    changed: Callable[..., Plan],
+) -> None:
     plan = changed()
     before = {parent.folder: parent.key for parent in figure_job(plan, "ablation").parents.values()}
     plan = changed(variants={"variants": {"siamla": {"set": {"tracker.window": 0.31}}}})
@@ -422,18 +534,25 @@ def test_a_change_of_a_score_is_a_change_of_what_a_figure_is_made_from(changed: 
 
 def test_a_figure_of_a_benchmark_of_ones_own_is_one_entry(changed: Callable[..., Plan]) -> None:
     own = {"kind": "curves", "title": "Mine", "benchmarks": ["street"], "curves": ["success"]}
-    plan = changed(smoke={"benchmarks": {"street": {"layout": "otb", "root": "street", "label": "Street"}}},
-                   figures={"figures": {"mine": own}})  # fmt: skip
+    plan = changed(
+        smoke={"benchmarks": {"street": {"layout": "otb", "root": "street", "label": "Street"}}},
+        figures={"figures": {"mine": own}},
+    )
     assert "mine" in figure_names(plan)
     shown = figure_job(plan, "mine").identity.plain["shown"]
     assert shown["benchmarks"]["street"]["label"] == "Street"
-    assert (shown["benchmarks"]["street"]["synthetic"], benchmarks(plan)["otb100"]["synthetic"]) == (False, True)
+    assert (
+        shown["benchmarks"]["street"]["synthetic"],
+        benchmarks(plan)["otb100"]["synthetic"],
+    ) == (False, True)
 
 
 def test_what_is_missing_names_the_command_that_makes_it(changed: Callable[..., Plan]) -> None:
     from siamla.steps.figures import figure
 
-    with pytest.raises(UserError, match=r"not found; `siamla benchmark score .* --profile smoke` makes it"):
+    with pytest.raises(
+        UserError, match=r"not found; `siamla benchmark score .* --profile smoke` makes it"
+    ):
         figure(changed(), "ablation")
     with pytest.raises(UserError, match=r"no such entry .*; did you mean 'fig9'"):
         figure(changed(), "fig99")
@@ -450,35 +569,59 @@ def test_a_score_of_other_settings_is_refused(changed: Callable[..., Plan]) -> N
     rng = np.random.default_rng(0)
     for job in figure_job(plan, "ablation").parents.values():
         said, precision = content(0.5, rng), "bf16" if job.names["variant"] == "siamla" else "fp32"
-        record = {"step": job.step, "names": dict(job.names), "identity": job.identity.plain, "key": job.key,
-                  "inputs": {"data": job.names["benchmark"]}, "content": score_content(said), "files": {},
-                  "place": {"device": "cpu", "precision": precision}, "environment": {}}  # fmt: skip
+        record = {
+            "step": job.step,
+            "names": dict(job.names),
+            "identity": job.identity.plain,
+            "key": job.key,
+            "inputs": {"data": job.names["benchmark"]},
+            "content": score_content(said),
+            "files": {},
+            "place": {"device": "cpu", "precision": precision},
+            "environment": {},
+        }
         write_json(job.folder, {"record": record, "training": None, **said})
     path = figure(plan, "ablation")
-    assert "Tracked on cpu, bf16: 2 scores; cpu, fp32: 2 scores" in path.with_name("ablation.md").read_text()
+    assert (
+        "Tracked on cpu, bf16: 2 scores; cpu, fp32: 2 scores"
+        in path.with_name("ablation.md").read_text()
+    )
     made = json.loads(path.with_name("ablation.json").read_text())
     assert made["key"] == figure_job(plan, "ablation").key
     assert len(made["scores"]) == 4
     assert "Seeds: siamcar 1; siamla 1" in path.with_name("ablation.md").read_text()
     plan = changed(variants={"variants": {"siamla": {"set": {"tracker.window": 0.31}}}})
     with pytest.raises(
-        UserError, match=r"does not belong to the plan .*tracker\.window is 0\.4\d*, the plan has 0\.31"
+        UserError,
+        match=r"does not belong to the plan .*tracker\.window is 0\.4\d*, the plan has 0\.31",
     ):
         figure(plan, "ablation")
 
 
 def test_the_settings_of_the_project_are_sound() -> None:
     assert isinstance(FIGURES, Figures)
-    assert {"fig2", "fig4b", "fig7", "fig8", "fig9", "fig10", "fig11", "fig12", "fig13", "fig14"} <= set(
-        FIGURES.figures
-    )
+    assert {
+        "fig2",
+        "fig4b",
+        "fig7",
+        "fig8",
+        "fig9",
+        "fig10",
+        "fig11",
+        "fig12",
+        "fig13",
+        "fig14",
+    } <= set(FIGURES.figures)
 
 
-# Maps and confidence ----------------------------------------------------------------------------------------------
+# Maps and confidence
+# ----------------------------------------------------------------------------------------------
 
 
 def frame(sequence: str, number: int, picked: tuple[int, int], quality: float = 0.9) -> Any:
-    """A frame whose box of cell (12, 12) is the truth, and whose confidence and quality are highest at `picked`."""
+    """A frame whose box of cell (12, 12) is the truth, and whose confidence and quality are highest
+    at `picked`.
+    """
     maps = pytest.importorskip("siamla.benchmark.maps")
     row, column = np.mgrid[:25, :25] * 8 + 31.5
     size = np.broadcast_to([40.0, 30.0], (25, 25, 2))
@@ -486,25 +629,50 @@ def frame(sequence: str, number: int, picked: tuple[int, int], quality: float = 
     q = np.full((25, 25), 0.1)
     q[picked] = quality
     return maps.FrameMaps(
-        sequence=sequence, frame=number, image=f"{number}.jpg", crop=np.full((255, 255, 3), 120, np.uint8),
-        centre=np.array([100.0, 100.0]), side=255.0, c=np.full((25, 25), 0.8), q=q, crop_boxes=boxes,
-        truth=boxes[12, 12] + [100 - 127.5, 100 - 127.5, 0, 0], chosen=boxes[picked],
-    )  # fmt: skip
+        sequence=sequence,
+        frame=number,
+        image=f"{number}.jpg",
+        crop=np.full((255, 255, 3), 120, np.uint8),
+        centre=np.array([100.0, 100.0]),
+        side=255.0,
+        c=np.full((25, 25), 0.8),
+        q=q,
+        crop_boxes=boxes,
+        truth=boxes[12, 12] + [100 - 127.5, 100 - 127.5, 0, 0],
+        chosen=boxes[picked],
+    )
 
 
 def mapped(real: dict, **frames: list[Any]) -> Data:
     trackers = {name: tracker | {"localization": "quality"} for name, tracker in TWO.items()}
-    return Data(trackers, {"otb100": real["otb100"] | {"synthetic": True}},
-                runs=[Run("otb100", name, 1, maps=own) for name, own in frames.items()])  # fmt: skip
+    return Data(
+        trackers,
+        {"otb100": real["otb100"] | {"synthetic": True}},
+        runs=[Run("otb100", name, 1, maps=own) for name, own in frames.items()],
+    )
 
 
 def test_figure_2_finds_the_frame_whose_picked_box_is_worst(tmp_path: Path, real: dict) -> None:
-    entry = Maps(kind="maps", title="x", benchmark="otb100", variants=["base", "ours"], show="misplaced", rows=1)
+    entry = Maps(
+        kind="maps",
+        title="x",
+        benchmark="otb100",
+        variants=["base", "ours"],
+        show="misplaced",
+        rows=1,
+    )
     base = [frame("a", 3, (12, 13)), frame("b", 5, (2, 2)), frame("b", 6, (12, 12))]
-    drawn = write(tmp_path / "a", entry, mapped(real, base=base, ours=[frame("a", 3, (12, 12))]), [])
+    drawn = write(
+        tmp_path / "a", entry, mapped(real, base=base, ours=[frame("a", 3, (12, 12))]), []
+    )
     rows = {(row["tracker"], row["cell"]): row for row in drawn.rows}
     picked, best = rows["base", "picked"], rows["base", "best"]
-    assert (picked["sequence"], picked["frame"], picked["cell_row"], picked["iou"]) == ("b", 5, 2, 0)
+    assert (picked["sequence"], picked["frame"], picked["cell_row"], picked["iou"]) == (
+        "b",
+        5,
+        2,
+        0,
+    )
     assert (best["cell_row"], best["cell_column"]) == (12, 12)
     assert best["iou"] == pytest.approx(1)
     assert "synthetic miniatures" in texts(drawn)
@@ -512,11 +680,30 @@ def test_figure_2_finds_the_frame_whose_picked_box_is_worst(tmp_path: Path, real
 
 
 def test_figure_13_shows_a_gain_a_distractor_and_a_loss(tmp_path: Path, real: dict) -> None:
-    entry = Maps(kind="maps", title="x", benchmark="otb100", variants=["base", "ours"], show="quality", rows=3)
-    base = [frame("gain", 1, (2, 2), 0.5), frame("loud", 1, (20, 20), 0.99), frame("loss", 1, (12, 12))]
-    ours = [frame("gain", 1, (12, 12)), frame("loud", 1, (20, 20), 0.2), frame("loss", 1, (2, 2), 0.5)]
+    entry = Maps(
+        kind="maps",
+        title="x",
+        benchmark="otb100",
+        variants=["base", "ours"],
+        show="quality",
+        rows=3,
+    )
+    base = [
+        frame("gain", 1, (2, 2), 0.5),
+        frame("loud", 1, (20, 20), 0.99),
+        frame("loss", 1, (12, 12)),
+    ]
+    ours = [
+        frame("gain", 1, (12, 12)),
+        frame("loud", 1, (20, 20), 0.2),
+        frame("loss", 1, (2, 2), 0.5),
+    ]
     drawn = write(tmp_path / "a", entry, mapped(real, base=base, ours=ours), [])
-    assert [row["sequence"] for row in drawn.rows if row["tracker"] == "ours"] == ["gain", "loud", "loss"]
+    assert [row["sequence"] for row in drawn.rows if row["tracker"] == "ours"] == [
+        "gain",
+        "loud",
+        "loss",
+    ]
     ours_iou = [row["iou"] for row in drawn.rows if row["tracker"] == "ours"]
     assert ours_iou == pytest.approx([1, 0, 0])
     unknown = replace(base[0], truth=np.full(4, np.nan))
@@ -530,10 +717,15 @@ def test_figure_12_has_three_correlations_with_intervals(tmp_path: Path, real: d
 
     def scattered(name: str, follows: bool) -> Any:
         one = frame(name, 1, (12, 12))
-        ious = overlap(np.broadcast_to(one.truth, (625, 4)), one.boxes.reshape(-1, 4)).reshape(25, 25)
+        ious = overlap(np.broadcast_to(one.truth, (625, 4)), one.boxes.reshape(-1, 4)).reshape(
+            25, 25
+        )
         return replace(one, q=0.2 + 0.6 * ious if follows else rng.uniform(0, 1, (25, 25)))
 
-    frames = {"ours": [scattered(n, True) for n in "abcd"], "base": [scattered(n, False) for n in "abcd"]}
+    frames = {
+        "ours": [scattered(n, True) for n in "abcd"],
+        "base": [scattered(n, False) for n in "abcd"],
+    }
     drawn = write(tmp_path / "a", entry, mapped(real, **frames), [])
     told = {(r["tracker"], r["points"], r["statistic"]): r for r in drawn.rows if "statistic" in r}
     assert told["ours", "cells", "pearson"]["value"] == pytest.approx(1)
@@ -542,5 +734,7 @@ def test_figure_12_has_three_correlations_with_intervals(tmp_path: Path, real: d
     assert found["low"] < found["value"] < found["high"]
     assert np.isnan(told["base", "tracked", "pearson"]["value"])  # no predictions were given
     assert "none stored" in texts(drawn)
-    counted = sum(row["count"] for row in drawn.rows if row.get("points") == "cells" and "count" in row)
+    counted = sum(
+        row["count"] for row in drawn.rows if row.get("points") == "cells" and "count" in row
+    )
     assert counted == 2 * 4 * 625

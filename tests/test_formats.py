@@ -1,4 +1,6 @@
-"""The six layouts: what is written is read back, official quirks, and bad input named by file and line."""
+"""The six layouts: what is written is read back, official quirks, and bad input named by file and
+line.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -46,8 +48,17 @@ def test_written_sequence_is_read_back(tmp_path: Path, key: str) -> None:
     assert found.attributes == ATTRIBUTES.get(key, set())
 
 
-@pytest.mark.parametrize(("key", "count"), [("otb", 100), ("got10k", 180), ("lasot", 280), ("trackingnet", 511),
-                                            ("tnl2k", 700), ("vot", 60)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("key", "count"),
+    [
+        ("otb", 100),
+        ("got10k", 180),
+        ("lasot", 280),
+        ("trackingnet", 511),
+        ("tnl2k", 700),
+        ("vot", 60),
+    ],
+)
 def test_official_counts(key: str, count: int) -> None:
     assert LAYOUTS[key].official_count == count
 
@@ -77,7 +88,9 @@ def test_otb_delimiters(tmp_path: Path, delimiter: str) -> None:
     make(tmp_path, "otb", "Ball")
     path = tmp_path / "Ball/groundtruth_rect.txt"
     path.write_text(path.read_text().replace(",", delimiter) + "\n\n")
-    np.testing.assert_array_equal(LAYOUTS["otb"].read(tmp_path, "Ball").boxes, example("Ball").boxes)
+    np.testing.assert_array_equal(
+        LAYOUTS["otb"].read(tmp_path, "Ball").boxes, example("Ball").boxes
+    )
 
 
 def test_otb_two_targets_share_the_frames(tmp_path: Path) -> None:
@@ -93,7 +106,9 @@ def test_otb_empty_annotation_of_a_second_target_is_no_sequence(tmp_path: Path) 
     assert LAYOUTS["otb"].names(tmp_path) == ["Human4.2"]
 
 
-def test_otb_special_ranges_apply_only_when_there_are_more_frames_than_boxes(tmp_path: Path) -> None:
+def test_otb_special_ranges_apply_only_when_there_are_more_frames_than_boxes(
+    tmp_path: Path,
+) -> None:
     sequence = example("Football1", 74)
     LAYOUTS["otb"].write(tmp_path, sequence, images(80, 8, 8))
     found = LAYOUTS["otb"].read(tmp_path, "Football1")
@@ -104,12 +119,16 @@ def test_otb_special_ranges_apply_only_when_there_are_more_frames_than_boxes(tmp
 
 def test_trackingnet_first_frame_only_and_numeric_order(tmp_path: Path) -> None:
     sequence = example("abc_0", 12)
-    LAYOUTS["trackingnet"].write(tmp_path, replace(sequence, boxes=sequence.boxes[:1]), images(12, 8, 8))
+    LAYOUTS["trackingnet"].write(
+        tmp_path, replace(sequence, boxes=sequence.boxes[:1]), images(12, 8, 8)
+    )
     found = LAYOUTS["trackingnet"].read(tmp_path, "abc_0")
     assert [path.stem for path in found.frames] == [str(n) for n in range(12)]
     assert found.boxes.shape == (1, 4)
     text.write_boxes(tmp_path / "anno_full/abc_0.txt", sequence.boxes, 0)
-    np.testing.assert_allclose(LAYOUTS["trackingnet"].read(tmp_path, "abc_0").boxes, sequence.boxes, atol=1e-4)
+    np.testing.assert_allclose(
+        LAYOUTS["trackingnet"].read(tmp_path, "abc_0").boxes, sequence.boxes, atol=1e-4
+    )
     text.write_boxes(tmp_path / "anno_full/abc_0.txt", sequence.boxes + 1, 0)
     with pytest.raises(UserError, match=r"anno_full/abc_0.txt: contradicts .*anno/abc_0.txt"):
         LAYOUTS["trackingnet"].read(tmp_path, "abc_0")
@@ -121,14 +140,19 @@ def test_trackingnet_first_frame_only_and_numeric_order(tmp_path: Path) -> None:
 def test_lasot_takes_the_official_test_names_first(tmp_path: Path) -> None:
     make(tmp_path, "lasot", "airplane-9", "airplane-2", "airplane-1")
     (tmp_path / "testing_set.txt").unlink()
-    assert lasot.names(tmp_path) == ["airplane-1", "airplane-9"]  # airplane-2 is a training sequence
+    assert lasot.names(tmp_path) == [
+        "airplane-1",
+        "airplane-9",
+    ]  # airplane-2 is a training sequence
     (tmp_path / "testing_set.txt").write_text("airplane-1\nbus-5\n")
     with pytest.raises(UserError, match=r"testing_set.txt: 1 listed .* 'bus-5'"):
         lasot.names(tmp_path)
 
 
 def test_attribute_lists_have_the_official_lengths() -> None:
-    assert [len(known) for known in (otb.ATTRIBUTES, lasot.ATTRIBUTES, tnl2k.ATTRIBUTES, vot.TAGS)] == [11, 14, 17, 5]
+    assert [
+        len(known) for known in (otb.ATTRIBUTES, lasot.ATTRIBUTES, tnl2k.ATTRIBUTES, vot.TAGS)
+    ] == [11, 14, 17, 5]
     assert set(tnl2k.ATTRIBUTES) == set(lasot.ATTRIBUTES) | {"AS", "TC", "MS"}
 
 
@@ -136,7 +160,9 @@ def test_vot_polygons_and_tags(tmp_path: Path) -> None:
     polygons = np.array([[10, 0, 20, 10, 10, 20, 0, 10]] * 3, float)
     tags = {"occlusion": np.array([False, True, False])}
     base = example("bag", 3)
-    LAYOUTS["vot"].write(tmp_path, replace(base, polygons=polygons, frame_attributes=tags), images(3))
+    LAYOUTS["vot"].write(
+        tmp_path, replace(base, polygons=polygons, frame_attributes=tags), images(3)
+    )
     found = vot.read(tmp_path, "bag")
     np.testing.assert_array_equal(found.polygons, polygons)
     side = np.sqrt(200)  # the diamond's area is 200: the square of equal area about (10, 10)
@@ -148,7 +174,13 @@ def test_vot_polygons_and_tags(tmp_path: Path) -> None:
 def test_vot_tag_files_that_end_early_are_filled(tmp_path: Path) -> None:
     make(tmp_path, "vot", "bag")
     (tmp_path / "bag/occlusion.tag").write_text("0\n1\n")
-    assert vot.read(tmp_path, "bag").frame_attributes["occlusion"].tolist() == [False, True, False, False, False]
+    assert vot.read(tmp_path, "bag").frame_attributes["occlusion"].tolist() == [
+        False,
+        True,
+        False,
+        False,
+        False,
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""The genuine forms: official folders with their quirks, result files as trackers write them, the toolkits' rules."""
+"""The genuine forms: official folders with their quirks, result files as trackers write them, the
+toolkits' rules.
+"""
 
 import io
 import zipfile
@@ -43,7 +45,8 @@ def still(name: str, count: int, **more: Any) -> Sequence:
     return Sequence(name, (), np.array([[10.0, 8, 20, 16]] * count), np.ones(count, bool), **more)
 
 
-# Folders ----------------------------------------------------------------------------------------------------------
+# Folders
+# ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -71,15 +74,24 @@ def test_otb_numbers_frames_as_its_web_page_does(
     found = LAYOUTS["otb"].read(tmp_path, video)
     assert [found.frames[0].stem, found.frames[-1].stem] == [first, last]
     assert len(found) == len(found.boxes) == int(last) - int(first) + 1
-    assert found.boxes[-1, 0] == 9 + rows - 1  # the last row is the last frame's, and counted from 0
+    assert (
+        found.boxes[-1, 0] == 9 + rows - 1
+    )  # the last row is the last frame's, and counted from 0
 
 
 def test_otb_names_and_delimiters(tmp_path: Path) -> None:
     pictures(tmp_path / "Board/img", range(1, 13), "%05d.jpg")
     annotate(tmp_path / "Board/groundtruth_rect.txt", [BOX] * 11 + ["0,0,0,0"], "\r\n")
-    for video, first, second in (("Jogging", BOX, BOX), ("Skating2", BOX, BOX), ("Human4", "", BOX)):
+    for video, first, second in (
+        ("Jogging", BOX, BOX),
+        ("Skating2", BOX, BOX),
+        ("Human4", "", BOX),
+    ):
         pictures(tmp_path / video / "img", range(1, 4))
-        annotate(tmp_path / video / "groundtruth_rect.1.txt", [first.replace(",", "\t")] * 3 if first else [])
+        annotate(
+            tmp_path / video / "groundtruth_rect.1.txt",
+            [first.replace(",", "\t")] * 3 if first else [],
+        )
         annotate(tmp_path / video / "groundtruth_rect.2.txt", [second] * 3)
     found = LAYOUTS["otb"].names(tmp_path)
     assert found == ["Board", "Human4.2", "Jogging.1", "Jogging.2", "Skating2.1", "Skating2.2"]
@@ -94,8 +106,14 @@ def test_frames_without_a_box_are_counted_and_never_trained_on(tmp_path: Path) -
     pictures(tmp_path / "otb/Twinnings/img", range(1, 7))
     annotate(tmp_path / "otb/Twinnings/groundtruth_rect.txt", [BOX] * 5 + ["0,0,0,0"])
     report = curate(tmp_path / "otb", "otb", "otb100", tmp_path / "out")
-    assert (report["without_box"], report["rejected"], report["boxes_known"]) == ({"Twinnings": 1}, 0, 5)
-    assert any("1 frames without a valid box (Twinnings 1)" in line for line in warnings(report, True))
+    assert (report["without_box"], report["rejected"], report["boxes_known"]) == (
+        {"Twinnings": 1},
+        0,
+        5,
+    )
+    assert any(
+        "1 frames without a valid box (Twinnings 1)" in line for line in warnings(report, True)
+    )
     (sequence,) = load_curated(tmp_path / "out")
     assert sequence.boxes[5].tolist() == [-1, -1, 0, 0]
     assert sequence.visible.all()
@@ -110,7 +128,9 @@ def test_what_no_protocol_has_a_rule_for_is_rejected(tmp_path: Path, row: str) -
     with pytest.raises(UserError, match="Deer: box of frame 2"):
         curate(tmp_path / "otb", "otb", "otb100", tmp_path / "out")
     annotate(tmp_path / "otb/Deer/groundtruth_rect.txt", ["0,0,0,0", BOX, BOX])
-    with pytest.raises(UserError, match=r"Deer: box of frame 1 is .*not positive"):  # nothing to start a tracker on
+    with pytest.raises(
+        UserError, match=r"Deer: box of frame 1 is .*not positive"
+    ):  # nothing to start a tracker on
         curate(tmp_path / "otb", "otb", "otb100", tmp_path / "out")
 
 
@@ -156,14 +176,19 @@ def test_tnl2k_damaged_frame_is_read_from_the_toolkit(tmp_path: Path) -> None:
 def test_vot_numbers_and_got10k_cover(tmp_path: Path, form: str) -> None:
     pictures(tmp_path / "vot/bag/color", [9, 10, 100], form)
     annotate(tmp_path / "vot/bag/groundtruth.txt", ["1.5,2,3,4,5,6,7,8.25"] * 3)
-    assert [path.stem[-3:] for path in LAYOUTS["vot"].read(tmp_path / "vot", "bag").frames] == ["009", "010", "100"]
+    assert [path.stem[-3:] for path in LAYOUTS["vot"].read(tmp_path / "vot", "bag").frames] == [
+        "009",
+        "010",
+        "100",
+    ]
     pictures(tmp_path / "got/a", [1, 2, 3], "%08d.jpg")
     annotate(tmp_path / "got/a/groundtruth.txt", [f"{BOX}.0000"] * 3)
     annotate(tmp_path / "got/a/cover.label", ["8", "0", "1"])
     assert LAYOUTS["got10k"].read(tmp_path / "got", "a").visible.tolist() == [True, False, True]
 
 
-# Result files -----------------------------------------------------------------------------------------------------
+# Result files
+# -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -184,7 +209,9 @@ def test_spellings_of_numbers(tmp_path: Path, content: bytes) -> None:
 
 def test_spellings_of_nan_and_all_digits(tmp_path: Path) -> None:
     path = tmp_path / "boxes.txt"
-    path.write_text("nan,-nan(ind),NaN,1.#QNAN\n0.1234567890123456,123.4567890123456789,1e22,5e-324\n")
+    path.write_text(
+        "nan,-nan(ind),NaN,1.#QNAN\n0.1234567890123456,123.4567890123456789,1e22,5e-324\n"
+    )
     found = text.numbers(path, (4,))
     assert np.isnan(found[0]).all()
     assert found[1].tolist() == [0.1234567890123456, 123.4567890123456789, 1e22, 5e-324]
@@ -195,16 +222,29 @@ def test_spellings_of_nan_and_all_digits(tmp_path: Path) -> None:
 
 
 def test_import_keeps_numbers_as_they_were_written(tmp_path: Path) -> None:
-    annotate(tmp_path / "in/Deer.txt", ["193.3940894518603\t216.92996459796026\t1e-03\t-nan(ind)"], "\r\n")
+    annotate(
+        tmp_path / "in/Deer.txt",
+        ["193.3940894518603\t216.92996459796026\t1e-03\t-nan(ind)"],
+        "\r\n",
+    )
     import_results(tmp_path / "in", tmp_path / "out", "otb")
-    assert (tmp_path / "out/Deer.txt").read_text() == "193.3940894518603,216.92996459796026,1e-03,-nan(ind)\n"
+    assert (
+        tmp_path / "out/Deer.txt"
+    ).read_text() == "193.3940894518603,216.92996459796026,1e-03,-nan(ind)\n"
 
 
 def test_mat_files_by_the_names_that_toolkits_give_them(tmp_path: Path) -> None:
     from scipy.io import savemat
 
     third = 1 / 3
-    names = ("Jogging_1_siamfc3s", "Jogging_2_siamfc3s", "bird1_1_X", "human4_2_KCF", "david_KCF", "david2_K_C_F")
+    names = (
+        "Jogging_1_siamfc3s",
+        "Jogging_2_siamfc3s",
+        "bird1_1_X",
+        "human4_2_KCF",
+        "david_KCF",
+        "david2_K_C_F",
+    )
     for name in names:
         path = tmp_path / "in" / f"{name}.mat"
         path.parent.mkdir(exist_ok=True)
@@ -223,8 +263,12 @@ def test_board_with_a_row_too_few(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert found == pytest.approx({"auc": 199 / 200 * 20 / 21, "precision": 1, "norm_precision": 1})
     assert "Board.txt: 199 rows, but the annotation has 200" in capsys.readouterr().err
     found = score([still("Board", 200)], tmp_path, PROTOCOLS["otb100"]).overall
-    assert found == pytest.approx({"auc": 199 / 200 * 20 / 21, "precision": 0.995, "norm_precision": 0.995})
-    with pytest.raises(UserError, match="199 rows, but the annotation has 202; at most 1% of the frames may lack"):
+    assert found == pytest.approx(
+        {"auc": 199 / 200 * 20 / 21, "precision": 0.995, "norm_precision": 0.995}
+    )
+    with pytest.raises(
+        UserError, match="199 rows, but the annotation has 202; at most 1% of the frames may lack"
+    ):
         score([still("Board", 202)], tmp_path, PROTOCOLS["otb100"])
 
 
@@ -232,30 +276,39 @@ def test_tiger1_with_and_without_its_first_five_frames(tmp_path: Path) -> None:
     tiger = still("Tiger1", 30)
     for lead, folder in ((0, "a"), (5, "b")):
         annotate(tmp_path / folder / "Tiger1.txt", ["90,90,5,5"] * lead + ["11,9,20,16"] * 30)
-        assert score([tiger], tmp_path / folder, PROTOCOLS["otb100"]).overall["auc"] == pytest.approx(20 / 21)
+        assert score([tiger], tmp_path / folder, PROTOCOLS["otb100"]).overall[
+            "auc"
+        ] == pytest.approx(20 / 21)
     annotate(tmp_path / "b/Deer.txt", ["11,9,20,16"] * 35)
     with pytest.raises(UserError, match="35 rows, but the annotation has 30"):
         score([still("Deer", 30)], tmp_path / "b", PROTOCOLS["otb100"])
 
 
-# Rules ------------------------------------------------------------------------------------------------------------
+# Rules
+# ------------------------------------------------------------------------------------------------------------
 
 
 def test_otb_two_toolkits_and_centres(tmp_path: Path) -> None:
-    """Rows of truth: plain; x = 0, valid by size alone; 0,0,0,0; a large one with its centre left of the image."""
+    """Rows of truth: plain; x = 0, valid by size alone; 0,0,0,0; a large one with its centre left
+    of the image.
+    """
     truth = np.array([[10, 10, 8, 8], [0, 5, 8, 8], [0, 0, 0, 0], [-20, 5, 12, 12.0]])
     sequence = Sequence("a", (), truth - [1, 1, 0, 0], np.ones(4, bool))
     annotate(tmp_path / "a.txt", ["10,10,8,8", "0,5,8,8", "50,50,9,9", "100,5,12,12"])
     found = score([sequence], tmp_path, PROTOCOLS["otb100"])
     assert found.overall["auc"] == pytest.approx(2 / 4 * 20 / 21)
     assert found.beside["all_positive"]["auc"] == pytest.approx(1 / 4 * 20 / 21)
-    assert found.overall["precision"] == 1  # the last two have no positive centre: distance -1, a hit
+    assert (
+        found.overall["precision"] == 1
+    )  # the last two have no positive centre: distance -1, a hit
     assert found.overall["norm_precision"] == 1
     assert score_rules(PROTOCOLS["otb100"])["beside"]["all_positive"]["valid_truth"] == "all"
 
 
 def test_pysot_counts_a_nan_as_a_miss(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    annotate(tmp_path / "a.txt", ["11,9,20,16", "-nan(ind),9,20,16", "nan,nan,nan,nan", "inf,9,20,16"])
+    annotate(
+        tmp_path / "a.txt", ["11,9,20,16", "-nan(ind),9,20,16", "nan,nan,nan,nan", "inf,9,20,16"]
+    )
     found = score([still("a", 4)], tmp_path, PROTOCOLS["otb100"]).overall
     assert found == pytest.approx({"auc": 20 / 21 / 4, "precision": 0.25, "norm_precision": 0.25})
     assert "a.txt: 2 rows with NaN, the first in line 2" in capsys.readouterr().err
@@ -267,30 +320,44 @@ def test_got10k_refuses_a_nan_that_would_make_its_ao_nan(tmp_path: Path) -> None
     path = tmp_path / "a/a_001.txt"
     annotate(path, [BOX, BOX, "nan,8,20,16", BOX])
     sizes = {"a": (80, 60)}
-    assert score([sequence], tmp_path, PROTOCOLS["got10k"], sizes).overall["ao"] == 1  # the toolkit drops that frame
+    assert (
+        score([sequence], tmp_path, PROTOCOLS["got10k"], sizes).overall["ao"] == 1
+    )  # the toolkit drops that frame
     annotate(path, [BOX, BOX, BOX, "nan,8,20,16"])
-    with pytest.raises(UserError, match=r"line 4: a box that is NaN; the benchmark's own toolkit gives NaN"):
+    with pytest.raises(
+        UserError, match=r"line 4: a box that is NaN; the benchmark's own toolkit gives NaN"
+    ):
         score([sequence], tmp_path, PROTOCOLS["got10k"], sizes)
 
 
 def devkit(truth: np.ndarray, content: str) -> list[float]:
-    """TrackingNet's definition in data frames: success, precision and normalised precision of one sequence."""
+    """TrackingNet's definition in data frames: success, precision and normalised precision of one
+    sequence.
+    """
     names = ["x", "y", "w", "h"]
     found = pd.read_csv(io.StringIO(content), names=names).astype(float).apply(np.round)
     frame = pd.DataFrame(np.round(truth), columns=names).join(found.add_suffix("2"))
     frame.loc[0, ["x2", "y2", "w2", "h2"]] = frame.loc[0, names].to_numpy()
     sides = []
     for at, size in (("x", "w"), ("y", "h")):
-        far = pd.DataFrame({"a": frame[at] + frame[size], "b": frame[at + "2"] + frame[size + "2"]}).min(axis=1)
+        far = pd.DataFrame(
+            {"a": frame[at] + frame[size], "b": frame[at + "2"] + frame[size + "2"]}
+        ).min(axis=1)
         sides.append((far - frame[[at, at + "2"]].max(axis=1)).clip(lower=0))
     shared = sides[0] * sides[1]
     iou = shared / (frame["w"] * frame["h"] + frame["w2"] * frame["h2"] - shared)
-    offset = [(frame[f"{at}2"] + frame[f"{size}2"] / 2 - frame[at] - frame[size] / 2) for at, size in ("xw", "yh")]
+    offset = [
+        (frame[f"{at}2"] + frame[f"{size}2"] / 2 - frame[at] - frame[size] / 2)
+        for at, size in ("xw", "yh")
+    ]
     distance = (offset[0] ** 2 + offset[1] ** 2) ** 0.5
     share = ((offset[0] / frame["w"]) ** 2 + (offset[1] / frame["h"]) ** 2) ** 0.5
     axis = np.linspace(0, 1, 21)
-    curves = [[(iou >= t).mean() for t in axis], [(distance <= 50 * t).mean() for t in axis],
-              [(share <= 0.5 * t).mean() for t in axis]]  # fmt: skip
+    curves = [
+        [(iou >= t).mean() for t in axis],
+        [(distance <= 50 * t).mean() for t in axis],
+        [(share <= 0.5 * t).mean() for t in axis],
+    ]
     return [float(np.trapezoid(curve, axis)) for curve in curves]
 
 
@@ -304,61 +371,88 @@ def devkit(truth: np.ndarray, content: str) -> list[float]:
     ],
 )
 def test_trackingnet_agrees_with_data_frames(tmp_path: Path, rows: list[str]) -> None:
-    truth = np.array([[10, 8, 20, 16], [0, 0, 0, 0], [10.4, 7.6, 20, 16], [10, 8, 20, 16], [10, 8, 20, 16.0]])
+    truth = np.array(
+        [[10, 8, 20, 16], [0, 0, 0, 0], [10.4, 7.6, 20, 16], [10, 8, 20, 16], [10, 8, 20, 16.0]]
+    )
     sequence = Sequence("a", (), truth, np.ones(5, bool))
     annotate(tmp_path / "a.txt", [row if row != ",,," else "nan,nan,nan,nan" for row in rows])
     found = score([sequence], tmp_path, PROTOCOLS["trackingnet"]).overall
-    assert list(found.values()) == pytest.approx(devkit(truth, "".join(row + "\n" for row in rows)), abs=1e-12)
+    assert list(found.values()) == pytest.approx(
+        devkit(truth, "".join(row + "\n" for row in rows)), abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("key", ["lasot", "tnl2k"])
 def test_matlab_repeats_raw_rows_and_plots_drop_zeros(tmp_path: Path, key: str) -> None:
-    """The broken second row repeats the first as the file has it, not the truth; infinity is no broken row."""
-    annotate(tmp_path / "a.txt", ["60,60,5,5", "nan,0,0,0", "11,9,inf,16", "11,9,20,16", "1,1,1,1"])  # and one too long
+    """The broken second row repeats the first as the file has it, not the truth; infinity is no
+    broken row.
+    """
+    annotate(
+        tmp_path / "a.txt", ["60,60,5,5", "nan,0,0,0", "11,9,inf,16", "11,9,20,16", "1,1,1,1"]
+    )  # and one too long
     annotate(tmp_path / "b.txt", ["61,61,5,5"] * 4)
     other = still("b", 4)
-    other.boxes[0] = [-1, -1, 0, 0]  # no valid truth in the first frame, so that nothing of it is a success
+    other.boxes[0] = [
+        -1,
+        -1,
+        0,
+        0,
+    ]  # no valid truth in the first frame, so that nothing of it is a success
     found = score([still("a", 4), other], tmp_path, PROTOCOLS[key])
     assert [row["auc"] for row in found.per_sequence] == pytest.approx([0.5 * 20 / 21, 0])
     assert found.overall["auc"] == pytest.approx(0.25 * 20 / 21)
     assert found.beside["plotted"]["auc"] == pytest.approx(0.5 * 20 / 21)
-    assert found.beside["plotted"]["precision"] == found.overall["precision"]  # b has a hit, so both count
+    assert (
+        found.beside["plotted"]["precision"] == found.overall["precision"]
+    )  # b has a hit, so both count
 
 
-# VOT --------------------------------------------------------------------------------------------------------------
+# VOT
+# --------------------------------------------------------------------------------------------------------------
 
 
 def vot_score(folder: Path, rows: list[str], count: int) -> dict[str, Any]:
     box = still("bag", count)
     annotate(folder / "baseline/bag/bag_001.txt", rows)
     annotate(folder / "baseline/ball/ball_001.txt", ["1"] + [BOX] * 399)
-    return score([box, still("ball", 400)], folder, PROTOCOLS["vot2018"], {"bag": (80, 60), "ball": (80, 60)}).overall
+    return score(
+        [box, still("ball", 400)], folder, PROTOCOLS["vot2018"], {"bag": (80, 60), "ball": (80, 60)}
+    ).overall
 
 
 def test_a_failure_five_frames_before_the_end_weighs_its_fragment_less(tmp_path: Path) -> None:
-    """300 frames that fail at frame 295: the restart, frame 300, is just past the end, and counts in the weight."""
+    """300 frames that fail at frame 295: the restart, frame 300, is just past the end, and counts
+    in the weight.
+    """
     rows = ["1"] + [BOX] * 294 + ["2"] + ["0"] * 4
     found = vot_score(tmp_path, rows, 300)["eao"]
     curve = [(300 / 301 * (min(i, 294) / i) + 1) / (300 / 301 + 1) for i in range(99, 356)]
     assert found == pytest.approx(np.mean(curve), abs=1e-12)
 
 
-def test_vot_files_are_cut_to_the_shorter(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_vot_files_are_cut_to_the_shorter(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = ["1"] + [BOX] * 299
     whole = vot_score(tmp_path / "a", rows, 300)
     assert vot_score(tmp_path / "b", [*rows, BOX], 300) == whole
-    assert "bag_001.txt: 301 rows, but the annotation has 300; both are cut" in capsys.readouterr().err
+    assert (
+        "bag_001.txt: 301 rows, but the annotation has 300; both are cut" in capsys.readouterr().err
+    )
     assert vot_score(tmp_path / "c", rows[:298], 300)["eao"] == pytest.approx(1)
     assert "bag_001.txt: 298 rows, but the annotation has 300" in capsys.readouterr().err
     with pytest.raises(UserError, match="296 rows, but the annotation has 300; at most 1%"):
         vot_score(tmp_path / "d", rows[:296], 300)
 
 
-# Submissions ------------------------------------------------------------------------------------------------------
+# Submissions
+# ------------------------------------------------------------------------------------------------------
 
 
 def test_the_servers_own_readers_read_our_zips(tmp_path: Path) -> None:
-    """GOT-10k: its toolkit scores the unpacked zip. TrackingNet: found by base name and read as a data frame."""
+    """GOT-10k: its toolkit scores the unpacked zip. TrackingNet: found by base name and read as a
+    data frame.
+    """
     from got10k.experiments import ExperimentGOT10k
 
     boxes = np.array([[10.0, 8, 20, 16], [11, 8, 20.4996, 16], [12, 8.25, 20, 16]])
@@ -372,7 +466,9 @@ def test_the_servers_own_readers_read_our_zips(tmp_path: Path) -> None:
         submit(server, tmp_path / server, {"a": 3, "b": 3}, 2, tmp_path / f"{server}.zip")
     with zipfile.ZipFile(tmp_path / "got10k.zip") as archive:
         archive.extractall(tmp_path / "results/GOT-10k/siamla")
-    toolkit = ExperimentGOT10k(str(tmp_path / "data"), "val", str(tmp_path / "results"), str(tmp_path / "reports"))
+    toolkit = ExperimentGOT10k(
+        str(tmp_path / "data"), "val", str(tmp_path / "results"), str(tmp_path / "reports")
+    )
     toolkit.plot_curves = lambda *_: None
     found = toolkit.report(["siamla"])["siamla"]["overall"]
     assert found["ao"] == pytest.approx(1, abs=1e-4)

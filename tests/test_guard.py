@@ -1,4 +1,6 @@
-"""The guard of the command line: a line for damaged input and for what the machine refuses, a trace for our faults."""
+"""The guard of the command line: a line for damaged input and for what the machine refuses, a trace
+for our faults.
+"""
 
 import argparse
 import json
@@ -14,7 +16,9 @@ from siamla.errors import UserError
 from siamla.files import parsed_by, read_json, regular
 
 
-def command(monkeypatch: pytest.MonkeyPatch, work: Callable[[argparse.Namespace], None]) -> list[str]:
+def command(
+    monkeypatch: pytest.MonkeyPatch, work: Callable[[argparse.Namespace], None]
+) -> list[str]:
     """A command that does `work` in place of its own."""
     monkeypatch.setattr(report, "run_show", work)
     return ["report", "show", "x.md"]
@@ -31,14 +35,23 @@ def test_what_the_machine_refuses_is_a_line_with_the_file_and_our_place(
     assert "Traceback" not in said
 
 
-def test_damage_names_the_file_that_was_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_damage_names_the_file_that_was_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "table.md").write_bytes(b"\xff\xfe")
     assert main(["report", "show", str(tmp_path / "table.md")]) == 2
-    assert f"siamla: error: {tmp_path / 'table.md'}: cannot be read: 'utf-8' codec" in capsys.readouterr().err
+    assert (
+        f"siamla: error: {tmp_path / 'table.md'}: cannot be read: 'utf-8' codec"
+        in capsys.readouterr().err
+    )
 
 
-@pytest.mark.parametrize("kind", [ValueError, KeyError, TypeError, AssertionError, IndexError, RuntimeError])
-def test_a_fault_of_ours_keeps_its_trace(monkeypatch: pytest.MonkeyPatch, kind: type[Exception]) -> None:
+@pytest.mark.parametrize(
+    "kind", [ValueError, KeyError, TypeError, AssertionError, IndexError, RuntimeError]
+)
+def test_a_fault_of_ours_keeps_its_trace(
+    monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
+) -> None:
     def work(args: argparse.Namespace) -> None:
         raise kind("a fault")
 
@@ -46,7 +59,9 @@ def test_a_fault_of_ours_keeps_its_trace(monkeypatch: pytest.MonkeyPatch, kind: 
         main(command(monkeypatch, work))
 
 
-def test_a_fault_of_ours_tells_which_file_was_in_hand(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_fault_of_ours_tells_which_file_was_in_hand(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     path = tmp_path / "x.json"
     path.write_text("{}")
     monkeypatch.setattr(json, "loads", lambda text: {}["missing"])

@@ -12,7 +12,9 @@ from siamla.data.jpeg import COLUMN, ROW, decode, encode
 
 
 def textured(size: int, seed: int = 0) -> np.ndarray:
-    noise = np.random.default_rng(seed).integers(0, 256, (size // 6 + 2, size // 6 + 2, 3), dtype=np.uint8)
+    noise = np.random.default_rng(seed).integers(
+        0, 256, (size // 6 + 2, size // 6 + 2, 3), dtype=np.uint8
+    )
     return cv2.resize(noise, (size, size), interpolation=cv2.INTER_CUBIC)
 
 
@@ -35,7 +37,10 @@ def whole(data: bytes, size: int) -> np.ndarray:
 def test_a_window_has_the_pixels_of_the_whole(size: int, quality: int, edges: list[float]) -> None:
     data = encode(textured(size), quality)
     left, top = (int(edge * (size - 1)) for edge in edges[:2])
-    right, bottom = (low + 1 + int(edge * (size - 1 - low)) for low, edge in zip((left, top), edges[2:], strict=True))
+    right, bottom = (
+        low + 1 + int(edge * (size - 1 - low))
+        for low, edge in zip((left, top), edges[2:], strict=True)
+    )
     window = decode(reader(data), size, (left, top, right, bottom))
     assert np.array_equal(window, whole(data, size)[top:bottom, left:right])
 
@@ -53,7 +58,9 @@ def test_also_at_every_border_of_an_interval(place: int) -> None:
 
 def test_the_pixels_are_those_of_a_plain_jpeg() -> None:
     image = textured(313)
-    plain = cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 95])[1], cv2.IMREAD_COLOR)
+    plain = cv2.imdecode(
+        cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 95])[1], cv2.IMREAD_COLOR
+    )
     assert np.array_equal(whole(encode(image, 95), 313)[:304, :304], plain[:304, :304])
 
 
@@ -69,7 +76,12 @@ def test_only_what_a_window_needs_is_read() -> None:
     assert sum(asked) < 0.45 * len(data)
 
 
-EXPECTED = {"cut": "ends early", "table": "found", "header": "found", "inside": "restart|[Cc]orrupt"}
+EXPECTED = {
+    "cut": "ends early",
+    "table": "found",
+    "header": "found",
+    "inside": "restart|[Cc]orrupt",
+}
 
 
 @pytest.mark.parametrize("damage", EXPECTED)
@@ -90,7 +102,9 @@ def test_damage_is_an_error(damage: str) -> None:
 
 @settings(deadline=None, max_examples=200)
 @given(place=st.floats(0, 1, exclude_max=True), value=st.integers(1, 255), table=st.booleans())
-def test_a_flipped_byte_ends_in_an_error_or_in_other_pixels_alone(place: float, value: int, table: bool) -> None:
+def test_a_flipped_byte_ends_in_an_error_or_in_other_pixels_alone(
+    place: float, value: int, table: bool
+) -> None:
     """That it does not pass unseen is the business of the digests."""
     data = bytearray(encode(textured(255), 90))
     data[int(place * (data.index(b"\xff\xd8\xff") if table else len(data)))] ^= value

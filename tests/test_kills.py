@@ -16,7 +16,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def forget(tree: Tree, *patterns: str) -> None:
-    """Delete files, all trainings, and what was made of them: Snakemake does not miss what lies between."""
+    """Delete files, all trainings, and what was made of them: Snakemake does not miss what lies
+    between.
+    """
     kinds = ("train", "state", "predictions", "scores", "scores.csv", "sequences.csv")
     tree.remove("reports/smoke", *patterns, *(f"results/smoke/{kind}" for kind in kinds))
 
@@ -27,7 +29,9 @@ def working(tree: Tree, words: str) -> Callable[[], bool]:
 
 
 def test_killed_at_random_moments_it_ends_with_the_same_bytes(tree: Tree) -> None:
-    """A round of tests/chaos.py, of scores and tables; `python tests/chaos.py --kills 200` plays more."""
+    """A round of tests/chaos.py, of scores and tables; `python tests/chaos.py --kills 200` plays
+    more.
+    """
     play(tree, files(tree), seed=0, number=1)
 
 
@@ -49,8 +53,12 @@ def test_looking_works_beside_a_running_pipeline_and_changes_nothing(
     assert outcome(tree) == undisturbed
 
 
-def test_jobs_that_a_killed_run_left_on_a_cluster_are_waited_for(tree: Tree, tmp_path: Path) -> None:
-    """Snakemake's mark of a job that it has submitted, and a squeue that knows that job for a while."""
+def test_jobs_that_a_killed_run_left_on_a_cluster_are_waited_for(
+    tree: Tree, tmp_path: Path
+) -> None:
+    """Snakemake's mark of a job that it has submitted, and a squeue that knows that job for a
+    while.
+    """
     job = "results/smoke/scores/otb100/siamcar/seed1.json"
     mark = tree.folder / ".snakemake/incomplete" / urlsafe_b64encode(job.encode()).decode()
     mark.parent.mkdir(exist_ok=True)
@@ -68,16 +76,24 @@ def test_jobs_that_a_killed_run_left_on_a_cluster_are_waited_for(tree: Tree, tmp
     assert tree.planned() == set()
 
 
-def test_killed_at_every_stage_it_ends_with_the_same_bytes(tree: Tree, undisturbed: dict[str, object]) -> None:
-    """kill -9 of snakemake with its jobs, or alone, while a stage has written a part of its files or goes on after a
-    kill, each time the same command again; and an interrupt of snakemake alone, which ends a training. Orphans do no
-    harm, whatever they still do."""
+def test_killed_at_every_stage_it_ends_with_the_same_bytes(
+    tree: Tree, undisturbed: dict[str, object]
+) -> None:
+    """kill -9 of snakemake with its jobs, or alone, while a stage has written a part of its files
+    or goes on after a kill, each time the same command again; and an interrupt of snakemake alone,
+    which ends a training. Orphans do no harm, whatever they still do.
+    """
     forget(tree, "data/crops", "data/features")
-    training, tracking = working(tree, "siamla train run"), working(tree, "siamla benchmark predict")
+    training, tracking = (
+        working(tree, "siamla train run"),
+        working(tree, "siamla benchmark predict"),
+    )
     tree.kill_when(tree.exists("data/crops/smoke/*/*/plan.json"))
     tree.kill_when(tree.exists("data/features/smoke/*/.siamla"), orphans=True)
     tree.kill_when(tree.exists("results/smoke/state/train-*/state.pt"))
-    interrupt_when(tree, training)  # not right after orphans: one of theirs would be taken for its own
+    interrupt_when(
+        tree, training
+    )  # not right after orphans: one of theirs would be taken for its own
     tree.kill_when(training, orphans=True)
     tree.kill_when(tracking)
     tree.kill_when(tracking, orphans=True)
@@ -91,8 +107,8 @@ def test_killed_at_every_stage_it_ends_with_the_same_bytes(tree: Tree, undisturb
 def interrupt_when(tree: Tree, training: Callable[[], bool]) -> None:
     """SIGINT to snakemake alone once a model is trained: that ends, too, and is begun no more.
 
-    Where the signal meets Snakemake's event loop between two of its steps, it waits for ever for a task that was
-    cancelled; then, as a person would, once more.
+    Where the signal meets Snakemake's event loop between two of its steps, it waits for ever for a
+    task that was cancelled; then, as a person would, once more.
     """
     process = tree.start()
     tree.wait_for(training, process)
@@ -114,7 +130,9 @@ def running(words: str) -> list[str]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            command = (
+                (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            )
             if words in command.replace("-m siamla.cli.main", "siamla"):
                 found.append(str((process / "cwd").resolve()))
         except OSError:

@@ -23,12 +23,19 @@ def picture(seed: int, *shape: int) -> np.ndarray:
 
 
 def test_the_import_brings_no_pytorch() -> None:
-    code = "import sys, siamla; assert siamla.load; print(sorted({'torch', 'cv2', 'numpy'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    code = (
+        "import sys, siamla; assert siamla.load; print(sorted({'torch', 'cv2', 'numpy'} &"
+        " set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
     assert done.stdout == "[]\n"
 
 
-def test_three_lines_from_any_folder(model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_three_lines_from_any_folder(
+    model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The file alone is moved: the boxes are those of its own settings, which are not the defaults."""
     moved = tmp_path / "elsewhere" / "mine.pt"
     moved.parent.mkdir()
@@ -67,10 +74,18 @@ def test_images_as_people_have_them(model_file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "image", [np.zeros((4, 4, 3)), np.zeros((4, 4, 2), np.uint8), np.zeros((0, 4, 3), np.uint8), np.zeros(4, np.uint8)]
+    "image",
+    [
+        np.zeros((4, 4, 3)),
+        np.zeros((4, 4, 2), np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+        np.zeros(4, np.uint8),
+    ],
 )
 def test_what_is_no_image_is_told(image: np.ndarray) -> None:
-    with pytest.raises(UserError, match=r"an image is .* of shape .*; expected uint8 or uint16 of shape \(H, W\)"):
+    with pytest.raises(
+        UserError, match=r"an image is .* of shape .*; expected uint8 or uint16 of shape \(H, W\)"
+    ):
         bgr(image)
 
 
@@ -78,7 +93,9 @@ def test_a_pixel_and_a_box_outside(model_file: Path) -> None:
     tracker = siamla.load(model_file)
     with pytest.raises(UserError, match="no target yet"):
         tracker.update(picture(0, 20, 30))
-    with pytest.raises(UserError, match=r"the box \[50\.0, 40\.0, 30\.0, 24\.0\] .* is not in the 1×1 image"):
+    with pytest.raises(
+        UserError, match=r"the box \[50\.0, 40\.0, 30\.0, 24\.0\] .* is not in the 1×1 image"
+    ):
         tracker.init(picture(0, 1, 1, 3), BOX)
     tracker.init(picture(0, 1, 1, 3), (0, 0, 1, 1))
     assert np.isfinite(tracker.update(picture(1, 1, 1, 3))).all()
@@ -97,7 +114,9 @@ def test_a_fitted_image_leads_there_and_back() -> None:
 def test_wrong_files_and_settings_are_told(model_file: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nowhere\.pt: not found"):
         siamla.load(tmp_path / "nowhere.pt")
-    with pytest.raises(UserError, match="tracker settings: unknown key 'windw'; did you mean 'window'"):
+    with pytest.raises(
+        UserError, match="tracker settings: unknown key 'windw'; did you mean 'window'"
+    ):
         siamla.load(model_file, {"windw": 1})
     content = torch.load(model_file, weights_only=True)
     old = {key: content[key] for key in ("model", "settings")}

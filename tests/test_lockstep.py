@@ -1,4 +1,6 @@
-"""Several sequences in lock step: one batch for all, results that do not depend on who else is tracked."""
+"""Several sequences in lock step: one batch for all, results that do not depend on who else is
+tracked.
+"""
 
 import threading
 from pathlib import Path
@@ -47,20 +49,29 @@ def ask(meeting: LockStep, number: int, times: int, found: dict[int, list[float]
     with meeting.taking_part():
         for turn in range(times):
             crops = np.full((1, 4, 4, 3), 10 * number + turn, np.uint8)
-            found.setdefault(number, []).append(float(meeting.search(torch.full((1, 1), 0.5), crops).cls[0, 0, 0]))
+            found.setdefault(number, []).append(
+                float(meeting.search(torch.full((1, 1), 0.5), crops).cls[0, 0, 0])
+            )
 
 
 def test_everybody_gets_their_own_answer_from_batches_of_one_size() -> None:
     network, found = Counted(), {}
     meeting = LockStep(Network(embed=lambda crops: crops, search=network.search), 4)
-    threads = [threading.Thread(target=ask, args=(meeting, number, 2 + number, found)) for number in range(4)]
+    threads = [
+        threading.Thread(target=ask, args=(meeting, number, 2 + number, found))
+        for number in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert found == {number: [10 * number + turn + 0.5 for turn in range(2 + number)] for number in range(4)}
+    assert found == {
+        number: [10 * number + turn + 0.5 for turn in range(2 + number)] for number in range(4)
+    }
     assert set(network.sizes) == {4}
-    assert 5 <= meeting.batches == len(network.sizes) <= 14  # as many as the longest asks, to one for each crop
+    assert (
+        5 <= meeting.batches == len(network.sizes) <= 14
+    )  # as many as the longest asks, to one for each crop
 
 
 def test_what_the_network_raises_all_get_and_a_stop_ends_waiting() -> None:
@@ -115,11 +126,25 @@ def test_boxes_do_not_depend_on_who_else_is_tracked(
     track_benchmark(model_file, settings, CPU, sequences, tmp_path / "all", rules)
     for sequence in sequences:
         track_benchmark(model_file, settings, CPU, [sequence], tmp_path / "single", rules)
-    single = {p.relative_to(tmp_path / "single"): p.read_bytes() for p in (tmp_path / "single").rglob("*.*")}
-    assert {p.relative_to(tmp_path / "all"): p.read_bytes() for p in (tmp_path / "all").rglob("*.*")} == single
+    single = {
+        p.relative_to(tmp_path / "single"): p.read_bytes()
+        for p in (tmp_path / "single").rglob("*.*")
+    }
+    assert {
+        p.relative_to(tmp_path / "all"): p.read_bytes() for p in (tmp_path / "all").rglob("*.*")
+    } == single
     assert len(single) >= 2 * len(sequences)  # boxes and confidences
-    assert not [path for path in single if "time" in path.name]  # a frame's time would be that of all
-    track_benchmark(model_file, settings.model_copy(update={"batch": 1}), CPU, sequences, tmp_path / "plain", rules)
+    assert not [
+        path for path in single if "time" in path.name
+    ]  # a frame's time would be that of all
+    track_benchmark(
+        model_file,
+        settings.model_copy(update={"batch": 1}),
+        CPU,
+        sequences,
+        tmp_path / "plain",
+        rules,
+    )
     assert [path for path in (tmp_path / "plain").rglob("*.*") if "time" in path.name]
 
 
@@ -137,4 +162,6 @@ def test_failures_are_told_when_the_others_are_done_and_only_the_missing_are_tra
     broken.write_bytes(sound)
     track_benchmark(model_file, settings, CPU, sequences, out, OTB)
     assert (out / "s2.txt").is_file()
-    assert {path.name: path.stat().st_mtime_ns for path in out.glob("s?.txt") if path.name != "s2.txt"} == stored
+    assert {
+        path.name: path.stat().st_mtime_ns for path in out.glob("s?.txt") if path.name != "s2.txt"
+    } == stored

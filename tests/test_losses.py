@@ -36,13 +36,19 @@ TARGETS = Targets(CENTRE, BOUNDARY, torch.zeros(1, 4, 3, 3), torch.zeros(1, 3, 3
 
 
 def test_equation_5_by_hand() -> None:
-    """1/(1+e⁻⁴) = 0.98201, 1/(1+e⁻²) = 0.88080, 1/(1+e⁻¹) = 0.73106, 1/(1+e⁰) = 0.5, 1/(1+e²) = 0.11920."""
+    """1/(1+e⁻⁴) = 0.98201, 1/(1+e⁻²) = 0.88080, 1/(1+e⁻¹) = 0.73106, 1/(1+e⁰) = 0.5, 1/(1+e²) =
+    0.11920.
+    """
     expected = [[0.01799, 0.88080, 0.04743], [0.73106, 0.98201, 0.5], [0.00669, 0.11920, 0.26894]]
-    torch.testing.assert_close(dynamic_label(IOU)[0], torch.tensor(expected).double(), atol=5e-6, rtol=0)
+    torch.testing.assert_close(
+        dynamic_label(IOU)[0], torch.tensor(expected).double(), atol=5e-6, rtol=0
+    )
 
 
 def test_equation_7_by_hand() -> None:
-    """λ = 0.2: the fifth power at boundary cells, 0.88080⁵ = 0.53013; the centre cell keeps 0.98201."""
+    """λ = 0.2: the fifth power at boundary cells, 0.88080⁵ = 0.53013; the centre cell keeps
+    0.98201.
+    """
     label = smooth_label(dynamic_label(IOU), BOUNDARY, 0.2)[0]
     assert label[0, 1] == pytest.approx(0.53013, abs=1e-5)
     assert label[1, 0] == pytest.approx(0.20881, abs=1e-5)
@@ -85,7 +91,8 @@ def logits(score: Tensor) -> Tensor:
 
 
 def test_equation_4_by_hand() -> None:
-    """A positive with c = 0.8, ŷ = 0.6; two negatives with c = 0.5 and c = 0.1, the rest with c = 10⁻⁹.
+    """A positive with c = 0.8, ŷ = 0.6; two negatives with c = 0.5 and c = 0.1, the rest with c =
+    10⁻⁹.
 
     -(0.6·ln 0.8 + 0.4·ln 0.2) = 0.77766; 1.5·ln 2 = 1.03972; 1.1·0.10536 = 0.11590.
     """
@@ -95,7 +102,9 @@ def test_equation_4_by_hand() -> None:
     expected = 0.5 * 0.77766 + 0.5 * (1.03972 + 0.11590) / 8
     assert ladl_loss(logits(score), label, CENTRE).item() == pytest.approx(expected, abs=1e-5)
     plain = 0.5 * 0.77766 + 0.5 * (0.69315 + 0.10536) / 8
-    assert ladl_loss(logits(score), label, CENTRE, reweight=False).item() == pytest.approx(plain, abs=1e-5)
+    assert ladl_loss(logits(score), label, CENTRE, reweight=False).item() == pytest.approx(
+        plain, abs=1e-5
+    )
     none = torch.zeros_like(CENTRE)
     assert ladl_loss(logits(score), label, none, reweight=False).item() == pytest.approx(
         0.5 * (0.69315 + 0.10536 + 1.60944) / 9, abs=1e-5
@@ -103,7 +112,9 @@ def test_equation_4_by_hand() -> None:
 
 
 def test_equation_10_by_hand() -> None:
-    """q = 0.8 with IoU 0.9 and q = 0.5 with IoU 0.1: -(0.9·ln 0.8 + 0.1·ln 0.2) = 0.36177; ln 2 = 0.69315."""
+    """q = 0.8 with IoU 0.9 and q = 0.5 with IoU 0.1: -(0.9·ln 0.8 + 0.1·ln 0.2) = 0.36177; ln 2 =
+    0.69315.
+    """
     q = torch.full((1, 3, 3), 0.5, dtype=torch.float64)
     q[0, 1, 1] = 0.8
     chosen = CENTRE.clone()
@@ -114,7 +125,9 @@ def test_equation_10_by_hand() -> None:
 
 def test_iou_loss_by_hand() -> None:
     """A 4×4 box shifted by 1 px from its truth: I = 12, U = 20, -ln(13/21) = 0.47957; IoU 0.6."""
-    predicted = torch.tensor([1.0, 2, 3, 2], dtype=torch.float64).view(1, 4, 1, 1).expand(1, 4, 3, 3)
+    predicted = (
+        torch.tensor([1.0, 2, 3, 2], dtype=torch.float64).view(1, 4, 1, 1).expand(1, 4, 3, 3)
+    )
     truth = torch.full((1, 4, 3, 3), 2.0, dtype=torch.float64)
     assert iou(predicted, truth)[0, 0, 0] == pytest.approx(0.6)
     assert iou_loss(predicted, truth, CENTRE.double()).item() == pytest.approx(0.47957, abs=1e-5)
@@ -123,7 +136,9 @@ def test_iou_loss_by_hand() -> None:
 
 @pytest.mark.parametrize("lambda_", [1.0, 0.4, 0.3, 0.2, 0.1])
 def test_curves_of_figure_4b(lambda_: float) -> None:
-    """ŷ over the IoU: rising, ½^(1/λ) at IoU = 0.5, (1+e⁻⁵)^(-1/λ) at IoU = 1; the lower λ, the lower the curve."""
+    """ŷ over the IoU: rising, ½^(1/λ) at IoU = 0.5, (1+e⁻⁵)^(-1/λ) at IoU = 1; the lower λ, the
+    lower the curve.
+    """
     x = torch.linspace(0, 1, 101, dtype=torch.float64).view(1, 1, -1)
     everywhere = torch.ones_like(x, dtype=torch.bool)
     curve = smooth_label(dynamic_label(x), everywhere, lambda_)[0, 0]
@@ -143,7 +158,9 @@ def test_curves_of_figure_4b(lambda_: float) -> None:
     ],
 )
 def test_gradcheck(loss: Callable[[Tensor], Tensor], shape: tuple[int, ...]) -> None:
-    x = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    x = torch.randn(
+        shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1), requires_grad=True
+    )
     assert torch.autograd.gradcheck(loss, (x,))
 
 
@@ -155,8 +172,18 @@ TRUTH = torch.rand(2, 4, 3, 3, dtype=torch.float64, generator=RANDOM) + 0.5
 
 
 def test_gradient_of_reweighted_negatives() -> None:
-    """The factor (1+c) is a constant weight: the gradient is (1+c)·∂(-log(1-c)) = (1+c)·c for the target's logit."""
-    x = torch.randn(2, 2, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2), requires_grad=True)
+    """The factor (1+c) is a constant weight: the gradient is (1+c)·∂(-log(1-c)) = (1+c)·c for the
+    target's logit.
+    """
+    x = torch.randn(
+        2,
+        2,
+        3,
+        3,
+        dtype=torch.float64,
+        generator=torch.Generator().manual_seed(2),
+        requires_grad=True,
+    )
     ladl_loss(x, LABEL, torch.zeros_like(POSITIVE)).backward()
     c = torch.softmax(x.detach(), 1)[:, 1]
     assert x.grad is not None
@@ -166,7 +193,9 @@ def test_gradient_of_reweighted_negatives() -> None:
 def random_output(seed: int = 0, batch: int = 2) -> Output:
     g = torch.Generator().manual_seed(seed)
     cls, ltrb, loc = (torch.randn(batch, n, 25, 25, generator=g) for n in (2, 4, 1))
-    return Output(cls.requires_grad_(), (ltrb * 0.3 + 3.4).exp().requires_grad_(), loc.requires_grad_())
+    return Output(
+        cls.requires_grad_(), (ltrb * 0.3 + 3.4).exp().requires_grad_(), loc.requires_grad_()
+    )
 
 
 BOXES = torch.tensor([[95.0, 95, 64, 64], [60, 110, 90, 30]])
@@ -180,7 +209,10 @@ def test_no_gradient_reaches_the_regression_through_labels(localization: str) ->
     labels = Labels(ladl=True, lals=True)
     terms = losses(output, BOXES, labels, LossWeights(), localization, 0, NOISE)
     for name, leaf in (("cls", output.cls), ("loc", output.loc)):
-        assert torch.autograd.grad(terms[name], output.ltrb, allow_unused=True, retain_graph=True)[0] is None
+        assert (
+            torch.autograd.grad(terms[name], output.ltrb, allow_unused=True, retain_graph=True)[0]
+            is None
+        )
         assert torch.autograd.grad(terms[name], leaf, retain_graph=True)[0].abs().sum() > 0
     gradient = torch.autograd.grad(terms["reg"], output.ltrb)[0].abs().sum(1)
     positive = assign(BOXES, labels).positive
@@ -189,35 +221,55 @@ def test_no_gradient_reaches_the_regression_through_labels(localization: str) ->
 
 
 def test_baseline_is_siamcar() -> None:
-    """Cross-entropy and IoU loss written out as in SiamCAR's public code (loss_car.py), and the weights 1, 3, 1."""
+    """Cross-entropy and IoU loss written out as in SiamCAR's public code (loss_car.py), and the
+    weights 1, 3, 1.
+    """
     output = random_output()
     terms = losses(output, BOXES, Labels(), LossWeights(), "centerness", 0, NOISE)
     targets = assign(BOXES, Labels())
     positive = targets.centre
     entropy = torch.nn.functional.cross_entropy(output.cls, positive.long(), reduction="none")
-    torch.testing.assert_close(terms["cls"], 0.5 * entropy[positive].mean() + 0.5 * entropy[~positive].mean())
+    torch.testing.assert_close(
+        terms["cls"], 0.5 * entropy[positive].mean() + 0.5 * entropy[~positive].mean()
+    )
     p, t = (x.permute(0, 2, 3, 1)[positive] for x in (output.ltrb, targets.ltrb))
     low = torch.minimum(p, t)
     inter = (low[:, 0] + low[:, 2]) * (low[:, 1] + low[:, 3])
-    union = (p[:, 0] + p[:, 2]) * (p[:, 1] + p[:, 3]) + (t[:, 0] + t[:, 2]) * (t[:, 1] + t[:, 3]) - inter
+    union = (
+        (p[:, 0] + p[:, 2]) * (p[:, 1] + p[:, 3])
+        + (t[:, 0] + t[:, 2]) * (t[:, 1] + t[:, 3])
+        - inter
+    )
     weight = targets.centerness[positive]
-    torch.testing.assert_close(terms["reg"], (-((inter + 1) / (union + 1)).log() * weight).sum() / weight.sum())
+    torch.testing.assert_close(
+        terms["reg"], (-((inter + 1) / (union + 1)).log() * weight).sum() / weight.sum()
+    )
     bce = torch.nn.functional.binary_cross_entropy_with_logits(output.loc[:, 0][positive], weight)
     torch.testing.assert_close(terms["loc"], bce)
     torch.testing.assert_close(terms["total"], terms["cls"] + 3 * terms["reg"] + terms["loc"])
 
 
 def test_weights_of_boxes_by_hand() -> None:
-    """A box of 3×3 cells around cell (12, 12): the middle cell is centre, the eight others are boundary."""
+    """A box of 3×3 cells around cell (12, 12): the middle cell is centre, the eight others are
+    boundary.
+    """
     targets = assign(torch.tensor([[115.0, 115, 24, 24]]), Labels(lals=True))
     uniform = regression_weight(targets, LossWeights(boundary=0.1), "lafa")[0, 11:14, 11:14]
-    torch.testing.assert_close(uniform, torch.tensor([[0.1, 0.1, 0.1], [0.1, 1, 0.1], [0.1, 0.1, 0.1]]))
+    torch.testing.assert_close(
+        uniform, torch.tensor([[0.1, 0.1, 0.1], [0.1, 1, 0.1], [0.1, 0.1, 0.1]])
+    )
     edge = 0.2**0.5  # min / max = 4 / 20 along an axis
     corner = 0.2
-    weights = regression_weight(targets, LossWeights(boxes="centerness", boundary=0.5), "lafa")[0, 11:14, 11:14]
+    weights = regression_weight(targets, LossWeights(boxes="centerness", boundary=0.5), "lafa")[
+        0, 11:14, 11:14
+    ]
     expected = torch.tensor([[corner, edge, corner], [edge, 2, edge], [corner, edge, corner]]) / 2
     torch.testing.assert_close(weights, expected)
-    cases = [("auto", "lafa", 9.0), ("uniform", "centerness", 9.0), ("auto", "centerness", 1 + 4 * (edge + corner))]
+    cases = [
+        ("auto", "lafa", 9.0),
+        ("uniform", "centerness", 9.0),
+        ("auto", "centerness", 1 + 4 * (edge + corner)),
+    ]
     for boxes, localization, total in cases:
         found = regression_weight(targets, LossWeights(boxes=boxes), localization).sum()
         assert float(found) == pytest.approx(total)
@@ -233,7 +285,9 @@ def test_negatives_are_drawn_one_to_one() -> None:
     assert drawn.flatten(1).sum(1).tolist() == [9, 0, 5]  # at most all
     assert not (drawn & positive).any()
     assert noise[0][drawn[0]].max() < noise[0][~drawn[0] & ~positive[0]].min()
-    assert torch.equal(drawn[:1], draw_negatives(positive[:1], noise[:1]))  # an image's own, whatever lies beside it
+    assert torch.equal(
+        drawn[:1], draw_negatives(positive[:1], noise[:1])
+    )  # an image's own, whatever lies beside it
     assert not torch.equal(drawn, draw_negatives(positive, noise.flip(2)))
 
 
@@ -256,14 +310,20 @@ def test_overlap_against_boxes_far_away() -> None:
 
 
 def test_scaled_labels_by_hand() -> None:
-    """Labels 0.8 and 0.2 of boxes with IoU 0.6 and 0.5: times 0.6 / 0.8 they are 0.6 and 0.15; nothing falls to 0."""
+    """Labels 0.8 and 0.2 of boxes with IoU 0.6 and 0.5: times 0.6 / 0.8 they are 0.6 and 0.15;
+    nothing falls to 0.
+    """
     label, quality = torch.tensor([[[0.8, 0.2, 0.9]]]), torch.tensor([[[0.6, 0.5, 0.99]]])
     positive = torch.tensor([[[True, True, False]]])
-    torch.testing.assert_close(scale_label(label, quality, positive), torch.tensor([[[0.6, 0.15, 0.0]]]))
+    torch.testing.assert_close(
+        scale_label(label, quality, positive), torch.tensor([[[0.6, 0.15, 0.0]]])
+    )
     assert not scale_label(label, quality, torch.zeros_like(positive)).any()
     settings = Labels(ladl=True, normalize="max", normalize_epochs=1)
     scaled, raw = (classification_label(IOU, TARGETS, settings, epoch)[0] for epoch in (0, 1))
-    assert scaled.max() == pytest.approx(float(IOU[0, 1, 1]))  # the centre's, 0.9, in place of eq. 5's 0.98201
+    assert scaled.max() == pytest.approx(
+        float(IOU[0, 1, 1])
+    )  # the centre's, 0.9, in place of eq. 5's 0.98201
     assert raw[1, 1] == pytest.approx(0.98201, abs=1e-5)
 
 
@@ -273,7 +333,9 @@ def test_the_regression_weighs_less_with_lafa_unless_it_is_set() -> None:
 
 
 def test_a_target_that_is_not_there_has_no_positive_and_no_gradient_but_the_score() -> None:
-    """One image of two without its target: it counts among the negatives alone, also where the nearest cell may."""
+    """One image of two without its target: it counts among the negatives alone, also where the
+    nearest cell may.
+    """
     labels = Labels(ladl=True, lals=True, nearest_if_none=True)
     boxes = torch.stack([BOXES[0], torch.tensor(to_index(ABSENT), dtype=torch.float32)])
     targets = assign(boxes, labels)
@@ -281,10 +343,12 @@ def test_a_target_that_is_not_there_has_no_positive_and_no_gradient_but_the_scor
     assert not targets.positive[1].any()
     output = random_output()
     terms = losses(output, boxes, labels, LossWeights(), "lafa", 0, NOISE)
-    alone = losses(Output(*(x[:1] for x in output)), boxes[:1], labels, LossWeights(), "lafa", 0, NOISE[:1])
+    alone = losses(
+        Output(*(x[:1] for x in output)), boxes[:1], labels, LossWeights(), "lafa", 0, NOISE[:1]
+    )
     for name in ("reg", "loc"):
         torch.testing.assert_close(terms[name], alone[name])
-    (scores, boxes_gradient) = torch.autograd.grad(terms["total"], (output.cls, output.ltrb))
+    scores, boxes_gradient = torch.autograd.grad(terms["total"], (output.cls, output.ltrb))
     assert scores[1].abs().sum() > 0
     assert torch.isfinite(boxes_gradient).all()
     assert not boxes_gradient[1].any()

@@ -1,4 +1,6 @@
-"""Score maps of chosen frames: the rule, what is stored of a frame, the file, and the jobs of the plan."""
+"""Score maps of chosen frames: the rule, what is stored of a frame, the file, and the jobs of the
+plan.
+"""
 
 import shutil
 from dataclasses import replace
@@ -24,7 +26,9 @@ from siamla.tracker.settings import TrackerSettings
 from siamla.tracker.tracker import SiamTracker
 
 ROOT = Path(__file__).parents[1]
-SMALL = ModelSettings(backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4, regression_bias=3.4)
+SMALL = ModelSettings(
+    backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4, regression_bias=3.4
+)
 ONE_CELL = TrackerSettings(precision="fp32", top_n=1, window=0, penalty_k=0)
 
 
@@ -55,8 +59,10 @@ def test_the_rule_spaces_sequences_and_frames_evenly(video: Sequence) -> None:
     one = replace(video, name="one", frames=video.frames[:1])
     rule = MapRule(variants=["x"], sequences=3, frames=2)
     assert [(s.name, frames) for s, frames in choose([one, *sequences], rule)] == [
-        ("a", [1, 5]), ("c", [1, 5]), ("e", [1, 5])
-    ]  # fmt: skip
+        ("a", [1, 5]),
+        ("c", [1, 5]),
+        ("e", [1, 5]),
+    ]
     every = MapRule(variants=["x"], sequences=None, frames=50)
     assert [frames for _, frames in choose(sequences[:2], every)] == [[1, 2, 3, 4, 5]] * 2
     single = MapRule(variants=["x"], sequences=1, frames=1)
@@ -64,7 +70,9 @@ def test_the_rule_spaces_sequences_and_frames_evenly(video: Sequence) -> None:
 
 
 def test_a_frame_is_what_the_tracker_saw_and_chose(found: list[FrameMaps], video: Sequence) -> None:
-    """With one cell, no window and no penalty the tracker's box has the centre of the box at the peak of c·q."""
+    """With one cell, no window and no penalty the tracker's box has the centre of the box at the
+    peak of c·q.
+    """
     assert [(frame.sequence, frame.frame, frame.image) for frame in found] == [
         ("square", index, f"square/{index:04d}.png") for index in (1, 3, 5)
     ]
@@ -139,9 +147,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_maps_are_jobs_of_the_plan_beside_the_predictions(project: Path) -> None:
     plan = Plan.load("smoke")
     jobs = list(plan.map_jobs())
-    assert [job.title for job in jobs] == ["maps otb100 siamcar, seed 1", "maps otb100 siamla, seed 1"]
+    assert [job.title for job in jobs] == [
+        "maps otb100 siamcar, seed 1",
+        "maps otb100 siamla, seed 1",
+    ]
     assert jobs[0].folder == Path("results/smoke/maps/otb100/siamcar/seed1")
-    assert jobs[0].identity.plain["predictions"] == plan.predict("otb100", "siamcar", 1).identity.plain
+    assert (
+        jobs[0].identity.plain["predictions"] == plan.predict("otb100", "siamcar", 1).identity.plain
+    )
     assert set(jobs[0].parents) == {"model", "data"}
     keys = [job.key for job in jobs]
     (project / "maps.yaml").write_text("{variants: [siamcar], sequences: 14, frames: 5}")
@@ -149,24 +162,36 @@ def test_maps_are_jobs_of_the_plan_beside_the_predictions(project: Path) -> None
     assert len(fewer) == 1
     assert fewer[0].key != keys[0]
     (project / "maps.yaml").write_text("{variants: [siamcar], sequences: 14, frames: 6}")
-    assert [job.key for job in Plan.load("smoke").map_jobs()] == keys[:1]  # who else is stored decides nothing
+    assert [job.key for job in Plan.load("smoke").map_jobs()] == keys[
+        :1
+    ]  # who else is stored decides nothing
 
 
 @pytest.mark.parametrize(
     ("profile", "rule", "said"),
     [
         ({"maps": ["otb10"]}, {}, "smoke.yaml: maps: 'otb10' is unknown; did you mean 'otb100'?"),
-        ({"alignment": ["otb10"]}, {}, "smoke.yaml: alignment: 'otb10' is unknown; did you mean 'otb100'?"),
+        (
+            {"alignment": ["otb10"]},
+            {},
+            "smoke.yaml: alignment: 'otb10' is unknown; did you mean 'otb100'?",
+        ),
         (
             {"maps": ["bolt"], "benchmarks": {"bolt": {"layout": "vot", "root": "x"}}},
             {},
             "bolt starts the tracker again",
         ),
-        ({}, {"variants": ["siamcr"]}, "maps.yaml: variants: 'siamcr' is unknown; did you mean 'siamcar'?"),
+        (
+            {},
+            {"variants": ["siamcr"]},
+            "maps.yaml: variants: 'siamcr' is unknown; did you mean 'siamcar'?",
+        ),
         ({}, {"frames": 0}, "maps.yaml: frames is 0: expected at least 1"),
     ],
 )
-def test_mistakes_are_told_before_any_work(project: Path, profile: dict, rule: dict, said: str) -> None:
+def test_mistakes_are_told_before_any_work(
+    project: Path, profile: dict, rule: dict, said: str
+) -> None:
     for path, over in ((project / "profiles/smoke.yaml", profile), (project / "maps.yaml", rule)):
         path.write_text(yaml.safe_dump(merge(yaml.safe_load(path.read_text()), over)))
     with pytest.raises(UserError) as error:

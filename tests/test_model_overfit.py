@@ -10,7 +10,9 @@ from siamla.training.losses import iou, losses
 from siamla.training.settings import Labels, LossWeights
 from siamla.training.targets import assign
 
-SMALL = ModelSettings(backbone="efficientnet_lite0", channels=32, tower_depth=1, groups=4, regression_bias=3.4)
+SMALL = ModelSettings(
+    backbone="efficientnet_lite0", channels=32, tower_depth=1, groups=4, regression_bias=3.4
+)
 STEPS = 80
 BOXES = torch.tensor([[95.0, 95, 64, 64], [40, 110, 90, 44]])
 VARIANTS: dict[str, tuple[dict[str, object], Lafa | None]] = {
@@ -33,7 +35,9 @@ VARIANTS: dict[str, tuple[dict[str, object], Lafa | None]] = {
 def features() -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Levels of a random backbone for two crops with a bright box on noise."""
     g = torch.Generator().manual_seed(0)
-    template, search = (torch.randint(0, 64, (2, 3, n, n), generator=g, dtype=torch.uint8) for n in (127, 255))
+    template, search = (
+        torch.randint(0, 64, (2, 3, n, n), generator=g, dtype=torch.uint8) for n in (127, 255)
+    )
     for i, (x, y, w, h) in enumerate(BOXES.int().tolist()):
         search[i, :, y : y + h, x : x + w] += 150
         template[i, :, 63 - h // 2 : 63 + h // 2, 63 - w // 2 : 63 + w // 2] += 150
@@ -43,10 +47,13 @@ def features() -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_every_variant_overfits_a_batch(name: str, features: tuple[tuple[Tensor, ...], tuple[Tensor, ...]]) -> None:
+def test_every_variant_overfits_a_batch(
+    name: str, features: tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
+) -> None:
     """After a few steps on two pairs the losses are low and the best cell by c·q has a good box.
 
-    Soft labels have an entropy that no cross-entropy falls below, hence the mild limit on the classification.
+    Soft labels have an entropy that no cross-entropy falls below, hence the mild limit on the
+    classification.
     """
     label_settings, lafa = VARIANTS[name]
     labels = Labels.model_validate(label_settings)

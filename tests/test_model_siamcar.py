@@ -14,7 +14,8 @@ from siamla.model.siamcar import convert, load_siamcar
 
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference"
 pytestmark = pytest.mark.skipif(
-    not (REFERENCE / "siamcar_keys.tsv").exists(), reason="the reference vectors are not part of the repository"
+    not (REFERENCE / "siamcar_keys.tsv").exists(),
+    reason="the reference vectors are not part of the repository",
 )
 
 
@@ -52,7 +53,10 @@ def state() -> dict[str, Tensor]:
 def test_outputs_match_the_public_code(state: dict[str, Tensor], tmp_path: Path) -> None:
     wrapped = {"state_dict": {f"module.{key}": value for key, value in state.items()}, "epoch": 19}
     torch.save(wrapped, tmp_path / "public.pth")
-    assert main(["model", "import", str(tmp_path / "public.pth"), "--out", str(tmp_path / "ours.pt")]) == 0
+    assert (
+        main(["model", "import", str(tmp_path / "public.pth"), "--out", str(tmp_path / "ours.pt")])
+        == 0
+    )
     model = load_model(tmp_path / "ours.pt")
     rng = np.random.default_rng(7)
     template = torch.from_numpy(rng.integers(0, 256, (1, 3, 127, 127)).astype(np.float32))
@@ -62,7 +66,9 @@ def test_outputs_match_the_public_code(state: dict[str, Tensor], tmp_path: Path)
         whole = model(template, search)
         tracked = model.track(model.embed_template(template), search)
     for output in (whole, tracked):
-        for ours, theirs in zip(output, (expected["cls"], expected["loc"], expected["cen"]), strict=True):
+        for ours, theirs in zip(
+            output, (expected["cls"], expected["loc"], expected["cen"]), strict=True
+        ):
             np.testing.assert_allclose(ours.numpy(), theirs, atol=1e-4)
 
 
@@ -70,7 +76,10 @@ def test_a_key_that_does_not_fit_is_named(state: dict[str, Tensor], tmp_path: Pa
     for change, message in (
         ({"rpn_head.cls.weight": torch.zeros(3)}, "x.pth: unknown key rpn_head.cls.weight"),
         ({"down.weight": torch.zeros(512, 256, 1, 1)}, r"down.weight has shape \(512, 256, 1, 1\)"),
-        ({"neck.downsample2.downsample.1.bias": torch.full((256,), torch.nan)}, "necks.0.norm.bias holds NaN"),
+        (
+            {"neck.downsample2.downsample.1.bias": torch.full((256,), torch.nan)},
+            "necks.0.norm.bias holds NaN",
+        ),
     ):
         with pytest.raises(UserError, match=message):
             convert({**state, **change}, "x.pth")

@@ -43,7 +43,9 @@ class Handler(BaseHTTPRequestHandler):
         if self.path != "/w.pth":
             self.send_error(404)
             return
-        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and self.server.ranges else 0
+        start = (
+            int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and self.server.ranges else 0
+        )
         if start >= len(CONTENT):
             self.send_error(416)
             return
@@ -93,7 +95,9 @@ def test_a_cut_transfer_goes_on(server: Server, ranges: bool, there: int) -> Non
 
 
 def test_what_is_wrong_is_said(server: Server, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=f"SHA-256 is {SHA256}, expected {'0' * 64}: .*correct weights.url"):
+    with pytest.raises(
+        UserError, match=f"SHA-256 is {SHA256}, expected {'0' * 64}: .*correct weights.url"
+    ):
         locate(Weights(url=url(server), sha256="0" * 64))
     assert not list(cache_folder().rglob("*.p*"))
     with pytest.raises(UserError, match=r"answered 404 .*weights.path"):
@@ -112,7 +116,9 @@ def test_torchvision_shortcuts_do_not_fit() -> None:
         network = ResNet50()
     state = network.state_dict()
     state["layer2.0.downsample.0.weight"] = torch.zeros(512, 256, 1, 1, device="meta")
-    with pytest.raises(UserError, match=r"r.pth: layer2.0.downsample.0.weight .* use pysot's resnet50.model"):
+    with pytest.raises(
+        UserError, match=r"r.pth: layer2.0.downsample.0.weight .* use pysot's resnet50.model"
+    ):
         network.load_imagenet(state, "r.pth")
     del state["conv1.weight"]
     with pytest.raises(UserError, match=r"no key conv1.weight"):

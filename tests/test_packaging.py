@@ -23,7 +23,9 @@ LIBRARIES = {"libgl1", "libglib2.0-0", "libxcb1", "libx11-6"}
 
 
 def run(*command: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, timeout=120
+    )
 
 
 # -- which Python --
@@ -40,7 +42,9 @@ def path(tmp_path: Path) -> Path:
 
 
 def add_python(path: Path, name: str, version: tuple[int, int, int], before: str = "pass") -> Path:
-    """A Python that says it is of this version; a venv it is asked for is noted beside it, and not made."""
+    """A Python that says it is of this version; a venv it is asked for is noted beside it, and not
+    made.
+    """
     python, prelude = path / name, f"import sys; sys.version_info = {version}; {before}"
     python.write_text(
         "#!/bin/sh\n"
@@ -105,7 +109,10 @@ def test_make_takes_the_newest_or_the_one_it_is_told(path: Path, tmp_path: Path)
     shutil.copytree(ROOT / ".ci", clone / ".ci")
     for name in ("Makefile", "requirements.lock", "requirements-torch.txt", "pyproject.toml"):
         shutil.copy(ROOT / name, clone)
-    newer, older = add_python(path, "python3.13", (3, 13, 5)), add_python(path, "python3.12", (3, 12, 1))
+    newer, older = (
+        add_python(path, "python3.13", (3, 13, 5)),
+        add_python(path, "python3.12", (3, 12, 1)),
+    )
     for python, option in ((newer, []), (older, [f"PYTHON={older}"])):
         made = run("make", ".venv/.ready", *option, cwd=clone, PATH=str(path), PYTHON="")
         assert made.returncode != 0
@@ -121,7 +128,10 @@ def test_make_takes_the_newest_or_the_one_it_is_told(path: Path, tmp_path: Path)
 def pins() -> list[tuple[Requirement, int]]:
     """The requirements of the lock, each with the number of its hashes."""
     entries = re.split(r"\n(?=[A-Za-z0-9])", (ROOT / "requirements.lock").read_text())[1:]
-    return [(Requirement(entry.split("\\")[0].split("#")[0]), entry.count("--hash=sha256:")) for entry in entries]
+    return [
+        (Requirement(entry.split("\\")[0].split("#")[0]), entry.count("--hash=sha256:"))
+        for entry in entries
+    ]
 
 
 def test_all_is_pinned_with_hashes_and_torch_alone_stands_apart() -> None:
@@ -130,7 +140,11 @@ def test_all_is_pinned_with_hashes_and_torch_alone_stands_apart() -> None:
         assert hashes, requirement
     names = {canonicalize_name(requirement.name) for requirement, _ in pins()}
     assert len(names) == len(pins()) > 150
-    apart = [line for line in (ROOT / "requirements-torch.txt").read_text().splitlines() if not line.startswith("#")]
+    apart = [
+        line
+        for line in (ROOT / "requirements-torch.txt").read_text().splitlines()
+        if not line.startswith("#")
+    ]
     assert [Requirement(line).name for line in apart] == ["torch"]
     assert "torch" not in names
 
@@ -139,20 +153,28 @@ def test_all_is_pinned_with_hashes_and_torch_alone_stands_apart() -> None:
 def test_the_lock_is_what_pyproject_asks_for(version: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     machine = {
-        "python_version": version, "python_full_version": f"{version}.0", "sys_platform": "linux",
-        "platform_machine": "x86_64", "platform_python_implementation": "CPython", "implementation_name": "cpython",
-    }  # fmt: skip
+        "python_version": version,
+        "python_full_version": f"{version}.0",
+        "sys_platform": "linux",
+        "platform_machine": "x86_64",
+        "platform_python_implementation": "CPython",
+        "implementation_name": "cpython",
+    }
     torch = Requirement((ROOT / "requirements-torch.txt").read_text().splitlines()[-1])
     locked = {
         canonicalize_name(pin.name): str(pin.specifier).removeprefix("==")
         for pin in [torch, *(pin for pin, _ in pins())]
         if pin.marker is None or pin.marker.evaluate(machine)
     }
-    for wanted in map(Requirement, project["dependencies"] + project["optional-dependencies"]["dev"]):
+    for wanted in map(
+        Requirement, project["dependencies"] + project["optional-dependencies"]["dev"]
+    ):
         assert wanted.specifier.contains(locked[canonicalize_name(wanted.name)]), wanted
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-torch.txt", "Makefile", "Dockerfile", ".ci/run"])
+@pytest.mark.parametrize(
+    "name", ["requirements.lock", "requirements-torch.txt", "Makefile", "Dockerfile", ".ci/run"]
+)
 def test_no_address_of_a_registry_and_no_local_path(name: str) -> None:
     text = (ROOT / name).read_text()
     assert "://" not in text
@@ -171,19 +193,29 @@ def test_the_system_libraries_are_named_everywhere(name: str) -> None:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     clone = tmp_path_factory.mktemp("clone")
     for name in ("siamla", "params"):
-        shutil.copytree(ROOT / name, clone / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            ROOT / name, clone / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__")
+        )
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, clone)
     options = ("--quiet", "--no-deps", "--no-build-isolation", "--no-index")
-    built = run(sys.executable, "-m", "pip", "wheel", *options, "--wheel-dir", "wheels", ".", cwd=clone)
+    built = run(
+        sys.executable, "-m", "pip", "wheel", *options, "--wheel-dir", "wheels", ".", cwd=clone
+    )
     assert built.returncode == 0, built.stderr
     return next((clone / "wheels").glob("siamla-*.whl"))
 
 
 def test_the_wheel_holds_the_whole_package(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as packed:
-        inside = {name: packed.read(name) for name in packed.namelist() if ".dist-info/" not in name}
-    files = (file for file in (ROOT / "siamla").rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+        inside = {
+            name: packed.read(name) for name in packed.namelist() if ".dist-info/" not in name
+        }
+    files = (
+        file
+        for file in (ROOT / "siamla").rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts
+    )
     assert inside == {file.relative_to(ROOT).as_posix(): file.read_bytes() for file in files}
     assert b"otb100:" in inside["siamla/benchmark/protocols.yaml"]
     assert "siamla/report/paper/table3.csv" in inside
@@ -206,27 +238,46 @@ def siamla(site: Path, *words: str | Path, cwd: Path) -> str:
 
 
 def test_the_installed_command_works_in_any_folder(installed: Path, tmp_path: Path) -> None:
-    where = run(sys.executable, "-c", "import siamla; print(siamla.__file__)", cwd=tmp_path, PYTHONPATH=str(installed))
+    where = run(
+        sys.executable,
+        "-c",
+        "import siamla; print(siamla.__file__)",
+        cwd=tmp_path,
+        PYTHONPATH=str(installed),
+    )
     assert where.stdout.strip() == str(installed / "siamla" / "__init__.py")
     assert "results" in siamla(installed, "--help", cwd=tmp_path)
     assert "labels.lambda" in siamla(installed, "config", "keys", cwd=tmp_path)
     assert "--protocols" in siamla(installed, "results", "import", "--help", cwd=tmp_path)
     (tmp_path / "kcf").mkdir()
     (tmp_path / "kcf" / "Basketball.txt").write_text("1,2,3,4\n2,3,3,4\n")
-    words = ("results", "import", "kcf", "--as", "kcf", "--benchmark", "otb100", "--out", "imported")
+    words = (
+        "results",
+        "import",
+        "kcf",
+        "--as",
+        "kcf",
+        "--benchmark",
+        "otb100",
+        "--out",
+        "imported",
+    )
     assert "1 sequences of otb100" in siamla(installed, *words, cwd=tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["imported", "kcf"]
 
 
 def test_paper_numbers_come_with_the_package(installed: Path, tmp_path: Path) -> None:
     script = (
-        "from importlib.resources import files\nprint((files('siamla.report') / 'paper' / 'table3.csv').read_text())"
+        "from importlib.resources import files\nprint((files('siamla.report') / 'paper' /"
+        " 'table3.csv').read_text())"
     )
     read = run(sys.executable, "-c", script, cwd=tmp_path, PYTHONPATH=str(installed))
     assert read.stdout.strip() == (ROOT / "siamla/report/paper/table3.csv").read_text().strip()
 
 
-def test_protocols_of_the_folder_win_over_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_protocols_of_the_folder_win_over_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     shipped = load_protocols(ROOT / "params/protocols.yaml")
     assert default_protocols() == shipped
@@ -260,7 +311,10 @@ def rules() -> tuple[set[str], set[str]]:
 def test_memory_and_time_of_each_job_survive_default_resources(name: str) -> None:
     settings, (known, local) = profile(name), rules()
     assert settings["set-resources"].keys() == known - local
-    assert all({"mem_mb", "runtime"} <= resources.keys() for resources in settings["set-resources"].values())
+    assert all(
+        {"mem_mb", "runtime"} <= resources.keys()
+        for resources in settings["set-resources"].values()
+    )
     assert settings["set-threads"].keys() <= known - local
     assert "default-resources" not in settings
     assert settings["slurm-status-command"] == "squeue"

@@ -1,4 +1,6 @@
-"""The report page and `siamla compare`, on results that the test makes: real scores of drawn videos."""
+"""The report page and `siamla compare`, on results that the test makes: real scores of drawn
+videos.
+"""
 
 import json
 import re
@@ -28,7 +30,9 @@ from siamla.steps.page import page
 from siamla.steps.perform import OWNER, hashed
 
 ROOT = Path(__file__).parents[1]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
 NAMES = ("Clip_1", "Fußball-λ", "A+B")
 
 
@@ -55,12 +59,17 @@ def finish(job: Job, files: list[str]) -> None:
     inputs = {name: parent.content() for name, parent in job.parents.items() if parent.record()}
     place = {"device": "cpu", "precision": "fp32", "threads": 1}
     record = make_record(job.step, job.names, job.identity.plain, job.key, inputs, place, 0.0)
-    write_json(job.record_path, record | {"content": "c" + job.key, "files": hashed(job.folder, files), "seconds": 2.0})
+    write_json(
+        job.record_path,
+        record | {"content": "c" + job.key, "files": hashed(job.folder, files), "seconds": 2.0},
+    )
     write_text(job.stamp, "{}\n")
 
 
 def make_results(folder: Path) -> None:
-    """The smoke profile on three drawn videos: trained and tracked by nobody, scored for real, seeds 1 and 2."""
+    """The smoke profile on three drawn videos: trained and tracked by nobody, scored for real,
+    seeds 1 and 2.
+    """
     shutil.copytree(ROOT / "params", folder / "params")
     boxes = draw_videos(folder / "data" / "mine")
     path = folder / "params" / "profiles" / "smoke.yaml"
@@ -72,7 +81,9 @@ def make_results(folder: Path) -> None:
     path.write_text(yaml.safe_dump(profile))
     path = folder / "params" / "figures.yaml"
     figures = yaml.safe_load(path.read_text())
-    figures["figures"] = {name: figures["figures"][name] for name in ("fig4b", "fig9", "fig7", "training", "fig8")}
+    figures["figures"] = {
+        name: figures["figures"][name] for name in ("fig4b", "fig9", "fig7", "training", "fig8")
+    }
     for name in ("fig7", "fig8"):
         figures["figures"][name]["benchmark"] = "otb100"
     path.write_text(yaml.safe_dump(figures))
@@ -83,7 +94,10 @@ def make_results(folder: Path) -> None:
     for variant, spread in (("siamcar", 6.0), ("siamla", 2.0)):
         for seed in (1, 2):
             trained, tracked = plan.train(variant, seed), plan.predict("otb100", variant, seed)
-            write_text(trained.folder / "history.csv", "epoch,total,cls,reg,loc\n1,3,1,1,1\n2,2,0.5,1,0.5\n")
+            write_text(
+                trained.folder / "history.csv",
+                "epoch,total,cls,reg,loc\n1,3,1,1,1\n2,2,0.5,1,0.5\n",
+            )
             finish(trained, ["history.csv"])
             for name, truth in boxes.items():
                 found = truth + rng.normal(0, spread, truth.shape) * [1, 1, 0, 0]
@@ -134,8 +148,12 @@ def test_the_page_holds_everything_and_needs_nothing(written: Path) -> None:
     text = written.read_text()
     elements = Elements(text).found
     assert len(text) < 10 * 2**20
-    assert not [value for _, attributes in elements for key, value in attributes.items()
-                if key in ("src", "href", "srcset") and not (value or "").startswith(("#", "data:"))]  # fmt: skip
+    assert not [
+        value
+        for _, attributes in elements
+        for key, value in attributes.items()
+        if key in ("src", "href", "srcset") and not (value or "").startswith(("#", "data:"))
+    ]
     assert not re.findall(r"@import|url\((?!#)", text)
     pictures = [a.get("alt") for tag, a in elements if tag == "img"]
     pictures += [a.get("aria-label") for tag, a in elements if tag == "svg"]
@@ -164,8 +182,14 @@ def test_two_pages_have_equal_bytes_and_a_change_of_a_figure_is_noticed(plan: Pl
     before = Path("reports/smoke/index.html").read_bytes()
     assert page(plan).read_bytes() == before
     path = Path("params/figures.yaml")
-    path.write_text(path.read_text().replace("most: 10", "most: 3").replace("title: Losses", "title: The losses"))
-    with pytest.raises(UserError, match=r"training\.json: not the plan's: entry\.title is .* draws it again"):
+    path.write_text(
+        path.read_text()
+        .replace("most: 10", "most: 3")
+        .replace("title: Losses", "title: The losses")
+    )
+    with pytest.raises(
+        UserError, match=r"training\.json: not the plan's: entry\.title is .* draws it again"
+    ):
         page(Plan.load("smoke"))
 
 
@@ -174,7 +198,9 @@ def test_a_missing_figure_or_score_names_its_command(plan: Plan) -> None:
     with pytest.raises(UserError, match="`siamla report figure fig4b --profile smoke` makes it"):
         page(plan)
     plan.score("otb100", "siamla", 2).folder.unlink()
-    with pytest.raises(UserError, match="`siamla benchmark score otb100 siamla --seed 2 --profile smoke` makes it"):
+    with pytest.raises(
+        UserError, match="`siamla benchmark score otb100 siamla --seed 2 --profile smoke` makes it"
+    ):
         page(plan)
 
 
@@ -195,14 +221,14 @@ def test_figure_8_shows_gains_and_losses_by_rule(plan: Plan) -> None:
 
 def test_names_in_pictures_do_not_clash(tmp_path: Path) -> None:
     (tmp_path / "a.svg").write_text(
-        '<?xml version="1.0"?><svg xmlns:xlink="x"><metadata>m</metadata><g id="tracker:A&lt;b"/><path id="p1"/>'
-        '<use xlink:href="#p1" clip-path="url(#c)"/></svg>'
+        '<?xml version="1.0"?><svg xmlns:xlink="x"><metadata>m</metadata><g'
+        ' id="tracker:A&lt;b"/><path id="p1"/><use xlink:href="#p1" clip-path="url(#c)"/></svg>'
     )
     text = str(picture(tmp_path / "a", "fig1", 'Alt "text"'))
-    assert text == (
-        '<svg role="img" aria-label="Alt &#34;text&#34;" xmlns:xlink="x"><g class="t" data-t="A&lt;b"/>'
-        '<path id="fig1.p1"/>'
-        '<use xlink:href="#fig1.p1" clip-path="url(#fig1.c)"/></svg>'
+    assert (
+        text == '<svg role="img" aria-label="Alt &#34;text&#34;" xmlns:xlink="x"><g class="t"'
+        ' data-t="A&lt;b"/><path id="fig1.p1"/><use xlink:href="#fig1.p1"'
+        ' clip-path="url(#fig1.c)"/></svg>'
     )
 
 
@@ -222,7 +248,8 @@ def test_compare_prints_what_differs(plan: Plan, capsys: pytest.CaptureFixture[s
     assert "no setting differs" in capsys.readouterr().out
 
 
-# In a real browser ------------------------------------------------------------------------------------------------
+# In a real browser
+# ------------------------------------------------------------------------------------------------
 
 PROBE = """
 <script>
@@ -260,13 +287,27 @@ def test_in_chromium(written: Path, tmp_path: Path, width: int) -> None:
         "<script>const inner = () => document.querySelector('iframe').contentDocument.title;"
         "setInterval(() => document.title = inner(), 50)</script>"
     )
-    own = ["--allow-file-access-from-files", f"--user-data-dir={tmp_path / 'browser'}", "--virtual-time-budget=8000"]
-    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", *own, "--dump-dom", frame.as_uri()]
+    own = [
+        "--allow-file-access-from-files",
+        f"--user-data-dir={tmp_path / 'browser'}",
+        "--virtual-time-budget=8000",
+    ]
+    command = [
+        str(CHROMIUM),
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        *own,
+        "--dump-dom",
+        frame.as_uri(),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     told = re.search(r"<title>PROBE (.*?)</title>", done.stdout)
     assert told, done.stdout[-500:] + done.stderr[-500:]
     parts = dict(part.split(" ", 1) for part in told[1].split("; "))
-    assert parts.keys() == {"overflow", "sorted", "marked", "broken"}, told[1]  # no error and nothing on the console
+    assert parts.keys() == {"overflow", "sorted", "marked", "broken"}, told[
+        1
+    ]  # no error and nothing on the console
     assert (parts["overflow"], parts["sorted"], parts["broken"]) == ("0", "true", "0"), told[1]
     marked, others = map(int, parts["marked"].split())
     assert marked > 3

@@ -27,7 +27,9 @@ def uniform(seed: int) -> list[float]:
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> CropCache:
-    """Three sequences of 12 frames, a bright 30×20 target on a dark ground; frames 3 to 6 of the last are absent."""
+    """Three sequences of 12 frames, a bright 30×20 target on a dark ground; frames 3 to 6 of the
+    last are absent.
+    """
     folder = tmp_path_factory.mktemp("pairs")
     videos = []
     for number in range(3):
@@ -66,7 +68,10 @@ def marked(tmp_path_factory: pytest.TempPathFactory) -> CropCache:
 
 def test_a_pair_is_a_function_of_seed_and_index(cache: CropCache) -> None:
     settings = PairSettings(dataset="x", seed=4)
-    first, second = PairSampler(cache, settings), PairSampler(pickle.loads(pickle.dumps(cache)), settings)
+    first, second = (
+        PairSampler(cache, settings),
+        PairSampler(pickle.loads(pickle.dumps(cache)), settings),
+    )
     forward = [first.pair(index) for index in range(6)]
     backward = [second.pair(index) for index in reversed(range(6))][::-1]
     for one, other in zip(forward, backward, strict=True):
@@ -91,10 +96,15 @@ def test_a_centred_target_has_its_centre_at_index_127(cache: CropCache) -> None:
 
 
 def test_shifted_targets_stay_under_their_box(cache: CropCache) -> None:
-    sampler = PairSampler(cache, PairSettings(dataset="x", search=Jitter(shift=30, scale=0.18, flip=0.5)))
+    sampler = PairSampler(
+        cache, PairSettings(dataset="x", search=Jitter(shift=30, scale=0.18, flip=0.5))
+    )
     for index in range(20):
         pair = sampler.pair(index)
-        x, y = np.flatnonzero((pair.search[..., 0] > 125).any(0)), np.flatnonzero((pair.search[..., 0] > 125).any(1))
+        x, y = (
+            np.flatnonzero((pair.search[..., 0] > 125).any(0)),
+            np.flatnonzero((pair.search[..., 0] > 125).any(1)),
+        )
         assert pair.box[0] == pytest.approx(x[0] - 0.5, abs=1.6)
         assert pair.box[1] == pytest.approx(y[0] - 0.5, abs=1.6)
         assert pair.box[0] + pair.box[2] == pytest.approx(x[-1] + 0.5, abs=1.6)
@@ -126,40 +136,68 @@ def test_count_repeats_the_same_pairs(cache: CropCache) -> None:
 
 
 def test_jitter_beyond_the_crops_is_refused(cache: CropCache) -> None:
-    for wider in ({"search": Jitter(shift=70, scale=0.18)}, {"template": Jitter(shift=128, scale=0.5)}):
+    for wider in (
+        {"search": Jitter(shift=70, scale=0.18)},
+        {"template": Jitter(shift=128, scale=0.5)},
+    ):
         settings = PairSettings(dataset="x", **wider)
         with pytest.raises(
-            UserError, match=rf"431 pixels, but shift and scale of the pairs reach {settings.reach}; cut"
+            UserError,
+            match=rf"431 pixels, but shift and scale of the pairs reach {settings.reach}; cut",
         ):
             PairSampler(cache, settings)
         with pytest.raises(UserError, match="cut larger crops or reduce the jitter"):
-            validate(Spec, {"pairs": {"dataset": "x", **{k: v.model_dump() for k, v in wider.items()}}}, "x")
+            validate(
+                Spec,
+                {"pairs": {"dataset": "x", **{k: v.model_dump() for k, v in wider.items()}}},
+                "x",
+            )
     assert PairSettings(dataset="x").reach == 429
-    PairSampler(cache, PairSettings(dataset="x", search=Jitter(shift=65, scale=0.18)))  # reaches 430.9
+    PairSampler(
+        cache, PairSettings(dataset="x", search=Jitter(shift=65, scale=0.18))
+    )  # reaches 430.9
 
 
 @settings(deadline=None, max_examples=60)
-@given(shift=st.floats(0, 64), scale=st.floats(0, 0.18), flip=st.sampled_from([0, 1]), seed=st.integers(0, 2**31))
-def test_the_label_is_exact(marked: CropCache, shift: float, scale: float, flip: float, seed: int) -> None:
-    """The light of the target, summed over a row and a column, says where it is to a small part of a pixel."""
+@given(
+    shift=st.floats(0, 64),
+    scale=st.floats(0, 0.18),
+    flip=st.sampled_from([0, 1]),
+    seed=st.integers(0, 2**31),
+)
+def test_the_label_is_exact(
+    marked: CropCache, shift: float, scale: float, flip: float, seed: int
+) -> None:
+    """The light of the target, summed over a row and a column, says where it is to a small part of
+    a pixel.
+    """
     jitter = Jitter(shift=shift, scale=scale, flip=flip)
     pair = PairSampler(
-        marked, PairSettings(dataset="x", seed=seed, template=jitter.model_copy(update={"shift": 4}), search=jitter)
+        marked,
+        PairSettings(
+            dataset="x", seed=seed, template=jitter.model_copy(update={"shift": 4}), search=jitter
+        ),
     ).pair(seed)
-    light = (pair.search[..., 1].astype(float) - 40) / 160  # the share of a pixel that the target covers
+    light = (
+        pair.search[..., 1].astype(float) - 40
+    ) / 160  # the share of a pixel that the target covers
     x, y, width, height = to_continuous(pair.box)
     row, column = round(y + height / 2), round(x + width / 2)
     assert light[row].sum() == pytest.approx(width, abs=0.15)
     assert light[:, column].sum() == pytest.approx(height, abs=0.15)
     middle = np.arange(255) + 0.5
     assert (light[row] * middle).sum() / light[row].sum() == pytest.approx(x + width / 2, abs=0.15)
-    assert (light[:, column] * middle).sum() / light[:, column].sum() == pytest.approx(y + height / 2, abs=0.15)
+    assert (light[:, column] * middle).sum() / light[:, column].sum() == pytest.approx(
+        y + height / 2, abs=0.15
+    )
 
 
 def test_gray_and_flip_are_shared_by_both_crops(cache: CropCache) -> None:
     jitter = Jitter(gray=0.5, flip=0.5, shift=10)
     sampler = PairSampler(cache, PairSettings(dataset="x", template=jitter, search=jitter))
-    plain = PairSampler(cache, PairSettings(dataset="x", template=Jitter(shift=10), search=Jitter(shift=10)))
+    plain = PairSampler(
+        cache, PairSettings(dataset="x", template=Jitter(shift=10), search=Jitter(shift=10))
+    )
     flipped = 0
     for index in range(20):
         first, second = sampler.pair(index), plain.pair(index)
@@ -180,17 +218,26 @@ def test_a_batch_stacks_its_pairs(cache: CropCache) -> None:
 
 
 def mixed(**shares: float) -> PairSettings:
-    parts = {name: {"share": share, "reach": place} for place, (name, share) in enumerate(shares.items(), 1)}
+    parts = {
+        name: {"share": share, "reach": place}
+        for place, (name, share) in enumerate(shares.items(), 1)
+    }
     return validate(PairSettings, {"dataset": parts, "seed": 3}, "x")
 
 
-@pytest.mark.parametrize("shares", [(0.5, 0.25, 0.25), (0.36, 0.1, 0.54), (0.3333, 0.3333, 0.3334), (0.999, 0.001)])
-def test_sets_are_drawn_in_exact_shares_from_wherever_one_counts(cache: CropCache, shares: tuple[float, ...]) -> None:
+@pytest.mark.parametrize(
+    "shares", [(0.5, 0.25, 0.25), (0.36, 0.1, 0.54), (0.3333, 0.3333, 0.3334), (0.999, 0.001)]
+)
+def test_sets_are_drawn_in_exact_shares_from_wherever_one_counts(
+    cache: CropCache, shares: tuple[float, ...]
+) -> None:
     names = "abc"[: len(shares)]
     sampler = MixedSampler([cache] * len(shares), mixed(**dict(zip(names, shares, strict=True))))
     period = 10_000
     for start in (0, 7, 3 * 10**12 + 11):
-        drawn = np.bincount([sampler.part(start + number) for number in range(period)], minlength=len(shares))
+        drawn = np.bincount(
+            [sampler.part(start + number) for number in range(period)], minlength=len(shares)
+        )
         assert drawn.tolist() == [round(share * period) for share in shares]
 
 
@@ -207,7 +254,9 @@ def test_a_pair_of_a_mix_is_its_sets_own_with_its_own_reach(cache: CropCache) ->
     assert isinstance(sampler, MixedSampler)
     for number in range(8):
         reach = sampler.part(number) + 1
-        alone = PairSampler(cache, settings.model_copy(update={"dataset": "x", "frame_range": reach})).pair(number)
+        alone = PairSampler(
+            cache, settings.model_copy(update={"dataset": "x", "frame_range": reach})
+        ).pair(number)
         assert np.array_equal(sampler.pair(number).search, alone.search)
         assert np.array_equal(sampler.pair(number).template, alone.template)
     again = pickle.loads(pickle.dumps(sampler)).batch([5, 2])
@@ -217,20 +266,33 @@ def test_a_pair_of_a_mix_is_its_sets_own_with_its_own_reach(cache: CropCache) ->
 def test_a_single_set_is_drawn_as_ever(cache: CropCache) -> None:
     settings = PairSettings(dataset="x", seed=4)
     assert np.array_equal(
-        open_sampler([cache.folder], settings).pair(3).search, PairSampler(cache, settings).pair(3).search
+        open_sampler([cache.folder], settings).pair(3).search,
+        PairSampler(cache, settings).pair(3).search,
     )
 
 
-def test_a_set_of_still_images_makes_pairs_of_one_image(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_set_of_still_images_makes_pairs_of_one_image(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
     folder = tmp_path_factory.mktemp("still")
-    cv2.imwrite(str(folder / "0.png"), np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8))
+    cv2.imwrite(
+        str(folder / "0.png"), np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8)
+    )
     boxes = [[10, 10, 30, 20], [60, 40, 30, 30]]
     tracks = [
-        Track(f"9/{n}/0", (folder / "0.png",), np.array([box], float), np.ones(1, bool), numbers=np.zeros(1, np.int64))
+        Track(
+            f"9/{n}/0",
+            (folder / "0.png",),
+            np.array([box], float),
+            np.ones(1, bool),
+            numbers=np.zeros(1, np.int64),
+        )
         for n, box in enumerate(boxes)
     ]
     build(tracks, CropSettings(), folder / "crops")
-    sampler = PairSampler(CropCache(folder / "crops"), PairSettings(dataset="x", template=STILL, search=STILL))
+    sampler = PairSampler(
+        CropCache(folder / "crops"), PairSettings(dataset="x", template=STILL, search=STILL)
+    )
     rows = [sampler.rows(uniform(seed)) for seed in range(20)]
     assert {template == search for template, search in rows} == {True}
     assert {template for template, _ in rows} == {0, 1}
@@ -243,7 +305,9 @@ def test_reach_counts_a_tracks_own_frame_numbers(tmp_path_factory: pytest.TempPa
         files.append(folder / f"{number}.png")
         cv2.imwrite(str(files[-1]), np.full((60, 80, 3), 40 * number, np.uint8))
     numbers = np.array([5, 6, 30, 31])
-    track = Track("v/0/0", tuple(files), np.array([[10.0, 10, 20, 20]] * 4), np.ones(4, bool), numbers=numbers)
+    track = Track(
+        "v/0/0", tuple(files), np.array([[10.0, 10, 20, 20]] * 4), np.ones(4, bool), numbers=numbers
+    )
     build([track], CropSettings(), folder / "crops")
     cache = CropCache(folder / "crops")
     assert cache.frames.tolist() == [5, 6, 30, 31]
@@ -253,12 +317,19 @@ def test_reach_counts_a_tracks_own_frame_numbers(tmp_path_factory: pytest.TempPa
 
 
 VIEWED = PairSettings(
-    dataset="x", views=3, frame_range=2, negatives=0.25, template=Jitter(flip=0.5), search=Jitter(shift=20, flip=0.5)
+    dataset="x",
+    views=3,
+    frame_range=2,
+    negatives=0.25,
+    template=Jitter(flip=0.5),
+    search=Jitter(shift=20, flip=0.5),
 )
 
 
 def test_pairs_of_views_are_within_reach_and_alike(cache: CropCache) -> None:
-    """Template and search view: same sequence, frames in range, flipped alike; a quarter shows another sequence."""
+    """Template and search view: same sequence, frames in range, flipped alike; a quarter shows
+    another sequence.
+    """
     sampler = PairSampler(cache, VIEWED)
     found = [sampler.parts(index) for index in range(400)]
     rows = [(parts.template // 3, parts.search // 3) for parts in found]
@@ -266,10 +337,17 @@ def test_pairs_of_views_are_within_reach_and_alike(cache: CropCache) -> None:
     assert same == [parts.present for parts in found]
     assert 0.18 < 1 - np.mean(same) < 0.32
     frames = cache.frames
-    assert all(abs(int(frames[a]) - int(frames[b])) <= 2 for (a, b), own in zip(rows, same, strict=True) if own)
+    assert all(
+        abs(int(frames[a]) - int(frames[b])) <= 2
+        for (a, b), own in zip(rows, same, strict=True)
+        if own
+    )
     assert len({(parts.template, parts.search) for parts in found}) > 250  # few come twice
     assert found[7] == PairSampler(cache, VIEWED).parts(7)
-    assert found != [PairSampler(cache, VIEWED.model_copy(update={"seed": 1})).parts(index) for index in range(400)]
+    assert found != [
+        PairSampler(cache, VIEWED.model_copy(update={"seed": 1})).parts(index)
+        for index in range(400)
+    ]
 
 
 def test_a_view_is_the_same_in_every_pair(cache: CropCache) -> None:

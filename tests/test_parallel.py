@@ -48,7 +48,9 @@ def _wait(number: int, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_results_come_in_order_or_as_they_are_finished(jobs: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_results_come_in_order_or_as_they_are_finished(
+    jobs: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert list(in_parallel(_square, [1, 2, 3], jobs, "squares")) == [1, 4, 9]
     found = list(in_parallel(_square, [1, 2, 3], jobs, "squares", ordered=False, done=1))
     assert sorted(found) == [1, 4, 9]
@@ -77,7 +79,9 @@ def test_an_initializer_that_fails_is_the_callers_error(jobs: int) -> None:
 
 @pytest.mark.parametrize("ordered", [True, False])
 def test_a_killed_worker_is_one_clear_line(ordered: bool) -> None:
-    with pytest.raises(UserError, match=r"^chunks: a worker process died .*; run the same command again to go on$"):
+    with pytest.raises(
+        UserError, match=r"^chunks: a worker process died .*; run the same command again to go on$"
+    ):
         list(in_parallel(partial(_die_at, fatal=2), range(6), 2, "chunks", ordered=ordered))
 
 

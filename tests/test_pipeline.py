@@ -1,4 +1,6 @@
-"""The pipeline on the `smoke` profile: what runs again after a change, and what travels. Kills: test_kills.py."""
+"""The pipeline on the `smoke` profile: what runs again after a change, and what travels. Kills:
+test_kills.py.
+"""
 
 import json
 import os
@@ -18,14 +20,23 @@ from siamla.tracker.settings import TrackerSettings
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 TABLES = {"make_table 3"}
-CHAIN = ("train {0}", "predict otb100 {0}", "predict got10k {0}", "score otb100 {0}", "score got10k {0}")
+CHAIN = (
+    "train {0}",
+    "predict otb100 {0}",
+    "predict got10k {0}",
+    "score otb100 {0}",
+    "score got10k {0}",
+)
 SUMMARY = {"collect_scores", *TABLES}
 SCORES = {f"score {b} {v}" for b in ("otb100", "got10k") for v in ("siamcar", "siamla")}
 VARIANTS = "params/variants.yaml"
 SMOKE = "params/profiles/smoke.yaml"
 PROTOCOLS = "params/protocols.yaml"
 LOSSES = "siamla/training/losses.py"
-MINE = '\n  mine:\n    label: Mine\n    extends: siamla\n    set: {loss.regression: 2.0, "labels.lambda": 0.4}\n'
+MINE = (
+    "\n  mine:\n    label: Mine\n    extends: siamla\n    set: {loss.regression: 2.0,"
+    ' "labels.lambda": 0.4}\n'
+)
 
 
 def chain(variant: str) -> set[str]:
@@ -34,7 +45,9 @@ def chain(variant: str) -> set[str]:
 
 
 def test_the_copy_is_what_runs(tree: Tree) -> None:
-    where = tree.call("python", "-c", "import os; os.chdir('/'); import siamla; print(siamla.__file__)").stdout
+    where = tree.call(
+        "python", "-c", "import os; os.chdir('/'); import siamla; print(siamla.__file__)"
+    ).stdout
     assert Path(where.strip()) == tree.folder / "siamla/__init__.py"
 
 
@@ -44,13 +57,17 @@ def test_one_command_makes_the_table(tree: Tree, undisturbed: dict[str, object])
     assert "these numbers mean nothing" in table  # the caption says what the data were
     measured = rows(tree.folder / "results/smoke/scores.csv")
     assert {(row["benchmark"], row["variant"]) for row in measured} == {
-        (benchmark, variant) for benchmark in ("otb100", "got10k") for variant in ("siamcar", "siamla")
+        (benchmark, variant)
+        for benchmark in ("otb100", "got10k")
+        for variant in ("siamcar", "siamla")
     }
     assert len(undisturbed["weights"]) == 2  # type: ignore[arg-type]
 
 
 def test_a_number_is_traced_from_its_table_to_weights_and_data(tree: Tree) -> None:
-    sources = json.loads((tree.folder / "reports/smoke/tables/table3.sources.json").read_text())["scores"]
+    sources = json.loads((tree.folder / "reports/smoke/tables/table3.sources.json").read_text())[
+        "scores"
+    ]
     source = sources["results/smoke/scores/otb100/siamla/seed1.json"]
     model = read_model(tree.folder / "results/smoke/train/siamla/seed1/model.pt")
     assert source["training"]["content"] == source["predictions"]["inputs"]["model"] == model.digest
@@ -58,7 +75,9 @@ def test_a_number_is_traced_from_its_table_to_weights_and_data(tree: Tree) -> No
     assert model.tracker.keys() == TrackerSettings.model_fields.keys()
     data = json.loads((tree.folder / "data/curated/smoke/otb100/record.json").read_text())
     assert source["inputs"]["data"] == data["content"]
-    assert source["training"]["place"]["device"] == "cpu" or source["training"]["place"]["device"].startswith("cuda")
+    assert source["training"]["place"]["device"] == "cpu" or source["training"]["place"][
+        "device"
+    ].startswith("cuda")
     assert source["predictions"]["place"]["engine"].split()[0] in ("openvino", "torch")
 
 
@@ -67,7 +86,9 @@ def test_a_second_run_does_nothing_and_is_quick(tree: Tree) -> None:
     assert "Nothing to be done" in tree.run()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     busy = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    assert busy < 8  # seconds of processor time: wall time would depend on what else the machine does
+    assert (
+        busy < 8
+    )  # seconds of processor time: wall time would depend on what else the machine does
 
 
 def test_a_new_variant_trains_alone(tree: Tree) -> None:
@@ -98,19 +119,30 @@ def test_a_variant_of_the_tracker_alone_trains_nothing(tree: Tree) -> None:
 
 
 def test_a_folder_of_video_and_an_imported_tracker_by_one_entry_each(tree: Tree) -> None:
-    """With a blank in the folder's name; imported are our own predictions, and VOT's runs are in the DAG, too."""
+    """With a blank in the folder's name; imported are our own predictions, and VOT's runs are in
+    the DAG, too.
+    """
     with tree.kept():
         shutil.copytree(tree.folder / "data/raw/smoke_otb", tree.folder / "street clips")
         results = tree.folder / "results/imported/otb100"
         copied = tree.call(
-            "siamla", "results", "import", "results/smoke/predictions/otb100/siamcar/seed1", "--as", "copy",
-            "--benchmark", "otb100", "--out", "results/imported/otb100",
-        )  # fmt: skip
+            "siamla",
+            "results",
+            "import",
+            "results/smoke/predictions/otb100/siamcar/seed1",
+            "--as",
+            "copy",
+            "--benchmark",
+            "otb100",
+            "--out",
+            "results/imported/otb100",
+        )
         assert copied.returncode == 0, copied.stdout
         entry = (
-            "\n  street: {layout: otb, root: street clips, label: Street, frames: 5}"
-            "\n  vot2018: {layout: vot, root: data/raw/smoke_vot, dvc: synthesize@smoke_vot, variants: [siamcar]}"
-            "\n\nimported:\n  copy: {label: Copied, results: {otb100: results/imported/otb100/copy}}\n\nseeds:"
+            "\n  street: {layout: otb, root: street clips, label: Street, frames: 5}\n  vot2018:"
+            " {layout: vot, root: data/raw/smoke_vot, dvc: synthesize@smoke_vot, variants:"
+            " [siamcar]}\n\nimported:\n  copy: {label: Copied, results: {otb100:"
+            " results/imported/otb100/copy}}\n\nseeds:"
         )
         before = outcome(tree)["weights"]
         with tree.edited(SMOKE, "\n\nseeds:", entry):
@@ -133,8 +165,14 @@ def test_a_folder_of_video_and_an_imported_tracker_by_one_entry_each(tree: Tree)
                 truth.read_text().replace(row, ("1" if row[0] != "1" else "2") + row[1:])
             )  # as long as before
             assert tree.planned() == set()
-            assert tree.call("siamla", "data", "fetch", "street", "--profile", "smoke").returncode == 0
-            again = {f"{step} street {variant}" for step in ("predict", "score") for variant in ("siamcar", "siamla")}
+            assert (
+                tree.call("siamla", "data", "fetch", "street", "--profile", "smoke").returncode == 0
+            )
+            again = {
+                f"{step} street {variant}"
+                for step in ("predict", "score")
+                for variant in ("siamcar", "siamla")
+            }
             assert tree.planned() == {"curate_dataset street", *again} | SUMMARY
         assert outcome(tree)["weights"] == before
 
@@ -160,7 +198,16 @@ SETS = "set: {labels.ladl: true, labels.lals: true}"
         (NOTHING, set()),
         (WORDS, TABLES),
         ([(VARIANTS, SETS, SETS.replace("}", ", loss.regression: 2.5}"))], chain("siamla")),
-        ([(LOSSES, "alpha: float = 0.5, beta: float = 10.0", "alpha: float = 0.5, beta: float = 9.0")], BOTH),
+        (
+            [
+                (
+                    LOSSES,
+                    "alpha: float = 0.5, beta: float = 10.0",
+                    "alpha: float = 0.5, beta: float = 9.0",
+                )
+            ],
+            BOTH,
+        ),
         (
             [(SMOKE, "tracker: {precision: fp32}", "tracker: {precision: fp32, window: 0.3}")],
             BOTH - {"train siamcar", "train siamla"},
@@ -171,7 +218,15 @@ SETS = "set: {labels.ladl: true, labels.lals: true}"
         ),
         ([("siamla/report/collect.py", "\n\ndef ", "\n\nNEW = 1\n\n\ndef ")], SUMMARY),
     ],
-    ids=["comment, message, progress, layout", "words", "loss", "constant", "tracker", "metric", "report's code"],
+    ids=[
+        "comment, message, progress, layout",
+        "words",
+        "loss",
+        "constant",
+        "tracker",
+        "metric",
+        "report's code",
+    ],
 )
 def test_a_change_reruns_exactly_what_it_should(
     tree: Tree, edits: Sequence[tuple[str, str, str]], expected: set[str]
@@ -190,18 +245,24 @@ def test_edits_taken_back_leave_nothing_to_do(tree: Tree) -> None:
 def test_a_changed_generator_makes_anew_all_that_it_made(tree: Tree) -> None:
     with tree.edited("params/synthetic.yaml", "seed: 3002", "seed: 3009"):
         planned = tree.planned()
-    expected = {f"{step} otb100 {v}" for step in ("predict", "score") for v in ("siamcar", "siamla")}
+    expected = {
+        f"{step} otb100 {v}" for step in ("predict", "score") for v in ("siamcar", "siamla")
+    }
     assert planned == expected | {"fetch_dataset otb100", "curate_dataset otb100"} | SUMMARY
     assert tree.planned() == set()
 
 
 def test_data_brought_back_by_dvc_rerun_nothing(tree: Tree) -> None:
     data = tree.folder / "data/raw/smoke_otb"
-    files = {path.relative_to(data): path.stat().st_size for path in data.rglob("*") if path.is_file()}
+    files = {
+        path.relative_to(data): path.stat().st_size for path in data.rglob("*") if path.is_file()
+    }
     shutil.rmtree(data)
     done = tree.call("dvc", "checkout", "synthesize@smoke_otb")
     assert done.returncode == 0, done.stdout
-    assert {path.relative_to(data): path.stat().st_size for path in data.rglob("*") if path.is_file()} == files
+    assert {
+        path.relative_to(data): path.stat().st_size for path in data.rglob("*") if path.is_file()
+    } == files
     assert tree.planned() == set()
 
 
@@ -209,8 +270,12 @@ def test_a_run_leaves_the_work_tree_clean(tree: Tree) -> None:
     assert tree.call("git", "status", "--porcelain").stdout == ""
 
 
-def test_code_that_changed_no_number_is_accepted(tree: Tree, undisturbed: dict[str, object]) -> None:
-    """TINY is of the post-processing `release`, which this profile does not use; torch.half is another name."""
+def test_code_that_changed_no_number_is_accepted(
+    tree: Tree, undisturbed: dict[str, object]
+) -> None:
+    """TINY is of the post-processing `release`, which this profile does not use; torch.half is
+    another name.
+    """
     with (
         tree.kept(),
         tree.edited("siamla/tracker/postprocess.py", "TINY = 1e-3", "TINY = 2e-3"),
@@ -221,7 +286,9 @@ def test_code_that_changed_no_number_is_accepted(tree: Tree, undisturbed: dict[s
         assert done.returncode == 0, done.stdout
         assert "not accepted" not in done.stdout
         assert done.stdout.count("accepted: train") == 1
-        assert done.stdout.count("accepted: predict") == 2  # one for each benchmark: their layouts' code differs
+        assert (
+            done.stdout.count("accepted: predict") == 2
+        )  # one for each benchmark: their layouts' code differs
         assert "0 of   4 to run" in tree.call("siamla", "plan", "--profile", "smoke").stdout
         tree.run()
         assert outcome(tree) == undisturbed
@@ -231,7 +298,9 @@ def test_two_profiles_run_at_once_in_one_clone(tree: Tree, undisturbed: dict[str
     other = tree.folder / "params/profiles/smoke2.yaml"
     other.write_text((tree.folder / SMOKE).read_text())
     try:
-        tree.remove("reports/smoke", "results/smoke/scores*", "results/smoke/predictions/otb100/siamla")
+        tree.remove(
+            "reports/smoke", "results/smoke/scores*", "results/smoke/predictions/otb100/siamla"
+        )
         first = tree.start()
         tree.wait_for(tree.exists(".snakemake/locks/*.lock"), first)
         target = "data/curated/smoke2/otb100/stamp"
@@ -246,7 +315,9 @@ def test_two_profiles_run_at_once_in_one_clone(tree: Tree, undisturbed: dict[str
 
 
 def test_results_travel_without_snakemakes_memory(tree: Tree, tmp_path: Path) -> None:
-    """Into a clone whose path has a blank and an umlaut; times are scrambled, and the data stay behind."""
+    """Into a clone whose path has a blank and an umlaut; times are scrambled, and the data stay
+    behind.
+    """
     place = tmp_path / "Mein Gerät" / "siamla clone"
     left = {"data", "results", "reports", ".snakemake"}
 
@@ -255,7 +326,9 @@ def test_results_travel_without_snakemakes_memory(tree: Tree, tmp_path: Path) ->
 
     shutil.copytree(tree.folder, place, ignore=behind)
     shutil.copytree(
-        tree.folder / "results/smoke", place / "results/smoke", ignore=shutil.ignore_patterns("*.csv", "logs")
+        tree.folder / "results/smoke",
+        place / "results/smoke",
+        ignore=shutil.ignore_patterns("*.csv", "logs"),
     )
     (place / "data/raw").mkdir(parents=True)
     for number, stamp in enumerate(sorted(place.rglob("stamp"), reverse=True)):
@@ -279,9 +352,18 @@ def test_no_command_writes_into_a_foreign_folder(tree: Tree) -> None:
     model = "results/smoke/train/siamcar/seed1/model.pt"
     before = sorted(path.as_posix() for path in (tree.folder / "results").rglob("*"))
     done = tree.call(
-        "siamla", "benchmark", "predict", "otb100", "siamcar", "--profile", "smoke", "--model", model,
-        "--out", "results",
-    )  # fmt: skip
+        "siamla",
+        "benchmark",
+        "predict",
+        "otb100",
+        "siamcar",
+        "--profile",
+        "smoke",
+        "--model",
+        model,
+        "--out",
+        "results",
+    )
     assert done.returncode == 2
     assert "results: is not empty and was not made by siamla" in done.stdout
     assert sorted(path.as_posix() for path in (tree.folder / "results").rglob("*")) == before
@@ -290,8 +372,18 @@ def test_no_command_writes_into_a_foreign_folder(tree: Tree) -> None:
 def test_a_model_of_ones_own_is_tracked_into_a_new_folder(tree: Tree) -> None:
     model = "results/smoke/train/siamcar/seed1/model.pt"
     done = tree.call(
-        "siamla", "benchmark", "predict", "otb100", "siamcar", "--profile", "smoke", "--model", model, "--out", "mine"
-    )  # fmt: skip
+        "siamla",
+        "benchmark",
+        "predict",
+        "otb100",
+        "siamcar",
+        "--profile",
+        "smoke",
+        "--model",
+        model,
+        "--out",
+        "mine",
+    )
     assert done.returncode == 0, done.stdout
     ours = tree.folder / "results/smoke/predictions/otb100/siamcar/seed1"
     for path in sorted(ours.glob("Smoke??.txt")):
@@ -309,10 +401,15 @@ def test_a_model_is_measured_on_crops_and_its_model_decides_when_anew(tree: Tree
     made = (folder / "record.json").stat().st_mtime_ns
     look = ("siamla", "plan", "alignment", "otb100", "siamcar", "1", "--profile", "smoke")
     assert "up to date" in tree.call(*look).stdout
-    with tree.edited(SMOKE, "tracker: {precision: fp32}", "tracker: {precision: fp32, window: 0.3}"):
+    with tree.edited(
+        SMOKE, "tracker: {precision: fp32}", "tracker: {precision: fp32, window: 0.3}"
+    ):
         assert "up to date" in tree.call(*look).stdout  # no window on crops
     with tree.edited(SMOKE, "lr_start: 1.0e-3", "lr_start: 2.0e-3"):
-        assert "model.settings.training.lr_start is 0.001, the plan has 0.002" in tree.call(*look).stdout
+        assert (
+            "model.settings.training.lr_start is 0.001, the plan has 0.002"
+            in tree.call(*look).stdout
+        )
     assert tree.call(*command).returncode == 0
     assert (folder / "record.json").stat().st_mtime_ns == made
     (folder / "crops.json").write_text("{}")
@@ -329,7 +426,9 @@ def test_damaged_features_are_noticed_named_and_made_again(tree: Tree) -> None:
     record.unlink()
     done = tree.call("siamla", "train", "run", "siamcar", "--profile", "smoke")
     assert done.returncode == 2
-    assert "chunk-00000.bin has changed since it was made; delete data/features/smoke/" in done.stdout
+    assert (
+        "chunk-00000.bin has changed since it was made; delete data/features/smoke/" in done.stdout
+    )
     assert not list((tree.folder / "results/smoke/state").glob("train*"))
     record.write_bytes(trained)
     done = tree.call("siamla", "train", "features", "siamcar", "--profile", "smoke")
@@ -350,7 +449,11 @@ def test_a_damaged_model_is_noticed_and_named(tree: Tree) -> None:
 def test_without_mlflow_the_tables_come_out_and_a_later_sync_completes_it(
     tree: Tree, undisturbed: dict[str, object]
 ) -> None:
-    tree.remove("reports/smoke", "results/smoke/*.csv", *(f"results/smoke/{kind}/siamcar" for kind in OF_A_VARIANT))
+    tree.remove(
+        "reports/smoke",
+        "results/smoke/*.csv",
+        *(f"results/smoke/{kind}/siamcar" for kind in OF_A_VARIANT),
+    )
     done = tree.call(*COMMAND, MLFLOW_TRACKING_URI="http://127.0.0.1:9")
     assert done.returncode == 0, done.stdout
     assert outcome(tree) == undisturbed

@@ -19,7 +19,9 @@ from siamla.training.place import training_place
 from siamla.training.settings import TrainingSettings
 
 CPU = torch.device("cpu")
-SMALL = ModelSettings(backbone="efficientnet_lite0", channels=8, tower_depth=1, groups=2, regression_bias=3.4)
+SMALL = ModelSettings(
+    backbone="efficientnet_lite0", channels=8, tower_depth=1, groups=2, regression_bias=3.4
+)
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +36,9 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     torch.use_deterministic_algorithms(False)
 
 
-def _sleeping(fp32: float, bf16: float, steps: list[Place]) -> Callable[[], Callable[[Place], None]]:
+def _sleeping(
+    fp32: float, bf16: float, steps: list[Place]
+) -> Callable[[], Callable[[Place], None]]:
     """Steps of that many seconds, whose places are noted."""
 
     def step(place: Place) -> None:
@@ -54,30 +58,44 @@ def _entries(folder: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize(
-    ("fp32", "bf16", "expected"), [(0.04, 0.01, "bf16"), (0.0402, 0.04, "fp32"), (0.01, 0.04, "fp32")]
+    ("fp32", "bf16", "expected"),
+    [(0.04, 0.01, "bf16"), (0.0402, 0.04, "fp32"), (0.01, 0.04, "fp32")],
 )
-def test_auto_takes_bf16_only_where_it_is_clearly_faster(fp32: float, bf16: float, expected: str) -> None:
+def test_auto_takes_bf16_only_where_it_is_clearly_faster(
+    fp32: float, bf16: float, expected: str
+) -> None:
     steps: list[Place] = []
     place = resolve("auto", CPU, 1, {"kind": "test"}, _sleeping(fp32, bf16, steps))
     assert (place.device, place.precision, place.threads) == ("cpu", expected, 1)
-    assert [step.precision for step in steps[:4]] == ["fp32", "bf16"] * 2  # by turns, the first two to warm up
+    assert [step.precision for step in steps[:4]] == [
+        "fp32",
+        "bf16",
+    ] * 2  # by turns, the first two to warm up
     assert resolve("auto", CPU, 1, {"kind": "test"}, _never) == place
 
 
-def test_a_measurement_is_remembered_by_the_machine(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_measurement_is_remembered_by_the_machine(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     resolve("auto", CPU, 1, {"kind": "test"}, _sleeping(0.04, 0.01, []))
     monkeypatch.setattr(module, "_measured", {})  # another process
     assert resolve("auto", CPU, 1, {"kind": "test"}, _never).precision == "bf16"
     (file,) = _entries(machine)
     entry = json.loads(file.read_text())
-    assert (entry["key"]["kind"], entry["key"]["torch"], entry["key"]["threads"]) == ("test", torch.__version__, 1)
+    assert (entry["key"]["kind"], entry["key"]["torch"], entry["key"]["threads"]) == (
+        "test",
+        torch.__version__,
+        1,
+    )
     assert entry["seconds"]["fp32"] > entry["seconds"]["bf16"] >= 0.01
     for threads, what in ((2, {"kind": "test"}), (1, {"kind": "other"})):  # other questions
         assert resolve("auto", CPU, threads, what, _sleeping(0.01, 0.04, [])).precision == "fp32"
     assert len(_entries(machine)) == 3
 
 
-def test_a_damaged_measurement_is_made_again(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_measurement_is_made_again(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     resolve("auto", CPU, 1, {"kind": "test"}, _sleeping(0.04, 0.01, []))
     (file,) = _entries(machine)
     file.write_text(file.read_text()[:30])
@@ -119,7 +137,9 @@ def test_a_cache_folder_that_cannot_be_written_is_said_once(
 def test_what_is_asked_for_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     assert resolve("fp32", CPU, 2, {}, _never) == Place("cpu", "fp32", 2)
     assert resolve("bf16", CPU, 2, {}, _never) == Place("cpu", "bf16", 2)
-    monkeypatch.setattr(module, "has_bf16", lambda device: False)  # it would emulate bf16, which is slower
+    monkeypatch.setattr(
+        module, "has_bf16", lambda device: False
+    )  # it would emulate bf16, which is slower
     assert resolve("auto", CPU, 2, {}, _never) == Place("cpu", "fp32", 2)
 
 
@@ -139,7 +159,9 @@ def _agrees(place: Place, file: Path) -> bool:
 
 
 @pytest.mark.parametrize("frozen", [0, 2], ids=["thawed", "frozen"])
-def test_training_is_measured_by_steps_that_train(frozen: int, machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_is_measured_by_steps_that_train(
+    frozen: int, machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from siamla.training import place as training
 
     rows: list[tuple[str, float]] = []
@@ -159,7 +181,9 @@ def test_training_is_measured_by_steps_that_train(frozen: int, machine: Path, mo
     key = json.loads(file.read_text())["key"]
     assert (key["kind"], key["batch"], key["frozen"]) == ("train", 1, frozen == 2)
     assert _agrees(place, file)
-    assert rows == [("fp32", 0), ("bf16", 0)] * 2  # none skipped: a skipped step has no backward pass
+    assert (
+        rows == [("fp32", 0), ("bf16", 0)] * 2
+    )  # none skipped: a skipped step has no backward pass
 
 
 def test_tracking_is_measured_apart(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:

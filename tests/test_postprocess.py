@@ -25,7 +25,9 @@ def test_equation_13_by_hand() -> None:
 
 
 def test_equation_12_by_hand() -> None:
-    """On 3×3 cells the Hann window is 1 in the middle and 0 around: s = 0.6·c·q·p, plus 0.4 in the middle."""
+    """On 3×3 cells the Hann window is 1 in the middle and 0 around: s = 0.6·c·q·p, plus 0.4 in the
+    middle.
+    """
     confidence = np.array([[0.5, 0, 0], [0, 0.25, 0], [0, 0, 1.0]])
     penalty = np.array([[1.0, 1, 1], [1, 0.8, 1], [1, 1, 0.5]])
     expected = [[0.3, 0, 0], [0, 0.6 * 0.2 + 0.4, 0], [0, 0, 0.3]]
@@ -35,7 +37,11 @@ def test_equation_12_by_hand() -> None:
 def maps(width: float, height: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Flat score, offsets of a centred box at every cell, and logits of q = 1/2."""
     half = np.array([width, height, width, height]) / 2
-    return np.full((25, 25), 0.2), np.broadcast_to(half[:, None, None], (4, 25, 25)).copy(), np.zeros((25, 25))
+    return (
+        np.full((25, 25), 0.2),
+        np.broadcast_to(half[:, None, None], (4, 25, 25)).copy(),
+        np.zeros((25, 25)),
+    )
 
 
 def test_topn_by_hand() -> None:
@@ -61,7 +67,9 @@ def test_topn_uses_the_box_not_the_cell() -> None:
     assert result.state.centre == pytest.approx((10.0, 0.0))
 
 
-@pytest.mark.skipif(not CASES.exists(), reason="the reference vectors are not part of the repository")
+@pytest.mark.skipif(
+    not CASES.exists(), reason="the reference vectors are not part of the repository"
+)
 def test_release_matches_the_public_code() -> None:
     data = np.load(CASES)
     for i in range(len(data["box"])):
@@ -76,7 +84,9 @@ def test_release_matches_the_public_code() -> None:
 
 
 def test_release_works_for_a_peak_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The public code fails with an IndexError when the coarse peak is on rows or columns 190 to 192."""
+    """The public code fails with an IndexError when the coarse peak is on rows or columns 190 to
+    192.
+    """
     cls, ltrb, loc = maps(50, 30)
     state = State((320.0, 240.0), (50.0, 30.0), (640, 480))
     original = postprocess._peak
@@ -88,7 +98,9 @@ def test_release_works_for_a_peak_anywhere(monkeypatch: pytest.MonkeyPatch) -> N
     for corner in ((0, 0), (0, 192), (190, 3), (191, 191), (192, 192)):
         peaks = [corner]
         monkeypatch.setattr(
-            postprocess, "_peak", lambda values, peaks=peaks: peaks.pop() if peaks else original(values)
+            postprocess,
+            "_peak",
+            lambda values, peaks=peaks: peaks.pop() if peaks else original(values),
         )
         assert np.isfinite(release(cls, ltrb, loc, state).box).all()
 

@@ -63,17 +63,24 @@ def package(tmp_path: Path) -> Path:
     (folder / "sub" / "__init__.py").write_text("")
     (folder / "high.py").write_text(SOURCE)
     (folder / "low.py").write_text(
-        "def helper(x):\n    from .sub import deep\n    return deep.N * x\n\n\ndef spare():\n    return 0\n"
+        "def helper(x):\n    from .sub import deep\n    return deep.N * x\n\n\ndef spare():\n   "
+        " return 0\n"
     )
     (folder / "sub" / "deep.py").write_text("N = 2\nM = 3\n")
-    (folder / "tools.py").write_text("def twice(x):\n    return 2 * x\n\n\ndef thrice(x):\n    return 3 * x\n")
+    (folder / "tools.py").write_text(
+        "def twice(x):\n    return 2 * x\n\n\ndef thrice(x):\n    return 3 * x\n"
+    )
     (folder / "progress.py").write_text("def progress(n, text):\n    return None\n")
-    (folder / "readers.py").write_text("from siamla import low, tools\nTABLE = {'a': low, 'b': tools}\n")
+    (folder / "readers.py").write_text(
+        "from siamla import low, tools\nTABLE = {'a': low, 'b': tools}\n"
+    )
     return tmp_path
 
 
 def test_code_digest_ignores_what_decides_no_number(package: Path) -> None:
-    """Comments, docstrings, layout, order, messages, printing, progress, result annotations, unused definitions."""
+    """Comments, docstrings, layout, order, messages, printing, progress, result annotations, unused
+    definitions.
+    """
     before = code_digest(ENTRY, root=package)
     (package / "siamla" / "high.py").write_text(SAME)
     (package / "siamla" / "progress.py").write_text("def progress(n, text):\n    return n\n")
@@ -92,10 +99,16 @@ def test_code_digest_ignores_what_decides_no_number(package: Path) -> None:
         ("low.py", "deep.N * x", "deep.N + x"),
         ("sub/deep.py", "N = 2", "N = 3"),  # imported relatively, inside a function, by an import
         ("tools.py", "2 * x", "2.5 * x"),
-        ("tools.py", "def twice", "import random\nrandom.seed(1)\n\n\ndef twice"),  # a bare statement of the module
+        (
+            "tools.py",
+            "def twice",
+            "import random\nrandom.seed(1)\n\n\ndef twice",
+        ),  # a bare statement of the module
     ],
 )
-def test_code_digest_sees_all_that_the_entry_uses(package: Path, file: str, old: str, new: str) -> None:
+def test_code_digest_sees_all_that_the_entry_uses(
+    package: Path, file: str, old: str, new: str
+) -> None:
     before = code_digest(ENTRY, root=package)
     path = package / "siamla" / file
     assert old in path.read_text()
@@ -108,21 +121,25 @@ def test_code_digest_of_a_module_counts_every_definition(package: Path) -> None:
     (package / "siamla" / "high.py").write_text(SOURCE.replace("UNUSED = 1", "UNUSED = 2"))
     assert code_digest("siamla.high", root=package) != before
     assert {name.partition(":")[0] for name in definitions([ENTRY], package)} == {
-        "siamla.high", "siamla.low", "siamla.sub.deep", "siamla.tools",
-    }  # fmt: skip
+        "siamla.high",
+        "siamla.low",
+        "siamla.sub.deep",
+        "siamla.tools",
+    }
 
 
 def test_of_settings_what_computes_counts_and_values_do_not(package: Path) -> None:
     """Values stand in the identity, as they are written: what a method makes of them does not."""
     settings = package / "siamla" / "sub" / "settings.py"
     text = (
-        "class Weights:\n    factor: float = 1.0\n\n    @model_validator(mode='after')\n    def fits(self):\n"
-        "        return self\n\n    @property\n    def doubled(self):\n        return 2 * self.factor\n\n\n"
-        "def load(path):\n    return Weights()\n"
+        "class Weights:\n    factor: float = 1.0\n\n    @model_validator(mode='after')\n    def"
+        " fits(self):\n        return self\n\n    @property\n    def doubled(self):\n        return"
+        " 2 * self.factor\n\n\ndef load(path):\n    return Weights()\n"
     )
     settings.write_text(text)
     (package / "siamla" / "low.py").write_text(
-        "from siamla.sub.settings import Weights\n\n\ndef helper(x, w: Weights):\n    return w.doubled * x\n"
+        "from siamla.sub.settings import Weights\n\n\ndef helper(x, w: Weights):\n    return"
+        " w.doubled * x\n"
     )
     before = code_digest(ENTRY, root=package)
     for old, new in (
@@ -139,7 +156,10 @@ def test_of_settings_what_computes_counts_and_values_do_not(package: Path) -> No
 
 def test_the_weight_of_a_loss_and_the_parts_of_a_mix_are_code() -> None:
     found = definitions(["siamla.training.run:train_model"])
-    assert {"siamla.training.settings:LossWeights", "siamla.data.settings:PairSettings"} <= found.keys()
+    assert {
+        "siamla.training.settings:LossWeights",
+        "siamla.data.settings:PairSettings",
+    } <= found.keys()
 
 
 def test_a_registry_gives_the_entry_that_is_used(package: Path) -> None:
@@ -163,7 +183,9 @@ def test_git_state(tmp_path: Path) -> None:
 
     def git(*arguments: str) -> None:
         names = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
-        subprocess.run(["git", "-C", str(tmp_path), *names, *arguments], check=True, capture_output=True)
+        subprocess.run(
+            ["git", "-C", str(tmp_path), *names, *arguments], check=True, capture_output=True
+        )
 
     git("init")
     (tmp_path / "a.txt").write_text("1\n")
@@ -184,10 +206,19 @@ def test_git_state(tmp_path: Path) -> None:
 def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     identity = {"settings": {"loss": {"regression": 3.0}}, "code": "c"}
     names = {"profile": "smoke", "variant": "siamla", "seed": 1}
-    made = make_record("train", names, identity, "k", {"crops": "d"}, {"device": "cpu"}, time.time())
+    made = make_record(
+        "train", names, identity, "k", {"crops": "d"}, {"device": "cpu"}, time.time()
+    )
     write_json(tmp_path / "record.json", made)
     assert read_record(tmp_path / "record.json") == made
-    assert set(made["environment"]) >= {"git_commit", "git_dirty", "git_diff_sha", "versions", "python", "host"}
+    assert set(made["environment"]) >= {
+        "git_commit",
+        "git_dirty",
+        "git_diff_sha",
+        "versions",
+        "python",
+        "host",
+    }
     assert str(tmp_path) not in str(made)
 
 
@@ -200,8 +231,16 @@ def test_a_file_that_is_no_record_is_named(tmp_path: Path) -> None:
 
 
 def test_differences_are_said_in_words_the_code_last() -> None:
-    found = {"code": "a", "model": {"settings": {"loss": {"regression": 1.0}}, "code": "x"}, "old": 1}
-    planned = {"code": "b", "model": {"settings": {"loss": {"regression": 2.0}}, "code": "y"}, "new": None}
+    found = {
+        "code": "a",
+        "model": {"settings": {"loss": {"regression": 1.0}}, "code": "x"},
+        "old": 1,
+    }
+    planned = {
+        "code": "b",
+        "model": {"settings": {"loss": {"regression": 2.0}}, "code": "y"},
+        "new": None,
+    }
     assert differences(found, planned) == [
         "new is missing, the plan has None",
         "old is 1, the plan has no such thing",

@@ -1,4 +1,6 @@
-"""Several processes that train one model (gloo, on the CPU): the course of one, and the same bytes when resumed."""
+"""Several processes that train one model (gloo, on the CPU): the course of one, and the same bytes
+when resumed.
+"""
 
 import csv
 import json
@@ -46,23 +48,39 @@ from siamla.training.step import Recipe, set_up
 
 PLACE = Place("cpu", "fp32", 1)
 MODEL = ModelSettings(
-    backbone="efficientnet_lite0", weights="package", channels=8, tower_depth=1, groups=2, regression_bias=3.4,
+    backbone="efficientnet_lite0",
+    weights="package",
+    channels=8,
+    tower_depth=1,
+    groups=2,
+    regression_bias=3.4,
     localization="lafa",
-)  # fmt: skip
+)
 # without momentum or Adam's division a last digit stays a last digit
 TRAINING = TrainingSettings(
-    epochs=2, frozen_epochs=1, pairs_per_epoch=12, batch=6, optimizer="sgd", lr_start=1e-3, lr_end=1e-3,
+    epochs=2,
+    frozen_epochs=1,
+    pairs_per_epoch=12,
+    batch=6,
+    optimizer="sgd",
+    lr_start=1e-3,
+    lr_end=1e-3,
     precision="fp32",
-)  # fmt: skip
+)
 STEPS = 4
 TIMED = re.compile("second|wait|memory")  # columns of a history that no two runs share
 RECIPE = Recipe(MODEL, Labels(ladl=True, lals=True), LossWeights(), TRAINING, seed=0)
 PAIRS = PairSettings(dataset="tiny", frame_range=2)
-WITHOUT_POSITIVES, BROKEN = 0, 8  # numbers of pairs; the second is in the second step, with rank 1 of 2 or 3
+WITHOUT_POSITIVES, BROKEN = (
+    0,
+    8,
+)  # numbers of pairs; the second is in the second step, with rank 1 of 2 or 3
 
 
 class Sampler(PairSampler):
-    """Pairs of which one has a target that no cell sees, and optionally another an image that is not a number."""
+    """Pairs of which one has a target that no cell sees, and optionally another an image that is
+    not a number.
+    """
 
     def __init__(self, cache: Path, broken: int | None = None) -> None:
         super().__init__(CropCache(cache), PAIRS)
@@ -89,7 +107,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
         noise = rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)
         cv2.imwrite(str(file), cv2.resize(noise, (160, 120), interpolation=cv2.INTER_CUBIC))
     boxes = np.array([[50.0 + 4 * frame, 40, 30, 24] for frame in range(3)])
-    crops.build([Sequence("video", tuple(files), boxes, np.ones(3, bool))], CropSettings(), folder / "crops")
+    crops.build(
+        [Sequence("video", tuple(files), boxes, np.ones(3, bool))], CropSettings(), folder / "crops"
+    )
     return folder / "crops"
 
 
@@ -104,7 +124,9 @@ def as_before() -> Iterator[None]:
 
 def _one(rank: int, world: int, port: int, work: Callable[[Ranks], None]) -> None:
     own = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "MASTER_PORT": port}
-    os.environ.update({name: str(value) for name, value in own.items()} | {"MASTER_ADDR": "127.0.0.1"})
+    os.environ.update(
+        {name: str(value) for name, value in own.items()} | {"MASTER_ADDR": "127.0.0.1"}
+    )
     os.environ["OMP_NUM_THREADS"] = "1"
     with joined() as ranks:
         work(ranks)
@@ -116,7 +138,9 @@ def together(world: int, work: Callable[[Ranks], None]) -> list[int | None]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_one, args=(rank, world, port, work)) for rank in range(world)]
+    processes = [
+        context.Process(target=_one, args=(rank, world, port, work)) for rank in range(world)
+    ]
     for process in processes:
         process.start()
     for process in processes:
@@ -126,7 +150,12 @@ def together(world: int, work: Callable[[Ranks], None]) -> list[int | None]:
 
 
 def _run(
-    ranks: Ranks, cache: Path, folder: Path, recipe: Recipe = RECIPE, broken: int | None = None, **more: Any
+    ranks: Ranks,
+    cache: Path,
+    folder: Path,
+    recipe: Recipe = RECIPE,
+    broken: int | None = None,
+    **more: Any,
 ) -> None:
     """Train to folder/trained.pt, with the rows of every step."""
     set_up(PLACE)
@@ -140,7 +169,9 @@ def _run(
     loop.optimise = noted
     try:
         source = Source(Sampler(cache, broken), workers=more.pop("workers", 0))
-        trained = train(recipe, source, PLACE, folder / "state.pt", "key", lambda row: None, ranks=ranks, **more)
+        trained = train(
+            recipe, source, PLACE, folder / "state.pt", "key", lambda row: None, ranks=ranks, **more
+        )
     finally:
         loop.optimise = real
     if ranks.first:
@@ -148,7 +179,9 @@ def _run(
 
 
 def _several(ranks: Ranks, cache: Path, folder: Path) -> None:
-    """The trainings that are compared with one process: a sound one, and one with an image that is not a number."""
+    """The trainings that are compared with one process: a sound one, and one with an image that is
+    not a number.
+    """
     _run(ranks, cache, folder / "sound")
     _run(ranks, cache, folder / "broken", broken=BROKEN)
 
@@ -170,7 +203,9 @@ def _close(folder: Path, other: Path, tolerance: float) -> None:
     ours, theirs = _loaded(folder), _loaded(other)
     assert len(ours["rows"]) == len(theirs["rows"]) == STEPS
     for row, expected in zip(ours["rows"], theirs["rows"], strict=True):
-        assert row.pop("grad_norm") == pytest.approx(expected.pop("grad_norm"), rel=1e-5, nan_ok=True)  # of all weights
+        assert row.pop("grad_norm") == pytest.approx(
+            expected.pop("grad_norm"), rel=1e-5, nan_ok=True
+        )  # of all weights
         assert row == pytest.approx(expected, rel=tolerance, abs=tolerance, nan_ok=True)
     for name, value in theirs["model"].items():
         torch.testing.assert_close(ours["model"][name], value, rtol=tolerance, atol=tolerance)
@@ -200,10 +235,20 @@ def _norms(ranks: Ranks) -> None:
     whole = torch.randn(5, 4, 1, 6) * 0.1 + torch.tensor([0.0, 3, -30, 1]).view(1, 4, 1, 1)
     factor = torch.randn(whole.shape)
     plain, part = torch.nn.BatchNorm2d(4), ranks.part(5)
-    for norm, rows in ((plain, slice(None)), (GlobalBatchNorm(torch.nn.BatchNorm2d(4), ranks), part)):
+    for norm, rows in (
+        (plain, slice(None)),
+        (GlobalBatchNorm(torch.nn.BatchNorm2d(4), ranks), part),
+    ):
         x = whole[rows].clone().requires_grad_()
         (norm(x) * factor[rows]).sum().backward()
-        values = [x.grad, norm.running_mean, norm.running_var, norm.weight.grad, norm.bias.grad, norm(x).detach()]
+        values = [
+            x.grad,
+            norm.running_mean,
+            norm.running_var,
+            norm.weight.grad,
+            norm.bias.grad,
+            norm(x).detach(),
+        ]
         if norm is plain:
             expected = [values[0][part], *values[1:5], values[5][part]]
     ranks.sum_gradients(norm.parameters())
@@ -227,7 +272,12 @@ def test_pairs_without_a_usable_loss_are_named(three: Path) -> None:
     (line,) = (three / "broken/unusable.jsonl").read_text().splitlines()
     found = json.loads(line)
     assert found["pairs"] == [6, 7, 8, 9, 10, 11]
-    assert (found["epoch"], found["step"], found["total"], found["grad_norm"]) == (1, 2, "nan", "nan")
+    assert (found["epoch"], found["step"], found["total"], found["grad_norm"]) == (
+        1,
+        2,
+        "nan",
+        "nan",
+    )
 
 
 def test_the_backbone_in_parts_learns_as_in_one(alone: Path, cache: Path, tmp_path: Path) -> None:
@@ -249,7 +299,9 @@ def _signal(steps: int, number: signal.Signals, rank: int, ranks: Ranks) -> Call
 
 
 def _stopped_twice(ranks: Ranks, cache: Path, folder: Path) -> None:
-    """Stopped in the first step, and in the first with a thawed backbone; each time with other loading processes."""
+    """Stopped in the first step, and in the first with a thawed backbone; each time with other
+    loading processes.
+    """
     for stop, rank, workers, done in ((0, 1, 0, (0, 1)), (1, 2, 1, (1, 1))):
         undo = _signal(stop, signal.SIGTERM, rank, ranks)
         with pytest.raises(Stopped):
@@ -265,9 +317,13 @@ def _stopped_twice(ranks: Ranks, cache: Path, folder: Path) -> None:
 def _same(folder: Path, other: Path) -> None:
     ours, theirs = _loaded(folder)["model"], _loaded(other)["model"]
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
-    histories = [torch.load(each / "state.pt", weights_only=True)["progress"]["history"] for each in (folder, other)]
+    histories = [
+        torch.load(each / "state.pt", weights_only=True)["progress"]["history"]
+        for each in (folder, other)
+    ]
     timeless = [
-        [{name: value for name, value in row.items() if not TIMED.search(name)} for row in rows] for rows in histories
+        [{name: value for name, value in row.items() if not TIMED.search(name)} for row in rows]
+        for rows in histories
     ]
     assert timeless[0] == timeless[1]
 
@@ -292,7 +348,11 @@ def test_a_killed_rank_is_one_clear_line_and_the_course_goes_on(
     three: Path, alone: Path, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With as many processes to the same bytes, and with fewer to the same numbers."""
-    assert together(3, partial(_killed, cache=cache, folder=tmp_path / "3")) == [0, -signal.SIGKILL, 0]
+    assert together(3, partial(_killed, cache=cache, folder=tmp_path / "3")) == [
+        0,
+        -signal.SIGKILL,
+        0,
+    ]
     for rank in (0, 2):
         said = (tmp_path / f"3/said{rank}").read_text()
         assert re.match(r"train: one of the 3 processes has ended .*the same command goes on", said)
@@ -301,7 +361,10 @@ def test_a_killed_rank_is_one_clear_line_and_the_course_goes_on(
     assert together(3, partial(_run, cache=cache, folder=tmp_path / "3")) == [0, 0, 0]
     _same(tmp_path / "3", three / "sound")
     _run(ALONE, cache, tmp_path / "1")
-    assert "state.pt: 3 processes so far, 1 from here; last digits may differ" in capsys.readouterr().err
+    assert (
+        "state.pt: 3 processes so far, 1 from here; last digits may differ"
+        in capsys.readouterr().err
+    )
     ours, theirs = _loaded(tmp_path / "1")["model"], _loaded(alone / "sound")["model"]
     for name, value in theirs.items():
         torch.testing.assert_close(ours[name], value, rtol=1e-5, atol=1e-5)
@@ -309,7 +372,9 @@ def test_a_killed_rank_is_one_clear_line_and_the_course_goes_on(
 
 def test_a_batch_is_too_small_for_more_processes() -> None:
     assert [Ranks(rank, 3).part(8) for rank in range(3)] == [slice(0, 2), slice(2, 5), slice(5, 8)]
-    with pytest.raises(UserError, match=r"training\.batch: 2 pairs for 3 processes; start at most 2"):
+    with pytest.raises(
+        UserError, match=r"training\.batch: 2 pairs for 3 processes; start at most 2"
+    ):
         Ranks(0, 3).part(2)
 
 
@@ -327,7 +392,9 @@ def test_processes_that_nobody_brings_together_say_so(monkeypatch: pytest.Monkey
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A project with the crops of all five sets, read from their official layouts, and a held-out benchmark."""
+    """A project with the crops of all five sets, read from their official layouts, and a held-out
+    benchmark.
+    """
     folder = tmp_path_factory.mktemp("project")
     shutil.copytree(REPOSITORY / "params", folder / "params")
     (folder / "params/profiles/tiny.yaml").write_text(PROFILE)
@@ -348,12 +415,22 @@ TRAINED = Path("results/tiny/train/siamcar@five/seed1")
 
 
 def _torchrun(*more: str) -> "subprocess.Popen[str]":
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "3", "-m", "siamla.cli.main"]
+    launch = [
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "3",
+        "-m",
+        "siamla.cli.main",
+    ]
     command = [sys.executable, *launch, *RUN, *more]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def test_five_sets_train_the_same_on_one_process_and_on_three_stopped_and_resumed(project: Path) -> None:
+def test_five_sets_train_the_same_on_one_process_and_on_three_stopped_and_resumed(
+    project: Path,
+) -> None:
     assert main(RUN) == 0
     TRAINED.rename("one")
     process = _torchrun()
@@ -373,7 +450,10 @@ def test_five_sets_train_the_same_on_one_process_and_on_three_stopped_and_resume
     assert said.splitlines().count(str(TRAINED / "model.pt")) == 1
     record = json.loads((TRAINED / "record.json").read_text())
     assert record["place"]["processes"] == [3]
-    ours, theirs = (torch.load(folder / "model.pt", weights_only=True)["model"] for folder in (TRAINED, Path("one")))
+    ours, theirs = (
+        torch.load(folder / "model.pt", weights_only=True)["model"]
+        for folder in (TRAINED, Path("one"))
+    )
     for name, value in theirs.items():
         torch.testing.assert_close(ours[name], value, rtol=1e-5, atol=1e-5)
 
@@ -395,12 +475,20 @@ def test_a_dry_run_tells_what_a_training_takes_and_keeps_nothing(
     assert main([*RUN, "--seed", "2", "--dry-run"]) == 0
     thawed, frozen, whole, shared, disk = capsys.readouterr().out.splitlines()
     number = r"[\d,.]+"
-    shape = rf": 2 steps; pairs/s: model {number}, loader {number}, both {number}; waiting \d+ %; memory {number} MiB"
+    shape = (
+        rf": 2 steps; pairs/s: model {number}, loader {number}, both {number}; waiting \d+ %;"
+        rf" memory {number} MiB"
+    )
     assert re.match(f"thawed{shape}", thawed)
     assert re.match(f"frozen{shape}", frozen)
-    assert re.match(rf"whole training: {number}(e-\d+)? hours, {number}(e-\d+)? process hours \(1 at work\)", whole)
+    assert re.match(
+        rf"whole training: {number}(e-\d+)? hours, {number}(e-\d+)? process hours \(1 at work\)",
+        whole,
+    )
     assert re.match(rf"/dev/shm: 0 MiB a process; {number} MiB free", shared)
-    assert re.match(rf"disk: {number} MiB for 3 states and one being written; {number} MiB free", disk)
+    assert re.match(
+        rf"disk: {number} MiB for 3 states and one being written; {number} MiB free", disk
+    )
     assert sorted(Path().rglob("*")) == before
 
 
@@ -411,7 +499,9 @@ def test_a_few_batches_are_learnt_by_heart(
     monkeypatch.setattr(trial.overfit, "__defaults__", (ALONE, 1, 12))
     assert main([*RUN, "--overfit", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.partition(":")[0] for line in lines[:-1]] == [f"step {number}" for number in (1, 2, 4, 8, 12)]
+    assert [line.partition(":")[0] for line in lines[:-1]] == [
+        f"step {number}" for number in (1, 2, 4, 8, 12)
+    ]
     found = re.fullmatch(r"on the same 5 pairs the loss fell from ([\d.]+) to ([\d.]+)", lines[-1])
     assert found is not None
     assert float(found[2]) < float(found[1])
@@ -431,7 +521,10 @@ def test_held_out_sequences_are_tracked_now_and_then_and_decide_nothing(
         first, second = csv.DictReader(handle)
     assert first["val_ao"] == ""
     assert 0 < float(second["val_ao"]) <= 1
-    for name, said in (("got", "the training sees it"), ("valey", "no such data set in profile tiny; .*valley")):
+    for name, said in (
+        ("got", "the training sees it"),
+        ("valey", "no such data set in profile tiny; .*valley"),
+    ):
         shutil.rmtree(folder, ignore_errors=True)
         assert main([*RUN, "--seed", "3", "--validate", name]) == 2
         assert re.search(f"--validate {name}: {said}", capsys.readouterr().err)
@@ -439,9 +532,15 @@ def test_held_out_sequences_are_tracked_now_and_then_and_decide_nothing(
 
 
 def test_a_trial_without_crops_names_the_command_that_comes_first(
-    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    project: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     shutil.copytree(project / "params", tmp_path / "params")
     monkeypatch.chdir(tmp_path)
     assert main([*RUN, "--dry-run"]) == 2
-    assert "`siamla data crops siamcar@five --dataset coco --profile tiny` comes first" in capsys.readouterr().err
+    assert (
+        "`siamla data crops siamcar@five --dataset coco --profile tiny` comes first"
+        in capsys.readouterr().err
+    )

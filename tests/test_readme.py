@@ -1,4 +1,6 @@
-"""README's measured tables: their form is what the settings would give, their numbers are of clean results alone."""
+"""README's measured tables: their form is what the settings would give, their numbers are of clean
+results alone.
+"""
 
 import subprocess
 from pathlib import Path
@@ -16,7 +18,9 @@ from siamla.report.render import Table
 from siamla.report.tables import build
 
 ROOT = Path(__file__).parents[1]
-LAYOUT = Layout.model_validate(yaml.safe_load((ROOT / "params" / "tables.yaml").read_text(encoding="utf-8")))
+LAYOUT = Layout.model_validate(
+    yaml.safe_load((ROOT / "params" / "tables.yaml").read_text(encoding="utf-8"))
+)
 PLACE = {"device": "cpu", "precision": "fp32", "threads": 1}
 
 
@@ -24,7 +28,9 @@ TWICE = ("siamcar", "ladl", "lals", "ladl_lals", "lafa", "siamla")
 
 
 def plan(profile: str, twice: bool = True) -> dict[str, Any]:
-    """What a profile's tables are of, as siamla.report.tables.build takes it; `twice`: Table III's with two seeds."""
+    """What a profile's tables are of, as siamla.report.tables.build takes it; `twice`: Table III's
+    with two seeds.
+    """
     whole = Plan.load(profile, ROOT / "params")
     variants = whole.table_variants()
     for name in TWICE if twice else ():
@@ -43,7 +49,13 @@ def build_all(profile: str, scores: dict[Path, Any], twice: bool = True) -> tupl
     return [build(number, *both, *own) for number in of["numbers"]], both
 
 
-def score(benchmark: str, variant: str, seed: int, dirty: bool = False, commit: str | None = "0123456789abcdef") -> Any:
+def score(
+    benchmark: str,
+    variant: str,
+    seed: int,
+    dirty: bool = False,
+    commit: str | None = "0123456789abcdef",
+) -> Any:
     names = {"benchmark": benchmark, "variant": variant, "seed": seed}
     environment = {"git_commit": commit, "git_dirty": dirty}
     metric = {"otb100": "auc", "got10k": "ao"}[benchmark]
@@ -84,7 +96,9 @@ def readme(tmp_path: Path) -> Path:
 
 
 def test_the_repositorys_readme_is_not_stale() -> None:
-    """Heads, rows, captions and published numbers; after a change of them `make readme` writes README anew."""
+    """Heads, rows, captions and published numbers; after a change of them `make readme` writes
+    README anew.
+    """
     tables, _ = build_all("mini", {}, twice=False)
     assert [table.name for table in tables] == ["Table III", "Table IV", "Table V", "Table VI"]
     assert check_form((ROOT / "README.md").read_text(encoding="utf-8"), "mini", tables) == []
@@ -92,15 +106,21 @@ def test_the_repositorys_readme_is_not_stale() -> None:
 
 def test_what_is_written_has_the_form_and_the_numbers(readme: Path) -> None:
     tables, both = build_all("mini", all_scores())
-    readme.write_text(readme.read_text().replace("old", "edited by hand"))  # README itself may differ
+    readme.write_text(
+        readme.read_text().replace("old", "edited by hand")
+    )  # README itself may differ
     write_readme(readme, "mini", tables, *both)
     text = readme.read_text()
     assert text.startswith(
-        f"# siamla\n\nBefore.\n\n{BEGIN}\nProfile `mini`, commit 0123456789ab. Trained on cpu, fp32, "
+        f"# siamla\n\nBefore.\n\n{BEGIN}\nProfile `mini`, commit 0123456789ab. Trained on cpu,"
+        " fp32, "
     )
     assert text.endswith(f"{END}\n\nAfter.\n")
     assert "edited by hand" not in text
-    two, one = "1, 2 of siamcar, ladl, lals, ladl_lals, lafa, siamla", "1 of ladl_linear, ladl_lals_04, ladl_lals_03"
+    two, one = (
+        "1, 2 of siamcar, ladl, lals, ladl_lals, lafa, siamla",
+        "1 of ladl_linear, ladl_lals_04, ladl_lals_03",
+    )
     assert f"Seeds: {two}; {one}" in text
     assert "Sequences: got10k 3, otb100 3. Written by `make readme`.\n" in text
     assert "| SiamCAR |  |  |  | 0.515 ± 0.007 | 0.597 |" in text
@@ -114,7 +134,10 @@ def test_another_file_with_changes_is_refused(readme: Path) -> None:
     before, (tables, both) = readme.read_text(), build_all("mini", all_scores())
     (readme.parent / "other.txt").write_text("2")
     (readme.parent / "new name.txt").write_text("3")
-    with pytest.raises(UserError, match=r"not written: (other\.txt|new name\.txt) has uncommitted changes; .*; commit"):
+    with pytest.raises(
+        UserError,
+        match=r"not written: (other\.txt|new name\.txt) has uncommitted changes; .*; commit",
+    ):
         write_readme(readme, "mini", tables, *both)
     assert readme.read_text() == before
 
@@ -125,7 +148,9 @@ def test_results_that_no_commit_explains_are_refused(readme: Path, how: Any) -> 
     scores[Path("otb100-siamla-2.json")] = score("otb100", "siamla", 2, **how)
     tables, both = build_all("mini", scores)
     before = readme.read_text()
-    with pytest.raises(UserError, match="not written: siamla, seed 2, on otb100: made with uncommitted changes"):
+    with pytest.raises(
+        UserError, match="not written: siamla, seed 2, on otb100: made with uncommitted changes"
+    ):
         write_readme(readme, "mini", tables, *both)
     assert readme.read_text() == before
 
@@ -139,11 +164,15 @@ def test_missing_results_are_refused(readme: Path) -> None:
     with pytest.raises(UserError, match=f"not written: {missing}; commit, run the pipeline"):
         write_readme(readme, "mini", tables, *both)
     tables, both = build_all("mini", {})
-    with pytest.raises(UserError, match=r"Table III: SiamCAR not measured; .* \(and 11 more\); commit"):
+    with pytest.raises(
+        UserError, match=r"Table III: SiamCAR not measured; .* \(and 11 more\); commit"
+    ):
         write_readme(readme, "mini", tables, *both)
 
 
-def test_no_repository_and_no_markers_are_refused(readme: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_no_repository_and_no_markers_are_refused(
+    readme: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     tables, both = build_all("mini", all_scores())
     outside = tmp_path_factory.mktemp("outside") / "README.md"
     outside.write_text(readme.read_text())
@@ -152,7 +181,9 @@ def test_no_repository_and_no_markers_are_refused(readme: Path, tmp_path_factory
     readme.write_text(f"{END} {BEGIN}")
     with pytest.raises(UserError, match="once each, in this order"):
         write_readme(readme, "mini", tables, *both)
-    assert check_form(f"{BEGIN}", "mini", tables) == [f"README.md: expected {BEGIN} and {END} once each, in this order"]
+    assert check_form(f"{BEGIN}", "mini", tables) == [
+        f"README.md: expected {BEGIN} and {END} once each, in this order"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +193,11 @@ def test_no_repository_and_no_markers_are_refused(readme: Path, tmp_path_factory
         ("| LADL | ✓ |", "| LADL |  |", "Table III: LADL |  |"),
         ("| 0.4 |", "| 0.5 |", "Table V: 0.5 |"),
         ("| 0.618 |", "| 0.619 |", ""),  # a measured number is none of the form
-        ("| 0.649 |", "| 0.648 |", "expected SiamLA (LADL + LALS + LAFA) | ✓ | ✓ | ✓ | not measured | 0.649"),
+        (
+            "| 0.649 |",
+            "| 0.648 |",
+            "expected SiamLA (LADL + LALS + LAFA) | ✓ | ✓ | ✓ | not measured | 0.649",
+        ),
         (
             "**Table IV.** Abl",
             "**Table VII.** Abl",

@@ -45,20 +45,39 @@ def test_pysot_text(tmp_path: Path) -> None:
     assert store.read_confidence(tmp_path / "out/other", "Jogging.1", "otb") is None
     confidence = store.read_confidence(tmp_path / "out/other", "Human4.2", "otb")
     np.testing.assert_array_equal(confidence, [np.nan, 0.5, 0.25])  # type: ignore[arg-type]
-    np.testing.assert_allclose(store.read_track(tmp_path / "out/other", "Human4.2", "otb").seconds, [0.1, 0.1, 0.2])
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["other"]  # no scratch is left
+    np.testing.assert_allclose(
+        store.read_track(tmp_path / "out/other", "Human4.2", "otb").seconds, [0.1, 0.1, 0.2]
+    )
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "other"
+    ]  # no scratch is left
 
 
-def test_lost_boxes_are_told_and_infinite_ones_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lost_boxes_are_told_and_infinite_ones_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "source").mkdir()
     (tmp_path / "source/a.txt").write_text("5,6,10,12\nnan,nan,nan,nan\n7,8,10,12\n")
     protocols = Path(__file__).parents[1] / "params/protocols.yaml"
-    command = ["results", "import", str(tmp_path / "source"), "--benchmark", "otb100", "--out", str(tmp_path / "out")]
+    command = [
+        "results",
+        "import",
+        str(tmp_path / "source"),
+        "--benchmark",
+        "otb100",
+        "--out",
+        str(tmp_path / "out"),
+    ]
     assert main([*command, "--as", "kcf", "--protocols", str(protocols)]) == 0
-    assert "warning: 1 boxes of 1 sequences are nan, first a; they are scored as misses" in capsys.readouterr().err
+    assert (
+        "warning: 1 boxes of 1 sequences are nan, first a; they are scored as misses"
+        in capsys.readouterr().err
+    )
     (tmp_path / "source/a.txt").write_text("5,6,10,12\n6,-inf,10,12\n")
     assert main([*command, "--as", "other", "--protocols", str(protocols)]) == 2
-    assert "a.txt, row 2: [6.0, -inf, 10.0, 12.0], expected finite numbers" in capsys.readouterr().err
+    assert (
+        "a.txt, row 2: [6.0, -inf, 10.0, 12.0], expected finite numbers" in capsys.readouterr().err
+    )
     assert not (tmp_path / "out/other").exists()
 
 
@@ -84,8 +103,12 @@ def test_otb_mat(tmp_path: Path) -> None:
     savemat(source / "david3_Struck.mat", {"results": cell})
     with pytest.raises(UserError, match=r"david3_Struck.mat: no N × 4 boxes"):
         import_results(source, tmp_path / "IVT", "otb")
-    (source / "david3_Struck.mat").write_bytes(b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + bytes(400))
-    with pytest.raises(UserError, match=r"david3_Struck.mat: scipy cannot read it as a .mat file \(.*v7.3"):
+    (source / "david3_Struck.mat").write_bytes(
+        b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + bytes(400)
+    )
+    with pytest.raises(
+        UserError, match=r"david3_Struck.mat: scipy cannot read it as a .mat file \(.*v7.3"
+    ):
         import_results(source, tmp_path / "IVT", "otb")
     assert not (tmp_path / "IVT").exists()
 
@@ -115,8 +138,15 @@ def test_vot_baseline(tmp_path: Path) -> None:
     assert copied[3:] == ["2", "0"]
 
 
-@pytest.mark.parametrize(("name", "expected"), [("Jogging-1", "Jogging.1"), ("skating2_2", "Skating2.2"),
-                                                ("Human4", "Human4.2"), ("basketball", "Basketball")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Jogging-1", "Jogging.1"),
+        ("skating2_2", "Skating2.2"),
+        ("Human4", "Human4.2"),
+        ("basketball", "Basketball"),
+    ],
+)
 def test_names(name: str, expected: str) -> None:
     known = ["Basketball", "Human4.2", "Jogging.1", "Jogging.2", "Skating2.1", "Skating2.2"]
     assert canonical(name, "otb", known) == expected
@@ -140,7 +170,9 @@ def test_import_refuses(tmp_path: Path) -> None:
         import_results(source, target, "otb")
 
 
-@pytest.mark.parametrize("name", ["../evil.txt", "/evil.txt", "a/../../evil.txt", "..\\evil.txt", "C:/evil.txt"])
+@pytest.mark.parametrize(
+    "name", ["../evil.txt", "/evil.txt", "a/../../evil.txt", "..\\evil.txt", "C:/evil.txt"]
+)
 def test_traversing_zip_is_refused_before_anything_is_written(tmp_path: Path, name: str) -> None:
     path = tmp_path / "evil.zip"
     with zipfile.ZipFile(path, "w") as target:
@@ -175,7 +207,12 @@ def test_got10k_submission(tmp_path: Path) -> None:
     assert submit("got10k", tmp_path / "p", lengths, 2, tmp_path / "s.zip") == 2
     first = (tmp_path / "s.zip").read_bytes()
     with zipfile.ZipFile(tmp_path / "s.zip") as found:
-        assert sorted(found.namelist()) == ["a/a_001.txt", "a/a_time.txt", "b/b_001.txt", "b/b_time.txt"]
+        assert sorted(found.namelist()) == [
+            "a/a_001.txt",
+            "a/a_time.txt",
+            "b/b_001.txt",
+            "b/b_time.txt",
+        ]
         assert found.read("a/a_001.txt").splitlines()[0] == b"4.000,5.000,10.000,12.000"
         assert found.read("a/a_time.txt").splitlines() == [b"0.01000000"] * 3
     submit("got10k", tmp_path / "p", lengths, 2, tmp_path / "s.zip")
@@ -187,24 +224,38 @@ def test_trackingnet_submission(tmp_path: Path) -> None:
     submit("trackingnet", tmp_path / "p", lengths, 2, tmp_path / "s.zip")
     with zipfile.ZipFile(tmp_path / "s.zip") as found:
         assert sorted(found.namelist()) == ["a.txt", "b.txt"]
-        assert found.read("b.txt") == b"4.00,5.00,10.00,12.00\n5.00,6.00,10.00,12.00\n6.00,7.00,10.00,12.00\n"
+        assert (
+            found.read("b.txt")
+            == b"4.00,5.00,10.00,12.00\n5.00,6.00,10.00,12.00\n6.00,7.00,10.00,12.00\n"
+        )
 
 
 def damage(content: str) -> Callable[[Path], object]:
     return lambda folder: (folder / "a/a_001.txt").write_text(content)
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    (damage("1,2,3,4\n"), r"a_001.txt: 1 rows, but the sequence has 3 frames"),
-    (damage("1,2,3,4\n1,2,3\n1,2,3,4\n"), r"a_001.txt, line 2"),
-    (damage("1,2,3,4\n1,2,nan,4\n1,2,3,4\n"), r"a_001.txt, line 2: .*expected finite numbers"),
-    (damage("1,2,3,4\n1,2,3,4\n1,2,0,4\n"), r"a_001.txt, line 3: .*positive width"),
-    (lambda folder: (folder / "a/a_time.txt").unlink(), r"a_time.txt: not found"),
-    (lambda folder: (folder / "a/a_time.txt").write_text("1\n1\n"), r"a_time.txt: 2 × 1 times"),
-    (lambda folder: (folder / "a/a_time.txt").write_text("1\n-1\n1\n"), r"a_time.txt: a time is negative"),
-    (lambda folder: (folder / "a/a_001.txt").unlink(), r"no predictions for 1 sequences, the first is 'a'"),
-])  # fmt: skip
-def test_bad_submissions_write_nothing(tmp_path: Path, change: Callable[[Path], object], message: str) -> None:
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (damage("1,2,3,4\n"), r"a_001.txt: 1 rows, but the sequence has 3 frames"),
+        (damage("1,2,3,4\n1,2,3\n1,2,3,4\n"), r"a_001.txt, line 2"),
+        (damage("1,2,3,4\n1,2,nan,4\n1,2,3,4\n"), r"a_001.txt, line 2: .*expected finite numbers"),
+        (damage("1,2,3,4\n1,2,3,4\n1,2,0,4\n"), r"a_001.txt, line 3: .*positive width"),
+        (lambda folder: (folder / "a/a_time.txt").unlink(), r"a_time.txt: not found"),
+        (lambda folder: (folder / "a/a_time.txt").write_text("1\n1\n"), r"a_time.txt: 2 × 1 times"),
+        (
+            lambda folder: (folder / "a/a_time.txt").write_text("1\n-1\n1\n"),
+            r"a_time.txt: a time is negative",
+        ),
+        (
+            lambda folder: (folder / "a/a_001.txt").unlink(),
+            r"no predictions for 1 sequences, the first is 'a'",
+        ),
+    ],
+)
+def test_bad_submissions_write_nothing(
+    tmp_path: Path, change: Callable[[Path], object], message: str
+) -> None:
     lengths = predictions(tmp_path / "p", "got10k")
     change(tmp_path / "p")
     with pytest.raises(UserError, match=message):
@@ -224,13 +275,23 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     (tmp_path / "source").mkdir()
     (tmp_path / "source/Deer.txt").write_text(TEXT)
     protocols = str(Path(__file__).parents[1] / "params/protocols.yaml")
-    common = ["results", "import", str(tmp_path / "source"), "--out", str(tmp_path / "out"), "--protocols", protocols]
+    common = [
+        "results",
+        "import",
+        str(tmp_path / "source"),
+        "--out",
+        str(tmp_path / "out"),
+        "--protocols",
+        protocols,
+    ]
     args = parser.parse_args([*common, "--as", "Other", "--benchmark", "otb100"])
     args.run(args)
     assert "1 sequences of otb100" in capsys.readouterr().out
     np.testing.assert_array_equal(boxes(tmp_path / "out/Other", "Deer", "otb"), ROWS)
-    for extra, message in [(["--as", "x", "--benchmark", "otb"], "expected one of otb100"),
-                           (["--as", "../x", "--benchmark", "otb100"], "expected a name of letters")]:  # fmt: skip
+    for extra, message in [
+        (["--as", "x", "--benchmark", "otb"], "expected one of otb100"),
+        (["--as", "../x", "--benchmark", "otb100"], "expected a name of letters"),
+    ]:
         args = parser.parse_args([*common, *extra])
         with pytest.raises(UserError, match=message):
             args.run(args)
@@ -248,7 +309,9 @@ spec: {pairs: {dataset: mine}}
 """
 
 
-def test_imported_results_become_a_score_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_imported_results_become_a_score_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import cv2
 
     monkeypatch.chdir(tmp_path)
@@ -256,7 +319,9 @@ def test_imported_results_become_a_score_file(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "params/profiles/own.yaml").write_text(PROFILE)
     otb = LAYOUTS["otb"]
     encoded = [cv2.imencode(".jpg", np.full((40, 40, 3), 90, np.uint8))[1].tobytes()] * 3
-    otb.write(Path("otb"), Sequence("Deer", tuple(map(Path, "abc")), ROWS, np.ones(3, bool)), encoded)
+    otb.write(
+        Path("otb"), Sequence("Deer", tuple(map(Path, "abc")), ROWS, np.ones(3, bool)), encoded
+    )
     Path("source").mkdir()
     Path("source/Deer.txt").write_text(TEXT)
     import_results(Path("source"), Path("imported/kcf"), "otb")

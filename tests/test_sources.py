@@ -1,4 +1,6 @@
-"""Training sets: each official layout with its traps, what the presets keep and why, and the look before training."""
+"""Training sets: each official layout with its traps, what the presets keep and why, and the look
+before training.
+"""
 
 import gzip
 import json
@@ -25,7 +27,9 @@ from siamla.errors import UserError
 from siamla.geometry import padded_size
 
 
-def curated(root: Path, layout: str, preset: str = "clean", **more: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def curated(
+    root: Path, layout: str, preset: str = "clean", **more: Any
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The rows and the report of a set, some of which may be damaged."""
     out = root.parent / f"{root.name}-{preset}"
     report = curate_boxes(root, layout, "x", out, preset, allow_rejected=True, **more)  # type: ignore[arg-type]
@@ -40,13 +44,24 @@ def test_coco_flags_crowds_and_leaves_out_what_is_no_target(tmp_path: Path) -> N
     rows, report = curated(sets.coco(tmp_path / "coco"), "coco")
     by_track = {row["track"]: row for row in rows}
     assert {track: row["reason"] for track, row in by_track.items()} == {
-        "918": "", "900100": "crowd", "2206849": "no area", "12": "small", "13": "", "14": "outside", "15": "no image",
-        "16": "fills the image", "17": "narrow",
-    }  # fmt: skip
+        "918": "",
+        "900100": "crowd",
+        "2206849": "no area",
+        "12": "small",
+        "13": "",
+        "14": "outside",
+        "15": "no image",
+        "16": "fills the image",
+        "17": "narrow",
+    }
     assert [row["track"] for row in rows if row["crowd"]] == ["900100"]
     assert box(by_track["918"]) == [10.5, 20.25, 40, 30]
     assert by_track["918"]["image"] == "train2017/000000000009.jpg"
-    assert (by_track["918"]["category"], by_track["918"]["width"], by_track["918"]["height"]) == ("person", 160, 120)
+    assert (by_track["918"]["category"], by_track["918"]["width"], by_track["918"]["height"]) == (
+        "person",
+        160,
+        120,
+    )
     assert box(by_track["13"]) == [140, 100, 20, 20]  # cut at the border
     assert by_track["13"]["beyond"] == 20
     assert report["findings"]["images without a box"] == {"count": 1, "first": ["000000000030.jpg"]}
@@ -62,13 +77,19 @@ def test_coco_names_damaged_and_repeated_annotations(tmp_path: Path) -> None:
     content = json.loads(path.read_text())
     sound = content["annotations"][0]
     content["annotations"] += [
-        {**sound, "id": 1, "bbox": [1, 2, 3]}, {**sound, "id": 2, "bbox": [1, 2, float("nan"), 4]}, {"id": 3},
-        {**sound, "id": 4, "image_id": 99}, sound, "text",
-    ]  # fmt: skip
+        {**sound, "id": 1, "bbox": [1, 2, 3]},
+        {**sound, "id": 2, "bbox": [1, 2, float("nan"), 4]},
+        {"id": 3},
+        {**sound, "id": 4, "image_id": 99},
+        sound,
+        "text",
+    ]
     path.write_text(json.dumps(content))
     rows, report = curated(root, "coco")
     assert report["findings"]["damaged annotations"]["count"] == 4
-    assert report["findings"]["damaged annotations"]["first"][0].startswith("annotations[9]: ValueError: bbox is [1, 2")
+    assert report["findings"]["damaged annotations"]["first"][0].startswith(
+        "annotations[9]: ValueError: bbox is [1, 2"
+    )
     assert report["findings"]["boxes of unknown images"]["first"] == ["annotation 4 of image 99"]
     assert report["findings"]["ids given twice"]["first"] == ["annotation 918"]
     assert [row["reason"] for row in rows if row["track"] == "918"] == ["", "duplicate"]
@@ -77,18 +98,29 @@ def test_coco_names_damaged_and_repeated_annotations(tmp_path: Path) -> None:
 def test_det_reads_both_levels_and_scales_boxes_to_the_image(tmp_path: Path) -> None:
     rows, report = curated(sets.det(tmp_path / "det"), "imagenet_det")
     by_image = {row["image"].rpartition("/")[2]: row for row in reversed(rows)}
-    assert {row["sequence"].partition("/")[0] for row in rows} == {"ILSVRC2013_train", "ILSVRC2014_train_0000"}
+    assert {row["sequence"].partition("/")[0] for row in rows} == {
+        "ILSVRC2013_train",
+        "ILSVRC2014_train_0000",
+    }
     assert len(rows) == 4
     assert all(row["kept"] for row in rows)
     assert box(by_image["n01440764_10.JPEG"]) == [10, 20, 50, 60]
-    assert [(row["difficult"], row["truncated"]) for row in rows[:2]] == [(False, False), (True, True)]
+    assert [(row["difficult"], row["truncated"]) for row in rows[:2]] == [
+        (False, False),
+        (True, True),
+    ]
     half = by_image["n01443537_2.JPEG"]
     assert (box(half), half["width"], half["height"]) == ([10, 20, 80, 80], 160, 120)
     findings = report["findings"]
-    assert findings["images of another size"]["first"][0].endswith("n01443537_2.JPEG: 160×120, its XML says 80×60")
+    assert findings["images of another size"]["first"][0].endswith(
+        "n01443537_2.JPEG: 160×120, its XML says 80×60"
+    )
     assert findings["images of negatives"]["first"] == ["ILSVRC2013_train_extra0: 1"]
     assert findings["images without a box"]["count"] == 1
-    assert "ILSVRC2014_train_00000002.xml: not valid XML" in findings["damaged annotations"]["first"][0]
+    assert (
+        "ILSVRC2014_train_00000002.xml: not valid XML"
+        in findings["damaged annotations"]["first"][0]
+    )
 
 
 def test_vid_keeps_every_segment_of_every_track(tmp_path: Path) -> None:
@@ -96,7 +128,8 @@ def test_vid_keeps_every_segment_of_every_track(tmp_path: Path) -> None:
     assert all(row["kept"] for row in rows)
     assert box(rows[0]) == [10, 30, 40, 40]  # tags by name: VID writes xmax first
     tracks = {
-        track.name.removeprefix("ILSVRC2015_VID_train_0000/"): track for track in load_tracks(tmp_path / "vid-clean")
+        track.name.removeprefix("ILSVRC2015_VID_train_0000/"): track
+        for track in load_tracks(tmp_path / "vid-clean")
     }
     assert {name: track.numbers.tolist() for name, track in tracks.items()} == {
         "ILSVRC2015_train_00000000/0/0": [0, 1, 2, 3, 4, 5],
@@ -112,7 +145,9 @@ def test_vid_keeps_every_segment_of_every_track(tmp_path: Path) -> None:
 def test_a_short_absence_parts_no_track(tmp_path: Path) -> None:
     curated(sets.vid(tmp_path / "vid", gap=10), "imagenet_vid")
     tracks = [track for track in load_tracks(tmp_path / "vid-clean") if "00000000/0/" in track.name]
-    assert [track.numbers.tolist() for track in tracks] == [[0, 1, 2, 3, 4, 5, 16, 17, 18, 19, 20, 21]]
+    assert [track.numbers.tolist() for track in tracks] == [
+        [0, 1, 2, 3, 4, 5, 16, 17, 18, 19, 20, 21]
+    ]
 
 
 @pytest.mark.parametrize("header", [False, True])
@@ -121,10 +156,16 @@ def test_ytbb_boxes_are_pixels_and_absent_rows_none(tmp_path: Path, header: bool
     told = [(row["sequence"], row["track"], row["frame"], row["reason"]) for row in rows]
     odd = "23/AA_B-6lO_"
     assert told == [
-        ("0/zz0", "0", 5, ""), ("0/zz0", "0", 6, "no image"),
-        (odd, "0", 238, ""), (odd, "0", 239, "absent"), (odd, "0", 240, ""), (odd, "0", 241, ""),
-        (odd, "0", 241, "duplicate"), (odd, "0", 242, "no area"), (odd, "1", 240, ""),
-    ]  # fmt: skip
+        ("0/zz0", "0", 5, ""),
+        ("0/zz0", "0", 6, "no image"),
+        (odd, "0", 238, ""),
+        (odd, "0", 239, "absent"),
+        (odd, "0", 240, ""),
+        (odd, "0", 241, ""),
+        (odd, "0", 241, "duplicate"),
+        (odd, "0", 242, "no area"),
+        (odd, "1", 240, ""),
+    ]
     square = rows[2]
     assert box(square) == pytest.approx([200, 100, 200, 200])
     # what the field's scripts make of the relative numbers, 46×82, against the square that it is
@@ -132,7 +173,9 @@ def test_ytbb_boxes_are_pixels_and_absent_rows_none(tmp_path: Path, header: bool
     assert square["image"] == "yt_bb_detection_train/23/AA_B-6lO__238000_23_0.jpg"
     assert box(rows[5]) == pytest.approx([1152, 144, 128, 288])  # cut at the frame's border
     assert np.isnan(box(rows[3])).all()
-    assert report["findings"]["frames missing"]["first"] == ["yt_bb_detection_train/0/zz0_6000_0_0.jpg"]
+    assert report["findings"]["frames missing"]["first"] == [
+        "yt_bb_detection_train/0/zz0_6000_0_0.jpg"
+    ]
 
 
 def test_ytbb_reads_the_packed_file_and_counts_damaged_rows(tmp_path: Path) -> None:
@@ -160,12 +203,19 @@ def test_got10k_leaves_out_absent_frames_and_keeps_numbers(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("layout", SOURCES)
-def test_bytes_do_not_depend_on_processes_and_boxes_lie_in_their_images(layout: str, tmp_path: Path) -> None:
+def test_bytes_do_not_depend_on_processes_and_boxes_lie_in_their_images(
+    layout: str, tmp_path: Path
+) -> None:
     root = sets.SETS[layout](tmp_path / "set")
     files = []
     for jobs in (1, 2):
         curate_boxes(root, layout, "x", tmp_path / f"out{jobs}", jobs=jobs, allow_rejected=True)
-        files.append([(tmp_path / f"out{jobs}" / name).read_bytes() for name in ("boxes.parquet", "report.json")])
+        files.append(
+            [
+                (tmp_path / f"out{jobs}" / name).read_bytes()
+                for name in ("boxes.parquet", "report.json")
+            ]
+        )
     assert files[0] == files[1]
     for track in load_tracks(tmp_path / "out1"):
         for file, (x, y, w, h) in zip(track.frames, track.boxes, strict=True):
@@ -176,7 +226,9 @@ def test_bytes_do_not_depend_on_processes_and_boxes_lie_in_their_images(layout: 
 
 
 @pytest.mark.parametrize("layout", SOURCES)
-def test_the_look_tells_what_is_there_and_the_disk_of_the_crops(layout: str, tmp_path: Path) -> None:
+def test_the_look_tells_what_is_there_and_the_disk_of_the_crops(
+    layout: str, tmp_path: Path
+) -> None:
     root = sets.SETS[layout](tmp_path / "set")
     found = check_set(root, layout, "clean", CropSettings(size=255))
     text = "\n".join(found.lines)
@@ -185,7 +237,9 @@ def test_the_look_tells_what_is_there_and_the_disk_of_the_crops(layout: str, tmp
     assert "crop cache: about" in text
     assert not list(tmp_path.glob("**/*.parquet"))
     some = next(
-        path for path in sorted(root.rglob("*")) if path.suffix in (".jpg", ".JPEG") and "extra" not in str(path)
+        path
+        for path in sorted(root.rglob("*"))
+        if path.suffix in (".jpg", ".JPEG") and "extra" not in str(path)
     )
     some.write_bytes(some.read_bytes()[:300])
     again = "\n".join(check_set(root, layout, "clean", CropSettings(size=255)).lines)
@@ -201,7 +255,9 @@ def test_a_set_that_is_half_there_is_refused_and_nothing_written(tmp_path: Path)
         curate_boxes(root, "imagenet_vid", "x", tmp_path / "out")
     assert not (tmp_path / "out/boxes.parquet").exists()
     assert not (tmp_path / "out/report.json").exists()
-    assert curate_boxes(root, "imagenet_vid", "x", tmp_path / "out", allow_rejected=True)["kept"] == 57
+    assert (
+        curate_boxes(root, "imagenet_vid", "x", tmp_path / "out", allow_rejected=True)["kept"] == 57
+    )
 
 
 def test_youtube_may_be_there_in_part(tmp_path: Path) -> None:
@@ -212,17 +268,25 @@ def test_youtube_may_be_there_in_part(tmp_path: Path) -> None:
 def test_the_disk_of_the_crops_is_estimated_from_the_boxes(tmp_path: Path) -> None:
     root, rng = tmp_path / "photos", np.random.default_rng(5)
     images, annotations = [], []
-    names = ("skimage/data/coffee.png", "skimage/data/chelsea.png", "sklearn/datasets/images/china.jpg")
+    names = (
+        "skimage/data/coffee.png",
+        "skimage/data/chelsea.png",
+        "sklearn/datasets/images/china.jpg",
+    )
     for number, name in enumerate((*names, "skimage/data/astronaut.png"), 1):
         photo = cv2.imread(str(photo_path(name)))
         height, width = photo.shape[:2]
         (root / "train2017").mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(root / f"train2017/{number}.jpg"), photo)
-        images.append({"id": number, "file_name": f"{number}.jpg", "width": width, "height": height})
+        images.append(
+            {"id": number, "file_name": f"{number}.jpg", "width": width, "height": height}
+        )
         for _ in range(8):
             w, h = rng.uniform(15, 0.7 * height, 2)
             box = [rng.uniform(0, width - w), rng.uniform(0, height - h), w, h]
-            annotations.append({"id": len(annotations), "image_id": number, "bbox": box, "category_id": 1})
+            annotations.append(
+                {"id": len(annotations), "image_id": number, "bbox": box, "category_id": 1}
+            )
     content = {"images": images, "annotations": annotations, "categories": []}
     sets.text(root / "annotations/instances_train2017.json", json.dumps(content))
     curate_boxes(root, "coco", "x", tmp_path / "out")
@@ -295,7 +359,9 @@ def test_five_sets_train_two_epochs_from_their_official_layouts(
     assert (folder / "model.pt").is_file()
 
 
-def test_images_that_cannot_be_decoded_are_left_out_and_listed_up_to_a_share(tmp_path: Path) -> None:
+def test_images_that_cannot_be_decoded_are_left_out_and_listed_up_to_a_share(
+    tmp_path: Path,
+) -> None:
     root = sets.vid(tmp_path / "vid")
     curate_boxes(root, "imagenet_vid", "x", tmp_path / "out")
     tracks = load_tracks(tmp_path / "out")
@@ -305,15 +371,21 @@ def test_images_that_cannot_be_decoded_are_left_out_and_listed_up_to_a_share(tmp
     folders = [tmp_path / "one", tmp_path / "two"]
     for jobs, folder in enumerate(folders, 1):
         build(tracks, CropSettings(size=255), folder, jobs, shard_crops=10, skip=0.1)
-    first, second = ({path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders)
+    first, second = (
+        {path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders
+    )
     assert first == second
     cache = CropCache(folders[0])
     boxes = sum(broken in track.frames for track in tracks)
     assert len(cache) == sum(map(len, tracks)) - boxes
-    assert 3 not in cache.frames[list(cache.sequences[tracks[0].name])] or broken not in tracks[0].frames
+    assert (
+        3 not in cache.frames[list(cache.sequences[tracks[0].name])]
+        or broken not in tracks[0].frames
+    )
     assert f"{broken},{broken}: not a readable image" in (folders[0] / "skipped.csv").read_text()
     with pytest.raises(
-        UserError, match=r"1 of 5\d images cannot be decoded, more than 1% .*000003.JPEG: not a readable"
+        UserError,
+        match=r"1 of 5\d images cannot be decoded, more than 1% .*000003.JPEG: not a readable",
     ):
         build(tracks, CropSettings(size=255), tmp_path / "few", skip=0.01)
     assert not (tmp_path / "few/manifest.json").exists()
@@ -324,13 +396,19 @@ def test_images_that_cannot_be_decoded_are_left_out_and_listed_up_to_a_share(tmp
     assert len(CropCache(tmp_path / "few")) == sum(map(len, tracks))
 
 
-def test_a_look_at_the_papers_pipeline_lists_the_missing_folders_and_plans_both_trainings(bare_tree: Tree) -> None:
+def test_a_look_at_the_papers_pipeline_lists_the_missing_folders_and_plans_both_trainings(
+    bare_tree: Tree,
+) -> None:
     done = bare_tree.call(COMMAND[0], "-n", "--config", "profile=paper")
     assert done.returncode == 0, done.stdout
     told = done.stdout.partition("profile paper cannot run yet:\n")[2].splitlines()[:11]
     assert [line.split(".")[0] for line in told].count("- train") == 5
     assert "- train.youtubebb.root: data/raw/YouTube-BB: no such folder" in "\n".join(told)
-    trained = [line.split("/")[3] for line in done.stdout.splitlines() if "output: results/paper/train/" in line]
+    trained = [
+        line.split("/")[3]
+        for line in done.stdout.splitlines()
+        if "output: results/paper/train/" in line
+    ]
     assert len(trained) == 14
     assert {"siamla", "siamla@five", "siamcar", "siamcar@five"} <= set(trained)
     assert not (bare_tree.folder / "results/paper").exists()

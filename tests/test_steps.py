@@ -1,4 +1,6 @@
-"""What every step does around its work: whose folder it is, whether the result is there, what is written down."""
+"""What every step does around its work: whose folder it is, whether the result is there, what is
+written down.
+"""
 
 import errno
 import json
@@ -94,7 +96,9 @@ def test_a_foreign_folder_is_refused_and_untouched(job: Job, kind: str) -> None:
         precious.write_text("precious")
     if kind == "other step":
         (job.folder / OWNER).write_text("train 0123\n")
-    before = sorted((path, path.read_bytes()) for path in job.folder.parent.rglob("*") if path.is_file())
+    before = sorted(
+        (path, path.read_bytes()) for path in job.folder.parent.rglob("*") if path.is_file()
+    )
     work = Work(job)
     with pytest.raises(UserError, match=r"not made by siamla|found a file|another step"):
         perform(job, None, work)
@@ -142,7 +146,9 @@ def test_half_a_file_in_the_working_folder_is_not_published(job: Job, tmp_path: 
     assert [path.name for path in job.folder.rglob("*") if path.is_file()] == ["one.txt"]
 
 
-def test_publishing_replaces_the_files_of_the_result_before_and_keeps_the_users(job: Job, tmp_path: Path) -> None:
+def test_publishing_replaces_the_files_of_the_result_before_and_keeps_the_users(
+    job: Job, tmp_path: Path
+) -> None:
     state = tmp_path / "state"
     perform(job, None, Work(job))
     (job.folder / "notes.txt").write_text("mine")
@@ -150,15 +156,21 @@ def test_publishing_replaces_the_files_of_the_result_before_and_keeps_the_users(
     (state / OWNER).write_text("curate k\n")
     (state / "deep" / "new.txt").write_text("new")
     publish(state, job)
-    left = {path.relative_to(job.folder).as_posix() for path in job.folder.rglob("*") if path.is_file()}
+    left = {
+        path.relative_to(job.folder).as_posix() for path in job.folder.rglob("*") if path.is_file()
+    }
     assert left == {OWNER, "notes.txt", "deep/new.txt", "stamp"}
-    assert (state / "deep" / "new.txt").exists()  # until the record is written, a kill costs nothing
+    assert (
+        state / "deep" / "new.txt"
+    ).exists()  # until the record is written, a kill costs nothing
 
 
 def test_jobs_of_one_identity_keep_their_unfinished_work_apart(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The ordinary prediction, say, and the point of a sweep with the plan's own value, which may run at once."""
+    """The ordinary prediction, say, and the point of a sweep with the plan's own value, which may
+    run at once.
+    """
     monkeypatch.chdir(tmp_path)
     other = replace(job, folder=job.folder.with_name("other"))
     record = {"step": job.step, "key": job.key, "inputs": {}, "place": {}}
@@ -184,7 +196,13 @@ def test_half_a_file_of_a_killed_process_goes_and_a_users_stays(job: Job) -> Non
     for name in (".record.json.4711.tmp", "notes.tmp"):
         (job.folder / name).write_text("half")
     assert perform(job, None, Work(job)) is False
-    assert {path.name for path in job.folder.iterdir()} == {OWNER, "file.txt", "notes.tmp", "record.json", "stamp"}
+    assert {path.name for path in job.folder.iterdir()} == {
+        OWNER,
+        "file.txt",
+        "notes.tmp",
+        "record.json",
+        "stamp",
+    }
 
 
 def test_work_that_can_be_taken_up_again_goes_when_the_record_is_written_and_not_before(

@@ -1,4 +1,6 @@
-"""Who is told to end: a command by a signal, and the jobs of a pipeline that is interrupted or gone."""
+"""Who is told to end: a command by a signal, and the jobs of a pipeline that is interrupted or
+gone.
+"""
 
 import os
 import signal
@@ -41,7 +43,9 @@ def test_a_request_is_noted_and_work_goes_on(number: signal.Signals) -> None:
     with stop_requests() as asked:
         assert not asked()
         os.kill(os.getpid(), number)
-        os.kill(os.getpid(), number)  # twice in a moment, as from a terminal and a pipeline, is one request
+        os.kill(
+            os.getpid(), number
+        )  # twice in a moment, as from a terminal and a pipeline, is one request
         assert asked()
     assert signal.getsignal(number) == before
 
@@ -61,7 +65,9 @@ def test_a_job_ends_with_its_pipeline(tmp_path: Path, number: signal.Signals) ->
     """A signal to the pipeline alone: its job, the child of a shell, stops where it can go on."""
     (tmp_path / "job.py").write_text(JOB)
     (tmp_path / "pipeline.py").write_text(PIPELINE_SCRIPT)
-    pipeline = subprocess.Popen([sys.executable, str(tmp_path / "pipeline.py"), str(tmp_path)], stderr=subprocess.PIPE)
+    pipeline = subprocess.Popen(
+        [sys.executable, str(tmp_path / "pipeline.py"), str(tmp_path)], stderr=subprocess.PIPE
+    )
     _wait_for(tmp_path / "started")
     pipeline.send_signal(number)
     _wait_for(tmp_path / "saved")
@@ -72,7 +78,9 @@ def test_a_command_typed_by_hand_follows_nobody(tmp_path: Path) -> None:
     (tmp_path / "job.py").write_text(JOB)
     environment = {name: value for name, value in os.environ.items() if name != PIPELINE}
     command = f"{sys.executable} {tmp_path}/job.py {tmp_path} & echo $!; wait"
-    shell = subprocess.Popen(["bash", "-c", command], env=environment, stdout=subprocess.PIPE, text=True)
+    shell = subprocess.Popen(
+        ["bash", "-c", command], env=environment, stdout=subprocess.PIPE, text=True
+    )
     assert shell.stdout is not None
     job = int(shell.stdout.readline())
     try:

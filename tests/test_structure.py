@@ -1,4 +1,6 @@
-"""The shape of the package: arrows point one way, lists of names agree, settings have one validator."""
+"""The shape of the package: arrows point one way, lists of names agree, settings have one
+validator.
+"""
 
 import ast
 from graphlib import CycleError, TopologicalSorter
@@ -54,8 +56,8 @@ LAYERS = (
 def imports(path: Path) -> set[str]:
     """The modules of the package that a file imports, in functions and for type checkers too.
 
-    A package's __init__ counts where a name is taken from it, not where it is passed on the way to a submodule:
-    siamla.data.formats lists its readers, and they import its `text`.
+    A package's __init__ counts where a name is taken from it, not where it is passed on the way to
+    a submodule: siamla.data.formats lists its readers, and they import its `text`.
     """
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -106,8 +108,17 @@ def test_training_and_tracker_do_not_know_each_other() -> None:
 
 
 def test_settings_have_one_validator() -> None:
-    """No other module reads YAML settings, catches pydantic's errors or has pydantic convert values silently."""
-    words = ("ValidationError", "safe_load", "load_all", "full_load", "model_validate", "TypeAdapter")
+    """No other module reads YAML settings, catches pydantic's errors or has pydantic convert values
+    silently.
+    """
+    words = (
+        "ValidationError",
+        "safe_load",
+        "load_all",
+        "full_load",
+        "model_validate",
+        "TypeAdapter",
+    )
     allowed = {
         "siamla.settings",
         "siamla.steps.data",  # reads dvc.lock, which holds no settings
@@ -117,7 +128,8 @@ def test_settings_have_one_validator() -> None:
         for module, path in SOURCES.items()
         if module not in allowed
         for node in ast.walk(ast.parse(path.read_text()))
-        if (isinstance(node, ast.Attribute) and node.attr in words) or (isinstance(node, ast.Name) and node.id in words)
+        if (isinstance(node, ast.Attribute) and node.attr in words)
+        or (isinstance(node, ast.Name) and node.id in words)
     ]
     assert not found, "\n".join(found)
 
@@ -143,7 +155,13 @@ def test_backbones_are_those_of_the_settings() -> None:
 
 
 def test_the_grid_holds_together() -> None:
-    assert (grid.TEMPLATE, grid.SEARCH, grid.SCORE, grid.STRIDE, grid.START) == (127, 255, 25, 8, 31)
+    assert (grid.TEMPLATE, grid.SEARCH, grid.SCORE, grid.STRIDE, grid.START) == (
+        127,
+        255,
+        25,
+        8,
+        31,
+    )
     assert grid.MIDDLE == (grid.SEARCH - 1) // 2 == grid.START + grid.STRIDE * (grid.SCORE - 1) // 2
     assert grid.CELLS - grid.KERNEL + 1 == grid.SCORE
     assert (
@@ -157,11 +175,18 @@ def test_the_grid_has_one_definition() -> None:
     for module, path in SOURCES.items():
         for node in ast.parse(path.read_text()).body if module != "siamla.grid" else []:
             targets = node.targets if isinstance(node, ast.Assign) else []
-            given = {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+            given = {
+                name.id
+                for target in targets
+                for name in ast.walk(target)
+                if isinstance(name, ast.Name)
+            }
             assert not given & names, f"{module}: {given & names}"
 
 
 def test_every_script_is_named_where_its_numbers_or_pictures_stand() -> None:
     told = "".join(path.read_text() for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")))
     for path in (ROOT / "benchmarks").glob("*.py"):
-        assert f"benchmarks/{path.name}" in told, f"{path.name}: named in neither README.md nor docs/"
+        assert f"benchmarks/{path.name}" in told, (
+            f"{path.name}: named in neither README.md nor docs/"
+        )

@@ -1,4 +1,6 @@
-"""The study: effects by hand and by simulation, verdicts, and its page, all on made-up numbers that no tracker gave."""
+"""The study: effects by hand and by simulation, verdicts, and its page, all on made-up numbers that
+no tracker gave.
+"""
 
 import json
 import re
@@ -40,14 +42,18 @@ LEVELS = {"siamcar": 0.5, "ladl": 0.5, "lals": 0.4, "ladl_lals": 0.6, "lafa": 0.
 Scores = list[Score]
 
 
-# Effects ------------------------------------------------------------------------------------------------------------
+# Effects
+# ------------------------------------------------------------------------------------------------------------
 
 
 def test_an_effect_by_hand() -> None:
-    """Gaps .1 and .2: .005 / 2, 1 degree of freedom; the seeds' means of a .6 and .7, of b .45 and .55: .005 pooled,
-    (1/2 + 1/2) · .005, 2 degrees; nothing of both. Error √.0075; .0075² / (.0025² + .005² / 2) = 3 degrees, for which
-    tables give t .975 = 3.1824 and t .8 = .9785."""
-    found = mean_effect({"a": np.array([[0.5, 0.7], [0.6, 0.8]]), "b": np.array([[0.4, 0.5], [0.5, 0.6]])}, PAIR)
+    """Gaps .1 and .2: .005 / 2, 1 degree of freedom; the seeds' means of a .6 and .7, of b .45 and
+    .55: .005 pooled, (1/2 + 1/2) · .005, 2 degrees; nothing of both. Error √.0075; .0075² / (.0025²
+    + .005² / 2) = 3 degrees, for which tables give t .975 = 3.1824 and t .8 = .9785.
+    """
+    found = mean_effect(
+        {"a": np.array([[0.5, 0.7], [0.6, 0.8]]), "b": np.array([[0.4, 0.5], [0.5, 0.6]])}, PAIR
+    )
     assert (found.value, found.error, found.freedom) == pytest.approx((0.15, 0.0866025, 3))
     assert (found.low, found.high) == pytest.approx((0.15 - 0.275607, 0.15 + 0.275607), abs=1e-5)
     assert found.seen == pytest.approx(0.275607 + 0.08474, abs=1e-4)
@@ -84,15 +90,24 @@ def test_other_sequences_are_refused() -> None:
 
 
 def drawn(
-    rng: np.random.Generator, seeds: tuple[int, int], count: int, sd: tuple[float, float, float], gap: float = 0
+    rng: np.random.Generator,
+    seeds: tuple[int, int],
+    count: int,
+    sd: tuple[float, float, float],
+    gap: float = 0,
 ) -> dict[str, np.ndarray]:
     """Two variants of the model: sd of the difference by sequence, of a seed, and of both together."""
     hard = rng.normal(0, 0.2, count)
     return {
-        name: hard + shift + rng.normal(0, sd[0] / 2**0.5, count) + rng.normal(0, sd[1], (number, 1))
-        + rng.normal(0, sd[2], (number, count))
+        name: (
+            hard
+            + shift
+            + rng.normal(0, sd[0] / 2**0.5, count)
+            + rng.normal(0, sd[1], (number, 1))
+            + rng.normal(0, sd[2], (number, count))
+        )
         for name, number, shift in zip("ab", seeds, (gap, 0), strict=True)
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize(
@@ -104,12 +119,16 @@ def drawn(
         ((8, 8), 40, (0.0, 0.0, 0.1)),  # lost or not lost: both together
     ],
 )
-def test_the_interval_covers_at_its_level(seeds: tuple[int, int], count: int, sd: tuple[float, float, float]) -> None:
+def test_the_interval_covers_at_its_level(
+    seeds: tuple[int, int], count: int, sd: tuple[float, float, float]
+) -> None:
     """500 studies of equal trackers: 95 % with an error of 1 %; a little more is no fault."""
     rng = np.random.default_rng(7)
     effects = [mean_effect(drawn(rng, seeds, count, sd), PAIR) for _ in range(500)]
     assert 0.92 <= np.mean([e.low <= 0 <= e.high for e in effects]) <= 0.985
-    assert np.mean([e.error for e in effects]) == pytest.approx(np.std([e.value for e in effects]), rel=0.15)
+    assert np.mean([e.error for e in effects]) == pytest.approx(
+        np.std([e.value for e in effects]), rel=0.15
+    )
 
 
 def test_the_smallest_difference_seen_is_found_in_four_of_five() -> None:
@@ -120,7 +139,9 @@ def test_the_smallest_difference_seen_is_found_in_four_of_five() -> None:
 
 
 def points(rng: np.random.Generator, seeds: int, follows: np.ndarray) -> np.ndarray:
-    """Sums of 60 points a seed and sequence, whose correlation is near `follows` (sequences,) and moves by seed."""
+    """Sums of 60 points a seed and sequence, whose correlation is near `follows` (sequences,) and
+    moves by seed.
+    """
     strength = np.clip(follows + rng.normal(0, 0.05, (seeds, 1)), 0, 1)
     x = rng.normal(size=(*strength.shape, 60))
     y = strength[..., None] * x + np.sqrt(1 - strength[..., None] ** 2) * rng.normal(size=x.shape)
@@ -144,21 +165,44 @@ def test_correlations_of_equal_trackers_are_seldom_told_apart() -> None:
 
 def test_verdicts_follow_the_rule() -> None:
     up, down, across = Effect(1, 0.1, 2), Effect(-1, -2, -0.1), Effect(1, -1, 2)
-    assert [part_verdict(e) for e in (up, down, across, Effect(1), None)] == [SUPPORTED, CONTRADICTED, OPEN, OPEN, OPEN]
+    assert [part_verdict(e) for e in (up, down, across, Effect(1), None)] == [
+        SUPPORTED,
+        CONTRADICTED,
+        OPEN,
+        OPEN,
+        OPEN,
+    ]
     assert verdict([up, up]) == SUPPORTED
     assert verdict([up, across]) == verdict([up, None]) == verdict([]) == OPEN
     assert verdict([across, down]) == CONTRADICTED
 
 
-# From score files ---------------------------------------------------------------------------------------------------
+# From score files
+# ---------------------------------------------------------------------------------------------------
 
 
-def score(variant: str, seed: int, values: Mapping[str, float | None], benchmark: str = "clips", **more: Any) -> Score:
-    return Score(benchmark, variant, seed, {"per_sequence": {n: {"auc": v} for n, v in values.items()}}, **more)
+def score(
+    variant: str,
+    seed: int,
+    values: Mapping[str, float | None],
+    benchmark: str = "clips",
+    **more: Any,
+) -> Score:
+    return Score(
+        benchmark,
+        variant,
+        seed,
+        {"per_sequence": {n: {"auc": v} for n, v in values.items()}},
+        **more,
+    )
 
 
-def made_up(seeds: int = 4, benchmarks: Iterable[str] = ("clips",), levels: Mapping[str, float] = LEVELS) -> Scores:
-    """Scores around each variant's level, with noise of sequences and seeds; the same whatever is asked for."""
+def made_up(
+    seeds: int = 4, benchmarks: Iterable[str] = ("clips",), levels: Mapping[str, float] = LEVELS
+) -> Scores:
+    """Scores around each variant's level, with noise of sequences and seeds; the same whatever is
+    asked for.
+    """
     found = []
     for place, benchmark in enumerate(benchmarks):
         hard = np.random.default_rng([place, 0]).normal(0, 0.1, 12)
@@ -166,31 +210,56 @@ def made_up(seeds: int = 4, benchmarks: Iterable[str] = ("clips",), levels: Mapp
             for seed in range(1, seeds + 1):
                 noise = np.random.default_rng([place, index, seed]).normal(0, 0.01, 13)
                 values = level + hard + noise[1:] + noise[0]
-                found.append(score(variant, seed, {f"s{i}": v for i, v in enumerate(values)}, benchmark))
+                found.append(
+                    score(variant, seed, {f"s{i}": v for i, v in enumerate(values)}, benchmark)
+                )
     return found
 
 
 def studied(scores: Scores, **more: Any) -> dict[str, Any]:
     used = {name: BENCHMARKS[name] for name in dict.fromkeys(each.benchmark for each in scores)}
-    named = {name: {"label": name.upper()} for name in dict.fromkeys(each.tracker for each in scores)}
+    named = {
+        name: {"label": name.upper()} for name in dict.fromkeys(each.tracker for each in scores)
+    }
     return build(Measured(named, used, scores, **more))
 
 
 def page_of(study: Mapping[str, Any]) -> str:
-    source = {"identity": {}, "key": "k", "profile": "p", "caption": "Made up.", "commits": ["c"], "dirty": False,
-              "sources": {}, "maps": {}, "alignment": {}, "places": {}, "differences": []}  # fmt: skip
+    source = {
+        "identity": {},
+        "key": "k",
+        "profile": "p",
+        "caption": "Made up.",
+        "commits": ["c"],
+        "dirty": False,
+        "sources": {},
+        "maps": {},
+        "alignment": {},
+        "places": {},
+        "differences": [],
+    }
     return markdown(json.loads(json.dumps({**study, **source}, allow_nan=False)))
 
 
 def test_claims_have_the_verdicts_of_the_levels() -> None:
     found = studied(made_up())
-    assert [claim["verdict"] for claim in found["claims"]] == [SUPPORTED, SUPPORTED, SUPPORTED, OPEN]
+    assert [claim["verdict"] for claim in found["claims"]] == [
+        SUPPORTED,
+        SUPPORTED,
+        SUPPORTED,
+        OPEN,
+    ]
     rows = {row["variant"]: row for row in found["scopes"][0]["rows"]}
     assert rows["siamla"]["effect"]["value"] == pytest.approx(0.2, abs=0.02)
     assert rows["siamla"]["effect"]["low"] > 0.1
     assert rows["siamcar"]["effect"] is None
     turned = studied(made_up(levels=LEVELS | {"siamla": 0.45, "lals": 0.55}))
-    assert [claim["verdict"] for claim in turned["claims"]] == [CONTRADICTED, CONTRADICTED, CONTRADICTED, OPEN]
+    assert [claim["verdict"] for claim in turned["claims"]] == [
+        CONTRADICTED,
+        CONTRADICTED,
+        CONTRADICTED,
+        OPEN,
+    ]
     text = page_of(found)
     assert text.startswith(GENERATED)
     assert "| SiamLA is better than SiamCAR | **supported** | – | +0." in text
@@ -200,18 +269,30 @@ def test_claims_have_the_verdicts_of_the_levels() -> None:
 
 def test_the_sentence_for_readme_says_what_the_verdicts_say() -> None:
     better = sentence(studied(made_up()))
-    assert re.match(r"On 12 rendered clips with 4 seeds each SiamLA is better than SiamCAR \(\+0\.\d+ \[", better)
-    assert "; of the paper's other claims supported: “LALS alone hurts, and helps with LADL”, “LAFA helps”; " in better
-    assert better.endswith("not resolved: “Confidence follows IoU better, and the window matters less”.")
+    assert re.match(
+        r"On 12 rendered clips with 4 seeds each SiamLA is better than SiamCAR \(\+0\.\d+ \[",
+        better,
+    )
+    assert (
+        "; of the paper's other claims supported: “LALS alone hurts, and helps with LADL”, “LAFA"
+        " helps”; " in better
+    )
+    assert better.endswith(
+        "not resolved: “Confidence follows IoU better, and the window matters less”."
+    )
     worse = sentence(studied(made_up(levels=LEVELS | {"siamla": 0.45, "lals": 0.55})))
     assert "SiamLA is worse than SiamCAR, not better (−0." in worse
     assert "contradicted: “LALS alone hurts" in worse
     equal = sentence(studied(made_up(levels=dict.fromkeys(LEVELS, 0.5))))
-    assert re.search(r"cannot be told from SiamCAR \(.*\]; a difference of 0\.\d+ would have been seen\)", equal)
+    assert re.search(
+        r"cannot be told from SiamCAR \(.*\]; a difference of 0\.\d+ would have been seen\)", equal
+    )
     single = sentence(studied(made_up(seeds=1)))
     assert "with 1 seed each SiamLA cannot be told from SiamCAR" in single
     assert "no interval)" in single
-    assert sentence(studied(made_up(levels={"siamcar": 0.5}))).startswith("SiamLA was not compared with SiamCAR; ")
+    assert sentence(studied(made_up(levels={"siamcar": 0.5}))).startswith(
+        "SiamLA was not compared with SiamCAR; "
+    )
     both = sentence(studied(made_up(benchmarks=("clips", "films"))))
     assert both.startswith("On 24 rendered and real sequences ")
 
@@ -219,24 +300,42 @@ def test_the_sentence_for_readme_says_what_the_verdicts_say() -> None:
 def crops_of(chosen: Mapping[str, float], seeds: int = 4) -> Scores:
     """Numbers of crops around each variant's level; the worse, the more lost."""
     return [
-        Score(each.benchmark, each.tracker, each.seed, {"per_sequence": {
-            name: {"chosen": own["auc"], "lost": 0.5 - own["auc"] / 2, "rest": None if name == "s0" else own["auc"],
-                   "middle": 0.8, "best": 0.9} for name, own in each.content["per_sequence"].items()}})
+        Score(
+            each.benchmark,
+            each.tracker,
+            each.seed,
+            {
+                "per_sequence": {
+                    name: {
+                        "chosen": own["auc"],
+                        "lost": 0.5 - own["auc"] / 2,
+                        "rest": None if name == "s0" else own["auc"],
+                        "middle": 0.8,
+                        "best": 0.9,
+                    }
+                    for name, own in each.content["per_sequence"].items()
+                }
+            },
+        )
         for each in made_up(seeds, levels=chosen)
-    ]  # fmt: skip
+    ]
 
 
 def test_crops_are_compared_with_the_baseline() -> None:
     found = studied(made_up(), crops=crops_of({"siamcar": 0.5, "siamla": 0.6}))
     rows = {row["variant"]: row for row in found["crops"][0]["rows"]}
     assert rows["siamla"]["effects"]["chosen"]["effect"]["value"] == pytest.approx(0.1, abs=0.02)
-    assert rows["siamla"]["effects"]["lost"]["effect"]["value"] == pytest.approx(0.05, abs=0.01)  # fewer: in favour
+    assert rows["siamla"]["effects"]["lost"]["effect"]["value"] == pytest.approx(
+        0.05, abs=0.01
+    )  # fewer: in favour
     assert {effect["verdict"] for effect in rows["siamla"]["effects"].values()} == {SUPPORTED}
     assert rows["siamcar"]["effects"] == {}
     text = page_of(found)
     assert "## On crops around the truth" in text
     assert re.search(r"\| SIAMLA \| 0\.6\d\d \|.*\], supported \|", text)
-    turned = studied(made_up(), crops=crops_of({"siamcar": 0.6, "siamla": 0.5}))["crops"][0]["rows"][1]["effects"]
+    turned = studied(made_up(), crops=crops_of({"siamcar": 0.6, "siamla": 0.5}))["crops"][0][
+        "rows"
+    ][1]["effects"]
     assert {effect["verdict"] for effect in turned.values()} == {CONTRADICTED}
     assert any("measured on crops (`alignment:`" in note for note in studied(made_up())["notes"])
 
@@ -271,10 +370,15 @@ def test_unequal_seeds_count_each_and_are_told() -> None:
 
 
 def test_a_seed_that_one_benchmark_lacks_counts_where_it_is() -> None:
-    scores = [each for each in made_up(benchmarks=("clips", "films"))
-              if (each.tracker, each.seed, each.benchmark) != ("siamla", 4, "films")]  # fmt: skip
+    scores = [
+        each
+        for each in made_up(benchmarks=("clips", "films"))
+        if (each.tracker, each.seed, each.benchmark) != ("siamla", 4, "films")
+    ]
     found = studied(scores)
-    seeds = [scope["parts"][0]["effect"]["seeds"]["siamla"] for scope in found["claims"][0]["scopes"]]
+    seeds = [
+        scope["parts"][0]["effect"]["seeds"]["siamla"] for scope in found["claims"][0]["scopes"]
+    ]
     assert seeds == [4, 3, 3]
     assert any("Films: SIAMLA has no seed 4 there" in note for note in found["notes"])
 
@@ -285,7 +389,11 @@ def test_a_sequence_that_one_variant_lacks_is_left_out_of_all(how: str) -> None:
     for place, each in enumerate(scores):
         if (each.tracker, each.seed) == ("lafa", 2):
             values = {name: own["auc"] for name, own in each.content["per_sequence"].items()}
-            values = values | {"s3": None} if how == "null" else {n: v for n, v in values.items() if n != "s3"}
+            values = (
+                values | {"s3": None}
+                if how == "null"
+                else {n: v for n, v in values.items() if n != "s3"}
+            )
             scores[place] = score("lafa", 2, values)
     found = studied(scores)
     assert {row["sequences"] for row in found["scopes"][0]["rows"]} == {11}
@@ -295,14 +403,21 @@ def test_a_sequence_that_one_variant_lacks_is_left_out_of_all(how: str) -> None:
 def test_variants_that_were_not_run_leave_their_claims_open() -> None:
     found = studied(made_up(levels={"siamcar": 0.5, "siamla": 0.7}))
     assert [claim["verdict"] for claim in found["claims"]] == [SUPPORTED, OPEN, OPEN, OPEN]
-    assert "Not measured, and claims about them not resolved: lals, ladl_lals, ladl, lafa." in found["notes"]
+    assert (
+        "Not measured, and claims about them not resolved: lals, ladl_lals, ladl, lafa."
+        in found["notes"]
+    )
     assert "Nothing of it was measured." in page_of(found)
 
 
 def test_a_headline_without_values_by_sequence_is_left_out() -> None:
     scores = [*made_up(), Score("vot", "siamcar", 1, {"per_sequence": {"s": {"accuracy": 0.5}}})]
     info = {"label": "VOT", "headline": "eao", "metrics": {"eao": EAO}, "synthetic": False}
-    found = build(Measured({"siamcar": {"label": "SiamCAR"}}, {"clips": BENCHMARKS["clips"], "vot": info}, scores))
+    found = build(
+        Measured(
+            {"siamcar": {"label": "SiamCAR"}}, {"clips": BENCHMARKS["clips"], "vot": info}, scores
+        )
+    )
     assert [scope["scope"] for scope in found["scopes"]] == ["Clips"]
     assert any(note.startswith("VOT: no values by sequence of eao") for note in found["notes"])
 
@@ -328,9 +443,15 @@ def test_the_loss_from_the_best_window_to_the_largest() -> None:
     found = drops(swept({"siamcar": 0.2, "siamla": 0.05}), "auc")
     np.testing.assert_allclose(found.values["siamcar"], 0.2)
     np.testing.assert_allclose(found.values["siamla"], 0.05)
-    parts = studied(made_up(), swept=swept({"siamcar": 0.2, "siamla": 0.05}))["claims"][3]["scopes"][0]["parts"]
+    parts = studied(made_up(), swept=swept({"siamcar": 0.2, "siamla": 0.05}))["claims"][3][
+        "scopes"
+    ][0]["parts"]
     drop = parts[-1]
-    assert (drop["kind"], drop["verdict"], drop["effect"]["value"]) == ("drop", SUPPORTED, pytest.approx(0.15))
+    assert (drop["kind"], drop["verdict"], drop["effect"]["value"]) == (
+        "drop",
+        SUPPORTED,
+        pytest.approx(0.15),
+    )
     assert parts[0]["effect"] is None  # no maps: nothing of the confidence
 
 
@@ -342,24 +463,41 @@ def frame(sequence: str, noise: float, rng: np.random.Generator) -> FrameMaps:
     near = np.exp(-(np.hypot(row - 127.5, column - 127.5) ** 2) / 3000)
     q = np.clip(near + rng.normal(0, noise, near.shape), 0, 1)
     return FrameMaps(
-        sequence=sequence, frame=1, image="1.jpg", crop=np.full((255, 255, 3), 120, np.uint8),
-        centre=np.array([100.0, 100.0]), side=255.0, c=np.ones((25, 25), np.float32), q=q.astype(np.float32),
-        crop_boxes=boxes.astype(np.float32), truth=boxes[12, 12] + [100 - 127.5, 100 - 127.5, 0, 0],
+        sequence=sequence,
+        frame=1,
+        image="1.jpg",
+        crop=np.full((255, 255, 3), 120, np.uint8),
+        centre=np.array([100.0, 100.0]),
+        side=255.0,
+        c=np.ones((25, 25), np.float32),
+        q=q.astype(np.float32),
+        crop_boxes=boxes.astype(np.float32),
+        truth=boxes[12, 12] + [100 - 127.5, 100 - 127.5, 0, 0],
         chosen=boxes[12, 12],
-    )  # fmt: skip
+    )
 
 
 def mapped(noise: Mapping[str, float], seeds: int = 4, names: str = "abcd") -> list[Run]:
     return [
-        Run("clips", variant, seed,
-            maps=[frame(name, level, np.random.default_rng([seed, ord(name), len(variant)])) for name in names])
-        for variant, level in noise.items() for seed in range(1, seeds + 1)
-    ]  # fmt: skip
+        Run(
+            "clips",
+            variant,
+            seed,
+            maps=[
+                frame(name, level, np.random.default_rng([seed, ord(name), len(variant)]))
+                for name in names
+            ],
+        )
+        for variant, level in noise.items()
+        for seed in range(1, seeds + 1)
+    ]
 
 
 def test_confidence_that_follows_the_box_supports_the_claim() -> None:
     runs = mapped({"siamcar": 0.5, "siamla": 0.05})
-    found = studied(made_up(), runs=runs, swept=swept({"siamcar": 0.2, "siamla": 0.05}))["claims"][3]
+    found = studied(made_up(), runs=runs, swept=swept({"siamcar": 0.2, "siamla": 0.05}))["claims"][
+        3
+    ]
     assert found["verdict"] == SUPPORTED
     kinds = {part["kind"]: part for part in found["scopes"][0]["parts"]}
     assert kinds["pearson"]["effect"]["low"] > 0
@@ -373,18 +511,24 @@ def test_maps_are_compared_on_the_sequences_of_all_runs() -> None:
     runs[0] = replace(runs[0], maps=runs[0].maps[1:])
     found = correlation_sums(runs, ranks=True, inside=False)
     assert found is not None
-    assert {name: table.shape for name, table in found.items()} == {"siamcar": (2, 3, 6), "siamla": (2, 3, 6)}
+    assert {name: table.shape for name, table in found.items()} == {
+        "siamcar": (2, 3, 6),
+        "siamla": (2, 3, 6),
+    }
     assert found["siamla"][..., 0] == pytest.approx(625)  # cells
     assert correlation_sums([], ranks=False, inside=False) is None
 
 
-# The command, on made-up results of the whole study profile ---------------------------------------------------------
+# The command, on made-up results of the whole study profile
+# ---------------------------------------------------------
 
 
 def finish(job: Job, content: dict[str, Any], files: Iterable[str] = ()) -> None:
     """A made-up result with the record that the plan expects beside or in it."""
     inputs = {name: parent.key for name, parent in job.parents.items()}
-    made = make_record(job.step, job.names, job.identity.plain, job.key, inputs, {"device": "cpu"}, 0.0)
+    made = make_record(
+        job.step, job.names, job.identity.plain, job.key, inputs, {"device": "cpu"}, 0.0
+    )
     made["environment"] = {"git_commit": "0123456789abcdef", "git_dirty": False}
     content_of = score_content(content) if job.step == "score" else job.key
     made |= {"content": content_of, "files": hashed(job.folder, files), "seconds": 1.0}
@@ -401,15 +545,28 @@ def make_results(plan: Plan) -> None:
             finish(job, {}, ["maps.npz"])
             continue
         if job.step == "alignment":
-            write_json(job.folder / "crops.json", {f"s{i}": {"chosen": LEVELS[variant], "lost": 0.1} for i in range(6)})
+            write_json(
+                job.folder / "crops.json",
+                {f"s{i}": {"chosen": LEVELS[variant], "lost": 0.1} for i in range(6)},
+            )
             finish(job, {}, ["crops.json"])
             continue
         rng = np.random.default_rng([seed, len(variant)])
         level = LEVELS[variant] - 0.1 * float(names.get("value", 0))
-        values = {f"s{i}": {"auc": v, "ao": v} for i, v in enumerate(level + rng.normal(0, 0.01, 6))}
+        values = {
+            f"s{i}": {"auc": v, "ao": v} for i, v in enumerate(level + rng.normal(0, 0.01, 6))
+        }
         place = {"device": "cpu", "precision": "bf16", "threads": 1}
         training = {"key": plan.train(variant, seed).key, "content": "m", "place": place}
-        finish(job, {"per_sequence": values, "overall": {"auc": level}, "per_attribute": {}, "training": training})
+        finish(
+            job,
+            {
+                "per_sequence": values,
+                "overall": {"auc": level},
+                "per_attribute": {},
+                "training": training,
+            },
+        )
 
 
 @pytest.fixture(scope="module")
@@ -464,11 +621,23 @@ def test_the_plan_says_what_the_study_may_cost() -> None:
     assert "no earlier run to go by; perhaps 41 min of one process at 100 pairs a second" in text
     assert re.search(r"predict, sweep +64 of +64 to run, .*frames a second", text)
     assert text.splitlines()[-1].startswith("in all perhaps ")
-    assert "perhaps" not in outlook(Plan.load("paper", ROOT / "params"))  # nothing is known of ResNet-50 here
+    assert "perhaps" not in outlook(
+        Plan.load("paper", ROOT / "params")
+    )  # nothing is known of ResNet-50 here
 
 
 def test_snakemake_plans_the_study(bare_tree: Tree) -> None:
-    options = ("--cores", "1", "-n", "--quiet", "host", "--config", "profile=study", "--", "reproduce_study")
+    options = (
+        "--cores",
+        "1",
+        "-n",
+        "--quiet",
+        "host",
+        "--config",
+        "profile=study",
+        "--",
+        "reproduce_study",
+    )
     done = bare_tree.call("snakemake", *options)
     assert done.returncode == 0, done.stdout
     counts = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout, re.MULTILINE))
@@ -484,27 +653,46 @@ def test_snakemake_plans_the_study(bare_tree: Tree) -> None:
     assert counts | expected == counts, done.stdout
 
 
-def test_the_command_writes_json_page_and_docs(project: Path, study: Callable[..., tuple[int, str]]) -> None:
+def test_the_command_writes_json_page_and_docs(
+    project: Path, study: Callable[..., tuple[int, str]]
+) -> None:
     code, said = study("--write", "docs/results.md")
-    assert (code, said.splitlines()[:2]) == (0, ["reports/study/study.{md,json}", "docs/results.md"])
-    assert re.match(r"for README: On \d+ rendered clips with 8 seeds each SiamLA ", said.splitlines()[2])
-    text, made = Path("docs/results.md").read_text(), json.loads(Path("reports/study/study.json").read_text())
+    assert (code, said.splitlines()[:2]) == (
+        0,
+        ["reports/study/study.{md,json}", "docs/results.md"],
+    )
+    assert re.match(
+        r"for README: On \d+ rendered clips with 8 seeds each SiamLA ", said.splitlines()[2]
+    )
+    text, made = (
+        Path("docs/results.md").read_text(),
+        json.loads(Path("reports/study/study.json").read_text()),
+    )
     assert text == Path("reports/study/study.md").read_text()
     job = study_job(Plan.load("study"))
     assert (made["key"], made["identity"]) == (job.key, job.identity.plain)
     assert len(made["sources"]) == 160
     assert f"identity {job.key}" in text
     assert (
-        "16 sets of score maps and 96 of numbers on crops, whose identity is the plan's; trained on cpu, bf16, 1 thread"
-        in text
+        "16 sets of score maps and 96 of numbers on crops, whose identity is the plan's; trained on"
+        " cpu, bf16, 1 thread" in text
     )
-    assert (len(made["maps"]), len(made["alignment"]), made["places"]["tracked"]) == (16, 96, ["cpu"])
+    assert (len(made["maps"]), len(made["alignment"]), made["places"]["tracked"]) == (
+        16,
+        96,
+        ["cpu"],
+    )
     chosen = {row["variant"]: row["means"]["chosen"] for row in made["crops"][0]["rows"]}
     assert chosen == pytest.approx(LEVELS)
-    assert "Length of the training | 10 epochs of 512 pairs | 50 epochs | unknown (no earlier run to go by)" in text
+    assert (
+        "Length of the training | 10 epochs of 512 pairs | 50 epochs | unknown (no earlier run to"
+        " go by)" in text
+    )
     assert not outdated(job)
     record = read_json(Path("results/study/maps/otb100/siamla/seed1/record.json"))
-    write_json(Path("results/study/maps/otb100/siamla/seed1/record.json"), record | {"content": "another"})
+    write_json(
+        Path("results/study/maps/otb100/siamla/seed1/record.json"), record | {"content": "another"}
+    )
     assert outdated(job)
     write_json(Path("results/study/maps/otb100/siamla/seed1/record.json"), record)
     again = Path("reports/study/study.json").read_bytes()
@@ -512,27 +700,39 @@ def test_the_command_writes_json_page_and_docs(project: Path, study: Callable[..
     assert Path("reports/study/study.json").read_bytes() == again
 
 
-def test_a_page_of_somebody_else_is_kept(project: Path, study: Callable[..., tuple[int, str]]) -> None:
+def test_a_page_of_somebody_else_is_kept(
+    project: Path, study: Callable[..., tuple[int, str]]
+) -> None:
     write_text(Path("docs/results.md"), "mine\n")
     code, said = study("--write", "docs/results.md")
-    assert (code, said) == (2, "siamla: error: docs/results.md: exists already; --overwrite replaces it\n")
+    assert (code, said) == (
+        2,
+        "siamla: error: docs/results.md: exists already; --overwrite replaces it\n",
+    )
     assert not Path("reports/study/study.json").exists()
     assert Path("docs/results.md").read_text() == "mine\n"
     assert study("--write", "docs/results.md", "--overwrite")[0] == 0
 
 
-def test_an_interrupted_study_is_one_line(project: Path, study: Callable[..., tuple[int, str]]) -> None:
+def test_an_interrupted_study_is_one_line(
+    project: Path, study: Callable[..., tuple[int, str]]
+) -> None:
     for seed in (7, 8):
         Path(f"results/study/scores/got10k/siamla/seed{seed}.json").unlink()
     code, said = study()
     assert code == 2
     assert said.count("\n") == 1
-    assert "2 of 272 results are missing, the first results/study/scores/got10k/siamla/seed7.json" in said
+    assert (
+        "2 of 272 results are missing, the first results/study/scores/got10k/siamla/seed7.json"
+        in said
+    )
     assert "reproduce_study` goes on" in said
     assert not Path("reports/study").exists()
 
 
-def test_results_of_other_settings_are_refused(project: Path, study: Callable[..., tuple[int, str]]) -> None:
+def test_results_of_other_settings_are_refused(
+    project: Path, study: Callable[..., tuple[int, str]]
+) -> None:
     path = Path("params/profiles/study.yaml")
     path.write_text(path.read_text().replace("epochs: 10\n", "epochs: 11\n", 1))
     code, said = study()
@@ -545,7 +745,10 @@ def test_what_the_trainings_took_tells_what_fifty_epochs_would(
 ) -> None:
     plan = Plan.load("study")
     for job in plan.trainings():
-        write_json(job.record_path, make_record("train", job.names, {}, "", {}, {}, 0.0) | {"seconds": 60.0})
+        write_json(
+            job.record_path,
+            make_record("train", job.names, {}, "", {}, {}, 0.0) | {"seconds": 60.0},
+        )
     assert study()[0] == 0
     assert (
         "took 48 min of one process; 50 epochs of the same size, about 4.0 h"

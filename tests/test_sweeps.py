@@ -55,11 +55,19 @@ def test_mistakes_in_sweeps(tmp_path: Path, change: dict[str, Any], said: str) -
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"variants": ["siamcr"]}, "sweeps.yaml: sweeps.window.variants: 'siamcr' is unknown; did you mean 'siamcar'?"),
-        ({"benchmarks": ["otb10"]}, "sweeps.yaml: sweeps.window.benchmarks: 'otb10' is unknown; did you mean"),
+        (
+            {"variants": ["siamcr"]},
+            "sweeps.yaml: sweeps.window.variants: 'siamcr' is unknown; did you mean 'siamcar'?",
+        ),
+        (
+            {"benchmarks": ["otb10"]},
+            "sweeps.yaml: sweeps.window.benchmarks: 'otb10' is unknown; did you mean",
+        ),
     ],
 )
-def test_a_sweep_of_what_is_not_there_is_refused_before_any_work(plan: Plan, change: dict[str, Any], said: str) -> None:
+def test_a_sweep_of_what_is_not_there_is_refused_before_any_work(
+    plan: Plan, change: dict[str, Any], said: str
+) -> None:
     Path("params/sweeps.yaml").write_text(yaml.safe_dump({"sweeps": {"window": WINDOW | change}}))
     with pytest.raises(UserError) as error:
         Plan.load("smoke")
@@ -69,19 +77,29 @@ def test_a_sweep_of_what_is_not_there_is_refused_before_any_work(plan: Plan, cha
 def test_a_point_is_a_prediction_and_a_score_of_the_variants_own_model(plan: Plan) -> None:
     jobs = list(plan.sweeps())
     place = "results/smoke/sweeps/window/otb100/siamcar"
-    assert [job.folder.as_posix() for job in jobs] == [f"{place}/0/seed1.json", f"{place}/0.25/seed1.json"]
+    assert [job.folder.as_posix() for job in jobs] == [
+        f"{place}/0/seed1.json",
+        f"{place}/0.25/seed1.json",
+    ]
     predicted = jobs[1].parents["predictions"]
     assert predicted.folder.as_posix() == f"{place}/0.25/seed1"
     assert predicted.parents["model"] is plan.train("siamcar", 1)
-    assert predicted.command == "siamla benchmark predict otb100 siamcar --seed 1 --sweep window=0.25 --profile smoke"
+    assert (
+        predicted.command
+        == "siamla benchmark predict otb100 siamcar --seed 1 --sweep window=0.25 --profile smoke"
+    )
     assert {job.step for job in plan.jobs()} >= {"train", "predict", "score"}
     assert [job.names["variant"] for job in plan.trainings()] == ["siamcar", "siamla"]
     assert jobs[0].key != jobs[1].key != plan.score("otb100", "siamcar", 1).key
 
 
-def test_a_point_with_the_variants_own_value_has_the_identity_of_its_ordinary_result(plan: Plan) -> None:
+def test_a_point_with_the_variants_own_value_has_the_identity_of_its_ordinary_result(
+    plan: Plan,
+) -> None:
     own = plan.experiment.tracker("siamcar", "otb100").window
-    Path("params/sweeps.yaml").write_text(yaml.safe_dump({"sweeps": {"window": WINDOW | {"values": [own]}}}))
+    Path("params/sweeps.yaml").write_text(
+        yaml.safe_dump({"sweeps": {"window": WINDOW | {"values": [own]}}})
+    )
     again = Plan.load("smoke")
     assert [job.key for job in again.sweeps()] == [plan.score("otb100", "siamcar", 1).key]
 
@@ -90,7 +108,10 @@ def test_the_swept_value_wins_over_what_the_variant_sets(plan: Plan) -> None:
     variants = yaml.safe_load(Path("params/variants.yaml").read_text())
     variants["variants"]["siamcar"]["set"] = {"tracker.window": 0.9}
     Path("params/variants.yaml").write_text(yaml.safe_dump(variants))
-    found = [job.identity.plain["predictions"]["tracker"]["window"] for job in Plan.load("smoke").sweeps()]
+    found = [
+        job.identity.plain["predictions"]["tracker"]["window"]
+        for job in Plan.load("smoke").sweeps()
+    ]
     assert found == [0, 0.25]
 
 
@@ -108,8 +129,25 @@ def test_people_name_a_point(plan: Plan, capsys: pytest.CaptureFixture[str]) -> 
     assert "predict, sweep   2 of   2 to run" in outlook(plan)
     job = job_named(plan, ["predict", "window", "otb100", "siamcar", "0.25,", "seed", "1"])
     assert job.title == "predict window otb100 siamcar 0.25, seed 1"
-    for sweep, said in (("window", "expected SWEEP=VALUE"), ("window=0.3", "'0.3' is not one of its values (0, 0.25)")):
-        assert main(["benchmark", "predict", "otb100", "siamcar", "--sweep", sweep, "--profile", "smoke"]) == 2
+    for sweep, said in (
+        ("window", "expected SWEEP=VALUE"),
+        ("window=0.3", "'0.3' is not one of its values (0, 0.25)"),
+    ):
+        assert (
+            main(
+                [
+                    "benchmark",
+                    "predict",
+                    "otb100",
+                    "siamcar",
+                    "--sweep",
+                    sweep,
+                    "--profile",
+                    "smoke",
+                ]
+            )
+            == 2
+        )
         assert said in capsys.readouterr().err
 
 
@@ -117,7 +155,10 @@ def scored(plan: Plan, values: dict[str, float]) -> dict[Path, dict[str, Any]]:
     scores = {}
     for job in plan.sweeps():
         record = {"names": dict(job.names)}
-        scores[job.folder] = {"record": record, "overall": {"auc": values[str(job.names["value"])], "device": "cpu"}}
+        scores[job.folder] = {
+            "record": record,
+            "overall": {"auc": values[str(job.names["value"])], "device": "cpu"},
+        }
     return scores
 
 
@@ -132,8 +173,16 @@ def test_the_table_of_a_sweep(plan: Plan, tmp_path: Path) -> None:
         ["window", "window", "0.0", "otb100", "siamcar", "1", "auc", "0.5"],
         ["window", "window", "0.25", "otb100", "siamcar", "1", "auc", "0.625"],
     ]
-    words = json.loads(json.dumps({str(path): score for path, score in scores.items()}).replace('"0.25"', '"release"'))
-    named = sweep_frame({Path(path): score for path, score in words.items()}, {"window": "postprocess"})
+    words = json.loads(
+        json.dumps({str(path): score for path, score in scores.items()}).replace(
+            '"0.25"', '"release"'
+        )
+    )
+    named = sweep_frame(
+        {Path(path): score for path, score in words.items()}, {"window": "postprocess"}
+    )
     assert named["value"].tolist() == ["0.0", "release"]
-    with pytest.raises(UserError, match=r"0/seed1.json: record.names: expected sweep \(other\) and value"):
+    with pytest.raises(
+        UserError, match=r"0/seed1.json: record.names: expected sweep \(other\) and value"
+    ):
         sweep_frame(scores, {"other": "window"})

@@ -29,12 +29,16 @@ from siamla.steps.generated import strangers
 ROOT = Path(__file__).parents[1]
 
 PARAMS = Path(__file__).parents[1] / "params" / "synthetic.yaml"
-SMALL = SetSettings(layout="otb", split="test", sequences=3, frames=(4, 6), size=(96, 72), seed=5, name="c{:d}")
+SMALL = SetSettings(
+    layout="otb", split="test", sequences=3, frames=(4, 6), size=(96, 72), seed=5, name="c{:d}"
+)
 
 
 def digests(root: Path) -> dict[str, str]:
     files = sorted(path for path in root.rglob("*") if path.is_file())
-    return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
+    }
 
 
 def test_photos_are_shipped_and_splits_are_disjoint() -> None:
@@ -42,7 +46,9 @@ def test_photos_are_shipped_and_splits_are_disjoint() -> None:
     assert set(PHOTOS) == {"train", "test", "validation"}
     assert len(set(everything)) == len(everything) == 23
     assert all(photo_path(name).is_file() for names in PHOTOS.values() for name in names)
-    stereo = [split for split, names in PHOTOS.items() if any("motorcycle" in name for name in names)]
+    stereo = [
+        split for split, names in PHOTOS.items() if any("motorcycle" in name for name in names)
+    ]
     assert len(stereo) == 1
 
 
@@ -67,7 +73,9 @@ def test_challenges_have_their_exact_share() -> None:
     clips = clip_settings(sets["otb100"])
     shares = sets["otb100"].challenges
     for name in ("occlusion", "leave", "blur", "tiny"):
-        assert sum(name in clip.challenges for clip in clips) == round(len(clips) * getattr(shares, name))
+        assert sum(name in clip.challenges for clip in clips) == round(
+            len(clips) * getattr(shares, name)
+        )
     assert sum(clip.region for clip in clips) == round(len(clips) * sets["otb100"].region)
 
 
@@ -76,7 +84,8 @@ def test_drawn_pixels_fill_the_box_of_the_outline() -> None:
     sprite = Sprite(square, np.full((32, 32, 3), 255, np.uint8), 2.0)
     frame = np.zeros((60, 80, 3), np.uint8)
     pose = Pose(np.array([40.0, 30.0]), np.sqrt(200.0), 2.0, 0.0)
-    # √(w h) = √200 and w / h = 2: a box of 20 × 10 around (40, 30) covers pixels 30 … 49 and 25 … 34.
+    # √(w h) = √200 and w / h = 2: a box of 20 × 10 around (40, 30) covers pixels 30 … 49 and 25 …
+    # 34.
     outline, alpha, _ = draw(frame, sprite, pose)
     assert np.allclose((outline.min(0), outline.max(0)), [(30, 25), (50, 35)])
     assert alpha is not None
@@ -86,7 +95,9 @@ def test_drawn_pixels_fill_the_box_of_the_outline() -> None:
 
 def test_the_box_of_a_wobbling_shape_is_that_of_its_pixels() -> None:
     around = np.linspace(0, 2 * np.pi, 90, endpoint=False)
-    sprite = Sprite(np.stack([np.cos(around), np.sin(around)], axis=1), np.full((32, 32, 3), 255, np.uint8), 1.0)
+    sprite = Sprite(
+        np.stack([np.cos(around), np.sin(around)], axis=1), np.full((32, 32, 3), 255, np.uint8), 1.0
+    )
     pose = Pose(np.array([60.3, 50.7]), 50.0, 1.3, 0.4, (0.25, 0.3, 1.0))
     frame = np.zeros((110, 130, 3), np.uint8)
     draw(frame, sprite, pose)
@@ -97,19 +108,36 @@ def test_the_box_of_a_wobbling_shape_is_that_of_its_pixels() -> None:
 
 
 def test_boxes_are_cut_at_the_border() -> None:
-    boxes = clip_boxes(np.array([[-5.0, 10, 20, 10], [90, 60, 30, 30], [-30, 0, 20, 20]]), (100, 80))
+    boxes = clip_boxes(
+        np.array([[-5.0, 10, 20, 10], [90, 60, 30, 30], [-30, 0, 20, 20]]), (100, 80)
+    )
     assert boxes.tolist() == [[0, 10, 15, 10], [90, 60, 10, 20], [0, 0, 0, 0]]
 
 
 @pytest.mark.parametrize("region", [False, True])
 def test_truth_is_in_range(region: bool) -> None:
-    every = frozenset({"occlusion", "leave", "deform", "light", "blur", "lookalike", "fast", "zoom", "rotate", "turn"})
+    every = frozenset(
+        {
+            "occlusion",
+            "leave",
+            "deform",
+            "light",
+            "blur",
+            "lookalike",
+            "fast",
+            "zoom",
+            "rotate",
+            "turn",
+        }
+    )
     scene = PHOTOS["test"][1]
     clip = ClipSettings(40, (160, 120), "test", region, scene, Motion(knot_frames=8), every)
     for seed in range(4):
         made = render(clip, np.random.SeedSequence(seed))
         assert len(made.frames) == len(made.boxes) == len(made.visible) == len(made.polygons) == 40
-        assert all(frame.shape == (120, 160, 3) and frame.dtype == np.uint8 for frame in made.frames)
+        assert all(
+            frame.shape == (120, 160, 3) and frame.dtype == np.uint8 for frame in made.frames
+        )
         low, high = made.boxes[:, :2], made.boxes[:, :2] + made.boxes[:, 2:]
         assert (low >= 0).all()
         assert (high <= (160, 120)).all()
@@ -132,7 +160,9 @@ def test_a_box_that_never_moves_fails() -> None:
 
 
 def test_targets_move_no_more_than_published() -> None:
-    """GOTURN's Laplace scales, a fifth of them for a frame: .04 of the sides, .013 of the size; but for `fast` ones."""
+    """GOTURN's Laplace scales, a fifth of them for a frame: .04 of the sides, .013 of the size; but
+    for `fast` ones.
+    """
     settings = load_sets(PARAMS)["study_otb100"]
     moves, sizes = [], []
     for index, clip in enumerate(clip_settings(settings)):
@@ -186,25 +216,39 @@ def test_the_box_of_a_segment_is_that_of_its_pixels() -> None:
 def test_looks_change_what_is_seen_not_where_it_is() -> None:
     film = Looks(segments=1, feather=1.5, degrade=1)
     for region in (False, True):
-        clip = ClipSettings(6, (160, 120), "train", region, PHOTOS["train"][0], Motion(), frozenset({"light"}), film)
+        clip = ClipSettings(
+            6, (160, 120), "train", region, PHOTOS["train"][0], Motion(), frozenset({"light"}), film
+        )
         first, second = (render(clip, np.random.SeedSequence(3)) for _ in range(2))
         assert all(np.array_equal(a, b) for a, b in zip(first.frames, second.frames, strict=True))
-        clean = render(replace(clip, looks=Looks(segments=1, feather=1.5)), np.random.SeedSequence(3))
+        clean = render(
+            replace(clip, looks=Looks(segments=1, feather=1.5)), np.random.SeedSequence(3)
+        )
         assert np.array_equal(clean.boxes, first.boxes)
         assert not np.array_equal(clean.frames[0], first.frames[0])
-        apart = np.mean([np.abs(a.astype(int) - b).mean() for a, b in zip(clean.frames, first.frames, strict=True)])
+        apart = np.mean(
+            [
+                np.abs(a.astype(int) - b).mean()
+                for a, b in zip(clean.frames, first.frames, strict=True)
+            ]
+        )
         assert 0.1 < apart < 30
 
 
 @pytest.mark.parametrize("name", sorted(load_sets(PARAMS)))
 def test_every_layout_reads_back(name: str, tmp_path: Path) -> None:
-    settings = load_sets(PARAMS)[name].model_copy(update={"sequences": 2, "frames": (3, 3), "size": (96, 72)})
+    settings = load_sets(PARAMS)[name].model_copy(
+        update={"sequences": 2, "frames": (3, 3), "size": (96, 72)}
+    )
     synthesize(name, settings, tmp_path / name)
     layout = LAYOUTS[settings.layout]
     found = layout.names(tmp_path / name)
     assert found == [settings.name.format(1), settings.name.format(2)]
     for index, clip in enumerate(clip_settings(settings)):
-        truth, sequence = render(clip, clip_seed(settings, index)), layout.read(tmp_path / name, found[index])
+        truth, sequence = (
+            render(clip, clip_seed(settings, index)),
+            layout.read(tmp_path / name, found[index]),
+        )
         assert len(sequence) == 3
         assert len(sequence.boxes) == 3
         # OTB, LaSOT and TNL2K store whole pixels, VOT a polygon.
@@ -260,7 +304,9 @@ def test_other_peoples_folders_are_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "mine" / "notes.txt").read_text() == "keep"
 
 
-@pytest.mark.parametrize("stranger", ["notes.txt", "c1/notes.txt", "c1/img/mine.jpg", "c4/img/0001.jpg", "link"])
+@pytest.mark.parametrize(
+    "stranger", ["notes.txt", "c1/notes.txt", "c1/img/mine.jpg", "c4/img/0001.jpg", "link"]
+)
 def test_a_file_that_the_set_did_not_write_is_not_deleted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], stranger: str
 ) -> None:
@@ -269,10 +315,17 @@ def test_a_file_that_the_set_did_not_write_is_not_deleted(
     command = ["data", "synthesize", "small", "--params", str(params), "--root", str(root)]
     assert main(command) == 0
     (root / stranger).parent.mkdir(parents=True, exist_ok=True)
-    (root / stranger).symlink_to("nowhere") if stranger == "link" else (root / stranger).write_text("keep")
+    (
+        (root / stranger).symlink_to("nowhere")
+        if stranger == "link"
+        else (root / stranger).write_text("keep")
+    )
     before = {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*")}
     assert main(command) == 2
-    assert f"{root}: holds {stranger}, which the set did not write; move it away" in capsys.readouterr().err
+    assert (
+        f"{root}: holds {stranger}, which the set did not write; move it away"
+        in capsys.readouterr().err
+    )
     assert {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*")} == before
     (root / stranger).unlink()
     assert main(command) == 0
@@ -281,7 +334,12 @@ def test_a_file_that_the_set_did_not_write_is_not_deleted(
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_all_files_of_a_set_are_its_own(tmp_path: Path, layout: str) -> None:
     for first_frame_only in (False, True):
-        change = {"layout": layout, "first_frame_only": first_frame_only, "name": "c-{:d}", "sequences": 6}
+        change = {
+            "layout": layout,
+            "first_frame_only": first_frame_only,
+            "name": "c-{:d}",
+            "sequences": 6,
+        }
         synthesize("small", SMALL.model_copy(update=change), tmp_path / "set")
         assert strangers(tmp_path / "set") == []
 
@@ -291,12 +349,14 @@ def test_a_kill_leaves_nothing_half_made(tmp_path: Path) -> None:
     entry = "layout: otb, split: test, sequences: 500, frames: [20, 20], size: [96, 72], seed: 1"
     params.write_text(f"big: {{{entry}}}\n")
     code = (
-        "import sys; from pathlib import Path; from siamla.data.synthetic.dataset import synthesize;"
-        "from siamla.data.synthetic.settings import load_sets;"
-        "synthesize('big', load_sets(Path(sys.argv[1]))['big'], Path(sys.argv[2]))"
+        "import sys; from pathlib import Path; from siamla.data.synthetic.dataset import"
+        " synthesize;from siamla.data.synthetic.settings import load_sets;synthesize('big',"
+        " load_sets(Path(sys.argv[1]))['big'], Path(sys.argv[2]))"
     )
     root = tmp_path / "big"
-    process = subprocess.Popen([sys.executable, "-c", code, str(params), str(root)], stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(params), str(root)], stderr=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob(".big.*.tmp/*/img/*.jpg")):
         assert time.monotonic() < deadline
@@ -314,7 +374,11 @@ def test_a_kill_leaves_nothing_half_made(tmp_path: Path) -> None:
 def test_contact_sheet_has_one_row_per_sequence(tmp_path: Path) -> None:
     synthesize("small", SMALL, tmp_path / "small")
     sequences = [LAYOUTS["otb"].read(tmp_path / "small", name) for name in ("c1", "c2", "c3")]
-    assert contact_sheet(sequences, columns=4, width=100, height=75).shape == (3 * (75 + 16), 400, 3)
+    assert contact_sheet(sequences, columns=4, width=100, height=75).shape == (
+        3 * (75 + 16),
+        400,
+        3,
+    )
 
 
 def test_dvc_watches_all_the_code_that_renders_a_set() -> None:
@@ -322,9 +386,14 @@ def test_dvc_watches_all_the_code_that_renders_a_set() -> None:
     stage = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["synthesize"]
     watched = [Path(dep) for dep in stage["deps"]]
     readers = [listed("siamla.data.formats:LAYOUTS", name) for name in LAYOUTS]
-    modules = {name.partition(":")[0] for name in definitions(["siamla.data.synthetic.dataset:synthesize", *readers])}
+    modules = {
+        name.partition(":")[0]
+        for name in definitions(["siamla.data.synthetic.dataset:synthesize", *readers])
+    }
     for path in (Path(*module.split(".")).with_suffix(".py") for module in modules):
-        assert any(path == dep or dep in path.parents for dep in watched), f"{path} is missing in dvc.yaml"
+        assert any(path == dep or dep in path.parents for dep in watched), (
+            f"{path} is missing in dvc.yaml"
+        )
 
 
 def test_dvc_has_a_stage_for_every_set() -> None:

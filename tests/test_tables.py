@@ -1,4 +1,6 @@
-"""Tables: hand-worked cells, marks, best three, holes, and what a table says about where its numbers come from."""
+"""Tables: hand-worked cells, marks, best three, holes, and what a table says about where its
+numbers come from.
+"""
 
 import csv
 import json
@@ -27,8 +29,19 @@ TABLES = {
             "components": True,
             "extend": True,
             "columns": [
-                {"label": "OTB100 AUC", "benchmark": "otb100", "metric": "auc", "paper": "otb100_auc"},
-                {"label": "fps", "benchmark": "otb100", "metric": "fps", "paper": "fps", "digits": 0},
+                {
+                    "label": "OTB100 AUC",
+                    "benchmark": "otb100",
+                    "metric": "auc",
+                    "paper": "otb100_auc",
+                },
+                {
+                    "label": "fps",
+                    "benchmark": "otb100",
+                    "metric": "fps",
+                    "paper": "fps",
+                    "digits": 0,
+                },
             ],
             "rows": [
                 {"variant": "siamcar", "paper": {"ladl": 0, "lals": 0, "lafa": 0}},
@@ -51,7 +64,11 @@ def benchmark(name: str, label: str, protocol: str = "otb100") -> dict[str, dict
 
 
 BENCHMARKS = benchmark("otb100", "OTB100")
-EVERY = {key: value for name, rules in PROTOCOLS.items() for key, value in benchmark(name, rules.title, name).items()}
+EVERY = {
+    key: value
+    for name, rules in PROTOCOLS.items()
+    for key, value in benchmark(name, rules.title, name).items()
+}
 GOLDEN = """\
 **Table III.** Components
 
@@ -103,7 +120,9 @@ def write_score(
     return path
 
 
-def write_imported(folder: Path, tracker: str, aucs: list[float], benchmark: str = "otb100") -> Path:
+def write_imported(
+    folder: Path, tracker: str, aucs: list[float], benchmark: str = "otb100"
+) -> Path:
     """A score file of another tracker's results: no seed, no training, no speed."""
     path = write_score(folder, tracker, 0, aucs, benchmark)
     score = read_json(path) | {"training": None, "predictions": None, "speed": {}}
@@ -113,7 +132,9 @@ def write_imported(folder: Path, tracker: str, aucs: list[float], benchmark: str
 
 
 def four(folder: Path) -> list[Path]:
-    """Means .49 and .51, .59 and .61: 0.5 and 0.6, both with sd √.0002 = .0141; siamla is better on every sequence."""
+    """Means .49 and .51, .59 and .61: 0.5 and 0.6, both with sd √.0002 = .0141; siamla is better on
+    every sequence.
+    """
     return [
         write_score(folder, "siamcar", 1, [0.39, 0.49, 0.59]),
         write_score(folder, "siamcar", 2, [0.41, 0.51, 0.61]),
@@ -126,7 +147,9 @@ def read(paths: Iterable[Path]) -> Any:
     return frames({path: read_json(path) for path in paths})
 
 
-def table(tmp_path: Path, paths: list[Path], number: int = 3, tables: Any = TABLES, **changes: Any) -> str:
+def table(
+    tmp_path: Path, paths: list[Path], number: int = 3, tables: Any = TABLES, **changes: Any
+) -> str:
     variants, benchmarks = changes.get("variants", VARIANTS), changes.get("benchmarks", BENCHMARKS)
     layout, out = Layout.model_validate(tables), tmp_path / "out"
     made = build(number, *read(paths), layout, variants, benchmarks, "Synthetic miniatures.")
@@ -142,7 +165,9 @@ def test_frames_are_sorted_whatever_the_order(tmp_path: Path) -> None:
     for folder, order in (("a", paths), ("b", paths[::-1])):
         write({path: read_json(path) for path in order}, tmp_path / folder)
     for name in ("scores", "sequences", "curves", "attributes"):
-        assert (tmp_path / f"a/{name}.csv").read_bytes() == (tmp_path / f"b/{name}.csv").read_bytes()
+        assert (tmp_path / f"a/{name}.csv").read_bytes() == (
+            tmp_path / f"b/{name}.csv"
+        ).read_bytes()
     rows = list(csv.DictReader((tmp_path / "a/scores.csv").open()))
     assert len(rows) == 4 * 3  # auc, fps, latency
     names = ["otb100", "siamcar", "1", "auc", repr(float(np.mean([0.39, 0.49, 0.59])))]
@@ -152,24 +177,37 @@ def test_frames_are_sorted_whatever_the_order(tmp_path: Path) -> None:
     assert len(list(csv.DictReader((tmp_path / "a/sequences.csv").open()))) == 4 * 3
     curves = list(csv.DictReader((tmp_path / "a/curves.csv").open()))
     assert [list(row.values()) for row in curves[:3]] == [
-        ["otb100", "siamcar", "1", "success", x, y] for x, y in (("0.0", "1.0"), ("0.5", "0.49"), ("1.0", "0.0"))
+        ["otb100", "siamcar", "1", "success", x, y]
+        for x, y in (("0.0", "1.0"), ("0.5", "0.49"), ("1.0", "0.0"))
     ]
     attributes = list(csv.DictReader((tmp_path / "a/attributes.csv").open()))
     assert [list(row.values()) for row in attributes[:2]] == [
-        ["otb100", "siamcar", "1", "FM", "auc", "0.39", "1"], ["otb100", "siamcar", "1", "SV", "auc", "0.54", "2"]
-    ]  # fmt: skip
+        ["otb100", "siamcar", "1", "FM", "auc", "0.39", "1"],
+        ["otb100", "siamcar", "1", "SV", "auc", "0.54", "2"],
+    ]
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"curves": {"success": {"x": [0, 1], "y": [1]}}}, r"curves\.success: expected as many numbers x as y"),
+        (
+            {"curves": {"success": {"x": [0, 1], "y": [1]}}},
+            r"curves\.success: expected as many numbers x as y",
+        ),
         ({"curves": {"success": [1]}}, r"no mapping 'curves\.success'"),
-        ({"per_attribute": {"FM": {"auc": 0.5}}}, r"per_attribute\.FM: expected one of sequences or frames"),
-        ({"per_attribute": {"FM": {"auc": float("nan"), "frames": 3}}}, r"per_attribute\.FM\.auc is nan"),
+        (
+            {"per_attribute": {"FM": {"auc": 0.5}}},
+            r"per_attribute\.FM: expected one of sequences or frames",
+        ),
+        (
+            {"per_attribute": {"FM": {"auc": float("nan"), "frames": 3}}},
+            r"per_attribute\.FM\.auc is nan",
+        ),
     ],
 )
-def test_broken_curves_and_attributes_are_named(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+def test_broken_curves_and_attributes_are_named(
+    tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
     path = write_score(tmp_path, "siamcar", 1, [0.5, 0.5, 0.5])
     with pytest.raises(UserError, match=f"seed1.json: {said}"):
         write({path: read_json(path) | change}, tmp_path / "out")
@@ -184,7 +222,11 @@ def test_every_commit_that_a_score_rests_on_is_kept(tmp_path: Path) -> None:
         score[part] = {"place": GPU, "environment": {"git_commit": commit, "git_dirty": False}}
     found = frames({path: score})[0].iloc[0]
     assert (found["git_commit"], bool(found["git_dirty"])) == ("a b c", False)
-    assert (found["device"], found["train_device"], found["train_threads"]) == ("cpu", "cuda: Some GPU", 4)
+    assert (found["device"], found["train_device"], found["train_threads"]) == (
+        "cpu",
+        "cuda: Some GPU",
+        4,
+    )
     score["training"]["environment"]["git_dirty"] = True
     assert bool(frames({path: score})[0].iloc[0]["git_dirty"])
 
@@ -199,7 +241,10 @@ def test_what_is_no_score_is_refused(tmp_path: Path) -> None:
         ({"overall": None}, "no mapping 'overall'"),
         ({"per_sequence": 3}, "no mapping 'per_sequence'"),
         ({"training": None}, "no mapping 'training.place'"),
-        ({"record": score["record"] | {"names": {"benchmark": "otb100", "variant": "x"}}}, "record.names.seed is miss"),
+        (
+            {"record": score["record"] | {"names": {"benchmark": "otb100", "variant": "x"}}},
+            "record.names.seed is miss",
+        ),
         ({"overall": {"auc": float("nan")}}, r"overall\.auc is nan"),
         ({"per_sequence": {"Deer": {"auc": float("inf")}}}, r"per_sequence\.Deer\.auc is inf"),
     ]:
@@ -222,13 +267,18 @@ def test_a_difference_that_sequences_make_is_within_noise(tmp_path: Path) -> Non
     paths[2:] = [write_score(tmp_path, "siamla", seed, [0.1, 0.9, 0.6]) for seed in (1, 2)]
     text = table(tmp_path, paths)
     assert r"| 0.533 ± 0.000 \~ |" in text
-    assert r"- \~ the difference to SiamCAR is within noise: its 95 % interval covers 0 (a mixed model" in text
+    assert (
+        r"- \~ the difference to SiamCAR is within noise: its 95 % interval covers 0 (a mixed model"
+        in text
+    )
     assert r"0.533 $\pm$ 0.000 $\sim$" in (tmp_path / "out" / "table3.tex").read_text()
     assert next(csv.DictReader((tmp_path / "out" / "table3.csv").open()))["otb100.auc.mark"] == ""
 
 
 def test_a_difference_that_seeds_make_is_within_noise(tmp_path: Path) -> None:
-    """.517 ± .037 against .566 ± .009, on each of 14 sequences alike: two seeds each do not tell them apart."""
+    """.517 ± .037 against .566 ± .009, on each of 14 sequences alike: two seeds each do not tell
+    them apart.
+    """
     spread = {"siamcar": (0.5723, 0.5597), "siamla": (0.4908, 0.5432)}
     paths = [
         write_score(tmp_path, variant, seed, [mean] * 14)
@@ -253,7 +303,11 @@ def test_one_seed_tells_no_difference(tmp_path: Path) -> None:
 
 
 def test_no_difference_is_told_without_values_by_sequence(tmp_path: Path) -> None:
-    paths = [write_score(tmp_path, variant, seed, [0.5], "vot2018") for variant in VARIANTS for seed in (1, 2)]
+    paths = [
+        write_score(tmp_path, variant, seed, [0.5], "vot2018")
+        for variant in VARIANTS
+        for seed in (1, 2)
+    ]
     for path in paths:
         write_json(path, read_json(path) | {"overall": {"eao": 0.25}, "per_sequence": {}})
     text = table(tmp_path, paths, 2, whole_layout(), benchmarks=EVERY)
@@ -304,20 +358,33 @@ def test_a_table_says_that_it_mixes_places(tmp_path: Path) -> None:
     text = table(tmp_path, paths)
     assert "- Trained on: cpu, fp32, 1 thread (siamcar); cuda: Some GPU, bf16 (siamla)\n" in text
     assert "Tracked on" not in text
-    paths[3] = write_score(tmp_path, "siamla", 2, [0.6] * 3, tracked={**CPU, "threads": 2}, trained=GPU)
-    told = "cpu, fp32, 1 thread (siamcar, otb100/siamla/seed1); cpu, fp32, 2 threads (otb100/siamla/seed2)"
+    paths[3] = write_score(
+        tmp_path, "siamla", 2, [0.6] * 3, tracked={**CPU, "threads": 2}, trained=GPU
+    )
+    told = (
+        "cpu, fp32, 1 thread (siamcar, otb100/siamla/seed1); cpu, fp32, 2 threads"
+        " (otb100/siamla/seed2)"
+    )
     assert f"- Tracked on: {told}\n" in table(tmp_path, paths)
 
 
 def test_threads_of_a_gpu_are_no_difference(tmp_path: Path) -> None:
     paths = four(tmp_path)[:2]
-    paths += [write_score(tmp_path, "siamla", s, [0.6] * 3, trained={**GPU, "threads": s}) for s in (1, 2)]
+    paths += [
+        write_score(tmp_path, "siamla", s, [0.6] * 3, trained={**GPU, "threads": s}) for s in (1, 2)
+    ]
     assert "(siamcar); cuda: Some GPU, bf16 (siamla)\n" in table(tmp_path, paths)
 
 
 def test_several_commits_are_told(tmp_path: Path) -> None:
-    paths = [*four(tmp_path)[:3], write_score(tmp_path, "siamla", 2, [0.6] * 3, commit="fedcba9876543210")]
-    code = "- Code: commit 0123456789ab with uncommitted changes; commit fedcba987654 with uncommitted changes\n"
+    paths = [
+        *four(tmp_path)[:3],
+        write_score(tmp_path, "siamla", 2, [0.6] * 3, commit="fedcba9876543210"),
+    ]
+    code = (
+        "- Code: commit 0123456789ab with uncommitted changes; commit fedcba987654 with uncommitted"
+        " changes\n"
+    )
     assert code in table(tmp_path, paths)
 
 
@@ -332,10 +399,18 @@ def test_a_metric_has_one_description(tmp_path: Path) -> None:
     assert "| 0.2 |" in text
     layout = whole_layout()
     layout["tables"][2]["columns"][2]["digits"] = 2
-    with pytest.raises(UserError, match=r"'Robustness ↓': digits: those of robustness stand in the protocol"):
+    with pytest.raises(
+        UserError, match=r"'Robustness ↓': digits: those of robustness stand in the protocol"
+    ):
         table(tmp_path, paths, 2, layout, benchmarks=EVERY)
-    layout["tables"][2]["columns"][2] = {"label": "R", "benchmark": "vot2018", "metric": "robustnes"}
-    with pytest.raises(UserError, match=r"'R': metric: 'robustnes' is not .* did you mean 'robustness'"):
+    layout["tables"][2]["columns"][2] = {
+        "label": "R",
+        "benchmark": "vot2018",
+        "metric": "robustnes",
+    }
+    with pytest.raises(
+        UserError, match=r"'R': metric: 'robustnes' is not .* did you mean 'robustness'"
+    ):
         table(tmp_path, paths, 2, layout, benchmarks=EVERY)
 
 
@@ -369,15 +444,22 @@ def test_a_page_for_snakemakes_report_says_what_the_markdown_says(tmp_path: Path
     assert "OTB &amp; &lt;GOT&gt;" in page
     rows = [line for line in text.splitlines() if line.startswith("| ")][1:]
     found = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in page.split("<tr>")[2:]]
-    words = [[cell.strip().strip("*").replace(r"\~", "~") for cell in row.strip("|").split("|")] for row in rows]
+    words = [
+        [cell.strip().strip("*").replace(r"\~", "~") for cell in row.strip("|").split("|")]
+        for row in rows
+    ]
     cells = [[re.sub("<[^>]+>", "", cell) for cell in row] for row in found]
-    assert cells == [[cell for cell in row if cell] if row[0] and not any(row[1:]) else row for row in words]
+    assert cells == [
+        [cell for cell in row if cell] if row[0] and not any(row[1:]) else row for row in words
+    ]
 
 
 def test_comparison_keeps_published_and_measured_apart(tmp_path: Path) -> None:
     imported = {"label": "KCF", "imported": True}
     paths = [*four(tmp_path), write_imported(tmp_path, "kcf", [0.2, 0.2, 0.2], "lasot")]
-    text = table(tmp_path, paths, 1, whole_layout(), variants=VARIANTS | {"kcf": imported}, benchmarks=EVERY)
+    text = table(
+        tmp_path, paths, 1, whole_layout(), variants=VARIANTS | {"kcf": imported}, benchmarks=EVERY
+    )
     lines = text.splitlines()
     measured = next(i for i, line in enumerate(lines) if "Measured here" in line)
     names = [line.split("|")[1].strip() for line in lines[measured + 1 : measured + 4]]
@@ -396,7 +478,9 @@ def test_lower_robustness_is_better(tmp_path: Path) -> None:
     assert "| Ocean | **0.467** | 0.598 | 0.169 |" in text
 
 
-def test_other_trackers_are_a_section_of_the_ablation_that_shows_their_benchmark(tmp_path: Path) -> None:
+def test_other_trackers_are_a_section_of_the_ablation_that_shows_their_benchmark(
+    tmp_path: Path,
+) -> None:
     imported = {"label": "KCF", "imported": True}
     variants = VARIANTS | {"kcf": imported, "elsewhere": imported}
     paths = [*four(tmp_path), write_imported(tmp_path, "kcf", [0.2, 0.2, 0.2])]
@@ -404,11 +488,19 @@ def test_other_trackers_are_a_section_of_the_ablation_that_shows_their_benchmark
     text = table(tmp_path, paths, variants=variants)
     rows = [line for line in text.splitlines() if line.startswith("|")][2:]
     assert [row.split("|")[1].strip() for row in rows] == [
-        "SiamCAR", "SiamLA", "***Other trackers' raw results, scored here***", "KCF"
-    ]  # fmt: skip
+        "SiamCAR",
+        "SiamLA",
+        "***Other trackers' raw results, scored here***",
+        "KCF",
+    ]
     assert "| KCF |  |  |  | 0.200 † | – | not measured | – |" in rows[3]
-    assert list(csv.DictReader((tmp_path / "out/table3.csv").open()))[2]["section"].startswith("Other trackers")
-    assert "midrule\n\\multicolumn{8}{l}{\\textit{Other trackers" in (tmp_path / "out/table3.tex").read_text()
+    assert list(csv.DictReader((tmp_path / "out/table3.csv").open()))[2]["section"].startswith(
+        "Other trackers"
+    )
+    assert (
+        "midrule\n\\multicolumn{8}{l}{\\textit{Other trackers"
+        in (tmp_path / "out/table3.tex").read_text()
+    )
 
 
 def test_a_table_takes_up_variants_by_what_they_set(tmp_path: Path) -> None:
@@ -426,9 +518,20 @@ def test_a_table_takes_up_variants_by_what_they_set(tmp_path: Path) -> None:
     ("loads", "marks", "note"),
     [
         ([0.0, 0.1], 0, "frames of OTB100, nothing else at work"),
-        ([0.0, 1.25], 1, "frames of OTB100; ‡ beside other work, which kept up to 1.2 cores busy: lower than alone"),
+        (
+            [0.0, 1.25],
+            1,
+            (
+                "frames of OTB100; ‡ beside other work, which kept up to 1.2 cores busy: lower than"
+                " alone"
+            ),
+        ),
         ([0.0, None], 0, "frames of OTB100; what else the machine did is not known of all"),
-        ([None, 0.5], 1, "frames of OTB100; what else the machine did is not known of all; ‡ beside other work"),
+        (
+            [None, 0.5],
+            1,
+            "frames of OTB100; what else the machine did is not known of all; ‡ beside other work",
+        ),
     ],
 )
 def test_a_speed_measured_under_load_is_marked(
@@ -440,6 +543,9 @@ def test_a_speed_measured_under_load_is_marked(
         origin = {"environment": {"git_commit": "0", "git_dirty": False}, "other_cores": load}
         write_json(path, read_json(path) | {"predictions": origin})
     text = table(tmp_path, paths)
-    assert sum(line.count("40 ‡") for line in text.splitlines() if line.startswith("| SiamLA")) == marks
+    assert (
+        sum(line.count("40 ‡") for line in text.splitlines() if line.startswith("| SiamLA"))
+        == marks
+    )
     assert "| SiamCAR |  |  |  | 0.490 | 0.597 | 40 | 38 |" in text
     assert note in text

@@ -20,10 +20,16 @@ def test_grid_is_centred_on_the_crop() -> None:
 
 
 def test_positives_of_a_square_target() -> None:
-    """SiamCAR's public code: the central 40 % of a centred 64 px square; |x - 127| < 12.8 holds for 119, 127, 135."""
+    """SiamCAR's public code: the central 40 % of a centred 64 px square; |x - 127| < 12.8 holds for
+    119, 127, 135.
+    """
     targets = assign(torch.tensor([[95.0, 95.0, 64.0, 64.0]]), Labels(lals=True))
-    assert targets.centre[0].nonzero().tolist() == [[r, c] for r in (11, 12, 13) for c in (11, 12, 13)]
-    assert int(targets.boundary.sum()) == 7 * 7 - 9  # |x - 127| < 32: 103, …, 151; 95 and 159 are on the edge
+    assert targets.centre[0].nonzero().tolist() == [
+        [r, c] for r in (11, 12, 13) for c in (11, 12, 13)
+    ]
+    assert (
+        int(targets.boundary.sum()) == 7 * 7 - 9
+    )  # |x - 127| < 32: 103, …, 151; 95 and 159 are on the edge
     assert targets.ltrb[0, :, 12, 13].tolist() == [40, 32, 24, 32]
     assert math.isclose(targets.centerness[0, 12, 13], math.sqrt(24 / 40), rel_tol=1e-6)
     assert not assign(torch.tensor([[95.0, 95.0, 64.0, 64.0]]), Labels()).boundary.any()
@@ -40,7 +46,8 @@ def brute_force(box: np.ndarray, labels: Labels) -> tuple[np.ndarray, np.ndarray
             dy = abs(np.float32(31 + 8 * row) - (y + h / 2))
             distances[row, column] = (dx, dy)
             centre[row, column] = (
-                dx < np.float32(labels.centre_fraction) * w / 2 and dy < np.float32(labels.centre_fraction) * h / 2
+                dx < np.float32(labels.centre_fraction) * w / 2
+                and dy < np.float32(labels.centre_fraction) * h / 2
             )
             boundary[row, column] = dx < w / 2 and dy < h / 2
     if labels.nearest_if_none and not centre.any():
@@ -49,8 +56,14 @@ def brute_force(box: np.ndarray, labels: Labels) -> tuple[np.ndarray, np.ndarray
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.lists(st.tuples(COORDINATE, COORDINATE, SIDE, SIDE), min_size=1, max_size=4), st.booleans(), st.booleans())
-def test_assignment_against_every_cell(boxes: list[tuple[float, ...]], lals: bool, nearest: bool) -> None:
+@given(
+    st.lists(st.tuples(COORDINATE, COORDINATE, SIDE, SIDE), min_size=1, max_size=4),
+    st.booleans(),
+    st.booleans(),
+)
+def test_assignment_against_every_cell(
+    boxes: list[tuple[float, ...]], lals: bool, nearest: bool
+) -> None:
     labels = Labels(lals=lals, nearest_if_none=nearest)
     targets = assign(torch.tensor(boxes), labels)
     assert not (targets.centre & targets.boundary).any()

@@ -1,8 +1,9 @@
-"""The tracker itself, with a network that is replaced by measuring: where is the target's colour in the crop?
+"""The tracker itself, with a network that is replaced by measuring: where is the target's colour in
+the crop?
 
-What the tracker hands to a network must be right for that to work: colours in the order blue, green, red, the crop's
-middle and scale, its size, and the colour beyond the border. Then the boxes are right to a pixel, also where the target
-leaves the image in part.
+What the tracker hands to a network must be right for that to work: colours in the order blue,
+green, red, the crop's middle and scale, its size, and the colour beyond the border. Then the boxes
+are right to a pixel, also where the target leaves the image in part.
 """
 
 import cv2
@@ -30,7 +31,8 @@ EXACT = TrackerSettings(top_n=1, penalty_k=0, window=0, size_lr=1, precision="fp
 
 
 class Measure:
-    """Finds the target's colour: a sure score in the cell at its middle, and its box as seen from there.
+    """Finds the target's colour: a sure score in the cell at its middle, and its box as seen from
+    there.
 
     Attributes:
         template: width and height of the target in the template crop.
@@ -41,7 +43,9 @@ class Measure:
         self.colour = torch.tensor(colour, dtype=torch.float32).view(3, 1, 1)
 
     def extents(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Where the target's colour begins and ends (x, y), to a part of a pixel, in pixel-index coordinates."""
+        """Where the target's colour begins and ends (x, y), to a part of a pixel, in pixel-index
+        coordinates.
+        """
         way = self.colour - BACKGROUND
         share = ((image - BACKGROUND) * way).sum(0) / way.square().sum()  # 0 background, 1 target
         edges = []
@@ -91,12 +95,27 @@ def visible(box: Box) -> np.ndarray:
 
 
 def path(w: int, h: int) -> list[Box]:
-    """From the middle across each of the image's borders and a corner, by half the target, and back."""
-    stops = [(160, 100), (0, 100), (160, 100), (160, 0), (160, 100), (320, 100), (160, 100), (160, 200), (320, 200)]
+    """From the middle across each of the image's borders and a corner, by half the target, and
+    back.
+    """
+    stops = [
+        (160, 100),
+        (0, 100),
+        (160, 100),
+        (160, 0),
+        (160, 100),
+        (320, 100),
+        (160, 100),
+        (160, 200),
+        (320, 200),
+    ]
     found = []
     for (x0, y0), (x1, y1) in zip(stops, [*stops[1:], (160, 100)], strict=True):
         steps = max(abs(x1 - x0), abs(y1 - y0)) // 4
-        found += [(x0 + (x1 - x0) * i // steps - w // 2, y0 + (y1 - y0) * i // steps - h // 2) for i in range(steps)]
+        found += [
+            (x0 + (x1 - x0) * i // steps - w // 2, y0 + (y1 - y0) * i // steps - h // 2)
+            for i in range(steps)
+        ]
     return [(x, y, w, h) for x, y in found]
 
 
@@ -107,10 +126,14 @@ def beyond(centre: tuple[float, float], side: float) -> np.ndarray:
     return ((x < -1) | (x > WIDTH + 1))[None, :] | ((y < -1) | (y > HEIGHT + 1))[:, None]
 
 
-def follow(colour: Colour, size: tuple[int, int], decoy: Colour | None, patch: pytest.MonkeyPatch) -> None:
+def follow(
+    colour: Colour, size: tuple[int, int], decoy: Colour | None, patch: pytest.MonkeyPatch
+) -> None:
     """Track a rectangle along `path`, beside it the decoy, and check every box."""
     model = Measure(colour)
-    patch.setattr(module, "prepare", lambda engine, network, place: Network(network.embed, network.search))
+    patch.setattr(
+        module, "prepare", lambda engine, network, place: Network(network.embed, network.search)
+    )
     tracker = SiamTracker(model, EXACT, place=Place("cpu", "fp32", 1))  # type: ignore[arg-type]
     first, *boxes = path(*size)
     filled = 0
@@ -126,12 +149,16 @@ def follow(colour: Colour, size: tuple[int, int], decoy: Colour | None, patch: p
         before, image = tracker.state, image_of(box)
         assert before is not None
         found = tracker.update(image)
-        np.testing.assert_allclose(found, visible(box), atol=1, err_msg=f"frame {number}, the target at {box}")
+        np.testing.assert_allclose(
+            found, visible(box), atol=1, err_msg=f"frame {number}, the target at {box}"
+        )
         assert tracker.score > 0.99
         outside = beyond(before.centre, 255 / before.scale)
         filled += int(outside.any())
         if outside.any():
-            assert np.abs(model.crop[outside] - image.reshape(-1, 3).mean(0)).max() <= 1, "the colour beyond the border"
+            assert np.abs(model.crop[outside] - image.reshape(-1, 3).mean(0)).max() <= 1, (
+                "the colour beyond the border"
+            )
     assert filled > 20
 
 
@@ -144,5 +171,7 @@ def test_a_bright_target_is_followed_to_the_pixel_at_the_border_and_across_it(
 
 
 @pytest.mark.parametrize("colour", [BLACK, WHITE], ids=["black", "white"])
-def test_the_fill_beyond_the_border_is_not_the_target(colour: Colour, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fill_beyond_the_border_is_not_the_target(
+    colour: Colour, monkeypatch: pytest.MonkeyPatch
+) -> None:
     follow(colour, (30, 30), None, monkeypatch)

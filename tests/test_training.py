@@ -1,4 +1,6 @@
-"""The course of training: schedule, order of the pairs, resumption to the byte, feature caches, unusable losses."""
+"""The course of training: schedule, order of the pairs, resumption to the byte, feature caches,
+unusable losses.
+"""
 
 import errno
 import json
@@ -50,7 +52,13 @@ MODEL = ModelSettings(  # LAFA, because its loss draws negatives
 )
 PAIRS = PairSettings(dataset="tiny", count=32, frame_range=2)
 TRAINING = TrainingSettings(
-    epochs=3, frozen_epochs=2, pairs_per_epoch=6, batch=2, lr_start=1e-2, lr_end=1e-3, precision="fp32"
+    epochs=3,
+    frozen_epochs=2,
+    pairs_per_epoch=6,
+    batch=2,
+    lr_start=1e-2,
+    lr_end=1e-3,
+    precision="fp32",
 )
 STEPS = 3  # of an epoch
 PLACE = Place("cpu", "fp32", 1)
@@ -102,7 +110,9 @@ def test_exponential_rate_falls_by_the_same_factor() -> None:
 
 def test_cosine_rate_is_half_way_in_the_middle() -> None:
     settings = TrainingSettings(lr_start=3e-3, lr_end=1e-3, schedule="cosine")
-    assert [learning_rate(step, 5, settings) for step in (0, 2, 4)] == pytest.approx([3e-3, 2e-3, 1e-3])
+    assert [learning_rate(step, 5, settings) for step in (0, 2, 4)] == pytest.approx(
+        [3e-3, 2e-3, 1e-3]
+    )
 
 
 def test_warm_up_rises_linearly_to_the_schedule() -> None:
@@ -117,7 +127,9 @@ def test_a_single_step_has_the_first_rate() -> None:
 
 
 def test_epochs_walk_through_permutations_of_all_pairs() -> None:
-    """7 epochs of 4 of 14 pairs are two whole passes, shuffled differently; another seed shuffles differently again."""
+    """7 epochs of 4 of 14 pairs are two whole passes, shuffled differently; another seed shuffles
+    differently again.
+    """
     walk = [number for epoch in range(7) for number in epoch_order(epoch, 3, 4, 14)]
     first, second = walk[:14], walk[14:]
     assert sorted(first) == sorted(second) == list(range(14))
@@ -131,7 +143,12 @@ def test_an_epoch_may_be_longer_than_the_set() -> None:
 
 
 def test_without_a_count_no_pair_comes_twice() -> None:
-    numbers = [number for seed in (0, 1) for epoch in range(3) for number in epoch_order(epoch, seed, 5, None)]
+    numbers = [
+        number
+        for seed in (0, 1)
+        for epoch in range(3)
+        for number in epoch_order(epoch, seed, 5, None)
+    ]
     assert len(set(numbers)) == 30
     assert numbers[:5] == [0, 1, 2, 3, 4]
 
@@ -142,7 +159,11 @@ def test_negatives_belong_to_the_position_in_the_walk() -> None:
     whole = negative_noise(1, 1, 0, TRAINING.model_copy(update={"batch": 6}))
     assert pairs.shape == (6, 25, 25)
     assert torch.equal(pairs, whole)
-    others = [negative_noise(2, 1, 0, TRAINING), negative_noise(1, 0, 0, TRAINING), negative_noise(1, 1, 1, TRAINING)]
+    others = [
+        negative_noise(2, 1, 0, TRAINING),
+        negative_noise(1, 0, 0, TRAINING),
+        negative_noise(1, 1, 1, TRAINING),
+    ]
     assert not any(torch.equal(pairs[:2], other) for other in others)
     assert float(pairs.mean()) == pytest.approx(0.5, abs=0.02)
     assert len(pairs.unique()) > 0.99 * pairs.numel()
@@ -153,16 +174,34 @@ def _ignore(row: dict[str, float]) -> None:
 
 
 def _train(
-    folder: Path, cache: Path, feature_folder: Path | None, workers: int = 0, key: str = "key", save_minutes: float = 10
+    folder: Path,
+    cache: Path,
+    feature_folder: Path | None,
+    workers: int = 0,
+    key: str = "key",
+    save_minutes: float = 10,
 ) -> None:
     """Train to folder/model.pt and folder/history.csv."""
     train_model(
-        recipe(), [cache], PAIRS, feature_folder, PLACE, workers, folder / "state.pt", key, folder, "Ours", {}, _ignore,
+        recipe(),
+        [cache],
+        PAIRS,
+        feature_folder,
+        PLACE,
+        workers,
+        folder / "state.pt",
+        key,
+        folder,
+        "Ours",
+        {},
+        _ignore,
         save_minutes,
-    )  # fmt: skip
+    )
 
 
-def _signal_after(steps: int, number: signal.Signals, patch: Callable[[object, str, object], None]) -> None:
+def _signal_after(
+    steps: int, number: signal.Signals, patch: Callable[[object, str, object], None]
+) -> None:
     """Send a signal to this process in the middle of the step after `steps` more of them."""
     real, calls = loop.optimise, iter(range(1000))
 
@@ -200,7 +239,9 @@ def _history(folder: Path) -> list[list[str]]:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(cache: Path, feature_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def uninterrupted(
+    cache: Path, feature_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     folder = tmp_path_factory.mktemp("uninterrupted")
     _train(folder, cache, feature_folder)
     return folder
@@ -219,8 +260,20 @@ def _saved(folder: Path) -> tuple[int, int, int]:
 
 @pytest.mark.parametrize(
     ("stops", "workers"),
-    [((0,), (0, 0)), ((3,), (0, 0)), ((1, 5), (0, 0, 0)), ((4, 0, 1), (0, 0, 1, 0)), ((7,), (2, 0))],
-    ids=["first step", "first of an epoch", "twice", "at the unfreezing", "workers change in the thawed epoch"],
+    [
+        ((0,), (0, 0)),
+        ((3,), (0, 0)),
+        ((1, 5), (0, 0, 0)),
+        ((4, 0, 1), (0, 0, 1, 0)),
+        ((7,), (2, 0)),
+    ],
+    ids=[
+        "first step",
+        "first of an epoch",
+        "twice",
+        "at the unfreezing",
+        "workers change in the thawed epoch",
+    ],
 )
 def test_stopped_in_any_step_it_ends_with_the_same_bytes(
     uninterrupted: Path,
@@ -234,21 +287,29 @@ def test_stopped_in_any_step_it_ends_with_the_same_bytes(
 ) -> None:
     """`stops`: steps done before the one in which a signal comes, each counted from the last stop."""
     done = 0
-    for stop, number, count in zip(stops, (signal.SIGTERM, signal.SIGINT, signal.SIGTERM), workers, strict=False):
+    for stop, number, count in zip(
+        stops, (signal.SIGTERM, signal.SIGINT, signal.SIGTERM), workers, strict=False
+    ):
         with monkeypatch.context() as patch:
             _signal_after(stop, number, patch.setattr)
             with pytest.raises(Stopped):
                 _train(tmp_path, cache, feature_folder, count)
         done += stop + 1  # the step itself is finished
         assert _saved(tmp_path) == (done // STEPS, done % STEPS, done % STEPS)
-        assert f"epoch {done // STEPS + 1}, {done % STEPS} of 3 steps done" in capsys.readouterr().err
+        assert (
+            f"epoch {done // STEPS + 1}, {done % STEPS} of 3 steps done" in capsys.readouterr().err
+        )
         assert not (tmp_path / "model.pt").exists()
     _train(tmp_path, cache, feature_folder, workers[-1])
     _is_same(tmp_path, uninterrupted)
 
 
 def test_asked_to_stop_in_the_last_step_it_is_done(
-    uninterrupted: Path, cache: Path, feature_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    uninterrupted: Path,
+    cache: Path,
+    feature_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     _signal_after(3 * STEPS - 1, signal.SIGTERM, monkeypatch.setattr)
     _train(tmp_path, cache, feature_folder)
@@ -278,7 +339,10 @@ def test_seconds_add_up_over_a_stop(
     state["progress"]["seconds"] += 1000
     torch.save(state, tmp_path / "state.pt")
     _train(tmp_path, cache, feature_folder)
-    seconds = [float(line.rpartition(",")[2]) for line in (tmp_path / "history.csv").read_text().splitlines()[1:]]
+    seconds = [
+        float(line.rpartition(",")[2])
+        for line in (tmp_path / "history.csv").read_text().splitlines()[1:]
+    ]
     assert 1000 < seconds[0] < 1100
     assert 0 < seconds[1] < 100
 
@@ -302,17 +366,23 @@ def test_a_killed_loading_process_is_one_clear_line(
         return real(*arguments)
 
     monkeypatch.setattr(loop, "optimise", optimise)
-    with pytest.raises(UserError, match=r"a process that loads pairs died .*; run the same command again") as caught:
+    with pytest.raises(
+        UserError, match=r"a process that loads pairs died .*; run the same command again"
+    ) as caught:
         _train(tmp_path, cache, None, workers=1)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_crop_that_cannot_be_read_is_one_clear_line(cache: Path, tmp_path: Path, workers: int) -> None:
+def test_a_crop_that_cannot_be_read_is_one_clear_line(
+    cache: Path, tmp_path: Path, workers: int
+) -> None:
     shutil.copytree(cache, tmp_path / "crops")
     shard = tmp_path / "crops" / "shard-00000.bin"
     shard.write_bytes(bytes(shard.stat().st_size))
-    with pytest.raises(UserError, match=r"crops: crop \d+ cannot be decoded; delete the folder") as caught:
+    with pytest.raises(
+        UserError, match=r"crops: crop \d+ cannot be decoded; delete the folder"
+    ) as caught:
         _train(tmp_path, tmp_path / "crops", None, workers)
     assert "\n" not in str(caught.value)
 
@@ -329,7 +399,9 @@ def test_the_backbone_moves_only_when_it_has_thawed(uninterrupted: Path) -> None
     start = build_model(MODEL, 1).state_dict()
     end = torch.load(uninterrupted / "model.pt", weights_only=True)["model"]
     parameters = [name for name, _ in build_model(MODEL, 1).backbone.named_parameters()]
-    assert any(not torch.equal(start[f"backbone.{name}"], end[f"backbone.{name}"]) for name in parameters)
+    assert any(
+        not torch.equal(start[f"backbone.{name}"], end[f"backbone.{name}"]) for name in parameters
+    )
     state = torch.load(uninterrupted / "state.pt", weights_only=True)
     assert state["progress"]["epoch"] == 3
     assert len(state["progress"]["history"]) == 3
@@ -339,20 +411,26 @@ def test_a_state_of_another_training_is_refused(
     uninterrupted: Path, cache: Path, feature_folder: Path, tmp_path: Path
 ) -> None:
     shutil.copy(uninterrupted / "state.pt", tmp_path)
-    with pytest.raises(UserError, match=r"state\.pt: belongs to another training \(key, expected other\)"):
+    with pytest.raises(
+        UserError, match=r"state\.pt: belongs to another training \(key, expected other\)"
+    ):
         _train(tmp_path, cache, feature_folder, key="other")
     assert sha256(tmp_path / "state.pt") == sha256(uninterrupted / "state.pt")
 
 
 @pytest.mark.parametrize("kept", [0, 1000, -1], ids=["empty", "head", "all but the last byte"])
-def test_a_damaged_state_is_named(uninterrupted: Path, cache: Path, tmp_path: Path, kept: int) -> None:
+def test_a_damaged_state_is_named(
+    uninterrupted: Path, cache: Path, tmp_path: Path, kept: int
+) -> None:
     (tmp_path / "state.pt").write_bytes((uninterrupted / "state.pt").read_bytes()[:kept])
     with pytest.raises(UserError, match=r"state\.pt: damaged training state .*; delete it"):
         _train(tmp_path, cache, None)
 
 
 def _features(folder: Path, cache: Path, killed_batch: int = -1) -> None:
-    """Build a feature cache of chunks of 32 pairs; SIGKILL this process when it comes to the batch `killed_batch`."""
+    """Build a feature cache of chunks of 32 pairs; SIGKILL this process when it comes to the batch
+    `killed_batch`.
+    """
     features.CHUNK = 32
     levels, calls = features._levels, iter(range(100))
 
@@ -365,7 +443,9 @@ def _features(folder: Path, cache: Path, killed_batch: int = -1) -> None:
     features.build(cache, PAIRS.model_copy(update={"count": 40}), MODEL, folder, 1, "key")
 
 
-def test_a_killed_feature_build_goes_on_and_ends_with_the_same_bytes(cache: Path, tmp_path: Path) -> None:
+def test_a_killed_feature_build_goes_on_and_ends_with_the_same_bytes(
+    cache: Path, tmp_path: Path
+) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert in_process(partial(_features, whole, cache)) == 0
     assert in_process(partial(_features, killed, cache, 32 // BATCH)) == DIED
@@ -375,7 +455,9 @@ def test_a_killed_feature_build_goes_on_and_ends_with_the_same_bytes(cache: Path
         FeatureCache(killed)  # without a manifest it is not finished
     assert in_process(partial(_features, killed, cache)) == 0
     assert first.stat().st_mtime_ns == written  # a finished chunk is not computed again
-    bytes_of = {path.name: sha256(path) for path in killed.iterdir() if not path.name.endswith(".tmp")}
+    bytes_of = {
+        path.name: sha256(path) for path in killed.iterdir() if not path.name.endswith(".tmp")
+    }
     assert bytes_of == {path.name: sha256(path) for path in whole.iterdir()}
 
 
@@ -391,21 +473,29 @@ def test_features_are_those_of_the_live_backbone(cache: Path, feature_folder: Pa
     parts = [sampler.parts(number) for number in order]
     torch.testing.assert_close(stored.boxes, FeatureCache(feature_folder).batch(parts).boxes)
     with torch.no_grad():
-        a = model.forward_features(tuple(x.float() for x in stored.template), tuple(x.float() for x in stored.search))
+        a = model.forward_features(
+            tuple(x.float() for x in stored.template), tuple(x.float() for x in stored.search)
+        )
         b = model(live.template[0].float(), live.search[0].float())
     torch.testing.assert_close(a.cls, b.cls, rtol=0, atol=2e-2)
 
 
-def test_training_on_features_is_training_on_images(cache: Path, feature_folder: Path, tmp_path: Path) -> None:
+def test_training_on_features_is_training_on_images(
+    cache: Path, feature_folder: Path, tmp_path: Path
+) -> None:
     """The same losses but for the cache's half precision."""
     frozen = TRAINING.model_copy(update={"epochs": 2})
     sampler = PairSampler(CropCache(cache), PAIRS)
     histories = []
     for name, cached in (("stored", FeatureCache(feature_folder)), ("live", None)):
         source = Source(sampler, cached)
-        histories.append(train(recipe(frozen), source, PLACE, tmp_path / name, "key", _ignore).history)
+        histories.append(
+            train(recipe(frozen), source, PLACE, tmp_path / name, "key", _ignore).history
+        )
     for stored, live in zip(*histories, strict=True):
-        assert {k: stored[k] for k in ("epoch", "step", "lr")} == {k: live[k] for k in ("epoch", "step", "lr")}
+        assert {k: stored[k] for k in ("epoch", "step", "lr")} == {
+            k: live[k] for k in ("epoch", "step", "lr")
+        }
         for term in ("total", "cls", "reg", "loc"):
             assert stored[term] == pytest.approx(live[term], rel=5e-3)
 
@@ -423,11 +513,17 @@ def test_pairs_of_cached_views_are_those_of_the_live_backbone(cache: Path, tmp_p
     np.testing.assert_allclose(cached.boxes, live.box, rtol=0, atol=1e-4)
     assert 3 < int((cached.boxes[:, 2] == 0).sum()) < 20
     with torch.no_grad():
-        a = model.forward_features(*(tuple(x.float() for x in side) for side in (cached.template, cached.search)))
-        b = model(*(torch.from_numpy(x).permute(0, 3, 1, 2).float() for x in (live.template, live.search)))
+        a = model.forward_features(
+            *(tuple(x.float() for x in side) for side in (cached.template, cached.search))
+        )
+        b = model(
+            *(torch.from_numpy(x).permute(0, 3, 1, 2).float() for x in (live.template, live.search))
+        )
     torch.testing.assert_close(a.cls, b.cls, rtol=0, atol=2e-2)
     frozen = TRAINING.model_copy(update={"epochs": 2})
-    history = train(recipe(frozen), Source(sampler, stored), PLACE, tmp_path / "state", "key", _ignore).history
+    history = train(
+        recipe(frozen), Source(sampler, stored), PLACE, tmp_path / "state", "key", _ignore
+    ).history
     assert not any(row["skipped"] for row in history)
 
 
@@ -446,7 +542,9 @@ def test_fast_forms_train_as_plain_ones(
     """20 steps, each form replaced by the PyTorch function that it stands for."""
     plain_sgd = TRAINING.model_copy(update={"optimizer": "sgd", "epochs": 7, "frozen_epochs": 7})
     model = MODEL.model_copy(update={"localization": localization})
-    course = Recipe(model, Labels(nearest_if_none=True, ladl=True, lals=True), LossWeights(), plain_sgd, seed=1)
+    course = Recipe(
+        model, Labels(nearest_if_none=True, ladl=True, lals=True), LossWeights(), plain_sgd, seed=1
+    )
     source = Source(PairSampler(CropCache(cache), PAIRS), FeatureCache(feature_folder))
 
     def losses() -> list[list[float]]:
@@ -464,7 +562,9 @@ def test_fast_forms_train_as_plain_ones(
     monkeypatch.setattr(siamla, "depthwise_correlation", correlation._correlate)
     plain = losses()
     assert fast[0] != fast[-1]
-    np.testing.assert_allclose(fast, plain, rtol=1e-4, atol=1e-7)  # rounding grows from step to step
+    np.testing.assert_allclose(
+        fast, plain, rtol=1e-4, atol=1e-7
+    )  # rounding grows from step to step
 
 
 def test_a_finite_number_of_pairs_is_needed_for_features(cache: Path, tmp_path: Path) -> None:
@@ -477,14 +577,18 @@ def test_a_finite_number_of_pairs_is_needed_for_features(cache: Path, tmp_path: 
 
 def test_random_weights_have_no_features_to_share(cache: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"model\.weights: random weights differ from seed to seed"):
-        features.build(cache, PAIRS, MODEL.model_copy(update={"weights": "random"}), tmp_path / "out", 1, "key")
+        features.build(
+            cache, PAIRS, MODEL.model_copy(update={"weights": "random"}), tmp_path / "out", 1, "key"
+        )
     assert not (tmp_path / "out").exists()
 
 
 def test_steps_with_an_unusable_loss_are_skipped(
     cache: Path, feature_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every second loss is NaN: those steps are counted, change nothing, and do not enter the means."""
+    """Every second loss is NaN: those steps are counted, change nothing, and do not enter the
+    means.
+    """
     real, calls = step.losses, iter(range(100))
 
     def sometimes_nan(*arguments: object) -> dict[str, torch.Tensor]:
@@ -494,7 +598,9 @@ def test_steps_with_an_unusable_loss_are_skipped(
     monkeypatch.setattr(step, "losses", sometimes_nan)
     source = Source(PairSampler(CropCache(cache), PAIRS), FeatureCache(feature_folder))
     training = TRAINING.model_copy(update={"epochs": 2})
-    model, history, _ = train(recipe(training), source, PLACE, tmp_path / "state.pt", "key", _ignore)
+    model, history, _ = train(
+        recipe(training), source, PLACE, tmp_path / "state.pt", "key", _ignore
+    )
     assert [row["skipped"] for row in history] == [1, 2]
     assert all(np.isfinite(row["total"]) for row in history)
     assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
@@ -506,7 +612,9 @@ def test_an_epoch_without_a_usable_loss_stops_with_advice(
     nan = {name: nn.Parameter(torch.tensor(torch.nan)) for name in ("total", "cls", "reg", "loc")}
     monkeypatch.setattr(step, "losses", lambda *arguments: nan)
     source = Source(PairSampler(CropCache(cache), PAIRS), FeatureCache(feature_folder))
-    with pytest.raises(UserError, match=r"epoch 1: no step had a usable loss \(last: nan\); lower lr_start"):
+    with pytest.raises(
+        UserError, match=r"epoch 1: no step had a usable loss \(last: nan\); lower lr_start"
+    ):
         train(recipe(), source, PLACE, tmp_path / "state.pt", "key", _ignore)
     assert not (tmp_path / "state.pt").exists()
 
@@ -514,12 +622,19 @@ def test_an_epoch_without_a_usable_loss_stops_with_advice(
 def _noise_batch() -> Batch:
     """Two pairs of noise, to be seen by a thawed backbone."""
     generator = torch.Generator().manual_seed(0)
-    sides = [torch.randint(0, 256, (2, 3, size, size), generator=generator, dtype=torch.uint8) for size in (127, 255)]
+    sides = [
+        torch.randint(0, 256, (2, 3, size, size), generator=generator, dtype=torch.uint8)
+        for size in (127, 255)
+    ]
     return Batch((sides[0],), (sides[1],), torch.tensor([[95.0, 95, 64, 64]] * 2), frozen=False)
 
 
 def _steps(
-    count: int, place: Place = PLACE, model: ModelSettings = MODEL, thawed: bool = True, **settings: Any
+    count: int,
+    place: Place = PLACE,
+    model: ModelSettings = MODEL,
+    thawed: bool = True,
+    **settings: Any,
 ) -> tuple[Learner, list]:
     """A learner after so many steps on the same pairs, and what each gave."""
     course = replace(recipe(TRAINING.model_copy(update=settings)), model=model)
@@ -533,18 +648,28 @@ def _steps(
 @pytest.mark.parametrize("localization", ["centerness", "lafa"])
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_every_parameter_moves(localization: str, optimizer: str) -> None:
-    """Also those of the backbone, once it has thawed; weight decay alone would move all that do not begin with 0."""
+    """Also those of the backbone, once it has thawed; weight decay alone would move all that do not
+    begin with 0.
+    """
     model = MODEL.model_copy(update={"localization": localization})
-    before = {name: value.detach().clone() for name, value in build_model(model, 1).named_parameters()}
-    learner, rows = _steps(1, model=model, optimizer=optimizer, weight_decay=0.0, lr_start=1e3, clip_norm=1e9)
+    before = {
+        name: value.detach().clone() for name, value in build_model(model, 1).named_parameters()
+    }
+    learner, rows = _steps(
+        1, model=model, optimizer=optimizer, weight_decay=0.0, lr_start=1e3, clip_norm=1e9
+    )
     assert rows[0]["skipped"] == 0
-    still = [name for name, value in learner.model.named_parameters() if torch.equal(value, before[name])]
+    still = [
+        name for name, value in learner.model.named_parameters() if torch.equal(value, before[name])
+    ]
     assert still == []
 
 
 def test_in_fp16_losses_are_scaled_and_the_scale_falls_after_an_overflow() -> None:
     expected = _steps(1, thawed=False)[1][0]
-    learner, rows = _steps(3, Place("cpu", "fp16", 1), thawed=False, precision="fp16", lr_start=1e-3)
+    learner, rows = _steps(
+        3, Place("cpu", "fp16", 1), thawed=False, precision="fp16", lr_start=1e-3
+    )
     used = [row for row in rows if not row["skipped"]]
     assert used[0]["total"] == pytest.approx(expected["total"], rel=1e-2)
     assert used[0]["grad_norm"] == pytest.approx(expected["grad_norm"], rel=5e-2)
@@ -577,7 +702,9 @@ def test_a_moving_average_goes_on_after_a_stop(
     assert all(torch.equal(resumed[name], value) for name, value in whole.items())
 
 
-def test_a_compiled_backbone_keeps_the_names_of_its_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_compiled_backbone_keeps_the_names_of_its_weights(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Compiled by a back end that needs no minutes."""
     real, compiled = torch.compile, []
 
@@ -620,7 +747,8 @@ def test_too_many_unusable_steps_in_a_row_end_it_with_their_pairs(
     monkeypatch.setattr(loop, "IN_A_ROW", 2)
     source = Source(PairSampler(CropCache(cache), PAIRS), FeatureCache(feature_folder))
     with pytest.raises(
-        UserError, match=r"epoch 1: 2 steps in a row had no usable loss .*unusable\.jsonl has their pairs"
+        UserError,
+        match=r"epoch 1: 2 steps in a row had no usable loss .*unusable\.jsonl has their pairs",
     ):
         train(recipe(), source, PLACE, tmp_path / "state.pt", "key", _ignore)
     found = [json.loads(line) for line in (tmp_path / "unusable.jsonl").read_text().splitlines()]
@@ -634,12 +762,17 @@ def test_the_last_states_are_kept_and_one_that_is_lost_is_gone_on_from(
 ) -> None:
     names = ["state.pt", "state.1.pt", "state.2.pt"]
     assert sorted(path.name for path in uninterrupted.glob("state*.pt")) == sorted(names)
-    epochs = [torch.load(uninterrupted / name, weights_only=True)["progress"]["epoch"] for name in names]
+    epochs = [
+        torch.load(uninterrupted / name, weights_only=True)["progress"]["epoch"] for name in names
+    ]
     assert epochs == [3, 2, 1]
     for name in names:
         shutil.copy(uninterrupted / name, tmp_path)
     (tmp_path / "state.pt").write_bytes(b"half")
-    with pytest.raises(UserError, match=r"state\.pt: damaged training state .*; delete it to go on from state\.1\.pt"):
+    with pytest.raises(
+        UserError,
+        match=r"state\.pt: damaged training state .*; delete it to go on from state\.1\.pt",
+    ):
         _train(tmp_path, cache, feature_folder)
     (tmp_path / "state.pt").unlink()
     (tmp_path / "state.1.pt").unlink()
@@ -648,7 +781,11 @@ def test_the_last_states_are_kept_and_one_that_is_lost_is_gone_on_from(
 
 
 def test_a_full_disk_is_one_clear_line_and_leaves_the_state_before(
-    uninterrupted: Path, cache: Path, feature_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    uninterrupted: Path,
+    cache: Path,
+    feature_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shutil.copy(uninterrupted / "state.2.pt", tmp_path / "state.pt")
     before = sha256(tmp_path / "state.pt")

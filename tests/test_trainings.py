@@ -63,7 +63,9 @@ def meaning(number: int, row: dict[str, str]) -> dict[str, Any]:
     """What a row of the paper's Table III to VI was trained with."""
     if number == 3:
         parts = [(row["ladl"], LADL), (row["lals"], LALS), (row["lafa"], LAFA)]
-        return NOTHING | {key: value for on, part in parts if on == "1" for key, value in part.items()}
+        return NOTHING | {
+            key: value for on, part in parts if on == "1" for key, value in part.items()
+        }
     if number == 4:  # without smoothing, as its nonlinear row repeats Table III's
         return NOTHING | LADL | {"mapping": row["label"].removesuffix(" IoU")}
     if number == 5:  # LADL and LALS, as its λ = 0.2 repeats Table III's
@@ -72,7 +74,11 @@ def meaning(number: int, row: dict[str, str]) -> dict[str, Any]:
 
 
 def paper_row(number: int, row: Row) -> dict[str, str]:
-    found = [p for p in published(number) if all(p[key] == str(value) for key, value in row.paper.items())]
+    found = [
+        p
+        for p in published(number)
+        if all(p[key] == str(value) for key, value in row.paper.items())
+    ]
     assert len(found) == 1, (number, row.variant)
     return found[0]
 
@@ -86,18 +92,31 @@ def test_the_twelve_trainings(profile: str) -> None:
 def test_a_row_stands_beside_the_papers_row_of_the_same_training(number: int) -> None:
     rows = LAYOUT.tables[number].rows
     for row in rows:
-        assert meaning(number, paper_row(number, row)) == TRAININGS[row.variant], (number, row.variant)
-    assert [paper_row(number, row) for row in rows] == published(number)  # all of them, in print's order
+        assert meaning(number, paper_row(number, row)) == TRAININGS[row.variant], (
+            number,
+            row.variant,
+        )
+    assert [paper_row(number, row) for row in rows] == published(
+        number
+    )  # all of them, in print's order
 
 
 def test_the_tables_show_every_training() -> None:
-    assert {row.variant for number in (3, 4, 5, 6) for row in LAYOUT.tables[number].rows} == set(TRAININGS)
+    assert {row.variant for number in (3, 4, 5, 6) for row in LAYOUT.tables[number].rows} == set(
+        TRAININGS
+    )
 
 
 def test_what_rows_are_called_says_what_they_are() -> None:
-    names = {number: {row.variant: row.label for row in LAYOUT.tables[number].rows} for number in (4, 5, 6)}
+    names = {
+        number: {row.variant: row.label for row in LAYOUT.tables[number].rows}
+        for number in (4, 5, 6)
+    }
     for variant, label in names[4].items():
-        assert label == {"nonlinear": "Nonlinear IoU", "linear": "Linear IoU"}[TRAININGS[variant]["mapping"]]
+        assert (
+            label
+            == {"nonlinear": "Nonlinear IoU", "linear": "Linear IoU"}[TRAININGS[variant]["mapping"]]
+        )
     for variant, label in names[5].items():
         assert float(label or "nan") == TRAININGS[variant]["lambda"]
     for variant, label in names[6].items():
@@ -111,7 +130,9 @@ def test_what_rows_are_called_says_what_they_are() -> None:
 
 @pytest.mark.parametrize("profile", ["mini", "paper"])
 def test_nothing_else_differs_between_them(profile: str) -> None:
-    """Beside the parts only the weight of the regression loss goes with LAFA (eq. 11), and in mini not even that."""
+    """Beside the parts only the weight of the regression loss goes with LAFA (eq. 11), and in mini
+    not even that.
+    """
     common = set()
     for name, spec in specs(profile).items():
         plain = spec.model_dump(mode="json", by_alias=True)

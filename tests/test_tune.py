@@ -1,4 +1,6 @@
-"""Choosing tracker settings: the search, what it may be done on, and the report of where the values came from."""
+"""Choosing tracker settings: the search, what it may be done on, and the report of where the values
+came from.
+"""
 
 import shutil
 from pathlib import Path
@@ -34,7 +36,9 @@ def test_one_setting_at_a_time_from_the_start() -> None:
     assert max(found, key=lambda pair: pair[1]) == ({"a": 2, "b": 3}, 0)
     assert measured[0] == {"a": 0, "b": 1}
     assert len({canonical_json(choice) for choice in measured}) == len(measured)  # none twice
-    assert len(list(search(lambda choice: 0.0, {"a": 0}, {"a": [0, 1, 2]}, 5))) == 3  # equal: ends after a round
+    assert (
+        len(list(search(lambda choice: 0.0, {"a": 0}, {"a": [0, 1, 2]}, 5))) == 3
+    )  # equal: ends after a round
 
 
 def test_equal_values_keep_the_earlier_one() -> None:
@@ -95,12 +99,16 @@ def trained(plan: Plan, variant: str = "siamla") -> None:
 
 
 def test_a_missing_training_names_its_command(plan: Plan) -> None:
-    with pytest.raises(UserError, match="`siamla train run siamla --seed 1 --profile smoke` comes first"):
+    with pytest.raises(
+        UserError, match="`siamla train run siamla --seed 1 --profile smoke` comes first"
+    ):
         tune(plan, "siamla", "smoke_validation")
     assert not Path("data").exists()
 
 
-def test_the_report_says_where_the_values_came_from(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_report_says_where_the_values_came_from(
+    plan: Plan, capsys: pytest.CaptureFixture[str]
+) -> None:
     trained(plan)
     command = ["tune", "siamla", "--profile", "smoke", "--benchmark", "smoke_validation"]
     assert main(command) == 0
@@ -113,7 +121,10 @@ def test_the_report_says_where_the_values_came_from(plan: Plan, capsys: pytest.C
     assert list(report["models"]) == ["1"]
     assert report["models"]["1"]["content"] == plan.train("siamla", 1).content()
     assert report["clips"]["settings"]["seed"] == 3101
-    assert report["points"][0]["settings"] == {"window": 0.4, "top_n": 3}  # the variant's own come first
+    assert report["points"][0]["settings"] == {
+        "window": 0.4,
+        "top_n": 3,
+    }  # the variant's own come first
     assert {point["settings"]["window"] for point in report["points"]} == {0.1, 0.4}
     assert report["reached"] == max(point["mean"] for point in report["points"]) >= report["before"]
     kept = report | {"points": report["points"][:1]}  # as a killed run leaves it
@@ -123,16 +134,24 @@ def test_the_report_says_where_the_values_came_from(plan: Plan, capsys: pytest.C
     again = read_json(path)
     assert again["before"] == 5.0  # what was there was not measured again
     assert [point["scores"] for point in again["points"]][1:] == [
-        point["scores"] for point in report["points"] if point["settings"] in [p["settings"] for p in again["points"]]
+        point["scores"]
+        for point in report["points"]
+        if point["settings"] in [p["settings"] for p in again["points"]]
     ][1:]
 
 
-def test_all_variants_have_the_same_grid_clips_and_start(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
-    """Whatever was chosen before; what a variant itself sets stays, and a training that lacks is told before any."""
+def test_all_variants_have_the_same_grid_clips_and_start(
+    plan: Plan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever was chosen before; what a variant itself sets stays, and a training that lacks is
+    told before any.
+    """
     variants, profile = Path("params/variants.yaml"), Path("params/profiles/smoke.yaml")
     entry = {"label": "N", "extends": "siamcar", "set": {"tracker.window": 0.25}}
     variants.write_text(variants.read_text() + f"\n  narrow: {entry}\n")
-    text = profile.read_text().replace("variants: [siamcar, siamla]", "variants: [siamcar, siamla, narrow]")
+    text = profile.read_text().replace(
+        "variants: [siamcar, siamla]", "variants: [siamcar, siamla, narrow]"
+    )
     profile.write_text(text + "\ntrackers: {siamla: {window: 0.9, penalty_k: 0.5}}\n")
     now = Plan.load("smoke")
     trained(now, "siamcar")
@@ -143,16 +162,25 @@ def test_all_variants_have_the_same_grid_clips_and_start(plan: Plan, capsys: pyt
     trained(now, "siamla")
     assert main(command) == 0
     said = capsys.readouterr().out
-    reports = {name: read_json(Path(f"results/smoke/tune/{name}.json")) for name in ("siamcar", "siamla", "narrow")}
-    assert yaml.safe_load(said) == {"trackers": {name: report["chosen"] for name, report in reports.items()}}
+    reports = {
+        name: read_json(Path(f"results/smoke/tune/{name}.json"))
+        for name in ("siamcar", "siamla", "narrow")
+    }
+    assert yaml.safe_load(said) == {
+        "trackers": {name: report["chosen"] for name, report in reports.items()}
+    }
     assert len({canonical_json(report["clips"]) for report in reports.values()}) == 1
     starts = [reports[name]["points"][0]["settings"] for name in reports]
     assert starts == [{"window": 0.4, "top_n": 3}, {"window": 0.4, "top_n": 3}, {"top_n": 3}]
     assert reports["siamla"]["from"]["penalty_k"] == 0.04
     assert reports["narrow"]["from"]["window"] == 0.25
-    assert reports["narrow"]["models"] == reports["siamcar"]["models"]  # trained once, they differ in the tracker
+    assert (
+        reports["narrow"]["models"] == reports["siamcar"]["models"]
+    )  # trained once, they differ in the tracker
     lines = profile.read_text().replace("trackers: {siamla: {window: 0.9, penalty_k: 0.5}}", said)
     profile.write_text(lines)
     found = Plan.load("smoke")
-    assert found.experiment.tracker("siamla", "otb100").window == reports["siamla"]["chosen"]["window"]
+    assert (
+        found.experiment.tracker("siamla", "otb100").window == reports["siamla"]["chosen"]["window"]
+    )
     assert found.train("siamla", 1).key == now.train("siamla", 1).key  # no training is made anew

@@ -1,4 +1,6 @@
-"""`siamla track`: every frame of whatever holds images, in order; nothing of a user is replaced or left half-made."""
+"""`siamla track`: every frame of whatever holds images, in order; nothing of a user is replaced or
+left half-made.
+"""
 
 import csv
 import os
@@ -29,7 +31,9 @@ from siamla.tracker.source import Source, open_source, read_ahead
 from siamla.tracker.video import CODECS, Summary, check_outputs, track_video
 
 BOX = np.array([10.0, 8.0, 12.0, 9.0])
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
 
 
 class Core:
@@ -136,13 +140,17 @@ def test_images_of_16_bits_in_grey_and_with_alpha_are_read(folder: Path) -> None
         ("http://127.0.0.1:9/live", "http://127.0.0.1:9/live: cannot be opened"),
     ],
 )
-def test_what_cannot_be_read_is_told(tmp_path: Path, name: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_read_is_told(
+    tmp_path: Path, name: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("empty").mkdir()
     cv2.imwrite("one.png", grey(1))
     for text in ("text.mp4", "text.gif"):
         Path(text).write_text("no video")
-    cv2.VideoWriter("silent.avi", cv2.VideoWriter.fourcc(*"MJPG"), 25, (64, 48)).release()  # a video of 0 frames
+    cv2.VideoWriter(
+        "silent.avi", cv2.VideoWriter.fourcc(*"MJPG"), 25, (64, 48)
+    ).release()  # a video of 0 frames
     with pytest.raises(UserError, match=re.escape(said)):
         list(read_ahead(open_source(name)))
 
@@ -206,7 +214,9 @@ def test_a_stream_that_stalls_ends_by_itself(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("name", ["out.webm", "out.mp4", "out.avi"])
-def test_the_video_has_the_frames_that_the_table_counts(folder: Path, tmp_path: Path, name: str) -> None:
+def test_the_video_has_the_frames_that_the_table_counts(
+    folder: Path, tmp_path: Path, name: str
+) -> None:
     done = track(folder, tmp_path / "deep" / name, tracker=tracker(lost=0.4))
     assert (done.frames, done.lost, done.ended) == (30, 6, None)
     assert length(tmp_path / "deep" / name) == 30
@@ -227,16 +237,24 @@ def test_boxes_alone_without_a_threshold(folder: Path, tmp_path: Path) -> None:
 def test_the_rate_of_the_source_is_kept(tmp_path: Path) -> None:
     source = write_video(tmp_path / "in.avi", [grey(i) for i in range(10)], 29.97)
     track(source, tmp_path / "out.webm")
-    assert cv2.VideoCapture(str(tmp_path / "out.webm")).get(cv2.CAP_PROP_FPS) == pytest.approx(29.97, abs=0.01)
+    assert cv2.VideoCapture(str(tmp_path / "out.webm")).get(cv2.CAP_PROP_FPS) == pytest.approx(
+        29.97, abs=0.01
+    )
     assert float(rows(tmp_path / "out.csv")[9]["seconds"]) == pytest.approx(9 / 29.97, abs=1e-3)
 
 
-def test_an_image_of_another_size_is_fitted_and_its_box_is_in_its_own_pixels(folder: Path, tmp_path: Path) -> None:
+def test_an_image_of_another_size_is_fitted_and_its_box_is_in_its_own_pixels(
+    folder: Path, tmp_path: Path
+) -> None:
     """Half as large with the same sides, and one that has to be framed."""
     cv2.imwrite(str(folder / "1.png"), grey(200, 24, 32))
     cv2.imwrite(str(folder / "2.png"), grey(200, 48, 32))
     ours = tracker()
-    assert track(folder, tmp_path / "out.webm", tracker=ours).frames == length(tmp_path / "out.webm") == 30
+    assert (
+        track(folder, tmp_path / "out.webm", tracker=ours).frames
+        == length(tmp_path / "out.webm")
+        == 30
+    )
     assert {image.shape for image in ours.core.images} == {(48, 64, 3)}  # type: ignore[attr-defined]
     found = np.array([[float(row[key]) for key in "xywh"] for row in rows(tmp_path / "out.csv")])
     np.testing.assert_allclose(found[1], (BOX + np.array([1, 0, 0, 0])) / 2)
@@ -296,7 +314,9 @@ def test_a_kill_leaves_the_boxes_so_far(folder: Path, tmp_path: Path) -> None:
         "        time.sleep(.05); return super().update(image)\n"
         "t.track(Path('images'), Path('out.webm'), tracker=t.Tracker(Slow(), 'slow'))"
     )
-    process = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=tmp_path, stderr=subprocess.DEVNULL
+    )
     table = tmp_path / "out.part.csv"
     try:
         deadline = time.monotonic() + 60
@@ -307,7 +327,9 @@ def test_a_kill_leaves_the_boxes_so_far(folder: Path, tmp_path: Path) -> None:
         process.wait(60)
     assert len(rows(table)) >= 8
     assert not (tmp_path / "out.csv").exists()
-    with pytest.raises(UserError, match=r"out\.part\.webm: exists already; --overwrite replaces it"):
+    with pytest.raises(
+        UserError, match=r"out\.part\.webm: exists already; --overwrite replaces it"
+    ):
         check_outputs("images", tmp_path / "out.webm", False)
     assert track(folder, tmp_path / "out.webm").frames == 30  # what --overwrite allows
     assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "out.csv", "out.webm"]
@@ -321,7 +343,11 @@ def test_a_signal_ends_it_well(folder: Path, tmp_path: Path) -> None:
             return super().update(image)
 
     ours = Tracker(Interrupted(), "stub")  # type: ignore[arg-type]
-    assert track(folder, tmp_path / "out.webm", tracker=ours).frames == 11 == length(tmp_path / "out.webm")
+    assert (
+        track(folder, tmp_path / "out.webm", tracker=ours).frames
+        == 11
+        == length(tmp_path / "out.webm")
+    )
     assert len(rows(tmp_path / "out.csv")) == 11
 
 
@@ -345,14 +371,21 @@ def test_nothing_is_replaced_without_being_asked(folder: Path, tmp_path: Path) -
 def test_a_browser_plays_it(folder: Path, tmp_path: Path) -> None:
     track(folder, tmp_path / "out.webm")
     (tmp_path / "page.html").write_text(
-        "<video id=v muted preload=auto src=out.webm></video><script>"
-        "v.onloadeddata = () => v.currentTime = 1; v.onerror = () => document.title = 'PROBE ' + v.error.message;"
-        "v.onseeked = () => document.title = `PROBE ${v.videoWidth} ${v.videoHeight} ${v.duration}`;</script>"
+        "<video id=v muted preload=auto src=out.webm></video><script>v.onloadeddata = () =>"
+        " v.currentTime = 1; v.onerror = () => document.title = 'PROBE ' +"
+        " v.error.message;v.onseeked = () => document.title = `PROBE ${v.videoWidth}"
+        " ${v.videoHeight} ${v.duration}`;</script>"
     )
-    own = ["--allow-file-access-from-files", f"--user-data-dir={tmp_path / 'browser'}", "--virtual-time-budget=20000"]
+    own = [
+        "--allow-file-access-from-files",
+        f"--user-data-dir={tmp_path / 'browser'}",
+        "--virtual-time-budget=20000",
+    ]
     command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", *own]
     page = (tmp_path / "page.html").as_uri()
-    done = subprocess.run([*command, "--dump-dom", page], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [*command, "--dump-dom", page], capture_output=True, text=True, timeout=120, check=False
+    )
     told = re.search(r"<title>PROBE (.*?)</title>", done.stdout)
     assert told, done.stdout[-500:] + done.stderr[-500:]
     assert told[1] == "64 48 1.2"
@@ -400,7 +433,9 @@ def test_keys_pause_select_again_and_end(
     assert [float(row["x"]) for row in rows(tmp_path / "out.csv")][3:7] == [13, 14, 2, 3]
 
 
-def test_the_first_box_is_selected(folder: Path, tmp_path: Path, window: Callable[[dict[int, str]], list[str]]) -> None:
+def test_the_first_box_is_selected(
+    folder: Path, tmp_path: Path, window: Callable[[dict[int, str]], list[str]]
+) -> None:
     assert window({}) == []
     source = open_source(str(folder))
     track_video(tracker(), source, None, tmp_path / "out.csv")
@@ -408,7 +443,10 @@ def test_the_first_box_is_selected(folder: Path, tmp_path: Path, window: Callabl
 
 
 def test_without_a_display_a_window_is_refused_in_one_line(
-    folder: Path, model_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folder: Path,
+    model_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(folder.parent)
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
@@ -424,14 +462,32 @@ def test_without_a_display_a_window_is_refused_in_one_line(
 
 
 def test_the_command_with_a_real_network(
-    folder: Path, model_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folder: Path,
+    model_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A name may look like a camera's number; settings replace some of the model's."""
     folder.rename(folder.parent / "0")
     monkeypatch.chdir(folder.parent)
-    command = ["track", "0", "--model", str(model_file), "--box", "10", "8", "12.5", "9", "--out", "out.webm"]
+    command = [
+        "track",
+        "0",
+        "--model",
+        str(model_file),
+        "--box",
+        "10",
+        "8",
+        "12.5",
+        "9",
+        "--out",
+        "out.webm",
+    ]
     assert main([*command, "--tracker", '{"lost": 1}', "--fps", "50"]) == 0
-    assert re.match(r"30 frames, 29 of them lost, [\d.]+ a second: out.webm and out.csv", capsys.readouterr().out)
+    assert re.match(
+        r"30 frames, 29 of them lost, [\d.]+ a second: out.webm and out.csv",
+        capsys.readouterr().out,
+    )
     assert cv2.VideoCapture("out.webm").get(cv2.CAP_PROP_FPS) == 50
     before = Path("out.webm").read_bytes()
     assert main(command) == 2

@@ -1,4 +1,6 @@
-"""Views are views: a mistake in a figure, the study or the page stops who asks for it, and no training or table."""
+"""Views are views: a mistake in a figure, the study or the page stops who asks for it, and no
+training or table.
+"""
 
 import json
 import re
@@ -19,23 +21,37 @@ from siamla.experiment.plan import Plan
 from siamla.experiment.spec import merge
 
 ROOT = Path(__file__).parents[1]
-TITLE = ("params/figures.yaml", "{kind: maps, paper: Fig. 2 (b), title:", "{kind: maps, paper: Fig. 2 (b), titel:")
+TITLE = (
+    "params/figures.yaml",
+    "{kind: maps, paper: Fig. 2 (b), title:",
+    "{kind: maps, paper: Fig. 2 (b), titel:",
+)
 SWEEP = "siamla/report/figures/sweep.py"
 SMOKE = "params/profiles/smoke.yaml"
-MAKE = ("make", "-o", ".venv/.ready", "PROFILE=smoke", "CORES=2")  # in the environment that runs the tests
+MAKE = (
+    "make",
+    "-o",
+    ".venv/.ready",
+    "PROFILE=smoke",
+    "CORES=2",
+)  # in the environment that runs the tests
 Params = Callable[..., Plan]
 
 
 @pytest.fixture
 def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
-    """The smoke profile's plan after changes of files below params/, given as mappings laid over their content."""
+    """The smoke profile's plan after changes of files below params/, given as mappings laid over
+    their content.
+    """
     shutil.copytree(ROOT / "params", tmp_path / "params")
     monkeypatch.chdir(tmp_path)
 
     def change(**files: dict[str, Any]) -> Plan:
         for name, over in files.items():
             (path,) = Path("params").rglob(f"{name}.yaml")
-            path.write_text(yaml.safe_dump(merge(yaml.safe_load(path.read_text()), over), sort_keys=False))
+            path.write_text(
+                yaml.safe_dump(merge(yaml.safe_load(path.read_text()), over), sort_keys=False)
+            )
         return Plan.load("smoke")
 
     return change
@@ -45,7 +61,9 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
 
 
 def test_the_check_tells_every_mistake_in_views_and_tables(params: Params) -> None:
-    plan = params(figures={"figures": {"fig9": {"titel": "x"}, "fig12": {"most": 0}}}, tables={"titel": "x"})
+    plan = params(
+        figures={"figures": {"fig9": {"titel": "x"}, "fig12": {"most": 0}}}, tables={"titel": "x"}
+    )
     found = check(plan)
     assert [line.partition(" ")[2] for line in found.views] == [
         "figures.fig9: unknown key 'titel'; did you mean 'title'?",
@@ -72,12 +90,20 @@ def test_a_mistake_in_a_view_is_an_error_by_hand_and_a_warning_to_a_pipeline(
     ("swept", "found"),
     [
         ({"key": "postprocess", "values": ["topn", "release"]}, "postprocess: found topn, release"),
-        ({"key": "lost", "values": [0.1, 0.2]}, "lost: found null"),  # what the plan tracks with is no number
+        (
+            {"key": "lost", "values": [0.1, 0.2]},
+            "lost: found null",
+        ),  # what the plan tracks with is no number
     ],
 )
-def test_a_figure_of_a_sweep_needs_numbers(params: Params, swept: dict[str, Any], found: str) -> None:
+def test_a_figure_of_a_sweep_needs_numbers(
+    params: Params, swept: dict[str, Any], found: str
+) -> None:
     plan = params(sweeps={"sweeps": {"window": swept}})
-    line = f"params/figures.yaml: figures.fig14.sweep: window varies {found}; a figure of kind sweep needs numbers"
+    line = (
+        f"params/figures.yaml: figures.fig14.sweep: window varies {found}; a figure of kind sweep"
+        " needs numbers"
+    )
     with pytest.raises(UserError) as error:
         figure_job(plan, "fig14")
     assert str(error.value) == line
@@ -88,16 +114,24 @@ def test_an_engine_without_its_package_is_told_before_anything_is_trained(
     params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usual = params().surroundings
-    monkeypatch.setattr("siamla.engine.engines.installed", lambda package: None if "onnx" in package else "1")
+    monkeypatch.setattr(
+        "siamla.engine.engines.installed", lambda package: None if "onnx" in package else "1"
+    )
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    told = "tracker.engine: onnxruntime: onnxruntime is not installed; pip install 'siamla[onnx]', or take engine auto"
+    told = (
+        "tracker.engine: onnxruntime: onnxruntime is not installed; pip install 'siamla[onnx]', or"
+        " take engine auto"
+    )
     plan = params(smoke={"trackers": {"siamla": {"engine": "onnxruntime"}}})
     (line,) = check(plan).problems
     assert line.startswith(f"predict otb100 siamla, seed 1: {told}")
     assert plan.surroundings != usual  # so that a pipeline looks again
     monkeypatch.setattr("siamla.engine.engines.installed", lambda package: "1")
     found = check(plan)
-    assert (found.problems, found.checked["engines"]) == ([], {"auto": "openvino", "onnxruntime": "onnxruntime"})
+    assert (found.problems, found.checked["engines"]) == (
+        [],
+        {"auto": "openvino", "onnxruntime": "onnxruntime"},
+    )
 
 
 # --- the pipeline ---
@@ -135,7 +169,9 @@ def test_what_needs_data_is_checked_first(bare_tree: Tree, target: str) -> None:
 
 
 def test_make_figures_begins_nothing_where_the_check_fails(bare_tree: Tree) -> None:
-    with bare_tree.edited(SMOKE, "benchmarks:\n", "benchmarks:\n  street: {layout: otb, root: nowhere}\n"):
+    with bare_tree.edited(
+        SMOKE, "benchmarks:\n", "benchmarks:\n  street: {layout: otb, root: nowhere}\n"
+    ):
         done = bare_tree.call(*MAKE, "figures")
     assert done.returncode == 2
     assert "benchmarks.street.root: nowhere: no such folder" in done.stdout
@@ -145,8 +181,14 @@ def test_make_figures_begins_nothing_where_the_check_fails(bare_tree: Tree) -> N
 @pytest.mark.slow
 def test_make_figures_draws_the_others_where_one_fails(tree: Tree) -> None:
     tree.remove("reports/smoke/figures/*")
-    stored = ("sweeps: [window]\nmaps: [otb100]\nalignment: [otb100]\n", "")  # of the results that are there
-    with tree.edited(SMOKE, *stored), tree.edited("siamla/report/figures/labels.py", "rows = []", "rows = 1 / 0"):
+    stored = (
+        "sweeps: [window]\nmaps: [otb100]\nalignment: [otb100]\n",
+        "",
+    )  # of the results that are there
+    with (
+        tree.edited(SMOKE, *stored),
+        tree.edited("siamla/report/figures/labels.py", "rows = []", "rows = 1 / 0"),
+    ):
         done = tree.call(*MAKE, "figures")
     made = {path.stem for path in (tree.folder / "reports/smoke/figures").glob("*.png")}
     tree.remove("reports/smoke/figures/*")

@@ -59,7 +59,9 @@ def test_region_overlap_apart_cut_and_unknown() -> None:
 
 
 def test_region_overlap_of_a_diamond() -> None:
-    """Rows of the diamond |x - 10| + |y - 10| ≤ 10 have 2k + 1 pixels for k = 1..10..1; its two tips count nothing."""
+    """Rows of the diamond |x - 10| + |y - 10| ≤ 10 have 2k + 1 pixels for k = 1..10..1; its two
+    tips count nothing.
+    """
     diamond = np.array([[10.0, 0, 20, 10, 10, 20, 0, 10]])
     pixels = 2 * sum(2 * k + 1 for k in range(1, 10)) + 21
     assert region_overlap(diamond, boxes((0, 0, 20, 20)))[0] == pytest.approx(pixels / 21**2)
@@ -70,7 +72,9 @@ def test_region_overlap_approaches_the_area_ratio() -> None:
 
     rng = np.random.default_rng(0)
     angles = rng.uniform(0, np.pi, 50)
-    turn = np.stack([np.cos(angles), np.sin(angles), -np.sin(angles), np.cos(angles)], 1).reshape(-1, 2, 2)
+    turn = np.stack([np.cos(angles), np.sin(angles), -np.sin(angles), np.cos(angles)], 1).reshape(
+        -1, 2, 2
+    )
     square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * 300
     a = (square @ turn + rng.uniform(900, 1100, (50, 1, 2))).reshape(-1, 8)
     b = (square @ turn[::-1] + rng.uniform(900, 1100, (50, 1, 2))).reshape(-1, 8)
@@ -86,13 +90,19 @@ def trajectory(codes: list[int], shift: dict[int, float], truth: np.ndarray) -> 
 
 
 def test_hand_worked_scores(tmp_path: Path) -> None:
-    """40 frames: exact until a failure at frame 20, new start at 25, then shifted by half the box to the end.
+    """40 frames: exact until a failure at frame 20, new start at 25, then shifted by half the box
+    to the end.
 
     A 9×9 box is 10×10 pixels; shifted by 5, 5 of 15 columns are shared: overlap 1/3.
     """
     truth = boxes(*[(20.0 + i, 30, 9, 9) for i in range(40)])
     sequence = Sequence(
-        "a", (), np.zeros((40, 4)), np.ones(40, bool), truth, frame_attributes={"occlusion": np.arange(40) < 20}
+        "a",
+        (),
+        np.zeros((40, 4)),
+        np.ones(40, bool),
+        truth,
+        frame_attributes={"occlusion": np.arange(40) < 20},
     )
     codes = [INITIALISED, *[TRACKED] * 19, FAILED, *[SKIPPED] * 4, INITIALISED, *[TRACKED] * 14]
     write_trajectory(tmp_path, "a", trajectory(codes, dict.fromkeys(range(26, 40), 5.0), truth))
@@ -103,42 +113,63 @@ def test_hand_worked_scores(tmp_path: Path) -> None:
     assert found.overall["accuracy"] == pytest.approx((10 + 5 / 3) / 15)
     assert found.overall["robustness"] == pytest.approx(100 / 40)
     assert found.overall["failures"] == 1
-    # The first fragment: 19 ones, then zeros for ever. The second: frames 1..14 at 1/3, unknown from 15 on.
+    # The first fragment: 19 ones, then zeros for ever. The second: frames 1..14 at 1/3, unknown
+    # from 15 on.
     first = np.array([min(i, 19) / i for i in range(1, 40)])
     curve = np.where(np.arange(1, 40) <= 14, (first + 1 / 3) / 2, first)
     np.testing.assert_allclose(found.curves["expected_overlap"][1], [1, *curve])
-    assert found.overall["eao"] == pytest.approx(curve[3:29].mean())  # indices 4..29, one less than the interval
-    # On occluded frames there was no failure, and only the first fragment has a weight (20 of its 25 frames).
+    assert found.overall["eao"] == pytest.approx(
+        curve[3:29].mean()
+    )  # indices 4..29, one less than the interval
+    # On occluded frames there was no failure, and only the first fragment has a weight (20 of its
+    # 25 frames).
     occluded = found.per_attribute["occlusion"]
     assert [occluded["accuracy"], occluded["robustness"], occluded["frames"]] == [1, 0, 20]
     assert found.attributes_of == {"a": ["occlusion"]}
     assert occluded["eao"] == pytest.approx(first[3:29].mean())
 
 
-@pytest.mark.parametrize(("changes", "metric", "value"), [
-    ({"robustness": "weighted"}, "robustness", 1),
-    ({"accuracy": "sequences"}, "accuracy", (10 + 5 / 3) / 15),
-])  # fmt: skip
-def test_the_vot_toolkit_variants(tmp_path: Path, changes: dict[str, str], metric: str, value: float) -> None:
+@pytest.mark.parametrize(
+    ("changes", "metric", "value"),
+    [
+        ({"robustness": "weighted"}, "robustness", 1),
+        ({"accuracy": "sequences"}, "accuracy", (10 + 5 / 3) / 15),
+    ],
+)
+def test_the_vot_toolkit_variants(
+    tmp_path: Path, changes: dict[str, str], metric: str, value: float
+) -> None:
     truth = boxes(*[(20.0 + i, 30, 9, 9) for i in range(40)])
     sequence = Sequence("a", (), np.zeros((40, 4)), np.ones(40, bool), truth)
     codes = [INITIALISED, *[TRACKED] * 19, FAILED, *[SKIPPED] * 4, INITIALISED, *[TRACKED] * 14]
     write_trajectory(tmp_path, "a", trajectory(codes, dict.fromkeys(range(26, 40), 5.0), truth))
     protocol = PROTOCOL.model_copy(update={"supervised": RULES.model_copy(update=changes)})
-    assert score([sequence], tmp_path, protocol, {"a": (200, 100)}).overall[metric] == pytest.approx(value)
+    assert score([sequence], tmp_path, protocol, {"a": (200, 100)}).overall[
+        metric
+    ] == pytest.approx(value)
 
 
 def test_late_failure(tmp_path: Path) -> None:
-    """A failure three frames before the end: no restart follows, and the toolkits disagree about the fragment."""
+    """A failure three frames before the end: no restart follows, and the toolkits disagree about
+    the fragment.
+    """
     truth = boxes(*[(20.0, 30, 9, 9)] * 20)
     sequence = Sequence("a", (), np.zeros((20, 4)), np.ones(20, bool), truth)
     codes = [INITIALISED, *[TRACKED] * 16, FAILED, SKIPPED, SKIPPED]
     write_trajectory(tmp_path, "a", trajectory(codes, {}, truth))
-    longer = Sequence("b", (), np.zeros((40, 4)), np.ones(40, bool), boxes(*[(20.0, 30, 9, 9)] * 40))
-    write_trajectory(tmp_path, "b", trajectory([INITIALISED, *[TRACKED] * 39], {}, boxes(*[(20.0, 30, 9, 9)] * 40)))
+    longer = Sequence(
+        "b", (), np.zeros((40, 4)), np.ones(40, bool), boxes(*[(20.0, 30, 9, 9)] * 40)
+    )
+    write_trajectory(
+        tmp_path,
+        "b",
+        trajectory([INITIALISED, *[TRACKED] * 39], {}, boxes(*[(20.0, 30, 9, 9)] * 40)),
+    )
     ends = {}
     for late in ("success", "failure"):
-        protocol = PROTOCOL.model_copy(update={"supervised": RULES.model_copy(update={"late_failure": late})})
+        protocol = PROTOCOL.model_copy(
+            update={"supervised": RULES.model_copy(update={"late_failure": late})}
+        )
         scores = score([sequence, longer], tmp_path, protocol, {"a": (99, 99), "b": (99, 99)})
         ends[late] = scores.curves["expected_overlap"][1][39]
     assert ends == {"success": 1, "failure": pytest.approx((1 + 16 / 39) / 2)}
@@ -151,14 +182,19 @@ def test_short_data(tmp_path: Path) -> None:
     overall = score([sequence], tmp_path, PROTOCOL, {"a": (99, 99)}).overall
     assert overall["eao"] == 1
     assert overall["eao_short_frames"] == 20
-    strict = PROTOCOL.model_copy(update={"supervised": RULES.model_copy(update={"short_data": "error"})})
+    strict = PROTOCOL.model_copy(
+        update={"supervised": RULES.model_copy(update={"short_data": "error"})}
+    )
     with pytest.raises(UserError, match="starts at frame 100, the longest sequence has 20"):
         score([sequence], tmp_path, strict, {"a": (99, 99)})
 
 
 def test_expected_overlap_by_hand() -> None:
-    curve = expected_overlap([np.array([0, 1.0, 0.5]), np.array([0, 0.5])], [False, True], [1, 3], 4)
-    # entry 1: (1·1 + 3·0.5)/4; entry 2: (1·0.75 + 3·0.25)/4; entry 3: only the failed one, 3·(0.5/3)/3
+    curve = expected_overlap(
+        [np.array([0, 1.0, 0.5]), np.array([0, 0.5])], [False, True], [1, 3], 4
+    )
+    # entry 1: (1·1 + 3·0.5)/4; entry 2: (1·0.75 + 3·0.25)/4; entry 3: only the failed one,
+    # 3·(0.5/3)/3
     np.testing.assert_allclose(curve, [1, 0.625, 0.375, 0.5 / 3])
 
 
@@ -198,7 +234,9 @@ def test_runner_restarts_five_frames_after_a_failure(numbered: Sequence) -> None
     tracker = Scripted(numbered.boxes, {3, 12, 17})
     found = run_supervised(tracker, numbered, RULES)
     expected = [1, -1, -1, 2, 0, 0, 0, 0, 1, -1, -1, -1, 2, 0, 0, 0, 0, 1, -1, -1]
-    assert found.codes.tolist() == expected  # frame 17 is an initialisation: nothing can be lost there
+    assert (
+        found.codes.tolist() == expected
+    )  # frame 17 is an initialisation: nothing can be lost there
     assert np.isnan(found.regions[found.codes != TRACKED]).all()
     assert (found.seconds[found.codes == SKIPPED] == 0).all()
     assert (found.seconds[found.codes != SKIPPED] > 0).all()
@@ -232,11 +270,16 @@ def test_confidences_stand_in_the_toolkits_file(tmp_path: Path, numbered: Sequen
     import_results(tmp_path, tmp_path / "copy", "vot")
     np.testing.assert_array_equal(read_confidence(tmp_path / "copy", "a", "vot"), found)
     (tmp_path / "baseline/a/a_001_confidence.value").write_text("\nhalf\n")
-    with pytest.raises(UserError, match=r"a_001_confidence.value, line 2: found 'half', expected a number or nothing"):
+    with pytest.raises(
+        UserError,
+        match=r"a_001_confidence.value, line 2: found 'half', expected a number or nothing",
+    ):
         read_confidence(tmp_path, "a", "vot")
 
 
-def test_stochastic_trackers_repeat_until_three_are_equal(tmp_path: Path, numbered: Sequence) -> None:
+def test_stochastic_trackers_repeat_until_three_are_equal(
+    tmp_path: Path, numbered: Sequence
+) -> None:
     tracker = Scripted(numbered.boxes, {3}, deterministic=False)
     run(lambda: tracker, [numbered], tmp_path / "out", run_rules(PROTOCOL))
     stored = sorted(path.name for path in (tmp_path / "out/baseline/a").iterdir())
@@ -253,7 +296,9 @@ def test_unreadable_frame_is_named(numbered: Sequence) -> None:
     assert caught.value.frame == 4
 
 
-@pytest.mark.skipif(not (shared / "sequences/VOT").is_dir(), reason="the real sequences are not here")
+@pytest.mark.skipif(
+    not (shared / "sequences/VOT").is_dir(), reason="the real sequences are not here"
+)
 def test_real_sequences_under_a_tracker_that_stands_still(tmp_path: Path) -> None:
     class Still:
         deterministic = True
@@ -272,13 +317,18 @@ def test_real_sequences_under_a_tracker_that_stands_still(tmp_path: Path) -> Non
 
 
 def test_polygons_overlap_as_in_the_vot_toolkit() -> None:
-    """The toolkit's own rasteriser of polygons (its versions from 0.6 on) differs from TraX's in single pixels."""
+    """The toolkit's own rasteriser of polygons (its versions from 0.6 on) differs from TraX's in
+    single pixels.
+    """
     region = pytest.importorskip("vot.region", reason="the extra `vot` is not installed")
     rng = np.random.default_rng(0)
     centres, turns = rng.uniform(60, 240, (2, 50, 1, 2)), rng.uniform(0, np.pi, (2, 50, 1))
     angles = turns + np.array([0.3, 2.8, 3.44, 5.94])
     points = centres + 70 * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
     a, b = points[0], (points[0] + points[1]) / 2
-    theirs = [[region.Polygon([(float(x), float(y)) for x, y in p]) for p in polygons] for polygons in (a, b)]
+    theirs = [
+        [region.Polygon([(float(x), float(y)) for x, y in p]) for p in polygons]
+        for polygons in (a, b)
+    ]
     found = region_overlap(a.reshape(-1, 8), b.reshape(-1, 8), (300, 300))
     assert np.abs(np.array(region.calculate_overlaps(*theirs, (300, 300))) - found).max() < 0.01

@@ -1,4 +1,6 @@
-"""Commands that a pipeline's warm process forks: the same work, output and status, and an end with their pipeline."""
+"""Commands that a pipeline's warm process forks: the same work, output and status, and an end with
+their pipeline.
+"""
 
 import os
 import shutil
@@ -41,14 +43,21 @@ class Pipeline:
 
     def environment(self, threads: int) -> dict[str, str]:
         return {
-            **os.environ, "PYTHONPATH": str(self.folder), warm.ADDRESS: self.address, warm.THREADS: str(threads)
-        }  # fmt: skip
+            **os.environ,
+            "PYTHONPATH": str(self.folder),
+            warm.ADDRESS: self.address,
+            warm.THREADS: str(threads),
+        }
 
     def start(self, *words: str, threads: int = 1) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [sys.executable, "-c", COMMAND, *words], cwd=self.folder, env=self.environment(threads), text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
+            [sys.executable, "-c", COMMAND, *words],
+            cwd=self.folder,
+            env=self.environment(threads),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
 
     def run(self, *words: str, threads: int = 1) -> tuple[int, str, str]:
         """Status, output and errors of a command."""
@@ -58,7 +67,11 @@ class Pipeline:
 
     def servers(self) -> list[int]:
         """The warm process and its forks."""
-        return [pid for pid, words in processes() if self.address in words and "siamla.cli.prefork" in words]
+        return [
+            pid
+            for pid, words in processes()
+            if self.address in words and "siamla.cli.prefork" in words
+        ]
 
 
 def processes() -> Iterator[tuple[int, list[str]]]:
@@ -83,25 +96,37 @@ def wait_until(reached: Callable[[], bool]) -> None:
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     folder = tmp_path_factory.mktemp("warm")
     for name in ("siamla", "params"):
-        shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
+        )
     (folder / ".snakemake").mkdir()
     process = subprocess.Popen(
-        [sys.executable, "-c", PIPELINE], cwd=folder, env={**os.environ, "PYTHONPATH": str(folder)}, text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    )  # fmt: skip
+        [sys.executable, "-c", PIPELINE],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
     assert process.stdout is not None
     pipeline = Pipeline(folder, process, process.stdout.readline().strip())
     wait_until(lambda: (folder / pipeline.address).exists())
     yield pipeline
     process.kill()
-    wait_until(lambda: not pipeline.servers())  # it does not outlive its pipeline, and takes its socket away
+    wait_until(
+        lambda: not pipeline.servers()
+    )  # it does not outlive its pipeline, and takes its socket away
     assert not (folder / pipeline.address).exists()
 
 
 def test_a_command_says_and_returns_what_it_does_cold(pipeline: Pipeline) -> None:
     words = ("config", "show", "siamla", "--profile", "smoke")
     cold = subprocess.run(
-        [sys.executable, "-m", "siamla.cli.main", *words], cwd=REPOSITORY, capture_output=True, text=True, check=True
+        [sys.executable, "-m", "siamla.cli.main", *words],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     status, out, err = pipeline.run(*words)
     assert (status, out, err) == (0, cold.stdout, "torch in the command: False\n")

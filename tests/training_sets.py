@@ -1,4 +1,6 @@
-"""Small training sets in their official layouts, with the traps of each; every writer returns the folder."""
+"""Small training sets in their official layouts, with the traps of each; every writer returns the
+folder.
+"""
 
 import json
 from collections.abc import Iterable
@@ -29,44 +31,69 @@ def xml(objects: Iterable[str], size: tuple[int, int] = SIZE) -> str:
 
 
 def coco(root: Path) -> Path:
-    """Image 9: a plain box, a crowd (run lengths), one of height 0, one of 2 px. Image 25: a box beyond the border and
-    one wholly outside. Image 30 has no box, 34 has a box and no file; 7 is a file that nobody names."""
+    """Image 9: a plain box, a crowd (run lengths), one of height 0, one of 2 px. Image 25: a box
+    beyond the border and one wholly outside. Image 30 has no box, 34 has a box and no file; 7 is a
+    file that nobody names.
+    """
     sizes = {9: SIZE, 25: SIZE, 30: SIZE, 34: SIZE}
     for number in (9, 25, 30, 7):
         image(root / f"train2017/{number:012d}.jpg", seed=number)
     box = {
-        918: (9, [10.5, 20.25, 40, 30], 0), 900100: (9, [5, 5, 120, 90], 1), 2206849: (9, [50, 60, 20, 0], 0),
-        12: (9, [50, 60, 2, 30], 0), 13: (25, [140, 100, 40, 40], 0), 14: (25, [170, 10, 20, 20], 0),
-        15: (34, [10, 10, 30, 30], 0), 16: (25, [0, 0, 160, 116], 0), 17: (25, [1, 1, 110, 10], 0),
-    }  # fmt: skip
+        918: (9, [10.5, 20.25, 40, 30], 0),
+        900100: (9, [5, 5, 120, 90], 1),
+        2206849: (9, [50, 60, 20, 0], 0),
+        12: (9, [50, 60, 2, 30], 0),
+        13: (25, [140, 100, 40, 40], 0),
+        14: (25, [170, 10, 20, 20], 0),
+        15: (34, [10, 10, 30, 30], 0),
+        16: (25, [0, 0, 160, 116], 0),
+        17: (25, [1, 1, 110, 10], 0),
+    }
     polygon, lengths = [[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]], {"counts": [272, 2, 4], "size": [120, 160]}
     content = {
         "info": {"year": 2017},
         "images": [
-            {"id": n, "file_name": f"{n:012d}.jpg", "width": w, "height": h} for n, (w, h) in sizes.items()
+            {"id": n, "file_name": f"{n:012d}.jpg", "width": w, "height": h}
+            for n, (w, h) in sizes.items()
         ],
         "categories": [{"id": 1, "name": "person", "supercategory": "person"}],
         "annotations": [
-            {"id": k, "image_id": n, "bbox": b, "iscrowd": c, "area": 1, "category_id": 1,
-             "segmentation": lengths if c else polygon}
+            {
+                "id": k,
+                "image_id": n,
+                "bbox": b,
+                "iscrowd": c,
+                "area": 1,
+                "category_id": 1,
+                "segmentation": lengths if c else polygon,
+            }
             for k, (n, b, c) in box.items()
         ],
-    }  # fmt: skip
+    }
     text(root / "annotations/instances_train2017.json", json.dumps(content))
     return root
 
 
 def det(root: Path) -> Path:
-    """2013 with two levels and 2014 with one, negatives without XML, a file without objects, one whose <size> is half
-    of the image's, Windows line ends, and a cut file."""
+    """2013 with two levels and 2014 with one, negatives without XML, a file without objects, one
+    whose <size> is half of the image's, Windows line ends, and a cut file.
+    """
 
     def item(left: int, top: int, right: int, bottom: int, more: str = "") -> str:
         edges = f"<xmin>{left}</xmin><xmax>{right}</xmax><ymin>{top}</ymin><ymax>{bottom}</ymax>"
         return f"<object>\r\n<name>n01440764</name><bndbox>{edges}</bndbox>{more}</object>\r\n"
 
-    old, new = "ILSVRC2013_train/n01440764/n01440764_10", "ILSVRC2014_train_0000/ILSVRC2014_train_00000001"
+    old, new = (
+        "ILSVRC2013_train/n01440764/n01440764_10",
+        "ILSVRC2014_train_0000/ILSVRC2014_train_00000001",
+    )
     files = {
-        old: xml([item(10, 20, 60, 80), item(0, 0, 30, 30, "<difficult>1</difficult><truncated>1</truncated>")]),
+        old: xml(
+            [
+                item(10, 20, 60, 80),
+                item(0, 0, 30, 30, "<difficult>1</difficult><truncated>1</truncated>"),
+            ]
+        ),
         "ILSVRC2013_train/n01440764/n01440764_18": xml([]),
         "ILSVRC2013_train/n01443537/n01443537_2": xml([item(5, 10, 45, 50)], (80, 60)),
         new: xml([item(20, 20, 90, 90)]),
@@ -80,10 +107,13 @@ def det(root: Path) -> Path:
 
 
 def vid(root: Path, frames: int = 6, gap: int = 40) -> Path:
-    """A snippet with track 0 in two segments, before and after a gap, and track 61, occluded and interpolated; one
-    with the number 0 again; XML in VID's order of tags."""
+    """A snippet with track 0 in two segments, before and after a gap, and track 61, occluded and
+    interpolated; one with the number 0 again; XML in VID's order of tags.
+    """
 
-    def item(track: int, left: int, more: str = "<occluded>0</occluded><generated>0</generated>") -> str:
+    def item(
+        track: int, left: int, more: str = "<occluded>0</occluded><generated>0</generated>"
+    ) -> str:
         edges = f"<xmax>{left + 40}</xmax><xmin>{left}</xmin><ymax>70</ymax><ymin>30</ymin>"
         name = "n02691156" if track else "n02419796"
         return f"<object><trackid>{track}</trackid><name>{name}</name><bndbox>{edges}</bndbox>{more}</object>"
@@ -93,7 +123,10 @@ def vid(root: Path, frames: int = 6, gap: int = 40) -> Path:
     first = {n: [item(0, 10 + n), item(61, 60 + n, hidden)] for n in range(frames)}
     first |= {n: [item(61, 60)] for n in range(frames, frames + gap)}
     first |= {n: [item(0, 80)] for n in range(frames + gap, 2 * frames + gap)}
-    for name, objects in ((one, first), (two, {n: [item(0, 20)] if n else [] for n in range(frames)})):
+    for name, objects in (
+        (one, first),
+        (two, {n: [item(0, 20)] if n else [] for n in range(frames)}),
+    ):
         for number, items in objects.items():
             text(root / f"Annotations/VID/train/{name}/{number:06d}.xml", xml(items))
             image(root / f"Data/VID/train/{name}/{number:06d}.JPEG", seed=number)
@@ -101,8 +134,10 @@ def vid(root: Path, frames: int = 6, gap: int = 40) -> Path:
 
 
 def ytbb(root: Path, header: bool = False) -> Path:
-    """A 200×200 px square in 1280×720 as relative numbers, a target that is absent in the middle, an id with "_" and
-    "-", a frame that nobody could fetch, a box beyond the frame, one of no width, a row given twice."""
+    """A 200×200 px square in 1280×720 as relative numbers, a target that is absent in the middle,
+    an id with "_" and "-", a frame that nobody could fetch, a box beyond the frame, one of no
+    width, a row given twice.
+    """
     odd = "AA_B-6lO_"
     rows = [
         (odd, 238000, 23, "dog", 0, "present", 200 / 1280, 400 / 1280, 100 / 720, 300 / 720),
@@ -116,26 +151,47 @@ def ytbb(root: Path, header: bool = False) -> Path:
         ("zz0", 6000, 0, "person", 0, "present", 0.1, 0.4, 0.1, 0.5),
     ]
     lines = [",".join(map(str, row)) for row in rows]
-    names = "youtube_id,timestamp_ms,class_id,class_name,object_id,object_presence,xmin,xmax,ymin,ymax"
-    text(root / "yt_bb_detection_train.csv", "".join(f"{line}\r\n" for line in [names] * header + lines))
+    names = (
+        "youtube_id,timestamp_ms,class_id,class_name,object_id,object_presence,xmin,xmax,ymin,ymax"
+    )
+    text(
+        root / "yt_bb_detection_train.csv",
+        "".join(f"{line}\r\n" for line in [names] * header + lines),
+    )
     for seed, (video, stamp, kind, _, target, presence, *_) in enumerate(rows):
         if presence == "present" and (video, stamp) != ("zz0", 6000):
             size = (1280, 720) if video == odd else (640, 480)
-            image(root / f"yt_bb_detection_train/{kind}/{video}_{stamp}_{kind}_{target}.jpg", size, seed)
+            image(
+                root / f"yt_bb_detection_train/{kind}/{video}_{stamp}_{kind}_{target}.jpg",
+                size,
+                seed,
+            )
     return root
 
 
 def got10k(root: Path, frames: int = 5) -> Path:
-    """Two sequences; of the first, cover is 0 in frame 2, whose box is 0,0,0,0, and frame 4 is cut by the image."""
+    """Two sequences; of the first, cover is 0 in frame 2, whose box is 0,0,0,0, and frame 4 is cut
+    by the image.
+    """
     for name in ("GOT-10k_Train_000001", "GOT-10k_Train_000002"):
         for number in range(frames):
             image(root / f"{name}/{number + 1:08d}.jpg", seed=number)
         boxes = [[30 + n, 40, 50, 30] for n in range(frames)]
         if name.endswith("1"):
             boxes[2], boxes[4] = [0, 0, 0, 0], [130, 40, 50, 30]
-        text(root / name / "groundtruth.txt", "".join(",".join(f"{v:.4f}" for v in box) + "\n" for box in boxes))
-        for label, values in (("absence", [0] * 5), ("cover", [8, 8, 0, 8, 6]), ("cut_by_image", [0, 0, 0, 0, 1])):
-            text(root / name / f"{label}.label", "\n".join(map(str, values if name.endswith("1") else values[:1] * 5)))
+        text(
+            root / name / "groundtruth.txt",
+            "".join(",".join(f"{v:.4f}" for v in box) + "\n" for box in boxes),
+        )
+        for label, values in (
+            ("absence", [0] * 5),
+            ("cover", [8, 8, 0, 8, 6]),
+            ("cut_by_image", [0, 0, 0, 0, 1]),
+        ):
+            text(
+                root / name / f"{label}.label",
+                "\n".join(map(str, values if name.endswith("1") else values[:1] * 5)),
+            )
         meta = "[METAINFO]\nurl: none\nanno_fps: 10Hz\nobject_class: bear\nresolution: (160, 120)\n"
         text(root / name / "meta_info.ini", meta)
     text(root / "list.txt", "GOT-10k_Train_000001\nGOT-10k_Train_000002\n")

@@ -1,8 +1,10 @@
-"""Task alignment, the claim of the paper's Fig. 12, as numbers: does a higher target confidence mean a better box?
+"""Task alignment, the claim of the paper's Fig. 12, as numbers: does a higher target confidence
+mean a better box?
 
-On search crops cut around the truth, where nothing but the network plays a part: the box that it would choose, how
-often that box is not on the target at all, how good boxes are whatever the confidence says, and Spearman's rank
-correlation between target confidence c·q and the IoU of the box that goes with it.
+On search crops cut around the truth, where nothing but the network plays a part: the box that it
+would choose, how often that box is not on the target at all, how good boxes are whatever the
+confidence says, and Spearman's rank correlation between target confidence c·q and the IoU of the
+box that goes with it.
 """
 
 from collections.abc import Iterable
@@ -28,7 +30,9 @@ from siamla.tracker.settings import TrackerSettings
 
 FEWEST = 5  # points below which a rank correlation is left out
 SHIFT = 0.25  # of the crop's side, the largest shift of its centre along each axis
-CENTRE_FRACTION = 0.4  # of a box's sides: where SiamCAR's public code has its positives (loss_car.py)
+CENTRE_FRACTION = (
+    0.4  # of a box's sides: where SiamCAR's public code has its positives (loss_car.py)
+)
 SCALE = 0.1  # largest change of the logarithm of the crop's side
 LOST = 0.1  # IoU below which the chosen box is not on the target
 BATCH = 32  # crops at once on a GPU; on a CPU one alone is as fast
@@ -60,22 +64,30 @@ class CropAlignment(NamedTuple):
     best: float
     """The highest IoU of all cells' boxes: best - chosen is what misalignment costs."""
     middle: float
-    """IoU of the box at the cell nearest to the truth's centre: how good boxes are, whatever the confidence says."""
+    """IoU of the box at the cell nearest to the truth's centre: how good boxes are, whatever the
+    confidence says.
+    """
     border: float
-    """Mean IoU of the boxes at boundary cells, those inside the true box and outside its central 40 %."""
+    """Mean IoU of the boxes at boundary cells, those inside the true box and outside its central 40
+    %.
+    """
 
 
 def rank_correlation(score: Array, quality: Array) -> float:
-    """Spearman's correlation of two columns (N,), ties sharing their mean rank; NaN for < 5 points or a constant."""
+    """Spearman's correlation of two columns (N,), ties sharing their mean rank; NaN for < 5 points
+    or a constant.
+    """
     if len(score) < FEWEST or np.ptp(score) == 0 or np.ptp(quality) == 0:
         return float("nan")
     return float(np.corrcoef(rankdata(score), rankdata(quality))[0, 1])
 
 
 def crop_alignment(confidence: Array, ltrb: Array, box: Array) -> CropAlignment:
-    """Alignment on one search crop from its maps: confidence c·q (25, 25) and offsets (4, 25, 25) in crop pixels.
+    """Alignment on one search crop from its maps: confidence c·q (25, 25) and offsets (4, 25, 25)
+    in crop pixels.
 
-    `box` (4,) is the truth, xywh in the crop's pixel-index coordinates (siamla.data.crop), those of the grid 31 + 8·i.
+    `box` (4,) is the truth, xywh in the crop's pixel-index coordinates (siamla.data.crop), those of
+    the grid 31 + 8·i.
     """
     row, column = np.mgrid[:SCORE, :SCORE] * STRIDE + START
     left, top, right, bottom = np.asarray(ltrb, np.float64)
@@ -104,29 +116,43 @@ def _template(image: Image, box: Array) -> Image:
 
 def _search(image: Image, box: Array, rng: np.random.Generator) -> tuple[Image, Array]:
     """A search crop shifted and scaled at random, and the box in its pixel-index coordinates."""
-    side = float(padded_size(box[2], box[3])) * SEARCH / TEMPLATE * float(np.exp(rng.uniform(-SCALE, SCALE)))
+    side = (
+        float(padded_size(box[2], box[3]))
+        * SEARCH
+        / TEMPLATE
+        * float(np.exp(rng.uniform(-SCALE, SCALE)))
+    )
     middle = centre(box) + rng.uniform(-SHIFT, SHIFT, 2) * side
     pixels = crop(image, middle, side, SEARCH, mean_colour(image))
     return pixels, to_index(to_crop(box, middle, side, SEARCH))
 
 
 def cut(sequence: Sequence, crops: int, seed: Many[int]) -> Cut:
-    """`crops` search crops around the truth, of frames evenly spaced after the first, the template's; fewer where the
-    target is visible in fewer.
+    """`crops` search crops around the truth, of frames evenly spaced after the first, the
+    template's; fewer where the target is visible in fewer.
 
-    seed: draws the crops' shifts (up to a quarter of the crop along each axis) and scales (up to 10 %). UserError where
-    boxes are missing.
+    seed: draws the crops' shifts (up to a quarter of the crop along each axis) and scales (up to 10
+    %). UserError where boxes are missing.
     """
     if len(sequence.boxes) != len(sequence):
-        raise UserError(f"{sequence.name}: {len(sequence.boxes)} boxes for {len(sequence)} frames; alignment needs all")
+        raise UserError(
+            f"{sequence.name}: {len(sequence.boxes)} boxes for {len(sequence)} frames; alignment"
+            " needs all"
+        )
     chosen = np.flatnonzero(np.asarray(sequence.visible & sequence.valid, bool))
     chosen = chosen[chosen > 0]
-    chosen = chosen[np.unique(np.linspace(0, len(chosen) - 1, min(crops, len(chosen))).round().astype(int))]
+    chosen = chosen[
+        np.unique(np.linspace(0, len(chosen) - 1, min(crops, len(chosen))).round().astype(int))
+    ]
     rng = np.random.default_rng(seed)
-    pairs = [_search(read_image(sequence.frames[index]), sequence.boxes[index], rng) for index in chosen]
+    pairs = [
+        _search(read_image(sequence.frames[index]), sequence.boxes[index], rng) for index in chosen
+    ]
     searches = np.array([pixels for pixels, _ in pairs], np.uint8).reshape(-1, SEARCH, SEARCH, 3)
     boxes = np.array([box for _, box in pairs], np.float64).reshape(-1, 4)
-    return Cut(sequence.name, _template(read_image(sequence.frames[0]), sequence.boxes[0]), searches, boxes)
+    return Cut(
+        sequence.name, _template(read_image(sequence.frames[0]), sequence.boxes[0]), searches, boxes
+    )
 
 
 def on_crops(network: Network, part: Cut, batch: int) -> list[CropAlignment]:
@@ -138,8 +164,14 @@ def on_crops(network: Network, part: Cut, batch: int) -> list[CropAlignment]:
         filled = np.concatenate([crops, np.repeat(crops[:1], batch - len(crops), axis=0)])
         maps = network.search(state, filled)
         for place in range(len(crops)):
-            confidence = maps.cls[place].astype(np.float64) / (1 + np.exp(-maps.loc[place].astype(np.float64)))
-            found.append(crop_alignment(confidence, maps.ltrb[place].astype(np.float64), part.boxes[first + place]))
+            confidence = maps.cls[place].astype(np.float64) / (
+                1 + np.exp(-maps.loc[place].astype(np.float64))
+            )
+            found.append(
+                crop_alignment(
+                    confidence, maps.ltrb[place].astype(np.float64), part.boxes[first + place]
+                )
+            )
     return found
 
 
@@ -149,16 +181,25 @@ def _mean(values: Many[float]) -> float:
 
 
 def summary(crops: Many[CropAlignment]) -> dict[str, float]:
-    """Of some crops "chosen", the mean IoU of the chosen box; "lost", the share of crops in which it is below .1;
-    "rest", the mean of the others; and the means of all other fields of CropAlignment. Undefined values are left out,
-    NaN where all are."""
+    """Of some crops "chosen", the mean IoU of the chosen box; "lost", the share of crops in which
+    it is below .1; "rest", the mean of the others; and the means of all other fields of
+    CropAlignment. Undefined values are left out, NaN where all are.
+    """
     chosen = [item.chosen for item in crops]
-    lost, rest = _mean([float(value < LOST) for value in chosen]), _mean([v for v in chosen if v >= LOST])
-    means = {field: _mean([float(getattr(item, field)) for item in crops]) for field in CropAlignment._fields}
+    lost, rest = (
+        _mean([float(value < LOST) for value in chosen]),
+        _mean([v for v in chosen if v >= LOST]),
+    )
+    means = {
+        field: _mean([float(getattr(item, field)) for item in crops])
+        for field in CropAlignment._fields
+    }
     return {"chosen": means.pop("chosen"), "lost": lost, "rest": rest, **means}
 
 
-def alignment(model: SiamLA, cuts: Iterable[Cut], settings: TrackerSettings) -> dict[str, list[CropAlignment]]:
+def alignment(
+    model: SiamLA, cuts: Iterable[Cut], settings: TrackerSettings
+) -> dict[str, list[CropAlignment]]:
     """How well the target confidence ranks the boxes of a model, sequence → its crops.
 
     settings: precision and engine are read, no more. UserError where there is nothing.
@@ -175,10 +216,14 @@ def alignment(model: SiamLA, cuts: Iterable[Cut], settings: TrackerSettings) -> 
 def measure(
     model: SiamLA, sequences: Iterable[Sequence], crops: int, seed: int, settings: TrackerSettings
 ) -> dict[str, dict[str, float | None]]:
-    """Sequence → `summary` of so many crops of it, None for what is not defined; sequences without crops are left out.
+    """Sequence → `summary` of so many crops of it, None for what is not defined; sequences without
+    crops are left out.
 
     seed: draws the crops, with the place of the sequence among all.
     """
     cuts = (cut(sequence, crops, (seed, place)) for place, sequence in enumerate(sequences))
     found = {name: summary(own) for name, own in alignment(model, cuts, settings).items() if own}
-    return {name: {k: v if np.isfinite(v) else None for k, v in own.items()} for name, own in found.items()}
+    return {
+        name: {k: v if np.isfinite(v) else None for k, v in own.items()}
+        for name, own in found.items()
+    }

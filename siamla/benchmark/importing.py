@@ -1,8 +1,8 @@
 """Raw results of other trackers, copied into our store so that they are scored like our own.
 
-Read are pysot's and the got10k toolkit's text files, GOT-10k folders, VOT baseline folders and OTB's .mat files, from a
-folder or a zip. Numbers stay as they were written, in the benchmark's own coordinates; only what parts them becomes
-commas and line feeds.
+Read are pysot's and the got10k toolkit's text files, GOT-10k folders, VOT baseline folders and
+OTB's .mat files, from a folder or a zip. Numbers stay as they were written, in the benchmark's own
+coordinates; only what parts them becomes commas and line feeds.
 """
 
 import re
@@ -23,9 +23,11 @@ FOLDERS = ("got10k", "vot")
 
 
 def canonical(name: str, layout: str, known: Iterable[str] = ()) -> str:
-    """Our name of a sequence that another toolkit calls `name`: "Jogging-1", "jogging_1" → "Jogging.1" on OTB.
+    """Our name of a sequence that another toolkit calls `name`: "Jogging-1", "jogging_1" →
+    "Jogging.1" on OTB.
 
-    `known` are the data set's names, if at hand; they settle upper and lower case and Human4's missing number.
+    `known` are the data set's names, if at hand; they settle upper and lower case and Human4's
+    missing number.
     """
     if layout == "otb":
         known = [*otb.OFFICIAL, *known]
@@ -51,15 +53,21 @@ def _mat_boxes(path: Path) -> NDArray[np.float64]:
 
 
 def _finite(path: Path, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The boxes; UserError for an infinite number. NaN stands for a frame in which the tracker had lost the target."""
+    """The boxes; UserError for an infinite number. NaN stands for a frame in which the tracker had
+    lost the target.
+    """
     if np.isinf(boxes).any():
         row = int(np.isinf(boxes).any(1).argmax())
-        raise UserError(f"{path}, row {row + 1}: {boxes[row].tolist()}, expected finite numbers, or nan for a lost box")
+        raise UserError(
+            f"{path}, row {row + 1}: {boxes[row].tolist()}, expected finite numbers, or nan for a"
+            " lost box"
+        )
     return boxes
 
 
 def _mat_name(stem: str, layout: str, known: Iterable[str]) -> str:
-    """The sequence of a .mat file, whose name ends in the tracker's: "Jogging_1_siamfc3s", "bird1_1_X", "david_KCF".
+    """The sequence of a .mat file, whose name ends in the tracker's: "Jogging_1_siamfc3s",
+    "bird1_1_X", "david_KCF".
 
     The longest beginning that is a sequence's name; else what stands before the first underscore.
     """
@@ -89,7 +97,9 @@ def _confidence(source: Path, name: str, layout: str, repetition: int = 1) -> st
     if store.read_confidence(source, name, layout, repetition) is None:
         return None
     path = store.confidence_path(source, name, layout, repetition)
-    return text.read_text(path) if layout == "vot" else text.plain(path)  # empty lines count in VOT's, the last as well
+    return (
+        text.read_text(path) if layout == "vot" else text.plain(path)
+    )  # empty lines count in VOT's, the last as well
 
 
 class _Texts(NamedTuple):
@@ -105,16 +115,24 @@ def _read_flat(source: Path, layout: str, known: Iterable[str]) -> dict[str, _Te
     found: dict[str, _Texts] = {}
     paths = [path for path in sorted(source.iterdir()) if path.suffix in (".txt", ".mat")]
     beside = ("_time", "_confidence")
-    for path in (path for path in paths if not path.stem.endswith(beside) and path.name != "SOURCE.txt"):
+    for path in (
+        path for path in paths if not path.stem.endswith(beside) and path.name != "SOURCE.txt"
+    ):
         if path.suffix == ".txt":
-            name, boxes = canonical(path.stem, layout, known), _finite(path, text.numbers(path, (4,)))
+            name, boxes = (
+                canonical(path.stem, layout, known),
+                _finite(path, text.numbers(path, (4,))),
+            )
             rows = text.plain(path)
         else:
             name, boxes = _mat_name(path.stem, layout, known), _finite(path, _mat_boxes(path))
             rows = "".join(",".join(map(_number, row)) + "\n" for row in boxes)
         if name in found:
             raise UserError(f"{path}: a second result for sequence {name!r}")
-        times, confidence = _times(source, path.stem, len(boxes)), _confidence(source, path.stem, layout)
+        times, confidence = (
+            _times(source, path.stem, len(boxes)),
+            _confidence(source, path.stem, layout),
+        )
         found[name] = _Texts(rows, times, confidence)
     return found
 
@@ -122,7 +140,9 @@ def _read_flat(source: Path, layout: str, known: Iterable[str]) -> dict[str, _Te
 def _import_folders(source: Path, layout: str, target: Path) -> list[str]:
     """Copy `<sequence>/<sequence>_001.txt …`, times and confidences; each file is checked first."""
     place = source / "baseline" if layout == "vot" and (source / "baseline").is_dir() else source
-    names = [path.name for path in sorted(place.iterdir()) if (path / f"{path.name}_001.txt").is_file()]
+    names = [
+        path.name for path in sorted(place.iterdir()) if (path / f"{path.name}_001.txt").is_file()
+    ]
     if layout == "vot" and names and place.name != "baseline":
         raise UserError(f"{source}: expected the folder that holds baseline/")
     source = place.parent if layout == "vot" else place
@@ -148,22 +168,29 @@ def lost_boxes(folder: Path, name: str, layout: str) -> int:
     """How many stored boxes of a sequence are NaN."""
     if layout == "vot":
         return 0  # a region there is finite or a code
-    tracks = (store.read_track(folder, name, layout, number) for number in store.repetitions(folder, name, layout))
+    tracks = (
+        store.read_track(folder, name, layout, number)
+        for number in store.repetitions(folder, name, layout)
+    )
     return sum(int(np.isnan(track.boxes).any(1).sum()) for track in tracks)
 
 
 def import_results(source: Path, target: Path, layout: str, known: Iterable[str] = ()) -> list[str]:
-    """Copy another tracker's raw results into `target`, in our store's format; returns the sequence names.
+    """Copy another tracker's raw results into `target`, in our store's format; returns the sequence
+    names.
 
-    `source` is a folder or a zip; a single folder inside it is looked into. UserError, with `target` untouched, for an
-    unreadable file, a zip member with a traversing path, or a target that exists.
+    `source` is a folder or a zip; a single folder inside it is looked into. UserError, with
+    `target` untouched, for an unreadable file, a zip member with a traversing path, or a target
+    that exists.
     """
     if target.exists():
         raise UserError(f"{target}: exists already; remove it or import under another name")
     if not source.exists():
         raise UserError(f"{source}: not found; expected a folder or a zip of raw results")
     packed = not source.is_dir() and regular(source).is_file()
-    there = next(folder for folder in target.absolute().parents if folder.exists())  # nothing is made until it is whole
+    there = next(
+        folder for folder in target.absolute().parents if folder.exists()
+    )  # nothing is made until it is whole
     with tempfile.TemporaryDirectory(dir=there, prefix=".import-") as scratch:
         place = source
         if packed:
@@ -185,7 +212,9 @@ def import_results(source: Path, target: Path, layout: str, known: Iterable[str]
                 if texts.confidence is not None:
                     write_text(store.confidence_path(ready, name, layout), texts.confidence)
         if not names:
-            kind = "<sequence>/<sequence>_001.txt" if layout in FOLDERS else "<sequence>.txt or .mat"
+            kind = (
+                "<sequence>/<sequence>_001.txt" if layout in FOLDERS else "<sequence>.txt or .mat"
+            )
             raise UserError(f"{source}: no results found; expected {kind} files")
         target.parent.mkdir(parents=True, exist_ok=True)
         ready.rename(target)

@@ -1,6 +1,8 @@
-"""What the network said of single frames: score maps, the box of every cell and the search crop, packed in one file.
+"""What the network said of single frames: score maps, the box of every cell and the search crop,
+packed in one file.
 
-The tracker runs over a few sequences once more and its maps are kept at a few frames, by a rule and not by hand.
+The tracker runs over a few sequences once more and its maps are kept at a few frames, by a rule and
+not by hand.
 """
 
 import zipfile
@@ -35,9 +37,9 @@ class FrameMaps:
     Attributes:
         sequence, frame: the sequence's name and the frame's index from 0.
         image: its file, relative to the data set's root.
-        crop: (255, 255, 3) uint8 RGB, the search crop.
-        centre, side: the crop's middle (2,) and side in image pixels.
-        c, q: (25, 25) classification score and location quality or centre-ness, both in [0, 1], rows first.
+        crop: (255, 255, 3) uint8 RGB, the search crop. centre, side: the crop's middle (2,) and
+        side in image pixels. c, q: (25, 25) classification score and location quality or
+        centre-ness, both in [0, 1], rows first.
         crop_boxes: (25, 25, 4), the box of every cell in the crop's pixels, [0, 255).
         truth: (4,) in image pixels, NaN where it is not known.
         chosen: (4,) the tracker's box in image pixels.
@@ -70,14 +72,23 @@ def _evenly(count: int, wanted: int | None) -> list[int]:
     """`wanted` of `count` indices, both ends among them; all where there are no more."""
     if wanted is None or wanted >= count:
         return list(range(count))
-    return np.linspace(0, count - 1, wanted).round().astype(int).tolist() if wanted > 1 else [count // 2]
+    return (
+        np.linspace(0, count - 1, wanted).round().astype(int).tolist()
+        if wanted > 1
+        else [count // 2]
+    )
 
 
 def choose(sequences: Many[Sequence], rule: MapRule) -> list[tuple[Sequence, list[int]]]:
-    """The sequences and the frames (indices from 0) that a rule chooses; those of one frame are passed over."""
+    """The sequences and the frames (indices from 0) that a rule chooses; those of one frame are
+    passed over.
+    """
     long = [sequence for sequence in sequences if len(sequence) > 1]
     chosen = [long[index] for index in _evenly(len(long), rule.sequences)]
-    return [(sequence, [1 + index for index in _evenly(len(sequence) - 1, rule.frames)]) for sequence in chosen]
+    return [
+        (sequence, [1 + index for index in _evenly(len(sequence) - 1, rule.frames)])
+        for sequence in chosen
+    ]
 
 
 def cell_boxes(ltrb: ArrayLike) -> Array:
@@ -87,8 +98,12 @@ def cell_boxes(ltrb: ArrayLike) -> Array:
     return to_continuous(np.stack([column - left, row - top, left + right, top + bottom], axis=-1))
 
 
-def follow(tracker: "SiamTracker", sequence: Sequence, frames: Many[int], root: Path) -> list[FrameMaps]:
-    """Track a sequence once, as one pass does, up to the last of these frames; what the network said of each."""
+def follow(
+    tracker: "SiamTracker", sequence: Sequence, frames: Many[int], root: Path
+) -> list[FrameMaps]:
+    """Track a sequence once, as one pass does, up to the last of these frames; what the network
+    said of each.
+    """
     tracker.init(read_image(sequence.frames[0]), sequence.boxes[0])
     found = []
     for index in range(1, max(frames) + 1):
@@ -102,27 +117,40 @@ def follow(tracker: "SiamTracker", sequence: Sequence, frames: Many[int], root: 
         truth = sequence.boxes[index] if index < len(sequence.boxes) else np.full(4, np.nan)
         found.append(
             FrameMaps(
-                sequence.name, index, path.relative_to(root).as_posix(), np.ascontiguousarray(seen.pixels[..., ::-1]),
-                np.asarray(seen.centre, np.float64), seen.side, seen.cls.astype(np.float32),
-                quality.astype(np.float32), cell_boxes(seen.ltrb).astype(np.float32), truth, np.asarray(box),
+                sequence.name,
+                index,
+                path.relative_to(root).as_posix(),
+                np.ascontiguousarray(seen.pixels[..., ::-1]),
+                np.asarray(seen.centre, np.float64),
+                seen.side,
+                seen.cls.astype(np.float32),
+                quality.astype(np.float32),
+                cell_boxes(seen.ltrb).astype(np.float32),
+                truth,
+                np.asarray(box),
             )
-        )  # fmt: skip
+        )
     return found
 
 
 def write_maps(path: Path, frames: Many[FrameMaps]) -> None:
-    """Pack frames into one compressed .npz, atomically; equal frames give equal bytes. UserError for none."""
+    """Pack frames into one compressed .npz, atomically; equal frames give equal bytes. UserError
+    for none.
+    """
     if not frames:
         raise UserError(f"{path}: no frame to store; every sequence has one image")
     columns: dict[str, Any] = {
-        name: np.stack([np.asarray(getattr(frame, name)) for frame in frames]) for name in FrameMaps.__annotations__
+        name: np.stack([np.asarray(getattr(frame, name)) for frame in frames])
+        for name in FrameMaps.__annotations__
     }
     with atomic(path) as temporary, temporary.open("wb") as handle:
         np.savez_compressed(handle, **columns)
 
 
 def read_maps(path: Path) -> list[FrameMaps]:
-    """The frames of a file that `write_maps` wrote; UserError where it is missing or not such a file."""
+    """The frames of a file that `write_maps` wrote; UserError where it is missing or not such a
+    file.
+    """
     try:
         with np.load(path, allow_pickle=False) as packed:
             columns = {name: packed[name] for name in FrameMaps.__annotations__}
@@ -132,6 +160,11 @@ def read_maps(path: Path) -> list[FrameMaps]:
         raise UserError(f"{path}: not a file of score maps ({error})") from None
     plain = {"sequence": str, "frame": int, "image": str, "side": float}
     return [
-        FrameMaps(**{name: plain.get(name, lambda value: value)(column[index]) for name, column in columns.items()})
+        FrameMaps(
+            **{
+                name: plain.get(name, lambda value: value)(column[index])
+                for name, column in columns.items()
+            }
+        )
         for index in range(len(columns["frame"]))
     ]

@@ -11,9 +11,11 @@ Array = NDArray[np.float64]
 
 
 def clip_to_image(boxes: Array, size: ArrayLike) -> Array:
-    """Boxes (N, 4) clipped to (width, height), one for all or (N, 2), as the GOT-10k toolkit does it.
+    """Boxes (N, 4) clipped to (width, height), one for all or (N, 2), as the GOT-10k toolkit does
+    it.
 
-    The corner moves into the image and the size is cut at the far side; a corner that moved does not shrink the size.
+    The corner moves into the image and the size is cut at the far side; a corner that moved does
+    not shrink the size.
     """
     limit = np.asarray(size, np.float64)
     corner = np.clip(boxes[:, :2], 0, limit)
@@ -21,7 +23,8 @@ def clip_to_image(boxes: Array, size: ArrayLike) -> Array:
 
 
 def overlap(truth: Array, found: Array) -> Array:
-    """IoU (N,) of boxes (N, 4), 0 where either has no area and never above 1, which equal boxes exceed by rounding.
+    """IoU (N,) of boxes (N, 4), 0 where either has no area and never above 1, which equal boxes
+    exceed by rounding.
 
     geometry.iou for long columns: many times faster, since it works on one coordinate at a time.
     """
@@ -37,7 +40,9 @@ def overlap(truth: Array, found: Array) -> Array:
 
 
 def open_overlap(truth: Array, found: Array) -> Array:
-    """IoU (N,) as data frames compute it: a coordinate that is NaN bounds nothing; 0/0 and sizes of NaN give NaN."""
+    """IoU (N,) as data frames compute it: a coordinate that is NaN bounds nothing; 0/0 and sizes of
+    NaN give NaN.
+    """
     x, y, w, h = truth.T
     u, v, p, q = found.T
     across = np.fmin(x + w, u + p) - np.fmax(x, u)
@@ -50,7 +55,10 @@ def open_overlap(truth: Array, found: Array) -> Array:
 def _offset(truth: Array, found: Array) -> tuple[Array, Array]:
     """From the truth's centre to the prediction's, along x (N,) and y (N,)."""
     with np.errstate(invalid="ignore"):  # infinite boxes
-        x, y = (found[:, axis] + found[:, axis + 2] / 2 - (truth[:, axis] + truth[:, axis + 2] / 2) for axis in (0, 1))
+        x, y = (
+            found[:, axis] + found[:, axis + 2] / 2 - (truth[:, axis] + truth[:, axis + 2] / 2)
+            for axis in (0, 1)
+        )
     return x, y
 
 
@@ -61,7 +69,8 @@ def centre_distance(truth: Array, found: Array) -> Array:
 
 
 def normalised_distance(truth: Array, found: Array, added: float = 0) -> Array:
-    """Distance (N,) of the centres in units of the truth's width and height, to which `added` is added.
+    """Distance (N,) of the centres in units of the truth's width and height, to which `added` is
+    added.
 
     Infinite where it is not defined, as for a truth without area and nothing added.
     """
@@ -72,9 +81,11 @@ def normalised_distance(truth: Array, found: Array, added: float = 0) -> Array:
 
 
 def _below(curve: Curve, values: Array) -> NDArray[np.int64]:
-    """How many thresholds (N,) lie below each value; for ">=" and "<" one that equals it counts as well.
+    """How many thresholds (N,) lie below each value; for ">=" and "<" one that equals it counts as
+    well.
 
-    What np.searchsorted finds, four times as fast: thresholds are even, so a division is right or off by one.
+    What np.searchsorted finds, four times as fast: thresholds are even, so a division is right or
+    off by one.
     """
     bounds = np.concatenate([[-np.inf], curve.thresholds(), [np.inf]])
     with np.errstate(over="ignore"):
@@ -86,18 +97,23 @@ def _below(curve: Curve, values: Array) -> NDArray[np.int64]:
     return np.clip(below, 0, curve.count)  # an infinite value equals an outer bound
 
 
-def fractions(values: Array, curve: Curve, denominators: ArrayLike, groups: NDArray[np.int64] | None = None) -> Array:
-    """The curves (G, T): how many of each group's values hold against each threshold, over the group's denominator.
+def fractions(
+    values: Array, curve: Curve, denominators: ArrayLike, groups: NDArray[np.int64] | None = None
+) -> Array:
+    """The curves (G, T): how many of each group's values hold against each threshold, over the
+    group's denominator.
 
-    `groups` (N,) numbers the group (sequence) of each of the values (N,); without it all are one group. NaN holds
-    against no threshold.
+    `groups` (N,) numbers the group (sequence) of each of the values (N,); without it all are one
+    group. NaN holds against no threshold.
     """
     rising = curve.compare in ("<", "<=")
     values = np.where(np.isnan(values), np.inf if rising else -np.inf, values)
     below = _below(curve, values)  # all of them hold for ">", all others for "<="
     denominators = np.atleast_1d(np.asarray(denominators, np.float64))
     bins = below if groups is None else below + groups * (curve.count + 1)
-    counts = np.bincount(bins, minlength=len(denominators) * (curve.count + 1)).reshape(len(denominators), -1)
+    counts = np.bincount(bins, minlength=len(denominators) * (curve.count + 1)).reshape(
+        len(denominators), -1
+    )
     held = np.cumsum(counts, 1)[:, :-1]
     held = held if rising else counts.sum(1, keepdims=True) - held
     return held / np.maximum(denominators, 1)[:, None]
@@ -119,20 +135,30 @@ def summarise(values: Array, curve: Curve) -> dict[str, Array]:
 
 @lru_cache(maxsize=2)  # the cells of a column, and of a table's columns, share them
 def _resampled(count: int, seed: int, resamples: int) -> Array:
-    """The weight (resamples, count) of each of `count` values in the mean of a sample drawn with replacement."""
-    return np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=resamples) / count
+    """The weight (resamples, count) of each of `count` values in the mean of a sample drawn with
+    replacement.
+    """
+    return (
+        np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=resamples)
+        / count
+    )
 
 
-def video_interval(ours: ArrayLike, theirs: ArrayLike, seed: int = 0, resamples: int = 10_000) -> tuple[float, float]:
+def video_interval(
+    ours: ArrayLike, theirs: ArrayLike, seed: int = 0, resamples: int = 10_000
+) -> tuple[float, float]:
     """95 % interval of mean(ours) − mean(theirs) over other sequences alone.
 
-    For trackers of which there is one run: what another training would change is not in it. The sequences are resampled
-    with replacement, in pairs, since both trackers saw the same; the spread is widened by √(S/(S−1)), which resampling
-    few values lacks. Values are (seeds, S) on the same S sequences; ValueError with fewer than two.
+    For trackers of which there is one run: what another training would change is not in it. The
+    sequences are resampled with replacement, in pairs, since both trackers saw the same; the spread
+    is widened by √(S/(S−1)), which resampling few values lacks. Values are (seeds, S) on the same S
+    sequences; ValueError with fewer than two.
     """
     gaps = np.asarray(ours, np.float64).mean(0) - np.asarray(theirs, np.float64).mean(0)
     if len(gaps) < 2:
         raise ValueError(f"{len(gaps)} sequences; two at least")
-    shifts = (_resampled(len(gaps), seed, resamples) @ gaps - gaps.mean()) * np.sqrt(len(gaps) / (len(gaps) - 1))
+    shifts = (_resampled(len(gaps), seed, resamples) @ gaps - gaps.mean()) * np.sqrt(
+        len(gaps) / (len(gaps) - 1)
+    )
     low, high = gaps.mean() + np.quantile(shifts, [0.025, 0.975])
     return float(low), float(high)

@@ -13,9 +13,11 @@ from siamla.sequence import Sequence
 
 
 class Tracker(Protocol):
-    """What the runners drive. Boxes are (4,) float64 xywh, 0-based continuous; images (H, W, 3) uint8 BGR.
+    """What the runners drive. Boxes are (4,) float64 xywh, 0-based continuous; images (H, W, 3)
+    uint8 BGR.
 
-    One that knows how sure it is of its last box says so in an attribute `score`, which is stored with the box.
+    One that knows how sure it is of its last box says so in an attribute `score`, which is stored
+    with the box.
     """
 
     deterministic: bool
@@ -34,7 +36,8 @@ class Track:
     Attributes:
         boxes: (N, 4) xywh 0-based, the first row the given box.
         seconds: (N,) without decoding; NaN where they are not known.
-        confidence: (N,) of each box, NaN in the first row and where a tracker has none; None where nothing is known.
+        confidence: (N,) of each box, NaN in the first row and where a tracker has none; None where
+            nothing is known.
     """
 
     boxes: NDArray[np.float64]
@@ -46,7 +49,9 @@ class FrameError(Exception):
     """Tracking failed at a frame (index from 0)."""
 
     def __init__(self, frame: int, message: str) -> None:
-        super().__init__(frame, message)  # both as arguments, so that the error survives a process boundary
+        super().__init__(
+            frame, message
+        )  # both as arguments, so that the error survives a process boundary
         self.frame, self.message = frame, message
 
 
@@ -58,10 +63,14 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     return np.asarray(image, np.uint8)
 
 
-def step(tracker: Tracker, image: NDArray[np.uint8], box: NDArray[np.float64] | None) -> tuple[NDArray, float, float]:
-    """Initialise on `box`, or update where it is None: the box (4,), the seconds it took, and the confidence.
+def step(
+    tracker: Tracker, image: NDArray[np.uint8], box: NDArray[np.float64] | None
+) -> tuple[NDArray, float, float]:
+    """Initialise on `box`, or update where it is None: the box (4,), the seconds it took, and the
+    confidence.
 
-    The confidence is NaN after an initialisation, whose box was given, and where the tracker has none.
+    The confidence is NaN after an initialisation, whose box was given, and where the tracker has
+    none.
     """
     start = time.perf_counter()
     if box is None:
@@ -72,13 +81,21 @@ def step(tracker: Tracker, image: NDArray[np.uint8], box: NDArray[np.float64] | 
     seconds = time.perf_counter() - start
     found = np.asarray(found, np.float64)
     if found.shape != (4,) or not np.isfinite(found).all():
-        raise ValueError(f"the tracker returned {found.tolist()}, expected four finite numbers x, y, w, h")
+        raise ValueError(
+            f"the tracker returned {found.tolist()}, expected four finite numbers x, y, w, h"
+        )
     return found, seconds, float(getattr(tracker, "score", np.nan)) if box is None else np.nan
 
 
 def track_sequence(tracker: Tracker, sequence: Sequence) -> Track:
-    """Follow the sequence's first box through all its frames; FrameError names the frame at which anything raised."""
-    boxes, seconds, confidence = np.empty((len(sequence), 4)), np.empty(len(sequence)), np.empty(len(sequence))
+    """Follow the sequence's first box through all its frames; FrameError names the frame at which
+    anything raised.
+    """
+    boxes, seconds, confidence = (
+        np.empty((len(sequence), 4)),
+        np.empty(len(sequence)),
+        np.empty(len(sequence)),
+    )
     for index, path in enumerate(sequence.frames):
         try:
             first = sequence.boxes[0] if index == 0 else None

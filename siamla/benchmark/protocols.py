@@ -1,7 +1,8 @@
 """The benchmarks' rules as data: the models of params/protocols.yaml.
 
-A protocol says everything that differs between two benchmarks; the code in this package reads it and knows no
-benchmark by name. The metric definitions and where each comes from are documented in the YAML file.
+A protocol says everything that differs between two benchmarks; the code in this package reads it
+and knows no benchmark by name. The metric definitions and where each comes from are documented in
+the YAML file.
 """
 
 from pathlib import Path
@@ -25,7 +26,8 @@ class Curve(Settings):
     Attributes:
         first, last, count: evenly spaced thresholds, both ends included.
         compare: how a frame's value is held against the threshold to count.
-        report: metric name → "mean" of the curve, its "trapezoid" area over a unit axis, or the threshold to read at.
+        report: metric name → "mean" of the curve, its "trapezoid" area over a unit axis, or the
+            threshold to read at.
     """
 
     first: float
@@ -38,7 +40,10 @@ class Curve(Settings):
     def _readable(self) -> "Curve":
         for metric, how in self.report.items():
             if not isinstance(how, str) and not np.isclose(self.thresholds(), how).any():
-                raise ValueError(f"{metric}: {how} is not among the {self.count} thresholds {self.first}..{self.last}")
+                raise ValueError(
+                    f"{metric}: {how} is not among the {self.count} thresholds"
+                    f" {self.first}..{self.last}"
+                )
         return self
 
     def thresholds(self) -> NDArray[np.float64]:
@@ -50,25 +55,32 @@ class OnePass(Settings):
     """How a one-pass run is scored.
 
     Attributes:
-        first_frame: "truth" replaces the first prediction by the given box, "drop" leaves the frame out, "keep"
-            scores what the file holds.
+        first_frame: "truth" replaces the first prediction by the given box, "drop" leaves the frame
+            out, "keep" scores what the file holds.
         unseen: what happens to frames whose target is marked absent: "keep" or "drop".
         denominator: curves divide by "all" annotated frames or by the "kept" ones.
-        valid_truth: a truth box counts if its "size" (w, h > 0) or "all" (x, y, w, h > 0 in the file's own
-            coordinates) are positive, or "any". The others have no overlap and the distance below.
-        valid_distance: a distance counts where the "overlap" does, or where the truth's "centre", x + (w - 1)/2 and
-            y + (h - 1)/2 in the file's own coordinates, is positive, whatever its size.
-        invalid_distance: centre distance of a frame without valid truth: -1 (always a precision hit) or 0..inf.
-        broken_prediction: a prediction that is NaN or without area: "previous" repeats the row before it, which for
-            the second is the first as the file has it (an infinite box is no broken one: it misses); "miss" leaves
-            its overlap 0 and its distance unknown; "error": the same without area, but NaN is refused.
-        undefined_overlap: 0/0, two boxes without area, is "zero", or a "miss" at every threshold, 0 included; with
-            "miss" a coordinate that is NaN bounds nothing, as in the data frames of TrackingNet's devkit.
-        lacking: the share of its frames that a sequence's file may lack at the end; those frames are misses. With 1
-            the whole file may be missing: its boxes are empty ones.
-        lead: frames before the annotation's first that a file may hold, too, by sequence; it loses its first rows then.
+        valid_truth: a truth box counts if its "size" (w, h > 0) or "all" (x, y, w, h > 0 in the
+            file's own coordinates) are positive, or "any". The others have no overlap and the
+            distance below.
+        valid_distance: a distance counts where the "overlap" does, or where the truth's "centre", x
+            + (w - 1)/2 and y + (h - 1)/2 in the file's own coordinates, is positive, whatever its
+            size.
+        invalid_distance: centre distance of a frame without valid truth: -1 (always a precision
+            hit) or 0..inf.
+        broken_prediction: a prediction that is NaN or without area: "previous" repeats the row
+            before it, which for the second is the first as the file has it (an infinite box is no
+            broken one: it misses); "miss" leaves its overlap 0 and its distance unknown; "error":
+            the same without area, but NaN is refused.
+        undefined_overlap: 0/0, two boxes without area, is "zero", or a "miss" at every threshold, 0
+            included; with "miss" a coordinate that is NaN bounds nothing, as in the data frames of
+            TrackingNet's devkit.
+        lacking: the share of its frames that a sequence's file may lack at the end; those frames
+            are misses. With 1 the whole file may be missing: its boxes are empty ones.
+        lead: frames before the annotation's first that a file may hold, too, by sequence; it loses
+            its first rows then.
         long: a file with more rows than the truth: "error" or "crop".
-        zero_curves: a sequence whose curve is zero all along counts in its mean ("keep") or not ("drop").
+        zero_curves: a sequence whose curve is zero all along counts in its mean ("keep") or not
+            ("drop").
         rounded: boxes are rounded to whole pixels first.
         clipped: boxes are clipped to the image before the overlap.
         pooled: average over "sequences" (mean of their curves) or over all "frames" as one.
@@ -97,7 +109,8 @@ class OnePass(Settings):
 
 
 class Convention(Settings):
-    """Another toolkit's reading of the same results, scored beside the protocol's own; what is None is as there.
+    """Another toolkit's reading of the same results, scored beside the protocol's own; what is None
+    is as there.
 
     Attributes:
         source: whose definition it is.
@@ -119,19 +132,25 @@ class Supervised(Settings):
     Attributes:
         gap: frames from a failure to the re-initialisation.
         burn_in: frames from each initialisation that accuracy leaves out.
-        init_padding: pixels added to the size of the box that a polygon is turned into (toolkits count end points).
-        bound_margin: pixels taken off the image size where EAO bounds the regions; accuracy uses the full size.
+        init_padding: pixels added to the size of the box that a polygon is turned into (toolkits
+            count end points).
+        bound_margin: pixels taken off the image size where EAO bounds the regions; accuracy uses
+            the full size.
         accuracy: "frames" pools all frames, "sequences" weights per-sequence means by length.
-        robustness: "percent" is 100 · failures / frames, "weighted" the length-weighted mean number of failures.
-        eao_interval: first and last frame of the window over which expected overlap is averaged (inclusive).
+        robustness: "percent" is 100 · failures / frames, "weighted" the length-weighted mean number
+            of failures.
+        eao_interval: first and last frame of the window over which expected overlap is averaged
+            (inclusive).
         eao_offset: added to the interval to index the curve; pysot -1, the VOT toolkit 0.
-        short_data: what EAO is where no sequence is long enough for the window: an "error", or the mean over the
-            "whole" curve, comparable with nothing but itself (miniatures).
-        late_failure: a failure that leaves no room to re-initialise: its fragment counts as "success" or "failure".
-        restart_frame: a fragment that ended in a failure weighs by its share of labelled frames up to and with the
-            restart's ("counted", where a restart just past the end counts as a frame without label), or up to it
-            ("left").
-        lacking: the share of its frames that a sequence's file may lack at the end; a longer one is cut.
+        short_data: what EAO is where no sequence is long enough for the window: an "error", or the
+            mean over the "whole" curve, comparable with nothing but itself (miniatures).
+        late_failure: a failure that leaves no room to re-initialise: its fragment counts as
+            "success" or "failure".
+        restart_frame: a fragment that ended in a failure weighs by its share of labelled frames up
+            to and with the restart's ("counted", where a restart just past the end counts as a
+            frame without label), or up to it ("left").
+        lacking: the share of its frames that a sequence's file may lack at the end; a longer one is
+            cut.
     """
 
     gap: int = Field(ge=1)
@@ -173,9 +192,10 @@ class Protocol(Settings):
         metrics: metric name → its description, in table order.
         repetitions: runs of a stochastic tracker; a deterministic one runs once.
         early_stop: stop repeating when that many runs came out equal (0: never).
-        speed: fps is all frames by all seconds ("total"), the mean of 1/seconds over all frames ("frames"), or that
-            mean in each sequence, averaged over "sequences".
-        beside: other conventions, whose overall scores stand beside the protocol's own in a score file.
+        speed: fps is all frames by all seconds ("total"), the mean of 1/seconds over all frames
+            ("frames"), or that mean in each sequence, averaged over "sequences".
+        beside: other conventions, whose overall scores stand beside the protocol's own in a score
+            file.
     """
 
     title: str
@@ -197,10 +217,14 @@ class Protocol(Settings):
         if self.beside and self.onepass is None:
             raise ValueError("beside is for onepass")
         if self.headline not in self.metrics:
-            raise ValueError(f"headline {self.headline!r} is not in metrics ({', '.join(self.metrics)})")
+            raise ValueError(
+                f"headline {self.headline!r} is not in metrics ({', '.join(self.metrics)})"
+            )
         if self.onepass:
             curves = (self.onepass.success, self.onepass.precision, self.onepass.norm_precision)
-            reported = {name for curve in curves if curve for name in curve.report} | {self.onepass.overlap}
+            reported = {name for curve in curves if curve for name in curve.report} | {
+                self.onepass.overlap
+            }
         else:
             reported = {"accuracy", "robustness", "failures", "eao"}
         unknown = set(self.metrics) - reported
@@ -210,7 +234,8 @@ class Protocol(Settings):
 
 
 class RunRules(Settings):
-    """The part of a protocol that decides what is run and stored; everything else decides scores alone.
+    """The part of a protocol that decides what is run and stored; everything else decides scores
+    alone.
 
     Attributes:
         layout: how results are stored.
@@ -240,7 +265,10 @@ def run_rules(protocol: Protocol) -> RunRules:
 def score_rules(protocol: Protocol) -> dict[str, Any]:
     """What decides scores, as plain data: the protocol without its texts."""
     rules = protocol.model_dump(mode="json", include={"layout", "speed", "onepass", "supervised"})
-    beside = {name: entry.model_dump(mode="json", exclude={"source"}) for name, entry in protocol.beside.items()}
+    beside = {
+        name: entry.model_dump(mode="json", exclude={"source"})
+        for name, entry in protocol.beside.items()
+    }
     return {**rules, "beside": beside, "metrics": sorted(protocol.metrics)}
 
 
@@ -250,6 +278,8 @@ def load_protocols(path: Path) -> dict[str, Protocol]:
 
 
 def default_protocols() -> dict[str, Protocol]:
-    """The protocols of the current folder's params/protocols.yaml, else of the package's copy; UserError as above."""
+    """The protocols of the current folder's params/protocols.yaml, else of the package's copy;
+    UserError as above.
+    """
     own = Path("params") / "protocols.yaml"
     return load_protocols(own if own.is_file() else Path(__file__).with_suffix(".yaml"))

@@ -1,10 +1,11 @@
 """VOT's region overlap: two convex polygons as sets of pixels inside the image.
 
-VOT does not measure areas, it counts pixels, and published digits depend on how: vertices are rounded to whole pixels,
-a row runs from its first to its last edge crossing with both ends counted, crossings are cut towards zero, and a row
-that meets a single point counts nothing. A row of a convex polygon is one interval, so no mask is needed: we intersect
-intervals, for all frames at once. Facts of the rasteriser from the public TraX library, which pysot and the VOT
-toolkit share; the code is our own.
+VOT does not measure areas, it counts pixels, and published digits depend on how: vertices are
+rounded to whole pixels, a row runs from its first to its last edge crossing with both ends counted,
+crossings are cut towards zero, and a row that meets a single point counts nothing. A row of a
+convex polygon is one interval, so no mask is needed: we intersect intervals, for all frames at
+once. Facts of the rasteriser from the public TraX library, which pysot and the VOT toolkit share;
+the code is our own.
 """
 
 from typing import NamedTuple
@@ -23,7 +24,9 @@ def _round(values: Array) -> Array:
 
 
 def _bounds(points: Array, size: Array | None) -> tuple[Array, Array]:
-    """The least and the greatest x and y (2, N) of polygons (4, 2, N) in whole pixels, cut at the image."""
+    """The least and the greatest x and y (2, N) of polygons (4, 2, N) in whole pixels, cut at the
+    image.
+    """
     low, high = np.floor(points.min(0)), np.ceil(points.max(0))
     if size is not None:
         low, high = np.maximum(low, 0), np.minimum(high, size)
@@ -34,8 +37,8 @@ class _Rows(NamedTuple):
     """The rows of polygons that lie in their images, one polygon's after the other's.
 
     Attributes:
-        top, rows: (N,) first row and number of rows of each polygon.
-        offset, step: (N,) where they begin in the next two, and how far they are apart: an upright rectangle's rows
+        top, rows: (N,) first row and number of rows of each polygon. offset, step: (N,) where they
+        begin in the next two, and how far they are apart: an upright rectangle's rows
             are all the same entry.
         first, last: first and last pixel of each row; an empty one has last < first.
         area: (N,) pixels of each polygon.
@@ -62,8 +65,8 @@ def _upright(points: Array) -> NDArray[np.bool_]:
 def _rows(polygons: Array, extent: Ints) -> _Rows:
     """The rows of polygons (4, 2, N) in images of (width, height) extent (2, N), edge by edge.
 
-    Each edge is visited on the rows that it crosses; a level one crosses none. All rows of an upright rectangle are
-    alike.
+    Each edge is visited on the rows that it crosses; a level one crosses none. All rows of an
+    upright rectangle are alike.
     """
     points = _round(polygons)
     width, height = extent
@@ -77,10 +80,14 @@ def _rows(polygons: Array, extent: Ints) -> _Rows:
     first = np.repeat(np.where(upright, left, np.inf), stored)
     last = np.repeat(np.where(upright, right, -np.inf), stored)
     # The edges of all polygons in one go, the first edge of each, then the second.
-    (x, y), (end_x, end_y) = (p.transpose(1, 0, 2).reshape(2, -1) for p in (points, points[[3, 0, 1, 2]]))
+    (x, y), (end_x, end_y) = (
+        p.transpose(1, 0, 2).reshape(2, -1) for p in (points, points[[3, 0, 1, 2]])
+    )
     start = np.maximum(np.minimum(y, end_y), 0)
     crossed = np.minimum(np.maximum(y, end_y), np.tile(height, 4) - 1) - start + 1
-    crossed = np.where((y == end_y) | np.tile(upright, 4), 0, np.maximum(crossed, 0)).astype(np.int64)
+    crossed = np.where((y == end_y) | np.tile(upright, 4), 0, np.maximum(crossed, 0)).astype(
+        np.int64
+    )
     before = np.cumsum(crossed) - crossed
     number = np.arange(crossed.sum())
     place = np.repeat(np.tile(offset - top, 4) + start.astype(np.int64) - before, crossed) + number
@@ -95,7 +102,15 @@ def _rows(polygons: Array, extent: Ints) -> _Rows:
     first[outside], last[outside] = 0, -1
     sizes = np.bincount(np.repeat(np.arange(len(top)), stored), last - first + 1, len(top))
     step = (~upright).astype(np.int64)
-    return _Rows(top, count, offset, step, first, last, np.asarray(sizes * np.where(upright, count, 1), np.float64))
+    return _Rows(
+        top,
+        count,
+        offset,
+        step,
+        first,
+        last,
+        np.asarray(sizes * np.where(upright, count, 1), np.float64),
+    )
 
 
 def _shared(a: _Rows, b: _Rows) -> Array:
@@ -104,7 +119,9 @@ def _shared(a: _Rows, b: _Rows) -> Array:
     count = np.maximum(np.minimum(a.top + a.rows, b.top + b.rows) - top, 0)
     frame = np.repeat(np.arange(len(top)), count)
     number = np.arange(len(frame)) - (np.cumsum(count) - count)[frame]
-    here, there = ((r.offset + (top - r.top) * r.step)[frame] + number * r.step[frame] for r in (a, b))
+    here, there = (
+        (r.offset + (top - r.top) * r.step)[frame] + number * r.step[frame] for r in (a, b)
+    )
     both = np.minimum(a.last[here], b.last[there]) - np.maximum(a.first[here], b.first[there]) + 1
     return np.asarray(np.bincount(frame, np.maximum(both, 0), len(top)), np.float64)
 
@@ -127,10 +144,11 @@ def _overlap(a: NDArray[np.floating], b: NDArray[np.floating], size: Array | Non
 
 
 def region_overlap(a: Array, b: Array, size: ArrayLike | None = None) -> Array:
-    """Overlap (N,) of convex polygons (N, 8), counted in pixels inside a (width, height) image, one for all or (N, 2).
+    """Overlap (N,) of convex polygons (N, 8), counted in pixels inside a (width, height) image, one
+    for all or (N, 2).
 
-    NaN where either polygon is NaN. `size` bounds the regions as the toolkits do: pixels 0 to width and 0 to
-    height, both included.
+    NaN where either polygon is NaN. `size` bounds the regions as the toolkits do: pixels 0 to width
+    and 0 to height, both included.
     """
     a, b = np.atleast_2d(np.asarray(a, np.float32)), np.atleast_2d(np.asarray(b, np.float32))
     found = np.full(len(a), np.nan)

@@ -16,7 +16,9 @@ def tell(notes: list[str]) -> None:
 
 
 def lacks(path: Path, rows: int, count: int, share: float) -> str:
-    """What to say of a file with fewer rows than the annotation; UserError when more than the share of them lack."""
+    """What to say of a file with fewer rows than the annotation; UserError when more than the share
+    of them lack.
+    """
     if count - rows > share * count:
         allowed = f"; at most {share:.0%} of the frames may lack" if share else ""
         raise UserError(f"{path}: {rows} rows, but the annotation has {count}{allowed}")

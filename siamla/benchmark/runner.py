@@ -1,4 +1,6 @@
-"""Run a tracker over a benchmark: sequences in parallel, finished ones never again, failures collected."""
+"""Run a tracker over a benchmark: sequences in parallel, finished ones never again, failures
+collected.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Sequence as Many
@@ -46,7 +48,11 @@ class TrackingFailed(UserError):
 
 
 def _finished(folder: Path, sequence: Sequence, rules: RunRules, wanted: int) -> bool:
-    done = [number for number in range(1, wanted + 1) if store.is_done(folder, sequence.name, rules.layout, number)]
+    done = [
+        number
+        for number in range(1, wanted + 1)
+        if store.is_done(folder, sequence.name, rules.layout, number)
+    ]
     if len(done) == wanted:
         return True
     stop = rules.early_stop
@@ -55,15 +61,19 @@ def _finished(folder: Path, sequence: Sequence, rules: RunRules, wanted: int) ->
 
 def _equal(folder: Path, name: str, layout: str, count: int) -> bool:
     """True if the first `count` stored repetitions are the same bytes."""
-    texts = {store.track_path(folder, name, layout, number).read_bytes() for number in range(1, count + 1)}
+    texts = {
+        store.track_path(folder, name, layout, number).read_bytes()
+        for number in range(1, count + 1)
+    }
     return len(texts) == 1
 
 
 def _run_sequence(
     tracker: Tracker, sequence: Sequence, folder: Path, rules: RunRules, timed: bool = True
 ) -> Failure | None:
-    """All missing repetitions of one sequence, stored without times where a frame's time is not its own; what the
-    tracker raises becomes a Failure."""
+    """All missing repetitions of one sequence, stored without times where a frame's time is not its
+    own; what the tracker raises becomes a Failure.
+    """
     wanted = 1 if tracker.deterministic else rules.repetitions
     unknown = {} if timed else {"seconds": np.full(len(sequence), np.nan)}
     for repetition in range(1, wanted + 1):
@@ -77,7 +87,9 @@ def _run_sequence(
                 store.write_trajectory(folder, sequence.name, replace(run, **unknown), repetition)
             else:
                 track = track_sequence(tracker, sequence)
-                store.write_track(folder, sequence.name, replace(track, **unknown), rules.layout, repetition)
+                store.write_track(
+                    folder, sequence.name, replace(track, **unknown), rules.layout, repetition
+                )
         except FrameError as error:
             return Failure(sequence.name, error.frame, error.message)
     return None
@@ -134,11 +146,24 @@ def _work(sequence: Sequence, folder: Path, rules: RunRules) -> Failure | None:
 
 
 def _todo(sequences: Many[Sequence], folder: Path, rules: RunRules) -> list[Sequence]:
-    """Those that are not stored yet, the longest first. UserError where a first box cannot start a tracker."""
+    """Those that are not stored yet, the longest first. UserError where a first box cannot start a
+    tracker.
+    """
     for sequence in sequences:
-        if not len(sequence.boxes) or not np.isfinite(sequence.boxes[0]).all() or (sequence.boxes[0, 2:] <= 0).any():
-            raise UserError(f"{sequence.name}: the first box {sequence.boxes[:1].tolist()} cannot start a tracker")
-    todo = [sequence for sequence in sequences if not _finished(folder, sequence, rules, rules.repetitions)]
+        if (
+            not len(sequence.boxes)
+            or not np.isfinite(sequence.boxes[0]).all()
+            or (sequence.boxes[0, 2:] <= 0).any()
+        ):
+            raise UserError(
+                f"{sequence.name}: the first box {sequence.boxes[:1].tolist()} cannot start a"
+                " tracker"
+            )
+    todo = [
+        sequence
+        for sequence in sequences
+        if not _finished(folder, sequence, rules, rules.repetitions)
+    ]
     return sorted(todo, key=lambda sequence: (-len(sequence), sequence.name))
 
 
@@ -182,13 +207,20 @@ def run(
 ) -> None:
     """Track every sequence that is not stored yet, the longest first.
 
-    With workers > 1, sequences are spread over spawned processes with one thread each, and `make_tracker` must be
-    picklable; otherwise everything happens in this process. `title` stands before the progress. Raises TrackingFailed
-    (a UserError that lists sequence and frame of each failure) after the other sequences are finished.
+    With workers > 1, sequences are spread over spawned processes with one thread each, and
+    `make_tracker` must be picklable; otherwise everything happens in this process. `title` stands
+    before the progress. Raises TrackingFailed (a UserError that lists sequence and frame of each
+    failure) after the other sequences are finished.
     """
     todo = _todo(sequences, folder, rules)
     results = in_parallel(
-        partial(_work, folder=folder, rules=rules), todo, workers, title, "sequence",
-        initializer=partial(_make, make_tracker), ordered=False, done=len(sequences) - len(todo),
-    )  # fmt: skip
+        partial(_work, folder=folder, rules=rules),
+        todo,
+        workers,
+        title,
+        "sequence",
+        initializer=partial(_make, make_tracker),
+        ordered=False,
+        done=len(sequences) - len(todo),
+    )
     _raise(results, len(sequences))

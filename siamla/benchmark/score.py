@@ -37,11 +37,14 @@ class Scores:
     """What a tracker reached on a benchmark.
 
     Attributes:
-        overall: metric → value; None where nothing counts (accuracy of a tracker that never survives the burn-in).
+        overall: metric → value; None where nothing counts (accuracy of a tracker that never
+            survives the burn-in).
         per_sequence: one row per sequence: "sequence", "frames" and the metrics.
-        per_attribute: attribute → metric → value, with "sequences" (or, for VOT, "frames") as the count.
+        per_attribute: attribute → metric → value, with "sequences" (or, for VOT, "frames") as the
+            count.
         curves: "success", "precision", "norm_precision" or "expected_overlap" → (x (T,), y (T,)).
-        attribute_curves: attribute → the curves of its sequences alone; none for VOT, whose tags are of frames.
+        attribute_curves: attribute → the curves of its sequences alone; none for VOT, whose tags
+            are of frames.
         attributes_of: sequence → its labels, sorted; for VOT the tags that any of its frames has.
         beside: the overall values by each of the protocol's other conventions.
     """
@@ -57,7 +60,9 @@ class Scores:
 
 @dataclass(frozen=True)
 class Frames:
-    """The frames of one sequence that count: truth and prediction (N, 4) 0-based, and what the curves divide by."""
+    """The frames of one sequence that count: truth and prediction (N, 4) 0-based, and what the
+    curves divide by.
+    """
 
     truth: Array
     found: Array
@@ -72,7 +77,10 @@ def image_size(sequence: Sequence, sizes: Sizes | None = None) -> tuple[int, int
     from PIL import Image
 
     if not sequence.frames:
-        raise UserError(f"{sequence.name}: its protocol clips boxes to the image, and there are no frames to measure")
+        raise UserError(
+            f"{sequence.name}: its protocol clips boxes to the image, and there are no frames to"
+            " measure"
+        )
     try:
         with Image.open(sequence.frames[0]) as image:
             return image.size
@@ -81,11 +89,17 @@ def image_size(sequence: Sequence, sizes: Sizes | None = None) -> tuple[int, int
 
 
 def withheld(sequence: Sequence) -> bool:
-    """True if the truth is public in the first frame alone, as in the test sets of TrackingNet and GOT-10k."""
-    return len(sequence.frames) > 1 and (len(sequence.boxes) == 1 or bool(np.isnan(sequence.boxes[1:]).all()))
+    """True if the truth is public in the first frame alone, as in the test sets of TrackingNet and
+    GOT-10k.
+    """
+    return len(sequence.frames) > 1 and (
+        len(sequence.boxes) == 1 or bool(np.isnan(sequence.boxes[1:]).all())
+    )
 
 
-def _matched(boxes: Array, path: Path, sequence: Sequence, rules: OnePass, notes: list[str]) -> Array:
+def _matched(
+    boxes: Array, path: Path, sequence: Sequence, rules: OnePass, notes: list[str]
+) -> Array:
     """The predictions, brought to the truth's length or refused: NaN where rows lack."""
     count = len(sequence.boxes)
     lead = rules.lead.get(sequence.name, 0)
@@ -94,21 +108,34 @@ def _matched(boxes: Array, path: Path, sequence: Sequence, rules: OnePass, notes
     if len(boxes) > count and rules.long == "error":
         raise UserError(f"{path}: {len(boxes)} rows, but the annotation has {count}")
     if len(boxes) < count:
-        notes.append(f"{lacks(path, len(boxes), count, rules.lacking)}; the lacking frames are misses")
+        notes.append(
+            f"{lacks(path, len(boxes), count, rules.lacking)}; the lacking frames are misses"
+        )
     boxes = boxes[:count]
     if rules.broken_prediction == "miss" and np.isnan(boxes).any():
         unknown = np.isnan(boxes).any(1)
-        notes.append(f"{path}: {unknown.sum()} rows with NaN, the first in line {unknown.argmax() + 1}; they miss")
-    return boxes if len(boxes) == count else np.concatenate([boxes, np.full((count - len(boxes), 4), np.nan)])
+        notes.append(
+            f"{path}: {unknown.sum()} rows with NaN, the first in line {unknown.argmax() + 1}; they"
+            " miss"
+        )
+    return (
+        boxes
+        if len(boxes) == count
+        else np.concatenate([boxes, np.full((count - len(boxes), 4), np.nan)])
+    )
 
 
 def _repeat_previous(boxes: Array, truth: Array) -> Array:
-    """Each box that is NaN or without area replaced by the row before it; where the truth is NaN, too, it stays."""
+    """Each box that is NaN or without area replaced by the row before it; where the truth is NaN,
+    too, it stays.
+    """
     kept = (~np.isnan(boxes).any(1) & (boxes[:, 2:] > 0).all(1)) | np.isnan(truth).any(1)
     return boxes[np.maximum.accumulate(np.where(kept, np.arange(len(boxes)), 0))]
 
 
-def _select(sequence: Sequence, found: Array, path: Path, rules: OnePass, size: tuple[int, int] | None) -> Frames:
+def _select(
+    sequence: Sequence, found: Array, path: Path, rules: OnePass, size: tuple[int, int] | None
+) -> Frames:
     """The frames of one run that the protocol counts."""
     truth, keep, total = sequence.boxes, np.arange(len(sequence.boxes)), len(sequence.boxes)
     if rules.broken_prediction == "previous":
@@ -121,18 +148,28 @@ def _select(sequence: Sequence, found: Array, path: Path, rules: OnePass, size: 
         keep, total = keep[keep > 0], total - 1
     if rules.broken_prediction == "error" and np.isnan(found[keep]).any():
         line = int(keep[np.isnan(found[keep]).any(1).argmax()]) + 1
-        raise UserError(f"{path}, line {line}: a box that is NaN; the benchmark's own toolkit gives NaN for all of it")
+        raise UserError(
+            f"{path}, line {line}: a box that is NaN; the benchmark's own toolkit gives NaN for all"
+            " of it"
+        )
     if len(keep) < len(truth):
         truth, found = truth[keep], found[keep]
     return Frames(truth, found, total if rules.denominator == "all" else len(keep), size)
 
 
 def _load(
-    sequence: Sequence, folder: Path, protocol: Protocol, rules: OnePass, sizes: Sizes | None, notes: list[str]
+    sequence: Sequence,
+    folder: Path,
+    protocol: Protocol,
+    rules: OnePass,
+    sizes: Sizes | None,
+    notes: list[str],
 ) -> Frames:
     """All stored repetitions of a sequence, one after the other."""
     if withheld(sequence):
-        raise UserError(f"{sequence.name}: only the first box is known, unlike in the other sequences")
+        raise UserError(
+            f"{sequence.name}: only the first box is known, unlike in the other sequences"
+        )
     if len(sequence.boxes) < len(sequence.frames):
         raise UserError(f"{sequence.name}: {len(sequence.boxes)} boxes for {len(sequence)} frames")
     layout = protocol.layout
@@ -145,17 +182,23 @@ def _load(
     runs = []
     for number in numbers or [1]:
         path = store.track_path(folder, sequence.name, layout, number)
-        found = _matched(store.read_boxes(folder, sequence.name, layout, number), path, sequence, rules, notes)
+        found = _matched(
+            store.read_boxes(folder, sequence.name, layout, number), path, sequence, rules, notes
+        )
         runs.append(_select(sequence, found, path, rules, size))
     if len(runs) == 1:
         return runs[0]
-    truth, found = (np.concatenate([getattr(run, key) for run in runs]) for key in ("truth", "found"))
+    truth, found = (
+        np.concatenate([getattr(run, key) for run in runs]) for key in ("truth", "found")
+    )
     return Frames(truth, found, sum(run.denominator for run in runs), size)
 
 
 @dataclass(frozen=True)
 class Compared:
-    """Truth (N, 4) and, for each curve, the value (N,) of all frames of all sequences; counts (S,) of the frames."""
+    """Truth (N, 4) and, for each curve, the value (N,) of all frames of all sequences; counts (S,)
+    of the frames.
+    """
 
     truth: Array
     values: dict[str, Array]
@@ -203,7 +246,8 @@ def _valid(truth: Array, rules: OnePass, origin: int) -> dict[str, NDArray[np.bo
 def measure(compared: Compared, rules: OnePass, origin: int) -> tuple[Array, dict[str, Array]]:
     """Mean overlap (S,) and curves (S, T) of every sequence, by the protocol's rules.
 
-    `origin` is the first pixel of the layout's files, in whose coordinates a rule may ask for positive numbers.
+    `origin` is the first pixel of the layout's files, in whose coordinates a rule may ask for
+    positive numbers.
     """
     valid, count = _valid(compared.truth, rules, origin), len(compared.counts)
     groups = np.repeat(np.arange(count), compared.counts)
@@ -211,7 +255,9 @@ def measure(compared: Compared, rules: OnePass, origin: int) -> tuple[Array, dic
     for key, curve in _curves(rules).items():
         values = compared.values[key]
         if rules.valid_truth != "any":
-            values = np.where(valid[key], values, -1.0 if key == "success" else rules.invalid_distance)
+            values = np.where(
+                valid[key], values, -1.0 if key == "success" else rules.invalid_distance
+            )
         if key == "success":
             means = np.bincount(groups, values, count) / np.maximum(compared.counts, 1)
         curves[key] = fractions(values, curve, compared.denominators, groups)
@@ -219,11 +265,17 @@ def measure(compared: Compared, rules: OnePass, origin: int) -> tuple[Array, dic
 
 
 def _curves(rules: OnePass) -> dict[str, Curve]:
-    named = {"success": rules.success, "precision": rules.precision, "norm_precision": rules.norm_precision}
+    named = {
+        "success": rules.success,
+        "precision": rules.precision,
+        "norm_precision": rules.norm_precision,
+    }
     return {key: curve for key, curve in named.items() if curve}
 
 
-def _score_onepass(sequences: Many[Sequence], folder: Path, protocol: Protocol, sizes: Sizes | None) -> Scores:
+def _score_onepass(
+    sequences: Many[Sequence], folder: Path, protocol: Protocol, sizes: Sizes | None
+) -> Scores:
     rules = protocol.onepass
     assert rules is not None
     notes: list[str] = []
@@ -259,14 +311,20 @@ def _score_onepass(sequences: Many[Sequence], folder: Path, protocol: Protocol, 
         other = convention.over(rules)
         judged = means, each
         if other.valid_truth != rules.valid_truth:
-            unaffected = {"precision": None, "norm_precision": None} if other.valid_distance == "centre" else {}
+            unaffected = (
+                {"precision": None, "norm_precision": None}
+                if other.valid_distance == "centre"
+                else {}
+            )
             found, curves_there = measure(compared, other.model_copy(update=unaffected), origin)
             judged = found, each | curves_there
         beside[name] = together(everything, *judged, other.zero_curves)[0]
     columns = reported(each, means)
-    rows = [{"sequence": sequence.name, "frames": len(sequence.boxes)}
-            | {metric: float(column[index]) for metric, column in columns.items()}
-            for index, sequence in enumerate(sequences)]  # fmt: skip
+    rows = [
+        {"sequence": sequence.name, "frames": len(sequence.boxes)}
+        | {metric: float(column[index]) for metric, column in columns.items()}
+        for index, sequence in enumerate(sequences)
+    ]
     attributes, attribute_curves = {}, {}
     for attribute in sorted({label for sequence in sequences for label in sequence.attributes}):
         chosen = np.array([attribute in sequence.attributes for sequence in sequences])
@@ -274,7 +332,9 @@ def _score_onepass(sequences: Many[Sequence], folder: Path, protocol: Protocol, 
         attributes[attribute] = {"sequences": float(chosen.sum())} | values
         attribute_curves[attribute] = _shown(own, rules)
     shown = _shown(curves, rules)
-    return Scores(overall, rows, attributes, shown, attribute_curves, attributes_of(sequences), beside)
+    return Scores(
+        overall, rows, attributes, shown, attribute_curves, attributes_of(sequences), beside
+    )
 
 
 def _shown(curves: Mapping[str, Array], rules: OnePass) -> Curves:
@@ -286,7 +346,10 @@ def attributes_of(sequences: Many[Sequence]) -> dict[str, list[str]]:
     """Sequence → its labels, those of single frames included."""
     return {
         sequence.name: sorted(
-            {*sequence.attributes, *(tag for tag, frames in sequence.frame_attributes.items() if frames.any())}
+            {
+                *sequence.attributes,
+                *(tag for tag, frames in sequence.frame_attributes.items() if frames.any()),
+            }
         )
         for sequence in sequences
     }
@@ -297,19 +360,22 @@ def _mean(rows: Array, weights: Array) -> Array:
     return np.tensordot(weights, rows, 1) / max(float(weights.sum()), 1e-300)
 
 
-def score(sequences: Many[Sequence], folder: Path, protocol: Protocol, sizes: Sizes | None = None) -> Scores:
+def score(
+    sequences: Many[Sequence], folder: Path, protocol: Protocol, sizes: Sizes | None = None
+) -> Scores:
     """Score the predictions stored in `folder` against the sequences' truth, by the protocol.
 
-    `sizes` gives (width, height) by sequence name where a protocol clips to the image and no frames are at hand.
-    A test set whose truth is withheld gives empty scores, and a warning: only its server can score.
-    UserError for a missing sequence, wrong counts, or numbers that the protocol has no rule for.
+    `sizes` gives (width, height) by sequence name where a protocol clips to the image and no frames
+    are at hand. A test set whose truth is withheld gives empty scores, and a warning: only its
+    server can score. UserError for a missing sequence, wrong counts, or numbers that the protocol
+    has no rule for.
     """
     if not sequences:
         raise UserError(f"{protocol.title}: no sequences to score")
     if all(withheld(sequence) for sequence in sequences):
         print(
-            f"warning: {protocol.title}: the truth of all {len(sequences)} sequences is withheld; write a zip for the "
-            "server with `siamla results submit`",
+            f"warning: {protocol.title}: the truth of all {len(sequences)} sequences is withheld;"
+            " write a zip for the server with `siamla results submit`",
             file=sys.stderr,
         )
         return Scores({}, [], {})

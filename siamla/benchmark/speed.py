@@ -16,14 +16,16 @@ WARM_UP = 10  # frames of each sequence, the initialisation among them, that the
 def speed(folder: Path, sequences: Many[Sequence], protocol: Protocol) -> dict[str, float]:
     """Frames per second as the protocol defines them, and latency in milliseconds after warm-up.
 
-    Returns "fps", "latency_median_ms", "latency_p05_ms", "latency_p95_ms" and "frames". The times hold the tracker's
-    work alone, without image decoding. UserError where no times are stored.
+    Returns "fps", "latency_median_ms", "latency_p05_ms", "latency_p95_ms" and "frames". The times
+    hold the tracker's work alone, without image decoding. UserError where no times are stored.
     """
     every, late = [], []
     for sequence in sequences:
         seconds = store.read_seconds(folder, sequence.name, protocol.layout)
         if seconds is None:
-            raise UserError(f"{store.time_path(folder, sequence.name, protocol.layout)}: no stored times")
+            raise UserError(
+                f"{store.time_path(folder, sequence.name, protocol.layout)}: no stored times"
+            )
         every.append(seconds[(seconds > 0) & np.isfinite(seconds)])
         after = seconds[WARM_UP:] if len(seconds) > 2 * WARM_UP else seconds[1:]
         late.append(after[(after > 0) & np.isfinite(after)])
@@ -36,7 +38,9 @@ def speed(folder: Path, sequences: Many[Sequence], protocol: Protocol) -> dict[s
         fps = np.mean(1 / np.concatenate(every))
     else:
         fps = np.mean([np.mean(1 / times) for times in every])
-    latency = 1000 * np.concatenate(late) if any(len(times) for times in late) else np.array([np.nan])
+    latency = (
+        1000 * np.concatenate(late) if any(len(times) for times in late) else np.array([np.nan])
+    )
     low, median, high = np.quantile(latency, [0.05, 0.5, 0.95])
     return {
         "fps": float(fps),

@@ -1,14 +1,15 @@
 """Predictions on disk, in the text formats of the field.
 
-One-pass benchmarks, pysot's way: `<folder>/<sequence>.txt`, rows x,y,w,h counted from the layout's origin, and
-`<sequence>_time.txt`, seconds per frame. GOT-10k, its toolkit's way: `<sequence>/<sequence>_001.txt` for each
-repetition and `<sequence>_time.txt` with one column per repetition. VOT: the same below `baseline/`, where a row is a
-region or one of the codes 0 (skipped), 1 (initialised), 2 (failed).
+One-pass benchmarks, pysot's way: `<folder>/<sequence>.txt`, rows x,y,w,h counted from the layout's
+origin, and `<sequence>_time.txt`, seconds per frame. GOT-10k, its toolkit's way:
+`<sequence>/<sequence>_001.txt` for each repetition and `<sequence>_time.txt` with one column per
+repetition. VOT: the same below `baseline/`, where a row is a region or one of the codes 0
+(skipped), 1 (initialised), 2 (failed).
 
-Beside them stands how sure the tracker was of each box: `<sequence>_confidence.txt`, laid out as the times are, with
-nan where there is nothing to be sure of; for VOT the toolkit's `<sequence>_001_confidence.value` for each repetition,
-with an empty line there. Times and confidences are written before the boxes, so a sequence whose boxes exist is
-finished.
+Beside them stands how sure the tracker was of each box: `<sequence>_confidence.txt`, laid out as
+the times are, with nan where there is nothing to be sure of; for VOT the toolkit's
+`<sequence>_001_confidence.value` for each repetition, with an empty line there. Times and
+confidences are written before the boxes, so a sequence whose boxes exist is finished.
 """
 
 import stat
@@ -28,9 +29,11 @@ SKIPPED, INITIALISED, FAILED, TRACKED = 0, 1, 2, -1
 
 @dataclass(frozen=True)
 class Trajectory:
-    """A supervised run: codes (N,) of the constants above, regions (N, 8) corner points 0-based, NaN under a code.
+    """A supervised run: codes (N,) of the constants above, regions (N, 8) corner points 0-based,
+    NaN under a code.
 
-    confidence (N,) is NaN where the tracker was not asked for a box, and None where nothing is known of it.
+    confidence (N,) is NaN where the tracker was not asked for a box, and None where nothing is
+    known of it.
     """
 
     codes: NDArray[np.int8]
@@ -63,7 +66,9 @@ def confidence_path(folder: Path, sequence: str, layout: str, repetition: int = 
 
 
 def is_done(folder: Path, sequence: str, layout: str | None = None, repetition: int = 1) -> bool:
-    """True if the sequence's boxes are stored; without a layout, in any of the formats. An empty file holds none."""
+    """True if the sequence's boxes are stored; without a layout, in any of the formats. An empty
+    file holds none.
+    """
     formats = ("otb", "got10k", "vot") if layout is None else (layout,)
     paths = (track_path(folder, sequence, name, repetition) for name in formats)
     return any(_filled(path) for path in paths)
@@ -93,8 +98,11 @@ def read_seconds(folder: Path, sequence: str, layout: str) -> NDArray[np.float64
     return text.numbers(path, tuple(range(1, 101))) if path.is_file() else None
 
 
-def read_confidence(folder: Path, sequence: str, layout: str, repetition: int = 1) -> NDArray[np.float64] | None:
-    """The confidence (N,) of every frame of a stored run, or None if none is stored (results of others lack it).
+def read_confidence(
+    folder: Path, sequence: str, layout: str, repetition: int = 1
+) -> NDArray[np.float64] | None:
+    """The confidence (N,) of every frame of a stored run, or None if none is stored (results of
+    others lack it).
 
     NaN in the first frame and wherever the tracker was not asked for a box.
     """
@@ -108,18 +116,26 @@ def read_confidence(folder: Path, sequence: str, layout: str, repetition: int = 
     values = [text.number(line) if line else np.nan for line in lines]
     if None in values:
         bad = values.index(None)
-        raise UserError(f"{path}, line {bad + 1}: found {lines[bad]!r}, expected a number or nothing")
+        raise UserError(
+            f"{path}, line {bad + 1}: found {lines[bad]!r}, expected a number or nothing"
+        )
     return np.array(values, np.float64)
 
 
 def _write_column(path: Path, values: NDArray[np.float64], repetition: int, form: str) -> None:
     """Put the values of a repetition into their column, after those of the repetitions before."""
     before = text.numbers(path, tuple(range(1, 101))) if repetition > 1 and path.is_file() else None
-    columns = values[:, None] if before is None else np.column_stack([before[:, : repetition - 1], values])
+    columns = (
+        values[:, None]
+        if before is None
+        else np.column_stack([before[:, : repetition - 1], values])
+    )
     text.write_rows(path, columns, form)
 
 
-def _write_beside(folder: Path, sequence: str, run: "Track | Trajectory", layout: str, repetition: int) -> None:
+def _write_beside(
+    folder: Path, sequence: str, run: "Track | Trajectory", layout: str, repetition: int
+) -> None:
     """Store times and confidences, as far as they are known: results of others often lack them."""
     if not np.isnan(run.seconds).all():
         _write_column(time_path(folder, sequence, layout), run.seconds, repetition, "%.8f")
@@ -127,19 +143,29 @@ def _write_beside(folder: Path, sequence: str, run: "Track | Trajectory", layout
         return
     path = confidence_path(folder, sequence, layout, repetition)
     if layout == "vot":
-        write_text(path, "".join("\n" if np.isnan(value) else f"{value:.6f}\n" for value in run.confidence))
+        write_text(
+            path, "".join("\n" if np.isnan(value) else f"{value:.6f}\n" for value in run.confidence)
+        )
     else:
         _write_column(path, run.confidence, repetition, "%.6f")
 
 
-def write_track(folder: Path, sequence: str, track: Track, layout: str, repetition: int = 1) -> None:
+def write_track(
+    folder: Path, sequence: str, track: Track, layout: str, repetition: int = 1
+) -> None:
     """Store a one-pass run; each file appears whole or not at all."""
     _write_beside(folder, sequence, track, layout, repetition)
-    text.write_boxes(track_path(folder, sequence, layout, repetition), track.boxes, LAYOUTS[layout].ORIGIN)
+    text.write_boxes(
+        track_path(folder, sequence, layout, repetition), track.boxes, LAYOUTS[layout].ORIGIN
+    )
 
 
-def read_boxes(folder: Path, sequence: str, layout: str, repetition: int = 1) -> NDArray[np.float64]:
-    """The boxes (N, 4) of a stored one-pass run, 0-based. UserError names file and line of a bad number."""
+def read_boxes(
+    folder: Path, sequence: str, layout: str, repetition: int = 1
+) -> NDArray[np.float64]:
+    """The boxes (N, 4) of a stored one-pass run, 0-based. UserError names file and line of a bad
+    number.
+    """
     path = track_path(folder, sequence, layout, repetition)
     try:
         return text.boxes(path, LAYOUTS[layout].ORIGIN)
@@ -163,7 +189,9 @@ def write_trajectory(folder: Path, sequence: str, run: Trajectory, repetition: i
     _write_beside(folder, sequence, run, "vot", repetition)
     lines = []
     for code, region in zip(run.codes, run.regions, strict=True):
-        lines.append(str(code) if code != TRACKED else ",".join(f"{value:.4f}" for value in _compact(region)))
+        lines.append(
+            str(code) if code != TRACKED else ",".join(f"{value:.4f}" for value in _compact(region))
+        )
     write_text(track_path(folder, sequence, "vot", repetition), "\n".join(lines) + "\n")
 
 
@@ -180,7 +208,9 @@ def corners(box: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack([x, y, x + w, y, x + w, y + h, x, y + h], axis=-1)
 
 
-def read_regions(folder: Path, sequence: str, repetition: int = 1) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
+def read_regions(
+    folder: Path, sequence: str, repetition: int = 1
+) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
     """Codes (N,) and regions (N, 8) of a stored supervised run, as in Trajectory.
 
     UserError names the line that is neither a code, nor 4, nor 8 numbers.
@@ -200,8 +230,13 @@ def read_regions(folder: Path, sequence: str, repetition: int = 1) -> tuple[NDAr
         known[chosen] = np.isfinite(rows).all(1)
     if not known.all():
         line = int(known.argmin())
-        found = ",".join(f"{value:g}" for value in values[starts[line] : starts[line] + widths[line]])
-        raise UserError(f"{path}, line {line + 1}: found {found[:60]!r}, expected 0, 1, 2 or 4 or 8 finite numbers")
+        found = ",".join(
+            f"{value:g}" for value in values[starts[line] : starts[line] + widths[line]]
+        )
+        raise UserError(
+            f"{path}, line {line + 1}: found {found[:60]!r}, expected 0, 1, 2 or 4 or 8 finite"
+            " numbers"
+        )
     return codes, regions
 
 

@@ -1,7 +1,9 @@
-"""Zip files for the evaluation servers of GOT-10k and TrackingNet, validated first: the servers reject in silence.
+"""Zip files for the evaluation servers of GOT-10k and TrackingNet, validated first: the servers
+reject in silence.
 
-GOT-10k takes `<sequence>/<sequence>_001.txt` (and further repetitions) with `<sequence>_time.txt`; TrackingNet takes
-`<sequence>.txt` at the top of the zip. Rows are x,y,w,h with commas, one per frame.
+GOT-10k takes `<sequence>/<sequence>_001.txt` (and further repetitions) with `<sequence>_time.txt`;
+TrackingNet takes `<sequence>.txt` at the top of the zip. Rows are x,y,w,h with commas, one per
+frame.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,7 +29,10 @@ def _checked_boxes(path: Path, boxes: NDArray[np.float64], frames: int) -> NDArr
     if bad.any():
         row = int(bad.argmax())
         found = boxes[row].tolist()
-        raise UserError(f"{path}, line {row + 1}: {found}, expected finite numbers and a positive width and height")
+        raise UserError(
+            f"{path}, line {row + 1}: {found}, expected finite numbers and a positive width and"
+            " height"
+        )
     return boxes
 
 
@@ -40,7 +45,8 @@ def _got10k(folder: Path, name: str, frames: int) -> dict[str, str]:
     if seconds.shape != (frames, len(numbers)):
         rows, columns = seconds.shape
         raise UserError(
-            f"{times_path}: {rows} × {columns} times, expected {frames} frames × {len(numbers)} repetitions"
+            f"{times_path}: {rows} × {columns} times, expected {frames} frames × {len(numbers)}"
+            " repetitions"
         )
     if not (np.isfinite(seconds).all() and (seconds >= 0).all()):
         raise UserError(f"{times_path}: a time is negative or not finite")
@@ -58,20 +64,31 @@ def _trackingnet(folder: Path, name: str, frames: int) -> dict[str, str]:
     return {f"{name}.txt": _rows(boxes, "%.2f")}
 
 
-SERVERS: dict[str, Callable[[Path, str, int], dict[str, str]]] = {"got10k": _got10k, "trackingnet": _trackingnet}
+SERVERS: dict[str, Callable[[Path, str, int], dict[str, str]]] = {
+    "got10k": _got10k,
+    "trackingnet": _trackingnet,
+}
 
 
 def submit(server: str, predictions: Path, lengths: Lengths, official_count: int, out: Path) -> int:
-    """Write the zip that a server ("got10k" or "trackingnet") takes; returns the number of sequences in it.
+    """Write the zip that a server ("got10k" or "trackingnet") takes; returns the number of
+    sequences in it.
 
-    `lengths` are the test set's frames by sequence name. UserError, with nothing written, when the set is not complete,
-    a sequence is missing, or a file has wrong counts, columns, numbers or times.
+    `lengths` are the test set's frames by sequence name. UserError, with nothing written, when the
+    set is not complete, a sequence is missing, or a file has wrong counts, columns, numbers or
+    times.
     """
     if len(lengths) != official_count:
-        raise UserError(f"{server}: the data have {len(lengths)} sequences, the server expects all {official_count}")
+        raise UserError(
+            f"{server}: the data have {len(lengths)} sequences, the server expects all"
+            f" {official_count}"
+        )
     missing = [name for name in lengths if not store.is_done(predictions, name, server)]
     if missing:
-        raise UserError(f"{predictions}: no predictions for {len(missing)} sequences, the first is {missing[0]!r}")
+        raise UserError(
+            f"{predictions}: no predictions for {len(missing)} sequences, the first is"
+            f" {missing[0]!r}"
+        )
     members: dict[str, str] = {}
     for name, frames in lengths.items():
         members |= SERVERS[server](predictions, name, frames)

@@ -27,7 +27,9 @@ def run_supervised(tracker: Tracker, sequence: Sequence, rules: RunRules) -> Tra
     """One supervised run. FrameError names the frame at which anything raised."""
     truth = truth_regions(sequence)
     if len(truth) < len(sequence):
-        raise FrameError(len(truth), f"the annotation ends here, {len(sequence)} frames need one each")
+        raise FrameError(
+            len(truth), f"the annotation ends here, {len(sequence)} frames need one each"
+        )
     codes, seconds = np.full(len(sequence), TRACKED, np.int8), np.zeros(len(sequence))
     regions, confidence = np.full((len(sequence), 8), np.nan), np.full(len(sequence), np.nan)
     start = 0  # the next frame to initialise on
@@ -45,7 +47,10 @@ def run_supervised(tracker: Tracker, sequence: Sequence, rules: RunRules) -> Tra
             codes[index], start = INITIALISED, -1
             continue
         region, size = corners(found), (image.shape[1], image.shape[0])
-        if np.isfinite(truth[index]).all() and not region_overlap(region[None], truth[index][None], size)[0] > 0:
+        if (
+            np.isfinite(truth[index]).all()
+            and not region_overlap(region[None], truth[index][None], size)[0] > 0
+        ):
             codes[index], start = FAILED, index + (rules.gap or 0)
         else:
             regions[index] = region

@@ -1,7 +1,7 @@
 """Our tracker inside other people's toolkits: the got10k toolkit and the VOT toolkit.
 
-got10k: `ExperimentOTB(root).run(Got10kTracker(tracker, "siamla"))`. VOT: `vot_entry` gives the text of trackers.ini,
-which makes the toolkit call `serve_model`; docs/vot.md shows a whole evaluation.
+got10k: `ExperimentOTB(root).run(Got10kTracker(tracker, "siamla"))`. VOT: `vot_entry` gives the text
+of trackers.ini, which makes the toolkit call `serve_model`; docs/vot.md shows a whole evaluation.
 """
 
 from pathlib import Path
@@ -23,9 +23,11 @@ def _bgr(image: Any) -> np.ndarray:
 
 
 class Got10kTracker(ToolkitTracker):
-    """A tracker as the got10k toolkit drives it: PIL images, boxes x, y, w, h in the files' own coordinates.
+    """A tracker as the got10k toolkit drives it: PIL images, boxes x, y, w, h in the files' own
+    coordinates.
 
-    `origin` is the coordinate of the first pixel in the data set's files (1 for OTB, 0 for GOT-10k).
+    `origin` is the coordinate of the first pixel in the data set's files (1 for OTB, 0 for
+    GOT-10k).
     """
 
     def __init__(self, tracker: Tracker, name: str, origin: int = 0) -> None:
@@ -43,14 +45,22 @@ class Got10kTracker(ToolkitTracker):
 
 
 def vot_entry(label: str, model: Path, settings: TrackerSettings) -> str:
-    """The section of a VOT workspace's trackers.ini that runs a model file with these tracker settings."""
-    own = "".join(f", {name}={value!r}" for name, value in settings.model_dump(exclude_defaults=True).items())
-    command = f"from siamla.benchmark.toolkits import serve_model; serve_model({str(model.absolute())!r}{own})"
+    """The section of a VOT workspace's trackers.ini that runs a model file with these tracker
+    settings.
+    """
+    own = "".join(
+        f", {name}={value!r}" for name, value in settings.model_dump(exclude_defaults=True).items()
+    )
+    command = (
+        "from siamla.benchmark.toolkits import serve_model;"
+        f" serve_model({str(model.absolute())!r}{own})"
+    )
     return f"[{label}]\nlabel = {label}\nprotocol = traxpython\ncommand = {command}\n"
 
 
 def serve_vot(tracker: Tracker) -> None:
-    """Answer the VOT toolkit over TraX until it ends: it sends a rectangle and image files, we send rectangles.
+    """Answer the VOT toolkit over TraX until it ends: it sends a rectangle and image files, we send
+    rectangles.
 
     UserError where the extra `vot` is not installed. A TraX session follows one target.
     """
@@ -58,7 +68,8 @@ def serve_vot(tracker: Tracker) -> None:
         from trax import Image, Rectangle, Region, Server, TraxStatus  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
         raise UserError(
-            "the VOT toolkit is not installed; install siamla with its extra: pip install 'siamla[vot]'"
+            "the VOT toolkit is not installed; install siamla with its extra: pip install"
+            " 'siamla[vot]'"
         ) from None
     with Server([Region.RECTANGLE], [Image.PATH]) as server:
         while (request := server.wait()).type in (TraxStatus.INITIALIZE, TraxStatus.FRAME):

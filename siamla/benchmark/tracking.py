@@ -1,4 +1,6 @@
-"""A trained tracker on a benchmark: sequence by sequence in several processes, or several in lock step."""
+"""A trained tracker on a benchmark: sequence by sequence in several processes, or several in lock
+step.
+"""
 
 from collections.abc import Sequence as Many
 from functools import partial
@@ -23,8 +25,12 @@ def track_benchmark(
     workers: int = 1,
     title: str = "track",
 ) -> None:
-    """Track every sequence that is not stored yet; UserError as runner.run. In lock step there is one process."""
+    """Track every sequence that is not stored yet; UserError as runner.run. In lock step there is
+    one process.
+    """
     if settings.batch > 1:
-        run_in_lock_step(partial(load_lock_step, model, settings, place), sequences, folder, rules, title)
+        run_in_lock_step(
+            partial(load_lock_step, model, settings, place), sequences, folder, rules, title
+        )
     else:
         run(partial(load_tracker, model, settings, place), sequences, folder, rules, workers, title)

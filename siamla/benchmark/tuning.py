@@ -7,12 +7,17 @@ Choice = dict[str, Any]  # tracker setting → value
 
 
 def search(
-    measure: Callable[[Choice], float], start: Choice, grid: Mapping[str, Sequence[Any]], rounds: int
+    measure: Callable[[Choice], float],
+    start: Choice,
+    grid: Mapping[str, Sequence[Any]],
+    rounds: int,
 ) -> Iterator[tuple[Choice, float]]:
-    """Every choice that was measured, with what it reached, in order: `start` first, each choice once.
+    """Every choice that was measured, with what it reached, in order: `start` first, each choice
+    once.
 
-    A setting takes the value that reaches the most while the others stay; it moves only when that is more than before,
-    so that equal values keep the earlier one. Ends after `rounds`, or when a round changes nothing.
+    A setting takes the value that reaches the most while the others stay; it moves only when that
+    is more than before, so that equal values keep the earlier one. Ends after `rounds`, or when a
+    round changes nothing.
     """
     known: dict[tuple[Any, ...], float] = {}
     best = dict(start)

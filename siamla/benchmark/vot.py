@@ -27,7 +27,8 @@ EMPTY = "no_tag"
 
 @dataclass(frozen=True)
 class _Run:
-    """One repetition: its codes, and overlaps (N,) for accuracy and for EAO, NaN where there is no region.
+    """One repetition: its codes, and overlaps (N,) for accuracy and for EAO, NaN where there is no
+    region.
 
     N is the smaller of the file's rows and the truth's, `annotated` the truth's.
     """
@@ -49,31 +50,45 @@ def _read(
             raise UserError(f"{path}: no stored predictions for sequence {sequence.name!r}")
         codes, regions = store.read_regions(folder, sequence.name, number)
         if len(codes) < count:
-            notes.append(f"{lacks(path, len(codes), count, rules.lacking)}; both are cut to the shorter")
+            notes.append(
+                f"{lacks(path, len(codes), count, rules.lacking)}; both are cut to the shorter"
+            )
         elif len(codes) > count:
-            notes.append(f"{path}: {len(codes)} rows, but the annotation has {count}; both are cut to the shorter")
+            notes.append(
+                f"{path}: {len(codes)} rows, but the annotation has {count}; both are cut to the"
+                " shorter"
+            )
         found.append((codes[:count], regions[:count]))
     return found
 
 
 def _reaches(regions: Array, sizes: Array) -> NDArray[np.bool_]:
-    """True where the far edges of regions (N, 8) come near enough to the bound (N, 2) to be cut by it."""
+    """True where the far edges of regions (N, 8) come near enough to the bound (N, 2) to be cut by
+    it.
+    """
     with np.errstate(invalid="ignore"):
         return (regions.reshape(-1, 4, 2).max(1) > sizes - 1).any(1)
 
 
 def _load(
-    sequences: Many[Sequence], folder: Path, rules: Supervised, size: Callable[[Sequence], tuple[int, int]]
+    sequences: Many[Sequence],
+    folder: Path,
+    rules: Supervised,
+    size: Callable[[Sequence], tuple[int, int]],
 ) -> list[list[_Run]]:
     """All repetitions of all sequences; their overlaps are counted in one pass."""
     notes: list[str] = []
     stored = [_read(sequence, folder, rules, notes) for sequence in sequences]
     tell(notes)
     truths = [truth_regions(sequence) for sequence in sequences]
-    truth = np.concatenate([t[: len(codes)] for t, group in zip(truths, stored, strict=True) for codes, _ in group])
+    truth = np.concatenate(
+        [t[: len(codes)] for t, group in zip(truths, stored, strict=True) for codes, _ in group]
+    )
     regions = np.concatenate([found for group in stored for _, found in group])
     lengths = [sum(len(codes) for codes, _ in group) for group in stored]
-    sizes = np.repeat(np.array([size(sequence) for sequence in sequences], np.float64), lengths, axis=0)
+    sizes = np.repeat(
+        np.array([size(sequence) for sequence in sequences], np.float64), lengths, axis=0
+    )
     accuracy = region_overlap(regions, truth, sizes)
     expected, inner = accuracy.copy(), sizes - rules.bound_margin
     edge = np.flatnonzero(_reaches(regions, inner) | _reaches(truth, inner))
@@ -93,8 +108,9 @@ def _load(
 
 @dataclass(frozen=True)
 class _Fragment:
-    """Tracking from one initialisation to the next: overlaps, whether it ended in a failure, the frames [start, end)
-    whose labels weigh it, and what their number is divided by."""
+    """Tracking from one initialisation to the next: overlaps, whether it ended in a failure, the
+    frames [start, end) whose labels weigh it, and what their number is divided by.
+    """
 
     overlaps: Array
     failed: bool
@@ -118,11 +134,15 @@ def _fragments(run: _Run, rules: Supervised) -> list[_Fragment]:
     return found
 
 
-def expected_overlap(fragments: Many[Array], failed: Many[bool], weights: Many[float], length: int) -> Array:
-    """The expected average overlap curve (length,): entry i is the mean overlap over a fragment's frames 1..i.
+def expected_overlap(
+    fragments: Many[Array], failed: Many[bool], weights: Many[float], length: int
+) -> Array:
+    """The expected average overlap curve (length,): entry i is the mean overlap over a fragment's
+    frames 1..i.
 
-    A fragment that ended in a failure counts as zero from there on; one that reached the end of its video counts as
-    far as it goes. Entry 0, the initialisation, is 1 by convention; NaN where no fragment reaches.
+    A fragment that ended in a failure counts as zero from there on; one that reached the end of its
+    video counts as far as it goes. Entry 0, the initialisation, is 1 by convention; NaN where no
+    fragment reaches.
     """
     values, known = np.zeros((len(fragments), length)), np.zeros((len(fragments), length), bool)
     for index, overlaps in enumerate(fragments):
@@ -143,26 +163,36 @@ def _reaches_window(length: int, rules: Supervised) -> bool:
 
 
 def _window_mean(curve: Array, rules: Supervised, title: str) -> float | None:
-    """EAO: the curve's mean over the protocol's window; None where the curve is unknown all over it."""
+    """EAO: the curve's mean over the protocol's window; None where the curve is unknown all over
+    it.
+    """
     low, high = (edge + rules.eao_offset for edge in rules.eao_interval)
     if not _reaches_window(len(curve), rules):
         low, high = 1, len(curve) - 1
         if rules.short_data == "error" or high < low:
             raise UserError(
-                f"{title}: the EAO window starts at frame {rules.eao_interval[0]}, the longest sequence has "
-                f"{len(curve)} frames; set eao_interval or short_data"
+                f"{title}: the EAO window starts at frame {rules.eao_interval[0]}, the longest"
+                f" sequence has {len(curve)} frames; set eao_interval or short_data"
             )
     window = curve[low : high + 1]
     return float(np.nanmean(window)) if np.isfinite(window).any() else None
 
 
 def _curve(runs: Many[Many[_Run]], labels: Many[NDArray[np.bool_]], rules: Supervised) -> Array:
-    """The curve over all sequences; a fragment weighs by its share of labelled frames, over the repetitions."""
-    parts = [(fragment, label, len(group)) for group, label in zip(runs, labels, strict=True)
-             for run in group for fragment in _fragments(run, rules)]  # fmt: skip
+    """The curve over all sequences; a fragment weighs by its share of labelled frames, over the
+    repetitions.
+    """
+    parts = [
+        (fragment, label, len(group))
+        for group, label in zip(runs, labels, strict=True)
+        for run in group
+        for fragment in _fragments(run, rules)
+    ]
     weights = [float(label[f.start : f.end].sum()) / f.span / n for f, label, n in parts]
     longest = max(map(len, labels))
-    return expected_overlap([f.overlaps for f, _, _ in parts], [f.failed for f, _, _ in parts], weights, longest)
+    return expected_overlap(
+        [f.overlaps for f, _, _ in parts], [f.failed for f, _, _ in parts], weights, longest
+    )
 
 
 def _filled(values: Array, length: int) -> Array:
@@ -175,13 +205,21 @@ def _nanmean(values: Array, axis: int | None = None) -> Any:
     return np.where(count > 0, np.nansum(values, axis) / np.maximum(count, 1), np.nan)
 
 
-def _measure(runs: Many[Many[_Run]], labels: Many[NDArray[np.bool_]], rules: Supervised) -> dict[str, Any]:
+def _measure(
+    runs: Many[Many[_Run]], labels: Many[NDArray[np.bool_]], rules: Supervised
+) -> dict[str, Any]:
     """Accuracy (None where no frame counts), robustness and failures on the labelled frames."""
-    frames = [_nanmean(np.stack([_filled(run.accuracy, len(label)) for run in group]), 0)[label]
-              for group, label in zip(runs, labels, strict=True)]  # fmt: skip
+    frames = [
+        _nanmean(np.stack([_filled(run.accuracy, len(label)) for run in group]), 0)[label]
+        for group, label in zip(runs, labels, strict=True)
+    ]
     lengths = np.array([label.sum() for label in labels], np.float64)
-    failures = np.array([np.mean([(run.codes[label[: len(run.codes)]] == FAILED).sum() for run in group])
-                         for group, label in zip(runs, labels, strict=True)])  # fmt: skip
+    failures = np.array(
+        [
+            np.mean([(run.codes[label[: len(run.codes)]] == FAILED).sum() for run in group])
+            for group, label in zip(runs, labels, strict=True)
+        ]
+    )
     if rules.accuracy == "frames":
         accuracy = float(_nanmean(np.concatenate(frames)))
     else:
@@ -199,12 +237,19 @@ def _measure(runs: Many[Many[_Run]], labels: Many[NDArray[np.bool_]], rules: Sup
 
 
 def score_supervised(
-    sequences: Many[Sequence], folder: Path, protocol: Protocol, size: Callable[[Sequence], tuple[int, int]]
-) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, dict[str, Any]], dict[str, tuple[Array, Array]]]:
-    """Overall, per sequence, per frame tag and the expected-overlap curve of stored supervised runs.
+    sequences: Many[Sequence],
+    folder: Path,
+    protocol: Protocol,
+    size: Callable[[Sequence], tuple[int, int]],
+) -> tuple[
+    dict[str, Any], list[dict[str, Any]], dict[str, dict[str, Any]], dict[str, tuple[Array, Array]]
+]:
+    """Overall, per sequence, per frame tag and the expected-overlap curve of stored supervised
+    runs.
 
-    Robustness counts failures, so less is better. Per sequence there is no EAO: its window needs many fragments.
-    "eao_short_frames" is there, the longest sequence's length, if that does not reach the window.
+    Robustness counts failures, so less is better. Per sequence there is no EAO: its window needs
+    many fragments. "eao_short_frames" is there, the longest sequence's length, if that does not
+    reach the window.
     """
     rules = protocol.supervised
     assert rules is not None
@@ -215,18 +260,28 @@ def score_supervised(
     overall = _measure(runs, every, rules) | {"eao": _window_mean(curve, rules, protocol.title)}
     if not _reaches_window(len(curve), rules):
         overall["eao_short_frames"] = len(curve)  # what the tables' note is made from
-    rows = [{"sequence": sequence.name, "frames": len(sequence.boxes)} | _measure([group], [label], rules)
-            for sequence, group, label in zip(sequences, runs, every, strict=True)]  # fmt: skip
+    rows = [
+        {"sequence": sequence.name, "frames": len(sequence.boxes)}
+        | _measure([group], [label], rules)
+        for sequence, group, label in zip(sequences, runs, every, strict=True)
+    ]
     tags = sorted({tag for sequence in sequences for tag in sequence.frame_attributes})
     attributes = {}
     for tag in [*tags, EMPTY] if tags else []:
-        labels = [_label(sequence, tag) & there for sequence, there in zip(sequences, every, strict=True)]
+        labels = [
+            _label(sequence, tag) & there for sequence, there in zip(sequences, every, strict=True)
+        ]
         if not any(label.any() for label in labels):
             continue
         eao = _window_mean(_curve(runs, labels, rules), rules, f"{protocol.title}, {tag}")
         frames = {"frames": float(sum(label.sum() for label in labels))}
         attributes[tag] = frames | _measure(runs, labels, rules) | {"eao": eao}
-    return overall, rows, attributes, {"expected_overlap": (np.arange(len(curve), dtype=np.float64), curve)}
+    return (
+        overall,
+        rows,
+        attributes,
+        {"expected_overlap": (np.arange(len(curve), dtype=np.float64), curve)},
+    )
 
 
 def _label(sequence: Sequence, tag: str) -> NDArray[np.bool_]:

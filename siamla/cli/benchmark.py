@@ -29,12 +29,23 @@ def run_predict(args: argparse.Namespace) -> None:
     from siamla.steps.benchmark import predict, predict_with
 
     if (args.model is None) != (args.out is None):
-        raise UserError("--model and --out belong together: a model file of your own, and the folder for its results")
+        raise UserError(
+            "--model and --out belong together: a model file of your own, and the folder for its"
+            " results"
+        )
     if args.model and args.sweep:
         raise UserError("--sweep tracks with the variant's own model; it does not go with --model")
     plan = load_plan(args)
     if args.model is None:
-        job = predict(plan, args.benchmark, args.variant, args.seed, args.workers, args.key, _point(plan, args))
+        job = predict(
+            plan,
+            args.benchmark,
+            args.variant,
+            args.seed,
+            args.workers,
+            args.key,
+            _point(plan, args),
+        )
     else:
         job = predict_with(plan, args.benchmark, args.variant, args.model, args.out, args.workers)
     print(job.folder)
@@ -66,15 +77,22 @@ def run_run(args: argparse.Namespace) -> None:
     """Track and score in one go, and print the scores."""
     from siamla.steps import byhand
 
-    done = byhand.track(args.model, args.layout, args.root, args.out, args.protocol, changed(args), args.workers)
+    done = byhand.track(
+        args.model, args.layout, args.root, args.out, args.protocol, changed(args), args.workers
+    )
     found, frames = byhand.score(done), sum(map(len, done.sequences))
     size = f"{len(done.sequences)} sequences, {frames} frames"
     print(f"{done.label} on {args.root}: {size}, protocol: {done.rules.title}")
     if found is None:
         print(f"the truth is withheld, so there are no scores; raw results: {done.folder}")
         return
-    columns = [(metric.label, f".{metric.digits}f", found[name]) for name, metric in done.rules.metrics.items()]
-    cells = [(label, "–" if value is None else format(value, form)) for label, form, value in columns]
+    columns = [
+        (metric.label, f".{metric.digits}f", found[name])
+        for name, metric in done.rules.metrics.items()
+    ]
+    cells = [
+        (label, "–" if value is None else format(value, form)) for label, form, value in columns
+    ]
     cells += [("fps", f"{found['fps']:.1f}")] if "fps" in found else []  # not in lock step
     print("  ".join(f"{label:>{max(len(label), len(text))}}" for label, text in cells))
     print("  ".join(f"{text:>{max(len(label), len(text))}}" for label, text in cells))
@@ -84,18 +102,26 @@ def run_run(args: argparse.Namespace) -> None:
 def add_by_hand(parser: argparse.ArgumentParser) -> None:
     """The options of a model file on a folder of sequences."""
     parser.add_argument("model", type=Path, help="a model file, such as model.pt of a training")
-    parser.add_argument("--layout", required=True, choices=get_args(LayoutName), help="how the folder lies on disk")
+    parser.add_argument(
+        "--layout", required=True, choices=get_args(LayoutName), help="how the folder lies on disk"
+    )
     parser.add_argument("--root", type=Path, required=True, help="the folder with the sequences")
-    parser.add_argument("--protocol", help="scoring rules of params/protocols.yaml; default: the layout's first")
+    parser.add_argument(
+        "--protocol", help="scoring rules of params/protocols.yaml; default: the layout's first"
+    )
     add_tracker(parser)
     parser.add_argument("--workers", type=positive, default=1, help="processes; they change no box")
 
 
 def register(commands: Commands) -> None:
     """Add the commands of this module."""
-    parser = commands.add("benchmark run", run_run, "track and score a folder of sequences with a model file")
+    parser = commands.add(
+        "benchmark run", run_run, "track and score a folder of sequences with a model file"
+    )
     add_by_hand(parser)
-    parser.add_argument("--out", type=Path, help="folder of the raw results; default: runs/ROOT/LABEL-DIGEST")
+    parser.add_argument(
+        "--out", type=Path, help="folder of the raw results; default: runs/ROOT/LABEL-DIGEST"
+    )
 
     for words, run, text in (
         ("benchmark predict", run_predict, "track a benchmark's sequences; killed, it goes on"),
@@ -105,22 +131,40 @@ def register(commands: Commands) -> None:
         parser.add_argument("benchmark")
         parser.add_argument("variant")
         parser.add_argument("--seed", type=seed, default=1)
-        parser.add_argument("--sweep", help="a point of a sweep of the profile as SWEEP=VALUE, such as window=0.2")
+        parser.add_argument(
+            "--sweep", help="a point of a sweep of the profile as SWEEP=VALUE, such as window=0.2"
+        )
         if run is run_predict:
-            parser.add_argument("--workers", type=positive, default=1, help="processes; they change nothing")
             parser.add_argument(
-                "--model", type=Path, help="a model file of your own, with the variant's tracker settings"
+                "--workers", type=positive, default=1, help="processes; they change nothing"
+            )
+            parser.add_argument(
+                "--model",
+                type=Path,
+                help="a model file of your own, with the variant's tracker settings",
             )
             parser.add_argument("--out", type=Path, help="folder for its results")
         add_profile(parser)
 
     for words, run, text in (
-        ("benchmark maps", run_maps,
-         "store the score maps of chosen frames (params/maps.yaml) of a benchmark that the profile names under `maps`"),
-        ("benchmark alignment", run_alignment,
-         "measure a model on crops around the truth of a benchmark that the profile names under `alignment`: the box "
-         "that it chooses, how often that is lost, how well confidence follows IoU"),
-    ):  # fmt: skip
+        (
+            "benchmark maps",
+            run_maps,
+            (
+                "store the score maps of chosen frames (params/maps.yaml) of a benchmark that the"
+                " profile names under `maps`"
+            ),
+        ),
+        (
+            "benchmark alignment",
+            run_alignment,
+            (
+                "measure a model on crops around the truth of a benchmark that the profile names"
+                " under `alignment`: the box that it chooses, how often that is lost, how well"
+                " confidence follows IoU"
+            ),
+        ),
+    ):
         parser = commands.add(words, run, text)
         parser.add_argument("benchmark")
         parser.add_argument("variant")

@@ -1,4 +1,6 @@
-"""A tree of sub-commands on argparse: `commands.add("data show", run, help)` returns the parser to add options to."""
+"""A tree of sub-commands on argparse: `commands.add("data show", run, help)` returns the parser to
+add options to.
+"""
 
 import argparse
 from collections.abc import Callable
@@ -10,7 +12,9 @@ class Commands:
     def __init__(self, parser: argparse.ArgumentParser) -> None:
         self._groups = {"": parser.add_subparsers(metavar="COMMAND", required=True)}
 
-    def add(self, words: str, run: Callable[[argparse.Namespace], None], help: str) -> argparse.ArgumentParser:
+    def add(
+        self, words: str, run: Callable[[argparse.Namespace], None], help: str
+    ) -> argparse.ArgumentParser:
         """Add the command `words` ("train" or "data show"), to be carried out by `run(args)`."""
         group, _, name = words.rpartition(" ")
         if group not in self._groups:

@@ -15,7 +15,10 @@ def run(args: argparse.Namespace) -> None:
 
 def register(commands: Commands) -> None:
     """Add the command of this module."""
-    text = "two variants: settings that differ, scores with intervals, attributes, and the sequences that changed most"
+    text = (
+        "two variants: settings that differ, scores with intervals, attributes, and the sequences"
+        " that changed most"
+    )
     parser = commands.add("compare", run, text)
     parser.add_argument("a", help="a variant")
     parser.add_argument("b", help="another variant; differences are b less a")

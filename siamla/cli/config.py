@@ -15,19 +15,30 @@ def run_check(args: argparse.Namespace) -> None:
 
     plan = load_plan(args)
     found = check(plan)
-    # where a pipeline asks, a mistake in a view stops no training: the pipeline tells it to who asks for that view
+    # where a pipeline asks, a mistake in a view stops no training: the pipeline tells it to who
+    # asks for that view
     problems = found.problems + ([] if args.stamp else found.views)
     warnings = found.warnings + (found.views if args.stamp else [])
     for line in warnings:
         print(f"warning: {line}", file=sys.stderr)
     if problems:
-        what = "cannot run yet" if found.problems else "can run, but not make all of its figures and pages yet"
-        raise UserError("\n".join([f"profile {plan.name} {what}:", *(f"- {line}" for line in problems)]))
+        what = (
+            "cannot run yet"
+            if found.problems
+            else "can run, but not make all of its figures and pages yet"
+        )
+        raise UserError(
+            "\n".join([f"profile {plan.name} {what}:", *(f"- {line}" for line in problems)])
+        )
     for variant in plan.variants:
         seeds = plan.experiment.seeds(variant)
         for used in plan.models(variant):
             model = plan.trained_as(used)
-            how = f"training {plan.train(used, seeds[0]).key}" if model == used else f"the model of {model}"
+            how = (
+                f"training {plan.train(used, seeds[0]).key}"
+                if model == used
+                else f"the model of {model}"
+            )
             print(f"{used:24} {how}  seeds {', '.join(map(str, seeds))}")
     for benchmark, entry in plan.profile.benchmarks.items():
         print(f"{benchmark:24} {entry.layout:12} {entry.root}")
@@ -44,7 +55,12 @@ def run_show(args: argparse.Namespace) -> None:
 
     from siamla.experiment.spec import plain
 
-    print(yaml.safe_dump(plain(load_plan(args).spec(args.variant)), sort_keys=False, allow_unicode=True), end="")
+    print(
+        yaml.safe_dump(
+            plain(load_plan(args).spec(args.variant)), sort_keys=False, allow_unicode=True
+        ),
+        end="",
+    )
 
 
 def run_keys(args: argparse.Namespace) -> None:
@@ -63,7 +79,10 @@ def run_schema(args: argparse.Namespace) -> None:
 
 def register(commands: Commands) -> None:
     """Add the commands of this module."""
-    text = "check a profile: settings, data, weights, device, engine, disk, views; everything that is wrong in one list"
+    text = (
+        "check a profile: settings, data, weights, device, engine, disk, views; everything that is"
+        " wrong in one list"
+    )
     parser = commands.add("config check", run_check, text)
     parser.add_argument("--params", type=Path, default=Path("params"))
     text = "write results/PROFILE/check.json when the experiment can run"
@@ -74,4 +93,8 @@ def register(commands: Commands) -> None:
     parser.add_argument("--params", type=Path, default=Path("params"))
     add_profile(parser, key=False)
     commands.add("config keys", run_keys, "list every key that a variant can set")
-    commands.add("config schema", run_schema, "write the JSON schemas that editors use: workflow/schemas/*.json")
+    commands.add(
+        "config schema",
+        run_schema,
+        "write the JSON schemas that editors use: workflow/schemas/*.json",
+    )

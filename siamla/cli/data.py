@@ -40,8 +40,9 @@ def run_curate(args: argparse.Namespace) -> None:
     for line in warnings(report, args.dataset in plan.profile.benchmarks):
         print(f"warning: {line}", file=sys.stderr)
     print(
-        f"{args.dataset}: {report['sequences']} sequences, {report['frames']} frames, {report['absent']} without the "
-        f"target, {report['rejected']} sequences rejected -> {job.folder}"
+        f"{args.dataset}: {report['sequences']} sequences, {report['frames']} frames,"
+        f" {report['absent']} without the target, {report['rejected']} sequences rejected ->"
+        f" {job.folder}"
     )
 
 
@@ -52,7 +53,9 @@ def run_check(args: argparse.Namespace) -> None:
 
     name, layout, root, preset, settings = _named_set(args)
     if layout not in SOURCES:
-        raise UserError(f"{name}: layout {layout} is no training set's; expected one of {', '.join(SOURCES)}")
+        raise UserError(
+            f"{name}: layout {layout} is no training set's; expected one of {', '.join(SOURCES)}"
+        )
     print(f"{name}: {layout} in {root}")
     print(f"how to get it: {SOURCES[layout].HOW}")
     print(f"layout: {SOURCES[layout].LAYOUT}", flush=True)
@@ -60,7 +63,9 @@ def run_check(args: argparse.Namespace) -> None:
     print("\n".join(found.lines))
     free = shutil.disk_usage(".").free
     if found.disk > free:
-        print(f"warning: {name}: only {free / 2**30:.1f} GiB of disk are free here", file=sys.stderr)
+        print(
+            f"warning: {name}: only {free / 2**30:.1f} GiB of disk are free here", file=sys.stderr
+        )
     if found.problems:
         raise UserError("; ".join(found.problems))
 
@@ -72,17 +77,29 @@ def _named_set(args: argparse.Namespace) -> tuple[str, str, Path, Preset, "CropS
 
     if args.dataset is None:
         if args.layout is None or args.root is None:
-            raise UserError("data check: name a training set of the profile, or give --layout and --root")
+            raise UserError(
+                "data check: name a training set of the profile, or give --layout and --root"
+            )
         return args.layout, args.layout, args.root, args.preset or "clean", CropSettings()
     if args.layout or args.root:
-        raise UserError(f"data check: the profile says where {args.dataset} is; leave --layout and --root out")
+        raise UserError(
+            f"data check: the profile says where {args.dataset} is; leave --layout and --root out"
+        )
     plan = load_plan(args)
     if args.dataset not in plan.profile.train:
         near = nearest(args.dataset, list(plan.profile.train))
         raise UserError(f"{args.dataset}: no training set of profile {plan.name}; {near}")
     entry = plan.profile.train[args.dataset]
-    crops = [spec.crops for spec in plan.experiment.models.values() if args.dataset in spec.pairs.parts]
-    return args.dataset, entry.layout, entry.root, args.preset or entry.boxes or "clean", [*crops, CropSettings()][0]
+    crops = [
+        spec.crops for spec in plan.experiment.models.values() if args.dataset in spec.pairs.parts
+    ]
+    return (
+        args.dataset,
+        entry.layout,
+        entry.root,
+        args.preset or entry.boxes or "clean",
+        [*crops, CropSettings()][0],
+    )
 
 
 def run_crops(args: argparse.Namespace) -> None:
@@ -96,7 +113,10 @@ def run_crops(args: argparse.Namespace) -> None:
         cache = CropCache(job.folder)
         print(f"{len(cache)} crops of {len(cache.sequences)} sequences -> {job.folder}")
         if (job.folder / "skipped.csv").is_file():
-            print(f"warning: {dataset}: {job.folder / 'skipped.csv'} lists images left out", file=sys.stderr)
+            print(
+                f"warning: {dataset}: {job.folder / 'skipped.csv'} lists images left out",
+                file=sys.stderr,
+            )
 
 
 def run_synthesize(args: argparse.Namespace) -> None:
@@ -121,48 +141,76 @@ def run_show(args: argparse.Namespace) -> None:
         raise UserError(f"--out: {args.out}: expected the name of a PNG, which ends in .png")
     free_for_output(args.out, args.overwrite)
     if args.layout not in LAYOUTS:
-        raise UserError(f"--layout: unknown layout {args.layout!r}, expected one of {', '.join(LAYOUTS)}")
+        raise UserError(
+            f"--layout: unknown layout {args.layout!r}, expected one of {', '.join(LAYOUTS)}"
+        )
     layout = LAYOUTS[args.layout]
     names = layout.names(args.root)[: args.sequences]
-    write_png(args.out, contact_sheet([layout.read(args.root, name) for name in names], args.columns))
+    write_png(
+        args.out, contact_sheet([layout.read(args.root, name) for name in names], args.columns)
+    )
 
 
 def register(commands: Commands) -> None:
     """Add the commands."""
-    parser = commands.add("data fetch", run_fetch, "bring a data set by DVC, or find it; note its digest")
+    parser = commands.add(
+        "data fetch", run_fetch, "bring a data set by DVC, or find it; note its digest"
+    )
     parser.add_argument("dataset", help="a training set or benchmark of the profile")
     add_profile(parser)
 
-    parser = commands.add("data curate", run_curate, "check every sequence of a data set and write its index")
+    parser = commands.add(
+        "data curate", run_curate, "check every sequence of a data set and write its index"
+    )
     parser.add_argument("dataset", help="a training set or benchmark of the profile")
     parser.add_argument("--jobs", type=positive, default=1, help="processes")
-    parser.add_argument("--allow-rejected", action="store_true", help="leave broken sequences out instead of stopping")
+    parser.add_argument(
+        "--allow-rejected",
+        action="store_true",
+        help="leave broken sequences out instead of stopping",
+    )
     add_profile(parser)
 
-    parser = commands.add("data check", run_check, "look at a training set: what is missing, damaged or odd, its disk")
-    parser.add_argument("dataset", nargs="?", help="a training set of the profile; or --layout and --root")
+    parser = commands.add(
+        "data check", run_check, "look at a training set: what is missing, damaged or odd, its disk"
+    )
+    parser.add_argument(
+        "dataset", nargs="?", help="a training set of the profile; or --layout and --root"
+    )
     parser.add_argument("--layout", help=f"one of {', '.join(get_args(SourceName))}")
     parser.add_argument("--root", type=Path, help="the folder of the set")
-    parser.add_argument("--preset", choices=get_args(Preset), help="boxes to keep; default: the profile's, or clean")
+    parser.add_argument(
+        "--preset", choices=get_args(Preset), help="boxes to keep; default: the profile's, or clean"
+    )
     parser.add_argument("--jobs", type=positive, default=1, help="processes")
     add_profile(parser, key=False)
 
     parser = commands.add("data crops", run_crops, "pack a training set's crops into a few files")
     parser.add_argument("variant", help="the variant whose training reads them")
-    parser.add_argument("--dataset", help="one of the sets that it is trained on; default: all of them")
+    parser.add_argument(
+        "--dataset", help="one of the sets that it is trained on; default: all of them"
+    )
     parser.add_argument("--jobs", type=positive, default=1, help="processes")
     add_profile(parser)
 
     parser = commands.add("data synthesize", run_synthesize, "render a generated data set")
     parser.add_argument("name", metavar="NAME", help="an entry of the params file")
     parser.add_argument("--params", type=Path, default=Path("params/synthetic.yaml"))
-    parser.add_argument("--root", type=Path, required=True, help="folder of the set; it appears when it is whole")
+    parser.add_argument(
+        "--root", type=Path, required=True, help="folder of the set; it appears when it is whole"
+    )
     parser.add_argument("--jobs", type=positive, default=1, help="rendering processes")
 
-    parser = commands.add("data show", run_show, "draw a contact sheet: one row per sequence, boxes on frames")
+    parser = commands.add(
+        "data show", run_show, "draw a contact sheet: one row per sequence, boxes on frames"
+    )
     parser.add_argument("root", type=Path, metavar="ROOT", help="folder of the set")
     parser.add_argument("--layout", required=True, help="its folder layout")
     parser.add_argument("--out", type=Path, required=True, help="the PNG to write")
-    parser.add_argument("--sequences", type=positive, default=12, help="rows, from the first sequence on")
-    parser.add_argument("--columns", type=positive, default=8, help="evenly spaced frames of each sequence")
+    parser.add_argument(
+        "--sequences", type=positive, default=12, help="rows, from the first sequence on"
+    )
+    parser.add_argument(
+        "--columns", type=positive, default=8, help="evenly spaced frames of each sequence"
+    )
     add_overwrite(parser)

@@ -21,12 +21,40 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(argv: Sequence[str] | None = None) -> int:
     """Carry out one command; the exit status (0 done, 1 failed, 2 bad input, 130 interrupted)."""
-    from siamla.cli import benchmark, compare, config, data, mlflow, model, plan, report, results, track, train, tune
+    from siamla.cli import (
+        benchmark,
+        compare,
+        config,
+        data,
+        mlflow,
+        model,
+        plan,
+        report,
+        results,
+        track,
+        train,
+        tune,
+    )
     from siamla.cli.commands import Commands
 
-    parser = argparse.ArgumentParser(prog="siamla", description="SiamLA: train, track, benchmark, report.")
+    parser = argparse.ArgumentParser(
+        prog="siamla", description="SiamLA: train, track, benchmark, report."
+    )
     commands = Commands(parser)
-    for module in (plan, config, data, train, tune, model, benchmark, results, track, report, compare, mlflow):
+    for module in (
+        plan,
+        config,
+        data,
+        train,
+        tune,
+        model,
+        benchmark,
+        results,
+        track,
+        report,
+        compare,
+        mlflow,
+    ):
         module.register(commands)
     args = parser.parse_args(argv)
     follow_pipeline()
@@ -40,8 +68,8 @@ def run(argv: Sequence[str] | None = None) -> int:
         if "cannot open shared object file" not in str(error):
             raise
         print(
-            f"siamla: error: OpenCV cannot load its system libraries ({error}); on Debian or Ubuntu: "
-            f"apt-get install {SYSTEM_LIBRARIES}",
+            f"siamla: error: OpenCV cannot load its system libraries ({error}); on Debian or"
+            f" Ubuntu: apt-get install {SYSTEM_LIBRARIES}",
             file=sys.stderr,
         )
         return 1

@@ -14,7 +14,9 @@ def _name(text: str) -> str:
     from siamla.settings import NAME
 
     if not re.fullmatch(NAME, text):
-        raise argparse.ArgumentTypeError(f"{text!r}, expected a name of lower-case letters, digits and _")
+        raise argparse.ArgumentTypeError(
+            f"{text!r}, expected a name of lower-case letters, digits and _"
+        )
     return text
 
 
@@ -26,9 +28,15 @@ def _sync(args: argparse.Namespace) -> None:
         print(f"killed before it ended, and marked so: {title}")
     for change in audit.remade:
         print(f"made again from the files: {change}")
-    counts = f"{audit.parameters} parameters, {audit.epoch_values} epoch values and {audit.scores} scores"
+    counts = (
+        f"{audit.parameters} parameters, {audit.epoch_values} epoch values and {audit.scores}"
+        " scores"
+    )
     whole = "all of" if audit.complete else "a part of"
-    print(f"MLflow shows {whole} {args.profile}: {audit.runs} runs, {counts}; {audit.added} values were added now")
+    print(
+        f"MLflow shows {whole} {args.profile}: {audit.runs} runs, {counts}; {audit.added} values"
+        " were added now"
+    )
 
 
 def _compare(args: argparse.Namespace) -> None:
@@ -54,8 +62,8 @@ def _ui(args: argparse.Namespace) -> None:
     if is_own(store, args.results):
         if not (args.results / NAME).exists():
             raise UserError(
-                f"{args.results / NAME}: no runs yet; `make tables` makes results and shows them, and "
-                "`siamla mlflow sync --profile NAME` those that are there"
+                f"{args.results / NAME}: no runs yet; `make tables` makes results and shows them,"
+                " and `siamla mlflow sync --profile NAME` those that are there"
             )
         prepare(args.results)
     pages = addresses(open_client(store))
@@ -73,9 +81,13 @@ def _ui(args: argparse.Namespace) -> None:
 def register(commands: Commands) -> None:
     """Add `mlflow sync`, `mlflow compare` and `mlflow ui`."""
     sync = commands.add(
-        "mlflow sync", _sync, "Let MLflow show what the result files hold; without MLflow, only a warning"
+        "mlflow sync",
+        _sync,
+        "Let MLflow show what the result files hold; without MLflow, only a warning",
     )
-    compare = commands.add("mlflow compare", _compare, "Parameters that differ between two variants, and their metrics")
+    compare = commands.add(
+        "mlflow compare", _compare, "Parameters that differ between two variants, and their metrics"
+    )
     compare.add_argument("a", help="a variant")
     compare.add_argument("b", help="another variant")
     ui = commands.add("mlflow ui", _ui, "Open MLflow's web page on the runs")
@@ -83,4 +95,6 @@ def register(commands: Commands) -> None:
     for parser in (sync, compare):
         parser.add_argument("--profile", type=_name, default="mini", help="default: mini")
     for parser in (sync, compare, ui):
-        parser.add_argument("--results", type=Path, default=Path("results"), help="default: results")
+        parser.add_argument(
+            "--results", type=Path, default=Path("results"), help="default: results"
+        )

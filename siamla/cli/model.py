@@ -1,4 +1,6 @@
-"""`siamla model`: SiamCAR's public checkpoint in our format, ours in others', and when a tracker is lost."""
+"""`siamla model`: SiamCAR's public checkpoint in our format, ours in others', and when a tracker is
+lost.
+"""
 
 import argparse
 from pathlib import Path
@@ -10,21 +12,31 @@ from siamla.cli.options import add_overwrite, add_tracker, changed
 
 def register(commands: Commands) -> None:
     """Add the commands of the group `model`."""
-    parser = commands.add("model import", import_siamcar, "convert a public SiamCAR checkpoint to our format")
+    parser = commands.add(
+        "model import", import_siamcar, "convert a public SiamCAR checkpoint to our format"
+    )
     parser.add_argument("file", type=Path, metavar="FILE", help="a SiamCAR checkpoint (ResNet-50)")
     parser.add_argument("--out", type=Path, required=True, help="the model file to write")
     add_overwrite(parser)
 
-    text = "track clips whose truth is known, and write a copy of the model that knows when it is lost"
+    text = (
+        "track clips whose truth is known, and write a copy of the model that knows when it is lost"
+    )
     parser = commands.add("model calibrate", calibrate, text)
     add_by_hand(parser)
     parser.add_argument("--out", type=Path, required=True, help="the model file to write")
     add_overwrite(parser)
 
-    parser = commands.add("model export", export_model, "write a model as two graphs that other programs run")
+    parser = commands.add(
+        "model export", export_model, "write a model as two graphs that other programs run"
+    )
     parser.add_argument("model", type=Path, metavar="MODEL", help="model.pt of a training")
-    parser.add_argument("--format", choices=("onnx", "openvino"), default="onnx", help="default: %(default)s")
-    parser.add_argument("--portable", action="store_true", help="no convolution whose weights are an input")
+    parser.add_argument(
+        "--format", choices=("onnx", "openvino"), default="onnx", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--portable", action="store_true", help="no convolution whose weights are an input"
+    )
     add_tracker(parser)
     parser.add_argument("--out", type=Path, required=True, help="the folder to make")
 
@@ -38,14 +50,18 @@ def import_siamcar(args: argparse.Namespace) -> None:
 
     free_for_output(args.out, args.overwrite, args.file)
     model = load_siamcar(args.file)
-    demo = TrackerSettings(postprocess="release", penalty_k=0.04, window=0.4, size_lr=0.3)  # of the public code
+    demo = TrackerSettings(
+        postprocess="release", penalty_k=0.04, window=0.4, size_lr=0.3
+    )  # of the public code
     save_model(args.out, model, "SiamCAR", stored(demo))
     count = sum(parameter.numel() for parameter in model.parameters())
     print(f"{args.out}: SiamCAR, {count / 1e6:.1f} M parameters")
 
 
 def calibrate(args: argparse.Namespace) -> None:
-    """Track, find the threshold on the confidence, write args.out and say how well it tells lost frames."""
+    """Track, find the threshold on the confidence, write args.out and say how well it tells lost
+    frames.
+    """
     from siamla.benchmark.lost import calibrate as find
     from siamla.benchmark.lost import judged
     from siamla.errors import UserError
@@ -57,15 +73,23 @@ def calibrate(args: argparse.Namespace) -> None:
 
     free_for_output(args.out, args.overwrite, args.model)
     if byhand.protocol_of(args.layout, args.protocol).onepass is None:
-        raise UserError(f"--layout {args.layout}: its protocol starts a lost tracker again; expected a one-pass layout")
-    done = byhand.track(args.model, args.layout, args.root, None, args.protocol, changed(args), args.workers)
+        raise UserError(
+            f"--layout {args.layout}: its protocol starts a lost tracker again; expected a one-pass"
+            " layout"
+        )
+    done = byhand.track(
+        args.model, args.layout, args.root, None, args.protocol, changed(args), args.workers
+    )
     found = find(*judged(done.sequences, done.folder, done.rules.layout))
     file = read_model(args.model)
-    settings = tracker_settings(args.model, file.tracker, {**changed(args), "lost": round(found.threshold, 4)})
+    settings = tracker_settings(
+        args.model, file.tracker, {**changed(args), "lost": round(found.threshold, 4)}
+    )
     save_model(args.out, file.model, file.label, stored(settings))
     others = found.frames - found.lost
     shares = (
-        f"{found.caught:.1%} of {found.lost} lost frames found, {found.false_alarms:.1%} of {others} others called lost"
+        f"{found.caught:.1%} of {found.lost} lost frames found, {found.false_alarms:.1%} of"
+        f" {others} others called lost"
     )
     print(f"{args.out}: lost below {found.threshold:.4f}; AUROC {found.auroc:.3f}, {shares}")
 

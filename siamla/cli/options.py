@@ -42,7 +42,9 @@ def seed(text: str) -> int:
 
 
 def threads(text: str) -> int:
-    """A number of threads that a machine can start; more than it has cores may be wanted for the same last digits."""
+    """A number of threads that a machine can start; more than it has cores may be wanted for the
+    same last digits.
+    """
     return _whole(text, 1, 1024)
 
 
@@ -53,7 +55,9 @@ def add_overwrite(parser: argparse.ArgumentParser) -> None:
 
 def add_tracker(parser: argparse.ArgumentParser) -> None:
     """`--tracker`, of which `changed` reads what is given."""
-    parser.add_argument("--tracker", default="{}", help="settings as JSON that replace some of the model's")
+    parser.add_argument(
+        "--tracker", default="{}", help="settings as JSON that replace some of the model's"
+    )
 
 
 def changed(args: argparse.Namespace) -> dict[str, Any]:
@@ -67,9 +71,14 @@ def changed(args: argparse.Namespace) -> dict[str, Any]:
 
 def add_profile(parser: argparse.ArgumentParser, key: bool = True) -> None:
     """`--profile`, and `--key`, with which the pipeline says for which identity it called."""
-    parser.add_argument("--profile", default="mini", help="a file of params/profiles; default: %(default)s")
+    parser.add_argument(
+        "--profile", default="mini", help="a file of params/profiles; default: %(default)s"
+    )
     if key:
-        parser.add_argument("--key", help="refuse to work unless this is the job's key now (`siamla plan` prints it)")
+        parser.add_argument(
+            "--key",
+            help="refuse to work unless this is the job's key now (`siamla plan` prints it)",
+        )
 
 
 def load_plan(args: argparse.Namespace) -> "Plan":

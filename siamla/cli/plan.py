@@ -1,4 +1,6 @@
-"""`siamla plan`: what would run and why, one job's identity, and acceptance of code that changed no number."""
+"""`siamla plan`: what would run and why, one job's identity, and acceptance of code that changed no
+number.
+"""
 
 import argparse
 import sys
@@ -14,7 +16,9 @@ def run(args: argparse.Namespace) -> None:
         from siamla.steps.accept import accept
 
         for line in accept(plan):
-            print(line, file=sys.stderr if line.startswith("not accepted") else sys.stdout, flush=True)
+            print(
+                line, file=sys.stderr if line.startswith("not accepted") else sys.stdout, flush=True
+            )
         return
     from siamla.steps.outlook import job_named, outlook, show_job
 
@@ -23,12 +27,17 @@ def run(args: argparse.Namespace) -> None:
 
 def register(commands: Commands) -> None:
     """Add the command of this module."""
-    parser = commands.add("plan", run, "what would run, why, and how long it took before; one job; or accept")
+    parser = commands.add(
+        "plan", run, "what would run, why, and how long it took before; one job; or accept"
+    )
     parser.add_argument(
         "job",
         nargs="*",
-        help="none: all jobs. Words of one job (train siamla 1, predict otb100 siamla 1, score otb100 siamla 1, curate "
-        "otb100, table 3, study): its whole identity, and how the result that is there differs. `accept`: code changed "
-        "and numbers did not: one job of each kind is run again, bytes are compared, and the others taken over",
+        help=(
+            "none: all jobs. Words of one job (train siamla 1, predict otb100 siamla 1, score"
+            " otb100 siamla 1, curate otb100, table 3, study): its whole identity, and how the"
+            " result that is there differs. `accept`: code changed and numbers did not: one job of"
+            " each kind is run again, bytes are compared, and the others taken over"
+        ),
     )
     add_profile(parser, key=False)

@@ -1,4 +1,6 @@
-"""The process of which a pipeline's commands are forked (siamla.cli.warm): it imports, and waits for them."""
+"""The process of which a pipeline's commands are forked (siamla.cli.warm): it imports, and waits
+for them.
+"""
 
 import gc
 import importlib
@@ -18,11 +20,21 @@ from siamla.mlflow_view.view import quieten
 from siamla.provenance.code import source_state
 
 MODULES = (
-    "siamla.cli.benchmark", "siamla.cli.train", "siamla.cli.data", "siamla.cli.report",
-    "siamla.steps.benchmark", "siamla.steps.training", "siamla.steps.data", "siamla.steps.report",
-    "siamla.training.run", "siamla.training.place", "siamla.benchmark.tracking",
-    "siamla.tracker.place", "siamla.mlflow_view.live", "pyarrow.parquet",
-)  # fmt: skip
+    "siamla.cli.benchmark",
+    "siamla.cli.train",
+    "siamla.cli.data",
+    "siamla.cli.report",
+    "siamla.steps.benchmark",
+    "siamla.steps.training",
+    "siamla.steps.data",
+    "siamla.steps.report",
+    "siamla.training.run",
+    "siamla.training.place",
+    "siamla.benchmark.tracking",
+    "siamla.tracker.place",
+    "siamla.mlflow_view.live",
+    "pyarrow.parquet",
+)
 EVERY = 0.5  # seconds between two looks whether the pipeline is still there
 
 
@@ -77,7 +89,9 @@ def _receive(connection: socket.socket) -> list[str]:
 
 
 def _serve(address: str, pipeline: int, unchanged: Callable[[], bool]) -> socket.socket | None:
-    """Fork for everyone who asks. Returns in each fork, with its connection; and None when the pipeline has ended."""
+    """Fork for everyone who asks. Returns in each fork, with its connection; and None when the
+    pipeline has ended.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # forks are not waited for
     for connection in _connections(address, pipeline):
@@ -89,7 +103,9 @@ def _serve(address: str, pipeline: int, unchanged: Callable[[], bool]) -> socket
 
 
 def main(profile: str, address: str, pipeline: str) -> int:
-    """Import what jobs import, and serve; the exit status of this process, or of the command in a fork."""
+    """Import what jobs import, and serve; the exit status of this process, or of the command in a
+    fork.
+    """
     before = source_state()
     for module in MODULES:
         importlib.import_module(module)

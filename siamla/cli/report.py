@@ -92,30 +92,44 @@ def register(commands: Commands) -> None:
     parser = commands.add("report sweeps", run_sweeps, text)
     add_profile(parser, key=False)
 
-    parser = commands.add("report table", run_table, "write one of the paper's tables as Markdown, LaTeX and CSV")
+    parser = commands.add(
+        "report table", run_table, "write one of the paper's tables as Markdown, LaTeX and CSV"
+    )
     parser.add_argument("number", type=int, help="1 to 6")
     add_profile(parser)
 
     parser = commands.add(
-        "report figure", run_figure, "draw figures as PDF, SVG and PNG, with their numbers and captions"
+        "report figure",
+        run_figure,
+        "draw figures as PDF, SVG and PNG, with their numbers and captions",
     )
     parser.add_argument(
-        "names", nargs="*", help="entries of params/figures.yaml; default: all that the profile can draw"
+        "names",
+        nargs="*",
+        help="entries of params/figures.yaml; default: all that the profile can draw",
     )
-    add_profile(parser)
-
-    parser = commands.add("report page", run_page, "write reports/PROFILE/index.html: all of it in one file")
     add_profile(parser)
 
     parser = commands.add(
-        "report study", run_study, "write the study: the paper's claims with verdicts, effects with intervals, power"
+        "report page", run_page, "write reports/PROFILE/index.html: all of it in one file"
     )
-    parser.add_argument("--write", type=Path, metavar="FILE", help="write the page there as well (docs/results.md)")
+    add_profile(parser)
+
+    parser = commands.add(
+        "report study",
+        run_study,
+        "write the study: the paper's claims with verdicts, effects with intervals, power",
+    )
+    parser.add_argument(
+        "--write", type=Path, metavar="FILE", help="write the page there as well (docs/results.md)"
+    )
     add_overwrite(parser)
     add_profile(parser)
 
     parser = commands.add(
-        "report readme", run_readme, "write the measured tables into README, from a clean tree's results"
+        "report readme",
+        run_readme,
+        "write the measured tables into README, from a clean tree's results",
     )
     parser.add_argument("--file", type=Path, default=Path("README.md"), help="default: %(default)s")
     add_profile(parser, key=False)

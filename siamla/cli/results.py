@@ -30,20 +30,29 @@ def run_import(args: argparse.Namespace) -> None:
 
     protocols = load_protocols(args.protocols) if args.protocols else default_protocols()
     if args.benchmark not in protocols:
-        raise UserError(f"--benchmark {args.benchmark}: unknown, expected one of {', '.join(protocols)}")
+        raise UserError(
+            f"--benchmark {args.benchmark}: unknown, expected one of {', '.join(protocols)}"
+        )
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", args.name):
         raise UserError(f"--as {args.name!r}: expected a name of letters, digits, _, - and .")
     layout = protocols[args.benchmark].layout
     known = _names(args.data, layout)
     found = import_results(args.source, args.out / args.name, layout, known)
-    lost = {name: count for name in found if (count := lost_boxes(args.out / args.name, name, layout))}
+    lost = {
+        name: count for name in found if (count := lost_boxes(args.out / args.name, name, layout))
+    }
     rules = protocols[args.benchmark].onepass
     if lost and rules:
-        counts = f"{sum(lost.values())} boxes of {len(lost)} sequences are nan, first {next(iter(lost))}"
+        counts = (
+            f"{sum(lost.values())} boxes of {len(lost)} sequences are nan, first {next(iter(lost))}"
+        )
         print(f"warning: {counts}; {LOST[rules.broken_prediction]}", file=sys.stderr)
     missing = sorted(set(known) - set(found))
     if missing:
-        print(f"warning: {len(missing)} sequences of {args.data} have no result, first {missing[0]}", file=sys.stderr)
+        print(
+            f"warning: {len(missing)} sequences of {args.data} have no result, first {missing[0]}",
+            file=sys.stderr,
+        )
     print(f"{args.out / args.name}: {len(found)} sequences of {args.benchmark}")
 
 
@@ -69,22 +78,46 @@ def run_submit(args: argparse.Namespace) -> None:
 
 def register(commands: Commands) -> None:
     """Add the commands."""
-    parser = commands.add("results import", run_import, "copy another tracker's raw results beside ours")
-    parser.add_argument("source", type=Path, help="folder or zip: pysot text, got10k folders, VOT baseline, OTB .mat")
+    parser = commands.add(
+        "results import", run_import, "copy another tracker's raw results beside ours"
+    )
+    parser.add_argument(
+        "source",
+        type=Path,
+        help="folder or zip: pysot text, got10k folders, VOT baseline, OTB .mat",
+    )
     parser.add_argument("--as", dest="name", required=True, help="the tracker's name in our tables")
-    parser.add_argument("--benchmark", required=True, help="key in the protocols file, such as otb100")
-    parser.add_argument("--out", type=Path, required=True, help="folder of imported trackers; <out>/<name> is made")
-    parser.add_argument("--data", type=Path, help="the benchmark's data, to check and spell the sequence names")
-    parser.add_argument("--protocols", type=Path, help="default: params/protocols.yaml, elsewhere the package's copy")
+    parser.add_argument(
+        "--benchmark", required=True, help="key in the protocols file, such as otb100"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder of imported trackers; <out>/<name> is made"
+    )
+    parser.add_argument(
+        "--data", type=Path, help="the benchmark's data, to check and spell the sequence names"
+    )
+    parser.add_argument(
+        "--protocols",
+        type=Path,
+        help="default: params/protocols.yaml, elsewhere the package's copy",
+    )
 
-    parser = commands.add("results score", run_score, "score imported raw results, as a row of our tables")
+    parser = commands.add(
+        "results score", run_score, "score imported raw results, as a row of our tables"
+    )
     parser.add_argument("benchmark", help="the profile's name of the benchmark")
     parser.add_argument("tracker", help="an entry of the profile's `imported`")
     add_profile(parser)
 
-    parser = commands.add("results submit", run_submit, "write the zip that an evaluation server takes")
+    parser = commands.add(
+        "results submit", run_submit, "write the zip that an evaluation server takes"
+    )
     parser.add_argument("server", choices=("got10k", "trackingnet"))
-    parser.add_argument("--predictions", type=Path, required=True, help="folder of stored predictions")
-    parser.add_argument("--data", type=Path, required=True, help="the test set, for names and frame counts")
+    parser.add_argument(
+        "--predictions", type=Path, required=True, help="folder of stored predictions"
+    )
+    parser.add_argument(
+        "--data", type=Path, required=True, help="the test set, for names and frame counts"
+    )
     parser.add_argument("--out", type=Path, required=True, help="the zip to write")
     add_overwrite(parser)

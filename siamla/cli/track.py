@@ -22,7 +22,9 @@ def _box(words: list[str]) -> "NDArray[np.float64]":
     values = [number(word) for word in " ".join(words).replace(",", " ").split()]
     box = np.array(values, np.float64)  # None becomes NaN
     if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] <= 0).any():
-        raise UserError(f"--box: {' '.join(words)!r}, expected x y w h in pixels with w and h above 0")
+        raise UserError(
+            f"--box: {' '.join(words)!r}, expected x y w h in pixels with w and h above 0"
+        )
     return box
 
 
@@ -61,20 +63,42 @@ def _rate(text: str) -> float:
 
 def register(commands: Commands) -> None:
     """Add the commands of this module."""
-    parser = commands.add("track", _track, "follow a target through a video, a folder of images, a camera or a stream")
-    parser.add_argument("source", help="video file, folder of images, number of a camera, or address of a stream")
-    parser.add_argument("--model", type=Path, required=True, help="a model file, such as model.pt of a training")
+    parser = commands.add(
+        "track", _track, "follow a target through a video, a folder of images, a camera or a stream"
+    )
+    parser.add_argument(
+        "source", help="video file, folder of images, number of a camera, or address of a stream"
+    )
+    parser.add_argument(
+        "--model", type=Path, required=True, help="a model file, such as model.pt of a training"
+    )
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument(
-        "--box", nargs="+", metavar="X Y W H", help="the target in the first image, in pixels counted from 0"
+        "--box",
+        nargs="+",
+        metavar="X Y W H",
+        help="the target in the first image, in pixels counted from 0",
     )
     target.add_argument("--select", action="store_true", help="draw the box in a window")
-    parser.add_argument("--show", action="store_true", help="a window with keys: space pauses, r selects again, q ends")
     parser.add_argument(
-        "--out", type=Path, default=Path("track.webm"),
-        help="the drawn video (.webm, .mp4, .avi), a table beside it; .csv: the table alone; default: %(default)s",
-    )  # fmt: skip
-    parser.add_argument("--fps", type=_rate, default=25.0, help="images per second where the source has none")
+        "--show",
+        action="store_true",
+        help="a window with keys: space pauses, r selects again, q ends",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("track.webm"),
+        help=(
+            "the drawn video (.webm, .mp4, .avi), a table beside it; .csv: the table alone;"
+            " default: %(default)s"
+        ),
+    )
+    parser.add_argument(
+        "--fps", type=_rate, default=25.0, help="images per second where the source has none"
+    )
     add_tracker(parser)
-    parser.add_argument("--threads", type=threads, default=1, help="of the network on a CPU; default: %(default)s")
+    parser.add_argument(
+        "--threads", type=threads, default=1, help="of the network on a CPU; default: %(default)s"
+    )
     add_overwrite(parser)

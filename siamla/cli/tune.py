@@ -39,13 +39,22 @@ def run(args: argparse.Namespace) -> None:
 
 def register(commands: Commands) -> None:
     """Add the command of this module."""
-    text = "choose the tracker's settings for each variant on generated validation clips; nothing is trained"
+    text = (
+        "choose the tracker's settings for each variant on generated validation clips; nothing is"
+        " trained"
+    )
     parser = commands.add("tune", run, text)
     parser.add_argument(
-        "variant", nargs="?", help="this one alone; default: all of the profile, each with the models of all its seeds"
+        "variant",
+        nargs="?",
+        help="this one alone; default: all of the profile, each with the models of all its seeds",
     )
     parser.add_argument(
-        "--benchmark", default="validation", help="a set of params/synthetic.yaml; default: %(default)s"
+        "--benchmark",
+        default="validation",
+        help="a set of params/synthetic.yaml; default: %(default)s",
     )
-    parser.add_argument("--workers", type=positive, default=1, help="processes; they change nothing")
+    parser.add_argument(
+        "--workers", type=positive, default=1, help="processes; they change nothing"
+    )
     add_profile(parser, key=False)

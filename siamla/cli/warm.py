@@ -1,12 +1,14 @@
-"""Commands that start warm: a pipeline's jobs are forked from a process that has imported the libraries once.
+"""Commands that start warm: a pipeline's jobs are forked from a process that has imported the
+libraries once.
 
-torch, OpenCV, MLflow and the sources' digests take a job seconds before it begins, and many jobs of a small profile
-take no longer themselves. The pipeline starts one process (siamla.cli.prefork) that imports all of that, computes
-nothing and has one thread; a `siamla` command that the pipeline starts hands over its words, environment, folder and
-streams, and lets a fork of that process do the work. So every job is a process of its own as before, with its own log,
-and ends when its command is killed. A command does its work itself where there is no such process: typed by hand, on
-another host, with more than one thread (libraries read that number when they are imported), or where the package has
-changed meanwhile.
+torch, OpenCV, MLflow and the sources' digests take a job seconds before it begins, and many jobs of
+a small profile take no longer themselves. The pipeline starts one process (siamla.cli.prefork) that
+imports all of that, computes nothing and has one thread; a `siamla` command that the pipeline
+starts hands over its words, environment, folder and streams, and lets a fork of that process do the
+work. So every job is a process of its own as before, with its own log, and ends when its command is
+killed. A command does its work itself where there is no such process: typed by hand, on another
+host, with more than one thread (libraries read that number when they are imported), or where the
+package has changed meanwhile.
 """
 
 import json
@@ -21,7 +23,9 @@ from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
-ADDRESS = "SIAMLA_WARM"  # the socket, relative to the project: the name of one may have a hundred characters
+ADDRESS = (  # the socket, relative to the project: the name of one may have a hundred characters
+    "SIAMLA_WARM"
+)
 THREADS = "OMP_NUM_THREADS"
 ONE_THREAD = {
     **dict.fromkeys((THREADS, "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
@@ -30,7 +34,9 @@ ONE_THREAD = {
 
 
 def ask(words: Sequence[str]) -> int | None:
-    """Have a command done by a fork of the warm process; its exit status, or None where it is to be done here."""
+    """Have a command done by a fork of the warm process; its exit status, or None where it is to be
+    done here.
+    """
     address = os.environ.get(ADDRESS)
     if not address or os.environ.get(THREADS) != "1":
         return None
@@ -50,7 +56,8 @@ def ask(words: Sequence[str]) -> int | None:
 def _attend(process: int, answer: TextIO) -> int:
     """Wait for the fork, and pass signals on to it.
 
-    A SIGINT may reach it twice: as it reaches all of the pipeline, and from here, in case that it was being born then.
+    A SIGINT may reach it twice: as it reaches all of the pipeline, and from here, in case that it
+    was being born then.
     """
 
     def pass_on(number: int, frame: FrameType | None) -> None:
@@ -66,13 +73,23 @@ def _attend(process: int, answer: TextIO) -> int:
 
 
 def start(profile: str) -> None:
-    """Start the warm process of a pipeline; to be called in the pipeline's own process, which it does not outlive."""
+    """Start the warm process of a pipeline; to be called in the pipeline's own process, which it
+    does not outlive.
+    """
     folder = Path(".snakemake")
-    for left in folder.glob(f"siamla-{profile}.*.sock"):  # of a killed run: one pipeline of a profile runs at a time
+    for left in folder.glob(
+        f"siamla-{profile}.*.sock"
+    ):  # of a killed run: one pipeline of a profile runs at a time
         left.unlink()
     own = str(os.getpid())
     address = folder / f"siamla-{profile}.{own}.sock"
     os.environ[ADDRESS] = address.as_posix()
     command = [sys.executable, "-m", "siamla.cli.prefork", profile, address.as_posix(), own]
     with (folder / f"siamla-{profile}.log").open("wb") as log:
-        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **ONE_THREAD})
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env={**os.environ, **ONE_THREAD},
+        )

@@ -1,8 +1,10 @@
-"""Random views of a cached crop: shift, scale, motion blur, colour, flip, gray (SiamCAR's public code), degradation.
+"""Random views of a cached crop: shift, scale, motion blur, colour, flip, gray (SiamCAR's public
+code), degradation.
 
-Pure: equal numbers give equal views. Shift and scale choose a window of whole pixels, so that it alone needs to be
-read, and is resized; the target's box follows from the window as it was rounded, and is exact. Plain numbers and
-images that are changed in place: beside a resize, calls of numpy and fresh memory would cost as much again.
+Pure: equal numbers give equal views. Shift and scale choose a window of whole pixels, so that it
+alone needs to be read, and is resized; the target's box follows from the window as it was rounded,
+and is exact. Plain numbers and images that are changed in place: beside a resize, calls of numpy
+and fresh memory would cost as much again.
 """
 
 from collections.abc import Sequence
@@ -16,25 +18,35 @@ from siamla.data.crop import Image
 from siamla.data.jpeg import Window
 from siamla.data.settings import Jitter
 
-# Principal axes (columns, BGR) of the colours of ImageNet's pixels (Krizhevsky et al. 2012) and the standard
-# deviations along them that Siamese trackers use. Their code multiplies by the transposed matrix, which puts most of
-# the offset into one channel; here the largest part is a change of brightness, as published.
+# Principal axes (columns, BGR) of the colours of ImageNet's pixels (Krizhevsky et al. 2012) and the
+# standard deviations along them that Siamese trackers use. Their code multiplies by the transposed
+# matrix, which puts most of the offset into one channel; here the largest part is a change of
+# brightness, as published.
 _AXES = np.array([[0.5836, -0.6948, 0.4203], [0.5808, -0.0045, -0.8140], [0.5675, 0.7192, 0.4009]])
 _SPREAD = (_AXES * np.array([8.24, 2.52, 1.20])).tolist()
 _LENGTHS = range(5, 46, 2)  # of a motion blur
-# From the least a degraded view suffers to the most: factor of lost pixels, JPEG quality, noise in levels.
+# From the least a degraded view suffers to the most: factor of lost pixels, JPEG quality, noise in
+# levels.
 _SHRINK, _QUALITY, _NOISE = (1.3, 3.0), (60, 15), (3.0, 16.0)
 
 
 def view_window(jitter: Jitter, size: int, crop_size: int, drawn: Sequence[float]) -> Window:
-    """The part of a cached crop that becomes a view of `size` pixels: left, top, right and bottom edge.
+    """The part of a cached crop that becomes a view of `size` pixels: left, top, right and bottom
+    edge.
 
-    Of four uniform numbers in [0, 1): its middle is within ± shift pixels of the crop's, its sides within ± scale, for
-    x and y apart; the edges are rounded. The crop must be as large as the jitter reaches.
+    Of four uniform numbers in [0, 1): its middle is within ± shift pixels of the crop's, its sides
+    within ± scale, for x and y apart; the edges are rounded. The crop must be as large as the
+    jitter reaches.
     """
     right, down, wider, higher = drawn
-    x, width = crop_size / 2 + jitter.shift * (2 * right - 1), size / 2 * (1 + jitter.scale * (2 * wider - 1))
-    y, height = crop_size / 2 + jitter.shift * (2 * down - 1), size / 2 * (1 + jitter.scale * (2 * higher - 1))
+    x, width = (
+        crop_size / 2 + jitter.shift * (2 * right - 1),
+        size / 2 * (1 + jitter.scale * (2 * wider - 1)),
+    )
+    y, height = (
+        crop_size / 2 + jitter.shift * (2 * down - 1),
+        size / 2 * (1 + jitter.scale * (2 * higher - 1)),
+    )
     return round(x - width), round(y - height), round(x + width), round(y + height)
 
 
@@ -46,7 +58,8 @@ def colour_offset(drawn: Sequence[float]) -> list[int]:
 
 def move_colour(image: Image, offset: Sequence[int]) -> None:
     """Add an offset (3,) to all pixels, in place; what leaves 0 to 255 is cut off."""
-    # in two steps, of which one is mostly needless: a scalar with a negative part is added six times as slowly
+    # in two steps, of which one is mostly needless: a scalar with a negative part is added six
+    # times as slowly
     blue, green, red = offset
     if max(offset) > 0:
         cv2.add(image, (max(blue, 0), max(green, 0), max(red, 0), 0), dst=image)
@@ -55,7 +68,9 @@ def move_colour(image: Image, offset: Sequence[int]) -> None:
 
 
 def motion_blur(image: Image, length: int, share: float) -> None:
-    """Blur in place with a cross of odd length: a share of a horizontal and the rest of a vertical line."""
+    """Blur in place with a cross of odd length: a share of a horizontal and the rest of a vertical
+    line.
+    """
     horizontal, vertical = cv2.blur(image, (length, 1)), cv2.blur(image, (1, length))
     cv2.addWeighted(horizontal, share, vertical, 1 - share, 0, dst=image)
 
@@ -75,8 +90,8 @@ def _grain(size: int) -> NDArray[np.float32]:
 def degrade(image: Image, drawn: Sequence[float]) -> None:
     """Spoil a square view in place: fewer pixels, a low JPEG quality or noise.
 
-    Of three uniform numbers in [0, 1): which of the three, how much, and which part of the grain. The parts and the
-    amounts are equally likely; the target stays where it is.
+    Of three uniform numbers in [0, 1): which of the three, how much, and which part of the grain.
+    The parts and the amounts are equally likely; the target stays where it is.
     """
     which, amount, place = drawn
     size, kind = image.shape[0], int(3 * which)
@@ -105,19 +120,27 @@ def augment(
     gray: bool = False,
     spoiled: Sequence[float] = (1, 0, 0, 0),
 ) -> list[float]:
-    """Write the view of a window (H, W, 3) of a cached crop to `out` (size, size, 3), a contiguous array.
+    """Write the view of a window (H, W, 3) of a cached crop to `out` (size, size, 3), a contiguous
+    array.
 
     Args:
         box: the target's in the window, continuous xywh.
-        drawn: four uniform numbers in [0, 1): whether colour moves, whether it is blurred, how far, and which way.
-        normal: three normally distributed numbers, for the colour.
-        flip, gray: decided by the caller, because both views of a pair share them.
-        spoiled: four uniform numbers in [0, 1): whether the view is degraded, and three for `degrade`.
+        drawn: four uniform numbers in [0, 1): whether colour moves, whether it is blurred, how far,
+            and which way.
+        normal: three normally distributed numbers, for the colour. flip, gray: decided by the
+        caller, because both views of a pair share them.
+        spoiled: four uniform numbers in [0, 1): whether the view is degraded, and three for
+            `degrade`.
 
     Returns the box in the view.
     """
     size, (height, width) = out.shape[0], window.shape[:2]
-    cv2.resize(cv2.flip(window, 1) if flip else window, (size, size), dst=out, interpolation=cv2.INTER_LINEAR)
+    cv2.resize(
+        cv2.flip(window, 1) if flip else window,
+        (size, size),
+        dst=out,
+        interpolation=cv2.INTER_LINEAR,
+    )
     if gray:
         turn_gray(out)
     if drawn[0] < jitter.colour:

@@ -1,8 +1,10 @@
-"""How a crop is cut: the tracker's to the last bit as it is asked for, the cache's at the speed of a resize.
+"""How a crop is cut: the tracker's to the last bit as it is asked for, the cache's at the speed of
+a resize.
 
-Two conventions meet here. Boxes and centres are continuous (siamla.geometry): pixel i covers [i, i + 1), so the
-middle of a crop of `size` pixels is size / 2. The score map's grid (siamla.grid) counts pixel *indices*. A point's
-index coordinate is its continuous one minus 0.5; `to_index` and its inverse are the only places that say so.
+Two conventions meet here. Boxes and centres are continuous (siamla.geometry): pixel i covers [i, i
++ 1), so the middle of a crop of `size` pixels is size / 2. The score map's grid (siamla.grid)
+counts pixel *indices*. A point's index coordinate is its continuous one minus 0.5; `to_index` and
+its inverse are the only places that say so.
 """
 
 from math import ceil, floor
@@ -18,23 +20,31 @@ _HALF = np.array([0.5, 0.5, 0, 0])
 
 
 def mean_colour(image: Image) -> tuple[float, float, float]:
-    """The mean (blue, green, red) of a whole image, which fills a crop beyond the image's border, as SiamCAR's does."""
+    """The mean (blue, green, red) of a whole image, which fills a crop beyond the image's border,
+    as SiamCAR's does.
+    """
     blue, green, red, _ = cv2.mean(image)
     return blue, green, red
 
 
-def fill_colour(image: Image, centre: ArrayLike, side: float, size: int) -> tuple[float, float, float]:
-    """`mean_colour` where a crop (see `crop`) reaches beyond the image or its last pixels; else black, which it lacks.
+def fill_colour(
+    image: Image, centre: ArrayLike, side: float, size: int
+) -> tuple[float, float, float]:
+    """`mean_colour` where a crop (see `crop`) reaches beyond the image or its last pixels; else
+    black, which it lacks.
 
     Most crops lie inside, and the mean of a large image takes longer than its crop.
     """
     half = np.array(image.shape[1::-1]) / 2
-    reach = np.abs(np.asarray(centre, np.float64) - half) + side / 2 * (1 - 1 / size)  # of the outermost samples
+    reach = np.abs(np.asarray(centre, np.float64) - half) + side / 2 * (
+        1 - 1 / size
+    )  # of the outermost samples
     return mean_colour(image) if (reach > half - 1).any() else (0.0, 0.0, 0.0)
 
 
 def to_crop(box: ArrayLike, centre: ArrayLike, side: float, size: int) -> Array:
-    """Image boxes (..., 4) in the coordinates of the crop, (p - centre)·size/side + size/2; continuous xywh.
+    """Image boxes (..., 4) in the coordinates of the crop, (p - centre)·size/side + size/2;
+    continuous xywh.
 
     `side` is the crop's side in image pixels.
     """
@@ -51,7 +61,9 @@ def to_image(box: ArrayLike, centre: ArrayLike, side: float, size: int) -> Array
 
 
 def to_index(box: ArrayLike) -> Array:
-    """Continuous xywh boxes (..., 4) in pixel-index coordinates, those of the score map's grid (31 + 8·i)."""
+    """Continuous xywh boxes (..., 4) in pixel-index coordinates, those of the score map's grid (31
+    + 8·i).
+    """
     return np.asarray(box, np.float64) - _HALF
 
 
@@ -63,7 +75,8 @@ def to_continuous(box: ArrayLike) -> Array:
 def crop(image: Image, centre: ArrayLike, side: float, size: int, fill: ArrayLike) -> Image:
     """The square of `side` image pixels around `centre` (2,) as (size, size, 3) uint8, bilinear.
 
-    Crop pixel k, whose centre is at k + 0.5, shows the image at centre + (k + 0.5 - size/2)·side/size.
+    Crop pixel k, whose centre is at k + 0.5, shows the image at centre + (k + 0.5 -
+    size/2)·side/size.
 
     Args:
         image: (H, W, 3) uint8, BGR.
@@ -78,12 +91,16 @@ def crop(image: Image, centre: ArrayLike, side: float, size: int, fill: ArrayLik
     matrix = np.array([[scale, 0, x], [0, scale, y]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     colour = tuple(float(value) for value in np.asarray(fill, np.float64))
-    out = cv2.warpAffine(image, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=colour)
+    out = cv2.warpAffine(
+        image, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=colour
+    )
     return np.asarray(out, np.uint8)
 
 
 def _span(middle: float, side: float, size: int, extent: int) -> tuple[int, int, int, float]:
-    """Along one axis: the image pixels [low, high) that a tile shows, its pixels from `low` to its edge, its middle."""
+    """Along one axis: the image pixels [low, high) that a tile shows, its pixels from `low` to its
+    edge, its middle.
+    """
     low = min(max(floor(middle - side / 2) - 1, 0), extent - 1)
     first = round((middle - side / 2 - low) * size / side)
     high = min(max(ceil(low + (first + size) * side / size) + 1, low + 1), extent)
@@ -91,23 +108,34 @@ def _span(middle: float, side: float, size: int, extent: int) -> tuple[int, int,
 
 
 def tile(image: Image, centre: ArrayLike, side: float, size: int) -> tuple[Image, Array]:
-    """The square of `side` image pixels around `centre` (2,) as (size, size, 3) uint8, and the centre that it has.
+    """The square of `side` image pixels around `centre` (2,) as (size, size, 3) uint8, and the
+    centre that it has.
 
-    `crop` at the speed of a resize, five times as quick: image and crop share the corner of a pixel, and to get that
-    the centre moves by up to half a crop pixel. Beyond the border is the image's mean colour.
+    `crop` at the speed of a resize, five times as quick: image and crop share the corner of a
+    pixel, and to get that the centre moves by up to half a crop pixel. Beyond the border is the
+    image's mean colour.
     """
     height, width = image.shape[:2]
     (x, y), scale = np.asarray(centre, np.float64).tolist(), size / side
     left, right, column, x = _span(x, side, size, width)
     top, bottom, row, y = _span(y, side, size, height)
     coarse = image[::8]  # for the mean: all of a large image takes as long as its crop
-    if min(column, row) <= -size or min((right - left) * scale - column, (bottom - top) * scale - row) < 1:
-        return np.full((size, size, 3), np.rint(mean_colour(coarse)), np.uint8), np.array([x, y])  # beyond the border
-    shown = cv2.resize(image[top:bottom, left:right], None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+    if (
+        min(column, row) <= -size
+        or min((right - left) * scale - column, (bottom - top) * scale - row) < 1
+    ):
+        return np.full((size, size, 3), np.rint(mean_colour(coarse)), np.uint8), np.array(
+            [x, y]
+        )  # beyond the border
+    shown = cv2.resize(
+        image[top:bottom, left:right], None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR
+    )
     part = shown[max(row, 0) : row + size, max(column, 0) : column + size]
     above, before = max(-row, 0), max(-column, 0)
     below, behind = size - above - part.shape[0], size - before - part.shape[1]
     if above or before or below or behind:
         fill = mean_colour(coarse)
-        part = cv2.copyMakeBorder(part, above, below, before, behind, cv2.BORDER_CONSTANT, value=fill)
+        part = cv2.copyMakeBorder(
+            part, above, below, before, behind, cv2.BORDER_CONSTANT, value=fill
+        )
     return np.asarray(part, np.uint8), np.array([x, y])

@@ -1,4 +1,6 @@
-"""Whether image files are whole and boxes lie inside them; what was found in the images is remembered."""
+"""Whether image files are whole and boxes lie inside them; what was found in the images is
+remembered.
+"""
 
 import errno
 import hashlib
@@ -22,11 +24,12 @@ _DAMAGE = (b"Corrupt JPEG data", b"Premature end of JPEG")  # how libjpeg's warn
 
 
 def complete(data: bytes) -> bool:
-    """Whether an encoded JPEG or PNG reaches its end; OpenCV decodes a truncated JPEG with a mere warning.
+    """Whether an encoded JPEG or PNG reaches its end; OpenCV decodes a truncated JPEG with a mere
+    warning.
 
-    In a JPEG the marker bytes cannot occur inside compressed data, so the last end-of-image marker must follow a
-    start-of-scan marker, and none follow it. A PNG is a chain of chunks with their lengths. Bytes after the end, which
-    some cameras append, do no harm.
+    In a JPEG the marker bytes cannot occur inside compressed data, so the last end-of-image marker
+    must follow a start-of-scan marker, and none follow it. A PNG is a chain of chunks with their
+    lengths. Bytes after the end, which some cameras append, do no harm.
     """
     if data[:2] == b"\xff\xd8":
         end = data.rfind(b"\xff\xd9")
@@ -46,10 +49,11 @@ def _png_ends(data: bytes) -> bool:
 
 
 def decode(data: bytes) -> tuple[Image | None, bool]:
-    """The image (H, W, 3) BGR of an encoded file, or None, and whether the decoder found damage inside it.
+    """The image (H, W, 3) BGR of an encoded file, or None, and whether the decoder found damage
+    inside it.
 
-    libjpeg fills what it cannot read and says so only on the process's error stream, which is therefore caught
-    while it works; whatever else was written there is passed on.
+    libjpeg fills what it cannot read and says so only on the process's error stream, which is
+    therefore caught while it works; whatever else was written there is passed on.
     """
     with tempfile.TemporaryFile() as caught:
         kept = os.dup(2)
@@ -64,16 +68,19 @@ def decode(data: bytes) -> tuple[Image | None, bool]:
     other = b"".join(line for line in lines if not line.startswith(_DAMAGE))
     if other:
         os.write(2, other)
-    return None if image is None else np.asarray(image, np.uint8), any(line.startswith(_DAMAGE) for line in lines)
+    return None if image is None else np.asarray(image, np.uint8), any(
+        line.startswith(_DAMAGE) for line in lines
+    )
 
 
 def check_images(frames: Iterable[Path]) -> dict[str, Any]:
     """Read and decode all frames of a sequence.
 
     Returns:
-        "problem": the first that makes the sequence unusable, or None; "size": [height, width]; "digest": of the
-        bytes; "damaged": names of the files that are whole but damaged inside. Those are kept: every toolkit decodes
-        them to the same pixels, and a published benchmark without one of its frames would be another benchmark.
+        "problem": the first that makes the sequence unusable, or None; "size": [height, width];
+        "digest": of the bytes; "damaged": names of the files that are whole but damaged inside.
+        Those are kept: every toolkit decodes them to the same pixels, and a published benchmark
+        without one of its frames would be another benchmark.
     """
     size: list[int] | None = None
     damaged: list[str] = []
@@ -106,15 +113,18 @@ def _broken(problem: str, size: list[int] | None) -> dict[str, Any]:
 
 
 def first_frame_only(video: Sequence) -> bool:
-    """Whether the truth is given in the first frame alone, as in the hidden test sets (GOT-10k, TrackingNet)."""
+    """Whether the truth is given in the first frame alone, as in the hidden test sets (GOT-10k,
+    TrackingNet).
+    """
     return len(video.frames) > 1 and len(video.boxes) > 0 and bool(np.isnan(video.boxes[1:]).all())
 
 
 def box_problem(video: Sequence, size: list[int], empty_truth: bool) -> str | None:
-    """The first box that is wrong in an image of [height, width], or None. Frames without the target are not judged.
+    """The first box that is wrong in an image of [height, width], or None. Frames without the
+    target are not judged.
 
-    With `empty_truth` the benchmark has a rule for frames whose row is no box; a tracker must still find one to start
-    on, and a row that reaches to infinity is no way to say that there is none.
+    With `empty_truth` the benchmark has a rule for frames whose row is no box; a tracker must still
+    find one to start on, and a row that reaches to infinity is no way to say that there is none.
     """
     judged = video.visible.copy()
     if first_frame_only(video):
@@ -126,7 +136,10 @@ def box_problem(video: Sequence, size: list[int], empty_truth: bool) -> str | No
         (np.isinf(video.boxes).any(1) & judged, "not finite, and the frame is not marked absent"),
         (np.isnan(video.boxes).any(1) & required, "not finite, and the frame is not marked absent"),
         ((video.boxes[:, 2:] <= 0).any(1) & required, "width or height is not positive"),
-        ((beyond(video, size) == 2) & judged & video.valid, f"wholly outside the image of {size[1]}×{size[0]}"),
+        (
+            (beyond(video, size) == 2) & judged & video.valid,
+            f"wholly outside the image of {size[1]}×{size[0]}",
+        ),
     ):
         bad = np.flatnonzero(test)
         if len(bad):
@@ -145,7 +158,9 @@ def beyond(video: Sequence, size: list[int]) -> np.ndarray:
 
 
 class Memory:
-    """Results of image checks in a file of one JSON line each, appended as they come; a cut last line is ignored."""
+    """Results of image checks in a file of one JSON line each, appended as they come; a cut last
+    line is ignored.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -161,7 +176,9 @@ class Memory:
         self._gap = "\n" if text and not text.endswith("\n") else ""
 
     def of(self, name: str) -> dict[str, Any]:
-        """{"key": of the files that were checked, "images": the result} of a sequence; empty when there is none."""
+        """{"key": of the files that were checked, "images": the result} of a sequence; empty when
+        there is none.
+        """
         return self._known.get(name, {})
 
     def add(self, name: str, key: str, images: dict[str, Any]) -> None:

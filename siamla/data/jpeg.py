@@ -1,11 +1,14 @@
-"""JPEGs of which a window is decoded alone: the coder starts afresh every few blocks, at a restart marker.
+"""JPEGs of which a window is decoded alone: the coder starts afresh every few blocks, at a restart
+marker.
 
-    ends   as uint32: where the header ends, then each interval with its marker, row by row, counted in the JPEG
-    JPEG   one restart interval is COLUMN pixels wide and ROW pixels high, a row of the image a whole number of them
+    ends   as uint32: where the header ends, then each interval with its marker, row by row, counted
+    in the JPEG JPEG   one restart interval is COLUMN pixels wide and ROW pixels high, a row of the
+    image a whole number of them
 
-A window is decoded from the header, with another size in it, and the intervals that the window touches: to any
-decoder a whole JPEG. Its pixels are those of the whole image, because each interval is decoded by itself; only the
-smoothed colour looks across a border, by one pixel, and so far the decoded part reaches beyond the window.
+A window is decoded from the header, with another size in it, and the intervals that the window
+touches: to any decoder a whole JPEG. Its pixels are those of the whole image, because each interval
+is decoded by itself; only the smoothed colour looks across a border, by one pixel, and so far the
+decoded part reaches beyond the window.
 """
 
 from collections.abc import Callable
@@ -25,7 +28,9 @@ COLUMN = 2 * ROW
 _REACH = 1  # pixels that the smoothing of colour looks beyond one
 _HEAD = 1024  # bytes that hold every header; OpenCV's have 623 and the marker's six
 _END = 0xD9
-_NUMBERS = (np.arange(2**16) % 8 + 0xD0).astype(np.uint8)  # of the markers of as many intervals as there can be
+_NUMBERS = (np.arange(2**16) % 8 + 0xD0).astype(
+    np.uint8
+)  # of the markers of as many intervals as there can be
 _FRAME = b"\xff\xc0\x00\x11\x08"  # begins the frame header; height and width follow
 
 
@@ -34,7 +39,9 @@ def _padded(image: Image) -> Image:
     height, width = image.shape[:2]
     below, right = -height % ROW, -width % COLUMN
     if below or right:
-        image = np.asarray(cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE), np.uint8)
+        image = np.asarray(
+            cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE), np.uint8
+        )
     return image
 
 
@@ -63,10 +70,12 @@ def encode(image: Image, quality: int) -> bytes:
 
 
 def decode(read: Callable[[int, int], bytes], size: int, window: Window) -> Image:
-    """The pixels of a window of a square image of `size` pixels, as decoding all of the JPEG would give them.
+    """The pixels of a window of a square image of `size` pixels, as decoding all of the JPEG would
+    give them.
 
     Args:
-        read: gives a number of bytes (first) from a place (second) in what `encode` made; called twice.
+        read: gives a number of bytes (first) from a place (second) in what `encode` made; called
+            twice.
 
     Raises:
         ValueError: the data are damaged.
@@ -103,7 +112,8 @@ def decode(read: Callable[[int, int], bytes], size: int, window: Window) -> Imag
     part[marks] = _NUMBERS[: marks.size].reshape(marks.shape)  # from 0 to 7 in turn
     part[-1] = _END
 
-    # the pixels of OpenCV's decoder, from the same library, a fifth sooner; and damage is an error, not a gray patch
+    # the pixels of OpenCV's decoder, from the same library, a fifth sooner; and damage is an error,
+    # not a gray patch
     image: Image = decode_jpeg(part, "BGR")
     x, y = first * COLUMN, above * ROW
     return image[top - y : bottom - y, left - x : right - x]

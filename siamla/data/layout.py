@@ -1,4 +1,6 @@
-"""The names of the folder layouts, for settings; the readers are in siamla.data.formats and siamla.data.sources."""
+"""The names of the folder layouts, for settings; the readers are in siamla.data.formats and
+siamla.data.sources.
+"""
 
 from typing import Literal
 

@@ -1,4 +1,6 @@
-"""Training pairs: a template and a search crop of one target, each pair a pure function of (seed, index)."""
+"""Training pairs: a template and a search crop of one target, each pair a pure function of (seed,
+index).
+"""
 
 from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
@@ -21,7 +23,12 @@ from siamla.grid import SEARCH, TEMPLATE
 
 _WORD = 2**64 - 1
 GOLDEN = 0.6180339887  # multiples of it, taken modulo 1, strew the most evenly
-ABSENT = (-1000.0, -1000.0, 0.0, 0.0)  # the box of a target that is not in the search crop: no area, far away
+ABSENT = (
+    -1000.0,
+    -1000.0,
+    0.0,
+    0.0,
+)  # the box of a target that is not in the search crop: no area, far away
 PAIRS, VIEWS, SEQUENCES = range(3)  # what random numbers are for; each has a stream of its own
 MOST_VIEWS = 64
 SIDES = ("template", "search")
@@ -34,9 +41,9 @@ class Pair:
     Attributes:
         template: (127, 127, 3) uint8 BGR.
         search: (255, 255, 3) uint8 BGR.
-        box: (4,) float64 xywh of the target in the search crop, in pixel-index coordinates (siamla.data.crop):
-            a target in the middle has its centre at 127, on cell 12 of the grid 31 + 8·i. Without area where the
-            target is not in it.
+        box: (4,) float64 xywh of the target in the search crop, in pixel-index coordinates
+            (siamla.data.crop): a target in the middle has its centre at 127, on cell 12 of the grid
+            31 + 8·i. Without area where the target is not in it.
     """
 
     template: Image
@@ -45,7 +52,9 @@ class Pair:
 
 
 class Parts(NamedTuple):
-    """What a pair consists of in a feature cache: numbers of items, and whether the search crop shows the target."""
+    """What a pair consists of in a feature cache: numbers of items, and whether the search crop
+    shows the target.
+    """
 
     template: int
     search: int
@@ -70,7 +79,9 @@ class Sampler(ABC):
 
     def batch(self, indices: Sequence[int]) -> Pair:
         """The pairs of these numbers stacked: (N, 127, 127, 3), (N, 255, 255, 3), (N, 4)."""
-        template, search = (np.empty((len(indices), size, size, 3), np.uint8) for size in (TEMPLATE, SEARCH))
+        template, search = (
+            np.empty((len(indices), size, size, 3), np.uint8) for size in (TEMPLATE, SEARCH)
+        )
         boxes = [self.draw(*each) for each in zip(indices, template, search, strict=True)]
         return Pair(template, search, to_index(boxes))
 
@@ -83,26 +94,32 @@ class Sampler(ABC):
 class PairSampler(Sampler):
     """Draws pairs from a crop cache.
 
-    A sequence is drawn uniformly, the template uniformly from its frames and the search frame uniformly from those
-    at most `frame_range` frames away, the template's included, as in SiamCAR's public code. Of `settings.negatives` of
-    the pairs the search frame is any of another sequence.
+    A sequence is drawn uniformly, the template uniformly from its frames and the search frame
+    uniformly from those at most `frame_range` frames away, the template's included, as in SiamCAR's
+    public code. Of `settings.negatives` of the pairs the search frame is any of another sequence.
 
-    With `settings.views` a crop has that many views, numbered row · views + draw, whose jitter does not depend on the
-    pair; `parts` says which two make a pair.
+    With `settings.views` a crop has that many views, numbered row · views + draw, whose jitter does
+    not depend on the pair; `parts` says which two make a pair.
     """
 
     def __init__(self, cache: CropCache, settings: PairSettings) -> None:
         """UserError where the crops are smaller than the jitter reaches."""
         if cache.size < settings.reach:
-            told = f"crops of {cache.size} pixels, but shift and scale of the pairs reach {settings.reach}"
-            raise UserError(f"{cache.folder}: {told}; cut larger ones (crops.size) or reduce the jitter")
+            told = (
+                f"crops of {cache.size} pixels, but shift and scale of the pairs reach"
+                f" {settings.reach}"
+            )
+            raise UserError(
+                f"{cache.folder}: {told}; cut larger ones (crops.size) or reduce the jitter"
+            )
         self.cache, self.settings = cache, settings
         self._rng = np.random.Generator(np.random.Philox(key=settings.seed))
         self._state = self._rng.bit_generator.state
         # two uniform numbers decide flip and gray of all views of a sequence that have this draw
         drawn, sequences = range(settings.views or 0), range(len(cache.starts) - 1)
         self._shared = [
-            [self._seek(SEQUENCES, s * MOST_VIEWS + v).random(2).tolist() for v in drawn] for s in sequences
+            [self._seek(SEQUENCES, s * MOST_VIEWS + v).random(2).tolist() for v in drawn]
+            for s in sequences
         ]
 
     @property
@@ -113,8 +130,9 @@ class PairSampler(Sampler):
         return len(self.cache) * self.settings.views
 
     def _seek(self, stream: int, number: int) -> np.random.Generator:
-        """Random numbers of this number of a stream alone: a counter that stands there; a new generator takes far
-        longer."""
+        """Random numbers of this number of a stream alone: a counter that stands there; a new
+        generator takes far longer.
+        """
         counter = self._state["state"]["counter"]
         counter[1:3], counter[3] = (number & _WORD, number >> 64), stream
         self._rng.bit_generator.state = self._state
@@ -125,22 +143,37 @@ class PairSampler(Sampler):
         return bisect_right(self.cache.starts, row) - 1
 
     def _elsewhere(self, row: int, drawn: Sequence[float]) -> int:
-        """A row of another sequence, of two uniform numbers in [0, 1); UserError where there is no other."""
+        """A row of another sequence, of two uniform numbers in [0, 1); UserError where there is no
+        other.
+        """
         starts = self.cache.starts
         if len(starts) < 3:
-            raise UserError(f"{self.cache.folder}: one sequence alone; pairs.negatives needs another one")
+            raise UserError(
+                f"{self.cache.folder}: one sequence alone; pairs.negatives needs another one"
+            )
         other = int(drawn[0] * (len(starts) - 2))
         other += other >= self.sequence(row)
         start, end = int(starts[other]), int(starts[other + 1])
         return start + int(drawn[1] * (end - start))
 
     def _look(self, row: int, view: int) -> tuple[bool, ...]:
-        """What both views of a pair must have in common: flip and gray, as template and as search crop."""
-        shared, jitters = self._shared[self.sequence(row)][view], (self.settings.template, self.settings.search)
-        return tuple(value < share for j in jitters for value, share in zip(shared, (j.flip, j.gray), strict=True))
+        """What both views of a pair must have in common: flip and gray, as template and as search
+        crop.
+        """
+        shared, jitters = (
+            self._shared[self.sequence(row)][view],
+            (self.settings.template, self.settings.search),
+        )
+        return tuple(
+            value < share
+            for j in jitters
+            for value, share in zip(shared, (j.flip, j.gray), strict=True)
+        )
 
     def parts(self, index: int) -> Parts:
-        """The views that the pair number `index` consists of; where pairs are not made of views, the pair itself."""
+        """The views that the pair number `index` consists of; where pairs are not made of views,
+        the pair itself.
+        """
         if self.settings.views is None:
             return super().parts(index)
         count = self.settings.views
@@ -153,25 +186,38 @@ class PairSampler(Sampler):
             fitting = [view for view in range(count) if self._look(search, view) == look]
         else:
             search, fitting = self._elsewhere(template, drawn[4:6]), list(range(count))
-        return Parts(template * count + first, search * count + fitting[int(drawn[7] * len(fitting))], present)
+        return Parts(
+            template * count + first,
+            search * count + fitting[int(drawn[7] * len(fitting))],
+            present,
+        )
 
     def view(self, number: int, out: Image, side: str) -> list[float]:
-        """Write the view of this number as "template" or "search" to `out`; the target's box (4,) in it, continuous
-        xywh."""
+        """Write the view of this number as "template" or "search" to `out`; the target's box (4,)
+        in it, continuous xywh.
+        """
         row, view = divmod(number, self.settings.views or 1)
         rng = self._seek(VIEWS, (row * MOST_VIEWS + view) * len(SIDES) + SIDES.index(side))
-        drawn, normal, spoiled = rng.random(8).tolist(), rng.standard_normal(3).tolist(), rng.random(4).tolist()
+        drawn, normal, spoiled = (
+            rng.random(8).tolist(),
+            rng.standard_normal(3).tolist(),
+            rng.random(4).tolist(),
+        )
         jitter, shared = getattr(self.settings, side), self._shared[self.sequence(row)][view]
         return self._view(row, out, jitter, shared, drawn, normal, spoiled)
 
     def both(self, number: int) -> Pair:
-        """The view of this number as a template and as a search crop; the box is that of the latter."""
+        """The view of this number as a template and as a search crop; the box is that of the
+        latter.
+        """
         template, search = (np.empty((size, size, 3), np.uint8) for size in (TEMPLATE, SEARCH))
         self.view(number, template, "template")
         return Pair(template, search, to_index(self.view(number, search, "search")))
 
     def rows(self, drawn: Sequence[float]) -> tuple[int, int]:
-        """Two rows of the cache, the template's and the search frame's, of three uniform numbers in [0, 1)."""
+        """Two rows of the cache, the template's and the search frame's, of three uniform numbers in
+        [0, 1).
+        """
         starts, frames, reach = self.cache.starts, self.cache.frames, self.settings.frame_range
         sequence = int(drawn[0] * (len(starts) - 1))
         start, end = int(starts[sequence]), int(starts[sequence + 1])
@@ -184,7 +230,8 @@ class PairSampler(Sampler):
     def draw(self, index: int, template: Image, search: Image) -> list[float]:
         """See Sampler; numbers beyond `settings.count`, if that is set, start again from 0.
 
-        One draw for both crops decides flip and gray: with equal probabilities both or neither are changed.
+        One draw for both crops decides flip and gray: with equal probabilities both or neither are
+        changed.
         """
         settings = self.settings
         if settings.views is not None:
@@ -199,8 +246,12 @@ class PairSampler(Sampler):
         other = rng.random(3).tolist() if settings.negatives else [1.0]
         present = other[0] >= settings.negatives
         second = second if present else self._elsewhere(first, other[1:])
-        self._view(first, template, settings.template, drawn[3:5], drawn[5:13], normal[:3], spoiled[:4])
-        box = self._view(second, search, settings.search, drawn[3:5], drawn[13:], normal[3:], spoiled[4:])
+        self._view(
+            first, template, settings.template, drawn[3:5], drawn[5:13], normal[:3], spoiled[:4]
+        )
+        box = self._view(
+            second, search, settings.search, drawn[3:5], drawn[13:], normal[3:], spoiled[4:]
+        )
         return box if present else list(ABSENT)
 
     def _view(
@@ -214,7 +265,9 @@ class PairSampler(Sampler):
         spoiled: Sequence[float],
     ) -> list[float]:
         """Write a view of a crop to `out`; the target's box (4,) in it."""
-        window, box = self.cache.read(row, view_window(jitter, out.shape[0], self.cache.size, drawn[:4]))
+        window, box = self.cache.read(
+            row, view_window(jitter, out.shape[0], self.cache.size, drawn[:4])
+        )
         flip, gray = shared[0] < jitter.flip, shared[1] < jitter.gray
         return augment(window, box, out, jitter, drawn[4:], normal, flip, gray, spoiled)
 
@@ -222,9 +275,9 @@ class PairSampler(Sampler):
 class MixedSampler(Sampler):
     """Draws pairs from the crop caches of several sets, in exact shares.
 
-    The number of a pair decides its set: of D numbers in a row, D the common denominator of the shares, each set has
-    exactly its share, evenly strewn, so that also a batch has nearly so. Within its set a pair is drawn as PairSampler
-    draws it.
+    The number of a pair decides its set: of D numbers in a row, D the common denominator of the
+    shares, each set has exactly its share, evenly strewn, so that also a batch has nearly so.
+    Within its set a pair is drawn as PairSampler draws it.
     """
 
     def __init__(self, caches: Sequence[CropCache], settings: PairSettings) -> None:
@@ -232,12 +285,15 @@ class MixedSampler(Sampler):
         parts = list(settings.parts.items())
         own = [{"dataset": name, "frame_range": part.reach or 0} for name, part in parts]
         self._samplers = [
-            PairSampler(cache, settings.model_copy(update=each)) for cache, each in zip(caches, own, strict=True)
+            PairSampler(cache, settings.model_copy(update=each))
+            for cache, each in zip(caches, own, strict=True)
         ]
         self._period = lcm(*(part.exact.denominator for _, part in parts))
         self._ends = list(accumulate(int(part.exact * self._period) for _, part in parts))
         near = round(self._period * GOLDEN)
-        self._stride = next(n for n in range(near, near + self._period + 1) if gcd(n, self._period) == 1)
+        self._stride = next(
+            n for n in range(near, near + self._period + 1) if gcd(n, self._period) == 1
+        )
 
     def part(self, index: int) -> int:
         """The place, among the sets, of the one that pair number `index` is drawn from."""
@@ -249,7 +305,9 @@ class MixedSampler(Sampler):
 
 
 def open_sampler(crops: Sequence[Path], settings: PairSettings) -> Sampler:
-    """The sampler over the crop caches in these folders, one for each data set that the settings name, in order."""
+    """The sampler over the crop caches in these folders, one for each data set that the settings
+    name, in order.
+    """
     if isinstance(settings.dataset, str):
         return PairSampler(CropCache(crops[0]), settings)
     return MixedSampler([CropCache(folder) for folder in crops], settings)

@@ -14,23 +14,34 @@ class CropSettings(Settings):
     """A cached training crop: a square around the target, as large as the augmentation reaches."""
 
     size: int = Field(
-        431, ge=TEMPLATE, le=1023, description="side in pixels; the target is scaled as in a 127 px template"
+        431,
+        ge=TEMPLATE,
+        le=1023,
+        description="side in pixels; the target is scaled as in a 127 px template",
     )
     context: float = Field(0.5, ge=0, le=2)
-    form: Literal["jpeg", "raw"] = Field("jpeg", description="raw: pixels, some 16 times the disk and quicker to read")
+    form: Literal["jpeg", "raw"] = Field(
+        "jpeg", description="raw: pixels, some 16 times the disk and quicker to read"
+    )
     quality: int = Field(95, ge=50, le=100, description="JPEG quality of the packed crops")
-    max_frames: int | None = Field(None, ge=1, description="evenly spaced frames kept of a sequence; null = all")
+    max_frames: int | None = Field(
+        None, ge=1, description="evenly spaced frames kept of a sequence; null = all"
+    )
 
     @model_validator(mode="after")
     def odd(self) -> "CropSettings":
         if self.size % 2 == 0:
             near = f"{self.size - 1} or {self.size + 1}"
-            raise ValueError(f"size: {self.size} pixels have no middle one, as the views have; expected {near}")
+            raise ValueError(
+                f"size: {self.size} pixels have no middle one, as the views have; expected {near}"
+            )
         return self
 
 
 class Jitter(Settings):
-    """Random shift (± px), scale (± share, drawn for x and y apart), blur and colour, as in SiamCAR's public code."""
+    """Random shift (± px), scale (± share, drawn for x and y apart), blur and colour, as in
+    SiamCAR's public code.
+    """
 
     shift: float = Field(0, ge=0, le=128)
     scale: float = Field(0, ge=0, lt=1)
@@ -38,7 +49,9 @@ class Jitter(Settings):
     flip: float = Field(0, ge=0, le=1, description="probability; one draw for both crops of a pair")
     gray: float = Field(0, ge=0, le=1, description="probability; one draw for both crops of a pair")
     colour: float = Field(0, ge=0, le=1, description="probability of a colour offset")
-    degrade: float = Field(0, ge=0, le=1, description="probability of one of: fewer pixels, JPEG, noise")
+    degrade: float = Field(
+        0, ge=0, le=1, description="probability of one of: fewer pixels, JPEG, noise"
+    )
 
     def reach(self, size: int) -> float:
         """Side of the square around the target that views of `size` pixels can show."""
@@ -50,7 +63,9 @@ class Part(Settings):
 
     share: float = Field(gt=0, le=1, description="of the pairs; the shares of all sets sum to 1")
     reach: int | None = Field(
-        None, ge=1, description="frames between template and search at most; null for sets of still images"
+        None,
+        ge=1,
+        description="frames between template and search at most; null for sets of still images",
     )
 
     @property
@@ -60,21 +75,35 @@ class Part(Settings):
 
 
 class PairSettings(Settings):
-    """Template and search are two frames of one sequence at most frame_range apart, each with its jitter.
+    """Template and search are two frames of one sequence at most frame_range apart, each with its
+    jitter.
 
-    `views` is for a frozen backbone: its features of every view of every crop are computed once, and any two views of a
-    sequence make a pair, so that no two steps see the same ones. `count` is the older way, a fixed list of pairs.
+    `views` is for a frozen backbone: its features of every view of every crop are computed once,
+    and any two views of a sequence make a pair, so that no two steps see the same ones. `count` is
+    the older way, a fixed list of pairs.
     """
 
     dataset: str | dict[Name, Part] = Field(
-        description="a training set; or several, each with its share and its reach in place of frame_range"
+        description=(
+            "a training set; or several, each with its share and its reach in place of frame_range"
+        )
     )
-    count: int | None = Field(None, ge=1, description="distinct pairs; null = every epoch draws new ones")
+    count: int | None = Field(
+        None, ge=1, description="distinct pairs; null = every epoch draws new ones"
+    )
     views: int | None = Field(
-        None, ge=1, le=64, description="draws of each crop's jitter, which pairs are put together from; null: own draws"
+        None,
+        ge=1,
+        le=64,
+        description=(
+            "draws of each crop's jitter, which pairs are put together from; null: own draws"
+        ),
     )
     negatives: float = Field(
-        0, ge=0, lt=1, description="share of pairs whose search crop shows another sequence, without the target"
+        0,
+        ge=0,
+        lt=1,
+        description="share of pairs whose search crop shows another sequence, without the target",
     )
     seed: int = Field(0, ge=0)
     frame_range: int = Field(100, ge=0)
@@ -106,12 +135,24 @@ class PairSettings(Settings):
         total = sum(part.exact for part in self.dataset.values())
         if total != 1:
             fitting = (
-                {name: round(float(part.exact / total), 4) for name, part in self.dataset.items()} if total else {}
+                {name: round(float(part.exact / total), 4) for name, part in self.dataset.items()}
+                if total
+                else {}
             )
-            shares = ", ".join(f"{name} {share:g}" for name, share in fitting.items()) or "no set is named"
-            raise ValueError(f"dataset: the shares sum to {float(total):g}, expected 1; in their proportions {shares}")
+            shares = (
+                ", ".join(f"{name} {share:g}" for name, share in fitting.items())
+                or "no set is named"
+            )
+            raise ValueError(
+                f"dataset: the shares sum to {float(total):g}, expected 1; in their proportions"
+                f" {shares}"
+            )
         if self.count is not None:
-            raise ValueError("count: only a single data set has a finite number of pairs, found several")
+            raise ValueError(
+                "count: only a single data set has a finite number of pairs, found several"
+            )
         if self.views is not None:
-            raise ValueError("views: only a single data set has a finite number of views, found several")
+            raise ValueError(
+                "views: only a single data set has a finite number of views, found several"
+            )
         return self

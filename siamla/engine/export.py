@@ -1,4 +1,6 @@
-"""A network as two files that other programs run: the template's graph, run once, and the search's, run each frame."""
+"""A network as two files that other programs run: the template's graph, run once, and the search's,
+run each frame.
+"""
 
 import shutil
 from collections.abc import Callable, Mapping
@@ -19,7 +21,10 @@ from siamla.grid import MIDDLE, SCORE, SEARCH, START, STRIDE, TEMPLATE
 from siamla.model.siamla import SiamLA
 
 Format = Literal["onnx", "openvino"]
-RUNTIMES = {"onnx": "onnxruntime", "openvino": "openvino"}  # the engine that checks what was written
+RUNTIMES = {
+    "onnx": "onnxruntime",
+    "openvino": "openvino",
+}  # the engine that checks what was written
 ABOUT = "siamla.json"
 FORMAT = 1
 EXACT = 1e-4  # of scores and logits
@@ -44,7 +49,12 @@ def _described(graph: Graph, inputs: Inputs) -> dict[str, Any]:
     }
 
 
-def _about(kind: Format, portable: bool, graphs: Mapping[str, tuple[Graph, Inputs]], more: Mapping[str, Any]) -> Any:
+def _about(
+    kind: Format,
+    portable: bool,
+    graphs: Mapping[str, tuple[Graph, Inputs]],
+    more: Mapping[str, Any],
+) -> Any:
     """What a program must know to run the two files, as JSON-ready data."""
     return {
         "format": FORMAT,
@@ -53,14 +63,20 @@ def _about(kind: Format, portable: bool, graphs: Mapping[str, tuple[Graph, Input
         "form": "portable" if portable else "plain",
         "graphs": {name: _described(graph, inputs) for name, (graph, inputs) in graphs.items()},
         "crops": {
-            "template": TEMPLATE, "search": SEARCH, "colours": "BGR", "values": "uint8 as cut; normalised in the graph",
+            "template": TEMPLATE,
+            "search": SEARCH,
+            "colours": "BGR",
+            "values": "uint8 as cut; normalised in the graph",
         },
         "cells": {"side": SCORE, "stride": STRIDE, "first": START, "middle": MIDDLE},
         "cls": "classification score c in [0, 1]",
-        "ltrb": "distances from a cell to its box's left, top, right and bottom side, pixels of the search crop",
+        "ltrb": (
+            "distances from a cell to its box's left, top, right and bottom side, pixels of the"
+            " search crop"
+        ),
         "loc": "logit of the location quality or centre-ness q: q = 1 / (1 + exp(-loc))",
         **more,
-    }  # fmt: skip
+    }
 
 
 def _write_onnx(path: Path, graph: Graph, inputs: Inputs, about: Any) -> Run:
@@ -73,7 +89,9 @@ def _write_onnx(path: Path, graph: Graph, inputs: Inputs, about: Any) -> Run:
     onnx.save_model(model, path.with_suffix(".onnx"))
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(path.with_suffix(".onnx"), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        path.with_suffix(".onnx"), options, providers=["CPUExecutionProvider"]
+    )
     taken = names(graph)[0]
     return lambda values: session.run(None, dict(zip(taken, values, strict=True)))
 
@@ -105,30 +123,43 @@ def _check(model: SiamLA, template: Run, search: Run) -> dict[str, float]:
     for name, limit in (("cls", EXACT), ("ltrb", NEAR), ("loc", EXACT)):
         if not worst[name] <= limit:
             raise UserError(
-                f"the exported graphs are not the network: {name} differs by {worst[name]:.2g}, allowed {limit}"
+                f"the exported graphs are not the network: {name} differs by {worst[name]:.2g},"
+                f" allowed {limit}"
             )
     return worst
 
 
 def export(
-    model: SiamLA, folder: Path, kind: Format, portable: bool = False, more: Mapping[str, Any] | None = None
+    model: SiamLA,
+    folder: Path,
+    kind: Format,
+    portable: bool = False,
+    more: Mapping[str, Any] | None = None,
 ) -> dict[str, float]:
-    """Write both graphs and ABOUT into a new folder, run them, and return how far they are from the network.
+    """Write both graphs and ABOUT into a new folder, run them, and return how far they are from the
+    network.
 
     Args:
-        portable: the correlation as a matrix product, for runtimes whose convolutions take no weights as an input.
+        portable: the correlation as a matrix product, for runtimes whose convolutions take no
+            weights as an input.
         more: further entries of ABOUT, such as the tracker's settings.
 
-    UserError where the folder is there already, the runtime is not installed, or a graph gives other numbers; then
-    nothing is left behind.
+    UserError where the folder is there already, the runtime is not installed, or a graph gives
+    other numbers; then nothing is left behind.
     """
     resolve_engine(RUNTIMES[kind], torch.device("cpu"))  # type: ignore[arg-type]
     if folder.exists():
         raise UserError(f"--out {folder}: is there already; name a new folder")
     inference, model = for_inference(model), model.eval()
-    template, search = TemplateGraph(inference, portable).eval(), SearchGraph(inference, portable).eval()
+    template, search = (
+        TemplateGraph(inference, portable).eval(),
+        SearchGraph(inference, portable).eval(),
+    )
     first, crops = examples(template, batch=1)
-    graphs: dict[str, tuple[Graph, Inputs]] = {"template": (template, first), "search": (search, crops)}
+    graphs: dict[str, tuple[Graph, Inputs]] = {
+        "template": (template, first),
+        "search": (search, crops),
+    }
     write = {"onnx": _write_onnx, "openvino": _write_openvino}[kind]
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = folder.with_name(f".{folder.name}.tmp")
@@ -136,7 +167,10 @@ def export(
     temporary.mkdir()
     try:
         about = _about(kind, portable, graphs, more or {})
-        runs = [write(temporary / name, graph, inputs, about) for name, (graph, inputs) in graphs.items()]
+        runs = [
+            write(temporary / name, graph, inputs, about)
+            for name, (graph, inputs) in graphs.items()
+        ]
         worst = _check(model, *runs)
         write_json(temporary / ABOUT, {**about, "largest_differences": worst})
         temporary.rename(folder)

@@ -24,7 +24,9 @@ def prepare_onnxruntime(model: SiamLA, place: Place, batch: int) -> Network:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = place.threads, 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads leave the cores to others
+    options.add_session_config_entry(
+        "session.intra_op.allow_spinning", "0"
+    )  # idle threads leave the cores to others
     options.log_severity_level = 3
     graph = cached(f"onnxruntime {onnxruntime.__version__}", model, place, batch, exported)
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

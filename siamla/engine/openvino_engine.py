@@ -17,8 +17,9 @@ from siamla.place import Place
 def core() -> Any:
     """The process's one Core.
 
-    Its CPU plugin gives the process a stack for signals and takes it back when it goes. With two that go in the order
-    in which they came, the first one's, already freed, stays: the next signal that Python handles ends the process.
+    Its CPU plugin gives the process a stack for signals and takes it back when it goes. With two
+    that go in the order in which they came, the first one's, already freed, stays: the next signal
+    that Python handles ends the process.
     """
     import openvino
 
@@ -26,12 +27,15 @@ def core() -> Any:
 
 
 def prepare_openvino(model: SiamLA, place: Place, batch: int) -> Network:
-    """The network compiled for this machine, the place's precision and threads; PyTorch embeds the templates."""
+    """The network compiled for this machine, the place's precision and threads; PyTorch embeds the
+    templates.
+    """
     import openvino
 
     plain = for_inference(model)
     template = TemplateGraph(plain).eval()
-    # bf16 unless told otherwise where the CPU has it; pinned, the workers of a benchmark would share one core
+    # bf16 unless told otherwise where the CPU has it; pinned, the workers of a benchmark would
+    # share one core
     options: dict[str, Any] = {
         "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[place.precision],
         "INFERENCE_NUM_THREADS": place.threads,

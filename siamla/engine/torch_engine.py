@@ -1,4 +1,6 @@
-"""PyTorch as the engine: the reference on a CPU, and the one for a GPU, where a frame is one replayed CUDA graph."""
+"""PyTorch as the engine: the reference on a CPU, and the one for a GPU, where a frame is one
+replayed CUDA graph.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -14,7 +16,9 @@ from siamla.place import Place
 
 
 def embedding(template: TemplateGraph, device: torch.device) -> Callable[[Crops], Tensor]:
-    """Template crops → state on the device. Once a sequence: other engines leave it to PyTorch, too."""
+    """Template crops → state on the device. Once a sequence: other engines leave it to PyTorch,
+    too.
+    """
 
     @torch.inference_mode()
     def embed(crops: Crops) -> Tensor:
@@ -24,20 +28,30 @@ def embedding(template: TemplateGraph, device: torch.device) -> Callable[[Crops]
 
 
 def _cast(model: nn.Module) -> None:
-    """Weights of convolutions and norms to bf16 once, their inputs as they come; autocast would cast at each call."""
+    """Weights of convolutions and norms to bf16 once, their inputs as they come; autocast would
+    cast at each call.
+    """
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d | nn.GroupNorm):
             layer.to(torch.bfloat16)
-            layer.register_forward_pre_hook(lambda _, inputs: tuple(x.to(torch.bfloat16) for x in inputs))
+            layer.register_forward_pre_hook(
+                lambda _, inputs: tuple(x.to(torch.bfloat16) for x in inputs)
+            )
 
 
-def _captured(search: SearchGraph, state: Tensor, crops: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
-    """The packed search as a CUDA graph, for inputs shaped like `state` and `crops`: one launch instead of hundreds."""
+def _captured(
+    search: SearchGraph, state: Tensor, crops: Tensor
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """The packed search as a CUDA graph, for inputs shaped like `state` and `crops`: one launch
+    instead of hundreds.
+    """
     state, crops = state.clone(), crops.clone()
     aside = torch.cuda.Stream()
     aside.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(aside):
-        for _ in range(3):  # chooses algorithms and fills the allocator, neither of which may be recorded
+        for _ in range(
+            3
+        ):  # chooses algorithms and fills the allocator, neither of which may be recorded
             _packed(search, state, crops)
     torch.cuda.current_stream().wait_stream(aside)
     recording = torch.cuda.CUDAGraph()
@@ -75,7 +89,9 @@ def prepare_torch(model: SiamLA, place: Place, batch: int) -> Network:
 
     @torch.inference_mode()
     def track(state: Tensor, crops: Crops) -> Maps:
-        maps = run(state, torch.from_numpy(crops)).cpu().numpy()  # to the GPU it is the graph's buffer that takes them
+        maps = (
+            run(state, torch.from_numpy(crops)).cpu().numpy()
+        )  # to the GPU it is the graph's buffer that takes them
         return Maps(maps[:, 0], maps[:, 1:5], maps[:, 5])
 
     return Network(embed, track)

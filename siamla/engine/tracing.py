@@ -26,17 +26,22 @@ def names(graph: Graph) -> tuple[list[str], list[str]]:
 
 
 def examples(template: TemplateGraph, batch: int) -> tuple[Inputs, Inputs]:
-    """Inputs of the template graph and of the search graph that belongs to it: noise of the right shapes."""
+    """Inputs of the template graph and of the search graph that belongs to it: noise of the right
+    shapes.
+    """
     noise = torch.Generator().manual_seed(0)
     first, crops = (
-        torch.randint(0, 256, (batch, side, side, 3), generator=noise, dtype=torch.uint8) for side in (TEMPLATE, SEARCH)
+        torch.randint(0, 256, (batch, side, side, 3), generator=noise, dtype=torch.uint8)
+        for side in (TEMPLATE, SEARCH)
     )
     with torch.no_grad():
         return (first,), (crops, template(first))
 
 
 def to_openvino(graph: Graph, inputs: Inputs) -> "Model":
-    """The graph for OpenVINO. By its frontend itself: `convert_model` reports each use to OpenVINO's makers."""
+    """The graph for OpenVINO. By its frontend itself: `convert_model` reports each use to
+    OpenVINO's makers.
+    """
     import openvino
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
@@ -65,9 +70,16 @@ def to_onnx(graph: Graph, inputs: Inputs) -> bytes:
     buffer = io.BytesIO()
     expected, given = names(graph)
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the same, and that another exporter is newer: it needs one more package
+        warnings.simplefilter(
+            "ignore"
+        )  # the same, and that another exporter is newer: it needs one more package
         torch.onnx.export(
-            graph.eval(), inputs, buffer,  # type: ignore[arg-type]
-            dynamo=False, opset_version=OPSET, input_names=expected, output_names=given,
-        )  # fmt: skip
+            graph.eval(),
+            inputs,
+            buffer,  # type: ignore[arg-type]
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=expected,
+            output_names=given,
+        )
     return buffer.getvalue()

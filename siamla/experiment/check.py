@@ -1,4 +1,6 @@
-"""Everything that can be known before the first job: what would stop the experiment later, and what it will cost."""
+"""Everything that can be known before the first job: what would stop the experiment later, and what
+it will cost.
+"""
 
 import os
 import shutil
@@ -16,14 +18,20 @@ from siamla.model.settings import Weights
 from siamla.settings import Mistakes
 
 SLOW_STEPS = 20_000
-"""Training steps of one variant that are worth a warning where there is no GPU: hours with the smallest network."""
+"""Training steps of one variant that are worth a warning where there is no GPU: hours with the
+smallest network.
+"""
 SPARE = 2 * 2**30
-"""Bytes of free disk below which a run is warned of: what README asks for without the environment, which is here."""
+"""Bytes of free disk below which a run is warned of: what README asks for without the environment,
+which is here.
+"""
 
 
 @dataclass
 class Findings:
-    """problems stop the experiment, views a figure, study or page alone, warnings nothing; checked: what was seen."""
+    """problems stop the experiment, views a figure, study or page alone, warnings nothing; checked:
+    what was seen.
+    """
 
     problems: list[str] = field(default_factory=list)
     views: list[str] = field(default_factory=list)
@@ -32,7 +40,9 @@ class Findings:
 
 
 def missing_data(plan: Plan) -> list[str]:
-    """A line for each data set that a job reads and that is not there; quick, so that a look at the plan can tell."""
+    """A line for each data set that a job reads and that is not there; quick, so that a look at the
+    plan can tell.
+    """
     found = Findings()
     _data(plan, found)
     return found.problems
@@ -50,7 +60,8 @@ def _data(plan: Plan, found: Findings) -> None:
                 found.problems.append(f"{where}.dvc: {error}")
         elif not entry.dvc and not entry.root.is_dir():
             found.problems.append(
-                f"{where}.root: {entry.root}: no such folder; put the data there, or name its place (docs/data.md)"
+                f"{where}.root: {entry.root}: no such folder; put the data there, or name its place"
+                " (docs/data.md)"
             )
 
 
@@ -61,14 +72,18 @@ def _weights(plan: Plan, found: Findings) -> None:
     for variant in chain.from_iterable(plan.models(variant) for variant in plan.variants):
         model = plan.spec(variant).model
         if isinstance(model.weights, Weights):
-            seen[model.weights.path.as_posix() if model.weights.path else None, model.weights.sha256] = None
+            seen[
+                model.weights.path.as_posix() if model.weights.path else None, model.weights.sha256
+            ] = None
         elif model.weights == "package" and BACKBONES[model.backbone].package_weights() is None:
             found.problems.append(f"{variant}: model.weights: no package ships {model.backbone}")
     for path, expected in seen:
         where = "spec.model.weights"
         found.checked[where] = path or "a URL"
         if set(expected) == {"0"}:
-            found.problems.append(f"{where}.sha256 is all zeros; fill in what `sha256sum {path or 'FILE'}` prints")
+            found.problems.append(
+                f"{where}.sha256 is all zeros; fill in what `sha256sum {path or 'FILE'}` prints"
+            )
         if path is None:
             continue
         if not Path(path).is_file():
@@ -82,7 +97,9 @@ def _imported(plan: Plan, found: Findings) -> None:
         for benchmark, folder in entry.results.items():
             if not folder.is_dir():
                 where = f"imported.{tracker}.results.{benchmark}"
-                found.problems.append(f"{where}: {folder}: no such folder; `siamla results import` makes it")
+                found.problems.append(
+                    f"{where}: {folder}: no such folder; `siamla results import` makes it"
+                )
 
 
 def _writable(found: Findings) -> None:
@@ -110,7 +127,8 @@ def _device(plan: Plan, found: Findings) -> None:
         if steps > SLOW_STEPS:
             count = len(list(plan.trainings()))
             found.warnings.append(
-                f"no GPU is visible, and {count} trainings of {steps:,} steps are planned; on a CPU they take weeks"
+                f"no GPU is visible, and {count} trainings of {steps:,} steps are planned; on a CPU"
+                " they take weeks"
             )
             return
 
@@ -152,7 +170,9 @@ def _views(plan: Plan, found: Findings) -> None:
 
 
 def check(plan: Plan) -> Findings:
-    """What stops or will stop the experiment on this machine, all at once; nothing is run or changed."""
+    """What stops or will stop the experiment on this machine, all at once; nothing is run or
+    changed.
+    """
     found = Findings()
     _data(plan, found)
     _weights(plan, found)

@@ -1,4 +1,6 @@
-"""Figures as jobs of the plan: which the profile can draw, what each shows, and the results that it is drawn from."""
+"""Figures as jobs of the plan: which the profile can draw, what each shows, and the results that it
+is drawn from.
+"""
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -23,7 +25,7 @@ from siamla.experiment.figures import (
     Sweep,
     Training,
     load_figures,
-)  # fmt: skip
+)
 from siamla.experiment.plan import GENERATOR, Job, Plan
 from siamla.experiment.profile import Dataset
 from siamla.experiment.spec import plain
@@ -118,7 +120,9 @@ def _parents(plan: Plan, entry: Figure) -> Iterator[Job]:
 
 
 def trackers(plan: Plan) -> dict[str, dict[str, Any]]:
-    """Every tracker's label and look: role, and place among the others, which decides its colour everywhere."""
+    """Every tracker's label and look: role, and place among the others, which decides its colour
+    everywhere.
+    """
     figures, found = figures_of(plan), {}
     kinds = {"centerness": "centre-ness", "lafa": "location quality"}
     roles = {figures.ours: "ours", figures.baseline: "baseline"}
@@ -134,13 +138,17 @@ def trackers(plan: Plan) -> dict[str, dict[str, Any]]:
             "imported": name in imported,
         }
         if spec := plan.experiment.specs.get(name):
-            found[name]["localization"] = kinds.get(spec.model.localization, spec.model.localization)
+            found[name]["localization"] = kinds.get(
+                spec.model.localization, spec.model.localization
+            )
         place += role == "other"
     return found
 
 
 def _curves(rules: Protocol) -> dict[str, dict[str, Any]]:
-    """Curve → the metric that ranks it, in words how that is read off it, and the thresholds of interest."""
+    """Curve → the metric that ranks it, in words how that is read off it, and the thresholds of
+    interest.
+    """
     if rules.supervised is not None:
         low, high = (edge + rules.supervised.eao_offset for edge in rules.supervised.eao_interval)
         how = f"mean over the lengths {low} to {high}"
@@ -169,7 +177,9 @@ def _rendered(entry: Dataset) -> bool:
 
 
 def benchmarks(plan: Plan) -> dict[str, dict[str, Any]]:
-    """What figures say of each benchmark of the profile. synthetic: it was rendered, and no real video is in it."""
+    """What figures say of each benchmark of the profile. synthetic: it was rendered, and no real
+    video is in it.
+    """
     found = {}
     for name, entry in plan.profile.benchmarks.items():
         rules = plan.experiment.protocol(name)
@@ -195,53 +205,79 @@ def published(entry: Ranking) -> dict[str, float]:
             raise UserError(f"figures: published: no file {source.file}.csv in siamla/report/paper")
         for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines()):
             if source.column not in row:
-                raise UserError(f"figures: published: {source.file}.csv has no column {source.column!r}; "
-                                f"{nearest(source.column, list(row))}")  # fmt: skip
-            if row[source.column] and all(row.get(key) == value for key, value in source.where.items()):
+                raise UserError(
+                    f"figures: published: {source.file}.csv has no column {source.column!r}; "
+                    f"{nearest(source.column, list(row))}"
+                )
+            if row[source.column] and all(
+                row.get(key) == value for key, value in source.where.items()
+            ):
                 found[row["tracker"]] = float(row[source.column])
     return found
 
 
 def figure_job(plan: Plan, name: str) -> Job:
-    """One figure; its parents are the results that it shows. UserError for one that the profile cannot draw, and for a
-    sweep of words."""
+    """One figure; its parents are the results that it shows. UserError for one that the profile
+    cannot draw, and for a sweep of words.
+    """
     entries = figures_of(plan).figures
     if name not in entries:
-        raise UserError(f"figure {name}: no such entry of {plan.params / 'figures.yaml'}; {nearest(name, [*entries])}")
+        raise UserError(
+            f"figure {name}: no such entry of {plan.params / 'figures.yaml'};"
+            f" {nearest(name, [*entries])}"
+        )
     entry = entries[name]
     if not _drawable(plan, entry):
-        raise UserError(f"figure {name}: profile {plan.name} runs none of its benchmarks or variants")
+        raise UserError(
+            f"figure {name}: profile {plan.name} runs none of its benchmarks or variants"
+        )
     parents = {str(job.folder): job for job in _parents(plan, entry)}
     shown_benchmarks = _benchmarks(plan, entry)
     named = {job.names.get("variant", job.names.get("tracker")) for job in parents.values()}
     shown: dict[str, Any] = {
         "trackers": {key: value for key, value in trackers(plan).items() if key in named},
-        "benchmarks": {key: value for key, value in benchmarks(plan).items() if key in shown_benchmarks},
+        "benchmarks": {
+            key: value for key, value in benchmarks(plan).items() if key in shown_benchmarks
+        },
         "caption": "" if isinstance(entry, Labels) else plan.caption(),
     }
     if isinstance(entry, Training):
         shown["synthetic"] = any(map(_rendered, plan.profile.train.values()))
     if isinstance(entry, Sweep):
         settings, drawn = plan.experiment.sweeps[entry.sweep], _variants(plan, entry)
-        used = {b: {v: getattr(plan.experiment.tracker(v, b), settings.key) for v in drawn} for b in shown_benchmarks}
-        where = f"{plan.params / 'figures.yaml'}: figures.{name}.sweep: {entry.sweep} varies {settings.key}"
+        used = {
+            b: {v: getattr(plan.experiment.tracker(v, b), settings.key) for v in drawn}
+            for b in shown_benchmarks
+        }
+        where = (
+            f"{plan.params / 'figures.yaml'}: figures.{name}.sweep: {entry.sweep} varies"
+            f" {settings.key}"
+        )
         shown["sweep"] = {"key": settings.key, "used": _numbers(used, settings.values, where)}
     numbers = digest(published(entry)) if isinstance(entry, Ranking) else None
-    code = code_digest(listed(KINDS, entry.kind), "siamla.report.figures.make:write", "siamla.report.figures.style")
+    code = code_digest(
+        listed(KINDS, entry.kind), "siamla.report.figures.make:write", "siamla.report.figures.style"
+    )
     what = identity.Figure(plain(entry), numbers, shown, code)
     folder = Path("reports", plan.name, "figures", name)
     return Job(what, {"profile": plan.name, "figure": name}, folder, parents)
 
 
-def _numbers(used: dict[str, dict[str, Any]], swept: Iterable[Any], where: str) -> dict[str, dict[str, float]]:
-    """The values of a setting that the plan tracks with, by benchmark and variant; UserError where one of them or of
-    those that a sweep gives it is no number, which has no place on an axis."""
+def _numbers(
+    used: dict[str, dict[str, Any]], swept: Iterable[Any], where: str
+) -> dict[str, dict[str, float]]:
+    """The values of a setting that the plan tracks with, by benchmark and variant; UserError where
+    one of them or of those that a sweep gives it is no number, which has no place on an axis.
+    """
     values = [*swept, *(value for own in used.values() for value in own.values())]
     others = [value for value in values if not isinstance(value, int | float)]
     if others:
         words = dict.fromkeys("null" if value is None else str(value) for value in others)
         raise UserError(f"{where}: found {', '.join(words)}; a figure of kind sweep needs numbers")
-    return {name: {variant: float(value) for variant, value in own.items()} for name, own in used.items()}
+    return {
+        name: {variant: float(value) for variant, value in own.items()}
+        for name, own in used.items()
+    }
 
 
 def page_key(plan: Plan) -> str:
@@ -250,5 +286,10 @@ def page_key(plan: Plan) -> str:
     keys += [[name, figure_job(plan, name).key] for name in figure_names(plan)]
     keys += [[number, plan.table(number).key] for number in plan.profile.tables]
     here = files("siamla.report.page")
-    texts = [(here / name).read_text(encoding="utf-8") for name in ("page.html", "style.css", "script.js")]
-    return digest([keys, texts, code_digest("siamla.report.page.build", "siamla.report.page.clips")])
+    texts = [
+        (here / name).read_text(encoding="utf-8")
+        for name in ("page.html", "style.css", "script.js")
+    ]
+    return digest(
+        [keys, texts, code_digest("siamla.report.page.build", "siamla.report.page.clips")]
+    )

@@ -1,4 +1,6 @@
-"""What the figures show: params/figures.yaml. One entry is one figure; `kind` names the module that draws it."""
+"""What the figures show: params/figures.yaml. One entry is one figure; `kind` names the module that
+draws it.
+"""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -38,18 +40,26 @@ class Curves(Shown):
     """Curves over thresholds: a row of panels for each benchmark."""
 
     kind: Literal["curves"]
-    benchmarks: Names | None = Field(None, description="null = every benchmark of the profile that has such a curve")
+    benchmarks: Names | None = Field(
+        None, description="null = every benchmark of the profile that has such a curve"
+    )
     curves: list[CurveName] = Field(min_length=1)
-    most: int = Field(10, ge=1, description="ranks in a legend; trackers below are grey lines without an entry")
+    most: int = Field(
+        10, ge=1, description="ranks in a legend; trackers below are grey lines without an entry"
+    )
 
 
 class Attributes(Shown):
-    """Scores by attribute: a radar of all trackers, and the differences between ours and the baseline."""
+    """Scores by attribute: a radar of all trackers, and the differences between ours and the
+    baseline.
+    """
 
     kind: Literal["attributes"]
     benchmark: str
     metric: str | None = Field(None, description="default: the protocol's headline")
-    order: list[str] = Field(default_factory=list, description="attributes in this order; others follow by name")
+    order: list[str] = Field(
+        default_factory=list, description="attributes in this order; others follow by name"
+    )
     most: int = Field(8, ge=1, description="trackers in the radar, the best overall")
 
 
@@ -58,7 +68,9 @@ class Published(Settings):
 
     file: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
     column: str
-    where: dict[str, str] = Field(default_factory=dict, description="cells that choose the rows; none = all")
+    where: dict[str, str] = Field(
+        default_factory=dict, description="cells that choose the rows; none = all"
+    )
 
 
 class Ranking(Shown):
@@ -87,8 +99,9 @@ class Confidence(Entry):
 
 
 class Maps(Entry):
-    """Search regions with score maps. quality: the localization branches beside each other; misplaced: the box of the
-    highest confidence beside the best box."""
+    """Search regions with score maps. quality: the localization branches beside each other;
+    misplaced: the box of the highest confidence beside the best box.
+    """
 
     kind: Literal["maps"]
     benchmark: str
@@ -110,14 +123,23 @@ class Training(Entry):
     """Losses over the epochs."""
 
     kind: Literal["training"]
-    variants: Names | None = Field(None, description="variants to show; null = all that were trained")
+    variants: Names | None = Field(
+        None, description="variants to show; null = all that were trained"
+    )
 
 
 Figure = Labels | Curves | Attributes | Ranking | Sweep | Confidence | Maps | Frames | Training
 KINDS: dict[str, type[Figure]] = {
-    "labels": Labels, "curves": Curves, "attributes": Attributes, "ranking": Ranking, "sweep": Sweep,
-    "confidence": Confidence, "maps": Maps, "frames": Frames, "training": Training,
-}  # fmt: skip
+    "labels": Labels,
+    "curves": Curves,
+    "attributes": Attributes,
+    "ranking": Ranking,
+    "sweep": Sweep,
+    "confidence": Confidence,
+    "maps": Maps,
+    "frames": Frames,
+    "training": Training,
+}
 
 
 class Figures(Settings):
@@ -125,7 +147,9 @@ class Figures(Settings):
 
     ours: str = Field(description="the variant whose lines are thick")
     baseline: str = Field(description="the variant that it is compared with")
-    labels: dict[str, str] = Field(default_factory=dict, description="variant → a shorter name than its own")
+    labels: dict[str, str] = Field(
+        default_factory=dict, description="variant → a shorter name than its own"
+    )
     figures: dict[Name, Annotated[Figure, Field(discriminator="kind")]]
 
 
@@ -141,7 +165,9 @@ def load_figures(path: Path) -> Figures:
     raw, mistakes = read_yaml(path), Mistakes()
     entries = raw.get("figures")
     for name, entry in entries.items() if isinstance(entries, dict) else ():
-        with mistakes.noted():  # by its own kind's model, so that the message names the key and not the union
+        with (
+            mistakes.noted()
+        ):  # by its own kind's model, so that the message names the key and not the union
             _check(entry, f"{path}: figures.{name}")
     mistakes.tell()
     return validate(Figures, raw, str(path))

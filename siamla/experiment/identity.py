@@ -1,10 +1,11 @@
 """What decides a result, and nothing else: one frozen dataclass a step.
 
-An identity holds the step's settings, its seed, the identities of what it is made from and the digest of the code that
-computes it. It holds no path, name, host or date, so that a result is the same wherever it was made. The kind of
-device, the precision and the number of threads are the *place* of a record: known only where the step runs, written
-down and told, and no reason to make a result again. Contents that only running can tell (the bytes of a folder that
-nobody generated) stand in the record's inputs.
+An identity holds the step's settings, its seed, the identities of what it is made from and the
+digest of the code that computes it. It holds no path, name, host or date, so that a result is the
+same wherever it was made. The kind of device, the precision and the number of threads are the
+*place* of a record: known only where the step runs, written down and told, and no reason to make a
+result again. Contents that only running can tell (the bytes of a folder that nobody generated)
+stand in the record's inputs.
 """
 
 from collections.abc import Mapping
@@ -27,7 +28,10 @@ class Identity:
     def plain(self) -> dict[str, Any]:
         """The identity as JSON-ready data, not to be changed: parents are nested, and share theirs."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value.plain if isinstance(value, Identity) else value for name, value in values.items()}
+        return {
+            name: value.plain if isinstance(value, Identity) else value
+            for name, value in values.items()
+        }
 
     @cached_property
     def key(self) -> str:
@@ -37,8 +41,10 @@ class Identity:
 
 @dataclass(frozen=True)
 class Fetch(Identity):
-    """A data set as it is brought. source: "generated", with settings and code of the generator; "pointer", with the
-    digest in a .dvc file; "folder", of which nothing is known before it is read."""
+    """A data set as it is brought. source: "generated", with settings and code of the generator;
+    "pointer", with the digest in a .dvc file; "folder", of which nothing is known before it is
+    read.
+    """
 
     step: ClassVar[str] = "fetch"
     source: str
@@ -70,7 +76,9 @@ class Crops(Identity):
 
 @dataclass(frozen=True)
 class Mix(Identity):
-    """The crop caches of several training sets, in order, each with its share of the pairs and its reach."""
+    """The crop caches of several training sets, in order, each with its share of the pairs and its
+    reach.
+    """
 
     step: ClassVar[str] = "mix"
     parts: tuple[tuple[float, int | None, Crops], ...]
@@ -108,7 +116,9 @@ class Train(Identity):
 
 @dataclass(frozen=True)
 class Predict(Identity):
-    """A tracker's boxes on a benchmark. run: the part of the protocol that decides what is run, without its scores."""
+    """A tracker's boxes on a benchmark. run: the part of the protocol that decides what is run,
+    without its scores.
+    """
 
     step: ClassVar[str] = "predict"
     model: Train
@@ -120,7 +130,9 @@ class Predict(Identity):
 
 @dataclass(frozen=True)
 class Maps(Identity):
-    """Score maps of chosen frames. predictions: the tracker that is run once more; rule: which frames."""
+    """Score maps of chosen frames. predictions: the tracker that is run once more; rule: which
+    frames.
+    """
 
     step: ClassVar[str] = "maps"
     predictions: Predict
@@ -130,8 +142,9 @@ class Maps(Identity):
 
 @dataclass(frozen=True)
 class Alignment(Identity):
-    """What a model does on crops around a benchmark's truth. tracker: the settings that are read, engine and precision;
-    crops: how many of a sequence, and what draws them."""
+    """What a model does on crops around a benchmark's truth. tracker: the settings that are read,
+    engine and precision; crops: how many of a sequence, and what draws them.
+    """
 
     step: ClassVar[str] = "alignment"
     model: Train
@@ -174,7 +187,9 @@ class Study(Identity):
 
 @dataclass(frozen=True)
 class Figure(Identity):
-    """A figure, beside the results that it is drawn from. published: digest of the published numbers in it."""
+    """A figure, beside the results that it is drawn from. published: digest of the published
+    numbers in it.
+    """
 
     step: ClassVar[str] = "figure"
     entry: Plain

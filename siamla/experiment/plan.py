@@ -1,7 +1,8 @@
-"""The plan: what the experiment is. Every job with its place, its inputs and its identity, resolved once.
+"""The plan: what the experiment is. Every job with its place, its inputs and its identity, resolved
+once.
 
-The Snakefile asks it for paths and keys, every command for its job, tables for the scores that they may show. It runs
-nothing and reads no data.
+The Snakefile asks it for paths and keys, every command for its job, tables for the scores that they
+may show. It runs nothing and reads no data.
 """
 
 from collections.abc import Iterator, Mapping
@@ -74,7 +75,9 @@ class Job:
 
     @property
     def stamp(self) -> Path:
-        """The file that Snakemake takes for the result: small, so that it may be deleted and written again."""
+        """The file that Snakemake takes for the result: small, so that it may be deleted and
+        written again.
+        """
         return self.folder if self.step == "score" else self.folder / STAMP
 
     @property
@@ -86,7 +89,15 @@ class Job:
     def title(self) -> str:
         """For people: "predict otb100 siamla, seed 1"."""
         seed = f", seed {self.names['seed']}" if "seed" in self.names else ""
-        return " ".join([self.step, *(str(v) for k, v in self.names.items() if k not in ("profile", "seed"))]) + seed
+        return (
+            " ".join(
+                [
+                    self.step,
+                    *(str(v) for k, v in self.names.items() if k not in ("profile", "seed")),
+                ]
+            )
+            + seed
+        )
 
     def record(self) -> dict[str, Any] | None:
         """The record of the result that is there; None where there is none."""
@@ -95,7 +106,9 @@ class Job:
         return read_record(self.record_path, "record" if self.step == "score" else None)
 
     def settled(self) -> bool:
-        """Whether there is a result that was made from what its parents hold now, as far as these are here."""
+        """Whether there is a result that was made from what its parents hold now, as far as these
+        are here.
+        """
         try:
             record = self.record()
             parents = {name: parent.record() for name, parent in self.parents.items()}
@@ -103,7 +116,9 @@ class Job:
             return False
         if record is None:
             return False
-        return all(record["inputs"].get(name) == now["content"] for name, now in parents.items() if now)
+        return all(
+            record["inputs"].get(name) == now["content"] for name, now in parents.items() if now
+        )
 
     def content(self) -> str:
         """Content digest of the result; UserError where the step has not run."""
@@ -119,12 +134,17 @@ class Job:
         words = {
             "maps": "benchmark maps {benchmark} {variant} --seed {seed}",
             "alignment": "benchmark alignment {benchmark} {variant} --seed {seed}",
-            "fetch": "data fetch {dataset}", "curate": "data curate {dataset}", "crops": "data crops {variant}",
-            "features": "train features {variant}", "train": "train run {variant} --seed {seed}",
+            "fetch": "data fetch {dataset}",
+            "curate": "data curate {dataset}",
+            "crops": "data crops {variant}",
+            "features": "train features {variant}",
+            "train": "train run {variant} --seed {seed}",
             "predict": "benchmark predict {benchmark} {variant} --seed {seed}",
-            "score": "benchmark score {benchmark} {variant} --seed {seed}", "table": "report table {table}",
-            "figure": "report figure {figure}", "study": "report study",
-        }  # fmt: skip
+            "score": "benchmark score {benchmark} {variant} --seed {seed}",
+            "table": "report table {table}",
+            "figure": "report figure {figure}",
+            "study": "report study",
+        }
         text = "results score {benchmark} {tracker}" if "tracker" in names else words[self.step]
         text += " --sweep {sweep}={value}" if "sweep" in names else ""
         text += " --dataset {dataset}" if self.step == "crops" and "dataset" in names else ""
@@ -132,7 +152,9 @@ class Job:
 
 
 def training_settings(spec: Spec) -> dict[str, Any]:
-    """What decides the weights: the spec without the tracker, and without the places and names in it."""
+    """What decides the weights: the spec without the tracker, and without the places and names in
+    it.
+    """
     settings = {key: value for key, value in plain(spec).items() if key not in ("tracker", "crops")}
     settings["pairs"] = {key: value for key, value in settings["pairs"].items() if key != "dataset"}
     settings["model"] = {**settings["model"], "weights": _weights(spec)}
@@ -145,7 +167,9 @@ def _weights(spec: Spec) -> Any:
 
 
 def uses_features(spec: Spec) -> bool:
-    """Whether a frozen backbone sees a finite set of pairs or views; random weights differ from seed to seed."""
+    """Whether a frozen backbone sees a finite set of pairs or views; random weights differ from
+    seed to seed.
+    """
     finite = (spec.pairs.count or spec.pairs.views) is not None and spec.training.frozen_epochs > 0
     return finite and spec.model.weights != "random"
 
@@ -161,7 +185,9 @@ class Plan:
 
     @classmethod
     def load(cls, profile: str, params: Path = Path("params")) -> "Plan":
-        """Read and check a profile and all that belongs to it; UserError with every mistake, before any work."""
+        """Read and check a profile and all that belongs to it; UserError with every mistake, before
+        any work.
+        """
         return cls(load(profile, params), params)
 
     # --- what there is ---
@@ -183,21 +209,31 @@ class Plan:
         layout = validate(Layout, read_yaml(path), str(path))
         valid, mistakes = dotted_keys(), Mistakes()
         for number, table in layout.tables.items():
-            for key in (key for key in (table.match.settings if table.match else ()) if key not in valid):
-                mistakes.add(f"{path}: tables.{number}.match.settings: unknown key {key!r}; {nearest(key, valid)}")
+            for key in (
+                key for key in (table.match.settings if table.match else ()) if key not in valid
+            ):
+                mistakes.add(
+                    f"{path}: tables.{number}.match.settings: unknown key {key!r};"
+                    f" {nearest(key, valid)}"
+                )
         mistakes.tell()
         return layout
 
     def spec(self, model: str) -> Spec:
-        """A variant's resolved settings, or those of its other trainings (VARIANT@TRAINING); UserError with the nearest
-        name."""
+        """A variant's resolved settings, or those of its other trainings (VARIANT@TRAINING);
+        UserError with the nearest name.
+        """
         if model not in self.experiment.models:
             valid = list(self.experiment.models)
-            raise UserError(f"{model}: no such variant in profile {self.name}; {nearest(model, valid)}")
+            raise UserError(
+                f"{model}: no such variant in profile {self.name}; {nearest(model, valid)}"
+            )
         return self.experiment.models[model]
 
     def trained_as(self, variant: str) -> str:
-        """The variant whose model this one uses: the first with the same training. Others differ in the tracker."""
+        """The variant whose model this one uses: the first with the same training. Others differ in
+        the tracker.
+        """
         self.spec(variant)
         return self._owners[variant]
 
@@ -215,9 +251,15 @@ class Plan:
         return [job.names["dataset"] for job in self.jobs() if job.step == "fetch"]
 
     def models(self, variant: str) -> list[str]:
-        """The variant, and as VARIANT@TRAINING those of its other trainings that a benchmark asks for."""
-        benchmarks = (name for name in self.profile.benchmarks if variant in self.experiment.runs(name))
-        return list(dict.fromkeys([variant, *(self.experiment.model(variant, name) for name in benchmarks)]))
+        """The variant, and as VARIANT@TRAINING those of its other trainings that a benchmark asks
+        for.
+        """
+        benchmarks = (
+            name for name in self.profile.benchmarks if variant in self.experiment.runs(name)
+        )
+        return list(
+            dict.fromkeys([variant, *(self.experiment.model(variant, name) for name in benchmarks)])
+        )
 
     def trainings(self) -> Iterator[Job]:
         """One for each model of a variant that is no other's, and seed that it is needed with."""
@@ -240,7 +282,9 @@ class Plan:
                 yield self.score_imported(benchmark, tracker)
 
     def sweeps(self) -> Iterator[Job]:
-        """The score of every point of every sweep, with every seed of its variants that the profile has."""
+        """The score of every point of every sweep, with every seed of its variants that the profile
+        has.
+        """
         for name, sweep in self.experiment.sweeps.items():
             for benchmark in sweep.benchmarks:
                 for variant in (variant for variant in sweep.variants if variant in self.variants):
@@ -258,14 +302,18 @@ class Plan:
                     yield self.maps(benchmark, variant, seed)
 
     def alignments(self) -> Iterator[Job]:
-        """The crops of every benchmark that the profile names for them, with the model of each variant and seed."""
+        """The crops of every benchmark that the profile names for them, with the model of each
+        variant and seed.
+        """
         for benchmark in self.profile.alignment:
             for variant in self.experiment.runs(benchmark):
                 for seed in self.experiment.seeds(variant):
                     yield self.alignment(benchmark, variant, seed)
 
     def point(self, sweep: str, value: str) -> Point:
-        """The point of a sweep with a value, as it is written in paths; UserError with what there is."""
+        """The point of a sweep with a value, as it is written in paths; UserError with what there
+        is.
+        """
         return point_at(sweep, self.experiment.sweeps, value)
 
     def jobs(self) -> list[Job]:
@@ -277,9 +325,25 @@ class Plan:
                 add(parent)
             found.setdefault(job.folder, job)
 
-        for job in [*self.scores(), *self.trainings(), *self.sweeps(), *self.map_jobs(), *self.alignments()]:
+        for job in [
+            *self.scores(),
+            *self.trainings(),
+            *self.sweeps(),
+            *self.map_jobs(),
+            *self.alignments(),
+        ]:
             add(job)
-        order = ("fetch", "curate", "crops", "features", "train", "predict", "maps", "alignment", "score")
+        order = (
+            "fetch",
+            "curate",
+            "crops",
+            "features",
+            "train",
+            "predict",
+            "maps",
+            "alignment",
+            "score",
+        )
         return sorted(found.values(), key=lambda job: order.index(job.step))
 
     # --- the jobs ---
@@ -295,11 +359,14 @@ class Plan:
     def crops(self, variant: str, dataset: str | None = None) -> Job:
         """Cut the crops of a training set of a variant's; variants with equal settings share them.
 
-        UserError for a set that the variant is not trained on, or where it is trained on several and none is named.
+        UserError for a set that the variant is not trained on, or where it is trained on several
+        and none is named.
         """
         valid = list(self.spec(variant).pairs.parts)
         if dataset is None and len(valid) > 1:
-            raise UserError(f"{variant} is trained on several data sets; name one of {', '.join(valid)}")
+            raise UserError(
+                f"{variant} is trained on several data sets; name one of {', '.join(valid)}"
+            )
         if dataset is not None and dataset not in valid:
             raise UserError(f"{dataset}: {variant} is not trained on it; {nearest(dataset, valid)}")
         chosen = dataset or valid[0]
@@ -333,14 +400,26 @@ class Plan:
     def maps(self, benchmark: str, variant: str, seed: int) -> Job:
         """Store the score maps of chosen frames."""
         if self.experiment.map_rule is None or self._benchmark(benchmark) not in self.profile.maps:
-            raise UserError(f"{benchmark}: profile {self.name} stores no score maps of it (`maps:`)")
-        return self._once("maps", benchmark, variant, seed, make=lambda: self._maps(benchmark, variant, seed))
+            raise UserError(
+                f"{benchmark}: profile {self.name} stores no score maps of it (`maps:`)"
+            )
+        return self._once(
+            "maps", benchmark, variant, seed, make=lambda: self._maps(benchmark, variant, seed)
+        )
 
     def alignment(self, benchmark: str, variant: str, seed: int) -> Job:
         """Measure a variant's model on crops around the truth."""
         if self._benchmark(benchmark) not in self.profile.alignment:
-            raise UserError(f"{benchmark}: profile {self.name} measures nothing on its crops (`alignment:`)")
-        return self._once("alignment", benchmark, variant, seed, make=lambda: self._alignment(benchmark, variant, seed))
+            raise UserError(
+                f"{benchmark}: profile {self.name} measures nothing on its crops (`alignment:`)"
+            )
+        return self._once(
+            "alignment",
+            benchmark,
+            variant,
+            seed,
+            make=lambda: self._alignment(benchmark, variant, seed),
+        )
 
     def score_imported(self, benchmark: str, tracker: str) -> Job:
         """Score another tracker's raw results."""
@@ -353,17 +432,31 @@ class Plan:
         names = {**self._names, "benchmark": benchmark, "tracker": tracker}
         results = self.profile.imported[tracker].results
         if benchmark not in results:
-            raise UserError(f"{tracker}: no results of {benchmark}; {nearest(benchmark, list(results))}")
+            raise UserError(
+                f"{tracker}: no results of {benchmark}; {nearest(benchmark, list(results))}"
+            )
         return Job(identity, names, folder, {"data": data}, {"predictions": results[benchmark]})
 
     def table(self, number: int) -> Job:
         """One of the paper's tables; its parents are the scores that it shows."""
         if number not in self.layout.tables:
-            raise UserError(f"table {number}: there are {', '.join(map(str, sorted(self.layout.tables)))}")
+            raise UserError(
+                f"table {number}: there are {', '.join(map(str, sorted(self.layout.tables)))}"
+            )
         table = self.layout.tables[number]
-        shown = {"variants": self.table_variants(), "benchmarks": self.table_benchmarks(), "caption": self.caption()}
-        paper = (files("siamla.report") / "paper" / f"table{number}.csv").read_text(encoding="utf-8")
-        code = code_digest("siamla.report.tables:build", "siamla.report.tables:write_table", "siamla.report.collect")
+        shown = {
+            "variants": self.table_variants(),
+            "benchmarks": self.table_benchmarks(),
+            "caption": self.caption(),
+        }
+        paper = (files("siamla.report") / "paper" / f"table{number}.csv").read_text(
+            encoding="utf-8"
+        )
+        code = code_digest(
+            "siamla.report.tables:build",
+            "siamla.report.tables:write_table",
+            "siamla.report.collect",
+        )
         layout = {**plain(table), "elsewhere": list(self.layout.elsewhere)}
         identity = Table(layout, digest(paper), shown, code)
         folder = Path("reports", self.name, "tables", f"table{number}")
@@ -372,12 +465,18 @@ class Plan:
 
     @property
     def surroundings(self) -> str:
-        """Digest of what the profile expects of a machine: folders, DVC sources, weights, imported results, engines."""
+        """Digest of what the profile expects of a machine: folders, DVC sources, weights, imported
+        results, engines.
+        """
         sets = {name: [str(entry.root), entry.dvc] for name, entry in self.datasets.items()}
         weights = {digest(plain(spec.model)["weights"]) for spec in self.experiment.specs.values()}
         imported = {name: plain(entry) for name, entry in self.profile.imported.items()}
-        engines = {job.identity.plain["tracker"]["engine"] for job in self.jobs() if job.step == "predict"}
-        return digest([sets, sorted(weights), imported, *sorted(engines - {"auto"})])  # auto takes what there is
+        engines = {
+            job.identity.plain["tracker"]["engine"] for job in self.jobs() if job.step == "predict"
+        }
+        return digest(
+            [sets, sorted(weights), imported, *sorted(engines - {"auto"})]
+        )  # auto takes what there is
 
     @property
     def collection_key(self) -> str:
@@ -386,7 +485,9 @@ class Plan:
 
     @property
     def sweeps_key(self) -> str:
-        """Digest of the code that collects sweeps and of the identity of every score in them, by its name."""
+        """Digest of the code that collects sweeps and of the identity of every score in them, by
+        its name.
+        """
         code = code_digest("siamla.report.collect:write_sweeps")
         return digest([code, [[job.title, job.key] for job in self.sweeps()]])
 
@@ -396,7 +497,11 @@ class Plan:
         """Label, parts and seeds of each variant; label of each imported tracker."""
         found: dict[str, dict[str, Any]] = {}
         for name, spec in self.experiment.specs.items():
-            parts = {"ladl": spec.labels.ladl, "lals": spec.labels.lals, "lafa": spec.model.localization == "lafa"}
+            parts = {
+                "ladl": spec.labels.ladl,
+                "lals": spec.labels.lals,
+                "lafa": spec.model.localization == "lafa",
+            }
             label, seeds = self.experiment.variants[name].label, list(self.experiment.seeds(name))
             found[name] = {"label": label, **parts, "seeds": seeds}
             if tables := self.taken_up(name):
@@ -411,29 +516,48 @@ class Plan:
         return {key for name in chain(variant, variants) for key in variants[name].set}
 
     def taken_up(self, variant: str) -> dict[int, str]:
-        """The ablations that take up a variant which no table names, by what it sets, and what its rows are called."""
+        """The ablations that take up a variant which no table names, by what it sets, and what its
+        rows are called.
+        """
         found: dict[int, str] = {}
         rules = {number: table.match for number, table in self.layout.tables.items() if table.match}
         for number, match in rules.items() if variant not in self.layout.named_variants() else ():
             if match.base not in self.variants:
                 continue
-            chosen = {f"tracker.{key}" for name in (variant, match.base) for key in self.profile.trackers.get(name, {})}
-            chosen -= self.own_keys(variant)  # what is tuned for each is no part of what the variant is
+            chosen = {
+                f"tracker.{key}"
+                for name in (variant, match.base)
+                for key in self.profile.trackers.get(name, {})
+            }
+            chosen -= self.own_keys(
+                variant
+            )  # what is tuned for each is no part of what the variant is
             changes = changed(self.spec(variant), self.spec(match.base))
             changes = {key: value for key, value in changes.items() if key not in chosen}
-            if changes and all(any(f"{key}.".startswith(f"{own}.") for own in match.settings) for key in changes):
+            if changes and all(
+                any(f"{key}.".startswith(f"{own}.") for own in match.settings) for key in changes
+            ):
                 values = ", ".join(
-                    f"{value:g}" if isinstance(value, float) else str(value) for value in changes.values()
+                    f"{value:g}" if isinstance(value, float) else str(value)
+                    for value in changes.values()
                 )
-                found[number] = values if match.label == "value" else self.experiment.variants[variant].label
+                found[number] = (
+                    values if match.label == "value" else self.experiment.variants[variant].label
+                )
         return found
 
     def table_benchmarks(self) -> dict[str, dict[str, Any]]:
-        """Label, headline and metrics of each benchmark: those of the profile, and those that tables name besides."""
+        """Label, headline and metrics of each benchmark: those of the profile, and those that
+        tables name besides.
+        """
         labels = {name: entry.label or name for name, entry in self.profile.benchmarks.items()}
         found = {}
         for name in [*labels, *sorted(self.layout.named_benchmarks() - set(labels))]:
-            rules = self.experiment.protocol(name) if name in labels else self.experiment.protocols.get(name)
+            rules = (
+                self.experiment.protocol(name)
+                if name in labels
+                else self.experiment.protocols.get(name)
+            )
             if rules is not None:
                 metrics = {metric: plain(described) for metric, described in rules.metrics.items()}
                 label = labels.get(name, rules.title)
@@ -441,7 +565,9 @@ class Plan:
         return found
 
     def caption(self) -> str:
-        """The profile's caption; data that nothing made or fetched are the user's, and not what it speaks of."""
+        """The profile's caption; data that nothing made or fetched are the user's, and not what it
+        speaks of.
+        """
         notes = [self.profile.caption]
         for name, entry in self.profile.benchmarks.items():
             cut = f", the first {entry.frames} frames of each sequence" if entry.frames else ""
@@ -452,12 +578,21 @@ class Plan:
     def _shows(self, number: int, job: Job) -> bool:
         """Whether a table shows a score."""
         table = self.layout.tables[number]
-        benchmark, variant = job.names["benchmark"], job.names.get("variant", job.names.get("tracker"))
-        own = benchmark not in self.layout.named_benchmarks() and table.extend and table.kind == "ablation"
+        benchmark, variant = (
+            job.names["benchmark"],
+            job.names.get("variant", job.names.get("tracker")),
+        )
+        own = (
+            benchmark not in self.layout.named_benchmarks()
+            and table.extend
+            and table.kind == "ablation"
+        )
         rows = {row.variant for row in table.rows}
         mine = table.extend and variant not in self.layout.named_variants()
         mine = mine or (variant in self.variants and number in self.taken_up(variant))
-        return (own or benchmark in {c.benchmark for c in table.columns}) and (mine or variant in rows)
+        return (own or benchmark in {c.benchmark for c in table.columns}) and (
+            mine or variant in rows
+        )
 
     # --- how they are made ---
 
@@ -473,7 +608,9 @@ class Plan:
     def _benchmark(self, name: str) -> str:
         valid = list(self.profile.benchmarks)
         if name not in valid:
-            raise UserError(f"{name}: no such benchmark in profile {self.name}; {nearest(name, valid)}")
+            raise UserError(
+                f"{name}: no such benchmark in profile {self.name}; {nearest(name, valid)}"
+            )
         return name
 
     @cached_property
@@ -488,26 +625,38 @@ class Plan:
 
     def _fetch(self, dataset: str) -> Job:
         if dataset not in self.datasets:
-            raise UserError(f"{dataset}: no such data set in profile {self.name}; {nearest(dataset, [*self.datasets])}")
+            raise UserError(
+                f"{dataset}: no such data set in profile {self.name};"
+                f" {nearest(dataset, [*self.datasets])}"
+            )
         entry = self.datasets[dataset]
         if not entry.dvc:
             identity = Fetch("folder")
         elif entry.dvc.startswith(GENERATOR):
             sets, name = self._sets, entry.dvc.removeprefix(GENERATOR)
             if name not in sets:
-                raise UserError(f"{self.params / 'synthetic.yaml'}: no set {name!r}; {nearest(name, list(sets))}")
-            code = code_digest("siamla.data.synthetic.dataset:synthesize", self._layout_code(entry.layout))
+                raise UserError(
+                    f"{self.params / 'synthetic.yaml'}: no set {name!r};"
+                    f" {nearest(name, list(sets))}"
+                )
+            code = code_digest(
+                "siamla.data.synthetic.dataset:synthesize", self._layout_code(entry.layout)
+            )
             identity = Fetch("generated", sets[name].model_dump(mode="json"), None, code)
         else:
             identity = Fetch("pointer", None, pointer_digest(entry.dvc, entry.root))
-        return Job(identity, {**self._names, "dataset": dataset}, Path("data", "ready", self.name, dataset))
+        return Job(
+            identity, {**self._names, "dataset": dataset}, Path("data", "ready", self.name, dataset)
+        )
 
     def _curate(self, dataset: str) -> Job:
         data = self.fetch(dataset)
         entry = self.datasets[dataset]
         if isinstance(entry, TrainingSet) and entry.boxes:
             source = listed("siamla.data.sources:SOURCES", entry.layout)
-            code = code_digest("siamla.data.sources.survey:curate_boxes", f"{source}:parts", f"{source}:read")
+            code = code_digest(
+                "siamla.data.sources.survey:curate_boxes", f"{source}:parts", f"{source}:read"
+            )
             identity = Curate(_as(Fetch, data), f"{entry.layout}, boxes: {entry.boxes}", None, code)
         else:
             code = code_digest("siamla.data.curate:curate", self._layout_code(entry.layout))
@@ -521,12 +670,16 @@ class Plan:
         identity = Crops(_as(Curate, curated), settings, code_digest("siamla.data.crops:build"))
         folder = Path("data", "crops", self.name, dataset, digest(settings))
         names = (
-            {"variant": variant} if isinstance(spec.pairs.dataset, str) else {"variant": variant, "dataset": dataset}
+            {"variant": variant}
+            if isinstance(spec.pairs.dataset, str)
+            else {"variant": variant, "dataset": dataset}
         )
         return Job(identity, self._names | names, folder, {"data": curated})
 
     def _mixed(self, variant: str) -> Crops | Mix:
-        """The crops that a variant is trained on, with share and reach where they are of several sets."""
+        """The crops that a variant is trained on, with share and reach where they are of several
+        sets.
+        """
         pairs, jobs = self.spec(variant).pairs, self.all_crops(variant)
         if isinstance(pairs.dataset, str):
             return _as(Crops, jobs[0])
@@ -537,11 +690,17 @@ class Plan:
         spec, crops = self.spec(variant), self.crops(variant)
         pairs = training_settings(spec)["pairs"]
         if spec.pairs.views is not None:  # how pairs are put together of them does not matter
-            pairs = {key: value for key, value in pairs.items() if key not in ("frame_range", "negatives")}
+            pairs = {
+                key: value
+                for key, value in pairs.items()
+                if key not in ("frame_range", "negatives")
+            }
         network = {"backbone": spec.model.backbone, "weights": _weights(spec)}
         code = code_digest("siamla.training.features:build", self._backbone_code(spec))
         identity = Features(_as(Crops, crops), pairs, network, code)
-        folder = Path("data", "features", self.name, digest([crops.folder.as_posix(), pairs, network]))
+        folder = Path(
+            "data", "features", self.name, digest([crops.folder.as_posix(), pairs, network])
+        )
         return Job(identity, {**self._names, "variant": variant}, folder, {"crops": crops})
 
     def _train(self, variant: str, seed: int) -> Job:
@@ -550,8 +709,14 @@ class Plan:
         cached = {"code": features.identity.plain["code"]} if features else None
         identity = Train(self._mixed(variant), cached, training_settings(spec), seed, code)
         folder = Path("results", self.name, "train", variant, f"seed{seed}")
-        names = ["crops"] if len(crops) == 1 else [f"crops{place}" for place in range(1, len(crops) + 1)]
-        parents = dict(zip(names, crops, strict=True)) | ({"features": features} if features else {})
+        names = (
+            ["crops"]
+            if len(crops) == 1
+            else [f"crops{place}" for place in range(1, len(crops) + 1)]
+        )
+        parents = dict(zip(names, crops, strict=True)) | (
+            {"features": features} if features else {}
+        )
         return Job(identity, {**self._names, "variant": variant, "seed": seed}, folder, parents)
 
     def _predict(self, benchmark: str, variant: str, seed: int, point: Point | None) -> Job:
@@ -567,18 +732,33 @@ class Plan:
             self._backbone_code(self.spec(variant)),
             *engine_code(settings.engine),
         )
-        identity = Predict(_as(Train, model), _as(Curate, data), tracker, plain(run_rules(rules)), code)
+        identity = Predict(
+            _as(Train, model), _as(Curate, data), tracker, plain(run_rules(rules)), code
+        )
         names = {**self._names, "benchmark": benchmark, "variant": variant, "seed": seed}
         if point:
-            names = {**self._names, "sweep": point.sweep, "benchmark": benchmark, "variant": variant}
+            names = {
+                **self._names,
+                "sweep": point.sweep,
+                "benchmark": benchmark,
+                "variant": variant,
+            }
             names |= {"value": point.text, "seed": seed}
         folder = self._place("predictions", benchmark, variant, point) / f"seed{seed}"
         return Job(identity, names, folder, {"model": model, "data": data})
 
     def _score(self, benchmark: str, variant: str, seed: int, point: Point | None) -> Job:
-        predictions, rules = self.predict(benchmark, variant, seed, point), self.experiment.protocol(benchmark)
+        predictions, rules = (
+            self.predict(benchmark, variant, seed, point),
+            self.experiment.protocol(benchmark),
+        )
         data = self.curate(benchmark)
-        identity = Score(_as(Predict, predictions), _as(Curate, data), score_rules(rules), self._score_code(rules))
+        identity = Score(
+            _as(Predict, predictions),
+            _as(Curate, data),
+            score_rules(rules),
+            self._score_code(rules),
+        )
         folder = self._place("scores", benchmark, variant, point) / f"seed{seed}.json"
         return Job(identity, predictions.names, folder, {"predictions": predictions, "data": data})
 
@@ -592,7 +772,10 @@ class Plan:
         return Job(identity, predictions.names, folder, predictions.parents)
 
     def _alignment(self, benchmark: str, variant: str, seed: int) -> Job:
-        model, data = self.train(self.experiment.model(variant, benchmark), seed), self.curate(benchmark)
+        model, data = (
+            self.train(self.experiment.model(variant, benchmark), seed),
+            self.curate(benchmark),
+        )
         settings = self.experiment.tracker(variant, benchmark)
         code = code_digest(
             "siamla.benchmark.alignment:measure",
@@ -617,7 +800,9 @@ class Plan:
 
 
 def engine_code(engine: EngineName) -> list[str]:
-    """The engines that may run under a setting: which one `auto` stands for is known only where a step runs."""
+    """The engines that may run under a setting: which one `auto` stands for is known only where a
+    step runs.
+    """
     names = ("torch", "openvino") if engine == "auto" else (engine,)
     return [listed("siamla.engine.engines:ENGINES", name) for name in names]
 
@@ -633,6 +818,10 @@ def pointer_digest(source: str, root: Path) -> str:
     content = read_yaml(path)
     try:
         outs = content["outs"] if path.name != "dvc.lock" else content["stages"][source]["outs"]
-        return next(str(out["md5"]) for out in outs if path.name != "dvc.lock" or Path(out["path"]) == root)
+        return next(
+            str(out["md5"]) for out in outs if path.name != "dvc.lock" or Path(out["path"]) == root
+        )
     except (KeyError, TypeError, StopIteration):
-        raise UserError(f"{path}: no digest of {root} for {source!r}; is it a DVC pointer or stage?") from None
+        raise UserError(
+            f"{path}: no digest of {root} for {source!r}; is it a DVC pointer or stage?"
+        ) from None

@@ -1,4 +1,6 @@
-"""A profile: the data, the benchmarks, the seeds and the scale of one reproduction; and everything resolved."""
+"""A profile: the data, the benchmarks, the seeds and the scale of one reproduction; and everything
+resolved.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -14,7 +16,17 @@ from siamla.data.layout import STILL, LayoutName, Preset, SourceName, TrainingLa
 from siamla.errors import UserError
 from siamla.experiment.spec import Spec, Variant, Variants, layered, merge, resolve
 from siamla.experiment.sweeps import Sweep, load_sweeps
-from siamla.settings import NAME, Chosen, EachOnce, Mistakes, Name, Settings, nearest, read_yaml, validate
+from siamla.settings import (
+    NAME,
+    Chosen,
+    EachOnce,
+    Mistakes,
+    Name,
+    Settings,
+    nearest,
+    read_yaml,
+    validate,
+)
 from siamla.tracker.settings import TrackerSettings
 
 Seeds = Annotated[
@@ -31,16 +43,26 @@ class Dataset(Settings):
     """A folder in an official layout."""
 
     root: Path
-    dvc: str | None = Field(None, description="stage of dvc.yaml or .dvc pointer that brings the data; null = as found")
-    frames: int | None = Field(None, ge=1, description="use only the first frames of every sequence")
+    dvc: str | None = Field(
+        None, description="stage of dvc.yaml or .dvc pointer that brings the data; null = as found"
+    )
+    frames: int | None = Field(
+        None, ge=1, description="use only the first frames of every sequence"
+    )
 
 
 class TrainingSet(Dataset):
-    """A data set to be trained on: a table of boxes, of which a preset keeps some, or whole sequences."""
+    """A data set to be trained on: a table of boxes, of which a preset keeps some, or whole
+    sequences.
+    """
 
     layout: TrainingLayout
     preset: Preset | None = Field(
-        None, description="boxes to keep; null: clean, or of a benchmark's layout all of sequences without a fault"
+        None,
+        description=(
+            "boxes to keep; null: clean, or of a benchmark's layout all of sequences without a"
+            " fault"
+        ),
     )
 
     @property
@@ -51,9 +73,14 @@ class TrainingSet(Dataset):
     @model_validator(mode="after")
     def readable(self) -> "TrainingSet":
         if self.preset and self.layout not in get_args(SourceName):
-            raise ValueError(f"preset: {self.layout} has none; only {', '.join(get_args(SourceName))} have")
+            raise ValueError(
+                f"preset: {self.layout} has none; only {', '.join(get_args(SourceName))} have"
+            )
         if self.boxes and self.frames:
-            raise ValueError("frames: a table of boxes has no first frames; crops.max_frames keeps some of a track")
+            raise ValueError(
+                "frames: a table of boxes has no first frames; crops.max_frames keeps some of a"
+                " track"
+            )
         return self
 
 
@@ -61,10 +88,16 @@ class Benchmark(Dataset):
     """A data set to be tracked, scored by a protocol of params/protocols.yaml."""
 
     layout: LayoutName
-    protocol: str | None = Field(None, description="default: the one named like the benchmark, else its layout's")
+    protocol: str | None = Field(
+        None, description="default: the one named like the benchmark, else its layout's"
+    )
     label: str | None = Field(None, min_length=1, description="column title; default: the name")
-    training: str | None = Field(None, description="which of `trainings` its models have; null = that of `spec`")
-    tracker: dict[str, Any] = Field(default_factory=dict, description="tracker settings for this benchmark alone")
+    training: str | None = Field(
+        None, description="which of `trainings` its models have; null = that of `spec`"
+    )
+    tracker: dict[str, Any] = Field(
+        default_factory=dict, description="tracker settings for this benchmark alone"
+    )
     variants: Chosen | None = Field(None, description="variants to run here; null = all")
 
 
@@ -72,7 +105,9 @@ class Imported(Settings):
     """Raw results of another tracker, in the folders that `siamla results import` writes."""
 
     label: str | None = Field(None, min_length=1, description="row title; default: the name")
-    results: dict[str, Path] = Field(min_length=1, description="benchmark of this profile → folder with its results")
+    results: dict[str, Path] = Field(
+        min_length=1, description="benchmark of this profile → folder with its results"
+    )
 
 
 class Profile(Settings):
@@ -81,40 +116,57 @@ class Profile(Settings):
     caption: str = Field(description="what the data were; printed under every table")
     train: dict[Name, TrainingSet] = Field(min_length=1)
     benchmarks: dict[Name, Benchmark] = Field(min_length=1)
-    imported: dict[Name, Imported] = Field(default_factory=dict, description="other trackers, scored beside ours")
+    imported: dict[Name, Imported] = Field(
+        default_factory=dict, description="other trackers, scored beside ours"
+    )
     seeds: Seeds
     variant_seeds: dict[str, Seeds] = Field(
         default_factory=dict, description="variant → its seeds, in place of `seeds`"
     )
     variants: Chosen | None = Field(None, description="variants to train; null = all")
-    tables: Annotated[list[int], Field(min_length=1, json_schema_extra={"uniqueItems": True}), EachOnce]
+    tables: Annotated[
+        list[int], Field(min_length=1, json_schema_extra={"uniqueItems": True}), EachOnce
+    ]
     sweeps: Names = Field(default_factory=list, description="sweeps of params/sweeps.yaml to run")
     maps: Names = Field(
-        default_factory=list, description="benchmarks of which score maps are stored, by params/maps.yaml"
+        default_factory=list,
+        description="benchmarks of which score maps are stored, by params/maps.yaml",
     )
     alignment: Names = Field(
-        default_factory=list, description="benchmarks on whose crops, cut around the truth, every model is measured"
+        default_factory=list,
+        description="benchmarks on whose crops, cut around the truth, every model is measured",
     )
-    spec: dict[str, Any] = Field(default_factory=dict, description="nested settings over the defaults")
+    spec: dict[str, Any] = Field(
+        default_factory=dict, description="nested settings over the defaults"
+    )
     trackers: dict[str, dict[str, Any]] = Field(
-        default_factory=dict, description="variant → tracker settings over `spec`'s, as `siamla tune` chooses them"
+        default_factory=dict,
+        description="variant → tracker settings over `spec`'s, as `siamla tune` chooses them",
     )
     trainings: dict[Name, dict[str, Any]] = Field(
-        default_factory=dict, description="other trainings of the variants: name → nested settings over `spec`"
+        default_factory=dict,
+        description="other trainings of the variants: name → nested settings over `spec`",
     )
 
 
 def _protocol(benchmark: str, entry: Benchmark, protocols: Mapping[str, Protocol]) -> str:
-    """The name of a benchmark's protocol: its own choice, else the one named like it, else its layout's first."""
+    """The name of a benchmark's protocol: its own choice, else the one named like it, else its
+    layout's first.
+    """
     if entry.protocol is not None:
         if entry.protocol not in protocols:
-            raise UserError(f"{entry.protocol!r} is unknown; {nearest(entry.protocol, list(protocols))}")
+            raise UserError(
+                f"{entry.protocol!r} is unknown; {nearest(entry.protocol, list(protocols))}"
+            )
         return entry.protocol
     if benchmark in protocols:
         return benchmark
     fitting = [name for name, protocol in protocols.items() if protocol.layout == entry.layout]
     if not fitting:
-        raise UserError(f"is missing, and no protocol is of layout {entry.layout}; valid: {', '.join(protocols)}")
+        raise UserError(
+            f"is missing, and no protocol is of layout {entry.layout}; valid:"
+            f" {', '.join(protocols)}"
+        )
     return fitting[0]
 
 
@@ -147,8 +199,9 @@ class Experiment:
         return f"{variant}@{training}" if training else variant
 
     def tracker(self, variant: str, benchmark: str) -> TrackerSettings:
-        """The tracker's settings: defaults ← the profile's ← those that it has for the variant (`trackers`) ← the
-        benchmark's ← what the variant itself sets."""
+        """The tracker's settings: defaults ← the profile's ← those that it has for the variant
+        (`trackers`) ← the benchmark's ← what the variant itself sets.
+        """
         base = merge(self.profile.spec.get("tracker", {}), self.profile.trackers.get(variant, {}))
         base = merge(base, self.profile.benchmarks[benchmark].tracker)
         settings = layered({"tracker": base}, variant, self.variants)["tracker"]
@@ -156,7 +209,9 @@ class Experiment:
 
     def protocol(self, benchmark: str) -> Protocol:
         """The protocol that a benchmark is tracked and scored by."""
-        return self.protocols[_protocol(benchmark, self.profile.benchmarks[benchmark], self.protocols)]
+        return self.protocols[
+            _protocol(benchmark, self.profile.benchmarks[benchmark], self.protocols)
+        ]
 
     def runs(self, benchmark: str) -> list[str]:
         """The variants that a benchmark is run with."""
@@ -172,7 +227,11 @@ def _known(words: Iterable[str], valid: list[str] | None, where: str, mistakes: 
 
 
 def _check_names(
-    profile: Profile, variants: list[str] | None, tables: list[int] | None, path: Path, mistakes: Mistakes
+    profile: Profile,
+    variants: list[str] | None,
+    tables: list[int] | None,
+    path: Path,
+    mistakes: Mistakes,
 ) -> None:
     """Note every name in a profile that names nothing, and every name that two things have."""
     _known(profile.variants or [], variants, f"{path}: variants", mistakes)
@@ -180,11 +239,15 @@ def _check_names(
     _known(profile.trackers, variants, f"{path}: trackers", mistakes)
     for number in profile.tables:
         if tables is not None and number not in tables:
-            mistakes.add(f"{path}: tables: {number} is unknown; valid: {', '.join(map(str, tables))}")
+            mistakes.add(
+                f"{path}: tables: {number} is unknown; valid: {', '.join(map(str, tables))}"
+            )
     for name in sorted(set(profile.train) & set(profile.benchmarks)):
         mistakes.add(f"{path}: {name!r} is both in train and in benchmarks; the names must differ")
     for benchmark, tested in profile.benchmarks.items():
-        _known(tested.variants or [], variants, f"{path}: benchmarks.{benchmark}.variants", mistakes)
+        _known(
+            tested.variants or [], variants, f"{path}: benchmarks.{benchmark}.variants", mistakes
+        )
         _known(
             filter(None, [tested.training]),
             list(profile.trainings),
@@ -192,15 +255,23 @@ def _check_names(
             mistakes,
         )
     for tracker, entry in profile.imported.items():
-        _known(entry.results, list(profile.benchmarks), f"{path}: imported.{tracker}.results", mistakes)
+        _known(
+            entry.results, list(profile.benchmarks), f"{path}: imported.{tracker}.results", mistakes
+        )
         if tracker in (variants or []):
             mistakes.add(f"{path}: imported: {tracker!r} is also a variant; the names must differ")
 
 
 def _check_sweeps(
-    profile: Profile, variants: list[str] | None, sweeps: Mapping[str, Sweep], path: Path, mistakes: Mistakes
+    profile: Profile,
+    variants: list[str] | None,
+    sweeps: Mapping[str, Sweep],
+    path: Path,
+    mistakes: Mistakes,
 ) -> None:
-    """Note each sweep that is not there, and in those that the profile runs each name that names nothing."""
+    """Note each sweep that is not there, and in those that the profile runs each name that names
+    nothing.
+    """
     _known(profile.sweeps, list(sweeps), f"{path}: sweeps", mistakes)
     for name in set(profile.sweeps) & set(sweeps):
         where = f"{path.parents[1] / 'sweeps.yaml'}: sweeps.{name}"
@@ -208,25 +279,42 @@ def _check_sweeps(
         _known(sweeps[name].benchmarks, list(profile.benchmarks), f"{where}.benchmarks", mistakes)
 
 
-def _check_maps(experiment: Experiment, variants: list[str], path: Path, mistakes: Mistakes) -> None:
-    """Note what maps cannot be stored of and crops not cut from: benchmarks that are not there or start the tracker
-    again, no variants."""
+def _check_maps(
+    experiment: Experiment, variants: list[str], path: Path, mistakes: Mistakes
+) -> None:
+    """Note what maps cannot be stored of and crops not cut from: benchmarks that are not there or
+    start the tracker again, no variants.
+    """
     benchmarks = experiment.profile.benchmarks
-    for key, names in (("maps", experiment.profile.maps), ("alignment", experiment.profile.alignment)):
+    for key, names in (
+        ("maps", experiment.profile.maps),
+        ("alignment", experiment.profile.alignment),
+    ):
         where = f"{path}: {key}"
         _known(names, list(benchmarks), where, mistakes)
         for name in (name for name in names if name in benchmarks):
             with mistakes.noted():
                 if experiment.protocols and experiment.protocol(name).supervised:
-                    told = f"{name} starts the tracker again when it fails; expected one-pass benchmarks"
+                    told = (
+                        f"{name} starts the tracker again when it fails; expected one-pass"
+                        " benchmarks"
+                    )
                     raise UserError(f"{where}: {told}")
     if experiment.map_rule:
-        _known(experiment.map_rule.variants, variants, f"{path.parents[1] / 'maps.yaml'}: variants", mistakes)
+        _known(
+            experiment.map_rule.variants,
+            variants,
+            f"{path.parents[1] / 'maps.yaml'}: variants",
+            mistakes,
+        )
 
 
-def _check_training_sets(profile: Profile, models: Mapping[str, Spec], path: Path, mistakes: Mistakes) -> None:
-    """Note each data set that a variant is to be trained on and that the profile does not have, and each reach of a
-    set that has no frames or lacks one."""
+def _check_training_sets(
+    profile: Profile, models: Mapping[str, Spec], path: Path, mistakes: Mistakes
+) -> None:
+    """Note each data set that a variant is to be trained on and that the profile does not have, and
+    each reach of a set that has no frames or lacks one.
+    """
     told: set[str] = set()
     for model, pairs in ((model, spec.pairs) for model, spec in models.items()):
         for dataset, part in pairs.parts.items():
@@ -253,12 +341,16 @@ def _other_trainings(
     known: list[str],
     mistakes: Mistakes,
 ) -> dict[str, Spec]:
-    """VARIANT@TRAINING → the spec of each variant that the profile trains, in each of its other trainings."""
+    """VARIANT@TRAINING → the spec of each variant that the profile trains, in each of its other
+    trainings.
+    """
     found: dict[str, Spec] = {}
     for name, over in profile.trainings.items():
         where = f"{path}: trainings.{name}"
         if "tracker" in over:
-            mistakes.add(f"{where}.tracker: a benchmark's tracker is set in benchmarks.NAME.tracker")
+            mistakes.add(
+                f"{where}.tracker: a benchmark's tracker is set in benchmarks.NAME.tracker"
+            )
             continue
         base, own = merge(profile.spec, over), Mistakes()
         with own.noted():
@@ -271,7 +363,9 @@ def _other_trainings(
     return found
 
 
-def _sound_trackers(profile: Profile | None, path: Path, mistakes: Mistakes) -> dict[str, dict[str, Any]]:
+def _sound_trackers(
+    profile: Profile | None, path: Path, mistakes: Mistakes
+) -> dict[str, dict[str, Any]]:
     """The profile's tracker settings of variants, without those in which a mistake was noted."""
     found = {}
     for variant, entry in profile.trackers.items() if profile else ():
@@ -299,7 +393,9 @@ def _check_benchmarks(experiment: Experiment, path: Path, mistakes: Mistakes) ->
 
 
 def _read_variants(path: Path, mistakes: Mistakes) -> dict[str, Variant] | None:
-    """All variants; with mistakes in their form what can be read of them, so that what they set is checked as well."""
+    """All variants; with mistakes in their form what can be read of them, so that what they set is
+    checked as well.
+    """
     raw = read_yaml(path)
     with mistakes.noted():
         return validate(Variants, raw, str(path)).variants
@@ -332,7 +428,9 @@ def load(name: str, params: Path = Path("params")) -> Experiment:
     """
     path, variants_path = params / "profiles" / f"{name}.yaml", params / "variants.yaml"
     if not re.fullmatch(NAME, name):
-        raise UserError(f"the profile {name!r}: expected a name of lower-case letters, digits and _")
+        raise UserError(
+            f"the profile {name!r}: expected a name of lower-case letters, digits and _"
+        )
     if not path.exists():
         found = sorted(p.stem for p in path.parent.glob("*.yaml"))
         raise UserError(f"{path}: no such profile; {nearest(name, found)}")
@@ -367,11 +465,17 @@ def load(name: str, params: Path = Path("params")) -> Experiment:
             rule = load_rule(params / "maps.yaml")
     trackers = _sound_trackers(profile, path, mistakes)
     if variants is not None:
-        specs = resolve(variants, spec if profile else base, str(variants_path), known.lines, mistakes, trackers)
+        specs = resolve(
+            variants, spec if profile else base, str(variants_path), known.lines, mistakes, trackers
+        )
     if profile is not None:
         _check_names(profile, None if variants is None else list(variants), tables, path, mistakes)
     if profile is not None and variants is not None:
-        chosen = {name: spec for name, spec in specs.items() if profile.variants is None or name in profile.variants}
+        chosen = {
+            name: spec
+            for name, spec in specs.items()
+            if profile.variants is None or name in profile.variants
+        }
         if sweeps is not None:
             _check_sweeps(profile, list(variants), sweeps, path, mistakes)
         run = {name: sweep for name, sweep in (sweeps or {}).items() if name in profile.sweeps}

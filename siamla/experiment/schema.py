@@ -17,14 +17,24 @@ from siamla.experiment.tuning import Tuning
 def schemas() -> dict[str, dict[str, Any]]:
     """File name → JSON schema."""
     models: dict[str, type[BaseModel]] = {
-        "profile": Profile, "variants": Variants, "sweeps": Sweeps, "maps": MapRule, "tune": Tuning,
-        "figures": Figures, "spec": Spec,
-    }  # fmt: skip
-    return {f"{name}.schema.json": model.model_json_schema(by_alias=True) for name, model in models.items()}
+        "profile": Profile,
+        "variants": Variants,
+        "sweeps": Sweeps,
+        "maps": MapRule,
+        "tune": Tuning,
+        "figures": Figures,
+        "spec": Spec,
+    }
+    return {
+        f"{name}.schema.json": model.model_json_schema(by_alias=True)
+        for name, model in models.items()
+    }
 
 
 def write_schemas(folder: Path) -> None:
     """Write every schema into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, schema in schemas().items():
-        (folder / name).write_text(json.dumps(schema, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        (folder / name).write_text(
+            json.dumps(schema, indent=2, sort_keys=True) + "\n", encoding="utf-8"
+        )

@@ -1,4 +1,6 @@
-"""A variant's resolved spec: defaults (the paper's) ← profile ← the variants that it extends ← its own `set`."""
+"""A variant's resolved spec: defaults (the paper's) ← profile ← the variants that it extends ← its
+own `set`.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,15 +29,20 @@ class Spec(Settings):
     @model_validator(mode="after")
     def fits(self) -> "Spec":
         if self.pairs.count is not None and self.pairs.count < self.training.batch:
-            raise ValueError(f"pairs.count ({self.pairs.count}) is less than one batch ({self.training.batch})")
+            raise ValueError(
+                f"pairs.count ({self.pairs.count}) is less than one batch ({self.training.batch})"
+            )
         if self.crops.size < self.pairs.reach:
             reach = f"shift and scale of the pairs reach {self.pairs.reach}"
             raise ValueError(
-                f"crops.size: {self.crops.size} pixels, but {reach}; cut larger crops or reduce the jitter"
+                f"crops.size: {self.crops.size} pixels, but {reach}; cut larger crops or reduce the"
+                " jitter"
             )
         for name, part in self.pairs.parts.items():
             if (part.exact * self.training.pairs_per_epoch).denominator != 1:
-                pairs = f"{part.share:g} of training.pairs_per_epoch ({self.training.pairs_per_epoch})"
+                pairs = (
+                    f"{part.share:g} of training.pairs_per_epoch ({self.training.pairs_per_epoch})"
+                )
                 raise ValueError(f"pairs.dataset.{name}.share: {pairs} is no whole number of pairs")
         return self
 
@@ -102,12 +109,16 @@ def layered(base: Mapping[str, Any], name: str, variants: Mapping[str, Variant])
 
 
 def sound(variants: Mapping[str, Variant], where: str, mistakes: Mistakes) -> list[str]:
-    """The variants whose ancestors all exist and whose keys are keys; a mistake is noted where it was made, once."""
+    """The variants whose ancestors all exist and whose keys are keys; a mistake is noted where it
+    was made, once.
+    """
     valid, order = dotted_keys(), list(variants)
     for name, variant in variants.items():
         for key in variant.set:
             if key not in valid:
-                mistakes.add(f"{where}: variants.{name}.set: unknown key {key!r}; {nearest(key, valid)}")
+                mistakes.add(
+                    f"{where}: variants.{name}.set: unknown key {key!r}; {nearest(key, valid)}"
+                )
     ends = []
     for name in order:
         names = [name]
@@ -116,11 +127,18 @@ def sound(variants: Mapping[str, Variant], where: str, mistakes: Mistakes) -> li
         if parent is None:
             ends.append((name, names))
         elif parent not in variants and names == [name]:
-            said = f"variants.{name}.extends is {parent!r}, no such variant; {nearest(parent, sorted(variants))}"
+            said = (
+                f"variants.{name}.extends is {parent!r}, no such variant;"
+                f" {nearest(parent, sorted(variants))}"
+            )
             mistakes.add(f"{where}: {said}")
         elif parent == name and name == min(names, key=order.index):
             mistakes.add(f"{where}: variants.{name} extends itself: {' → '.join([*names, name])}")
-    return [name for name, names in ends if all(key in valid for one in names for key in variants[one].set)]
+    return [
+        name
+        for name, names in ends
+        if all(key in valid for one in names for key in variants[one].set)
+    ]
 
 
 def resolve(
@@ -131,10 +149,11 @@ def resolve(
     mistakes: Mistakes,
     trackers: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Spec]:
-    """The specs of all variants: `base`, the profile's nested settings, and its tracker settings for the variant, under
-    what each sets.
+    """The specs of all variants: `base`, the profile's nested settings, and its tracker settings
+    for the variant, under what each sets.
 
-    A wrong value that a variant has from an ancestor, or from the profile (the lines `known`), is not told again.
+    A wrong value that a variant has from an ancestor, or from the profile (the lines `known`), is
+    not told again.
     """
     specs: dict[str, Spec] = {}
     lines: dict[str, list[str]] = {}
@@ -146,7 +165,9 @@ def resolve(
         except UserError as error:
             lines[name] = str(error).splitlines()
     for name in lines:
-        told = {line for ancestor in chain(name, variants)[:-1] for line in lines.get(ancestor, [])}.union(known)
+        told = {
+            line for ancestor in chain(name, variants)[:-1] for line in lines.get(ancestor, [])
+        }.union(known)
         for line in lines[name]:
             if line not in told:
                 mistakes.add(f"{where}: variants.{name}{line}")
@@ -164,7 +185,11 @@ def changed(spec: Spec, base: Spec) -> dict[str, Any]:
     def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         leaves: dict[str, Any] = {}
         for key, value in values.items():
-            leaves |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+            leaves |= (
+                flat(value, f"{prefix}{key}.")
+                if isinstance(value, Mapping)
+                else {prefix + key: value}
+            )
         return leaves
 
     theirs = flat(plain(base))

@@ -1,5 +1,6 @@
-"""The study as a job of the plan: what it shows, and the stored scores, sweeps, score maps and numbers of crops that it
-is made from."""
+"""The study as a job of the plan: what it shows, and the stored scores, sweeps, score maps and
+numbers of crops that it is made from.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ PAPER = "paper"
 
 
 def _paper_pairs(params: Path) -> int | None:
-    """Pairs of all trainings of the paper's profile; None where that is not here, or its settings are being edited."""
+    """Pairs of all trainings of the paper's profile; None where that is not here, or its settings
+    are being edited.
+    """
     try:
         paper = Plan.load(PAPER, params)
         courses = [paper.spec(job.names["variant"]).training for job in paper.trainings()]
@@ -27,20 +30,27 @@ def _paper_pairs(params: Path) -> int | None:
 
 
 def study_job(plan: Plan) -> Job:
-    """The study of a profile; its parents are the scores of its variants, of sweeps of the window, score maps, and what
-    the models do on crops."""
+    """The study of a profile; its parents are the scores of its variants, of sweeps of the window,
+    score maps, and what the models do on crops.
+    """
     figures = figures_of(plan)
     pair = (figures.ours, figures.baseline)
     sweeps = [name for name, sweep in plan.experiment.sweeps.items() if sweep.key == WINDOW]
     jobs = [job for job in plan.scores() if "tracker" not in job.names]
-    jobs += [job for job in plan.sweeps() if job.names["sweep"] in sweeps and job.names["variant"] in pair]
+    jobs += [
+        job
+        for job in plan.sweeps()
+        if job.names["sweep"] in sweeps and job.names["variant"] in pair
+    ]
     jobs += [job for job in plan.map_jobs() if job.names["variant"] in pair]
     jobs += plan.alignments()
     every, looks = trackers(plan), benchmarks(plan)
     shown: dict[str, Any] = {
         "variants": {name: {"label": every[name]["label"]} for name in plan.variants},
         "benchmarks": {
-            name: {key: info[key] for key in ("label", "headline", "metrics", "synthetic", "layout")}
+            name: {
+                key: info[key] for key in ("label", "headline", "metrics", "synthetic", "layout")
+            }
             for name, info in looks.items()
         },
         "caption": plan.caption(),
@@ -48,4 +58,9 @@ def study_job(plan: Plan) -> Job:
     }
     code = code_digest("siamla.report.study.build:build", "siamla.report.study.page:markdown")
     folder = Path("reports", plan.name, "study")
-    return Job(identity.Study(shown, code), {"profile": plan.name}, folder, {str(job.folder): job for job in jobs})
+    return Job(
+        identity.Study(shown, code),
+        {"profile": plan.name},
+        folder,
+        {str(job.folder): job for job in jobs},
+    )

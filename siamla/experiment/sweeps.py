@@ -7,7 +7,17 @@ from pydantic import Field
 
 from siamla.errors import UserError
 from siamla.experiment.spec import plain
-from siamla.settings import Chosen, EachOnce, Mistakes, Name, Settings, field_names, nearest, read_yaml, validate
+from siamla.settings import (
+    Chosen,
+    EachOnce,
+    Mistakes,
+    Name,
+    Settings,
+    field_names,
+    nearest,
+    read_yaml,
+    validate,
+)
 from siamla.tracker.settings import TrackerSettings
 
 Value = int | float | str
@@ -15,7 +25,9 @@ Values = Annotated[list[Value], Field(min_length=1), EachOnce]
 
 
 class Sweep(Settings):
-    """Each value of one tracker setting is a point: a benchmark is tracked and scored with it, nothing is trained."""
+    """Each value of one tracker setting is a point: a benchmark is tracked and scored with it,
+    nothing is trained.
+    """
 
     key: str = Field(description="a tracker setting, such as window")
     values: Values
@@ -43,7 +55,9 @@ class Point(NamedTuple):
 
     def settings(self, base: TrackerSettings) -> TrackerSettings:
         """The tracker's settings with this value; it wins over what a variant sets."""
-        return validate(TrackerSettings, {**plain(base), self.key: self.value}, f"sweep {self.sweep}")
+        return validate(
+            TrackerSettings, {**plain(base), self.key: self.value}, f"sweep {self.sweep}"
+        )
 
 
 def points(name: str, sweep: Sweep) -> list[Point]:

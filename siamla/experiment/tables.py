@@ -12,7 +12,9 @@ class Column(Settings):
 
     label: str
     benchmark: str
-    metric: str = Field(description="a metric of the benchmark's protocol, a speed of the score files, or device")
+    metric: str = Field(
+        description="a metric of the benchmark's protocol, a speed of the score files, or device"
+    )
     paper: str | None = Field(None, description="column of siamla/report/paper/tableN.csv")
     digits: int | None = Field(
         None, ge=0, le=6, description="of a speed; those of a metric stand in params/protocols.yaml"
@@ -24,11 +26,15 @@ class Row(Settings):
 
     variant: str
     label: str | None = Field(None, description="default: the variant's label")
-    paper: dict[str, str | int | float] = Field(default_factory=dict, description="cells that pick the published row")
+    paper: dict[str, str | int | float] = Field(
+        default_factory=dict, description="cells that pick the published row"
+    )
 
 
 class Match(Settings):
-    """Variants of the user's own that an ablation takes up: those that differ from a base in these settings alone."""
+    """Variants of the user's own that an ablation takes up: those that differ from a base in these
+    settings alone.
+    """
 
     base: str = Field(description="a variant of the table")
     settings: list[str] = Field(
@@ -38,14 +44,20 @@ class Match(Settings):
 
 
 class TableLayout(Settings):
-    """One table. ablation: measured beside published, cell by cell; comparison: published rows, then measured rows."""
+    """One table. ablation: measured beside published, cell by cell; comparison: published rows,
+    then measured rows.
+    """
 
     title: str
     kind: Literal["ablation", "comparison"]
     stub: str = Field("Variant", description="head of the first column")
-    group: str | None = Field(None, description="published column that groups the rows of a comparison")
+    group: str | None = Field(
+        None, description="published column that groups the rows of a comparison"
+    )
     components: bool = Field(False, description="columns LADL, LALS, LAFA")
-    extend: bool = Field(False, description="append the user's own variants; an ablation, benchmarks as columns too")
+    extend: bool = Field(
+        False, description="append the user's own variants; an ablation, benchmarks as columns too"
+    )
     match: Match | None = None
     columns: list[Column] = Field(min_length=1)
     rows: list[Row] = Field(min_length=1)
@@ -54,7 +66,9 @@ class TableLayout(Settings):
 class Layout(Settings):
     """params/tables.yaml."""
 
-    elsewhere: list[str] = Field(default_factory=list, description="benchmarks that figures show, not tables")
+    elsewhere: list[str] = Field(
+        default_factory=list, description="benchmarks that figures show, not tables"
+    )
     tables: dict[int, TableLayout]
 
     def named_variants(self) -> set[str]:

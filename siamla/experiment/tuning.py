@@ -11,7 +11,10 @@ from siamla.settings import Mistakes, Settings, read_yaml, validate
 class Tuning(Settings):
     """params/tune.yaml: tracker setting → values, tried one setting after the other."""
 
-    rounds: int = Field(ge=1, description="how often all settings are gone through; it ends when a round changes none")
+    rounds: int = Field(
+        ge=1,
+        description="how often all settings are gone through; it ends when a round changes none",
+    )
     grid: dict[str, Values] = Field(min_length=1)
 
 

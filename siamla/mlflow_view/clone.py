@@ -1,4 +1,6 @@
-"""Which runs on a shared server are this clone's own: an id that a copy of the results does not inherit."""
+"""Which runs on a shared server are this clone's own: an id that a copy of the results does not
+inherit.
+"""
 
 import json
 import os
@@ -9,11 +11,13 @@ from uuid import uuid4
 
 
 def clone_id(folder: Path) -> str:
-    """The id of the clone whose file `clone.json` lies in `folder`; made where there is none, or where it was copied.
+    """The id of the clone whose file `clone.json` lies in `folder`; made where there is none, or
+    where it was copied.
 
-    The file names its own inode, host and path. Two of the three hold where the clone was moved (inode and host), is
-    mounted on another node of a cluster (inode and path), or lies on a file system that numbers its files anew (host
-    and path). A copy keeps one at the most: it is a clone of its own, with a new id. Call it under a lock.
+    The file names its own inode, host and path. Two of the three hold where the clone was moved
+    (inode and host), is mounted on another node of a cluster (inode and path), or lies on a file
+    system that numbers its files anew (host and path). A copy keeps one at the most: it is a clone
+    of its own, with a new id. Call it under a lock.
     """
     path = folder / "clone.json"
     place = {"host": platform.node(), "path": str(folder.resolve())}
@@ -26,7 +30,11 @@ def clone_id(folder: Path) -> str:
         pass  # none yet, or cut off while it was written: a new one is made
     identity = uuid4().hex
     temporary = folder / "clone.json.new"
-    with temporary.open("w", encoding="utf-8") as handle:  # renamed with its inode, which the text names
-        json.dump({"id": identity, **place, "inode": os.fstat(handle.fileno()).st_ino}, handle, indent=1)
+    with temporary.open(
+        "w", encoding="utf-8"
+    ) as handle:  # renamed with its inode, which the text names
+        json.dump(
+            {"id": identity, **place, "inode": os.fstat(handle.fileno()).st_ino}, handle, indent=1
+        )
     temporary.replace(path)
     return identity

@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def compare_runs(results: Path, profile: str, a: str, b: str) -> tuple["pd.DataFrame", "pd.DataFrame"]:
-    """(parameters that differ, metrics) of variants `a` and `b`; a metric is the mean over seeds of its last value.
+def compare_runs(
+    results: Path, profile: str, a: str, b: str
+) -> tuple["pd.DataFrame", "pd.DataFrame"]:
+    """(parameters that differ, metrics) of variants `a` and `b`; a metric is the mean over seeds of
+    its last value.
 
-    Parameters: index `parameter`, columns a, b. Metrics: index `metric`, columns a, b, difference (b − a).
-    UserError when MLflow cannot be read or a variant has no run.
+    Parameters: index `parameter`, columns a, b. Metrics: index `metric`, columns a, b, difference
+    (b − a). UserError when MLflow cannot be read or a variant has no run.
     """
     import pandas as pd
 
@@ -35,10 +38,15 @@ def compare_runs(results: Path, profile: str, a: str, b: str) -> tuple["pd.DataF
         own = [run for run, name in zip(runs, variants, strict=True) if name == variant]
         if not own:
             known = ", ".join(sorted({*variants}))
-            raise UserError(f"MLflow, profile {profile}: no run of variant {variant!r}; there are {known}")
+            raise UserError(
+                f"MLflow, profile {profile}: no run of variant {variant!r}; there are {known}"
+            )
         parameters[variant] = dict(own[0].data.params)
         metrics[variant] = pd.DataFrame([run.data.metrics for run in own]).mean().to_dict()
-    left, right = pd.DataFrame(parameters).rename_axis("parameter"), pd.DataFrame(metrics).rename_axis("metric")
+    left, right = (
+        pd.DataFrame(parameters).rename_axis("parameter"),
+        pd.DataFrame(metrics).rename_axis("metric"),
+    )
     left = left.fillna("–")
     right["difference"] = right[b] - right[a]
     return left[left[a] != left[b]].sort_index(), right.sort_index()

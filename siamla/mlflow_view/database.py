@@ -1,7 +1,8 @@
-"""MLflow's SQLite file in the results folder: it is whole or not there, and belongs to the folder that it lies in.
+"""MLflow's SQLite file in the results folder: it is whole or not there, and belongs to the folder
+that it lies in.
 
-The result files are the truth, and `siamla mlflow sync` fills the database again. So one that is broken, or that
-another version of MLflow made, is not mended but set aside and made anew.
+The result files are the truth, and `siamla mlflow sync` fills the database again. So one that is
+broken, or that another version of MLflow made, is not mended but set aside and made anew.
 """
 
 import logging
@@ -18,7 +19,12 @@ from uuid import uuid4
 log = logging.getLogger(__name__)
 
 NAME = "mlflow.db"
-COMPANIONS = ("", "-journal", "-wal", "-shm")  # a journal left beside a new database would be played into it
+COMPANIONS = (
+    "",
+    "-journal",
+    "-wal",
+    "-shm",
+)  # a journal left beside a new database would be played into it
 PATIENCE = 60.0  # seconds that a process waits for others that build the database
 
 
@@ -29,7 +35,9 @@ def private(results: Path) -> Path:
 
 @contextmanager
 def exclusive(results: Path) -> Iterator[None]:
-    """Only one process of this results folder at a time, for file operations alone; OSError after a minute."""
+    """Only one process of this results folder at a time, for file operations alone; OSError after a
+    minute.
+    """
     import fcntl
 
     private(results).mkdir(parents=True, exist_ok=True)
@@ -41,7 +49,9 @@ def exclusive(results: Path) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() > until:
-                    raise OSError(f"another process holds {handle.name} for {PATIENCE:.0f} s") from None
+                    raise OSError(
+                        f"another process holds {handle.name} for {PATIENCE:.0f} s"
+                    ) from None
                 time.sleep(0.05)
         yield
 
@@ -61,7 +71,9 @@ def artifact_location(results: Path, profile: str) -> str:
 
 
 def _connect(database: Path) -> Any:
-    return closing(sqlite3.connect(f"file:{quote(str(database.resolve()))}?mode=rw", uri=True, timeout=5))
+    return closing(
+        sqlite3.connect(f"file:{quote(str(database.resolve()))}?mode=rw", uri=True, timeout=5)
+    )
 
 
 def _revision() -> str | None:
@@ -69,19 +81,27 @@ def _revision() -> str | None:
     import mlflow
     from alembic.script import ScriptDirectory
 
-    return ScriptDirectory(str(Path(mlflow.__path__[0]) / "store" / "db_migrations")).get_current_head()
+    return ScriptDirectory(
+        str(Path(mlflow.__path__[0]) / "store" / "db_migrations")
+    ).get_current_head()
 
 
 def _defect(database: Path) -> str | None:
-    """Why the file is no database that MLflow can use; None where it is. sqlite3.OperationalError where one cannot
-    tell: another process has locked it, say."""
+    """Why the file is no database that MLflow can use; None where it is. sqlite3.OperationalError
+    where one cannot tell: another process has locked it, say.
+    """
     try:
         with _connect(database) as base:
             checked = base.execute("PRAGMA quick_check(1)").fetchone()[0]
             if checked != "ok":
                 return str(checked)
-            tables = {name for (name,) in base.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            missing = sorted({"alembic_version", "experiments", "runs", "metrics", "params", "tags"} - tables)
+            tables = {
+                name
+                for (name,) in base.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            }
+            missing = sorted(
+                {"alembic_version", "experiments", "runs", "metrics", "params", "tags"} - tables
+            )
             if missing:
                 return f"it has no table {missing[0]}"
             revisions = [row[0] for row in base.execute("SELECT version_num FROM alembic_version")]
@@ -90,7 +110,11 @@ def _defect(database: Path) -> str | None:
     except sqlite3.DatabaseError as error:
         return str(error)
     wanted = _revision()
-    return None if revisions == [wanted] else f"its schema is {', '.join(revisions) or 'none'}, MLflow reads {wanted}"
+    return (
+        None
+        if revisions == [wanted]
+        else f"its schema is {', '.join(revisions) or 'none'}, MLflow reads {wanted}"
+    )
 
 
 def _set_aside(database: Path, why: str) -> None:
@@ -102,18 +126,25 @@ def _set_aside(database: Path, why: str) -> None:
         if source.exists():
             source.rename(aside.with_name(aside.name + companion))
     log.warning(
-        "%s: %s; set aside as %s and made anew, `siamla mlflow sync` fills it from the result files",
-        database, why, aside.name,
-    )  # fmt: skip
+        "%s: %s; set aside as %s and made anew, `siamla mlflow sync` fills it from the result"
+        " files",
+        database,
+        why,
+        aside.name,
+    )
 
 
 def _build(database: Path) -> None:
     """Migrate a new database beside and rename it: a kill leaves no half-migrated one."""
     from mlflow import MlflowClient
 
-    for rest in database.parent.glob(f".{NAME}.new-*"):  # of a process that was killed: the lock is ours
+    for rest in database.parent.glob(
+        f".{NAME}.new-*"
+    ):  # of a process that was killed: the lock is ours
         rest.unlink()
-    temporary = database.with_name(f".{NAME}.new-{uuid4().hex}")  # MLflow remembers what it opened by name
+    temporary = database.with_name(
+        f".{NAME}.new-{uuid4().hex}"
+    )  # MLflow remembers what it opened by name
     MlflowClient(sqlite_uri(temporary)).search_experiments(max_results=1)
     with temporary.open("rb") as handle:
         os.fsync(handle.fileno())
@@ -123,11 +154,13 @@ def _build(database: Path) -> None:
 def _own_artifacts(results: Path) -> None:
     """Let the artefacts of all runs lie in this folder.
 
-    MLflow keeps their absolute place, for each experiment and each run. In a copy of the folder those would be the
-    original's: it would write there, or show nothing once that is gone.
+    MLflow keeps their absolute place, for each experiment and each run. In a copy of the folder
+    those would be the original's: it would write there, or show nothing once that is gone.
     """
     with _connect(results / NAME) as base, base:
-        known = base.execute("SELECT experiment_id, name, artifact_location FROM experiments").fetchall()
+        known = base.execute(
+            "SELECT experiment_id, name, artifact_location FROM experiments"
+        ).fetchall()
         for experiment, name, old in known:
             new = artifact_location(results, name.removeprefix("siamla/"))
             if not name.startswith("siamla/") or old == new:
@@ -137,13 +170,18 @@ def _own_artifacts(results: Path) -> None:
                 "WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",
                 (new, len(old) + 1, experiment, len(old), old),
             )
-            base.execute("UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (new, experiment))
+            base.execute(
+                "UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?",
+                (new, experiment),
+            )
 
 
 def prepare(results: Path) -> Path:
-    """The path of a database that MLflow can open, built, rebuilt or told of its new place as need be.
+    """The path of a database that MLflow can open, built, rebuilt or told of its new place as need
+    be.
 
-    Safe in many processes at once. OSError or sqlite3.Error where the file or its folder cannot be used.
+    Safe in many processes at once. OSError or sqlite3.Error where the file or its folder cannot be
+    used.
     """
     database = results / NAME
     with exclusive(results):

@@ -1,19 +1,20 @@
-"""What the result files hold, in MLflow's terms: one entry for each variant and seed, to be shown as one run.
+"""What the result files hold, in MLflow's terms: one entry for each variant and seed, to be shown
+as one run.
 
-An entry's key follows from the variant, the seed and the whole identity of the model, so that any process finds the run
-again, and other settings make another run. The scores of a variant that uses another's model, and those of an imported
-tracker, are entries without a training.
+An entry's key follows from the variant, the seed and the whole identity of the model, so that any
+process finds the run again, and other settings make another run. The scores of a variant that uses
+another's model, and those of an imported tracker, are entries without a training.
 
-Metrics have names that sort as people look for them, since MLflow draws a section of charts for each text before the
-last "/", in the order of the alphabet:
+Metrics have names that sort as people look for them, since MLflow draws a section of charts for
+each text before the last "/", in the order of the alphabet:
 
     scores/BENCHMARK/METRIC          train/TERM        losses by epoch
     train_rates/NAME                 the learning rate, the steps, the steps that were left out
     wall_clock/BENCHMARK/NAME, wall_clock/train/seconds        what the machine took: no result
 
-Artefacts are the small files alone (records, settings, history, scores; tables and figures in a run of their own). A
-model's weights are not copied: they stand beside the record, whose `files` name their SHA-256, and an upload of them
-would make a training wait for the view.
+Artefacts are the small files alone (records, settings, history, scores; tables and figures in a run
+of their own). A model's weights are not copied: they stand beside the record, whose `files` name
+their SHA-256, and an upload of them would make a training wait for the view.
 """
 
 import csv
@@ -31,12 +32,19 @@ LONGEST_TAG = 5000
 NEEDED = ("names", "identity", "key", "place", "files", "environment")
 SMALL_FILES = ("record.json", "spec.json", "history.csv")
 SCORES, LOSSES, RATES, TIMES = "scores", "train", "train_rates", "wall_clock"
-WALL_TIMES = f"{TIMES}/train/"  # differ between two runs of the same key, and say nothing about the result
+WALL_TIMES = (  # differ between two runs of the same key, and say nothing about the result
+    f"{TIMES}/train/"
+)
 COURSE = {name: f"{RATES}/{name}" for name in ("step", "lr", "skipped", "grad_norm")} | {
-    name: f"{WALL_TIMES}{name}" for name in ("seconds", "pairs_per_second", "wait_share", "memory_mib")
+    name: f"{WALL_TIMES}{name}"
+    for name in ("seconds", "pairs_per_second", "wait_share", "memory_mib")
 }
 REPORT = "report"
-TRAINED, REUSED, IMPORTED = "trained", "reuses a model", "imported"  # what the runs are grouped by: the tag `group`
+TRAINED, REUSED, IMPORTED = (
+    "trained",
+    "reuses a model",
+    "imported",
+)  # what the runs are grouped by: the tag `group`
 
 History = dict[str, dict[int, float]]  # metric → step → value
 
@@ -64,12 +72,17 @@ class Entry:
     def content(self) -> str:
         """Digest of all that is shown, the bytes of the artefacts included."""
         files = [[folder, path.name, sha256(path)] for path, folder in self.artifacts]
-        values = {name: {step: repr(value) for step, value in points.items()} for name, points in self.metrics.items()}
+        values = {
+            name: {step: repr(value) for step, value in points.items()}
+            for name, points in self.metrics.items()
+        }
         return digest([self.parameters, values, self.tags, files])
 
 
 def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested data by dotted names: {"model.lafa.nonlocal_block": "true"}; lists and numbers as JSON, None left out."""
+    """Nested data by dotted names: {"model.lafa.nonlocal_block": "true"}; lists and numbers as
+    JSON, None left out.
+    """
     leaves: dict[str, str] = {}
     for name, part in value.items():
         if isinstance(part, Mapping):
@@ -80,10 +93,14 @@ def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def _settings_and_code(identity: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
-    """An identity as parameters, and the digests of code in it as tags: they say nothing to people who compare."""
+    """An identity as parameters, and the digests of code in it as tags: they say nothing to people
+    who compare.
+    """
     leaves = flat(identity)
     code = {name for name in leaves if name.split(".")[-1] == "code"}
-    parameters = {name: text[:LONGEST_PARAMETER] for name, text in leaves.items() if name not in code}
+    parameters = {
+        name: text[:LONGEST_PARAMETER] for name, text in leaves.items() if name not in code
+    }
     return parameters, {name: leaves[name] for name in code}
 
 
@@ -111,14 +128,18 @@ def read_history(path: Path) -> History:
     except FileNotFoundError:
         raise UserError(f"{path}: not found") from None
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: not a training history: {error}, expected epoch and numbers") from None
+        raise UserError(
+            f"{path}: not a training history: {error}, expected epoch and numbers"
+        ) from None
 
 
 def _check(record: Any, path: Path) -> dict[str, Any]:
     found = record if isinstance(record, dict) else {}
     for name in NEEDED:
         if name not in found:
-            raise UserError(f"{path}: not a record of a result: no field {name!r}, expected {', '.join(NEEDED)}")
+            raise UserError(
+                f"{path}: not a record of a result: no field {name!r}, expected {', '.join(NEEDED)}"
+            )
     return found
 
 
@@ -127,7 +148,11 @@ def _key(names: Mapping[str, Any], model: Mapping[str, Any] | None) -> str:
 
 
 def _title(names: Mapping[str, Any]) -> str:
-    return f"{names['variant']} seed {names['seed']}" if "variant" in names else str(names.get("tracker", "?"))
+    return (
+        f"{names['variant']} seed {names['seed']}"
+        if "variant" in names
+        else str(names.get("tracker", "?"))
+    )
 
 
 def entry_of_record(record: Mapping[str, Any]) -> Entry:
@@ -138,13 +163,23 @@ def entry_of_record(record: Mapping[str, Any]) -> Entry:
     tags = {**{name: str(value) for name, value in names.items()}, **code, **flat(parts)}
     if commit := record["environment"].get("git_commit"):
         tags["mlflow.source.git.commit"] = str(commit)
-    started = int(datetime.fromisoformat(record["started"]).timestamp() * 1000) if record.get("started") else None
+    started = (
+        int(datetime.fromisoformat(record["started"]).timestamp() * 1000)
+        if record.get("started")
+        else None
+    )
     ended = None if started is None else started + int(1000 * (record.get("seconds") or 0))
     return Entry(
-        _key(record["names"], record["identity"]), _title(record["names"]), parameters,
-        tags={name: text[:LONGEST_TAG] for name, text in {**tags, "train.key": str(record["key"])}.items()},
-        started=started, ended=ended,
-    )  # fmt: skip
+        _key(record["names"], record["identity"]),
+        _title(record["names"]),
+        parameters,
+        tags={
+            name: text[:LONGEST_TAG]
+            for name, text in {**tags, "train.key": str(record["key"])}.items()
+        },
+        started=started,
+        ended=ended,
+    )
 
 
 def entry_of_training(folder: Path) -> Entry:
@@ -155,14 +190,21 @@ def entry_of_training(folder: Path) -> Entry:
 
 
 def _numbers(values: Mapping[str, Any] | None, prefix: str) -> History:
-    numbers = {name: value for name, value in (values or {}).items() if isinstance(value, int | float)}
-    return {f"{prefix}/{name}": {0: float(value)} for name, value in numbers.items() if name != "threads"}
+    numbers = {
+        name: value for name, value in (values or {}).items() if isinstance(value, int | float)
+    }
+    return {
+        f"{prefix}/{name}": {0: float(value)}
+        for name, value in numbers.items()
+        if name != "threads"
+    }
 
 
 def entry_of_scores(path: Path) -> Entry:
     """A score file: its metrics, and the tracker's settings as parameters `<benchmark>.tracker.*`.
 
-    The parameters of the model stand in the score's identity too. UserError when the file is broken.
+    The parameters of the model stand in the score's identity too. UserError when the file is
+    broken.
     """
     score = read_json(path)
     record = _check(score.get("record") if isinstance(score, dict) else None, path)
@@ -172,22 +214,41 @@ def entry_of_scores(path: Path) -> Entry:
     benchmark, model = names["benchmark"], predictions.get("model")
     parameters, code = _settings_and_code(model or {})
     tracker = flat(predictions.get("tracker") or {}, f"{benchmark}.tracker.")
-    shown = {name: str(names[name]) for name in ("profile", "variant", "seed", "tracker") if name in names}
-    group = {"group": REUSED if "variant" in names else IMPORTED}  # unless a training of its own says otherwise
-    of_benchmark = {"place": record["place"], "layout": (record["identity"].get("rules") or {}).get("layout")}
+    shown = {
+        name: str(names[name])
+        for name in ("profile", "variant", "seed", "tracker")
+        if name in names
+    }
+    group = {
+        "group": REUSED if "variant" in names else IMPORTED
+    }  # unless a training of its own says otherwise
+    of_benchmark = {
+        "place": record["place"],
+        "layout": (record["identity"].get("rules") or {}).get("layout"),
+    }
     return Entry(
-        _key(names, model), _title(names), {**parameters, **tracker},
+        _key(names, model),
+        _title(names),
+        {**parameters, **tracker},
         {
             **_numbers(score.get("overall"), f"{SCORES}/{benchmark}"),
             **_numbers(score.get("speed"), f"{TIMES}/{benchmark}"),
         },
-        {**group, **shown, **code, **flat(of_benchmark, f"{benchmark}."), f"{benchmark}.key": str(record["key"])},
+        {
+            **group,
+            **shown,
+            **code,
+            **flat(of_benchmark, f"{benchmark}."),
+            f"{benchmark}.key": str(record["key"]),
+        },
         [(path, f"scores/{benchmark}")],
-    )  # fmt: skip
+    )
 
 
 def entry_of_report(reports: Path, profile: str) -> Entry | None:
-    """The tables and figures that reports/{profile} holds, as files to look at; None where there are none."""
+    """The tables and figures that reports/{profile} holds, as files to look at; None where there
+    are none.
+    """
     files = [
         (path, kind)
         for kind, endings in (("tables", (".md", ".csv")), ("figures", (".png", ".csv", ".md")))
@@ -197,9 +258,11 @@ def entry_of_report(reports: Path, profile: str) -> Entry | None:
     if not files:
         return None
     return Entry(
-        digest([REPORT, profile]), REPORT,
-        tags={"group": REPORT, "profile": profile}, artifacts=files,
-    )  # fmt: skip
+        digest([REPORT, profile]),
+        REPORT,
+        tags={"group": REPORT, "profile": profile},
+        artifacts=files,
+    )
 
 
 def merge(first: Entry, second: Entry) -> Entry:
@@ -222,7 +285,8 @@ def files_of(results: Path, profile: str) -> Iterator[tuple[Path, bool]]:
 
 
 def entries_of(results: Path, profile: str) -> tuple[list[Entry], list[str]]:
-    """Everything that MLflow is to show of a profile, and what is wrong with files that cannot be read.
+    """Everything that MLflow is to show of a profile, and what is wrong with files that cannot be
+    read.
 
     The reports lie in the folder `reports` beside the results.
     """

@@ -1,4 +1,6 @@
-"""A training as it goes on, in MLflow. Whatever happens there costs seconds at the most, and one line."""
+"""A training as it goes on, in MLflow. Whatever happens there costs seconds at the most, and one
+line.
+"""
 
 import signal
 import threading
@@ -25,7 +27,8 @@ from siamla.mlflow_view.runs import (
 )
 from siamla.mlflow_view.view import View, open_view
 
-SLOW = 10.0  # seconds: a server that answers, and takes longer than this for one epoch, is not asked again
+# seconds: a server that answers, and takes longer than this for one epoch, is not asked again
+SLOW = 10.0
 
 
 @contextmanager
@@ -35,7 +38,10 @@ def _termination_as_exit() -> Iterator[None]:
     def leave(number: int, frame: object) -> None:
         raise SystemExit(128 + number)
 
-    mine = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    mine = (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    )
     if mine:
         signal.signal(signal.SIGTERM, leave)
     try:
@@ -59,18 +65,22 @@ def _asking(view: View, lost: str) -> Iterator[None]:
 
 
 class LiveMirror:
-    """Shows a running training in MLflow, epoch by epoch: `with LiveMirror(results, record) as live: live.epoch(row)`.
+    """Shows a running training in MLflow, epoch by epoch: `with LiveMirror(results, record) as
+    live: live.epoch(row)`.
 
-    The first failure of MLflow is a warning and ends the view, never the training; `mirror_training` or a later sync
-    logs what was missed. A training that goes on after a kill goes on in its run, and no epoch is logged twice. The run
-    ends FINISHED, FAILED by an exception, or KILLED by a signal; sync ends the run of a process that could not.
+    The first failure of MLflow is a warning and ends the view, never the training;
+    `mirror_training` or a later sync logs what was missed. A training that goes on after a kill
+    goes on in its run, and no epoch is logged twice. The run ends FINISHED, FAILED by an exception,
+    or KILLED by a signal; sync ends the run of a process that could not.
     """
 
     def __init__(self, results: Path, record: Mapping[str, Any]) -> None:
         """record: the training's record as it is when it starts."""
         self._results, self._record = results, record
         self._present: Logged = {}
-        self._known: set[str] | None = set()  # metrics whose logged points were read; None: the run is new
+        self._known: set[str] | None = (
+            set()
+        )  # metrics whose logged points were read; None: the run is new
         self._stack = ExitStack()
         self._run_id = ""
 
@@ -108,12 +118,21 @@ class LiveMirror:
             log_metrics(self._view, self._run_id, points, self._present)
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         with self._stack:
             if self._view.closed:
                 return
-            status = "FINISHED" if error is None else "FAILED" if isinstance(error, Exception) else "KILLED"
+            status = (
+                "FINISHED"
+                if error is None
+                else "FAILED"
+                if isinstance(error, Exception)
+                else "KILLED"
+            )
             with _asking(self._view, f"its run is not marked as {status}"):
                 if error is not None:
                     text = f"{type(error).__name__}: {error}"
@@ -122,7 +141,8 @@ class LiveMirror:
 
 
 def mirror_training(run_dir: Path, results: Path) -> bool:
-    """Show a finished training in MLflow; False, after a warning, where MLflow fails (a later sync makes up for it).
+    """Show a finished training in MLflow; False, after a warning, where MLflow fails (a later sync
+    makes up for it).
 
     UserError when a file of the training is missing or broken.
     """

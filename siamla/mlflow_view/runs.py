@@ -1,4 +1,5 @@
-"""One MLflow run for each entry: finding it, filling it, and knowing whether its training is still alive.
+"""One MLflow run for each entry: finding it, filling it, and knowing whether its training is still
+alive.
 
 Every function here asks MLflow and lets its exceptions through.
 """
@@ -28,7 +29,9 @@ Logged = dict[str, dict[int, list[float]]]  # metric → step → every value th
 
 @dataclass(frozen=True)
 class Filled:
-    """How a run was brought up to date: the number of new values, and what it said otherwise before, if anything."""
+    """How a run was brought up to date: the number of new values, and what it said otherwise
+    before, if anything.
+    """
 
     run_id: str
     added: int
@@ -38,7 +41,9 @@ class Filled:
 def find(view: View, key: str) -> Any:
     """This clone's run with a key; None where there is none yet."""
     own = "" if view.clone == OWN else f" AND tags.`{CLONE}` = '{view.clone}'"
-    found = view.client.search_runs([view.experiment_id], f"tags.`{KEY}` = '{key}'{own}", max_results=1)
+    found = view.client.search_runs(
+        [view.experiment_id], f"tags.`{KEY}` = '{key}'{own}", max_results=1
+    )
     return found[0] if found else None
 
 
@@ -48,7 +53,9 @@ def own_runs(view: View) -> list[Any]:
     runs: list[Any] = []
     token = None
     while True:
-        page = view.client.search_runs([view.experiment_id], only, max_results=500, page_token=token)
+        page = view.client.search_runs(
+            [view.experiment_id], only, max_results=500, page_token=token
+        )
         runs.extend(run for run in page if KEY in run.data.tags)
         token = page.token
         if not token:
@@ -71,7 +78,9 @@ def logged(view: View, run_id: str, metrics: Iterable[str]) -> Logged:
     return history
 
 
-def log_parameters(view: View, run_id: str, parameters: Mapping[str, str], present: Mapping[str, str]) -> int:
+def log_parameters(
+    view: View, run_id: str, parameters: Mapping[str, str], present: Mapping[str, str]
+) -> int:
     """Log the parameters that are not present; returns how many."""
     from mlflow.entities import Param
 
@@ -99,7 +108,12 @@ def log_tags(view: View, run_id: str, tags: Mapping[str, str], present: Mapping[
     """Set the tags that are not present, or differ."""
     from mlflow.entities import RunTag
 
-    _batches(view, run_id, "tags", [RunTag(n, value) for n, value in tags.items() if present.get(n) != value])
+    _batches(
+        view,
+        run_id,
+        "tags",
+        [RunTag(n, value) for n, value in tags.items() if present.get(n) != value],
+    )
 
 
 def _batches(view: View, run_id: str, kind: str, values: list[Any]) -> None:
@@ -128,8 +142,10 @@ def _contradiction(entry: Entry, parameters: Mapping[str, str], present: Logged)
 
 
 def _is_shown(entry: Entry, run: Any) -> bool:
-    """Whether a run holds its entry whole, as far as one search tells: the digest of what was logged, parameters, and
-    the last value of each metric. MLflow has no call that changes the values before it."""
+    """Whether a run holds its entry whole, as far as one search tells: the digest of what was
+    logged, parameters, and the last value of each metric. MLflow has no call that changes the
+    values before it.
+    """
     last = {name: points[max(points)] for name, points in entry.metrics.items()}
     values, parameters = run.data.metrics, run.data.params
     return (
@@ -144,7 +160,8 @@ def _is_shown(entry: Entry, run: Any) -> bool:
 
 
 def stale(view: View, entry: Entry, run: Any) -> str | None:
-    """A metric or artefact of a run that its entry, which is whole, does not have (any more); None where there is none.
+    """A metric or artefact of a run that its entry, which is whole, does not have (any more); None
+    where there is none.
 
     Such a run has to be made again, since MLflow's client can delete neither.
     """
@@ -162,7 +179,8 @@ def stale(view: View, entry: Entry, run: Any) -> str | None:
 
 
 def fill(view: View, entry: Entry, run: Any) -> Filled:
-    """Bring a run (None: a new one) up to date with its entry; one that says otherwise is deleted and made again.
+    """Bring a run (None: a new one) up to date with its entry; one that says otherwise is deleted
+    and made again.
 
     MLflow's values can be added to and not changed; a deleted run can be restored in MLflow.
     """
@@ -171,7 +189,9 @@ def fill(view: View, entry: Entry, run: Any) -> Filled:
     present: Logged = {}
     remade = None
     if run is not None:
-        present = logged(view, run.info.run_id, [name for name in entry.metrics if name in run.data.metrics])
+        present = logged(
+            view, run.info.run_id, [name for name in entry.metrics if name in run.data.metrics]
+        )
         remade = _contradiction(entry, run.data.params, present)
         if remade:
             view.client.delete_run(run.info.run_id)
@@ -187,7 +207,9 @@ def fill(view: View, entry: Entry, run: Any) -> Filled:
     view.client.set_terminated(run_id, "FINISHED", ended)
     if ENDED in tags:
         view.client.delete_tag(run_id, ENDED)
-    log_tags(view, run_id, {**entry.tags, CURRENT: "true", SHOWN: entry.content()}, tags)  # last: the rest is there
+    log_tags(
+        view, run_id, {**entry.tags, CURRENT: "true", SHOWN: entry.content()}, tags
+    )  # last: the rest is there
     return Filled(run_id, added, remade)
 
 
@@ -197,7 +219,9 @@ def _mark(view: View, run_id: str) -> Path:
 
 @contextmanager
 def alive(view: View, run_id: str) -> Iterator[None]:
-    """Mark a run as that of a training that is under way; the mark goes with the process, however that ends."""
+    """Mark a run as that of a training that is under way; the mark goes with the process, however
+    that ends.
+    """
     path = _mark(view, run_id)
     with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -208,7 +232,9 @@ def alive(view: View, run_id: str) -> Iterator[None]:
 
 
 def is_alive(view: View, run_id: str) -> bool:
-    """Whether a process of this results folder is training the run; what a killed one left is removed."""
+    """Whether a process of this results folder is training the run; what a killed one left is
+    removed.
+    """
     path = _mark(view, run_id)
     try:
         with path.open("r+") as handle:

@@ -17,7 +17,9 @@ from typing import Any
 from siamla.errors import UserError
 
 HOST = "127.0.0.1"
-STARTING = 180.0  # seconds: it imports half of Python's world, from a cold disk on a busy machine, say
+STARTING = (
+    180.0  # seconds: it imports half of Python's world, from a cold disk on a busy machine, say
+)
 ENDING = 5.0  # seconds that it may take to end by itself
 ENDS = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C, `kill`, and the terminal that goes
 # runs and artefacts are all that is asked of it: no runner of jobs beside it
@@ -33,7 +35,9 @@ def check_port(port: int) -> None:
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            raise UserError(f"port {port} of this machine: {error.strerror}; `--port` takes another one") from None
+            raise UserError(
+                f"port {port} of this machine: {error.strerror}; `--port` takes another one"
+            ) from None
 
 
 class _Ended(BaseException):
@@ -88,23 +92,40 @@ def _said(log: Path) -> str:
 def serve(store: str, port: int, log: Path, ready: Callable[[str], None]) -> None:
     """Let MLflow's server show `store` until it ends or a signal comes: SIGINT, SIGTERM or SIGHUP.
 
-    `ready` is called with the address of its page once it answers. Its own output goes to the file `log`. However this
-    ends, no process of the server is left, unless this process is killed without a chance to say so. UserError where
-    the port is taken, and where the server ends by itself.
+    `ready` is called with the address of its page once it answers. Its own output goes to the file
+    `log`. However this ends, no process of the server is left, unless this process is killed
+    without a chance to say so. UserError where the port is taken, and where the server ends by
+    itself.
     """
     check_port(port)
-    command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--host",
+        HOST,
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    ]
     # the store is not an argument, which others could read: it may hold a password
     environment = {**OPTIONS, **os.environ, "MLFLOW_BACKEND_STORE_URI": store}
     address = f"http://localhost:{port}"
     try:
         with _signals_as_ended(), log.open("wb") as output:
-            process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
+            process = subprocess.Popen(
+                command, env=environment, stdout=output, stderr=output, start_new_session=True
+            )
             try:
                 until = time.monotonic() + STARTING
                 while process.poll() is None and not _answers(address):
                     if time.monotonic() > until:
-                        raise UserError(f"MLflow's server does not answer after {STARTING:.0f} s; {log} has its words")
+                        raise UserError(
+                            f"MLflow's server does not answer after {STARTING:.0f} s; {log} has its"
+                            " words"
+                        )
                     time.sleep(0.2)
                 if process.poll() is None:
                     ready(address)

@@ -1,4 +1,6 @@
-"""Bringing MLflow up to date with the result files: what is missing is added, and what differs is made again."""
+"""Bringing MLflow up to date with the result files: what is missing is added, and what differs is
+made again.
+"""
 
 import logging
 from dataclasses import dataclass, field
@@ -19,8 +21,8 @@ class Audit:
     """What MLflow shows of a profile after a sync.
 
     Attributes:
-        complete: whether it shows all that the files hold.
-        runs, parameters, epoch_values, scores: how many of each it shows, as the files have them; speeds are scores.
+        complete: whether it shows all that the files hold. runs, parameters, epoch_values, scores:
+        how many of each it shows, as the files have them; speeds are scores.
         added: values that were logged now.
         remade: runs that said something else than the files, and what.
         ended: runs of trainings that were killed, marked as such now.
@@ -52,7 +54,9 @@ class Audit:
 
 
 def _by_key(view: View, runs: list[Any]) -> dict[str, Any]:
-    """The run of each key; a second one, which two processes at the same moment can make, is deleted."""
+    """The run of each key; a second one, which two processes at the same moment can make, is
+    deleted.
+    """
     found: dict[str, Any] = {}
     for run in sorted(runs, key=lambda run: (run.info.start_time or 0, run.info.run_id)):
         if run.data.tags[KEY] in found:
@@ -76,7 +80,9 @@ def _show(audit: Audit, view: View, entry: Entry, run: Any) -> str:
 
 
 def _retire(audit: Audit, view: View, runs: dict[str, Any], current: set[str]) -> None:
-    """Say of each run whether the files on disk still belong to it, and end those that nobody trains any more."""
+    """Say of each run whether the files on disk still belong to it, and end those that nobody
+    trains any more.
+    """
     for run in runs.values():
         run_id, title = run.info.run_id, str(run.info.run_name)
         if run.info.status == "RUNNING" and run_id not in current:
@@ -88,7 +94,9 @@ def _retire(audit: Audit, view: View, runs: dict[str, Any], current: set[str]) -
 
 
 def _fill_all(audit: Audit, view: View, entries: list[Entry]) -> None:
-    """Show every entry; what fails for its own sake is missing, and any other failure of MLflow ends it."""
+    """Show every entry; what fails for its own sake is missing, and any other failure of MLflow
+    ends it.
+    """
     runs = _by_key(view, own_runs(view))
     current = set()
     for run in runs.values():
@@ -117,12 +125,14 @@ def _fill_all(audit: Audit, view: View, entries: list[Entry]) -> None:
 
 
 def sync(results: Path, profile: str, out: Path) -> Audit:
-    """Let MLflow show what the files of a profile hold, and write to `out` (JSON) what it shows and what is missing.
+    """Let MLflow show what the files of a profile hold, and write to `out` (JSON) what it shows and
+    what is missing.
 
-    What is missing is added: runs, parameters, every epoch's values, scores, artefacts. A run that says something else
-    than the files is made again from them. Runs of trainings that were killed are ended, and those whose files are gone
-    or belong to other settings are marked as not current; other clones' runs are left alone. Where MLflow fails, a
-    warning says what is missing, and `complete` is False.
+    What is missing is added: runs, parameters, every epoch's values, scores, artefacts. A run that
+    says something else than the files is made again from them. Runs of trainings that were killed
+    are ended, and those whose files are gone or belong to other settings are marked as not current;
+    other clones' runs are left alone. Where MLflow fails, a warning says what is missing, and
+    `complete` is False.
     """
     audit = Audit(profile, shown(uri(results)))
     entries, broken = entries_of(results, profile)
@@ -145,6 +155,10 @@ def sync(results: Path, profile: str, out: Path) -> Audit:
         log.warning(
             "MLflow at %s does not show everything of %s (%s; see %s); no result needs it, and "
             "`siamla mlflow sync --profile %s` completes it",
-            audit.uri, profile, failure or f"{len(audit.missing)} missing: {audit.missing[0]}", out, profile,
-        )  # fmt: skip
+            audit.uri,
+            profile,
+            failure or f"{len(audit.missing)} missing: {audit.missing[0]}",
+            out,
+            profile,
+        )
     return audit

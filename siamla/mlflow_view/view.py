@@ -1,4 +1,6 @@
-"""Opening MLflow, which may be slow, broken or absent: within seconds there is a view, or a reason why not."""
+"""Opening MLflow, which may be slow, broken or absent: within seconds there is a view, or a reason
+why not.
+"""
 
 import logging
 import os
@@ -9,14 +11,25 @@ from pathlib import Path
 from typing import Any
 
 from siamla.mlflow_view.clone import clone_id
-from siamla.mlflow_view.database import NAME, artifact_location, exclusive, prepare, private, sqlite_uri
+from siamla.mlflow_view.database import (
+    NAME,
+    artifact_location,
+    exclusive,
+    prepare,
+    private,
+    sqlite_uri,
+)
 
 log = logging.getLogger(__name__)
 
-# MLflow's own limits let one call to a dead server last for minutes. Without retries a run is not created twice either.
+# MLflow's own limits let one call to a dead server last for minutes. Without retries a run is not
+# created twice either.
 LIMITS = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
-KIND = {"mlflow.experimentKind": "custom_model_development"}  # its page opens on runs, and not on traces of prompts
-OWN = "own"  # the clone's id in the database of its own results folder, which holds no other clone's runs
+KIND = {
+    "mlflow.experimentKind": "custom_model_development"
+}  # its page opens on runs, and not on traces of prompts
+# the clone's id in the database of its own results folder, which holds no other clone's runs
+OWN = "own"
 
 
 @dataclass
@@ -41,8 +54,11 @@ class View:
         self.closed = reason(error)
         log.warning(
             "MLflow at %s: %s; %s, `siamla mlflow sync --profile %s` completes it",
-            shown(uri(self.results)), self.closed, lost, self.profile,
-        )  # fmt: skip
+            shown(uri(self.results)),
+            self.closed,
+            lost,
+            self.profile,
+        )
 
 
 def uri(results: Path) -> str:
@@ -64,7 +80,9 @@ def shown(address: str) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """What went wrong at the bottom of a chain of exceptions, in one line: "[Errno 111] Connection refused"."""
+    """What went wrong at the bottom of a chain of exceptions, in one line: "[Errno 111] Connection
+    refused".
+    """
     text = ""
     seen: set[int] = set()
     cause: BaseException | None = error
@@ -83,7 +101,9 @@ def open_client(address: str) -> Any:
     if not address.startswith("http"):
         from mlflow.store.db import utils
 
-        utils.MAX_RETRY_COUNT = 2  # else it tries for 100 seconds to open a database that cannot be opened
+        utils.MAX_RETRY_COUNT = (
+            2  # else it tries for 100 seconds to open a database that cannot be opened
+        )
     return MlflowClient(address)
 
 
@@ -92,13 +112,16 @@ def quieten() -> None:
     for name, value in LIMITS.items():
         os.environ.setdefault(name, value)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # a pipeline must not call home
-    # no connection is kept open across a fork of the data loader, nor over a database that was set aside
+    # no connection is kept open across a fork of the data loader, nor over a database that was set
+    # aside
     os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    import mlflow  # noqa: F401  its import sets up its own logging
+    import mlflow
 
     for name in ("mlflow.store.db.utils", "mlflow.store.artifact", "urllib3.connectionpool"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # they print stack traces of what is told in one line here
+        logging.getLogger(name).setLevel(
+            logging.CRITICAL
+        )  # they print stack traces of what is told in one line here
 
 
 def _experiment(client: Any, name: str, location: str | None) -> str:
@@ -117,7 +140,8 @@ def _experiment(client: Any, name: str, location: str | None) -> str:
 
 
 def connect(results: Path, profile: str) -> View:
-    """MLflow's experiment `siamla/{profile}`; where it cannot be opened, any exception that says why.
+    """MLflow's experiment `siamla/{profile}`; where it cannot be opened, any exception that says
+    why.
 
     A lock is held while the local database is built, and none while a server is asked.
     """
@@ -147,5 +171,7 @@ def _open(address: str, results: Path, profile: str) -> View:
 
 
 def open_view(results: Path, profile: str) -> View:
-    """The view of this process, opened once: closed, with one warning, where MLflow cannot be opened."""
+    """The view of this process, opened once: closed, with one warning, where MLflow cannot be
+    opened.
+    """
     return _open(uri(results), results.resolve(), profile)

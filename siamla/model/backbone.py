@@ -20,10 +20,15 @@ def build_backbone(settings: ModelSettings) -> Backbone:
     backbone = BACKBONES[settings.backbone]()
     if settings.weights == "random":
         return backbone
-    path = locate(settings.weights) if isinstance(settings.weights, Weights) else backbone.package_weights()
+    path = (
+        locate(settings.weights)
+        if isinstance(settings.weights, Weights)
+        else backbone.package_weights()
+    )
     if path is None:
         raise UserError(
-            f"weights: no package ships {settings.backbone}; give weights: {{path or url, sha256}} or 'random'"
+            f"weights: no package ships {settings.backbone}; give weights: {{path or url, sha256}}"
+            " or 'random'"
         )
     backbone.load_imagenet(read_state(path), str(path))
     return backbone
@@ -32,4 +37,6 @@ def build_backbone(settings: ModelSettings) -> Backbone:
 def check_images(images: Tensor, size: int, name: str) -> None:
     """UserError unless `images` is (B, 3, size, size)."""
     if images.ndim != 4 or tuple(images.shape[1:]) != (3, size, size):
-        raise UserError(f"{name}: images of shape {tuple(images.shape)}, expected (batch, 3, {size}, {size})")
+        raise UserError(
+            f"{name}: images of shape {tuple(images.shape)}, expected (batch, 3, {size}, {size})"
+        )

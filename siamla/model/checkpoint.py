@@ -1,4 +1,6 @@
-"""Our model files: all that a tracker needs, the weights, the settings of network and tracker, and a label."""
+"""Our model files: all that a tracker needs, the weights, the settings of network and tracker, and
+a label.
+"""
 
 import hashlib
 import io
@@ -26,13 +28,18 @@ class ModelFile(NamedTuple):
     label: str
     """Its name for people."""
     tracker: dict[str, Any]
-    """Settings of the tracker that it was made for, as plain data; siamla.tracker.settings reads them."""
+    """Settings of the tracker that it was made for, as plain data; siamla.tracker.settings reads
+    them.
+    """
     digest: str
-    """16 hex digits of the weights and the network's settings: what the label and the tracker are is no part of it."""
+    """16 hex digits of the weights and the network's settings: what the label and the tracker are
+    is no part of it.
+    """
 
 
 def save_model(path: Path, model: SiamLA, label: str, tracker: Mapping[str, Any]) -> None:
-    """Write a ModelFile as a mapping of state dict and plain data, atomically; equal content gives equal bytes.
+    """Write a ModelFile as a mapping of state dict and plain data, atomically; equal content gives
+    equal bytes.
 
     Raises UserError when a weight is NaN or infinite.
     """
@@ -40,27 +47,39 @@ def save_model(path: Path, model: SiamLA, label: str, tracker: Mapping[str, Any]
     _check_finite(path, state)
     settings = model.settings.model_dump(mode="json", by_alias=True)
     content = {"model": state, "settings": settings, "label": label, "tracker": dict(tracker)}
-    buffer = io.BytesIO()  # torch names the archive after the file: a buffer keeps the bytes free of the path
+    buffer = (
+        io.BytesIO()
+    )  # torch names the archive after the file: a buffer keeps the bytes free of the path
     torch.save({**content, "digest": weights_digest(state, settings)}, buffer)
     with atomic(path) as temporary:
         temporary.write_bytes(buffer.getvalue())
 
 
 def read_model(path: Path) -> ModelFile:
-    """What a file that `save_model` wrote holds; needs no ImageNet weights and nothing beside the file.
+    """What a file that `save_model` wrote holds; needs no ImageNet weights and nothing beside the
+    file.
 
-    Raises UserError when the file is missing, is another kind of file, was damaged, does not fit its settings, or
-    holds NaN.
+    Raises UserError when the file is missing, is another kind of file, was damaged, does not fit
+    its settings, or holds NaN.
     """
     if not path.is_file():
         raise UserError(f"{path}: not found; expected a model file that siamla wrote")
     with parsed_by("torch", path, "a model file"):
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     if isinstance(loaded, dict) and set(loaded) == {"model", "settings"}:
-        raise UserError(f"{path}: an earlier siamla wrote it, without the tracker's settings; train the model again")
-    if not isinstance(loaded, dict) or set(loaded) != KEYS or not isinstance(loaded["tracker"], dict):
+        raise UserError(
+            f"{path}: an earlier siamla wrote it, without the tracker's settings; train the model"
+            " again"
+        )
+    if (
+        not isinstance(loaded, dict)
+        or set(loaded) != KEYS
+        or not isinstance(loaded["tracker"], dict)
+    ):
         hint = "a SiamCAR checkpoint is converted by `siamla model import`"
-        raise UserError(f"{path}: expected the keys {', '.join(sorted(KEYS))} as siamla writes them; {hint}")
+        raise UserError(
+            f"{path}: expected the keys {', '.join(sorted(KEYS))} as siamla writes them; {hint}"
+        )
     settings = validate(ModelSettings, loaded["settings"], f"{path}: settings")
     model = empty_model(settings)
     load_state(model, loaded["model"], str(path))
@@ -75,7 +94,9 @@ def load_model(path: Path) -> SiamLA:
 
 
 def weights_digest(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> str:
-    """16 hex digits of a network: the names, types, shapes and bytes of its weights, and its settings."""
+    """16 hex digits of a network: the names, types, shapes and bytes of its weights, and its
+    settings.
+    """
     content = hashlib.sha256(canonical_json(settings).encode())
     for key, value in sorted(state.items()):
         content.update(f"{key} {value.dtype} {list(value.shape)}".encode())
@@ -84,7 +105,8 @@ def weights_digest(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> 
 
 
 def empty_model(settings: ModelSettings) -> SiamLA:
-    """The network with arbitrary weights, to be given its own by `load_state`; reads no weight file.
+    """The network with arbitrary weights, to be given its own by `load_state`; reads no weight
+    file.
 
     Not on the device "meta": initialising there costs three seconds of imports inside torch.
     """
@@ -94,7 +116,9 @@ def empty_model(settings: ModelSettings) -> SiamLA:
 
 
 def load_state(model: SiamLA, state: dict[str, Tensor], name: str) -> None:
-    """Make a state dict the weights of the model; UserError naming the first key that does not fit or holds NaN."""
+    """Make a state dict the weights of the model; UserError naming the first key that does not fit
+    or holds NaN.
+    """
     own = model.state_dict()
     for key, value in own.items():
         if key not in state:
@@ -105,7 +129,8 @@ def load_state(model: SiamLA, state: dict[str, Tensor], name: str) -> None:
     unknown = sorted(set(state) - set(own))
     if unknown:
         raise UserError(
-            f"{name}: unknown key {unknown[0]} ({len(unknown)} in all); the file is of another architecture"
+            f"{name}: unknown key {unknown[0]} ({len(unknown)} in all); the file is of another"
+            " architecture"
         )
     _check_finite(name, state)
     model.load_state_dict(state, assign=True)
@@ -114,4 +139,7 @@ def load_state(model: SiamLA, state: dict[str, Tensor], name: str) -> None:
 def _check_finite(name: Any, state: dict[str, Tensor]) -> None:
     for key, value in state.items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise UserError(f"{name}: {key} holds NaN or infinite values; the training diverged or the file is damaged")
+            raise UserError(
+                f"{name}: {key} holds NaN or infinite values; the training diverged or the file is"
+                " damaged"
+            )

@@ -9,10 +9,12 @@ from torch.nn.grad import conv2d_input
 
 
 class _Depthwise(torch.autograd.Function):
-    """Σ_uv z[u, v]·x[i + u, j + v] per image and channel, each gradient by the kernel that is fast for it.
+    """Σ_uv z[u, v]·x[i + u, j + v] per image and channel, each gradient by the kernel that is fast
+    for it.
 
-    The search's gradient is a convolution's. The template's is a correlation of the search with the output's gradient,
-    which autograd would compute as the gradient of the weights of B·C convolutions, ten times more slowly.
+    The search's gradient is a convolution's. The template's is a correlation of the search with the
+    output's gradient, which autograd would compute as the gradient of the weights of B·C
+    convolutions, ten times more slowly.
     """
 
     @staticmethod
@@ -27,7 +29,9 @@ class _Depthwise(torch.autograd.Function):
         to_search = to_template = None
         if ctx.needs_input_grad[0]:
             groups, images, kernel = _grouped(search, template)
-            to_search = conv2d_input(images.shape, kernel, grad.reshape(1, groups, *grad.shape[2:]), groups=groups)
+            to_search = conv2d_input(
+                images.shape, kernel, grad.reshape(1, groups, *grad.shape[2:]), groups=groups
+            )
             to_search = to_search.view_as(search)
         if ctx.needs_input_grad[1]:
             to_template = _correlate(search, grad)
@@ -35,9 +39,15 @@ class _Depthwise(torch.autograd.Function):
 
 
 def _grouped(images: Tensor, kernel: Tensor) -> tuple[int, Tensor, Tensor]:
-    """B·C, one image (1, B·C, H, W) and the kernels (B·C, 1, h, w) of a convolution with as many groups."""
+    """B·C, one image (1, B·C, H, W) and the kernels (B·C, 1, h, w) of a convolution with as many
+    groups.
+    """
     groups = images.shape[0] * images.shape[1]
-    return groups, images.reshape(1, groups, *images.shape[2:]), kernel.reshape(groups, 1, *kernel.shape[2:])
+    return (
+        groups,
+        images.reshape(1, groups, *images.shape[2:]),
+        kernel.reshape(groups, 1, *kernel.shape[2:]),
+    )
 
 
 def _correlate(images: Tensor, kernel: Tensor) -> Tensor:
@@ -47,9 +57,11 @@ def _correlate(images: Tensor, kernel: Tensor) -> Tensor:
 
 
 def depthwise_correlation(search: Tensor, template: Tensor) -> Tensor:
-    """Correlation (B, C, H-h+1, W-w+1) of search (B, C, H, W) with square templates (B, C, h, h), channel by channel.
+    """Correlation (B, C, H-h+1, W-w+1) of search (B, C, H, W) with square templates (B, C, h, h),
+    channel by channel.
 
-    Computed in (at least) fp32, also under autocast: on a CPU bf16 is slower here, and sums of 49 products gain.
+    Computed in (at least) fp32, also under autocast: on a CPU bf16 is slower here, and sums of 49
+    products gain.
     """
     with torch.autocast(search.device.type, enabled=False):
         if search.dtype != torch.float64:

@@ -33,17 +33,21 @@ EPSILON = 1e-3  # of the batch norms that the package's weights were trained wit
 
 
 class Bottleneck(nn.Module):
-    """Expansion 1×1 → depth-wise k×k → projection 1×1, ReLU6 between, identity added where the shape allows.
+    """Expansion 1×1 → depth-wise k×k → projection 1×1, ReLU6 between, identity added where the
+    shape allows.
 
-    The batch norms are folded into the convolutions: they stay in evaluation mode anyway (see Backbone), so
-    folding changes no output, saves a third of the time, and leaves every weight trainable.
+    The batch norms are folded into the convolutions: they stay in evaluation mode anyway (see
+    Backbone), so folding changes no output, saves a third of the time, and leaves every weight
+    trainable.
     """
 
     def __init__(self, inputs: int, stage: Stage, stride: int) -> None:
         super().__init__()
         middle = inputs * stage.expansion
         self.expand = nn.Conv2d(inputs, middle, 1) if stage.expansion > 1 else None
-        self.depthwise = nn.Conv2d(middle, middle, stage.kernel, stride, stage.kernel // 2, groups=middle)
+        self.depthwise = nn.Conv2d(
+            middle, middle, stage.kernel, stride, stage.kernel // 2, groups=middle
+        )
         self.project = nn.Conv2d(middle, stage.channels, 1)
         self.residual = stride == 1 and inputs == stage.channels
 
@@ -56,10 +60,10 @@ class Bottleneck(nn.Module):
 class EfficientNetLite0(Backbone):
     """Block 4 (stride 8, 40 channels) and block 10 (stride 16, 112 channels) of EfficientNet-Lite0.
 
-    Input BGR 0..255, normalised to (v - 127) / 128; the published weights are for RGB, so the stem's are flipped
-    when they are loaded. The stem pads 2 where the original pads 0 and 1: a cell k of stride 8 then looks at pixel
-    8k - 1, 127 px give 17×17 and 255 px 33×33 cells, centred on the middle pixel, and cell m of stride 16 (9×9,
-    17×17) lies exactly on cell 2m of stride 8.
+    Input BGR 0..255, normalised to (v - 127) / 128; the published weights are for RGB, so the
+    stem's are flipped when they are loaded. The stem pads 2 where the original pads 0 and 1: a cell
+    k of stride 8 then looks at pixel 8k - 1, 127 px give 17×17 and 255 px 33×33 cells, centred on
+    the middle pixel, and cell m of stride 16 (9×9, 17×17) lies exactly on cell 2m of stride 8.
     """
 
     out_channels = (40, 112)
@@ -113,13 +117,21 @@ class EfficientNetLite0(Backbone):
 
 
 def _fold(conv: nn.Conv2d, state: dict[str, Tensor], source: str, norm: str, name: str) -> None:
-    keys = [f"{source}.weight", *(f"{norm}.{part}" for part in ("weight", "bias", "running_mean", "running_var"))]
+    keys = [
+        f"{source}.weight",
+        *(f"{norm}.{part}" for part in ("weight", "bias", "running_mean", "running_var")),
+    ]
     for key in keys:
         if key not in state:
-            raise UserError(f"{name}: no key {key}; expected the state dict of an EfficientNet-Lite0")
+            raise UserError(
+                f"{name}: no key {key}; expected the state dict of an EfficientNet-Lite0"
+            )
     weight, gamma, beta, mean, variance = (state[key] for key in keys)
     if weight.shape != conv.weight.shape:
-        raise UserError(f"{name}: {keys[0]} has shape {tuple(weight.shape)}, expected {tuple(conv.weight.shape)}")
+        raise UserError(
+            f"{name}: {keys[0]} has shape {tuple(weight.shape)}, expected"
+            f" {tuple(conv.weight.shape)}"
+        )
     gain = gamma / torch.sqrt(variance + EPSILON)
     assert conv.bias is not None
     conv.weight.copy_(weight * gain.view(-1, 1, 1, 1))

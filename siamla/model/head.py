@@ -13,7 +13,11 @@ def tower(channels: int, depth: int, groups: int) -> nn.Sequential:
     """`depth` times [3×3 conv, GroupNorm, ReLU], as in SiamCAR's public code (car_head.py)."""
     layers: list[nn.Module] = []
     for _ in range(depth):
-        layers += [nn.Conv2d(channels, channels, 3, padding=1), nn.GroupNorm(groups, channels), nn.ReLU(inplace=True)]
+        layers += [
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.GroupNorm(groups, channels),
+            nn.ReLU(inplace=True),
+        ]
     return nn.Sequential(*layers)
 
 
@@ -29,8 +33,9 @@ def initialise(module: nn.Module) -> None:
 def narrow(x: Tensor, *convs: nn.Conv2d) -> tuple[Tensor, ...]:
     """The outputs of 3×3 convolutions of the same features to a few channels each.
 
-    Trained on a CPU, they are one 1×1 convolution to nine shifted channels for each output, which are then added: with
-    so few outputs a 3×3 convolution spends itself on moving its input, and takes twice the time.
+    Trained on a CPU, they are one 1×1 convolution to nine shifted channels for each output, which
+    are then added: with so few outputs a 3×3 convolution spends itself on moving its input, and
+    takes twice the time.
     """
     if x.is_cuda or not torch.is_grad_enabled():
         return tuple(conv(x) for conv in convs)
@@ -44,11 +49,12 @@ def narrow(x: Tensor, *convs: nn.Conv2d) -> tuple[Tensor, ...]:
 
 
 class Head(nn.Module):
-    """Classification logits, box offsets and, for the baseline, centre-ness from the classification tower.
+    """Classification logits, box offsets and, for the baseline, centre-ness from the classification
+    tower.
 
-    SiamCAR starts both classification biases at -log 99, which cancels in the softmax; ours start at 0. With
-    `settings.prior` π the target's starts at log(π / (1 - π)), so that every score c starts at π (RetinaNet's prior, on
-    the difference of the two logits, which alone counts).
+    SiamCAR starts both classification biases at -log 99, which cancels in the softmax; ours start
+    at 0. With `settings.prior` π the target's starts at log(π / (1 - π)), so that every score c
+    starts at π (RetinaNet's prior, on the difference of the two logits, which alone counts).
     """
 
     def __init__(self, settings: ModelSettings) -> None:
@@ -58,7 +64,9 @@ class Head(nn.Module):
         self.reg_tower = tower(channels, settings.tower_depth, settings.groups)
         self.cls = nn.Conv2d(channels, 2, 3, padding=1)
         self.reg = nn.Conv2d(channels, 4, 3, padding=1)
-        self.centerness = nn.Conv2d(channels, 1, 3, padding=1) if settings.localization == "centerness" else None
+        self.centerness = (
+            nn.Conv2d(channels, 1, 3, padding=1) if settings.localization == "centerness" else None
+        )
         initialise(self)
         assert self.reg.bias is not None
         nn.init.constant_(self.reg.bias, settings.regression_bias)
@@ -68,7 +76,8 @@ class Head(nn.Module):
                 self.cls.bias[1] = math.log(settings.prior / (1 - settings.prior))
 
     def forward(self, fused: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Logits (B, 2, n, n), offsets l, t, r, b > 0 in crop pixels (B, 4, n, n), centre-ness logits or None.
+        """Logits (B, 2, n, n), offsets l, t, r, b > 0 in crop pixels (B, 4, n, n), centre-ness
+        logits or None.
 
         The exponential is taken in fp32: bf16 has steps of half a pixel at 64 px.
         """

@@ -1,4 +1,6 @@
-"""LAFA, the localization-aware feature aggregation module (paper, section III-D), and its two blocks."""
+"""LAFA, the localization-aware feature aggregation module (paper, section III-D), and its two
+blocks.
+"""
 
 from typing import Any
 
@@ -16,9 +18,10 @@ POINTS = 5
 class NonLocal(nn.Module):
     """Eq. 8–9: y = f(softmax(θ(x+p)·φ(x+p)ᵀ)·ϕ(x)) + x over all cells; p = e(h(φ(z), φ(x))).
 
-    h, the naive one-channel cross-correlation, is the sum over channels of the depth-wise one, which the head's
-    input has paid for already; we divide it by its number of terms, a constant that e's weights absorb. Its
-    levels are summed. The logits are divided by √d when `scale` is set (off = as printed).
+    h, the naive one-channel cross-correlation, is the sum over channels of the depth-wise one,
+    which the head's input has paid for already; we divide it by its number of terms, a constant
+    that e's weights absorb. Its levels are summed. The logits are divided by √d when `scale` is set
+    (off = as printed).
     """
 
     def __init__(self, channels: int, scale: bool) -> None:
@@ -35,16 +38,22 @@ class NonLocal(nn.Module):
         positioned = x + self.embed(naive)
         query, key, value = (
             layer(features).flatten(2).transpose(1, 2).unsqueeze(1)
-            for layer, features in ((self.theta, positioned), (self.phi, positioned), (self.value, x))
+            for layer, features in (
+                (self.theta, positioned),
+                (self.phi, positioned),
+                (self.value, x),
+            )
         )
         attended = F.scaled_dot_product_attention(query, key, value, scale=self.scale)
         return self.out(attended.squeeze(1).transpose(1, 2).reshape(x.shape)) + x
 
 
 def box_points(ltrb: Tensor) -> Tensor:
-    """Five points (B, n, n, 5, 2) of the box predicted at each cell, as (x, y) in cells of the score map.
+    """Five points (B, n, n, 5, 2) of the box predicted at each cell, as (x, y) in cells of the
+    score map.
 
-    Centre, top-left, top-right, bottom-right, bottom-left of offsets (B, 4, n, n) in crop pixels. No gradient.
+    Centre, top-left, top-right, bottom-right, bottom-left of offsets (B, 4, n, n) in crop pixels.
+    No gradient.
     """
     left, top, right, bottom = ltrb.detach().float().div(STRIDE).unbind(1)
     index = torch.arange(ltrb.shape[-1], device=ltrb.device, dtype=left.dtype)
@@ -58,8 +67,9 @@ def box_points(ltrb: Tensor) -> Tensor:
 class _Bags(torch.autograd.Function):
     """Weighted sums of the rows of a table (N, C), four to a sum; no gradient into the weights.
 
-    The table's gradient is such sums again, over the places where a row occurs: sorted by rows, they are computed
-    three times as fast as by the gradient of the embedding bag, and to the same bits.
+    The table's gradient is such sums again, over the places where a row occurs: sorted by rows,
+    they are computed three times as fast as by the gradient of the embedding bag, and to the same
+    bits.
     """
 
     @staticmethod
@@ -72,17 +82,25 @@ class _Bags(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         rows, weights = ctx.saved_tensors
         ordered, places = rows.flatten().sort(stable=True)
-        starts = torch.searchsorted(ordered, torch.arange(ctx.count, dtype=rows.dtype, device=rows.device))
+        starts = torch.searchsorted(
+            ordered, torch.arange(ctx.count, dtype=rows.dtype, device=rows.device)
+        )
         sums = places.div(rows.shape[1], rounding_mode="floor")
         weights = weights.flatten()[places]
-        return F.embedding_bag(sums, grads[0], starts, mode="sum", per_sample_weights=weights), None, None
+        return (
+            F.embedding_bag(sums, grads[0], starts, mode="sum", per_sample_weights=weights),
+            None,
+            None,
+        )
 
 
 def sample(features: Tensor, points: Tensor) -> Tensor:
-    """Bilinear samples (B, K, C) of features (B, C, n, n) at points (B, K, 2) in cells, clamped to the map.
+    """Bilinear samples (B, K, C) of features (B, C, n, n) at points (B, K, 2) in cells, clamped to
+    the map.
 
-    Each sample is a weighted sum of four rows of the features with channels last, which an embedding bag gathers
-    with their gradient; five times as fast as grid_sample on a CPU. No gradient into the points.
+    Each sample is a weighted sum of four rows of the features with channels last, which an
+    embedding bag gathers with their gradient; five times as fast as grid_sample on a CPU. No
+    gradient into the points.
     """
     batch, channels, height, width = features.shape
     limit = points.new_tensor([width - 1, height - 1])
@@ -100,7 +118,8 @@ def sample(features: Tensor, points: Tensor) -> Tensor:
 
 
 class Aggregation(nn.Module):
-    """The feature aggregation block: features at five points of a cell's predicted box, fused by a 1×1 convolution.
+    """The feature aggregation block: features at five points of a cell's predicted box, fused by a
+    1×1 convolution.
 
     With `points` = 1 (Table VI's ablation) the cell's own feature takes the place of the five.
     """
@@ -122,23 +141,30 @@ class Aggregation(nn.Module):
 class Lafa(nn.Module):
     """Own conv tower → non-local block → aggregation block → one-channel location quality.
 
-    What the paper leaves open: the tower is like the head's; a ReLU follows the fusion (without it, fusion and
-    output would be one linear map); the quality is a 3×3 convolution as the head's outputs are.
+    What the paper leaves open: the tower is like the head's; a ReLU follows the fusion (without it,
+    fusion and output would be one linear map); the quality is a 3×3 convolution as the head's
+    outputs are.
     """
 
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__()
         channels, lafa = settings.channels, settings.lafa
         self.tower = tower(channels, settings.tower_depth, settings.groups)
-        self.nonlocal_block = NonLocal(channels, lafa.scale_attention) if lafa.nonlocal_block else None
+        self.nonlocal_block = (
+            NonLocal(channels, lafa.scale_attention) if lafa.nonlocal_block else None
+        )
         self.aggregation = Aggregation(channels, POINTS if lafa.aggregation_block else 1)
         self.quality = nn.Conv2d(channels, 1, 3, padding=1)
         initialise(self)
         nn.init.kaiming_normal_(self.aggregation.fuse.weight, nonlinearity="relu")
 
     def forward(self, fused: Tensor, naive: Tensor, ltrb: Tensor) -> Tensor:
-        """Quality logits (B, 1, n, n) of fused correlation features, naive correlation and box offsets."""
-        x = self.tower(fused).contiguous(memory_format=torch.channels_last)  # attention and sampling take rows
+        """Quality logits (B, 1, n, n) of fused correlation features, naive correlation and box
+        offsets.
+        """
+        x = self.tower(fused).contiguous(
+            memory_format=torch.channels_last
+        )  # attention and sampling take rows
         if self.nonlocal_block is not None:
             x = self.nonlocal_block(x, naive)
         (quality,) = narrow(self.aggregation(x, ltrb), self.quality)

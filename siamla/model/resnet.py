@@ -1,4 +1,6 @@
-"""SiamCAR's modified ResNet-50: stride 8 throughout, layers 2 to 4 as levels, as its public code has it."""
+"""SiamCAR's modified ResNet-50: stride 8 throughout, layers 2 to 4 as levels, as its public code
+has it.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -12,11 +14,14 @@ EXPANSION = 4
 class Bottleneck(nn.Module):
     """1×1 → 3×3 → 1×1 with batch norms and a shortcut.
 
-    A stage with stride has no padding in its strided 3×3 and shortcut. The first block of a dilated stage uses half
-    the stage's dilation in its 3×3 and in its shortcut, which is 3×3 in layers 2 to 4 (torchvision's is 1×1).
+    A stage with stride has no padding in its strided 3×3 and shortcut. The first block of a dilated
+    stage uses half the stage's dilation in its 3×3 and in its shortcut, which is 3×3 in layers 2 to
+    4 (torchvision's is 1×1).
     """
 
-    def __init__(self, inputs: int, width: int, stride: int, dilation: int, shortcut: nn.Module | None) -> None:
+    def __init__(
+        self, inputs: int, width: int, stride: int, dilation: int, shortcut: nn.Module | None
+    ) -> None:
         super().__init__()
         outputs = width * EXPANSION
         padding = 0 if stride > 1 else dilation
@@ -36,7 +41,9 @@ class Bottleneck(nn.Module):
         return self.relu(y + (x if self.downsample is None else self.downsample(x)))
 
 
-def _stage(inputs: int, width: int, blocks: int, stride: int, dilation: int, plain_shortcut: bool) -> nn.Sequential:
+def _stage(
+    inputs: int, width: int, blocks: int, stride: int, dilation: int, plain_shortcut: bool
+) -> nn.Sequential:
     outputs = width * EXPANSION
     first = dilation // 2 if dilation > 1 else 1
     if plain_shortcut:
@@ -50,9 +57,11 @@ def _stage(inputs: int, width: int, blocks: int, stride: int, dilation: int, pla
 
 
 class ResNet50(Backbone):
-    """Layers 2, 3 and 4 (512, 1024, 2048 channels) at stride 8: 127 px give 15×15 cells, 255 px 31×31.
+    """Layers 2, 3 and 4 (512, 1024, 2048 channels) at stride 8: 127 px give 15×15 cells, 255 px
+    31×31.
 
-    Input BGR 0..255 as it is, without mean and standard deviation. Names of parameters are the public ones.
+    Input BGR 0..255 as it is, without mean and standard deviation. Names of parameters are the
+    public ones.
     """
 
     out_channels = (512, 1024, 2048)
@@ -82,13 +91,18 @@ class ResNet50(Backbone):
 
     @torch.no_grad()
     def load_imagenet(self, state: dict[str, Tensor], name: str) -> None:
-        """Load a published state dict with pysot's names and shapes; keys of a classifier are ignored."""
+        """Load a published state dict with pysot's names and shapes; keys of a classifier are
+        ignored.
+        """
         own = self.state_dict()
         for key, value in own.items():
             if key not in state:
                 if key.endswith("num_batches_tracked"):
                     continue
-                raise UserError(f"{name}: no key {key}; expected pysot's resnet50.model (3×3 shortcuts in layers 2-4)")
+                raise UserError(
+                    f"{name}: no key {key}; expected pysot's resnet50.model (3×3 shortcuts in"
+                    " layers 2-4)"
+                )
             if state[key].shape != value.shape:
                 found, expected = tuple(state[key].shape), tuple(value.shape)
                 hint = (

@@ -25,10 +25,16 @@ class Weights(Settings):
 class Lafa(Settings):
     """LAFA's two blocks (section III-D); Table VI switches each off."""
 
-    nonlocal_block: bool = Field(True, description="eq. 8–9, the localization-aware non-local block")
+    nonlocal_block: bool = Field(
+        True, description="eq. 8–9, the localization-aware non-local block"
+    )
     aggregation_block: bool = Field(True, description="five sampled points of the predicted box")
-    scale_attention: bool = Field(False, description="divide the attention logits by √d; off as printed")
-    shared_gradient: bool = Field(True, description="whether its gradient reaches the features that the head shares")
+    scale_attention: bool = Field(
+        False, description="divide the attention logits by √d; off as printed"
+    )
+    shared_gradient: bool = Field(
+        True, description="whether its gradient reaches the features that the head shares"
+    )
 
 
 class ModelSettings(Settings):
@@ -41,9 +47,16 @@ class ModelSettings(Settings):
     channels: int = Field(256, ge=8, multiple_of=8)
     tower_depth: int = Field(4, ge=1, le=8)
     groups: int = Field(32, ge=1, description="groups of GroupNorm; divides channels")
-    regression_bias: float = Field(0.0, ge=0, le=6, description="initial bias of log(l, t, r, b) in crop pixels")
+    regression_bias: float = Field(
+        0.0, ge=0, le=6, description="initial bias of log(l, t, r, b) in crop pixels"
+    )
     prior: float | None = Field(
-        None, gt=0, lt=1, description="initial target score c of every cell; null: .5, from two logits without a bias"
+        None,
+        gt=0,
+        lt=1,
+        description=(
+            "initial target score c of every cell; null: .5, from two logits without a bias"
+        ),
     )
     localization: Literal["centerness", "lafa"] = "centerness"
     lafa: Lafa = Lafa()

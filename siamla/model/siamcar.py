@@ -1,4 +1,6 @@
-"""Public SiamCAR checkpoints: the same network under other names (reference of names: its published state dict)."""
+"""Public SiamCAR checkpoints: the same network under other names (reference of names: its published
+state dict).
+"""
 
 import re
 from pathlib import Path
@@ -12,7 +14,9 @@ from siamla.model.settings import ModelSettings
 from siamla.model.siamla import SiamLA
 from siamla.model.weights import read_state
 
-SETTINGS = ModelSettings(backbone="resnet50", channels=256, tower_depth=4, groups=32, localization="centerness")
+SETTINGS = ModelSettings(
+    backbone="resnet50", channels=256, tower_depth=4, groups=32, localization="centerness"
+)
 RENAMES = (
     (r"backbone\.", "backbone."),
     (r"down\.", "fusion."),
@@ -39,7 +43,8 @@ def our_name(key: str) -> str | None:
 def convert(public: dict[str, Tensor], file: str) -> SiamLA:
     """The network, in evaluation mode, of a public SiamCAR state dict that was read from `file`.
 
-    Raises UserError naming the first key that does not fit, in the file's own names where it has one.
+    Raises UserError naming the first key that does not fit, in the file's own names where it has
+    one.
     """
     model = empty_model(SETTINGS)
     own = model.state_dict()
@@ -47,7 +52,9 @@ def convert(public: dict[str, Tensor], file: str) -> SiamLA:
     for key, value in public.items():
         name = our_name(key)
         if name is None or name not in own:
-            raise UserError(f"{file}: unknown key {key}; expected a SiamCAR checkpoint with ResNet-50")
+            raise UserError(
+                f"{file}: unknown key {key}; expected a SiamCAR checkpoint with ResNet-50"
+            )
         if name == "fusion.weight" and value.ndim == 4:  # stored as a transposed convolution
             value = value.transpose(0, 1).contiguous()
         if value.shape != own[name].shape:
@@ -64,7 +71,7 @@ def convert(public: dict[str, Tensor], file: str) -> SiamLA:
 def load_siamcar(path: Path) -> SiamLA:
     """The network of a public SiamCAR checkpoint; its outputs equal the public code's.
 
-    The file may wrap the weights in `state_dict` and prefix them with `module.`. UserError as in `read_state` and
-    `convert`.
+    The file may wrap the weights in `state_dict` and prefix them with `module.`. UserError as in
+    `read_state` and `convert`.
     """
     return convert(read_state(path), str(path))

@@ -22,17 +22,20 @@ class Output(NamedTuple):
     cls: Tensor
     """(B, 2, n, n) logits; channel 1 is the target, the score is c = softmax(cls)[:, 1]."""
     ltrb: Tensor
-    """(B, 4, n, n) distances > 0, in crop pixels, from the cell to the box's left, top, right and bottom side."""
+    """(B, 4, n, n) distances > 0, in crop pixels, from the cell to the box's left, top, right and
+    bottom side.
+    """
     loc: Tensor
     """(B, 1, n, n) logit of the centre-ness (baseline) or of the location quality q (LAFA)."""
 
 
 class Neck(nn.Module):
-    """One level's 1×1 convolution and batch norm, as in SiamCAR's public code, then stride 16 brought to stride 8.
+    """One level's 1×1 convolution and batch norm, as in SiamCAR's public code, then stride 16
+    brought to stride 8.
 
-    Upsampling n cells to 2n - 1 is exact: every second cell of stride 8 is a cell of stride 16, the others are
-    means of their neighbours. Template and search features pass in one batch, so that the statistics of training
-    are the running ones of tracking; SiamCAR normalises each by its own.
+    Upsampling n cells to 2n - 1 is exact: every second cell of stride 8 is a cell of stride 16, the
+    others are means of their neighbours. Template and search features pass in one batch, so that
+    the statistics of training are the running ones of tracking; SiamCAR normalises each by its own.
     """
 
     def __init__(self, inputs: int, channels: int, stride: int) -> None:
@@ -74,17 +77,24 @@ class Neck(nn.Module):
 
 
 def project(conv: nn.Conv2d, flat: Tensor) -> Tensor:
-    """A 1×1 convolution of cells (B, inputs, L), channels first in memory, where the correlation needs them.
+    """A 1×1 convolution of cells (B, inputs, L), channels first in memory, where the correlation
+    needs them.
 
-    With channels last a convolution would copy before and after, and the gradient of the batch norm that follows
-    would get two layouts at once, which is five times slower on a CPU.
+    With channels last a convolution would copy before and after, and the gradient of the batch norm
+    that follows would get two layouts at once, which is five times slower on a CPU.
     """
     weight = conv.weight.flatten(1).expand(len(flat), -1, -1)
-    return torch.bmm(weight, flat) if conv.bias is None else torch.baddbmm(conv.bias.view(1, -1, 1), weight, flat)
+    return (
+        torch.bmm(weight, flat)
+        if conv.bias is None
+        else torch.baddbmm(conv.bias.view(1, -1, 1), weight, flat)
+    )
 
 
 def _between(x: Tensor, side: int) -> Tensor:
-    """The matrix (side, n) that upsamples an axis of x (B, C, n, n) to 2n - 1 cells and keeps the central `side`."""
+    """The matrix (side, n) that upsamples an axis of x (B, C, n, n) to 2n - 1 cells and keeps the
+    central `side`.
+    """
     fine = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device).repeat_interleave(2, dim=0)[:-1]
     fine[1::2] = (fine[:-1:2] + fine[2::2]) / 2
     start = (len(fine) - side) // 2
@@ -103,14 +113,18 @@ def centre_crop(features: Tensor, side: int) -> Tensor:
 
 
 class SiamLA(nn.Module):
-    """SiamCAR, or SiamLA when the settings choose the LAFA branch; one network, other labels and losses aside."""
+    """SiamCAR, or SiamLA when the settings choose the LAFA branch; one network, other labels and
+    losses aside.
+    """
 
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__()
         self.settings = settings
         self.backbone = build_backbone(settings)
         levels = zip(self.backbone.out_channels, self.backbone.strides, strict=True)
-        self.necks = nn.ModuleList([Neck(inputs, settings.channels, stride) for inputs, stride in levels])
+        self.necks = nn.ModuleList(
+            [Neck(inputs, settings.channels, stride) for inputs, stride in levels]
+        )
         self.fusion = nn.Conv2d(len(self.necks) * settings.channels, settings.channels, 1)
         self.head = Head(settings)
         self.lafa = Lafa(settings) if settings.localization == "lafa" else None
@@ -122,17 +136,22 @@ class SiamLA(nn.Module):
         return self
 
     def forward(self, template: Tensor, search: Tensor) -> Output:
-        """Score maps of template images (B, 3, 127, 127) and search images (B, 3, 255, 255), BGR 0..255."""
+        """Score maps of template images (B, 3, 127, 127) and search images (B, 3, 255, 255), BGR
+        0..255.
+        """
         check_images(template, TEMPLATE, "template")
         check_images(search, SEARCH, "search")
         return self.forward_features(self.backbone(template), self.backbone(search))
 
     def forward_features(self, template: tuple[Tensor, ...], search: tuple[Tensor, ...]) -> Output:
-        """Score maps of the backbone's levels, which a frozen backbone computes once for all variants.
+        """Score maps of the backbone's levels, which a frozen backbone computes once for all
+        variants.
 
         Template levels may be cropped beforehand with `crop_template`.
         """
-        pairs = [neck.pair(z, x) for neck, z, x in zip(self._necks(), template, search, strict=True)]
+        pairs = [
+            neck.pair(z, x) for neck, z, x in zip(self._necks(), template, search, strict=True)
+        ]
         return self._predict([z for z, _ in pairs], [x for _, x in pairs])
 
     def embed_template(self, template: Tensor) -> TemplateState:
@@ -157,20 +176,27 @@ class SiamLA(nn.Module):
         cls, ltrb, loc = self.head(fused)
         if self.lafa is not None:
             shared = self.settings.lafa.shared_gradient
-            seen, summed = (fused, correlation) if shared else (fused.detach(), correlation.detach())
+            seen, summed = (
+                (fused, correlation) if shared else (fused.detach(), correlation.detach())
+            )
             loc = self.lafa(seen, summed.mean(dim=1, keepdim=True) / KERNEL**2, ltrb)
         return Output(cls, ltrb, loc)
 
 
 def crop_template(levels: tuple[Tensor, ...], strides: tuple[int, ...]) -> tuple[Tensor, ...]:
-    """The part of uncropped template levels that the network reads: 7×7 cells of stride 8, 5×5 of stride 16."""
+    """The part of uncropped template levels that the network reads: 7×7 cells of stride 8, 5×5 of
+    stride 16.
+    """
     return tuple(
-        centre_crop(x, KERNEL if stride == 8 else _coarse(KERNEL)) for x, stride in zip(levels, strides, strict=True)
+        centre_crop(x, KERNEL if stride == 8 else _coarse(KERNEL))
+        for x, stride in zip(levels, strides, strict=True)
     )
 
 
 def build_model(settings: ModelSettings, seed: int) -> SiamLA:
-    """The network with its initial weights drawn from `seed`; the global random state is left alone."""
+    """The network with its initial weights drawn from `seed`; the global random state is left
+    alone.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return SiamLA(settings)

@@ -16,9 +16,11 @@ CHUNK = 1 << 20
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a state dict on disk, by key; unwraps `state_dict` and strips the prefix `module.`.
+    """The tensors of a state dict on disk, by key; unwraps `state_dict` and strips the prefix
+    `module.`.
 
-    Raises UserError when the file is missing, is no state dict of tensors, or holds NaN or infinity.
+    Raises UserError when the file is missing, is no state dict of tensors, or holds NaN or
+    infinity.
     """
     if not path.is_file():
         raise UserError(f"{path}: not found; expected a PyTorch state dict")
@@ -26,23 +28,35 @@ def read_state(path: Path) -> dict[str, Tensor]:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
         loaded = loaded["state_dict"]
-    if not isinstance(loaded, dict) or not loaded or not all(isinstance(v, Tensor) for v in loaded.values()):
-        raise UserError(f"{path}: expected a state dict (names to tensors), possibly under the key state_dict")
+    if (
+        not isinstance(loaded, dict)
+        or not loaded
+        or not all(isinstance(v, Tensor) for v in loaded.values())
+    ):
+        raise UserError(
+            f"{path}: expected a state dict (names to tensors), possibly under the key state_dict"
+        )
     state = {str(key).removeprefix("module."): value for key, value in loaded.items()}
     for key, value in state.items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise UserError(f"{path}: {key} holds NaN or infinite values; the file is damaged or its training diverged")
+            raise UserError(
+                f"{path}: {key} holds NaN or infinite values; the file is damaged or its training"
+                " diverged"
+            )
     return state
 
 
 def locate(weights: Weights) -> Path:
     """The local file of `weights`, fetched into the cache if it is a URL, with its SHA-256 checked.
 
-    A transfer that was cut off goes on from where it stopped. Raises UserError that says what to do.
+    A transfer that was cut off goes on from where it stopped. Raises UserError that says what to
+    do.
     """
     if weights.path is not None:
         if not weights.path.is_file():
-            raise UserError(f"weights.path: {weights.path} not found; put the file there or give weights.url")
+            raise UserError(
+                f"weights.path: {weights.path} not found; put the file there or give weights.url"
+            )
         _check(weights.path, weights.sha256, "check the file or correct weights.sha256")
         return weights.path
     target = cache_folder() / "weights" / f"{weights.sha256}.pth"
@@ -52,7 +66,9 @@ def locate(weights: Weights) -> Path:
         _fetch(str(weights.url), partial)
         try:
             _check(
-                partial, weights.sha256, f"fetched from {weights.url} and deleted; correct weights.url or its sha256"
+                partial,
+                weights.sha256,
+                f"fetched from {weights.url} and deleted; correct weights.url or its sha256",
             )
         except UserError:
             partial.unlink()
@@ -88,7 +104,8 @@ def _fetch(url: str, partial: Path) -> None:
         if error.code == 416 and start:  # nothing is left to fetch; the checksum decides
             return
         raise UserError(
-            f"weights.url: {url} answered {error.code} {error.reason}; correct it or give weights.path"
+            f"weights.url: {url} answered {error.code} {error.reason}; correct it or give"
+            " weights.path"
         ) from None
     except (urllib.error.URLError, TimeoutError, ConnectionError, ValueError) as error:
         raise UserError(

@@ -1,9 +1,9 @@
 """Which code made a number: a digest of what a step computes with, and the state of the git tree.
 
-The digest follows names, not files: from a step's entry functions through every definition of the package that these
-mention, and leaves out what cannot change a number: comments, docstrings, annotations of results, the texts of errors,
-printing and logging, and the modules of OUTSIDE. So a new metric in metrics.py tracks nothing again, and a message
-nothing at all.
+The digest follows names, not files: from a step's entry functions through every definition of the
+package that these mention, and leaves out what cannot change a number: comments, docstrings,
+annotations of results, the texts of errors, printing and logging, and the modules of OUTSIDE. So a
+new metric in metrics.py tracks nothing again, and a message nothing at all.
 """
 
 import ast
@@ -24,8 +24,10 @@ GROUND = ("errors", "files", "progress", "settings", "stopping")
 OUTSIDE = (*GROUND, "provenance", "experiment", "mlflow_view", "cli", "steps")
 """Modules that decide no number: what prints, checks and writes."""
 SETTINGS = "settings"
-"""The last name of modules of settings. Their values stand in the identity itself, so that of these modules only the
-methods count which make something of values, and no fields, validators or readers of files."""
+"""The last name of modules of settings. Their values stand in the identity itself, so that of these
+modules only the methods count which make something of values, and no fields, validators or readers
+of files.
+"""
 
 REGISTRIES = (
     "siamla.data.formats:LAYOUTS",
@@ -34,13 +36,16 @@ REGISTRIES = (
     "siamla.model.backbone:BACKBONES",
     "siamla.report.figures.make:KINDS",
 )
-"""Tables of alternatives. The digest does not follow them into all, or one more would change every result: the step
-names the one that it uses."""
+"""Tables of alternatives. The digest does not follow them into all, or one more would change every
+result: the step names the one that it uses.
+"""
 
 
 @dataclass(frozen=True)
 class Module:
-    """A parsed source file: its top-level definitions, what its imports name, and its bare statements."""
+    """A parsed source file: its top-level definitions, what its imports name, and its bare
+    statements.
+    """
 
     name: str
     definitions: dict[str, ast.stmt]
@@ -54,12 +59,18 @@ class _Text:
 
     parts: list[str] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
-    attributes: set[tuple[str, str]] = field(default_factory=set)  # (name, attribute) for `module.function`
-    imports: dict[str, str] = field(default_factory=dict)  # of the definition's own import statements
+    attributes: set[tuple[str, str]] = field(
+        default_factory=set
+    )  # (name, attribute) for `module.function`
+    imports: dict[str, str] = field(
+        default_factory=dict
+    )  # of the definition's own import statements
 
 
 def _speaks(node: ast.stmt) -> bool:
-    """Whether a statement only tells something: a docstring, print(…), log.warning(…), warnings.warn(…)."""
+    """Whether a statement only tells something: a docstring, print(…), log.warning(…),
+    warnings.warn(…).
+    """
     if not isinstance(node, ast.Expr):
         return False
     if isinstance(node.value, ast.Constant | ast.JoinedStr):
@@ -67,10 +78,16 @@ def _speaks(node: ast.stmt) -> bool:
     call = node.value.func if isinstance(node.value, ast.Call) else None
     if isinstance(call, ast.Name):
         return call.id == "print"
-    return isinstance(call, ast.Attribute) and isinstance(call.value, ast.Name) and call.value.id in ("log", "warnings")
+    return (
+        isinstance(call, ast.Attribute)
+        and isinstance(call.value, ast.Name)
+        and call.value.id in ("log", "warnings")
+    )
 
 
-def _import_targets(node: ast.Import | ast.ImportFrom, module: str, is_package: bool) -> dict[str, str]:
+def _import_targets(
+    node: ast.Import | ast.ImportFrom, module: str, is_package: bool
+) -> dict[str, str]:
     """Local name → "module" or "module:name" for the names of an import statement."""
     if isinstance(node, ast.Import):
         return {alias.asname or alias.name.split(".")[0]: alias.name for alias in node.names}
@@ -82,7 +99,9 @@ def _import_targets(node: ast.Import | ast.ImportFrom, module: str, is_package: 
 
 
 def _dump(node: object, text: _Text, module: str, is_package: bool) -> None:
-    """Append a syntax tree's types and values; empty fields are left out, so that Python's minor version is no part."""
+    """Append a syntax tree's types and values; empty fields are left out, so that Python's minor
+    version is no part.
+    """
     if isinstance(node, ast.Import | ast.ImportFrom):
         text.imports.update(_import_targets(node, module, is_package))
         return
@@ -120,7 +139,13 @@ def _assigned(node: ast.stmt) -> list[str]:
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return [node.name]
     targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-    return [part.id for target in targets if target for part in ast.walk(target) if isinstance(part, ast.Name)]
+    return [
+        part.id
+        for target in targets
+        if target
+        for part in ast.walk(target)
+        if isinstance(part, ast.Name)
+    ]
 
 
 def _outside(module: str) -> bool:
@@ -141,7 +166,9 @@ def _counted(node: ast.stmt, module: str) -> Iterable[ast.stmt]:
     if module.rsplit(".", 1)[-1] != SETTINGS:
         return (node,)
     methods = (each for each in getattr(node, "body", ()) if isinstance(each, ast.FunctionDef))
-    return [each for each in methods if not _validates(each)] if isinstance(node, ast.ClassDef) else ()
+    return (
+        [each for each in methods if not _validates(each)] if isinstance(node, ast.ClassDef) else ()
+    )
 
 
 def _parse(path: Path, module: str) -> Module:
@@ -170,7 +197,8 @@ class _Sources:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        # methods' caches that end with this object: a plan asks for hundreds of digests of the same files
+        # methods' caches that end with this object: a plan asks for hundreds of digests of the same
+        # files
         self.module, self.digest = cache(self._module), cache(self._digest)
         self._file, self._described = cache(self._find), cache(self._describe)
 
@@ -187,7 +215,9 @@ class _Sources:
         return _parse(path, name) if path else None
 
     def _resolve(self, target: str) -> tuple[str, str | None] | None:
-        """(module, definition or None for all of it) that an import names; None outside of what counts."""
+        """(module, definition or None for all of it) that an import names; None outside of what
+        counts.
+        """
         name, _, attribute = target.partition(":")
         if attribute and self._file(f"{name}.{attribute}") is not None:
             name, attribute = f"{name}.{attribute}", ""
@@ -203,19 +233,28 @@ class _Sources:
                 found = self._resolve(imports[name])
                 if found and found[1] is None:  # a module: only what is taken from it counts
                     known = self.module(found[0])
-                    taken = (a for n, a in text.attributes if n == name and known and a in known.definitions)
+                    taken = (
+                        a
+                        for n, a in text.attributes
+                        if n == name and known and a in known.definitions
+                    )
                     yield from ((found[0], attribute) for attribute in taken)
                 elif found:
                     yield found
 
-    def _describe(self, name: str, attribute: str) -> tuple[str | None, tuple[tuple[str, str | None], ...]]:
-        """Digest of one definition, None where nothing of it counts or it is re-exported from another module; and what
-        it refers to."""
+    def _describe(
+        self, name: str, attribute: str
+    ) -> tuple[str | None, tuple[tuple[str, str | None], ...]]:
+        """Digest of one definition, None where nothing of it counts or it is re-exported from
+        another module; and what it refers to.
+        """
         source = self.module(name)
         assert source is not None
         node = source.definitions.get(attribute)
         if node is None:
-            onward = self._resolve(source.imports[attribute]) if attribute in source.imports else None
+            onward = (
+                self._resolve(source.imports[attribute]) if attribute in source.imports else None
+            )
             return None, (onward,) if onward else ()
         package = self._file(name) == self._root.joinpath(*name.split("."), "__init__.py")
         text, counted = _Text(), [*_counted(node, name)]
@@ -248,7 +287,9 @@ class _Sources:
         return found
 
     def _digest(self, entries: tuple[str, ...]) -> str:
-        joined = "\n".join(f"{name} {text}" for name, text in sorted(self.definitions(entries).items()))
+        joined = "\n".join(
+            f"{name} {text}" for name, text in sorted(self.definitions(entries).items())
+        )
         return hashlib.sha256(joined.encode()).hexdigest()[:16]
 
 
@@ -286,15 +327,17 @@ def definitions(entries: Sequence[str], root: Path = ROOT) -> dict[str, str]:
 def code_digest(*entries: str, root: Path = ROOT) -> str:
     """Digest (16 hex digits) of the code that a step computes with.
 
-    An entry is a definition ("siamla.training.run:train_model") or a module, of which every definition counts
-    ("siamla.data.formats.otb"). Nothing is imported; names that are computed at run time are not seen. UserError when
-    an entry does not exist or a file does not parse.
+    An entry is a definition ("siamla.training.run:train_model") or a module, of which every
+    definition counts ("siamla.data.formats.otb"). Nothing is imported; names that are computed at
+    run time are not seen. UserError when an entry does not exist or a file does not parse.
     """
     return _sources(root).digest(entries)
 
 
 def listed(registry: str, name: str, root: Path = ROOT) -> str:
-    """The entry of what a registry ("module:TABLE", a dict display) lists under a name, for `code_digest`."""
+    """The entry of what a registry ("module:TABLE", a dict display) lists under a name, for
+    `code_digest`.
+    """
     module, _, table = registry.partition(":")
     sources = _sources(root)
     parsed = sources.module(module)
@@ -311,11 +354,16 @@ def listed(registry: str, name: str, root: Path = ROOT) -> str:
 
 def _git(folder: Path, *arguments: str, given: bytes = b"") -> bytes | None:
     """What a git command prints; None where git is absent or the folder is no work tree."""
-    # Without optional locks, parallel jobs that ask at the same moment cannot disturb each other or the user.
+    # Without optional locks, parallel jobs that ask at the same moment cannot disturb each other or
+    # the user.
     environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], input=given, capture_output=True, env=environment, check=False
+            ["git", "-C", str(folder), *arguments],
+            input=given,
+            capture_output=True,
+            env=environment,
+            check=False,
         )
     except OSError:
         return None
@@ -325,8 +373,9 @@ def _git(folder: Path, *arguments: str, given: bytes = b"") -> bytes | None:
 def git_state(folder: Path = ROOT) -> dict[str, str | bool | None]:
     """{"commit", "dirty", "diff_sha"} of the work tree around `folder`; all None outside git.
 
-    dirty: a tracked file differs from the commit or a file is neither tracked nor ignored. diff_sha (16 hex digits)
-    covers both, and is None in a clean tree, so that two dirty runs can be told apart.
+    dirty: a tracked file differs from the commit or a file is neither tracked nor ignored. diff_sha
+    (16 hex digits) covers both, and is None in a clean tree, so that two dirty runs can be told
+    apart.
     """
     commit = _git(folder, "rev-parse", "HEAD")
     top = _git(folder, "rev-parse", "--show-toplevel")
@@ -336,6 +385,12 @@ def git_state(folder: Path = ROOT) -> dict[str, str | bool | None]:
     difference = _git(base, "diff", "HEAD", "--binary") or b""
     untracked = _git(base, "ls-files", "--others", "--exclude-standard") or b""
     dirty = bool(difference or untracked)
-    hashes = _git(base, "hash-object", "--stdin-paths", given=untracked) or b"" if untracked else b""
+    hashes = (
+        _git(base, "hash-object", "--stdin-paths", given=untracked) or b"" if untracked else b""
+    )
     diff_sha = hashlib.sha256(difference + b"\0" + untracked + b"\0" + hashes).hexdigest()[:16]
-    return {"commit": commit.decode().strip(), "dirty": dirty, "diff_sha": diff_sha if dirty else None}
+    return {
+        "commit": commit.decode().strip(),
+        "dirty": dirty,
+        "diff_sha": diff_sha if dirty else None,
+    }

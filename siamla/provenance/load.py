@@ -1,10 +1,14 @@
-"""What else the machine did meanwhile: a speed that was measured beside other work is no speed of the tracker."""
+"""What else the machine did meanwhile: a speed that was measured beside other work is no speed of
+the tracker.
+"""
 
 import os
 import time
 from pathlib import Path
 
-STATISTICS = Path("/proc/stat")  # Linux alone: its first line counts what all cores did since the start
+STATISTICS = Path(
+    "/proc/stat"
+)  # Linux alone: its first line counts what all cores did since the start
 BUSY = (0, 1, 2, 5, 6, 7)  # its columns user, nice, system, irq, softirq, steal
 
 
@@ -29,7 +33,9 @@ class OtherWork:
         self._start = _busy(), _own(), time.monotonic()
 
     def cores(self) -> float | None:
-        """How many cores were busy with other work since, on average; None where that cannot be told."""
+        """How many cores were busy with other work since, on average; None where that cannot be
+        told.
+        """
         before, own, started = self._start
         now, seconds = _busy(), time.monotonic() - started
         if before is None or now is None or seconds <= 0:

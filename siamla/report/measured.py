@@ -25,8 +25,8 @@ class Cell:
         value: mean over seeds; None where `text` is shown.
         sd: sample standard deviation over seeds; None for one seed.
         seeds: the seeds that were measured.
-        mark: NOISE where the difference to the table's baseline is within noise, UNTOLD where that cannot be told;
-            BUSY where a speed was measured beside other work.
+        mark: NOISE where the difference to the table's baseline is within noise, UNTOLD where that
+            cannot be told; BUSY where a speed was measured beside other work.
         rank: 1, 2 or 3 for the best three of a column; 0 otherwise.
     """
 
@@ -44,11 +44,14 @@ class Measured:
 
     Attributes:
         scores, sequences: the frames of siamla.report.collect.frames.
-        variants: name → {label, ladl, lals, lafa, seeds}; of imported trackers {label, imported: true}.
+        variants: name → {label, ladl, lals, lafa, seeds}; of imported trackers {label, imported:
+            true}.
         benchmarks: name → {label, headline, metrics: name → {label, better, digits}}.
     """
 
-    def __init__(self, scores: pd.DataFrame, sequences: pd.DataFrame, variants: Info, benchmarks: Info) -> None:
+    def __init__(
+        self, scores: pd.DataFrame, sequences: pd.DataFrame, variants: Info, benchmarks: Info
+    ) -> None:
         self.variants, self.benchmarks = variants, benchmarks
         self.scores, self.sequences = self._expected(scores), self._expected(sequences)
 
@@ -56,7 +59,9 @@ class Measured:
         """The seeds that a variant is expected to have; for imported results, those that there are."""
         expected = self.variants.get(variant, {}).get("seeds")
         if expected is None:
-            return sorted(self.scores.loc[self.scores["variant"] == variant, "seed"].unique().tolist())
+            return sorted(
+                self.scores.loc[self.scores["variant"] == variant, "seed"].unique().tolist()
+            )
         return list(expected)
 
     def _expected(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -70,7 +75,8 @@ class Measured:
     def cell(self, variant: str, benchmark: str, metric: str, digits: int = 3) -> Cell:
         """Mean and sample standard deviation over seeds, or a text where there is none.
 
-        MISSING where nothing was tracked, WITHHELD where it was tracked and no sequence has a score.
+        MISSING where nothing was tracked, WITHHELD where it was tracked and no sequence has a
+        score.
         """
         frame = self.scores
         chosen = frame[(frame["variant"] == variant) & (frame["benchmark"] == benchmark)]
@@ -79,7 +85,9 @@ class Measured:
         tracked = not chosen.empty
         chosen = chosen[chosen["metric"] == metric].sort_values("seed")
         if chosen.empty:
-            scored = ((self.sequences["variant"] == variant) & (self.sequences["benchmark"] == benchmark)).any()
+            scored = (
+                (self.sequences["variant"] == variant) & (self.sequences["benchmark"] == benchmark)
+            ).any()
             return Cell(text=WITHHELD if tracked and not scored else MISSING)
         values = chosen["value"].to_numpy(float)
         sd = float(values.std(ddof=1)) if len(values) > 1 else None
@@ -87,36 +95,49 @@ class Measured:
         return Cell(value=float(values.mean()), digits=digits, sd=sd, seeds=seeds)
 
     def load(self, variant: str, benchmark: str) -> list[float]:
-        """How many cores other work kept busy while each seed was tracked; NaN where that is not known."""
-        chosen = self.scores[(self.scores["variant"] == variant) & (self.scores["benchmark"] == benchmark)]
+        """How many cores other work kept busy while each seed was tracked; NaN where that is not
+        known.
+        """
+        chosen = self.scores[
+            (self.scores["variant"] == variant) & (self.scores["benchmark"] == benchmark)
+        ]
         return chosen.drop_duplicates("seed")["other_cores"].tolist()
 
     def mark(self, variant: str, baseline: str, benchmark: str, metric: str) -> str:
         """What to say of the difference to the baseline: NOISE, UNTOLD, or "" for a difference.
 
-        NOISE where the interval of `difference_interval` covers 0. UNTOLD with fewer than two seeds on either side, and
-        where there are no values by sequence, as for EAO. For a metric that pools frames (AO) it is the mean over
-        sequences that is tested.
+        NOISE where the interval of `difference_interval` covers 0. UNTOLD with fewer than two seeds
+        on either side, and where there are no values by sequence, as for EAO. For a metric that
+        pools frames (AO) it is the mean over sequences that is tested.
         """
         frame = self.sequences
         chosen = frame[(frame["benchmark"] == benchmark) & (frame["metric"] == metric)]
         values = {
-            name: chosen[chosen["variant"] == name].pivot(index="seed", columns="sequence", values="value")
+            name: (
+                chosen[chosen["variant"] == name].pivot(
+                    index="seed", columns="sequence", values="value"
+                )
+            )
             for name in (variant, baseline)
         }
         both = pd.concat(values, join="inner").dropna(axis="columns")
         if both.shape[1] < 2 or min(len(part) for part in values.values()) < 2:
             return UNTOLD
-        low, high = difference_interval(both.loc[variant].to_numpy(float), both.loc[baseline].to_numpy(float))
+        low, high = difference_interval(
+            both.loc[variant].to_numpy(float), both.loc[baseline].to_numpy(float)
+        )
         return NOISE if low <= 0 <= high else ""
 
     def sequence_count(self, benchmark: str) -> int:
         """Number of sequences that were scored."""
-        return int(self.sequences.loc[self.sequences["benchmark"] == benchmark, "sequence"].nunique())
+        return int(
+            self.sequences.loc[self.sequences["benchmark"] == benchmark, "sequence"].nunique()
+        )
 
 
 def place_told(place: Mapping[str, Any]) -> str:
-    """A record's place in words: "cpu, fp32, 1 thread", of tracking with the engine: "…, openvino 2026.4.1".
+    """A record's place in words: "cpu, fp32, 1 thread", of tracking with the engine: "…, openvino
+    2026.4.1".
 
     On a GPU the threads do not change sums and are left out. "" where nothing is known.
     """
@@ -128,7 +149,9 @@ def place_told(place: Mapping[str, Any]) -> str:
 
 
 def places(rows: pd.DataFrame, prefix: str = "") -> list[str]:
-    """Where each row's tracking took place, or with the prefix "train_" its training, in words (`place_told`)."""
+    """Where each row's tracking took place, or with the prefix "train_" its training, in words
+    (`place_told`).
+    """
     columns = {prefix + name: name for name in (*PLACE, *(() if prefix else ("engine",)))}
     told = rows[list(columns)].rename(columns=columns)
     return [place_told({str(k): v for k, v in row.items()}) for row in told.to_dict("records")]

@@ -1,11 +1,13 @@
-"""How far trackers are apart, where other videos and other trainings would both have given another number.
+"""How far trackers are apart, where other videos and other trainings would both have given another
+number.
 
-A mixed model: a value of a variant is its mean + the sequence's + the training's (seed's) + what both do together, the
-last three drawn at random. Sequences are shared by all variants, so differences are taken in pairs; seeds are each
-variant's own, their variance that of all variants pooled, since a variant may have two. The variances are those of a
-two-way table, by moments. A bootstrap that resamples seeds and sequences counts the last part three times (Owen, Annals
-of Applied Statistics 1, 2007), adding the errors of both twice, and in tracking that part is large: whether a target is
-lost depends on the video and the training together.
+A mixed model: a value of a variant is its mean + the sequence's + the training's (seed's) + what
+both do together, the last three drawn at random. Sequences are shared by all variants, so
+differences are taken in pairs; seeds are each variant's own, their variance that of all variants
+pooled, since a variant may have two. The variances are those of a two-way table, by moments. A
+bootstrap that resamples seeds and sequences counts the last part three times (Owen, Annals of
+Applied Statistics 1, 2007), adding the errors of both twice, and in tracking that part is large:
+whether a target is lost depends on the video and the training together.
 """
 
 from collections.abc import Mapping
@@ -26,14 +28,15 @@ class Effect:
     """A difference of variants.
 
     Attributes:
-        value: positive in favour of the first.
-        low, high: 95 % interval over other sequences and other trainings; NaN where it cannot be told.
-        seen: the smallest true difference that a study of these variances and sizes finds in 80 of 100 repetitions,
-            two-sided at 5 %.
+        value: positive in favour of the first. low, high: 95 % interval over other sequences and
+        other trainings; NaN where it cannot be told.
+        seen: the smallest true difference that a study of these variances and sizes finds in 80 of
+            100 repetitions, two-sided at 5 %.
         error, freedom: standard error, and the degrees of freedom that it was estimated with.
         seeds: variant → number of trainings.
         sequences: how many all of them share.
-        shares: what the squared error is made of, in percent: sequences, seeds, both together; none of a correlation.
+        shares: what the squared error is made of, in percent: sequences, seeds, both together; none
+            of a correlation.
     """
 
     value: float
@@ -59,12 +62,14 @@ def quantiles(freedom: float) -> tuple[float, float]:
 
 
 def mean_effect(values: Mapping[str, Array], weights: Mapping[str, float]) -> Effect:
-    """Σ weight · mean of variants' values (seeds, S), which are of the same S sequences in the same order.
+    """Σ weight · mean of variants' values (seeds, S), which are of the same S sequences in the same
+    order.
 
-    The squared error is that of the weighted sums over sequences, plus that of the variants' means over seeds, less the
-    part of seed and sequence together, which both of them hold; it is never taken below any of the three. The
-    quantile is Student's t with Satterthwaite's degrees of freedom. With one seed of a variant or one sequence there is
-    no interval. ValueError where the sequences are not as many.
+    The squared error is that of the weighted sums over sequences, plus that of the variants' means
+    over seeds, less the part of seed and sequence together, which both of them hold; it is never
+    taken below any of the three. The quantile is Student's t with Satterthwaite's degrees of
+    freedom. With one seed of a variant or one sequence there is no interval. ValueError where the
+    sequences are not as many.
     """
     own = {name: np.asarray(values[name], np.float64) for name in weights}
     seeds = {name: len(table) for name, table in own.items()}
@@ -78,8 +83,14 @@ def mean_effect(values: Mapping[str, Array], weights: Mapping[str, float]) -> Ef
         return Effect(value, seeds=seeds, sequences=count)
     videos = float(gaps.var(ddof=1)) / count
     means = [table.mean(1) for table in own.values()]
-    rests = [table - table.mean(0) - table.mean(1, keepdims=True) + table.mean() for table in own.values()]
-    scale, free = sum(weights[name] ** 2 / number for name, number in seeds.items()), sum(seeds.values()) - len(seeds)
+    rests = [
+        table - table.mean(0) - table.mean(1, keepdims=True) + table.mean()
+        for table in own.values()
+    ]
+    scale, free = (
+        sum(weights[name] ** 2 / number for name, number in seeds.items()),
+        sum(seeds.values()) - len(seeds),
+    )
     trainings = scale * sum(float(((mean - mean.mean()) ** 2).sum()) for mean in means) / free
     both = scale * sum(float((rest**2).sum()) for rest in rests) / free / (count - 1) / count
     rough = videos, trainings, both
@@ -87,7 +98,11 @@ def mean_effect(values: Mapping[str, Array], weights: Mapping[str, float]) -> Ef
     parts = [(videos, count - 1.0), (trainings, float(free)), (both, float(free * (count - 1)))]
     error, freedom = sqrt(total), _freedom(parts, total)
     side, power = quantiles(freedom)
-    pieces = {"sequences": max(rough[0] - rough[2], 0), "seeds": max(rough[1] - rough[2], 0), "both": rough[2]}
+    pieces = {
+        "sequences": max(rough[0] - rough[2], 0),
+        "seeds": max(rough[1] - rough[2], 0),
+        "both": rough[2],
+    }
     whole = sum(pieces.values())
     shares = {name: 100 * piece / whole for name, piece in pieces.items()} if whole > 0 else {}
     low, high = (round(value + sign * side * error, DIGITS) for sign in (-1, 1))

@@ -26,7 +26,9 @@ def numbers(layout: Layout, chosen: Iterable[int]) -> list[int]:
 
 
 def _parts(text: str) -> tuple[str, str, str]:
-    """What stands before, between and after the markers; UserError unless each is there once, in this order."""
+    """What stands before, between and after the markers; UserError unless each is there once, in
+    this order.
+    """
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
         raise UserError(f"README.md: expected {BEGIN} and {END} once each, in this order")
     before, _, rest = text.partition(BEGIN)
@@ -43,36 +45,61 @@ def _shown(tables: Sequence[Table], scores: pd.DataFrame) -> pd.DataFrame:
 
 def _uncommitted(folder: Path, excepted: str) -> list[str]:
     """Files that differ from the commit, or are neither tracked nor ignored; UserError outside git."""
-    command = ["git", "-C", str(folder), "status", "--porcelain", "--untracked-files=all", "--no-renames", "-z"]
+    command = [
+        "git",
+        "-C",
+        str(folder),
+        "status",
+        "--porcelain",
+        "--untracked-files=all",
+        "--no-renames",
+        "-z",
+    ]
     environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
     command += ["--", ":(top)", f":(exclude){excepted}"]
     try:
         done = subprocess.run(command, capture_output=True, env=environment, check=False)
     except OSError as error:
-        raise UserError(f"git cannot be run ({error.strerror}); README is written from a clean tree alone") from None
+        raise UserError(
+            f"git cannot be run ({error.strerror}); README is written from a clean tree alone"
+        ) from None
     if done.returncode:
         raise UserError(f"{folder}: no git repository; README is written from a clean tree alone")
     return [os.fsdecode(entry[3:]) for entry in done.stdout.split(b"\0") if entry]
 
 
 def _unfit(tables: Sequence[Table], scores: pd.DataFrame) -> list[str]:
-    """Why the results cannot stand in README: what is not measured, and what no commit has the code of."""
+    """Why the results cannot stand in README: what is not measured, and what no commit has the code
+    of.
+    """
     reasons = []
     for table in tables:
         for row in table.rows:
-            reasons += [] if any(cell.seeds for cell in row) else [f"{table.name}: {row[0].text} not measured"]
+            reasons += (
+                []
+                if any(cell.seeds for cell in row)
+                else [f"{table.name}: {row[0].text} not measured"]
+            )
         reasons += [f"{table.name}: {gone} not measured" for gone in table.missing]
     names = ["benchmark", "variant", "seed"]
-    unclean = scores[scores["git_dirty"].fillna(True) | scores["git_commit"].isna()].drop_duplicates(names)
+    unclean = scores[
+        scores["git_dirty"].fillna(True) | scores["git_commit"].isna()
+    ].drop_duplicates(names)
     for benchmark, variant, seed in unclean[names].itertuples(index=False):
         reasons.append(f"{variant}, seed {seed}, on {benchmark}: made with uncommitted changes")
     return reasons
 
 
-def _head(profile: str, tables: Sequence[Table], scores: pd.DataFrame, sequences: pd.DataFrame) -> str:
+def _head(
+    profile: str, tables: Sequence[Table], scores: pd.DataFrame, sequences: pd.DataFrame
+) -> str:
     """What the tables were made from, in a line."""
-    commits = dict.fromkeys(commit[:12] for text in scores["git_commit"] for commit in str(text).split())
-    seeds = scores.groupby("variant", sort=False)["seed"].agg(lambda own: ", ".join(map(str, sorted(set(own)))))
+    commits = dict.fromkeys(
+        commit[:12] for text in scores["git_commit"] for commit in str(text).split()
+    )
+    seeds = scores.groupby("variant", sort=False)["seed"].agg(
+        lambda own: ", ".join(map(str, sorted(set(own))))
+    )
     order = [variant for table in tables for variant in table.variants if variant in seeds]
     by_seeds: dict[str, dict[str, None]] = {}
     for variant in order:
@@ -90,12 +117,17 @@ def _head(profile: str, tables: Sequence[Table], scores: pd.DataFrame, sequences
 
 
 def write_readme(
-    readme: Path, profile: str, tables: Sequence[Table], scores: pd.DataFrame, sequences: pd.DataFrame
+    readme: Path,
+    profile: str,
+    tables: Sequence[Table],
+    scores: pd.DataFrame,
+    sequences: pd.DataFrame,
 ) -> None:
-    """Write the tables, as siamla.report.tables.build made them of these frames, between README's markers.
+    """Write the tables, as siamla.report.tables.build made them of these frames, between README's
+    markers.
 
-    UserError, and nothing written, when the tree has uncommitted changes in another file, a row or a planned seed
-    is not measured, or a result was made with uncommitted changes.
+    UserError, and nothing written, when the tree has uncommitted changes in another file, a row or
+    a planned seed is not measured, or a result was made with uncommitted changes.
     """
     text = readme.read_text(encoding="utf-8")
     before, _, after = _parts(text)
@@ -105,7 +137,8 @@ def write_readme(
     if reasons:
         more = f" (and {len(reasons) - SHOWN} more)" if len(reasons) > SHOWN else ""
         raise UserError(
-            f"{readme}: not written: {'; '.join(reasons[:SHOWN])}{more}; commit, run the pipeline, and write it again"
+            f"{readme}: not written: {'; '.join(reasons[:SHOWN])}{more}; commit, run the pipeline,"
+            " and write it again"
         )
     head = _head(profile, tables, scores, sequences)
     inside = "\n".join([head + "\n", *(markdown(table) for table in tables)])
@@ -131,10 +164,12 @@ def _read(text: str) -> dict[str, list[list[str]]]:
 
 
 def check_form(text: str, profile: str, tables: Sequence[Table]) -> list[str]:
-    """Where README's tables differ in form from those that the settings would give now; empty when they do not.
+    """Where README's tables differ in form from those that the settings would give now; empty when
+    they do not.
 
-    text: README's; tables: built from empty frames, so that a cell to be measured says so. Compared are the profile,
-    which tables there are, titles, captions, heads, rows and every cell that is not measured, not the numbers.
+    text: README's; tables: built from empty frames, so that a cell to be measured says so. Compared
+    are the profile, which tables there are, titles, captions, heads, rows and every cell that is
+    not measured, not the numbers.
     """
     try:
         _, inside, _ = _parts(text)
@@ -152,6 +187,8 @@ def check_form(text: str, profile: str, tables: Sequence[Table]) -> list[str]:
             wrong.append(f"{name}: {len(ours) - 3} rows; expected {len(planned) - 3}")
             continue
         for line, wanted in zip(ours, planned, strict=True):
-            same = [b if b == MISSING and a else a for a, b in itertools.zip_longest(line, wanted)] == wanted
+            same = [
+                b if b == MISSING and a else a for a, b in itertools.zip_longest(line, wanted)
+            ] == wanted
             wrong += [] if same else [f"{name}: {' | '.join(line)}; expected {' | '.join(wanted)}"]
     return wrong

@@ -12,19 +12,38 @@ COLOURS = {1: "red", 2: "green", 3: "blue"}  # the paper's: best, second, third
 MARKS = {0: "{}", 1: "**{}**", 2: "<u>{}</u>", 3: "*{}*"}
 TAGS = {0: "{}", 1: "<b>{}</b>", 2: "<u>{}</u>", 3: "<i>{}</i>"}
 STYLE = (
-    "body{font:14px/1.4 system-ui,sans-serif;margin:1rem}table{border-collapse:collapse;border-block:2px solid}"
-    "caption{text-align:left;padding:.4rem 0}thead{border-bottom:1px solid}"
-    "th,td{padding:.2rem .6rem;text-align:center;font-weight:normal}"
-    "th:first-child{text-align:left}thead th{font-weight:bold;vertical-align:bottom}ul{color:#444}"
+    "body{font:14px/1.4"
+    " system-ui,sans-serif;margin:1rem}table{border-collapse:collapse;border-block:2px"
+    " solid}caption{text-align:left;padding:.4rem 0}thead{border-bottom:1px"
+    " solid}th,td{padding:.2rem"
+    " .6rem;text-align:center;font-weight:normal}th:first-child{text-align:left}thead"
+    " th{font-weight:bold;vertical-align:bottom}ul{color:#444}"
 )
 TICK = "✓"
 LATEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"$\sim$", "^": r"\textasciicircum{}", "<": r"$<$", ">": r"$>$", "±": r"$\pm$", "λ": r"$\lambda$",
-    TICK: r"\checkmark", "–": "--", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "×": r"$\times$", "†": r"$\dagger$",
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"$\sim$",
+    "^": r"\textasciicircum{}",
+    "<": r"$<$",
+    ">": r"$>$",
+    "±": r"$\pm$",
+    "λ": r"$\lambda$",
+    TICK: r"\checkmark",
+    "–": "--",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "×": r"$\times$",
+    "†": r"$\dagger$",
     "‡": r"$\ddagger$",
     "é": r"\'e",
-}  # fmt: skip
+}
 
 
 @dataclass
@@ -76,8 +95,15 @@ def markdown(table: Table) -> str:
     for index, row in enumerate(table.rows):
         if index in table.sections:
             lines.append(_markdown_line([f"***{table.sections[index]}***", *[""] * (len(row) - 1)]))
-        lines.append(_markdown_line([MARKS[cell.rank].format(shown(cell).replace("~", r"\~")) for cell in row]))
-    return "\n".join([*lines, "", *[f"- {note.replace('~', chr(92) + '~')}" for note in table.notes]]) + "\n"
+        lines.append(
+            _markdown_line(
+                [MARKS[cell.rank].format(shown(cell).replace("~", r"\~")) for cell in row]
+            )
+        )
+    return (
+        "\n".join([*lines, "", *[f"- {note.replace('~', chr(92) + '~')}" for note in table.notes]])
+        + "\n"
+    )
 
 
 def html(table: Table) -> str:
@@ -85,16 +111,25 @@ def html(table: Table) -> str:
     body = []
     for index, row in enumerate(table.rows):
         if index in table.sections:
-            body.append(f'<tr><th colspan="{len(row)}"><i>{safe(table.sections[index])}</i></th></tr>')
+            body.append(
+                f'<tr><th colspan="{len(row)}"><i>{safe(table.sections[index])}</i></th></tr>'
+            )
         first, *others = [TAGS[cell.rank].format(safe(shown(cell))) for cell in row]
-        body.append(f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in others)}</tr>')
+        body.append(
+            f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in others)}</tr>'
+        )
     title = f"<b>{table.name}.</b> {safe(table.title)}"
     return "\n".join(
         [
-            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{table.name}</title>',
+            (
+                '<!doctype html><html lang="en"><head><meta'
+                f' charset="utf-8"><title>{table.name}</title>'
+            ),
             f"<style>{STYLE}</style></head><body>",
             f"<table><caption>{title}</caption>",
-            f"<thead><tr>{''.join(f'<th scope=col>{safe(head)}</th>' for head in table.heads)}</tr></thead>",
+            (
+                f"<thead><tr>{''.join(f'<th scope=col>{safe(head)}</th>' for head in table.heads)}</tr></thead>"
+            ),
             *("<tbody>", *body, "</tbody></table>"),
             *("<ul>", *[f"<li>{safe(note)}</li>" for note in table.notes], "</ul></body></html>"),
             "",
@@ -108,7 +143,9 @@ def escape(text: str) -> str:
 
 
 def latex(table: Table) -> str:
-    """A table environment for \\usepackage{booktabs,xcolor,amssymb}; the legend is part of the caption."""
+    """A table environment for \\usepackage{booktabs,xcolor,amssymb}; the legend is part of the
+    caption.
+    """
 
     def line(cells: Sequence[str]) -> str:
         return " & ".join(cells) + r" \\"
@@ -116,12 +153,19 @@ def latex(table: Table) -> str:
     body = []
     for index, row in enumerate(table.rows):
         if index in table.sections:
-            title = rf"\multicolumn{{{len(row)}}}{{l}}{{\textit{{{escape(table.sections[index])}}}}} \\"
+            title = (
+                rf"\multicolumn{{{len(row)}}}{{l}}{{\textit{{{escape(table.sections[index])}}}}} \\"
+            )
             body += ([r"\midrule"] if index else []) + [title]
         texts = [escape(shown(cell)) for cell in row]
         ranks = [cell.rank for cell in row]
         body.append(
-            line([rf"\textcolor{{{COLOURS[r]}}}{{{t}}}" if r else t for r, t in zip(ranks, texts, strict=True)])
+            line(
+                [
+                    rf"\textcolor{{{COLOURS[r]}}}{{{t}}}" if r else t
+                    for r, t in zip(ranks, texts, strict=True)
+                ]
+            )
         )
     caption = " ".join(f"{text.rstrip('.')}." for text in (table.title, *table.notes))
     return "\n".join(
@@ -145,8 +189,12 @@ def latex(table: Table) -> str:
 
 
 def csv_rows(table: Table) -> tuple[list[str], list[dict[str, Any]]]:
-    """(columns, rows) with unrounded numbers; a measured column has .sd, .seeds and .mark beside it."""
-    measured = {key for row in table.rows for key, cell in zip(table.keys, row, strict=True) if cell.seeds}
+    """(columns, rows) with unrounded numbers; a measured column has .sd, .seeds and .mark beside
+    it.
+    """
+    measured = {
+        key for row in table.rows for key, cell in zip(table.keys, row, strict=True) if cell.seeds
+    }
     columns = ["section"] if table.sections else []
     for key in table.keys:
         columns += [key, f"{key}.sd", f"{key}.seeds", f"{key}.mark"] if key in measured else [key]

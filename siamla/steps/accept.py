@@ -1,4 +1,6 @@
-"""Acceptance: code changed and numbers did not, so that results are taken over instead of being made again."""
+"""Acceptance: code changed and numbers did not, so that results are taken over instead of being
+made again.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -29,7 +31,9 @@ def _run(plan: Plan, job: Job) -> None:
         benchmark.score_imported(plan, names["benchmark"], names["tracker"])
     else:
         point = {"point": plan.point(names["sweep"], names["value"])} if "sweep" in names else {}
-        getattr(benchmark, job.step)(plan, names["benchmark"], names["variant"], names["seed"], **point)
+        getattr(benchmark, job.step)(
+            plan, names["benchmark"], names["variant"], names["seed"], **point
+        )
 
 
 def _only_code(job: Job) -> bool:
@@ -64,16 +68,23 @@ def _take_over(job: Job, tried: Sequence[Job]) -> None:
 
 def _aspects(job: Job) -> set[str]:
     """What may decide which code a job runs: each setting with its value, where that is no number."""
-    leaves = {key: value for key, value in flat(job.identity.plain).items() if key.split(".")[-1] != "code"}
+    leaves = {
+        key: value
+        for key, value in flat(job.identity.plain).items()
+        if key.split(".")[-1] != "code"
+    }
     numbers = (int, float)
     return {
-        f"{key}: {'a number' if isinstance(value, numbers) and not isinstance(value, bool) else value}"
+        f"{key}:"
+        f" {'a number' if isinstance(value, numbers) and not isinstance(value, bool) else value}"
         for key, value in leaves.items()
     }
 
 
 def _covering(jobs: Sequence[Job]) -> list[Job]:
-    """As few of the jobs as together have every aspect of all; of those that have as many new ones, the earlier."""
+    """As few of the jobs as together have every aspect of all; of those that have as many new ones,
+    the earlier.
+    """
     left, chosen = {aspect for job in jobs for aspect in _aspects(job)}, []
     while left:
         best = max(jobs, key=lambda job: len(left & _aspects(job)))
@@ -83,11 +94,13 @@ def _covering(jobs: Sequence[Job]) -> list[Job]:
 
 
 def accept(plan: Plan) -> Iterator[str]:
-    """Run some jobs of each kind whose code alone changed, and take over the others where all made the same bytes.
+    """Run some jobs of each kind whose code alone changed, and take over the others where all made
+    the same bytes.
 
-    A kind is a step with its old and its new code. Of each, as few jobs are run as together have every value of every
-    setting that is no number, the quick ones first: what SiamCAR runs says nothing of LAFA's code. Yields a line for
-    each kind: what was taken over, or that numbers changed ("not accepted: …"), and then the pipeline makes them again.
+    A kind is a step with its old and its new code. Of each, as few jobs are run as together have
+    every value of every setting that is no number, the quick ones first: what SiamCAR runs says
+    nothing of LAFA's code. Yields a line for each kind: what was taken over, or that numbers
+    changed ("not accepted: …"), and then the pipeline makes them again.
     """
     jobs = plan.jobs()
     for step in dict.fromkeys(job.step for job in jobs):
@@ -103,9 +116,15 @@ def accept(plan: Plan) -> Iterator[str]:
             others = [job for job in ordered if job not in tried]
             changed = next((job for job in tried if not _same_again(plan, job)), None)
             if changed:
-                yield f"not accepted: {changed.title} has other content now; what else is of its kind is made again"
+                yield (
+                    f"not accepted: {changed.title} has other content now; what else is of its kind"
+                    " is made again"
+                )
                 continue
             for job in others:
                 _take_over(job, tried)
             names = ", ".join(job.title for job in tried)
-            yield f"accepted: {names} came out the same; {len(others)} others of its kind are taken over"
+            yield (
+                f"accepted: {names} came out the same; {len(others)} others of its kind are taken"
+                " over"
+            )

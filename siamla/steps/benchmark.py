@@ -90,7 +90,9 @@ def _predict(plan: Plan, job: Job, key: str | None, model: Path, workers: int) -
         publish(state, job)
         files = hashed(job.folder, result_files(job.folder))
         # the content is that of the boxes: no two runs take the same time
-        return Outcome(digest({k: v for k, v in files.items() if not k.endswith("_time.txt")}), files, state)
+        return Outcome(
+            digest({k: v for k, v in files.items() if not k.endswith("_time.txt")}), files, state
+        )
 
     perform(job, key, work)
 
@@ -110,7 +112,8 @@ def predict(
     key: str | None = None,
     point: Point | None = None,
 ) -> Job:
-    """Track every sequence of a benchmark; killed at any moment, the same call goes on with the missing ones.
+    """Track every sequence of a benchmark; killed at any moment, the same call goes on with the
+    missing ones.
 
     At a `point` of a sweep it tracks with the variant's own model and that value.
     """
@@ -119,10 +122,14 @@ def predict(
     return job
 
 
-def predict_with(plan: Plan, benchmark: str, variant: str, model: Path, out: Path, workers: int = 1) -> Job:
-    """Track a benchmark with a model file of somebody's own and a variant's tracker settings, into a folder.
+def predict_with(
+    plan: Plan, benchmark: str, variant: str, model: Path, out: Path, workers: int = 1
+) -> Job:
+    """Track a benchmark with a model file of somebody's own and a variant's tracker settings, into
+    a folder.
 
-    The folder is new, empty, or from this command; else UserError. It can be named under `imported` in a profile.
+    The folder is new, empty, or from this command; else UserError. It can be named under `imported`
+    in a profile.
     """
     if not model.is_file():
         raise UserError(f"{model}: not found; expected a model file that siamla wrote")
@@ -130,7 +137,9 @@ def predict_with(plan: Plan, benchmark: str, variant: str, model: Path, out: Pat
     data, settings = ordinary.parents["data"], plan.experiment.tracker(variant, benchmark)
     assert isinstance(data.identity, Curate)
     rules = plain(run_rules(plan.experiment.protocol(benchmark)))
-    identity = ModelRun(sha256(model), data.identity, plain(settings), rules, ordinary.identity.plain["code"])
+    identity = ModelRun(
+        sha256(model), data.identity, plain(settings), rules, ordinary.identity.plain["code"]
+    )
     names = {"profile": plan.name, "benchmark": benchmark, "model": model.name}
     job = Job(identity, names, out, {"data": data})
     _predict(plan, job, None, model, workers)
@@ -138,7 +147,9 @@ def predict_with(plan: Plan, benchmark: str, variant: str, model: Path, out: Pat
 
 
 def maps(plan: Plan, benchmark: str, variant: str, seed: int, key: str | None = None) -> Job:
-    """Store the score maps of the frames that the profile's rule chooses; the tracker runs up to the last of them."""
+    """Store the score maps of the frames that the profile's rule chooses; the tracker runs up to
+    the last of them.
+    """
     job, rule = plan.maps(benchmark, variant, seed), plan.experiment.map_rule
     assert rule is not None
     model, settings = sound(job.parents["model"]) / "model.pt", settings_of(job)
@@ -151,7 +162,9 @@ def maps(plan: Plan, benchmark: str, variant: str, seed: int, key: str | None = 
         own(job.folder, job.step, job.key)
         chosen = choose(load_curated(job.parents["data"].folder), rule)
         root = plan.datasets[benchmark].root
-        found = [part for sequence, frames in chosen for part in follow(tracker, sequence, frames, root)]
+        found = [
+            part for sequence, frames in chosen for part in follow(tracker, sequence, frames, root)
+        ]
         write_maps(job.folder / MAPS, found)
         files = hashed(job.folder, (MAPS,))
         return Outcome(files[MAPS], files)
@@ -162,7 +175,10 @@ def maps(plan: Plan, benchmark: str, variant: str, seed: int, key: str | None = 
 
 def alignment(plan: Plan, benchmark: str, variant: str, seed: int, key: str | None = None) -> Job:
     """Measure a variant's model on crops around the truth, by siamla.benchmark.alignment.measure."""
-    job, settings = plan.alignment(benchmark, variant, seed), plan.experiment.tracker(variant, benchmark)
+    job, settings = (
+        plan.alignment(benchmark, variant, seed),
+        plan.experiment.tracker(variant, benchmark),
+    )
     model, crops = sound(job.parents["model"]) / "model.pt", job.identity.plain["crops"]
 
     def work(record: dict[str, Any]) -> Outcome:
@@ -181,8 +197,12 @@ def alignment(plan: Plan, benchmark: str, variant: str, seed: int, key: str | No
     return job
 
 
-def _write_score(job: Job, inputs: Mapping[str, str], rules: Protocol, results: Path, **origin: Any) -> None:
-    """Score stored predictions and write the score file. origin: records of the predictions and of the training."""
+def _write_score(
+    job: Job, inputs: Mapping[str, str], rules: Protocol, results: Path, **origin: Any
+) -> None:
+    """Score stored predictions and write the score file. origin: records of the predictions and of
+    the training.
+    """
     started, sequences = time.time(), load_curated(job.parents["data"].folder)
     tracked, trained = origin.get("predictions"), origin.get("training")
     place = tracked["place"] if tracked else {}
@@ -192,17 +212,22 @@ def _write_score(job: Job, inputs: Mapping[str, str], rules: Protocol, results: 
     result = {
         "overall": scores.overall,
         "per_sequence": {
-            row["sequence"]: {k: v for k, v in row.items() if k != "sequence"} for row in scores.per_sequence
+            row["sequence"]: {k: v for k, v in row.items() if k != "sequence"}
+            for row in scores.per_sequence
         },
         "per_attribute": scores.per_attribute,
         "beside": scores.beside,
         "curves": _plain_curves(scores.curves),
-        "attribute_curves": {name: _plain_curves(curves) for name, curves in scores.attribute_curves.items()},
+        "attribute_curves": {
+            name: _plain_curves(curves) for name, curves in scores.attribute_curves.items()
+        },
         "attributes_of": scores.attributes_of,
     }
     timing = {"speed": speed(results, sequences, rules) if timed else {}}
     record |= {"content": score_content(result), "seconds": round(time.time() - started, 3)}
-    parts = {name: _origin(value) for name, value in (("predictions", tracked), ("training", trained))}
+    parts = {
+        name: _origin(value) for name, value in (("predictions", tracked), ("training", trained))
+    }
     write_json(job.folder, {"record": record, **parts, **result, **timing})
 
 
@@ -219,7 +244,12 @@ def _origin(record: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def score(
-    plan: Plan, benchmark: str, variant: str, seed: int, key: str | None = None, point: Point | None = None
+    plan: Plan,
+    benchmark: str,
+    variant: str,
+    seed: int,
+    key: str | None = None,
+    point: Point | None = None,
 ) -> Job:
     """Score the stored predictions of a variant, or those at a point of a sweep."""
     job, rules = plan.score(benchmark, variant, seed, point), plan.experiment.protocol(benchmark)
@@ -227,7 +257,9 @@ def score(
     inputs, predicted = planned_inputs(job), job.parents["predictions"]
     records = {"predictions": predicted, "training": predicted.parents["model"]}
     origin = {name: read_record(parent.record_path) for name, parent in records.items()}
-    if (records["training"].folder / "model.pt").exists():  # the weights may have stayed on another machine
+    if (
+        records["training"].folder / "model.pt"
+    ).exists():  # the weights may have stayed on another machine
         sound(records["training"])
     _write_score(job, inputs, rules, sound(predicted), **origin)
     return job
@@ -239,6 +271,9 @@ def score_imported(plan: Plan, benchmark: str, tracker: str, key: str | None = N
     check_key(job, key)
     folder = job.outside["predictions"]
     if not folder.is_dir():
-        raise UserError(f"imported.{tracker}.results.{benchmark}: {folder}: no such folder; `siamla results import`")
+        raise UserError(
+            f"imported.{tracker}.results.{benchmark}: {folder}: no such folder; `siamla results"
+            " import`"
+        )
     _write_score(job, planned_inputs(job), rules, folder)
     return job

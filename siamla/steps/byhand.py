@@ -1,4 +1,6 @@
-"""A benchmark by hand: a model file and a folder in, raw results and scores out, without a project or a profile."""
+"""A benchmark by hand: a model file and a folder in, raw results and scores out, without a project
+or a profile.
+"""
 
 import re
 from collections.abc import Mapping
@@ -33,39 +35,56 @@ def protocol_of(layout: str, name: str | None) -> Protocol:
     if not protocols:
         raise UserError(f"no protocol is of layout {layout}")
     if name is not None and name not in protocols:
-        raise UserError(f"--protocol {name}: no protocol of layout {layout}; {nearest(name, list(protocols))}")
+        raise UserError(
+            f"--protocol {name}: no protocol of layout {layout}; {nearest(name, list(protocols))}"
+        )
     return protocols[name] if name else next(iter(protocols.values()))
 
 
 def _read(root: Path, layout: str) -> list[Sequence]:
-    """All sequences of a folder; UserError where frames and boxes are not as many and more than the first is known."""
+    """All sequences of a folder; UserError where frames and boxes are not as many and more than the
+    first is known.
+    """
     from siamla.benchmark.score import withheld
 
     found = [LAYOUTS[layout].read(root, name) for name in LAYOUTS[layout].names(root)]
     for sequence in found:
         if len(sequence.boxes) < len(sequence) and not withheld(sequence):
-            raise UserError(f"{root}: {sequence.name} has {len(sequence.boxes)} boxes for {len(sequence)} images")
+            raise UserError(
+                f"{root}: {sequence.name} has {len(sequence.boxes)} boxes for {len(sequence)}"
+                " images"
+            )
     return found
 
 
 def _content(sequence: Sequence) -> list[Any]:
     """What a run depends on, as far as it is known without opening every image."""
     start = [float(value) for value in sequence.boxes[0]] if len(sequence.boxes) else []
-    return [sequence.name, [repr(value) for value in start], [[f.name, f.stat().st_size] for f in sequence.frames]]
+    return [
+        sequence.name,
+        [repr(value) for value in start],
+        [[f.name, f.stat().st_size] for f in sequence.frames],
+    ]
 
 
 def _claim(out: Path, identity: Mapping[str, Any], label: str) -> None:
-    """Make `out` the folder of this run; UserError when it holds anything else, and nothing is touched."""
+    """Make `out` the folder of this run; UserError when it holds anything else, and nothing is
+    touched.
+    """
     if out.exists() and not out.is_dir():
         raise UserError(f"{out}: expected a folder, found a file")
     if (out / RUN).is_file():
         before = read_json(out / RUN)
         if not isinstance(before, dict) or not isinstance(before.get("identity"), dict):
-            raise UserError(f"{out / RUN}: not written by `siamla benchmark run`; name another --out")
+            raise UserError(
+                f"{out / RUN}: not written by `siamla benchmark run`; name another --out"
+            )
         if found := differences(before["identity"], identity):
             raise UserError(f"{out}: holds another run: {'; '.join(found[:3])}; name another --out")
     elif out.is_dir() and any(path.name != ".lock" for path in out.iterdir()):
-        raise UserError(f"{out}: is not empty and was not made by `siamla benchmark run`; name another --out")
+        raise UserError(
+            f"{out}: is not empty and was not made by `siamla benchmark run`; name another --out"
+        )
     else:
         write_json(out / RUN, {"identity": identity, "label": label})
 
@@ -79,17 +98,18 @@ def track(
     changed: Mapping[str, Any] | None = None,
     workers: int = 1,
 ) -> Run:
-    """Track every sequence of a folder with a model file; killed, the same call goes on with the missing ones.
+    """Track every sequence of a folder with a model file; killed, the same call goes on with the
+    missing ones.
 
     Args:
         layout: one of siamla.data.formats.
-        out: folder of the raw results, in the benchmark's own format; new, empty, or of the same run. By default
-            runs/ROOT/LABEL-DIGEST in the current folder.
+        out: folder of the raw results, in the benchmark's own format; new, empty, or of the same
+            run. By default runs/ROOT/LABEL-DIGEST in the current folder.
         protocol: of those with this layout; by default the first.
         changed: tracker settings that replace the model's.
 
-    Raises UserError for wrong input, before anything is written, and for sequences that could not be tracked, when the
-    others are finished.
+    Raises UserError for wrong input, before anything is written, and for sequences that could not
+    be tracked, when the others are finished.
     """
     import cv2
     import torch
@@ -102,26 +122,34 @@ def track(
     rules, sequences, file = protocol_of(layout, protocol), _read(root, layout), read_model(model)
     settings, running = tracker_settings(model, file.tracker, changed or {}), run_rules(rules)
     code = code_digest("siamla.benchmark.tracking:track_benchmark")
-    torch.set_num_threads(1)  # as in the pipeline: threads must not decide boxes, sequences are spread over workers
+    torch.set_num_threads(
+        1
+    )  # as in the pipeline: threads must not decide boxes, sequences are spread over workers
     cv2.setNumThreads(1)
     place = tracking_place(file.model.settings, settings)
     identity = {
-        "model": file.digest, "tracker": plain(settings), "run": plain(running),
-        "data": digest([_content(sequence) for sequence in sequences]), "code": code,
+        "model": file.digest,
+        "tracker": plain(settings),
+        "run": plain(running),
+        "data": digest([_content(sequence) for sequence in sequences]),
+        "code": code,
         "place": told(settings, place),
-    }  # fmt: skip
+    }
     word = re.sub(r"[^a-z0-9]+", "_", file.label.lower()).strip("_")
     out = out or Path("runs", root.resolve().name, f"{word}-{file.digest[:8]}")
     if out.exists():
         _claim(out, identity, file.label)  # says no before a lock is put into somebody's folder
     with locked(out / ".lock"):
         _claim(out, identity, file.label)
-        track_benchmark(model, settings, place, sequences, out, running, workers, root.resolve().name)
+        track_benchmark(
+            model, settings, place, sequences, out, running, workers, root.resolve().name
+        )
     return Run(file.label, sequences, rules, out)
 
 
 def score(done: Run) -> dict[str, Any] | None:
-    """The scores of a run by its protocol, with fps unless it was in lock step; None where truth is withheld.
+    """The scores of a run by its protocol, with fps unless it was in lock step; None where truth is
+    withheld.
 
     scores.csv has them by sequence.
     """
@@ -133,10 +161,17 @@ def score(done: Run) -> dict[str, Any] | None:
     if any(withheld(sequence) for sequence in done.sequences):
         return None
     scores = score_stored(done.sequences, done.folder, done.rules)
-    timed = all(time_path(done.folder, each.name, done.rules.layout).is_file() for each in done.sequences)
+    timed = all(
+        time_path(done.folder, each.name, done.rules.layout).is_file() for each in done.sequences
+    )
     timing = speed(done.folder, done.sequences, done.rules) if timed else {}
     write_csv(done.folder / "scores.csv", list(scores.per_sequence[0]), scores.per_sequence)
     before = read_json(done.folder / RUN)
-    found = {"scores": scores.overall, "speed": timing, "protocol": done.rules.title, "environment": environment()}
+    found = {
+        "scores": scores.overall,
+        "speed": timing,
+        "protocol": done.rules.title,
+        "environment": environment(),
+    }
     write_json(done.folder / RUN, {**before, **found})
     return {**scores.overall, **({"fps": timing["fps"]} if timed else {})}

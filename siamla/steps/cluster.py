@@ -16,7 +16,10 @@ def queued(jobs: Iterable[str]) -> list[str]:
     except FileNotFoundError:  # not on a cluster: a folder that was copied from one
         return []
     if done.returncode:
-        raise UserError(f"squeue does not answer ({done.stderr.strip()}); whether earlier jobs still run is unknown")
+        raise UserError(
+            f"squeue does not answer ({done.stderr.strip()}); whether earlier jobs still run is"
+            " unknown"
+        )
     return sorted(set(jobs) & set(done.stdout.split()))
 
 
@@ -26,7 +29,11 @@ def wait_for(jobs: Iterable[str], every: float = 10.0) -> None:
     left = queued(jobs) if jobs else []
     if left:
         named = f"{', '.join(left[:20])}{' …' if len(left) > 20 else ''}"
-        print(f"Waiting for {len(left)} jobs of an earlier run on the cluster: {named}; scancel ends them", flush=True)
+        print(
+            f"Waiting for {len(left)} jobs of an earlier run on the cluster: {named}; scancel ends"
+            " them",
+            flush=True,
+        )
     while left:
         time.sleep(every)
         left = queued(jobs)

@@ -10,7 +10,9 @@ from siamla.steps.report import gather
 
 
 def compare(plan: Plan, a: str, b: str) -> str:
-    """Two variants as text; differences are b less a. UserError where one is unknown or a score is missing."""
+    """Two variants as text; differences are b less a. UserError where one is unknown or a score is
+    missing.
+    """
     specs = [flat(plain(plan.spec(name))) for name in (a, b)]
     labels = (a, b)
     parts = [settings_lines(labels, *specs)]
@@ -18,7 +20,10 @@ def compare(plan: Plan, a: str, b: str) -> str:
     if not shared:
         raise UserError(f"{a} and {b} run on no benchmark of profile {plan.name} together")
     for name in shared:
-        jobs = {v: [plan.score(name, v, seed) for seed in plan.experiment.seeds(v)] for v in dict.fromkeys((a, b))}
+        jobs = {
+            v: [plan.score(name, v, seed) for seed in plan.experiment.seeds(v)]
+            for v in dict.fromkeys((a, b))
+        }
         scores = gather(job for own in jobs.values() for job in own)
         before, after = ([scores[job.folder] for job in jobs[variant]] for variant in (a, b))
         if not before[0]["overall"] or not after[0]["overall"]:
@@ -26,7 +31,7 @@ def compare(plan: Plan, a: str, b: str) -> str:
             continue
         parts.append(benchmark_lines(benchmarks(plan)[name], labels, before, after))
     note = (
-        f"difference: {b} less {a}. Intervals: a mixed model of sequences and seeds; with one seed over "
-        "sequences alone, which is too narrow. ~ covers 0: within noise."
+        f"difference: {b} less {a}. Intervals: a mixed model of sequences and seeds; with one seed"
+        " over sequences alone, which is too narrow. ~ covers 0: within noise."
     )
     return "\n\n".join(["\n".join(lines) for lines in parts] + [note])

@@ -22,16 +22,45 @@ from siamla.steps.perform import Outcome, full_key, hashed, own, perform
 
 SKIPPED = 0.01  # of the images of a table of boxes, which are first decoded when they are cut
 BULKY = (
-    ".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".avi", ".mkv", ".mov", ".mp4", ".webm",
-    ".7z", ".tar", ".tar.gz", ".tgz", ".zip",
-)  # fmt: skip
+    ".bmp",
+    ".jpeg",
+    ".jpg",
+    ".pgm",
+    ".png",
+    ".ppm",
+    ".tif",
+    ".tiff",
+    ".avi",
+    ".mkv",
+    ".mov",
+    ".mp4",
+    ".webm",
+    ".7z",
+    ".tar",
+    ".tar.gz",
+    ".tgz",
+    ".zip",
+)
 """Ends of the names of files too large to be read whenever a data set is looked at."""
-LOCK, KEPT = Path("dvc.lock"), Path(".dvc", "tmp", "siamla-kept")  # a copy of it for each stage that is being made
-CROPS = ("manifest.json", "plan.json", "index.npy", "skipped.csv", "shard-*.bin", "shard-*.part.npz", ".*.tmp")
+LOCK, KEPT = (
+    Path("dvc.lock"),
+    Path(".dvc", "tmp", "siamla-kept"),
+)  # a copy of it for each stage that is being made
+CROPS = (
+    "manifest.json",
+    "plan.json",
+    "index.npy",
+    "skipped.csv",
+    "shard-*.bin",
+    "shard-*.part.npz",
+    ".*.tmp",
+)
 
 
 def _files(folder: str, above: tuple[str, ...] = ()) -> Iterator[os.DirEntry[str]]:
-    """Every file below a folder, through links to folders too, as the readers go; not through one that leads back."""
+    """Every file below a folder, through links to folders too, as the readers go; not through one
+    that leads back.
+    """
     place = os.path.realpath(folder)
     if place in above:
         return
@@ -44,15 +73,20 @@ def _files(folder: str, above: tuple[str, ...] = ()) -> Iterator[os.DirEntry[str
 
 
 def listing_digest(root: Path) -> str:
-    """Digest of the names of all files with the SHA-256 of each, of images, videos and archives with the size alone.
+    """Digest of the names of all files with the SHA-256 of each, of images, videos and archives
+    with the size alone.
 
-    Quick even where millions of images lie, and any edit of an annotation changes it; the times of files are no part,
-    so that a copy has the digest of its original.
+    Quick even where millions of images lie, and any edit of an annotation changes it; the times of
+    files are no part, so that a copy has the digest of its original.
     """
     files = sorted(
         (
             Path(entry.path).relative_to(root).as_posix(),
-            entry.stat().st_size if entry.name.lower().endswith(BULKY) else sha256(Path(entry.path)),
+            (
+                entry.stat().st_size
+                if entry.name.lower().endswith(BULKY)
+                else sha256(Path(entry.path))
+            ),
         )
         for entry in _files(str(root))
     )
@@ -60,7 +94,9 @@ def listing_digest(root: Path) -> str:
 
 
 def _changed_alone(now: bytes, before: bytes, stage: str) -> bool:
-    """Whether nothing has changed in dvc.lock but the entry of one stage, or DVC was killed while it wrote the file."""
+    """Whether nothing has changed in dvc.lock but the entry of one stage, or DVC was killed while
+    it wrote the file.
+    """
     try:
         found, known = (yaml.safe_load(text)["stages"] for text in (now, before))
         return all(known.get(name) == entry for name, entry in found.items() if name != stage)
@@ -69,7 +105,9 @@ def _changed_alone(now: bytes, before: bytes, stage: str) -> bool:
 
 
 def _put_back(stage: str) -> None:
-    """Let dvc.lock say of a stage what it said before this stage was made; what else has changed in it since stays."""
+    """Let dvc.lock say of a stage what it said before this stage was made; what else has changed in
+    it since stays.
+    """
     kept = KEPT / stage
     before, now = kept.read_bytes(), LOCK.read_bytes() if LOCK.is_file() else b""
     if now != before and _changed_alone(now, before, stage):
@@ -81,8 +119,12 @@ def _put_back(stage: str) -> None:
 
 @contextmanager
 def _dvc_alone() -> Iterator[int]:
-    """Be the only one to use DVC, with dvc.lock as it was before a run that was killed; the lock's descriptor."""
-    with locked(Path(".dvc", "tmp", "siamla.lock")) as lock:  # DVC itself gives up after three seconds
+    """Be the only one to use DVC, with dvc.lock as it was before a run that was killed; the lock's
+    descriptor.
+    """
+    with locked(
+        Path(".dvc", "tmp", "siamla.lock")
+    ) as lock:  # DVC itself gives up after three seconds
         for kept in KEPT.glob("[!.]*"):
             _put_back(kept.name)
         yield lock
@@ -91,8 +133,8 @@ def _dvc_alone() -> Iterator[int]:
 def _by_dvc(source: str, root: Path) -> str:
     """Have DVC pull or render a set; the digest of what it brought.
 
-    dvc.lock says what the set was when it was committed. It stays as it is, so that a run does not change the tree that
-    its records describe; after a kill the next run puts it back.
+    dvc.lock says what the set was when it was committed. It stays as it is, so that a run does not
+    change the tree that its records describe; after a kill the next run puts it back.
     """
     command = ["pull", source] if source.endswith(".dvc") else ["repro", "--single-item", source]
     with _dvc_alone() as lock:
@@ -103,7 +145,9 @@ def _by_dvc(source: str, root: Path) -> str:
             # DVC holds the lock, too: killed alone, this process leaves it at work
             status = subprocess.run(["dvc", *command], check=False, pass_fds=(lock,)).returncode
             if status:
-                raise UserError(f"dvc {' '.join(command)} failed with status {status}; its message is above")
+                raise UserError(
+                    f"dvc {' '.join(command)} failed with status {status}; its message is above"
+                )
             return pointer_digest(source, root)
         finally:
             if (KEPT / source).is_file():
@@ -118,7 +162,10 @@ def fetch(plan: Plan, dataset: str, key: str | None = None) -> bool:
         own(job.folder, job.step, job.key)
         content = _by_dvc(entry.dvc, entry.root) if entry.dvc else ""
         if not entry.root.is_dir():
-            raise UserError(f"{entry.root}: no such folder; the root of {dataset} in profile {plan.name} must exist")
+            raise UserError(
+                f"{entry.root}: no such folder; the root of {dataset} in profile {plan.name} must"
+                " exist"
+            )
         return Outcome(content or listing_digest(entry.root))
 
     if entry.dvc:
@@ -127,8 +174,12 @@ def fetch(plan: Plan, dataset: str, key: str | None = None) -> bool:
     return perform(job, key, work, always=True)
 
 
-def curate(plan: Plan, dataset: str, jobs: int = 1, allow_rejected: bool = False, key: str | None = None) -> Job:
-    """Check every sequence of a data set and write its index, or the table of a training set's boxes."""
+def curate(
+    plan: Plan, dataset: str, jobs: int = 1, allow_rejected: bool = False, key: str | None = None
+) -> Job:
+    """Check every sequence of a data set and write its index, or the table of a training set's
+    boxes.
+    """
     job, entry = plan.curate(dataset), plan.datasets[dataset]
 
     def work(record: dict[str, Any]) -> Outcome:
@@ -136,13 +187,22 @@ def curate(plan: Plan, dataset: str, jobs: int = 1, allow_rejected: bool = False
         if isinstance(entry, TrainingSet) and entry.boxes:
             from siamla.data.sources.survey import curate_boxes
 
-            report = curate_boxes(entry.root, entry.layout, dataset, job.folder, entry.boxes, jobs, allow_rejected)
+            report = curate_boxes(
+                entry.root, entry.layout, dataset, job.folder, entry.boxes, jobs, allow_rejected
+            )
             return Outcome(report["digest"], hashed(job.folder, ("boxes.parquet", "report.json")))
         report = check_set(
-            root=entry.root, layout=entry.layout, name=dataset, out=job.folder, frames_limit=entry.frames, jobs=jobs,
+            root=entry.root,
+            layout=entry.layout,
+            name=dataset,
+            out=job.folder,
+            frames_limit=entry.frames,
+            jobs=jobs,
             allow_rejected=allow_rejected,
-        )  # fmt: skip
-        return Outcome(report["digest"], hashed(job.folder, ("index.parquet", "report.json", "rejected.csv")))
+        )
+        return Outcome(
+            report["digest"], hashed(job.folder, ("index.parquet", "report.json", "rejected.csv"))
+        )
 
     perform(job, key, work)
     return job
@@ -156,8 +216,12 @@ def _videos(entry: TrainingSet, folder: Path) -> Sequence[Video]:
     return load_tracks(folder)
 
 
-def crops(plan: Plan, variant: str, jobs: int = 1, key: str | None = None, dataset: str | None = None) -> Job:
-    """Cut the training crops that a variant uses; `dataset`: the set, where it is trained on several."""
+def crops(
+    plan: Plan, variant: str, jobs: int = 1, key: str | None = None, dataset: str | None = None
+) -> Job:
+    """Cut the training crops that a variant uses; `dataset`: the set, where it is trained on
+    several.
+    """
     job, spec = plan.crops(variant, dataset), plan.spec(variant)
     (curated,) = job.parents.values()
     entry = plan.profile.train[curated.names["dataset"]]
@@ -166,10 +230,21 @@ def crops(plan: Plan, variant: str, jobs: int = 1, key: str | None = None, datas
         own(job.folder, job.step, full_key(record), CROPS)
         skip = SKIPPED if entry.boxes else 0
         build_crops(
-            _videos(entry, curated.folder), spec.crops, job.folder, jobs, record["inputs"]["data"], skip=skip
-        )  # fmt: skip
+            _videos(entry, curated.folder),
+            spec.crops,
+            job.folder,
+            jobs,
+            record["inputs"]["data"],
+            skip=skip,
+        )
         manifest = read_json(job.folder / "manifest.json")
-        content = digest([manifest["index"], [shard["sha256"] for shard in manifest["shards"]], manifest["sequences"]])
+        content = digest(
+            [
+                manifest["index"],
+                [shard["sha256"] for shard in manifest["shards"]],
+                manifest["sequences"],
+            ]
+        )
         CropCache(job.folder)
         shards = {shard["file"]: shard["sha256"] for shard in manifest["shards"]}
         return Outcome(content, {**shards, **hashed(job.folder, ("manifest.json", "index.npy"))})

@@ -21,8 +21,9 @@ HISTORY = "history.csv"
 
 
 def checked(job: Job) -> Path:
-    """The folder of a result that belongs to the plan and is as it was made. Of a training a figure reads the course
-    alone; its weights may have stayed on another machine."""
+    """The folder of a result that belongs to the plan and is as it was made. Of a training a figure
+    reads the course alone; its weights may have stayed on another machine.
+    """
     verified(job)
     return sound(job, [HISTORY] if job.step == "train" else None)
 
@@ -30,7 +31,10 @@ def checked(job: Job) -> Path:
 def origin(jobs: Iterable[Job]) -> dict[str, dict[str, str]]:
     """Folder → key and content of the results of these jobs."""
     records = {job.folder.as_posix(): verified(job) for job in jobs}
-    return {folder: {name: record[name] for name in ("key", "content")} for folder, record in records.items()}
+    return {
+        folder: {name: record[name] for name in ("key", "content")}
+        for folder, record in records.items()
+    }
 
 
 def as_score(job: Job, content: dict[str, Any]) -> Score:
@@ -38,7 +42,13 @@ def as_score(job: Job, content: dict[str, Any]) -> Score:
     names = job.names
     tracker, value = names.get("variant", names.get("tracker")), names.get("value")
     assert tracker is not None
-    return Score(names["benchmark"], tracker, names.get("seed", 0), content, None if value is None else float(value))
+    return Score(
+        names["benchmark"],
+        tracker,
+        names.get("seed", 0),
+        content,
+        None if value is None else float(value),
+    )
 
 
 def _runs(plan: Plan, entry: Figure, jobs: list[Job]) -> list[Run]:
@@ -54,18 +64,25 @@ def _runs(plan: Plan, entry: Figure, jobs: list[Job]) -> list[Run]:
             found[key] = Run(*key, folder=folder, maps=before.maps)
     for job in (job for job in jobs if isinstance(entry, Frames) and "tracker" in job.names):
         benchmark, tracker = job.names["benchmark"], job.names["tracker"]
-        found[benchmark, tracker, 0] = Run(benchmark, tracker, 0, plan.profile.imported[tracker].results[benchmark])
+        found[benchmark, tracker, 0] = Run(
+            benchmark, tracker, 0, plan.profile.imported[tracker].results[benchmark]
+        )
     return list(found.values())
 
 
 def _mixed(scores: dict[Path, dict[str, Any]]) -> list[str]:
-    """Lines that say where the scores were made, if not all in the same precision and on the same kind of device."""
+    """Lines that say where the scores were made, if not all in the same precision and on the same
+    kind of device.
+    """
     lines = []
     for done, key in (("Trained", "training"), ("Tracked", "record")):
         parts = [score[key] for score in scores.values() if score.get(key)]
         counts = Counter(told for part in parts if (told := place_told(part.get("place", {}))))
         if len(counts) > 1:
-            lines.append(f"{done} on {'; '.join(f'{told}: {count} scores' for told, count in sorted(counts.items()))}")
+            lines.append(
+                f"{done} on"
+                f" {'; '.join(f'{told}: {count} scores' for told, count in sorted(counts.items()))}"
+            )
     return lines
 
 
@@ -80,18 +97,24 @@ def _sources(plan: Plan, job: Job, scores: dict[Path, dict[str, Any]]) -> list[s
     names: dict[str, set[str]] = {}
     for score in scores.values():
         names.setdefault(score["record"]["names"]["benchmark"], set()).update(score["per_sequence"])
-    counts = ", ".join(f"{shown['benchmarks'][name]['label']} {len(own)}" for name, own in names.items())
+    counts = ", ".join(
+        f"{shown['benchmarks'][name]['label']} {len(own)}" for name, own in names.items()
+    )
     lines = [shown["caption"].strip(), f"Profile: {plan.name}", f"Seeds: {told}" if told else ""]
     lines += [f"Sequences: {counts}" if counts else "", *_mixed(scores)]
     lines.append(f"Figure {job.names['figure']}, identity {job.key}")
     if scores:
-        keys = sorted(f"{path.as_posix()} {score['record']['key']}" for path, score in scores.items())
+        keys = sorted(
+            f"{path.as_posix()} {score['record']['key']}" for path, score in scores.items()
+        )
         lines.append(f"Made from {len(keys)} scores: {'; '.join(keys)}")
     return [line for line in lines if line]
 
 
 def figure(plan: Plan, name: str, key: str | None = None) -> Path:
-    """Draw a figure; its path without a suffix. `key`: the identity's digest that the caller expects."""
+    """Draw a figure; its path without a suffix. `key`: the identity's digest that the caller
+    expects.
+    """
     job = figure_job(plan, name)
     check_key(job, key)
     entry, shown = figures_of(plan).figures[name], job.identity.plain["shown"]
@@ -110,10 +133,14 @@ def figure(plan: Plan, name: str, key: str | None = None) -> Path:
     )
     drawn = write(job.folder, entry, data, _sources(plan, job, scores))
     made = {
-        "identity": job.identity.plain, "key": job.key, "title": entry.title, "paper": entry.paper, "alt": drawn.alt,
+        "identity": job.identity.plain,
+        "key": job.key,
+        "title": entry.title,
+        "paper": entry.paper,
+        "alt": drawn.alt,
         "notes": list(drawn.notes),
         "scores": origin(p for p in jobs if p.step == "score"),
         "results": origin(p for p in jobs if p.step != "score"),
-    }  # fmt: skip
+    }
     write_json(job.folder.with_name(f"{name}.json"), made)
     return job.folder

@@ -22,7 +22,12 @@ from siamla.steps.figures import as_score
 from siamla.steps.outlook import view_reasons
 from siamla.steps.report import built, gather
 
-RULES = {"fetch": "fetch_dataset", "curate": "curate_dataset", "crops": "build_crops", "features": "compute_features"}
+RULES = {
+    "fetch": "fetch_dataset",
+    "curate": "curate_dataset",
+    "crops": "build_crops",
+    "features": "compute_features",
+}
 
 
 def _figures(plan: Plan) -> list[dict[str, Any]]:
@@ -33,12 +38,26 @@ def _figures(plan: Plan) -> list[dict[str, Any]]:
         if not made.is_file():
             raise UserError(f"{made}: not found; `{job.command}` makes it")
         if reasons := view_reasons(job):
-            raise UserError(f"{made}: not the plan's: {'; '.join(reasons[:3])}; `{job.command}` draws it again")
+            raise UserError(
+                f"{made}: not the plan's: {'; '.join(reasons[:3])}; `{job.command}` draws it again"
+            )
         told = read_json(made)
         title = f"{told['paper']}: {told['title']}" if told["paper"] else told["title"]
-        text = json.dumps({key: told[key] for key in ("identity", "scores", "results")}, indent=1, ensure_ascii=False)
-        found.append({"name": name, "title": title, "notes": " ".join(told["notes"]), "key": job.key, "made": text,
-                      "picture": build.picture(job.folder, name, told["alt"])})  # fmt: skip
+        text = json.dumps(
+            {key: told[key] for key in ("identity", "scores", "results")},
+            indent=1,
+            ensure_ascii=False,
+        )
+        found.append(
+            {
+                "name": name,
+                "title": title,
+                "notes": " ".join(told["notes"]),
+                "key": job.key,
+                "made": text,
+                "picture": build.picture(job.folder, name, told["alt"]),
+            }
+        )
     return found
 
 
@@ -46,39 +65,60 @@ def _tables(plan: Plan, scores: Mapping[Path, Any], ours: str | None) -> list[bu
     found = []
     for number in plan.profile.tables:
         job = plan.table(number)
-        own = {path: scores[path] for parent in job.parents.values() if (path := parent.folder) in scores}
+        own = {
+            path: scores[path]
+            for parent in job.parents.values()
+            if (path := parent.folder) in scores
+        }
         found.append(build.table_grid(built(plan, job, own), ours))
     return found
 
 
 def _clips(plan: Plan, data: Data, benchmark: str) -> list[dict[str, Any]]:
-    """The sequence that ours tracks best and the one that it tracks worst, as far as boxes and images are here."""
+    """The sequence that ours tracks best and the one that it tracks worst, as far as boxes and
+    images are here.
+    """
     ours, baseline = data.role("ours"), data.role("baseline")
     info, groups = data.benchmarks[benchmark], data.of(benchmark)
     curated = plan.curate(benchmark)
     if ours not in groups or info["layout"] == "vot" or curated.record() is None:
         return []
     values = by_sequence(
-        [s.content for s in groups[ours]], members([groups[ours][0].content], OVERALL), info["headline"]
+        [s.content for s in groups[ours]],
+        members([groups[ours][0].content], OVERALL),
+        info["headline"],
     )
     names = members([groups[ours][0].content], OVERALL)
     order = sorted(zip(values.mean(0).tolist(), names, strict=True))
     videos = {video.name: video for video in load_curated(curated.folder)}
     shown = {
-        name: plan.predict(benchmark, name, groups[name][0].seed).folder for name in (baseline, ours) if name in groups
+        name: plan.predict(benchmark, name, groups[name][0].seed).folder
+        for name in (baseline, ours)
+        if name in groups
     }
     found = []
     for word, (score, name) in {"worst": order[0], "best": order[-1]}.items():
         stored = all(store.is_done(folder, name, info["layout"]) for folder in shown.values())
         if not stored or name not in videos or not videos[name].frames[0].is_file():
             continue
-        boxes = {n: store.read_track(folder, name, info["layout"]).boxes for n, folder in shown.items()}
+        boxes = {
+            n: store.read_track(folder, name, info["layout"]).boxes for n, folder in shown.items()
+        }
         made = clip(videos[name], boxes, {n: look(data.trackers[n])["color"] for n in boxes})
-        colours = ", ".join(f"{data.trackers[n]['label']} {'orange' if n == ours else 'blue'}" for n in boxes)
+        colours = ", ".join(
+            f"{data.trackers[n]['label']} {'orange' if n == ours else 'blue'}" for n in boxes
+        )
         metric = info["metrics"][info["headline"]]
-        told = f"{word} of {data.trackers[ours]['label']}: {name}, {metric['label']} {score:.{metric['digits']}f}"
+        told = (
+            f"{word} of {data.trackers[ours]['label']}: {name}, {metric['label']}"
+            f" {score:.{metric['digits']}f}"
+        )
         found.append(
-            {**made._asdict(), "caption": f"The {told}. Truth white, {colours}.", "alt": f"Clip of the {told}."}
+            {
+                **made._asdict(),
+                "caption": f"The {told}. Truth white, {colours}.",
+                "alt": f"Clip of the {told}.",
+            }
         )
     return found
 
@@ -95,23 +135,40 @@ def _costs(plan: Plan) -> build.Grid:
         timings = Path("results", plan.name, "timings", RULES.get(step, step)).rglob("*.tsv")
         memory = [pd.read_csv(path, sep="\t")["max_rss"].astype(float).max() for path in timings]
         most = max(memory, default=float("nan"))
-        rows.append(build.row([
-            build.cell(step), build.cell(f"{len(records)} of {len(members)}", len(records)),
-            build.cell(f"{sum(seconds):.0f}", sum(seconds)),
-            build.cell(f"{sum(seconds) / len(seconds):.1f}" if seconds else "–", sum(seconds)),
-            build.cell(f"{most:.0f}" if most == most else "–", most),
-        ]))  # fmt: skip
+        rows.append(
+            build.row(
+                [
+                    build.cell(step),
+                    build.cell(f"{len(records)} of {len(members)}", len(records)),
+                    build.cell(f"{sum(seconds):.0f}", sum(seconds)),
+                    build.cell(
+                        f"{sum(seconds) / len(seconds):.1f}" if seconds else "–", sum(seconds)
+                    ),
+                    build.cell(f"{most:.0f}" if most == most else "–", most),
+                ]
+            )
+        )
     note = "Times of single processes with others beside them, so not a measurement of speed."
     note += f" Places: {'; '.join(sorted(places))}." if places else ""
     heads = ["Step", "Results", "Seconds, sum", "Seconds, mean", "Memory, MiB at most"]
-    return {"title": "What each step cost", "heads": heads, "rows": rows, "note": note, "sortable": True}
+    return {
+        "title": "What each step cost",
+        "heads": heads,
+        "rows": rows,
+        "note": note,
+        "sortable": True,
+    }
 
 
-def _provenance(jobs: Mapping[Path, Job], scores: Mapping[Path, Any], data: Data) -> list[dict[str, Any]]:
+def _provenance(
+    jobs: Mapping[Path, Job], scores: Mapping[Path, Any], data: Data
+) -> list[dict[str, Any]]:
     """For each benchmark and tracker its score files, their identity and how to make them."""
     groups: dict[tuple[str, str], list[Path]] = {}
     for path, job in jobs.items():
-        groups.setdefault((job.names["benchmark"], job.names.get("variant", job.names.get("tracker"))), []).append(path)
+        groups.setdefault(
+            (job.names["benchmark"], job.names.get("variant", job.names.get("tracker"))), []
+        ).append(path)
     found = []
     for (benchmark, tracker), paths in groups.items():
         results = []
@@ -120,13 +177,27 @@ def _provenance(jobs: Mapping[Path, Job], scores: Mapping[Path, Any], data: Data
             place = ", ".join(str(v) for v in record["place"].values()) or "imported"
             commit = (record["environment"].get("git_commit") or "none")[:12]
             about = f"scored {record['started']}, commit {commit}, tracked on {place}"
-            results.append({"path": path.as_posix(), "key": record["key"], "content": record["content"], "about": about,
-                            "command": jobs[path].command})  # fmt: skip
-        found.append({
-            "anchor": build.anchor(benchmark, tracker), "results": results,
-            "title": f"{data.trackers[tracker]['label']} on {data.benchmarks[benchmark]['label']}",
-            "identity": json.dumps(scores[paths[0]]["record"]["identity"], indent=1, ensure_ascii=False),
-        })  # fmt: skip
+            results.append(
+                {
+                    "path": path.as_posix(),
+                    "key": record["key"],
+                    "content": record["content"],
+                    "about": about,
+                    "command": jobs[path].command,
+                }
+            )
+        found.append(
+            {
+                "anchor": build.anchor(benchmark, tracker),
+                "results": results,
+                "title": (
+                    f"{data.trackers[tracker]['label']} on {data.benchmarks[benchmark]['label']}"
+                ),
+                "identity": json.dumps(
+                    scores[paths[0]]["record"]["identity"], indent=1, ensure_ascii=False
+                ),
+            }
+        )
     return found
 
 
@@ -134,21 +205,30 @@ def _environments(scores: Mapping[Path, Any]) -> str:
     told = set()
     for score in scores.values():
         found = score["record"]["environment"]
-        versions = ", ".join(f"{name} {number}" for name, number in found.get("versions", {}).items())
+        versions = ", ".join(
+            f"{name} {number}" for name, number in found.get("versions", {}).items()
+        )
         dirty = " with uncommitted changes" if found.get("git_dirty") else ""
-        told.add(f"commit {(found.get('git_commit') or 'none')[:12]}{dirty}; Python {found.get('python')}, {versions}")
+        told.add(
+            f"commit {(found.get('git_commit') or 'none')[:12]}{dirty}; Python"
+            f" {found.get('python')}, {versions}"
+        )
     return "Scored with " + "; ".join(sorted(told)) + "."
 
 
 def page(plan: Plan, key: str | None = None) -> Path:
     """Write reports/{profile}/index.html; its path. `key`: drawing.page_key as the caller has it."""
     if key is not None and key != drawing.page_key(plan):
-        raise UserError("the page: settings or code have changed since this was started; start again")
+        raise UserError(
+            "the page: settings or code have changed since this was started; start again"
+        )
     jobs = {job.folder: job for job in plan.scores()}
     scores = gather(jobs.values())
     named = {job.names.get("variant", job.names.get("tracker")) for job in jobs.values()}
     data = Data(
-        trackers={name: tracker for name, tracker in drawing.trackers(plan).items() if name in named},
+        trackers={
+            name: tracker for name, tracker in drawing.trackers(plan).items() if name in named
+        },
         benchmarks=drawing.benchmarks(plan),
         scores=[as_score(job, scores[path]) for path, job in jobs.items()],
     )
@@ -157,18 +237,28 @@ def page(plan: Plan, key: str | None = None) -> Path:
     for benchmark in data.benchmarks:
         if grid := build.sequence_grid(data, benchmark):
             sequences.append(grid | {"clips": _clips(plan, data, benchmark)})
-    again = "\n".join([
-        f"make report PROFILE={plan.name}",
-        f"snakemake --cores all --config profile={plan.name} -- reproduce_all",
-        f"siamla plan --profile {plan.name}        # what would run, and why",
-    ])  # fmt: skip
+    again = "\n".join(
+        [
+            f"make report PROFILE={plan.name}",
+            f"snakemake --cores all --config profile={plan.name} -- reproduce_all",
+            f"siamla plan --profile {plan.name}        # what would run, and why",
+        ]
+    )
     context = {
-        "title": f"SiamLA, profile {plan.name}", "profile": plan.name, "caption": plan.caption(), "results": results,
-        "overview": overview, "tables": _tables(plan, scores, data.role("ours")), "figures": _figures(plan),
-        "sequences": sequences, "costs": _costs(plan), "provenance": _provenance(jobs, scores, data),
-        "environments": _environments(scores), "again": again,
+        "title": f"SiamLA, profile {plan.name}",
+        "profile": plan.name,
+        "caption": plan.caption(),
+        "results": results,
+        "overview": overview,
+        "tables": _tables(plan, scores, data.role("ours")),
+        "figures": _figures(plan),
+        "sequences": sequences,
+        "costs": _costs(plan),
+        "provenance": _provenance(jobs, scores, data),
+        "environments": _environments(scores),
+        "again": again,
         "synthetic": any(info["synthetic"] for info in data.benchmarks.values()),
-    }  # fmt: skip
+    }
     path = Path("reports", plan.name, "index.html")
     text = build.render(context)
     try:

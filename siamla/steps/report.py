@@ -15,7 +15,9 @@ from siamla.steps.perform import check_key, score_content, verified
 
 
 def _consistent(scores: dict[Path, dict[str, Any]]) -> None:
-    """UserError where two scores are of different models of one training, or of different data of one benchmark."""
+    """UserError where two scores are of different models of one training, or of different data of
+    one benchmark.
+    """
     seen: dict[tuple[Any, ...], tuple[Path, str]] = {}
     facts: dict[tuple[Any, ...], str]
     for path, score in scores.items():
@@ -28,7 +30,10 @@ def _consistent(scores: dict[Path, dict[str, Any]]) -> None:
             other, before = seen.setdefault(what, (path, value))
             if before != value:
                 words = " ".join(map(str, what))
-                raise UserError(f"{path} and {other} are of different contents of one {words}; run the pipeline again")
+                raise UserError(
+                    f"{path} and {other} are of different contents of one {words}; run the pipeline"
+                    " again"
+                )
 
 
 def gather(jobs: Iterable[Job]) -> dict[Path, dict[str, Any]]:
@@ -48,14 +53,18 @@ def gather(jobs: Iterable[Job]) -> dict[Path, dict[str, Any]]:
 
 
 def collect(plan: Plan, folder: Path) -> int:
-    """Write every score of the profile, its curves and attributes as long CSV files; the number of score files."""
+    """Write every score of the profile, its curves and attributes as long CSV files; the number of
+    score files.
+    """
     scores = gather(plan.scores())
     write(scores, folder)
     return len(scores)
 
 
 def collect_sweeps(plan: Plan, path: Path) -> int:
-    """Write the scores at every point of the profile's sweeps as one long CSV file; the number of score files."""
+    """Write the scores at every point of the profile's sweeps as one long CSV file; the number of
+    score files.
+    """
     scores = gather(plan.sweeps())
     write_sweeps(scores, {name: sweep.key for name, sweep in plan.experiment.sweeps.items()}, path)
     return len(scores)
@@ -69,7 +78,9 @@ def built(plan: Plan, job: Job, scores: dict[Path, dict[str, Any]]) -> Table:
 
 
 def table(plan: Plan, number: int, key: str | None = None) -> str:
-    """Make one of the paper's tables with the list of what each of its numbers comes from; its Markdown."""
+    """Make one of the paper's tables with the list of what each of its numbers comes from; its
+    Markdown.
+    """
     job = plan.table(number)
     check_key(job, key)
     scores = gather(job.parents.values())
@@ -90,12 +101,18 @@ def table(plan: Plan, number: int, key: str | None = None) -> str:
 
 
 def readme(plan: Plan, path: Path) -> list[int]:
-    """Write the profile's ablation tables into README, from results of a clean tree alone; the tables' numbers.
+    """Write the profile's ablation tables into README, from results of a clean tree alone; the
+    tables' numbers.
 
-    UserError, and nothing written, where the tree or a result is not clean, or something is missing.
+    UserError, and nothing written, where the tree or a result is not clean, or something is
+    missing.
     """
     chosen = numbers(plan.layout, plan.profile.tables)
     jobs = {number: plan.table(number) for number in chosen}
-    scores = gather({score.folder: score for job in jobs.values() for score in job.parents.values()}.values())
-    write_readme(path, plan.name, [built(plan, job, scores) for job in jobs.values()], *frames(scores))
+    scores = gather(
+        {score.folder: score for job in jobs.values() for score in job.parents.values()}.values()
+    )
+    write_readme(
+        path, plan.name, [built(plan, job, scores) for job in jobs.values()], *frames(scores)
+    )
     return chosen

@@ -19,7 +19,10 @@ from siamla.steps.outlook import UNKNOWN, duration
 from siamla.steps.perform import check_key
 from siamla.steps.report import gather
 
-FRAME, PASSES = 1.1, 3  # docs/performance.md: s of one core for a frame with ResNet-50; forth and back, in frames
+FRAME, PASSES = (
+    1.1,
+    3,
+)  # docs/performance.md: s of one core for a frame with ResNet-50; forth and back, in frames
 
 
 def _complete(job: Job) -> None:
@@ -28,9 +31,9 @@ def _complete(job: Job) -> None:
     if missing:
         profile = job.names["profile"]
         raise UserError(
-            f"the study of profile {profile}: {len(missing)} of {len(job.parents)} results are missing, the first "
-            f"{missing[0].record_path} ({missing[0].title}); `snakemake --cores all --config profile={profile} -- "
-            "reproduce_study` goes on where it stopped"
+            f"the study of profile {profile}: {len(missing)} of {len(job.parents)} results are"
+            f" missing, the first {missing[0].record_path} ({missing[0].title}); `snakemake --cores"
+            f" all --config profile={profile} -- reproduce_study` goes on where it stopped"
         )
 
 
@@ -43,45 +46,82 @@ def _paper_cost(pairs: int | None) -> str:
     if pairs is None:
         return UNKNOWN
     days = pairs * FRAME * PASSES / 86400
-    return f"some {days:,.0f} days of one core, reckoned from {FRAME} s a frame; for GPUs, on which it was not timed"
+    return (
+        f"some {days:,.0f} days of one core, reckoned from {FRAME} s a frame; for GPUs, on which it"
+        " was not timed"
+    )
 
 
 def differences(plan: Plan, job: Job) -> list[dict[str, str]]:
-    """What the study does not share with the paper: here, in the paper, and what it would cost to test."""
+    """What the study does not share with the paper: here, in the paper, and what it would cost to
+    test.
+    """
     specs = [plan.spec(variant) for variant in plan.variants]
     trainings = list(plan.trainings())
     paper = _paper_cost(job.identity.plain["shown"]["paper_pairs"])
-    estimate = f"unknown ({paper})" if paper == UNKNOWN else f"all trainings of the profile `{PAPER}`: {paper}"
+    estimate = (
+        f"unknown ({paper})"
+        if paper == UNKNOWN
+        else f"all trainings of the profile `{PAPER}`: {paper}"
+    )
     courses = [spec.training for spec in specs]
     epochs = sorted({course.epochs for course in courses})
     spent = _seconds(trainings)
-    longer = f"the trainings here took {duration(spent)} of one process; 50 epochs of the same size, about "
+    longer = (
+        f"the trainings here took {duration(spent)} of one process; 50 epochs of the same size,"
+        " about "
+    )
     longer += duration(spent * 50 / max(epochs))
     sizes = sorted({course.pairs_per_epoch for course in courses})
     sets = sorted({name for spec in specs for name in spec.pairs.parts})
-    sets = [f"{name} ({'rendered' if plan.fetch(name).identity.plain['settings'] else 'real'})" for name in sets]
+    sets = [
+        f"{name} ({'rendered' if plan.fetch(name).identity.plain['settings'] else 'real'})"
+        for name in sets
+    ]
     backbones = sorted({spec.model.backbone for spec in specs})
     frozen = all(course.frozen_epochs >= course.epochs for course in courses)
     real = [entry.label or name for name, entry in plan.profile.benchmarks.items() if not entry.dvc]
     return [
-        {"what": "Length of the training", "paper": "50 epochs",
-         "here": f"{', '.join(map(str, epochs))} epochs of {', '.join(map(str, sizes))} pairs",
-         "cost": longer if spent else f"unknown ({UNKNOWN})"},
-        {"what": "Training data", "here": ", ".join(sets),
-         "paper": "GOT-10k alone, or YouTube-BB, ImageNet VID and DET, GOT-10k and COCO together", "cost": estimate},
-        {"what": "Backbone", "here": f"{', '.join(backbones)}, {'frozen' if frozen else 'trained after some epochs'}",
-         "paper": "ResNet-50, its later stages trained after five epochs", "cost": estimate},
-        {"what": "Benchmarks", "here": f"real: {', '.join(real)}" if real else "no real video",
-         "paper": "OTB100, GOT-10k and four more, all real",
-         "cost": "no training: one entry of the profile for each, and tracking it with every model"},
-    ]  # fmt: skip
+        {
+            "what": "Length of the training",
+            "paper": "50 epochs",
+            "here": f"{', '.join(map(str, epochs))} epochs of {', '.join(map(str, sizes))} pairs",
+            "cost": longer if spent else f"unknown ({UNKNOWN})",
+        },
+        {
+            "what": "Training data",
+            "here": ", ".join(sets),
+            "paper": (
+                "GOT-10k alone, or YouTube-BB, ImageNet VID and DET, GOT-10k and COCO together"
+            ),
+            "cost": estimate,
+        },
+        {
+            "what": "Backbone",
+            "here": (
+                f"{', '.join(backbones)}, {'frozen' if frozen else 'trained after some epochs'}"
+            ),
+            "paper": "ResNet-50, its later stages trained after five epochs",
+            "cost": estimate,
+        },
+        {
+            "what": "Benchmarks",
+            "here": f"real: {', '.join(real)}" if real else "no real video",
+            "paper": "OTB100, GOT-10k and four more, all real",
+            "cost": (
+                "no training: one entry of the profile for each, and tracking it with every model"
+            ),
+        },
+    ]
 
 
 def _state(scores: dict[Path, Any], job: Job) -> dict[str, Any]:
     """What the study is made from."""
     environments = [score["record"]["environment"] for score in scores.values()]
-    places = {"trained": [score["training"] for score in scores.values()],
-              "tracked": [score["record"] for score in scores.values()]}  # fmt: skip
+    places = {
+        "trained": [score["training"] for score in scores.values()],
+        "tracked": [score["record"] for score in scores.values()],
+    }
     return {
         "identity": job.identity.plain,
         "key": job.key,
@@ -89,18 +129,25 @@ def _state(scores: dict[Path, Any], job: Job) -> dict[str, Any]:
         "caption": job.identity.plain["shown"]["caption"],
         "commits": sorted({str(found.get("git_commit")) for found in environments}),
         "dirty": any(found.get("git_dirty") for found in environments),
-        "places": {done: sorted({place_told(record.get("place", {})) for record in records} - {""})
-                   for done, records in places.items()},
-        **{name: origin(parent for parent in job.parents.values() if parent.step == step)
-           for name, step in (("sources", "score"), ("maps", "maps"), ("alignment", "alignment"))},
-    }  # fmt: skip
+        "places": {
+            done: sorted({place_told(record.get("place", {})) for record in records} - {""})
+            for done, records in places.items()
+        },
+        **{
+            name: origin(parent for parent in job.parents.values() if parent.step == step)
+            for name, step in (("sources", "score"), ("maps", "maps"), ("alignment", "alignment"))
+        },
+    }
 
 
-def study(plan: Plan, key: str | None = None, page: Path | None = None, overwrite: bool = False) -> Path:
-    """Write reports/PROFILE/study.json and study.md, and the page also to `page`; the path without a suffix.
+def study(
+    plan: Plan, key: str | None = None, page: Path | None = None, overwrite: bool = False
+) -> Path:
+    """Write reports/PROFILE/study.json and study.md, and the page also to `page`; the path without
+    a suffix.
 
-    UserError, and nothing written, where a result is missing or does not belong to the plan, and where `page` is there
-    and no earlier study wrote it, unless it is to be overwritten.
+    UserError, and nothing written, where a result is missing or does not belong to the plan, and
+    where `page` is there and no earlier study wrote it, unless it is to be overwritten.
     """
     job = study_job(plan)
     check_key(job, key)

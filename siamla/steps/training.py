@@ -30,10 +30,11 @@ class Means:
 
     Attributes:
         threads: of all the processes of this machine that train together.
-        workers: processes that read pairs, for each; by default one less than its threads, none where all epochs read
-            cached features.
+        workers: processes that read pairs, for each; by default one less than its threads, none
+            where all epochs read cached features.
         accumulate: parts in which the backbone sees a batch.
-        validate: a data set to track with the model now and then, and after how many epochs each time.
+        validate: a data set to track with the model now and then, and after how many epochs each
+            time.
     """
 
     threads: int = 1
@@ -77,7 +78,9 @@ def _recipe(spec: Spec, seed: int) -> "Recipe":
 
 
 def _data(job: Job, spec: Spec, look: Callable[[Job], Path]) -> tuple[list[Path], Path | None]:
-    """Folders of the crops and of the cached features, where there are any; `look` says of a job where it stands."""
+    """Folders of the crops and of the cached features, where there are any; `look` says of a job
+    where it stands.
+    """
     cached = look(job.parents["features"]) if "features" in job.parents else None
     made = [parent for parent in job.parents.values() if parent.step == "crops"]
     return [look(parent) if _reads_crops(job, spec) else parent.folder for parent in made], cached
@@ -103,14 +106,19 @@ def _place(spec: Spec, means: Means, ranks: "Ranks") -> "Place":
     return training_place(spec.model, measured, means.own_threads)
 
 
-def _validator(plan: Plan, spec: Spec, means: Means, place: "Place") -> "Callable[[SiamLA, int], float | None] | None":
-    """What tracks the held-out sequences after every so many epochs: their AO, the mean over sequences of mean IoU."""
+def _validator(
+    plan: Plan, spec: Spec, means: Means, place: "Place"
+) -> "Callable[[SiamLA, int], float | None] | None":
+    """What tracks the held-out sequences after every so many epochs: their AO, the mean over
+    sequences of mean IoU.
+    """
     if means.validate is None:
         return None
     name, every = means.validate
     if name not in plan.datasets:
         raise UserError(
-            f"--validate {name}: no such data set in profile {plan.name}; {nearest(name, [*plan.datasets])}"
+            f"--validate {name}: no such data set in profile {plan.name};"
+            f" {nearest(name, [*plan.datasets])}"
         )
     if name in spec.pairs.parts:
         raise UserError(f"--validate {name}: the training sees it; name a set that is held out")
@@ -130,24 +138,38 @@ def _validator(plan: Plan, spec: Spec, means: Means, place: "Place") -> "Callabl
             return None
         tracker, found = SiamTracker(model, settings, place=replace(place, precision="fp32")), []
         for sequence in sequences:
-            seen = np.isfinite(sequence.boxes).all(axis=1) & (np.arange(len(sequence)) > 0)  # the first is given
+            seen = np.isfinite(sequence.boxes).all(axis=1) & (
+                np.arange(len(sequence)) > 0
+            )  # the first is given
             if seen.any():
-                found.append(float(iou(sequence.boxes[seen], track_sequence(tracker, sequence).boxes[seen]).mean()))
+                found.append(
+                    float(
+                        iou(
+                            sequence.boxes[seen], track_sequence(tracker, sequence).boxes[seen]
+                        ).mean()
+                    )
+                )
         return float(np.mean(found))
 
     return overlap
 
 
-def train(plan: Plan, variant: str, seed: int, means: Means | None = None, key: str | None = None) -> Job | None:
+def train(
+    plan: Plan, variant: str, seed: int, means: Means | None = None, key: str | None = None
+) -> Job | None:
     """Train the model that a variant uses; killed at any moment, the same call goes on.
 
-    Started by torchrun, the processes train together: the first one does the job, the others follow it and get None.
+    Started by torchrun, the processes train together: the first one does the job, the others follow
+    it and get None.
     """
     from siamla.training.distributed import joined
     from siamla.training.run import train_model
 
     job, means = plan.train(variant, seed), means or Means()
-    spec, label = plan.spec(_name(job)), plan.experiment.variants[_name(job).partition("@")[0]].label
+    spec, label = (
+        plan.spec(_name(job)),
+        plan.experiment.variants[_name(job).partition("@")[0]].label,
+    )
     workers, recipe = _workers(job, spec, means), _recipe(spec, seed)
     with joined() as ranks:
         if not ranks.first:
@@ -170,15 +192,31 @@ def train(plan: Plan, variant: str, seed: int, means: Means | None = None, key: 
             ranks.told({"place": place.plain, "state": str(state / "state.pt"), "key": whole})
             with LiveMirror(Path("results"), record) as mirror:
                 trained = train_model(
-                    recipe, crops, spec.pairs, cached, place, workers, state / "state.pt", whole, job.folder, label,
-                    stored(spec.tracker), mirror.epoch, ranks=ranks, accumulate=means.accumulate, validate=validate,
-                )  # fmt: skip
+                    recipe,
+                    crops,
+                    spec.pairs,
+                    cached,
+                    place,
+                    workers,
+                    state / "state.pt",
+                    whole,
+                    job.folder,
+                    label,
+                    stored(spec.tracker),
+                    mirror.epoch,
+                    ranks=ranks,
+                    accumulate=means.accumulate,
+                    validate=validate,
+                )
             # they may change last digits, and no key: a training may go on with fewer processes
             used = {"processes": trained.processes} if trained.processes != [1] else {}
-            record["place"] |= used | ({"accumulate": means.accumulate} if means.accumulate > 1 else {})
+            record["place"] |= used | (
+                {"accumulate": means.accumulate} if means.accumulate > 1 else {}
+            )
             write_json(job.folder / "spec.json", training_settings(spec))
             files = hashed(job.folder, ("model.pt", "history.csv", "spec.json"))
-            # the content is that of the weights: label and tracker settings in the file change no box of the pipeline
+            # the content is that of the weights: label and tracker settings in the file change no
+            # box of the pipeline
             return Outcome(read_model(job.folder / "model.pt").digest, files, state)
 
         try:
@@ -193,7 +231,9 @@ def train(plan: Plan, variant: str, seed: int, means: Means | None = None, key: 
     return job
 
 
-def _follow(ranks: "Ranks", job: Job, spec: Spec, recipe: "Recipe", workers: int, accumulate: int) -> None:
+def _follow(
+    ranks: "Ranks", job: Job, spec: Spec, recipe: "Recipe", workers: int, accumulate: int
+) -> None:
     """Train along with the first process, as it says; nothing is done where it has nothing to do."""
     from siamla.place import Place
     from siamla.training.run import train_model
@@ -203,12 +243,26 @@ def _follow(ranks: "Ranks", job: Job, spec: Spec, recipe: "Recipe", workers: int
         return
     crops, cached = _data(job, spec, lambda parent: parent.folder)
     train_model(
-        recipe, crops, spec.pairs, cached, Place(**orders["place"]), workers, Path(orders["state"]), orders["key"],
-        job.folder, "", {}, lambda row: None, ranks=ranks, accumulate=accumulate,
-    )  # fmt: skip
+        recipe,
+        crops,
+        spec.pairs,
+        cached,
+        Place(**orders["place"]),
+        workers,
+        Path(orders["state"]),
+        orders["key"],
+        job.folder,
+        "",
+        {},
+        lambda row: None,
+        ranks=ranks,
+        accumulate=accumulate,
+    )
 
 
-def _trial(plan: Plan, variant: str, seed: int, means: Means, ranks: "Ranks") -> "tuple[Recipe, Source, Place]":
+def _trial(
+    plan: Plan, variant: str, seed: int, means: Means, ranks: "Ranks"
+) -> "tuple[Recipe, Source, Place]":
     """What a training of the variant would be done with, the first process's place for all."""
     from siamla.data.pairs import open_sampler
     from siamla.place import Place
@@ -222,12 +276,21 @@ def _trial(plan: Plan, variant: str, seed: int, means: Means, ranks: "Ranks") ->
     crops, cached = _data(job, spec, lambda parent: parent.folder)
     place = Place(**ranks.told(_place(spec, means, ranks).plain if ranks.first else None))
     source = Source(
-        open_sampler(crops, spec.pairs), FeatureCache(cached) if cached else None, _workers(job, spec, means)
+        open_sampler(crops, spec.pairs),
+        FeatureCache(cached) if cached else None,
+        _workers(job, spec, means),
     )
     return _recipe(spec, seed), source, place
 
 
-def dry_run(plan: Plan, variant: str, seed: int, means: Means, tell: Callable[[str], None], budget: float = 10) -> None:
+def dry_run(
+    plan: Plan,
+    variant: str,
+    seed: int,
+    means: Means,
+    tell: Callable[[str], None],
+    budget: float = 10,
+) -> None:
     """Do some steps of a training of which nothing is kept, and tell what all of it would take."""
     from siamla.training.distributed import joined
     from siamla.training.trial import rehearse, report
@@ -236,12 +299,18 @@ def dry_run(plan: Plan, variant: str, seed: int, means: Means, tell: Callable[[s
         recipe, source, place = _trial(plan, variant, seed, means, ranks)
         phases, state = rehearse(recipe, source, place, ranks, means.accumulate, budget)
         if ranks.first:
-            for line in report(phases, state, recipe.training.batch, ranks, Path("results", plan.name)):
+            for line in report(
+                phases, state, recipe.training.batch, ranks, Path("results", plan.name)
+            ):
                 tell(line)
 
 
-def overfit(plan: Plan, variant: str, seed: int, means: Means, count: int, tell: Callable[[str], None]) -> None:
-    """Train on the same few batches again and again, of which nothing is kept, and tell how the loss falls."""
+def overfit(
+    plan: Plan, variant: str, seed: int, means: Means, count: int, tell: Callable[[str], None]
+) -> None:
+    """Train on the same few batches again and again, of which nothing is kept, and tell how the
+    loss falls.
+    """
     from siamla.training import trial
     from siamla.training.distributed import joined
 
@@ -249,4 +318,7 @@ def overfit(plan: Plan, variant: str, seed: int, means: Means, count: int, tell:
         recipe, source, place = _trial(plan, variant, seed, means, ranks)
         said = tell if ranks.first else lambda line: None
         first, last = trial.overfit(recipe, source, place, count, said, ranks, means.accumulate)
-        said(f"on the same {count * recipe.training.batch} pairs the loss fell from {first:.4g} to {last:.4g}")
+        said(
+            f"on the same {count * recipe.training.batch} pairs the loss fell from {first:.4g} to"
+            f" {last:.4g}"
+        )

@@ -29,17 +29,25 @@ CLIPS = Path("data", "validation")
 
 
 def validation_set(plan: Plan, name: str) -> SetSettings:
-    """The generated set to choose on; UserError for one that the profile trains on or that tables or figures show."""
+    """The generated set to choose on; UserError for one that the profile trains on or that tables
+    or figures show.
+    """
     path = plan.params / "synthetic.yaml"
     sets = load_sets(path)
     if name in plan.datasets or name in plan.layout.named_benchmarks():
-        raise UserError(f"{name}: tables show it or models are trained on it; settings are chosen on other clips alone")
+        raise UserError(
+            f"{name}: tables show it or models are trained on it; settings are chosen on other"
+            " clips alone"
+        )
     if name not in sets:
         raise UserError(f"{name}: no set of {path}; {nearest(name, list(sets))}")
     for used, entry in plan.datasets.items():
         source = (entry.dvc or "").removeprefix(GENERATOR)
         if source == name or (source in sets and sets[source].seed == sets[name].seed):
-            raise UserError(f"{name}: {used} of profile {plan.name} is made from it or has its seed; choose on others")
+            raise UserError(
+                f"{name}: {used} of profile {plan.name} is made from it or has its seed; choose on"
+                " others"
+            )
     return sets[name]
 
 
@@ -50,7 +58,9 @@ def _clips(name: str, settings: SetSettings, jobs: int) -> list[Sequence]:
 
     root, layout = CLIPS / name, LAYOUTS[settings.layout]
     manifest = root / MANIFEST
-    if not manifest.is_file() or read_json(manifest)["settings"] != settings.model_dump(mode="json"):
+    if not manifest.is_file() or read_json(manifest)["settings"] != settings.model_dump(
+        mode="json"
+    ):
         render(name, settings, root, jobs)
     return [layout.read(root, each) for each in layout.names(root)]
 
@@ -60,10 +70,15 @@ def _protocol(plan: Plan, layout: str) -> Protocol:
     for rules in plan.experiment.protocols.values():
         if rules.layout == layout and rules.onepass:
             return rules
-    raise UserError(f"{plan.params / 'protocols.yaml'}: no one-pass protocol of layout {layout}; choose on other clips")
+    raise UserError(
+        f"{plan.params / 'protocols.yaml'}: no one-pass protocol of layout {layout}; choose on"
+        " other clips"
+    )
 
 
-def _measure(model: Path, sequences: list[Sequence], rules: Protocol, settings: TrackerSettings, workers: int) -> float:
+def _measure(
+    model: Path, sequences: list[Sequence], rules: Protocol, settings: TrackerSettings, workers: int
+) -> float:
     """The headline score of a model with these settings."""
     from siamla.benchmark.score import score
     from siamla.benchmark.tracking import track_benchmark
@@ -72,29 +87,41 @@ def _measure(model: Path, sequences: list[Sequence], rules: Protocol, settings: 
 
     place = tracking_place(read_model(model).model.settings, settings)
     with tempfile.TemporaryDirectory() as folder:
-        track_benchmark(model, settings, place, sequences, Path(folder), run_rules(rules), workers, "tune")
+        track_benchmark(
+            model, settings, place, sequences, Path(folder), run_rules(rules), workers, "tune"
+        )
         return float(score(sequences, Path(folder), rules).overall[rules.headline])
 
 
 def _grid(plan: Plan, variant: str, tuning: Tuning) -> dict[str, list[Any]]:
-    """What is tried of a variant: all but the settings that it sets itself, which win over whatever is chosen."""
+    """What is tried of a variant: all but the settings that it sets itself, which win over whatever
+    is chosen.
+    """
     own = plan.own_keys(variant)
     return {key: values for key, values in tuning.grid.items() if f"tracker.{key}" not in own}
 
 
 def _start(plan: Plan, variant: str) -> TrackerSettings:
-    """Where the search begins: as if nothing had been chosen for the variant before, so that all begin alike."""
-    settings = layered({"tracker": plan.profile.spec.get("tracker", {})}, variant, plan.experiment.variants)
+    """Where the search begins: as if nothing had been chosen for the variant before, so that all
+    begin alike.
+    """
+    settings = layered(
+        {"tracker": plan.profile.spec.get("tracker", {})}, variant, plan.experiment.variants
+    )
     return validate(TrackerSettings, settings["tracker"], f"tune {variant}")
 
 
-def tune(plan: Plan, variant: str, clips: str, workers: int = 1, tell: Callable[[str], None] = print) -> dict[str, Any]:
-    """Choose a variant's tracker settings on a generated set of validation clips; the report, which is also written.
+def tune(
+    plan: Plan, variant: str, clips: str, workers: int = 1, tell: Callable[[str], None] = print
+) -> dict[str, Any]:
+    """Choose a variant's tracker settings on a generated set of validation clips; the report, which
+    is also written.
 
-    No model is trained: the mean headline score over the variant's seeds decides, by the grid of params/tune.yaml, from
-    the settings that the profile has for all variants. What the variant itself sets is not tried.
-    results/{profile}/tune/{variant}.json holds every point with its scores, the models, the clips and the grid. It is
-    written after each point; the same call goes on with the points that are in it.
+    No model is trained: the mean headline score over the variant's seeds decides, by the grid of
+    params/tune.yaml, from the settings that the profile has for all variants. What the variant
+    itself sets is not tried. results/{profile}/tune/{variant}.json holds every point with its
+    scores, the models, the clips and the grid. It is written after each point; the same call goes
+    on with the points that are in it.
     """
     import cv2
     import torch
@@ -108,13 +135,19 @@ def tune(plan: Plan, variant: str, clips: str, workers: int = 1, tell: Callable[
     files = {str(seed): sound(job) / "model.pt" for seed, job in jobs.items()}
     own, grid = plain(_start(plan, variant)), _grid(plan, variant, tuning)
     code = code_digest(
-        "siamla.benchmark.tracking:track_benchmark", "siamla.benchmark.score:score",
+        "siamla.benchmark.tracking:track_benchmark",
+        "siamla.benchmark.score:score",
         *engine_code(plan.spec(variant).tracker.engine),
-    )  # fmt: skip
+    )
     origin = {
-        "variant": variant, "clips": {"name": clips, "settings": settings.model_dump(mode="json")}, "models": models,
-        "metric": rules.headline, "from": own, "grid": {**plain(tuning), "grid": grid}, "code": code,
-    }  # fmt: skip
+        "variant": variant,
+        "clips": {"name": clips, "settings": settings.model_dump(mode="json")},
+        "models": models,
+        "metric": rules.headline,
+        "from": own,
+        "grid": {**plain(tuning), "grid": grid},
+        "code": code,
+    }
     path = Path("results", plan.name, "tune", f"{variant}.json")
     report: dict[str, Any] = {**origin, "identity": digest(origin), "points": []}
     before = read_json(path) if path.is_file() else {}
@@ -126,8 +159,15 @@ def tune(plan: Plan, variant: str, clips: str, workers: int = 1, tell: Callable[
         point: Mapping[str, Any] | None = known.get(digest(choice))
         if point is None:
             tried = validate(TrackerSettings, {**own, **choice}, f"tune {variant}")
-            scores = {seed: _measure(model, sequences, rules, tried, workers) for seed, model in files.items()}
-            point = {"settings": choice, "scores": scores, "mean": float(np.mean(list(scores.values())))}
+            scores = {
+                seed: _measure(model, sequences, rules, tried, workers)
+                for seed, model in files.items()
+            }
+            point = {
+                "settings": choice,
+                "scores": scores,
+                "mean": float(np.mean(list(scores.values()))),
+            }
             write_json(path, {**report, "points": [*report["points"], point]})
         report["points"].append(point)
         return float(point["mean"])
@@ -146,13 +186,21 @@ def tune(plan: Plan, variant: str, clips: str, workers: int = 1, tell: Callable[
 def tune_all(
     plan: Plan, clips: str, workers: int = 1, tell: Callable[[str], None] = print
 ) -> dict[str, dict[str, Any]]:
-    """`tune` for every variant of the profile, each by the same grid on the same clips; variant → report.
+    """`tune` for every variant of the profile, each by the same grid on the same clips; variant →
+    report.
 
     UserError before any work where a training is missing.
     """
-    for job in (plan.train(variant, seed) for variant in plan.variants for seed in plan.experiment.seeds(variant)):
+    for job in (
+        plan.train(variant, seed)
+        for variant in plan.variants
+        for seed in plan.experiment.seeds(variant)
+    ):
         job.content()
-    return {variant: tune(plan, variant, clips, workers, partial(_say, tell, variant)) for variant in plan.variants}
+    return {
+        variant: tune(plan, variant, clips, workers, partial(_say, tell, variant))
+        for variant in plan.variants
+    }
 
 
 def _say(tell: Callable[[str], None], variant: str, line: str) -> None:

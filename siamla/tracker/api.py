@@ -1,4 +1,6 @@
-"""The tracker for Python: `siamla.load("model.pt")` gives one that takes images as people have them."""
+"""The tracker for Python: `siamla.load("model.pt")` gives one that takes images as people have
+them.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,16 +23,24 @@ BORDER = 114  # grey
 
 
 def bgr(image: ArrayLike) -> Image:
-    """(H, W), (H, W, 1), (H, W, 3) or (H, W, 4), of 8 or 16 bits, as contiguous (H, W, 3) uint8; UserError for others.
+    """(H, W), (H, W, 1), (H, W, 3) or (H, W, 4), of 8 or 16 bits, as contiguous (H, W, 3) uint8;
+    UserError for others.
 
     The order of colours stays, of 16 bits the upper eight, and an alpha channel is left out.
     """
     array = np.asarray(image)
     if array.ndim == 2:
         array = array[..., None]
-    if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or not array.size or array.dtype not in (np.uint8, np.uint16):
+    if (
+        array.ndim != 3
+        or array.shape[2] not in (1, 3, 4)
+        or not array.size
+        or array.dtype not in (np.uint8, np.uint16)
+    ):
         found = f"{array.dtype} of shape {array.shape}"
-        raise UserError(f"an image is {found}; expected uint8 or uint16 of shape (H, W), (H, W, 3) or (H, W, 4)")
+        raise UserError(
+            f"an image is {found}; expected uint8 or uint16 of shape (H, W), (H, W, 3) or (H, W, 4)"
+        )
     if array.dtype == np.uint16:
         array = array >> 8
     channels = array.repeat(3, axis=2) if array.shape[2] == 1 else array[..., :3]
@@ -38,7 +48,9 @@ def bgr(image: ArrayLike) -> Image:
 
 
 class Fitted(NamedTuple):
-    """An image scaled into another size, grey at two sides; scale and offset lead from its pixels to the new ones."""
+    """An image scaled into another size, grey at two sides; scale and offset lead from its pixels
+    to the new ones.
+    """
 
     image: Image
     scale: float
@@ -56,7 +68,9 @@ class Fitted(NamedTuple):
 
 
 def fit(image: Image, size: tuple[int, int]) -> Fitted:
-    """The image in an image of `size` (width, height), as large as it can be; itself where it has that size."""
+    """The image in an image of `size` (width, height), as large as it can be; itself where it has
+    that size.
+    """
     height, width = image.shape[:2]
     if (width, height) == size:
         return Fitted(image, 1.0, (0, 0))
@@ -65,15 +79,18 @@ def fit(image: Image, size: tuple[int, int]) -> Fitted:
     left, top = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
     whole = np.full((size[1], size[0], 3), BORDER, np.uint8)
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    whole[top : top + inner[1], left : left + inner[0]] = cv2.resize(image, inner, interpolation=way)
+    whole[top : top + inner[1], left : left + inner[0]] = cv2.resize(
+        image, inner, interpolation=way
+    )
     return Fitted(whole, scale, (left, top))
 
 
 class Tracker:
-    """A trained tracker: `init` with the target's box in the first image, then `update` with each further image.
+    """A trained tracker: `init` with the target's box in the first image, then `update` with each
+    further image.
 
-    Boxes are x, y, w, h in pixels of the image that is given, counted from 0; images are BGR, as OpenCV reads them, of
-    any size: later ones of another size are fitted into that of the first.
+    Boxes are x, y, w, h in pixels of the image that is given, counted from 0; images are BGR, as
+    OpenCV reads them, of any size: later ones of another size are fitted into that of the first.
 
     Attributes:
         label: the model's name.
@@ -103,27 +120,40 @@ class Tracker:
 
     @property
     def lost(self) -> bool | None:
-        """Whether the last box is too unsure to hold the target; None where the model has no calibrated threshold."""
+        """Whether the last box is too unsure to hold the target; None where the model has no
+        calibrated threshold.
+        """
         limit = self.core.settings.lost
         return None if limit is None else self.score < limit
 
 
 def load(path: str | Path, tracker: Mapping[str, Any] | None = None, threads: int = 1) -> Tracker:
-    """The tracker of a model file that `siamla train`, `siamla model import` or `siamla model calibrate` wrote.
+    """The tracker of a model file that `siamla train`, `siamla model import` or `siamla model
+    calibrate` wrote.
 
     Args:
         path: the file alone is needed; it may lie anywhere.
         tracker: settings that replace the file's, such as {"window": 0.3}.
-        threads: PyTorch's, for this process; a frame is so little work that more rarely help and often hinder.
+        threads: PyTorch's, for this process; a frame is so little work that more rarely help and
+            often hinder.
 
-    Raises UserError (siamla.errors) for a file that is missing, damaged or of another kind, and for wrong settings.
+    Raises UserError (siamla.errors) for a file that is missing, damaged or of another kind, and for
+    wrong settings.
     """
     torch.set_num_threads(threads)
     file = read_model(Path(path))
-    return Tracker(load_tracker(Path(path), tracker_settings(path, file.tracker, tracker or {})), file.label)
+    return Tracker(
+        load_tracker(Path(path), tracker_settings(path, file.tracker, tracker or {})), file.label
+    )
 
 
-def tracker_settings(path: str | Path, own: Mapping[str, Any], changed: Mapping[str, Any]) -> TrackerSettings:
-    """The settings in a model file with others in place of some; UserError that says which of both are wrong."""
+def tracker_settings(
+    path: str | Path, own: Mapping[str, Any], changed: Mapping[str, Any]
+) -> TrackerSettings:
+    """The settings in a model file with others in place of some; UserError that says which of both
+    are wrong.
+    """
     settings = validate(TrackerSettings, dict(own), f"{path}: tracker")
-    return validate(TrackerSettings, {**own, **changed}, "tracker settings") if changed else settings
+    return (
+        validate(TrackerSettings, {**own, **changed}, "tracker settings") if changed else settings
+    )

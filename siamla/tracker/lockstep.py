@@ -1,8 +1,9 @@
-"""Several trackers over one network: the crops of all that search meet in one batch, which is what a GPU is fast at.
+"""Several trackers over one network: the crops of all that search meet in one batch, which is what
+a GPU is fast at.
 
-Each tracker works in a thread of its own and knows nothing of it: its network waits until every tracker that is still
-at work has asked, and one of them runs the batch for all. The batch has always the same size, so that what a tracker
-is told does not depend on who else is there.
+Each tracker works in a thread of its own and knows nothing of it: its network waits until every
+tracker that is still at work has asked, and one of them runs the batch for all. The batch has
+always the same size, so that what a tracker is told does not depend on who else is there.
 """
 
 import threading
@@ -55,7 +56,9 @@ class LockStep:
                 self._run_if_complete()
 
     def search(self, state: Tensor, crops: Crops) -> Maps:
-        """As Network.search for one crop; returns when all who take part have asked. What it raises, all get."""
+        """As Network.search for one crop; returns when all who take part have asked. What it
+        raises, all get.
+        """
         question = _Question(state, crops)
         with self._turn:
             self._asked.append(question)
@@ -79,8 +82,12 @@ class LockStep:
             return
         asked, self._asked = self._asked, []
         empty = self.size - len(asked)
-        state = torch.cat([question.state for question in asked] + [torch.zeros_like(asked[0].state)] * empty)
-        crops = np.concatenate([question.crops for question in asked] + [np.zeros_like(asked[0].crops)] * empty)
+        state = torch.cat(
+            [question.state for question in asked] + [torch.zeros_like(asked[0].state)] * empty
+        )
+        crops = np.concatenate(
+            [question.crops for question in asked] + [np.zeros_like(asked[0].crops)] * empty
+        )
         try:
             maps = self.network.search(state, crops)
         except Exception as error:
@@ -102,10 +109,18 @@ class _Question:
     answer: Maps | Exception | None = None
 
 
-def load_lock_step(model: Path, settings: TrackerSettings, place: Place) -> tuple[LockStep, list[SiamTracker]]:
-    """`settings.batch` trackers with a model file, and where they meet. Their times are not those of a frame."""
+def load_lock_step(
+    model: Path, settings: TrackerSettings, place: Place
+) -> tuple[LockStep, list[SiamTracker]]:
+    """`settings.batch` trackers with a model file, and where they meet. Their times are not those
+    of a frame.
+    """
     loaded = load_model(model)
-    network = prepare(resolve_engine(settings.engine, place.torch_device), loaded, place, settings.batch)
+    network = prepare(
+        resolve_engine(settings.engine, place.torch_device), loaded, place, settings.batch
+    )
     meeting = LockStep(network, settings.batch)
     shared = Network(network.embed, meeting.search)
-    return meeting, [SiamTracker(loaded, settings, place=place, network=shared) for _ in range(settings.batch)]
+    return meeting, [
+        SiamTracker(loaded, settings, place=place, network=shared) for _ in range(settings.batch)
+    ]

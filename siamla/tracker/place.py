@@ -19,22 +19,33 @@ ONLY_FP32 = ("onnxruntime",)  # its CPU kernels are
 
 
 def tracking_place(
-    model: ModelSettings, settings: TrackerSettings, device: torch.device | None = None, threads: int | None = None
+    model: ModelSettings,
+    settings: TrackerSettings,
+    device: torch.device | None = None,
+    threads: int | None = None,
 ) -> Place:
-    """Device, precision and threads for tracking with this network; a GPU and this process's threads by default.
+    """Device, precision and threads for tracking with this network; a GPU and this process's
+    threads by default.
 
-    UserError where the engine of the settings is not installed, or does not compute in the precision asked for.
+    UserError where the engine of the settings is not installed, or does not compute in the
+    precision asked for.
     """
     device, threads = device or default_device(), threads or torch.get_num_threads()
     engine = resolve_engine(settings.engine, device)
     if engine in ONLY_FP32 and settings.precision == "bf16":
-        raise UserError(f"tracker.precision: bf16, but {engine} computes in fp32; take auto or fp32, or engine auto")
+        raise UserError(
+            f"tracker.precision: bf16, but {engine} computes in fp32; take auto or fp32, or engine"
+            " auto"
+        )
     precision = "fp32" if engine in ONLY_FP32 else settings.precision
 
     def measured() -> Callable[[Place], object]:
         network = empty_model(model).eval()
         noise = np.random.default_rng(0)
-        template, search = (noise.integers(0, 256, (1, side, side, 3), dtype=np.uint8) for side in (TEMPLATE, SEARCH))
+        template, search = (
+            noise.integers(0, 256, (1, side, side, 3), dtype=np.uint8)
+            for side in (TEMPLATE, SEARCH)
+        )
         steps: dict[str, Callable[[], object]] = {}
 
         def step(place: Place) -> None:
@@ -54,5 +65,7 @@ def tracking_place(
 
 
 def told(settings: TrackerSettings, place: Place) -> dict[str, Any]:
-    """The place with the engine and its version, as a record holds it: all that decides sums and is no setting."""
+    """The place with the engine and its version, as a record holds it: all that decides sums and is
+    no setting.
+    """
     return place.plain | {"engine": described(resolve_engine(settings.engine, place.torch_device))}

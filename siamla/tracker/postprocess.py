@@ -1,9 +1,11 @@
-"""From score maps to the next box: the paper's `topn` (eq. 12–13) and the public SiamCAR code's `release`.
+"""From score maps to the next box: the paper's `topn` (eq. 12–13) and the public SiamCAR code's
+`release`.
 
-Pure functions of numpy arrays and plain data: maps are (25, 25) with rows first, offsets (4, 25, 25) l, t, r, b in
-crop pixels. The crop has 255 px, is centred on the target of the last frame, and has `State.scale` pixels for one
-of the image. Cell i lies on the crop's pixel index 31 + 8·i and the middle on 127, whether pixels are counted by
-index or by interval: only differences to the middle are used.
+Pure functions of numpy arrays and plain data: maps are (25, 25) with rows first, offsets (4, 25,
+25) l, t, r, b in crop pixels. The crop has 255 px, is centred on the target of the last frame, and
+has `State.scale` pixels for one of the image. Cell i lies on the crop's pixel index 31 + 8·i and
+the middle on 127, whether pixels are counted by index or by interval: only differences to the
+middle are used.
 """
 
 from functools import cache
@@ -37,7 +39,9 @@ class State(NamedTuple):
 
     @property
     def scale(self) -> float:
-        """Crop pixels of one image pixel: 127 / s_z, s_z = √((w+p)(h+p)), p = (w+h)/2, as in SiamCAR's public code."""
+        """Crop pixels of one image pixel: 127 / s_z, s_z = √((w+p)(h+p)), p = (w+h)/2, as in
+        SiamCAR's public code.
+        """
         return float(TEMPLATE / padded_size(*self.size))
 
 
@@ -60,9 +64,11 @@ def start(box: ArrayLike, image_size: tuple[int, int]) -> State:
 
 
 def scale_penalty(w: ArrayLike, h: ArrayLike, size: tuple[float, float], k: float) -> Array:
-    """Eq. 13: p = exp(-k·(max(r/r′, r′/r)·max(s/s′, s′/s) - 1)), r = w/h the ratio and s the padded size.
+    """Eq. 13: p = exp(-k·(max(r/r′, r′/r)·max(s/s′, s′/s) - 1)), r = w/h the ratio and s the padded
+    size.
 
-    `size` is the last frame's, in the same pixels as w and h. The print lacks the sign and the -1 (SiamCAR has both).
+    `size` is the last frame's, in the same pixels as w and h. The print lacks the sign and the -1
+    (SiamCAR has both).
     """
     w, h = np.asarray(w, np.float64), np.asarray(h, np.float64)
     ratio = (w / h) / (size[0] / size[1])
@@ -72,7 +78,9 @@ def scale_penalty(w: ArrayLike, h: ArrayLike, size: tuple[float, float], k: floa
 
 def penalised_score(confidence: Map, penalty: Map, window: float) -> Array:
     """Eq. 12: s = (1-w)·c·q·p + w·W for `confidence` c·q, with W the Hann window of the map's side."""
-    return np.asarray((1 - window) * confidence * penalty + window * _hann(confidence.shape[0]), np.float64)
+    return np.asarray(
+        (1 - window) * confidence * penalty + window * _hann(confidence.shape[0]), np.float64
+    )
 
 
 @cache
@@ -97,15 +105,21 @@ def topn(
         cls: (25, 25) classification score c in [0, 1].
         ltrb: (4, 25, 25) offsets in crop pixels.
         loc: (25, 25) logit of q, location quality or centre-ness: q = sigmoid(loc).
-        size_lr: as in the baseline the size moves by the rate size_lr·p·c towards the new one (mean over the cells).
+        size_lr: as in the baseline the size moves by the rate size_lr·p·c towards the new one (mean
+            over the cells).
 
-    The centre moves to the mean box's centre. The result's score is the mean c·q of the n cells. Equal scores are
-    taken in reading order. The centre is kept inside the image and the size between MIN_SIZE and the image's.
+    The centre moves to the mean box's centre. The result's score is the mean c·q of the n cells.
+    Equal scores are taken in reading order. The centre is kept inside the image and the size
+    between MIN_SIZE and the image's.
     """
-    confidence = np.asarray(cls, np.float64) / (1 + np.exp(-np.clip(np.asarray(loc, np.float64), -60, 60)))
+    confidence = np.asarray(cls, np.float64) / (
+        1 + np.exp(-np.clip(np.asarray(loc, np.float64), -60, 60))
+    )
     left, top, right, bottom = np.asarray(ltrb, np.float64)
     width, height = left + right, top + bottom
-    penalty = scale_penalty(width, height, (state.size[0] * state.scale, state.size[1] * state.scale), penalty_k)
+    penalty = scale_penalty(
+        width, height, (state.size[0] * state.scale, state.size[1] * state.scale), penalty_k
+    )
     best = np.argsort(-penalised_score(confidence, penalty, window), axis=None, kind="stable")[:n]
     row, column = np.unravel_index(best, cls.shape)
     cell = row, column
@@ -119,24 +133,36 @@ def topn(
     across, down = state.image_size
     centre = (float(np.clip(x, 0, across)), float(np.clip(y, 0, down)))
     size = (float(np.clip(w, MIN_SIZE, across)), float(np.clip(h, MIN_SIZE, down)))
-    return Result(from_centre(centre, size), float(confidence[cell].mean()), State(centre, size, state.image_size))
+    return Result(
+        from_centre(centre, size),
+        float(confidence[cell].mean()),
+        State(centre, size, state.image_size),
+    )
 
 
 def release(
-    cls: Map, ltrb: Map, loc: Map, state: State, penalty_k: float = 0.04, window: float = 0.4, size_lr: float = 0.33
+    cls: Map,
+    ltrb: Map,
+    loc: Map,
+    state: State,
+    penalty_k: float = 0.04,
+    window: float = 0.4,
+    size_lr: float = 0.33,
 ) -> Result:
     """The public SiamCAR code's two-stage search on bicubically upsampled maps, to the digit.
 
-    Arguments as for `topn`; `loc` is min-max normalised over the frame instead of squashed. Kept as they are:
-    - upsampling 25 cells to 193 px makes a cell 7.72 px wide where 8 are meant: displacements are 3.5 % short;
+    Arguments as for `topn`; `loc` is min-max normalised over the frame instead of squashed. Kept as
+    they are:
+    - upsampling 25 cells to 193 px makes a cell 7.72 px wide where 8 are meant: displacements are
+      3.5 % short;
     - the regression never moves the centre;
     - the size's own penalty compares a size in image pixels with the last one in crop pixels;
-    - the box is half a pixel up and left: the centre starts as x + (w-1)/2, an index, and is read back as x + w/2;
-    - width and height have no lower limit.
-    Repaired: a peak on the last rows or columns (190 to 192), where that code fails with an IndexError, takes the
-    last cell; flat `loc` maps give a normalised map of zeros, and extents that bicubic overshoot made negative are
-    taken as TINY, where that code goes on with NaN.
-    The score is c·(normalised loc) at the result.
+    - the box is half a pixel up and left: the centre starts as x + (w-1)/2, an index, and is read
+      back as x + w/2;
+    - width and height have no lower limit. Repaired: a peak on the last rows or columns (190 to
+    192), where that code fails with an IndexError, takes the last cell; flat `loc` maps give a
+    normalised map of zeros, and extents that bicubic overshoot made negative are taken as TINY,
+    where that code goes on with NaN. The score is c·(normalised loc) at the result.
     """
     cls, ltrb, loc = (np.asarray(values, np.float32) for values in (cls, ltrb, loc))
     spread = float(loc.max() - loc.min())
@@ -153,7 +179,9 @@ def release(
     row, column = _peak(inside)
     left, top, right, bottom = (float(_upsample(side)[row, column]) for side in ltrb)
     w, h = max(left + right, TINY) / state.scale, max(top + bottom, TINY) / state.scale
-    rate = float(scale_penalty(w, h, last, penalty_k)) * float(_upsample(cls)[row, column]) * size_lr
+    rate = (
+        float(scale_penalty(w, h, last, penalty_k)) * float(_upsample(cls)[row, column]) * size_lr
+    )
     across, down = state.image_size
     x = float(np.clip(state.centre[0] - 0.5 + (column + START - MIDDLE) / state.scale, 0, across))
     y = float(np.clip(state.centre[1] - 0.5 + (row + START - MIDDLE) / state.scale, 0, down))
@@ -162,7 +190,9 @@ def release(
         float(np.clip((1 - rate) * state.size[1] + rate * h, 0, down)),
     )
     score = float(np.clip(_upsample(confidence)[row, column], 0, 1))
-    return Result(from_centre((x, y), size), score, State((x + 0.5, y + 0.5), size, state.image_size))
+    return Result(
+        from_centre((x, y), size), score, State((x + 0.5, y + 0.5), size, state.image_size)
+    )
 
 
 def _upsample(values: Map) -> Map:
@@ -175,9 +205,13 @@ def _peak(values: Map) -> tuple[int, int]:
 
 
 def _region(row: int, column: int, ltrb: Map) -> tuple[slice, slice]:
-    """Rows and columns around the coarse peak: half the extents of the nearest cell's box, limited to REGION."""
+    """Rows and columns around the coarse peak: half the extents of the nearest cell's box, limited
+    to REGION.
+    """
     cell = [min(round(index * SCORE / UPSAMPLED), SCORE - 1) for index in (row, column)]
     extents = np.clip(ltrb[:, cell[0], cell[1]], *REGION)
     room = (column, row, UPSAMPLED - column, UPSAMPLED - row)
-    left, top, right, bottom = (int(min(float(e), r) / 2) for e, r in zip(extents, room, strict=True))
+    left, top, right, bottom = (
+        int(min(float(e), r) / 2) for e, r in zip(extents, room, strict=True)
+    )
     return slice(row - top, row + bottom + 1), slice(column - left, column + right + 1)

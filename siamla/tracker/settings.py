@@ -10,24 +10,43 @@ from siamla.settings import Settings
 
 
 class TrackerSettings(Settings):
-    """Post-processing: `topn` is the paper's (eq. 12–13, mean of the top n boxes), `release` the public SiamCAR's."""
+    """Post-processing: `topn` is the paper's (eq. 12–13, mean of the top n boxes), `release` the
+    public SiamCAR's.
+    """
 
     postprocess: Literal["topn", "release"] = "topn"
     top_n: int = Field(3, ge=1, le=SCORE**2)
     penalty_k: float = Field(0.04, ge=0, description="k of eq. 13")
     window: float = Field(0.4, ge=0, le=1, description="w of eq. 12, the window influence")
     size_lr: float = Field(0.33, gt=0, le=1, description="rate of the size smoothing")
-    precision: Literal["auto", "bf16", "fp32"] = Field("auto", description="auto: bf16 where it is faster")
-    engine: EngineName = Field("auto", description="auto: torch on a GPU; openvino on a CPU where it is installed")
+    precision: Literal["auto", "bf16", "fp32"] = Field(
+        "auto", description="auto: bf16 where it is faster"
+    )
+    engine: EngineName = Field(
+        "auto", description="auto: torch on a GPU; openvino on a CPU where it is installed"
+    )
     batch: int = Field(
-        1, ge=1, le=256, description="sequences of a benchmark tracked in lock step, for GPUs; its frames have no times"
+        1,
+        ge=1,
+        le=256,
+        description=(
+            "sequences of a benchmark tracked in lock step, for GPUs; its frames have no times"
+        ),
     )
     lost: float | None = Field(
-        None, ge=0, le=1, exclude=True,
-        description="confidence below which the target is called lost, from `siamla model calibrate`; decides no box",
-    )  # fmt: skip
+        None,
+        ge=0,
+        le=1,
+        exclude=True,
+        description=(
+            "confidence below which the target is called lost, from `siamla model calibrate`;"
+            " decides no box"
+        ),
+    )
 
 
 def stored(settings: TrackerSettings) -> dict[str, Any]:
-    """All settings as JSON-ready data. A plain dump, as in the identity of a prediction, is without `lost`."""
+    """All settings as JSON-ready data. A plain dump, as in the identity of a prediction, is without
+    `lost`.
+    """
     return {**settings.model_dump(mode="json"), "lost": settings.lost}

@@ -1,4 +1,6 @@
-"""Where images come from: a video file, a folder, an animated image, a camera, a stream; read in a thread."""
+"""Where images come from: a video file, a folder, an animated image, a camera, a stream; read in a
+thread.
+"""
 
 import os
 import re
@@ -37,11 +39,14 @@ class Source(NamedTuple):
     total: int | None
     """None where it is not known."""
     live: bool
-    """Whether images come by themselves, so that late ones are left out, and whatever came before an end counts."""
+    """Whether images come by themselves, so that late ones are left out, and whatever came before
+    an end counts.
+    """
 
 
 def open_source(text: str) -> Source:
-    """What a user names: a file, a folder, the number of a camera, or an address such as rtsp://host/path.
+    """What a user names: a file, a folder, the number of a camera, or an address such as
+    rtsp://host/path.
 
     Raises UserError for what is not there, cannot be opened or holds no image.
     """
@@ -77,7 +82,10 @@ def _live(name: str, video: cv2.VideoCapture | None) -> Source:
         while True:
             read, image = video.read()
             if not read:
-                raise UserError(f"{name}: no image any more after {number}; it has ended, was unplugged, or stalls")
+                raise UserError(
+                    f"{name}: no image any more after {number}; it has ended, was unplugged, or"
+                    " stalls"
+                )
             number += 1
             yield np.asarray(image, np.uint8)
 
@@ -109,7 +117,11 @@ def _natural(path: Path) -> list[tuple[int, str]]:
 
 
 def _folder(path: Path) -> Source:
-    found = (file for file in path.iterdir() if file.suffix.lower() in IMAGES and not file.name.startswith("."))
+    found = (
+        file
+        for file in path.iterdir()
+        if file.suffix.lower() in IMAGES and not file.name.startswith(".")
+    )
     files = sorted(found, key=_natural)
     if not files:
         raise UserError(f"{path}: no images, expected files ending in {', '.join(IMAGES)}")
@@ -118,7 +130,11 @@ def _folder(path: Path) -> Source:
         for file in files:
             data = regular(file).read_bytes()
             # 16 bits become 8, grey three channels, and a transparent pixel shows its colour
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data and complete(data) else None
+            image = (
+                cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+                if data and complete(data)
+                else None
+            )
             if image is None:
                 raise UserError(f"{file}: not a readable image")
             yield np.asarray(image, np.uint8)
@@ -127,7 +143,9 @@ def _folder(path: Path) -> Source:
 
 
 def _animated(path: Path) -> Source:
-    """By Pillow, one after the other: OpenCV's video reader ends after the first, its image reader keeps all."""
+    """By Pillow, one after the other: OpenCV's video reader ends after the first, its image reader
+    keeps all.
+    """
     from PIL import Image as Pillow
 
     with parsed_by("Pillow", path, "an animated image"):
@@ -142,14 +160,20 @@ def _animated(path: Path) -> Source:
                     image = np.asarray(opened.convert("RGB"))
                 yield np.ascontiguousarray(image[..., ::-1])
 
-    return Source(str(path), images(), 1000 / duration if duration else None, getattr(opened, "n_frames", 1), False)
+    return Source(
+        str(path),
+        images(),
+        1000 / duration if duration else None,
+        getattr(opened, "n_frames", 1),
+        False,
+    )
 
 
 def read_ahead(source: Source, patience: float = PATIENCE) -> Generator[Image, None, None]:
     """The source's images, decoded in a thread while the caller works on the one before.
 
-    A few wait at most, so that memory stays flat. Of a live source the oldest of them gives way to the newest, and
-    UserError is raised when none has come for `patience` seconds.
+    A few wait at most, so that memory stays flat. Of a live source the oldest of them gives way to
+    the newest, and UserError is raised when none has come for `patience` seconds.
     """
     waiting: Queue[Image | Exception | None] = Queue(1 if source.live else AHEAD)
     stop = threading.Event()
@@ -182,7 +206,9 @@ def read_ahead(source: Source, patience: float = PATIENCE) -> Generator[Image, N
             try:
                 item = waiting.get(timeout=patience if source.live else None)
             except Empty:
-                raise UserError(f"{source.name}: no image for {patience:g} seconds; it stalls") from None
+                raise UserError(
+                    f"{source.name}: no image for {patience:g} seconds; it stalls"
+                ) from None
             if item is None:
                 return
             if isinstance(item, Exception):

@@ -62,12 +62,15 @@ class SiamTracker:
         place: Place | None = None,
         network: Network | None = None,
     ) -> None:
-        """Without a place the precision is that of the settings on `device`, by default a GPU where there is one.
+        """Without a place the precision is that of the settings on `device`, by default a GPU where
+        there is one.
 
         network: one that is ready at this place, instead of the tracker's own.
         """
         self.place = place or tracking_place(model.settings, settings, device)
-        self.network = network or prepare(resolve_engine(settings.engine, self.place.torch_device), model, self.place)
+        self.network = network or prepare(
+            resolve_engine(settings.engine, self.place.torch_device), model, self.place
+        )
         self.settings = settings
         self.score = 1.0
         self.state: State | None = None
@@ -80,7 +83,9 @@ class SiamTracker:
         height, width = image.shape[:2]
         outside = (box[:2] >= (width, height)).any() or (box[:2] + box[2:] <= 0).any()
         if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] <= 0).any() or outside:
-            raise UserError(f"the box {box.tolist()} (x, y, w, h) is not in the {width}×{height} image")
+            raise UserError(
+                f"the box {box.tolist()} (x, y, w, h) is not in the {width}×{height} image"
+            )
         self.state, self.score = postprocess.start(box, (width, height)), 1.0
         self._template = self.network.embed(self._crop(image, TEMPLATE)[0][None])
 
@@ -94,14 +99,20 @@ class SiamTracker:
         self.search = Search(pixels, self.state.centre, side, cls, ltrb, loc)
         s = self.settings
         if s.postprocess == "release":
-            found = postprocess.release(cls, ltrb, loc, self.state, s.penalty_k, s.window, s.size_lr)
+            found = postprocess.release(
+                cls, ltrb, loc, self.state, s.penalty_k, s.window, s.size_lr
+            )
         else:
-            found = postprocess.topn(cls, ltrb, loc, self.state, s.top_n, s.penalty_k, s.window, s.size_lr)
+            found = postprocess.topn(
+                cls, ltrb, loc, self.state, s.top_n, s.penalty_k, s.window, s.size_lr
+            )
         self.state, self.score = found.state, found.score
         return found.box
 
     def _crop(self, image: NDArray[np.uint8], size: int) -> tuple[NDArray[np.uint8], float]:
-        """The crop (size, size, 3) around the target and its side; a 127 px template spans the padded size."""
+        """The crop (size, size, 3) around the target and its side; a 127 px template spans the
+        padded size.
+        """
         assert self.state is not None
         side = float(padded_size(*self.state.size)) * size / TEMPLATE
         fill = fill_colour(image, self.state.centre, side, size)

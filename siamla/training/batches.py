@@ -1,7 +1,9 @@
-"""Which pairs a step sees, and the processes that load them: pure in (seed, epoch, step), so that any step can be next.
+"""Which pairs a step sees, and the processes that load them: pure in (seed, epoch, step), so that
+any step can be next.
 
-The pairs of a training are one endless walk. Its position 0, 1, 2, … decides the pair and the random numbers of its
-negatives, whatever was drawn before, by how many processes, and where the training was stopped in between.
+The pairs of a training are one endless walk. Its position 0, 1, 2, … decides the pair and the
+random numbers of its negatives, whatever was drawn before, by how many processes, and where the
+training was stopped in between.
 """
 
 from collections.abc import Generator, Iterator
@@ -24,7 +26,9 @@ WHOLE = slice(None)  # of a batch, where no other process takes a part
 
 @dataclass(frozen=True)
 class Source:
-    """Where batches come from: cached features for the frozen epochs, else crops read by `workers` processes."""
+    """Where batches come from: cached features for the frozen epochs, else crops read by `workers`
+    processes.
+    """
 
     sampler: Sampler
     features: FeatureCache | None = None
@@ -37,7 +41,9 @@ def steps_per_epoch(settings: TrainingSettings) -> int:
 
 
 def epoch_order(epoch: int, seed: int, pairs_per_epoch: int, count: int | None) -> list[int]:
-    """Numbers of the pairs of an epoch: the next ones of endless seeded shuffles of `count`, or new ones for ever."""
+    """Numbers of the pairs of an epoch: the next ones of endless seeded shuffles of `count`, or new
+    ones for ever.
+    """
     positions = range(epoch * pairs_per_epoch, (epoch + 1) * pairs_per_epoch)
     if count is None:
         return [seed * 10**12 + position for position in positions]
@@ -48,8 +54,11 @@ def epoch_order(epoch: int, seed: int, pairs_per_epoch: int, count: int | None) 
     return [int(shuffles[position // count][position % count]) for position in positions]
 
 
-def negative_noise(seed: int, epoch: int, step: int, settings: TrainingSettings, part: slice = WHOLE) -> Tensor:
-    """Uniform numbers (B, n, n) in [0, 1) that draw the negatives of a step's pairs, or of a part of them, n = 25.
+def negative_noise(
+    seed: int, epoch: int, step: int, settings: TrainingSettings, part: slice = WHOLE
+) -> Tensor:
+    """Uniform numbers (B, n, n) in [0, 1) that draw the negatives of a step's pairs, or of a part
+    of them, n = 25.
 
     Each position of the walk has numbers of its own, from a counter that stands there.
     """
@@ -61,7 +70,9 @@ def negative_noise(seed: int, epoch: int, step: int, settings: TrainingSettings,
     return torch.from_numpy(drawn.astype(np.float32)).view(-1, SCORE, SCORE)
 
 
-def pair_numbers(seed: int, settings: TrainingSettings, count: int | None, epoch: int, step: int) -> list[int]:
+def pair_numbers(
+    seed: int, settings: TrainingSettings, count: int | None, epoch: int, step: int
+) -> list[int]:
     """The numbers of the pairs that a step sees."""
     order = epoch_order(epoch, seed, settings.pairs_per_epoch, count)
     return order[step * settings.batch : (step + 1) * settings.batch]
@@ -70,7 +81,9 @@ def pair_numbers(seed: int, settings: TrainingSettings, count: int | None, epoch
 def _groups(
     seed: int, settings: TrainingSettings, count: int | None, epoch: int, step: int, part: slice
 ) -> Iterator[list[int]]:
-    """The pair numbers, of each global batch a part, of each step from (epoch, step) to the end of the last epoch."""
+    """The pair numbers, of each global batch a part, of each step from (epoch, step) to the end of
+    the last epoch.
+    """
     for number in range(epoch, settings.epochs):
         order = epoch_order(number, seed, settings.pairs_per_epoch, count)
         for first in range(step if number == epoch else 0, steps_per_epoch(settings)):
@@ -112,7 +125,9 @@ def _live(source: Source, groups: Iterator[list[int]], pinned: bool) -> Iterator
         if isinstance(batch, UserError):
             raise batch
         template, search, boxes = batch
-        yield Batch((template.permute(0, 3, 1, 2),), (search.permute(0, 3, 1, 2),), boxes, frozen=False)
+        yield Batch(
+            (template.permute(0, 3, 1, 2),), (search.permute(0, 3, 1, 2),), boxes, frozen=False
+        )
 
 
 def batches(
@@ -126,8 +141,8 @@ def batches(
 ) -> Generator[Batch, None, None]:
     """The batch of each step from (epoch, step), both counted from 0, to the end of the training.
 
-    `pinned`: in page-locked memory, for copies to a GPU that do not wait. `part`: of each batch only these pairs.
-    UserError when a pair cannot be read.
+    `pinned`: in page-locked memory, for copies to a GPU that do not wait. `part`: of each batch
+    only these pairs. UserError when a pair cannot be read.
     """
     count = source.sampler.settings.count
     if source.features is not None and epoch < settings.frozen_epochs:

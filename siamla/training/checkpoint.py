@@ -41,12 +41,20 @@ class Progress:
 
     def close_epoch(self, row: dict[str, float]) -> None:
         """The epoch is done and gave `row`."""
-        self.epoch, self.step, self.rows, self.seconds, self.waited = self.epoch + 1, 0, [], 0.0, 0.0
+        self.epoch, self.step, self.rows, self.seconds, self.waited = (
+            self.epoch + 1,
+            0,
+            [],
+            0.0,
+            0.0,
+        )
         self.history.append(row)
 
 
 def save_tensors(path: Path, value: Any) -> None:
-    """torch.save to a file, atomically; equal values give equal bytes (torch names the archive after the file)."""
+    """torch.save to a file, atomically; equal values give equal bytes (torch names the archive
+    after the file).
+    """
     buffer = io.BytesIO()
     torch.save(value, buffer)
     with atomic(path) as temporary:
@@ -83,11 +91,22 @@ def restore_state(path: Path, key: str, learner: Learner) -> Progress:
     newest, *older = states
     try:
         state = torch.load(newest, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, LookupError, pickle.UnpicklingError) as error:
+    except (
+        RuntimeError,
+        EOFError,
+        OSError,
+        ValueError,
+        LookupError,
+        pickle.UnpicklingError,
+    ) as error:
         onward = f"go on from {older[0].name}" if older else "start afresh"
         said = str(error).partition("\n")[0]
-        raise UserError(f"{newest}: damaged training state ({said}); delete it to {onward}") from None
+        raise UserError(
+            f"{newest}: damaged training state ({said}); delete it to {onward}"
+        ) from None
     if state["key"] != key:
-        raise UserError(f"{newest}: belongs to another training ({state['key']}, expected {key}); delete it")
+        raise UserError(
+            f"{newest}: belongs to another training ({state['key']}, expected {key}); delete it"
+        )
     learner.restore(state)
     return Progress(**state["progress"])

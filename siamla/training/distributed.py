@@ -1,9 +1,11 @@
-"""Several processes that train one model, started by torchrun: who they are, what they sum, batch norm over all.
+"""Several processes that train one model, started by torchrun: who they are, what they sum, batch
+norm over all.
 
-Each takes its part of every global batch. Counts that losses are divided by are summed over the processes before, and
-gradients after the backward pass, so that a step is the same but for the order of its sums. Gradients are summed in
-buckets that are cut in the order of the parameters: DistributedDataParallel cuts other ones in its first step after a
-start than in the others, so that a training taken up again would end with other bytes.
+Each takes its part of every global batch. Counts that losses are divided by are summed over the
+processes before, and gradients after the backward pass, so that a step is the same but for the
+order of its sums. Gradients are summed in buckets that are cut in the order of the parameters:
+DistributedDataParallel cuts other ones in its first step after a start than in the others, so that
+a training taken up again would end with other bytes.
 """
 
 import os
@@ -20,7 +22,9 @@ from torch import Tensor, nn
 from siamla.errors import UserError
 
 BUCKET = 25 * 2**18  # numbers of a bucket: 25 MiB in fp32
-PATIENCE = timedelta(hours=2)  # for what the first process does alone: a measurement, saving, a validation
+PATIENCE = timedelta(
+    hours=2
+)  # for what the first process does alone: a measurement, saving, a validation
 
 
 @contextmanager
@@ -31,14 +35,15 @@ def _connected(world: int) -> Iterator[None]:
     except RuntimeError as error:
         said = str(error).partition("\n")[0][:80]
         raise UserError(
-            f"train: one of the {world} processes has ended or cannot be reached ({said}); when the others have ended, "
-            "the same command goes on from the last saved state"
+            f"train: one of the {world} processes has ended or cannot be reached ({said}); when the"
+            " others have ended, the same command goes on from the last saved state"
         ) from None
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those that train together; one alone by default, for which sums are what they are.
+    """This process among those that train together; one alone by default, for which sums are what
+    they are.
 
     Attributes:
         rank: its number, from 0; the first one writes, prints and decides what is decided once.
@@ -56,7 +61,9 @@ class Ranks:
     def part(self, count: int) -> slice:
         """This process's part of `count` things; UserError when there are too few for all."""
         if count < self.world:
-            raise UserError(f"training.batch: {count} pairs for {self.world} processes; start at most {count}")
+            raise UserError(
+                f"training.batch: {count} pairs for {self.world} processes; start at most {count}"
+            )
         return slice(self.rank * count // self.world, (self.rank + 1) * count // self.world)
 
     def sum(self, tensor: Tensor) -> Tensor:
@@ -102,7 +109,9 @@ ALONE = Ranks()
 
 @contextmanager
 def joined() -> Iterator[Ranks]:
-    """This process among those that torchrun started, with a GPU of its own where there are any; else it is alone."""
+    """This process among those that torchrun started, with a GPU of its own where there are any;
+    else it is alone.
+    """
     world = os.environ.get("WORLD_SIZE", "1")
     if world == "1":
         yield ALONE
@@ -110,11 +119,17 @@ def joined() -> Iterator[Ranks]:
     try:
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-            os.environ.setdefault("NCCL_NVLS_ENABLE", "0")  # sums inside a switch differ from run to run
-        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE)
+            os.environ.setdefault(
+                "NCCL_NVLS_ENABLE", "0"
+            )  # sums inside a switch differ from run to run
+        dist.init_process_group(
+            "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE
+        )
     except (KeyError, ValueError, RuntimeError) as error:
         said = str(error).partition("\n")[0]
-        raise UserError(f"WORLD_SIZE={world}, but the processes do not meet ({said}); start them by torchrun") from None
+        raise UserError(
+            f"WORLD_SIZE={world}, but the processes do not meet ({said}); start them by torchrun"
+        ) from None
     try:
         yield Ranks(dist.get_rank(), dist.get_world_size())
     finally:
@@ -135,9 +150,11 @@ class _Sum(torch.autograd.Function):
 
 
 class GlobalBatchNorm(nn.BatchNorm2d):
-    """Batch norm by the statistics of the batches of all processes; on any device, and in parts of unequal size.
+    """Batch norm by the statistics of the batches of all processes; on any device, and in parts of
+    unequal size.
 
-    PyTorch's SyncBatchNorm is for GPUs alone. Means and sums of squares meet in fp64, where nothing cancels out.
+    PyTorch's SyncBatchNorm is for GPUs alone. Means and sums of squares meet in fp64, where nothing
+    cancels out.
     """
 
     def __init__(self, norm: nn.BatchNorm2d, ranks: Ranks) -> None:
@@ -157,11 +174,15 @@ class GlobalBatchNorm(nn.BatchNorm2d):
             spread = (values - own[:, None, None]).square().sum((0, 2, 3)).double()
             own = own.double()
             number = own.new_tensor([count])
-            sums = _Sum.apply(torch.cat([own * count, spread + own.square() * count, number]), self.ranks)
+            sums = _Sum.apply(
+                torch.cat([own * count, spread + own.square() * count, number]), self.ranks
+            )
             mean, square = (sums[:-1] / sums[-1]).chunk(2)
             variance = square - mean.square()
             scale = torch.rsqrt(variance + self.eps).float() * self.weight
-            out = (values - mean.float()[:, None, None]) * scale[:, None, None] + self.bias[:, None, None]
+            out = (values - mean.float()[:, None, None]) * scale[:, None, None] + self.bias[
+                :, None, None
+            ]
             self._remember(mean.detach(), (variance * sums[-1] / (sums[-1] - 1)).detach())
         return out.to(x.dtype)
 

@@ -1,8 +1,10 @@
-"""Features of the frozen backbone for a finite set of training pairs or views: computed once, shared by all variants.
+"""Features of the frozen backbone for a finite set of training pairs or views: computed once,
+shared by all variants.
 
-A feature cache is a folder of chunks, each one file with the backbone's levels of CHUNK items one after another, and a
-manifest, which is written last. A finished chunk is never computed again. An item is a pair; or, with `pairs.views`, a
-view of a crop, once as a template and once as a search crop, of which the sampler puts pairs together.
+A feature cache is a folder of chunks, each one file with the backbone's levels of CHUNK items one
+after another, and a manifest, which is written last. A finished chunk is never computed again. An
+item is a pair; or, with `pairs.views`, a view of a crop, once as a template and once as a search
+crop, of which the sampler puts pairs together.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,13 +30,16 @@ from siamla.model.siamla import crop_template
 from siamla.parallel import in_parallel
 
 CHUNK = 256
-BATCH = 4  # what a backbone makes of more images leaves the CPU's caches, and its memory is asked for anew each time
+# what a backbone makes of more images leaves the CPU's caches, and its memory is asked for anew
+# each time
+BATCH = 4
 STORED = torch.float16
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What a training step needs: features or images of template and search, and the boxes (B, 4) in the search crop.
+    """What a training step needs: features or images of template and search, and the boxes (B, 4)
+    in the search crop.
 
     `template` and `search` are the backbone's levels when `frozen`, else one tensor of images each.
     """
@@ -46,18 +51,24 @@ class Batch:
 
     def pinned(self) -> "Batch":
         """The same in page-locked memory, from where a GPU copies without making the CPU wait."""
-        template, search = (tuple(x.pin_memory() for x in side) for side in (self.template, self.search))
+        template, search = (
+            tuple(x.pin_memory() for x in side) for side in (self.template, self.search)
+        )
         return Batch(template, search, self.boxes.pin_memory(), self.frozen)
 
 
 def _levels(backbone: Backbone, template: Tensor, search: Tensor) -> list[Tensor]:
-    """The levels of template and search images (B, H, W, 3), the template's cropped to what the network reads.
+    """The levels of template and search images (B, H, W, 3), the template's cropped to what the
+    network reads.
 
     Always in fp32: they are computed once, and are the same on every machine's kind of CPU.
     """
     with torch.inference_mode():
         levels = crop_template(backbone(template.permute(0, 3, 1, 2)), backbone.strides)
-        return [level.to(STORED).contiguous() for level in (*levels, *backbone(search.permute(0, 3, 1, 2)))]
+        return [
+            level.to(STORED).contiguous()
+            for level in (*levels, *backbone(search.permute(0, 3, 1, 2)))
+        ]
 
 
 def _bytes(tensor: Tensor) -> bytes:
@@ -75,8 +86,12 @@ def _items(sampler: PairSampler) -> tuple[int, Callable[[int], Pair]]:
     return sampler.settings.count or 0, sampler.pair
 
 
-def _write_chunk(chunk: int, crops: Path, pairs: PairSettings, model: ModelSettings, out: Path) -> int:
-    """Compute one chunk with one thread, so that its bytes do not depend on how many work beside it."""
+def _write_chunk(
+    chunk: int, crops: Path, pairs: PairSettings, model: ModelSettings, out: Path
+) -> int:
+    """Compute one chunk with one thread, so that its bytes do not depend on how many work beside
+    it.
+    """
     torch.set_num_threads(1)
     sampler, backbone = PairSampler(CropCache(crops), pairs), build_backbone(model).eval()
     count, item = _items(sampler)
@@ -84,7 +99,9 @@ def _write_chunk(chunk: int, crops: Path, pairs: PairSettings, model: ModelSetti
     boxes: list[NDArray[np.float64]] = []
     for start in range(chunk * CHUNK, min(count, (chunk + 1) * CHUNK), BATCH):
         drawn = [item(i) for i in range(start, min(start + BATCH, count, (chunk + 1) * CHUNK))]
-        template, search = (torch.from_numpy(np.stack([getattr(p, side) for p in drawn])) for side in SIDES)
+        template, search = (
+            torch.from_numpy(np.stack([getattr(p, side) for p in drawn])) for side in SIDES
+        )
         parts.append(_levels(backbone, template, search))
         boxes += [pair.box for pair in drawn]
     with atomic(_chunk_path(out, chunk)) as temporary, temporary.open("wb") as handle:
@@ -100,17 +117,27 @@ def _shapes(model: ModelSettings) -> list[list[int]]:
     return [list(level.shape[1:]) for level in _levels(build_backbone(model).eval(), *blank)]
 
 
-def build(crops: Path, pairs: PairSettings, model: ModelSettings, out: Path, jobs: int, key: str) -> None:
+def build(
+    crops: Path, pairs: PairSettings, model: ModelSettings, out: Path, jobs: int, key: str
+) -> None:
     """Compute the features of all pairs, or of all views, into `out`, `jobs` chunks at a time.
 
-    `key` names all that they depend on; `out` must hold nothing that another key left. Killed at any moment, the same
-    call goes on with the chunks that are missing.
+    `key` names all that they depend on; `out` must hold nothing that another key left. Killed at
+    any moment, the same call goes on with the chunks that are missing.
     """
     if pairs.count is None and pairs.views is None:
-        raise UserError("pairs.count, pairs.views: a feature cache needs a finite number of one of them, found null")
+        raise UserError(
+            "pairs.count, pairs.views: a feature cache needs a finite number of one of them, found"
+            " null"
+        )
     if model.weights == "random":
-        raise UserError("model.weights: random weights differ from seed to seed; a feature cache needs pretrained ones")
-    sampler = PairSampler(CropCache(crops), pairs)  # fails here, before the processes start, on a bad cache
+        raise UserError(
+            "model.weights: random weights differ from seed to seed; a feature cache needs"
+            " pretrained ones"
+        )
+    sampler = PairSampler(
+        CropCache(crops), pairs
+    )  # fails here, before the processes start, on a bad cache
     sampler.pair(0)
     count = _items(sampler)[0]
     if count < BATCH:
@@ -118,7 +145,9 @@ def build(crops: Path, pairs: PairSettings, model: ModelSettings, out: Path, job
     chunks = range(-(-count // CHUNK))
     work = partial(_write_chunk, crops=crops, pairs=pairs, model=model, out=out)
     missing = [chunk for chunk in chunks if not _chunk_path(out, chunk).exists()]
-    for _ in in_parallel(work, missing, jobs, "features", "chunk", ordered=False, done=len(chunks) - len(missing)):
+    for _ in in_parallel(
+        work, missing, jobs, "features", "chunk", ordered=False, done=len(chunks) - len(missing)
+    ):
         pass
     manifest = {"key": key, "count": count, "chunk": CHUNK, "shapes": _shapes(model)}
     write_json(out / "manifest.json", manifest)
@@ -131,7 +160,9 @@ class FeatureCache:
         """Open `folder`; UserError when it is not complete."""
         self.manifest = read_json(folder / "manifest.json")
         self.count: int = self.manifest["count"]
-        self._chunks = [self._open(folder, chunk) for chunk in range(-(-self.count // self.manifest["chunk"]))]
+        self._chunks = [
+            self._open(folder, chunk) for chunk in range(-(-self.count // self.manifest["chunk"]))
+        ]
 
     def _open(self, folder: Path, chunk: int) -> list[Tensor]:
         pairs = min(self.manifest["chunk"], self.count - chunk * self.manifest["chunk"])
@@ -140,7 +171,9 @@ class FeatureCache:
         expected = pairs * 16 + sum(int(np.prod(shape)) for shape in shapes) * STORED.itemsize
         found = path.stat().st_size if path.exists() else 0
         if found != expected:
-            raise UserError(f"{path}: {found} bytes, expected {expected}; delete the folder to build it again")
+            raise UserError(
+                f"{path}: {found} bytes, expected {expected}; delete the folder to build it again"
+            )
         raw = torch.from_file(str(path), shared=False, size=expected, dtype=torch.uint8)
         views, offset = [raw[: pairs * 16].view(torch.float32).view(pairs, 4)], pairs * 16
         for shape in shapes:
@@ -150,14 +183,20 @@ class FeatureCache:
         return views
 
     def batch(self, parts: Sequence[Parts]) -> Batch:
-        """Features of pairs that consist of these items; the box of a target that is not there is ABSENT."""
+        """Features of pairs that consist of these items; the box of a target that is not there is
+        ABSENT.
+        """
         size = self.manifest["chunk"]
         half = len(self.manifest["shapes"]) // 2
         rows = []
         for part in parts:
             _, *template = self._chunks[part.template // size]
             boxes, *search = self._chunks[part.search // size]
-            box = boxes[part.search % size] if part.present else torch.tensor(to_index(ABSENT), dtype=torch.float32)
+            box = (
+                boxes[part.search % size]
+                if part.present
+                else torch.tensor(to_index(ABSENT), dtype=torch.float32)
+            )
             levels = [level[part.template % size] for level in template[:half]]
             rows.append([box, *levels, *(level[part.search % size] for level in search[half:])])
         box, *levels = (torch.stack(column) for column in zip(*rows, strict=True))

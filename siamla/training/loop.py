@@ -1,4 +1,6 @@
-"""The resumable training loop. The same settings, seed, data and place give the same bytes, also when killed."""
+"""The resumable training loop. The same settings, seed, data and place give the same bytes, also
+when killed.
+"""
 
 import json
 import resource
@@ -32,7 +34,9 @@ UNUSABLE = "unusable.jsonl"  # beside the state: the pairs of those steps
 
 
 class Trained(NamedTuple):
-    """The model, the history (one row an epoch), and how many processes trained together, each time this changed."""
+    """The model, the history (one row an epoch), and how many processes trained together, each time
+    this changed.
+    """
 
     model: SiamLA
     history: list[dict[str, float]]
@@ -46,7 +50,9 @@ class Stopped(KeyboardInterrupt):
 def rate(recipe: Recipe, epoch: int, step: int) -> float:
     """The learning rate of a step of an epoch, both counted from 0."""
     per_epoch = steps_per_epoch(recipe.training)
-    return learning_rate(epoch * per_epoch + step, recipe.training.epochs * per_epoch, recipe.training)
+    return learning_rate(
+        epoch * per_epoch + step, recipe.training.epochs * per_epoch, recipe.training
+    )
 
 
 def take_step(
@@ -67,13 +73,19 @@ def peak_memory(place: Place) -> float:
     """The most memory in MiB that this process has held, of its GPU where it has one."""
     if place.torch_device.type == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+        2**20 if sys.platform == "darwin" else 2**10
+    )
 
 
 class _Course:
-    """A training under way: what has been done of it, and what is written and told of it, by the first process."""
+    """A training under way: what has been done of it, and what is written and told of it, by the
+    first process.
+    """
 
-    def __init__(self, recipe: Recipe, source: Source, place: Place, learner: Learner, state: Path, key: str) -> None:
+    def __init__(
+        self, recipe: Recipe, source: Source, place: Place, learner: Learner, state: Path, key: str
+    ) -> None:
         self.recipe, self.source, self.place, self.learner = recipe, source, place, learner
         self.ranks, self.state, self.key = learner.ranks, state, key
         self.per_epoch = steps_per_epoch(recipe.training)
@@ -87,10 +99,14 @@ class _Course:
         done = progress.epoch * self.per_epoch + progress.step
         if self.ranks.any(done != self.ranks.told(done)):
             raise UserError(
-                f"{self.state}: not the same file for all processes; a folder that all nodes share is needed"
+                f"{self.state}: not the same file for all processes; a folder that all nodes share"
+                " is needed"
             )
         if progress.processes and progress.processes[-1] != world and self.ranks.first:
-            said = f"{progress.processes[-1]} processes so far, {world} from here; last digits may differ"
+            said = (
+                f"{progress.processes[-1]} processes so far, {world} from here; last digits may"
+                " differ"
+            )
             print(f"{self.state}: {said}", file=sys.stderr, flush=True)
         if progress.processes[-1:] != [world]:
             progress.processes.append(world)
@@ -103,21 +119,30 @@ class _Course:
         self.saved = time.monotonic()
         if self.stop and progress.epoch < self.recipe.training.epochs:
             if self.ranks.first:
-                where = f"epoch {progress.epoch + 1}, {progress.step} of {self.per_epoch} steps done"
-                print(f"{self.state}: saved ({where}); the same command goes on from here", file=sys.stderr, flush=True)
+                where = (
+                    f"epoch {progress.epoch + 1}, {progress.step} of {self.per_epoch} steps done"
+                )
+                print(
+                    f"{self.state}: saved ({where}); the same command goes on from here",
+                    file=sys.stderr,
+                    flush=True,
+                )
             raise Stopped
 
     def step(self, stream: Iterator[Batch]) -> dict[str, float]:
         """Do the next step; UserError when too many in a row were not usable."""
         progress, clock = self.progress, time.monotonic()
-        row, waited = take_step(self.learner, stream, self.recipe, progress.epoch, progress.step, self.place)
+        row, waited = take_step(
+            self.learner, stream, self.recipe, progress.epoch, progress.step, self.place
+        )
         if row["skipped"]:
             self._note(row)
         progress.unusable = progress.unusable + 1 if row["skipped"] else 0
         if progress.unusable == IN_A_ROW:
             raise UserError(
-                f"epoch {progress.epoch + 1}: {IN_A_ROW} steps in a row had no usable loss (last: {row['total']:g}); "
-                f"lower lr_start; {self.state.with_name(UNUSABLE)} has their pairs"
+                f"epoch {progress.epoch + 1}: {IN_A_ROW} steps in a row had no usable loss (last:"
+                f" {row['total']:g}); lower lr_start; {self.state.with_name(UNUSABLE)} has their"
+                " pairs"
             )
         progress.rows.append(row)
         progress.step += 1
@@ -132,29 +157,51 @@ class _Course:
             return
         count = self.source.sampler.settings.count
         pairs = pair_numbers(self.recipe.seed, settings, count, progress.epoch, progress.step)
-        found = {name: value if np.isfinite(value) else str(value) for name, value in row.items() if name != "skipped"}
+        found = {
+            name: value if np.isfinite(value) else str(value)
+            for name, value in row.items()
+            if name != "skipped"
+        }
         where = {"epoch": progress.epoch + 1, "step": progress.step + 1}
         self.state.parent.mkdir(parents=True, exist_ok=True)
         with self.state.with_name(UNUSABLE).open("a", encoding="utf-8") as handle:
             handle.write(json.dumps({**where, **found, "pairs": pairs}) + "\n")
         shown = f"loss {row['total']:g}, gradient {row['grad_norm']:g}"
-        print(f"epoch {where['epoch']}, step {where['step']}: skipped ({shown})", file=sys.stderr, flush=True)
+        print(
+            f"epoch {where['epoch']}, step {where['step']}: skipped ({shown})",
+            file=sys.stderr,
+            flush=True,
+        )
 
-    def close_epoch(self, validate: Callable[[SiamLA, int], float | None] | None) -> dict[str, float]:
+    def close_epoch(
+        self, validate: Callable[[SiamLA, int], float | None] | None
+    ) -> dict[str, float]:
         """The row of the epoch that is done: means over its steps, also those done before a stop."""
         progress, per_epoch, epoch = self.progress, self.per_epoch, self.progress.epoch
         used = [row for row in progress.rows if not row["skipped"]]
         if not used:
             last = progress.rows[-1]["total"]
-            raise UserError(f"epoch {epoch + 1}: no step had a usable loss (last: {last:g}); lower lr_start")
-        course = {"epoch": epoch + 1, "step": (epoch + 1) * per_epoch, "lr": rate(self.recipe, epoch, per_epoch - 1)}
-        means = {name: float(np.mean([row[name] for row in used])) for name in used[0] if name != "skipped"}
+            raise UserError(
+                f"epoch {epoch + 1}: no step had a usable loss (last: {last:g}); lower lr_start"
+            )
+        course = {
+            "epoch": epoch + 1,
+            "step": (epoch + 1) * per_epoch,
+            "lr": rate(self.recipe, epoch, per_epoch - 1),
+        }
+        means = {
+            name: float(np.mean([row[name] for row in used]))
+            for name in used[0]
+            if name != "skipped"
+        }
         row = {**course, **means, "skipped": float(per_epoch - len(used))}
         if validate is not None and self.ranks.first:
             overlap = validate(self.learner.trained(), epoch + 1)
             row |= {} if overlap is None else {"val_ao": overlap}
         row |= {
-            "pairs_per_second": per_epoch * self.recipe.training.batch / max(progress.seconds, 1e-9),
+            "pairs_per_second": (
+                per_epoch * self.recipe.training.batch / max(progress.seconds, 1e-9)
+            ),
             "wait_share": progress.waited / max(progress.seconds, 1e-9),
             "memory_mib": peak_memory(self.place),
             "seconds": progress.seconds,
@@ -167,7 +214,10 @@ class _Course:
         progress = self.progress
         speed = progress.step * self.recipe.training.batch / max(progress.seconds, 1e-9)
         wait = 100 * progress.waited / max(progress.seconds, 1e-9)
-        said = f"epoch {progress.epoch + 1} loss {row['total']:.3f}, {speed:.1f} pairs/s, {wait:.0f} % waiting"
+        said = (
+            f"epoch {progress.epoch + 1} loss {row['total']:.3f}, {speed:.1f} pairs/s, {wait:.0f} %"
+            " waiting"
+        )
         bar.set_postfix_str(said, refresh=False)
         bar.update()
 
@@ -179,15 +229,15 @@ def accidents(workers: int) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         raise UserError(
-            f"train: the GPU's memory is full ({str(error).partition('. ')[0]}); --accumulate 2, or more, passes the "
-            "backbone a part of the batch at a time; --dry-run tries it"
+            f"train: the GPU's memory is full ({str(error).partition('. ')[0]}); --accumulate 2, or"
+            " more, passes the backbone a part of the batch at a time; --dry-run tries it"
         ) from None
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
         raise UserError(
-            f"train: a process that loads pairs died (killed, or out of memory: {workers} were at work); "
-            "run the same command again to go on"
+            f"train: a process that loads pairs died (killed, or out of memory: {workers} were at"
+            " work); run the same command again to go on"
         ) from None
 
 
@@ -206,18 +256,21 @@ def train(
     """Train from the saved state, or from the start when there is none, to the end.
 
     Args:
-        state: file that holds the resumable state; written after every epoch, every `save_minutes`, and at the next
-            step when SIGTERM or SIGINT asks for an end. The states before it stand beside it.
+        state: file that holds the resumable state; written after every epoch, every `save_minutes`,
+            and at the next step when SIGTERM or SIGINT asks for an end. The states before it stand
+            beside it.
         key: digest of all that the training depends on; a state with another key is refused.
-        on_epoch: called with every finished epoch's row, also with the rows of epochs done before a stop.
-        ranks: the processes that train together. The first one writes, and calls `on_epoch` and `validate`.
+        on_epoch: called with every finished epoch's row, also with the rows of epochs done before a
+            stop.
+        ranks: the processes that train together. The first one writes, and calls `on_epoch` and
+            `validate`.
         accumulate: parts in which the backbone sees a batch; more take less memory.
-        validate: called with a copy of the model and the number of the epoch done; its number, if it gives one, is
-            `val_ao` of the epoch's row.
+        validate: called with a copy of the model and the number of the epoch done; its number, if
+            it gives one, is `val_ao` of the epoch's row.
 
-    Raises Stopped, in all processes after the same step, when a signal asked one of them for it, and UserError for a
-    state that does not fit, losses that are not usable, too little memory, and a loading process or another rank that
-    died.
+    Raises Stopped, in all processes after the same step, when a signal asked one of them for it,
+    and UserError for a state that does not fit, losses that are not usable, too little memory, and
+    a loading process or another rank that died.
     """
     with stop_requests() as asked, accidents(source.workers):
         epochs = recipe.training.epochs
@@ -228,7 +281,9 @@ def train(
             on_epoch(row)
         initial = progress.epoch * per_epoch + progress.step
         pinned, part = place.torch_device.type == "cuda", ranks.part(recipe.training.batch)
-        stream = batches(source, recipe.seed, recipe.training, progress.epoch, progress.step, pinned, part)
+        stream = batches(
+            source, recipe.seed, recipe.training, progress.epoch, progress.step, pinned, part
+        )
         bar = progress_bar(epochs * per_epoch, "train", "step", initial, silent=not ranks.first)
         with bar, closing(stream):
             while progress.epoch < epochs:

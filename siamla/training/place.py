@@ -17,11 +17,15 @@ SIDE = 64.0  # of the measured target, crop pixels
 
 
 def _batch(recipe: Recipe, place: Place, frozen: bool) -> Batch:
-    """A batch of noise with a target in the middle: the backbone's levels where it is frozen, else images."""
+    """A batch of noise with a target in the middle: the backbone's levels where it is frozen, else
+    images.
+    """
     generator = torch.Generator().manual_seed(0)
     size, device = recipe.training.batch, place.torch_device
     template, search = (
-        torch.randint(0, 256, (size, 3, side, side), generator=generator, dtype=torch.uint8).to(device)
+        torch.randint(0, 256, (size, 3, side, side), generator=generator, dtype=torch.uint8).to(
+            device
+        )
         for side in (TEMPLATE, SEARCH)
     )
     middle = (SEARCH - 1 - SIDE) / 2
@@ -37,7 +41,8 @@ def _batch(recipe: Recipe, place: Place, frozen: bool) -> Batch:
 def training_place(model: ModelSettings, settings: TrainingSettings, threads: int) -> Place:
     """Device, precision and threads for training this network, on a GPU where there is one.
 
-    What is measured are whole steps, of the kind that the training has most of: with a frozen backbone or a thawed one.
+    What is measured are whole steps, of the kind that the training has most of: with a frozen
+    backbone or a thawed one.
     """
     device = default_device()
     frozen = 2 * settings.frozen_epochs > settings.epochs

@@ -40,23 +40,29 @@ def train_model(
 
     Args:
         crops: the crop cache of each training set.
-        features: feature cache for the epochs with a frozen backbone; None: these read crops like the others.
-        place: device, precision and the CPU threads that compute; it is put into force for this process.
+        features: feature cache for the epochs with a frozen backbone; None: these read crops like
+            the others.
+        place: device, precision and the CPU threads that compute; it is put into force for this
+            process.
         workers: processes that load pairs beside this one. Bytes do not depend on them.
         state: file of the resumable state; its folder is made, and locked while this runs.
-        key: digest of all that the training depends on; a state with another key is refused.
-        label, tracker: the model's name and the tracker's settings, for the model file; they decide no weight.
+        key: digest of all that the training depends on; a state with another key is refused. label,
+        tracker: the model's name and the tracker's settings, for the model file; they decide no
+        weight.
         on_epoch: called with every epoch's row.
-        save_minutes: time between two writings of the state within an epoch.
-        ranks, accumulate, validate: as siamla.training.loop.train says; of several processes the first one writes.
+        save_minutes: time between two writings of the state within an epoch. ranks, accumulate,
+        validate: as siamla.training.loop.train says; of several processes the first one writes.
 
-    Raises UserError as siamla.training.loop.train, Stopped after SIGTERM or SIGINT, when the state is saved.
+    Raises UserError as siamla.training.loop.train, Stopped after SIGTERM or SIGINT, when the state
+    is saved.
     """
     set_up(place)
     cached = FeatureCache(features) if features else None
     source = Source(open_sampler(crops, pairs), cached, workers)
     with locked(state.with_suffix(".lock")) if ranks.first else nullcontext():
-        trained = train(recipe, source, place, state, key, on_epoch, save_minutes, ranks, accumulate, validate)
+        trained = train(
+            recipe, source, place, state, key, on_epoch, save_minutes, ranks, accumulate, validate
+        )
         if ranks.first:
             columns = list(
                 dict.fromkeys(name for row in trained.history for name in row)

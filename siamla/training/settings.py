@@ -11,22 +11,39 @@ class Labels(Settings):
     """Which cells are positive and what their classification label is (sections III-A to III-C)."""
 
     ladl: bool = Field(False, description="localization-aware dynamic label loss, eq. 3–6")
-    mapping: Literal["nonlinear", "linear"] = Field("nonlinear", description="eq. 5, or the IoU itself (Table IV)")
+    mapping: Literal["nonlinear", "linear"] = Field(
+        "nonlinear", description="eq. 5, or the IoU itself (Table IV)"
+    )
     alpha: float = Field(0.5, gt=0, lt=1)
     beta: float = Field(10.0, gt=0)
     normalize: Literal["minmax", "max", "none"] = Field(
         "minmax",
-        description="minmax: eq. 6 over an image's positives; max: scaled alone, the largest to the largest IoU",
+        description=(
+            "minmax: eq. 6 over an image's positives; max: scaled alone, the largest to the"
+            " largest IoU"
+        ),
     )
-    normalize_epochs: int | None = Field(None, ge=0, description="stop it after this many epochs; null = never")
-    lals: bool = Field(False, description="localization-aware label smoothing: boundary cells are positives")
-    lambda_: float = Field(0.2, gt=0, le=1, alias="lambda", description="eq. 7's λ of boundary cells")
-    centre_fraction: float = Field(0.4, gt=0, le=1, description="centre cells: the central share of the box per axis")
-    nearest_if_none: bool = Field(False, description="the cell nearest to the centre is positive when no other is")
+    normalize_epochs: int | None = Field(
+        None, ge=0, description="stop it after this many epochs; null = never"
+    )
+    lals: bool = Field(
+        False, description="localization-aware label smoothing: boundary cells are positives"
+    )
+    lambda_: float = Field(
+        0.2, gt=0, le=1, alias="lambda", description="eq. 7's λ of boundary cells"
+    )
+    centre_fraction: float = Field(
+        0.4, gt=0, le=1, description="centre cells: the central share of the box per axis"
+    )
+    nearest_if_none: bool = Field(
+        False, description="the cell nearest to the centre is positive when no other is"
+    )
 
 
 class LossWeights(Settings):
-    """Weights of the summed losses; 1, 3, 1 for the baseline, 1, 1, 1 (eq. 11) with LAFA; and cells that they see."""
+    """Weights of the summed losses; 1, 3, 1 for the baseline, 1, 1, 1 (eq. 11) with LAFA; and cells
+    that they see.
+    """
 
     classification: float = Field(1.0, ge=0)
     regression: Annotated[float, Field(ge=0)] | Literal["auto"] = Field(
@@ -34,11 +51,18 @@ class LossWeights(Settings):
     )
     localization: float = Field(1.0, ge=0)
     boxes: Literal["auto", "centerness", "uniform"] = Field(
-        "auto", description="weights of the positives in the regression loss; auto: uniform with LAFA, else centerness"
+        "auto",
+        description=(
+            "weights of the positives in the regression loss; auto: uniform with LAFA, else"
+            " centerness"
+        ),
     )
-    boundary: float = Field(1.0, gt=0, le=1, description="factor on those weights at boundary cells")
+    boundary: float = Field(
+        1.0, gt=0, le=1, description="factor on those weights at boundary cells"
+    )
     negatives: Literal["random", "confident"] = Field(
-        "random", description="negative cells of eq. 10: drawn evenly, or those with the highest score c"
+        "random",
+        description="negative cells of eq. 10: drawn evenly, or those with the highest score c",
     )
 
     def of_regression(self, localization: str) -> float:
@@ -49,7 +73,9 @@ class LossWeights(Settings):
 
 
 class TrainingSettings(Settings):
-    """Optimisation: an epoch is pairs_per_epoch pairs; the backbone is frozen for the first frozen_epochs."""
+    """Optimisation: an epoch is pairs_per_epoch pairs; the backbone is frozen for the first
+    frozen_epochs.
+    """
 
     epochs: int = Field(50, ge=1)
     frozen_epochs: int = Field(5, ge=0)
@@ -65,13 +91,20 @@ class TrainingSettings(Settings):
     clip_norm: float = Field(10.0, gt=0)
     backbone_lr_scale: float = Field(0.1, ge=0)
     precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
-        "auto", description="auto: bf16 where it is faster; fp16, with scaled losses, for GPUs without bf16"
+        "auto",
+        description=(
+            "auto: bf16 where it is faster; fp16, with scaled losses, for GPUs without bf16"
+        ),
     )
     compile: bool = Field(
-        False, description="torch.compile the backbone; it needs a C compiler, and changes last digits"
+        False,
+        description="torch.compile the backbone; it needs a C compiler, and changes last digits",
     )
     ema: float | None = Field(
-        None, gt=0, lt=1, description="the model is a moving average of the weights with this decay; null = the last"
+        None,
+        gt=0,
+        lt=1,
+        description="the model is a moving average of the weights with this decay; null = the last",
     )
 
     @model_validator(mode="after")
@@ -79,5 +112,7 @@ class TrainingSettings(Settings):
         if self.frozen_epochs > self.epochs:
             raise ValueError(f"frozen_epochs ({self.frozen_epochs}) exceeds epochs ({self.epochs})")
         if self.pairs_per_epoch < self.batch:
-            raise ValueError(f"pairs_per_epoch ({self.pairs_per_epoch}) is less than one batch ({self.batch})")
+            raise ValueError(
+                f"pairs_per_epoch ({self.pairs_per_epoch}) is less than one batch ({self.batch})"
+            )
         return self

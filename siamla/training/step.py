@@ -1,4 +1,6 @@
-"""One step of a training: what learns, and what a batch does to it. Of several processes each does it with its part."""
+"""One step of a training: what learns, and what a batch does to it. Of several processes each does
+it with its part.
+"""
 
 import copy
 import os
@@ -22,7 +24,8 @@ from siamla.training.features import Batch
 from siamla.training.losses import losses
 from siamla.training.settings import Labels, LossWeights, TrainingSettings
 
-MAX_LOSS = 1e4  # a step with a larger or non-finite loss is skipped, as in SiamCAR's public code (train.py)
+# a step with a larger or non-finite loss is skipped, as in SiamCAR's public code (train.py)
+MAX_LOSS = 1e4
 
 
 @dataclass(frozen=True)
@@ -80,9 +83,13 @@ class Learner:
 
 
 def set_up(place: Place) -> None:
-    """Make this process compute as the place says: its threads, the same bytes each time, and fp32 that is fp32."""
+    """Make this process compute as the place says: its threads, the same bytes each time, and fp32
+    that is fp32.
+    """
     torch.set_num_threads(place.threads)
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with a workspace
+    os.environ.setdefault(
+        "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
+    )  # cuBLAS is deterministic only with a workspace
     torch.use_deterministic_algorithms(True)
     # off: filling new memory costs 4 % of a step and only helps to find what reads it too early
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -92,7 +99,9 @@ def set_up(place: Place) -> None:
 
 
 def build_optimizer(model: SiamLA, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """One optimiser for the whole course: frozen parameters get no gradient and are passed over until they thaw."""
+    """One optimiser for the whole course: frozen parameters get no gradient and are passed over
+    until they thaw.
+    """
     backbone = list(model.backbone.parameters())
     known = {id(parameter) for parameter in backbone}
     groups = [
@@ -100,20 +109,32 @@ def build_optimizer(model: SiamLA, settings: TrainingSettings) -> torch.optim.Op
         {"params": backbone, "scale": settings.backbone_lr_scale},
     ]
     if settings.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=settings.lr_start, weight_decay=settings.weight_decay, fused=True)
+        return torch.optim.AdamW(
+            groups, lr=settings.lr_start, weight_decay=settings.weight_decay, fused=True
+        )
     return torch.optim.SGD(
-        groups, lr=settings.lr_start, momentum=settings.momentum, weight_decay=settings.weight_decay, fused=True
+        groups,
+        lr=settings.lr_start,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        fused=True,
     )
 
 
 def _layout(device: torch.device) -> torch.memory_format:
-    """Channels last for a GPU's convolutions; a CPU's bring their own, its group norm wants channels first."""
+    """Channels last for a GPU's convolutions; a CPU's bring their own, its group norm wants
+    channels first.
+    """
     return torch.contiguous_format if device.type == "cpu" else torch.channels_last
 
 
 def _averaged(model: SiamLA, decay: float | None) -> AveragedModel | None:
     """A moving average that begins with the first step's weights; None without a decay."""
-    return None if decay is None else AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    return (
+        None
+        if decay is None
+        else AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    )
 
 
 def start(recipe: Recipe, place: Place, ranks: Ranks = ALONE, accumulate: int = 1) -> Learner:
@@ -126,8 +147,12 @@ def start(recipe: Recipe, place: Place, ranks: Ranks = ALONE, accumulate: int = 
         neck.norm = GlobalBatchNorm(neck.norm, ranks)
     average = _averaged(model, settings.ema)
     if settings.compile:
-        if not any(shutil.which(compiler) for compiler in (os.environ.get("CC", "gcc"), "cc", "clang")):
-            raise UserError("training.compile: no C compiler found; install gcc, or leave compile off")
+        if not any(
+            shutil.which(compiler) for compiler in (os.environ.get("CC", "gcc"), "cc", "clang")
+        ):
+            raise UserError(
+                "training.compile: no C compiler found; install gcc, or leave compile off"
+            )
         model.backbone.compile()  # in place: names of parameters stay
     optimizer = build_optimizer(model, settings)
     scaler = torch.amp.GradScaler(device.type, enabled=place.precision == "fp16")
@@ -143,13 +168,15 @@ def _on_device(side: tuple[Tensor, ...], device: torch.device) -> tuple[Tensor, 
 def _levels(backbone: Backbone, images: Tensor, parts: int) -> tuple[Tensor, ...]:
     """The backbone's levels of images, computed in parts.
 
-    Of a part nothing is kept but the levels; the backward pass computes it again. So the backbone, which takes the
-    memory, has one part in it at a time, and the rest of the network sees the batch as a whole: its batch norm too.
+    Of a part nothing is kept but the levels; the backward pass computes it again. So the backbone,
+    which takes the memory, has one part in it at a time, and the rest of the network sees the batch
+    as a whole: its batch norm too.
     """
     if parts == 1:
         return backbone(images)
     chunks = [
-        checkpoint(backbone, chunk, use_reentrant=False, preserve_rng_state=False) for chunk in images.chunk(parts)
+        checkpoint(backbone, chunk, use_reentrant=False, preserve_rng_state=False)
+        for chunk in images.chunk(parts)
     ]
     return tuple(torch.cat(level) for level in zip(*chunks, strict=True))
 
@@ -159,8 +186,8 @@ def optimise(
 ) -> dict[str, float]:
     """One optimisation step with this process's part of a batch.
 
-    Returns the batch's loss terms and the norm of its gradient as numbers, the same in all processes, with skipped = 1
-    when loss or gradient was not usable: then nothing has changed.
+    Returns the batch's loss terms and the norm of its gradient as numbers, the same in all
+    processes, with skipped = 1 when loss or gradient was not usable: then nothing has changed.
     """
     device, model, ranks = place.torch_device, learner.model, learner.ranks
     template, search = _on_device(batch.template, device), _on_device(batch.search, device)
@@ -168,7 +195,9 @@ def optimise(
     learner.optimizer.zero_grad(set_to_none=True)
     with place.autocast():
         if not batch.frozen:
-            template, search = (_levels(model.backbone, side[0], learner.accumulate) for side in (template, search))
+            template, search = (
+                _levels(model.backbone, side[0], learner.accumulate) for side in (template, search)
+            )
         output = model.forward_features(template, search)
     localization = recipe.model.localization
     boxes = batch.boxes.to(device)
@@ -178,9 +207,14 @@ def optimise(
     learner.scaler.unscale_(learner.optimizer)
     norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.training.clip_norm)
     summed = ranks.sum(torch.stack([value.detach() for value in terms.values()]))
-    numbers = torch.cat([summed, norm.detach().reshape(1).to(summed)]).tolist()  # one wait for the device
+    numbers = torch.cat(
+        [summed, norm.detach().reshape(1).to(summed)]
+    ).tolist()  # one wait for the device
     values = dict(zip([*terms, "grad_norm"], numbers, strict=True))
-    usable = bool(np.isfinite([values["total"], values["grad_norm"]]).all()) and values["total"] < MAX_LOSS
+    usable = (
+        bool(np.isfinite([values["total"], values["grad_norm"]]).all())
+        and values["total"] < MAX_LOSS
+    )
     if usable:
         learner.scaler.step(learner.optimizer)
         if learner.average is not None:

@@ -1,4 +1,6 @@
-"""Which cells of the score map are positive, and what they regress to (SiamCAR's public code; paper, section III-C)."""
+"""Which cells of the score map are positive, and what they regress to (SiamCAR's public code;
+paper, section III-C).
+"""
 
 from typing import NamedTuple
 
@@ -23,16 +25,19 @@ class Targets(NamedTuple):
 
     @property
     def positive(self) -> Tensor:
-        """(B, n, n) bool: centre or boundary; every other cell is negative, there is no ignore zone."""
+        """(B, n, n) bool: centre or boundary; every other cell is negative, there is no ignore
+        zone.
+        """
         return self.centre | self.boundary
 
 
 def grid(device: torch.device | str = "cpu") -> Tensor:
     """Positions (25,) in crop pixels of the cells along an axis: 31, 39, …, 223.
 
-    These are the centres of what the cells see. SiamCAR's public code trains on 32 + 8·i and decodes
-    with 31 + 8·i; ours uses 31 for both. The crop's middle, 127 = 31 + 8·12, is a pixel's index: a box that
-    counts pixel i as the interval [i, i + 1) is shifted by half a pixel before it comes here.
+    These are the centres of what the cells see. SiamCAR's public code trains on 32 + 8·i and
+    decodes with 31 + 8·i; ours uses 31 for both. The crop's middle, 127 = 31 + 8·12, is a pixel's
+    index: a box that counts pixel i as the interval [i, i + 1) is shifted by half a pixel before it
+    comes here.
     """
     return torch.arange(SCORE, device=device, dtype=torch.float32) * STRIDE + START
 
@@ -40,10 +45,11 @@ def grid(device: torch.device | str = "cpu") -> Tensor:
 def assign(boxes: Tensor, labels: Labels) -> Targets:
     """Targets of boxes (B, 4), xywh in pixels of the 255-px search crop whose middle is 127.
 
-    A cell is centre when |x - cx| < f·w/2 and |y - cy| < f·h/2, f = centre_fraction (0.4: SiamCAR's l, r > 0.6·w/2),
-    and with LALS boundary when it is strictly inside the box otherwise. With `nearest_if_none` the cell nearest to
-    the box's centre is centre where no cell of the image is; the first one in reading order when several are nearest.
-    A box without area says that the target is not in the crop: all cells are negative.
+    A cell is centre when |x - cx| < f·w/2 and |y - cy| < f·h/2, f = centre_fraction (0.4: SiamCAR's
+    l, r > 0.6·w/2), and with LALS boundary when it is strictly inside the box otherwise. With
+    `nearest_if_none` the cell nearest to the box's centre is centre where no cell of the image is;
+    the first one in reading order when several are nearest. A box without area says that the target
+    is not in the crop: all cells are negative.
     """
     boxes = boxes.float()
     position = grid(boxes.device)

@@ -33,8 +33,8 @@ class Phase:
     """The steps of one kind, and the seconds that one of them takes.
 
     Attributes:
-        steps: that the training has of them.
-        model, loader, both: seconds a step with one batch repeated, of the batches alone, and of both together.
+        steps: that the training has of them. model, loader, both: seconds a step with one batch
+        repeated, of the batches alone, and of both together.
         wait: share of `both` in which the model waits for pairs.
         memory: the most MiB held so far by this process, or by its GPU in this phase.
         shared: bytes in shared memory, of all loading processes.
@@ -61,7 +61,13 @@ def _size(values: Any) -> int:
     """Bytes of all tensors in nested data."""
     if isinstance(values, Tensor):
         return values.nbytes
-    inner = values.values() if isinstance(values, dict) else values if isinstance(values, list | tuple) else ()
+    inner = (
+        values.values()
+        if isinstance(values, dict)
+        else values
+        if isinstance(values, list | tuple)
+        else ()
+    )
     return sum(_size(value) for value in inner)
 
 
@@ -79,14 +85,22 @@ def _seconds(work: Callable[[], object], ranks: Ranks, budget: float, warm: int)
     return (time.monotonic() - begun) / calls
 
 
-def _phase(learner: Learner, recipe: Recipe, source: Source, place: Place, frozen: bool, budget: float) -> Phase:
+def _phase(
+    learner: Learner, recipe: Recipe, source: Source, place: Place, frozen: bool, budget: float
+) -> Phase:
     ranks, course, cuda = learner.ranks, _course(recipe, frozen), place.torch_device.type == "cuda"
     steps = steps_per_epoch(recipe.training)
-    epochs = recipe.training.frozen_epochs if frozen else recipe.training.epochs - recipe.training.frozen_epochs
+    epochs = (
+        recipe.training.frozen_epochs
+        if frozen
+        else recipe.training.epochs - recipe.training.frozen_epochs
+    )
     if cuda:
         torch.cuda.reset_peak_memory_stats()
     waits: list[float] = []
-    stream = batches(source, recipe.seed, course.training, 0, 0, cuda, ranks.part(recipe.training.batch))
+    stream = batches(
+        source, recipe.seed, course.training, 0, 0, cuda, ranks.part(recipe.training.batch)
+    )
     with closing(stream):
         batch = next(stream)
 
@@ -108,16 +122,27 @@ def _phase(learner: Learner, recipe: Recipe, source: Source, place: Place, froze
 
 
 def rehearse(
-    recipe: Recipe, source: Source, place: Place, ranks: Ranks = ALONE, accumulate: int = 1, budget: float = 10.0
+    recipe: Recipe,
+    source: Source,
+    place: Place,
+    ranks: Ranks = ALONE,
+    accumulate: int = 1,
+    budget: float = 10.0,
 ) -> tuple[list[Phase], int]:
-    """Steps of the training's phases, the thawed one first, in which memory would run out; and the bytes of a state.
+    """Steps of the training's phases, the thawed one first, in which memory would run out; and the
+    bytes of a state.
 
-    `budget`: seconds for each of the three measurements of a phase. UserError where memory does not suffice.
+    `budget`: seconds for each of the three measurements of a phase. UserError where memory does not
+    suffice.
     """
     set_up(place)
     with accidents(source.workers):
         learner = start(recipe, place, ranks, accumulate)
-        frozen = [kind for kind in (False, True) if (recipe.training.frozen_epochs if kind else _thaws(recipe))]
+        frozen = [
+            kind
+            for kind in (False, True)
+            if (recipe.training.frozen_epochs if kind else _thaws(recipe))
+        ]
         phases = [_phase(learner, recipe, source, place, kind, budget) for kind in frozen]
         return phases, _size(learner.state())
 
@@ -129,7 +154,11 @@ def _thaws(recipe: Recipe) -> bool:
 def _free(folder: Path) -> str:
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
-    return f"{shutil.disk_usage(folder).free / 2**20:,.0f} MiB free" if folder.exists() else "not there"
+    return (
+        f"{shutil.disk_usage(folder).free / 2**20:,.0f} MiB free"
+        if folder.exists()
+        else "not there"
+    )
 
 
 def report(phases: list[Phase], state: int, batch: int, ranks: Ranks, folder: Path) -> list[str]:
@@ -139,11 +168,14 @@ def report(phases: list[Phase], state: int, batch: int, ranks: Ranks, folder: Pa
         speeds = {"model": phase.model, "loader": phase.loader, "both": phase.both}
         shown = ", ".join(f"{name} {batch / seconds:.1f}" for name, seconds in speeds.items())
         lines.append(
-            f"{phase.name}: {phase.steps} steps; pairs/s: {shown}; waiting {100 * phase.wait:.0f} %; "
-            f"memory {phase.memory:,.0f} MiB a process"
+            f"{phase.name}: {phase.steps} steps; pairs/s: {shown}; waiting {100 * phase.wait:.0f}"
+            f" %; memory {phase.memory:,.0f} MiB a process"
         )
     hours = sum(phase.steps * phase.both for phase in phases) / 3600
-    lines.append(f"whole training: {hours:.3g} hours, {hours * ranks.world:.3g} process hours ({ranks.world} at work)")
+    lines.append(
+        f"whole training: {hours:.3g} hours, {hours * ranks.world:.3g} process hours ({ranks.world}"
+        " at work)"
+    )
     shared = max(phase.shared for phase in phases) / 2**20
     lines.append(f"/dev/shm: {shared:,.0f} MiB a process; {_free(Path('/dev/shm'))}")
     disk = (KEPT + 1) * state / 2**20
@@ -161,10 +193,11 @@ def overfit(
     accumulate: int = 1,
     steps: int = OVERFIT_STEPS,
 ) -> tuple[float, float]:
-    """Train on the first `count` batches again and again; the loss of the first step and of the last.
+    """Train on the first `count` batches again and again; the loss of the first step and of the
+    last.
 
-    `tell` is given a line now and then. UserError when the loss has not fallen: then something is wrong that more data
-    will not mend.
+    `tell` is given a line now and then. UserError when the loss has not fallen: then something is
+    wrong that more data will not mend.
     """
     set_up(place)
     course = _course(recipe, recipe.training.frozen_epochs > 0)
@@ -178,7 +211,13 @@ def overfit(
             row, _ = take_step(learner, repeated, course, 0, number % count, place)
             losses.append(row["total"])
             if math.log2(number + 1).is_integer() or number + 1 == steps:
-                tell(f"step {number + 1}: " + ", ".join(f"{name} {value:.4g}" for name, value in row.items()))
+                tell(
+                    f"step {number + 1}: "
+                    + ", ".join(f"{name} {value:.4g}" for name, value in row.items())
+                )
     if not losses[-1] < losses[0]:
-        raise UserError(f"--overfit: the loss has not fallen, from {losses[0]:g} to {losses[-1]:g} in {steps} steps")
+        raise UserError(
+            f"--overfit: the loss has not fallen, from {losses[0]:g} to {losses[-1]:g} in {steps}"
+            " steps"
+        )
     return losses[0], losses[-1]

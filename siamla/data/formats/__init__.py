@@ -1,4 +1,6 @@
-"""One module per official folder layout, and one for folders of one's own; class Layout says what each offers."""
+"""One module per official folder layout, and one for folders of one's own; class Layout says what
+each offers.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -1,9 +1,11 @@
-"""GOT-10k: `<root>/list.txt` and, per sequence, `groundtruth.txt`, `00000001.jpg …`, label files and `meta_info.ini`.
+"""GOT-10k: `<root>/list.txt` and, per sequence, `groundtruth.txt`, `00000001.jpg …`, label files
+and `meta_info.ini`.
 
-`root` is the folder of one subset (val or test), boxes are x, y, w, h with commas. `cover.label` grades the visible
-part from 0 to 8, `absence.label` marks frames without the target, and the toolkit scores frames with cover > 0. The
-test subset gives one box per sequence and no labels. Read by our own parser: the toolkit's reader fails on a row count
-with a bare assertion and names neither file nor line.
+`root` is the folder of one subset (val or test), boxes are x, y, w, h with commas. `cover.label`
+grades the visible part from 0 to 8, `absence.label` marks frames without the target, and the
+toolkit scores frames with cover > 0. The test subset gives one box per sequence and no labels. Read
+by our own parser: the toolkit's reader fails on a row count with a bare assertion and names neither
+file nor line.
 """
 
 import io
@@ -36,7 +38,9 @@ def read(root: Path, name: str) -> Sequence:
     if (folder / "cover.label").is_file():
         visible = text.fit(text.flags(folder / "cover.label"), len(boxes), folder / "cover.label")
     elif (folder / "absence.label").is_file():
-        visible = ~text.fit(text.flags(folder / "absence.label"), len(boxes), folder / "absence.label")
+        visible = ~text.fit(
+            text.flags(folder / "absence.label"), len(boxes), folder / "absence.label"
+        )
     return Sequence(name, text.images(folder), boxes, visible)
 
 
@@ -51,14 +55,24 @@ def write(root: Path, sequence: Sequence, images: Iterable[bytes]) -> None:
     text.write_images(folder, chain([first], encoded), "%08d.jpg", 1)
     text.write_boxes(folder / "groundtruth.txt", sequence.boxes, ORIGIN)
     text.write_flags(folder / "absence.label", ~sequence.visible)
-    write_text(folder / "cover.label", "".join("8\n" if seen else "0\n" for seen in sequence.visible))
+    write_text(
+        folder / "cover.label", "".join("8\n" if seen else "0\n" for seen in sequence.visible)
+    )
     low, high = sequence.boxes[:, :2], sequence.boxes[:, :2] + sequence.boxes[:, 2:]
     with np.errstate(invalid="ignore"):
         cut = np.asarray((low < 0).any(1) | (high > (width, height)).any(1))
     text.write_flags(folder / "cut_by_image.label", cut)
-    meta = {"url": "none", "object_class": "synthetic", "motion_class": "synthetic", "anno_fps": "10Hz"}
+    meta = {
+        "url": "none",
+        "object_class": "synthetic",
+        "motion_class": "synthetic",
+        "anno_fps": "10Hz",
+    }
     meta["resolution"] = f"({width}, {height})"
-    write_text(folder / "meta_info.ini", "[METAINFO]\n" + "".join(f"{key}: {value}\n" for key, value in meta.items()))
+    write_text(
+        folder / "meta_info.ini",
+        "[METAINFO]\n" + "".join(f"{key}: {value}\n" for key, value in meta.items()),
+    )
 
 
 def finish(root: Path, names: Iterable[str]) -> None:

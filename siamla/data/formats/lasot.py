@@ -1,9 +1,11 @@
-"""LaSOT: `<root>/<class>/<class-N>/` or `<root>/<class-N>/` with `img/00000001.jpg …` and `groundtruth.txt`.
+"""LaSOT: `<root>/<class>/<class-N>/` or `<root>/<class-N>/` with `img/00000001.jpg …` and
+`groundtruth.txt`.
 
-Rows are x, y, w, h with commas, counted from 1. `full_occlusion.txt` and `out_of_view.txt` hold one line of 0/1 labels;
-a target is absent where either is 1. Test names in order: `testing_set.txt` in the root, else the toolkit's 280 names
-as far as their folders are there, else every sequence found. Attributes, 14 labels 0/1 per sequence, are the
-evaluation toolkit's files put beside the data as `<root>/att/<sequence>.txt`.
+Rows are x, y, w, h with commas, counted from 1. `full_occlusion.txt` and `out_of_view.txt` hold one
+line of 0/1 labels; a target is absent where either is 1. Test names in order: `testing_set.txt` in
+the root, else the toolkit's 280 names as far as their folders are there, else every sequence found.
+Attributes, 14 labels 0/1 per sequence, are the evaluation toolkit's files put beside the data as
+`<root>/att/<sequence>.txt`.
 """
 
 import json
@@ -19,8 +21,25 @@ from siamla.files import write_text
 from siamla.sequence import Sequence
 
 ORIGIN = 1
-ATTRIBUTES = ("IV", "POC", "DEF", "MB", "CM", "ROT", "BC", "VC", "SV", "FOC", "FM", "OV", "LR", "ARC")
-EXPECTED = "LaSOT layout: <class>/<class-N>/img/00000001.jpg … and <class>/<class-N>/groundtruth.txt"
+ATTRIBUTES = (
+    "IV",
+    "POC",
+    "DEF",
+    "MB",
+    "CM",
+    "ROT",
+    "BC",
+    "VC",
+    "SV",
+    "FOC",
+    "FM",
+    "OV",
+    "LR",
+    "ARC",
+)
+EXPECTED = (
+    "LaSOT layout: <class>/<class-N>/img/00000001.jpg … and <class>/<class-N>/groundtruth.txt"
+)
 official_count = 280
 EMPTY_TRUTH = True
 
@@ -37,7 +56,9 @@ def _folder(root: Path, name: str) -> Path:
 
 
 def names(root: Path) -> list[str]:
-    """Test sequence names in official order; UserError when a listed one has no folder or there is none."""
+    """Test sequence names in official order; UserError when a listed one has no folder or there is
+    none.
+    """
     text.need_root(root, EXPECTED)
     there = _folders(root)
     listing = root / "testing_set.txt"
@@ -45,7 +66,10 @@ def names(root: Path) -> list[str]:
         found = text.listed(listing)
         missing = [name for name in found if name not in there]
         if missing:
-            raise UserError(f"{listing}: {len(missing)} listed sequences have no folder, the first is {missing[0]!r}")
+            raise UserError(
+                f"{listing}: {len(missing)} listed sequences have no folder, the first is"
+                f" {missing[0]!r}"
+            )
         return found
     official = json.loads((files("got10k.datasets") / "lasot.json").read_text())["test"]
     found = [name for name in official if name in there] or sorted(there)
@@ -67,7 +91,8 @@ def read(root: Path, name: str) -> Sequence:
 
 
 def write(root: Path, sequence: Sequence, images: Iterable[bytes]) -> None:
-    """Write a sequence; absent frames go to out_of_view.txt, boxes become whole pixels, as LaSOT's are.
+    """Write a sequence; absent frames go to out_of_view.txt, boxes become whole pixels, as LaSOT's
+    are.
 
     The name is `<class>-N`; a name without a number has its own class folder.
     """

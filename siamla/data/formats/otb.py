@@ -1,9 +1,11 @@
-"""OTB: `<root>/<video>/img/0001.jpg …` with `groundtruth_rect.txt`, or `.1.txt`, `.2.txt` for two targets.
+"""OTB: `<root>/<video>/img/0001.jpg …` with `groundtruth_rect.txt`, or `.1.txt`, `.2.txt` for two
+targets.
 
-Rows are x, y, w, h counted from 1, parted by commas, tabs or spaces. A sequence is named after its video; a numbered
-annotation adds its number ("Jogging.1"; Human4's first file is empty, so its only sequence is "Human4.2"). The official
-archives hold no attribute labels: we read and write them as `attrs.txt` beside the annotation, comma-separated.
-Board's last frame and Twinnings' are `0,0,0,0`, no box; Board's images have five digits.
+Rows are x, y, w, h counted from 1, parted by commas, tabs or spaces. A sequence is named after its
+video; a numbered annotation adds its number ("Jogging.1"; Human4's first file is empty, so its only
+sequence is "Human4.2"). The official archives hold no attribute labels: we read and write them as
+`attrs.txt` beside the annotation, comma-separated. Board's last frame and Twinnings' are `0,0,0,0`,
+no box; Board's images have five digits.
 """
 
 from collections.abc import Iterable
@@ -33,8 +35,9 @@ _NAMES = """
 """
 OFFICIAL = tuple(_NAMES.split())  # of OTB100
 
-# First and last frame of the sequences that are not their whole videos (OTB's web page, pysot's list). Of Tiger1 the
-# archive annotates all 354 frames; trackers start at the sixth, as OTB's own scripts do.
+# First and last frame of the sequences that are not their whole videos (OTB's web page, pysot's
+# list). Of Tiger1 the archive annotates all 354 frames; trackers start at the sixth, as OTB's own
+# scripts do.
 RANGES = {
     "David": (300, 770),
     "Football1": (1, 74),
@@ -52,12 +55,17 @@ def names(root: Path) -> list[str]:
     """Sequence names in alphabetical order; UserError when there is none."""
     text.need_root(root, EXPECTED)
     found = []
-    for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
+    for folder in sorted(
+        path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")
+    ):
         files = sorted(folder.glob("groundtruth_rect*.txt"))
         annotations = [path for path in files if regular(path).read_bytes().strip()]
         if not annotations and (folder / "img").is_dir():
             raise UserError(f"{folder}: no annotation; expected a non-empty groundtruth_rect.txt")
-        found += [folder.name + path.name.removeprefix("groundtruth_rect").removesuffix(".txt") for path in annotations]
+        found += [
+            folder.name + path.name.removeprefix("groundtruth_rect").removesuffix(".txt")
+            for path in annotations
+        ]
     if not found:
         raise UserError(f"{root}: no sequences; expected {EXPECTED}")
     return found
@@ -80,15 +88,21 @@ def read(root: Path, name: str) -> Sequence:
     if len(boxes) == last:  # the frames before the first are annotated, too
         boxes = boxes[first - 1 :]
     if len(frames) > len(boxes) and folder.name in RANGES:
-        chosen = tuple(frame for frame in frames if frame.stem.isdigit() and first <= int(frame.stem) <= last)
+        chosen = tuple(
+            frame for frame in frames if frame.stem.isdigit() and first <= int(frame.stem) <= last
+        )
         frames = chosen if len(chosen) == len(boxes) else frames
     labels = folder / "attrs.txt"
     attributes = text.read_text(labels).replace(",", " ").split() if labels.is_file() else []
-    return Sequence(name, frames, boxes, np.ones(len(boxes), bool), attributes=frozenset(attributes))
+    return Sequence(
+        name, frames, boxes, np.ones(len(boxes), bool), attributes=frozenset(attributes)
+    )
 
 
 def write(root: Path, sequence: Sequence, images: Iterable[bytes]) -> None:
-    """Write a sequence from its annotation and its encoded images; boxes become whole pixels, as OTB's are."""
+    """Write a sequence from its annotation and its encoded images; boxes become whole pixels, as
+    OTB's are.
+    """
     folder, annotation = _locate(root, sequence.name)
     text.write_images(folder / "img", images, "%04d.jpg", 1)
     text.write_boxes(annotation, np.round(sequence.boxes), ORIGIN, "%d")

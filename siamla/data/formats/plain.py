@@ -1,7 +1,9 @@
-"""A folder of one's own: `<root>/<sequence>/*.jpg` (or .png) with `<sequence>/groundtruth.txt`, and nothing else.
+"""A folder of one's own: `<root>/<sequence>/*.jpg` (or .png) with `<sequence>/groundtruth.txt`, and
+nothing else.
 
-Images in the order of their numbers. Rows are x, y, w, h in pixels counted from 0, one for each image; a row of NaN or
-without area says that the target is absent. One row alone is the first box of a video whose truth is not known.
+Images in the order of their numbers. Rows are x, y, w, h in pixels counted from 0, one for each
+image; a row of NaN or without area says that the target is absent. One row alone is the first box
+of a video whose truth is not known.
 """
 
 from collections.abc import Iterable
@@ -22,7 +24,11 @@ EMPTY_TRUTH = True
 def names(root: Path) -> list[str]:
     """The folders with an annotation, in alphabetical order; UserError when there is none."""
     text.need_root(root, EXPECTED)
-    found = sorted(path.parent.name for path in root.glob("*/groundtruth.txt") if not path.parent.name.startswith("."))
+    found = sorted(
+        path.parent.name
+        for path in root.glob("*/groundtruth.txt")
+        if not path.parent.name.startswith(".")
+    )
     if not found:
         raise UserError(f"{root}: no sequences; expected {EXPECTED}")
     return found

@@ -37,7 +37,8 @@ def read_text(path: Path) -> str:
 def _fast(data: bytes) -> tuple[NDArray[np.float64], NDArray[np.int64]] | None:
     """Every number of a plain table and the count in each line; None where it takes a closer look.
 
-    One pass over the bytes: everything between separators goes to Arrow's parser at once, which rounds as Python does.
+    One pass over the bytes: everything between separators goes to Arrow's parser at once, which
+    rounds as Python does.
     """
     import pyarrow as pa
 
@@ -51,15 +52,23 @@ def _fast(data: bytes) -> tuple[NDArray[np.float64], NDArray[np.int64]] | None:
     separators = letters[ends]
     breaks = separators == ord("\n")
     lines = np.flatnonzero(breaks)
-    parted = separators[0 if lines[0] else breaks.argmin()]  # by a comma, if there are two numbers in a line
-    if len(data) >= 2**31 or parted not in SEPARATORS + b"\n" or not (breaks | (separators == parted)).all():
+    parted = separators[
+        0 if lines[0] else breaks.argmin()
+    ]  # by a comma, if there are two numbers in a line
+    if (
+        len(data) >= 2**31
+        or parted not in SEPARATORS + b"\n"
+        or not (breaks | (separators == parted)).all()
+    ):
         return None
     # Words and separators by turns, the separators as missing values, so that nothing is copied.
     offsets = np.zeros(2 * len(ends) + 1, np.int32)
     offsets[1::2] = ends
     np.add(ends, 1, out=offsets[2::2], casting="unsafe")
     known = np.full(len(ends) // 4 + 1, 0b01010101, np.uint8)
-    column = pa.StringArray.from_buffers(2 * len(ends), *map(pa.py_buffer, (offsets, data, known)), len(ends))
+    column = pa.StringArray.from_buffers(
+        2 * len(ends), *map(pa.py_buffer, (offsets, data, known)), len(ends)
+    )
     try:
         values = np.frombuffer(column.cast(pa.float64()).buffers()[1])[: 2 * len(ends) : 2].copy()
     except pa.ArrowInvalid:
@@ -70,7 +79,9 @@ def _fast(data: bytes) -> tuple[NDArray[np.float64], NDArray[np.int64]] | None:
 
 
 def _words(line: str) -> list[str]:
-    """The words of a line, parted by commas, semicolons, tabs or spaces; "" stands for an empty field."""
+    """The words of a line, parted by commas, semicolons, tabs or spaces; "" stands for an empty
+    field.
+    """
     commas = line.replace(";", ",")
     return [word.strip() for word in commas.split(",")] if "," in commas else line.split()
 
@@ -80,9 +91,11 @@ def _lines(path: Path) -> list[str]:
 
 
 def number(word: str) -> float | None:
-    """The number that a word spells, None if it spells none. NaN has many spellings: `-nan(ind)`, `1.#QNAN`.
+    """The number that a word spells, None if it spells none. NaN has many spellings: `-nan(ind)`,
+    `1.#QNAN`.
 
-    Python reads more than all others do, 1_0 as ten and digits of other scripts: these are none here.
+    Python reads more than all others do, 1_0 as ten and digits of other scripts: these are none
+    here.
     """
     if NAN.fullmatch(word):
         return float("nan")
@@ -95,9 +108,9 @@ def number(word: str) -> float | None:
 def table(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Every number of a text file in order (M,), and how many each line has (L,).
 
-    Numbers are parted by commas, semicolons, tabs or spaces; byte-order marks, Windows line ends and blank lines at the
-    end are ignored. UserError naming file and line for a word that is no number. NaN is a number here: what it means
-    is the caller's affair.
+    Numbers are parted by commas, semicolons, tabs or spaces; byte-order marks, Windows line ends
+    and blank lines at the end are ignored. UserError naming file and line for a word that is no
+    number. NaN is a number here: what it means is the caller's affair.
     """
     try:
         found = _fast(regular(path).read_bytes())
@@ -112,7 +125,11 @@ def table(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         for word in words:
             value = number(word)
             if value is None:
-                what = f"{word!r} is not a number" if word else f"found {line.strip()[:60]!r}, a number is missing"
+                what = (
+                    f"{word!r} is not a number"
+                    if word
+                    else f"found {line.strip()[:60]!r}, a number is missing"
+                )
                 raise UserError(f"{path}, line {index}: {what}")
             values.append(value)
         counts.append(len(words))
@@ -136,11 +153,15 @@ def numbers(path: Path, columns: tuple[int, ...]) -> NDArray[np.float64]:
         line = _lines(path)[wrong[0]].strip()[:60]
         raise UserError(f"{path}, line {wrong[0] + 1}: found {line!r}, expected {allowed} numbers")
     odd = int((counts != first).argmax())
-    raise UserError(f"{path}, line {odd + 1}: {counts[odd]} numbers, but {first} in the lines above")
+    raise UserError(
+        f"{path}, line {odd + 1}: {counts[odd]} numbers, but {first} in the lines above"
+    )
 
 
 def plain(path: Path) -> str:
-    """A text file of numbers in the spelling of our store: the words as they stand, commas between them."""
+    """A text file of numbers in the spelling of our store: the words as they stand, commas between
+    them.
+    """
     return "".join(",".join(_words(line)) + "\n" for line in _lines(path))
 
 
@@ -166,7 +187,9 @@ def fit(labels: NDArray[np.bool_], count: int, path: Path) -> NDArray[np.bool_]:
 
 
 def listed(path: Path) -> list[str]:
-    """The names in a list file, one per line; UserError for an empty list, a repeated name or one with a path in it."""
+    """The names in a list file, one per line; UserError for an empty list, a repeated name or one
+    with a path in it.
+    """
     found = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     if not found:
         raise UserError(f"{path}: the list is empty; expected one sequence name per line")
@@ -186,12 +209,17 @@ def listed_folders(root: Path, expected: str) -> list[str]:
     found = listed(root / "list.txt")
     missing = [name for name in found if not (root / name).is_dir()]
     if missing:
-        raise UserError(f"{root / 'list.txt'}: {len(missing)} listed sequences have no folder, first {missing[0]!r}")
+        raise UserError(
+            f"{root / 'list.txt'}: {len(missing)} listed sequences have no folder, first"
+            f" {missing[0]!r}"
+        )
     return found
 
 
 def attributes(path: Path, known: tuple[str, ...]) -> frozenset[str]:
-    """The attributes whose label is 1 in a file with one label per known attribute; none if there is no file."""
+    """The attributes whose label is 1 in a file with one label per known attribute; none if there
+    is no file.
+    """
     if not path.is_file():
         return frozenset()
     labels = flags(path)
@@ -201,10 +229,16 @@ def attributes(path: Path, known: tuple[str, ...]) -> frozenset[str]:
 
 
 def images(folder: Path) -> tuple[Path, ...]:
-    """The image files of a folder in the order of their numbers (Board's have five digits, TrackingNet's any)."""
+    """The image files of a folder in the order of their numbers (Board's have five digits,
+    TrackingNet's any).
+    """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; expected the frames of a sequence")
-    found = [path for path in folder.iterdir() if path.suffix.lower() in IMAGES and not path.name.startswith(".")]
+    found = [
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in IMAGES and not path.name.startswith(".")
+    ]
     if not found:
         raise UserError(f"{folder}: no images; expected .jpg or .png files")
     return tuple(sorted(found, key=lambda path: (_number(path), path.name)))
@@ -215,14 +249,18 @@ def _number(path: Path) -> int:
     return int(digits) if digits else 0
 
 
-def write_boxes(path: Path, rows: NDArray[np.float64], origin: int, form: str = "%.4f", delimiter: str = ",") -> None:
+def write_boxes(
+    path: Path, rows: NDArray[np.float64], origin: int, form: str = "%.4f", delimiter: str = ","
+) -> None:
     """Write xywh rows (N, 4), given 0-based, in the file's own origin."""
     shifted = np.array(rows, np.float64)
     shifted[:, :2] += origin
     write_rows(path, shifted, form, delimiter)
 
 
-def write_rows(path: Path, rows: NDArray[np.float64], form: str = "%.4f", delimiter: str = ",") -> None:
+def write_rows(
+    path: Path, rows: NDArray[np.float64], form: str = "%.4f", delimiter: str = ","
+) -> None:
     """Write numbers as text, one row per line."""
     write_text(path, "".join(delimiter.join(form % value for value in row) + "\n" for row in rows))
 

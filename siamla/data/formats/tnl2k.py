@@ -1,10 +1,11 @@
 """TNL2K: `<root>/<sequence>/imgs/*.jpg|png` with `groundtruth.txt` and `language.txt`.
 
-Rows are x, y, w, h with commas, counted from 1. The evaluation toolkit's label files are put beside the data:
-`<root>/absent/<sequence>.txt`, a 1 where the target is absent, and `<root>/att/<sequence>_attribute.txt`, 17 labels
-per sequence.
-Frame 00000492 of test_015_Sord_video_Q01_done is damaged in the official archive. The evaluation toolkit has a sound
-one: beside the data, as `<root>/00000492.png`, it is read instead; without it the sequence is rejected.
+Rows are x, y, w, h with commas, counted from 1. The evaluation toolkit's label files are put beside
+the data: `<root>/absent/<sequence>.txt`, a 1 where the target is absent, and
+`<root>/att/<sequence>_attribute.txt`, 17 labels per sequence. Frame 00000492 of
+test_015_Sord_video_Q01_done is damaged in the official archive. The evaluation toolkit has a sound
+one: beside the data, as `<root>/00000492.png`, it is read instead; without it the sequence is
+rejected.
 """
 
 from collections.abc import Iterable
@@ -63,7 +64,9 @@ def write(root: Path, sequence: Sequence, images: Iterable[bytes]) -> None:
     text.write_boxes(folder / "groundtruth.txt", rows, ORIGIN, "%d")
     write_text(folder / "language.txt", "the target\n")
     text.write_flags(root / "absent" / f"{sequence.name}.txt", ~sequence.visible)
-    text.write_attributes(root / "att" / f"{sequence.name}_attribute.txt", sequence.attributes, ATTRIBUTES)
+    text.write_attributes(
+        root / "att" / f"{sequence.name}_attribute.txt", sequence.attributes, ATTRIBUTES
+    )
 
 
 def finish(root: Path, names: Iterable[str]) -> None:

@@ -1,8 +1,9 @@
 """TrackingNet: `<root>/frames/<sequence>/0.jpg …` and `<root>/anno/<sequence>.txt`.
 
-`root` is the folder of one subset (TEST, or a training chunk). Rows are x, y, w, h with commas, 0-based. The test
-annotation holds the first frame alone: such a sequence can be tracked and submitted, not scored. Generated miniatures
-are annotated the same way and keep their whole truth in `<root>/anno_full/<sequence>.txt`, which is read where it is.
+`root` is the folder of one subset (TEST, or a training chunk). Rows are x, y, w, h with commas,
+0-based. The test annotation holds the first frame alone: such a sequence can be tracked and
+submitted, not scored. Generated miniatures are annotated the same way and keep their whole truth in
+`<root>/anno_full/<sequence>.txt`, which is read where it is.
 """
 
 from collections.abc import Iterable
@@ -35,12 +36,16 @@ def names(root: Path) -> list[str]:
 
 
 def read(root: Path, name: str) -> Sequence:
-    """One sequence, with its whole truth where there is one; every annotated frame counts as visible."""
+    """One sequence, with its whole truth where there is one; every annotated frame counts as
+    visible.
+    """
     boxes = text.boxes(root / "anno" / f"{name}.txt", ORIGIN)
     whole = root / "anno_full" / f"{name}.txt"
     if whole.is_file():
         given, boxes = boxes, text.boxes(whole, ORIGIN)
-        if len(boxes) < len(given) or np.abs(boxes[: len(given)] - given).max() > 0.01:  # anno/ has two decimals
+        if (
+            len(boxes) < len(given) or np.abs(boxes[: len(given)] - given).max() > 0.01
+        ):  # anno/ has two decimals
             raise UserError(f"{whole}: contradicts {root / 'anno' / whole.name}")
     return Sequence(name, text.images(root / "frames" / name), boxes, np.ones(len(boxes), bool))
 

@@ -1,7 +1,8 @@
-"""VOT (supervised, 2016 to 2018): `<root>/list.txt` and `<sequence>/color/00000001.jpg …` with `groundtruth.txt`.
+"""VOT (supervised, 2016 to 2018): `<root>/list.txt` and `<sequence>/color/00000001.jpg …` with
+`groundtruth.txt`.
 
-A row is a polygon x1, y1, …, x4, y4 or a box x, y, w, h, with commas, 0-based. Five tag files label single frames.
-Images may lie in the sequence folder itself, as older archives have them.
+A row is a polygon x1, y1, …, x4, y4 or a box x, y, w, h, with commas, 0-based. Five tag files label
+single frames. Images may lie in the sequence folder itself, as older archives have them.
 """
 
 import io
@@ -29,7 +30,9 @@ def names(root: Path) -> list[str]:
 
 
 def read(root: Path, name: str) -> Sequence:
-    """One sequence: polygons as they stand, boxes of equal area around them, tags per frame (a missing file: none)."""
+    """One sequence: polygons as they stand, boxes of equal area around them, tags per frame (a
+    missing file: none).
+    """
     folder = root / name
     rows = text.numbers(folder / "groundtruth.txt", (4, 8))
     if rows.shape[1] == 8:
@@ -41,13 +44,17 @@ def read(root: Path, name: str) -> Sequence:
     for tag in TAGS:
         if (folder / f"{tag}.tag").is_file():
             labels = text.flags(folder / f"{tag}.tag")[: len(rows)]
-            tags[tag] = np.concatenate([labels, np.zeros(len(rows) - len(labels), bool)])  # archives end them early
+            tags[tag] = np.concatenate(
+                [labels, np.zeros(len(rows) - len(labels), bool)]
+            )  # archives end them early
     frames = text.images(folder / "color" if (folder / "color").is_dir() else folder)
     return Sequence(name, frames, boxes, np.ones(len(rows), bool), polygons, frame_attributes=tags)
 
 
 def write(root: Path, sequence: Sequence, images: Iterable[bytes]) -> None:
-    """Write a sequence with its polygons (its boxes where it has none), tags and the toolkit's `sequence` file."""
+    """Write a sequence with its polygons (its boxes where it has none), tags and the toolkit's
+    `sequence` file.
+    """
     from PIL import Image
 
     folder = root / sequence.name
@@ -60,7 +67,13 @@ def write(root: Path, sequence: Sequence, images: Iterable[bytes]) -> None:
     for tag in TAGS:
         labels = sequence.frame_attributes.get(tag, np.zeros(len(rows), bool))
         text.write_flags(folder / f"{tag}.tag", labels)
-    described = {"channels.color": "color/%08d.jpg", "format": "default", "fps": 30, "width": width, "height": height}
+    described = {
+        "channels.color": "color/%08d.jpg",
+        "format": "default",
+        "fps": 30,
+        "width": width,
+        "height": height,
+    }
     described |= {"length": len(rows), "name": sequence.name}
     write_text(folder / "sequence", "".join(f"{key}={value}\n" for key, value in described.items()))
 

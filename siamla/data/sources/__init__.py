@@ -1,6 +1,8 @@
-"""Training sets in their official layouts, one module each, read as one row a box; class Source says what each offers.
+"""Training sets in their official layouts, one module each, read as one row a box; class Source
+says what each offers.
 
-An image's path is relative to the set's root, boxes are continuous and counted from 0 (siamla.geometry).
+An image's path is relative to the set's root, boxes are continuous and counted from 0
+(siamla.geometry).
 """
 
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""A look at a training set before hours are spent: what is missing, damaged or odd, and the disk it will take."""
+"""A look at a training set before hours are spent: what is missing, damaged or odd, and the disk it
+will take.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -65,7 +67,10 @@ def _decode(root: Path, images: dict[str, tuple[int, int]]) -> Iterator[tuple[st
         if image is None:
             yield "are cut short or no images", f"{name} ({len(data)} bytes)"
         elif image.shape[1::-1] != size:
-            yield "have another size than the set says", f"{name}: {image.shape[1]}×{image.shape[0]}"
+            yield (
+                "have another size than the set says",
+                f"{name}: {image.shape[1]}×{image.shape[0]}",
+            )
         elif hurt:
             yield "are damaged inside", name
 
@@ -74,10 +79,13 @@ def _count(number: int, what: str) -> str:
     return f"{number:,} {what}".replace(",", " ")
 
 
-def check_set(root: Path, layout: str, preset: Preset, settings: CropSettings, jobs: int = 1) -> Looked:
+def check_set(
+    root: Path, layout: str, preset: Preset, settings: CropSettings, jobs: int = 1
+) -> Looked:
     """Read all annotations, look for all images and decode some; nothing is written.
 
-    UserError where the folder does not have the layout, or a file that all depends on cannot be read.
+    UserError where the folder does not have the layout, or a file that all depends on cannot be
+    read.
     """
     survey, found = Survey(root, layout, preset), Looked()
     crops = 0
@@ -92,30 +100,42 @@ def check_set(root: Path, layout: str, preset: Preset, settings: CropSettings, j
     for kind, example in _decode(root, chosen):
         wrong.setdefault(kind, []).append(example)
     found.problems = survey.problems()
-    found.lines = [*_told(survey.report()), f"decoded: {len(chosen)} images, of which {_wrong(wrong)}"]
+    found.lines = [
+        *_told(survey.report()),
+        f"decoded: {len(chosen)} images, of which {_wrong(wrong)}",
+    ]
     mean = f"{found.disk / crops / 1024:.0f} KiB each" if crops else "none"
-    found.lines.append(f"crop cache: about {found.disk / 2**30:.2f} GiB for {_count(crops, 'crops')}, {mean}")
+    found.lines.append(
+        f"crop cache: about {found.disk / 2**30:.2f} GiB for {_count(crops, 'crops')}, {mean}"
+    )
     return found
 
 
 def _wrong(found: dict[str, list[str]]) -> str:
     if not found:
         return "all are sound"
-    return "; ".join(f"{len(examples)} {kind}, first {examples[0]}" for kind, examples in sorted(found.items()))
+    return "; ".join(
+        f"{len(examples)} {kind}, first {examples[0]}" for kind, examples in sorted(found.items())
+    )
 
 
 def _told(report: dict[str, Any]) -> list[str]:
     """The lines of a report."""
     boxes, kept = report["boxes"], report["kept"]
     lines = [
-        f"{_count(boxes, 'boxes')}, {_count(kept, 'kept')} by the preset {report['preset']} ({kept / boxes:.1%}), in "
-        f"{_count(report['tracks'], 'tracks')}"
+        f"{_count(boxes, 'boxes')}, {_count(kept, 'kept')} by the preset {report['preset']}"
+        f" ({kept / boxes:.1%}), in {_count(report['tracks'], 'tracks')}"
     ]
     for title, counts in (("left out", report["left_out"]), ("flagged", report["flags"])):
-        if some := [f"{count} {word} ({count / boxes:.2%})" for word, count in counts.items() if count]:
+        if some := [
+            f"{count} {word} ({count / boxes:.2%})" for word, count in counts.items() if count
+        ]:
             lines.append(f"{title}: {', '.join(some)}")
     if report["beyond"]:
-        lines.append(f"boxes leave their image by up to {report['beyond']:.1f} px; they are cut at its border")
+        lines.append(
+            f"boxes leave their image by up to {report['beyond']:.1f} px; they are cut at its"
+            " border"
+        )
     for kind, entry in report["findings"].items():
         usual = " (as expected)" if kind in EXPECTED else ""
         lines.append(f"{kind}: {entry['count']}{usual}, first {'; '.join(entry['first'])}")

@@ -1,6 +1,7 @@
 """COCO 2017, training split: single images, one JSON.
 
-`root` holds annotations/instances_train2017.json and train2017/. Boxes are x, y, w, h, counted from 0.
+`root` holds annotations/instances_train2017.json and train2017/. Boxes are x, y, w, h, counted from
+0.
 """
 
 import json
@@ -15,8 +16,9 @@ from siamla.files import regular
 
 LAYOUT = "COCO 2017: annotations/instances_train2017.json and train2017/000000000009.jpg …"
 HOW = (
-    "COCO 2017 (cocodataset.org, Download, free): train2017.zip, 18 GiB, and annotations_trainval2017.zip, 241 MiB, "
-    "unpacked side by side, so that train2017/ and annotations/ stand in the folder that you name"
+    "COCO 2017 (cocodataset.org, Download, free): train2017.zip, 18 GiB, and"
+    " annotations_trainval2017.zip, 241 MiB, unpacked side by side, so that train2017/ and"
+    " annotations/ stand in the folder that you name"
 )
 PARTLY = False
 _FILE, _IMAGES = "annotations/instances_train2017.json", "train2017"
@@ -55,14 +57,22 @@ def _images(path: Path, entries: list[Any]) -> dict[Any, tuple[str, int, int]]:
     found: dict[Any, tuple[str, int, int]] = {}
     for entry in entries:
         try:
-            number, row = entry["id"], (str(entry["file_name"]), int(entry["width"]), int(entry["height"]))
+            number, row = (
+                entry["id"],
+                (str(entry["file_name"]), int(entry["width"]), int(entry["height"])),
+            )
         except (KeyError, TypeError, ValueError):
             said = "expected images with id, file_name, width and height"
             raise UserError(f"{path}: images[{len(found)}]: {said}") from None
         if number in found:
-            raise UserError(f"{path}: two images have the id {number}, {found[number][0]} and {row[0]}")
+            raise UserError(
+                f"{path}: two images have the id {number}, {found[number][0]} and {row[0]}"
+            )
         if "/" in row[0] or "\\" in row[0] or min(row[1:]) < 1:
-            raise UserError(f"{path}: image {number}: {row[0]!r} of {row[1]}×{row[2]}: not a file's name and size")
+            raise UserError(
+                f"{path}: image {number}: {row[0]!r} of {row[1]}×{row[2]}: not a file's name and"
+                " size"
+            )
         found[number] = row
     return found
 
@@ -72,13 +82,21 @@ def _boxes(entries: list[Any], notes: Notes) -> Iterator[tuple[Any, Any, list[fl
     sound = []
     for place, entry in enumerate(entries):
         try:
-            row = entry["image_id"], entry["id"], [float(v) for v in entry["bbox"]], entry["category_id"]
+            row = (
+                entry["image_id"],
+                entry["id"],
+                [float(v) for v in entry["bbox"]],
+                entry["category_id"],
+            )
             if len(row[2]) != 4 or not all(abs(value) < 1e9 for value in row[2]):
                 raise ValueError(f"bbox is {entry['bbox']}")
             sound.append((*row, bool(entry.get("iscrowd", 0))))
             hash(row[0])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            notes.add("damaged annotations", f"annotations[{place}]: {type(error).__name__}: {str(error)[:60]}")
+            notes.add(
+                "damaged annotations",
+                f"annotations[{place}]: {type(error).__name__}: {str(error)[:60]}",
+            )
     yield from sorted(sound, key=lambda row: (str(row[0]).zfill(20), str(row[1]).zfill(20)))
 
 
@@ -100,7 +118,15 @@ def read(root: Path, part: str) -> Found:
         numbers.add(number)
         name, width, height = images[image]
         used.add(image)
-        row = (f"{_IMAGES}/{name}", str(image), str(number), 0, categories.get(str(category), ""), width, height)
+        row = (
+            f"{_IMAGES}/{name}",
+            str(image),
+            str(number),
+            0,
+            categories.get(str(category), ""),
+            width,
+            height,
+        )
         for key, value in zip(columns, (*row, box, crowd), strict=True):
             columns[key].append(value)
         problem.append("" if name in there else "no image")

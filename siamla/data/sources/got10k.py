@@ -1,7 +1,8 @@
-"""GOT-10k, training split, as rows of boxes; siamla.data.formats.got10k reads it as whole sequences.
+"""GOT-10k, training split, as rows of boxes; siamla.data.formats.got10k reads it as whole
+sequences.
 
-`root` is the folder of the split: list.txt and, per sequence, 00000001.jpg …, groundtruth.txt, absence.label,
-cover.label, cut_by_image.label and meta_info.ini.
+`root` is the folder of the split: list.txt and, per sequence, 00000001.jpg …, groundtruth.txt,
+absence.label, cover.label, cut_by_image.label and meta_info.ini.
 """
 
 from pathlib import Path
@@ -17,8 +18,9 @@ from siamla.errors import UserError
 
 LAYOUT = layout.EXPECTED
 HOW = (
-    "GOT-10k (got-10k.aitestunion.com, free after registration): the full data or the 19 zips of its train split, "
-    "66 GiB, unpacked, so that list.txt and the folders GOT-10k_Train_000001 … stand in the folder that you name"
+    "GOT-10k (got-10k.aitestunion.com, free after registration): the full data or the 19 zips of"
+    " its train split, 66 GiB, unpacked, so that list.txt and the folders GOT-10k_Train_000001 …"
+    " stand in the folder that you name"
 )
 PARTLY = False
 
@@ -58,7 +60,10 @@ def read(root: Path, part: str) -> Found:
         **{key: [part] * count for key in ("sequence", "track")},
         "frame": np.arange(count),
         "category": [_category(folder / "meta_info.ini")] * count,
-        **{key: [side] * count for key, side in zip(("width", "height"), size or (0, 0), strict=True)},
+        **{
+            key: [side] * count
+            for key, side in zip(("width", "height"), size or (0, 0), strict=True)
+        },
         "box": boxes,
         **labels,
     }
@@ -67,7 +72,9 @@ def read(root: Path, part: str) -> Found:
 
 
 def _labels(folder: Path, count: int) -> dict[str, Any]:
-    """absent, truncated and cover, of the label files that there are, each with as many numbers as there are boxes."""
+    """absent, truncated and cover, of the label files that there are, each with as many numbers as
+    there are boxes.
+    """
     found = {}
     for name in ("absence", "cover", "cut_by_image"):
         path = folder / f"{name}.label"

@@ -1,7 +1,8 @@
 """ImageNet DET, training split: single images, VOC XML.
 
-`root` is the folder ILSVRC (or ILSVRC2015) of the archive, with Annotations/DET/train and Data/DET/train. Folders of
-2013 have a level more than those of 2014. ILSVRC2013_train_extra0 to 10 hold negatives without any XML.
+`root` is the folder ILSVRC (or ILSVRC2015) of the archive, with Annotations/DET/train and
+Data/DET/train. Folders of 2013 have a level more than those of 2014. ILSVRC2013_train_extra0 to 10
+hold negatives without any XML.
 """
 
 from pathlib import Path
@@ -10,11 +11,15 @@ from typing import Any
 from siamla.data.sources import voc
 from siamla.data.sources.rows import KEYS, Found, Notes
 
-LAYOUT = "ImageNet DET: Annotations/DET/train/ILSVRC2013_train/n01440764/NAME.xml … and Data/DET/train/…/NAME.JPEG"
+LAYOUT = (
+    "ImageNet DET: Annotations/DET/train/ILSVRC2013_train/n01440764/NAME.xml … and"
+    " Data/DET/train/…/NAME.JPEG"
+)
 HOW = (
-    "ImageNet DET (image-net.org, challenge ILSVRC 2015 or later, free for research after registration; Kaggle's "
-    "competition 'imagenet-object-localization-challenge' has the localisation set, not this one): unpack "
-    "ILSVRC2015_DET.tar.gz, 47 GiB, and name the folder that then holds Annotations/ and Data/"
+    "ImageNet DET (image-net.org, challenge ILSVRC 2015 or later, free for research after"
+    " registration; Kaggle's competition 'imagenet-object-localization-challenge' has the"
+    " localisation set, not this one): unpack ILSVRC2015_DET.tar.gz, 47 GiB, and name the folder"
+    " that then holds Annotations/ and Data/"
 )
 PARTLY = False
 _ANNOTATIONS, _IMAGES = "Annotations/DET/train", "Data/DET/train"
@@ -32,7 +37,9 @@ def parts(root: Path) -> tuple[list[str], Notes]:
 
 
 def read(root: Path, part: str) -> Found:
-    """The boxes of a folder. A file's <size> that is not the image's has the boxes scaled to the image."""
+    """The boxes of a folder. A file's <size> that is not the image's has the boxes scaled to the
+    image.
+    """
     annotations = voc.names(root / _ANNOTATIONS / part, ".xml")
     images = set(voc.names(root / _IMAGES / part, voc.SUFFIX))
     notes, problem = Notes(), []
@@ -52,12 +59,17 @@ def read(root: Path, part: str) -> Found:
         what = "" if size else "damaged image" if name in images else "no image"
         size = size or stated
         if size != stated:
-            notes.add("images of another size", f"{image}: {size[0]}×{size[1]}, its XML says {stated[0]}×{stated[1]}")
+            notes.add(
+                "images of another size",
+                f"{image}: {size[0]}×{size[1]}, its XML says {stated[0]}×{stated[1]}",
+            )
         scale = (size[0] / stated[0], size[1] / stated[1])
         for number, item in enumerate(objects):
             row = (image, f"{part}/{name}", str(number), 0, item.category, *size)
             box = [value * scale[i % 2] for i, value in enumerate(item.box)]
-            for key, value in zip(columns, (*row, box, *(mark in item.marks for mark in voc.MARKS)), strict=True):
+            for key, value in zip(
+                columns, (*row, box, *(mark in item.marks for mark in voc.MARKS)), strict=True
+            ):
                 columns[key].append(value)
             problem.append(what)
     for name in sorted(images.difference(annotations)):

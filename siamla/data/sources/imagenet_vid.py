@@ -1,8 +1,9 @@
 """ImageNet VID, training split: every frame of each snippet annotated, several tracks in one.
 
-`root` is the folder ILSVRC2015 (or ILSVRC) of the archive, with Annotations/VID/train and Data/VID/train; below both
-ILSVRC2015_VID_train_0000/SNIPPET/000000.xml and .JPEG. Numbers of tracks begin anew in each snippet. A target may
-leave and come back: each time begins a segment of its track, and all are kept.
+`root` is the folder ILSVRC2015 (or ILSVRC) of the archive, with Annotations/VID/train and
+Data/VID/train; below both ILSVRC2015_VID_train_0000/SNIPPET/000000.xml and .JPEG. Numbers of tracks
+begin anew in each snippet. A target may leave and come back: each time begins a segment of its
+track, and all are kept.
 """
 
 from pathlib import Path
@@ -18,8 +19,9 @@ LAYOUT = (
     "Data/VID/train/…/000000.JPEG"
 )
 HOW = (
-    "ImageNet VID (image-net.org, challenge ILSVRC 2015, free for research after registration): unpack "
-    "ILSVRC2015_VID.tar.gz, 85 GiB, and name the folder that then holds Annotations/ and Data/"
+    "ImageNet VID (image-net.org, challenge ILSVRC 2015, free for research after registration):"
+    " unpack ILSVRC2015_VID.tar.gz, 85 GiB, and name the folder that then holds Annotations/ and"
+    " Data/"
 )
 PARTLY = False
 CUT = 30  # frames, a second: a longer absence parts a track into segments
@@ -42,7 +44,9 @@ def read(root: Path, part: str) -> Found:
     notes = Notes()
     rows: list[tuple[str, int, voc.Marked, tuple[int, int], str]] = []
     first = next((name for name in annotations if name in images), None)
-    actual = None if first is None else voc.image_size(root / _IMAGES / part / f"{first}{voc.SUFFIX}")
+    actual = (
+        None if first is None else voc.image_size(root / _IMAGES / part / f"{first}{voc.SUFFIX}")
+    )
     for name in annotations:
         try:
             size, objects = voc.read(root / _ANNOTATIONS / part / f"{name}.xml")
@@ -59,7 +63,10 @@ def read(root: Path, part: str) -> Found:
     for name in sorted(images.difference(annotations)):
         notes.add("images without an annotation", f"{part}/{name}")
     rows.sort(key=lambda row: (len(row[0]), *row[:2]))  # tracks 0, 1, … 10, 11
-    tracks, frames = np.array([row[0] for row in rows], str), np.array([row[1] for row in rows], np.int64)
+    tracks, frames = (
+        np.array([row[0] for row in rows], str),
+        np.array([row[1] for row in rows], np.int64),
+    )
     columns: dict[str, Any] = {
         "image": [f"{_IMAGES}/{part}/{row[4]}{voc.SUFFIX}" for row in rows],
         "sequence": [part] * len(rows),
@@ -73,7 +80,13 @@ def read(root: Path, part: str) -> Found:
         **{mark: [mark in row[2].marks for row in rows] for mark in voc.MARKS},
     }
     problem = [
-        "no image" if row[4] not in images else "damaged image" if row[4] == first and actual is None else ""
+        (
+            "no image"
+            if row[4] not in images
+            else "damaged image"
+            if row[4] == first and actual is None
+            else ""
+        )
         for row in rows
     ]
     return Found(columns, problem, len(annotations), notes)

@@ -1,7 +1,9 @@
-"""One row a box: the columns of a training set's table, and which boxes a preset keeps, with the reason for the others.
+"""One row a box: the columns of a training set's table, and which boxes a preset keeps, with the
+reason for the others.
 
-Coordinates are x, y, w, h, continuous and counted from 0 (siamla.geometry), cut at the image's border: a tracker is
-shown what is inside. What an annotation says beyond the border stands in `beyond`.
+Coordinates are x, y, w, h, continuous and counted from 0 (siamla.geometry), cut at the image's
+border: a tracker is shown what is inside. What an annotation says beyond the border stands in
+`beyond`.
 """
 
 from collections import Counter
@@ -17,8 +19,9 @@ from numpy.typing import NDArray
 from siamla.data.layout import Preset
 
 FLAGS = ("crowd", "difficult", "occluded", "generated", "truncated", "absent")
-"""What the sets say of a box: it covers a group; is hard to see; is partly hidden; was interpolated and not drawn by
-hand; is cut by the image's border; is none, since the target is not in sight."""
+"""What the sets say of a box: it covers a group; is hard to see; is partly hidden; was interpolated
+and not drawn by hand; is cut by the image's border; is none, since the target is not in sight.
+"""
 
 TEXT = pa.dictionary(pa.int32(), pa.string())
 SCHEMA = pa.schema(
@@ -30,8 +33,13 @@ SCHEMA = pa.schema(
         ("frame", pa.int64()),  # number in the video; of YouTube-BB the second
         ("category", TEXT),
         *((name, pa.float64()) for name in ("x", "y", "w", "h")),
-        ("beyond", pa.float64()),  # pixels by which the annotated box leaves the image, 0 where it does not
-        *((name, pa.int32()) for name in ("width", "height")),  # of the image, 0 where it is not known
+        (
+            "beyond",
+            pa.float64(),
+        ),  # pixels by which the annotated box leaves the image, 0 where it does not
+        *(
+            (name, pa.int32()) for name in ("width", "height")
+        ),  # of the image, 0 where it is not known
         *((name, pa.bool_()) for name in FLAGS),
         ("cover", pa.int8()),  # GOT-10k's grade of the visible part, 0 to 8; null elsewhere
         ("kept", pa.bool_()),
@@ -74,9 +82,10 @@ class Found:
     """What a part of a set holds.
 
     Attributes:
-        columns: equally long columns of SCHEMA as the annotation has them: `image`, `sequence`, `track`, `frame`,
-            `category`, `width` and `height`; `box` (N, 4), which may reach beyond the image and is NaN where there is
-            none. Of `segment`, `cover` and the flags what the set has.
+        columns: equally long columns of SCHEMA as the annotation has them: `image`, `sequence`,
+            `track`, `frame`, `category`, `width` and `height`; `box` (N, 4), which may reach beyond
+            the image and is NaN where there is none. Of `segment`, `cover` and the flags what the
+            set has.
         problem: (N,) why the image of a row cannot be used ("no image", "damaged image"), else "".
         records: how many annotations were read, the damaged ones among them.
     """
@@ -90,16 +99,22 @@ class Found:
 def _repeated(columns: Mapping[str, Any]) -> NDArray[np.bool_]:
     """Rows whose track has had a box in that frame before."""
     keys = pa.table({name: pa.array(columns[name]) for name in ("sequence", "track", "frame")})
-    first = keys.append_column("row", pa.array(np.arange(len(keys)))).group_by(keys.column_names).aggregate(
-        [("row", "min")]
-    )  # fmt: skip
+    first = (
+        keys.append_column("row", pa.array(np.arange(len(keys))))
+        .group_by(keys.column_names)
+        .aggregate([("row", "min")])
+    )
     repeated = np.ones(len(keys), bool)
     repeated[first["row_min"].to_numpy()] = False
     return repeated
 
 
-def _inside(boxes: NDArray[np.float64], sizes: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Boxes (N, 4) cut at the border of images of (width, height), and by how much the widest side was beyond it."""
+def _inside(
+    boxes: NDArray[np.float64], sizes: NDArray[np.float64]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Boxes (N, 4) cut at the border of images of (width, height), and by how much the widest side
+    was beyond it.
+    """
     low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
     beyond = np.maximum(np.maximum(-low, high - sizes).max(1), 0)
     low, high = np.clip(low, 0, sizes), np.clip(high, 0, sizes)
@@ -109,9 +124,10 @@ def _inside(boxes: NDArray[np.float64], sizes: NDArray[np.float64]) -> tuple[NDA
 def judge(found: Found, preset: Preset) -> pa.Table:
     """The table of a part's boxes by SCHEMA, with what the preset keeps.
 
-    Neither preset keeps a box without a usable image, of an absent target, without an area, wholly outside the image,
-    or given twice for one track and frame. `clean` leaves out besides: crowds, boxes less than SMALLEST pixels wide or
-    high inside the image, more than LONGEST times as long as wide, and those of more than LARGEST of the image.
+    Neither preset keeps a box without a usable image, of an absent target, without an area, wholly
+    outside the image, or given twice for one track and frame. `clean` leaves out besides: crowds,
+    boxes less than SMALLEST pixels wide or high inside the image, more than LONGEST times as long
+    as wide, and those of more than LARGEST of the image.
     """
     columns, count = found.columns, len(found.problem)
     raw = np.asarray(columns["box"], np.float64).reshape(count, 4)
@@ -135,19 +151,28 @@ def judge(found: Found, preset: Preset) -> pa.Table:
                 ("fills the image", sides.prod(1) > LARGEST * sizes.prod(1)),
             ]
     reason = np.asarray(found.problem, object).copy()
-    reason[flags["absent"]] = ""  # that comes first: nobody draws a frame for a target that is not there
+    reason[flags["absent"]] = (
+        ""  # that comes first: nobody draws a frame for a target that is not there
+    )
     for word, holds in tests:
         reason[holds & (reason == "")] = word
     boxes[flags["absent"] | ~drawn] = np.nan
     values = dict(zip("xywh", boxes.T, strict=True)) | flags
     values |= {name: columns[name] for name in ("image", *KEYS) if name != "box"}
-    values |= {"segment": columns.get("segment", np.zeros(count)), "cover": columns.get("cover", [None] * count)}
+    values |= {
+        "segment": columns.get("segment", np.zeros(count)),
+        "cover": columns.get("cover", [None] * count),
+    }
     values |= {"beyond": beyond, "kept": reason == "", "reason": reason}
     return pa.table([_column(values[each.name], each.type) for each in SCHEMA], schema=SCHEMA)
 
 
 def _column(values: Any, kind: pa.DataType) -> pa.Array:
-    array = pa.array(values) if isinstance(values, pa.Array | pa.ChunkedArray | np.ndarray | list) else values
+    array = (
+        pa.array(values)
+        if isinstance(values, pa.Array | pa.ChunkedArray | np.ndarray | list)
+        else values
+    )
     if pa.types.is_dictionary(kind):
         return pc.dictionary_encode(array.cast(pa.string())).cast(kind)
     return array.cast(kind)

@@ -1,7 +1,9 @@
-"""A training set read whole: its table of boxes, part by part and in several processes, and what is in it.
+"""A training set read whole: its table of boxes, part by part and in several processes, and what is
+in it.
 
-boxes.parquet   one row a box (siamla.data.sources.rows.SCHEMA), those that are not kept with the reason
-report.json     written last: counts, findings with first examples, and the digest of all rows
+boxes.parquet   one row a box (siamla.data.sources.rows.SCHEMA), those that are not kept with the
+reason report.json     written last: counts, findings with first examples, and the digest of all
+rows
 """
 
 import hashlib
@@ -26,7 +28,8 @@ from siamla.parallel import in_parallel
 FORMAT = 1
 GROUP = 1 << 17  # rows that are written at a time
 MOST = 0.01
-"""The share of annotations, or of boxes without their image, above which a set counts as damaged."""
+"""The share of annotations, or of boxes without their image, above which a set counts as damaged.
+"""
 
 
 def _part(part: str, layout: str, root: Path, preset: Preset) -> tuple[pa.Table, int, Notes]:
@@ -36,7 +39,9 @@ def _part(part: str, layout: str, root: Path, preset: Preset) -> tuple[pa.Table,
 
 
 def runs(table: pa.Table) -> np.ndarray:
-    """(M + 1,) where the rows of each segment of a track begin, and the number of rows; a segment's stand together."""
+    """(M + 1,) where the rows of each segment of a track begin, and the number of rows; a segment's
+    stand together.
+    """
     if not len(table):
         return np.zeros(1, np.int64)
     changes = np.zeros(len(table) - 1, bool)
@@ -64,15 +69,17 @@ class Survey:
     """Reads a set and counts.
 
     Attributes:
-        notes: the findings.
-        boxes, kept, records, tracks: how many; a track counts as often as it has segments with a kept box.
-        reasons, flags: reason → boxes that are not kept; flag → boxes.
+        notes: the findings. boxes, kept, records, tracks: how many; a track counts as often as it
+        has segments with a kept box. reasons, flags: reason → boxes that are not kept; flag →
+        boxes.
         beyond: the most pixels by which a box leaves its image.
     """
 
     def __init__(self, root: Path, layout: str, preset: Preset) -> None:
         if layout not in SOURCES:
-            raise UserError(f"layout {layout!r} is none of a training set; expected one of {', '.join(SOURCES)}")
+            raise UserError(
+                f"layout {layout!r} is none of a training set; expected one of {', '.join(SOURCES)}"
+            )
         self.root, self.layout, self.preset, self.source = root, layout, preset, SOURCES[layout]
         self.boxes = self.kept = self.tracks = 0
         self.reasons: Counter[str] = Counter()
@@ -80,7 +87,9 @@ class Survey:
         self.beyond = 0.0
         self._content = hashlib.sha256()
         self.parts, self.notes = self.source.parts(root)
-        self.records = self.notes.counts["damaged annotations"]  # parts count those that they can read
+        self.records = self.notes.counts[
+            "damaged annotations"
+        ]  # parts count those that they can read
 
     def tables(self, jobs: int) -> Iterator[pa.Table]:
         """The table of each part in order, counted; UserError when there is no box at all."""
@@ -118,7 +127,9 @@ class Survey:
             most = ", ".join(f"{count} {reason}" for reason, count in self.reasons.most_common(3))
             lines.append(f"none of {self.boxes} boxes is kept ({most})")
         elif lost > MOST * self.boxes and not self.source.PARTLY:
-            lines.append(f"{lost} of {self.boxes} boxes are without their image (unpacked in part?)")
+            lines.append(
+                f"{lost} of {self.boxes} boxes are without their image (unpacked in part?)"
+            )
         return [f"{self.root}: {line}" for line in lines]
 
     def report(self) -> dict[str, Any]:
@@ -128,7 +139,10 @@ class Survey:
             "layout": self.layout,
             "preset": self.preset,
             "root": self.root.as_posix(),
-            **{name: getattr(self, name) for name in ("records", "boxes", "kept", "tracks", "beyond")},
+            **{
+                name: getattr(self, name)
+                for name in ("records", "boxes", "kept", "tracks", "beyond")
+            },
             "left_out": dict(sorted(self.reasons.items())),
             "flags": {flag: self.flags[flag] for flag in FLAGS},
             "findings": {
@@ -155,12 +169,18 @@ def _groups(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
 
 
 def curate_boxes(
-    root: Path, layout: str, name: str, out: Path, preset: Preset = "clean", jobs: int = 1, allow_rejected: bool = False
+    root: Path,
+    layout: str,
+    name: str,
+    out: Path,
+    preset: Preset = "clean",
+    jobs: int = 1,
+    allow_rejected: bool = False,
 ) -> dict[str, Any]:
     """Read a training set and write boxes.parquet and report.json to `out`; returns the report.
 
-    The bytes do not depend on `jobs`. Annotations are read and image files looked for; that images can be decoded is
-    found when they are cut.
+    The bytes do not depend on `jobs`. Annotations are read and image files looked for; that images
+    can be decoded is found when they are cut.
 
     Args:
         name: the data set's name, for the report.

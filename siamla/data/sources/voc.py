@@ -1,7 +1,7 @@
 """ImageNet's XML files and folders: what the DET and the VID reader share.
 
-Tags are found by name: VID writes xmax before xmin. x1, y1, x2, y2 are taken as edges, w = xmax - xmin, as the
-trackers' scripts do; a toolkit that adds 1 sees boxes one pixel larger.
+Tags are found by name: VID writes xmax before xmin. x1, y1, x2, y2 are taken as edges, w = xmax -
+xmin, as the trackers' scripts do; a toolkit that adds 1 sees boxes one pixel larger.
 """
 
 import os
@@ -35,7 +35,9 @@ class Marked:
 def _value(node: ET.Element, tag: str) -> float:
     value = number((node.findtext(tag) or "").strip())
     if value is None or value - value != 0:  # NaN and infinity
-        raise ValueError(f"<{tag}> is {(node.findtext(tag) or 'missing')[:20]!r}, expected a number")
+        raise ValueError(
+            f"<{tag}> is {(node.findtext(tag) or 'missing')[:20]!r}, expected a number"
+        )
     return value
 
 
@@ -46,11 +48,15 @@ def _marked(node: ET.Element) -> Marked:
     left, top, right, bottom = (_value(edges, tag) for tag in EDGES)
     marks = frozenset(tag for tag in MARKS if (node.findtext(tag) or "0").strip() not in ("0", ""))
     box = (left, top, right - left, bottom - top)
-    return Marked(box, (node.findtext("name") or "").strip(), (node.findtext("trackid") or "").strip(), marks)
+    return Marked(
+        box, (node.findtext("name") or "").strip(), (node.findtext("trackid") or "").strip(), marks
+    )
 
 
 def read(path: Path) -> tuple[tuple[int, int], list[Marked]]:
-    """(width, height) and the objects of an annotation file; ValueError, with the reason, for a damaged one."""
+    """(width, height) and the objects of an annotation file; ValueError, with the reason, for a
+    damaged one.
+    """
     try:
         root = ET.fromstring(regular(path).read_bytes())
     except (ET.ParseError, LookupError) as error:  # LookupError: an encoding that nobody knows
@@ -77,18 +83,24 @@ def image_size(path: Path) -> tuple[int, int] | None:
 
 
 def names(folder: Path, suffix: str) -> list[str]:
-    """Names, without the suffix, of a folder's files that have it, in order; none where there is no such folder."""
+    """Names, without the suffix, of a folder's files that have it, in order; none where there is no
+    such folder.
+    """
     if not folder.is_dir():
         return []
     with os.scandir(folder) as entries:
-        return sorted(entry.name.removesuffix(suffix) for entry in entries if entry.name.endswith(suffix))
+        return sorted(
+            entry.name.removesuffix(suffix) for entry in entries if entry.name.endswith(suffix)
+        )
 
 
 def folders(root: Path, *, under: Sequence[str] = ()) -> list[str]:
     """The folders below `root` without folders of their own, as paths relative to it, in order."""
     here = root.joinpath(*under)
     with os.scandir(here) as entries:
-        inner = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+        inner = sorted(
+            entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")
+        )
     if not inner:
         return ["/".join(under)] if under else []
     return [path for name in inner for path in folders(root, under=[*under, name])]

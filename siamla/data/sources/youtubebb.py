@@ -1,8 +1,10 @@
-"""YouTube-BoundingBoxes, training split: one frame a second, a CSV without a header, boxes relative to the frame.
+"""YouTube-BoundingBoxes, training split: one frame a second, a CSV without a header, boxes relative
+to the frame.
 
-`root` holds yt_bb_detection_train.csv (or youtube_boundingboxes_detection_train.csv, either may be a .gz) and, in a
-folder of that name, CLASS/VIDEO_MILLISECONDS_CLASS_OBJECT.jpg, as the public download scripts write them. The columns
-are xmin, xmax, ymin, ymax in this order, -1 where the target is absent. Names of videos hold "_" and "-" themselves.
+`root` holds yt_bb_detection_train.csv (or youtube_boundingboxes_detection_train.csv, either may be
+a .gz) and, in a folder of that name, CLASS/VIDEO_MILLISECONDS_CLASS_OBJECT.jpg, as the public
+download scripts write them. The columns are xmin, xmax, ymin, ymax in this order, -1 where the
+target is absent. Names of videos hold "_" and "-" themselves.
 """
 
 import re
@@ -20,12 +22,15 @@ from siamla.data.sources.rows import Found, Notes
 from siamla.errors import UserError
 from siamla.files import parsed_by, regular
 
-LAYOUT = "YouTube-BB: yt_bb_detection_train.csv and yt_bb_detection_train/CLASS/VIDEO_MILLISECONDS_CLASS_OBJECT.jpg"
+LAYOUT = (
+    "YouTube-BB: yt_bb_detection_train.csv and"
+    " yt_bb_detection_train/CLASS/VIDEO_MILLISECONDS_CLASS_OBJECT.jpg"
+)
 HOW = (
-    "YouTube-BoundingBoxes (research.google.com/youtube-bb, annotations free; the videos are on YouTube, and many are "
-    "gone): yt_bb_detection_train.csv.gz, unpacked or not, and the annotated frames, which github.com/mbuckler/"
-    "youtube-bb cuts out of the videos, in yt_bb_detection_train/0 to 22 beside it; about 400 GB. Train on the part "
-    "that you have"
+    "YouTube-BoundingBoxes (research.google.com/youtube-bb, annotations free; the videos are on"
+    " YouTube, and many are gone): yt_bb_detection_train.csv.gz, unpacked or not, and the annotated"
+    " frames, which github.com/mbuckler/youtube-bb cuts out of the videos, in"
+    " yt_bb_detection_train/0 to 22 beside it; about 400 GB. Train on the part that you have"
 )
 PARTLY = True  # nobody has all frames
 STEMS = ("yt_bb_detection_train", "youtube_boundingboxes_detection_train")
@@ -51,21 +56,32 @@ def _csv(root: Path) -> Path:
 
 
 def _blocks(path: Path, columns: list[str], broken: list[str]) -> Iterator[pa.RecordBatch]:
-    """The rows of a CSV, a block at a time; those with another number of fields are put to `broken`."""
+    """The rows of a CSV, a block at a time; those with another number of fields are put to
+    `broken`.
+    """
 
     def skip(row: Any) -> str:
-        broken.append(f"row {row.number}: {row.actual_columns} fields, expected {row.expected_columns}")
+        broken.append(
+            f"row {row.number}: {row.actual_columns} fields, expected {row.expected_columns}"
+        )
         return "skip"
 
     def reader(header: int) -> Any:
         return pa.csv.open_csv(
             path,
-            pa.csv.ReadOptions(column_names=list(COLUMNS), use_threads=False, block_size=BLOCK, skip_rows=header),
+            pa.csv.ReadOptions(
+                column_names=list(COLUMNS), use_threads=False, block_size=BLOCK, skip_rows=header
+            ),
             pa.csv.ParseOptions(invalid_row_handler=skip),
-            pa.csv.ConvertOptions(column_types=COLUMNS, include_columns=columns, strings_can_be_null=False),
+            pa.csv.ConvertOptions(
+                column_types=COLUMNS, include_columns=columns, strings_can_be_null=False
+            ),
         )
 
-    with parsed_by("pyarrow", path, "YouTube-BB's annotations"), pa.input_stream(str(path)) as stream:
+    with (
+        parsed_by("pyarrow", path, "YouTube-BB's annotations"),
+        pa.input_stream(str(path)) as stream,
+    ):
         start = stream.read(64)
     header = bool(re.match(rb"\W*youtube_id\b", start))
     if not start.strip():
@@ -95,38 +111,61 @@ def parts(root: Path) -> tuple[list[str], Notes]:
 def read(root: Path, part: str) -> Found:
     """The boxes of a class, in pixels: video by video, target by target."""
     path, notes = _csv(root), Notes()
-    folder = next((stem for stem in (path.name.partition(".")[0], *STEMS) if (root / stem).is_dir()), STEMS[0])
-    mine = [pa.table(block).filter(pc.equal(block["class_id"], int(part))) for block in _blocks(path, [*COLUMNS], [])]
-    rows = pa.concat_tables(mine).sort_by([(key, "ascending") for key in ("youtube_id", "object_id", "timestamp_ms")])
+    folder = next(
+        (stem for stem in (path.name.partition(".")[0], *STEMS) if (root / stem).is_dir()), STEMS[0]
+    )
+    mine = [
+        pa.table(block).filter(pc.equal(block["class_id"], int(part)))
+        for block in _blocks(path, [*COLUMNS], [])
+    ]
+    rows = pa.concat_tables(mine).sort_by(
+        [(key, "ascending") for key in ("youtube_id", "object_id", "timestamp_ms")]
+    )
     count, video, target = len(rows), rows["youtube_id"], rows["object_id"].cast(pa.string())
     image = pc.binary_join_element_wise(
-        f"{folder}/{part}/", pc.binary_join_element_wise(
+        f"{folder}/{part}/",
+        pc.binary_join_element_wise(
             video, rows["timestamp_ms"].cast(pa.string()), part, target, "_"
-        ), ".jpg", "",
-    )  # fmt: skip
-    there = pa.array([f"{folder}/{part}/{name}" for name in voc.names(root / folder / part, "")], pa.string())
+        ),
+        ".jpg",
+        "",
+    )
+    there = pa.array(
+        [f"{folder}/{part}/{name}" for name in voc.names(root / folder / part, "")], pa.string()
+    )
     found = pc.is_in(image, there).to_numpy()
     absent = pc.not_equal(rows["object_presence"], "present").to_numpy()
     sizes = _sizes(root, video.combine_chunks(), image.combine_chunks(), found)
-    edges = np.stack([rows[name].to_numpy() for name in ("xmin", "ymin", "xmax", "ymax")], 1).reshape(count, 4)
+    edges = np.stack(
+        [rows[name].to_numpy() for name in ("xmin", "ymin", "xmax", "ymax")], 1
+    ).reshape(count, 4)
     edges = np.where(absent[:, None] | (sizes[:, :1] == 0), np.nan, edges) * np.tile(sizes, 2)
     problem = np.where(found, np.where(sizes[:, 0] == 0, "damaged image", ""), "no image").tolist()
     if len(missing := np.flatnonzero(~found & ~absent)):
         notes.add("frames missing", image[int(missing[0])].as_py(), len(missing))
     columns = {
-        "image": image, "sequence": pc.binary_join_element_wise(part, video, "/"), "track": target,
-        "frame": pc.divide(rows["timestamp_ms"], 1000), "category": rows["class_name"], "absent": absent,
+        "image": image,
+        "sequence": pc.binary_join_element_wise(part, video, "/"),
+        "track": target,
+        "frame": pc.divide(rows["timestamp_ms"], 1000),
+        "category": rows["class_name"],
+        "absent": absent,
         "box": np.concatenate([edges[:, :2], edges[:, 2:] - edges[:, :2]], 1),
-        "width": sizes[:, 0], "height": sizes[:, 1],
-    }  # fmt: skip
+        "width": sizes[:, 0],
+        "height": sizes[:, 1],
+    }
     return Found(columns, problem, count, notes)
 
 
 def _sizes(root: Path, video: pa.Array, image: pa.Array, found: np.ndarray) -> np.ndarray:
-    """(N, 2) width and height of each row's frame, 0 where it is not known. A video's frames are of one size."""
+    """(N, 2) width and height of each row's frame, 0 where it is not known. A video's frames are of
+    one size.
+    """
     sizes = np.zeros((len(video), 2), np.int64)
     codes = pc.dictionary_encode(video).indices.to_numpy()
-    for rows in np.split(np.arange(len(video)), np.flatnonzero(np.diff(codes)) + 1) if len(video) else ():
+    for rows in (
+        np.split(np.arange(len(video)), np.flatnonzero(np.diff(codes)) + 1) if len(video) else ()
+    ):
         first = next(iter(rows[found[rows]].tolist()), None)
         size = None if first is None else voc.image_size(root / image[first].as_py())
         if size is not None:

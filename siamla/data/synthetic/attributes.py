@@ -1,4 +1,6 @@
-"""Attribute labels, measured on what was rendered by the benchmarks' own definitions where they have numbers."""
+"""Attribute labels, measured on what was rendered by the benchmarks' own definitions where they
+have numbers.
+"""
 
 from dataclasses import dataclass
 
@@ -12,10 +14,12 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Trace:
-    """What happened in a clip: boxes before and after cutting at the border (N, 4), shares (N,), camera and light.
+    """What happened in a clip: boxes before and after cutting at the border (N, 4), shares (N,),
+    camera and light.
 
-    `inside` is the share of the box in the frame, `hidden` the covered share of the target's visible part,
-    `shake` (N, 2) the camera's motion in pixels, `gain` (N,) the brightness, `angle` (N,) radians.
+    `inside` is the share of the box in the frame, `hidden` the covered share of the target's
+    visible part, `shake` (N, 2) the camera's motion in pixels, `gain` (N,) the brightness, `angle`
+    (N,) radians.
     """
 
     full: Array
@@ -40,7 +44,9 @@ def _beyond(ratio: Array, factor: float) -> bool:
 
 
 def _otb(trace: Trace) -> frozenset[str]:
-    """OTB's eleven: scale change over 2 against frame 1, more than 20 px a frame, fewer than 400 px."""
+    """OTB's eleven: scale change over 2 against frame 1, more than 20 px a frame, fewer than 400
+    px.
+    """
     area, size = trace.full[:, 2:].prod(1), trace.full[:, 2:]
     found = {
         "IV": bool(trace.gain.max() / trace.gain.min() > 1.3 or "light" in trace.challenges),
@@ -59,7 +65,9 @@ def _otb(trace: Trace) -> frozenset[str]:
 
 
 def _lasot(trace: Trace) -> frozenset[str]:
-    """LaSOT's fourteen: size ratio beyond [0.5, 2], motion beyond the box's own size, area under 1000 px."""
+    """LaSOT's fourteen: size ratio beyond [0.5, 2], motion beyond the box's own size, area under
+    1000 px.
+    """
     area, aspect = trace.full[:, 2:].prod(1), trace.full[:, 2] / trace.full[:, 3]
     turned = bool(np.ptp(trace.angle) > np.radians(20))
     found = {
@@ -82,7 +90,9 @@ def _lasot(trace: Trace) -> frozenset[str]:
 
 
 def _tnl2k(trace: Trace) -> frozenset[str]:
-    """TNL2K's seventeen are LaSOT's and AS, TC, MS; of these the renderer makes the switch of modality alone."""
+    """TNL2K's seventeen are LaSOT's and AS, TC, MS; of these the renderer makes the switch of
+    modality alone.
+    """
     return _lasot(trace) | (frozenset({"MS"}) if "switch" in trace.challenges else frozenset())
 
 

@@ -17,7 +17,9 @@ _NOISE_MEAN = 24
 
 @dataclass(frozen=True)
 class Background:
-    """A photo seen by a moving camera: matrices (N, 2, 3) map photo points to frame points, both continuous."""
+    """A photo seen by a moving camera: matrices (N, 2, 3) map photo points to frame points, both
+    continuous.
+    """
 
     photo: Image
     matrices: Array
@@ -30,7 +32,9 @@ class Background:
         matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5  # continuous to pixel-centre coordinates
         shrinks = abs(np.linalg.det(matrix[:, :2])) < 0.36
         flags = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        warped = cv2.warpAffine(self.photo, matrix, self.size, flags=flags, borderMode=cv2.BORDER_REFLECT_101)
+        warped = cv2.warpAffine(
+            self.photo, matrix, self.size, flags=flags, borderMode=cv2.BORDER_REFLECT_101
+        )
         return np.asarray(warped, np.uint8)
 
     def project(self, t: int, points: Array) -> Array:
@@ -46,7 +50,8 @@ class Background:
         """(N, 2) how far the camera moved the middle of the frame since the frame before, pixels."""
         middle = np.array(self.size) / 2
         steps = [
-            self.matrices[t, :, :2] @ np.linalg.solve(self.matrices[t - 1, :, :2], middle - self.matrices[t - 1, :, 2])
+            self.matrices[t, :, :2]
+            @ np.linalg.solve(self.matrices[t - 1, :, :2], middle - self.matrices[t - 1, :, 2])
             + self.matrices[t, :, 2]
             - middle
             for t in range(1, len(self.matrices))
@@ -54,13 +59,17 @@ class Background:
         return np.vstack([np.zeros((1, 2)), np.array(steps).reshape(-1, 2)])
 
 
-def camera(scale: Array, angle: Array, aspect: Array, photo_point: Array, frame_point: Array) -> Array:
+def camera(
+    scale: Array, angle: Array, aspect: Array, photo_point: Array, frame_point: Array
+) -> Array:
     """Matrices (N, 2, 3) that turn, scale (x by √aspect more) and bring photo_point to frame_point."""
     cos, sin = np.cos(angle), np.sin(angle)
     turn = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], axis=1)
     stretch = np.stack([scale * np.sqrt(aspect), scale / np.sqrt(aspect)], axis=-1)
     linear = turn * stretch[:, None, :]
-    return np.concatenate([linear, (frame_point - np.einsum("nij,nj->ni", linear, photo_point))[..., None]], axis=2)
+    return np.concatenate(
+        [linear, (frame_point - np.einsum("nij,nj->ni", linear, photo_point))[..., None]], axis=2
+    )
 
 
 def pick_scene(rng: Rng, clip: ClipSettings) -> tuple[Image, bool]:
@@ -99,9 +108,11 @@ def _noise(width: int, height: int) -> Image:
 
 @dataclass(frozen=True)
 class Weather:
-    """Light, blur and grain: gain (N,), tint (N, 3) levels, shadow path (N, 2) and depth (N,), camera blur (N, 2).
+    """Light, blur and grain: gain (N,), tint (N, 3) levels, shadow path (N, 2) and depth (N,),
+    camera blur (N, 2).
 
-    shrink: the frame has 1 / shrink of its pixels on each axis; quality: of its JPEG before it is shown, 0 = none.
+    shrink: the frame has 1 / shrink of its pixels on each axis; quality: of its JPEG before it is
+    shown, 0 = none.
     """
 
     gain: Array
@@ -148,7 +159,9 @@ class Weather:
 
 
 def _degrade(rng: Rng, weather: Weather) -> Weather:
-    """The weather of a poor camera: each fault with a chance of its own, all as strong as one number says."""
+    """The weather of a poor camera: each fault with a chance of its own, all as strong as one
+    number says.
+    """
     strength, faults = rng.uniform(0.2, 1), rng.random(4) < (0.4, 0.3, 0.4, 0.6)
     defocus, shrink, noise, compress = faults.tolist()
     return replace(
@@ -167,7 +180,9 @@ def make_weather(rng: Rng, clip: ClipSettings, background: Background) -> Weathe
     gain = np.exp(walk(rng, n, spacing, 0.3 * varied, -0.55 * varied, 0.45 * varied))[:, 0]
     tint = walk(rng, n, spacing, 12 * varied, np.full(3, -18 * varied), np.full(3, 18 * varied))
     shadow = walk(rng, n, spacing, 0.3, [0, 0], [1, 1])
-    depth = np.full(n, rng.uniform(0.3, 0.6) if "light" in clip.challenges and rng.random() < 0.6 else 0.0)
+    depth = np.full(
+        n, rng.uniform(0.3, 0.6) if "light" in clip.challenges and rng.random() < 0.6 else 0.0
+    )
     blur = background.shake() * 0.5 if "blur" in clip.challenges else np.zeros((n, 2))
     length = np.linalg.norm(blur, axis=1, keepdims=True)
     blur = blur * np.minimum(1, 8 / np.maximum(length, 1e-9))

@@ -1,4 +1,6 @@
-"""Who plays in a clip: the target, distractors behind it and occluders in front, each with its path."""
+"""Who plays in a clip: the target, distractors behind it and occluders in front, each with its
+path.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -14,7 +16,9 @@ from siamla.data.synthetic.sprites import Image, Pose, Sprite, lookalike, make_s
 
 @dataclass(frozen=True)
 class Actor:
-    """A sprite and its path: centre (N, 2), size, aspect, angle (N,), wobble (N, 3), shift and blur (N, 2)."""
+    """A sprite and its path: centre (N, 2), size, aspect, angle (N,), wobble (N, 3), shift and blur
+    (N, 2).
+    """
 
     sprite: Sprite
     centre: Array
@@ -30,7 +34,15 @@ class Actor:
         a, b, c = (float(v) for v in self.wobble[t])
         (sx, sy), (bx, by) = self.shift[t], self.blur[t]
         size, aspect, angle = float(self.size[t]), float(self.aspect[t]), float(self.angle[t])
-        return Pose(self.centre[t], size, aspect, angle, (a, b, c), (float(sx), float(sy)), (float(bx), float(by)))
+        return Pose(
+            self.centre[t],
+            size,
+            aspect,
+            angle,
+            (a, b, c),
+            (float(sx), float(sy)),
+            (float(bx), float(by)),
+        )
 
 
 @dataclass(frozen=True)
@@ -63,7 +75,9 @@ def _target_size(rng: Rng, clip: ClipSettings) -> float:
 def _scale_walk(rng: Rng, clip: ClipSettings) -> Array:
     """(N,) factor of the target's size, 1 in the middle of its range."""
     reach = np.log(clip.motion.zoom) / (1 if "zoom" in clip.challenges else 3)
-    return np.asarray(np.exp(walk(rng, clip.frames, clip.motion.knot_frames, 0.7 * reach, -reach, reach))[:, 0])
+    return np.asarray(
+        np.exp(walk(rng, clip.frames, clip.motion.knot_frames, 0.7 * reach, -reach, reach))[:, 0]
+    )
 
 
 def _angle_walk(rng: Rng, clip: ClipSettings) -> Array:
@@ -72,7 +86,9 @@ def _angle_walk(rng: Rng, clip: ClipSettings) -> Array:
 
 
 def _position_walk(rng: Rng, clip: ClipSettings, size: float) -> Array:
-    """(N, 2) path of a target inside the frame, over the border and back where the clip asks for it."""
+    """(N, 2) path of a target inside the frame, over the border and back where the clip asks for
+    it.
+    """
     frame = np.array(clip.size, np.float64)
     step = clip.motion.travel * frame.min() * (2.5 if "fast" in clip.challenges else 1)
     margin = np.minimum(0.55 * size, 0.4 * frame)
@@ -81,7 +97,11 @@ def _position_walk(rng: Rng, clip: ClipSettings, size: float) -> Array:
         middle = rng.uniform(0.4, 0.85) * clip.frames
         weight = bump(clip.frames, middle, max(0.18 * clip.frames, 0.9))[:, None]
         # Far enough out for the largest the target can get, or its middle on the border.
-        depth = rng.uniform(1.0, 1.3) * clip.motion.zoom if clip.motion.absence else rng.uniform(-0.1, 0.05)
+        depth = (
+            rng.uniform(1.0, 1.3) * clip.motion.zoom
+            if clip.motion.absence
+            else rng.uniform(-0.1, 0.05)
+        )
         beyond = path.copy()
         axis = int(rng.integers(2))
         side = rng.integers(2)
@@ -112,14 +132,26 @@ def _actor(rng: Rng, clip: ClipSettings, sprite: Sprite, size: float, centre: Ar
     amplitude = rng.uniform(0.1, 0.28) if "deform" in clip.challenges else 0.0
     phase = walk(rng, n, spacing, 2.0, [-9, -9], [9, 9])
     wobble = np.column_stack([np.full(n, amplitude), phase])
-    return Actor(sprite, centre, size_path, aspect, _angle_walk(rng, clip), wobble, shift, _blur(clip, centre))
+    return Actor(
+        sprite,
+        centre,
+        size_path,
+        aspect,
+        _angle_walk(rng, clip),
+        wobble,
+        shift,
+        _blur(clip, centre),
+    )
 
 
 def _distractors(rng: Rng, clip: ClipSettings, size: float, twin: Sprite | None) -> list[Actor]:
     """Other objects on paths of their own; with `twin` one or two of them look like it."""
     frame = np.array(clip.size, np.float64)
     low, high = clip.motion.distractors
-    sprites = [make_sprite(rng, _textures(clip), size, clip.looks) for _ in range(rng.integers(low, high + 1))]
+    sprites = [
+        make_sprite(rng, _textures(clip), size, clip.looks)
+        for _ in range(rng.integers(low, high + 1))
+    ]
     if twin is not None:
         sprites += [lookalike(twin, rng) for _ in range(rng.integers(1, 3))]
     actors = []
@@ -130,8 +162,12 @@ def _distractors(rng: Rng, clip: ClipSettings, size: float, twin: Sprite | None)
     return actors
 
 
-def _occluders(rng: Rng, clip: ClipSettings, centre: Array, size: float, fixed: Background | None) -> list[Actor]:
-    """One or two objects that meet the target after the first frame: standing in the world, or crossing."""
+def _occluders(
+    rng: Rng, clip: ClipSettings, centre: Array, size: float, fixed: Background | None
+) -> list[Actor]:
+    """One or two objects that meet the target after the first frame: standing in the world, or
+    crossing.
+    """
     if "occlusion" not in clip.challenges or clip.frames < 3:
         return []
     n, frame = clip.frames, np.array(clip.size, np.float64)
@@ -142,13 +178,19 @@ def _occluders(rng: Rng, clip: ClipSettings, centre: Array, size: float, fixed: 
         sprite = make_sprite(rng, _textures(clip), big, clip.looks)
         near = centre[meet] + rng.normal(0, 0.15 * size, 2)
         standing = fixed.attached(near, meet) if fixed is not None else None
-        apart = standing is not None and np.linalg.norm(standing[0] - centre[0]) > 0.65 * (size + big)
+        apart = standing is not None and np.linalg.norm(standing[0] - centre[0]) > 0.65 * (
+            size + big
+        )
         if standing is not None and apart and rng.random() < 0.7:
             path = standing
         else:
             direction = rng.uniform(0, 2 * np.pi)
             speed = (size + big) / max(0.1 * n, 1) * rng.uniform(0.6, 1.2)
-            away = (np.arange(n) - meet)[:, None] * speed * np.array([np.cos(direction), np.sin(direction)])
+            away = (
+                (np.arange(n) - meet)[:, None]
+                * speed
+                * np.array([np.cos(direction), np.sin(direction)])
+            )
             path = centre + away
         if np.linalg.norm(path[0] - centre[0]) < (size + big) / 1.6:
             continue
@@ -162,7 +204,9 @@ def _occluders(rng: Rng, clip: ClipSettings, centre: Array, size: float, fixed: 
 def _blend_in(sprite: Sprite, seen: Image, strength: float) -> Sprite:
     """The sprite with its mean colour moved towards the scene's by `strength`."""
     move = (seen.reshape(-1, 3).mean(0) - sprite.texture.reshape(-1, 3).mean(0)) * strength
-    texture = np.clip(sprite.texture.astype(np.float32) + move.astype(np.float32), 0, 255).astype(np.uint8)
+    texture = np.clip(sprite.texture.astype(np.float32) + move.astype(np.float32), 0, 255).astype(
+        np.uint8
+    )
     return replace(sprite, texture=texture)
 
 
@@ -174,14 +218,20 @@ def _around(frame: Image, centre: Array, size: float) -> Image:
 
 
 def _match_contrast(sprite: Sprite, seen: Image, strength: float) -> Sprite:
-    """The sprite with its contrast moved towards the scene's by `strength`, between half and one and a half of it."""
+    """The sprite with its contrast moved towards the scene's by `strength`, between half and one
+    and a half of it.
+    """
     mean, spread = sprite.texture.mean((0, 1)), max(float(sprite.texture.std((0, 1)).mean()), 1.0)
     gain = 1 + strength * (float(np.clip(seen.std((0, 1)).mean() / spread, 0.5, 1.5)) - 1)
-    return replace(sprite, texture=np.clip((sprite.texture - mean) * gain + mean, 0, 255).astype(np.uint8))
+    return replace(
+        sprite, texture=np.clip((sprite.texture - mean) * gain + mean, 0, 255).astype(np.uint8)
+    )
 
 
 def _stands_out(sprite: Sprite, seen: Image) -> bool:
-    """Whether a person would find it there: other colours than its surroundings on average, or a texture."""
+    """Whether a person would find it there: other colours than its surroundings on average, or a
+    texture.
+    """
     apart = np.abs(sprite.texture.mean((0, 1)) - seen.mean((0, 1))).mean()
     return bool(apart + 0.3 * sprite.texture.std((0, 1)).mean() > 30)
 
@@ -207,23 +257,35 @@ def make_composite(rng: Rng, clip: ClipSettings, background: Background) -> Cast
 
 
 def _contrast(photo: Image, middle: Array, sides: Array) -> float:
-    """How textured a rectangle is and how far its mean colour lies from that of its most similar neighbour.
+    """How textured a rectangle is and how far its mean colour lies from that of its most similar
+    neighbour.
 
-    The neighbours are strips along its four sides: something that stands out on all sides looks like a thing.
+    The neighbours are strips along its four sides: something that stands out on all sides looks
+    like a thing.
     """
     (x0, y0), (x1, y1) = (middle - sides / 2).astype(int), (middle + sides / 2).astype(int)
     dx, dy = (sides / 3).astype(int) + 1
     left, top = max(x0 - dx, 0), max(y0 - dy, 0)
-    strips = [photo[y0:y1, left:x0], photo[y0:y1, x1 : x1 + dx], photo[top:y0, x0:x1], photo[y1 : y1 + dy, x0:x1]]
+    strips = [
+        photo[y0:y1, left:x0],
+        photo[y0:y1, x1 : x1 + dx],
+        photo[top:y0, x0:x1],
+        photo[y1 : y1 + dy, x0:x1],
+    ]
     inner = photo[y0:y1:3, x0:x1:3].reshape(-1, 3)
     mean = inner.mean(0)
-    apart = [float(np.abs(strip[::3, ::3].reshape(-1, 3).mean(0) - mean).mean()) for strip in strips if strip.size]
+    apart = [
+        float(np.abs(strip[::3, ::3].reshape(-1, 3).mean(0) - mean).mean())
+        for strip in strips
+        if strip.size
+    ]
     spread = float(inner.std(0).mean())
     return spread + 2 * min(spread, *apart)
 
 
 def _rectangle(rng: Rng, photo: Image, size: float, least: float) -> tuple[Array, Array, float]:
-    """Middle (2,) and sides (2,) of a striking rectangle of the photo, and the pixels a photo pixel becomes.
+    """Middle (2,) and sides (2,) of a striking rectangle of the photo, and the pixels a photo pixel
+    becomes.
 
     That scale is between `least` and 1.8, so that the photo fills the frame and is not blown up.
     """
@@ -240,8 +302,11 @@ def _rectangle(rng: Rng, photo: Image, size: float, least: float) -> tuple[Array
     return best
 
 
-def _segment_outline(rng: Rng, name: str, mirrored: int | None, size: float, least: float) -> Array | None:
-    """The outline (P, 2) of a segment that becomes `size` large under a scale of `least` to 2.5; None without such.
+def _segment_outline(
+    rng: Rng, name: str, mirrored: int | None, size: float, least: float
+) -> Array | None:
+    """The outline (P, 2) of a segment that becomes `size` large under a scale of `least` to 2.5;
+    None without such.
 
     mirrored: the photo's width, where it is seen mirrored.
     """
@@ -262,7 +327,9 @@ def make_region(rng: Rng, clip: ClipSettings) -> tuple[Background, Cast]:
     least = 1.15 * float((frame / extent).max())
     corners = None
     if clip.looks.segments:
-        corners = _segment_outline(rng, clip.scene, photo.shape[1] if mirrored else None, size, least)
+        corners = _segment_outline(
+            rng, clip.scene, photo.shape[1] if mirrored else None, size, least
+        )
     if corners is None:
         middle, sides, scale = _rectangle(rng, photo, size, least)
         corners = middle + sides / 2 * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
@@ -272,7 +339,8 @@ def make_region(rng: Rng, clip: ClipSettings) -> tuple[Background, Cast]:
     zoom = scale * _scale_walk(rng, clip)
     path = _position_walk(rng, clip, size)
     if "leave" not in clip.challenges:
-        # Keep most of the view on the photo: its mirror images beyond the edges would be second targets.
+        # Keep most of the view on the photo: its mirror images beyond the edges would be second
+        # targets.
         half = np.minimum(frame / zoom[:, None] / 2, extent / 2)
         half *= 0.95 if clip.looks.segments else 0.6
         view = np.clip(middle + (frame / 2 - path) / zoom[:, None], half, extent - half)
@@ -284,7 +352,10 @@ def make_region(rng: Rng, clip: ClipSettings) -> tuple[Background, Cast]:
     matrices = camera(zoom, angle, aspect, np.broadcast_to(middle, (n, 2)), path)
     background = Background(photo, matrices, angle, clip.size)
     count = clip.motion.distractors[1] // 2
-    movers = [make_sprite(rng, _textures(clip), size, clip.looks) for _ in range(rng.integers(0, count + 1))]
+    movers = [
+        make_sprite(rng, _textures(clip), size, clip.looks)
+        for _ in range(rng.integers(0, count + 1))
+    ]
     distractors = []
     for sprite in movers:
         centre = walk(rng, n, spacing, clip.motion.travel * frame.min(), [0, 0], frame)
@@ -293,4 +364,6 @@ def make_region(rng: Rng, clip: ClipSettings) -> tuple[Background, Cast]:
         far = np.maximum(np.linalg.norm(gap, axis=1, keepdims=True), 1e-6)
         centre = path + gap / far * np.maximum(far, 1.6 * size)
         distractors.append(_actor(rng, clip, sprite, size * rng.uniform(0.6, 1), centre))
-    return background, Cast(RegionTarget(corners), distractors, _occluders(rng, clip, path, size, None))
+    return background, Cast(
+        RegionTarget(corners), distractors, _occluders(rng, clip, path, size, None)
+    )

@@ -24,7 +24,9 @@ MANIFEST = "synthetic.json"
 
 
 def clip_settings(settings: SetSettings) -> list[ClipSettings]:
-    """What every clip of a set is to show; shares are spread so that every challenge has its exact count."""
+    """What every clip of a set is to show; shares are spread so that every challenge has its exact
+    count.
+    """
     rng = np.random.Generator(np.random.PCG64([settings.seed, 0]))
     count = settings.sequences
 
@@ -67,7 +69,9 @@ def _encode(clip: Clip, quality: int) -> Iterator[bytes]:
 
 
 def as_sequence(name: str, clip: Clip, layout: str) -> Sequence:
-    """The clip's truth with the labels that the layout's benchmark knows; frame names are the writer's affair."""
+    """The clip's truth with the labels that the layout's benchmark knows; frame names are the
+    writer's affair.
+    """
     frames = tuple(Path(f"{number:08d}.jpg") for number in range(1, len(clip.frames) + 1))
     attributes = clip.attributes.get(layout, frozenset())
     tags = clip.frame_attributes if layout == "vot" else {}
@@ -82,7 +86,9 @@ def _write_clip(item: tuple[int, ClipSettings], settings: SetSettings, root: Pat
     sequence = as_sequence(settings.name.format(index + 1), rendered, settings.layout)
     if settings.first_frame_only:
         text.write_boxes(root / "anno_full" / f"{sequence.name}.txt", sequence.boxes, 0)
-        sequence = Sequence(sequence.name, sequence.frames, sequence.boxes[:1], sequence.visible[:1])
+        sequence = Sequence(
+            sequence.name, sequence.frames, sequence.boxes[:1], sequence.visible[:1]
+        )
     LAYOUTS[settings.layout].write(root, sequence, _encode(rendered, settings.quality))
 
 
@@ -100,13 +106,16 @@ def _alive(folder: Path) -> bool:
 
 @contextmanager
 def _whole_folder(root: Path) -> Iterator[Path]:
-    """A temporary folder beside `root` that takes its place when the block ends well and vanishes otherwise.
+    """A temporary folder beside `root` that takes its place when the block ends well and vanishes
+    otherwise.
 
-    What an earlier, killed run left is removed. A folder in the way is replaced if a manifest says that it
-    was generated; UserError for any other content.
+    What an earlier, killed run left is removed. A folder in the way is replaced if a manifest says
+    that it was generated; UserError for any other content.
     """
     if root.is_dir() and any(root.iterdir()) and not (root / MANIFEST).is_file():
-        raise UserError(f"{root}: the folder is not empty and was not generated ({MANIFEST} is missing)")
+        raise UserError(
+            f"{root}: the folder is not empty and was not generated ({MANIFEST} is missing)"
+        )
     if root.exists() and not root.is_dir():
         raise UserError(f"{root}: is a file, expected a folder")
     root.parent.mkdir(parents=True, exist_ok=True)
@@ -127,9 +136,9 @@ def _whole_folder(root: Path) -> Iterator[Path]:
 def synthesize(name: str, settings: SetSettings, root: Path, jobs: int = 1) -> None:
     """Render the set `name` into the folder `root`, in its layout, on `jobs` processes.
 
-    The bytes depend on the settings alone. `root` appears only when it is whole; an older generated set there
-    is replaced. synthetic.json beside the sequences records settings and photos. Raises UserError for a
-    folder that was not generated, fewer than one job and a full disk.
+    The bytes depend on the settings alone. `root` appears only when it is whole; an older generated
+    set there is replaced. synthetic.json beside the sequences records settings and photos. Raises
+    UserError for a folder that was not generated, fewer than one job and a full disk.
     """
     if jobs < 1:
         raise UserError(f"jobs: found {jobs}, expected at least 1")
@@ -138,11 +147,17 @@ def synthesize(name: str, settings: SetSettings, root: Path, jobs: int = 1) -> N
     try:
         with _whole_folder(root) as temporary:
             clips = list(enumerate(clip_settings(settings)))
-            for _ in in_parallel(partial(_write_clip, settings=settings, root=temporary), clips, jobs, name, "clip"):
+            for _ in in_parallel(
+                partial(_write_clip, settings=settings, root=temporary), clips, jobs, name, "clip"
+            ):
                 pass
             names = [settings.name.format(index + 1) for index in range(settings.sequences)]
             LAYOUTS[settings.layout].finish(temporary, names)
-            manifest = {"name": name, "settings": settings.model_dump(mode="json"), "photos": PHOTOS[settings.split]}
+            manifest = {
+                "name": name,
+                "settings": settings.model_dump(mode="json"),
+                "photos": PHOTOS[settings.split],
+            }
             write_json(temporary / MANIFEST, manifest)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -20,7 +20,9 @@ def smooth(knots: ArrayLike, frames: int, spacing: int) -> Array:
     knots = np.asarray(knots, np.float64)
     if spacing == 1:
         return knots[:frames]
-    return np.asarray(PchipInterpolator(np.arange(len(knots)) * spacing, knots)(np.arange(frames)), np.float64)
+    return np.asarray(
+        PchipInterpolator(np.arange(len(knots)) * spacing, knots)(np.arange(frames)), np.float64
+    )
 
 
 def walk(
@@ -32,7 +34,8 @@ def walk(
     high: ArrayLike,
     start: ArrayLike | None = None,
 ) -> Array:
-    """A (frames, D) random walk inside [low, high] with steps of half to one and a half times `step`.
+    """A (frames, D) random walk inside [low, high] with steps of half to one and a half times
+    `step`.
 
     It starts at `start`, or anywhere.
     """

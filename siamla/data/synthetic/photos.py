@@ -48,8 +48,8 @@ PHOTOS: dict[Split, tuple[str, ...]] = {
     ),
 }
 
-# Photos that make a poor scene (small, flat or mostly black) serve as texture alone; those of things stand twice as
-# often as those of surfaces.
+# Photos that make a poor scene (small, flat or mostly black) serve as texture alone; those of
+# things stand twice as often as those of surfaces.
 _TEXTURE_ONLY = {
     "cell.png",
     "clock_motion.png",
@@ -59,14 +59,23 @@ _TEXTURE_ONLY = {
     "page.png",
     "text.png",
 }
-_THINGS = {"astronaut.png", "camera.png", "china.jpg", "flower.jpg", "motorcycle_left.png", "motorcycle_right.png"}
+_THINGS = {
+    "astronaut.png",
+    "camera.png",
+    "china.jpg",
+    "flower.jpg",
+    "motorcycle_left.png",
+    "motorcycle_right.png",
+}
 # Of these no part is a thing: a brick among bricks is its own look-alike many times over.
 _SURFACES = {"brick.png", "grass.png", "gravel.png", "ihc.png", "retina.jpg"}
 _SIDE = 720
 
 
 def photo_path(name: str) -> Path:
-    """Where the photo "package/folder/file" lies; UserError when the installed package does not ship it."""
+    """Where the photo "package/folder/file" lies; UserError when the installed package does not
+    ship it.
+    """
     package, _, inside = name.partition("/")
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
@@ -86,7 +95,9 @@ def load_photo(name: str) -> NDArray[np.uint8]:
     side = max(image.shape[:2])
     scale = np.clip(1.0, 480 / side, _SIDE / side)
     if scale != 1:
-        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else 1)
+        image = cv2.resize(
+            image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else 1
+        )
     image.setflags(write=False)
     return np.asarray(image, np.uint8)
 
@@ -102,7 +113,8 @@ def is_surface(name: str) -> bool:
 
 
 def scene_photos(split: Split, things: bool = False) -> tuple[str, ...]:
-    """The photos of a split that can stand as a background, a name twice where it shall be drawn twice as often.
+    """The photos of a split that can stand as a background, a name twice where it shall be drawn
+    twice as often.
 
     things: only those of which a part can be a target by itself.
     """

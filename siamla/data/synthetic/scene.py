@@ -21,10 +21,11 @@ PRESENT = 0.05
 class Clip:
     """A rendered clip of N frames (H, W, 3) uint8 BGR with its exact truth.
 
-    boxes (N, 4): xywh, 0-based continuous, the bounds of the target's outline before occlusion, cut at the
-    frame's border, all 0 where nothing of it is inside. polygons (N, 8): the rectangle around the outline
-    turned with the target, not cut. visible (N,): at least 5 % of the target is in view. attributes: labels
-    of OTB, LaSOT and TNL2K by benchmark; frame_attributes: VOT's five tags.
+    boxes (N, 4): xywh, 0-based continuous, the bounds of the target's outline before occlusion, cut
+    at the frame's border, all 0 where nothing of it is inside. polygons (N, 8): the rectangle
+    around the outline turned with the target, not cut. visible (N,): at least 5 % of the target is
+    in view. attributes: labels of OTB, LaSOT and TNL2K by benchmark; frame_attributes: VOT's five
+    tags.
     """
 
     frames: list[Image]
@@ -36,7 +37,9 @@ class Clip:
 
 
 def clip_boxes(boxes: Array, size: tuple[int, int]) -> Array:
-    """xywh boxes (N, 4) cut at the border of a frame of (width, height); all zero where nothing is left."""
+    """xywh boxes (N, 4) cut at the border of a frame of (width, height); all zero where nothing is
+    left.
+    """
     low = np.clip(boxes[:, :2], 0, size)
     high = np.clip(boxes[:, :2] + boxes[:, 2:], 0, size)
     cut = np.concatenate([low, high - low], axis=1)
@@ -50,7 +53,9 @@ def _share(outline: Array, size: tuple[int, int]) -> float:
     return float(np.prod(inside) / max(np.prod(high - low), 1e-9))
 
 
-def _render(t: int, background: Background, weather: Weather, cast: Cast) -> tuple[Image, Array, float]:
+def _render(
+    t: int, background: Background, weather: Weather, cast: Cast
+) -> tuple[Image, Array, float]:
     """Frame t, the target's outline (P, 2) and the share of its visible part that something covers."""
     frame = background.frame(t)
     for distractor in cast.distractors:

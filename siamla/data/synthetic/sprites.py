@@ -1,7 +1,8 @@
 """Objects: an outline (polygon in unit coordinates) filled with a texture, drawn into a frame.
 
-Unit coordinates: the outline fits [-1, 1]². A shear wobble deforms outline and texture alike; being a
-chain of two shears it inverts exactly, so the box of the deformed outline is the box of what is drawn.
+Unit coordinates: the outline fits [-1, 1]². A shear wobble deforms outline and texture alike; being
+a chain of two shears it inverts exactly, so the box of the deformed outline is the box of what is
+drawn.
 """
 
 from dataclasses import dataclass, replace
@@ -38,7 +39,8 @@ _BIRD = np.array(
 class Sprite:
     """An outline (P, 2) in unit coordinates and a texture (T, T, 3) uint8 that covers [-1, 1]².
 
-    edge: standard deviation of the soft edge, pixels. fixed: the texture is the outline's own and stays with it.
+    edge: standard deviation of the soft edge, pixels. fixed: the texture is the outline's own and
+    stays with it.
     """
 
     outline: Array
@@ -50,7 +52,9 @@ class Sprite:
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a sprite is in one frame: centre and √(w h) in pixels, turn in radians, wobble and texture shift."""
+    """Where a sprite is in one frame: centre and √(w h) in pixels, turn in radians, wobble and
+    texture shift.
+    """
 
     centre: Array
     size: float
@@ -62,7 +66,9 @@ class Pose:
 
 
 def _dense(points: Array, count: int = 72) -> Array:
-    """The closed polyline resampled at equal steps, its corners kept well enough for a wobble to bend edges."""
+    """The closed polyline resampled at equal steps, its corners kept well enough for a wobble to
+    bend edges.
+    """
     closed = np.vstack([points, points[:1]])
     length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(closed, axis=0), axis=1))])
     at = np.union1d(np.linspace(0, length[-1], count, endpoint=False), length[:-1])
@@ -80,25 +86,36 @@ def _outline(rng: Rng) -> tuple[Array, float]:
         points = np.sign(unit) * np.abs(unit) ** power
     elif kind == "polygon":
         corner = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(4, 9)))
-        points = np.stack([np.cos(corner), np.sin(corner)], axis=1) if len(corner) > 4 else unit[::18] + 0.0
+        points = (
+            np.stack([np.cos(corner), np.sin(corner)], axis=1)
+            if len(corner) > 4
+            else unit[::18] + 0.0
+        )
     elif kind == "star":
         spikes, depth = rng.integers(4, 8), rng.uniform(0.45, 0.75)
         corner = np.arange(2 * spikes) * np.pi / spikes
         radius = np.where(np.arange(2 * spikes) % 2, depth, 1.0)
         points = np.stack([np.cos(corner), np.sin(corner)], axis=1) * radius[:, None]
     elif kind == "blob":
-        waves = sum(rng.normal(0, 0.25 / k) * np.cos(k * around + rng.uniform(0, 2 * np.pi)) for k in range(2, 6))
+        waves = sum(
+            rng.normal(0, 0.25 / k) * np.cos(k * around + rng.uniform(0, 2 * np.pi))
+            for k in range(2, 6)
+        )
         points = unit * (1 + np.clip(waves, -0.6, 0.6))[:, None]
     else:
         points = {"person": _PERSON, "car": _CAR, "bird": _BIRD}[kind] * rng.uniform(0.85, 1.15, 2)
-        aspect = {"person": 0.45, "car": 1.9, "bird": 1.3}[kind] * float(np.exp(rng.uniform(-0.2, 0.2)))
+        aspect = {"person": 0.45, "car": 1.9, "bird": 1.3}[kind] * float(
+            np.exp(rng.uniform(-0.2, 0.2))
+        )
         points = points * [rng.choice([-1, 1]), 1]
     low, high = points.min(0), points.max(0)
     return _dense((points - (low + high) / 2) / np.maximum((high - low) / 2, 1e-6)), aspect
 
 
 def _photo_patch(rng: Rng, names: tuple[str, ...], side: int) -> Image:
-    """A (side, side) patch of a random photo, the most textured of four candidates, with its colours changed."""
+    """A (side, side) patch of a random photo, the most textured of four candidates, with its
+    colours changed.
+    """
     best: Image | None = None
     contrast = -1.0
     for _ in range(4):
@@ -116,7 +133,9 @@ def _photo_patch(rng: Rng, names: tuple[str, ...], side: int) -> Image:
 
 
 def recolour(image: Image, rng: Rng, strength: float) -> Image:
-    """The image under a random mix of its channels, contrast and brightness; strength 0 changes nothing."""
+    """The image under a random mix of its channels, contrast and brightness; strength 0 changes
+    nothing.
+    """
     mix = np.eye(3) + rng.normal(0, strength, (3, 3)) * 0.6
     mix /= np.maximum(mix.sum(1, keepdims=True), 0.4)
     gain, offset = np.exp(rng.normal(0, strength * 0.5)), rng.normal(0, 50 * strength, 3)
@@ -177,7 +196,11 @@ def _segment_sprite(rng: Rng, names: tuple[str, ...], size: float, side: int) ->
     """A segment of one of the named photos, perhaps mirrored; None where none has any."""
     all_of_them = [segment for name in names for segment in photo_segments(name)]
     # enlarged ones are smooth where everything else is sharp
-    fine = [segment for segment in all_of_them if np.sqrt(np.prod(segment.texture.shape[:2])) > 0.7 * size]
+    fine = [
+        segment
+        for segment in all_of_them
+        if np.sqrt(np.prod(segment.texture.shape[:2])) > 0.7 * size
+    ]
     segments = fine or all_of_them
     if not segments:
         return None
@@ -194,7 +217,9 @@ def _segment_sprite(rng: Rng, names: tuple[str, ...], size: float, side: int) ->
 
 
 def make_sprite(rng: Rng, names: tuple[str, ...], size: float, looks: Looks) -> Sprite:
-    """A random object textured from the named photos, its texture about as fine as its size in pixels."""
+    """A random object textured from the named photos, its texture about as fine as its size in
+    pixels.
+    """
     side = int(np.clip(size * 1.3, 24, 160))
     sprite = None
     if looks.segments and rng.random() < looks.segments:
@@ -210,7 +235,9 @@ def make_sprite(rng: Rng, names: tuple[str, ...], size: float, looks: Looks) -> 
 
 
 def lookalike(sprite: Sprite, rng: Rng) -> Sprite:
-    """Nearly the same object: same kind of texture and outline, slightly other proportions and colours."""
+    """Nearly the same object: same kind of texture and outline, slightly other proportions and
+    colours.
+    """
     side = sprite.texture.shape[0]
     moved = rng.integers(-side // 5, side // 5 + 1, 2)
     other = sprite.texture if sprite.fixed else np.roll(sprite.texture, moved, axis=(0, 1))
@@ -235,19 +262,27 @@ def placed_outline(sprite: Sprite, pose: Pose) -> Array:
 
 
 def blur_kernel(vector: tuple[float, float]) -> NDArray[np.float32] | None:
-    """The kernel of a straight motion blur by `vector` pixels; None when it is under one pixel and a half."""
+    """The kernel of a straight motion blur by `vector` pixels; None when it is under one pixel and
+    a half.
+    """
     length = float(np.hypot(*vector))
     if length < 1.5:
         return None
     half = int(np.ceil(length / 2))
     kernel = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
     t = np.linspace(-0.5, 0.5, 4 * half + 1)
-    np.add.at(kernel, (np.rint(half + t * vector[1]).astype(int), np.rint(half + t * vector[0]).astype(int)), 1)
+    np.add.at(
+        kernel,
+        (np.rint(half + t * vector[1]).astype(int), np.rint(half + t * vector[0]).astype(int)),
+        1,
+    )
     return kernel / kernel.sum()
 
 
 def _coverage(outline: Array, height: int, width: int) -> NDArray[np.float32]:
-    """The covered share (height, width) of every pixel; sampled four times per axis, as fillPoly fattens edges."""
+    """The covered share (height, width) of every pixel; sampled four times per axis, as fillPoly
+    fattens edges.
+    """
     shape = np.zeros((4 * height, 4 * width), np.uint8)
     # Pixel i covers [i, i + 1): OpenCV's integer coordinates are pixel centres.
     cv2.fillPoly(shape, [np.rint((outline * 4 - 0.5) * 16).astype(np.int32)], 255, shift=4)
@@ -255,11 +290,13 @@ def _coverage(outline: Array, height: int, width: int) -> NDArray[np.float32]:
     return np.asarray(small.astype(np.float32) / 255, np.float32)
 
 
-def draw(frame: Image, sprite: Sprite, pose: Pose) -> tuple[Array, NDArray[np.float32] | None, tuple[slice, slice]]:
+def draw(
+    frame: Image, sprite: Sprite, pose: Pose
+) -> tuple[Array, NDArray[np.float32] | None, tuple[slice, slice]]:
     """Blend the sprite into the frame in place.
 
-    Returns its outline (P, 2) in continuous frame coordinates and the alpha of the sharp shape over the
-    returned window of the frame (None when the window is empty).
+    Returns its outline (P, 2) in continuous frame coordinates and the alpha of the sharp shape over
+    the returned window of the frame (None when the window is empty).
     """
     outline = placed_outline(sprite, pose)
     margin = 2 + float(np.hypot(*pose.blur)) / 2
@@ -279,12 +316,16 @@ def draw(frame: Image, sprite: Sprite, pose: Pose) -> tuple[Array, NDArray[np.fl
     half = sprite.texture.shape[0] / 2
     map_x = ((u + 1 + pose.shift[0]) * half - 0.5).astype(np.float32)
     map_y = ((v + 1 + pose.shift[1]) * half - 0.5).astype(np.float32)
-    colour = cv2.remap(sprite.texture, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    colour = cv2.remap(
+        sprite.texture, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+    )
     sharp = _coverage(outline - low, colour.shape[0], colour.shape[1])
     layer = np.dstack([colour * sharp[..., None], sharp]).astype(np.float32)
     kernel, wide = blur_kernel(pose.blur), 2 * int(np.ceil(1.5 * sprite.edge)) + 1
     layer = (
-        cv2.filter2D(layer, -1, kernel) if kernel is not None else cv2.GaussianBlur(layer, (wide, wide), sprite.edge)
+        cv2.filter2D(layer, -1, kernel)
+        if kernel is not None
+        else cv2.GaussianBlur(layer, (wide, wide), sprite.edge)
     )
     below = frame[window]
     below[:] = np.clip(below * (1 - layer[..., 3:]) + layer[..., :3] + 0.5, 0, 255)

@@ -1,4 +1,6 @@
-"""Figure 12: target confidence against the IoU of its box, over all cells, those inside the target, and tracks."""
+"""Figure 12: target confidence against the IoU of its box, over all cells, those inside the target,
+and tracks.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -44,7 +46,10 @@ def _gathered(parts: Sequence[tuple[str, Array, Array]]) -> Points:
     numbers = [np.full(len(c), names.index(name), np.float64) for name, c, _ in parts]
     empty = np.zeros(0)
     return Points(
-        *(np.concatenate([empty, *own]) for own in ([c for _, c, _ in parts], [q for _, _, q in parts], numbers))
+        *(
+            np.concatenate([empty, *own])
+            for own in ([c for _, c, _ in parts], [q for _, _, q in parts], numbers)
+        )
     )
 
 
@@ -58,9 +63,19 @@ def on_cells(runs: Sequence[Run], inside: bool) -> Points:
             continue
         boxes = frame.boxes.reshape(-1, 4)
         x, y, w, h = to_index(to_crop(truth, frame.centre, frame.side, SEARCH))
-        chosen = (column > x) & (column < x + w) & (row > y) & (row < y + h) if inside else np.ones_like(row, bool)
+        chosen = (
+            (column > x) & (column < x + w) & (row > y) & (row < y + h)
+            if inside
+            else np.ones_like(row, bool)
+        )
         quality = overlap(np.broadcast_to(truth, boxes.shape), boxes)
-        parts.append((frame.sequence, frame.confidence.ravel()[chosen.ravel()].astype(float), quality[chosen.ravel()]))
+        parts.append(
+            (
+                frame.sequence,
+                frame.confidence.ravel()[chosen.ravel()].astype(float),
+                quality[chosen.ravel()],
+            )
+        )
     return _gathered(parts)
 
 
@@ -77,13 +92,19 @@ def on_tracks(runs: Sequence[Run], data: Data, benchmark: str) -> Points:
             boxes = store.read_track(run.folder, video.name, layout).boxes
             count = min(len(boxes), len(video.boxes), len(confidence))
             quality = overlap(video.boxes[:count], boxes[:count])
-            known = np.isfinite(confidence[:count]) & np.isfinite(video.boxes[:count]).all(1) & video.visible[:count]
+            known = (
+                np.isfinite(confidence[:count])
+                & np.isfinite(video.boxes[:count]).all(1)
+                & video.visible[:count]
+            )
             parts.append((video.name, confidence[:count][known], quality[known]))
     return _gathered(parts)
 
 
 def scaled(points: Points, ranks: bool) -> tuple[Array, Array] | None:
-    """Confidence and IoU, or their ranks among all points, of mean 0 and variance 1; None where either is constant."""
+    """Confidence and IoU, or their ranks among all points, of mean 0 and variance 1; None where
+    either is constant.
+    """
     x, y = (rankdata(v) if ranks else v for v in (points.confidence, points.iou))
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return None
@@ -91,13 +112,17 @@ def scaled(points: Points, ranks: bool) -> tuple[Array, Array] | None:
 
 
 def sums(x: Array, y: Array, groups: NDArray[np.int64], count: int) -> Array:
-    """What Pearson's coefficient needs of the points of each of `count` groups (count, 6), so that groups add up."""
+    """What Pearson's coefficient needs of the points of each of `count` groups (count, 6), so that
+    groups add up.
+    """
     columns = (np.ones_like(x), x, y, x * x, y * y, x * y)
     return np.stack([np.bincount(groups, column, minlength=count) for column in columns], 1)
 
 
 def coefficient(totals: Array) -> Array:
-    """Pearson's coefficient (…) of sums (…, 6) over any weighted choice of groups; NaN where it is not defined."""
+    """Pearson's coefficient (…) of sums (…, 6) over any weighted choice of groups; NaN where it is
+    not defined.
+    """
     n, sx, sy, xx, yy, xy = np.moveaxis(totals, -1, 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray((n * xy - sx * sy) / np.sqrt((n * xx - sx**2) * (n * yy - sy**2)))
@@ -141,13 +166,33 @@ def _panel(
         return None, []
     counts, xs, ys = np.histogram2d(points.iou, points.confidence, BINS, [[0, 1], [0, 1]])
     density = np.ma.masked_equal(counts.T, 0)
-    picture = axes.pcolormesh(xs, ys, density, norm=LogNorm(1, most), cmap="viridis_r", zorder=2, rasterized=True)
-    lines = [_told("r", told["pearson"]), _told("ρ", told["spearman"]), f"n = {len(points.iou):,}".replace(",", " ")]
+    picture = axes.pcolormesh(
+        xs, ys, density, norm=LogNorm(1, most), cmap="viridis_r", zorder=2, rasterized=True
+    )
+    lines = [
+        _told("r", told["pearson"]),
+        _told("ρ", told["spearman"]),
+        f"n = {len(points.iou):,}".replace(",", " "),
+    ]
     box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1.5}
-    axes.text(0.04, 0.96, "\n".join(lines), transform=axes.transAxes, va="top", fontsize=6, bbox=box, zorder=5)
+    axes.text(
+        0.04,
+        0.96,
+        "\n".join(lines),
+        transform=axes.transAxes,
+        va="top",
+        fontsize=6,
+        bbox=box,
+        zorder=5,
+    )
     at = np.argwhere(counts)
     rows = [
-        {"iou": (xs[i] + xs[i + 1]) / 2, "confidence": (ys[j] + ys[j + 1]) / 2, "count": counts[i, j]} for i, j in at
+        {
+            "iou": (xs[i] + xs[i + 1]) / 2,
+            "confidence": (ys[j] + ys[j + 1]) / 2,
+            "count": counts[i, j],
+        }
+        for i, j in at
     ]
     return picture, rows
 
@@ -159,8 +204,11 @@ def draw(entry: Confidence, data: Data) -> Drawn:
     found = {}
     for name in names:
         runs = [run for run in data.runs if run.tracker == name]
-        found[name] = {"cells": on_cells(runs, False), "inside": on_cells(runs, True),
-                       "tracked": on_tracks(runs, data, entry.benchmark)}  # fmt: skip
+        found[name] = {
+            "cells": on_cells(runs, False),
+            "inside": on_cells(runs, True),
+            "tracked": on_tracks(runs, data, entry.benchmark),
+        }
     figure = style.new(style.PAGE, 2.35 * max(1, len(names)) + 0.2)
     grid = figure.subplots(max(1, len(names)), len(WORDS), squeeze=False, sharex=True, sharey=True)
     most = max([10] + [len(points.iou) // 20 for own in found.values() for points in own.values()])
@@ -187,10 +235,23 @@ def draw(entry: Confidence, data: Data) -> Drawn:
         bar.ax.minorticks_off()
         bar.set_label("boxes")
     figure.suptitle(style.on(info), fontsize=7.5)
-    seeds = max((len({run.seed for run in data.runs if run.tracker == name}) for name in names), default=0)
+    seeds = max(
+        (len({run.seed for run in data.runs if run.tracker == name}) for name in names), default=0
+    )
     notes = [
-        "Confidence is the classification score times the centre-ness or the location quality of the same cell.",
-        f"Pearson's r and Spearman's ρ with 95 % intervals, whole sequences being resampled; {seeds} seed(s) pooled.",
-        "Dotted: confidence equal to the IoU. Which of the three is meant changes the answer, so all are drawn.",
+        (
+            "Confidence is the classification score times the centre-ness or the location quality"
+            " of the same cell."
+        ),
+        (
+            "Pearson's r and Spearman's ρ with 95 % intervals, whole sequences being resampled;"
+            f" {seeds} seed(s) pooled."
+        ),
+        (
+            "Dotted: confidence equal to the IoU. Which of the three is meant changes the answer,"
+            " so all are drawn."
+        ),
     ]
-    return Drawn(figure, COLUMNS, rows, "; ".join(told) + "." if told else "Nothing was stored.", notes)
+    return Drawn(
+        figure, COLUMNS, rows, "; ".join(told) + "." if told else "Nothing was stored.", notes
+    )

@@ -1,4 +1,6 @@
-"""Figure 9 and its kin: success, precision and expected overlap with ranked legends, as the toolkits draw them."""
+"""Figure 9 and its kin: success, precision and expected overlap with ranked legends, as the
+toolkits draw them.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -20,24 +22,49 @@ from siamla.report.figures.data import (
     overall,
     ranked,
     seeds_note,
-)  # fmt: skip
+)
 from siamla.report.figures.data import (
     entry as legend_entry,
 )
 
 WORDS = {
     "success": ("Success plots of OPE", "Overlap threshold", "Success rate", "lower left"),
-    "precision": ("Precision plots of OPE", "Location error threshold (px)", "Precision", "lower right"),
-    "norm_precision": ("Normalized precision plots of OPE", "Normalized error threshold", "Precision", "lower right"),
+    "precision": (
+        "Precision plots of OPE",
+        "Location error threshold (px)",
+        "Precision",
+        "lower right",
+    ),
+    "norm_precision": (
+        "Normalized precision plots of OPE",
+        "Normalized error threshold",
+        "Precision",
+        "lower right",
+    ),
     "expected_overlap": ("Expected overlap", "Sequence length", "Expected overlap", "upper right"),
 }
 INSIDE = 7  # longer legends stand below their panel
 Panels = Mapping[tuple[str, CurveName], "list[Line]"]
-COLUMNS = ("benchmark", "curve", "tracker", "label", "rank", "metric", "score", "seeds", "x", "y", "low", "high")
+COLUMNS = (
+    "benchmark",
+    "curve",
+    "tracker",
+    "label",
+    "rank",
+    "metric",
+    "score",
+    "seeds",
+    "x",
+    "y",
+    "low",
+    "high",
+)
 
 
 class Line(NamedTuple):
-    """A tracker in a panel: x, mean, lowest and highest of the seeds (T,), and the score that ranks it."""
+    """A tracker in a panel: x, mean, lowest and highest of the seeds (T,), and the score that ranks
+    it.
+    """
 
     tracker: str
     score: float
@@ -50,37 +77,68 @@ class Line(NamedTuple):
 
 def _line(name: str, scores: Sequence[Score], curve: str, metric: str) -> Line | None:
     values = overall(scores, metric)
-    having = [score.content["curves"][curve] for score in scores if curve in score.content.get("curves", {})]
+    having = [
+        score.content["curves"][curve]
+        for score in scores
+        if curve in score.content.get("curves", {})
+    ]
     if not having or not len(values):
         return None
     y = np.array([numbers(one["y"]) for one in having])
-    return Line(name, float(values.mean()), len(having), numbers(having[0]["x"]), y.mean(0), y.min(0), y.max(0))
+    return Line(
+        name,
+        float(values.mean()),
+        len(having),
+        numbers(having[0]["x"]),
+        y.mean(0),
+        y.min(0),
+        y.max(0),
+    )
 
 
 def lines(data: Data, benchmark: str, curve: str) -> list[Line]:
-    """The lines of a panel, the best first; none where the benchmark has no such curve or its truth is withheld."""
+    """The lines of a panel, the best first; none where the benchmark has no such curve or its truth
+    is withheld.
+    """
     info = data.benchmarks[benchmark]
     if curve not in info["curves"]:
         return []
     metric = info["curves"][curve]["metric"]
     found = [_line(name, scores, curve, metric) for name, scores in data.of(benchmark).items()]
     known = {line.tracker: line for line in found if line}
-    order = ranked({name: line.score for name, line in known.items()}, info["metrics"][metric]["better"])
+    order = ranked(
+        {name: line.score for name, line in known.items()}, info["metrics"][metric]["better"]
+    )
     return [known[name] for name in order]
 
 
-def _panel(axes: Axes, panel: list[Line], trackers: Info, info: Mapping[str, Any], curve: str, most: int,
-           small: bool) -> None:  # fmt: skip
-    told = {line.tracker for line in panel[:most]} | {line.tracker for line in panel if _has_role(trackers, line)}
+def _panel(
+    axes: Axes,
+    panel: list[Line],
+    trackers: Info,
+    info: Mapping[str, Any],
+    curve: str,
+    most: int,
+    small: bool,
+) -> None:
+    told = {line.tracker for line in panel[:most]} | {
+        line.tracker for line in panel if _has_role(trackers, line)
+    }
     read, digits = info["curves"][curve], info["metrics"][info["curves"][curve]["metric"]]["digits"]
     handles, labels = [], []
     for line in panel:
         tracker = trackers[line.tracker]
-        how = style.look(tracker) if line.tracker in told else {"color": style.GREY, "linewidth": 0.6, "zorder": 2}
+        how = (
+            style.look(tracker)
+            if line.tracker in told
+            else {"color": style.GREY, "linewidth": 0.6, "zorder": 2}
+        )
         (drawn,) = axes.plot(line.x, line.mean, **how)
         drawn.set_gid(style.gid(line.tracker))
         if line.seeds > 1:
-            band = axes.fill_between(line.x, line.low, line.high, color=how["color"], alpha=0.15, linewidth=0, zorder=1)
+            band = axes.fill_between(
+                line.x, line.low, line.high, color=how["color"], alpha=0.15, linewidth=0, zorder=1
+            )
             band.set_gid(style.gid(line.tracker))
         if line.tracker in told:
             handles.append(drawn)
@@ -99,11 +157,15 @@ def _panel(axes: Axes, panel: list[Line], trackers: Info, info: Mapping[str, Any
     low = any(np.interp(0.45 * end, line.x, line.mean) < 0.35 for line in panel)
     place = "upper right" if curve == "success" and low else WORDS[curve][3]  # where no line is
     if len(handles) > INSIDE:
-        legend = axes.legend(handles, labels, **size | {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2)})
+        legend = axes.legend(
+            handles, labels, **size | {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2)}
+        )
     else:
         legend = axes.legend(handles, labels, **size | {"loc": place})
         legend.set_in_layout(False)  # however wide it is, the panel keeps its size
-    for text, line in zip(legend.get_texts(), [line for line in panel if line.tracker in told], strict=False):
+    for text, line in zip(
+        legend.get_texts(), [line for line in panel if line.tracker in told], strict=False
+    ):
         text.set_gid(style.gid(line.tracker))
         if trackers[line.tracker]["role"] == "ours":
             text.set_fontweight("bold")
@@ -115,7 +177,9 @@ def _has_role(trackers: Info, line: Line) -> bool:
 
 def draw(entry: Curves, data: Data) -> Drawn:
     """A panel for each benchmark and curve that was measured."""
-    names = [name for name in data.benchmarks if entry.benchmarks is None or name in entry.benchmarks]
+    names = [
+        name for name in data.benchmarks if entry.benchmarks is None or name in entry.benchmarks
+    ]
     panels = {(name, curve): lines(data, name, curve) for name in names for curve in entry.curves}
     panels = {key: panel for key, panel in panels.items() if panel}
     shown = list(dict.fromkeys(name for name, _ in panels))
@@ -131,7 +195,9 @@ def draw(entry: Curves, data: Data) -> Drawn:
         axes.set_axis_off()
     if not panels:
         grid.flat[0].set_axis_on()
-        style.empty(grid.flat[0], "nothing was scored: the truth is withheld or nothing was tracked")
+        style.empty(
+            grid.flat[0], "nothing was scored: the truth is withheld or nothing was tracked"
+        )
     rows: list[dict[str, Any]] = []
     for axes, key in zip(grid.flat, places, strict=False):
         if key not in panels:
@@ -144,12 +210,25 @@ def draw(entry: Curves, data: Data) -> Drawn:
         style.title(axes, words[0], f"{info['label']}, {style.sequences(info, count)}")
         axes.set(xlabel=words[1], ylabel=words[2])
         for rank, line in enumerate(panel, 1):
-            fixed = {"benchmark": name, "curve": curve, "tracker": line.tracker, "rank": rank, "score": line.score,
-                     "label": data.trackers[line.tracker]["label"], "metric": info["curves"][curve]["metric"],
-                     "seeds": line.seeds}  # fmt: skip
+            fixed = {
+                "benchmark": name,
+                "curve": curve,
+                "tracker": line.tracker,
+                "rank": rank,
+                "score": line.score,
+                "label": data.trackers[line.tracker]["label"],
+                "metric": info["curves"][curve]["metric"],
+                "seeds": line.seeds,
+            }
             columns = zip(line.x, line.mean, line.low, line.high, strict=True)
-            rows += [fixed | dict(zip(("x", "y", "low", "high"), values, strict=True)) for values in columns]
-    notes = [seeds_note(scores for name in shown for scores in data.of(name).values()), *_read(data, panels)]
+            rows += [
+                fixed | dict(zip(("x", "y", "low", "high"), values, strict=True))
+                for values in columns
+            ]
+    notes = [
+        seeds_note(scores for name in shown for scores in data.of(name).values()),
+        *_read(data, panels),
+    ]
     return Drawn(figure, COLUMNS, rows, _alt(data, panels), notes)
 
 
@@ -159,13 +238,21 @@ def _read(data: Data, panels: Panels) -> list[str]:
     for name, curve in panels:
         read = data.benchmarks[name]["curves"][curve]
         label = data.benchmarks[name]["metrics"][read["metric"]]["label"]
-        short = max(s.content["overall"].get("eao_short_frames") or 0 for own in data.of(name).values() for s in own)
+        short = max(
+            s.content["overall"].get("eao_short_frames") or 0
+            for own in data.of(name).values()
+            for s in own
+        )
         if short:  # what a table's note says as well
             told[
-                f"No sequence reaches EAO's window, so {label} is the mean over the whole curve, to {short - 1:.0f}."
+                f"No sequence reaches EAO's window, so {label} is the mean over the whole curve, to"
+                f" {short - 1:.0f}."
             ] = None
             continue
-        told[f"Legend of {curve.replace('_', ' ')} on {data.benchmarks[name]['label']}: {label}, {read['how']}."] = None
+        told[
+            f"Legend of {curve.replace('_', ' ')} on {data.benchmarks[name]['label']}: {label},"
+            f" {read['how']}."
+        ] = None
     return list(told)
 
 
@@ -174,6 +261,8 @@ def _alt(data: Data, panels: Panels) -> str:
     for (name, curve), panel in panels.items():
         info = data.benchmarks[name]
         digits = info["metrics"][info["curves"][curve]["metric"]]["digits"]
-        best = ", ".join(f"{data.trackers[x.tracker]['label']} {x.score:.{digits}f}" for x in panel[:3])
+        best = ", ".join(
+            f"{data.trackers[x.tracker]['label']} {x.score:.{digits}f}" for x in panel[:3]
+        )
         told.append(f"{WORDS[curve][0]} on {style.on(info)}: {best}")
     return "; ".join(told) + "." if told else "No curves: nothing was scored."

@@ -67,16 +67,22 @@ class Data:
     synthetic: bool = False
 
     def of(self, benchmark: str) -> dict[str, list[Score]]:
-        """Tracker → its scores on a benchmark by seed, in the order of `trackers`; without those of withheld truth."""
+        """Tracker → its scores on a benchmark by seed, in the order of `trackers`; without those of
+        withheld truth.
+        """
         found: dict[str, list[Score]] = {name: [] for name in self.trackers}
         for score in self.scores:
             if score.benchmark == benchmark and score.tracker in found and score.content["overall"]:
                 found[score.tracker].append(score)
-        return {name: sorted(own, key=lambda score: score.seed) for name, own in found.items() if own}
+        return {
+            name: sorted(own, key=lambda score: score.seed) for name, own in found.items() if own
+        }
 
     def role(self, role: str) -> str | None:
         """The tracker that has a role."""
-        return next((name for name, tracker in self.trackers.items() if tracker["role"] == role), None)
+        return next(
+            (name for name, tracker in self.trackers.items() if tracker["role"] == role), None
+        )
 
 
 @dataclass(frozen=True)
@@ -123,4 +129,6 @@ def seeds_note(groups: Iterable[Sequence[Score]]) -> str:
 
 def count_sequences(groups: Iterable[Sequence[Score]]) -> int:
     """How many sequences were scored."""
-    return len({name for group in groups for score in group for name in score.content["per_sequence"]})
+    return len(
+        {name for group in groups for score in group for name in score.content["per_sequence"]}
+    )

@@ -24,14 +24,24 @@ def draw(entry: Labels, data: Data) -> Drawn:
         centre = value == 1
         colour = "#000000" if centre else COLOURS[index % len(COLOURS)]
         name = "λ = 1 (centre cells)" if centre else f"λ = {value:g}"
-        axes.plot(quality.numpy(), label, color=colour, label=name, linestyle=style.DASHES[index % len(style.DASHES)])
+        axes.plot(
+            quality.numpy(),
+            label,
+            color=colour,
+            label=name,
+            linestyle=style.DASHES[index % len(style.DASHES)],
+        )
         rows += [
-            {"lambda": value, "iou": x, "label": y} for x, y in zip(np.round(quality.numpy(), 2), label, strict=True)
+            {"lambda": value, "iou": x, "label": y}
+            for x, y in zip(np.round(quality.numpy(), 2), label, strict=True)
         ]
     axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="IoU", ylabel="Label")
     axes.grid(True)
     axes.legend(loc="upper left")
     told = ", ".join(f"{value:g}" for value in entry.lambdas)
     alt = f"Label over IoU for λ = {told}: the smaller λ, the later it rises."
-    notes = ["Analytic: eq. 5 with α = 0.5 and β = 10, raised to 1/λ (eq. 7), before the min-max of eq. 6."]
+    notes = [
+        "Analytic: eq. 5 with α = 0.5 and β = 10, raised to 1/λ (eq. 7), before the min-max of"
+        " eq. 6."
+    ]
     return Drawn(figure, ("lambda", "iou", "label"), rows, alt, notes)

@@ -10,7 +10,18 @@ import numpy as np
 from siamla.errors import UserError
 from siamla.experiment.figures import Figure
 from siamla.files import write_csv, write_text
-from siamla.report.figures import attributes, confidence, curves, frames, labels, maps, ranking, style, sweep, training
+from siamla.report.figures import (
+    attributes,
+    confidence,
+    curves,
+    frames,
+    labels,
+    maps,
+    ranking,
+    style,
+    sweep,
+    training,
+)
 from siamla.report.figures.data import Data, Drawn
 
 KINDS: dict[str, ModuleType] = {
@@ -31,7 +42,9 @@ SUFFIXES = ("pdf", "svg", "png", "csv", "md", "json")
 def _plain(row: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
     """A row with every digit and no NaN."""
     values = {name: row.get(name) for name in columns}
-    numbers = {name: value.item() for name, value in values.items() if isinstance(value, np.generic)}
+    numbers = {
+        name: value.item() for name, value in values.items() if isinstance(value, np.generic)
+    }
     values |= numbers
     return {name: None if value != value else value for name, value in values.items()}
 
@@ -39,7 +52,9 @@ def _plain(row: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
 def caption(title: str, drawn: Drawn, sources: Sequence[str]) -> str:
     """The caption as Markdown: what is shown, how to read it, and what it is made from."""
     lines = [f"**{title}.** {' '.join(drawn.notes)}", ""]
-    return "\n".join([*lines, *[f"- {line}" for line in sources], f"- In words: {drawn.alt}"]) + "\n"
+    return (
+        "\n".join([*lines, *[f"- {line}" for line in sources], f"- In words: {drawn.alt}"]) + "\n"
+    )
 
 
 def write(path: Path, entry: Figure, data: Data, sources: Sequence[str]) -> Drawn:
@@ -55,9 +70,17 @@ def write(path: Path, entry: Figure, data: Data, sources: Sequence[str]) -> Draw
         drawn: Drawn = KINDS[entry.kind].draw(entry, data)
         title = f"{entry.paper}: {entry.title}" if entry.paper else entry.title
         try:
-            write_csv(path.with_name(f"{path.name}.csv"), drawn.columns, [_plain(r, drawn.columns) for r in drawn.rows])
+            write_csv(
+                path.with_name(f"{path.name}.csv"),
+                drawn.columns,
+                [_plain(r, drawn.columns) for r in drawn.rows],
+            )
             style.save(drawn.figure, path)
-            write_text(path.with_name(f"{path.name}.md"), caption(title.rstrip("."), drawn, sources))
+            write_text(
+                path.with_name(f"{path.name}.md"), caption(title.rstrip("."), drawn, sources)
+            )
         except OSError as error:
-            raise UserError(f"{error.filename or path}: cannot be written ({error.strerror})") from None
+            raise UserError(
+                f"{error.filename or path}: cannot be written ({error.strerror})"
+            ) from None
     return drawn

@@ -1,4 +1,6 @@
-"""Figures 2 and 13: search regions beside score maps, of frames that are found by search over the stored maps."""
+"""Figures 2 and 13: search regions beside score maps, of frames that are found by search over the
+stored maps.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -32,7 +34,12 @@ COLUMNS = (
     "quality",
     "iou",
 )
-EXTENT = (START - STRIDE / 2, START + STRIDE * (SCORE - 0.5), START + STRIDE * (SCORE - 0.5), START - STRIDE / 2)
+EXTENT = (
+    START - STRIDE / 2,
+    START + STRIDE * (SCORE - 0.5),
+    START + STRIDE * (SCORE - 0.5),
+    START - STRIDE / 2,
+)
 FOUND = 0.5  # IoU of the best box above which a target counts as found
 TRUTH, PICKED, BEST = "#FFFFFF", "#56B4E9", "#E69F00"
 Key = tuple[str, int]
@@ -72,7 +79,9 @@ def _outside(frame: "FrameMaps") -> Array:
 
 
 def _gap(frame: "FrameMaps") -> float:
-    """What choosing by confidence costs: IoU of the best box less that of the most confident cell's."""
+    """What choosing by confidence costs: IoU of the best box less that of the most confident
+    cell's.
+    """
     ious = _ious(frame)
     return float(ious.max() - ious[_peak(frame.confidence)]) if ious.max() >= FOUND else -1.0
 
@@ -84,9 +93,14 @@ def _first(keys: Sequence[Key], worth: Callable[[Key], float], taken: set[str]) 
 
 
 def choose_quality(frames: Frames, ours: str, theirs: str, rows: int) -> list[tuple[str, Key]]:
-    """Frames by rule: the box at the quality's peak is better than the baseline's, worse, and distractors are quieter;
-    in turn, each of another sequence."""
-    both = [key for key in frames[ours] if key in frames[theirs] and all(_seen(frames[n][key]) for n in (ours, theirs))]
+    """Frames by rule: the box at the quality's peak is better than the baseline's, worse, and
+    distractors are quieter; in turn, each of another sequence.
+    """
+    both = [
+        key
+        for key in frames[ours]
+        if key in frames[theirs] and all(_seen(frames[n][key]) for n in (ours, theirs))
+    ]
 
     def at_peak(name: str, key: Key) -> float:
         frame = frames[name][key]
@@ -112,7 +126,9 @@ def choose_quality(frames: Frames, ours: str, theirs: str, rows: int) -> list[tu
 
 
 def choose_misplaced(frames: Mapping[Key, "FrameMaps"], rows: int) -> list[Key]:
-    """The frames with the largest gap between the best box and that of the highest confidence, one a sequence."""
+    """The frames with the largest gap between the best box and that of the highest confidence, one
+    a sequence.
+    """
     chosen: list[Key] = []
     worth = {key: _gap(frame) for key, frame in frames.items() if _seen(frame)}
     keys = [key for key, gap in worth.items() if gap >= 0]
@@ -126,12 +142,18 @@ def choose_misplaced(frames: Mapping[Key, "FrameMaps"], rows: int) -> list[Key]:
 
 def _box(axes: Axes, box: Array, colour: str, width: float = 1.3, dashes: Any = "solid") -> None:
     x, y, w, h = box
-    axes.add_patch(Rectangle((x, y), w, h, fill=False, edgecolor="black", linewidth=width + 0.9, alpha=0.6))
-    axes.add_patch(Rectangle((x, y), w, h, fill=False, edgecolor=colour, linewidth=width, linestyle=dashes))
+    axes.add_patch(
+        Rectangle((x, y), w, h, fill=False, edgecolor="black", linewidth=width + 0.9, alpha=0.6)
+    )
+    axes.add_patch(
+        Rectangle((x, y), w, h, fill=False, edgecolor=colour, linewidth=width, linestyle=dashes)
+    )
 
 
 def _bare(axes: Axes) -> None:
-    axes.set(xlim=(-0.5, SEARCH - 0.5), ylim=(SEARCH - 0.5, -0.5), xticks=[], yticks=[], aspect="equal")
+    axes.set(
+        xlim=(-0.5, SEARCH - 0.5), ylim=(SEARCH - 0.5, -0.5), xticks=[], yticks=[], aspect="equal"
+    )
 
 
 def _map(axes: Axes, values: ArrayLike, frame: "FrameMaps") -> Any:
@@ -147,7 +169,9 @@ def _cross(axes: Axes, cell: tuple[int, int], colour: str, shape: str = "x") -> 
     row, column = cell
     x, y = START + STRIDE * column, START + STRIDE * row
     axes.plot(x, y, shape, color="black", markersize=7, markeredgewidth=2.6, markerfacecolor="none")
-    axes.plot(x, y, shape, color=colour, markersize=6.5, markeredgewidth=1.4, markerfacecolor="none")
+    axes.plot(
+        x, y, shape, color=colour, markersize=6.5, markeredgewidth=1.4, markerfacecolor="none"
+    )
 
 
 def _row(
@@ -155,14 +179,26 @@ def _row(
 ) -> list[dict[str, Any]]:
     ious = _ious(frame)
     return [
-        {"row": number, "why": why, "tracker": name, "sequence": frame.sequence, "frame": frame.frame, "cell": word,
-         "cell_row": cell[0], "cell_column": cell[1], "confidence": float(frame.confidence[cell]),
-         "quality": float(frame.q[cell]), "iou": float(ious[cell])}
+        {
+            "row": number,
+            "why": why,
+            "tracker": name,
+            "sequence": frame.sequence,
+            "frame": frame.frame,
+            "cell": word,
+            "cell_row": cell[0],
+            "cell_column": cell[1],
+            "confidence": float(frame.confidence[cell]),
+            "quality": float(frame.q[cell]),
+            "iou": float(ious[cell]),
+        }
         for word, cell in cells.items()
-    ]  # fmt: skip
+    ]
 
 
-def _pair(crop: Axes, plain: Axes, frame: "FrameMaps", show: str) -> tuple[Any, dict[str, tuple[int, int]]]:
+def _pair(
+    crop: Axes, plain: Axes, frame: "FrameMaps", show: str
+) -> tuple[Any, dict[str, tuple[int, int]]]:
     """Draw a search region and its map; the map's picture, and the cells that are marked."""
     crop.imshow(frame.crop)
     _box(crop, _in_crop(frame, frame.truth), TRUTH)
@@ -172,7 +208,9 @@ def _pair(crop: Axes, plain: Axes, frame: "FrameMaps", show: str) -> tuple[Any, 
         picture = _map(plain, frame.q, frame)
         _cross(plain, peak, PICKED)
         _box(crop, _in_crop(frame, frame.boxes[peak]), PICKED)
-        plain.set_xlabel(f"peak {frame.q[peak]:.2f}, IoU there {ious[peak]:.2f}", fontsize=6, labelpad=1.5)
+        plain.set_xlabel(
+            f"peak {frame.q[peak]:.2f}, IoU there {ious[peak]:.2f}", fontsize=6, labelpad=1.5
+        )
         cells = {"peak": peak}
     else:
         cells = {"picked": _peak(frame.confidence), "best": _peak(ious)}
@@ -180,7 +218,10 @@ def _pair(crop: Axes, plain: Axes, frame: "FrameMaps", show: str) -> tuple[Any, 
         for word, colour, shape in (("best", BEST, "o"), ("picked", PICKED, "x")):
             _box(crop, _in_crop(frame, frame.boxes[cells[word]]), colour)
             _cross(plain, cells[word], colour, shape)
-        told = [f"IoU {ious[cell]:.2f} at confidence {frame.confidence[cell]:.2f}" for cell in cells.values()]
+        told = [
+            f"IoU {ious[cell]:.2f} at confidence {frame.confidence[cell]:.2f}"
+            for cell in cells.values()
+        ]
         plain.set_xlabel(f"picked: {told[0]}\nbest: {told[1]}", fontsize=5.6, labelpad=1.5)
     _bare(crop)
     crop.set_xlabel(f"{frame.sequence} #{frame.frame + 1:04d}", fontsize=6, labelpad=1.5)
@@ -219,7 +260,9 @@ def draw(entry: Maps, data: Data) -> Drawn:
             crop.set_ylabel(why if names.index(name) == 0 else "", fontsize=6)
         if row == 0:
             crop.set_title(data.trackers[name]["label"])
-            plain.set_title(data.trackers[name].get("localization", "quality") if quality else "confidence")
+            plain.set_title(
+                data.trackers[name].get("localization", "quality") if quality else "confidence"
+            )
         rows += _row(frame, name, why, row, cells)
     if picture is None:
         grid[0, 0].set_axis_on()
@@ -241,27 +284,34 @@ def draw(entry: Maps, data: Data) -> Drawn:
 def _notes(quality: bool, data: Data, names: list[str]) -> list[str]:
     seeds = sorted({run.seed for run in data.runs})
     notes = [
-        f"Seed {', '.join(map(str, seeds))}. Maps stand where their 25×25 cells lie in the crop, one scale from 0 to 1."
+        f"Seed {', '.join(map(str, seeds))}. Maps stand where their 25×25 cells lie in the crop,"
+        " one scale from 0 to 1."
     ]
     if quality and len(names) > 1:
         pair = f"{data.trackers[names[-1]]['label']} against {data.trackers[names[0]]['label']}"
         notes.append(
-            f"Frames were chosen by rule among the stored ones, each of another sequence; {pair}, in turn: where the "
-            "box at the quality's peak gains most, where the highest quality outside the target is lower by most, and "
-            "where the box at the peak loses most."
+            f"Frames were chosen by rule among the stored ones, each of another sequence; {pair},"
+            " in turn: where the box at the quality's peak gains most, where the highest quality"
+            " outside the target is lower by most, and where the box at the peak loses most."
         )
     if not quality:
         notes.append(
-            "Frames were found by search: the largest gap between the IoU of the best box and that of the box with the "
-            "highest confidence, one a sequence, where the best box reaches 0.5."
+            "Frames were found by search: the largest gap between the IoU of the best box and that"
+            " of the box with the highest confidence, one a sequence, where the best box reaches"
+            " 0.5."
         )
-        notes.append("The paper's left half shows an anchor-based tracker, which is no part of this project.")
+        notes.append(
+            "The paper's left half shows an anchor-based tracker, which is no part of this project."
+        )
     return notes
 
 
 def _alt(rows: list[dict[str, Any]], data: Data, quality: bool) -> str:
     if not rows:
         return "No frame was found."
-    told = [f"{data.trackers[r['tracker']]['label']} on {r['sequence']}, frame {r['frame'] + 1}: IoU {r['iou']:.2f} "
-            f"{'at the peak' if quality else 'of the ' + r['cell'] + ' box'}" for r in rows]  # fmt: skip
+    told = [
+        f"{data.trackers[r['tracker']]['label']} on {r['sequence']}, frame {r['frame'] + 1}: IoU"
+        f" {r['iou']:.2f} {'at the peak' if quality else 'of the ' + r['cell'] + ' box'}"
+        for r in rows
+    ]
     return "; ".join(told) + "."

@@ -20,7 +20,9 @@ def _course(runs: Sequence[Run], loss: str) -> pd.DataFrame:
     for run in runs:
         assert run.folder is not None
         history = pd.read_csv(run.folder / "history.csv")
-        parts.append(history.groupby("epoch")[loss].last() if loss in history else pd.Series(dtype=float))
+        parts.append(
+            history.groupby("epoch")[loss].last() if loss in history else pd.Series(dtype=float)
+        )
     return pd.concat(parts, axis=1).agg(["mean", "min", "max"], axis=1).dropna()
 
 
@@ -43,8 +45,10 @@ def draw(entry: Training, data: Data) -> Drawn:
                 band = {"color": how["color"], "alpha": 0.12, "linewidth": 0, "zorder": 1}
                 axes.fill_between(course.index, course["min"], course["max"], **band)
             fixed = {"tracker": name, "label": label, "loss": loss, "seeds": len(runs)}
-            rows += [fixed | {"epoch": epoch, "mean": mean, "low": low, "high": high}
-                     for epoch, (mean, low, high) in course.iterrows()]  # fmt: skip
+            rows += [
+                fixed | {"epoch": epoch, "mean": mean, "low": low, "high": high}
+                for epoch, (mean, low, high) in course.iterrows()
+            ]
         axes.set(xlabel="Epoch")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.grid(True)
@@ -57,7 +61,13 @@ def draw(entry: Training, data: Data) -> Drawn:
         figure.legend(handles, labels, loc="outside lower center", ncols=wide)
     last = [row for row in rows if row["loss"] == "total"]
     ends = {row["label"]: row["mean"] for row in last}
-    alt = "Loss at the end of training: " + ", ".join(f"{label} {value:.3f}" for label, value in ends.items()) + "."
-    notes = ["Losses differ between variants in what they sum, so a lower sum is not a better tracker.",
-             "Lines are means over seeds, bands their range."]  # fmt: skip
+    alt = (
+        "Loss at the end of training: "
+        + ", ".join(f"{label} {value:.3f}" for label, value in ends.items())
+        + "."
+    )
+    notes = [
+        "Losses differ between variants in what they sum, so a lower sum is not a better tracker.",
+        "Lines are means over seeds, bands their range.",
+    ]
     return Drawn(figure, COLUMNS, rows, alt if ends else "Nothing was trained.", notes)

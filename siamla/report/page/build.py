@@ -37,7 +37,9 @@ def row(cells: list[dict[str, Any]], tracker: str = "", ours: bool = False) -> d
 def anchor(benchmark: str, tracker: str) -> str:
     """Where the provenance of a tracker's scores on a benchmark stands."""
     return "from-" + re.sub(
-        r"[^A-Za-z0-9]+", lambda found: "-" + found[0].encode().hex() + "-", f"{benchmark}.{tracker}"
+        r"[^A-Za-z0-9]+",
+        lambda found: "-" + found[0].encode().hex() + "-",
+        f"{benchmark}.{tracker}",
     )
 
 
@@ -45,7 +47,11 @@ def signed(number: float, digits: int) -> dict[str, Any]:
     """A difference, coloured by its sign."""
     if not math.isfinite(number):
         return cell("–")
-    return cell(f"{number:+.{digits}f}".replace("-", "−"), number, "up" if number > 0 else "down" if number < 0 else "")
+    return cell(
+        f"{number:+.{digits}f}".replace("-", "−"),
+        number,
+        "up" if number > 0 else "down" if number < 0 else "",
+    )
 
 
 def table_grid(table: Table, ours: str | None) -> Grid:
@@ -67,11 +73,20 @@ def table_grid(table: Table, ours: str | None) -> Grid:
             made.append(cell(shown(one), one.value, kind, link))
             if index in pairs:
                 before = cells[index - 1]
-                gap = before.value - one.value if before.value is not None and one.value is not None else math.nan
+                gap = (
+                    before.value - one.value
+                    if before.value is not None and one.value is not None
+                    else math.nan
+                )
                 made.append(signed(gap, max(one.digits, before.digits)))
         rows.append(row(made, tracker, tracker == ours))
-    return {"title": f"{table.name}. {table.title}", "heads": heads, "rows": rows, "notes": table.notes,
-            "sortable": not table.sections}  # fmt: skip
+    return {
+        "title": f"{table.name}. {table.title}",
+        "heads": heads,
+        "rows": rows,
+        "notes": table.notes,
+        "sortable": not table.sections,
+    }
 
 
 def _interval(low: float, high: float, digits: int) -> str:
@@ -85,7 +100,9 @@ def _contents(scores: Sequence[Score]) -> list[Any]:
 
 
 def overview(data: Data) -> tuple[list[str], Grid]:
-    """(the result in sentences, every tracker's headline on every benchmark with the difference of ours)."""
+    """(the result in sentences, every tracker's headline on every benchmark with the difference of
+    ours).
+    """
     ours, baseline = data.role("ours"), data.role("baseline")
     rows: list[dict[str, Any]] = []
     told: list[str] = []
@@ -93,7 +110,14 @@ def overview(data: Data) -> tuple[list[str], Grid]:
         groups, metric = data.of(name), info["headline"]
         described = info["metrics"][metric]
         digits = described["digits"]
-        count = len({s for scores in groups.values() for score in scores for s in score.content["per_sequence"]})
+        count = len(
+            {
+                s
+                for scores in groups.values()
+                for score in scores
+                for s in score.content["per_sequence"]
+            }
+        )
         cells = [cell(info["label"]), cell(sequences_told(info, count)), cell(described["label"])]
         for tracker in (ours, baseline):
             scores = groups.get(tracker or "", [])
@@ -103,63 +127,96 @@ def overview(data: Data) -> tuple[list[str], Grid]:
                 continue
             spread = f" ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
             link = f"{anchor(name, str(tracker))}-all"
-            cells.append(cell(f"{values.mean():.{digits}f}{spread}", float(values.mean()), link=link))
+            cells.append(
+                cell(f"{values.mean():.{digits}f}{spread}", float(values.mean()), link=link)
+            )
         if ours in groups and baseline in groups:
             gap = difference(_contents(groups[ours]), _contents(groups[baseline]), OVERALL, metric)
             seeds = min(len(groups[ours]), len(groups[baseline]))
-            cells += [signed(gap.value, digits), cell(_interval(gap.low, gap.high, digits)), cell(seeds, seeds)]
+            cells += [
+                signed(gap.value, digits),
+                cell(_interval(gap.low, gap.high, digits)),
+                cell(seeds, seeds),
+            ]
             if not told:
-                told.append(_sentence(data, name, ours, baseline, gap.value, (gap.low, gap.high), seeds))
+                told.append(
+                    _sentence(data, name, ours, baseline, gap.value, (gap.low, gap.high), seeds)
+                )
         else:
             cells += [cell("–"), cell("–"), cell("–")]
         rows.append(row(cells))
-    names = [data.trackers[t]["label"] if t else role for t, role in ((ours, "ours"), (baseline, "baseline"))]
+    names = [
+        data.trackers[t]["label"] if t else role
+        for t, role in ((ours, "ours"), (baseline, "baseline"))
+    ]
     heads = ["Benchmark", "Data", "Metric", *names, "Difference", "95 % interval", "Seeds"]
     note = (
-        "Mean ± sample standard deviation over seeds. Intervals: a mixed model of sequences, in pairs, and seeds; "
-        "with one seed over sequences alone, which is too narrow."
+        "Mean ± sample standard deviation over seeds. Intervals: a mixed model of sequences, in"
+        " pairs, and seeds; with one seed over sequences alone, which is too narrow."
     )
     return told, {"title": "Overview", "heads": heads, "rows": rows, "note": note, "sortable": True}
 
 
 def _sentence(
-    data: Data, benchmark: str, ours: str, baseline: str, gap: float, interval: tuple[float, float], seeds: int
+    data: Data,
+    benchmark: str,
+    ours: str,
+    baseline: str,
+    gap: float,
+    interval: tuple[float, float],
+    seeds: int,
 ) -> str:
     info = data.benchmarks[benchmark]
     metric = info["metrics"][info["headline"]]
     digits, (low, high) = metric["digits"], interval
     groups = data.of(benchmark)
-    one, two = (value(_contents(groups[name]), OVERALL, info["headline"]) for name in (ours, baseline))
+    one, two = (
+        value(_contents(groups[name]), OVERALL, info["headline"]) for name in (ours, baseline)
+    )
     count = len(groups[ours][0].content["per_sequence"])
     verdict = "no difference can be called"
     if low > 0 or high < 0:
-        verdict = "a difference" if seeds > 1 else "a difference between these two trainings, one seed each"
+        verdict = (
+            "a difference"
+            if seeds > 1
+            else "a difference between these two trainings, one seed each"
+        )
     elif math.isfinite(low):
         verdict = "within noise"
     return (
-        f"On {info['label']} ({sequences_told(info, count)}) {data.trackers[ours]['label']} reaches {metric['label']} "
-        f"{one:.{digits}f} and {data.trackers[baseline]['label']} {two:.{digits}f}: a difference of "
-        f"{f'{gap:+.{digits}f}'.replace('-', '−')}, 95 % interval {_interval(low, high, digits)}: {verdict}."
+        f"On {info['label']} ({sequences_told(info, count)}) {data.trackers[ours]['label']} reaches"
+        f" {metric['label']} {one:.{digits}f} and {data.trackers[baseline]['label']}"
+        f" {two:.{digits}f}: a difference of {f'{gap:+.{digits}f}'.replace('-', '−')}, 95 %"
+        f" interval {_interval(low, high, digits)}: {verdict}."
     )
 
 
 def sequence_grid(data: Data, benchmark: str) -> Grid | None:
-    """Every sequence with each tracker's headline, means over seeds; None where nothing is known by sequence."""
+    """Every sequence with each tracker's headline, means over seeds; None where nothing is known by
+    sequence.
+    """
     info, groups = data.benchmarks[benchmark], data.of(benchmark)
     known = next(iter(groups.values()), [])
     per = known[0].content["per_sequence"] if known else {}
     metric = info["headline"]
     if not any(metric in values for values in per.values()):  # EAO is of a whole benchmark
-        metric = next((m for m in info["metrics"] if any(m in values for values in per.values())), "")
+        metric = next(
+            (m for m in info["metrics"] if any(m in values for values in per.values())), ""
+        )
     if not metric:
         return None
     digits = info["metrics"][metric]["digits"]
     ours, baseline = data.role("ours"), data.role("baseline")
     rows = []
     for name in per:
-        cells, means = [cell(name), cell(per[name].get("frames", ""), numbers([per[name].get("frames")])[0])], {}
+        cells, means = (
+            [cell(name), cell(per[name].get("frames", ""), numbers([per[name].get("frames")])[0])],
+            {},
+        )
         for tracker, scores in groups.items():
-            values = numbers(score.content["per_sequence"].get(name, {}).get(metric) for score in scores)
+            values = numbers(
+                score.content["per_sequence"].get(name, {}).get(metric) for score in scores
+            )
             means[tracker] = float(values.mean()) if len(values) else math.nan
             text = f"{means[tracker]:.{digits}f}" if math.isfinite(means[tracker]) else "–"
             cells.append(cell(text, means[tracker]))
@@ -168,8 +225,14 @@ def sequence_grid(data: Data, benchmark: str) -> Grid | None:
         rows.append(row(cells))
     heads = ["Sequence", "Frames", *(data.trackers[tracker]["label"] for tracker in groups)]
     heads += ["Difference"] if ours in groups and baseline in groups else []
-    return {"title": info["label"], "heads": heads, "rows": rows, "metric": info["metrics"][metric]["label"],
-            "sortable": True, "clips": []}  # fmt: skip
+    return {
+        "title": info["label"],
+        "heads": heads,
+        "rows": rows,
+        "metric": info["metrics"][metric]["label"],
+        "sortable": True,
+        "clips": [],
+    }
 
 
 def _larger(found: re.Match[str]) -> str:
@@ -179,11 +242,15 @@ def _larger(found: re.Match[str]) -> str:
 
 
 def picture(path: Path, name: str, alt: str) -> Markup:
-    """A figure for the page: its SVG in the text with names of its own, or its PNG where the SVG is large."""
+    """A figure for the page: its SVG in the text with names of its own, or its PNG where the SVG is
+    large.
+    """
     svg = path.with_name(f"{path.name}.svg").read_text(encoding="utf-8")
     if len(svg) > INLINE or "<image" in svg:
         data = base64.b64encode(path.with_name(f"{path.name}.png").read_bytes()).decode()
-        return Markup('<img loading="lazy" src="data:image/png;base64,{}" alt="{}">').format(data, alt)
+        return Markup('<img loading="lazy" src="data:image/png;base64,{}" alt="{}">').format(
+            data, alt
+        )
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r' id="tracker:([^"]*)"', r' class="t" data-t="\1"', svg)
@@ -197,13 +264,18 @@ def picture(path: Path, name: str, alt: str) -> Markup:
 def render(context: Mapping[str, Any]) -> str:
     """The page; UserError where it is too large to be sent around."""
     here = files("siamla.report.page")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     template = environment.from_string((here / "page.html").read_text(encoding="utf-8"))
-    own = {name: Markup((here / file).read_text(encoding="utf-8"))
-           for name, file in (("css", "style.css"), ("script", "script.js"))}  # fmt: skip
+    own = {
+        name: Markup((here / file).read_text(encoding="utf-8"))
+        for name, file in (("css", "style.css"), ("script", "script.js"))
+    }
     text = template.render({**context, **own})
     if len(text.encode()) > MOST:
         raise UserError(
-            f"the page has {len(text.encode()) / 2**20:.1f} MiB, at most {MOST // 2**20} are wanted; draw fewer figures"
+            f"the page has {len(text.encode()) / 2**20:.1f} MiB, at most {MOST // 2**20} are"
+            " wanted; draw fewer figures"
         )
     return text

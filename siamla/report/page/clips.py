@@ -1,4 +1,6 @@
-"""Short looping clips with the boxes of trackers: animated WebP, which a page can hold and any browser shows."""
+"""Short looping clips with the boxes of trackers: animated WebP, which a page can hold and any
+browser shows.
+"""
 
 import base64
 import io
@@ -36,17 +38,24 @@ def _frame(
 ) -> Image.Image:
     image = Image.fromarray(read_image(video.frames[index])[..., ::-1])
     scale = min(1.0, WIDTH / image.width)
-    image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
+    image = image.resize(
+        (round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS
+    )
     draw = ImageDraw.Draw(image)
     truth = video.boxes[index] if index < len(video.boxes) else np.full(4, np.nan)
-    for colour, box in [("#FFFFFF", truth), *((colours[name], own[index]) for name, own in boxes.items())]:
+    for colour, box in [
+        ("#FFFFFF", truth),
+        *((colours[name], own[index]) for name, own in boxes.items()),
+    ]:
         if np.isfinite(box).all():
             x, y, w, h = box * scale
             draw.rectangle((x, y, x + max(w, 1), y + max(h, 1)), outline=colour, width=2)
     return image
 
 
-def clip(video: Video, boxes: Mapping[str, NDArray[np.float64]], colours: Mapping[str, str]) -> Clip:
+def clip(
+    video: Video, boxes: Mapping[str, NDArray[np.float64]], colours: Mapping[str, str]
+) -> Clip:
     """The whole sequence in a few frames, with the boxes (N, 4) of trackers and, white, the truth."""
     count = min([len(video.frames), *(len(own) for own in boxes.values())])
     chosen = np.unique(np.linspace(0, count - 1, FRAMES).round().astype(int))
@@ -60,6 +69,14 @@ def clip(video: Video, boxes: Mapping[str, NDArray[np.float64]], colours: Mappin
 
 def _webp(images: Sequence[Image.Image], quality: int) -> bytes:
     held = io.BytesIO()
-    images[0].save(held, "WEBP", save_all=len(images) > 1, append_images=images[1:], duration=PACE, loop=0,
-                   quality=quality, method=4)  # fmt: skip
+    images[0].save(
+        held,
+        "WEBP",
+        save_all=len(images) > 1,
+        append_images=images[1:],
+        duration=PACE,
+        loop=0,
+        quality=quality,
+        method=4,
+    )
     return held.getvalue()
