@@ -34,11 +34,8 @@ def run_check(args: argparse.Namespace) -> None:
         seeds = plan.experiment.seeds(variant)
         for used in plan.models(variant):
             model = plan.trained_as(used)
-            how = (
-                f"training {plan.train(used, seeds[0]).key}"
-                if model == used
-                else f"the model of {model}"
-            )
+            key = plan.job("train", variant=used, seed=seeds[0]).key
+            how = f"training {key}" if model == used else f"the model of {model}"
             print(f"{used:24} {how}  seeds {', '.join(map(str, seeds))}")
     for benchmark, entry in plan.profile.benchmarks.items():
         print(f"{benchmark:24} {entry.layout:12} {entry.root}")

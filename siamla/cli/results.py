@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from siamla.cli.commands import Commands
-from siamla.cli.options import add_overwrite, add_profile, load_plan
+from siamla.cli.options import add_overwrite
 
 LOST = {
     "previous": "each is scored as the box before it",
@@ -56,13 +56,6 @@ def run_import(args: argparse.Namespace) -> None:
     print(f"{args.out / args.name}: {len(found)} sequences of {args.benchmark}")
 
 
-def run_score(args: argparse.Namespace) -> None:
-    """Score imported predictions; the score file is like ours, without a training."""
-    from siamla.steps.benchmark import score_imported
-
-    print(score_imported(load_plan(args), args.benchmark, args.tracker, args.key).folder)
-
-
 def run_submit(args: argparse.Namespace) -> None:
     """Validate predictions and write the zip for a server."""
     from siamla.benchmark.submission import submit
@@ -101,13 +94,6 @@ def register(commands: Commands) -> None:
         type=Path,
         help="default: params/protocols.yaml, elsewhere the package's copy",
     )
-
-    parser = commands.add(
-        "results score", run_score, "score imported raw results, as a row of our tables"
-    )
-    parser.add_argument("benchmark", help="the profile's name of the benchmark")
-    parser.add_argument("tracker", help="an entry of the profile's `imported`")
-    add_profile(parser)
 
     parser = commands.add(
         "results submit", run_submit, "write the zip that an evaluation server takes"

@@ -11,7 +11,10 @@ from typing import Any
 
 from siamla.errors import UserError
 from siamla.experiment.drawing import figure_job, figure_names, page_key
-from siamla.experiment.plan import GENERATOR, Job, Plan, pointer_digest
+from siamla.experiment.job import Job
+from siamla.experiment.plan import Plan
+from siamla.experiment.step import pointer_digest
+from siamla.experiment.steps import GENERATOR
 from siamla.experiment.study import study_job
 from siamla.files import sha256
 from siamla.model.settings import Weights
@@ -121,11 +124,11 @@ def _device(plan: Plan, found: Findings) -> None:
         found.checked["device"] = torch.cuda.get_device_name()
         return
     found.checked["device"] = "cpu"
-    for job in plan.trainings():
+    for job in plan.jobs_of("train"):
         course = plan.spec(job.names["variant"]).training
         steps = course.epochs * (course.pairs_per_epoch // course.batch)
         if steps > SLOW_STEPS:
-            count = len(list(plan.trainings()))
+            count = len(list(plan.jobs_of("train")))
             found.warnings.append(
                 f"no GPU is visible, and {count} trainings of {steps:,} steps are planned; on a CPU"
                 " they take weeks"

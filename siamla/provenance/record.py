@@ -11,7 +11,7 @@ from typing import Any
 from siamla.errors import UserError
 from siamla.files import read_json
 from siamla.machine import processor
-from siamla.provenance.code import git_state
+from siamla.provenance.git import git_state
 
 RECORD = "record.json"
 PACKAGES = (

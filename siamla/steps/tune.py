@@ -130,7 +130,10 @@ def tune(
     cv2.setNumThreads(1)
     started, settings = time.time(), validation_set(plan, clips)
     tuning, rules = load_tuning(plan.params / "tune.yaml"), _protocol(plan, settings.layout)
-    jobs = {seed: plan.train(variant, seed) for seed in plan.experiment.seeds(variant)}
+    jobs = {
+        seed: plan.job("train", variant=variant, seed=seed)
+        for seed in plan.experiment.seeds(variant)
+    }
     models = {str(seed): {"key": job.key, "content": job.content()} for seed, job in jobs.items()}
     files = {str(seed): sound(job) / "model.pt" for seed, job in jobs.items()}
     own, grid = plain(_start(plan, variant)), _grid(plan, variant, tuning)
@@ -192,7 +195,7 @@ def tune_all(
     UserError before any work where a training is missing.
     """
     for job in (
-        plan.train(variant, seed)
+        plan.job("train", variant=variant, seed=seed)
         for variant in plan.variants
         for seed in plan.experiment.seeds(variant)
     ):

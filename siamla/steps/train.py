@@ -1,17 +1,29 @@
-"""Features of the frozen backbone, and trainings."""
+"""Trainings, and what tries how one would go."""
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from siamla.errors import UserError
-from siamla.experiment.plan import Job, Plan, training_settings
+from siamla.experiment.job import Job
+from siamla.experiment.plan import Plan
 from siamla.experiment.spec import Spec
-from siamla.files import digest, write_json
+from siamla.experiment.step import training_settings
+from siamla.files import write_json
 from siamla.settings import nearest
-from siamla.steps.perform import Outcome, full_key, hashed, own, perform, sound, state_of
+from siamla.steps.perform import (
+    Means,
+    Outcome,
+    full_key,
+    hashed,
+    perform,
+    planned,
+    publish,
+    sound,
+    state_of,
+)
 from siamla.tracker.settings import stored
 
 if TYPE_CHECKING:
@@ -20,51 +32,6 @@ if TYPE_CHECKING:
     from siamla.training.batches import Source
     from siamla.training.distributed import Ranks
     from siamla.training.step import Recipe
-
-FEATURES = ("manifest.json", "chunk-*.bin", ".*.tmp")
-
-
-@dataclass(frozen=True)
-class Means:
-    """What a training is done with, which decides no more than last digits.
-
-    Attributes:
-        threads: of all the processes of this machine that train together.
-        workers: processes that read pairs, for each; by default one less than its threads, none
-            where all epochs read cached features.
-        accumulate: parts in which the backbone sees a batch.
-        validate: a data set to track with the model now and then, and after how many epochs each
-            time.
-    """
-
-    threads: int = 1
-    workers: int | None = None
-    accumulate: int = 1
-    validate: tuple[str, int] | None = None
-
-    @property
-    def own_threads(self) -> int:
-        """Those of this process, beside the others that torchrun started here."""
-        return max(1, self.threads // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
-
-
-def features(plan: Plan, variant: str, jobs: int = 1, key: str | None = None) -> Job | None:
-    """Compute the features that a variant's training reads; None where it reads none."""
-    job, spec = plan.features(variant), plan.spec(variant)
-    if job is None:
-        return None
-
-    def work(record: dict[str, Any]) -> Outcome:
-        from siamla.training.features import build
-
-        crops = sound(job.parents["crops"])
-        own(job.folder, job.step, full_key(record), FEATURES)
-        build(crops, spec.pairs, spec.model, job.folder, jobs, full_key(record))
-        chunks = hashed(job.folder, (path.name for path in job.folder.glob("chunk-*.bin")))
-        return Outcome(digest(chunks), {**chunks, **hashed(job.folder, ("manifest.json",))})
-
-    perform(job, key, work)
-    return job
 
 
 def _name(job: Job) -> str:
@@ -94,7 +61,12 @@ def _reads_crops(job: Job, spec: Spec) -> bool:
 def _workers(job: Job, spec: Spec, means: Means) -> int:
     if means.workers is not None:
         return means.workers
-    return means.own_threads - 1 if _reads_crops(job, spec) else 0
+    return _threads(means) - 1 if _reads_crops(job, spec) else 0
+
+
+def _threads(means: Means) -> int:
+    """Those of this process, beside the others that torchrun started here."""
+    return max(1, means.cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def _place(spec: Spec, means: Means, ranks: "Ranks") -> "Place":
@@ -103,7 +75,7 @@ def _place(spec: Spec, means: Means, ranks: "Ranks") -> "Place":
 
     part = range(spec.training.batch)[ranks.part(spec.training.batch)]
     measured = spec.training.model_copy(update={"batch": len(part)})
-    return training_place(spec.model, measured, means.own_threads)
+    return training_place(spec.model, measured, _threads(means))
 
 
 def _validator(
@@ -124,7 +96,7 @@ def _validator(
         raise UserError(f"--validate {name}: the training sees it; name a set that is held out")
     from siamla.data.curate import load_curated
 
-    sequences = load_curated(sound(plan.curate(name)))
+    sequences = load_curated(sound(plan.job("curate", dataset=name)))
     settings = spec.tracker.model_copy(update={"engine": "torch", "precision": "fp32"})
 
     def overlap(model: "SiamLA", epoch: int) -> float | None:
@@ -154,86 +126,89 @@ def _validator(
     return overlap
 
 
-def train(
-    plan: Plan, variant: str, seed: int, means: Means | None = None, key: str | None = None
-) -> Job | None:
+def _work(
+    plan: Plan, job: Job, record: dict[str, Any], means: Means, ranks: "Ranks", begun: list[Path]
+) -> Outcome:
+    from siamla.mlflow_view.live import LiveMirror
+    from siamla.model.checkpoint import read_model
+    from siamla.training.run import train_model
+
+    spec = plan.spec(_name(job))
+    label = plan.experiment.variants[_name(job).partition("@")[0]].label
+    crops, cached = _data(job, spec, sound)
+    place = _place(spec, means, ranks)
+    validate = _validator(plan, spec, means, place)
+    record["place"] = place.plain
+    state, whole = state_of(job, record), full_key(record)
+    result = state / "result"
+    begun.append(state)
+    ranks.told({"place": place.plain, "state": str(state / "state.pt"), "key": whole})
+    with LiveMirror(Path("results"), record) as mirror:
+        trained = train_model(
+            _recipe(spec, job.names["seed"]),
+            crops,
+            spec.pairs,
+            cached,
+            place,
+            _workers(job, spec, means),
+            state / "state.pt",
+            whole,
+            result,
+            label,
+            stored(spec.tracker),
+            mirror.epoch,
+            ranks=ranks,
+            accumulate=means.accumulate,
+            validate=validate,
+        )
+    # they may change last digits, and no key: a training may go on with fewer processes
+    if trained.processes != [1]:
+        record["place"]["processes"] = trained.processes
+    if means.accumulate > 1:
+        record["place"]["accumulate"] = means.accumulate
+    write_json(result / "spec.json", training_settings(spec))
+    publish(result, job)
+    # the content is that of the weights: label and tracker settings in the file change no box
+    content = read_model(job.folder / "model.pt").digest
+    return Outcome(content, hashed(job.folder, ("model.pt", "history.csv", "spec.json")), state)
+
+
+def work(plan: Plan, job: Job, record: dict[str, Any], means: Means) -> Outcome:
+    """Train the model that a variant uses, in this process alone."""
+    from siamla.training.distributed import ALONE
+
+    return _work(plan, job, record, means, ALONE, [])
+
+
+def train(plan: Plan, job: Job, means: Means, key: str | None = None) -> bool:
     """Train the model that a variant uses; killed at any moment, the same call goes on.
 
     Started by torchrun, the processes train together: the first one does the job, the others follow
-    it and get None.
+    it. Returns whether this process did it.
     """
+    from siamla.mlflow_view.live import mirror_training
     from siamla.training.distributed import joined
-    from siamla.training.run import train_model
 
-    job, means = plan.train(variant, seed), means or Means()
-    spec, label = (
-        plan.spec(_name(job)),
-        plan.experiment.variants[_name(job).partition("@")[0]].label,
-    )
-    workers, recipe = _workers(job, spec, means), _recipe(spec, seed)
     with joined() as ranks:
         if not ranks.first:
-            _follow(ranks, job, spec, recipe, workers, means.accumulate)
-            return None
-        started = False
+            _follow(ranks, plan, job, means)
+            return False
+        begun: list[Path] = []
 
-        def work(record: dict[str, Any]) -> Outcome:
-            from siamla.mlflow_view.live import LiveMirror
-            from siamla.model.checkpoint import read_model
-
-            nonlocal started
-            crops, cached = _data(job, spec, sound)
-            place = _place(spec, means, ranks)
-            validate = _validator(plan, spec, means, place)
-            record["place"] = place.plain
-            state, whole = state_of(job, record), full_key(record)
-            own(job.folder, job.step, job.key)
-            started = True
-            ranks.told({"place": place.plain, "state": str(state / "state.pt"), "key": whole})
-            with LiveMirror(Path("results"), record) as mirror:
-                trained = train_model(
-                    recipe,
-                    crops,
-                    spec.pairs,
-                    cached,
-                    place,
-                    workers,
-                    state / "state.pt",
-                    whole,
-                    job.folder,
-                    label,
-                    stored(spec.tracker),
-                    mirror.epoch,
-                    ranks=ranks,
-                    accumulate=means.accumulate,
-                    validate=validate,
-                )
-            # they may change last digits, and no key: a training may go on with fewer processes
-            used = {"processes": trained.processes} if trained.processes != [1] else {}
-            record["place"] |= used | (
-                {"accumulate": means.accumulate} if means.accumulate > 1 else {}
-            )
-            write_json(job.folder / "spec.json", training_settings(spec))
-            files = hashed(job.folder, ("model.pt", "history.csv", "spec.json"))
-            # the content is that of the weights: label and tracker settings in the file change no
-            # box of the pipeline
-            return Outcome(read_model(job.folder / "model.pt").digest, files, state)
+        def together(plan: Plan, job: Job, record: dict[str, Any], means: Means) -> Outcome:
+            return _work(plan, job, record, means, ranks, begun)
 
         try:
-            made = perform(job, key, work)
+            trained = perform(plan, job, key, means, together)
         finally:
-            if not started:
+            if not begun:
                 ranks.told(None)
-    if made:
-        from siamla.mlflow_view.live import mirror_training
-
+    if trained:
         mirror_training(job.folder, Path("results"))
-    return job
+    return trained
 
 
-def _follow(
-    ranks: "Ranks", job: Job, spec: Spec, recipe: "Recipe", workers: int, accumulate: int
-) -> None:
+def _follow(ranks: "Ranks", plan: Plan, job: Job, means: Means) -> None:
     """Train along with the first process, as it says; nothing is done where it has nothing to do."""
     from siamla.place import Place
     from siamla.training.run import train_model
@@ -241,14 +216,15 @@ def _follow(
     orders = ranks.told(None)
     if orders is None:
         return
+    spec = plan.spec(_name(job))
     crops, cached = _data(job, spec, lambda parent: parent.folder)
     train_model(
-        recipe,
+        _recipe(spec, job.names["seed"]),
         crops,
         spec.pairs,
         cached,
         Place(**orders["place"]),
-        workers,
+        _workers(job, spec, means),
         Path(orders["state"]),
         orders["key"],
         job.folder,
@@ -256,23 +232,20 @@ def _follow(
         {},
         lambda row: None,
         ranks=ranks,
-        accumulate=accumulate,
+        accumulate=means.accumulate,
     )
 
 
-def _trial(
-    plan: Plan, variant: str, seed: int, means: Means, ranks: "Ranks"
-) -> "tuple[Recipe, Source, Place]":
+def _trial(plan: Plan, job: Job, means: Means, ranks: "Ranks") -> "tuple[Recipe, Source, Place]":
     """What a training of the variant would be done with, the first process's place for all."""
     from siamla.data.pairs import open_sampler
     from siamla.place import Place
     from siamla.training.batches import Source
     from siamla.training.features import FeatureCache
 
-    job = plan.train(variant, seed)
     spec = plan.spec(_name(job))
     for parent in job.parents.values():
-        parent.content()  # or the command that comes first is named
+        planned(parent)  # or the command that comes first is named
     crops, cached = _data(job, spec, lambda parent: parent.folder)
     place = Place(**ranks.told(_place(spec, means, ranks).plain if ranks.first else None))
     source = Source(
@@ -280,23 +253,18 @@ def _trial(
         FeatureCache(cached) if cached else None,
         _workers(job, spec, means),
     )
-    return _recipe(spec, seed), source, place
+    return _recipe(spec, job.names["seed"]), source, place
 
 
 def dry_run(
-    plan: Plan,
-    variant: str,
-    seed: int,
-    means: Means,
-    tell: Callable[[str], None],
-    budget: float = 10,
+    plan: Plan, job: Job, means: Means, tell: Callable[[str], None], budget: float = 10
 ) -> None:
     """Do some steps of a training of which nothing is kept, and tell what all of it would take."""
     from siamla.training.distributed import joined
     from siamla.training.trial import rehearse, report
 
     with joined() as ranks:
-        recipe, source, place = _trial(plan, variant, seed, means, ranks)
+        recipe, source, place = _trial(plan, job, means, ranks)
         phases, state = rehearse(recipe, source, place, ranks, means.accumulate, budget)
         if ranks.first:
             for line in report(
@@ -305,9 +273,7 @@ def dry_run(
                 tell(line)
 
 
-def overfit(
-    plan: Plan, variant: str, seed: int, means: Means, count: int, tell: Callable[[str], None]
-) -> None:
+def overfit(plan: Plan, job: Job, means: Means, count: int, tell: Callable[[str], None]) -> None:
     """Train on the same few batches again and again, of which nothing is kept, and tell how the
     loss falls.
     """
@@ -315,7 +281,7 @@ def overfit(
     from siamla.training.distributed import joined
 
     with joined() as ranks:
-        recipe, source, place = _trial(plan, variant, seed, means, ranks)
+        recipe, source, place = _trial(plan, job, means, ranks)
         said = tell if ranks.first else lambda line: None
         first, last = trial.overfit(recipe, source, place, count, said, ranks, means.accumulate)
         said(

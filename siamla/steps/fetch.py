@@ -1,26 +1,21 @@
-"""Bringing, checking and cutting data sets."""
+"""Bringing a data set."""
 
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from siamla.data.crops import CropCache
-from siamla.data.crops import build as build_crops
-from siamla.data.curate import curate as check_set
-from siamla.data.curate import load_curated
 from siamla.errors import UserError
-from siamla.experiment.plan import Job, Plan, pointer_digest
-from siamla.experiment.profile import TrainingSet
-from siamla.files import atomic, digest, locked, read_json, sha256
-from siamla.sequence import Sequence as Video
-from siamla.steps.perform import Outcome, full_key, hashed, own, perform
+from siamla.experiment.job import Job
+from siamla.experiment.plan import Plan
+from siamla.experiment.step import pointer_digest
+from siamla.files import atomic, digest, locked, sha256
+from siamla.steps.perform import Means, Outcome, own
 
-SKIPPED = 0.01  # of the images of a table of boxes, which are first decoded when they are cut
 BULKY = (
     ".bmp",
     ".jpeg",
@@ -46,15 +41,6 @@ LOCK, KEPT = (
     Path("dvc.lock"),
     Path(".dvc", "tmp", "siamla-kept"),
 )  # a copy of it for each stage that is being made
-CROPS = (
-    "manifest.json",
-    "plan.json",
-    "index.npy",
-    "skipped.csv",
-    "shard-*.bin",
-    "shard-*.part.npz",
-    ".*.tmp",
-)
 
 
 def _files(folder: str, above: tuple[str, ...] = ()) -> Iterator[os.DirEntry[str]]:
@@ -154,100 +140,14 @@ def _by_dvc(source: str, root: Path) -> str:
                 _put_back(source)
 
 
-def fetch(plan: Plan, dataset: str, key: str | None = None) -> bool:
+def work(plan: Plan, job: Job, record: dict[str, Any], means: Means) -> Outcome:
     """Bring a data set by DVC, or find it where the user put it."""
-    job, entry = plan.fetch(dataset), plan.datasets[dataset]
-
-    def work(record: dict[str, Any]) -> Outcome:
-        own(job.folder, job.step, job.key)
-        content = _by_dvc(entry.dvc, entry.root) if entry.dvc else ""
-        if not entry.root.is_dir():
-            raise UserError(
-                f"{entry.root}: no such folder; the root of {dataset} in profile {plan.name} must"
-                " exist"
-            )
-        return Outcome(content or listing_digest(entry.root))
-
-    if entry.dvc:
-        with _dvc_alone():  # now, since the record tells of the work tree as it is when work begins
-            pass
-    return perform(job, key, work, always=True)
-
-
-def curate(
-    plan: Plan, dataset: str, jobs: int = 1, allow_rejected: bool = False, key: str | None = None
-) -> Job:
-    """Check every sequence of a data set and write its index, or the table of a training set's
-    boxes.
-    """
-    job, entry = plan.curate(dataset), plan.datasets[dataset]
-
-    def work(record: dict[str, Any]) -> Outcome:
-        own(job.folder, job.step, job.key)
-        if isinstance(entry, TrainingSet) and entry.boxes:
-            from siamla.data.sources.survey import curate_boxes
-
-            report = curate_boxes(
-                entry.root, entry.layout, dataset, job.folder, entry.boxes, jobs, allow_rejected
-            )
-            return Outcome(report["digest"], hashed(job.folder, ("boxes.parquet", "report.json")))
-        report = check_set(
-            root=entry.root,
-            layout=entry.layout,
-            name=dataset,
-            out=job.folder,
-            frames_limit=entry.frames,
-            jobs=jobs,
-            allow_rejected=allow_rejected,
+    dataset = job.names["dataset"]
+    entry = plan.datasets[dataset]
+    content = _by_dvc(entry.dvc, entry.root) if entry.dvc else ""
+    if not entry.root.is_dir():
+        raise UserError(
+            f"{entry.root}: no such folder; the root of {dataset} in profile {plan.name} must exist"
         )
-        return Outcome(
-            report["digest"], hashed(job.folder, ("index.parquet", "report.json", "rejected.csv"))
-        )
-
-    perform(job, key, work)
-    return job
-
-
-def _videos(entry: TrainingSet, folder: Path) -> Sequence[Video]:
-    if entry.boxes is None:
-        return load_curated(folder)
-    from siamla.data.sources.tracks import load_tracks
-
-    return load_tracks(folder)
-
-
-def crops(
-    plan: Plan, variant: str, jobs: int = 1, key: str | None = None, dataset: str | None = None
-) -> Job:
-    """Cut the training crops that a variant uses; `dataset`: the set, where it is trained on
-    several.
-    """
-    job, spec = plan.crops(variant, dataset), plan.spec(variant)
-    (curated,) = job.parents.values()
-    entry = plan.profile.train[curated.names["dataset"]]
-
-    def work(record: dict[str, Any]) -> Outcome:
-        own(job.folder, job.step, full_key(record), CROPS)
-        skip = SKIPPED if entry.boxes else 0
-        build_crops(
-            _videos(entry, curated.folder),
-            spec.crops,
-            job.folder,
-            jobs,
-            record["inputs"]["data"],
-            skip=skip,
-        )
-        manifest = read_json(job.folder / "manifest.json")
-        content = digest(
-            [
-                manifest["index"],
-                [shard["sha256"] for shard in manifest["shards"]],
-                manifest["sequences"],
-            ]
-        )
-        CropCache(job.folder)
-        shards = {shard["file"]: shard["sha256"] for shard in manifest["shards"]}
-        return Outcome(content, {**shards, **hashed(job.folder, ("manifest.json", "index.npy"))})
-
-    perform(job, key, work)
-    return job
+    own(job.folder, job.step, job.key)
+    return Outcome(content or listing_digest(entry.root))
