@@ -68,7 +68,7 @@ Work = Callable[[Plan, Job, dict[str, Any], Means], Outcome]
 def work_of(step: str) -> Work:
     """The function that does a step's work: `work` of the module of its name."""
     try:
-        return import_module(f"siamla.steps.{step}").work  # type: ignore[no-any-return]
+        return import_module(f"siamla.steps.{step}").work
     except (ModuleNotFoundError, AttributeError) as error:
         if isinstance(error, ModuleNotFoundError) and error.name != f"siamla.steps.{step}":
             raise

@@ -76,10 +76,8 @@ def differences(plan: Plan, job: Job) -> list[dict[str, str]]:
     longer += duration(spent * 50 / max(epochs))
     sizes = sorted({course.pairs_per_epoch for course in courses})
     sets = sorted({name for spec in specs for name in spec.pairs.parts})
-    sets = [
-        f"{name} ({'rendered' if plan.job('fetch', dataset=name).identity.plain['settings'] else 'real'})"
-        for name in sets
-    ]
+    rendered = {name: plan.job("fetch", dataset=name).identity.plain["settings"] for name in sets}
+    sets = [f"{name} ({'rendered' if rendered[name] else 'real'})" for name in sets]
     backbones = sorted({spec.model.backbone for spec in specs})
     frozen = all(course.frozen_epochs >= course.epochs for course in courses)
     real = [entry.label or name for name, entry in plan.profile.benchmarks.items() if not entry.dvc]

@@ -14,15 +14,16 @@ from siamla.benchmark.tuning import Choice, search
 from siamla.data.formats import LAYOUTS
 from siamla.data.synthetic.settings import SetSettings, load_sets
 from siamla.errors import UserError
-from siamla.experiment.plan import GENERATOR, Plan, engine_code
+from siamla.experiment.plan import Plan
 from siamla.experiment.spec import layered, plain
+from siamla.experiment.step import engine_code
+from siamla.experiment.steps import GENERATOR
 from siamla.experiment.tuning import Tuning, load_tuning
 from siamla.files import digest, read_json, write_json
-from siamla.provenance.code import code_digest
 from siamla.provenance.record import environment
 from siamla.sequence import Sequence
 from siamla.settings import nearest, validate
-from siamla.steps.perform import sound
+from siamla.steps.perform import planned, sound
 from siamla.tracker.settings import TrackerSettings
 
 CLIPS = Path("data", "validation")
@@ -134,13 +135,16 @@ def tune(
         seed: plan.job("train", variant=variant, seed=seed)
         for seed in plan.experiment.seeds(variant)
     }
-    models = {str(seed): {"key": job.key, "content": job.content()} for seed, job in jobs.items()}
+    models = {
+        str(seed): {"key": job.key, "content": planned(job)["content"]}
+        for seed, job in jobs.items()
+    }
     files = {str(seed): sound(job) / "model.pt" for seed, job in jobs.items()}
     own, grid = plain(_start(plan, variant)), _grid(plan, variant, tuning)
-    code = code_digest(
+    code = plan.code.digest(
         "siamla.benchmark.tracking:track_benchmark",
         "siamla.benchmark.score:score",
-        *engine_code(plan.spec(variant).tracker.engine),
+        *engine_code(plan, plan.spec(variant).tracker.engine),
     )
     origin = {
         "variant": variant,
@@ -199,7 +203,7 @@ def tune_all(
         for variant in plan.variants
         for seed in plan.experiment.seeds(variant)
     ):
-        job.content()
+        planned(job)
     return {
         variant: tune(plan, variant, clips, workers, partial(_say, tell, variant))
         for variant in plan.variants

@@ -52,6 +52,7 @@ def decide_by_records():
 
 def made_from(job, again):
     """The records of a job's parents. Their times count where the job runs anyway, and never else."""
+    decide_by_records()
     records = [parent.record_path.as_posix() for parent in job.parents.values()]
     if again:
         force(job.record_path)
@@ -151,6 +152,5 @@ def begin():
 
 
 HELD = {}
-decide_by_records()
 if "--mode" not in sys.argv:  # not in the process of a single job
     clear_locks()
