@@ -178,7 +178,7 @@ def train(
         started = False
 
         def work(record: dict[str, Any]) -> Outcome:
-            from siamla.mlflow_view.live import LiveMirror
+            from siamla.mlflow_sink.sink import LiveTraining
             from siamla.model.checkpoint import read_model
 
             nonlocal started
@@ -190,7 +190,7 @@ def train(
             own(job.folder, job.step, job.key)
             started = True
             ranks.told({"place": place.plain, "state": str(state / "state.pt"), "key": whole})
-            with LiveMirror(Path("results"), record) as mirror:
+            with LiveTraining(Path("results"), record) as live:
                 trained = train_model(
                     recipe,
                     crops,
@@ -203,7 +203,7 @@ def train(
                     job.folder,
                     label,
                     stored(spec.tracker),
-                    mirror.epoch,
+                    live.epoch,
                     ranks=ranks,
                     accumulate=means.accumulate,
                     validate=validate,
@@ -220,14 +220,10 @@ def train(
             return Outcome(read_model(job.folder / "model.pt").digest, files, state)
 
         try:
-            made = perform(job, key, work)
+            perform(job, key, work)
         finally:
             if not started:
                 ranks.told(None)
-    if made:
-        from siamla.mlflow_view.live import mirror_training
-
-        mirror_training(job.folder, Path("results"))
     return job
 
 
