@@ -47,7 +47,7 @@ LAYERS = (
     {"training", "tracker"},
     {"benchmark"},
     {"experiment", "provenance"},  # what a result is; provenance records it
-    {"report", "mlflow_view"},
+    {"report", "mlflow_sink"},
     {"steps"},  # the work: it reads the plan, writes results, and shows them in the views
     {"cli"},
 )

@@ -21,7 +21,7 @@ PACKAGE = "siamla"
 ROOT = Path(__file__).parents[2]  # the folder that holds the package
 
 GROUND = ("errors", "files", "progress", "settings", "stopping")
-OUTSIDE = (*GROUND, "provenance", "experiment", "mlflow_view", "cli", "steps")
+OUTSIDE = (*GROUND, "provenance", "experiment", "mlflow_sink", "cli", "steps")
 """Modules that decide no number: what prints, checks and writes."""
 SETTINGS = "settings"
 """The last name of modules of settings. Their values stand in the identity itself, so that of these

@@ -129,7 +129,7 @@ def _validator(
 def _work(
     plan: Plan, job: Job, record: dict[str, Any], means: Means, ranks: "Ranks", begun: list[Path]
 ) -> Outcome:
-    from siamla.mlflow_view.live import LiveMirror
+    from siamla.mlflow_sink.sink import LiveTraining
     from siamla.model.checkpoint import read_model
     from siamla.training.run import train_model
 
@@ -143,7 +143,7 @@ def _work(
     result = state / "result"
     begun.append(state)
     ranks.told({"place": place.plain, "state": str(state / "state.pt"), "key": whole})
-    with LiveMirror(Path("results"), record) as mirror:
+    with LiveTraining(Path("results"), record) as live:
         trained = train_model(
             _recipe(spec, job.names["seed"]),
             crops,
@@ -156,7 +156,7 @@ def _work(
             result,
             label,
             stored(spec.tracker),
-            mirror.epoch,
+            live.epoch,
             ranks=ranks,
             accumulate=means.accumulate,
             validate=validate,
@@ -186,7 +186,6 @@ def train(plan: Plan, job: Job, means: Means, key: str | None = None) -> bool:
     Started by torchrun, the processes train together: the first one does the job, the others follow
     it. Returns whether this process did it.
     """
-    from siamla.mlflow_view.live import mirror_training
     from siamla.training.distributed import joined
 
     with joined() as ranks:
@@ -199,13 +198,10 @@ def train(plan: Plan, job: Job, means: Means, key: str | None = None) -> bool:
             return _work(plan, job, record, means, ranks, begun)
 
         try:
-            trained = perform(plan, job, key, means, together)
+            return perform(plan, job, key, means, together)
         finally:
             if not begun:
                 ranks.told(None)
-    if trained:
-        mirror_training(job.folder, Path("results"))
-    return trained
 
 
 def _follow(ranks: "Ranks", plan: Plan, job: Job, means: Means) -> None:
