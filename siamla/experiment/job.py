@@ -14,11 +14,7 @@ from typing import Any
 
 from siamla.errors import UserError
 from siamla.files import digest
-from siamla.provenance.record import read_record
-
-RECORDS = "record-*.json"
-EARLIER = "record.json"
-"""The record of a result that a version of siamla before records were named by their key made."""
+from siamla.provenance.record import RECORDS, read_record
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import Any
 
 from siamla.errors import UserError
 from siamla.files import canonical_json, digest, read_json, sha256
-from siamla.provenance.record import RECORD, flat, read_record
+from siamla.provenance.record import RECORDS, flat, read_record
 
 LONGEST = 6000  # characters of a parameter, MLflow's limit
 TRAIN = "train"
@@ -75,16 +75,9 @@ class Entry:
 
 
 def _result_files(results: Path, profile: str) -> list[Path]:
-    """The files with the records of trainings and, after them, of scores."""
-    trainings = sorted((results / profile / "train").glob(f"*/seed*/{RECORD}"))
-    return trainings + sorted((results / profile / "scores").glob("*/*/*.json"))
-
-
-def _read_result(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The record in a file, and what it says besides; UserError where it is broken."""
-    if path.name == RECORD:
-        return read_record(path), {}
-    return read_record(path, "record"), read_json(path)
+    """The records of trainings and, after them, of scores."""
+    trainings = sorted((results / profile / "train").glob(f"*/*/{RECORDS}"))
+    return trainings + sorted((results / profile / "scores").glob(f"*/*/*/{RECORDS}"))
 
 
 def _texts(value: Mapping[str, Any] | None, prefix: str = "") -> dict[str, str]:
@@ -166,7 +159,9 @@ def _numbers(values: Mapping[str, Any] | None, section: str) -> Metrics:
     }
 
 
-def _read_score(path: Path, record: Mapping[str, Any], score: Mapping[str, Any]) -> Entry:
+def _read_score(record_path: Path, record: Mapping[str, Any]) -> Entry:
+    path = record_path.with_name("score.json")
+    score = read_json(path)
     benchmark = record["names"].get("benchmark")
     predictions = record["identity"].get("predictions") or {}
     model = predictions.get("model")
@@ -198,9 +193,9 @@ def read_entries(results: Path, profile: str) -> tuple[list[Entry], list[str]]:
     problems = []
     for path in _result_files(results, profile):
         try:
-            record, score = _read_result(path)
+            record = read_record(path)
             trained = record["step"] == "train"
-            entry = _read_training(path, record) if trained else _read_score(path, record, score)
+            entry = _read_training(path, record) if trained else _read_score(path, record)
         except UserError as error:
             problems.append(str(error))
         else:

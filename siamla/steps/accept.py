@@ -5,10 +5,10 @@ again.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from siamla.experiment.job import RECORDS, Job
+from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.files import write_json
-from siamla.provenance.record import differences, environment, flat
+from siamla.provenance.record import RECORDS, differences, environment, flat
 from siamla.steps.perform import Means, changed_inputs, perform
 
 CODE = "the code of "

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from siamla.errors import UserError
-from siamla.experiment.job import EARLIER, Job
+from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.experiment.steps import STEPS
 from siamla.files import read_json
-from siamla.provenance.record import differences
+from siamla.provenance.record import EARLIER, differences
 from siamla.steps.perform import brought, changed_inputs
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from siamla.errors import UserError
-from siamla.experiment.job import EARLIER, RECORDS, Job
+from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.experiment.steps import STEPS
 from siamla.files import atomic, digest, locked, sha256, write_json, write_text
-from siamla.provenance.record import differences, make_record
+from siamla.provenance.record import EARLIER, RECORDS, differences, make_record
 
 SHOWN = 8  # differences that a message lists
 OWNER = ".siamla"  # in a folder that a step made: its step, and what it is being made into
