@@ -29,9 +29,7 @@ MODULES = (
     "siamla.steps.data",
     "siamla.steps.report",
     "siamla.training.run",
-    "siamla.training.place",
     "siamla.benchmark.tracking",
-    "siamla.tracker.place",
     "siamla.mlflow_view.live",
     "pyarrow.parquet",
 )

@@ -63,13 +63,12 @@ def _place(model: Path, settings: TrackerSettings, record: dict[str, Any]) -> "P
     import cv2
     import torch
 
-    from siamla.model.checkpoint import load_model
-    from siamla.tracker.place import told, tracking_place
+    from siamla.tracker.tracker import recorded, tracking_place
 
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    place = tracking_place(load_model(model).settings, settings)
-    record["place"] = told(settings, place)
+    place = tracking_place(settings)
+    record["place"] = recorded(settings, place)
     return place
 
 

@@ -17,9 +17,9 @@ from siamla.tracker.settings import stored
 if TYPE_CHECKING:
     from siamla.model.siamla import SiamLA
     from siamla.place import Place
-    from siamla.training.batches import Source
+    from siamla.training.batches import Inputs
     from siamla.training.distributed import Ranks
-    from siamla.training.step import Recipe
+    from siamla.training.step import Recipe, Resources
 
 FEATURES = ("manifest.json", "chunk-*.bin", ".*.tmp")
 
@@ -77,13 +77,14 @@ def _recipe(spec: Spec, seed: int) -> "Recipe":
     return Recipe(spec.model, spec.labels, spec.loss, spec.training, seed)
 
 
-def _data(job: Job, spec: Spec, look: Callable[[Job], Path]) -> tuple[list[Path], Path | None]:
-    """Folders of the crops and of the cached features, where there are any; `look` says of a job
-    where it stands.
-    """
+def _inputs(job: Job, spec: Spec, workers: int, look: Callable[[Job], Path]) -> "Inputs":
+    """What a training reads; `look` says of a job where its result stands."""
+    from siamla.training.batches import Inputs
+
     cached = look(job.parents["features"]) if "features" in job.parents else None
-    made = [parent for parent in job.parents.values() if parent.step == "crops"]
-    return [look(parent) if _reads_crops(job, spec) else parent.folder for parent in made], cached
+    parents = [parent for parent in job.parents.values() if parent.step == "crops"]
+    crops = [look(each) if _reads_crops(job, spec) else each.folder for each in parents]
+    return Inputs(crops, spec.pairs, cached, workers)
 
 
 def _reads_crops(job: Job, spec: Spec) -> bool:
@@ -97,13 +98,13 @@ def _workers(job: Job, spec: Spec, means: Means) -> int:
     return means.own_threads - 1 if _reads_crops(job, spec) else 0
 
 
-def _place(spec: Spec, means: Means, ranks: "Ranks") -> "Place":
-    """Where to train; of several processes the first one finds it."""
-    from siamla.training.place import training_place
+def _resources(spec: Spec, means: Means, ranks: "Ranks") -> "Resources":
+    """What to train with: a GPU where there is one."""
+    from siamla.place import default_device, place_on
+    from siamla.training.step import Resources
 
-    part = range(spec.training.batch)[ranks.part(spec.training.batch)]
-    measured = spec.training.model_copy(update={"batch": len(part)})
-    return training_place(spec.model, measured, means.own_threads)
+    place = place_on(default_device(), spec.training.precision, means.own_threads)
+    return Resources(place, ranks, means.accumulate)
 
 
 def _validator(
@@ -162,8 +163,9 @@ def train(
     Started by torchrun, the processes train together: the first one does the job, the others follow
     it and get None.
     """
+    from siamla.training.course import Upkeep
     from siamla.training.distributed import joined
-    from siamla.training.run import train_model
+    from siamla.training.run import Output, train_model
 
     job, means = plan.train(variant, seed), means or Means()
     spec, label = (
@@ -172,8 +174,9 @@ def train(
     )
     workers, recipe = _workers(job, spec, means), _recipe(spec, seed)
     with joined() as ranks:
+        resources = _resources(spec, means, ranks)
         if not ranks.first:
-            _follow(ranks, job, spec, recipe, workers, means.accumulate)
+            _follow(resources, job, spec, recipe, workers)
             return None
         started = False
 
@@ -182,32 +185,17 @@ def train(
             from siamla.model.checkpoint import read_model
 
             nonlocal started
-            crops, cached = _data(job, spec, sound)
-            place = _place(spec, means, ranks)
+            inputs, place = _inputs(job, spec, workers, sound), resources.place
             validate = _validator(plan, spec, means, place)
             record["place"] = place.plain
             state, whole = state_of(job, record), full_key(record)
             own(job.folder, job.step, job.key)
             started = True
-            ranks.told({"place": place.plain, "state": str(state / "state.pt"), "key": whole})
+            ranks.broadcast({"state": str(state / "state.pt"), "key": whole})
             with LiveMirror(Path("results"), record) as mirror:
-                trained = train_model(
-                    recipe,
-                    crops,
-                    spec.pairs,
-                    cached,
-                    place,
-                    workers,
-                    state / "state.pt",
-                    whole,
-                    job.folder,
-                    label,
-                    stored(spec.tracker),
-                    mirror.epoch,
-                    ranks=ranks,
-                    accumulate=means.accumulate,
-                    validate=validate,
-                )
+                upkeep = Upkeep(state / "state.pt", whole, mirror.epoch, validate)
+                output = Output(job.folder, label, stored(spec.tracker))
+                trained = train_model(recipe, inputs, resources, upkeep, output)
             # they may change last digits, and no key: a training may go on with fewer processes
             used = {"processes": trained.processes} if trained.processes != [1] else {}
             record["place"] |= used | (
@@ -223,7 +211,7 @@ def train(
             made = perform(job, key, work)
         finally:
             if not started:
-                ranks.told(None)
+                ranks.broadcast(None)
     if made:
         from siamla.mlflow_view.live import mirror_training
 
@@ -231,56 +219,29 @@ def train(
     return job
 
 
-def _follow(
-    ranks: "Ranks", job: Job, spec: Spec, recipe: "Recipe", workers: int, accumulate: int
-) -> None:
-    """Train along with the first process, as it says; nothing is done where it has nothing to do."""
-    from siamla.place import Place
-    from siamla.training.run import train_model
+def _follow(resources: "Resources", job: Job, spec: Spec, recipe: "Recipe", workers: int) -> None:
+    """Train along with the first process; where it has nothing to do, nothing is done."""
+    from siamla.training.course import Upkeep
+    from siamla.training.run import Output, train_model
 
-    orders = ranks.told(None)
+    orders = resources.ranks.broadcast(None)
     if orders is None:
         return
-    crops, cached = _data(job, spec, lambda parent: parent.folder)
-    train_model(
-        recipe,
-        crops,
-        spec.pairs,
-        cached,
-        Place(**orders["place"]),
-        workers,
-        Path(orders["state"]),
-        orders["key"],
-        job.folder,
-        "",
-        {},
-        lambda row: None,
-        ranks=ranks,
-        accumulate=accumulate,
-    )
+    inputs = _inputs(job, spec, workers, lambda parent: parent.folder)
+    upkeep = Upkeep(Path(orders["state"]), orders["key"])
+    train_model(recipe, inputs, resources, upkeep, Output(job.folder, "", {}))
 
 
 def _trial(
     plan: Plan, variant: str, seed: int, means: Means, ranks: "Ranks"
-) -> "tuple[Recipe, Source, Place]":
-    """What a training of the variant would be done with, the first process's place for all."""
-    from siamla.data.pairs import open_sampler
-    from siamla.place import Place
-    from siamla.training.batches import Source
-    from siamla.training.features import FeatureCache
-
+) -> "tuple[Recipe, Inputs, Resources]":
+    """What a training of the variant would be done with."""
     job = plan.train(variant, seed)
     spec = plan.spec(_name(job))
     for parent in job.parents.values():
         parent.content()  # or the command that comes first is named
-    crops, cached = _data(job, spec, lambda parent: parent.folder)
-    place = Place(**ranks.told(_place(spec, means, ranks).plain if ranks.first else None))
-    source = Source(
-        open_sampler(crops, spec.pairs),
-        FeatureCache(cached) if cached else None,
-        _workers(job, spec, means),
-    )
-    return _recipe(spec, seed), source, place
+    inputs = _inputs(job, spec, _workers(job, spec, means), lambda parent: parent.folder)
+    return _recipe(spec, seed), inputs, _resources(spec, means, ranks)
 
 
 def dry_run(
@@ -296,8 +257,8 @@ def dry_run(
     from siamla.training.trial import rehearse, report
 
     with joined() as ranks:
-        recipe, source, place = _trial(plan, variant, seed, means, ranks)
-        phases, state = rehearse(recipe, source, place, ranks, means.accumulate, budget)
+        recipe, inputs, resources = _trial(plan, variant, seed, means, ranks)
+        phases, state = rehearse(recipe, inputs.open(), resources, budget)
         if ranks.first:
             for line in report(
                 phases, state, recipe.training.batch, ranks, Path("results", plan.name)
@@ -315,9 +276,9 @@ def overfit(
     from siamla.training.distributed import joined
 
     with joined() as ranks:
-        recipe, source, place = _trial(plan, variant, seed, means, ranks)
+        recipe, inputs, resources = _trial(plan, variant, seed, means, ranks)
         said = tell if ranks.first else lambda line: None
-        first, last = trial.overfit(recipe, source, place, count, said, ranks, means.accumulate)
+        first, last = trial.overfit(recipe, inputs.open(), resources, count, said)
         said(
             f"on the same {count * recipe.training.batch} pairs the loss fell from {first:.4g} to"
             f" {last:.4g}"
