@@ -26,12 +26,10 @@ MODULES = (
     "siamla.cli.report",
     "siamla.steps.benchmark",
     "siamla.steps.training",
-    "siamla.steps.data",
+    "siamla.steps.perform",
     "siamla.steps.report",
     "siamla.training.run",
-    "siamla.training.place",
     "siamla.benchmark.tracking",
-    "siamla.tracker.place",
     "siamla.mlflow_sink.sink",
     "pyarrow.parquet",
 )

@@ -136,17 +136,35 @@ def _device(plan: Plan, found: Findings) -> None:
             return
 
 
+def _precision(plan: Plan, found: Findings) -> None:
+    """Trainings that are not done yet, in a precision that the device lacks."""
+    from siamla.place import default_device, place_on
+
+    for job in plan.trainings():
+        precision = plan.spec(job.names["variant"]).training.precision
+        try:
+            place_on(default_device(), precision, threads=1)
+        except UserError as error:
+            if job.record() is None:
+                found.problems.append(f"{job.title}: training.{error}")
+                return
+
+
 def _engines(plan: Plan, found: Findings) -> None:
-    """What nothing but the tracking itself, after all training, would find missing."""
+    """Engines and precisions that tracking, after all training, would find missing."""
     from siamla.engine.engines import resolve_engine
     from siamla.place import default_device
+    from siamla.tracker.settings import TrackerSettings
+    from siamla.tracker.tracker import tracking_place
 
-    users: dict[Any, Job] = {}
+    users: dict[tuple[Any, Any], Job] = {}
     for job in (job for job in plan.jobs() if job.step == "predict"):
-        users.setdefault(job.identity.plain["tracker"]["engine"], job)
+        tracker = job.identity.plain["tracker"]
+        users.setdefault((tracker["engine"], tracker["precision"]), job)
     found.checked["engines"] = {}
-    for engine, job in users.items():
+    for (engine, precision), job in users.items():
         try:
+            tracking_place(TrackerSettings(engine=engine, precision=precision))
             found.checked["engines"][engine] = resolve_engine(engine, default_device())
         except UserError as error:
             found.problems.append(f"{job.title}: {error}")
@@ -182,6 +200,7 @@ def check(plan: Plan) -> Findings:
     _imported(plan, found)
     _writable(found)
     _device(plan, found)
+    _precision(plan, found)
     _engines(plan, found)
     _tables(plan, found)
     _views(plan, found)

@@ -23,6 +23,11 @@ ROOT = Path(__file__).parents[2]  # the folder that holds the package
 GROUND = ("errors", "files", "progress", "settings", "stopping")
 OUTSIDE = (*GROUND, "provenance", "experiment", "mlflow_sink", "cli", "steps")
 """Modules that decide no number: what prints, checks and writes."""
+ALSO_OUTSIDE = (
+    "siamla.data.layout",  # the list of layouts' names
+    "siamla.training.course",  # bar, messages, when a state is saved
+    "siamla.training.checkpoint",  # files of states, and how many are kept
+)
 SETTINGS = "settings"
 """The last name of modules of settings. Their values stand in the identity itself, so that of these
 modules only the methods count which make something of values, and no fields, validators or readers
@@ -55,7 +60,7 @@ class Module:
 
 def _outside(module: str) -> bool:
     parts = module.split(".")
-    if module == "siamla.data.layout":  # the list of layouts' names
+    if module in ALSO_OUTSIDE:
         return True
     return parts[0] != PACKAGE or len(parts) < 2 or parts[1] in OUTSIDE
 

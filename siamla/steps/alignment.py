@@ -19,7 +19,7 @@ def work(plan: Plan, job: Job, record: dict[str, Any], means: Means) -> Outcome:
 
     settings = plan.experiment.tracker(job.names["variant"], job.names["benchmark"])
     model, crops = sound(job.parents["model"]) / "model.pt", job.identity.plain["crops"]
-    tracking_on(model, settings, record)
+    tracking_on(settings, record)
     sequences = load_curated(sound(job.parents["data"]))
     numbers = measure(load_model(model), sequences, crops["count"], crops["seed"], settings)
     own(job.folder, job.step, job.key)

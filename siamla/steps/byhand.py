@@ -117,7 +117,7 @@ def track(
     from siamla.benchmark.tracking import track_benchmark
     from siamla.model.checkpoint import read_model
     from siamla.tracker.api import tracker_settings
-    from siamla.tracker.place import told, tracking_place
+    from siamla.tracker.tracker import recorded, tracking_place
 
     rules, sequences, file = protocol_of(layout, protocol), _read(root, layout), read_model(model)
     settings, running = tracker_settings(model, file.tracker, changed or {}), run_rules(rules)
@@ -126,14 +126,14 @@ def track(
         1
     )  # as in the pipeline: threads must not decide boxes, sequences are spread over workers
     cv2.setNumThreads(1)
-    place = tracking_place(file.model.settings, settings)
+    place = tracking_place(settings)
     identity = {
         "model": file.digest,
         "tracker": plain(settings),
         "run": plain(running),
         "data": digest([_content(sequence) for sequence in sequences]),
         "code": code,
-        "place": told(settings, place),
+        "place": recorded(settings, place),
     }
     word = re.sub(r"[^a-z0-9]+", "_", file.label.lower()).strip("_")
     out = out or Path("runs", root.resolve().name, f"{word}-{file.digest[:8]}")

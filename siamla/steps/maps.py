@@ -21,7 +21,7 @@ def work(plan: Plan, job: Job, record: dict[str, Any], means: Means) -> Outcome:
     rule = plan.experiment.map_rule
     assert rule is not None
     model, settings = sound(job.parents["model"]) / "model.pt", settings_of(job)
-    tracker = load_tracker(model, settings, tracking_on(model, settings, record))
+    tracker = load_tracker(model, settings, tracking_on(settings, record))
     chosen = choose(load_curated(job.parents["data"].folder), rule)
     root = plan.datasets[job.names["benchmark"]].root
     maps = []

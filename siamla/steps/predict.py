@@ -1,6 +1,5 @@
 """Tracking a benchmark with a trained model; killed at any moment, the same command goes on."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from siamla.benchmark.protocols import run_rules
@@ -25,7 +24,7 @@ def settings_of(job: Job) -> TrackerSettings:
     return validate(TrackerSettings, identity.get("predictions", identity)["tracker"], job.title)
 
 
-def tracking_on(model: Path, settings: TrackerSettings, record: dict[str, Any]) -> "Place":
+def tracking_on(settings: TrackerSettings, record: dict[str, Any]) -> "Place":
     """Where the tracker computes, which goes into the record.
 
     One thread: threads must not decide the boxes, and sequences are spread over workers instead.
@@ -33,13 +32,12 @@ def tracking_on(model: Path, settings: TrackerSettings, record: dict[str, Any]) 
     import cv2
     import torch
 
-    from siamla.model.checkpoint import load_model
-    from siamla.tracker.place import told, tracking_place
+    from siamla.tracker.tracker import recorded, tracking_place
 
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    place = tracking_place(load_model(model).settings, settings)
-    record["place"] = told(settings, place)
+    place = tracking_place(settings)
+    record["place"] = recorded(settings, place)
     return place
 
 
@@ -63,7 +61,7 @@ def work(plan: Plan, job: Job, record: dict[str, Any], means: Means) -> Outcome:
     assert trained is not None
     record["training"] = origin(trained)
     settings, rules = settings_of(job), run_rules(plan.experiment.protocol(benchmark))
-    place = tracking_on(model, settings, record)
+    place = tracking_on(settings, record)
     sequences = load_curated(job.parents["data"].folder)
     state = state_of(job, record)
     beside = OtherWork()

@@ -29,9 +29,12 @@ from siamla.tracker.settings import stored
 if TYPE_CHECKING:
     from siamla.model.siamla import SiamLA
     from siamla.place import Place
-    from siamla.training.batches import Source
+    from siamla.training.batches import Inputs
     from siamla.training.distributed import Ranks
-    from siamla.training.step import Recipe
+    from siamla.training.step import Recipe, Resources
+
+
+Orders = dict[str, str]  # where the state is, and its key: for the processes that follow
 
 
 def _name(job: Job) -> str:
@@ -44,13 +47,14 @@ def _recipe(spec: Spec, seed: int) -> "Recipe":
     return Recipe(spec.model, spec.labels, spec.loss, spec.training, seed)
 
 
-def _data(job: Job, spec: Spec, look: Callable[[Job], Path]) -> tuple[list[Path], Path | None]:
-    """Folders of the crops and of the cached features, where there are any; `look` says of a job
-    where it stands.
-    """
+def _inputs(job: Job, spec: Spec, workers: int, look: Callable[[Job], Path]) -> "Inputs":
+    """What a training reads; `look` says of a job where its result stands."""
+    from siamla.training.batches import Inputs
+
     cached = look(job.parents["features"]) if "features" in job.parents else None
-    made = [parent for parent in job.parents.values() if parent.step == "crops"]
-    return [look(parent) if _reads_crops(job, spec) else parent.folder for parent in made], cached
+    parents = [parent for parent in job.parents.values() if parent.step == "crops"]
+    crops = [look(each) if _reads_crops(job, spec) else each.folder for each in parents]
+    return Inputs(crops, spec.pairs, cached, workers)
 
 
 def _reads_crops(job: Job, spec: Spec) -> bool:
@@ -69,13 +73,13 @@ def _threads(means: Means) -> int:
     return max(1, means.cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
-def _place(spec: Spec, means: Means, ranks: "Ranks") -> "Place":
-    """Where to train; of several processes the first one finds it."""
-    from siamla.training.place import training_place
+def _resources(spec: Spec, means: Means, ranks: "Ranks") -> "Resources":
+    """What to train with: a GPU where there is one."""
+    from siamla.place import default_device, place_on
+    from siamla.training.step import Resources
 
-    part = range(spec.training.batch)[ranks.part(spec.training.batch)]
-    measured = spec.training.model_copy(update={"batch": len(part)})
-    return training_place(spec.model, measured, _threads(means))
+    place = place_on(default_device(), spec.training.precision, _threads(means))
+    return Resources(place, ranks, means.accumulate)
 
 
 def _validator(
@@ -127,40 +131,31 @@ def _validator(
 
 
 def _work(
-    plan: Plan, job: Job, record: dict[str, Any], means: Means, ranks: "Ranks", begun: list[Path]
+    plan: Plan,
+    job: Job,
+    record: dict[str, Any],
+    means: Means,
+    ranks: "Ranks",
+    announce: Callable[[Orders], None],
 ) -> Outcome:
     from siamla.mlflow_sink.sink import LiveTraining
     from siamla.model.checkpoint import read_model
-    from siamla.training.run import train_model
+    from siamla.training.course import Upkeep
+    from siamla.training.run import Output, train_model
 
     spec = plan.spec(_name(job))
     label = plan.experiment.variants[_name(job).partition("@")[0]].label
-    crops, cached = _data(job, spec, sound)
-    place = _place(spec, means, ranks)
-    validate = _validator(plan, spec, means, place)
-    record["place"] = place.plain
+    inputs = _inputs(job, spec, _workers(job, spec, means), sound)
+    resources = _resources(spec, means, ranks)
+    validate = _validator(plan, spec, means, resources.place)
+    record["place"] = resources.place.plain
     state, whole = state_of(job, record), full_key(record)
     result = state / "result"
-    begun.append(state)
-    ranks.told({"place": place.plain, "state": str(state / "state.pt"), "key": whole})
+    announce({"state": str(state / "state.pt"), "key": whole})
     with LiveTraining(Path("results"), record) as live:
-        trained = train_model(
-            _recipe(spec, job.names["seed"]),
-            crops,
-            spec.pairs,
-            cached,
-            place,
-            _workers(job, spec, means),
-            state / "state.pt",
-            whole,
-            result,
-            label,
-            stored(spec.tracker),
-            live.epoch,
-            ranks=ranks,
-            accumulate=means.accumulate,
-            validate=validate,
-        )
+        upkeep = Upkeep(state / "state.pt", whole, live.epoch, validate)
+        output = Output(result, label, stored(spec.tracker))
+        trained = train_model(_recipe(spec, job.names["seed"]), inputs, resources, upkeep, output)
     # they may change last digits, and no key: a training may go on with fewer processes
     if trained.processes != [1]:
         record["place"]["processes"] = trained.processes
@@ -177,7 +172,7 @@ def work(plan: Plan, job: Job, record: dict[str, Any], means: Means) -> Outcome:
     """Train the model that a variant uses, in this process alone."""
     from siamla.training.distributed import ALONE
 
-    return _work(plan, job, record, means, ALONE, [])
+    return _work(plan, job, record, means, ALONE, lambda orders: None)
 
 
 def train(plan: Plan, job: Job, means: Means, key: str | None = None) -> bool:
@@ -192,64 +187,46 @@ def train(plan: Plan, job: Job, means: Means, key: str | None = None) -> bool:
         if not ranks.first:
             _follow(ranks, plan, job, means)
             return False
-        begun: list[Path] = []
+        announced: list[Orders] = []
+
+        def announce(orders: Orders) -> None:
+            announced.append(orders)
+            ranks.broadcast(orders)
 
         def together(plan: Plan, job: Job, record: dict[str, Any], means: Means) -> Outcome:
-            return _work(plan, job, record, means, ranks, begun)
+            return _work(plan, job, record, means, ranks, announce)
 
         try:
             return perform(plan, job, key, means, together)
         finally:
-            if not begun:
-                ranks.told(None)
+            if not announced:
+                ranks.broadcast(None)  # nothing to do, or not to be done
 
 
 def _follow(ranks: "Ranks", plan: Plan, job: Job, means: Means) -> None:
-    """Train along with the first process, as it says; nothing is done where it has nothing to do."""
-    from siamla.place import Place
-    from siamla.training.run import train_model
+    """Train along with the first process; where it has nothing to do, nothing is done."""
+    from siamla.training.course import Upkeep
+    from siamla.training.run import Output, train_model
 
-    orders = ranks.told(None)
+    orders = ranks.broadcast(None)
     if orders is None:
         return
     spec = plan.spec(_name(job))
-    crops, cached = _data(job, spec, lambda parent: parent.folder)
-    train_model(
-        _recipe(spec, job.names["seed"]),
-        crops,
-        spec.pairs,
-        cached,
-        Place(**orders["place"]),
-        _workers(job, spec, means),
-        Path(orders["state"]),
-        orders["key"],
-        job.folder,
-        "",
-        {},
-        lambda row: None,
-        ranks=ranks,
-        accumulate=means.accumulate,
-    )
+    inputs = _inputs(job, spec, _workers(job, spec, means), lambda parent: parent.folder)
+    upkeep = Upkeep(Path(orders["state"]), orders["key"])
+    recipe, resources = _recipe(spec, job.names["seed"]), _resources(spec, means, ranks)
+    train_model(recipe, inputs, resources, upkeep, Output(job.folder, "", {}))
 
 
-def _trial(plan: Plan, job: Job, means: Means, ranks: "Ranks") -> "tuple[Recipe, Source, Place]":
-    """What a training of the variant would be done with, the first process's place for all."""
-    from siamla.data.pairs import open_sampler
-    from siamla.place import Place
-    from siamla.training.batches import Source
-    from siamla.training.features import FeatureCache
-
+def _trial(
+    plan: Plan, job: Job, means: Means, ranks: "Ranks"
+) -> "tuple[Recipe, Inputs, Resources]":
+    """What a training of the variant would be done with."""
     spec = plan.spec(_name(job))
     for parent in job.parents.values():
         planned(parent)  # or the command that comes first is named
-    crops, cached = _data(job, spec, lambda parent: parent.folder)
-    place = Place(**ranks.told(_place(spec, means, ranks).plain if ranks.first else None))
-    source = Source(
-        open_sampler(crops, spec.pairs),
-        FeatureCache(cached) if cached else None,
-        _workers(job, spec, means),
-    )
-    return _recipe(spec, job.names["seed"]), source, place
+    inputs = _inputs(job, spec, _workers(job, spec, means), lambda parent: parent.folder)
+    return _recipe(spec, job.names["seed"]), inputs, _resources(spec, means, ranks)
 
 
 def dry_run(
@@ -260,8 +237,8 @@ def dry_run(
     from siamla.training.trial import rehearse, report
 
     with joined() as ranks:
-        recipe, source, place = _trial(plan, job, means, ranks)
-        phases, state = rehearse(recipe, source, place, ranks, means.accumulate, budget)
+        recipe, inputs, resources = _trial(plan, job, means, ranks)
+        phases, state = rehearse(recipe, inputs.open(), resources, budget)
         if ranks.first:
             for line in report(
                 phases, state, recipe.training.batch, ranks, Path("results", plan.name)
@@ -277,9 +254,9 @@ def overfit(plan: Plan, job: Job, means: Means, count: int, tell: Callable[[str]
     from siamla.training.distributed import joined
 
     with joined() as ranks:
-        recipe, source, place = _trial(plan, job, means, ranks)
+        recipe, inputs, resources = _trial(plan, job, means, ranks)
         said = tell if ranks.first else lambda line: None
-        first, last = trial.overfit(recipe, source, place, count, said, ranks, means.accumulate)
+        first, last = trial.overfit(recipe, inputs.open(), resources, count, said)
         said(
             f"on the same {count * recipe.training.batch} pairs the loss fell from {first:.4g} to"
             f" {last:.4g}"

@@ -83,10 +83,9 @@ def _measure(
     """The headline score of a model with these settings."""
     from siamla.benchmark.score import score
     from siamla.benchmark.tracking import track_benchmark
-    from siamla.model.checkpoint import read_model
-    from siamla.tracker.place import tracking_place
+    from siamla.tracker.tracker import tracking_place
 
-    place = tracking_place(read_model(model).model.settings, settings)
+    place = tracking_place(settings)
     with tempfile.TemporaryDirectory() as folder:
         track_benchmark(
             model, settings, place, sequences, Path(folder), run_rules(rules), workers, "tune"
