@@ -29,7 +29,8 @@ from siamla.provenance.record import RECORD, differences, make_record
 SHOWN = 8  # differences that a message lists
 OWNER = ".siamla"  # in a folder that a step made: its step, and what it is being made into
 CUT_OFF = ".*.tmp"  # half a file of a killed process
-NO_RESULT = (OWNER, RECORD, "stamp", "SOURCE.txt")  # what may lie beside raw results
+# what may lie beside raw results, of the pipeline, of an import and of `siamla benchmark run`
+NO_RESULT = (OWNER, RECORD, "stamp", "SOURCE.txt", ".lock", "run.json", "scores.csv")
 BESIDE = (
     "record",
     "predictions",
