@@ -230,10 +230,6 @@ def test_mistakes_in_params(
         (["report", "table", 9], "table 9"),
         (["results", "score", "otb100", "kcf"], "kcf: not imported in profile smoke"),
         (
-            ["benchmark", "predict", "otb100", "siamla", "--model", "m.pt"],
-            "--model and --out belong together",
-        ),
-        (
             ["train", "run", "siamla", "--key", "0123456789abcdef"],
             "settings or code have changed; start again",
         ),

@@ -104,9 +104,7 @@ def _clips(plan: Plan, data: Data, benchmark: str) -> list[dict[str, Any]]:
         stored = all(store.is_done(folder, name, info["layout"]) for folder in shown.values())
         if not stored or name not in videos or not videos[name].frames[0].is_file():
             continue
-        boxes = {
-            n: store.read_track(folder, name, info["layout"]).boxes for n, folder in shown.items()
-        }
+        boxes = {n: store.read_boxes(folder, name, info["layout"]) for n, folder in shown.items()}
         made = clip(videos[name], boxes, {n: look(data.trackers[n])["color"] for n in boxes})
         colours = ", ".join(
             f"{data.trackers[n]['label']} {'orange' if n == ours else 'blue'}" for n in boxes

@@ -22,7 +22,8 @@ from siamla.provenance.record import EARLIER, RECORDS, differences, make_record
 SHOWN = 8  # differences that a message lists
 OWNER = ".siamla"  # in a folder that a step made: its step, and what it is being made into
 CUT_OFF = ".*.tmp"  # half a file of a killed process
-SOURCE = "SOURCE.txt"  # beside imported results: where they came from
+# what may lie beside raw results, of the pipeline, of an import and of `siamla benchmark run`
+NO_RESULT = (OWNER, EARLIER, "stamp", "SOURCE.txt", ".lock", "run.json", "scores.csv")
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def result_files(folder: Path) -> list[str]:
     """The raw results of a folder by relative name."""
     names = []
     for path in folder.rglob("*"):
-        beside = path.name in (OWNER, SOURCE, EARLIER) or path.match(RECORDS)
+        beside = path.name in NO_RESULT or path.match(RECORDS)
         if path.is_file() and not beside:
             names.append(path.relative_to(folder).as_posix())
     return sorted(names)
