@@ -143,7 +143,7 @@ TRACKER = {"label": "T", "extends": "base"}
             {},
             "training.epochs is 3.0: expected a whole number; write 3",
         ),
-        ({"spec": {"training": {"lr_start": "1e-3"}}}, {}, "this is read as text, write 1.0e-3"),
+        ({"spec": {"training": {"lr_start": "x1"}}}, {}, "lr_start is 'x1': expected a number"),
         ({"spec": {"pairs": {"count": 100}}}, {}, "pairs.count (100) is less than one batch (128)"),
         (
             {"spec": {"training": {"pairs_per_epoch": 3}}},
@@ -557,7 +557,8 @@ class Outer(Settings):
         ({"limit": False}, "limit is false: expected a whole number"),
         (
             {"limit": "1.5e3"},
-            "limit is '1.5e3': expected a whole number; this is read as text, write 1.5e+3",
+            "limit is '1.5e3': expected a whole number; this is read as text, write 1.5e3 without"
+            " quotes",
         ),
         (
             {"named": {"a": {"share": float("nan")}}},
