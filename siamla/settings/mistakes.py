@@ -62,9 +62,9 @@ _EXPECTED = {
     "less_than": "less than {lt:.12g}",
     "less_than_equal": "at most {le:.12g}",
     "multiple_of": "a multiple of {multiple_of}",
-    "tooshort": "at least {min_length} entries",
+    "too_short": "at least {min_length} entries",
     "too_long": "at most {max_length} entries",
-    "string_tooshort": "at least {min_length} characters",
+    "string_too_short": "at least {min_length} characters",
     "string_pattern_mismatch": "text that matches {pattern}",
 }
 _WRONG_KIND = {kind for kind in _EXPECTED if kind.endswith("_type")} | {"literal_error"}
