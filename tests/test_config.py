@@ -10,8 +10,8 @@ import yaml
 from pydantic import Field
 
 from siamla.errors import UserError
+from siamla.experiment.experiment import load
 from siamla.experiment.plan import training_settings
-from siamla.experiment.profile import load
 from siamla.experiment.schema import schemas
 from siamla.experiment.spec import merge, nest, plain
 from siamla.files import digest

@@ -639,7 +639,6 @@ def test_a_server_that_does_not_answer_costs_seconds_and_one_line(
     caplog: pytest.LogCaptureFixture,
     request: pytest.FixtureRequest,
 ) -> None:
-    import mlflow
 
     address = request.getfixturevalue(server)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)

@@ -17,6 +17,7 @@ from siamla.benchmark.protocols import Protocol, run_rules, score_rules
 from siamla.data.synthetic.settings import SetSettings, load_sets
 from siamla.engine.settings import EngineName
 from siamla.errors import UserError
+from siamla.experiment.experiment import Experiment, load
 from siamla.experiment.identity import (
     Alignment,
     Crops,
@@ -31,7 +32,7 @@ from siamla.experiment.identity import (
     Table,
     Train,
 )
-from siamla.experiment.profile import Benchmark, Experiment, TrainingSet, load
+from siamla.experiment.profile import Benchmark, TrainingSet
 from siamla.experiment.spec import Spec, chain, changed, dotted_keys, plain
 from siamla.experiment.sweeps import Point, point_at, points
 from siamla.experiment.tables import Layout
@@ -527,7 +528,7 @@ class Plan:
             chosen = {
                 f"tracker.{key}"
                 for name in (variant, match.base)
-                for key in self.profile.trackers.get(name, {})
+                for key in self.experiment.tuned(name)
             }
             chosen -= self.own_keys(
                 variant
