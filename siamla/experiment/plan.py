@@ -33,13 +33,13 @@ from siamla.experiment.identity import (
     Train,
 )
 from siamla.experiment.profile import Benchmark, TrainingSet
-from siamla.experiment.spec import Spec, chain, changed, dotted_keys, plain
+from siamla.experiment.spec import Spec, chain, changed, plain
 from siamla.experiment.sweeps import Point, point_at, points
-from siamla.experiment.tables import Layout
+from siamla.experiment.tables import Layout, load_layout
 from siamla.files import digest
 from siamla.provenance.code import code_digest, listed
 from siamla.provenance.record import RECORD, read_record
-from siamla.settings import Mistakes, nearest, read_yaml, validate
+from siamla.settings import nearest, read_yaml, without_neutral
 
 GENERATOR = "synthesize@"  # stages of dvc.yaml that render a set of params/synthetic.yaml
 STAMP = "stamp"
@@ -156,7 +156,11 @@ def training_settings(spec: Spec) -> dict[str, Any]:
     """What decides the weights: the spec without the tracker, and without the places and names in
     it.
     """
-    settings = {key: value for key, value in plain(spec).items() if key not in ("tracker", "crops")}
+    settings = {
+        key: value
+        for key, value in without_neutral(spec).items()
+        if key not in ("tracker", "crops")
+    }
     settings["pairs"] = {key: value for key, value in settings["pairs"].items() if key != "dataset"}
     settings["model"] = {**settings["model"], "weights": _weights(spec)}
     return settings
@@ -206,19 +210,7 @@ class Plan:
     @cached_property
     def layout(self) -> Layout:
         """The tables."""
-        path = self.params / "tables.yaml"
-        layout = validate(Layout, read_yaml(path), str(path))
-        valid, mistakes = dotted_keys(), Mistakes()
-        for number, table in layout.tables.items():
-            for key in (
-                key for key in (table.match.settings if table.match else ()) if key not in valid
-            ):
-                mistakes.add(
-                    f"{path}: tables.{number}.match.settings: unknown key {key!r};"
-                    f" {nearest(key, valid)}"
-                )
-        mistakes.tell()
-        return layout
+        return load_layout(self.params / "tables.yaml")
 
     def spec(self, model: str) -> Spec:
         """A variant's resolved settings, or those of its other trainings (VARIANT@TRAINING);
@@ -458,7 +450,7 @@ class Plan:
             "siamla.report.tables:write_table",
             "siamla.report.collect",
         )
-        layout = {**plain(table), "elsewhere": list(self.layout.elsewhere)}
+        layout = {**without_neutral(table), "elsewhere": list(self.layout.elsewhere)}
         identity = Table(layout, digest(paper), shown, code)
         folder = Path("reports", self.name, "tables", f"table{number}")
         parents = {str(job.folder): job for job in self.scores() if self._shows(number, job)}
@@ -498,13 +490,8 @@ class Plan:
         """Label, parts and seeds of each variant; label of each imported tracker."""
         found: dict[str, dict[str, Any]] = {}
         for name, spec in self.experiment.specs.items():
-            parts = {
-                "ladl": spec.labels.ladl,
-                "lals": spec.labels.lals,
-                "lafa": spec.model.localization == "lafa",
-            }
             label, seeds = self.experiment.variants[name].label, list(self.experiment.seeds(name))
-            found[name] = {"label": label, **parts, "seeds": seeds}
+            found[name] = {"label": label, **self.layout.ticks(spec), "seeds": seeds}
             if tables := self.taken_up(name):
                 found[name]["tables"] = {str(number): row for number, row in tables.items()}
         for name, entry in self.profile.imported.items():
@@ -643,7 +630,7 @@ class Plan:
             code = code_digest(
                 "siamla.data.synthetic.dataset:synthesize", self._layout_code(entry.layout)
             )
-            identity = Fetch("generated", sets[name].model_dump(mode="json"), None, code)
+            identity = Fetch("generated", without_neutral(sets[name]), None, code)
         else:
             identity = Fetch("pointer", None, pointer_digest(entry.dvc, entry.root))
         return Job(
@@ -667,7 +654,7 @@ class Plan:
 
     def _crops(self, variant: str, dataset: str) -> Job:
         spec = self.spec(variant)
-        curated, settings = self.curate(dataset), plain(spec.crops)
+        curated, settings = self.curate(dataset), without_neutral(spec.crops)
         identity = Crops(_as(Curate, curated), settings, code_digest("siamla.data.crops:build"))
         folder = Path("data", "crops", self.name, dataset, digest(settings))
         names = (
@@ -726,7 +713,7 @@ class Plan:
         layout = f"{self._layout_code(rules.layout)}:ORIGIN"
         settings = self.experiment.tracker(variant, benchmark)
         settings = point.settings(settings) if point else settings
-        tracker = plain(settings)
+        tracker = without_neutral(settings)
         code = code_digest(
             "siamla.benchmark.tracking:track_benchmark",
             layout,
@@ -734,7 +721,7 @@ class Plan:
             *engine_code(settings.engine),
         )
         identity = Predict(
-            _as(Train, model), _as(Curate, data), tracker, plain(run_rules(rules)), code
+            _as(Train, model), _as(Curate, data), tracker, without_neutral(run_rules(rules)), code
         )
         names = {**self._names, "benchmark": benchmark, "variant": variant, "seed": seed}
         if point:
@@ -766,7 +753,9 @@ class Plan:
     def _maps(self, benchmark: str, variant: str, seed: int) -> Job:
         predictions, rule = self.predict(benchmark, variant, seed), self.experiment.map_rule
         assert rule is not None
-        settings = {name: value for name, value in plain(rule).items() if name != "variants"}
+        settings = {
+            name: value for name, value in without_neutral(rule).items() if name != "variants"
+        }
         code = code_digest("siamla.benchmark.maps:choose", "siamla.benchmark.maps:follow")
         identity = Maps(_as(Predict, predictions), settings, code)
         folder = Path("results", self.name, "maps", benchmark, variant, f"seed{seed}")
