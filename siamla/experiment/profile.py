@@ -207,10 +207,11 @@ def load_profile(name: str, params: Path) -> Profile:
 
     def parent(each: str) -> str | None:
         contents[each] = read_yaml(folder / f"{each}.yaml")
-        extended = contents[each].get("extends")
-        if not isinstance(extended, str):
+        if contents[each].get("extends") is None:
             return None
-        _path(extended, folder, f"{folder / each}.yaml: extends: ")
+        where = f"{folder / each}.yaml: extends"
+        extended = validate(str, contents[each]["extends"], where)
+        _path(extended, folder, f"{where}: ")
         return extended
 
     merged: dict[str, Any] = {}
