@@ -27,7 +27,7 @@ from siamla.benchmark.speed import speed
 from siamla.data.curate import curate, load_curated
 from siamla.data.formats import LAYOUTS
 from siamla.errors import UserError
-from siamla.experiment.profile import Experiment, load
+from siamla.experiment.experiment import Experiment, load
 from siamla.sequence import Sequence
 from siamla.tracker.tracker import load_tracker
 

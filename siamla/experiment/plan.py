@@ -14,15 +14,16 @@ from typing import Any
 
 from siamla.data.synthetic.settings import SetSettings, load_sets
 from siamla.errors import UserError
+from siamla.experiment.experiment import Experiment, load
 from siamla.experiment.job import Identity, Job
-from siamla.experiment.profile import Benchmark, Experiment, TrainingSet, load
-from siamla.experiment.spec import Spec, chain, changed, dotted_keys, plain
+from siamla.experiment.profile import Benchmark, TrainingSet
+from siamla.experiment.spec import Spec, chain, changed, plain
 from siamla.experiment.step import Step, mixed_crops, training_settings
 from siamla.experiment.steps import STEPS
-from siamla.experiment.tables import Layout
+from siamla.experiment.tables import Layout, load_layout
 from siamla.files import digest
 from siamla.provenance.code import Sources
-from siamla.settings import Mistakes, nearest, read_yaml, validate
+from siamla.settings import nearest, without_neutral
 
 KINDS = {"dataset": "data set", "tracker": "imported tracker"}  # of names, in messages
 
@@ -59,19 +60,7 @@ class Plan:
     @cached_property
     def layout(self) -> Layout:
         """The tables."""
-        path = self.params / "tables.yaml"
-        layout = validate(Layout, read_yaml(path), str(path))
-        valid, mistakes = dotted_keys(), Mistakes()
-        for number, table in layout.tables.items():
-            for key in (
-                key for key in (table.match.settings if table.match else ()) if key not in valid
-            ):
-                mistakes.add(
-                    f"{path}: tables.{number}.match.settings: unknown key {key!r};"
-                    f" {nearest(key, valid)}"
-                )
-        mistakes.tell()
-        return layout
+        return load_layout(self.params / "tables.yaml")
 
     @cached_property
     def _valid(self) -> dict[str, list[str]]:
@@ -239,7 +228,7 @@ class Plan:
             "siamla.report.tables:write_table",
             "siamla.report.collect",
         )
-        layout = {**plain(table), "elsewhere": list(self.layout.elsewhere)}
+        layout = {**without_neutral(table), "elsewhere": list(self.layout.elsewhere)}
         identity = Identity(
             "table", {"layout": layout, "published": digest(paper), "shown": shown, "code": code}
         )
@@ -292,13 +281,8 @@ class Plan:
         """Label, parts and seeds of each variant; label of each imported tracker."""
         found: dict[str, dict[str, Any]] = {}
         for name, spec in self.experiment.specs.items():
-            parts = {
-                "ladl": spec.labels.ladl,
-                "lals": spec.labels.lals,
-                "lafa": spec.model.localization == "lafa",
-            }
             label, seeds = self.experiment.variants[name].label, list(self.experiment.seeds(name))
-            found[name] = {"label": label, **parts, "seeds": seeds}
+            found[name] = {"label": label, **self.layout.ticks(spec), "seeds": seeds}
             if tables := self.taken_up(name):
                 found[name]["tables"] = {str(number): row for number, row in tables.items()}
         for name, entry in self.profile.imported.items():
@@ -322,7 +306,7 @@ class Plan:
             chosen = {
                 f"tracker.{key}"
                 for name in (variant, match.base)
-                for key in self.profile.trackers.get(name, {})
+                for key in self.experiment.tuned(name)
             }
             chosen -= self.own_keys(
                 variant

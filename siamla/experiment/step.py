@@ -8,7 +8,7 @@ from siamla.engine.settings import EngineName
 from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.spec import Spec, plain
-from siamla.settings import read_yaml
+from siamla.settings import read_yaml, without_neutral
 
 if TYPE_CHECKING:
     from siamla.experiment.plan import Plan
@@ -113,7 +113,11 @@ def weights(spec: Spec) -> Any:
 
 def training_settings(spec: Spec) -> dict[str, Any]:
     """What decides the weights: the spec without the tracker, and without paths and names in it."""
-    settings = {key: value for key, value in plain(spec).items() if key not in ("tracker", "crops")}
+    settings = {
+        key: value
+        for key, value in without_neutral(spec).items()
+        if key not in ("tracker", "crops")
+    }
     settings["pairs"] = {key: value for key, value in settings["pairs"].items() if key != "dataset"}
     settings["model"] = {**settings["model"], "weights": weights(spec)}
     return settings

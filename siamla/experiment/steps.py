@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from siamla.benchmark.protocols import run_rules, score_rules
 from siamla.errors import UserError
 from siamla.experiment.profile import TrainingSet
-from siamla.experiment.spec import plain
 from siamla.experiment.step import (
     Names,
     Parents,
@@ -32,7 +31,7 @@ from siamla.experiment.step import (
 )
 from siamla.experiment.sweeps import point_at, points
 from siamla.files import digest
-from siamla.settings import nearest
+from siamla.settings import nearest, without_neutral
 from siamla.tracker.settings import TrackerSettings
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ class Fetch(Step):
         source: dict[str, Any] = {"source": "folder", "settings": None, "pointer": None}
         if entry.dvc and entry.dvc.startswith(GENERATOR):
             settings = plan.generated_set(entry.dvc.removeprefix(GENERATOR))
-            source |= {"source": "generated", "settings": settings.model_dump(mode="json")}
+            source |= {"source": "generated", "settings": without_neutral(settings)}
         elif entry.dvc:
             source |= {"source": "pointer", "pointer": pointer_digest(entry.dvc, entry.root)}
         return source
@@ -132,7 +131,7 @@ class Crops(Step):
         return {
             "variant": variant,
             "dataset": dataset or valid[0],
-            "crops": digest(plain(spec.crops)),
+            "crops": digest(without_neutral(spec.crops)),
         }
 
     def parents(self, plan: "Plan", names: Names) -> Parents:
@@ -140,7 +139,7 @@ class Crops(Step):
 
     def settings(self, plan: "Plan", names: Names, parents: Parents) -> dict[str, Any]:
         crops = plan.spec(names["variant"]).crops
-        return {"curated": parents["data"].identity.plain, "settings": plain(crops)}
+        return {"curated": parents["data"].identity.plain, "settings": without_neutral(crops)}
 
     def code(self, plan: "Plan", names: Names) -> Iterable[str]:
         return ("siamla.data.crops:build",)
@@ -261,8 +260,8 @@ class Predict(Step):
         return {
             "model": parents["model"].identity.plain,
             "data": parents["data"].identity.plain,
-            "tracker": plain(self.tracker(plan, names)),
-            "run": plain(run_rules(plan.experiment.protocol(names["benchmark"]))),
+            "tracker": without_neutral(self.tracker(plan, names)),
+            "run": without_neutral(run_rules(plan.experiment.protocol(names["benchmark"]))),
         }
 
     def code(self, plan: "Plan", names: Names) -> Iterable[str]:
@@ -314,7 +313,7 @@ class Maps(Step):
         return plan.job("predict", **names).parents
 
     def settings(self, plan: "Plan", names: Names, parents: Parents) -> dict[str, Any]:
-        rule = plain(plan.experiment.map_rule) if plan.experiment.map_rule else {}
+        rule = without_neutral(plan.experiment.map_rule) if plan.experiment.map_rule else {}
         return {
             "predictions": plan.job("predict", **names).identity.plain,
             "rule": {name: value for name, value in rule.items() if name != "variants"},

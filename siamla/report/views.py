@@ -8,6 +8,7 @@ from siamla.experiment.drawing import figure_job, figure_names, page_key
 from siamla.experiment.job import Identity, Job
 from siamla.experiment.plan import Plan
 from siamla.experiment.study import study_job
+from siamla.settings import Mistakes
 
 
 def collection_job(plan: Plan) -> Job:
@@ -91,3 +92,12 @@ VIEWS: dict[str, View] = {
 def view(plan: Plan, kind: str, name: Any = None) -> Job:
     """The job of a view."""
     return VIEWS[kind].job(plan) if name is None else VIEWS[kind].job(plan, name)
+
+
+def view_mistakes(plan: Plan) -> list[str]:
+    """A line for each mistake that stops a figure, the study or the page, and no training."""
+    mistakes = Mistakes()
+    for kind in ("figure", "study", "page"):
+        with mistakes.noted():
+            VIEWS[kind].jobs(plan)
+    return list(dict.fromkeys(mistakes.lines))
