@@ -144,7 +144,6 @@ TRACKER = {"label": "T", "extends": "base"}
             "training.epochs is 3.0: expected a whole number; write 3",
         ),
         ({"spec": {"training": {"lr_start": "1e-3"}}}, {}, "this is read as text, write 1.0e-3"),
-        ({"spec": {"pairs": {"count": 100}}}, {}, "pairs.count (100) is less than one batch (128)"),
         (
             {"spec": {"training": {"pairs_per_epoch": 3}}},
             {},

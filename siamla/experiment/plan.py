@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from siamla.benchmark.protocols import Protocol, run_rules, score_rules
-from siamla.data.synthetic.settings import SetSettings, load_sets
 from siamla.engine.settings import EngineName
 from siamla.errors import UserError
 from siamla.experiment.identity import (
@@ -36,6 +35,7 @@ from siamla.experiment.spec import Spec, chain, changed, dotted_keys, plain
 from siamla.experiment.sweeps import Point, point_at, points
 from siamla.experiment.tables import Layout
 from siamla.files import digest
+from siamla.miniatures.settings import SetSettings, load_sets
 from siamla.provenance.code import code_digest, listed
 from siamla.provenance.record import RECORD, read_record
 from siamla.settings import Mistakes, nearest, read_yaml, validate
@@ -167,10 +167,10 @@ def _weights(spec: Spec) -> Any:
 
 
 def uses_features(spec: Spec) -> bool:
-    """Whether a frozen backbone sees a finite set of pairs or views; random weights differ from
-    seed to seed.
+    """Whether a frozen backbone sees a finite set of views; random weights differ from seed to
+    seed.
     """
-    finite = (spec.pairs.count or spec.pairs.views) is not None and spec.training.frozen_epochs > 0
+    finite = spec.pairs.views is not None and spec.training.frozen_epochs > 0
     return finite and spec.model.weights != "random"
 
 
@@ -618,7 +618,7 @@ class Plan:
         return load_sets(self.params / "synthetic.yaml")
 
     def _layout_code(self, layout: str) -> str:
-        return self._listed("siamla.data.formats:LAYOUTS", layout)
+        return f"siamla.data.formats.{layout}"
 
     def _backbone_code(self, spec: Spec) -> str:
         return self._listed("siamla.model.backbone:BACKBONES", spec.model.backbone)
@@ -639,10 +639,9 @@ class Plan:
                     f"{self.params / 'synthetic.yaml'}: no set {name!r};"
                     f" {nearest(name, list(sets))}"
                 )
-            code = code_digest(
-                "siamla.data.synthetic.dataset:synthesize", self._layout_code(entry.layout)
-            )
-            identity = Fetch("generated", sets[name].model_dump(mode="json"), None, code)
+            settings = sets[name]
+            code = generator_code(settings.layout)
+            identity = Fetch("generated", settings.model_dump(mode="json"), None, code)
         else:
             identity = Fetch("pointer", None, pointer_digest(entry.dvc, entry.root))
         return Job(
@@ -653,7 +652,7 @@ class Plan:
         data = self.fetch(dataset)
         entry = self.datasets[dataset]
         if isinstance(entry, TrainingSet) and entry.boxes:
-            source = listed("siamla.data.sources:SOURCES", entry.layout)
+            source = f"siamla.data.sources.{entry.layout}"
             code = code_digest(
                 "siamla.data.sources.survey:curate_boxes", f"{source}:parts", f"{source}:read"
             )
@@ -689,12 +688,8 @@ class Plan:
     def _features(self, variant: str) -> Job:
         spec, crops = self.spec(variant), self.crops(variant)
         pairs = training_settings(spec)["pairs"]
-        if spec.pairs.views is not None:  # how pairs are put together of them does not matter
-            pairs = {
-                key: value
-                for key, value in pairs.items()
-                if key not in ("frame_range", "negatives")
-            }
+        together = ("frame_range", "negatives")  # how pairs are put together of views
+        pairs = {key: value for key, value in pairs.items() if key not in together}
         network = {"backbone": spec.model.backbone, "weights": _weights(spec)}
         code = code_digest("siamla.training.features:build", self._backbone_code(spec))
         identity = Features(_as(Crops, crops), pairs, network, code)
@@ -797,6 +792,12 @@ class Plan:
     def _score_code(self, rules: Protocol) -> str:
         layout = f"{self._layout_code(rules.layout)}:ORIGIN"
         return code_digest("siamla.benchmark.score:score", "siamla.benchmark.speed:speed", layout)
+
+
+def generator_code(layout: str) -> str:
+    """Digest of the code that renders a set in a layout."""
+    writer = listed("siamla.miniatures.dataset:WRITERS", layout)
+    return code_digest("siamla.miniatures.dataset:synthesize", writer)
 
 
 def engine_code(engine: EngineName) -> list[str]:

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from siamla.benchmark.protocols import Protocol, load_protocols
 from siamla.benchmark.settings import MapRule, load_rule
-from siamla.data.layout import STILL, LayoutName, Preset, SourceName, TrainingLayout
+from siamla.data.layout import LayoutName, Preset, SourceName, StillName, TrainingLayout
 from siamla.errors import UserError
 from siamla.experiment.spec import Spec, Variant, Variants, layered, merge, resolve
 from siamla.experiment.sweeps import Sweep, load_sweeps
@@ -52,9 +52,7 @@ class Dataset(Settings):
 
 
 class TrainingSet(Dataset):
-    """A data set to be trained on: a table of boxes, of which a preset keeps some, or whole
-    sequences.
-    """
+    """A data set to be trained on: a table of boxes, of which some are kept, or whole sequences."""
 
     layout: TrainingLayout
     preset: Preset | None = Field(
@@ -322,9 +320,9 @@ def _check_training_sets(
                 said = f"{dataset!r} is not one of train; {nearest(dataset, sorted(profile.train))}"
             elif isinstance(pairs.dataset, str):
                 continue
-            elif profile.train[dataset].layout in STILL and part.reach is not None:
+            elif profile.train[dataset].layout in get_args(StillName) and part.reach is not None:
                 said = f"{dataset}.reach is {part.reach}: {dataset} has still images; leave it out"
-            elif profile.train[dataset].layout not in STILL and part.reach is None:
+            elif profile.train[dataset].layout not in get_args(StillName) and part.reach is None:
                 said = f"{dataset}.reach is missing: frames between template and search at most"
             else:
                 continue

@@ -155,8 +155,7 @@ class _Course:
         progress, settings = self.progress, self.recipe.training
         if not self.ranks.first:
             return
-        count = self.source.sampler.settings.count
-        pairs = pair_numbers(self.recipe.seed, settings, count, progress.epoch, progress.step)
+        pairs = pair_numbers(self.recipe.seed, settings, progress.epoch, progress.step)
         found = {
             name: value if np.isfinite(value) else str(value)
             for name, value in row.items()
