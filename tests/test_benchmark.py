@@ -20,8 +20,8 @@ from siamla.benchmark.protocols import load_protocols, run_rules
 from siamla.benchmark.runner import TrackingFailed, run
 from siamla.benchmark.score import score
 from siamla.benchmark.speed import speed
-from siamla.data.formats import LAYOUTS
 from siamla.errors import UserError
+from siamla.miniatures.dataset import WRITERS
 from siamla.progress import progress
 from siamla.sequence import Sequence
 
@@ -257,7 +257,7 @@ def test_our_tracker_under_the_got10k_toolkit(tmp_path: Path, sequences: list[Se
 
     from siamla.benchmark.toolkits import Got10kTracker
 
-    layout = LAYOUTS["got10k"]
+    layout = WRITERS["got10k"]
     for sequence in sequences:
         encoded = [
             cv2.imencode(".jpg", cv2.imread(str(path)))[1].tobytes() for path in sequence.frames

@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 import pytest
 from conftest import COMMAND, REPOSITORY, Tree
+from siamla.steps.data import listing_digest
 
 from siamla.cli.main import main
 from siamla.data.curate import load_curated
-from siamla.steps.data import listing_digest
 
 Run = Callable[..., str]
 VARIANTS = REPOSITORY / "params/variants.yaml"
@@ -68,7 +68,7 @@ tables: [3]
 spec:
   model: {{backbone: efficientnet_lite0, weights: package, channels: 16, tower_depth: 1, groups: 4}}
   crops: {{quality: 100}}
-  pairs: {{dataset: mine, count: 64}}
+  pairs: {{dataset: mine, views: 8}}
   training: {{epochs: 1, frozen_epochs: 1, pairs_per_epoch: 8, batch: 4, precision: fp32}}
 """
 

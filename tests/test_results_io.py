@@ -14,9 +14,9 @@ from siamla.benchmark import archive, store
 from siamla.benchmark.importing import canonical, import_results
 from siamla.benchmark.onepass import Track
 from siamla.cli.main import main
-from siamla.data.formats import LAYOUTS
 from siamla.errors import UserError
 from siamla.files import read_json
+from siamla.miniatures.dataset import WRITERS
 from siamla.report.collect import frames
 from siamla.sequence import Sequence
 
@@ -323,7 +323,7 @@ def test_imported_results_become_a_score_file(
     monkeypatch.chdir(tmp_path)
     shutil.copytree(Path(__file__).parents[1] / "params", tmp_path / "params")
     (tmp_path / "params/profiles/own.yaml").write_text(PROFILE)
-    otb = LAYOUTS["otb"]
+    otb = WRITERS["otb"]
     encoded = [cv2.imencode(".jpg", np.full((40, 40, 3), 90, np.uint8))[1].tobytes()] * 3
     otb.write(
         Path("otb"), Sequence("Deer", tuple(map(Path, "abc")), ROWS, np.ones(3, bool)), encoded

@@ -3,10 +3,11 @@
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 from siamla.benchmark.protocols import Protocol, load_protocols
 from siamla.benchmark.settings import MapRule, load_rule
-from siamla.data.layout import STILL
+from siamla.data.layout import StillName
 from siamla.data.settings import PairSettings
 from siamla.errors import UserError
 from siamla.experiment.profile import Profile, TrainingSet, load_profile
@@ -166,7 +167,7 @@ def _problem(pairs: PairSettings, dataset: str, train: Mapping[str, TrainingSet]
         return f"{dataset!r} is not one of train; {nearest(dataset, sorted(train))}"
     if isinstance(pairs.dataset, str):
         return None
-    still = train[dataset].layout in STILL
+    still = train[dataset].layout in get_args(StillName)
     if still and reach is not None:
         return f"{dataset}.reach is {reach}: {dataset} has still images; leave it out"
     if not still and reach is None:

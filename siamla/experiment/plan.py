@@ -12,7 +12,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from siamla.data.synthetic.settings import SetSettings, load_sets
 from siamla.errors import UserError
 from siamla.experiment.experiment import Experiment, load
 from siamla.experiment.job import Identity, Job
@@ -22,6 +21,7 @@ from siamla.experiment.step import Step, mixed_crops, training_settings
 from siamla.experiment.steps import STEPS
 from siamla.experiment.tables import Layout, load_layout
 from siamla.files import digest
+from siamla.miniatures.settings import SetSettings, load_sets
 from siamla.provenance.code import Sources
 from siamla.settings import nearest, without_neutral
 

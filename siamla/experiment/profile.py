@@ -44,9 +44,7 @@ class Dataset(Settings):
 
 
 class TrainingSet(Dataset):
-    """A data set to be trained on: a table of boxes, of which a preset keeps some, or whole
-    sequences.
-    """
+    """A data set to be trained on: a table of boxes, of which some are kept, or whole sequences."""
 
     layout: TrainingLayout
     preset: Preset | None = Field(

@@ -37,10 +37,6 @@ class Spec(Settings):
 
     @model_validator(mode="after")
     def fits(self) -> "Spec":
-        if self.pairs.count is not None and self.pairs.count < self.training.batch:
-            raise ValueError(
-                f"pairs.count ({self.pairs.count}) is less than one batch ({self.training.batch})"
-            )
         if self.crops.size < self.pairs.reach:
             reach = f"shift and scale of the pairs reach {self.pairs.reach}"
             raise ValueError(

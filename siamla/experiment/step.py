@@ -8,6 +8,7 @@ from siamla.engine.settings import EngineName
 from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.spec import Spec, plain
+from siamla.provenance.code import Sources
 from siamla.settings import read_yaml, without_neutral
 
 if TYPE_CHECKING:
@@ -124,18 +125,16 @@ def training_settings(spec: Spec) -> dict[str, Any]:
 
 
 def uses_features(spec: Spec) -> bool:
-    """Whether a frozen backbone sees a finite set of pairs or views. Random weights differ from
-    seed to seed.
+    """Whether a frozen backbone sees a finite set of views. Random weights differ from seed to
+    seed.
     """
-    finite = (spec.pairs.count or spec.pairs.views) is not None and spec.training.frozen_epochs > 0
+    finite = spec.pairs.views is not None and spec.training.frozen_epochs > 0
     return finite and spec.model.weights != "random"
 
 
 def feature_pairs(spec: Spec) -> dict[str, Any]:
-    """The settings of pairs that decide features; of views it does not matter how they are paired."""
+    """The settings of pairs that decide features: not how pairs are put together of views."""
     pairs: dict[str, Any] = training_settings(spec)["pairs"]
-    if spec.pairs.views is None:
-        return pairs
     return {key: value for key, value in pairs.items() if key not in ("frame_range", "negatives")}
 
 
@@ -161,9 +160,15 @@ def mixed_crops(spec: Spec, parents: Parents) -> dict[str, Any]:
     return mixed
 
 
-def layout_code(plan: "Plan", layout: str) -> str:
+def layout_code(layout: str) -> str:
     """The code of a layout."""
-    return plan.code.listed("siamla.data.formats:LAYOUTS", layout)
+    return f"siamla.data.formats.{layout}"
+
+
+def generator_code(code: Sources, layout: str) -> str:
+    """Digest of the code that renders a set in a layout."""
+    writer = code.listed("siamla.miniatures.dataset:WRITERS", layout)
+    return code.digest("siamla.miniatures.dataset:synthesize", writer)
 
 
 def backbone_code(plan: "Plan", spec: Spec) -> str:

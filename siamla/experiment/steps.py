@@ -69,8 +69,9 @@ class Fetch(Step):
     def code(self, plan: "Plan", names: Names) -> Iterable[str]:
         entry = plan.datasets[names["dataset"]]
         if entry.dvc and entry.dvc.startswith(GENERATOR):
-            layout = layout_code(plan, entry.layout)
-            return "siamla.data.synthetic.dataset:synthesize", layout
+            layout = plan.generated_set(entry.dvc.removeprefix(GENERATOR)).layout
+            writer = plan.code.listed("siamla.miniatures.dataset:WRITERS", layout)
+            return "siamla.miniatures.dataset:synthesize", writer
         return ()
 
 
@@ -99,9 +100,9 @@ class Curate(Step):
     def code(self, plan: "Plan", names: Names) -> Iterable[str]:
         entry = plan.datasets[names["dataset"]]
         if isinstance(entry, TrainingSet) and entry.boxes:
-            source = plan.code.listed("siamla.data.sources:SOURCES", entry.layout)
+            source = f"siamla.data.sources.{entry.layout}"
             return "siamla.data.sources.survey:curate_boxes", f"{source}:parts", f"{source}:read"
-        return "siamla.data.curate:curate", layout_code(plan, entry.layout)
+        return "siamla.data.curate:curate", layout_code(entry.layout)
 
 
 class Crops(Step):
@@ -268,7 +269,7 @@ class Predict(Step):
         layout = plan.experiment.protocol(names["benchmark"]).layout
         return (
             "siamla.benchmark.tracking:track_benchmark",
-            f"{layout_code(plan, layout)}:ORIGIN",
+            f"{layout_code(layout)}:ORIGIN",
             backbone_code(plan, plan.spec(names["variant"])),
             *engine_code(plan, self.tracker(plan, names).engine),
         )
@@ -402,7 +403,7 @@ class Score(Step):
 
     def code(self, plan: "Plan", names: Names) -> Iterable[str]:
         rules = plan.experiment.protocol(names["benchmark"])
-        layout = f"{layout_code(plan, rules.layout)}:ORIGIN"
+        layout = f"{layout_code(rules.layout)}:ORIGIN"
         return "siamla.benchmark.score:score", "siamla.benchmark.speed:speed", layout
 
     def wanted(self, plan: "Plan") -> Iterator[Names]:

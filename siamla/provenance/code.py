@@ -38,6 +38,7 @@ REGISTRIES = (
     "siamla.data.formats:LAYOUTS",
     "siamla.engine.engines:ENGINES",
     "siamla.data.sources:SOURCES",
+    "siamla.miniatures.dataset:WRITERS",
     "siamla.model.backbone:BACKBONES",
     "siamla.report.figures.make:KINDS",
 )

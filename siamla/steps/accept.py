@@ -1,5 +1,5 @@
-"""Acceptance: code changed and numbers did not, so that results are taken over instead of being made
-again.
+"""Acceptance: code changed and numbers did not, so that results are taken over instead of being
+made again.
 """
 
 from collections.abc import Iterator, Sequence

@@ -22,13 +22,7 @@ def work(plan: Plan, job: Job, record: dict[str, Any], means: Means) -> Outcome:
         from siamla.data.sources.survey import curate_boxes
 
         report = curate_boxes(
-            entry.root,
-            entry.layout,
-            name,
-            job.folder,
-            entry.boxes,
-            means.cores,
-            means.allow_rejected,
+            entry.root, entry.layout, name, job.folder, means.cores, means.allow_rejected
         )
         return Outcome(report["digest"], hashed(job.folder, ("boxes.parquet", "report.json")))
     report = curate(

@@ -3,17 +3,15 @@
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.experiment.step import pointer_digest
-from siamla.files import atomic, digest, locked, sha256
+from siamla.experiment.steps import GENERATOR
+from siamla.files import digest, locked, sha256
 from siamla.steps.perform import Means, Outcome, own
 
 BULKY = (
@@ -37,10 +35,6 @@ BULKY = (
     ".zip",
 )
 """Ends of the names of files too large to be read whenever a data set is looked at."""
-LOCK, KEPT = (
-    Path("dvc.lock"),
-    Path(".dvc", "tmp", "siamla-kept"),
-)  # a copy of it for each stage that is being made
 
 
 def _files(folder: str, above: tuple[str, ...] = ()) -> Iterator[os.DirEntry[str]]:
@@ -79,75 +73,48 @@ def listing_digest(root: Path) -> str:
     return digest(files)
 
 
-def _changed_alone(now: bytes, before: bytes, stage: str) -> bool:
-    """Whether nothing has changed in dvc.lock but the entry of one stage, or DVC was killed while
-    it wrote the file.
+def _pull(source: str) -> None:
+    """Have DVC bring what a pointer or dvc.lock names; UserError when it fails.
+
+    DVC allows one writer and gives up after three seconds, so that all wait for a lock of ours. DVC
+    holds it, too: killed alone, this process leaves DVC at work.
     """
-    try:
-        found, known = (yaml.safe_load(text)["stages"] for text in (now, before))
-        return all(known.get(name) == entry for name, entry in found.items() if name != stage)
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError):  # of half a file
-        return True
+    with locked(Path(".dvc", "tmp", "siamla.lock")) as lock:
+        command = ["dvc", "pull", source]
+        status = subprocess.run(command, check=False, pass_fds=(lock,)).returncode
+    if status:
+        raise UserError(f"dvc pull {source} failed with status {status}; its message is above")
 
 
-def _put_back(stage: str) -> None:
-    """Let dvc.lock say of a stage what it said before this stage was made; what else has changed in
-    it since stays.
+def _bring(plan: Plan, dataset: str) -> str:
+    """Render a data set, have DVC bring it, or find it where the user put it; its content
+    digest.
     """
-    kept = KEPT / stage
-    before, now = kept.read_bytes(), LOCK.read_bytes() if LOCK.is_file() else b""
-    if now != before and _changed_alone(now, before, stage):
-        with atomic(LOCK) as temporary:
-            temporary.write_bytes(before)
-        print(f"dvc.lock is kept as it was; `dvc repro {stage}` would renew its entry", flush=True)
-    kept.unlink()
-
-
-@contextmanager
-def _dvc_alone() -> Iterator[int]:
-    """Be the only one to use DVC, with dvc.lock as it was before a run that was killed; the lock's
-    descriptor.
-    """
-    with locked(
-        Path(".dvc", "tmp", "siamla.lock")
-    ) as lock:  # DVC itself gives up after three seconds
-        for kept in KEPT.glob("[!.]*"):
-            _put_back(kept.name)
-        yield lock
-
-
-def _by_dvc(source: str, root: Path) -> str:
-    """Have DVC pull or render a set; the digest of what it brought.
-
-    dvc.lock says what the set was when it was committed. It stays as it is, so that a run does not
-    change the tree that its records describe; after a kill the next run puts it back.
-    """
-    command = ["pull", source] if source.endswith(".dvc") else ["repro", "--single-item", source]
-    with _dvc_alone() as lock:
-        if LOCK.is_file() and command[0] == "repro":
-            with atomic(KEPT / source) as temporary:
-                temporary.write_bytes(LOCK.read_bytes())
-        try:
-            # DVC holds the lock, too: killed alone, this process leaves it at work
-            status = subprocess.run(["dvc", *command], check=False, pass_fds=(lock,)).returncode
-            if status:
-                raise UserError(
-                    f"dvc {' '.join(command)} failed with status {status}; its message is above"
-                )
-            return pointer_digest(source, root)
-        finally:
-            if (KEPT / source).is_file():
-                _put_back(source)
-
-
-def work(plan: Plan, job: Job, record: dict[str, Any], means: Means) -> Outcome:
-    """Bring a data set by DVC, or find it where the user put it."""
-    dataset = job.names["dataset"]
     entry = plan.datasets[dataset]
-    content = _by_dvc(entry.dvc, entry.root) if entry.dvc else ""
+    source = entry.dvc or ""
+    if source.startswith(GENERATOR):
+        from siamla.steps.generated import render  # needs packages that take seconds to load
+
+        name = source.removeprefix(GENERATOR)
+        settings = plan.generated_set(name)
+        return render(name, settings, entry.root, len(os.sched_getaffinity(0)))
+    if source:
+        _pull(source)
     if not entry.root.is_dir():
         raise UserError(
             f"{entry.root}: no such folder; the root of {dataset} in profile {plan.name} must exist"
         )
+    return pointer_digest(source, entry.root) if source else listing_digest(entry.root)
+
+
+def work(plan: Plan, job: Job, record: dict[str, Any], means: Means) -> Outcome:
+    """Bring a data set, or find it where the user put it."""
+    content = _bring(plan, job.names["dataset"])
     own(job.folder, job.step, job.key)
-    return Outcome(content or listing_digest(entry.root))
+    return Outcome(content)
+
+
+def summary(plan: Plan, job: Job) -> str:
+    """What a person reads at the end."""
+    name = job.names["dataset"]
+    return f"{name}: {plan.datasets[name].root}"

@@ -12,7 +12,6 @@ import numpy as np
 from siamla.benchmark.protocols import Protocol, run_rules
 from siamla.benchmark.tuning import Choice, search
 from siamla.data.formats import LAYOUTS
-from siamla.data.synthetic.settings import SetSettings, load_sets
 from siamla.errors import UserError
 from siamla.experiment.plan import Plan
 from siamla.experiment.spec import layered, plain
@@ -20,6 +19,7 @@ from siamla.experiment.step import engine_code
 from siamla.experiment.steps import GENERATOR
 from siamla.experiment.tuning import Tuning, load_tuning
 from siamla.files import digest, read_json, write_json
+from siamla.miniatures.settings import SetSettings, load_sets
 from siamla.provenance.record import environment
 from siamla.sequence import Sequence
 from siamla.settings import nearest, validate
@@ -54,15 +54,10 @@ def validation_set(plan: Plan, name: str) -> SetSettings:
 
 def _clips(name: str, settings: SetSettings, jobs: int) -> list[Sequence]:
     """The set's clips, rendered where they are not there or are of other settings."""
-    from siamla.data.synthetic.dataset import MANIFEST
     from siamla.steps.generated import render
 
     root, layout = CLIPS / name, LAYOUTS[settings.layout]
-    manifest = root / MANIFEST
-    if not manifest.is_file() or read_json(manifest)["settings"] != settings.model_dump(
-        mode="json"
-    ):
-        render(name, settings, root, jobs)
+    render(name, settings, root, jobs)
     return [layout.read(root, each) for each in layout.names(root)]
 
 

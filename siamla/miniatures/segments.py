@@ -16,8 +16,8 @@ from scipy.sparse import coo_matrix
 from skimage.segmentation import slic
 from sklearn.cluster import ward_tree
 
-from siamla.data.synthetic.paths import Array
-from siamla.data.synthetic.photos import is_scene, is_surface, load_photo
+from siamla.miniatures.paths import Array
+from siamla.miniatures.photos import is_scene, is_surface, load_photo
 
 _SUPERPIXELS = 400
 _AREA = (0.004, 0.12)  # of the photo

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from siamla.data.synthetic.sprites import Image
+from siamla.data.crop import Image
 from siamla.errors import UserError
 from siamla.files import atomic
 from siamla.sequence import Sequence

@@ -16,7 +16,9 @@ def _reflect(value: Array, low: Array, high: Array) -> Array:
 
 
 def smooth(knots: ArrayLike, frames: int, spacing: int) -> Array:
-    """A (frames, D) curve through knots (K, D), `spacing` frames apart, that never overshoots them."""
+    """A (frames, D) curve through knots (K, D), `spacing` frames apart, that never overshoots
+    them.
+    """
     knots = np.asarray(knots, np.float64)
     if spacing == 1:
         return knots[:frames]
@@ -50,7 +52,9 @@ def walk(
 
 
 def bump(frames: int, middle: float, half_width: float) -> Array:
-    """(frames,) that rises smoothly from 0 to 1 at frame `middle` and falls again, with a plateau."""
+    """(frames,) that rises smoothly from 0 to 1 at frame `middle` and falls again, with a
+    plateau.
+    """
     distance = np.abs(np.arange(frames) - middle) / max(half_width, 1e-9)
     ramp = np.clip(2 * (1 - distance), 0, 1)
     return ramp * ramp * (3 - 2 * ramp)

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from siamla.data.synthetic.settings import Split
 from siamla.errors import UserError
+from siamla.miniatures.settings import Split
 
 _SKIMAGE = "skimage/data"
 _SKLEARN = "sklearn/datasets/images"

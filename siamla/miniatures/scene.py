@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from siamla.data.synthetic.attributes import Trace, frame_labels, sequence_labels
-from siamla.data.synthetic.background import Background, Weather, make_background, make_weather
-from siamla.data.synthetic.cast import Cast, RegionTarget, make_composite, make_region
-from siamla.data.synthetic.paths import Array
-from siamla.data.synthetic.settings import ClipSettings
-from siamla.data.synthetic.sprites import Image, draw
+from siamla.miniatures.attributes import Trace, frame_labels, sequence_labels
+from siamla.miniatures.background import Background, Weather, make_background, make_weather
+from siamla.miniatures.cast import Cast, RegionTarget, make_composite, make_region
+from siamla.miniatures.paths import Array
+from siamla.miniatures.settings import ClipSettings
+from siamla.miniatures.sprites import Image, draw
 
 # Less of the target than this in view counts as absent.
 PRESENT = 0.05
@@ -56,7 +56,9 @@ def _share(outline: Array, size: tuple[int, int]) -> float:
 def _render(
     t: int, background: Background, weather: Weather, cast: Cast
 ) -> tuple[Image, Array, float]:
-    """Frame t, the target's outline (P, 2) and the share of its visible part that something covers."""
+    """Frame t, the target's outline (P, 2) and the share of its visible part that something
+    covers.
+    """
     frame = background.frame(t)
     for distractor in cast.distractors:
         draw(frame, distractor.sprite, distractor.pose(t))

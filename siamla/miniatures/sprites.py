@@ -11,26 +11,27 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from siamla.data.synthetic.paths import Array, Rng
-from siamla.data.synthetic.photos import load_photo
-from siamla.data.synthetic.segments import photo_segments
-from siamla.data.synthetic.settings import Looks
+from siamla.miniatures.paths import Array, Rng
+from siamla.miniatures.photos import load_photo
+from siamla.miniatures.segments import photo_segments
+from siamla.miniatures.settings import Looks
 
 Image = NDArray[np.uint8]
 _SHAPES = ("ellipse", "box", "polygon", "star", "blob", "capsule", "person", "car", "bird")
 # fmt: off
 _PERSON = np.array(
-    [(-0.2, -1), (0.2, -1), (0.3, -0.75), (0.22, -0.55), (0.75, -0.4), (0.95, 0.2), (0.6, 0.2), (0.5, 0),
-     (0.45, 1), (0.1, 1), (0, 0.45), (-0.1, 1), (-0.45, 1), (-0.5, 0), (-0.6, 0.2), (-0.95, 0.2),
-     (-0.75, -0.4), (-0.22, -0.55), (-0.3, -0.75)]
+    [(-0.2, -1), (0.2, -1), (0.3, -0.75), (0.22, -0.55), (0.75, -0.4), (0.95, 0.2), (0.6, 0.2),
+     (0.5, 0), (0.45, 1), (0.1, 1), (0, 0.45), (-0.1, 1), (-0.45, 1), (-0.5, 0), (-0.6, 0.2),
+     (-0.95, 0.2), (-0.75, -0.4), (-0.22, -0.55), (-0.3, -0.75)]
 )
 _CAR = np.array(
-    [(-1, 0.5), (-1, 0), (-0.6, -0.1), (-0.35, -0.8), (0.35, -0.8), (0.65, -0.1), (1, 0.05), (1, 0.5),
-     (0.75, 0.5), (0.65, 0.85), (0.4, 0.85), (0.3, 0.5), (-0.35, 0.5), (-0.45, 0.85), (-0.7, 0.85), (-0.8, 0.5)]
+    [(-1, 0.5), (-1, 0), (-0.6, -0.1), (-0.35, -0.8), (0.35, -0.8), (0.65, -0.1), (1, 0.05),
+     (1, 0.5), (0.75, 0.5), (0.65, 0.85), (0.4, 0.85), (0.3, 0.5), (-0.35, 0.5), (-0.45, 0.85),
+     (-0.7, 0.85), (-0.8, 0.5)]
 )
 _BIRD = np.array(
-    [(-1, -0.1), (-0.6, -0.3), (-0.3, -0.1), (0, -0.9), (0.25, -0.95), (0.25, -0.15), (0.7, -0.35), (1, -0.1),
-     (0.7, 0), (0.4, 0.4), (-0.1, 0.6), (-0.4, 0.3), (-0.9, 0.5)]
+    [(-1, -0.1), (-0.6, -0.3), (-0.3, -0.1), (0, -0.9), (0.25, -0.95), (0.25, -0.15), (0.7, -0.35),
+     (1, -0.1), (0.7, 0), (0.4, 0.4), (-0.1, 0.6), (-0.4, 0.3), (-0.9, 0.5)]
 )
 # fmt: on
 

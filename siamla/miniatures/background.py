@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from siamla.data.synthetic.paths import Array, Rng, walk
-from siamla.data.synthetic.photos import load_photo
-from siamla.data.synthetic.settings import ClipSettings
-from siamla.data.synthetic.sprites import Image, blur_kernel, recolour
+from siamla.miniatures.paths import Array, Rng, walk
+from siamla.miniatures.photos import load_photo
+from siamla.miniatures.settings import ClipSettings
+from siamla.miniatures.sprites import Image, blur_kernel, recolour
 
 _NOISE_MEAN = 24
 
@@ -47,7 +47,9 @@ class Background:
         return np.asarray(self.matrices[:, :, :2] @ world + self.matrices[:, :, 2], np.float64)
 
     def shake(self) -> Array:
-        """(N, 2) how far the camera moved the middle of the frame since the frame before, pixels."""
+        """(N, 2) how far the camera moved the middle of the frame since the frame before,
+        pixels.
+        """
         middle = np.array(self.size) / 2
         steps = [
             self.matrices[t, :, :2]
@@ -62,7 +64,9 @@ class Background:
 def camera(
     scale: Array, angle: Array, aspect: Array, photo_point: Array, frame_point: Array
 ) -> Array:
-    """Matrices (N, 2, 3) that turn, scale (x by √aspect more) and bring photo_point to frame_point."""
+    """Matrices (N, 2, 3) that turn, scale (x by √aspect more) and bring photo_point to
+    frame_point.
+    """
     cos, sin = np.cos(angle), np.sin(angle)
     turn = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], axis=1)
     stretch = np.stack([scale * np.sqrt(aspect), scale / np.sqrt(aspect)], axis=-1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from siamla.data.synthetic.paths import Array
+from siamla.miniatures.paths import Array
 
 Flags = NDArray[np.bool_]
 

@@ -13,22 +13,29 @@ import pytest
 import yaml
 
 from siamla.cli.main import main
-from siamla.data.formats import LAYOUTS
-from siamla.data.synthetic.dataset import MANIFEST, clip_seed, clip_settings, synthesize
-from siamla.data.synthetic.photos import PHOTOS, load_photo, photo_path
-from siamla.data.synthetic.scene import clip_boxes, render
-from siamla.data.synthetic.segments import photo_segments
-from siamla.data.synthetic.settings import ClipSettings, Looks, Motion, SetSettings, load_sets
-from siamla.data.synthetic.sheet import contact_sheet
-from siamla.data.synthetic.sprites import Pose, Sprite, draw, make_sprite, placed_outline
+from siamla.data.formats import LAYOUTS, vot
+from siamla.data.sheet import contact_sheet
 from siamla.errors import UserError
+from siamla.files import read_json
 from siamla.geometry import iou
+from siamla.miniatures.dataset import (
+    MANIFEST,
+    WRITERS,
+    clip_seed,
+    clip_settings,
+    content,
+    synthesize,
+)
+from siamla.miniatures.photos import PHOTOS, load_photo, photo_path
+from siamla.miniatures.scene import clip_boxes, render
+from siamla.miniatures.segments import photo_segments
+from siamla.miniatures.settings import ClipSettings, Looks, Motion, SetSettings, load_sets
+from siamla.miniatures.sprites import Pose, Sprite, draw, make_sprite, placed_outline
 from siamla.provenance.code import definitions, listed
-from siamla.steps.generated import strangers
 
 ROOT = Path(__file__).parents[1]
 
-PARAMS = Path(__file__).parents[1] / "params" / "synthetic.yaml"
+PARAMS = ROOT / "params" / "synthetic.yaml"
 SMALL = SetSettings(
     layout="otb", split="test", sequences=3, frames=(4, 6), size=(96, 72), seed=5, name="c{:d}"
 )
@@ -144,7 +151,7 @@ def test_truth_is_in_range(region: bool) -> None:
         assert (made.boxes[made.visible, 2:] > 1).all()
         assert made.visible[0]
         assert not made.visible.all()  # it leaves the view
-        assert set(made.frame_attributes) == set(LAYOUTS["vot"].TAGS)  # type: ignore[attr-defined]
+        assert set(made.frame_attributes) == set(vot.TAGS)
         assert {"MB", "OPR"} <= made.attributes["otb"]
         assert "OV" in made.attributes["lasot"]
 
@@ -235,7 +242,9 @@ def test_looks_change_what_is_seen_not_where_it_is() -> None:
         assert 0.1 < apart < 30
 
 
-@pytest.mark.parametrize("name", sorted(load_sets(PARAMS)))
+@pytest.mark.parametrize(
+    "name", {settings.layout: name for name, settings in load_sets(PARAMS).items()}.values()
+)
 def test_every_layout_reads_back(name: str, tmp_path: Path) -> None:
     settings = load_sets(PARAMS)[name].model_copy(
         update={"sequences": 2, "frames": (3, 3), "size": (96, 72)}
@@ -320,28 +329,31 @@ def test_a_file_that_the_set_did_not_write_is_not_deleted(
         if stranger == "link"
         else (root / stranger).write_text("keep")
     )
-    before = {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*")}
+    before = {path: path.lstat().st_mtime_ns for path in root.rglob("*")}
     assert main(command) == 2
     assert (
         f"{root}: holds {stranger}, which the set did not write; move it away"
         in capsys.readouterr().err
     )
-    assert {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+    assert {path: path.lstat().st_mtime_ns for path in root.rglob("*")} == before
     (root / stranger).unlink()
     assert main(command) == 0
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_all_files_of_a_set_are_its_own(tmp_path: Path, layout: str) -> None:
-    for first_frame_only in (False, True):
-        change = {
-            "layout": layout,
-            "first_frame_only": first_frame_only,
-            "name": "c-{:d}",
-            "sequences": 6,
-        }
-        synthesize("small", SMALL.model_copy(update=change), tmp_path / "set")
-        assert strangers(tmp_path / "set") == []
+@pytest.mark.parametrize("layout", WRITERS)
+def test_the_manifest_names_every_file_with_its_digest(tmp_path: Path, layout: str) -> None:
+    change = {"layout": layout, "name": "c-{:d}", "first_frame_only": layout == "trackingnet"}
+    settings = SMALL.model_copy(update=change)
+    synthesize("small", settings, tmp_path / "set", 1, "code")
+    files = digests(tmp_path / "set")
+    del files[MANIFEST]
+    assert read_json(tmp_path / "set" / MANIFEST)["files"] == files
+    whole = content(tmp_path / "set", settings, "code")
+    synthesize("other", settings, tmp_path / "elsewhere", 1, "code")
+    assert whole == content(tmp_path / "elsewhere", settings, "code") != ""
+    assert content(tmp_path / "set", settings, "other code") == ""
+    next((tmp_path / "set").rglob("*.jpg")).unlink()
+    assert content(tmp_path / "set", settings, "code") == ""
 
 
 def test_a_kill_leaves_nothing_half_made(tmp_path: Path) -> None:
@@ -349,8 +361,8 @@ def test_a_kill_leaves_nothing_half_made(tmp_path: Path) -> None:
     entry = "layout: otb, split: test, sequences: 500, frames: [20, 20], size: [96, 72], seed: 1"
     params.write_text(f"big: {{{entry}}}\n")
     code = (
-        "import sys; from pathlib import Path; from siamla.data.synthetic.dataset import"
-        " synthesize;from siamla.data.synthetic.settings import load_sets;synthesize('big',"
+        "import sys; from pathlib import Path; from siamla.miniatures.dataset import"
+        " synthesize;from siamla.miniatures.settings import load_sets;synthesize('big',"
         " load_sets(Path(sys.argv[1]))['big'], Path(sys.argv[2]))"
     )
     root = tmp_path / "big"
@@ -382,13 +394,13 @@ def test_contact_sheet_has_one_row_per_sequence(tmp_path: Path) -> None:
 
 
 def test_dvc_watches_all_the_code_that_renders_a_set() -> None:
-    """What DVC takes for a set's dependencies holds every file that the plan's code digest follows."""
+    """A stage's dependencies hold every file that the plan's code digest follows."""
     stage = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["synthesize"]
     watched = [Path(dep) for dep in stage["deps"]]
-    readers = [listed("siamla.data.formats:LAYOUTS", name) for name in LAYOUTS]
+    writers = [listed("siamla.miniatures.dataset:WRITERS", name) for name in WRITERS]
     modules = {
         name.partition(":")[0]
-        for name in definitions(["siamla.data.synthetic.dataset:synthesize", *readers])
+        for name in definitions(["siamla.miniatures.dataset:synthesize", *writers])
     }
     for path in (Path(*module.split(".")).with_suffix(".py") for module in modules):
         assert any(path == dep or dep in path.parents for dep in watched), (
