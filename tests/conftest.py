@@ -106,7 +106,12 @@ class Tree:
             wildcards = re.search(r"wildcards: (.*)", body)
             pairs = [pair.split("=") for pair in wildcards[1].split(", ")] if wildcards else []
             jobs.add(
-                " ".join([rule, *(value for key, value in pairs if key not in ("profile", "seed", "key"))])
+                " ".join(
+                    [
+                        rule,
+                        *(value for key, value in pairs if key not in ("profile", "seed", "key")),
+                    ]
+                )
             )
         return jobs - {"reproduce_tables"}
 
