@@ -13,7 +13,7 @@ from siamla.data.curate import load_curated
 from siamla.errors import UserError
 from siamla.experiment.plan import GENERATOR, Job, Plan, pointer_digest
 from siamla.experiment.profile import TrainingSet
-from siamla.files import digest, locked, read_json, sha256
+from siamla.files import digest, locked, sha256
 from siamla.miniatures.settings import load_sets
 from siamla.sequence import Sequence as Video
 from siamla.steps.perform import Outcome, full_key, hashed, own, perform
@@ -42,7 +42,6 @@ BULKY = (
 """Ends of the names of files too large to be read whenever a data set is looked at."""
 CROPS = (
     "manifest.json",
-    "plan.json",
     "index.npy",
     "skipped.csv",
     "shard-*.bin",
@@ -187,24 +186,11 @@ def crops(
     def work(record: dict[str, Any]) -> Outcome:
         own(job.folder, job.step, full_key(record), CROPS)
         skip = SKIPPED if entry.boxes else 0
-        build_crops(
-            _videos(entry, curated.folder),
-            spec.crops,
-            job.folder,
-            jobs,
-            record["inputs"]["data"],
-            skip=skip,
-        )
-        manifest = read_json(job.folder / "manifest.json")
-        content = digest(
-            [
-                manifest["index"],
-                [shard["sha256"] for shard in manifest["shards"]],
-                manifest["sequences"],
-            ]
-        )
-        CropCache(job.folder)
+        videos = _videos(entry, curated.folder)
+        build_crops(videos, spec.crops, job.folder, jobs, skip=skip)
+        manifest = CropCache(job.folder).manifest
         shards = {shard["file"]: shard["sha256"] for shard in manifest["shards"]}
+        content = digest([manifest["index"], [*shards.values()], manifest["sequences"]])
         return Outcome(content, {**shards, **hashed(job.folder, ("manifest.json", "index.npy"))})
 
     perform(job, key, work)
