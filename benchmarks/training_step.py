@@ -35,11 +35,13 @@ from siamla.place import Place
 from siamla.sequence import Sequence
 from siamla.training import features, loop
 from siamla.training.batches import Source
+from siamla.training.step import Recipe, set_up
 
 try:
-    from siamla.training.step import Recipe, set_up
+    from siamla.training.course import Upkeep
+    from siamla.training.step import Resources
 except ImportError:  # an older checkout
-    from siamla.training.loop import Recipe, set_up  # type: ignore[no-redef]
+    Resources = None  # type: ignore[assignment,misc]
 
 ROOT = Path(__file__).parents[1]
 STEPS, PAIRS = 4, 64
@@ -75,7 +77,11 @@ def train(spec: Spec, folder: Path, on_turn: Callable[[], None]) -> None:
         PairSampler(CropCache(cache), pairs), features.FeatureCache(folder / "features")
     )
     set_up(PLACE)
-    loop.train(recipe, source, PLACE, folder / "state.pt", "key", lambda row: on_turn())
+    if Resources is None:
+        loop.train(recipe, source, PLACE, folder / "state.pt", "key", lambda row: on_turn())
+    else:
+        upkeep = Upkeep(folder / "state.pt", "key", lambda row: on_turn())
+        loop.train(recipe, source, Resources(PLACE), upkeep)
 
 
 def build_features(spec: Spec, folder: Path, on_turn: Callable[[], None]) -> None:

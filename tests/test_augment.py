@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from siamla.data.augment import (
+    Draw,
     augment,
     colour_offset,
     degrade,
@@ -44,8 +45,8 @@ def view(
     left, top, right, bottom = view_window(jitter, size, SIZE, rng.random(4).tolist())
     out = np.empty((size, size, 3), np.uint8)
     box = (BOX[0] - left, BOX[1] - top, *BOX[2:])
-    drawn, normal = rng.random(4).tolist(), rng.standard_normal(3).tolist()
-    return out, augment(image[top:bottom, left:right], box, out, jitter, drawn, normal, flip, gray)
+    draw = Draw(rng.random(4).tolist(), rng.standard_normal(3).tolist(), flip=flip, gray=gray)
+    return out, augment(image[top:bottom, left:right], box, out, jitter, draw)
 
 
 def test_without_jitter_the_view_is_the_middle() -> None:
@@ -163,19 +164,12 @@ def test_views_without_degradation_keep_their_bytes() -> None:
     image, box = cached_crop(), BOX
     plain, same, spoiled = (np.empty((127, 127, 3), np.uint8) for _ in range(3))
     rng = np.random.default_rng(2)
-    drawn, normal = rng.random(4).tolist(), rng.standard_normal(3).tolist()
+    draw = Draw(rng.random(4).tolist(), rng.standard_normal(3).tolist())
     jitter = Jitter(colour=1, blur=0.2)
-    augment(image, box, plain, jitter, drawn, normal)
-    augment(image, box, same, jitter, drawn, normal, spoiled=(0.0, 0.5, 0.5, 0.5))
-    followed = augment(
-        image,
-        box,
-        spoiled,
-        jitter.model_copy(update={"degrade": 0.5}),
-        drawn,
-        normal,
-        spoiled=(0.4, 0.5, 0.9, 0),
-    )
+    augment(image, box, plain, jitter, draw)
+    augment(image, box, same, jitter, draw._replace(spoiled=(0.0, 0.5, 0.5, 0.5)))
+    degrading = jitter.model_copy(update={"degrade": 0.5})
+    followed = augment(image, box, spoiled, degrading, draw._replace(spoiled=(0.4, 0.5, 0.9, 0)))
     assert np.array_equal(plain, same)
     assert not np.array_equal(plain, spoiled)
-    assert followed == augment(image, box, same, jitter, drawn, normal)
+    assert followed == augment(image, box, same, jitter, draw)

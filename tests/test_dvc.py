@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import REPOSITORY
+from siamla.steps.data import fetch
 
 from siamla.cli.main import main
 from siamla.errors import UserError
 from siamla.experiment.plan import Plan
 from siamla.files import read_json
 from siamla.miniatures.dataset import MANIFEST
-from siamla.steps.data import fetch
 
 PROFILE = """
 caption: Noise.

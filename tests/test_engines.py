@@ -1,4 +1,4 @@
-"""The engines: the same numbers as the network, whatever runs it; what was compiled is never stale."""
+"""The engines: the same numbers as the network, whatever runs it; no stale compiled network."""
 
 import gc
 import os
@@ -26,9 +26,8 @@ from siamla.model.settings import Lafa, ModelSettings
 from siamla.model.siamla import Output, SiamLA, build_model
 from siamla.place import Place
 from siamla.provenance.code import definitions
-from siamla.tracker.place import told, tracking_place
 from siamla.tracker.settings import TrackerSettings
-from siamla.tracker.tracker import SiamTracker
+from siamla.tracker.tracker import SiamTracker, recorded, tracking_place
 
 CPU, PLACE = torch.device("cpu"), Place("cpu", "fp32", 1)
 SMALL = ModelSettings(
@@ -280,7 +279,7 @@ def test_what_auto_is() -> None:
 
 def test_a_record_tells_the_engine_and_its_version() -> None:
     settings = TrackerSettings(engine="torch", precision="fp32")
-    assert told(settings, PLACE) == {**PLACE.plain, "engine": f"torch {torch.__version__}"}
+    assert recorded(settings, PLACE) == {**PLACE.plain, "engine": f"torch {torch.__version__}"}
 
 
 def test_the_code_of_engines_that_may_run_is_part_of_a_prediction() -> None:
@@ -301,9 +300,9 @@ def test_the_code_of_engines_that_may_run_is_part_of_a_prediction() -> None:
 def test_onnx_runtime_has_no_bf16() -> None:
     needs("onnxruntime")
     settings = TrackerSettings(engine="onnxruntime")
-    assert tracking_place(SMALL, settings, CPU, threads=1) == PLACE
+    assert tracking_place(settings, CPU, threads=1) == PLACE
     with pytest.raises(UserError, match="precision: bf16, but onnxruntime computes in fp32"):
-        tracking_place(SMALL, settings.model_copy(update={"precision": "bf16"}), CPU, threads=1)
+        tracking_place(settings.model_copy(update={"precision": "bf16"}), CPU, threads=1)
 
 
 @pytest.mark.parametrize("engine", ["torch", "openvino"])

@@ -1,13 +1,13 @@
-"""Every training of Tables III to VI can overfit one batch."""
+"""Each of the paper's twelve trainings can overfit one batch."""
 
 import pytest
 import torch
+from test_trainings import TRAININGS, specs
 from torch import Tensor
 
-from siamla.model.settings import Lafa, ModelSettings
+from siamla.model.settings import ModelSettings
 from siamla.model.siamla import build_model
 from siamla.training.losses import iou, losses
-from siamla.training.settings import Labels, LossWeights
 from siamla.training.targets import assign
 
 SMALL = ModelSettings(
@@ -15,20 +15,7 @@ SMALL = ModelSettings(
 )
 STEPS = 80
 BOXES = torch.tensor([[95.0, 95, 64, 64], [40, 110, 90, 44]])
-VARIANTS: dict[str, tuple[dict[str, object], Lafa | None]] = {
-    "siamcar": ({}, None),
-    "ladl": ({"ladl": True}, None),
-    "lals": ({"lals": True}, None),
-    "ladl_lals": ({"ladl": True, "lals": True}, None),
-    "lafa": ({}, Lafa()),
-    "siamla": ({"ladl": True, "lals": True}, Lafa()),
-    "ladl_linear": ({"ladl": True, "mapping": "linear"}, None),
-    "ladl_lals_0.4": ({"ladl": True, "lals": True, "lambda": 0.4}, None),
-    "ladl_lals_0.3": ({"ladl": True, "lals": True, "lambda": 0.3}, None),
-    "ladl_lals_0.1": ({"ladl": True, "lals": True, "lambda": 0.1}, None),
-    "lafa_no_nonlocal": ({"ladl": True, "lals": True}, Lafa(nonlocal_block=False)),
-    "lafa_no_aggregation": ({"ladl": True, "lals": True}, Lafa(aggregation_block=False)),
-}
+SPECS = specs("paper")
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +33,7 @@ def features() -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         return model.backbone(template), model.backbone(search)
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", TRAININGS)
 def test_every_variant_overfits_a_batch(
     name: str, features: tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
 ) -> None:
@@ -55,11 +42,9 @@ def test_every_variant_overfits_a_batch(
     Soft labels have an entropy that no cross-entropy falls below, hence the mild limit on the
     classification.
     """
-    label_settings, lafa = VARIANTS[name]
-    labels = Labels.model_validate(label_settings)
-    update = {} if lafa is None else {"localization": "lafa", "lafa": lafa}
-    model = build_model(SMALL.model_copy(update=update), seed=0).train()
-    weights = LossWeights(regression=3.0 if lafa is None else 1.0)
+    spec = SPECS[name]
+    branch = {"localization": spec.model.localization, "lafa": spec.model.lafa}
+    model = build_model(SMALL.model_copy(update=branch), seed=0).train()
     trained = [p for n, p in model.named_parameters() if not n.startswith("backbone.")]
     optimizer = torch.optim.AdamW(trained, lr=2e-3)
     generator = torch.Generator().manual_seed(0)
@@ -67,7 +52,9 @@ def test_every_variant_overfits_a_batch(
     for _ in range(STEPS):
         output = model.forward_features(*features)
         noise = torch.rand(len(BOXES), 25, 25, generator=generator)
-        terms = losses(output, BOXES, labels, weights, model.settings.localization, 0, noise)
+        terms = losses(
+            output, BOXES, spec.labels, spec.loss, spec.model.localization, epoch=0, noise=noise
+        )
         optimizer.zero_grad()
         terms["total"].backward()
         optimizer.step()
@@ -76,6 +63,6 @@ def test_every_variant_overfits_a_batch(
     assert history[-1]["reg"] < 0.5 * history[0]["reg"]
     assert history[-1]["loc"] < history[0]["loc"]
     confidence = torch.softmax(output.cls, 1)[:, 1] * torch.sigmoid(output.loc[:, 0])
-    overlap = iou(output.ltrb, assign(BOXES, labels).ltrb)
+    overlap = iou(output.ltrb, assign(BOXES, spec.labels).ltrb)
     best = confidence.flatten(1).argmax(1, keepdim=True)
     assert overlap.flatten(1).gather(1, best).min() > 0.65

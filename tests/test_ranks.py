@@ -41,10 +41,11 @@ from siamla.sequence import Sequence
 from siamla.steps import training as steps
 from siamla.training import loop, trial
 from siamla.training.batches import Source
+from siamla.training.course import Stopped, Upkeep
 from siamla.training.distributed import ALONE, GlobalBatchNorm, Ranks, joined
-from siamla.training.loop import Stopped, train
+from siamla.training.loop import train
 from siamla.training.settings import Labels, LossWeights, TrainingSettings
-from siamla.training.step import Recipe, set_up
+from siamla.training.step import Recipe, Resources, set_up
 
 PLACE = Place("cpu", "fp32", 1)
 MODEL = ModelSettings(
@@ -65,7 +66,6 @@ TRAINING = TrainingSettings(
     optimizer="sgd",
     lr_start=1e-3,
     lr_end=1e-3,
-    precision="fp32",
 )
 STEPS = 4
 TIMED = re.compile("second|wait|memory")  # columns of a history that no two runs share
@@ -89,12 +89,12 @@ class Sampler(PairSampler):
     def batch(self, indices: Many[int]) -> Pair:
         pairs = super().batch(indices)
         box, search = pairs.box.copy(), pairs.search
-        for place, index in enumerate(indices):
+        for row, index in enumerate(indices):
             if index == WITHOUT_POSITIVES:
-                box[place] = 100.5, 100.5, 1, 1
+                box[row] = 100.5, 100.5, 1, 1
             if index == self.broken:
                 search = search.astype(np.float32)  # type: ignore[assignment]
-                search[place] = np.nan
+                search[row] = np.nan
         return replace(pairs, search=search, box=box)
 
 
@@ -133,7 +133,7 @@ def _one(rank: int, world: int, port: int, work: Callable[[Ranks], None]) -> Non
 
 
 def together(world: int, work: Callable[[Ranks], None]) -> list[int | None]:
-    """Exit statuses of `work` in so many processes that found each other as those of torchrun do."""
+    """Exit statuses of `work` in so many processes that meet as those of torchrun do."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -153,9 +153,10 @@ def _run(
     ranks: Ranks,
     cache: Path,
     folder: Path,
-    recipe: Recipe = RECIPE,
     broken: int | None = None,
-    **more: Any,
+    workers: int = 0,
+    accumulate: int = 1,
+    save_minutes: float = 10,
 ) -> None:
     """Train to folder/trained.pt, with the rows of every step."""
     set_up(PLACE)
@@ -168,10 +169,9 @@ def _run(
 
     loop.optimise = noted
     try:
-        source = Source(Sampler(cache, broken), workers=more.pop("workers", 0))
-        trained = train(
-            recipe, source, PLACE, folder / "state.pt", "key", lambda row: None, ranks=ranks, **more
-        )
+        source = Source(Sampler(cache, broken), workers=workers)
+        upkeep = Upkeep(folder / "state.pt", "key", save_minutes=save_minutes)
+        trained = train(RECIPE, source, Resources(PLACE, ranks, accumulate), upkeep)
     finally:
         loop.optimise = real
     if ranks.first:
@@ -225,7 +225,7 @@ def _several_as_one(folder: Path, alone: Path) -> None:
 
 
 def test_three_processes_are_one(three: Path, alone: Path) -> None:
-    """Also where a rank has an image without positives, and where another's image is not a number."""
+    """Also where a rank has an image without positives, and another an image of NaN."""
     _several_as_one(three, alone)
 
 
@@ -307,10 +307,10 @@ def _stopped_twice(ranks: Ranks, cache: Path, folder: Path) -> None:
         with pytest.raises(Stopped):
             _run(ranks, cache, folder, workers=workers)
         undo()
-        ranks.told(None)  # the first has saved
+        ranks.broadcast(None)  # the first has saved
         progress = torch.load(folder / "state.pt", weights_only=True)["progress"]
         assert (progress["epoch"], progress["step"]) == done
-        ranks.told(None)  # and the others have looked
+        ranks.broadcast(None)  # and the others have looked
     _run(ranks, cache, folder)
 
 
@@ -496,7 +496,7 @@ def test_a_few_batches_are_learnt_by_heart(
     project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = sorted(Path().rglob("*"))
-    monkeypatch.setattr(trial.overfit, "__defaults__", (ALONE, 1, 12))
+    monkeypatch.setattr(trial.overfit, "__defaults__", (12,))
     assert main([*RUN, "--overfit", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.partition(":")[0] for line in lines[:-1]] == [

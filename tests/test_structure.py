@@ -49,7 +49,7 @@ LAYERS = (
     {"training", "tracker"},
     {"benchmark"},
     {"experiment", "provenance"},  # what a result is; provenance records it
-    {"report", "mlflow_view"},
+    {"report", "mlflow_sink"},
     {"steps"},  # the work: it reads the plan, writes results, and shows them in the views
     {"cli"},
 )
@@ -121,10 +121,11 @@ def test_settings_have_one_validator() -> None:
         "model_validate",
         "TypeAdapter",
     )
+    allowed = {"siamla.settings.reading", "siamla.settings.validation"}
     found = [
         f"{module}: {node.attr if isinstance(node, ast.Attribute) else node.id}"
         for module, path in SOURCES.items()
-        if module != "siamla.settings"
+        if module not in allowed
         for node in ast.walk(ast.parse(path.read_text()))
         if (isinstance(node, ast.Attribute) and node.attr in words)
         or (isinstance(node, ast.Name) and node.id in words)

@@ -32,14 +32,15 @@ from siamla.model.settings import ModelSettings
 from siamla.model.siamla import build_model
 from siamla.place import Place
 from siamla.sequence import Sequence
-from siamla.training import features, loop, step
-from siamla.training.batches import Source, batches, epoch_order, negative_noise
+from siamla.training import course, features, loop, step
+from siamla.training.batches import Inputs, Source, batches, epoch_order, negative_noise
+from siamla.training.course import Stopped, Upkeep
 from siamla.training.features import BATCH, Batch, FeatureCache
-from siamla.training.loop import Stopped, train
-from siamla.training.run import train_model
+from siamla.training.loop import train
+from siamla.training.run import Output, train_model
 from siamla.training.schedule import learning_rate
 from siamla.training.settings import Labels, LossWeights, TrainingSettings
-from siamla.training.step import Learner, Recipe, set_up, start
+from siamla.training.step import Learner, Recipe, Resources, set_up, start
 
 MODEL = ModelSettings(  # LAFA, because its loss draws negatives
     backbone="efficientnet_lite0",
@@ -58,10 +59,9 @@ TRAINING = TrainingSettings(
     batch=2,
     lr_start=1e-2,
     lr_end=1e-3,
-    precision="fp32",
 )
 STEPS = 3  # of an epoch
-PLACE = Place("cpu", "fp32", 1)
+CPU = Resources(Place("cpu", "fp32", 1))
 DIED = -signal.SIGKILL
 
 
@@ -150,10 +150,6 @@ def test_negatives_belong_to_the_position_in_the_walk() -> None:
     assert len(pairs.unique()) > 0.99 * pairs.numel()
 
 
-def _ignore(row: dict[str, float]) -> None:
-    pass
-
-
 def _train(
     folder: Path,
     cache: Path,
@@ -163,21 +159,9 @@ def _train(
     save_minutes: float = 10,
 ) -> None:
     """Train to folder/model.pt and folder/history.csv."""
-    train_model(
-        recipe(),
-        [cache],
-        PAIRS,
-        feature_folder,
-        PLACE,
-        workers,
-        folder / "state.pt",
-        key,
-        folder,
-        "Ours",
-        {},
-        _ignore,
-        save_minutes,
-    )
+    inputs = Inputs([cache], PAIRS, feature_folder, workers)
+    upkeep = Upkeep(folder / "state.pt", key, save_minutes=save_minutes)
+    train_model(recipe(), inputs, CPU, upkeep, Output(folder, "Ours", {}))
 
 
 def _signal_after(
@@ -208,15 +192,15 @@ def in_process(work: Callable[[], None]) -> int:
     return process.exitcode if process.exitcode is not None else 1
 
 
-COLUMNS = "epoch,step,lr,total,cls,reg,loc,grad_norm,skipped,pairs_per_second,wait_share,memory_mib,seconds"
-TIMED = 4  # the last columns, which no two runs share
+COLUMNS = "epoch,step,lr,total,cls,reg,loc,grad_norm,skipped"
+TIMED = "pairs_per_second,wait_share,memory_mib,seconds"  # which no two runs share
 
 
 def _history(folder: Path) -> list[list[str]]:
     """The cells of history.csv without times and memory."""
     lines = (folder / "history.csv").read_text().splitlines()
-    assert lines[0] == COLUMNS
-    return [line.split(",")[:-TIMED] for line in lines]
+    assert lines[0] == f"{COLUMNS},{TIMED}"
+    return [line.split(",")[: -len(TIMED.split(","))] for line in lines]
 
 
 @pytest.fixture(scope="module")
@@ -266,7 +250,7 @@ def test_stopped_in_any_step_it_ends_with_the_same_bytes(
     stops: tuple[int, ...],
     workers: tuple[int, ...],
 ) -> None:
-    """`stops`: steps done before the one in which a signal comes, each counted from the last stop."""
+    """`stops`: steps done before the one in which a signal comes, counted from the last stop."""
     done = 0
     for stop, number, count in zip(
         stops, (signal.SIGTERM, signal.SIGINT, signal.SIGTERM), workers, strict=False
@@ -470,9 +454,7 @@ def test_training_on_features_is_training_on_images(
     histories = []
     for name, cached in (("stored", FeatureCache(feature_folder)), ("live", None)):
         source = Source(sampler, cached)
-        histories.append(
-            train(recipe(frozen), source, PLACE, tmp_path / name, "key", _ignore).history
-        )
+        histories.append(train(recipe(frozen), source, CPU, Upkeep(tmp_path / name, "key")).history)
     for stored, live in zip(*histories, strict=True):
         assert {k: stored[k] for k in ("epoch", "step", "lr")} == {
             k: live[k] for k in ("epoch", "step", "lr")
@@ -502,9 +484,8 @@ def test_pairs_of_cached_views_are_those_of_the_live_backbone(cache: Path, tmp_p
         )
     torch.testing.assert_close(a.cls, b.cls, rtol=0, atol=2e-2)
     frozen = TRAINING.model_copy(update={"epochs": 2})
-    history = train(
-        recipe(frozen), Source(sampler, stored), PLACE, tmp_path / "state", "key", _ignore
-    ).history
+    upkeep = Upkeep(tmp_path / "state", "key")
+    history = train(recipe(frozen), Source(sampler, stored), CPU, upkeep).history
     assert not any(row["skipped"] for row in history)
 
 
@@ -523,17 +504,16 @@ def test_fast_forms_train_as_plain_ones(
     """20 steps, each form replaced by the PyTorch function that it stands for."""
     plain_sgd = TRAINING.model_copy(update={"optimizer": "sgd", "epochs": 7, "frozen_epochs": 7})
     model = MODEL.model_copy(update={"localization": localization})
-    course = Recipe(
-        model, Labels(nearest_if_none=True, ladl=True, lals=True), LossWeights(), plain_sgd, seed=1
-    )
+    labels = Labels(nearest_if_none=True, ladl=True, lals=True)
+    sgd = Recipe(model, labels, LossWeights(), plain_sgd, seed=1)
     source = Source(PairSampler(CropCache(cache), PAIRS), FeatureCache(feature_folder))
 
     def losses() -> list[list[float]]:
-        learner = start(course, PLACE)
+        learner = start(sgd, CPU)
         learner.model.backbone.requires_grad_(False)
         stream = batches(source, 1, plain_sgd)
         steps = [(next(stream), negative_noise(1, 0, number, plain_sgd)) for number in range(20)]
-        rows = [step.optimise(learner, batch, noise, course, 0, PLACE) for batch, noise in steps]
+        rows = [step.optimise(learner, batch, noise, 0) for batch, noise in steps]
         return [list(row.values()) for row in rows]
 
     fast = losses()
@@ -578,9 +558,7 @@ def test_steps_with_an_unusable_loss_are_skipped(
     monkeypatch.setattr(step, "losses", sometimes_nan)
     source = Source(PairSampler(CropCache(cache), PAIRS), FeatureCache(feature_folder))
     training = TRAINING.model_copy(update={"epochs": 2})
-    model, history, _ = train(
-        recipe(training), source, PLACE, tmp_path / "state.pt", "key", _ignore
-    )
+    model, history, _ = train(recipe(training), source, CPU, Upkeep(tmp_path / "state.pt", "key"))
     assert [row["skipped"] for row in history] == [1, 2]
     assert all(np.isfinite(row["total"]) for row in history)
     assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
@@ -595,7 +573,7 @@ def test_an_epoch_without_a_usable_loss_stops_with_advice(
     with pytest.raises(
         UserError, match=r"epoch 1: no step had a usable loss \(last: nan\); lower lr_start"
     ):
-        train(recipe(), source, PLACE, tmp_path / "state.pt", "key", _ignore)
+        train(recipe(), source, CPU, Upkeep(tmp_path / "state.pt", "key"))
     assert not (tmp_path / "state.pt").exists()
 
 
@@ -611,18 +589,18 @@ def _noise_batch() -> Batch:
 
 def _steps(
     count: int,
-    place: Place = PLACE,
+    resources: Resources = CPU,
     model: ModelSettings = MODEL,
     thawed: bool = True,
     **settings: Any,
 ) -> tuple[Learner, list]:
     """A learner after so many steps on the same pairs, and what each gave."""
-    course = replace(recipe(TRAINING.model_copy(update=settings)), model=model)
-    set_up(place)
-    learner, batch = start(course, place), _noise_batch()
+    set_up(resources.place)
+    changed = replace(recipe(TRAINING.model_copy(update=settings)), model=model)
+    learner, batch = start(changed, resources), _noise_batch()
     learner.model.backbone.requires_grad_(thawed)
     noise = negative_noise(1, 0, 0, TRAINING)
-    return learner, [step.optimise(learner, batch, noise, course, 0, place) for _ in range(count)]
+    return learner, [step.optimise(learner, batch, noise, 0) for _ in range(count)]
 
 
 @pytest.mark.parametrize("localization", ["centerness", "lafa"])
@@ -647,9 +625,8 @@ def test_every_parameter_moves(localization: str, optimizer: str) -> None:
 
 def test_in_fp16_losses_are_scaled_and_the_scale_falls_after_an_overflow() -> None:
     expected = _steps(1, thawed=False)[1][0]
-    learner, rows = _steps(
-        3, Place("cpu", "fp16", 1), thawed=False, precision="fp16", lr_start=1e-3
-    )
+    fp16 = Resources(Place("cpu", "fp16", 1))
+    learner, rows = _steps(3, fp16, thawed=False, precision="fp16", lr_start=1e-3)
     used = [row for row in rows if not row["skipped"]]
     assert used[0]["total"] == pytest.approx(expected["total"], rel=1e-2)
     assert used[0]["grad_norm"] == pytest.approx(expected["grad_norm"], rel=5e-2)
@@ -660,8 +637,7 @@ def test_in_fp16_losses_are_scaled_and_the_scale_falls_after_an_overflow() -> No
 def test_a_moving_average_is_the_model() -> None:
     learner, _ = _steps(1, ema=0.75)
     first = {name: value.detach().clone() for name, value in learner.model.named_parameters()}
-    course = recipe(TRAINING.model_copy(update={"ema": 0.75}))
-    step.optimise(learner, _noise_batch(), negative_noise(1, 0, 0, TRAINING), course, 0, PLACE)
+    step.optimise(learner, _noise_batch(), negative_noise(1, 0, 0, TRAINING), 0)
     trained = dict(learner.trained().named_parameters())
     for name, value in learner.model.named_parameters():
         torch.testing.assert_close(trained[name], 0.75 * first[name] + 0.25 * value.detach())
@@ -671,14 +647,15 @@ def test_a_moving_average_is_the_model() -> None:
 def test_a_moving_average_goes_on_after_a_stop(
     cache: Path, feature_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    course = recipe(TRAINING.model_copy(update={"epochs": 2, "ema": 0.5}))
+    averaged = recipe(TRAINING.model_copy(update={"epochs": 2, "ema": 0.5}))
     source = Source(PairSampler(CropCache(cache), PAIRS), FeatureCache(feature_folder))
-    whole = train(course, source, PLACE, tmp_path / "whole.pt", "key", _ignore).model.state_dict()
+    upkeep = Upkeep(tmp_path / "state.pt", "key")
+    whole = train(averaged, source, CPU, Upkeep(tmp_path / "whole.pt", "key")).model.state_dict()
     with monkeypatch.context() as patch:
         _signal_after(3, signal.SIGTERM, patch.setattr)
         with pytest.raises(Stopped):
-            train(course, source, PLACE, tmp_path / "state.pt", "key", _ignore)
-    resumed = train(course, source, PLACE, tmp_path / "state.pt", "key", _ignore).model.state_dict()
+            train(averaged, source, CPU, upkeep)
+    resumed = train(averaged, source, CPU, upkeep).model.state_dict()
     assert all(torch.equal(resumed[name], value) for name, value in whole.items())
 
 
@@ -709,7 +686,7 @@ def test_a_step_without_a_usable_loss_changes_nothing() -> None:
     before = {name: value.clone() for name, value in learner.model.state_dict().items()}
     batch = _noise_batch()
     broken = replace(batch, search=(torch.full((2, 3, 255, 255), torch.nan),))
-    row = step.optimise(learner, broken, negative_noise(1, 0, 0, TRAINING), recipe(), 0, PLACE)
+    row = step.optimise(learner, broken, negative_noise(1, 0, 0, TRAINING), 0)
     assert row["skipped"] == 1
     after = learner.model.state_dict()
     assert all(torch.equal(after[name], value) for name, value in before.items())
@@ -724,13 +701,13 @@ def test_too_many_unusable_steps_in_a_row_end_it_with_their_pairs(
 ) -> None:
     nan = {name: nn.Parameter(torch.tensor(torch.nan)) for name in ("total", "cls", "reg", "loc")}
     monkeypatch.setattr(step, "losses", lambda *arguments: nan)
-    monkeypatch.setattr(loop, "IN_A_ROW", 2)
+    monkeypatch.setattr(course, "IN_A_ROW", 2)
     source = Source(PairSampler(CropCache(cache), PAIRS), FeatureCache(feature_folder))
     with pytest.raises(
         UserError,
         match=r"epoch 1: 2 steps in a row had no usable loss .*unusable\.jsonl has their pairs",
     ):
-        train(recipe(), source, PLACE, tmp_path / "state.pt", "key", _ignore)
+        train(recipe(), source, CPU, Upkeep(tmp_path / "state.pt", "key"))
     found = [json.loads(line) for line in (tmp_path / "unusable.jsonl").read_text().splitlines()]
     order = epoch_order(0, 1, TRAINING.pairs_per_epoch)
     assert [row["pairs"] for row in found] == [order[:2], order[2:4]]

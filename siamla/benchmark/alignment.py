@@ -25,8 +25,8 @@ from siamla.geometry import Array, centre, padded_size
 from siamla.grid import SCORE, SEARCH, START, STRIDE, TEMPLATE
 from siamla.model.siamla import SiamLA
 from siamla.sequence import Sequence
-from siamla.tracker.place import tracking_place
 from siamla.tracker.settings import TrackerSettings
+from siamla.tracker.tracker import tracking_place
 
 FEWEST = 5  # points below which a rank correlation is left out
 SHIFT = 0.25  # of the crop's side, the largest shift of its centre along each axis
@@ -204,7 +204,7 @@ def alignment(
 
     settings: precision and engine are read, no more. UserError where there is nothing.
     """
-    place = tracking_place(model.settings, settings)
+    place = tracking_place(settings)
     batch = 1 if place.torch_device.type == "cpu" else BATCH
     network = prepare(resolve_engine(settings.engine, place.torch_device), model, place, batch)
     found = {part.sequence: on_crops(network, part, batch) for part in cuts}

@@ -1,62 +1,13 @@
 """`siamla data`: bring, check, cut, render and look at data sets."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from siamla.cli.commands import Commands
-from siamla.cli.options import add_overwrite, add_profile, load_plan, positive
+from siamla.cli.options import add_overwrite, positive
 from siamla.errors import UserError
 
 SHOWN = 12  # sequences on a contact sheet, from the first on
-
-
-def run_fetch(args: argparse.Namespace) -> None:
-    """Bring a data set."""
-    from siamla.steps.data import fetch
-
-    plan = load_plan(args)
-    fetch(plan, args.dataset, args.key)
-    print(f"{args.dataset}: {plan.datasets[args.dataset].root}")
-
-
-def run_curate(args: argparse.Namespace) -> None:
-    """Check a data set and write its index."""
-    from siamla.data.curate import warnings
-    from siamla.files import read_json
-    from siamla.steps.data import curate
-
-    plan = load_plan(args)
-    job = curate(plan, args.dataset, args.jobs, args.allow_rejected, args.key)
-    report = read_json(job.folder / "report.json")
-    if "tracks" in report:  # a table of boxes
-        kept = f"{report['kept']} of {report['boxes']} boxes kept, in {report['tracks']} tracks"
-        print(f"{args.dataset}: {kept} -> {job.folder}")
-        return
-    for line in warnings(report, args.dataset in plan.profile.benchmarks):
-        print(f"warning: {line}", file=sys.stderr)
-    print(
-        f"{args.dataset}: {report['sequences']} sequences, {report['frames']} frames,"
-        f" {report['absent']} without the target, {report['rejected']} sequences rejected ->"
-        f" {job.folder}"
-    )
-
-
-def run_crops(args: argparse.Namespace) -> None:
-    """Build the crop cache that a variant's training reads."""
-    from siamla.data.crops import CropCache
-    from siamla.steps.data import crops
-
-    plan = load_plan(args)
-    for dataset in [args.dataset] if args.dataset else plan.spec(args.variant).pairs.parts:
-        job = crops(plan, args.variant, args.jobs, args.key, dataset)
-        cache = CropCache(job.folder)
-        print(f"{len(cache)} crops of {len(cache.sequences)} sequences -> {job.folder}")
-        if (job.folder / "skipped.csv").is_file():
-            print(
-                f"warning: {dataset}: {job.folder / 'skipped.csv'} lists images left out",
-                file=sys.stderr,
-            )
 
 
 def run_synthesize(args: argparse.Namespace) -> None:
@@ -91,32 +42,6 @@ def run_show(args: argparse.Namespace) -> None:
 
 def register(commands: Commands) -> None:
     """Add the commands."""
-    parser = commands.add(
-        "data fetch", run_fetch, "render a data set, bring it by DVC, or find it; note its digest"
-    )
-    parser.add_argument("dataset", help="a training set or benchmark of the profile")
-    add_profile(parser)
-
-    parser = commands.add(
-        "data curate", run_curate, "check every sequence of a data set and write its index"
-    )
-    parser.add_argument("dataset", help="a training set or benchmark of the profile")
-    parser.add_argument("--jobs", type=positive, default=1, help="processes")
-    parser.add_argument(
-        "--allow-rejected",
-        action="store_true",
-        help="leave broken sequences out instead of stopping",
-    )
-    add_profile(parser)
-
-    parser = commands.add("data crops", run_crops, "pack a training set's crops into a few files")
-    parser.add_argument("variant", help="the variant whose training reads them")
-    parser.add_argument(
-        "--dataset", help="one of the sets that it is trained on; default: all of them"
-    )
-    parser.add_argument("--jobs", type=positive, default=1, help="processes")
-    add_profile(parser)
-
     parser = commands.add("data synthesize", run_synthesize, "render a generated data set")
     parser.add_argument("name", metavar="NAME", help="an entry of the params file")
     parser.add_argument("--params", type=Path, default=Path("params/synthetic.yaml"))

@@ -9,6 +9,7 @@ and fresh memory would cost as much again.
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -93,7 +94,7 @@ def degrade(image: Image, drawn: Sequence[float]) -> None:
     Of three uniform numbers in [0, 1): which of the three, how much, and which part of the grain.
     The parts and the amounts are equally likely; the target stays where it is.
     """
-    which, amount, place = drawn
+    which, amount, part = drawn
     size, kind = image.shape[0], int(3 * which)
     if kind == 0:
         side = max(round(size / (_SHRINK[0] + (_SHRINK[1] - _SHRINK[0]) * amount)), 1)
@@ -105,50 +106,43 @@ def degrade(image: Image, drawn: Sequence[float]) -> None:
         image[:] = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
     else:
         level = np.float32(_NOISE[0] + (_NOISE[1] - _NOISE[0]) * amount)
-        y, x = divmod(int(place * size * size), size)
+        y, x = divmod(int(part * size * size), size)
         cv2.add(image, _grain(size)[y : y + size, x : x + size] * level, dst=image, dtype=cv2.CV_8U)
 
 
+class Draw(NamedTuple):
+    """The random numbers of a view, and what they decided for both views of a pair."""
+
+    uniform: Sequence[float]
+    """Four in [0, 1): whether colour moves, whether it is blurred, how far, and which way."""
+    normal: Sequence[float]
+    """Three normally distributed ones, for the colour."""
+    spoiled: Sequence[float] = (1, 0, 0, 0)
+    """Four in [0, 1): whether the view is degraded, and three for `degrade`."""
+    flip: bool = False
+    gray: bool = False
+
+
 def augment(
-    window: Image,
-    box: Sequence[float],
-    out: Image,
-    jitter: Jitter,
-    drawn: Sequence[float],
-    normal: Sequence[float],
-    flip: bool = False,
-    gray: bool = False,
-    spoiled: Sequence[float] = (1, 0, 0, 0),
+    window: Image, box: Sequence[float], out: Image, jitter: Jitter, draw: Draw
 ) -> list[float]:
     """Write the view of a window (H, W, 3) of a cached crop to `out` (size, size, 3), a contiguous
     array.
 
-    Args:
-        box: the target's in the window, continuous xywh.
-        drawn: four uniform numbers in [0, 1): whether colour moves, whether it is blurred, how far,
-            and which way.
-        normal: three normally distributed numbers, for the colour. flip, gray: decided by the
-        caller, because both views of a pair share them.
-        spoiled: four uniform numbers in [0, 1): whether the view is degraded, and three for
-            `degrade`.
-
-    Returns the box in the view.
+    `box` is the target's in the window, continuous xywh. Returns the box in the view.
     """
     size, (height, width) = out.shape[0], window.shape[:2]
-    cv2.resize(
-        cv2.flip(window, 1) if flip else window,
-        (size, size),
-        dst=out,
-        interpolation=cv2.INTER_LINEAR,
-    )
-    if gray:
+    image = cv2.flip(window, 1) if draw.flip else window
+    cv2.resize(image, (size, size), dst=out, interpolation=cv2.INTER_LINEAR)
+    if draw.gray:
         turn_gray(out)
-    if drawn[0] < jitter.colour:
-        move_colour(out, colour_offset(normal))
-    if drawn[1] < jitter.blur:
-        motion_blur(out, _LENGTHS[int(drawn[2] * len(_LENGTHS))], drawn[3])
-    if spoiled[0] < jitter.degrade:
-        degrade(out, spoiled[1:])
+    moved, blurred, length, share = draw.uniform
+    if moved < jitter.colour:
+        move_colour(out, colour_offset(draw.normal))
+    if blurred < jitter.blur:
+        motion_blur(out, _LENGTHS[int(length * len(_LENGTHS))], share)
+    if draw.spoiled[0] < jitter.degrade:
+        degrade(out, draw.spoiled[1:])
     x, y, across, down = box
-    x = width - x - across if flip else x
+    x = width - x - across if draw.flip else x
     return [x * size / width, y * size / height, across * size / width, down * size / height]

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from siamla.data.augment import augment, view_window
+from siamla.data.augment import Draw, augment, view_window
 from siamla.data.crop import Image, to_index
 from siamla.data.crops import CropCache
 from siamla.data.settings import Jitter, PairSettings
@@ -259,7 +259,7 @@ class PairSampler(Sampler):
             row, view_window(jitter, out.shape[0], self.cache.size, drawn[:4])
         )
         flip, gray = shared[0] < jitter.flip, shared[1] < jitter.gray
-        return augment(window, box, out, jitter, drawn[4:], normal, flip, gray, spoiled)
+        return augment(window, box, out, jitter, Draw(drawn[4:], normal, spoiled, flip, gray))
 
 
 class MixedSampler(Sampler):

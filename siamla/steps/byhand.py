@@ -12,7 +12,7 @@ from siamla.data.formats import LAYOUTS
 from siamla.errors import UserError
 from siamla.experiment.spec import plain
 from siamla.files import digest, locked, read_json, write_csv, write_json
-from siamla.provenance.code import code_digest
+from siamla.provenance.code import sources
 from siamla.provenance.record import differences, environment
 from siamla.sequence import Sequence
 from siamla.settings import nearest
@@ -117,23 +117,23 @@ def track(
     from siamla.benchmark.tracking import track_benchmark
     from siamla.model.checkpoint import read_model
     from siamla.tracker.api import tracker_settings
-    from siamla.tracker.place import told, tracking_place
+    from siamla.tracker.tracker import recorded, tracking_place
 
     rules, sequences, file = protocol_of(layout, protocol), _read(root, layout), read_model(model)
     settings, running = tracker_settings(model, file.tracker, changed or {}), run_rules(rules)
-    code = code_digest("siamla.benchmark.tracking:track_benchmark")
+    code = sources().digest("siamla.benchmark.tracking:track_benchmark")
     torch.set_num_threads(
         1
     )  # as in the pipeline: threads must not decide boxes, sequences are spread over workers
     cv2.setNumThreads(1)
-    place = tracking_place(file.model.settings, settings)
+    place = tracking_place(settings)
     identity = {
         "model": file.digest,
         "tracker": plain(settings),
         "run": plain(running),
         "data": digest([_content(sequence) for sequence in sequences]),
         "code": code,
-        "place": told(settings, place),
+        "place": recorded(settings, place),
     }
     word = re.sub(r"[^a-z0-9]+", "_", file.label.lower()).strip("_")
     out = out or Path("runs", root.resolve().name, f"{word}-{file.digest[:8]}")

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from siamla.experiment.plan import generator_code
+from siamla.experiment.step import generator_code
 from siamla.files import locked
 from siamla.miniatures.dataset import content, synthesize
 from siamla.miniatures.settings import SetSettings
+from siamla.provenance.code import sources
 
 
 def render(name: str, settings: SetSettings, root: Path, jobs: int = 1) -> str:
@@ -18,7 +19,7 @@ def render(name: str, settings: SetSettings, root: Path, jobs: int = 1) -> str:
     Raises:
         UserError: anything lies in the folder that the set did not write; it stays.
     """
-    code = generator_code(settings.layout)
+    code = generator_code(sources(), settings.layout)
     with locked(root.with_name(f".{root.name}.lock")):
         if not content(root, settings, code):
             synthesize(name, settings, root, jobs, code)

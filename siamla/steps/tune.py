@@ -13,16 +13,17 @@ from siamla.benchmark.protocols import Protocol, run_rules
 from siamla.benchmark.tuning import Choice, search
 from siamla.data.formats import LAYOUTS
 from siamla.errors import UserError
-from siamla.experiment.plan import GENERATOR, Plan, engine_code
+from siamla.experiment.plan import Plan
 from siamla.experiment.spec import layered, plain
+from siamla.experiment.step import engine_code
+from siamla.experiment.steps import GENERATOR
 from siamla.experiment.tuning import Tuning, load_tuning
 from siamla.files import digest, read_json, write_json
 from siamla.miniatures.settings import SetSettings, load_sets
-from siamla.provenance.code import code_digest
 from siamla.provenance.record import environment
 from siamla.sequence import Sequence
 from siamla.settings import nearest, validate
-from siamla.steps.perform import sound
+from siamla.steps.perform import planned, sound
 from siamla.tracker.settings import TrackerSettings
 
 CLIPS = Path("data", "validation")
@@ -77,10 +78,9 @@ def _measure(
     """The headline score of a model with these settings."""
     from siamla.benchmark.score import score
     from siamla.benchmark.tracking import track_benchmark
-    from siamla.model.checkpoint import read_model
-    from siamla.tracker.place import tracking_place
+    from siamla.tracker.tracker import tracking_place
 
-    place = tracking_place(read_model(model).model.settings, settings)
+    place = tracking_place(settings)
     with tempfile.TemporaryDirectory() as folder:
         track_benchmark(
             model, settings, place, sequences, Path(folder), run_rules(rules), workers, "tune"
@@ -125,14 +125,20 @@ def tune(
     cv2.setNumThreads(1)
     started, settings = time.time(), validation_set(plan, clips)
     tuning, rules = load_tuning(plan.params / "tune.yaml"), _protocol(plan, settings.layout)
-    jobs = {seed: plan.train(variant, seed) for seed in plan.experiment.seeds(variant)}
-    models = {str(seed): {"key": job.key, "content": job.content()} for seed, job in jobs.items()}
+    jobs = {
+        seed: plan.job("train", variant=variant, seed=seed)
+        for seed in plan.experiment.seeds(variant)
+    }
+    models = {
+        str(seed): {"key": job.key, "content": planned(job)["content"]}
+        for seed, job in jobs.items()
+    }
     files = {str(seed): sound(job) / "model.pt" for seed, job in jobs.items()}
     own, grid = plain(_start(plan, variant)), _grid(plan, variant, tuning)
-    code = code_digest(
+    code = plan.code.digest(
         "siamla.benchmark.tracking:track_benchmark",
         "siamla.benchmark.score:score",
-        *engine_code(plan.spec(variant).tracker.engine),
+        *engine_code(plan, plan.spec(variant).tracker.engine),
     )
     origin = {
         "variant": variant,
@@ -187,11 +193,11 @@ def tune_all(
     UserError before any work where a training is missing.
     """
     for job in (
-        plan.train(variant, seed)
+        plan.job("train", variant=variant, seed=seed)
         for variant in plan.variants
         for seed in plan.experiment.seeds(variant)
     ):
-        job.content()
+        planned(job)
     return {
         variant: tune(plan, variant, clips, workers, partial(_say, tell, variant))
         for variant in plan.variants

@@ -148,12 +148,16 @@ def load(path: str | Path, tracker: Mapping[str, Any] | None = None, threads: in
 
 
 def tracker_settings(
-    path: str | Path, own: Mapping[str, Any], changed: Mapping[str, Any]
+    path: str | Path, stored: Mapping[str, Any], changed: Mapping[str, Any]
 ) -> TrackerSettings:
     """The settings in a model file with others in place of some; UserError that says which of both
     are wrong.
+
+    Model files of earlier versions have the precision "auto", which was measured. It is fp32 now.
     """
-    settings = validate(TrackerSettings, dict(own), f"{path}: tracker")
-    return (
-        validate(TrackerSettings, {**own, **changed}, "tracker settings") if changed else settings
-    )
+    if stored.get("precision") == "auto":
+        stored = {**stored, "precision": "fp32"}
+    settings = validate(TrackerSettings, dict(stored), f"{path}: tracker")
+    if not changed:
+        return settings
+    return validate(TrackerSettings, {**stored, **changed}, "tracker settings")

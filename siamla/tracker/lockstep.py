@@ -45,7 +45,7 @@ class LockStep:
 
     @contextmanager
     def taking_part(self) -> Iterator[None]:
-        """In this block the others wait for this thread's crop, at most `size` threads at a time."""
+        """In the block the others wait for this thread's crop; at most `size` threads at a time."""
         with self._turn:
             self._there += 1
         try:
@@ -94,8 +94,8 @@ class LockStep:
             for question in asked:
                 question.answer = error
         else:
-            for place, question in enumerate(asked):
-                question.answer = Maps(*(part[place : place + 1].copy() for part in maps))
+            for number, question in enumerate(asked):
+                question.answer = Maps(*(part[number : number + 1].copy() for part in maps))
         self.batches += 1
         self._turn.notify_all()
 

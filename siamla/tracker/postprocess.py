@@ -77,7 +77,7 @@ def scale_penalty(w: ArrayLike, h: ArrayLike, size: tuple[float, float], k: floa
 
 
 def penalised_score(confidence: Map, penalty: Map, window: float) -> Array:
-    """Eq. 12: s = (1-w)·c·q·p + w·W for `confidence` c·q, with W the Hann window of the map's side."""
+    """Eq. 12: s = (1-w)·c·q·p + w·W for `confidence` c·q; W: a Hann window of the map's side."""
     return np.asarray(
         (1 - window) * confidence * penalty + window * _hann(confidence.shape[0]), np.float64
     )

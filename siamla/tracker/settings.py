@@ -19,8 +19,8 @@ class TrackerSettings(Settings):
     penalty_k: float = Field(0.04, ge=0, description="k of eq. 13")
     window: float = Field(0.4, ge=0, le=1, description="w of eq. 12, the window influence")
     size_lr: float = Field(0.33, gt=0, le=1, description="rate of the size smoothing")
-    precision: Literal["auto", "bf16", "fp32"] = Field(
-        "auto", description="auto: bf16 where it is faster"
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="bf16 for GPUs and CPUs that compute in it"
     )
     engine: EngineName = Field(
         "auto", description="auto: torch on a GPU; openvino on a CPU where it is installed"

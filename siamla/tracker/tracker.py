@@ -1,14 +1,14 @@
 """The tracker: a box in the first image, then a box for every further image."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
 from siamla.data.crop import crop, fill_colour
-from siamla.engine.engines import prepare, resolve_engine
+from siamla.engine.engines import described, prepare, resolve_engine
 from siamla.engine.network import Network
 from siamla.engine.network import State as TemplateState
 from siamla.errors import UserError
@@ -16,9 +16,8 @@ from siamla.geometry import Array, padded_size
 from siamla.grid import SEARCH, TEMPLATE
 from siamla.model.checkpoint import load_model
 from siamla.model.siamla import SiamLA
-from siamla.place import Place
+from siamla.place import Place, default_device, has_bf16, place_on
 from siamla.tracker import postprocess
-from siamla.tracker.place import tracking_place
 from siamla.tracker.postprocess import State
 from siamla.tracker.settings import TrackerSettings
 
@@ -38,6 +37,34 @@ class Search(NamedTuple):
     """(4, 25, 25) offsets in crop pixels."""
     loc: NDArray[np.float32]
     """(25, 25) logit of q."""
+
+
+def tracking_place(
+    settings: TrackerSettings, device: torch.device | None = None, threads: int | None = None
+) -> Place:
+    """Device, precision and threads for tracking; a GPU and this process's threads by default.
+
+    UserError where the engine of the settings is not installed, or it or the device does not
+    compute in the precision of the settings.
+    """
+    device = device or default_device()
+    engine = resolve_engine(settings.engine, device)
+    if settings.precision == "bf16" and engine == "onnxruntime":
+        raise UserError(
+            "tracker.precision: bf16, but onnxruntime computes in fp32; take fp32 or engine auto"
+        )
+    if settings.precision == "bf16" and engine == "openvino" and not has_bf16(device):
+        raise UserError(
+            "tracker.precision: bf16, but openvino does not compute in it on this CPU; take fp32"
+        )
+    return place_on(device, settings.precision, threads or torch.get_num_threads())
+
+
+def recorded(settings: TrackerSettings, place: Place) -> dict[str, Any]:
+    """The place with the engine and its version, as a record holds it: all that decides sums and is
+    no setting.
+    """
+    return place.plain | {"engine": described(resolve_engine(settings.engine, place.torch_device))}
 
 
 class SiamTracker:
@@ -67,7 +94,7 @@ class SiamTracker:
 
         network: one that is ready at this place, instead of the tracker's own.
         """
-        self.place = place or tracking_place(model.settings, settings, device)
+        self.place = place or tracking_place(settings, device)
         self.network = network or prepare(
             resolve_engine(settings.engine, self.place.torch_device), model, self.place
         )

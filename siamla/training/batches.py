@@ -6,14 +6,16 @@ random numbers of its negatives, whatever was drawn before, by how many processe
 training was stopped in between.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from siamla.data.pairs import PairSampler, Sampler
+from siamla.data.pairs import PairSampler, Sampler, open_sampler
+from siamla.data.settings import PairSettings
 from siamla.errors import UserError
 from siamla.grid import SCORE
 from siamla.parallel import start_worker, worker_launch
@@ -33,6 +35,28 @@ class Source:
     sampler: Sampler
     features: FeatureCache | None = None
     workers: int = 0
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The files that a training reads, and how.
+
+    Attributes:
+        crops: the crop cache of each training set.
+        features: feature cache for the epochs with a frozen backbone; None: these read crops like
+            the others.
+        workers: processes that load pairs beside this one. Bytes do not depend on them.
+    """
+
+    crops: Sequence[Path]
+    pairs: PairSettings
+    features: Path | None = None
+    workers: int = 0
+
+    def open(self) -> Source:
+        """The source of its batches; UserError for a cache that is not complete."""
+        cached = FeatureCache(self.features) if self.features else None
+        return Source(open_sampler(self.crops, self.pairs), cached, self.workers)
 
 
 def steps_per_epoch(settings: TrainingSettings) -> int:
@@ -55,10 +79,10 @@ def negative_noise(
     Each position of the walk has numbers of its own, from a counter that stands there.
     """
     blocks = -(-(SCORE**2) // BLOCK)
-    own = range(settings.batch)[part]
-    position = epoch * settings.pairs_per_epoch + step * settings.batch + own.start
+    pairs = range(settings.batch)[part]
+    position = epoch * settings.pairs_per_epoch + step * settings.batch + pairs.start
     generator = np.random.Generator(np.random.Philox(key=seed, counter=position * blocks))
-    drawn = generator.random((len(own), blocks * BLOCK))[:, : SCORE**2]
+    drawn = generator.random((len(pairs), blocks * BLOCK))[:, : SCORE**2]
     return torch.from_numpy(drawn.astype(np.float32)).view(-1, SCORE, SCORE)
 
 

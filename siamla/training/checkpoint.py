@@ -1,67 +1,23 @@
-"""Resumable state of a training: everything that the next step depends on."""
+"""Resumable states of a training on disk: they hold everything that the next step depends on.
+
+No result depends on this module: an edit here trains nothing again (siamla.provenance.code).
+"""
 
 import io
 import pickle
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from siamla.errors import UserError
 from siamla.files import atomic
-from siamla.training.step import Learner
+from siamla.training.step import Learner, Progress
 
 KEPT = 3  # states: should the disk lose the last one, the one before it is there
 
 
-@dataclass
-class Progress:
-    """Where a training stands. Random numbers need no state: each step has its own.
-
-    Attributes:
-        epoch: epochs done.
-        step: steps done of the next epoch.
-        rows: what those steps gave; the epoch's row of the history is their mean.
-        seconds: that those steps took.
-        waited: seconds of these in which they waited for pairs.
-        unusable: the last steps, one after another, whose loss or gradient was not usable.
-        processes: how many trained together, each time that this changed.
-        history: rows of the epochs done.
-    """
-
-    epoch: int = 0
-    step: int = 0
-    rows: list[dict[str, float]] = field(default_factory=list)
-    seconds: float = 0.0
-    waited: float = 0.0
-    unusable: int = 0
-    processes: list[int] = field(default_factory=list)
-    history: list[dict[str, float]] = field(default_factory=list)
-
-    def close_epoch(self, row: dict[str, float]) -> None:
-        """The epoch is done and gave `row`."""
-        self.epoch, self.step, self.rows, self.seconds, self.waited = (
-            self.epoch + 1,
-            0,
-            [],
-            0.0,
-            0.0,
-        )
-        self.history.append(row)
-
-
-def save_tensors(path: Path, value: Any) -> None:
-    """torch.save to a file, atomically; equal values give equal bytes (torch names the archive
-    after the file).
-    """
-    buffer = io.BytesIO()
-    torch.save(value, buffer)
-    with atomic(path) as temporary:
-        temporary.write_bytes(buffer.getvalue())
-
-
-def kept(path: Path) -> list[Path]:
+def _states(path: Path) -> list[Path]:
     """Where the last states stand: the newest, as `path`, first."""
     return [path, *(path.with_name(f"{path.stem}.{age}{path.suffix}") for age in range(1, KEPT))]
 
@@ -71,9 +27,12 @@ def save_state(path: Path, key: str, learner: Learner, progress: Progress) -> No
 
     The states before it are kept beside it. A kill at any moment leaves at least one.
     """
+    buffer = io.BytesIO()
+    torch.save({"key": key, **learner.state(), "progress": asdict(progress)}, buffer)
     new = path.with_name(f"{path.stem}.new{path.suffix}")
-    save_tensors(new, {"key": key, **learner.state(), "progress": asdict(progress)})
-    states = kept(path)
+    with atomic(new) as temporary:
+        temporary.write_bytes(buffer.getvalue())
+    states = _states(path)
     for older, newer in zip(states[:0:-1], states[-2::-1], strict=True):
         if newer.exists():
             newer.replace(older)
@@ -85,17 +44,19 @@ def restore_state(path: Path, key: str, learner: Learner) -> Progress:
 
     Raises UserError when the state belongs to another training or is damaged.
     """
-    states = [state for state in kept(path) if state.exists()]
+    states = [state for state in _states(path) if state.exists()]
     if not states:
         return Progress()
     newest, *older = states
     try:
         state = torch.load(newest, map_location="cpu", weights_only=True)
+        written, progress = state["key"], Progress(**state["progress"])
     except (
         RuntimeError,
         EOFError,
         OSError,
         ValueError,
+        TypeError,
         LookupError,
         pickle.UnpicklingError,
     ) as error:
@@ -104,9 +65,9 @@ def restore_state(path: Path, key: str, learner: Learner) -> Progress:
         raise UserError(
             f"{newest}: damaged training state ({said}); delete it to {onward}"
         ) from None
-    if state["key"] != key:
+    if written != key:
         raise UserError(
-            f"{newest}: belongs to another training ({state['key']}, expected {key}); delete it"
+            f"{newest}: belongs to another training ({written}, expected {key}); delete it"
         )
     learner.restore(state)
-    return Progress(**state["progress"])
+    return progress

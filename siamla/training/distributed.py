@@ -22,9 +22,7 @@ from torch import Tensor, nn
 from siamla.errors import UserError
 
 BUCKET = 25 * 2**18  # numbers of a bucket: 25 MiB in fp32
-PATIENCE = timedelta(
-    hours=2
-)  # for what the first process does alone: a measurement, saving, a validation
+PATIENCE = timedelta(hours=2)  # for what the first process does alone: saving, a validation
 
 
 @contextmanager
@@ -77,7 +75,7 @@ class Ranks:
         """Whether the flag is set in any process."""
         return bool(self.sum(torch.tensor(int(flag)))) if self.world > 1 else flag
 
-    def told(self, value: Any) -> Any:
+    def broadcast(self, value: Any) -> Any:
         """The first process's value."""
         if self.world > 1:
             box = [value]
@@ -119,9 +117,8 @@ def joined() -> Iterator[Ranks]:
     try:
         if torch.cuda.is_available():
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-            os.environ.setdefault(
-                "NCCL_NVLS_ENABLE", "0"
-            )  # sums inside a switch differ from run to run
+            # sums inside a switch differ from run to run
+            os.environ.setdefault("NCCL_NVLS_ENABLE", "0")
         dist.init_process_group(
             "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE
         )
@@ -137,7 +134,7 @@ def joined() -> Iterator[Ranks]:
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over all processes, whose gradient is summed too: each process's loss depends on it."""
+    """The sum over all processes. Its gradient is summed too: each process's loss depends on it."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, ranks: Ranks) -> Tensor:
@@ -170,12 +167,12 @@ class GlobalBatchNorm(nn.BatchNorm2d):
             return super().forward(x)
         with torch.autocast(x.device.type, enabled=False):
             values, count = x.float(), x.numel() // x.shape[1]
-            own = values.mean((0, 2, 3))
-            spread = (values - own[:, None, None]).square().sum((0, 2, 3)).double()
-            own = own.double()
-            number = own.new_tensor([count])
+            local = values.mean((0, 2, 3))
+            spread = (values - local[:, None, None]).square().sum((0, 2, 3)).double()
+            local = local.double()
+            number = local.new_tensor([count])
             sums = _Sum.apply(
-                torch.cat([own * count, spread + own.square() * count, number]), self.ranks
+                torch.cat([local * count, spread + local.square() * count, number]), self.ranks
             )
             mean, square = (sums[:-1] / sums[-1]).chunk(2)
             variance = square - mean.square()

@@ -90,11 +90,8 @@ class TrainingSettings(Settings):
     weight_decay: float = Field(1e-4, ge=0)
     clip_norm: float = Field(10.0, gt=0)
     backbone_lr_scale: float = Field(0.1, ge=0)
-    precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
-        "auto",
-        description=(
-            "auto: bf16 where it is faster; fp16, with scaled losses, for GPUs without bf16"
-        ),
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        "fp32", description="bf16 for GPUs; fp16, with scaled losses, for GPUs without bf16"
     )
     compile: bool = Field(
         False,

@@ -5,8 +5,8 @@ it with its part.
 import copy
 import os
 import shutil
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -39,22 +39,77 @@ class Recipe:
     seed: int
 
 
+@dataclass(frozen=True)
+class Resources:
+    """What a training is computed with. It decides no more than last digits.
+
+    Attributes:
+        place: device, precision and the CPU threads of this process.
+        ranks: the processes that train together.
+        accumulate: parts in which the backbone sees a batch; more take less memory.
+    """
+
+    place: Place
+    ranks: Ranks = ALONE
+    accumulate: int = 1
+
+
+class StepTaken(NamedTuple):
+    """The row that a step gives, its seconds, and those of them in which it waited for pairs."""
+
+    row: dict[str, float]
+    seconds: float
+    waited: float
+
+
+@dataclass
+class Progress:
+    """Where a training stands. Random numbers need no state: each step has its own.
+
+    Attributes:
+        epoch: epochs done.
+        step: steps done of the next epoch.
+        rows: what those steps gave; the epoch's row of the history is their mean.
+        seconds: that those steps took.
+        waited: seconds of these in which they waited for pairs.
+        unusable: the last steps, one after another, whose loss or gradient was not usable.
+        processes: how many trained together, each time that this changed.
+        history: rows of the epochs done.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    rows: list[dict[str, float]] = field(default_factory=list)
+    seconds: float = 0.0
+    waited: float = 0.0
+    unusable: int = 0
+    processes: list[int] = field(default_factory=list)
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    def close_epoch(self, row: dict[str, float]) -> None:
+        """The epoch is done and gave `row`."""
+        self.history.append(row)
+        self.epoch += 1
+        self.step = 0
+        self.rows = []
+        self.seconds = self.waited = 0.0
+
+
 @dataclass
 class Learner:
-    """What a training changes from step to step, and how this process takes part in it.
+    """What a training changes from step to step.
 
     Attributes:
         scaler: of the losses in fp16; in other precisions it does nothing.
         average: the moving average of the model, where one is asked for.
-        accumulate: parts in which the backbone sees a batch, one after another.
     """
 
+    recipe: Recipe
+    resources: Resources
     model: SiamLA
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     average: AveragedModel | None = None
-    ranks: Ranks = ALONE
-    accumulate: int = 1
 
     def state(self) -> dict[str, Any]:
         """All of it, to be saved."""
@@ -137,14 +192,14 @@ def _averaged(model: SiamLA, decay: float | None) -> AveragedModel | None:
     )
 
 
-def start(recipe: Recipe, place: Place, ranks: Ranks = ALONE, accumulate: int = 1) -> Learner:
-    """The network with its initial weights, in training mode and on its device, and its optimiser."""
-    settings, device = recipe.training, place.torch_device
+def start(recipe: Recipe, resources: Resources) -> Learner:
+    """The network with its initial weights, in training mode on its device, and its optimiser."""
+    settings, device = recipe.training, resources.place.torch_device
     model = build_model(recipe.model, recipe.seed).to(device)
     model = model.to(memory_format=_layout(device))  # type: ignore[call-overload]
-    for neck in model.necks if ranks.world > 1 else ():
+    for neck in model.necks if resources.ranks.world > 1 else ():
         assert isinstance(neck, Neck)
-        neck.norm = GlobalBatchNorm(neck.norm, ranks)
+        neck.norm = GlobalBatchNorm(neck.norm, resources.ranks)
     average = _averaged(model, settings.ema)
     if settings.compile:
         if not any(
@@ -155,8 +210,8 @@ def start(recipe: Recipe, place: Place, ranks: Ranks = ALONE, accumulate: int = 
             )
         model.backbone.compile()  # in place: names of parameters stay
     optimizer = build_optimizer(model, settings)
-    scaler = torch.amp.GradScaler(device.type, enabled=place.precision == "fp16")
-    return Learner(model.train(), optimizer, scaler, average, ranks, accumulate)
+    scaler = torch.amp.GradScaler(device.type, enabled=resources.place.precision == "fp16")
+    return Learner(recipe, resources, model.train(), optimizer, scaler, average)
 
 
 def _on_device(side: tuple[Tensor, ...], device: torch.device) -> tuple[Tensor, ...]:
@@ -181,22 +236,22 @@ def _levels(backbone: Backbone, images: Tensor, parts: int) -> tuple[Tensor, ...
     return tuple(torch.cat(level) for level in zip(*chunks, strict=True))
 
 
-def optimise(
-    learner: Learner, batch: Batch, noise: Tensor, recipe: Recipe, epoch: int, place: Place
-) -> dict[str, float]:
+def optimise(learner: Learner, batch: Batch, noise: Tensor, epoch: int) -> dict[str, float]:
     """One optimisation step with this process's part of a batch.
 
     Returns the batch's loss terms and the norm of its gradient as numbers, the same in all
     processes, with skipped = 1 when loss or gradient was not usable: then nothing has changed.
     """
-    device, model, ranks = place.torch_device, learner.model, learner.ranks
+    recipe, model, place = learner.recipe, learner.model, learner.resources.place
+    device, ranks = place.torch_device, learner.resources.ranks
     template, search = _on_device(batch.template, device), _on_device(batch.search, device)
     statistics = [buffer.clone() for buffer in model.necks.buffers()]
     learner.optimizer.zero_grad(set_to_none=True)
     with place.autocast():
         if not batch.frozen:
             template, search = (
-                _levels(model.backbone, side[0], learner.accumulate) for side in (template, search)
+                _levels(model.backbone, side[0], learner.resources.accumulate)
+                for side in (template, search)
             )
         output = model.forward_features(template, search)
     localization = recipe.model.localization

@@ -73,7 +73,7 @@ def assign(boxes: Tensor, labels: Labels) -> Targets:
 
 
 def _nearest(offset: Tensor) -> Tensor:
-    """(B, n, n) bool with one True each: the cell at the smallest distance, from offsets (B, 2, n)."""
+    """(B, n, n) bool with one True each, the cell at the least distance, from offsets (B, 2, n)."""
     column, row = offset.abs().argmin(2).unbind(1)
     cells = torch.arange(offset.shape[2], device=offset.device)
     return (cells == row[:, None])[:, :, None] & (cells == column[:, None])[:, None, :]

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from siamla.errors import UserError
-from siamla.place import Place
 from siamla.training.batches import Source, batches, steps_per_epoch
 from siamla.training.checkpoint import KEPT
-from siamla.training.distributed import ALONE, Ranks
+from siamla.training.course import accidents, peak_memory
+from siamla.training.distributed import Ranks
 from siamla.training.features import Batch
-from siamla.training.loop import accidents, peak_memory, take_step
-from siamla.training.step import Learner, Recipe, set_up, start
+from siamla.training.loop import take_step
+from siamla.training.step import Learner, Recipe, Resources, set_up, start
 
 ENDLESS = 10**6  # epochs
 LEAST = 2  # timed steps
@@ -33,8 +33,9 @@ class Phase:
     """The steps of one kind, and the seconds that one of them takes.
 
     Attributes:
-        steps: that the training has of them. model, loader, both: seconds a step with one batch
-        repeated, of the batches alone, and of both together.
+        steps: that the training has of them.
+        model, loader, both: seconds a step with one batch repeated, of the batches alone, and of
+            both together.
         wait: share of `both` in which the model waits for pairs.
         memory: the most MiB held so far by this process, or by its GPU in this phase.
         shared: bytes in shared memory, of all loading processes.
@@ -50,29 +51,30 @@ class Phase:
     shared: int
 
 
-def _course(recipe: Recipe, frozen: bool) -> Recipe:
+def _endless(recipe: Recipe, frozen: bool) -> Recipe:
     """An endless training of steps of one kind, at the first learning rate."""
-    rates = {"lr_end": recipe.training.lr_start, "warmup_steps": 0}
-    update = {"epochs": ENDLESS, "frozen_epochs": ENDLESS if frozen else 0, **rates}
-    return replace(recipe, training=recipe.training.model_copy(update=update))
+    changes = {
+        "epochs": ENDLESS,
+        "frozen_epochs": ENDLESS if frozen else 0,
+        "lr_end": recipe.training.lr_start,
+        "warmup_steps": 0,
+    }
+    return replace(recipe, training=recipe.training.model_copy(update=changes))
 
 
 def _size(values: Any) -> int:
     """Bytes of all tensors in nested data."""
     if isinstance(values, Tensor):
         return values.nbytes
-    inner = (
-        values.values()
-        if isinstance(values, dict)
-        else values
-        if isinstance(values, list | tuple)
-        else ()
-    )
-    return sum(_size(value) for value in inner)
+    if isinstance(values, dict):
+        values = values.values()
+    elif not isinstance(values, list | tuple):
+        return 0
+    return sum(_size(value) for value in values)
 
 
 def _seconds(work: Callable[[], object], ranks: Ranks, budget: float, warm: int) -> float:
-    """Seconds that `work` takes, in the mean over at least LEAST calls and over `budget` seconds."""
+    """Mean seconds that `work` takes, over at least LEAST calls and `budget` seconds."""
     begun = time.monotonic()
     for _ in range(max(1, warm)):
         work()
@@ -85,70 +87,65 @@ def _seconds(work: Callable[[], object], ranks: Ranks, budget: float, warm: int)
     return (time.monotonic() - begun) / calls
 
 
-def _phase(
-    learner: Learner, recipe: Recipe, source: Source, place: Place, frozen: bool, budget: float
-) -> Phase:
-    ranks, course, cuda = learner.ranks, _course(recipe, frozen), place.torch_device.type == "cuda"
-    steps = steps_per_epoch(recipe.training)
-    epochs = (
-        recipe.training.frozen_epochs
-        if frozen
-        else recipe.training.epochs - recipe.training.frozen_epochs
-    )
+def _epochs(recipe: Recipe, frozen: bool) -> int:
+    """Epochs with a frozen or with a thawed backbone."""
+    settings = recipe.training
+    return settings.frozen_epochs if frozen else settings.epochs - settings.frozen_epochs
+
+
+def _phase(learner: Learner, source: Source, frozen: bool, budget: float) -> Phase:
+    place, ranks = learner.resources.place, learner.resources.ranks
+    recipe, endless = learner.recipe, _endless(learner.recipe, frozen)
+    learner = replace(learner, recipe=endless)
+    cuda = place.torch_device.type == "cuda"
     if cuda:
         torch.cuda.reset_peak_memory_stats()
     waits: list[float] = []
-    stream = batches(
-        source, recipe.seed, course.training, 0, 0, cuda, ranks.part(recipe.training.batch)
-    )
-    with closing(stream):
+    part = ranks.part(recipe.training.batch)
+    with closing(batches(source, recipe.seed, endless.training, pinned=cuda, part=part)) as stream:
         batch = next(stream)
 
         def step(pairs: Iterator[Batch]) -> None:
-            row, waited = take_step(learner, pairs, course, 0, 0, place)
-            if row["skipped"]:
-                raise UserError(f"a step's loss is not usable ({row['total']:g}); lower lr_start")
-            waits.append(waited)
+            taken = take_step(learner, pairs, 0, 0)
+            if taken.row["skipped"]:
+                loss = taken.row["total"]
+                raise UserError(f"a step's loss is not usable ({loss:g}); lower lr_start")
+            waits.append(taken.waited)
 
         held = 0 if batch.frozen else PREFETCHED * source.workers
         model = _seconds(lambda: step(iter([batch])), ranks, budget, 1)
         loader = _seconds(lambda: next(stream), ranks, budget, held)
         waits.clear()
         both = _seconds(lambda: step(stream), ranks, budget, held)
-    shared = held * _size([batch.template, batch.search, batch.boxes])
-    name = "frozen" if frozen else "thawed"
-    wait = sum(waits) / len(waits) / both
-    return Phase(name, steps * epochs, model, loader, both, wait, peak_memory(place), shared)
+    return Phase(
+        name="frozen" if frozen else "thawed",
+        steps=steps_per_epoch(recipe.training) * _epochs(recipe, frozen),
+        model=model,
+        loader=loader,
+        both=both,
+        wait=sum(waits) / len(waits) / both,
+        memory=peak_memory(place),
+        shared=held * _size([batch.template, batch.search, batch.boxes]),
+    )
 
 
 def rehearse(
-    recipe: Recipe,
-    source: Source,
-    place: Place,
-    ranks: Ranks = ALONE,
-    accumulate: int = 1,
-    budget: float = 10.0,
+    recipe: Recipe, source: Source, resources: Resources, budget: float = 10.0
 ) -> tuple[list[Phase], int]:
-    """Steps of the training's phases, the thawed one first, in which memory would run out; and the
-    bytes of a state.
+    """Steps of the training's phases, and the bytes of a state.
 
-    `budget`: seconds for each of the three measurements of a phase. UserError where memory does not
-    suffice.
+    The thawed phase comes first: in it memory would run out. `budget`: seconds for each of the
+    three measurements of a phase. UserError where memory does not suffice.
     """
-    set_up(place)
+    set_up(resources.place)
     with accidents(source.workers):
-        learner = start(recipe, place, ranks, accumulate)
-        frozen = [
-            kind
-            for kind in (False, True)
-            if (recipe.training.frozen_epochs if kind else _thaws(recipe))
+        learner = start(recipe, resources)
+        phases = [
+            _phase(learner, source, frozen, budget)
+            for frozen in (False, True)
+            if _epochs(recipe, frozen)
         ]
-        phases = [_phase(learner, recipe, source, place, kind, budget) for kind in frozen]
         return phases, _size(learner.state())
-
-
-def _thaws(recipe: Recipe) -> bool:
-    return recipe.training.frozen_epochs < recipe.training.epochs
 
 
 def _free(folder: Path) -> str:
@@ -165,11 +162,10 @@ def report(phases: list[Phase], state: int, batch: int, ranks: Ranks, folder: Pa
     """What `rehearse` measured, in lines. folder: where the state would be written."""
     lines = []
     for phase in phases:
-        speeds = {"model": phase.model, "loader": phase.loader, "both": phase.both}
-        shown = ", ".join(f"{name} {batch / seconds:.1f}" for name, seconds in speeds.items())
         lines.append(
-            f"{phase.name}: {phase.steps} steps; pairs/s: {shown}; waiting {100 * phase.wait:.0f}"
-            f" %; memory {phase.memory:,.0f} MiB a process"
+            f"{phase.name}: {phase.steps} steps; pairs/s: model {batch / phase.model:.1f},"
+            f" loader {batch / phase.loader:.1f}, both {batch / phase.both:.1f};"
+            f" waiting {100 * phase.wait:.0f} %; memory {phase.memory:,.0f} MiB a process"
         )
     hours = sum(phase.steps * phase.both for phase in phases) / 3600
     lines.append(
@@ -186,11 +182,9 @@ def report(phases: list[Phase], state: int, batch: int, ranks: Ranks, folder: Pa
 def overfit(
     recipe: Recipe,
     source: Source,
-    place: Place,
+    resources: Resources,
     count: int,
     tell: Callable[[str], None],
-    ranks: Ranks = ALONE,
-    accumulate: int = 1,
     steps: int = OVERFIT_STEPS,
 ) -> tuple[float, float]:
     """Train on the first `count` batches again and again; the loss of the first step and of the
@@ -199,22 +193,20 @@ def overfit(
     `tell` is given a line now and then. UserError when the loss has not fallen: then something is
     wrong that more data will not mend.
     """
-    set_up(place)
-    course = _course(recipe, recipe.training.frozen_epochs > 0)
+    set_up(resources.place)
+    endless = _endless(recipe, recipe.training.frozen_epochs > 0)
     with accidents(source.workers):
-        learner = start(course, place, ranks, accumulate)
-        part = ranks.part(course.training.batch)
-        with closing(batches(source, course.seed, course.training, 0, 0, part=part)) as stream:
+        learner = start(endless, resources)
+        part = resources.ranks.part(endless.training.batch)
+        with closing(batches(source, endless.seed, endless.training, part=part)) as stream:
             repeated = cycle(list(islice(stream, count)))
         losses: list[float] = []
         for number in range(steps):
-            row, _ = take_step(learner, repeated, course, 0, number % count, place)
+            row = take_step(learner, repeated, 0, number % count).row
             losses.append(row["total"])
             if math.log2(number + 1).is_integer() or number + 1 == steps:
-                tell(
-                    f"step {number + 1}: "
-                    + ", ".join(f"{name} {value:.4g}" for name, value in row.items())
-                )
+                values = ", ".join(f"{name} {value:.4g}" for name, value in row.items())
+                tell(f"step {number + 1}: {values}")
     if not losses[-1] < losses[0]:
         raise UserError(
             f"--overfit: the loss has not fallen, from {losses[0]:g} to {losses[-1]:g} in {steps}"
