@@ -301,21 +301,20 @@ def test_crops_whose_build_was_killed_make_way_for_those_of_changed_data(
     with monkeypatch.context() as patch:
         patch.setattr("siamla.data.crops._finish", interrupted)
         assert main(command) == 130
-    (plan,) = Path("data/crops").rglob("plan.json")
-    assert list(plan.parent.glob("shard-*.part.npz"))
-    (plan.parent / "notes.txt").write_text("mine")
+    (part,) = Path("data/crops").rglob("shard-*.part.npz")
+    (part.parent / "notes.txt").write_text("mine")
     (got10k / "two/groundtruth.txt").write_text("60.25,40,30,24\n" * 4)
     bring()
     assert main(command) == 0
     made = {
-        path.name: path.read_bytes() for path in plan.parent.glob("[ims]*") if path.name != "stamp"
+        path.name: path.read_bytes() for path in part.parent.glob("[ims]*") if path.name != "stamp"
     }
-    assert (plan.parent / "notes.txt").read_text() == "mine"
-    assert not plan.exists()
-    shutil.rmtree(plan.parent)
+    assert (part.parent / "notes.txt").read_text() == "mine"
+    assert not part.exists()
+    shutil.rmtree(part.parent)
     assert main(command) == 0
     assert {
-        path.name: path.read_bytes() for path in plan.parent.glob("[ims]*") if path.name != "stamp"
+        path.name: path.read_bytes() for path in part.parent.glob("[ims]*") if path.name != "stamp"
     } == made
 
 

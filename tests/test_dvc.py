@@ -12,10 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import REPOSITORY
-from siamla.steps.data import fetch
 
 from siamla.cli.main import main
-from siamla.errors import UserError
 from siamla.experiment.plan import Plan
 from siamla.files import read_json
 from siamla.miniatures.dataset import MANIFEST
@@ -86,7 +84,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def fetched(dataset: str) -> str:
     """The content of a data set after `siamla data fetch`."""
     assert main(["data", "fetch", dataset, "--profile", "own"]) == 0
-    return str(read_json(Path("data/ready/own", dataset, "record.json"))["content"])
+    record = Plan.load("own").job("fetch", dataset=dataset).record()
+    assert record is not None
+    return str(record["content"])
 
 
 def test_a_set_is_rendered_once_and_again_after_an_edit(project: Path) -> None:
@@ -103,20 +103,22 @@ def test_a_set_is_rendered_once_and_again_after_an_edit(project: Path) -> None:
     assert read_json(manifest) == other
     Path("data/raw/small/0001/groundtruth_rect.txt").write_text("1,1,1,1\n")
     assert fetched("clips") == first  # a changed file is not believed
-    key = Plan.load("own").fetch("clips").key
+    key = Plan.load("own").job("fetch", dataset="clips").key
     Path("params/synthetic.yaml").write_text(yaml.safe_dump({"small": SMALL | {"seed": 6}}))
-    assert Plan.load("own").fetch("clips").key != key
+    assert Plan.load("own").job("fetch", dataset="clips").key != key
     assert fetched("clips") != first
 
 
-def test_other_code_renders_a_set_anew(project: Path) -> None:
+def test_other_code_renders_a_set_anew(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first, manifest = fetched("clips"), Path("data/raw/small", MANIFEST)
     manifest.write_text(json.dumps(read_json(manifest) | {"code": "older"}))
     assert fetched("clips") == first
     assert read_json(manifest)["code"] != "older"
     manifest.write_text(json.dumps({"name": "small", "settings": SMALL}))
-    with pytest.raises(UserError, match=r"lists no files.*delete data/raw/small, and"):
-        fetch(Plan.load("own"), "clips")
+    assert main(["data", "fetch", "clips", "--profile", "own"]) == 2
+    assert "lists no files, as those of an older version; delete data/raw/small, and" in (
+        capsys.readouterr().err
+    )
 
 
 def test_a_pointer_goes_through_the_remote_to_another_clone(
@@ -134,11 +136,13 @@ def test_a_pointer_goes_through_the_remote_to_another_clone(
     assert call(other, "git", "status", "--porcelain") == ""
 
 
-def test_what_dvc_cannot_bring_is_one_line(project: Path) -> None:
+def test_what_dvc_cannot_bring_is_one_line(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     shutil.rmtree("data/raw/street")
     shutil.rmtree(".dvc/cache")
-    with pytest.raises(UserError, match=r"dvc pull data/raw/street\.dvc failed with status 1"):
-        fetch(Plan.load("own"), "street")
+    assert main(["data", "fetch", "street", "--profile", "own"]) == 2
+    assert "dvc pull data/raw/street.dvc failed with status 1" in capsys.readouterr().err
 
 
 def test_a_killed_fetch_leaves_its_dvc_at_work_and_the_next_waits(project: Path) -> None:
@@ -149,8 +153,8 @@ def test_a_killed_fetch_leaves_its_dvc_at_work_and_the_next_waits(project: Path)
         "#!/bin/sh\n[ -e go ] && exit 0\nkill -9 $PPID\nwhile [ ! -e go ]; do sleep 0.05; done\n"
     )
     (tools / "dvc").chmod(0o755)
-    code = "from siamla.experiment.plan import Plan; from siamla.steps.data import fetch;"
-    command = [sys.executable, "-c", f"{code} fetch(Plan.load('own'), 'street')"]
+    words = ["data", "fetch", "street", "--profile", "own"]
+    command = [sys.executable, "-c", f"from siamla.cli.main import main; exit(main({words}))"]
     environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"}
     environment["PYTHONPATH"] = str(REPOSITORY)
     quiet = subprocess.DEVNULL

@@ -97,7 +97,7 @@ def test_killed_at_every_stage_it_ends_with_the_same_bytes(
         working(tree, "siamla train run"),
         working(tree, "siamla benchmark predict"),
     )
-    tree.kill_when(tree.exists("data/crops/smoke/*/*/plan.json"))
+    tree.kill_when(tree.exists("data/crops/smoke/*/*/.siamla"))
     tree.kill_when(tree.exists("data/features/smoke/*/.siamla"), orphans=True)
     tree.kill_when(tree.exists("results/smoke/state/train-*/state.pt"))
     interrupt_when(

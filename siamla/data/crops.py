@@ -1,15 +1,14 @@
 """The crop cache: a data set's training crops in a few packed files with a manifest.
 
     manifest.json     written last: settings, sequence names, digests and sizes of the other files
-    index.npy         one row per crop (ROW): sequence, frame, shard, offset, length, box in the
-    crop shard-00000.bin   concatenated crops: JPEGs of which a window can be decoded
-    (siamla.data.jpeg), or raw pixels skipped.csv       images that cannot be decoded, where that is
-    allowed and there are any
+    index.npy         one row per crop (ROW): where it lies and the box in it
+    shard-00000.bin   concatenated crops: JPEGs of which a window can be decoded (siamla.data.jpeg),
+                      or raw pixels
+    skipped.csv       images that cannot be decoded, where that is allowed and there are any
 
-A shard is a fixed slice of the list of crops, so its bytes depend on nothing else. While a build is
-under way plan.json says what is being built and each finished shard has its rows beside it
-(shard-00000.part.npz); a build that was stopped goes on with the shards that are missing. `.lock`
-is held meanwhile.
+A shard is a fixed slice of the list of crops, so that its bytes depend on nothing else. While a
+build is under way each finished shard has its rows beside it (shard-00000.part.npz), written after
+it; a build that was stopped goes on with the shards that have none.
 """
 
 import hashlib
@@ -22,36 +21,26 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from siamla.data.crop import Image, tile, to_crop
-from siamla.data.images import complete
+from siamla.data.images import read_image
 from siamla.data.jpeg import Window, decode, encode
 from siamla.data.settings import CropSettings
 from siamla.data.track import Track
 from siamla.errors import UserError
-from siamla.files import (
-    atomic,
-    locked,
-    parsed_by,
-    read_json,
-    regular,
-    sha256,
-    write_csv,
-    write_json,
-)
+from siamla.files import atomic, read_json, sha256, write_csv, write_json
 from siamla.geometry import Array, centre, padded_size
 from siamla.grid import TEMPLATE
 from siamla.parallel import in_parallel
 from siamla.sequence import Sequence as Video
 from siamla.settings import validate
 
-FORMAT = 2
-SHARDS, SHARD_CROPS = 64, (64, 2048)
-"""A set is cut into so many shards, or more, or fewer, so that each has a number of crops between
-these.
+SHARDS = 64
+SHARD_CROPS = (64, 2048)
+"""A set is cut into SHARDS shards, or more, or fewer, so that each has a number of crops between
+these two.
 """
 OPEN = 128  # shards that a reader keeps open; a training on several sets has a reader for each
 ROW = np.dtype(
@@ -101,45 +90,24 @@ def plan_shards(
     videos: Sequence[Video], settings: CropSettings, shard_crops: int | None = None
 ) -> list[Shard]:
     """All crops in order, cut into shards of `shard_crops`, or as many as their number asks for."""
-    chosen = [usable_frames(video, settings.max_frames) for video in videos]
-    files = [
-        video.frames[frame]
-        for video, frames in zip(videos, chosen, strict=True)
-        for frame in frames
-    ]
+    files: list[Path] = []
+    boxes: list[Array] = []
+    origin: list[NDArray[np.int64]] = []
+    for place, video in enumerate(videos):
+        frames = usable_frames(video, settings.max_frames)
+        numbers = video.numbers[frames] if isinstance(video, Track) else frames
+        files += [video.frames[frame] for frame in frames]
+        boxes.append(video.boxes[frames])
+        origin.append(np.column_stack([np.full(len(frames), place), numbers]))
     if not files:
         raise UserError("no frame with a visible target; nothing to crop")
-    boxes = np.concatenate(
-        [video.boxes[frames] for video, frames in zip(videos, chosen, strict=True)]
-    )
-    numbers = [
-        video.numbers[frames] if isinstance(video, Track) else frames
-        for video, frames in zip(videos, chosen, strict=True)
-    ]
-    origin = np.array(
-        [(number, frame) for number, frames in enumerate(numbers) for frame in frames]
-    )
     shard_crops = shard_crops or int(np.clip(-(-len(files) // SHARDS), *SHARD_CROPS))
     slices = [slice(start, start + shard_crops) for start in range(0, len(files), shard_crops)]
+    all_boxes, all_origins = np.concatenate(boxes), np.concatenate(origin)
     return [
-        Shard(i, tuple(files[part]), boxes[part], origin[part]) for i, part in enumerate(slices)
+        Shard(number, tuple(files[part]), all_boxes[part], all_origins[part])
+        for number, part in enumerate(slices)
     ]
-
-
-def _read(file: Path) -> Image:
-    """The image of a file; UserError for one that is not there, cut short or none."""
-    try:
-        data = regular(file).read_bytes()
-    except OSError as error:
-        raise UserError(f"{file}: {error.strerror}") from None
-    image = (
-        cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        if data and complete(data)
-        else None
-    )
-    if image is None:
-        raise UserError(f"{file}: not a readable image")
-    return np.asarray(image, np.uint8)
 
 
 def cut(image: Image, box: Array, settings: CropSettings) -> tuple[bytes, Array]:
@@ -161,143 +129,85 @@ def write_shard(
     `skip` the first of them is a UserError.
     """
     skipped: dict[str, str] = {}
-    sound = np.ones(len(shard.files), bool)
     rows = np.zeros(len(shard.files), ROW)
-    rows["sequence"], rows["frame"], rows["shard"] = (
-        shard.origin[:, 0],
-        shard.origin[:, 1],
-        shard.number,
-    )
-    path, content = folder / f"{shard.name}.bin", hashlib.sha256()
-    with atomic(path) as temporary, temporary.open("wb") as handle:
-        for file, places in groupby(
-            range(len(rows)), shard.files.__getitem__
-        ):  # boxes of one image stand together
+    rows["sequence"], rows["frame"] = shard.origin.T
+    rows["shard"] = shard.number
+    content = hashlib.sha256()
+    with atomic(folder / f"{shard.name}.bin") as temporary, temporary.open("wb") as handle:
+        # boxes of one image stand together
+        for file, numbers in groupby(range(len(rows)), shard.files.__getitem__):
             try:
-                image = _read(file)
+                image = read_image(file)
             except UserError as error:
                 if not skip:
                     raise
                 skipped[str(file)] = str(error)
-                sound[list(places)] = False
                 continue
-            for place in places:
-                packed, rows[place]["box"] = cut(image, shard.boxes[place], settings)
-                rows[place]["offset"], rows[place]["length"] = handle.tell(), len(packed)
+            for number in numbers:
+                packed, rows[number]["box"] = cut(image, shard.boxes[number], settings)
+                rows[number]["offset"] = handle.tell()
+                rows[number]["length"] = len(packed)
                 handle.write(packed)
                 content.update(packed)
-    told: dict[str, Any] = {"skipped": np.array(list(skipped.items()))} if skipped else {}
     with atomic(folder / f"{shard.name}.part.npz") as temporary, temporary.open("wb") as handle:
-        size = np.array(path.stat().st_size)
-        np.savez(handle, rows=rows[sound], sha256=np.array(content.hexdigest()), bytes=size, **told)
+        np.savez(
+            handle,
+            rows=rows[rows["length"] > 0],
+            sha256=np.array(content.hexdigest()),
+            skipped=np.array(list(skipped.items()), str),
+        )
     return skipped
 
 
 def _finished(shard: Shard, folder: Path) -> bool:
-    """Whether a shard and its rows are there; only a shard's rows prove that its file is whole."""
-    part, path = folder / f"{shard.name}.part.npz", folder / f"{shard.name}.bin"
-    if not (part.is_file() and path.is_file()):
+    """Whether a shard and its rows are there, with all images: others may have been mended."""
+    part = folder / f"{shard.name}.part.npz"
+    if not (part.is_file() and (folder / f"{shard.name}.bin").is_file()):
         return False
-    try:
-        with (
-            parsed_by("numpy", part, "the rows of a shard"),
-            np.load(part, allow_pickle=False) as found,
-        ):
-            # with images left out it is cut again: they may have been mended
-            return "skipped" not in found and int(found["bytes"]) == path.stat().st_size
-    except UserError:
-        return False
-
-
-def _plan(
-    videos: Sequence[Video], settings: CropSettings, source: str, shards: Sequence[Shard]
-) -> dict[str, Any]:
-    """What identifies a build: equal plans give equal bytes."""
-    content = hashlib.sha256()
-    for shard in shards:
-        content.update(
-            "\n".join(f"{file.parent.name}/{file.name}" for file in shard.files).encode()
-        )
-        content.update(shard.origin.tobytes() + np.round(shard.boxes, 6).tobytes())
-    return {
-        "format": FORMAT,
-        "settings": settings.model_dump(mode="json"),
-        "source": source,
-        "content": content.hexdigest(),
-        "sequences": [video.name for video in videos],
-    }
-
-
-def _check_same(path: Path, plan: dict[str, Any]) -> None:
-    """UserError when the folder holds a cache, finished or not, of other settings or other data."""
-    found = read_json(path)
-    for group in ("settings", "format", "source", "content", "sequences"):
-        if found.get(group) == plan[group]:
-            continue
-        if group == "settings":
-            theirs = found.get("settings", {})
-            pairs = [
-                (key, theirs.get(key), value)
-                for key, value in plan[group].items()
-                if theirs.get(key) != value
-            ]
-            what = "; ".join(f"{key} is {there}, expected {value}" for key, there, value in pairs)
-        else:
-            what = f"another {group}"
-        raise UserError(
-            f"{path}: the folder holds crops of other settings or data ({what}); delete it or use"
-            " another"
-        )
+    with np.load(part, allow_pickle=False) as written:
+        return not len(written["skipped"])
 
 
 def _refuse(skipped: Mapping[str, str], images: int, most: float, folder: Path) -> None:
-    """List the images that were left out; UserError when they are more than the share `most` of
-    all.
-    """
+    """List the images that were left out; UserError for more than the share `most` of all."""
     if skipped:
-        write_csv(
-            folder / "skipped.csv",
-            ("file", "reason"),
-            [{"file": f, "reason": r} for f, r in skipped.items()],
-        )
+        rows = [{"file": file, "reason": reason} for file, reason in skipped.items()]
+        write_csv(folder / "skipped.csv", ("file", "reason"), rows)
     if len(skipped) > most * images:
-        told = f"{len(skipped)} of {images} images cannot be decoded, more than {most:.0%}"
-        raise UserError(
-            f"{told} (see {folder / 'skipped.csv'}), first {next(iter(skipped.values()))}"
-        )
+        counts = f"{len(skipped)} of {images} images cannot be decoded, more than {most:.0%}"
+        first = next(iter(skipped.values()))
+        raise UserError(f"{counts} (see {folder / 'skipped.csv'}), first {first}")
 
 
 def _finish(
-    folder: Path, plan: dict[str, Any], shards: Sequence[Shard], images: int, most: float
+    folder: Path, settings: CropSettings, videos: Sequence[Video], shards: Sequence[Shard]
 ) -> None:
-    """Join the rows of all shards, then write the manifest."""
+    """Join the rows of all shards, write the manifest, and tidy up."""
     rows: list[NDArray[Any]] = []
-    skipped: dict[str, str] = {}
     entries: list[dict[str, Any]] = []
     for shard in shards:
         with np.load(folder / f"{shard.name}.part.npz", allow_pickle=False) as part:
             rows.append(part["rows"])
-            entry = {
-                "file": f"{shard.name}.bin",
-                "bytes": int(part["bytes"]),
-                "sha256": str(part["sha256"]),
-            }
-            entries.append({**entry, "crops": len(part["rows"])})
-            skipped |= dict(part["skipped"].tolist()) if "skipped" in part else {}
-    _refuse(skipped, images, most, folder)
+            entries.append(
+                {
+                    "file": f"{shard.name}.bin",
+                    "bytes": int(part["rows"]["length"].sum()),
+                    "sha256": str(part["sha256"]),
+                    "crops": len(part["rows"]),
+                }
+            )
     index = folder / "index.npy"
     with atomic(index) as temporary, temporary.open("wb") as handle:
         np.save(handle, np.concatenate(rows))
-    counts = {"crops": sum(map(len, rows)), "bytes": sum(entry["bytes"] for entry in entries)}
-    write_json(
-        folder / "manifest.json", {**plan, **counts, "index": sha256(index), "shards": entries}
-    )
-
-
-def _tidy(folder: Path, *patterns: str) -> None:
-    for pattern in patterns:
-        for path in folder.glob(pattern):
-            path.unlink(missing_ok=True)
+    manifest = {
+        "settings": settings.model_dump(mode="json"),
+        "sequences": [video.name for video in videos],
+        "crops": sum(map(len, rows)),
+        "bytes": sum(entry["bytes"] for entry in entries),
+        "index": sha256(index),
+        "shards": entries,
+    }
+    write_json(folder / "manifest.json", manifest)
 
 
 def build(
@@ -305,43 +215,36 @@ def build(
     settings: CropSettings,
     folder: Path,
     jobs: int = 1,
-    source: str = "",
     shard_crops: int | None = None,
     skip: float = 0.0,
 ) -> None:
     """Write the crop cache of these sequences; frames without the target are left out.
 
-    Stopped at any moment, the same call goes on with the shards that are missing and ends with the
-    same bytes; called on a finished cache it does nothing.
+    `folder` must hold nothing that other settings or other data left. Stopped at any moment, the
+    same call goes on with the shards that are missing and ends with the same bytes; called on a
+    finished cache it does nothing.
 
     Args:
-        source: digest of the data that the boxes do not show (the curated index's), kept in the
-            manifest.
         skip: share of the images that may be left out because they cannot be decoded; skipped.csv
             lists them.
 
     Raises:
-        UserError: the folder holds crops of other settings or data, more images than `skip` allows
-            cannot be decoded, the disk is full.
+        UserError: more images than `skip` allows cannot be decoded, the disk is full.
     """
     shards = plan_shards(videos, settings, shard_crops)
-    plan = _plan(videos, settings, source, shards)
-    for name in ("manifest.json", "plan.json"):
-        if (folder / name).exists():
-            _check_same(folder / name, plan)
-    with locked(folder / ".lock"):
-        if not (folder / "manifest.json").exists():
-            _tidy(folder, ".*.tmp", "skipped.csv")
-            write_json(folder / "plan.json", plan)
-            missing = [shard for shard in shards if not _finished(shard, folder)]
-            images, skipped = sum(len(set(shard.files)) for shard in shards), dict[str, str]()
-            work = partial(write_shard, settings=settings, folder=folder, skip=skip > 0)
-            for found in in_parallel(work, missing, jobs, "crops"):
-                skipped |= found
-                if found:  # a set that is broken is told of before all of it is cut
-                    _refuse(skipped, images, skip, folder)
-            _finish(folder, plan, shards, images, skip)
-        _tidy(folder, ".*.tmp", "*.part.npz", "plan.json")
+    if not (folder / "manifest.json").exists():
+        (folder / "skipped.csv").unlink(missing_ok=True)
+        missing = [shard for shard in shards if not _finished(shard, folder)]
+        images = sum(len(set(shard.files)) for shard in shards)
+        skipped: dict[str, str] = {}
+        work = partial(write_shard, settings=settings, folder=folder, skip=skip > 0)
+        for left_out in in_parallel(work, missing, jobs, "crops"):
+            skipped |= left_out
+            if left_out:  # a set that is broken is told of before all of it is cut
+                _refuse(skipped, images, skip, folder)
+        _finish(folder, settings, videos, shards)
+    for part in folder.glob("*.part.npz"):
+        part.unlink()
 
 
 class CropCache:
@@ -362,30 +265,15 @@ class CropCache:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        if not (folder / "manifest.json").is_file():
+        path = folder / "manifest.json"
+        if not path.is_file():
             raise UserError(
                 f"{folder}: not a finished crop cache (no manifest.json); run `siamla data crops`"
             )
-        self.manifest = read_json(folder / "manifest.json")
-        version = self.manifest.get("format") if isinstance(self.manifest, dict) else None
-        if version != FORMAT:
-            told = f"format {version}, expected {FORMAT}"
-            raise UserError(
-                f"{folder / 'manifest.json'}: {told}; delete the folder and build it again"
-            )
-        whole = {"file", "bytes", "sha256", "crops"}
-        if not all(
-            isinstance(self.manifest.get(name), list) for name in ("shards", "sequences")
-        ) or not all(
-            isinstance(entry, dict) and whole <= set(entry) for entry in self.manifest["shards"]
-        ):
-            raise UserError(
-                f"{folder / 'manifest.json'}: no list of shards and of sequences; delete the folder"
-            )
-        settings = validate(
-            CropSettings, self.manifest.get("settings"), f"{folder / 'manifest.json'}: settings"
-        )
-        self.size, self._raw = settings.size, settings.form == "raw"
+        self.manifest = read_json(path)
+        settings = validate(CropSettings, self.manifest["settings"], f"{path}: settings")
+        self.size = settings.size
+        self._raw = settings.form == "raw"
         for entry in self.manifest["shards"]:
             path = folder / entry["file"]
             size = path.stat().st_size if path.is_file() else None
@@ -393,10 +281,8 @@ class CropCache:
                 raise UserError(
                     f"{path}: {size or 'no'} bytes, expected {entry['bytes']}; delete the folder"
                 )
-        with parsed_by("numpy", folder / "index.npy", "the index of crops"):
-            self._rows = np.asarray(
-                np.load(folder / "index.npy", mmap_mode="r", allow_pickle=False).view(ROW)
-            )
+        rows = np.load(folder / "index.npy", mmap_mode="r", allow_pickle=False)
+        self._rows = np.asarray(rows.view(ROW))
         self._shards: dict[int, FileIO] = {}
         self.frames = np.ascontiguousarray(self._rows["frame"])
         numbers, starts = np.unique(self._rows["sequence"], return_index=True)
@@ -417,9 +303,7 @@ class CropCache:
         return CropCache, (self.folder,)  # another process opens its own files
 
     def _shard(self, number: int) -> int:
-        """The descriptor of a shard; a training may read more shards than a process may have
-        open.
-        """
+        """The descriptor of a shard; there may be more than a process may have open."""
         if number not in self._shards:
             if len(self._shards) >= OPEN:
                 for handle in self._shards.values():
@@ -451,14 +335,11 @@ class CropCache:
 
                 image = decode(part, self.size, window)
         except OSError as error:
-            raise UserError(
-                f"{self.folder}: crop {row} cannot be read ({error.strerror})"
-            ) from None
+            reason = f"crop {row} cannot be read ({error.strerror})"
+            raise UserError(f"{self.folder}: {reason}") from None
         except ValueError:
-            told = f"crop {row} cannot be decoded"
-            raise UserError(
-                f"{self.folder}: {told}; delete the folder and build it again"
-            ) from None
+            reason = f"crop {row} cannot be decoded; delete the folder and build it again"
+            raise UserError(f"{self.folder}: {reason}") from None
         return image, (x - left, y - top, width, height)
 
     def __getitem__(self, row: int) -> tuple[Image, Array]:

@@ -1,18 +1,14 @@
 """Curation: every sequence of a data set opened and checked, and one index of those that are sound.
 
-    index.parquet   one row per sequence: its frames' paths, boxes, labels and statistics
-    rejected.csv    the sequences left out and why
-    report.json     written last: counts of the whole set and the digest of its images and boxes
-    checked.jsonl   what was found in the images, so that checking again is cheap; may be deleted
-
-A row per sequence with list columns keeps everything in one typed, compressed file (LaSOT: 1,400
-rows instead of 3.5 million) and gives a sequence back with a single look-up.
+index.parquet   one row per sequence: its frames' paths, boxes, labels and statistics
+rejected.csv    the sequences left out and why
+report.json     written last: counts of the whole set and the digest of its images and boxes
+checked.jsonl   what was found in the images, so that checking again is cheap; may be deleted
 """
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,13 +17,13 @@ import numpy as np
 
 from siamla.data.formats import LAYOUTS
 from siamla.data.images import Memory, beyond, box_problem, check_images, first_frame_only
+from siamla.data.index import read_index, write_index
 from siamla.errors import UserError
-from siamla.files import atomic, digest, parsed_by, read_json, write_csv, write_json
+from siamla.files import digest, read_json, write_csv, write_json
 from siamla.geometry import centre
 from siamla.parallel import in_parallel
 from siamla.sequence import Sequence
 
-FORMAT = 1
 SHOWN = 20  # rejected sequences that an error message lists
 
 
@@ -60,9 +56,9 @@ class Checked:
     name: str
     reason: str | None = None
     video: Sequence | None = None
-    statistics: dict[str, Any] | None = None
+    statistics: dict[str, Any] = field(default_factory=dict)
     key: str = ""
-    images: dict[str, Any] | None = None
+    images: dict[str, Any] = field(default_factory=dict)
 
 
 def check(item: tuple[str, dict[str, Any]], layout: str, root: Path, limit: int | None) -> Checked:
@@ -74,16 +70,13 @@ def check(item: tuple[str, dict[str, Any]], layout: str, root: Path, limit: int 
     name, known = item
     try:
         video = LAYOUTS[layout].read(root, name)
-        if (
-            len(video.boxes) == 1 < len(video.frames)
-        ):  # a hidden test set; curate refuses it among other sequences
+        frames = len(video.frames)
+        if len(video.boxes) == 1 < frames:  # a hidden test set; refused among other sequences
             video = _padded(video)
-        if len(video.boxes) != len(video.frames):
-            return Checked(name, f"{len(video.boxes)} boxes for {len(video.frames)} frames")
-        if len(video.visible) != len(video.frames):
-            return Checked(
-                name, f"{len(video.visible)} labels of absence for {len(video.frames)} frames"
-            )
+        if len(video.boxes) != frames:
+            return Checked(name, f"{len(video.boxes)} boxes for {frames} frames")
+        if len(video.visible) != frames:
+            return Checked(name, f"{len(video.visible)} labels of absence for {frames} frames")
         video = _first(video, limit)
         stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in video.frames]
     except (UserError, OSError) as error:
@@ -107,66 +100,15 @@ def _padded(video: Sequence) -> Sequence:
 
 def _first(video: Sequence, limit: int | None) -> Sequence:
     """The sequence's first `limit` frames."""
+    tags = {label: values[:limit] for label, values in video.frame_attributes.items()}
     return replace(
         video,
         frames=video.frames[:limit],
         boxes=video.boxes[:limit],
         visible=video.visible[:limit],
         polygons=None if video.polygons is None else video.polygons[:limit],
-        frame_attributes={
-            label: values[:limit] for label, values in video.frame_attributes.items()
-        },
+        frame_attributes=tags,
     )
-
-
-def write_index(path: Path, root: Path, checked: Iterable[Checked]) -> None:
-    """Write index.parquet; frames under `root` are stored relative to it."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    numbers, flags = pa.list_(pa.float64()), pa.list_(pa.bool_())
-    types: dict[str, Any] = {
-        "name": pa.string(),
-        "digest": pa.string(),
-        "frames": pa.list_(pa.string()),
-        "boxes": numbers,
-        "visible": flags,
-        "polygons": numbers,
-        "attributes": pa.list_(pa.string()),
-        "frame_attributes": pa.map_(pa.string(), flags),
-        **dict.fromkeys(
-            ("height", "width", "absent", "boxes_known", "without_box", "partly_outside"),
-            pa.int64(),
-        ),
-        "first_frame_only": pa.bool_(),
-        **dict.fromkeys(("median_side", "median_step"), pa.float64()),
-    }
-    rows = [_row(item, root) for item in checked]
-    table = pa.table(
-        {key: pa.array([row[key] for row in rows], kind) for key, kind in types.items()}
-    )
-    with atomic(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
-
-
-def _row(item: Checked, root: Path) -> dict[str, Any]:
-    assert item.video is not None
-    assert item.images is not None
-    video = item.video
-    return {
-        "name": video.name,
-        "digest": item.images["digest"],
-        "frames": [
-            (f.relative_to(root) if f.is_relative_to(root) else f.absolute()).as_posix()
-            for f in video.frames
-        ],
-        "boxes": video.boxes.ravel(),
-        "visible": video.visible,
-        "polygons": None if video.polygons is None else video.polygons.ravel(),
-        "attributes": sorted(video.attributes),
-        "frame_attributes": sorted(video.frame_attributes.items()),
-        **(item.statistics or {}),
-    }
 
 
 def _truth(video: Sequence) -> bytes:
@@ -184,15 +126,17 @@ def _truth(video: Sequence) -> bytes:
 
 def _report(checked: list[Checked], rejected: list[Checked]) -> dict[str, Any]:
     """Counts of the whole set and the digest of its images and truth."""
-    stats = [item.statistics or {} for item in checked]
-    damaged = [f"{item.name}/{file}" for item in checked for file in (item.images or {})["damaged"]]
-    frames = [len(item.video or ()) for item in checked]
+    stats = [item.statistics for item in checked]
+    damaged = [f"{item.name}/{file}" for item in checked for file in item.images["damaged"]]
     content = hashlib.sha256()
+    frames: list[int] = []
     for item in checked:
         assert item.video is not None
-        assert item.images is not None
+        frames.append(len(item.video))
         content.update(f"{item.name} {item.images['digest']}".encode())
         content.update(_truth(item.video))
+    sizes = Counter(f"{row['width']}x{row['height']}" for row in stats)
+    counts = {item.name: item.statistics["without_box"] for item in checked}
     return {
         "sequences": len(checked),
         "rejected": len(rejected),
@@ -202,19 +146,12 @@ def _report(checked: list[Checked], rejected: list[Checked]) -> dict[str, Any]:
             "median": float(np.median(frames)),
             "max": max(frames),
         },
-        "image_sizes": dict(
-            Counter(f"{row['width']}x{row['height']}" for row in stats).most_common(20)
-        ),
+        "image_sizes": dict(sizes.most_common(20)),
         **{
             key: sum(row[key] for row in stats)
-            for key in ("absent", "boxes_known", "partly_outside")
+            for key in ("absent", "boxes_known", "partly_outside", "first_frame_only")
         },
-        "without_box": {
-            item.name: row["without_box"]
-            for item, row in zip(checked, stats, strict=True)
-            if row["without_box"]
-        },
-        "first_frame_only": sum(row["first_frame_only"] for row in stats),
+        "without_box": {name: count for name, count in counts.items() if count},
         "median_side": float(np.median([row["median_side"] for row in stats])),
         "damaged_images": {"count": len(damaged), "first": damaged[:SHOWN]},
         "digest": content.hexdigest()[:16],
@@ -318,7 +255,7 @@ def curate(
         work, [(each, memory.of(each)) for each in names], jobs, f"check {name}"
     ):
         checked.append(item)
-        if item.images is not None:
+        if item.images:
             memory.add(item.name, item.key, item.images)
     checked = _refuse_mixed(checked)
     rejected = [item for item in checked if item.reason]
@@ -334,9 +271,9 @@ def curate(
         more = f"; and {len(rejected) - SHOWN} more" if len(rejected) > SHOWN else ""
         counts = f"{len(rejected)} of {len(names)} sequences rejected"
         raise UserError(f"{root}: {counts} (see {out / 'rejected.csv'}): {shown}{more}")
-    write_index(out / "index.parquet", root, sound)
+    rows = [(item.video, item.images["digest"], item.statistics) for item in sound if item.video]
+    write_index(out / "index.parquet", root, rows)
     origin = {
-        "format": FORMAT,
         "name": name,
         "layout": layout,
         "root": root.as_posix(),
@@ -347,50 +284,27 @@ def curate(
     return report
 
 
-def load_curated(folder: Path) -> list[Sequence]:
-    """The sound sequences of a curated data set, in order; no image is touched.
-
-    Raises:
-        UserError: the folder holds no finished curation, or the data set's folder is gone.
+def curated_root(folder: Path) -> Path:
+    """The folder of the data that were curated into `folder`; UserError where that is no finished
+    curation, or the data are gone.
     """
-    import pyarrow.parquet as pq
-
-    if not (folder / "report.json").is_file():
+    path = folder / "report.json"
+    if not path.is_file():
         raise UserError(
             f"{folder}: not a curated data set (no report.json); run `siamla data curate`"
         )
-    report = read_json(folder / "report.json")
-    version = report.get("format") if isinstance(report, dict) else None
-    if version != FORMAT:
-        raise UserError(f"{folder / 'report.json'}: format {version}, expected {FORMAT}")
-    if not isinstance(report.get("root"), str):
+    report = read_json(path)
+    root = report.get("root") if isinstance(report, dict) else None
+    if not isinstance(root, str) or not Path(root).is_dir():
         raise UserError(
-            f"{folder / 'report.json'}: root is {report.get('root')!r}, expected a folder"
+            f"{path}: root is {root!r}, expected the folder of the data; run `siamla data curate`"
         )
-    root = Path(report["root"])
-    if not root.is_dir():
-        raise UserError(
-            f"{folder / 'report.json'}: root {report['root']!r} does not exist; run `siamla data"
-            " curate`"
-        )
-    with parsed_by("pyarrow", folder / "index.parquet", "the index of a curated set"):
-        table = pq.ParquetFile(folder / "index.parquet").read()  # read_table would import pandas
-    return [
-        _sequence({key: table[key][i] for key in table.column_names}, root)
-        for i in range(table.num_rows)
-    ]
+    return Path(root)
 
 
-def _sequence(row: dict[str, Any], root: Path) -> Sequence:
-    """A sequence from the Arrow scalars of a row of the index."""
-    labels = row["frame_attributes"].as_py() or []
-    polygons = row["polygons"].values
-    return Sequence(
-        name=row["name"].as_py(),
-        frames=tuple(root / frame for frame in row["frames"].values.to_pylist()),
-        boxes=row["boxes"].values.to_numpy().reshape(-1, 4).copy(),
-        visible=row["visible"].values.to_numpy(zero_copy_only=False).copy(),
-        polygons=None if polygons is None else polygons.to_numpy().reshape(-1, 8).copy(),
-        attributes=frozenset(row["attributes"].as_py()),
-        frame_attributes={label: np.array(values, bool) for label, values in labels},
-    )
+def load_curated(folder: Path) -> list[Sequence]:
+    """The sound sequences of a curated data set, in order; no image is touched.
+
+    UserError as `curated_root` raises it, and for an index that cannot be read.
+    """
+    return read_index(folder / "index.parquet", curated_root(folder))

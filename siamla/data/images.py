@@ -73,6 +73,22 @@ def decode(data: bytes) -> tuple[Image | None, bool]:
     )
 
 
+def read_image(file: Path) -> Image:
+    """The image of a file; UserError for one that is not there, cut short or none."""
+    try:
+        data = regular(file).read_bytes()
+    except OSError as error:
+        raise UserError(f"{file}: {error.strerror}") from None
+    image = (
+        cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        if data and complete(data)
+        else None
+    )
+    if image is None:
+        raise UserError(f"{file}: not a readable image")
+    return np.asarray(image, np.uint8)
+
+
 def check_images(frames: Iterable[Path]) -> dict[str, Any]:
     """Read and decode all frames of a sequence.
 

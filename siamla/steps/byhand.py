@@ -26,7 +26,7 @@ from siamla.provenance.record import differences, environment
 from siamla.sequence import Sequence
 from siamla.settings import nearest
 from siamla.tracker.api import tracker_settings
-from siamla.tracker.place import tracking_place
+from siamla.tracker.tracker import recorded, tracking_place
 
 RUN = "run.json"
 

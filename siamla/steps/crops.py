@@ -10,14 +10,13 @@ from siamla.data.curate import load_curated
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.experiment.profile import TrainingSet
-from siamla.files import digest, read_json
+from siamla.files import digest
 from siamla.sequence import Sequence as Video
 from siamla.steps.perform import Means, Outcome, full_key, hashed, own
 
 SKIPPED = 0.01  # of the images of a table of boxes, which are first decoded when they are cut
 MAKES = (
     "manifest.json",
-    "plan.json",
     "index.npy",
     "skipped.csv",
     "shard-*.bin",
@@ -40,12 +39,11 @@ def work(plan: Plan, job: Job, record: dict[str, Any], means: Means) -> Outcome:
     entry = plan.profile.train[curated.names["dataset"]]
     crops = plan.spec(job.names["variant"]).crops
     own(job.folder, job.step, full_key(record), MAKES)
-    videos, source = _videos(entry, curated.folder), record["inputs"]["data"]
-    build(videos, crops, job.folder, means.cores, source, skip=SKIPPED if entry.boxes else 0)
-    manifest = read_json(job.folder / "manifest.json")
+    videos = _videos(entry, curated.folder)
+    build(videos, crops, job.folder, means.cores, skip=SKIPPED if entry.boxes else 0)
+    manifest = CropCache(job.folder).manifest
     shards = {shard["file"]: shard["sha256"] for shard in manifest["shards"]}
     content = digest([manifest["index"], list(shards.values()), manifest["sequences"]])
-    CropCache(job.folder)
     return Outcome(content, {**shards, **hashed(job.folder, ("manifest.json", "index.npy"))})
 
 

@@ -24,7 +24,6 @@ from siamla.errors import UserError
 from siamla.files import atomic, write_json
 from siamla.parallel import in_parallel
 
-FORMAT = 1
 GROUP = 1 << 17  # rows that are written at a time
 MOST = 0.01
 """The share of annotations, or of boxes without their image, above which a set counts as damaged.
@@ -134,7 +133,6 @@ class Survey:
     def report(self) -> dict[str, Any]:
         """What is in the set, as plain data."""
         return {
-            "format": FORMAT,
             "layout": self.layout,
             "root": self.root.as_posix(),
             **{

@@ -4,37 +4,21 @@ from pathlib import Path
 
 import numpy as np
 
-from siamla.data.sources.survey import FORMAT, runs
+from siamla.data.curate import curated_root
+from siamla.data.sources.survey import runs
 from siamla.data.track import Track
-from siamla.errors import UserError
-from siamla.files import parsed_by, read_json
+from siamla.files import parsed_by
 
 
 def load_tracks(folder: Path) -> list[Track]:
     """The tracks of a curated training set in order, named VIDEO/TRACK/SEGMENT; no image is
     touched.
 
-    Raises:
-        UserError: the folder holds no finished curation of boxes, or the data set's folder is gone.
+    UserError as `curated_root` raises it, and for a table that cannot be read.
     """
     import pyarrow.parquet as pq
 
-    if not (folder / "report.json").is_file():
-        raise UserError(
-            f"{folder}: not a curated data set (no report.json); run `siamla data curate`"
-        )
-    report = read_json(folder / "report.json")
-    version = report.get("format") if isinstance(report, dict) else None
-    if version != FORMAT or not isinstance(report.get("root"), str):
-        raise UserError(
-            f"{folder / 'report.json'}: format {version}, expected {FORMAT} and the set's root"
-        )
-    root = Path(report["root"])
-    if not root.is_dir():
-        raise UserError(
-            f"{folder / 'report.json'}: root {report['root']!r} does not exist; run `siamla data"
-            " curate`"
-        )
+    root = curated_root(folder)
     with parsed_by("pyarrow", folder / "boxes.parquet", "the boxes of a training set"):
         columns = ["image", "sequence", "track", "segment", "frame", "x", "y", "w", "h"]
         table = pq.read_table(
