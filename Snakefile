@@ -5,9 +5,6 @@
 import re
 
 
-report: "workflow/report/workflow.rst"
-
-
 include: "workflow/rules/common.smk"
 
 
@@ -17,65 +14,46 @@ wildcard_constraints:
     figure=r"\w+",
     seed=r"\d+",
     table=r"\d+",
-
-
-localrules:
-    reproduce_tables,
-    check_experiment,
-    fetch_dataset,
-    collect_scores,
-    collect_sweeps,
-    make_table,
-    make_figure,
-    make_page,
-    make_study,
-    reproduce_figures,
-    reproduce_study,
-    reproduce_all,
+    key=r"[0-9a-f]{16}",
 
 
 rule reproduce_tables:
     default_target: True
+    localrule: True
     input:
-        hold,
         f"results/{PROFILE}/check.json",
-        [f"reports/{PROFILE}/tables/table{number}.md" for number in TABLES],
+        files_of("table", ".md"),
         f"results/{PROFILE}/scores.csv",
 
 
-# what may have a mistake in it stands before `hold`, which prepares a run
 rule reproduce_figures:
+    localrule: True
     input:
-        figure_files(".png"),
-        hold,
+        files_of("figure", ".png"),
         f"results/{PROFILE}/check.json",
 
 
 rule reproduce_study:
+    localrule: True
     input:
-        study_file,
-        hold,
+        files_of("study", ".md"),
         f"results/{PROFILE}/check.json",
 
 
 rule reproduce_all:
+    localrule: True
     input:
         rules.reproduce_figures.input,
         rules.reproduce_tables.input,
         f"reports/{PROFILE}/index.html",
 
 
-include: "workflow/rules/data.smk"
-include: "workflow/rules/training.smk"
-include: "workflow/rules/benchmark.smk"
-include: "workflow/rules/sweeps.smk"
-include: "workflow/rules/report.smk"
+include: "workflow/rules/steps.smk"
+include: "workflow/rules/views.smk"
 
 
 onstart:
-    # jobs of one thread are forked from a process that has imported torch and the like; a cluster's jobs run elsewhere
-    if workflow.local_exec:
-        warm.start(PROFILE)
+    begin()
 
 
 onsuccess:

@@ -26,7 +26,7 @@ from siamla.benchmark.alignment import Cut, alignment, cut, summary
 from siamla.data.curate import curate, load_curated
 from siamla.data.formats import LAYOUTS
 from siamla.errors import UserError
-from siamla.experiment.profile import load
+from siamla.experiment.experiment import load
 from siamla.model.checkpoint import load_model
 from siamla.parallel import in_parallel
 from siamla.tracker.settings import TrackerSettings

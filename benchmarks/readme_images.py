@@ -48,9 +48,7 @@ def strip(plan: Plan, benchmark: str) -> tuple[str, bytes]:
         v: plan.predict(benchmark, v, plan.experiment.seeds(v)[0]).folder
         for v in (chosen.baseline, chosen.ours)
     }
-    boxes = {
-        v: store.read_track(folder, name, info["layout"]).boxes for v, folder in folders.items()
-    }
+    boxes = {v: store.read_boxes(folder, name, info["layout"]) for v, folder in folders.items()}
     moving = clip(video, boxes, {v: look(known[v])["color"] for v in boxes}).moving
     return name, base64.b64decode(moving.partition(",")[2])
 

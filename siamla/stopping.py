@@ -17,12 +17,14 @@ from types import FrameType
 from typing import Any
 
 PIPELINE = "SIAMLA_PIPELINE"  # host and process id of the pipeline, for its jobs
+ENDINGS = (signal.SIGTERM, signal.SIGINT)
 PATIENCE = 5.0  # seconds after which a second signal ends the process where it stands
 
 
 @contextmanager
-def stop_requests() -> Iterator[Callable[[], bool]]:
-    """A function that says whether SIGTERM or SIGINT has come since the block began.
+def stop_requests(*signals: signal.Signals) -> Iterator[Callable[[], bool]]:
+    """A function that says whether one of the signals (ENDINGS by default) has come since the block
+    began.
 
     In the block these signals do nothing else, so that work goes on to a place where it can be
     taken up again; a second one, PATIENCE seconds or more after the first, raises
@@ -39,9 +41,7 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    before: dict[int, Any] = {
-        number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)
-    }
+    before: dict[int, Any] = {number: signal.signal(number, note) for number in signals or ENDINGS}
     try:
         yield lambda: bool(first)
     finally:

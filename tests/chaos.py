@@ -69,11 +69,7 @@ TIMES = {
 }  # what tells when, how long and beside what
 TIMED = ("_time.txt", "history.csv")  # files that hold times, whose digests stand in records
 UNCOMPARED = ("results/smoke/logs/", "results/smoke/timings/", "results/smoke/state/")
-VIEWS = (
-    ".lock",
-    "/checked.jsonl",
-    "/mlflow_audit.json",
-)  # ends of names; what curation remembers has times of files
+VIEWS = (".lock", "/checked.jsonl")  # ends of names; what curation remembers has times of files
 
 
 @dataclass(frozen=True)

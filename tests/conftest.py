@@ -28,7 +28,7 @@ LONGEST = (
     "test_kills.py",
     "test_ranks.py",
     "test_pipeline.py",
-    "test_mlflow_view.py",
+    "test_mlflow.py",
     "test_training.py",
     "test_views.py",
     "test_engines.py",

@@ -43,7 +43,7 @@ tables: [3]
 spec:
   model: {backbone: efficientnet_lite0, weights: random, channels: 16, tower_depth: 1, groups: 4}
   crops: {size: 313}
-  pairs: {dataset: clips, count: 4, search: {shift: 16, scale: 0.1}}
+  pairs: {dataset: clips, search: {shift: 16, scale: 0.1}}
   labels: {nearest_if_none: true}
   training: {epochs: 1, frozen_epochs: 1, pairs_per_epoch: 4, batch: 4, precision: fp32}
   tracker: {precision: fp32}
@@ -121,6 +121,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("MLFLOW_TRACKING_URI", NOBODY)
         for command in COMMANDS:
             assert main([*command.split(), "--profile", "tiny"]) == 0, command
+        for name in ("coco", "det", "vid", "ytbb"):
+            assert main(["data", "fetch", name, "--profile", "sets"]) == 0, name
     shutil.copy(root / "results/tiny/train/siamcar/seed1/model.pt", root / "own.pt")
     return root
 

@@ -20,8 +20,8 @@ from siamla.benchmark.protocols import load_protocols, run_rules
 from siamla.benchmark.runner import TrackingFailed, run
 from siamla.benchmark.score import score
 from siamla.benchmark.speed import speed
-from siamla.data.formats import LAYOUTS
 from siamla.errors import UserError
+from siamla.miniatures.dataset import WRITERS
 from siamla.progress import progress
 from siamla.sequence import Sequence
 
@@ -180,7 +180,7 @@ def test_a_failure_is_named_after_the_others_are_finished(
     ) as caught:
         run(Drift, sequences, tmp_path / "out", RULES["otb100"], workers)
     assert [(failure.sequence, failure.frame) for failure in caught.value.failures] == [("b", 3)]
-    assert [store.is_done(tmp_path / "out", name) for name in "abc"] == [True, False, True]
+    assert [store.is_done(tmp_path / "out", name, "otb") for name in "abc"] == [True, False, True]
 
 
 def test_an_empty_file_is_no_result(tmp_path: Path, sequences: list[Sequence]) -> None:
@@ -188,7 +188,7 @@ def test_an_empty_file_is_no_result(tmp_path: Path, sequences: list[Sequence]) -
     run(Drift, sequences, tmp_path, rules)
     before = (tmp_path / "b.txt").read_text()
     (tmp_path / "b.txt").write_text("")
-    assert [store.is_done(tmp_path, name) for name in "abc"] == [True, False, True]
+    assert [store.is_done(tmp_path, name, "otb") for name in "abc"] == [True, False, True]
     run(Drift, sequences, tmp_path, rules)
     assert (tmp_path / "b.txt").read_text() == before
 
@@ -257,7 +257,7 @@ def test_our_tracker_under_the_got10k_toolkit(tmp_path: Path, sequences: list[Se
 
     from siamla.benchmark.toolkits import Got10kTracker
 
-    layout = LAYOUTS["got10k"]
+    layout = WRITERS["got10k"]
     for sequence in sequences:
         encoded = [
             cv2.imencode(".jpg", cv2.imread(str(path)))[1].tobytes() for path in sequence.frames
@@ -273,8 +273,8 @@ def test_our_tracker_under_the_got10k_toolkit(tmp_path: Path, sequences: list[Se
     assert score(read, found, PROTOCOLS["got10k"]).overall["ao"] == pytest.approx(1)
     run(Drift, read, tmp_path / "ours", RULES["got10k"])
     for sequence in read:
-        ours = store.read_track(tmp_path / "ours", sequence.name, "got10k").boxes
-        np.testing.assert_allclose(store.read_track(found, sequence.name, "got10k").boxes, ours)
+        ours = store.read_boxes(tmp_path / "ours", sequence.name, "got10k")
+        np.testing.assert_allclose(store.read_boxes(found, sequence.name, "got10k"), ours)
 
 
 def test_got10k_adapter_converts_colour_and_origin() -> None:

@@ -13,6 +13,7 @@ from siamla.benchmark.lost import calibrate, judged
 from siamla.cli.main import main
 from siamla.data.formats import LAYOUTS
 from siamla.errors import UserError
+from siamla.miniatures.dataset import WRITERS
 from siamla.model.checkpoint import read_model
 from siamla.sequence import Sequence
 
@@ -43,8 +44,8 @@ def make(
             cv2.imencode(".jpg", cv2.resize(image, (160, 120)))[1].tobytes() for image in noise
         ]
         boxes = np.array([[50.0 + 2 * number, 40, 30, 24] for number in range(count)])
-        LAYOUTS[layout].write(root, Sequence(name, (), boxes, np.ones(count, bool)), images)
-    LAYOUTS[layout].finish(root, names)
+        WRITERS[layout].write(root, Sequence(name, (), boxes, np.ones(count, bool)), images)
+    WRITERS[layout].finish(root, names)
     return root
 
 

@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 import pytest
 from conftest import COMMAND, REPOSITORY, Tree
+from siamla.steps.data import listing_digest
 
 from siamla.cli.main import main
 from siamla.data.curate import load_curated
-from siamla.steps.data import listing_digest
 
 Run = Callable[..., str]
 VARIANTS = REPOSITORY / "params/variants.yaml"
@@ -68,7 +68,7 @@ tables: [3]
 spec:
   model: {{backbone: efficientnet_lite0, weights: package, channels: 16, tower_depth: 1, groups: 4}}
   crops: {{quality: 100}}
-  pairs: {{dataset: mine, count: 64}}
+  pairs: {{dataset: mine, views: 8}}
   training: {{epochs: 1, frozen_epochs: 1, pairs_per_epoch: 8, batch: 4, precision: fp32}}
 """
 
@@ -229,10 +229,6 @@ def test_mistakes_in_params(
         (["data", "fetch", "otb10"], "did you mean 'otb100'?"),
         (["report", "table", 9], "table 9"),
         (["results", "score", "otb100", "kcf"], "kcf: not imported in profile smoke"),
-        (
-            ["benchmark", "predict", "otb100", "siamla", "--model", "m.pt"],
-            "--model and --out belong together",
-        ),
         (
             ["train", "run", "siamla", "--key", "0123456789abcdef"],
             "settings or code have changed; start again",

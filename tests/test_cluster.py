@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from siamla.errors import UserError
-from siamla.steps.cluster import queued, wait_for
+from siamla.steps.cluster import wait_for_jobs
 
 
 @pytest.fixture
 def squeue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A squeue that prints a line of the file `answers` at each call, and then nothing; or fails as
-    `fails` says.
+    `fails` says. A semicolon ends a job.
     """
     script = tmp_path / "squeue"
     script.write_text(f"""#!/bin/sh
@@ -24,14 +24,23 @@ sed -i 1d answers
     script.chmod(0o755)
     (tmp_path / "answers").write_text("")
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def test_it_waits_until_none_of_the_jobs_is_left(
+def test_it_waits_until_none_of_this_folders_jobs_is_left(
     squeue: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (squeue / "answers").write_text("12 12;13 13;99 99\n13 13;99 99\n99 99\n")
-    wait_for(["12", "13", "14"], every=0.01)
+    """Running or waiting; not of another profile, another clone, or another program."""
+    ours = [f"{number}|siamla_5|rule_train_wildcards_mini_siamla_1|{squeue}" for number in (12, 13)]
+    others = [
+        f"14|siamla_5|rule_train_wildcards_mini2_siamla_1|{squeue}",
+        "15|siamla_5|rule_train_wildcards_mini_siamla_1|/somewhere/else",
+        f"16|other|rule_train_wildcards_mini_siamla_1|{squeue}",
+    ]
+    answers = [";".join([*ours, *others]), ";".join([ours[1], *others]), ";".join(others)]
+    (squeue / "answers").write_text("\n".join(answers) + "\n")
+    wait_for_jobs("mini", every=0.01)
     assert len((squeue / "calls").read_text().splitlines()) == 3
     said = capsys.readouterr().out
     assert (
@@ -39,28 +48,17 @@ def test_it_waits_until_none_of_the_jobs_is_left(
     )
 
 
-def test_a_task_of_an_array_is_known_by_both_its_numbers(squeue: Path) -> None:
-    (squeue / "answers").write_text("40_3 43\n40_3 43\n")
-    assert queued(["43"]) == ["43"]
-    assert queued(["40_3"]) == ["40_3"]
-
-
-def test_without_jobs_nobody_is_asked(squeue: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    wait_for([])
-    assert not (squeue / "calls").exists()
-    assert capsys.readouterr().out == ""
-
-
 def test_a_silent_slurm_is_told(squeue: Path) -> None:
     (squeue / "fails").write_text("slurm_load_jobs error: Unable to contact slurm controller")
     with pytest.raises(
         UserError, match=r"squeue does not answer \(slurm_load_jobs error.*still run is unknown"
     ):
-        wait_for(["12"])
+        wait_for_jobs("mini")
 
 
-def test_away_from_a_cluster_nothing_is_left(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_away_from_a_cluster_nobody_is_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert queued(["12"]) == []
+    wait_for_jobs("mini")
+    assert capsys.readouterr().out == ""

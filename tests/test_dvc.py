@@ -1,107 +1,163 @@
-"""Data sets that DVC brings: dvc.lock stays as it was, whatever is killed. `dvc` is a script here."""
+"""Data sets and DVC: rendered sets need none, pointers are pushed and pulled, dvc.lock is no run's
+affair.
+"""
 
+import json
+import os
+import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import yaml
 from conftest import REPOSITORY
+from siamla.steps.data import fetch
 
-LOCK = """schema: '2.0'
-# as it was committed
-stages:
-  synthesize@one:
-    outs: [{path: data/raw/one, md5: old}]
-  mine:
-    outs: [{path: mine, md5: mine}]
+from siamla.cli.main import main
+from siamla.errors import UserError
+from siamla.experiment.plan import Plan
+from siamla.files import read_json
+from siamla.miniatures.dataset import MANIFEST
+
+PROFILE = """
+caption: Noise.
+train: {clips: {layout: otb, root: data/raw/small, dvc: synthesize@small}}
+benchmarks: {street: {layout: otb, root: data/raw/street, dvc: data/raw/street.dvc}}
+seeds: [1]
+variants: [siamcar]
+tables: [3]
+spec: {pairs: {dataset: clips}}
 """
-FETCH = """
-import sys
-from pathlib import Path
-from siamla.steps.data import _by_dvc
-print(_by_dvc(sys.argv[1], Path("data/raw/one")))
-"""
-RENEW = "sed -i '/^#/d; s/md5: old/md5: new/' dvc.lock\n"
+SMALL = {
+    "layout": "otb",
+    "split": "test",
+    "sequences": 1,
+    "frames": [2, 2],
+    "size": [96, 72],
+    "seed": 5,
+}
 
 
-def _dvc(folder: Path, script: str) -> None:
-    path = folder / "bin/dvc"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(f"#!/bin/sh\n{script}")
-    path.chmod(0o755)
-
-
-def _fetch(folder: Path) -> "subprocess.Popen[str]":
-    environment = {
-        "PATH": f"{folder}/bin:/usr/bin:/bin",
-        "PYTHONPATH": str(REPOSITORY),
-        "HOME": str(folder),
-    }
-    return subprocess.Popen(
-        [sys.executable, "-c", FETCH, "synthesize@one"],
+def call(folder: Path, *words: str) -> str:
+    """What a command prints, which must end well."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        words,
         cwd=folder,
-        env=environment,
+        env={**os.environ, "PATH": path},
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        check=False,
     )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def commit(folder: Path) -> None:
+    call(folder, "git", "add", "-A")
+    identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+    call(folder, "git", *identity, "commit", "-q", "-m", "data")
 
 
 @pytest.fixture
-def clone(tmp_path: Path) -> Path:
-    (tmp_path / "dvc.lock").write_text(LOCK)
-    return tmp_path
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A clone with a small set to render and a benchmark that DVC has; its remote is a folder."""
+    root = tmp_path / "one"
+    for name in ("params", ".dvc"):
+        shutil.copytree(
+            REPOSITORY / name, root / name, ignore=shutil.ignore_patterns("tmp", "cache")
+        )
+    for name in (".gitignore", "dvc.yaml"):
+        shutil.copy(REPOSITORY / name, root / name)
+    (root / "params/profiles/own.yaml").write_text(PROFILE)
+    (root / "params/synthetic.yaml").write_text(yaml.safe_dump({"small": SMALL}))
+    call(root, "git", "init", "-q")
+    call(root, "dvc", "remote", "modify", "local", "url", str(tmp_path / "storage"))
+    (root / "data/raw/street/one/img").mkdir(parents=True)
+    (root / "data/raw/street/one/groundtruth_rect.txt").write_text("1,2,3,4\n")
+    call(root, "dvc", "add", "-q", "data/raw/street")
+    commit(root)
+    monkeypatch.chdir(root)
+    return root
 
 
-def test_a_renewed_entry_is_put_back(clone: Path) -> None:
-    _dvc(clone, RENEW)
-    said, _ = (process := _fetch(clone)).communicate(timeout=60)
-    assert process.returncode == 0, said
-    assert said.split()[-1] == "new"  # what DVC made is what the record shall hold
-    assert (clone / "dvc.lock").read_text() == LOCK
+def fetched(dataset: str) -> str:
+    """The content of a data set after `siamla data fetch`."""
+    assert main(["data", "fetch", dataset, "--profile", "own"]) == 0
+    return str(read_json(Path("data/ready/own", dataset, "record.json"))["content"])
 
 
-@pytest.mark.parametrize(
-    "left", [RENEW, "head -c 60 dvc.lock > half; mv half dvc.lock\n", ": > dvc.lock\n"]
-)
-def test_what_a_killed_fetch_left_is_put_back_by_the_next(clone: Path, left: str) -> None:
-    _dvc(clone, left + "kill -9 $PPID")
-    assert _fetch(clone).wait(60) == -9
-    assert (clone / "dvc.lock").read_text() != LOCK
-    _dvc(clone, "true")
-    said, _ = (process := _fetch(clone)).communicate(timeout=60)
-    assert process.returncode == 0, said
-    assert (clone / "dvc.lock").read_text() == LOCK
+def test_a_set_is_rendered_once_and_again_after_an_edit(project: Path) -> None:
+    """Without DVC, and the git tree stays clean; the content is that of the files alone."""
+    first, manifest = fetched("clips"), Path("data/raw/small", MANIFEST)
+    written = manifest.stat().st_mtime_ns
+    assert fetched("clips") == first
+    assert manifest.stat().st_mtime_ns == written
+    assert call(project, "git", "status", "--porcelain") == ""
+    other = read_json(manifest)
+    shutil.rmtree("data/raw/small")
+    manifest.parent.mkdir()
+    assert fetched("clips") == first  # rendered elsewhere it would be the same
+    assert read_json(manifest) == other
+    Path("data/raw/small/0001/groundtruth_rect.txt").write_text("1,1,1,1\n")
+    assert fetched("clips") == first  # a changed file is not believed
+    key = Plan.load("own").fetch("clips").key
+    Path("params/synthetic.yaml").write_text(yaml.safe_dump({"small": SMALL | {"seed": 6}}))
+    assert Plan.load("own").fetch("clips").key != key
+    assert fetched("clips") != first
 
 
-def test_what_the_user_changed_since_stays(clone: Path) -> None:
-    _dvc(clone, RENEW + "kill -9 $PPID")
-    assert _fetch(clone).wait(60) == -9
-    lock = clone / "dvc.lock"
-    lock.write_text(lock.read_text().replace("md5: mine", "md5: other"))
-    _dvc(clone, "true")
-    said, _ = (process := _fetch(clone)).communicate(timeout=60)
-    assert process.returncode == 0, said
-    found = yaml.safe_load(lock.read_text())["stages"]
-    assert found["mine"]["outs"][0]["md5"] == "other"
+def test_other_code_renders_a_set_anew(project: Path) -> None:
+    first, manifest = fetched("clips"), Path("data/raw/small", MANIFEST)
+    manifest.write_text(json.dumps(read_json(manifest) | {"code": "older"}))
+    assert fetched("clips") == first
+    assert read_json(manifest)["code"] != "older"
+    manifest.write_text(json.dumps({"name": "small", "settings": SMALL}))
+    with pytest.raises(UserError, match=r"lists no files.*delete data/raw/small, and"):
+        fetch(Plan.load("own"), "clips")
 
 
-def test_the_orphan_of_a_killed_fetch_is_waited_for(clone: Path) -> None:
-    _dvc(clone, f"touch begun; while [ ! -e go ]; do sleep 0.05; done; {RENEW}touch done")
-    first = _fetch(clone)
-    deadline = time.monotonic() + 60
-    while not (clone / "begun").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    first.kill()
-    first.wait(60)
-    _dvc(clone, "test -e done")
-    second = _fetch(clone)
-    assert second.stdout is not None
-    assert "another process is at work here" in second.stdout.readline()
-    (clone / "go").touch()
-    said, _ = second.communicate(timeout=60)
-    assert second.returncode == 0, said
-    assert (clone / "dvc.lock").read_text() == LOCK
+def test_a_pointer_goes_through_the_remote_to_another_clone(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Add, push, collect garbage, pull: DVC must walk into data/raw, whatever git ignores there."""
+    content = fetched("street")
+    assert "2 files pushed" in call(project, "dvc", "push")
+    call(project, "dvc", "gc", "--workspace", "--force")
+    other = project.with_name("two")
+    call(project.parent, "git", "clone", "-q", str(project), str(other))
+    monkeypatch.chdir(other)
+    assert fetched("street") == content
+    assert Path("data/raw/street/one/groundtruth_rect.txt").read_text() == "1,2,3,4\n"
+    assert call(other, "git", "status", "--porcelain") == ""
+
+
+def test_what_dvc_cannot_bring_is_one_line(project: Path) -> None:
+    shutil.rmtree("data/raw/street")
+    shutil.rmtree(".dvc/cache")
+    with pytest.raises(UserError, match=r"dvc pull data/raw/street\.dvc failed with status 1"):
+        fetch(Plan.load("own"), "street")
+
+
+def test_a_killed_fetch_leaves_its_dvc_at_work_and_the_next_waits(project: Path) -> None:
+    """`dvc` is a script here, the process that started it is killed."""
+    tools = project.with_name("bin")
+    tools.mkdir()
+    (tools / "dvc").write_text(
+        "#!/bin/sh\n[ -e go ] && exit 0\nkill -9 $PPID\nwhile [ ! -e go ]; do sleep 0.05; done\n"
+    )
+    (tools / "dvc").chmod(0o755)
+    code = "from siamla.experiment.plan import Plan; from siamla.steps.data import fetch;"
+    command = [sys.executable, "-c", f"{code} fetch(Plan.load('own'), 'street')"]
+    environment = {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"}
+    environment["PYTHONPATH"] = str(REPOSITORY)
+    quiet = subprocess.DEVNULL
+    first = subprocess.run(command, env=environment, stdout=quiet, stderr=quiet, check=False)
+    assert first.returncode == -9
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as second:
+        assert second.stderr is not None
+        assert "another process is at work here" in second.stderr.readline()
+        Path("go").touch()
+    assert second.returncode == 0

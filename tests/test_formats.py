@@ -11,6 +11,7 @@ import pytest
 
 from siamla.data.formats import LAYOUTS, lasot, otb, text, tnl2k, vot
 from siamla.errors import UserError
+from siamla.miniatures.dataset import WRITERS
 from siamla.sequence import Sequence
 
 shared = Path(__file__).parents[2] / "shared"
@@ -30,8 +31,8 @@ def example(name: str, count: int = 5) -> Sequence:
 def make(root: Path, key: str, *names: str) -> None:
     for name in names:
         sequence = replace(example(name), attributes=frozenset(ATTRIBUTES.get(key, ())))
-        LAYOUTS[key].write(root, sequence, images(5))
-    LAYOUTS[key].finish(root, names)
+        WRITERS[key].write(root, sequence, images(5))
+    WRITERS[key].finish(root, names)
 
 
 @pytest.mark.parametrize("key", LAYOUTS)
@@ -73,8 +74,8 @@ def test_missing_and_empty_roots_say_what_belongs_there(tmp_path: Path, key: str
 @pytest.mark.parametrize("key", ["got10k", "lasot", "tnl2k"])
 def test_absent_frames(tmp_path: Path, key: str) -> None:
     seen = np.array([True, True, False, True, False])
-    LAYOUTS[key].write(tmp_path, replace(example("ball-1"), visible=seen), images(5))
-    LAYOUTS[key].finish(tmp_path, ["ball-1"])
+    WRITERS[key].write(tmp_path, replace(example("ball-1"), visible=seen), images(5))
+    WRITERS[key].finish(tmp_path, ["ball-1"])
     np.testing.assert_array_equal(LAYOUTS[key].read(tmp_path, "ball-1").visible, seen)
 
 
@@ -110,16 +111,16 @@ def test_otb_special_ranges_apply_only_when_there_are_more_frames_than_boxes(
     tmp_path: Path,
 ) -> None:
     sequence = example("Football1", 74)
-    LAYOUTS["otb"].write(tmp_path, sequence, images(80, 8, 8))
+    WRITERS["otb"].write(tmp_path, sequence, images(80, 8, 8))
     found = LAYOUTS["otb"].read(tmp_path, "Football1")
     assert [found.frames[0].name, found.frames[-1].name, len(found)] == ["0001.jpg", "0074.jpg", 74]
-    LAYOUTS["otb"].write(tmp_path, replace(sequence, name="Deer"), images(80, 8, 8))
+    WRITERS["otb"].write(tmp_path, replace(sequence, name="Deer"), images(80, 8, 8))
     assert len(LAYOUTS["otb"].read(tmp_path, "Deer")) == 80  # a mismatch is shown, not hidden
 
 
 def test_trackingnet_first_frame_only_and_numeric_order(tmp_path: Path) -> None:
     sequence = example("abc_0", 12)
-    LAYOUTS["trackingnet"].write(
+    WRITERS["trackingnet"].write(
         tmp_path, replace(sequence, boxes=sequence.boxes[:1]), images(12, 8, 8)
     )
     found = LAYOUTS["trackingnet"].read(tmp_path, "abc_0")
@@ -160,7 +161,7 @@ def test_vot_polygons_and_tags(tmp_path: Path) -> None:
     polygons = np.array([[10, 0, 20, 10, 10, 20, 0, 10]] * 3, float)
     tags = {"occlusion": np.array([False, True, False])}
     base = example("bag", 3)
-    LAYOUTS["vot"].write(
+    WRITERS["vot"].write(
         tmp_path, replace(base, polygons=polygons, frame_attributes=tags), images(3)
     )
     found = vot.read(tmp_path, "bag")

@@ -23,6 +23,7 @@ from siamla.data.crops import usable_frames
 from siamla.data.curate import curate, load_curated, warnings
 from siamla.data.formats import LAYOUTS, text
 from siamla.errors import UserError
+from siamla.miniatures.dataset import WRITERS
 from siamla.sequence import Sequence
 
 PROTOCOLS = load_protocols(Path(__file__).parents[1] / "params" / "protocols.yaml")
@@ -460,8 +461,8 @@ def test_the_servers_own_readers_read_our_zips(tmp_path: Path) -> None:
         for layout in ("got10k", "trackingnet"):
             store.write_track(tmp_path / layout, name, Track(boxes, np.full(3, 0.01)), layout)
         sequence = Sequence(name, tuple(map(Path, "123")), boxes, np.ones(3, bool))
-        LAYOUTS["got10k"].write(tmp_path / "data/val", sequence, [GREY] * 3)
-    LAYOUTS["got10k"].finish(tmp_path / "data/val", ["a", "b"])
+        WRITERS["got10k"].write(tmp_path / "data/val", sequence, [GREY] * 3)
+    WRITERS["got10k"].finish(tmp_path / "data/val", ["a", "b"])
     for server in ("got10k", "trackingnet"):
         submit(server, tmp_path / server, {"a": 3, "b": 3}, 2, tmp_path / f"{server}.zip")
     with zipfile.ZipFile(tmp_path / "got10k.zip") as archive:

@@ -248,7 +248,6 @@ def test_the_installed_command_works_in_any_folder(installed: Path, tmp_path: Pa
     assert where.stdout.strip() == str(installed / "siamla" / "__init__.py")
     assert "results" in siamla(installed, "--help", cwd=tmp_path)
     assert "labels.lambda" in siamla(installed, "config", "keys", cwd=tmp_path)
-    assert "--protocols" in siamla(installed, "results", "import", "--help", cwd=tmp_path)
     (tmp_path / "kcf").mkdir()
     (tmp_path / "kcf" / "Basketball.txt").write_text("1,2,3,4\n2,3,3,4\n")
     words = (

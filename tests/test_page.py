@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from siamla.steps.benchmark import score
+from siamla.steps.data import curate, fetch
 
 from siamla.benchmark.onepass import Track
 from siamla.benchmark.store import write_track
@@ -23,8 +25,6 @@ from siamla.experiment.plan import Job, Plan
 from siamla.files import write_json, write_text
 from siamla.provenance.record import make_record
 from siamla.report.page.build import picture
-from siamla.steps.benchmark import score
-from siamla.steps.data import curate, fetch
 from siamla.steps.figures import figure
 from siamla.steps.page import page
 from siamla.steps.perform import OWNER, hashed

@@ -129,12 +129,6 @@ def test_range_counts_frames_and_not_rows(cache: CropCache) -> None:
     assert all(len(set(sampler.rows(uniform(seed)))) == 1 for seed in range(50))
 
 
-def test_count_repeats_the_same_pairs(cache: CropCache) -> None:
-    sampler = PairSampler(cache, PairSettings(dataset="x", count=4))
-    assert np.array_equal(sampler.pair(1).search, sampler.pair(9).search)
-    assert not np.array_equal(sampler.pair(1).search, sampler.pair(2).search)
-
-
 def test_jitter_beyond_the_crops_is_refused(cache: CropCache) -> None:
     for wider in (
         {"search": Jitter(shift=70, scale=0.18)},
@@ -385,8 +379,3 @@ def test_one_sequence_has_no_negatives(marked: CropCache) -> None:
     sampler = PairSampler(marked, PairSettings(dataset="x", negatives=0.99))
     with pytest.raises(UserError, match="one sequence alone"):
         sampler.batch(range(20))
-
-
-def test_views_and_count_exclude_each_other() -> None:
-    with pytest.raises(UserError, match="views and count"):
-        validate(PairSettings, {"dataset": "x", "views": 2, "count": 5}, "p")

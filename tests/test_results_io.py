@@ -1,25 +1,22 @@
 """Raw results in and out: import of four formats, submissions, zip members, the command line."""
 
-import argparse
 import shutil
 import stat
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from siamla.benchmark import archive, store
 from siamla.benchmark.importing import canonical, import_results
 from siamla.benchmark.onepass import Track
-from siamla.benchmark.submission import submit
-from siamla.cli.commands import Commands
 from siamla.cli.main import main
-from siamla.cli.results import register
-from siamla.data.formats import LAYOUTS
 from siamla.errors import UserError
 from siamla.files import read_json
+from siamla.miniatures.dataset import WRITERS
 from siamla.report.collect import frames
 from siamla.sequence import Sequence
 
@@ -28,7 +25,7 @@ TEXT = "5,6,10,12\n6,7,10,12\n7,8,10,12\n"  # the same in OTB's files, which cou
 
 
 def boxes(folder: Path, name: str, layout: str) -> np.ndarray:
-    return store.read_track(folder, name, layout).boxes
+    return store.read_boxes(folder, name, layout)
 
 
 def test_pysot_text(tmp_path: Path) -> None:
@@ -45,9 +42,8 @@ def test_pysot_text(tmp_path: Path) -> None:
     assert store.read_confidence(tmp_path / "out/other", "Jogging.1", "otb") is None
     confidence = store.read_confidence(tmp_path / "out/other", "Human4.2", "otb")
     np.testing.assert_array_equal(confidence, [np.nan, 0.5, 0.25])  # type: ignore[arg-type]
-    np.testing.assert_allclose(
-        store.read_track(tmp_path / "out/other", "Human4.2", "otb").seconds, [0.1, 0.1, 0.2]
-    )
+    seconds = store.read_seconds(tmp_path / "out/other", "Human4.2", "otb")
+    np.testing.assert_allclose(seconds, [[0.1], [0.1], [0.2]])  # type: ignore[arg-type]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "other"
     ]  # no scratch is left
@@ -58,23 +54,15 @@ def test_lost_boxes_are_told_and_infinite_ones_refused(
 ) -> None:
     (tmp_path / "source").mkdir()
     (tmp_path / "source/a.txt").write_text("5,6,10,12\nnan,nan,nan,nan\n7,8,10,12\n")
-    protocols = Path(__file__).parents[1] / "params/protocols.yaml"
-    command = [
-        "results",
-        "import",
-        str(tmp_path / "source"),
-        "--benchmark",
-        "otb100",
-        "--out",
-        str(tmp_path / "out"),
-    ]
-    assert main([*command, "--as", "kcf", "--protocols", str(protocols)]) == 0
+    folders = [str(tmp_path / "source"), "--out", str(tmp_path / "out")]
+    command = ["results", "import", *folders, "--benchmark", "otb100"]
+    assert main([*command, "--as", "kcf"]) == 0
     assert (
         "warning: 1 boxes of 1 sequences are nan, first a; they are scored as misses"
         in capsys.readouterr().err
     )
     (tmp_path / "source/a.txt").write_text("5,6,10,12\n6,-inf,10,12\n")
-    assert main([*command, "--as", "other", "--protocols", str(protocols)]) == 2
+    assert main([*command, "--as", "other"]) == 2
     assert (
         "a.txt, row 2: [6.0, -inf, 10.0, 12.0], expected finite numbers" in capsys.readouterr().err
     )
@@ -86,7 +74,8 @@ def test_a_vot_result_may_be_named_by_its_inner_folder(tmp_path: Path) -> None:
     (tmp_path / "x/baseline/bag/bag_001.txt").write_text("1\n5,6,10,12\n")
     for number, source in enumerate((tmp_path / "x", tmp_path / "x/baseline")):
         assert import_results(source, tmp_path / f"out{number}", "vot") == ["bag"]
-        assert store.read_trajectory(tmp_path / f"out{number}", "bag").codes.tolist() == [1, -1]
+        codes, _ = store.read_regions(tmp_path / f"out{number}", "bag")
+        assert codes.tolist() == [1, -1]
 
 
 def test_otb_mat(tmp_path: Path) -> None:
@@ -196,112 +185,130 @@ def test_links_and_broken_zips_are_refused(tmp_path: Path) -> None:
         archive.unpack(path, tmp_path / "out")
 
 
-def predictions(folder: Path, layout: str, names: tuple[str, ...] = ("a", "b")) -> dict[str, int]:
-    for name in names:
-        store.write_track(folder, name, Track(ROWS, np.full(3, 0.01)), layout)
-    return dict.fromkeys(names, 3)
+@pytest.fixture
+def to_submit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[str]]:
+    """Predictions p of two sequences of three frames and their test set d; `submit` in words."""
 
+    def make(server: str) -> list[str]:
+        layout = LAYOUTS[server]
+        monkeypatch.setattr(layout, "official_count", 2)
+        image = cv2.imencode(".jpg", np.full((40, 40, 3), 90, np.uint8))[1].tobytes()
+        for name in "ab":
+            sequence = Sequence(name, tuple(map(Path, "xyz")), ROWS, np.ones(3, bool))
+            layout.write(tmp_path / "d", sequence, [image] * 3)
+            store.write_track(tmp_path / "p", name, Track(ROWS, np.full(3, 0.01)), server)
+        layout.finish(tmp_path / "d", "ab")
+        folders = ["--predictions", str(tmp_path / "p"), "--data", str(tmp_path / "d")]
+        return ["results", "submit", server, *folders, "--out", str(tmp_path / "s.zip")]
 
-def test_got10k_submission(tmp_path: Path) -> None:
-    lengths = predictions(tmp_path / "p", "got10k")
-    assert submit("got10k", tmp_path / "p", lengths, 2, tmp_path / "s.zip") == 2
-    first = (tmp_path / "s.zip").read_bytes()
-    with zipfile.ZipFile(tmp_path / "s.zip") as found:
-        assert sorted(found.namelist()) == [
-            "a/a_001.txt",
-            "a/a_time.txt",
-            "b/b_001.txt",
-            "b/b_time.txt",
-        ]
-        assert found.read("a/a_001.txt").splitlines()[0] == b"4.000,5.000,10.000,12.000"
-        assert found.read("a/a_time.txt").splitlines() == [b"0.01000000"] * 3
-    submit("got10k", tmp_path / "p", lengths, 2, tmp_path / "s.zip")
-    assert (tmp_path / "s.zip").read_bytes() == first
-
-
-def test_trackingnet_submission(tmp_path: Path) -> None:
-    lengths = predictions(tmp_path / "p", "trackingnet")
-    submit("trackingnet", tmp_path / "p", lengths, 2, tmp_path / "s.zip")
-    with zipfile.ZipFile(tmp_path / "s.zip") as found:
-        assert sorted(found.namelist()) == ["a.txt", "b.txt"]
-        assert (
-            found.read("b.txt")
-            == b"4.00,5.00,10.00,12.00\n5.00,6.00,10.00,12.00\n6.00,7.00,10.00,12.00\n"
-        )
-
-
-def damage(content: str) -> Callable[[Path], object]:
-    return lambda folder: (folder / "a/a_001.txt").write_text(content)
+    return make
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("server", "files", "box"),
     [
-        (damage("1,2,3,4\n"), r"a_001.txt: 1 rows, but the sequence has 3 frames"),
-        (damage("1,2,3,4\n1,2,3\n1,2,3,4\n"), r"a_001.txt, line 2"),
-        (damage("1,2,3,4\n1,2,nan,4\n1,2,3,4\n"), r"a_001.txt, line 2: .*expected finite numbers"),
-        (damage("1,2,3,4\n1,2,3,4\n1,2,0,4\n"), r"a_001.txt, line 3: .*positive width"),
-        (lambda folder: (folder / "a/a_time.txt").unlink(), r"a_time.txt: not found"),
-        (lambda folder: (folder / "a/a_time.txt").write_text("1\n1\n"), r"a_time.txt: 2 × 1 times"),
+        ("got10k", ["%s/%s_001.txt", "%s/%s_time.txt"], "4.000,5.000,10.000,12.000"),
+        ("trackingnet", ["%s.txt"], "4.00,5.00,10.00,12.00"),
+    ],
+)
+def test_a_submission(
+    server: str,
+    files: list[str],
+    box: str,
+    tmp_path: Path,
+    to_submit: Callable[[str], list[str]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command = to_submit(server)
+    assert main(command) == 0
+    assert f"2 sequences, ready for the {server} server" in capsys.readouterr().out
+    first = (tmp_path / "s.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "s.zip") as packed:
+        expected = [file.replace("%s", name) for name in "ab" for file in files]
+        assert sorted(packed.namelist()) == expected
+        assert packed.read(expected[0]).decode().splitlines()[0] == box
+        if server == "got10k":
+            assert packed.read("a/a_time.txt").splitlines() == [b"0.01000000"] * 3
+    assert main(command) == 2
+    assert "s.zip: exists already" in capsys.readouterr().err
+    assert main([*command, "--overwrite"]) == 0
+    assert (tmp_path / "s.zip").read_bytes() == first
+
+
+def damage(name: str, content: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / "p/a" / name).write_text(content)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (damage("a_001.txt", "1,2,3,4\n"), "a_001.txt: 1 rows, but the sequence has 3 frames"),
+        (damage("a_001.txt", "1,2,3,4\n1,2,3\n1,2,3,4\n"), "a_001.txt, line 2"),
+        (damage("a_001.txt", "1,2,3,4\n1,2,nan,4\n1,2,3,4\n"), "expected finite numbers"),
+        (damage("a_001.txt", "1,2,3,4\n1,2,3,4\n1,2,0,4\n"), "a_001.txt, line 3: [1.0, 2.0, 0.0"),
+        (damage("a_time.txt", "1\n1\n"), "a_time.txt: 2 × 1 times"),
+        (damage("a_time.txt", "1\n-1\n1\n"), "a_time.txt: a time is negative"),
+        (lambda folder: (folder / "p/a/a_time.txt").unlink(), "a_time.txt: not found"),
         (
-            lambda folder: (folder / "a/a_time.txt").write_text("1\n-1\n1\n"),
-            r"a_time.txt: a time is negative",
+            lambda folder: (folder / "p/a/a_001.txt").unlink(),
+            "no predictions for 1 sequences, the first is 'a'",
         ),
         (
-            lambda folder: (folder / "a/a_001.txt").unlink(),
-            r"no predictions for 1 sequences, the first is 'a'",
+            lambda folder: LAYOUTS["got10k"].finish(folder / "d", "a"),
+            "got10k: the data have 1 sequences, the server expects all 2",
         ),
     ],
 )
 def test_bad_submissions_write_nothing(
-    tmp_path: Path, change: Callable[[Path], object], message: str
+    change: Callable[[Path], object],
+    said: str,
+    tmp_path: Path,
+    to_submit: Callable[[str], list[str]],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    lengths = predictions(tmp_path / "p", "got10k")
-    change(tmp_path / "p")
-    with pytest.raises(UserError, match=message):
-        submit("got10k", tmp_path / "p", lengths, 2, tmp_path / "s.zip")
+    command = to_submit("got10k")
+    change(tmp_path)
+    assert main(command) == 2
+    assert said in capsys.readouterr().err
     assert not (tmp_path / "s.zip").exists()
 
 
-def test_a_part_of_the_set_is_no_submission(tmp_path: Path) -> None:
-    lengths = predictions(tmp_path / "p", "got10k")
-    with pytest.raises(UserError, match="the data have 2 sequences, the server expects all 180"):
-        submit("got10k", tmp_path / "p", lengths, 180, tmp_path / "s.zip")
+def test_a_submission_replaces_nothing_that_it_reads(
+    tmp_path: Path, to_submit: Callable[[str], list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = to_submit("got10k")
+    for read in ("p/a/a_001.txt", "d/list.txt"):
+        before = (tmp_path / read).read_bytes()
+        assert main([*command[:-1], str(tmp_path / read), "--overwrite"]) == 2
+        assert "would replace what is read" in capsys.readouterr().err
+        assert (tmp_path / read).read_bytes() == before
+    assert main([*command[:2], "got1k", *command[3:]]) == 2
+    assert "got1k: no such evaluation server; did you mean 'got10k'?" in capsys.readouterr().err
 
 
-def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    parser = argparse.ArgumentParser()
-    register(Commands(parser))
+def test_import_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "source").mkdir()
     (tmp_path / "source/Deer.txt").write_text(TEXT)
-    protocols = str(Path(__file__).parents[1] / "params/protocols.yaml")
-    common = [
-        "results",
-        "import",
-        str(tmp_path / "source"),
-        "--out",
-        str(tmp_path / "out"),
-        "--protocols",
-        protocols,
-    ]
-    args = parser.parse_args([*common, "--as", "Other", "--benchmark", "otb100"])
-    args.run(args)
+    folders = [str(tmp_path / "source"), "--out", str(tmp_path / "out")]
+    common = ["results", "import", *folders]
+    assert main([*common, "--as", "Other", "--benchmark", "otb100"]) == 0
     assert "1 sequences of otb100" in capsys.readouterr().out
     np.testing.assert_array_equal(boxes(tmp_path / "out/Other", "Deer", "otb"), ROWS)
-    for extra, message in [
+    for extra, said in [
         (["--as", "x", "--benchmark", "otb"], "expected one of otb100"),
         (["--as", "../x", "--benchmark", "otb100"], "expected a name of letters"),
     ]:
-        args = parser.parse_args([*common, *extra])
-        with pytest.raises(UserError, match=message):
-            args.run(args)
+        assert main([*common, *extra]) == 2
+        assert said in capsys.readouterr().err
 
 
 PROFILE = """
 caption: "Data: one clip."
 train: {mine: {layout: got10k, root: mine}}
 benchmarks: {otb100: {layout: otb, root: otb}}
-imported: {kcf: {label: KCF, results: {otb100: imported/kcf}}}
+imported:
+  kcf: {label: KCF, results: {otb100: imported/kcf}}
+  noise: {label: Noise, results: {otb100: runs/noise}}
 seeds: [1]
 variants: [siamcar]
 tables: [3]
@@ -310,14 +317,13 @@ spec: {pairs: {dataset: mine}}
 
 
 def test_imported_results_become_a_score_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model_file: Path
 ) -> None:
-    import cv2
-
+    """Results of another tracker, and a run of a model file by hand."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(Path(__file__).parents[1] / "params", tmp_path / "params")
     (tmp_path / "params/profiles/own.yaml").write_text(PROFILE)
-    otb = LAYOUTS["otb"]
+    otb = WRITERS["otb"]
     encoded = [cv2.imencode(".jpg", np.full((40, 40, 3), 90, np.uint8))[1].tobytes()] * 3
     otb.write(
         Path("otb"), Sequence("Deer", tuple(map(Path, "abc")), ROWS, np.ones(3, bool)), encoded
@@ -337,3 +343,10 @@ def test_imported_results_become_a_score_file(
     Path("imported/kcf/Deer.txt").write_text(TEXT.replace("5", "6"))
     assert main(["results", "score", "otb100", "kcf", "--profile", "own"]) == 0
     assert read_json(path)["record"]["inputs"]["predictions"] != before
+    by_hand = ["benchmark", "run", str(model_file), "--layout", "otb", "--root", "otb"]
+    assert main([*by_hand, "--out", "runs/noise"]) == 0
+    assert main(["results", "score", "otb100", "noise", "--profile", "own"]) == 0
+    found = read_json(path.with_name("noise.json"))
+    run = read_json(Path("runs/noise/run.json"))
+    assert found["overall"] == run["scores"]
+    assert found["speed"]["fps"] == run["speed"]["fps"]

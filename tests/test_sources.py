@@ -1,6 +1,4 @@
-"""Training sets: each official layout with its traps, what the presets keep and why, and the look
-before training.
-"""
+"""Training sets: each official layout with its traps, what is kept and why, a training on all."""
 
 import gzip
 import json
@@ -19,20 +17,16 @@ from siamla.cli.main import main
 from siamla.data.crops import CropCache, build
 from siamla.data.settings import CropSettings
 from siamla.data.sources import SOURCES
-from siamla.data.sources.check import check_set
 from siamla.data.sources.survey import curate_boxes
 from siamla.data.sources.tracks import load_tracks
-from siamla.data.synthetic.photos import photo_path
 from siamla.errors import UserError
 from siamla.geometry import padded_size
 
 
-def curated(
-    root: Path, layout: str, preset: str = "clean", **more: Any
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def curated(root: Path, layout: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """The rows and the report of a set, some of which may be damaged."""
-    out = root.parent / f"{root.name}-{preset}"
-    report = curate_boxes(root, layout, "x", out, preset, allow_rejected=True, **more)  # type: ignore[arg-type]
+    out = root.parent / f"{root.name}-out"
+    report = curate_boxes(root, layout, "x", out, allow_rejected=True)
     return pq.read_table(out / "boxes.parquet").to_pylist(), report
 
 
@@ -66,9 +60,6 @@ def test_coco_flags_crowds_and_leaves_out_what_is_no_target(tmp_path: Path) -> N
     assert by_track["13"]["beyond"] == 20
     assert report["findings"]["images without a box"] == {"count": 1, "first": ["000000000030.jpg"]}
     assert report["findings"]["images without an annotation"]["first"] == ["000000000007.jpg"]
-    rows, _ = curated(tmp_path / "coco", "coco", "field")
-    kept = [row["track"] for row in rows if row["kept"]]
-    assert kept == ["12", "918", "900100", "13", "16", "17"]
 
 
 def test_coco_names_damaged_and_repeated_annotations(tmp_path: Path) -> None:
@@ -129,7 +120,7 @@ def test_vid_keeps_every_segment_of_every_track(tmp_path: Path) -> None:
     assert box(rows[0]) == [10, 30, 40, 40]  # tags by name: VID writes xmax first
     tracks = {
         track.name.removeprefix("ILSVRC2015_VID_train_0000/"): track
-        for track in load_tracks(tmp_path / "vid-clean")
+        for track in load_tracks(tmp_path / "vid-out")
     }
     assert {name: track.numbers.tolist() for name, track in tracks.items()} == {
         "ILSVRC2015_train_00000000/0/0": [0, 1, 2, 3, 4, 5],
@@ -144,7 +135,7 @@ def test_vid_keeps_every_segment_of_every_track(tmp_path: Path) -> None:
 
 def test_a_short_absence_parts_no_track(tmp_path: Path) -> None:
     curated(sets.vid(tmp_path / "vid", gap=10), "imagenet_vid")
-    tracks = [track for track in load_tracks(tmp_path / "vid-clean") if "00000000/0/" in track.name]
+    tracks = [track for track in load_tracks(tmp_path / "vid-out") if "00000000/0/" in track.name]
     assert [track.numbers.tolist() for track in tracks] == [
         [0, 1, 2, 3, 4, 5, 16, 17, 18, 19, 20, 21]
     ]
@@ -199,7 +190,7 @@ def test_got10k_leaves_out_absent_frames_and_keeps_numbers(tmp_path: Path) -> No
     assert [row["truncated"] for row in first] == [False] * 4 + [True]
     assert box(first[4]) == [130, 40, 30, 30]
     assert {row["category"] for row in rows} == {"bear"}
-    assert load_tracks(tmp_path / "got-clean")[0].numbers.tolist() == [0, 1, 3, 4]
+    assert load_tracks(tmp_path / "got-out")[0].numbers.tolist() == [0, 1, 3, 4]
 
 
 @pytest.mark.parametrize("layout", SOURCES)
@@ -225,28 +216,6 @@ def test_bytes_do_not_depend_on_processes_and_boxes_lie_in_their_images(
             assert y + h <= height
 
 
-@pytest.mark.parametrize("layout", SOURCES)
-def test_the_look_tells_what_is_there_and_the_disk_of_the_crops(
-    layout: str, tmp_path: Path
-) -> None:
-    root = sets.SETS[layout](tmp_path / "set")
-    found = check_set(root, layout, "clean", CropSettings(size=255))
-    text = "\n".join(found.lines)
-    assert "kept by the preset clean" in text
-    assert "all are sound" in text
-    assert "crop cache: about" in text
-    assert not list(tmp_path.glob("**/*.parquet"))
-    some = next(
-        path
-        for path in sorted(root.rglob("*"))
-        if path.suffix in (".jpg", ".JPEG") and "extra" not in str(path)
-    )
-    some.write_bytes(some.read_bytes()[:300])
-    again = "\n".join(check_set(root, layout, "clean", CropSettings(size=255)).lines)
-    if layout != "coco":  # there the first file is one that nobody names
-        assert f"first {some.relative_to(root)}" in again or "damaged image" in again
-
-
 def test_a_set_that_is_half_there_is_refused_and_nothing_written(tmp_path: Path) -> None:
     root = sets.vid(tmp_path / "vid")
     for path in (root / "Data").rglob("00000[23].JPEG"):
@@ -263,46 +232,6 @@ def test_a_set_that_is_half_there_is_refused_and_nothing_written(tmp_path: Path)
 def test_youtube_may_be_there_in_part(tmp_path: Path) -> None:
     root = sets.ytbb(tmp_path / "ytbb")
     assert curate_boxes(root, "youtubebb", "x", tmp_path / "out")["left_out"]["no image"] == 1
-
-
-def test_the_disk_of_the_crops_is_estimated_from_the_boxes(tmp_path: Path) -> None:
-    root, rng = tmp_path / "photos", np.random.default_rng(5)
-    images, annotations = [], []
-    names = (
-        "skimage/data/coffee.png",
-        "skimage/data/chelsea.png",
-        "sklearn/datasets/images/china.jpg",
-    )
-    for number, name in enumerate((*names, "skimage/data/astronaut.png"), 1):
-        photo = cv2.imread(str(photo_path(name)))
-        height, width = photo.shape[:2]
-        (root / "train2017").mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(root / f"train2017/{number}.jpg"), photo)
-        images.append(
-            {"id": number, "file_name": f"{number}.jpg", "width": width, "height": height}
-        )
-        for _ in range(8):
-            w, h = rng.uniform(15, 0.7 * height, 2)
-            box = [rng.uniform(0, width - w), rng.uniform(0, height - h), w, h]
-            annotations.append(
-                {"id": len(annotations), "image_id": number, "bbox": box, "category_id": 1}
-            )
-    content = {"images": images, "annotations": annotations, "categories": []}
-    sets.text(root / "annotations/instances_train2017.json", json.dumps(content))
-    curate_boxes(root, "coco", "x", tmp_path / "out")
-    for settings in (CropSettings(), CropSettings(size=319, quality=85)):
-        folder = tmp_path / f"crops{settings.size}"
-        build(load_tracks(tmp_path / "out"), settings, folder)
-        taken = sum(path.stat().st_size for path in folder.glob("shard-*.bin"))
-        assert check_set(root, "coco", "clean", settings).disk == pytest.approx(taken, rel=0.2)
-
-
-def test_kept_frames_of_a_track_are_estimated_as_they_are_cut(tmp_path: Path) -> None:
-    root = sets.got10k(tmp_path / "got")
-    whole = check_set(root, "got10k", "clean", CropSettings(size=255))
-    some = check_set(root, "got10k", "clean", CropSettings(size=255, max_frames=2))
-    assert "for 9 crops" in whole.lines[-1]
-    assert "for 4 crops" in some.lines[-1]
 
 
 PROFILE = """

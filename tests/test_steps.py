@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from siamla.experiment.identity import Identity, Plain
 
 from siamla.errors import UserError
-from siamla.experiment.identity import Identity, Plain
 from siamla.experiment.plan import Job
 from siamla.files import sha256, write_text
 from siamla.steps.perform import OWNER, Outcome, hashed, own, perform, publish, state_of, why

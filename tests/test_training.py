@@ -52,7 +52,7 @@ MODEL = ModelSettings(  # LAFA, because its loss draws negatives
     regression_bias=3.4,
     localization="lafa",
 )
-PAIRS = PairSettings(dataset="tiny", count=32, frame_range=2)
+PAIRS = PairSettings(dataset="tiny", views=6, frame_range=2)  # 36 views
 TRAINING = TrainingSettings(
     epochs=3,
     frozen_epochs=2,
@@ -127,28 +127,9 @@ def test_a_single_step_has_the_first_rate() -> None:
     assert learning_rate(0, 1, TrainingSettings(lr_start=5e-3)) == pytest.approx(5e-3)
 
 
-def test_epochs_walk_through_permutations_of_all_pairs() -> None:
-    """7 epochs of 4 of 14 pairs are two whole passes, shuffled differently; another seed shuffles
-    differently again.
-    """
-    walk = [number for epoch in range(7) for number in epoch_order(epoch, 3, 4, 14)]
-    first, second = walk[:14], walk[14:]
-    assert sorted(first) == sorted(second) == list(range(14))
-    assert first != second
-    assert walk[:4] != epoch_order(0, 4, 4, 14)
-    assert epoch_order(1, 3, 4, 14) == walk[4:8]  # a pure function: no state to restore
-
-
-def test_an_epoch_may_be_longer_than_the_set() -> None:
-    assert sorted(epoch_order(0, 0, 6, 3)) == [0, 0, 1, 1, 2, 2]
-
-
-def test_without_a_count_no_pair_comes_twice() -> None:
+def test_no_pair_comes_twice() -> None:
     numbers = [
-        number
-        for seed in (0, 1)
-        for epoch in range(3)
-        for number in epoch_order(epoch, seed, 5, None)
+        number for seed in (0, 1) for epoch in range(3) for number in epoch_order(epoch, seed, 5)
     ]
     assert len(set(numbers)) == 30
     assert numbers[:5] == [0, 1, 2, 3, 4]
@@ -413,7 +394,7 @@ def test_a_damaged_state_is_named(
 
 
 def _features(folder: Path, cache: Path, killed_batch: int = -1) -> None:
-    """Build a feature cache of chunks of 32 pairs; SIGKILL this process when it comes to the batch
+    """Build a feature cache of chunks of 32 views; SIGKILL this process when it comes to the batch
     `killed_batch`.
     """
     features.CHUNK = 32
@@ -425,7 +406,7 @@ def _features(folder: Path, cache: Path, killed_batch: int = -1) -> None:
         return levels(*arguments, **named)
 
     features._levels = dying
-    features.build(cache, PAIRS.model_copy(update={"count": 40}), MODEL, folder, 1, "key")
+    features.build(cache, PAIRS.model_copy(update={"views": 7}), MODEL, folder, 1, "key")
 
 
 def test_a_killed_feature_build_goes_on_and_ends_with_the_same_bytes(
@@ -449,7 +430,7 @@ def test_a_killed_feature_build_goes_on_and_ends_with_the_same_bytes(
 def test_features_are_those_of_the_live_backbone(cache: Path, feature_folder: Path) -> None:
     sampler = PairSampler(CropCache(cache), PAIRS)
     stored = next(batches(Source(sampler, FeatureCache(feature_folder)), 1, TRAINING))
-    order = epoch_order(0, 1, TRAINING.pairs_per_epoch, PAIRS.count)[: TRAINING.batch]
+    order = epoch_order(0, 1, TRAINING.pairs_per_epoch)[: TRAINING.batch]
     live = next(batches(Source(sampler), 1, TRAINING))
     model = build_model(MODEL, 1).eval()
     assert stored.frozen
@@ -485,7 +466,7 @@ def test_training_on_features_is_training_on_images(
 
 def test_pairs_of_cached_views_are_those_of_the_live_backbone(cache: Path, tmp_path: Path) -> None:
     """Also in which images the target is missing; and training reads them."""
-    pairs = PAIRS.model_copy(update={"count": None, "views": 2, "negatives": 0.4})
+    pairs = PAIRS.model_copy(update={"views": 2, "negatives": 0.4})
     features.build(cache, pairs, MODEL, tmp_path / "features", 1, "key")
     sampler, stored = PairSampler(CropCache(cache), pairs), FeatureCache(tmp_path / "features")
     assert stored.count == sampler.views == 12  # 2 videos, 3 frames
@@ -584,11 +565,10 @@ def test_fast_forms_train_as_plain_ones(
     )  # rounding grows from step to step
 
 
-def test_a_finite_number_of_pairs_is_needed_for_features(cache: Path, tmp_path: Path) -> None:
-    for count, said in ((None, "found null"), (BATCH - 1, f"at least {BATCH}")):
-        pairs = PAIRS.model_copy(update={"count": count})
-        with pytest.raises(UserError, match=said):
-            features.build(cache, pairs, MODEL, tmp_path / "out", 1, "key")
+def test_features_are_of_views(cache: Path, tmp_path: Path) -> None:
+    pairs = PAIRS.model_copy(update={"views": None})
+    with pytest.raises(UserError, match="views: null, but a number of views is expected"):
+        features.build(cache, pairs, MODEL, tmp_path / "out", 1, "key")
     assert not (tmp_path / "out").exists()
 
 
@@ -766,7 +746,7 @@ def test_too_many_unusable_steps_in_a_row_end_it_with_their_pairs(
     ):
         train(recipe(), source, CPU, Upkeep(tmp_path / "state.pt", "key"))
     found = [json.loads(line) for line in (tmp_path / "unusable.jsonl").read_text().splitlines()]
-    order = epoch_order(0, 1, TRAINING.pairs_per_epoch, PAIRS.count)
+    order = epoch_order(0, 1, TRAINING.pairs_per_epoch)
     assert [row["pairs"] for row in found] == [order[:2], order[2:4]]
     assert "epoch 1, step 2: skipped (loss nan, gradient 0)" in capsys.readouterr().err
 

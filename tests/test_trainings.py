@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from siamla.experiment.profile import load
+from siamla.experiment.experiment import load
 from siamla.experiment.spec import Spec
 from siamla.experiment.tables import Layout, Row
 from siamla.report.tables import published

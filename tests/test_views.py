@@ -19,6 +19,7 @@ from siamla.experiment.check import check
 from siamla.experiment.drawing import figure_job
 from siamla.experiment.plan import Plan
 from siamla.experiment.spec import merge
+from siamla.report.views import view_mistakes
 
 ROOT = Path(__file__).parents[1]
 TITLE = (
@@ -64,12 +65,11 @@ def test_the_check_tells_every_mistake_in_views_and_tables(params: Params) -> No
     plan = params(
         figures={"figures": {"fig9": {"titel": "x"}, "fig12": {"most": 0}}}, tables={"titel": "x"}
     )
-    found = check(plan)
-    assert [line.partition(" ")[2] for line in found.views] == [
+    assert [line.partition(" ")[2] for line in view_mistakes(plan)] == [
         "figures.fig9: unknown key 'titel'; did you mean 'title'?",
         "figures.fig12: unknown key 'most'; valid: benchmark, kind, paper, title, variants",
     ]
-    assert [line.partition(":")[0] for line in found.problems] == ["params/tables.yaml"]
+    assert [line.partition(":")[0] for line in check(plan).problems] == ["params/tables.yaml"]
 
 
 def test_a_mistake_in_a_view_is_an_error_by_hand_and_a_warning_to_a_pipeline(
@@ -107,7 +107,7 @@ def test_a_figure_of_a_sweep_needs_numbers(
     with pytest.raises(UserError) as error:
         figure_job(plan, "fig14")
     assert str(error.value) == line
-    assert (check(plan).problems, check(plan).views) == ([], [line])
+    assert (check(plan).problems, view_mistakes(plan)) == ([], [line])
 
 
 def test_an_engine_without_its_package_is_told_before_anything_is_trained(

@@ -21,7 +21,7 @@ from siamla.benchmark.store import (
     Trajectory,
     corners,
     read_confidence,
-    read_trajectory,
+    read_regions,
     write_trajectory,
 )
 from siamla.benchmark.supervised import run_supervised
@@ -42,7 +42,7 @@ def boxes(*rows: tuple[float, float, float, float]) -> np.ndarray:
 
 
 def test_region_overlap_counts_pixels_with_both_ends() -> None:
-    """A 10×10 box is 11×11 pixels; shifted by 5, 6 columns of 11 rows are shared: 66 of 242 - 66."""
+    """A 10×10 box is 11×11 pixels. Shifted by 5 it shares 6 columns of 11 rows: 66 of 242 - 66."""
     found = region_overlap(boxes((20, 20, 10, 10)), boxes((25, 20, 10, 10)), (100, 100))
     assert found[0] == pytest.approx(66 / 176)
     assert region_overlap(boxes((20, 20, 10, 10)), boxes((20, 20, 10, 10)))[0] == 1
@@ -246,15 +246,15 @@ def test_runner_restarts_five_frames_after_a_failure(numbered: Sequence) -> None
 def test_stored_runs_come_back(tmp_path: Path, numbered: Sequence) -> None:
     found = run_supervised(Scripted(numbered.boxes, {3}), numbered, RULES)
     write_trajectory(tmp_path, "a", found)
-    again = read_trajectory(tmp_path, "a")
-    np.testing.assert_array_equal(again.codes, found.codes)
-    np.testing.assert_allclose(again.regions, found.regions, atol=1e-4)
+    codes, regions = read_regions(tmp_path, "a")
+    np.testing.assert_array_equal(codes, found.codes)
+    np.testing.assert_allclose(regions, found.regions, atol=1e-4)
     lines = (tmp_path / "baseline/a/a_001.txt").read_text().splitlines()
     assert lines[0] == "1"
     assert lines[1].count(",") == 3
     (tmp_path / "baseline/a/a_001.txt").write_text("1\n3\n")
     with pytest.raises(UserError, match=r"a_001.txt, line 2: found '3'"):
-        read_trajectory(tmp_path, "a")
+        read_regions(tmp_path, "a")
 
 
 def test_confidences_stand_in_the_toolkits_file(tmp_path: Path, numbered: Sequence) -> None:

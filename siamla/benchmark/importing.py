@@ -9,7 +9,6 @@ import re
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +16,10 @@ from numpy.typing import NDArray
 from siamla.benchmark import archive, store
 from siamla.data.formats import otb, text
 from siamla.errors import UserError
-from siamla.files import parsed_by, regular, write_text
+from siamla.files import parsed_by, regular
 
 FOLDERS = ("got10k", "vot")
+Files = dict[Path, str]  # texts by their paths in the store
 
 
 def canonical(name: str, layout: str, known: Iterable[str] = ()) -> str:
@@ -81,87 +81,86 @@ def _number(value: float) -> str:
     return repr(float(value)).removesuffix(".0")
 
 
-def _times(source: Path, name: str, count: int) -> str | None:
-    """The text of a file of times, if there is one."""
-    for path in (source / f"{name}_time.txt", source / "times" / f"{name}_time.txt"):
+def _times(source: Path, stem: str, name: str, layout: str, count: int) -> Files:
+    """The file of times beside the boxes of `stem`, if there is one."""
+    for path in (source / f"{stem}_time.txt", source / "times" / f"{stem}_time.txt"):
         if path.is_file():
-            found = len(text.numbers(path, (1,)))
-            if found != count:
-                raise UserError(f"{path}: {found} times for {count} boxes")
-            return text.plain(path)
-    return None
+            times = len(text.numbers(path, (1,)))
+            if times != count:
+                raise UserError(f"{path}: {times} times for {count} boxes")
+            return {store.time_path(Path(), name, layout): text.plain(path)}
+    return {}
 
 
-def _confidence(source: Path, name: str, layout: str, repetition: int = 1) -> str | None:
-    """The text of a file of confidences, if there is one."""
-    if store.read_confidence(source, name, layout, repetition) is None:
-        return None
-    path = store.confidence_path(source, name, layout, repetition)
-    return (
-        text.read_text(path) if layout == "vot" else text.plain(path)
-    )  # empty lines count in VOT's, the last as well
+def _confidence(source: Path, stem: str, name: str, layout: str, repetition: int = 1) -> Files:
+    """The file of confidences beside the boxes of `stem`, if there is one."""
+    if store.read_confidence(source, stem, layout, repetition) is None:
+        return {}
+    path = store.confidence_path(source, stem, layout, repetition)
+    # empty lines count in VOT's files, the last as well
+    content = text.read_text(path) if layout == "vot" else text.plain(path)
+    return {store.confidence_path(Path(), name, layout, repetition): content}
 
 
-class _Texts(NamedTuple):
-    """A sequence's results as text, in the spelling of our store."""
-
-    boxes: str
-    times: str | None
-    confidence: str | None
-
-
-def _read_flat(source: Path, layout: str, known: Iterable[str]) -> dict[str, _Texts]:
+def _read_flat(source: Path, layout: str, known: Iterable[str]) -> dict[str, Files]:
     """What a folder of `<sequence>.txt` or `.mat` files has of each sequence."""
-    found: dict[str, _Texts] = {}
-    paths = [path for path in sorted(source.iterdir()) if path.suffix in (".txt", ".mat")]
-    beside = ("_time", "_confidence")
-    for path in (
-        path for path in paths if not path.stem.endswith(beside) and path.name != "SOURCE.txt"
-    ):
+    sequences: dict[str, Files] = {}
+    for path in sorted(source.iterdir()):
+        beside = path.stem.endswith(("_time", "_confidence")) or path.name == "SOURCE.txt"
+        if path.suffix not in (".txt", ".mat") or beside:
+            continue
         if path.suffix == ".txt":
-            name, boxes = (
-                canonical(path.stem, layout, known),
-                _finite(path, text.numbers(path, (4,))),
-            )
+            name = canonical(path.stem, layout, known)
+            boxes = _finite(path, text.numbers(path, (4,)))
             rows = text.plain(path)
         else:
-            name, boxes = _mat_name(path.stem, layout, known), _finite(path, _mat_boxes(path))
+            name = _mat_name(path.stem, layout, known)
+            boxes = _finite(path, _mat_boxes(path))
             rows = "".join(",".join(map(_number, row)) + "\n" for row in boxes)
-        if name in found:
+        if name in sequences:
             raise UserError(f"{path}: a second result for sequence {name!r}")
-        times, confidence = (
-            _times(source, path.stem, len(boxes)),
-            _confidence(source, path.stem, layout),
-        )
-        found[name] = _Texts(rows, times, confidence)
-    return found
+        sequences[name] = {
+            store.track_path(Path(), name, layout): rows,
+            **_times(source, path.stem, name, layout, len(boxes)),
+            **_confidence(source, path.stem, name, layout),
+        }
+    return sequences
 
 
-def _import_folders(source: Path, layout: str, target: Path) -> list[str]:
-    """Copy `<sequence>/<sequence>_001.txt …`, times and confidences; each file is checked first."""
-    place = source / "baseline" if layout == "vot" and (source / "baseline").is_dir() else source
+def _read_folders(source: Path, layout: str) -> dict[str, Files]:
+    """What a folder has of `<sequence>/<sequence>_001.txt …`, times and confidences."""
+    inner = source / "baseline" if layout == "vot" and (source / "baseline").is_dir() else source
     names = [
-        path.name for path in sorted(place.iterdir()) if (path / f"{path.name}_001.txt").is_file()
+        path.name for path in sorted(inner.iterdir()) if (path / f"{path.name}_001.txt").is_file()
     ]
-    if layout == "vot" and names and place.name != "baseline":
+    if layout == "vot" and names and inner.name != "baseline":
         raise UserError(f"{source}: expected the folder that holds baseline/")
-    source = place.parent if layout == "vot" else place
-    for name in names:
-        for number in store.repetitions(source, name, layout):
-            confidence = _confidence(source, name, layout, number)
-            if layout == "vot":
-                store.read_trajectory(source, name, number)
-            else:
-                boxes = store.read_track(source, name, layout, number).boxes
-                _finite(store.track_path(source, name, layout, number), boxes)
-            path = store.track_path(source, name, layout, number)
-            write_text(store.track_path(target, name, layout, number), text.plain(path))
-            if confidence is not None:
-                write_text(store.confidence_path(target, name, layout, number), confidence)
-        times = store.time_path(source, name, layout)
-        if times.is_file():
-            write_text(store.time_path(target, name, layout), text.plain(times))
-    return names
+    root = inner.parent if layout == "vot" else inner
+    return {name: _read_repetitions(root, name, layout) for name in names}
+
+
+def _read_repetitions(root: Path, name: str, layout: str) -> Files:
+    files: Files = {}
+    for number in store.repetitions(root, name, layout):
+        path = store.track_path(root, name, layout, number)
+        if layout == "vot":
+            store.read_regions(root, name, number)
+        else:
+            _finite(path, store.read_boxes(root, name, layout, number))
+        files[store.track_path(Path(), name, layout, number)] = text.plain(path)
+        files |= _confidence(root, name, name, layout, number)
+    times = store.time_path(root, name, layout)
+    if times.is_file():
+        files[store.time_path(Path(), name, layout)] = text.plain(times)
+    return files
+
+
+def _inner(folder: Path) -> Path:
+    """The single folder inside, unless it is VOT's baseline or a sequence's."""
+    inner = [path for path in folder.iterdir() if not path.name.startswith((".", "__MACOSX"))]
+    if len(inner) != 1 or not inner[0].is_dir() or inner[0].name == "baseline":
+        return folder
+    return folder if (inner[0] / f"{inner[0].name}_001.txt").is_file() else inner[0]
 
 
 def lost_boxes(folder: Path, name: str, layout: str) -> int:
@@ -169,10 +168,10 @@ def lost_boxes(folder: Path, name: str, layout: str) -> int:
     if layout == "vot":
         return 0  # a region there is finite or a code
     tracks = (
-        store.read_track(folder, name, layout, number)
+        store.read_boxes(folder, name, layout, number)
         for number in store.repetitions(folder, name, layout)
     )
-    return sum(int(np.isnan(track.boxes).any(1).sum()) for track in tracks)
+    return sum(int(np.isnan(boxes).any(1).sum()) for boxes in tracks)
 
 
 def import_results(source: Path, target: Path, layout: str, known: Iterable[str] = ()) -> list[str]:
@@ -187,35 +186,24 @@ def import_results(source: Path, target: Path, layout: str, known: Iterable[str]
         raise UserError(f"{target}: exists already; remove it or import under another name")
     if not source.exists():
         raise UserError(f"{source}: not found; expected a folder or a zip of raw results")
-    packed = not source.is_dir() and regular(source).is_file()
-    there = next(
-        folder for folder in target.absolute().parents if folder.exists()
-    )  # nothing is made until it is whole
+    # nothing is made until it is whole
+    there = next(folder for folder in target.absolute().parents if folder.exists())
     with tempfile.TemporaryDirectory(dir=there, prefix=".import-") as scratch:
-        place = source
-        if packed:
-            place = Path(scratch) / "source"
-            archive.unpack(source, place)
-        inner = [path for path in place.iterdir() if not path.name.startswith((".", "__MACOSX"))]
-        if len(inner) == 1 and inner[0].is_dir() and inner[0].name != "baseline":
-            place = inner[0] if not (inner[0] / f"{inner[0].name}_001.txt").is_file() else place
-        ready = Path(scratch) / "ready"
-        if layout in FOLDERS:
-            names = _import_folders(place, layout, ready)
-        else:
-            found = _read_flat(place, layout, list(known))
-            names = sorted(found)
-            for name, texts in found.items():
-                write_text(store.track_path(ready, name, layout), texts.boxes)
-                if texts.times is not None:
-                    write_text(store.time_path(ready, name, layout), texts.times)
-                if texts.confidence is not None:
-                    write_text(store.confidence_path(ready, name, layout), texts.confidence)
-        if not names:
-            kind = (
-                "<sequence>/<sequence>_001.txt" if layout in FOLDERS else "<sequence>.txt or .mat"
-            )
+        folder = source
+        if not source.is_dir() and regular(source).is_file():
+            folder = Path(scratch) / "source"
+            archive.unpack(source, folder)
+        folder = _inner(folder)
+        folders = layout in FOLDERS
+        results = _read_folders(folder, layout) if folders else _read_flat(folder, layout, known)
+        if not results:
+            kind = "<sequence>/<sequence>_001.txt" if folders else "<sequence>.txt or .mat"
             raise UserError(f"{source}: no results found; expected {kind} files")
+        ready = Path(scratch) / "ready"
+        for files in results.values():
+            for path, content in files.items():
+                (ready / path).parent.mkdir(parents=True, exist_ok=True)
+                (ready / path).write_text(content, encoding="utf-8")
         target.parent.mkdir(parents=True, exist_ok=True)
         ready.rename(target)
-    return names
+    return sorted(results)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from siamla.data.layout import LayoutName
-from siamla.settings import Name, Settings, read_yaml, validate
+from siamla.settings import Name, Settings, read_yaml, validate, without_neutral
 
 Summary = Literal["mean", "trapezoid"] | float
 Valid = Literal["size", "all", "any"]
@@ -264,11 +264,12 @@ def run_rules(protocol: Protocol) -> RunRules:
 
 def score_rules(protocol: Protocol) -> dict[str, Any]:
     """What decides scores, as plain data: the protocol without its texts."""
-    rules = protocol.model_dump(mode="json", include={"layout", "speed", "onepass", "supervised"})
-    beside = {
-        name: entry.model_dump(mode="json", exclude={"source"})
-        for name, entry in protocol.beside.items()
-    }
+    entry = without_neutral(protocol)
+    decisive = ("layout", "speed", "onepass", "supervised")
+    rules = {key: value for key, value in entry.items() if key in decisive}
+    beside = {name: dict(convention) for name, convention in entry["beside"].items()}
+    for convention in beside.values():
+        del convention["source"]
     return {**rules, "beside": beside, "metrics": sorted(protocol.metrics)}
 
 

@@ -37,14 +37,12 @@ class TrackingFailed(UserError):
     """Some sequences could not be tracked; the others are finished and stored."""
 
     def __init__(self, failures: list[Failure], total: int) -> None:
-        first = failures[0]
         self.failures = failures
         super().__init__(
             f"{len(failures)} of {total} sequences failed: "
             + "; ".join(f"{f.sequence}, frame {f.frame + 1}: {f.message}" for f in failures[:5])
             + ("; …" if len(failures) > 5 else "")
         )
-        self.first = first
 
 
 def _finished(folder: Path, sequence: Sequence, rules: RunRules, wanted: int) -> bool:
@@ -96,7 +94,7 @@ def _run_sequence(
 
 
 class Meeting(Protocol):
-    """Where trackers that work in threads put their crops together; siamla.tracker.lockstep has it."""
+    """Where trackers that work in threads put their crops together, as siamla.tracker.lockstep."""
 
     def taking_part(self) -> AbstractContextManager[None]:
         """While a thread tracks."""

@@ -65,35 +65,26 @@ def confidence_path(folder: Path, sequence: str, layout: str, repetition: int = 
     return boxes.with_name(name)
 
 
-def is_done(folder: Path, sequence: str, layout: str | None = None, repetition: int = 1) -> bool:
-    """True if the sequence's boxes are stored; without a layout, in any of the formats. An empty
-    file holds none.
-    """
-    formats = ("otb", "got10k", "vot") if layout is None else (layout,)
-    paths = (track_path(folder, sequence, name, repetition) for name in formats)
-    return any(_filled(path) for path in paths)
-
-
-def _filled(path: Path) -> bool:
-    """True for a file that is not empty."""
+def is_done(folder: Path, sequence: str, layout: str, repetition: int = 1) -> bool:
+    """True if the sequence's boxes are stored. An empty file holds none."""
     try:
-        found = path.stat()
+        status = track_path(folder, sequence, layout, repetition).stat()
     except OSError:
         return False
-    return stat.S_ISREG(found.st_mode) and found.st_size > 0
+    return stat.S_ISREG(status.st_mode) and status.st_size > 0
 
 
 def repetitions(folder: Path, sequence: str, layout: str) -> list[int]:
     """The stored repetitions of a sequence, in order."""
     if layout not in ("got10k", "vot"):
         return [1] if is_done(folder, sequence, layout) else []
-    place = track_path(folder, sequence, layout).parent
-    numbers = (path.stem.removeprefix(f"{sequence}_") for path in place.glob(f"{sequence}_*.txt"))
+    files = track_path(folder, sequence, layout).parent.glob(f"{sequence}_*.txt")
+    numbers = (path.stem.removeprefix(f"{sequence}_") for path in files)
     return sorted(int(number) for number in numbers if number.isdigit())
 
 
 def read_seconds(folder: Path, sequence: str, layout: str) -> NDArray[np.float64] | None:
-    """Seconds (N, repetitions), or None if no times are stored (results of others often lack them)."""
+    """Seconds (N, repetitions), or None where no times are stored: results of others lack them."""
     path = time_path(folder, sequence, layout)
     return text.numbers(path, tuple(range(1, 101))) if path.is_file() else None
 
@@ -175,15 +166,6 @@ def read_boxes(
         raise UserError(f"{path}: no stored predictions for sequence {sequence!r}") from error
 
 
-def read_track(folder: Path, sequence: str, layout: str, repetition: int = 1) -> Track:
-    """A stored one-pass run; seconds are NaN where none are stored. UserError as in read_boxes."""
-    boxes = read_boxes(folder, sequence, layout, repetition)
-    times = read_seconds(folder, sequence, layout)
-    if times is None or repetition > times.shape[1]:
-        return Track(boxes, np.full(len(boxes), np.nan))
-    return Track(boxes, times[:, repetition - 1])
-
-
 def write_trajectory(folder: Path, sequence: str, run: Trajectory, repetition: int = 1) -> None:
     """Store a supervised run in VOT's format; axis-aligned regions become x,y,w,h."""
     _write_beside(folder, sequence, run, "vot", repetition)
@@ -238,12 +220,3 @@ def read_regions(
             " numbers"
         )
     return codes, regions
-
-
-def read_trajectory(folder: Path, sequence: str, repetition: int = 1) -> Trajectory:
-    """A stored supervised run; UserError as in read_regions."""
-    codes, regions = read_regions(folder, sequence, repetition)
-    times = read_seconds(folder, sequence, "vot")
-    if times is None or repetition > times.shape[1]:
-        return Trajectory(codes, regions, np.full(len(codes), np.nan))
-    return Trajectory(codes, regions, times[:, repetition - 1])

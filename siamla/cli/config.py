@@ -12,33 +12,28 @@ from siamla.errors import UserError
 def run_check(args: argparse.Namespace) -> None:
     """Check everything that can be known before the first job, and say what is planned."""
     from siamla.experiment.check import check
+    from siamla.report.views import view_mistakes
 
     plan = load_plan(args)
     found = check(plan)
-    # where a pipeline asks, a mistake in a view stops no training: the pipeline tells it to who
-    # asks for that view
-    problems = found.problems + ([] if args.stamp else found.views)
-    warnings = found.warnings + (found.views if args.stamp else [])
+    views = [line for line in view_mistakes(plan) if line not in found.problems]
+    warnings, problems = found.warnings, found.problems + views
+    if args.stamp:  # a pipeline tells a mistake in a view to who asks for that view
+        warnings, problems = found.warnings + views, found.problems
     for line in warnings:
         print(f"warning: {line}", file=sys.stderr)
     if problems:
-        what = (
-            "cannot run yet"
-            if found.problems
-            else "can run, but not make all of its figures and pages yet"
-        )
-        raise UserError(
-            "\n".join([f"profile {plan.name} {what}:", *(f"- {line}" for line in problems)])
-        )
+        what = "cannot run yet"
+        if not found.problems:
+            what = "can run, but not make all of its figures and pages yet"
+        lines = [f"profile {plan.name} {what}:", *(f"- {line}" for line in problems)]
+        raise UserError("\n".join(lines))
     for variant in plan.variants:
         seeds = plan.experiment.seeds(variant)
         for used in plan.models(variant):
             model = plan.trained_as(used)
-            how = (
-                f"training {plan.train(used, seeds[0]).key}"
-                if model == used
-                else f"the model of {model}"
-            )
+            key = plan.job("train", variant=used, seed=seeds[0]).key
+            how = f"training {key}" if model == used else f"the model of {model}"
             print(f"{used:24} {how}  seeds {', '.join(map(str, seeds))}")
     for benchmark, entry in plan.profile.benchmarks.items():
         print(f"{benchmark:24} {entry.layout:12} {entry.root}")

@@ -1,127 +1,18 @@
 """`siamla data`: bring, check, cut, render and look at data sets."""
 
 import argparse
-import shutil
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
 
 from siamla.cli.commands import Commands
-from siamla.cli.options import add_overwrite, add_profile, load_plan, positive
-from siamla.data.layout import Preset, SourceName
+from siamla.cli.options import add_overwrite, positive
 from siamla.errors import UserError
 
-if TYPE_CHECKING:
-    from siamla.data.settings import CropSettings
-
-
-def run_fetch(args: argparse.Namespace) -> None:
-    """Bring a data set."""
-    from siamla.steps.data import fetch
-
-    plan = load_plan(args)
-    fetch(plan, args.dataset, args.key)
-    print(f"{args.dataset}: {plan.datasets[args.dataset].root}")
-
-
-def run_curate(args: argparse.Namespace) -> None:
-    """Check a data set and write its index."""
-    from siamla.data.curate import warnings
-    from siamla.files import read_json
-    from siamla.steps.data import curate
-
-    plan = load_plan(args)
-    job = curate(plan, args.dataset, args.jobs, args.allow_rejected, args.key)
-    report = read_json(job.folder / "report.json")
-    if "tracks" in report:  # a table of boxes
-        kept = f"{report['kept']} of {report['boxes']} boxes kept, in {report['tracks']} tracks"
-        print(f"{args.dataset}: {kept} -> {job.folder}")
-        return
-    for line in warnings(report, args.dataset in plan.profile.benchmarks):
-        print(f"warning: {line}", file=sys.stderr)
-    print(
-        f"{args.dataset}: {report['sequences']} sequences, {report['frames']} frames,"
-        f" {report['absent']} without the target, {report['rejected']} sequences rejected ->"
-        f" {job.folder}"
-    )
-
-
-def run_check(args: argparse.Namespace) -> None:
-    """Say what a training set holds, lacks and will take, without writing anything."""
-    from siamla.data.sources import SOURCES
-    from siamla.data.sources.check import check_set
-
-    name, layout, root, preset, settings = _named_set(args)
-    if layout not in SOURCES:
-        raise UserError(
-            f"{name}: layout {layout} is no training set's; expected one of {', '.join(SOURCES)}"
-        )
-    print(f"{name}: {layout} in {root}")
-    print(f"how to get it: {SOURCES[layout].HOW}")
-    print(f"layout: {SOURCES[layout].LAYOUT}", flush=True)
-    found = check_set(root, layout, preset, settings, args.jobs)
-    print("\n".join(found.lines))
-    free = shutil.disk_usage(".").free
-    if found.disk > free:
-        print(
-            f"warning: {name}: only {free / 2**30:.1f} GiB of disk are free here", file=sys.stderr
-        )
-    if found.problems:
-        raise UserError("; ".join(found.problems))
-
-
-def _named_set(args: argparse.Namespace) -> tuple[str, str, Path, Preset, "CropSettings"]:
-    """Name, layout, root, preset and crops of the set that is to be checked."""
-    from siamla.data.settings import CropSettings
-    from siamla.settings import nearest
-
-    if args.dataset is None:
-        if args.layout is None or args.root is None:
-            raise UserError(
-                "data check: name a training set of the profile, or give --layout and --root"
-            )
-        return args.layout, args.layout, args.root, args.preset or "clean", CropSettings()
-    if args.layout or args.root:
-        raise UserError(
-            f"data check: the profile says where {args.dataset} is; leave --layout and --root out"
-        )
-    plan = load_plan(args)
-    if args.dataset not in plan.profile.train:
-        near = nearest(args.dataset, list(plan.profile.train))
-        raise UserError(f"{args.dataset}: no training set of profile {plan.name}; {near}")
-    entry = plan.profile.train[args.dataset]
-    crops = [
-        spec.crops for spec in plan.experiment.models.values() if args.dataset in spec.pairs.parts
-    ]
-    return (
-        args.dataset,
-        entry.layout,
-        entry.root,
-        args.preset or entry.boxes or "clean",
-        [*crops, CropSettings()][0],
-    )
-
-
-def run_crops(args: argparse.Namespace) -> None:
-    """Build the crop cache that a variant's training reads."""
-    from siamla.data.crops import CropCache
-    from siamla.steps.data import crops
-
-    plan = load_plan(args)
-    for dataset in [args.dataset] if args.dataset else plan.spec(args.variant).pairs.parts:
-        job = crops(plan, args.variant, args.jobs, args.key, dataset)
-        cache = CropCache(job.folder)
-        print(f"{len(cache)} crops of {len(cache.sequences)} sequences -> {job.folder}")
-        if (job.folder / "skipped.csv").is_file():
-            print(
-                f"warning: {dataset}: {job.folder / 'skipped.csv'} lists images left out",
-                file=sys.stderr,
-            )
+SHOWN = 12  # sequences on a contact sheet, from the first on
 
 
 def run_synthesize(args: argparse.Namespace) -> None:
     """Render one set of params/synthetic.yaml."""
-    from siamla.data.synthetic.settings import load_sets
+    from siamla.miniatures.settings import load_sets
     from siamla.settings import nearest
     from siamla.steps.generated import render
 
@@ -134,7 +25,7 @@ def run_synthesize(args: argparse.Namespace) -> None:
 def run_show(args: argparse.Namespace) -> None:
     """Draw the contact sheet of a set."""
     from siamla.data.formats import LAYOUTS
-    from siamla.data.synthetic.sheet import contact_sheet, write_png
+    from siamla.data.sheet import contact_sheet, write_png
     from siamla.files import free_for_output
 
     if args.out.suffix.lower() != ".png":
@@ -145,54 +36,12 @@ def run_show(args: argparse.Namespace) -> None:
             f"--layout: unknown layout {args.layout!r}, expected one of {', '.join(LAYOUTS)}"
         )
     layout = LAYOUTS[args.layout]
-    names = layout.names(args.root)[: args.sequences]
-    write_png(
-        args.out, contact_sheet([layout.read(args.root, name) for name in names], args.columns)
-    )
+    names = layout.names(args.root)[:SHOWN]
+    write_png(args.out, contact_sheet(layout.read(args.root, name) for name in names))
 
 
 def register(commands: Commands) -> None:
     """Add the commands."""
-    parser = commands.add(
-        "data fetch", run_fetch, "bring a data set by DVC, or find it; note its digest"
-    )
-    parser.add_argument("dataset", help="a training set or benchmark of the profile")
-    add_profile(parser)
-
-    parser = commands.add(
-        "data curate", run_curate, "check every sequence of a data set and write its index"
-    )
-    parser.add_argument("dataset", help="a training set or benchmark of the profile")
-    parser.add_argument("--jobs", type=positive, default=1, help="processes")
-    parser.add_argument(
-        "--allow-rejected",
-        action="store_true",
-        help="leave broken sequences out instead of stopping",
-    )
-    add_profile(parser)
-
-    parser = commands.add(
-        "data check", run_check, "look at a training set: what is missing, damaged or odd, its disk"
-    )
-    parser.add_argument(
-        "dataset", nargs="?", help="a training set of the profile; or --layout and --root"
-    )
-    parser.add_argument("--layout", help=f"one of {', '.join(get_args(SourceName))}")
-    parser.add_argument("--root", type=Path, help="the folder of the set")
-    parser.add_argument(
-        "--preset", choices=get_args(Preset), help="boxes to keep; default: the profile's, or clean"
-    )
-    parser.add_argument("--jobs", type=positive, default=1, help="processes")
-    add_profile(parser, key=False)
-
-    parser = commands.add("data crops", run_crops, "pack a training set's crops into a few files")
-    parser.add_argument("variant", help="the variant whose training reads them")
-    parser.add_argument(
-        "--dataset", help="one of the sets that it is trained on; default: all of them"
-    )
-    parser.add_argument("--jobs", type=positive, default=1, help="processes")
-    add_profile(parser)
-
     parser = commands.add("data synthesize", run_synthesize, "render a generated data set")
     parser.add_argument("name", metavar="NAME", help="an entry of the params file")
     parser.add_argument("--params", type=Path, default=Path("params/synthetic.yaml"))
@@ -207,10 +56,4 @@ def register(commands: Commands) -> None:
     parser.add_argument("root", type=Path, metavar="ROOT", help="folder of the set")
     parser.add_argument("--layout", required=True, help="its folder layout")
     parser.add_argument("--out", type=Path, required=True, help="the PNG to write")
-    parser.add_argument(
-        "--sequences", type=positive, default=12, help="rows, from the first sequence on"
-    )
-    parser.add_argument(
-        "--columns", type=positive, default=8, help="evenly spaced frames of each sequence"
-    )
     add_overwrite(parser)

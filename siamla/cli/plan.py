@@ -22,7 +22,7 @@ def run(args: argparse.Namespace) -> None:
         return
     from siamla.steps.outlook import job_named, outlook, show_job
 
-    print(show_job(job_named(plan, args.job)) if args.job else outlook(plan))
+    print(show_job(plan, job_named(plan, args.job)) if args.job else outlook(plan))
 
 
 def register(commands: Commands) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from siamla.cli.main import run
 from siamla.experiment.plan import Plan
-from siamla.mlflow_view.view import quieten
+from siamla.mlflow_sink.sink import quieten
 from siamla.provenance.code import source_state
 
 MODULES = (
@@ -26,11 +26,11 @@ MODULES = (
     "siamla.cli.report",
     "siamla.steps.benchmark",
     "siamla.steps.training",
-    "siamla.steps.data",
+    "siamla.steps.perform",
     "siamla.steps.report",
     "siamla.training.run",
     "siamla.benchmark.tracking",
-    "siamla.mlflow_view.live",
+    "siamla.mlflow_sink.sink",
     "pyarrow.parquet",
 )
 EVERY = 0.5  # seconds between two looks whether the pipeline is still there

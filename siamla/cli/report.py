@@ -12,18 +12,14 @@ def run_collect(args: argparse.Namespace) -> None:
     """Gather score files into long CSV files."""
     from siamla.steps.report import collect
 
-    plan = load_plan(args)
-    folder = Path("results", plan.name)
-    print(f"{folder / 'scores.csv'}: {collect(plan, folder)} score files")
+    print(collect(load_plan(args)))
 
 
 def run_sweeps(args: argparse.Namespace) -> None:
     """Gather the score files of sweeps into one CSV file."""
     from siamla.steps.report import collect_sweeps
 
-    plan = load_plan(args)
-    path = Path("results", plan.name, "sweeps.csv")
-    print(f"{path}: {collect_sweeps(plan, path)} score files")
+    print(collect_sweeps(load_plan(args)))
 
 
 def run_table(args: argparse.Namespace) -> None:

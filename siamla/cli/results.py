@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from siamla.cli.commands import Commands
-from siamla.cli.options import add_overwrite, add_profile, load_plan
+from siamla.cli.options import add_overwrite
 
 LOST = {
     "previous": "each is scored as the box before it",
@@ -25,10 +25,10 @@ def _names(root: Path | None, layout: str) -> list[str]:
 def run_import(args: argparse.Namespace) -> None:
     """Copy raw results into <out>/<name>."""
     from siamla.benchmark.importing import import_results, lost_boxes
-    from siamla.benchmark.protocols import default_protocols, load_protocols
+    from siamla.benchmark.protocols import default_protocols
     from siamla.errors import UserError
 
-    protocols = load_protocols(args.protocols) if args.protocols else default_protocols()
+    protocols = default_protocols()
     if args.benchmark not in protocols:
         raise UserError(
             f"--benchmark {args.benchmark}: unknown, expected one of {', '.join(protocols)}"
@@ -56,23 +56,17 @@ def run_import(args: argparse.Namespace) -> None:
     print(f"{args.out / args.name}: {len(found)} sequences of {args.benchmark}")
 
 
-def run_score(args: argparse.Namespace) -> None:
-    """Score imported predictions; the score file is like ours, without a training."""
-    from siamla.steps.benchmark import score_imported
-
-    print(score_imported(load_plan(args), args.benchmark, args.tracker, args.key).folder)
-
-
 def run_submit(args: argparse.Namespace) -> None:
     """Validate predictions and write the zip for a server."""
     from siamla.benchmark.submission import submit
-    from siamla.data.formats import LAYOUTS
+    from siamla.errors import UserError
     from siamla.files import free_for_output
 
+    for folder in (args.predictions, args.data):
+        if args.out.exists() and args.out.resolve().is_relative_to(folder.resolve()):
+            raise UserError(f"{args.out}: would replace what is read; name another file")
     free_for_output(args.out, args.overwrite)
-    layout = LAYOUTS[args.server]
-    lengths = {name: len(layout.read(args.data, name).frames) for name in layout.names(args.data)}
-    count = submit(args.server, args.predictions, lengths, layout.official_count, args.out)
+    count = submit(args.server, args.predictions, args.data, args.out)
     print(f"{args.out}: {count} sequences, ready for the {args.server} server")
 
 
@@ -88,7 +82,7 @@ def register(commands: Commands) -> None:
     )
     parser.add_argument("--as", dest="name", required=True, help="the tracker's name in our tables")
     parser.add_argument(
-        "--benchmark", required=True, help="key in the protocols file, such as otb100"
+        "--benchmark", required=True, help="key in params/protocols.yaml, such as otb100"
     )
     parser.add_argument(
         "--out", type=Path, required=True, help="folder of imported trackers; <out>/<name> is made"
@@ -96,23 +90,11 @@ def register(commands: Commands) -> None:
     parser.add_argument(
         "--data", type=Path, help="the benchmark's data, to check and spell the sequence names"
     )
-    parser.add_argument(
-        "--protocols",
-        type=Path,
-        help="default: params/protocols.yaml, elsewhere the package's copy",
-    )
-
-    parser = commands.add(
-        "results score", run_score, "score imported raw results, as a row of our tables"
-    )
-    parser.add_argument("benchmark", help="the profile's name of the benchmark")
-    parser.add_argument("tracker", help="an entry of the profile's `imported`")
-    add_profile(parser)
 
     parser = commands.add(
         "results submit", run_submit, "write the zip that an evaluation server takes"
     )
-    parser.add_argument("server", choices=("got10k", "trackingnet"))
+    parser.add_argument("server", help="an evaluation server, such as got10k or trackingnet")
     parser.add_argument(
         "--predictions", type=Path, required=True, help="folder of stored predictions"
     )

@@ -32,17 +32,16 @@ def _track(args: argparse.Namespace) -> None:
     from siamla.errors import UserError
     from siamla.tracker.api import load
     from siamla.tracker.source import open_source
-    from siamla.tracker.video import check_outputs, need_window, track_video
+    from siamla.tracker.video import check_outputs, need_window, outputs, track_video
 
     box = _box(args.box) if args.box else None
-    check_outputs(args.source, args.out, args.overwrite)
+    check_outputs(args.out, args.overwrite, Path(args.source), args.model)
     if args.select or args.show:
         need_window()
     tracker = load(args.model, changed(args), args.threads)
     source = open_source(args.source)
     done = track_video(tracker, source, box, args.out, args.fps, args.show)
-    table = args.out.with_suffix(".csv")
-    written = str(table) if table == args.out else f"{args.out} and {table}"
+    written = " and ".join(map(str, reversed(outputs(args.out))))
     lost = f", {done.lost} of them lost" if done.lost is not None else ""
     print(f"{done.frames} frames{lost}, {done.rate:.1f} a second: {written}")
     if done.ended and source.live:

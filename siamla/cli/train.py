@@ -1,4 +1,4 @@
-"""`siamla train`: features of the frozen backbone, and one variant's training."""
+"""`siamla train run`: one variant's training, or a trial of it."""
 
 import argparse
 
@@ -6,43 +6,25 @@ from siamla.cli.commands import Commands
 from siamla.cli.options import add_profile, count, load_plan, positive, seed, threads
 
 
-def run_features(args: argparse.Namespace) -> None:
-    """Compute the features that a variant's training reads."""
-    from siamla.steps.training import features
-
-    job = features(load_plan(args), args.variant, args.jobs, args.key)
-    print(
-        job.folder
-        if job
-        else f"{args.variant} reads no features: its backbone learns, or its pairs have no end"
-    )
-
-
 def run_train(args: argparse.Namespace) -> None:
     """Train the model that a variant uses, or try how that would go."""
-    from siamla.steps.training import Means, dry_run, overfit, train
+    from siamla.steps.perform import Means
+    from siamla.steps.train import dry_run, overfit, train
 
     validate = (args.validate, args.validate_every) if args.validate else None
-    plan, means = load_plan(args), Means(args.threads, args.workers, args.accumulate, validate)
+    plan, means = load_plan(args), Means(args.cores, args.workers, args.accumulate, validate)
+    job = plan.job("train", variant=args.variant, seed=args.seed)
     if args.dry_run:
-        dry_run(plan, args.variant, args.seed, means, print)
+        dry_run(plan, job, means, print)
     elif args.overfit:
-        overfit(plan, args.variant, args.seed, means, args.overfit, print)
+        overfit(plan, job, means, args.overfit, print)
     else:
-        job = train(plan, args.variant, args.seed, means, args.key)
-        if job is not None:
-            print(job.folder / "model.pt")
+        train(plan, job, means, args.key)
+        print(job.folder / "model.pt")
 
 
 def register(commands: Commands) -> None:
     """Add the commands of this module."""
-    parser = commands.add(
-        "train features", run_features, "compute the frozen backbone's features of all pairs"
-    )
-    parser.add_argument("variant", help="the variant whose training reads them")
-    parser.add_argument("--jobs", type=positive, default=1, help="processes")
-    add_profile(parser)
-
     about = (
         "train one variant with one seed; killed, the same command resumes; torchrun starts it on"
         " several GPUs"
@@ -52,6 +34,8 @@ def register(commands: Commands) -> None:
     parser.add_argument("--seed", type=seed, default=1)
     parser.add_argument(
         "--threads",
+        "--cores",
+        dest="cores",
         type=threads,
         default=1,
         help="of all processes here; on a CPU they change the last digits",

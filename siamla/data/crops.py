@@ -417,7 +417,9 @@ class CropCache:
         return CropCache, (self.folder,)  # another process opens its own files
 
     def _shard(self, number: int) -> int:
-        """The descriptor of a shard; a training may read more shards than a process may have open."""
+        """The descriptor of a shard; a training may read more shards than a process may have
+        open.
+        """
         if number not in self._shards:
             if len(self._shards) >= OPEN:
                 for handle in self._shards.values():

@@ -97,7 +97,9 @@ def check(item: tuple[str, dict[str, Any]], layout: str, root: Path, limit: int 
 
 
 def _padded(video: Sequence) -> Sequence:
-    """The sequence with one box made as long as its frames, the truth unknown from the second on."""
+    """The sequence with one box made as long as its frames, the truth unknown from the second
+    on.
+    """
     boxes = np.full((len(video.frames), 4), np.nan)
     boxes[0] = video.boxes[0]
     return replace(video, boxes=boxes, visible=np.ones(len(video.frames), bool))

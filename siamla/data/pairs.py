@@ -52,9 +52,7 @@ class Pair:
 
 
 class Parts(NamedTuple):
-    """What a pair consists of in a feature cache: numbers of items, and whether the search crop
-    shows the target.
-    """
+    """What a pair consists of: numbers of views, and whether the search crop shows the target."""
 
     template: int
     search: int
@@ -65,10 +63,6 @@ class Sampler(ABC):
     """Pairs by number, in any order and in any process."""
 
     settings: PairSettings
-
-    def parts(self, index: int) -> Parts:
-        """The items of a feature cache that the pair number `index` consists of: the pair itself."""
-        return Parts(index, index, True)
 
     @abstractmethod
     def draw(self, index: int, template: Image, search: Image) -> list[float]:
@@ -171,12 +165,8 @@ class PairSampler(Sampler):
         )
 
     def parts(self, index: int) -> Parts:
-        """The views that the pair number `index` consists of; where pairs are not made of views,
-        the pair itself.
-        """
-        if self.settings.views is None:
-            return super().parts(index)
-        count = self.settings.views
+        """The views that the pair number `index` consists of; UserError where there are none."""
+        count = self.views // len(self.cache)
         drawn = self._seek(PAIRS, index).random(8).tolist()
         template, search = self.rows(drawn[:3])
         present = drawn[3] >= self.settings.negatives
@@ -228,7 +218,7 @@ class PairSampler(Sampler):
         return template, low + int(drawn[2] * (high - low))
 
     def draw(self, index: int, template: Image, search: Image) -> list[float]:
-        """See Sampler; numbers beyond `settings.count`, if that is set, start again from 0.
+        """See Sampler.
 
         One draw for both crops decides flip and gray: with equal probabilities both or neither are
         changed.
@@ -239,7 +229,7 @@ class PairSampler(Sampler):
             self.view(parts.template, template, "template")
             box = self.view(parts.search, search, "search")
             return box if parts.present else list(ABSENT)
-        rng = self._seek(PAIRS, index % settings.count if settings.count else index)
+        rng = self._seek(PAIRS, index)
         drawn, normal = rng.random(21).tolist(), rng.standard_normal(6).tolist()
         spoiled = rng.random(8).tolist()  # after the others, which it so leaves as they are
         first, second = self.rows(drawn[:3])

@@ -79,17 +79,13 @@ class PairSettings(Settings):
     jitter.
 
     `views` is for a frozen backbone: its features of every view of every crop are computed once,
-    and any two views of a sequence make a pair, so that no two steps see the same ones. `count` is
-    the older way, a fixed list of pairs.
+    and any two views of a sequence make a pair, so that no two steps see the same ones.
     """
 
     dataset: str | dict[Name, Part] = Field(
         description=(
             "a training set; or several, each with its share and its reach in place of frame_range"
         )
-    )
-    count: int | None = Field(
-        None, ge=1, description="distinct pairs; null = every epoch draws new ones"
     )
     views: int | None = Field(
         None,
@@ -123,12 +119,6 @@ class PairSettings(Settings):
         return ceil(max(self.template.reach(TEMPLATE), self.search.reach(SEARCH))) // 2 * 2 + 1
 
     @model_validator(mode="after")
-    def one_way(self) -> "PairSettings":
-        if self.count is not None and self.views is not None:
-            raise ValueError("views and count: expected one of them; views make pairs without end")
-        return self
-
-    @model_validator(mode="after")
     def whole(self) -> "PairSettings":
         if isinstance(self.dataset, str):
             return self
@@ -146,10 +136,6 @@ class PairSettings(Settings):
             raise ValueError(
                 f"dataset: the shares sum to {float(total):g}, expected 1; in their proportions"
                 f" {shares}"
-            )
-        if self.count is not None:
-            raise ValueError(
-                "count: only a single data set has a finite number of pairs, found several"
             )
         if self.views is not None:
             raise ValueError(

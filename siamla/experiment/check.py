@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from siamla.errors import UserError
-from siamla.experiment.drawing import figure_job, figure_names, page_key
-from siamla.experiment.plan import GENERATOR, Job, Plan, pointer_digest
-from siamla.experiment.study import study_job
+from siamla.experiment.job import Job
+from siamla.experiment.plan import Plan
+from siamla.experiment.step import pointer_digest
+from siamla.experiment.steps import GENERATOR
 from siamla.files import sha256
 from siamla.model.settings import Weights
 from siamla.settings import Mistakes
@@ -29,12 +30,9 @@ which is here.
 
 @dataclass
 class Findings:
-    """problems stop the experiment, views a figure, study or page alone, warnings nothing; checked:
-    what was seen.
-    """
+    """problems stop the experiment, warnings do not; checked: what was looked at."""
 
     problems: list[str] = field(default_factory=list)
-    views: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     checked: dict[str, Any] = field(default_factory=dict)
 
@@ -68,27 +66,22 @@ def _data(plan: Plan, found: Findings) -> None:
 def _weights(plan: Plan, found: Findings) -> None:
     from siamla.model.backbone import BACKBONES
 
-    seen: dict[tuple[str | None, str], None] = {}
-    for variant in chain.from_iterable(plan.models(variant) for variant in plan.variants):
-        model = plan.spec(variant).model
+    where = "spec.model.weights"
+    files: set[tuple[Path | None, str]] = set()
+    for name in dict.fromkeys(chain.from_iterable(map(plan.models, plan.variants))):
+        model = plan.spec(name).model
         if isinstance(model.weights, Weights):
-            seen[
-                model.weights.path.as_posix() if model.weights.path else None, model.weights.sha256
-            ] = None
+            files.add((model.weights.path, model.weights.sha256))
         elif model.weights == "package" and BACKBONES[model.backbone].package_weights() is None:
-            found.problems.append(f"{variant}: model.weights: no package ships {model.backbone}")
-    for path, expected in seen:
-        where = "spec.model.weights"
-        found.checked[where] = path or "a URL"
+            found.problems.append(f"{name}: model.weights: no package ships {model.backbone}")
+    for path, expected in sorted(files, key=str):
+        found.checked[where] = path.as_posix() if path else "a URL"
         if set(expected) == {"0"}:
-            found.problems.append(
-                f"{where}.sha256 is all zeros; fill in what `sha256sum {path or 'FILE'}` prints"
-            )
-        if path is None:
-            continue
-        if not Path(path).is_file():
+            help_ = f"fill in what `sha256sum {path or 'FILE'}` prints"
+            found.problems.append(f"{where}.sha256 is all zeros; {help_}")
+        if path and not path.is_file():
             found.problems.append(f"{where}.path: {path}: no such file")
-        elif set(expected) != {"0"} and sha256(Path(path)) != expected:
+        elif path and set(expected) != {"0"} and sha256(path) != expected:
             found.problems.append(f"{where}.path: {path}: its SHA-256 is not {expected}")
 
 
@@ -102,11 +95,10 @@ def _imported(plan: Plan, found: Findings) -> None:
                 )
 
 
-def _writable(found: Findings) -> None:
+def _disk(_: Plan, found: Findings) -> None:
     for name in ("data", "results", "reports"):
-        place = Path(name)
-        place = place if place.exists() else Path()
-        if not os.access(place, os.W_OK):
+        folder = Path(name) if Path(name).exists() else Path()
+        if not os.access(folder, os.W_OK):
             found.problems.append(f"{name}/: not writable")
     free = shutil.disk_usage(".").free
     found.checked["free disk"] = f"{free // 2**30} GiB"
@@ -121,23 +113,20 @@ def _device(plan: Plan, found: Findings) -> None:
         found.checked["device"] = torch.cuda.get_device_name()
         return
     found.checked["device"] = "cpu"
-    for job in plan.trainings():
-        course = plan.spec(job.names["variant"]).training
-        steps = course.epochs * (course.pairs_per_epoch // course.batch)
-        if steps > SLOW_STEPS:
-            count = len(list(plan.trainings()))
-            found.warnings.append(
-                f"no GPU is visible, and {count} trainings of {steps:,} steps are planned; on a CPU"
-                " they take weeks"
-            )
-            return
+    courses = [plan.spec(job.names["variant"]).training for job in plan.jobs_of("train")]
+    steps = max(each.epochs * (each.pairs_per_epoch // each.batch) for each in courses)
+    if steps > SLOW_STEPS:
+        found.warnings.append(
+            f"no GPU is visible, and {len(courses)} trainings of {steps:,} steps are planned; on a"
+            " CPU they take weeks"
+        )
 
 
 def _precision(plan: Plan, found: Findings) -> None:
     """Trainings that are not done yet, in a precision that the device lacks."""
     from siamla.place import default_device, place_on
 
-    for job in plan.trainings():
+    for job in plan.jobs_of("train"):
         precision = plan.spec(job.names["variant"]).training.precision
         try:
             place_on(default_device(), precision, threads=1)
@@ -175,30 +164,11 @@ def _tables(plan: Plan, found: Findings) -> None:
     found.problems += dict.fromkeys(mistakes.lines)
 
 
-def _views(plan: Plan, found: Findings) -> None:
-    mistakes = Mistakes()
-    with mistakes.noted():
-        for name in figure_names(plan):
-            with mistakes.noted():
-                figure_job(plan, name)
-    for make in (study_job, page_key):
-        with mistakes.noted():
-            make(plan)
-    found.views += dict.fromkeys(line for line in mistakes.lines if line not in found.problems)
-
-
 def check(plan: Plan) -> Findings:
     """What stops or will stop the experiment on this machine, all at once; nothing is run or
     changed.
     """
     found = Findings()
-    _data(plan, found)
-    _weights(plan, found)
-    _imported(plan, found)
-    _writable(found)
-    _device(plan, found)
-    _precision(plan, found)
-    _engines(plan, found)
-    _tables(plan, found)
-    _views(plan, found)
+    for look in (_data, _weights, _imported, _disk, _device, _precision, _engines, _tables):
+        look(plan, found)
     return found

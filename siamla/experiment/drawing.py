@@ -10,7 +10,6 @@ from typing import Any
 
 from siamla.benchmark.protocols import Protocol
 from siamla.errors import UserError
-from siamla.experiment import identity
 from siamla.experiment.figures import (
     Attributes,
     Confidence,
@@ -26,11 +25,12 @@ from siamla.experiment.figures import (
     Training,
     load_figures,
 )
-from siamla.experiment.plan import GENERATOR, Job, Plan
+from siamla.experiment.job import Identity, Job
+from siamla.experiment.plan import Plan
 from siamla.experiment.profile import Dataset
 from siamla.experiment.spec import plain
+from siamla.experiment.steps import GENERATOR
 from siamla.files import digest
-from siamla.provenance.code import code_digest, listed
 from siamla.settings import nearest
 
 KINDS = "siamla.report.figures.make:KINDS"
@@ -102,21 +102,21 @@ def _parents(plan: Plan, entry: Figure) -> Iterator[Job]:
         yield from _scores(plan, entry)
     if isinstance(entry, Sweep):
         variants = _variants(plan, entry)
-        for job in plan.sweeps():
+        for job in plan.jobs_of("score_sweep"):
             if job.names["sweep"] == entry.sweep and job.names["variant"] in variants:
                 yield job
     if isinstance(entry, Confidence | Frames):
-        yield from (plan.predict(*run) for run in _runs(plan, entry))
+        yield from _predictions(plan, entry)
     if isinstance(entry, Confidence | Maps):
         wanted = set(_runs(plan, entry))
-        for job in plan.map_jobs():
+        for job in plan.jobs_of("maps"):
             if (job.names["benchmark"], job.names["variant"], job.names["seed"]) in wanted:
                 yield job
     if isinstance(entry, Training):
         variants = _variants(plan, entry)
-        yield from (job for job in plan.trainings() if job.names["variant"] in variants)
+        yield from (job for job in plan.jobs_of("train") if job.names["variant"] in variants)
     if isinstance(entry, Confidence | Frames):
-        yield plan.curate(entry.benchmark)
+        yield plan.job("curate", dataset=entry.benchmark)
 
 
 def trackers(plan: Plan) -> dict[str, dict[str, Any]]:
@@ -255,12 +255,28 @@ def figure_job(plan: Plan, name: str) -> Job:
         )
         shown["sweep"] = {"key": settings.key, "used": _numbers(used, settings.values, where)}
     numbers = digest(published(entry)) if isinstance(entry, Ranking) else None
-    code = code_digest(
-        listed(KINDS, entry.kind), "siamla.report.figures.make:write", "siamla.report.figures.style"
+    code = plan.code.digest(
+        plan.code.listed(KINDS, entry.kind),
+        "siamla.report.figures.make:write",
+        "siamla.report.figures.style",
     )
-    what = identity.Figure(plain(entry), numbers, shown, code)
+    what = {"entry": plain(entry), "published": numbers, "shown": shown, "code": code}
     folder = Path("reports", plan.name, "figures", name)
-    return Job(what, {"profile": plan.name, "figure": name}, folder, parents)
+    return Job(
+        Identity("figure", what),
+        {"profile": plan.name, "figure": name},
+        folder,
+        f"siamla report figure {name} --profile {plan.name}",
+        f"figure {name}",
+        "figure",
+        parents,
+        sources=folder.with_name(f"{name}.json"),
+    )
+
+
+def _predictions(plan: Plan, entry: Confidence | Maps | Frames) -> Iterator[Job]:
+    for benchmark, variant, seed in _runs(plan, entry):
+        yield plan.job("predict", benchmark=benchmark, variant=variant, seed=seed)
 
 
 def _numbers(
@@ -291,5 +307,5 @@ def page_key(plan: Plan) -> str:
         for name in ("page.html", "style.css", "script.js")
     ]
     return digest(
-        [keys, texts, code_digest("siamla.report.page.build", "siamla.report.page.clips")]
+        [keys, texts, plan.code.digest("siamla.report.page.build", "siamla.report.page.clips")]
     )

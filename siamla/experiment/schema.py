@@ -25,10 +25,20 @@ def schemas() -> dict[str, dict[str, Any]]:
         "figures": Figures,
         "spec": Spec,
     }
-    return {
-        f"{name}.schema.json": model.model_json_schema(by_alias=True)
-        for name, model in models.items()
-    }
+    found: dict[str, dict[str, Any]] = {}
+    for name, model in models.items():
+        found[f"{name}.schema.json"] = model.model_json_schema(by_alias=True)
+    _in_part(found["profile.schema.json"])
+    return found
+
+
+def _in_part(profile: dict[str, Any]) -> None:
+    """Let a profile leave out what it has from the one that it extends, and take entries away."""
+    for model in (profile, *profile["$defs"].values()):
+        model.pop("required", None)
+    for key in profile["properties"].values():
+        for pattern, entry in key.get("patternProperties", {}).items():
+            key["patternProperties"][pattern] = {"anyOf": [entry, {"type": "null"}]}
 
 
 def write_schemas(folder: Path) -> None:

@@ -2,7 +2,8 @@
 own `set`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, Field, model_validator
@@ -10,7 +11,15 @@ from pydantic import BaseModel, Field, model_validator
 from siamla.data.settings import CropSettings, PairSettings
 from siamla.errors import UserError
 from siamla.model.settings import ModelSettings
-from siamla.settings import Mistakes, Name, Settings, field_names, nearest, validate
+from siamla.settings import (
+    Mistakes,
+    Name,
+    Settings,
+    field_names,
+    nearest,
+    read_yaml,
+    validate,
+)
 from siamla.tracker.settings import TrackerSettings
 from siamla.training.settings import Labels, LossWeights, TrainingSettings
 
@@ -28,10 +37,6 @@ class Spec(Settings):
 
     @model_validator(mode="after")
     def fits(self) -> "Spec":
-        if self.pairs.count is not None and self.pairs.count < self.training.batch:
-            raise ValueError(
-                f"pairs.count ({self.pairs.count}) is less than one batch ({self.training.batch})"
-            )
         if self.crops.size < self.pairs.reach:
             reach = f"shift and scale of the pairs reach {self.pairs.reach}"
             raise ValueError(
@@ -92,12 +97,22 @@ def nest(dotted: Mapping[str, Any]) -> dict[str, Any]:
     return nested
 
 
-def chain(name: str, variants: Mapping[str, Variant]) -> list[str]:
-    """The variant's ancestors, oldest first, and itself; the variants are `sound`."""
+def ancestry(name: str, parent: Callable[[str], str | None], where: str = "") -> list[str]:
+    """What `name` extends, oldest first, and itself; UserError, beginning with `where`, for a
+    circle.
+    """
     names = [name]
-    while (parent := variants[names[0]].extends) is not None:
-        names.insert(0, parent)
+    while (older := parent(names[0])) is not None:
+        if older in names:
+            circle = [*reversed(names[: names.index(older) + 1]), older]
+            raise UserError(f"{where}{older} extends itself: {' → '.join(circle)}")
+        names.insert(0, older)
     return names
+
+
+def chain(name: str, variants: Mapping[str, Variant]) -> list[str]:
+    """The variant's ancestors, oldest first, and itself."""
+    return ancestry(name, lambda each: variants[each].extends)
 
 
 def layered(base: Mapping[str, Any], name: str, variants: Mapping[str, Variant]) -> dict[str, Any]:
@@ -108,70 +123,60 @@ def layered(base: Mapping[str, Any], name: str, variants: Mapping[str, Variant])
     return settings
 
 
-def sound(variants: Mapping[str, Variant], where: str, mistakes: Mistakes) -> list[str]:
-    """The variants whose ancestors all exist and whose keys are keys; a mistake is noted where it
-    was made, once.
+def tuned(
+    name: str, variants: Mapping[str, Variant], trackers: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The tracker settings that a profile's `trackers` give a variant: those of its ancestors,
+    oldest first, under its own.
     """
-    valid, order = dotted_keys(), list(variants)
+    settings: dict[str, Any] = {}
+    for ancestor in chain(name, variants):
+        settings |= trackers.get(ancestor, {})
+    return settings
+
+
+def load_variants(path: Path) -> dict[str, Variant]:
+    """The variants of a YAML file; UserError with every unknown key and parent, and with circles."""
+    variants, mistakes = validate(Variants, read_yaml(path), str(path)).variants, Mistakes()
+    valid = dotted_keys()
     for name, variant in variants.items():
+        where = f"{path}: variants.{name}"
         for key in variant.set:
             if key not in valid:
-                mistakes.add(
-                    f"{where}: variants.{name}.set: unknown key {key!r}; {nearest(key, valid)}"
-                )
-    ends = []
-    for name in order:
-        names = [name]
-        while (parent := variants[names[-1]].extends) in variants and parent not in names:
-            names.append(str(parent))
-        if parent is None:
-            ends.append((name, names))
-        elif parent not in variants and names == [name]:
-            said = (
-                f"variants.{name}.extends is {parent!r}, no such variant;"
-                f" {nearest(parent, sorted(variants))}"
-            )
-            mistakes.add(f"{where}: {said}")
-        elif parent == name and name == min(names, key=order.index):
-            mistakes.add(f"{where}: variants.{name} extends itself: {' → '.join([*names, name])}")
-    return [
-        name
-        for name, names in ends
-        if all(key in valid for one in names for key in variants[one].set)
-    ]
+                mistakes.add(f"{where}.set: unknown key {key!r}; {nearest(key, valid)}")
+        parent = variant.extends
+        if parent is not None and parent not in variants:
+            help_ = nearest(parent, sorted(variants))
+            mistakes.add(f"{where}.extends is {parent!r}, no such variant; {help_}")
+    mistakes.tell()
+    for name in variants:
+        ancestry(name, lambda each: variants[each].extends, f"{path}: variants.")
+    return variants
 
 
 def resolve(
     variants: Mapping[str, Variant],
     base: Mapping[str, Any],
-    where: str,
-    known: list[str],
-    mistakes: Mistakes,
     trackers: Mapping[str, Mapping[str, Any]],
+    where: str,
 ) -> dict[str, Spec]:
     """The specs of all variants: `base`, the profile's nested settings, and its tracker settings
     for the variant, under what each sets.
 
-    A wrong value that a variant has from an ancestor, or from the profile (the lines `known`), is
-    not told again.
+    UserError with every wrong value where it is set: a variant whose ancestor is wrong is not
+    looked at.
     """
     specs: dict[str, Spec] = {}
-    lines: dict[str, list[str]] = {}
-    names = sound(variants, where, mistakes)
-    for name in names:
-        try:
-            own = merge(base, {"tracker": trackers[name]}) if name in trackers else base
-            specs[name] = validate(Spec, layered(own, name, variants), "")
-        except UserError as error:
-            lines[name] = str(error).splitlines()
-    for name in lines:
-        told = {
-            line for ancestor in chain(name, variants)[:-1] for line in lines.get(ancestor, [])
-        }.union(known)
-        for line in lines[name]:
-            if line not in told:
-                mistakes.add(f"{where}: variants.{name}{line}")
-    return specs
+    mistakes = Mistakes()
+    for name in sorted(variants, key=lambda each: len(chain(each, variants))):
+        if any(ancestor not in specs for ancestor in chain(name, variants)[:-1]):
+            continue
+        settings = merge(base, {"tracker": tuned(name, variants, trackers)})
+        with mistakes.noted():
+            settings = layered(settings, name, variants)
+            specs[name] = validate(Spec, settings, f"{where}: variants.{name}")
+    mistakes.tell()
+    return {name: specs[name] for name in variants}
 
 
 def plain(settings: Settings) -> dict[str, Any]:

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from siamla.errors import UserError
-from siamla.experiment import identity
 from siamla.experiment.drawing import benchmarks, figures_of, trackers
-from siamla.experiment.plan import Job, Plan
-from siamla.provenance.code import code_digest
+from siamla.experiment.job import Identity, Job
+from siamla.experiment.plan import Plan
 
 WINDOW = "window"
 """The tracker setting of Fig. 14: the study reads the sweeps that vary it."""
@@ -23,7 +22,7 @@ def _paper_pairs(params: Path) -> int | None:
     """
     try:
         paper = Plan.load(PAPER, params)
-        courses = [paper.spec(job.names["variant"]).training for job in paper.trainings()]
+        courses = [paper.spec(job.names["variant"]).training for job in paper.jobs_of("train")]
     except UserError:
         return None
     return sum(course.epochs * course.pairs_per_epoch for course in courses)
@@ -39,11 +38,11 @@ def study_job(plan: Plan) -> Job:
     jobs = [job for job in plan.scores() if "tracker" not in job.names]
     jobs += [
         job
-        for job in plan.sweeps()
+        for job in plan.jobs_of("score_sweep")
         if job.names["sweep"] in sweeps and job.names["variant"] in pair
     ]
-    jobs += [job for job in plan.map_jobs() if job.names["variant"] in pair]
-    jobs += plan.alignments()
+    jobs += [job for job in plan.jobs_of("maps") if job.names["variant"] in pair]
+    jobs += plan.jobs_of("alignment")
     every, looks = trackers(plan), benchmarks(plan)
     shown: dict[str, Any] = {
         "variants": {name: {"label": every[name]["label"]} for name in plan.variants},
@@ -56,11 +55,15 @@ def study_job(plan: Plan) -> Job:
         "caption": plan.caption(),
         "paper_pairs": _paper_pairs(plan.params),
     }
-    code = code_digest("siamla.report.study.build:build", "siamla.report.study.page:markdown")
+    code = plan.code.digest("siamla.report.study.build:build", "siamla.report.study.page:markdown")
     folder = Path("reports", plan.name, "study")
     return Job(
-        identity.Study(shown, code),
+        Identity("study", {"shown": shown, "code": code}),
         {"profile": plan.name},
         folder,
+        f"siamla report study --profile {plan.name}",
+        "study",
+        "study",
         {str(job.folder): job for job in jobs},
+        sources=folder.with_name("study.json"),
     )

@@ -1,27 +1,27 @@
-"""Which code made a number: a digest of what a step computes with, and the state of the git tree.
+"""Which code made a number: a digest of what a step computes with.
 
 The digest follows names, not files: from a step's entry functions through every definition of the
-package that these mention, and leaves out what cannot change a number: comments, docstrings,
-annotations of results, the texts of errors, printing and logging, and the modules of OUTSIDE. So a
-new metric in metrics.py tracks nothing again, and a message nothing at all.
+package that these mention. It leaves out the modules of OUTSIDE, and of the rest what cannot change
+a number (siamla.provenance.syntax). So a new metric in metrics.py tracks nothing again, and a
+message nothing at all.
 """
 
 import ast
 import hashlib
 import os
-import subprocess
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
 from siamla.errors import UserError
+from siamla.provenance.syntax import Text, assigned, dump, import_targets, speaks
 
 PACKAGE = "siamla"
 ROOT = Path(__file__).parents[2]  # the folder that holds the package
 
 GROUND = ("errors", "files", "progress", "settings", "stopping")
-OUTSIDE = (*GROUND, "provenance", "experiment", "mlflow_view", "cli", "steps")
+OUTSIDE = (*GROUND, "provenance", "experiment", "mlflow_sink", "cli", "steps")
 """Modules that decide no number: what prints, checks and writes."""
 ALSO_OUTSIDE = (
     "siamla.data.layout",  # the list of layouts' names
@@ -38,6 +38,7 @@ REGISTRIES = (
     "siamla.data.formats:LAYOUTS",
     "siamla.engine.engines:ENGINES",
     "siamla.data.sources:SOURCES",
+    "siamla.miniatures.dataset:WRITERS",
     "siamla.model.backbone:BACKBONES",
     "siamla.report.figures.make:KINDS",
 )
@@ -56,101 +57,6 @@ class Module:
     definitions: dict[str, ast.stmt]
     imports: dict[str, str]  # local name → "module" or "module:name"
     always: tuple[ast.stmt, ...] = ()
-
-
-@dataclass
-class _Text:
-    """The dumped syntax of one definition and what it refers to."""
-
-    parts: list[str] = field(default_factory=list)
-    names: set[str] = field(default_factory=set)
-    attributes: set[tuple[str, str]] = field(
-        default_factory=set
-    )  # (name, attribute) for `module.function`
-    imports: dict[str, str] = field(
-        default_factory=dict
-    )  # of the definition's own import statements
-
-
-def _speaks(node: ast.stmt) -> bool:
-    """Whether a statement only tells something: a docstring, print(…), log.warning(…),
-    warnings.warn(…).
-    """
-    if not isinstance(node, ast.Expr):
-        return False
-    if isinstance(node.value, ast.Constant | ast.JoinedStr):
-        return True
-    call = node.value.func if isinstance(node.value, ast.Call) else None
-    if isinstance(call, ast.Name):
-        return call.id == "print"
-    return (
-        isinstance(call, ast.Attribute)
-        and isinstance(call.value, ast.Name)
-        and call.value.id in ("log", "warnings")
-    )
-
-
-def _import_targets(
-    node: ast.Import | ast.ImportFrom, module: str, is_package: bool
-) -> dict[str, str]:
-    """Local name → "module" or "module:name" for the names of an import statement."""
-    if isinstance(node, ast.Import):
-        return {alias.asname or alias.name.split(".")[0]: alias.name for alias in node.names}
-    base = node.module or ""
-    if node.level:
-        keep = len(module.split(".")) - node.level + is_package
-        base = ".".join([*module.split(".")[:keep], *filter(None, [node.module])])
-    return {alias.asname or alias.name: f"{base}:{alias.name}" for alias in node.names}
-
-
-def _dump(node: object, text: _Text, module: str, is_package: bool) -> None:
-    """Append a syntax tree's types and values; empty fields are left out, so that Python's minor
-    version is no part.
-    """
-    if isinstance(node, ast.Import | ast.ImportFrom):
-        text.imports.update(_import_targets(node, module, is_package))
-        return
-    if isinstance(node, ast.Raise):  # that it raises counts, what it says does not
-        text.parts.append("Raise)")
-        return
-    if isinstance(node, ast.Name):
-        text.names.add(node.id)
-    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-        text.attributes.add((node.value.id, node.attr))
-    if isinstance(node, ast.AST):
-        text.parts.append(type(node).__name__)
-        for name in node._fields:
-            value = getattr(node, name, None)
-            if value is None or value == [] or name in ("ctx", "returns", "type_comment"):
-                continue
-            if isinstance(node, ast.Assert) and name == "msg":
-                continue
-            if name in ("body", "orelse", "finalbody") and isinstance(value, list):
-                value = [statement for statement in value if not _speaks(statement)]
-            text.parts.append(name)
-            _dump(value, text, module, is_package)
-        text.parts.append(")")
-    elif isinstance(node, list):
-        text.parts.append("[")
-        for item in node:
-            _dump(item, text, module, is_package)
-        text.parts.append("]")
-    else:
-        text.parts.append(repr(node))
-
-
-def _assigned(node: ast.stmt) -> list[str]:
-    """The names that a top-level statement defines."""
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return [node.name]
-    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-    return [
-        part.id
-        for target in targets
-        if target
-        for part in ast.walk(target)
-        if isinstance(part, ast.Name)
-    ]
 
 
 def _outside(module: str) -> bool:
@@ -187,24 +93,24 @@ def _parse(path: Path, module: str) -> Module:
     always: list[ast.stmt] = []
     for node in tree.body:
         if isinstance(node, ast.Import | ast.ImportFrom):
-            imports.update(_import_targets(node, module, path.name == "__init__.py"))
-        elif names := _assigned(node):
+            imports.update(import_targets(node, module, path.name == "__init__.py"))
+        elif names := assigned(node):
             definitions.update(dict.fromkeys(names, node))
         elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             continue
-        elif not _speaks(node):
+        elif not speaks(node):
             always.append(node)
     return Module(module, definitions, imports, tuple(always))
 
 
-class _Sources:
+class Sources:
     """The package's source files at one moment, each read at most once."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path = ROOT) -> None:
         self._root = root
-        # methods' caches that end with this object: a plan asks for hundreds of digests of the same
-        # files
-        self.module, self.digest = cache(self._module), cache(self._digest)
+        # caches that end with this object: a plan asks for thousands of digests of the same files
+        self.module, self._known = cache(self._module), cache(self._digest)
+        self.listed = cache(self._listed)
         self._file, self._described = cache(self._find), cache(self._describe)
 
     def _find(self, module: str) -> Path | None:
@@ -228,7 +134,7 @@ class _Sources:
             name, attribute = f"{name}.{attribute}", ""
         return None if _outside(name) else (name, attribute or None)
 
-    def _referred(self, text: _Text, module: Module) -> Iterator[tuple[str, str | None]]:
+    def _referred(self, text: Text, module: Module) -> Iterator[tuple[str, str | None]]:
         """The definitions that a dumped one refers to, as (module, name)."""
         imports = {**module.imports, **text.imports}
         for name in text.names:
@@ -262,11 +168,10 @@ class _Sources:
             )
             return None, (onward,) if onward else ()
         package = self._file(name) == self._root.joinpath(*name.split("."), "__init__.py")
-        text, counted = _Text(), [*_counted(node, name)]
+        counted = [*_counted(node, name)]
         if not counted:
             return None, ()
-        for part in (*counted, *source.always):
-            _dump(part, text, name, package)
+        text = dump([*counted, *source.always], name, package)
         digest = hashlib.sha256("\0".join(text.parts).encode()).hexdigest()
         return digest, tuple(self._referred(text, source))
 
@@ -291,6 +196,32 @@ class _Sources:
             todo += onward
         return found
 
+    def _listed(self, registry: str, name: str) -> str:
+        """The entry of what a registry ("module:TABLE", a dict display) lists under a name, for
+        `digest`.
+        """
+        module, _, table = registry.partition(":")
+        parsed = self.module(module)
+        node = parsed.definitions.get(table) if parsed else None
+        value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
+        if parsed and isinstance(value, ast.Dict):
+            for key, what in zip(value.keys, value.values, strict=True):
+                named = isinstance(key, ast.Constant) and key.value == name
+                if named and isinstance(what, ast.Name):
+                    target = parsed.imports[what.id]
+                    as_module = target.replace(":", ".")
+                    return as_module if self.module(as_module) else target
+        raise UserError(f"{registry} lists no {name!r}")
+
+    def digest(self, *entries: str) -> str:
+        """Digest (16 hex digits) of the code that a step computes with.
+
+        An entry is a definition ("siamla.training.run:train_model") or a module, of which every
+        definition counts ("siamla.data.formats.otb"). Nothing is imported; names that are computed
+        at run time are not seen. UserError when an entry does not exist or a file does not parse.
+        """
+        return self._known(entries)
+
     def _digest(self, entries: tuple[str, ...]) -> str:
         joined = "\n".join(
             f"{name} {text}" for name, text in sorted(self.definitions(entries).items())
@@ -314,88 +245,11 @@ def source_state(root: Path = ROOT) -> frozenset[tuple[str, int, int]]:
 
 
 @lru_cache(maxsize=1)
-def _read(root: Path, state: frozenset[tuple[str, int, int]]) -> _Sources:
+def _read(root: Path, state: frozenset[tuple[str, int, int]]) -> Sources:
     """`state` only makes the cache notice an edit."""
-    return _Sources(root)
+    return Sources(root)
 
 
-def _sources(root: Path) -> _Sources:
+def sources(root: Path = ROOT) -> Sources:
     """The sources as they are now."""
     return _read(root, source_state(root))
-
-
-def definitions(entries: Sequence[str], root: Path = ROOT) -> dict[str, str]:
-    """ "module:name" → digest of every definition that the entries reach."""
-    return _sources(root).definitions(entries)
-
-
-def code_digest(*entries: str, root: Path = ROOT) -> str:
-    """Digest (16 hex digits) of the code that a step computes with.
-
-    An entry is a definition ("siamla.training.run:train_model") or a module, of which every
-    definition counts ("siamla.data.formats.otb"). Nothing is imported; names that are computed at
-    run time are not seen. UserError when an entry does not exist or a file does not parse.
-    """
-    return _sources(root).digest(entries)
-
-
-def listed(registry: str, name: str, root: Path = ROOT) -> str:
-    """The entry of what a registry ("module:TABLE", a dict display) lists under a name, for
-    `code_digest`.
-    """
-    module, _, table = registry.partition(":")
-    sources = _sources(root)
-    parsed = sources.module(module)
-    node = parsed.definitions.get(table) if parsed else None
-    value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
-    if parsed and isinstance(value, ast.Dict):
-        for key, what in zip(value.keys, value.values, strict=True):
-            if isinstance(key, ast.Constant) and key.value == name and isinstance(what, ast.Name):
-                target = parsed.imports[what.id]
-                as_module = target.replace(":", ".")
-                return as_module if sources.module(as_module) else target
-    raise UserError(f"{registry} lists no {name!r}")
-
-
-def _git(folder: Path, *arguments: str, given: bytes = b"") -> bytes | None:
-    """What a git command prints; None where git is absent or the folder is no work tree."""
-    # Without optional locks, parallel jobs that ask at the same moment cannot disturb each other or
-    # the user.
-    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments],
-            input=given,
-            capture_output=True,
-            env=environment,
-            check=False,
-        )
-    except OSError:
-        return None
-    return done.stdout if done.returncode == 0 else None
-
-
-def git_state(folder: Path = ROOT) -> dict[str, str | bool | None]:
-    """{"commit", "dirty", "diff_sha"} of the work tree around `folder`; all None outside git.
-
-    dirty: a tracked file differs from the commit or a file is neither tracked nor ignored. diff_sha
-    (16 hex digits) covers both, and is None in a clean tree, so that two dirty runs can be told
-    apart.
-    """
-    commit = _git(folder, "rev-parse", "HEAD")
-    top = _git(folder, "rev-parse", "--show-toplevel")
-    if commit is None or top is None:
-        return {"commit": None, "dirty": None, "diff_sha": None}
-    base = Path(os.fsdecode(top).strip())
-    difference = _git(base, "diff", "HEAD", "--binary") or b""
-    untracked = _git(base, "ls-files", "--others", "--exclude-standard") or b""
-    dirty = bool(difference or untracked)
-    hashes = (
-        _git(base, "hash-object", "--stdin-paths", given=untracked) or b"" if untracked else b""
-    )
-    diff_sha = hashlib.sha256(difference + b"\0" + untracked + b"\0" + hashes).hexdigest()[:16]
-    return {
-        "commit": commit.decode().strip(),
-        "dirty": dirty,
-        "diff_sha": diff_sha if dirty else None,
-    }

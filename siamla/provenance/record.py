@@ -11,9 +11,10 @@ from typing import Any
 from siamla.errors import UserError
 from siamla.files import read_json
 from siamla.machine import processor
-from siamla.provenance.code import git_state
+from siamla.provenance.git import git_state
 
-RECORD = "record.json"
+RECORDS = "record-*.json"  # with the key of what it is the record of
+EARLIER = "record.json"  # of a version of siamla before records were named by their key
 PACKAGES = (
     "siamla",
     "torch",
@@ -89,13 +90,9 @@ def make_record(
     }
 
 
-def read_record(path: Path, part: str | None = None) -> dict[str, Any]:
-    """Read a record, or the one in a `part` of a JSON file; UserError when it is missing, broken or
-    lacks a field.
-    """
+def read_record(path: Path) -> dict[str, Any]:
+    """Read a record; UserError when it is missing, broken or lacks a field."""
     record = read_json(path)
-    if part is not None:
-        record = record.get(part) if isinstance(record, dict) else None
     missing = [name for name in REQUIRED if not isinstance(record, dict) or name not in record]
     if missing:
         raise UserError(

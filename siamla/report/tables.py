@@ -16,7 +16,6 @@ from siamla.report.measured import BUSY, LOADED, NOISE, UNTOLD, Cell, Info, Meas
 from siamla.report.render import TICK, Table, csv_rows, html, latex, markdown
 from siamla.settings import nearest
 
-COMPONENTS = ("ladl", "lals", "lafa")
 ABSENT = Cell(text="–")
 OTHERS = "Other trackers' raw results, scored here"
 
@@ -142,8 +141,8 @@ def _ablation(number: int, table: TableLayout, layout: Layout, measured: Measure
     rows = [*table.rows, *_matched_rows(number, variants)]
     rows += _own_rows(layout, variants, imported=False) if table.extend else []
     others = _own_rows(layout, variants, imported=True) if table.extend else []
-    components = COMPONENTS if table.components else ()
-    keys, heads = ["row", *components], [table.stub, *(name.upper() for name in components)]
+    components = [head.lower() for head in table.components]
+    keys, heads = ["row", *components], [table.stub, *table.components]
     for column in columns:
         keys += [f"{column.benchmark}.{column.metric}"] + (
             [f"paper.{column.paper}"] if column.paper else []

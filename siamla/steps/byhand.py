@@ -12,7 +12,7 @@ from siamla.data.formats import LAYOUTS
 from siamla.errors import UserError
 from siamla.experiment.spec import plain
 from siamla.files import digest, locked, read_json, write_csv, write_json
-from siamla.provenance.code import code_digest
+from siamla.provenance.code import sources
 from siamla.provenance.record import differences, environment
 from siamla.sequence import Sequence
 from siamla.settings import nearest
@@ -121,7 +121,7 @@ def track(
 
     rules, sequences, file = protocol_of(layout, protocol), _read(root, layout), read_model(model)
     settings, running = tracker_settings(model, file.tracker, changed or {}), run_rules(rules)
-    code = code_digest("siamla.benchmark.tracking:track_benchmark")
+    code = sources().digest("siamla.benchmark.tracking:track_benchmark")
     torch.set_num_threads(
         1
     )  # as in the pipeline: threads must not decide boxes, sequences are spread over workers

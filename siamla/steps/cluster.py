@@ -1,32 +1,45 @@
 """Jobs that a killed pipeline left on a Slurm cluster."""
 
 import getpass
+import shutil
 import subprocess
 import time
-from collections.abc import Iterable
+from pathlib import Path
 
 from siamla.errors import UserError
 
+PREFIX = "siamla_"  # of the jobs' names: slurm-jobname-prefix of workflow/profiles/slurm*
+FORMAT = "%A|%j|%k|%Z"  # id, name, comment (rule and wildcards), folder in which it was submitted
 
-def queued(jobs: Iterable[str]) -> list[str]:
-    """Those of these Slurm jobs that wait or run; UserError when Slurm does not answer."""
-    command = ["squeue", "--noheader", "--format=%i %A", f"--user={getpass.getuser()}"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:  # not on a cluster: a folder that was copied from one
-        return []
+
+def queued(profile: str) -> list[str]:
+    """The Slurm jobs of this folder's pipeline of a profile that wait or run; UserError when Slurm
+    does not answer.
+    """
+    command = ["squeue", "--noheader", "--array", f"--format={FORMAT}"]
+    command.append(f"--user={getpass.getuser()}")
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise UserError(
             f"squeue does not answer ({done.stderr.strip()}); whether earlier jobs still run is"
             " unknown"
         )
-    return sorted(set(jobs) & set(done.stdout.split()))
+    jobs = set()
+    for line in done.stdout.splitlines():
+        number, name, comment, folder = line.split("|", 3)
+        ours = name.startswith(PREFIX) and Path(folder) == Path.cwd()
+        if ours and f"_wildcards_{profile}_" in f"{comment}_":
+            jobs.add(number)
+    return sorted(jobs)
 
 
-def wait_for(jobs: Iterable[str], every: float = 10.0) -> None:
-    """Wait until none of these Slurm jobs is left, and say so."""
-    jobs = set(jobs)
-    left = queued(jobs) if jobs else []
+def wait_for_jobs(profile: str, every: float = 10.0) -> None:
+    """Wait until no job is left that an earlier run of the profile submitted, and say so: their
+    results count, and no job is there twice. Nobody is asked where there is no Slurm.
+    """
+    if shutil.which("squeue") is None:
+        return
+    left = queued(profile)
     if left:
         named = f"{', '.join(left[:20])}{' …' if len(left) > 20 else ''}"
         print(
@@ -36,4 +49,4 @@ def wait_for(jobs: Iterable[str], every: float = 10.0) -> None:
         )
     while left:
         time.sleep(every)
-        left = queued(jobs)
+        left = queued(profile)

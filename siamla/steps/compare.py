@@ -21,7 +21,10 @@ def compare(plan: Plan, a: str, b: str) -> str:
         raise UserError(f"{a} and {b} run on no benchmark of profile {plan.name} together")
     for name in shared:
         jobs = {
-            v: [plan.score(name, v, seed) for seed in plan.experiment.seeds(v)]
+            v: [
+                plan.job("score", benchmark=name, variant=v, seed=seed)
+                for seed in plan.experiment.seeds(v)
+            ]
             for v in dict.fromkeys((a, b))
         }
         scores = gather(job for own in jobs.values() for job in own)

@@ -1,7 +1,6 @@
 """Drawing a figure from results that belong to the plan."""
 
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +8,13 @@ from siamla.benchmark.maps import read_maps
 from siamla.data.curate import load_curated
 from siamla.experiment.drawing import figure_job, figures_of, published
 from siamla.experiment.figures import Figure, Frames, Ranking
-from siamla.experiment.plan import Job, Plan
-from siamla.files import write_json
+from siamla.experiment.job import Job
+from siamla.experiment.plan import Plan
 from siamla.report.figures.data import Data, Run, Score
 from siamla.report.figures.make import write
 from siamla.report.measured import place_told
-from siamla.steps.perform import check_key, sound, verified
-from siamla.steps.report import gather
+from siamla.steps.perform import check_key, sound
+from siamla.steps.report import gather, write_sources
 
 HISTORY = "history.csv"
 
@@ -24,17 +23,7 @@ def checked(job: Job) -> Path:
     """The folder of a result that belongs to the plan and is as it was made. Of a training a figure
     reads the course alone; its weights may have stayed on another machine.
     """
-    verified(job)
     return sound(job, [HISTORY] if job.step == "train" else None)
-
-
-def origin(jobs: Iterable[Job]) -> dict[str, dict[str, str]]:
-    """Folder → key and content of the results of these jobs."""
-    records = {job.folder.as_posix(): verified(job) for job in jobs}
-    return {
-        folder: {name: record[name] for name in ("key", "content")}
-        for folder, record in records.items()
-    }
 
 
 def as_score(job: Job, content: dict[str, Any]) -> Score:
@@ -132,15 +121,5 @@ def figure(plan: Plan, name: str, key: str | None = None) -> Path:
         synthetic=shown.get("synthetic", False),
     )
     drawn = write(job.folder, entry, data, _sources(plan, job, scores))
-    made = {
-        "identity": job.identity.plain,
-        "key": job.key,
-        "title": entry.title,
-        "paper": entry.paper,
-        "alt": drawn.alt,
-        "notes": list(drawn.notes),
-        "scores": origin(p for p in jobs if p.step == "score"),
-        "results": origin(p for p in jobs if p.step != "score"),
-    }
-    write_json(job.folder.with_name(f"{name}.json"), made)
+    write_sources(job, title=entry.title, paper=entry.paper, alt=drawn.alt, notes=[*drawn.notes])
     return job.folder

@@ -1,114 +1,26 @@
 """What the pipeline would do: every job with its reason, and one job whole."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from siamla.errors import UserError
 from siamla.experiment.drawing import figure_job, figure_names
-from siamla.experiment.plan import Job, Plan
+from siamla.experiment.job import Job
+from siamla.experiment.plan import Plan
+from siamla.experiment.steps import STEPS
 from siamla.experiment.study import study_job
-from siamla.files import read_json
-from siamla.provenance.record import differences
 from siamla.settings import nearest
-from siamla.steps.perform import brought, why
+from siamla.steps.decision import earlier_results, made, needed, reasons, view_reasons
 
+VIEWS = ("table", "figure", "study")
 UNKNOWN = "no earlier run to go by"
 SMALL = "efficientnet_lite0"
-SOURCES = (
-    "scores",
-    "results",
-    "sources",
-    "maps",
-    "alignment",
-)  # under which views list what they were made from
 RATES = {"train": (100, "pairs"), "predict": (150, "frames"), "maps": (150, "frames")}
 """What one core without AMX does in a second with the small frozen backbone; a guess where nothing
 ran yet.
 """
-
-
-def reasons(jobs: Sequence[Job]) -> dict[Path, list[str]]:
-    """Folder of each job → why it would run, empty where it would not.
-
-    `jobs` are in an order in which they can run. A result that is not here and that nothing needs
-    is not made: who brought trained models and scores from elsewhere need not have the data.
-    """
-    found: dict[Path, list[str]] = {}
-    for job in jobs:
-        anew = [
-            name
-            for name, parent in job.parents.items()
-            if found.get(parent.folder) and parent.record_path.exists()
-        ]
-        inputs = {}
-        for name, parent in job.parents.items():
-            if name not in anew and (record := parent.record()):
-                inputs[name] = record["content"]
-        inputs |= brought(job)
-        found[job.folder] = why(job, inputs, look_inside=False) or [
-            f"{name} is made anew" for name in anew
-        ]
-    wanted = {job.folder for job in jobs if job.step in ("score", "maps", "alignment")}
-    for job in reversed(jobs):
-        if found[job.folder] and (job.folder in wanted or job.record_path.exists()):
-            wanted.update(parent.folder for parent in job.parents.values())
-        elif found[job.folder] and job.folder not in wanted:
-            found[job.folder] = []
-    return found
-
-
-def stale(plan: Plan) -> list[Job]:
-    """The jobs with a result that does not belong to the plan, or is not of what it was made from."""
-    jobs = plan.jobs()
-    found = reasons(jobs)
-    return [job for job in jobs if found[job.folder] and job.record_path.exists()]
-
-
-def _told(job: Job) -> dict[str, Any] | None:
-    """What a table, figure or study says that it was made from; None where it is not here."""
-    path = job.folder.with_name(
-        f"{job.folder.name}{'.sources' if job.step == 'table' else ''}.json"
-    )
-    try:
-        return dict(read_json(path)) if path.is_file() else None
-    except (UserError, ValueError, TypeError):  # damaged
-        return {}
-
-
-def view_reasons(job: Job) -> list[str]:
-    """Why a table, figure or study would be made, in words: it is not here, settings or code
-    changed, or it was made from other results than the plan's, or than those that are here.
-    """
-    told = _told(job)
-    if told is None:
-        return ["not made yet"]
-    identity = told.get("identity")
-    reasons = (
-        differences(identity, job.identity.plain)
-        if isinstance(identity, dict)
-        else ["its sources are damaged"]
-    )
-    made_from: dict[str, Any] = {}
-    for kind in SOURCES:
-        made_from |= told.get(kind) or {}
-    for folder, parent in job.parents.items() if not reasons else ():
-        source = made_from.get(parent.folder.as_posix())
-        if not isinstance(source, dict):
-            reasons.append(f"it was made without {folder}")
-        elif source.get("key") != parent.key:
-            reasons.append(f"{folder} was of other settings or code")
-        elif (record := parent.record()) and record["content"] != source.get("content"):
-            reasons.append(f"{folder} has other content")
-    known = {parent.folder.as_posix() for parent in job.parents.values()}
-    return reasons or [f"it was made from {name}, too" for name in made_from if name not in known]
-
-
-def outdated(job: Job) -> bool:
-    """Whether a table, figure or study is here and would be made otherwise now."""
-    return _told(job) is not None and bool(view_reasons(job))
 
 
 def duration(seconds: float) -> str:
@@ -141,11 +53,11 @@ def _amount(plan: Plan, job: Job) -> float | None:
     if job.step == "train":
         return float(spec.training.epochs * spec.training.pairs_per_epoch)
     entry = plan.datasets[job.names["benchmark"]]
-    made = plan.fetch(job.names["benchmark"]).identity.plain["settings"]
-    if not made:  # somebody's own folder
+    rendered = plan.job("fetch", dataset=job.names["benchmark"]).identity.plain["settings"]
+    if not rendered:  # somebody's own folder
         return None
-    frames = sum(min(count, entry.frames or count) for count in made["frames"]) / 2
-    return float(made["sequences"] * frames)
+    frames = sum(min(count, entry.frames or count) for count in rendered["frames"]) / 2
+    return float(rendered["sequences"] * frames)
 
 
 def _guess(plan: Plan, waiting: Sequence[Job]) -> float:
@@ -170,7 +82,7 @@ def _views(plan: Plan) -> list[str]:
         lines.append(f"{'figures':14} {error}")
     for what, jobs in (
         ("table", tables),
-        ("figure, study", [job for job in views if _told(job) is not None]),
+        ("figure, study", [job for job in views if made(job) is not None]),
     ):
         found = {
             job.title.removeprefix("table "): reasons
@@ -189,24 +101,23 @@ def outlook(plan: Plan) -> str:
     their cost.
     """
     jobs = plan.jobs()
-    found = reasons(jobs)
+    why = reasons(jobs)
+    running = needed(plan, why)
     lines, guessed = [], 0.0
-    for step in dict.fromkeys(_heading(job) for job in jobs):
-        members = [job for job in jobs if _heading(job) == step]
-        waiting = [job for job in members if found[job.folder]]
-        told = cost(members, waiting)
-        if told == UNKNOWN and (seconds := _guess(plan, waiting)):
+    for step in dict.fromkeys(job.entry for job in jobs):
+        members = [job for job in jobs if job.entry == step]
+        waiting = [job for job in members if job.folder in running]
+        time = cost(members, waiting)
+        if time == UNKNOWN and (seconds := _guess(plan, waiting)):
             guessed += seconds
             rate, unit = RATES[waiting[0].step]
-            told += f"; perhaps {duration(seconds)} of one process at {rate} {unit} a second"
-        lines.append(
-            f"{step:14} {len(waiting):3} of {len(members):3} to run{f', {told}' if told else ''}"
-        )
+            time += f"; perhaps {duration(seconds)} of one process at {rate} {unit} a second"
+        after = f", {time}" if time else ""
+        lines.append(f"{step:14} {len(waiting):3} of {len(members):3} to run{after}")
         by_reason: dict[str, list[str]] = {}
         for job in waiting:
-            by_reason.setdefault("; ".join(found[job.folder][:3]), []).append(
-                job.title.removeprefix(f"{job.step} ")
-            )
+            title = job.title.removeprefix(f"{job.step} ")
+            by_reason.setdefault("; ".join(why[job.folder][:3]), []).append(title)
         for reason, titles in by_reason.items():
             more = f" and {len(titles) - 6} more" if len(titles) > 6 else ""
             lines.append(f"               {reason}: {' | '.join(titles[:6])}{more}")
@@ -216,69 +127,59 @@ def outlook(plan: Plan) -> str:
             f"in all perhaps {duration(guessed)} of one process; half of it on two cores, and a GPU"
             " is faster"
         )
+    if earlier := earlier_results(plan):
+        lines.append(
+            f"{len(earlier)} results of an earlier version of siamla are here, the first in"
+            f" {earlier[0]}; they are not read, and are made again in their place. Move"
+            f" results/{plan.name} away to keep them"
+        )
     return "\n".join(lines)
+
+
+def _view_named(plan: Plan, words: Sequence[str]) -> Job:
+    """The job of a view: table NUMBER, figure NAME or study."""
+    step, *names = words
+    if len(names) != (step != "study"):
+        what = {"table": "a number", "figure": "a name", "study": "nothing more"}[step]
+        raise UserError(f"plan {step}: expected {what}, found {' '.join(names) or 'nothing'}")
+    if step == "study":
+        return study_job(plan)
+    if step == "figure":
+        return figure_job(plan, names[0])
+    if not names[0].isdigit():
+        raise UserError(f"plan table: number is {names[0]!r}, expected a whole number")
+    return plan.table(int(names[0]))
 
 
 def job_named(plan: Plan, words: Sequence[str]) -> Job:
     """The job of a step and its names, as `siamla plan` prints them; UserError with what is
     expected.
     """
-    step, *names = words
-    expected = {
-        "fetch": ("dataset",),
-        "curate": ("dataset",),
-        "crops": ("variant",),
-        "features": ("variant",),
-        "train": ("variant", "seed"),
-        "predict": ("benchmark", "variant", "seed"),
-        "score": ("benchmark", "variant", "seed"),
-        "maps": ("benchmark", "variant", "seed"),
-        "alignment": ("benchmark", "variant", "seed"),
-        "table": ("number",),
-        "figure": ("name",),
-        "study": (),
-    }
-    swept = step in ("predict", "score") and len(names) > 3 and names[0] in plan.experiment.sweeps
-    if swept:
-        expected[step] = ("sweep", "benchmark", "variant", "value", "seed")
-    if step not in expected:
-        raise UserError(f"plan: no step {step!r}; {nearest(step, list(expected))}")
-    given = [name.removeprefix("seed").rstrip(",") for name in names if name not in ("seed", "")]
-    if step == "crops" and len(given) == 2:  # of a variant that is trained on several data sets
-        expected[step] = ("variant", "dataset")
-    if len(given) != len(expected[step]):
-        raise UserError(
-            f"plan {step}: expected {' '.join(expected[step])}, found"
-            f" {' '.join(names) or 'nothing'}"
-        )
-    values: list[Any] = []
-    for name, text in zip(expected[step], given, strict=True):
-        if name in ("seed", "number") and not text.isdigit():
-            raise UserError(f"plan {step}: {name} is {text!r}, expected a whole number")
-        values.append(int(text) if name in ("seed", "number") else text)
-    if swept:
-        sweep, benchmark, variant, value, seed = values
-        values = [benchmark, variant, seed, plan.point(str(sweep), str(value))]
-    if step == "study":
-        return study_job(plan)
-    job = figure_job(plan, str(values[0])) if step == "figure" else getattr(plan, step)(*values)
-    if job is None:
-        raise UserError(
-            f"plan {step}: {' '.join(given)} has no such job: it reads no cached features"
-        )
-    assert isinstance(job, Job)
-    return job
+    step, *rest = words
+    if step in VIEWS:
+        return _view_named(plan, words)
+    entries = [entry for entry in STEPS.values() if step in (entry.name, entry.result)]
+    if not entries:
+        raise UserError(f"plan: no step {step!r}; {nearest(step, [*STEPS, *VIEWS])}")
+    given = [word.removeprefix("seed").rstrip(",") for word in rest if word not in ("seed", "")]
+    for entry in entries:
+        for names in (entry.names, [name for name in entry.names if name not in entry.optional]):
+            if len(given) == len(names):
+                values: dict[str, Any] = dict(zip(names, given, strict=True))
+                if "seed" in values:
+                    if not values["seed"].isdigit():
+                        seed = f"seed is {values['seed']!r}"
+                        raise UserError(f"plan {step}: {seed}, expected a whole number")
+                    values["seed"] = int(values["seed"])
+                if "tracker" in names and values["tracker"] not in plan.profile.imported:
+                    continue
+                return plan.job(entry.name, **values)
+    expected = " or ".join(" ".join(entry.names) for entry in entries)
+    raise UserError(f"plan {step}: expected {expected}, found {' '.join(rest) or 'nothing'}")
 
 
-def show_job(job: Job) -> str:
-    """One job as text: command, place, key, parents, identity, and how the result that is there
-    differs.
-    """
-    inputs = {
-        name: record["content"]
-        for name, parent in job.parents.items()
-        if (record := parent.record())
-    }
+def show_job(plan: Plan, job: Job) -> str:
+    """One job as text: command, folder, key, parents, identity, and why it would run."""
     head = {
         "job": job.title,
         "command": job.command,
@@ -288,13 +189,7 @@ def show_job(job: Job) -> str:
         "identity": job.identity.plain,
     }
     text = yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=120)
-    differs = (
-        view_reasons(job)
-        if job.step in ("table", "figure", "study")
-        else why(job, inputs | brought(job))
-    )
-    return text + (
-        "up to date\n"
-        if not differs
-        else "would run:\n" + "".join(f"- {line}\n" for line in differs)
-    )
+    lines = view_reasons(job) if job.step in VIEWS else reasons(plan.jobs())[job.folder]
+    if not lines:
+        return f"{text}up to date\n"
+    return f"{text}would run:\n" + "".join(f"- {line}\n" for line in lines)

@@ -11,15 +11,16 @@ from siamla.benchmark import store
 from siamla.data.curate import load_curated
 from siamla.errors import UserError
 from siamla.experiment import drawing
-from siamla.experiment.plan import Job, Plan
+from siamla.experiment.job import Job
+from siamla.experiment.plan import Plan
 from siamla.files import read_json, write_text
 from siamla.report.differences import OVERALL, by_sequence, members
 from siamla.report.figures.data import Data
 from siamla.report.figures.style import look
 from siamla.report.page import build
 from siamla.report.page.clips import clip
+from siamla.steps.decision import view_reasons
 from siamla.steps.figures import as_score
-from siamla.steps.outlook import view_reasons
 from siamla.steps.report import built, gather
 
 RULES = {
@@ -80,7 +81,7 @@ def _clips(plan: Plan, data: Data, benchmark: str) -> list[dict[str, Any]]:
     """
     ours, baseline = data.role("ours"), data.role("baseline")
     info, groups = data.benchmarks[benchmark], data.of(benchmark)
-    curated = plan.curate(benchmark)
+    curated = plan.job("curate", dataset=benchmark)
     if ours not in groups or info["layout"] == "vot" or curated.record() is None:
         return []
     values = by_sequence(
@@ -92,7 +93,9 @@ def _clips(plan: Plan, data: Data, benchmark: str) -> list[dict[str, Any]]:
     order = sorted(zip(values.mean(0).tolist(), names, strict=True))
     videos = {video.name: video for video in load_curated(curated.folder)}
     shown = {
-        name: plan.predict(benchmark, name, groups[name][0].seed).folder
+        name: plan.job(
+            "predict", benchmark=benchmark, variant=name, seed=groups[name][0].seed
+        ).folder
         for name in (baseline, ours)
         if name in groups
     }
@@ -101,9 +104,7 @@ def _clips(plan: Plan, data: Data, benchmark: str) -> list[dict[str, Any]]:
         stored = all(store.is_done(folder, name, info["layout"]) for folder in shown.values())
         if not stored or name not in videos or not videos[name].frames[0].is_file():
             continue
-        boxes = {
-            n: store.read_track(folder, name, info["layout"]).boxes for n, folder in shown.items()
-        }
+        boxes = {n: store.read_boxes(folder, name, info["layout"]) for n, folder in shown.items()}
         made = clip(videos[name], boxes, {n: look(data.trackers[n])["color"] for n in boxes})
         colours = ", ".join(
             f"{data.trackers[n]['label']} {'orange' if n == ours else 'blue'}" for n in boxes

@@ -1,41 +1,50 @@
-"""What all steps share: is the result there, may the folder be written to, work, record, stamp.
+"""What all steps share: is the result there, may the folder be written to, work, record.
 
-Snakemake deletes the outputs that a rule declares before it runs the rule again, and knows nothing
-of results that came from elsewhere. So it is told of the stamp alone, and the step itself decides
-by the record beside the result: a result that belongs to the plan is stamped and not made again.
+A result belongs to the plan when the record of the plan's key stands beside it, and its inputs are
+what the parents' records say now. Snakemake is told of that file, and of nothing else.
 """
 
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from siamla.errors import UserError
-from siamla.experiment.plan import Job
-from siamla.files import (
-    atomic,
-    canonical_json,
-    digest,
-    locked,
-    read_json,
-    sha256,
-    write_json,
-    write_text,
-)
-from siamla.provenance.record import RECORD, differences, make_record
+from siamla.experiment.job import Job
+from siamla.experiment.plan import Plan
+from siamla.experiment.steps import STEPS
+from siamla.files import atomic, digest, locked, sha256, write_json, write_text
+from siamla.provenance.record import EARLIER, RECORDS, differences, make_record
 
 SHOWN = 8  # differences that a message lists
 OWNER = ".siamla"  # in a folder that a step made: its step, and what it is being made into
 CUT_OFF = ".*.tmp"  # half a file of a killed process
-NO_RESULT = (OWNER, RECORD, "stamp", "SOURCE.txt")  # what may lie beside raw results
-BESIDE = (
-    "record",
-    "predictions",
-    "training",
-    "speed",
-)  # in a score file, and no part of its content
+# what may lie beside raw results, of the pipeline, of an import and of `siamla benchmark run`
+NO_RESULT = (OWNER, EARLIER, "stamp", "SOURCE.txt", ".lock", "run.json", "scores.csv")
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a job is done with, which decides no more than last digits.
+
+    Attributes:
+        cores: processes or threads on this machine, of all processes of a training together.
+        workers: processes that read pairs, for each process of a training; by default one less
+            than its threads, none where all epochs read cached features.
+        accumulate: parts in which the backbone sees a batch.
+        validate: a data set to track with the model now and then, and after how many epochs each
+            time.
+        allow_rejected: broken sequences of a data set are left out instead of stopping.
+    """
+
+    cores: int = 1
+    workers: int | None = None
+    accumulate: int = 1
+    validate: tuple[str, int] | None = None
+    allow_rejected: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,10 +63,38 @@ class Outcome:
     state: Path | None = None
 
 
+Work = Callable[[Plan, Job, dict[str, Any], Means], Outcome]
+
+
+def work_of(step: str) -> Work:
+    """The function that does a step's work: `work` of the module of its name."""
+    try:
+        return import_module(f"siamla.steps.{step}").work
+    except (ModuleNotFoundError, AttributeError) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name != f"siamla.steps.{step}":
+            raise
+        raise UserError(
+            f"the step {step!r} of the table has no work: expected siamla/steps/{step}.py with a"
+            " function `work`"
+        ) from None
+
+
+# --- what is there ---
+
+
 def result_files(folder: Path) -> list[str]:
     """The raw results of a folder by relative name."""
-    found = (path for path in folder.rglob("*") if path.is_file() and path.name not in NO_RESULT)
-    return sorted(path.relative_to(folder).as_posix() for path in found)
+    names = []
+    for path in folder.rglob("*"):
+        beside = path.name in NO_RESULT or path.match(RECORDS)
+        if path.is_file() and not beside:
+            names.append(path.relative_to(folder).as_posix())
+    return sorted(names)
+
+
+def hashed(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """SHA-256 of files of a folder by their relative names."""
+    return {name: sha256(folder / name) for name in sorted(names)}
 
 
 def brought(job: Job) -> dict[str, str]:
@@ -66,27 +103,43 @@ def brought(job: Job) -> dict[str, str]:
     return {name: digest(hashed(folder, result_files(folder))) for name, folder in folders.items()}
 
 
-def planned_inputs(job: Job) -> dict[str, str]:
-    """Content digests of all that a job reads; UserError, with the command to type, where a
-    parent's is missing.
+def planned(job: Job) -> dict[str, Any]:
+    """The record of the plan's result. UserError where it is not there, with the command to type;
+    where another result stands in its place, with what differs.
     """
-    return {name: parent.content() for name, parent in job.parents.items()} | brought(job)
+    record = job.record()
+    if record is not None:
+        return record
+    former = job.former()
+    if former is None:
+        raise UserError(f"{job.folder}: not made yet; `{job.command}` comes first")
+    lines = differences(former["identity"], job.identity.plain)
+    more = f"; and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
+    raise UserError(
+        f"{job.folder} does not belong to the plan of profile {job.names['profile']}:"
+        f" {'; '.join(lines[:SHOWN])}{more}. Run the pipeline again, or `{job.command}`"
+    )
 
 
-def score_content(score: Mapping[str, Any]) -> str:
-    """Digest of what a score file says: no two runs take the same time, so that speed is told
-    beside it.
+def inputs_of(job: Job) -> dict[str, str]:
+    """Content digests of all that a job reads; UserError where a parent's result is not there or is
+    not the plan's.
     """
-    return digest({name: value for name, value in score.items() if name not in BESIDE})
+    return {name: planned(parent)["content"] for name, parent in job.parents.items()} | brought(job)
+
+
+def changed_inputs(record: Mapping[str, Any], inputs: Mapping[str, str]) -> list[str]:
+    """In words, which of these inputs are others than a result was made from."""
+    before = record["inputs"]
+    return [f"{name} has other content" for name in inputs if before.get(name) != inputs[name]]
 
 
 def damaged(job: Job, record: Mapping[str, Any], names: Iterable[str] | None = None) -> str | None:
-    """The first file of a result that is not what the record says; None when all are. names: look
-    at these alone.
+    """The first file of a result that is not what the record says; None when all are.
+
+    Args:
+        names: look at these alone.
     """
-    if job.step == "score":
-        same = score_content(read_json(job.folder)) == record["content"]
-        return None if same else f"{job.folder} has changed since it was made"
     for name, expected in record["files"].items():
         if names is not None and name not in names:
             continue
@@ -99,34 +152,15 @@ def damaged(job: Job, record: Mapping[str, Any], names: Iterable[str] | None = N
 
 
 def sound(job: Job, names: Iterable[str] | None = None) -> Path:
-    """The folder of a result that is to be read; UserError where a file of it, or of `names` alone,
-    is not what its record says.
+    """The folder of a result that is to be read. UserError where it is not the plan's, or where a
+    file of it, or of `names` alone, is not what its record says.
     """
-    record = job.record()
-    problem = damaged(job, record, names) if record else None
+    problem = damaged(job, planned(job), names)
     if problem:
         raise UserError(
-            f"{problem}; delete {job.stamp} and run the pipeline again, or `{job.command}`"
+            f"{problem}; delete {job.record_path} and run the pipeline again, or `{job.command}`"
         )
     return job.folder
-
-
-def why(job: Job, inputs: Mapping[str, str], look_inside: bool = True) -> list[str]:
-    """Why the job has to run, in words; empty when its result is there and belongs to the plan."""
-    try:
-        record = job.record()
-    except UserError as error:
-        return [str(error)]
-    if record is None:
-        return ["not made yet"]
-    reasons = differences(record["identity"], job.identity.plain)
-    reasons += [
-        f"{name} has other content"
-        for name, value in inputs.items()
-        if record["inputs"].get(name) != value
-    ]
-    broken = damaged(job, record) if look_inside and not reasons else None
-    return reasons + ([broken] if broken else [])
 
 
 def check_key(job: Job, key: str | None) -> None:
@@ -135,45 +169,55 @@ def check_key(job: Job, key: str | None) -> None:
     """
     if key is None or key == job.key:
         return
-    record = job.record()
-    same = record is not None and record["key"] == key
-    what = (
-        differences(record["identity"], job.identity.plain)
-        if record and same
-        else ["settings or code have changed"]
-    )
+    former = job.former()
+    same = former is not None and former["key"] == key
+    lines = differences(former["identity"], job.identity.plain) if former and same else []
+    what = "; ".join(lines) or "settings or code have changed"
     raise UserError(
-        f"{job.title}: the plan is no longer what this was started for: {'; '.join(what)}; start"
-        " again"
+        f"{job.title}: the plan is no longer what this was started for: {what}; start again"
     )
 
 
-def own(folder: Path, step: str, key: str, makes: Iterable[str] = ()) -> None:
-    """Make `folder` a place where `step` may write what `key` names.
+# --- where results are written ---
 
-    What the same step left there for another key is removed, as far as it matches the patterns
-    `makes`. UserError when the folder holds anything and no step of ours made it; nothing is
-    touched then.
-    """
+
+def refuse_foreign(folder: Path, step: str) -> None:
+    """UserError when the folder holds anything and `step` did not make it; nothing is touched."""
     owner = folder / OWNER
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: expected a folder, found a file; nothing was touched")
-    # killed before its name was written whole, a step has left half of it, and nothing else
-    if (
-        folder.exists()
-        and not owner.is_file()
-        and set(folder.iterdir()) - set(folder.glob(f".{OWNER}{CUT_OFF[1:]}"))
-    ):
-        raise UserError(
-            f"{folder}: is not empty and was not made by siamla; name another folder, nothing was"
-            " touched"
-        )
-    before = owner.read_text(encoding="utf-8").split() if owner.is_file() else []
+    if not folder.exists():
+        return
+    if not owner.is_file():
+        # killed before its name was written whole, a step has left half of it, and nothing else
+        half = set(folder.glob(f".{OWNER}{CUT_OFF[1:]}"))
+        if set(folder.iterdir()) - half:
+            raise UserError(
+                f"{folder}: is not empty and was not made by siamla; name another folder, nothing"
+                " was touched"
+            )
+        return
+    before = owner.read_text(encoding="utf-8").split()
     if before and before[0] != step:
         raise UserError(
             f"{folder}: holds the result of another step ({before[0]}, expected {step}); name"
             " another"
         )
+
+
+def own(folder: Path, step: str, key: str, makes: Iterable[str] = ()) -> None:
+    """Make `folder` a place where `step` may write what `key` names.
+
+    Records of what was there go first, since its files are about to change. Of what the same step
+    left there for another key, the files that match the patterns `makes` go too. UserError for a
+    folder that somebody else made.
+    """
+    refuse_foreign(folder, step)
+    for pattern in (RECORDS, EARLIER):
+        for path in folder.glob(pattern):
+            path.unlink()
+    owner = folder / OWNER
+    before = owner.read_text(encoding="utf-8").split() if owner.is_file() else []
     if before and before[1:] != [key]:
         for pattern in makes:
             for path in folder.glob(pattern):
@@ -183,7 +227,7 @@ def own(folder: Path, step: str, key: str, makes: Iterable[str] = ()) -> None:
 
 
 def full_key(record: Mapping[str, Any]) -> str:
-    """Digest of all that decides the bytes here and now: identity, inputs' contents and place.
+    """Digest of all that decides the bytes here and now: identity, inputs' contents and device.
 
     The CPU's threads change sums on a CPU alone.
     """
@@ -201,12 +245,8 @@ def state_of(job: Job, record: Mapping[str, Any]) -> Path:
     at once.
     """
     key = full_key(record)
-    state = Path(
-        "results",
-        job.names["profile"],
-        "state",
-        f"{job.step}-{digest([key, job.folder.as_posix()])}",
-    )
+    name = f"{job.step}-{digest([key, job.folder.as_posix()])}"
+    state = Path("results", job.names["profile"], "state", name)
     own(state, job.step, key)
     return state
 
@@ -217,88 +257,62 @@ def _sweep(folder: Path) -> None:
         path.unlink()
 
 
-def publish(state: Path, job: Job) -> None:
-    """Copy finished files from their working folder into the job's, in place of those of the result
-    before.
+def publish(source: Path, job: Job) -> None:
+    """Copy finished files into the job's folder, in place of those of the result before.
 
-    They are small, and as long as they stay in `state` too, a kill at any moment costs nothing.
+    They are small, and as long as they stay in `source` too, a kill at any moment costs nothing.
     """
-    _sweep(state)
-    before = job.record()
-    (job.folder / RECORD).unlink(missing_ok=True)
+    _sweep(source)
+    before = job.record() or job.former()
+    own(job.folder, job.step, job.key)
     for name in before["files"] if before else ():
         (job.folder / name).unlink(missing_ok=True)
-    for path in sorted(state.rglob("*")):
+    for path in sorted(source.rglob("*")):
         if path.is_file() and path.name != OWNER:
-            with atomic(job.folder / path.relative_to(state)) as temporary:
+            with atomic(job.folder / path.relative_to(source)) as temporary:
                 shutil.copyfile(path, temporary)
 
 
-def write_stamp(job: Job, content: str) -> None:
-    """Tell Snakemake which result is there: the file follows from the identity and the content
-    alone.
-    """
-    write_text(job.stamp, canonical_json({"content": content, "key": job.key}) + "\n")
-
-
-def verified(job: Job) -> dict[str, Any]:
-    """The record of a result that belongs to the plan; UserError that names what differs, in words."""
-    record = job.record()
-    if record is None:
-        raise UserError(f"{job.record_path}: not found; `{job.command}` makes it")
-    found = differences(record["identity"], job.identity.plain)
-    if found:
-        more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-        raise UserError(
-            f"{job.folder} does not belong to the plan of profile {job.names['profile']}: "
-            f"{'; '.join(found[:SHOWN])}{more}. Run the pipeline again"
-        )
-    return record
-
-
-def hashed(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """SHA-256 of files of a folder by their relative names."""
-    return {name: sha256(folder / name) for name in sorted(names)}
+# --- doing it ---
 
 
 def perform(
-    job: Job, key: str | None, work: Callable[[dict[str, Any]], Outcome], always: bool = False
+    plan: Plan,
+    job: Job,
+    key: str | None = None,
+    means: Means | None = None,
+    work: Work | None = None,
 ) -> bool:
-    """Do a job whose result is a folder, unless that is there and belongs to the plan; whether it
-    was done.
+    """Do a job, unless its result is there and belongs to the plan; whether it was done.
 
     Args:
         key: the identity's digest that the caller expects; None where somebody typed the command.
-        work: is given the record as it stands at the start (it may fill in `place`) and returns
-            what it made.
-        always: do it even so (bringing data is quick where nothing changed).
+        work: in place of the step's own.
 
     Raises:
-        UserError: inputs are missing, the key is not the plan's, or the folder is somebody else's.
+        UserError: a parent's result is missing or not the plan's, the key is not the plan's, or the
+            folder is somebody else's.
     """
     check_key(job, key)
-    inputs = planned_inputs(job)
-    if job.folder.exists() and not (job.folder / OWNER).is_file():
-        own(
-            job.folder, job.step, ""
-        )  # says no to a foreign folder before anything is written into it
+    inputs = inputs_of(job)
+    refuse_foreign(job.folder, job.step)
     with locked(job.folder.with_name(f".{job.folder.name}.lock")):
         _sweep(job.folder)
-        reasons = why(job, inputs, look_inside=False)
-        if not reasons and (broken := damaged(job, job.record() or {"files": {}})):
-            reasons = [broken]
-            write_text(
-                job.folder / OWNER, f"{job.step}\n"
-            )  # of no key: nothing of what is there is gone on with
-        if reasons or always:
-            started = time.time()
-            record = make_record(
-                job.step, job.names, job.identity.plain, job.key, inputs, {}, started
-            )
-            outcome = work(record)
-            record |= {"content": outcome.content, "files": dict(outcome.files)}
-            write_json(job.record_path, record | {"seconds": round(time.time() - started, 3)})
-            if outcome.state is not None:
-                shutil.rmtree(outcome.state)
-        write_stamp(job, job.content())
-    return bool(reasons)
+        before = job.record()
+        if before is not None and not changed_inputs(before, inputs):
+            broken = damaged(job, before)
+            if broken is None and not STEPS[job.entry].renew:
+                return False
+            if broken is not None:
+                print(f"{broken}; it is made again", flush=True)
+                # of no key: nothing of what is there is gone on with
+                write_text(job.folder / OWNER, f"{job.step}\n")
+        started = time.time()
+        record = make_record(job.step, job.names, job.identity.plain, job.key, inputs, {}, started)
+        outcome = (work or work_of(job.step))(plan, job, record, means or Means())
+        record |= {"content": outcome.content, "files": dict(outcome.files)}
+        record["seconds"] = round(time.time() - started, 3)
+        write_json(job.record_path, record)
+        if outcome.state is not None:
+            shutil.rmtree(outcome.state)
+    return True

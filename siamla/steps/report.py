@@ -5,13 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from siamla.errors import UserError
-from siamla.experiment.plan import Job, Plan
+from siamla.experiment.job import Job
+from siamla.experiment.plan import Plan
 from siamla.files import read_json, write_json
 from siamla.report.collect import frames, write, write_sweeps
 from siamla.report.readme import numbers, write_readme
 from siamla.report.render import Table
 from siamla.report.tables import build, write_table
-from siamla.steps.perform import check_key, score_content, verified
+from siamla.report.views import collection_job, sweeps_job
+from siamla.steps.perform import check_key, planned, sound
+from siamla.steps.score import SCORE
 
 
 def _consistent(scores: dict[Path, dict[str, Any]]) -> None:
@@ -43,31 +46,45 @@ def gather(jobs: Iterable[Job]) -> dict[Path, dict[str, Any]]:
     """
     scores = {}
     for job in jobs:
-        verified(job)
-        scores[job.folder] = score = dict(read_json(job.folder))
-        if score_content(score) != score["record"]["content"]:
-            told = f"delete it and run the pipeline again, or `{job.command}`"
-            raise UserError(f"{job.folder} has changed since it was made; {told}")
+        score = dict(read_json(sound(job) / SCORE))
+        scores[job.folder] = score | {"record": planned(job)}
     _consistent(scores)
     return scores
 
 
-def collect(plan: Plan, folder: Path) -> int:
-    """Write every score of the profile, its curves and attributes as long CSV files; the number of
-    score files.
-    """
-    scores = gather(plan.scores())
-    write(scores, folder)
-    return len(scores)
+def sources(job: Job) -> dict[str, Any]:
+    """What a view is made from: its identity, and key and content of each result by its folder."""
+    made_from = {}
+    for parent in job.parents.values():
+        record = planned(parent)
+        named = {"key": record["key"], "content": record["content"]}
+        made_from[parent.folder.as_posix()] = named
+    return {"identity": job.identity.plain, "key": job.key, "made_from": made_from}
 
 
-def collect_sweeps(plan: Plan, path: Path) -> int:
-    """Write the scores at every point of the profile's sweeps as one long CSV file; the number of
-    score files.
+def write_sources(job: Job, **more: Any) -> None:
+    """Write what a view is made from beside it."""
+    write_json(job.record_path, sources(job) | more)
+
+
+def collect(plan: Plan) -> Path:
+    """Write every score of the profile, its curves and attributes as long CSV files; the first of
+    them.
     """
-    scores = gather(plan.sweeps())
-    write_sweeps(scores, {name: sweep.key for name, sweep in plan.experiment.sweeps.items()}, path)
-    return len(scores)
+    job = collection_job(plan)
+    write(gather(job.parents.values()), job.folder.parent)
+    write_sources(job)
+    return job.folder.with_suffix(".csv")
+
+
+def collect_sweeps(plan: Plan) -> Path:
+    """Write the scores at every point of the profile's sweeps as one long CSV file; its path."""
+    job = sweeps_job(plan)
+    keys = {name: sweep.key for name, sweep in plan.experiment.sweeps.items()}
+    path = job.folder.with_suffix(".csv")
+    write_sweeps(gather(job.parents.values()), keys, path)
+    write_sources(job)
+    return path
 
 
 def built(plan: Plan, job: Job, scores: dict[Path, dict[str, Any]]) -> Table:
@@ -85,18 +102,11 @@ def table(plan: Plan, number: int, key: str | None = None) -> str:
     check_key(job, key)
     scores = gather(job.parents.values())
     text = write_table(built(plan, job, scores), job.folder.parent)
-    sources = {
-        path.as_posix(): {
-            "key": score["record"]["key"],
-            "content": score["record"]["content"],
-            "inputs": score["record"]["inputs"],
-            "training": score.get("training"),
-            "predictions": score.get("predictions"),
-        }
-        for path, score in scores.items()
-    }
-    path = job.folder.with_name(f"{job.folder.name}.sources.json")
-    write_json(path, {"identity": job.identity.plain, "scores": sources})
+    origins = {}
+    for path, score in scores.items():
+        named = {name: score.get(name) for name in ("training", "predictions")}
+        origins[path.as_posix()] = {"inputs": score["record"]["inputs"], **named}
+    write_sources(job, origins=origins)
     return text
 
 

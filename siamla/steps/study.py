@@ -6,18 +6,20 @@ from typing import Any
 
 from siamla.benchmark.maps import read_maps
 from siamla.errors import UserError
-from siamla.experiment.plan import Job, Plan
+from siamla.experiment.job import Job
+from siamla.experiment.plan import Plan
 from siamla.experiment.study import PAPER, study_job
 from siamla.files import free_for_output, read_json, write_json, write_text
 from siamla.report.figures.data import Run, Score
 from siamla.report.measured import place_told
 from siamla.report.study.build import Measured, build
 from siamla.report.study.page import GENERATED, markdown, sentence
-from siamla.steps.benchmark import CROPS, MAPS
-from siamla.steps.figures import as_score, checked, origin
+from siamla.steps.alignment import CROPS
+from siamla.steps.figures import as_score, checked
+from siamla.steps.maps import MAPS
 from siamla.steps.outlook import UNKNOWN, duration
 from siamla.steps.perform import check_key
-from siamla.steps.report import gather
+from siamla.steps.report import gather, sources
 
 FRAME, PASSES = (
     1.1,
@@ -57,7 +59,7 @@ def differences(plan: Plan, job: Job) -> list[dict[str, str]]:
     test.
     """
     specs = [plan.spec(variant) for variant in plan.variants]
-    trainings = list(plan.trainings())
+    trainings = plan.jobs_of("train")
     paper = _paper_cost(job.identity.plain["shown"]["paper_pairs"])
     estimate = (
         f"unknown ({paper})"
@@ -74,10 +76,8 @@ def differences(plan: Plan, job: Job) -> list[dict[str, str]]:
     longer += duration(spent * 50 / max(epochs))
     sizes = sorted({course.pairs_per_epoch for course in courses})
     sets = sorted({name for spec in specs for name in spec.pairs.parts})
-    sets = [
-        f"{name} ({'rendered' if plan.fetch(name).identity.plain['settings'] else 'real'})"
-        for name in sets
-    ]
+    rendered = {name: plan.job("fetch", dataset=name).identity.plain["settings"] for name in sets}
+    sets = [f"{name} ({'rendered' if rendered[name] else 'real'})" for name in sets]
     backbones = sorted({spec.model.backbone for spec in specs})
     frozen = all(course.frozen_epochs >= course.epochs for course in courses)
     real = [entry.label or name for name, entry in plan.profile.benchmarks.items() if not entry.dvc]
@@ -123,8 +123,7 @@ def _state(scores: dict[Path, Any], job: Job) -> dict[str, Any]:
         "tracked": [score["record"] for score in scores.values()],
     }
     return {
-        "identity": job.identity.plain,
-        "key": job.key,
+        **sources(job),
         "profile": job.names["profile"],
         "caption": job.identity.plain["shown"]["caption"],
         "commits": sorted({str(found.get("git_commit")) for found in environments}),
@@ -132,10 +131,6 @@ def _state(scores: dict[Path, Any], job: Job) -> dict[str, Any]:
         "places": {
             done: sorted({place_told(record.get("place", {})) for record in records} - {""})
             for done, records in places.items()
-        },
-        **{
-            name: origin(parent for parent in job.parents.values() if parent.step == step)
-            for name, step in (("sources", "score"), ("maps", "maps"), ("alignment", "alignment"))
         },
     }
 

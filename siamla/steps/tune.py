@@ -12,17 +12,18 @@ import numpy as np
 from siamla.benchmark.protocols import Protocol, run_rules
 from siamla.benchmark.tuning import Choice, search
 from siamla.data.formats import LAYOUTS
-from siamla.data.synthetic.settings import SetSettings, load_sets
 from siamla.errors import UserError
-from siamla.experiment.plan import GENERATOR, Plan, engine_code
+from siamla.experiment.plan import Plan
 from siamla.experiment.spec import layered, plain
+from siamla.experiment.step import engine_code
+from siamla.experiment.steps import GENERATOR
 from siamla.experiment.tuning import Tuning, load_tuning
 from siamla.files import digest, read_json, write_json
-from siamla.provenance.code import code_digest
+from siamla.miniatures.settings import SetSettings, load_sets
 from siamla.provenance.record import environment
 from siamla.sequence import Sequence
 from siamla.settings import nearest, validate
-from siamla.steps.perform import sound
+from siamla.steps.perform import planned, sound
 from siamla.tracker.settings import TrackerSettings
 
 CLIPS = Path("data", "validation")
@@ -53,15 +54,10 @@ def validation_set(plan: Plan, name: str) -> SetSettings:
 
 def _clips(name: str, settings: SetSettings, jobs: int) -> list[Sequence]:
     """The set's clips, rendered where they are not there or are of other settings."""
-    from siamla.data.synthetic.dataset import MANIFEST
     from siamla.steps.generated import render
 
     root, layout = CLIPS / name, LAYOUTS[settings.layout]
-    manifest = root / MANIFEST
-    if not manifest.is_file() or read_json(manifest)["settings"] != settings.model_dump(
-        mode="json"
-    ):
-        render(name, settings, root, jobs)
+    render(name, settings, root, jobs)
     return [layout.read(root, each) for each in layout.names(root)]
 
 
@@ -129,14 +125,20 @@ def tune(
     cv2.setNumThreads(1)
     started, settings = time.time(), validation_set(plan, clips)
     tuning, rules = load_tuning(plan.params / "tune.yaml"), _protocol(plan, settings.layout)
-    jobs = {seed: plan.train(variant, seed) for seed in plan.experiment.seeds(variant)}
-    models = {str(seed): {"key": job.key, "content": job.content()} for seed, job in jobs.items()}
+    jobs = {
+        seed: plan.job("train", variant=variant, seed=seed)
+        for seed in plan.experiment.seeds(variant)
+    }
+    models = {
+        str(seed): {"key": job.key, "content": planned(job)["content"]}
+        for seed, job in jobs.items()
+    }
     files = {str(seed): sound(job) / "model.pt" for seed, job in jobs.items()}
     own, grid = plain(_start(plan, variant)), _grid(plan, variant, tuning)
-    code = code_digest(
+    code = plan.code.digest(
         "siamla.benchmark.tracking:track_benchmark",
         "siamla.benchmark.score:score",
-        *engine_code(plan.spec(variant).tracker.engine),
+        *engine_code(plan, plan.spec(variant).tracker.engine),
     )
     origin = {
         "variant": variant,
@@ -191,11 +193,11 @@ def tune_all(
     UserError before any work where a training is missing.
     """
     for job in (
-        plan.train(variant, seed)
+        plan.job("train", variant=variant, seed=seed)
         for variant in plan.variants
         for seed in plan.experiment.seeds(variant)
     ):
-        job.content()
+        planned(job)
     return {
         variant: tune(plan, variant, clips, workers, partial(_say, tell, variant))
         for variant in plan.variants

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from siamla.data.pairs import Sampler, open_sampler
+from siamla.data.pairs import PairSampler, Sampler, open_sampler
 from siamla.data.settings import PairSettings
 from siamla.errors import UserError
 from siamla.grid import SCORE
@@ -64,18 +64,10 @@ def steps_per_epoch(settings: TrainingSettings) -> int:
     return settings.pairs_per_epoch // settings.batch
 
 
-def epoch_order(epoch: int, seed: int, pairs_per_epoch: int, count: int | None) -> list[int]:
-    """Numbers of the pairs of an epoch: the next ones of endless seeded shuffles of `count`, or new
-    ones for ever.
-    """
+def epoch_order(epoch: int, seed: int, pairs_per_epoch: int) -> list[int]:
+    """Numbers of the pairs of an epoch; none comes twice, in no epoch and with no other seed."""
     positions = range(epoch * pairs_per_epoch, (epoch + 1) * pairs_per_epoch)
-    if count is None:
-        return [seed * 10**12 + position for position in positions]
-    shuffles = {
-        cycle: np.random.default_rng([seed, cycle]).permutation(count)
-        for cycle in range(positions[0] // count, positions[-1] // count + 1)
-    }
-    return [int(shuffles[position // count][position % count]) for position in positions]
+    return [seed * 10**12 + position for position in positions]
 
 
 def negative_noise(
@@ -94,22 +86,20 @@ def negative_noise(
     return torch.from_numpy(drawn.astype(np.float32)).view(-1, SCORE, SCORE)
 
 
-def pair_numbers(
-    seed: int, settings: TrainingSettings, count: int | None, epoch: int, step: int
-) -> list[int]:
+def pair_numbers(seed: int, settings: TrainingSettings, epoch: int, step: int) -> list[int]:
     """The numbers of the pairs that a step sees."""
-    order = epoch_order(epoch, seed, settings.pairs_per_epoch, count)
+    order = epoch_order(epoch, seed, settings.pairs_per_epoch)
     return order[step * settings.batch : (step + 1) * settings.batch]
 
 
 def _groups(
-    seed: int, settings: TrainingSettings, count: int | None, epoch: int, step: int, part: slice
+    seed: int, settings: TrainingSettings, epoch: int, step: int, part: slice
 ) -> Iterator[list[int]]:
     """The pair numbers, of each global batch a part, of each step from (epoch, step) to the end of
     the last epoch.
     """
     for number in range(epoch, settings.epochs):
-        order = epoch_order(number, seed, settings.pairs_per_epoch, count)
+        order = epoch_order(number, seed, settings.pairs_per_epoch)
         for first in range(step if number == epoch else 0, steps_per_epoch(settings)):
             yield order[first * settings.batch : (first + 1) * settings.batch][part]
 
@@ -168,12 +158,13 @@ def batches(
     `pinned`: in page-locked memory, for copies to a GPU that do not wait. `part`: of each batch
     only these pairs. UserError when a pair cannot be read.
     """
-    count = source.sampler.settings.count
     if source.features is not None and epoch < settings.frozen_epochs:
+        sampler = source.sampler
+        assert isinstance(sampler, PairSampler)  # features are of the views of a single set
         frozen = settings.model_copy(update={"epochs": settings.frozen_epochs})
-        for group in _groups(seed, frozen, count, epoch, step, part):
-            batch = source.features.batch([source.sampler.parts(number) for number in group])
+        for group in _groups(seed, frozen, epoch, step, part):
+            batch = source.features.batch([sampler.parts(number) for number in group])
             yield batch.pinned() if pinned else batch
         epoch, step = settings.frozen_epochs, 0
     if epoch < settings.epochs:
-        yield from _live(source, _groups(seed, settings, count, epoch, step, part), pinned)
+        yield from _live(source, _groups(seed, settings, epoch, step, part), pinned)

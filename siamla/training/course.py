@@ -202,8 +202,7 @@ class Course:
             for name, value in row.items()
             if name != "skipped"
         }
-        count = self.source.sampler.settings.count
-        pairs = pair_numbers(recipe.seed, recipe.training, count, progress.epoch, step)
+        pairs = pair_numbers(recipe.seed, recipe.training, progress.epoch, step)
         line = {"epoch": progress.epoch + 1, "step": step + 1, **numbers, "pairs": pairs}
         path = self.upkeep.state.with_name(UNUSABLE)
         path.parent.mkdir(parents=True, exist_ok=True)

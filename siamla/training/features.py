@@ -1,13 +1,13 @@
-"""Features of the frozen backbone for a finite set of training pairs or views: computed once,
-shared by all variants.
+"""Features of the frozen backbone for the views of training crops: computed once, shared by all
+variants.
 
-A feature cache is a folder of chunks, each one file with the backbone's levels of CHUNK items one
-after another, and a manifest, which is written last. A finished chunk is never computed again. An
-item is a pair; or, with `pairs.views`, a view of a crop, once as a template and once as a search
-crop, of which the sampler puts pairs together.
+A feature cache is a folder of chunks, each one file with the backbone's levels of CHUNK views one
+after another, and a manifest, which is written last. A finished chunk is never computed again. A
+view is one of the `pairs.views` draws of a crop's jitter, once as a template and once as a search
+crop; the sampler puts pairs together of them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from siamla.data.crop import to_index
 from siamla.data.crops import CropCache
-from siamla.data.pairs import ABSENT, SIDES, Pair, PairSampler, Parts
+from siamla.data.pairs import ABSENT, SIDES, PairSampler, Parts
 from siamla.data.settings import PairSettings
 from siamla.errors import UserError
 from siamla.files import atomic, read_json, write_json
@@ -79,13 +79,6 @@ def _chunk_path(folder: Path, chunk: int) -> Path:
     return folder / f"chunk-{chunk:05d}.bin"
 
 
-def _items(sampler: PairSampler) -> tuple[int, Callable[[int], Pair]]:
-    """How many items a cache has, and what makes one of them."""
-    if sampler.settings.views is not None:
-        return sampler.views, sampler.both
-    return sampler.settings.count or 0, sampler.pair
-
-
 def _write_chunk(
     chunk: int, crops: Path, pairs: PairSettings, model: ModelSettings, out: Path
 ) -> int:
@@ -94,11 +87,11 @@ def _write_chunk(
     """
     torch.set_num_threads(1)
     sampler, backbone = PairSampler(CropCache(crops), pairs), build_backbone(model).eval()
-    count, item = _items(sampler)
+    last = min(sampler.views, (chunk + 1) * CHUNK)
     parts: list[list[Tensor]] = []
     boxes: list[NDArray[np.float64]] = []
-    for start in range(chunk * CHUNK, min(count, (chunk + 1) * CHUNK), BATCH):
-        drawn = [item(i) for i in range(start, min(start + BATCH, count, (chunk + 1) * CHUNK))]
+    for start in range(chunk * CHUNK, last, BATCH):
+        drawn = [sampler.both(number) for number in range(start, min(start + BATCH, last))]
         template, search = (
             torch.from_numpy(np.stack([getattr(p, side) for p in drawn])) for side in SIDES
         )
@@ -120,28 +113,22 @@ def _shapes(model: ModelSettings) -> list[list[int]]:
 def build(
     crops: Path, pairs: PairSettings, model: ModelSettings, out: Path, jobs: int, key: str
 ) -> None:
-    """Compute the features of all pairs, or of all views, into `out`, `jobs` chunks at a time.
+    """Compute the features of all views into `out`, `jobs` chunks at a time.
 
     `key` names all that they depend on; `out` must hold nothing that another key left. Killed at
     any moment, the same call goes on with the chunks that are missing.
     """
-    if pairs.count is None and pairs.views is None:
-        raise UserError(
-            "pairs.count, pairs.views: a feature cache needs a finite number of one of them, found"
-            " null"
-        )
     if model.weights == "random":
         raise UserError(
             "model.weights: random weights differ from seed to seed; a feature cache needs"
             " pretrained ones"
         )
-    sampler = PairSampler(
-        CropCache(crops), pairs
-    )  # fails here, before the processes start, on a bad cache
+    # a bad cache is told here, before the processes start
+    sampler = PairSampler(CropCache(crops), pairs)
+    count = sampler.views
     sampler.pair(0)
-    count = _items(sampler)[0]
     if count < BATCH:
-        raise UserError(f"pairs: {count} pairs or views in all; at least {BATCH} are expected")
+        raise UserError(f"pairs.views: {count} views in all; at least {BATCH} are expected")
     chunks = range(-(-count // CHUNK))
     work = partial(_write_chunk, crops=crops, pairs=pairs, model=model, out=out)
     missing = [chunk for chunk in chunks if not _chunk_path(out, chunk).exists()]

@@ -1,25 +1,20 @@
-"""The plan, and what Snakemake needs of it: paths as inputs, keys as parameters. What the experiment is, the plan says."""
+# The plan, and what Snakemake needs of it. What the experiment is, and which results are the plan's, siamla says.
 
 import fcntl
-import os
 import shlex
 import sys
-from contextlib import suppress
-from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
-from snakemake.io import IOFile
 
 from siamla.cli import warm
 from siamla.errors import UserError
-from siamla.experiment.check import missing_data
-from siamla.experiment.drawing import figure_job, figure_names, page_key
 from siamla.experiment.plan import Plan
-from siamla.experiment.study import study_job
-from siamla.steps.cluster import wait_for
-from siamla.steps.outlook import outdated, stale
+from siamla.experiment.steps import STEPS
+from siamla.report.views import VIEWS, view
+from siamla.experiment.check import missing_data
+from siamla.steps.cluster import wait_for_jobs
+from siamla.steps.decision import outdated, stale
 from siamla.stopping import lead_jobs
 
 # the commands of the environment that snakemake runs in, also where it is not activated
@@ -28,8 +23,8 @@ shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH
 PROFILE = config.get("profile", "mini")
 try:
     PLAN = Plan.load(PROFILE)
-    JOBS = {job.stamp.as_posix(): job for job in PLAN.jobs()}
-    TABLES = {number: PLAN.table(number) for number in PLAN.profile.tables}
+    JOBS = {job.record_path.as_posix(): job for job in PLAN.jobs()}
+    STALE = {job.record_path for job in stale(PLAN)}
 except UserError as error:
     raise WorkflowError(f"\n{error}")
 NAMES = {
@@ -38,151 +33,124 @@ NAMES = {
     "variant": list(PLAN.experiment.models),
     "tracker": list(PLAN.profile.imported),
     "sweep": list(PLAN.experiment.sweeps),
-    "value": list({job.names["value"]: None for job in PLAN.sweeps()}),
+    "value": list({job.names["value"]: None for job in PLAN.jobs_of("score_sweep")}),
 }
 
 
-def key(path):
-    """The digest of a job's identity: the one parameter that decides whether it runs again."""
-    return lambda wildcards: JOBS[path.format(**wildcards)].key
+def force(path):
+    """Have Snakemake make a file again. One of the two undocumented names that are used."""
+    workflow.dag.forcefiles.add(Path(path).as_posix())
 
 
-def made_from(path):
-    """The stamps of a job's parents. Times do not matter where a result is known to be made from what they hold."""
+def decide_by_records():
+    """Let nothing but files that are not there, and `force`, run a job again: no recorded parameter or code, and no
+    mark of a killed run. The other of the two undocumented names.
+    """
+    workflow.dag_settings.rerun_triggers = frozenset()
+    workflow.dag_settings.force_incomplete = True
+
+
+def made_from(job, again):
+    """The records of a job's parents. Their times count where the job runs anyway, and never else."""
+    decide_by_records()
+    records = [parent.record_path.as_posix() for parent in job.parents.values()]
+    if again:
+        force(job.record_path)
+    here = job.record_path.exists() and not again
+    return [ancient(record) for record in records] if here else records
+
+
+def record_of(step):
+    """The pattern of the records of a step's results."""
+    return f"{step.folder}/record-{{key}}.json"
+
+
+def beside(step, kind, suffix):
+    """The pattern of a file for each result of a step, in a folder of its kind: log or timing."""
+    names = step.folder.split("/", 3)[3]
+    return f"results/{{profile}}/{kind}/{step.name}/{names}-{{key}}.{suffix}"
+
+
+def parents_of(step):
+    """An input function: what a step's job is made from."""
+    pattern = record_of(step)
 
     def inputs(wildcards):
-        made = JOBS[path.format(**wildcards)]
-        stamps = [parent.stamp.as_posix() for parent in made.parents.values()]
-        return [ancient(stamp) for stamp in stamps] if out_of_time(made) else stamps
+        job = JOBS[pattern.format(**wildcards)]
+        outside = [folder.as_posix() for folder in job.outside.values()]
+        return made_from(job, job.record_path in STALE) + outside
 
     return inputs
 
 
-def out_of_time(made):
-    """Whether a result was made from its parents' contents, and files that were copied only look younger than it."""
-    young = max(
-        (p.stamp.stat().st_mtime for p in made.parents.values() if p.stamp.exists()),
-        default=0,
-    )
-    return made.stamp.exists() and made.stamp.stat().st_mtime < young and made.settled()
+def command_of(step):
+    """A parameter: the command that does a job."""
+    pattern = record_of(step)
+    words = f"siamla {step.command}"
+    # --config train="torchrun … siamla train run": how a step's command is started decides no result
+    start = config.get(step.name, words)
+
+    def command(wildcards):
+        return JOBS[pattern.format(**wildcards)].command.replace(words, start, 1)
+
+    return command
 
 
-@cache
-def figure(name):
-    """A figure as a job of the plan; like all views it is made when it is asked for."""
-    return figure_job(PLAN, name)
+def view_of(kind):
+    """A function of wildcards: the job of a table, a figure, the study, the page or a collection.
 
-
-def figures():
-    """The figures of the profile."""
-    return [figure(name) for name in figure_names(PLAN)]
-
-
-@cache
-def study():
-    """The study as a job of the plan."""
-    return study_job(PLAN)
-
-
-def asked(view, *names):
-    """What a view's function gives. A mistake in a view's settings or code is one line to who asks for it, and ends the
-    run before anything is begun; the experiment and other views do not ask."""
-    try:
-        return view(*names)
-    except UserError as error:
-        leave(str(error))
-
-
-def figure_files(suffix):
-    """An input function: a file of each figure."""
-    return lambda wildcards: [f"{job.folder}{suffix}" for job in asked(figures)]
-
-
-def study_file(wildcards):
-    """An input function: the study."""
-    return f"{asked(study).folder}.md"
-
-
-def leave(line):
-    """End this process with one line; an exception would come with Snakemake's trace around it."""
-    print(line, file=sys.stderr, flush=True)
-    os._exit(1)
-
-
-def variant_of(path):
-    """The variant that names crops or features which several share."""
-    return lambda wildcards: JOBS[path.format(**wildcards)].names["variant"]
-
-
-def hold(wildcards):
-    """What a run needs to know and to hold before it starts; an input function of the targets, evaluated when Snakemake
-    knows its settings and has not yet decided what to run.
-
-    - Results whose records do not belong to the plan run again, also where Snakemake has no memory of them: they may
-      have been made in another place, and `.snakemake` does not travel.
-    - A mark that a killed run left on an output asks for no more than to call the step again, which decides itself.
-    - A run, not a look, takes away the locks of a killed run of this profile, and holds its own until it ends. It also
-      sets the times of copied results right; a look takes them as `ancient`, but Snakemake does not go on below such
-      an input when something above it has to run.
+    A mistake in a view's settings or code is one line to who asks for it. The experiment and other views do not ask.
     """
-    views = {f"{job.folder}.md": job for job in TABLES.values()}
-    with suppress(UserError):  # told to who asks for it
-        views |= {f"{job.folder}.png": job for job in figures()}
-    with suppress(UserError):
-        if Path("reports", PROFILE, "study.json").is_file():
-            views |= {f"{study().folder}.md": study()}
-    workflow.dag.forcefiles.update(
-        [job.stamp.as_posix() for job in stale(PLAN)]
-        + [path for path, job in views.items() if outdated(job)]
-    )
-    workflow.dag_settings.force_incomplete = True
-    # --summary and the like have no executor
-    looks = workflow.executor_plugin is None or workflow.dryrun
-    if workflow.dryrun:
-        tell_missing()
-    if looks or not workflow.is_main_process or "lock" in HELD:
-        return []
+
+    def job(wildcards):
+        names = dict(wildcards.items())
+        return view(PLAN, kind, names.get("table") or names.get("figure"))
+
+    return job
+
+
+def shown_in(kind):
+    """An input function: what a view is made from. It is made again where it is of other results than the plan's."""
+
+    def inputs(wildcards):
+        job = view_of(kind)(wildcards)
+        return made_from(job, outdated(job))
+
+    return inputs
+
+
+def files_of(kind, suffix):
+    """An input function: a file of each view of a kind."""
+    return lambda wildcards: [
+        f"{job.folder}{suffix}" for job in VIEWS[kind].jobs(PLAN)
+    ]
+
+
+def clear_locks():
+    """Take away the locks that a killed run of this profile left. A run holds our own lock, which goes with it however
+    it ends.
+    """
     folder = Path(".snakemake")
     folder.mkdir(exist_ok=True)
-    HELD["lock"] = handle = (folder / f"siamla-{PROFILE}.lock").open("w")
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        leave(
-            f"another pipeline of profile {PROFILE} is running in {Path.cwd()}; wait until it ends"
-        )
-    for lock in folder.glob("locks/*.lock"):
-        if f"/{PROFILE}/" in lock.read_text():
-            lock.unlink()
-    for made in JOBS.values():  # parents first
-        if out_of_time(made):
-            made.stamp.touch()
+    with (folder / f"siamla-{PROFILE}.lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        for lock in folder.glob("locks/*.lock"):
+            if f"/{PROFILE}/" in lock.read_text():
+                lock.unlink()
+
+
+def begin():
+    """What a run does before its first job, and a look does not."""
+    HELD["lock"] = handle = Path(f".snakemake/siamla-{PROFILE}.lock").open("w")
+    fcntl.flock(handle, fcntl.LOCK_EX)  # Snakemake's own lock keeps other runs out; looks hold ours for a moment
     lead_jobs()
-    wait_for_cluster()
-    return []
+    wait_for_jobs(PROFILE)
+    warm.start(PROFILE)
 
 
-def tell_missing():
-    """Say once, in one list, which data a run would not find."""
-    if "missing" not in HELD:
-        HELD["missing"] = missing_data(PLAN)
-        lines = [
-            f"profile {PROFILE} cannot run yet:",
-            *(f"- {line}" for line in HELD["missing"]),
-        ]
-        if HELD["missing"]:
-            print("\n".join(lines), file=sys.stderr, flush=True)
-
-
-def wait_for_cluster():
-    """Wait for the jobs that a killed run left on a cluster: their results count, and no job is there twice."""
-    marked = SimpleNamespace(output=[IOFile(path) for path in JOBS])
-    try:
-        wait_for(workflow.persistence.external_jobids(marked))
-    except UserError as error:
-        raise WorkflowError(f"\n{error}")
-
-
-HELD = (
-    {}
-)  # the lock goes with the process that holds it, however that ends; what was told once
+HELD = {}
+if "--mode" not in sys.argv:  # not in the process of a single job
+    clear_locks()

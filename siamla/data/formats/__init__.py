@@ -1,12 +1,14 @@
-"""One module per official folder layout, and one for folders of one's own; class Layout says what
-each offers.
+"""Readers of the benchmarks' official folder layouts and of folders of one's own.
+
+A layout is the module of its name, with what class Layout lists, and its name in
+siamla.data.layout.
 """
 
-from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast, get_args
 
-from siamla.data.formats import got10k, lasot, otb, plain, tnl2k, trackingnet, vot
+from siamla.data.layout import LayoutName
 from siamla.sequence import Sequence
 
 
@@ -21,17 +23,7 @@ class Layout(Protocol):
 
     def read(self, root: Path, name: str) -> Sequence: ...
 
-    def write(self, root: Path, sequence: Sequence, images: Iterable[bytes]) -> None: ...
-
-    def finish(self, root: Path, names: Iterable[str]) -> None: ...
-
 
 LAYOUTS: dict[str, Layout] = {
-    "otb": otb,
-    "got10k": got10k,
-    "lasot": lasot,
-    "trackingnet": trackingnet,
-    "tnl2k": tnl2k,
-    "vot": vot,
-    "plain": plain,
+    name: cast(Layout, import_module(f"{__name__}.{name}")) for name in get_args(LayoutName)
 }

@@ -8,15 +8,11 @@ by our own parser: the toolkit's reader fails on a row count with a bare asserti
 file nor line.
 """
 
-import io
-from collections.abc import Iterable
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from siamla.data.formats import text
-from siamla.files import write_text
 from siamla.sequence import Sequence
 
 ORIGIN = 0
@@ -31,7 +27,9 @@ def names(root: Path) -> list[str]:
 
 
 def read(root: Path, name: str) -> Sequence:
-    """One sequence; visible where cover > 0, or absence is 0, or everywhere if there are no labels."""
+    """One sequence; visible where cover > 0, or absence is 0, or everywhere if there are no
+    labels.
+    """
     folder = root / name
     boxes = text.boxes(folder / "groundtruth.txt", ORIGIN)
     visible = np.ones(len(boxes), bool)
@@ -42,39 +40,3 @@ def read(root: Path, name: str) -> Sequence:
             text.flags(folder / "absence.label"), len(boxes), folder / "absence.label"
         )
     return Sequence(name, text.images(folder), boxes, visible)
-
-
-def write(root: Path, sequence: Sequence, images: Iterable[bytes]) -> None:
-    """Write a sequence; cover is 8 where the target is visible and 0 where it is not."""
-    from PIL import Image
-
-    folder = root / sequence.name
-    encoded = iter(images)
-    first = next(encoded)
-    width, height = Image.open(io.BytesIO(first)).size
-    text.write_images(folder, chain([first], encoded), "%08d.jpg", 1)
-    text.write_boxes(folder / "groundtruth.txt", sequence.boxes, ORIGIN)
-    text.write_flags(folder / "absence.label", ~sequence.visible)
-    write_text(
-        folder / "cover.label", "".join("8\n" if seen else "0\n" for seen in sequence.visible)
-    )
-    low, high = sequence.boxes[:, :2], sequence.boxes[:, :2] + sequence.boxes[:, 2:]
-    with np.errstate(invalid="ignore"):
-        cut = np.asarray((low < 0).any(1) | (high > (width, height)).any(1))
-    text.write_flags(folder / "cut_by_image.label", cut)
-    meta = {
-        "url": "none",
-        "object_class": "synthetic",
-        "motion_class": "synthetic",
-        "anno_fps": "10Hz",
-    }
-    meta["resolution"] = f"({width}, {height})"
-    write_text(
-        folder / "meta_info.ini",
-        "[METAINFO]\n" + "".join(f"{key}: {value}\n" for key, value in meta.items()),
-    )
-
-
-def finish(root: Path, names: Iterable[str]) -> None:
-    """Write list.txt."""
-    write_text(root / "list.txt", "".join(f"{name}\n" for name in names))

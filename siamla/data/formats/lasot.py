@@ -9,7 +9,6 @@ Attributes, 14 labels 0/1 per sequence, are the evaluation toolkit's files put b
 """
 
 import json
-from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 
@@ -17,7 +16,6 @@ import numpy as np
 
 from siamla.data.formats import text
 from siamla.errors import UserError
-from siamla.files import write_text
 from siamla.sequence import Sequence
 
 ORIGIN = 1
@@ -88,23 +86,3 @@ def read(root: Path, name: str) -> Sequence:
             absent |= text.fit(text.flags(folder / label), len(boxes), folder / label)
     attributes = text.attributes(root / "att" / f"{name}.txt", ATTRIBUTES)
     return Sequence(name, text.images(folder / "img"), boxes, ~absent, attributes=attributes)
-
-
-def write(root: Path, sequence: Sequence, images: Iterable[bytes]) -> None:
-    """Write a sequence; absent frames go to out_of_view.txt, boxes become whole pixels, as LaSOT's
-    are.
-
-    The name is `<class>-N`; a name without a number has its own class folder.
-    """
-    folder = root / (sequence.name.rpartition("-")[0] or sequence.name) / sequence.name
-    text.write_images(folder / "img", images, "%08d.jpg", 1)
-    rows = np.where(sequence.visible[:, None], np.round(sequence.boxes), (-ORIGIN, -ORIGIN, 0, 0))
-    text.write_boxes(folder / "groundtruth.txt", rows, ORIGIN, "%d")
-    text.write_flags(folder / "full_occlusion.txt", np.zeros(len(rows), bool), ",")
-    text.write_flags(folder / "out_of_view.txt", ~sequence.visible, ",")
-    text.write_attributes(root / "att" / f"{sequence.name}.txt", sequence.attributes, ATTRIBUTES)
-
-
-def finish(root: Path, names: Iterable[str]) -> None:
-    """Write testing_set.txt."""
-    write_text(root / "testing_set.txt", "".join(f"{name}\n" for name in names))

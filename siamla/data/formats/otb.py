@@ -8,14 +8,13 @@ sequence is "Human4.2"). The official archives hold no attribute labels: we read
 no box; Board's images have five digits.
 """
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from siamla.data.formats import text
 from siamla.errors import UserError
-from siamla.files import regular, write_text
+from siamla.files import regular
 from siamla.sequence import Sequence
 
 ORIGIN = 1
@@ -25,13 +24,14 @@ official_count = 100
 EMPTY_TRUTH = True
 
 _NAMES = """
-    Basketball Biker Bird1 Bird2 BlurBody BlurCar1 BlurCar2 BlurCar3 BlurCar4 BlurFace BlurOwl Board Bolt Bolt2 Box
-    Boy Car1 Car2 Car24 Car4 CarDark CarScale ClifBar Coke Couple Coupon Crossing Crowds Dancer Dancer2 David David2
-    David3 Deer Diving Dog Dog1 Doll DragonBaby Dudek FaceOcc1 FaceOcc2 Fish FleetFace Football Football1 Freeman1
-    Freeman3 Freeman4 Girl Girl2 Gym Human2 Human3 Human4.2 Human5 Human6 Human7 Human8 Human9 Ironman Jogging.1
-    Jogging.2 Jump Jumping KiteSurf Lemming Liquor Man Matrix Mhyang MotorRolling MountainBike Panda RedTeam Rubik
-    Shaking Singer1 Singer2 Skater Skater2 Skating1 Skating2.1 Skating2.2 Skiing Soccer Subway Surfer Suv Sylvester
-    Tiger1 Tiger2 Toy Trans Trellis Twinnings Vase Walking Walking2 Woman
+    Basketball Biker Bird1 Bird2 BlurBody BlurCar1 BlurCar2 BlurCar3 BlurCar4 BlurFace BlurOwl Board
+    Bolt Bolt2 Box Boy Car1 Car2 Car24 Car4 CarDark CarScale ClifBar Coke Couple Coupon Crossing
+    Crowds Dancer Dancer2 David David2 David3 Deer Diving Dog Dog1 Doll DragonBaby Dudek FaceOcc1
+    FaceOcc2 Fish FleetFace Football Football1 Freeman1 Freeman3 Freeman4 Girl Girl2 Gym Human2
+    Human3 Human4.2 Human5 Human6 Human7 Human8 Human9 Ironman Jogging.1 Jogging.2 Jump Jumping
+    KiteSurf Lemming Liquor Man Matrix Mhyang MotorRolling MountainBike Panda RedTeam Rubik Shaking
+    Singer1 Singer2 Skater Skater2 Skating1 Skating2.1 Skating2.2 Skiing Soccer Subway Surfer Suv
+    Sylvester Tiger1 Tiger2 Toy Trans Trellis Twinnings Vase Walking Walking2 Woman
 """
 OFFICIAL = tuple(_NAMES.split())  # of OTB100
 
@@ -71,7 +71,7 @@ def names(root: Path) -> list[str]:
     return found
 
 
-def _locate(root: Path, name: str) -> tuple[Path, Path]:
+def locate(root: Path, name: str) -> tuple[Path, Path]:
     """Video folder and annotation file of a sequence."""
     video, dot, number = name.rpartition(".")
     if dot and number.isdigit():
@@ -81,7 +81,7 @@ def _locate(root: Path, name: str) -> tuple[Path, Path]:
 
 def read(root: Path, name: str) -> Sequence:
     """One sequence; every frame counts as visible."""
-    folder, annotation = _locate(root, name)
+    folder, annotation = locate(root, name)
     boxes = text.boxes(annotation, ORIGIN)
     frames = text.images(folder / "img")
     first, last = RANGES.get(folder.name, (1, len(boxes)))
@@ -97,18 +97,3 @@ def read(root: Path, name: str) -> Sequence:
     return Sequence(
         name, frames, boxes, np.ones(len(boxes), bool), attributes=frozenset(attributes)
     )
-
-
-def write(root: Path, sequence: Sequence, images: Iterable[bytes]) -> None:
-    """Write a sequence from its annotation and its encoded images; boxes become whole pixels, as
-    OTB's are.
-    """
-    folder, annotation = _locate(root, sequence.name)
-    text.write_images(folder / "img", images, "%04d.jpg", 1)
-    text.write_boxes(annotation, np.round(sequence.boxes), ORIGIN, "%d")
-    if sequence.attributes:
-        write_text(folder / "attrs.txt", ",".join(sorted(sequence.attributes)) + "\n")
-
-
-def finish(root: Path, names: Iterable[str]) -> None:
-    """Nothing to add: OTB has no list file."""

@@ -6,7 +6,6 @@ image; a row of NaN or without area says that the target is absent. One row alon
 of a video whose truth is not known.
 """
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -40,14 +39,3 @@ def read(root: Path, name: str) -> Sequence:
     with np.errstate(invalid="ignore"):
         visible = np.asarray(np.isfinite(boxes).all(1) & (boxes[:, 2:] > 0).all(1), bool)
     return Sequence(name, text.images(root / name), boxes, visible)
-
-
-def write(root: Path, sequence: Sequence, images: Iterable[bytes]) -> None:
-    """Write a sequence; rows of zeros where the target is absent."""
-    text.write_images(root / sequence.name, images, "%08d.jpg", 1)
-    rows = np.where(sequence.visible[:, None], sequence.boxes, 0)
-    text.write_boxes(root / sequence.name / "groundtruth.txt", rows, ORIGIN)
-
-
-def finish(root: Path, names: Iterable[str]) -> None:
-    """Nothing to add: the folders are the list."""

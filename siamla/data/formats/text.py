@@ -1,7 +1,6 @@
 """What the six layouts share: numbers in text files, lists of names, numbered images."""
 
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,9 @@ NAN = re.compile(r"[+-]?(nan(\([a-z0-9]*\))?|1\.#(ind|qnan|snan)\d*)", re.IGNORE
 
 
 def need_root(root: Path, expected: str) -> None:
-    """UserError unless `root` is a folder with something in it; `expected` says what belongs there."""
+    """UserError unless `root` is a folder with something in it; `expected` says what belongs
+    there.
+    """
     if not root.is_dir():
         raise UserError(f"{root}: no such folder; expected {expected}")
     if not any(root.iterdir()):
@@ -202,7 +203,9 @@ def listed(path: Path) -> list[str]:
 
 
 def listed_folders(root: Path, expected: str) -> list[str]:
-    """The names in `root`/list.txt; UserError when the list or one of the named folders is missing."""
+    """The names in `root`/list.txt; UserError when the list or one of the named folders is
+    missing.
+    """
     need_root(root, expected)
     if not (root / "list.txt").is_file():
         raise UserError(f"{root / 'list.txt'}: not found; expected {expected}")
@@ -263,28 +266,3 @@ def write_rows(
 ) -> None:
     """Write numbers as text, one row per line."""
     write_text(path, "".join(delimiter.join(form % value for value in row) + "\n" for row in rows))
-
-
-def write_flags(path: Path, labels: NDArray[np.bool_], delimiter: str = "\n") -> None:
-    """Write labels as 0/1, parted by the delimiter."""
-    write_text(path, delimiter.join("1" if label else "0" for label in labels) + "\n")
-
-
-def write_attributes(path: Path, chosen: frozenset[str], known: tuple[str, ...]) -> None:
-    """Write one 0/1 label per known attribute; UserError for one that the benchmark does not have."""
-    unknown = sorted(chosen - set(known))
-    if unknown:
-        raise UserError(f"{path}: attribute {unknown[0]!r} is not among {', '.join(known)}")
-    write_text(path, ",".join("1" if name in chosen else "0" for name in known) + "\n")
-
-
-def write_images(folder: Path, encoded: Iterable[bytes], form: str, first: int) -> int:
-    """Write encoded images under numbered names (`form` as "%08d.jpg"); returns how many.
-
-    Plain writes: a set is made in a temporary folder that is renamed when it is whole.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    count = 0
-    for count, data in enumerate(encoded, 1):
-        (folder / (form % (first + count - 1))).write_bytes(data)
-    return count

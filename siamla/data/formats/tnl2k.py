@@ -8,14 +8,12 @@ one: beside the data, as `<root>/00000492.png`, it is read instead; without it t
 rejected.
 """
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from siamla.data.formats import text
 from siamla.errors import UserError
-from siamla.files import write_text
 from siamla.sequence import Sequence
 
 ORIGIN = 1
@@ -54,20 +52,3 @@ def read(root: Path, name: str) -> Sequence:
     if name == MENDED[0] and mended.is_file():
         frames = tuple(mended if frame.stem == mended.stem else frame for frame in frames)
     return Sequence(name, frames, boxes, visible, attributes=attributes)
-
-
-def write(root: Path, sequence: Sequence, images: Iterable[bytes]) -> None:
-    """Write a sequence; absent frames get an empty box and a 1 in the absent file."""
-    folder = root / sequence.name
-    text.write_images(folder / "imgs", images, "%08d.jpg", 1)
-    rows = np.where(sequence.visible[:, None], np.round(sequence.boxes), (-ORIGIN, -ORIGIN, 0, 0))
-    text.write_boxes(folder / "groundtruth.txt", rows, ORIGIN, "%d")
-    write_text(folder / "language.txt", "the target\n")
-    text.write_flags(root / "absent" / f"{sequence.name}.txt", ~sequence.visible)
-    text.write_attributes(
-        root / "att" / f"{sequence.name}_attribute.txt", sequence.attributes, ATTRIBUTES
-    )
-
-
-def finish(root: Path, names: Iterable[str]) -> None:
-    """Nothing to add: TNL2K has no list file."""

@@ -6,7 +6,6 @@ submitted, not scored. Generated miniatures are annotated the same way and keep 
 `<root>/anno_full/<sequence>.txt`, which is read where it is.
 """
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,9 @@ EMPTY_TRUTH = False
 
 
 def names(root: Path) -> list[str]:
-    """Sequence names in alphabetical order; UserError when frames and annotations do not pair up."""
+    """Sequence names in alphabetical order; UserError when frames and annotations do not pair
+    up.
+    """
     text.need_root(root, EXPECTED)
     found = {path.stem for path in (root / "anno").glob("*.txt")}
     folders = {path.name for path in (root / "frames").glob("*") if path.is_dir()}
@@ -48,13 +49,3 @@ def read(root: Path, name: str) -> Sequence:
         ):  # anno/ has two decimals
             raise UserError(f"{whole}: contradicts {root / 'anno' / whole.name}")
     return Sequence(name, text.images(root / "frames" / name), boxes, np.ones(len(boxes), bool))
-
-
-def write(root: Path, sequence: Sequence, images: Iterable[bytes]) -> None:
-    """Write a sequence with the boxes of all its frames, so that it can be scored."""
-    text.write_images(root / "frames" / sequence.name, images, "%d.jpg", 0)
-    text.write_boxes(root / "anno" / f"{sequence.name}.txt", sequence.boxes, ORIGIN, "%.2f")
-
-
-def finish(root: Path, names: Iterable[str]) -> None:
-    """Nothing to add: TrackingNet has no list file."""

@@ -5,15 +5,11 @@ A row is a polygon x1, y1, …, x4, y4 or a box x, y, w, h, with commas, 0-based
 single frames. Images may lie in the sequence folder itself, as older archives have them.
 """
 
-import io
-from collections.abc import Iterable
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from siamla.data.formats import text
-from siamla.files import write_text
 from siamla.geometry import polygon_to_box
 from siamla.sequence import Sequence
 
@@ -49,35 +45,3 @@ def read(root: Path, name: str) -> Sequence:
             )  # archives end them early
     frames = text.images(folder / "color" if (folder / "color").is_dir() else folder)
     return Sequence(name, frames, boxes, np.ones(len(rows), bool), polygons, frame_attributes=tags)
-
-
-def write(root: Path, sequence: Sequence, images: Iterable[bytes]) -> None:
-    """Write a sequence with its polygons (its boxes where it has none), tags and the toolkit's
-    `sequence` file.
-    """
-    from PIL import Image
-
-    folder = root / sequence.name
-    encoded = iter(images)
-    first = next(encoded)
-    width, height = Image.open(io.BytesIO(first)).size
-    text.write_images(folder / "color", chain([first], encoded), "%08d.jpg", 1)
-    rows = sequence.boxes if sequence.polygons is None else sequence.polygons
-    text.write_rows(folder / "groundtruth.txt", rows)
-    for tag in TAGS:
-        labels = sequence.frame_attributes.get(tag, np.zeros(len(rows), bool))
-        text.write_flags(folder / f"{tag}.tag", labels)
-    described = {
-        "channels.color": "color/%08d.jpg",
-        "format": "default",
-        "fps": 30,
-        "width": width,
-        "height": height,
-    }
-    described |= {"length": len(rows), "name": sequence.name}
-    write_text(folder / "sequence", "".join(f"{key}={value}\n" for key, value in described.items()))
-
-
-def finish(root: Path, names: Iterable[str]) -> None:
-    """Write list.txt."""
-    write_text(root / "list.txt", "".join(f"{name}\n" for name in names))

@@ -1,14 +1,15 @@
-"""Training sets in their official layouts, one module each, read as one row a box; class Source
-says what each offers.
+"""Training sets in their official layouts, read as one row a box.
 
-An image's path is relative to the set's root, boxes are continuous and counted from 0
-(siamla.geometry).
+A set is the module of its layout's name, with what class Source lists, and that name in
+siamla.data.layout. An image's path is relative to the set's root, boxes are continuous and counted
+from 0 (siamla.geometry).
 """
 
+from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast, get_args
 
-from siamla.data.sources import coco, got10k, imagenet_det, imagenet_vid, youtubebb
+from siamla.data.layout import SourceName
 from siamla.data.sources.rows import Found, Notes
 
 
@@ -16,7 +17,6 @@ class Source(Protocol):
     """What each module of this package offers."""
 
     LAYOUT: str  # files and folders below the root, in words
-    HOW: str  # where the set is to be had and how its folders are named
     PARTLY: bool  # whether a part of the images is what one has of it
 
     def parts(self, root: Path) -> tuple[list[str], Notes]: ...
@@ -25,9 +25,5 @@ class Source(Protocol):
 
 
 SOURCES: dict[str, Source] = {
-    "coco": coco,
-    "imagenet_det": imagenet_det,
-    "imagenet_vid": imagenet_vid,
-    "youtubebb": youtubebb,
-    "got10k": got10k,
+    name: cast(Source, import_module(f"{__name__}.{name}")) for name in get_args(SourceName)
 }

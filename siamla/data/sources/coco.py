@@ -15,11 +15,6 @@ from siamla.errors import UserError
 from siamla.files import regular
 
 LAYOUT = "COCO 2017: annotations/instances_train2017.json and train2017/000000000009.jpg …"
-HOW = (
-    "COCO 2017 (cocodataset.org, Download, free): train2017.zip, 18 GiB, and"
-    " annotations_trainval2017.zip, 241 MiB, unpacked side by side, so that train2017/ and"
-    " annotations/ stand in the folder that you name"
-)
 PARTLY = False
 _FILE, _IMAGES = "annotations/instances_train2017.json", "train2017"
 
@@ -78,7 +73,9 @@ def _images(path: Path, entries: list[Any]) -> dict[Any, tuple[str, int, int]]:
 
 
 def _boxes(entries: list[Any], notes: Notes) -> Iterator[tuple[Any, Any, list[float], Any, bool]]:
-    """Image, number, box, category and crowd of each sound annotation, in the order of the images."""
+    """Image, number, box, category and crowd of each sound annotation, in the order of the
+    images.
+    """
     sound = []
     for place, entry in enumerate(entries):
         try:

@@ -17,11 +17,6 @@ from siamla.data.sources.rows import KEYS, Found, Notes
 from siamla.errors import UserError
 
 LAYOUT = layout.EXPECTED
-HOW = (
-    "GOT-10k (got-10k.aitestunion.com, free after registration): the full data or the 19 zips of"
-    " its train split, 66 GiB, unpacked, so that list.txt and the folders GOT-10k_Train_000001 …"
-    " stand in the folder that you name"
-)
 PARTLY = False
 
 

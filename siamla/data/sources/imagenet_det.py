@@ -15,12 +15,6 @@ LAYOUT = (
     "ImageNet DET: Annotations/DET/train/ILSVRC2013_train/n01440764/NAME.xml … and"
     " Data/DET/train/…/NAME.JPEG"
 )
-HOW = (
-    "ImageNet DET (image-net.org, challenge ILSVRC 2015 or later, free for research after"
-    " registration; Kaggle's competition 'imagenet-object-localization-challenge' has the"
-    " localisation set, not this one): unpack ILSVRC2015_DET.tar.gz, 47 GiB, and name the folder"
-    " that then holds Annotations/ and Data/"
-)
 PARTLY = False
 _ANNOTATIONS, _IMAGES = "Annotations/DET/train", "Data/DET/train"
 

@@ -18,11 +18,6 @@ LAYOUT = (
     "ImageNet VID: Annotations/VID/train/ILSVRC2015_VID_train_0000/SNIPPET/000000.xml … and "
     "Data/VID/train/…/000000.JPEG"
 )
-HOW = (
-    "ImageNet VID (image-net.org, challenge ILSVRC 2015, free for research after registration):"
-    " unpack ILSVRC2015_VID.tar.gz, 85 GiB, and name the folder that then holds Annotations/ and"
-    " Data/"
-)
 PARTLY = False
 CUT = 30  # frames, a second: a longer absence parts a track into segments
 _ANNOTATIONS, _IMAGES = "Annotations/VID/train", "Data/VID/train"

@@ -1,5 +1,5 @@
-"""One row a box: the columns of a training set's table, and which boxes a preset keeps, with the
-reason for the others.
+"""One row a box: the columns of a training set's table, and which boxes are kept, with the reason
+for the others.
 
 Coordinates are x, y, w, h, continuous and counted from 0 (siamla.geometry), cut at the image's
 border: a tracker is shown what is inside. What an annotation says beyond the border stands in
@@ -15,8 +15,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-
-from siamla.data.layout import Preset
 
 FLAGS = ("crowd", "difficult", "occluded", "generated", "truncated", "absent")
 """What the sets say of a box: it covers a group; is hard to see; is partly hidden; was interpolated
@@ -121,13 +119,13 @@ def _inside(
     return np.concatenate([low, high - low], 1), np.where(np.isfinite(beyond), beyond, 0)
 
 
-def judge(found: Found, preset: Preset) -> pa.Table:
-    """The table of a part's boxes by SCHEMA, with what the preset keeps.
+def judge(found: Found) -> pa.Table:
+    """The table of a part's boxes by SCHEMA, with what is kept and why not.
 
-    Neither preset keeps a box without a usable image, of an absent target, without an area, wholly
-    outside the image, or given twice for one track and frame. `clean` leaves out besides: crowds,
-    boxes less than SMALLEST pixels wide or high inside the image, more than LONGEST times as long
-    as wide, and those of more than LARGEST of the image.
+    Left out are boxes without a usable image, of an absent target, without an area, wholly outside
+    the image, given twice for one track and frame; crowds; boxes less than SMALLEST pixels wide or
+    high inside the image, more than LONGEST times as long as wide, and of more than LARGEST of the
+    image.
     """
     columns, count = found.columns, len(found.problem)
     raw = np.asarray(columns["box"], np.float64).reshape(count, 4)
@@ -142,14 +140,11 @@ def judge(found: Found, preset: Preset) -> pa.Table:
             ("no area", ~drawn),
             ("outside", ~(sides > 0).all(1)),
             ("duplicate", _repeated(columns)),
+            ("crowd", flags["crowd"]),
+            ("small", (sides < SMALLEST).any(1)),
+            ("narrow", sides.max(1, initial=0) > LONGEST * sides.min(1, initial=np.inf)),
+            ("fills the image", sides.prod(1) > LARGEST * sizes.prod(1)),
         ]
-        if preset == "clean":
-            tests += [
-                ("crowd", flags["crowd"]),
-                ("small", (sides < SMALLEST).any(1)),
-                ("narrow", sides.max(1, initial=0) > LONGEST * sides.min(1, initial=np.inf)),
-                ("fills the image", sides.prod(1) > LARGEST * sizes.prod(1)),
-            ]
     reason = np.asarray(found.problem, object).copy()
     reason[flags["absent"]] = (
         ""  # that comes first: nobody draws a frame for a target that is not there

@@ -18,7 +18,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from siamla.data.layout import Preset
 from siamla.data.sources import SOURCES
 from siamla.data.sources.rows import FLAGS, SCHEMA, Notes, judge
 from siamla.errors import UserError
@@ -32,10 +31,10 @@ MOST = 0.01
 """
 
 
-def _part(part: str, layout: str, root: Path, preset: Preset) -> tuple[pa.Table, int, Notes]:
+def _part(part: str, layout: str, root: Path) -> tuple[pa.Table, int, Notes]:
     """The table of one part, how many annotations it has, and the findings."""
     found = SOURCES[layout].read(root, part)
-    return judge(found, preset), found.records, found.notes
+    return judge(found), found.records, found.notes
 
 
 def runs(table: pa.Table) -> np.ndarray:
@@ -75,12 +74,12 @@ class Survey:
         beyond: the most pixels by which a box leaves its image.
     """
 
-    def __init__(self, root: Path, layout: str, preset: Preset) -> None:
+    def __init__(self, root: Path, layout: str) -> None:
         if layout not in SOURCES:
             raise UserError(
                 f"layout {layout!r} is none of a training set; expected one of {', '.join(SOURCES)}"
             )
-        self.root, self.layout, self.preset, self.source = root, layout, preset, SOURCES[layout]
+        self.root, self.layout, self.source = root, layout, SOURCES[layout]
         self.boxes = self.kept = self.tracks = 0
         self.reasons: Counter[str] = Counter()
         self.flags: Counter[str] = Counter()
@@ -93,7 +92,7 @@ class Survey:
 
     def tables(self, jobs: int) -> Iterator[pa.Table]:
         """The table of each part in order, counted; UserError when there is no box at all."""
-        work = partial(_part, layout=self.layout, root=self.root, preset=self.preset)
+        work = partial(_part, layout=self.layout, root=self.root)
         for table, records, notes in in_parallel(work, self.parts, jobs, f"read {self.layout}"):
             self.records += records
             self.notes.join(notes)
@@ -137,7 +136,6 @@ class Survey:
         return {
             "format": FORMAT,
             "layout": self.layout,
-            "preset": self.preset,
             "root": self.root.as_posix(),
             **{
                 name: getattr(self, name)
@@ -154,7 +152,9 @@ class Survey:
 
 
 def _groups(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows in tables of GROUP: what is written does not depend on how the set is parted."""
+    """The same rows in tables of GROUP: what is written does not depend on how the set is
+    parted.
+    """
     held: list[pa.Table] = []
     for table in tables:
         held.append(table)
@@ -173,7 +173,6 @@ def curate_boxes(
     layout: str,
     name: str,
     out: Path,
-    preset: Preset = "clean",
     jobs: int = 1,
     allow_rejected: bool = False,
 ) -> dict[str, Any]:
@@ -189,7 +188,7 @@ def curate_boxes(
     Raises:
         UserError: not this layout, or more damaged than allowed: then nothing is written.
     """
-    survey = Survey(root, layout, preset)
+    survey = Survey(root, layout)
     with atomic(out / "boxes.parquet") as temporary:
         with pq.ParquetWriter(temporary, SCHEMA, compression="zstd") as writer:
             for table in _groups(survey.tables(jobs)):

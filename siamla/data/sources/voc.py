@@ -24,7 +24,9 @@ MARKS = ("difficult", "truncated", "occluded", "generated")
 
 @dataclass(frozen=True)
 class Marked:
-    """An object of a file: xywh box in pixels, its track where it has one, and the marks that hold."""
+    """An object of a file: xywh box in pixels, its track where it has one, and the marks that
+    hold.
+    """
 
     box: tuple[float, float, float, float]
     category: str

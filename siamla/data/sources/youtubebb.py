@@ -26,12 +26,6 @@ LAYOUT = (
     "YouTube-BB: yt_bb_detection_train.csv and"
     " yt_bb_detection_train/CLASS/VIDEO_MILLISECONDS_CLASS_OBJECT.jpg"
 )
-HOW = (
-    "YouTube-BoundingBoxes (research.google.com/youtube-bb, annotations free; the videos are on"
-    " YouTube, and many are gone): yt_bb_detection_train.csv.gz, unpacked or not, and the annotated"
-    " frames, which github.com/mbuckler/youtube-bb cuts out of the videos, in"
-    " yt_bb_detection_train/0 to 22 beside it; about 400 GB. Train on the part that you have"
-)
 PARTLY = True  # nobody has all frames
 STEMS = ("yt_bb_detection_train", "youtube_boundingboxes_detection_train")
 COLUMNS = {

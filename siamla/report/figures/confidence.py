@@ -89,7 +89,7 @@ def on_tracks(runs: Sequence[Run], data: Data, benchmark: str) -> Points:
             confidence = store.read_confidence(run.folder, video.name, layout)
             if confidence is None:
                 continue
-            boxes = store.read_track(run.folder, video.name, layout).boxes
+            boxes = store.read_boxes(run.folder, video.name, layout)
             count = min(len(boxes), len(video.boxes), len(confidence))
             quality = overlap(video.boxes[:count], boxes[:count])
             known = (

@@ -88,7 +88,7 @@ def _tracks(data: Data, benchmark: str) -> dict[str, dict[str, Array]]:
                 v.name for v in data.videos[benchmark] if store.is_done(run.folder, v.name, layout)
             ]
             found[run.tracker] = {
-                name: store.read_track(run.folder, name, layout).boxes for name in stored
+                name: store.read_boxes(run.folder, name, layout) for name in stored
             }
     return found
 

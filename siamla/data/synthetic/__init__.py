@@ -1,1 +1,0 @@
-"""Rendered miniatures of the six benchmarks and of a training set."""

@@ -1,0 +1,228 @@
+"""A profile with everything that it names resolved: variants, protocols, sweeps."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import get_args
+
+from siamla.benchmark.protocols import Protocol, load_protocols
+from siamla.benchmark.settings import MapRule, load_rule
+from siamla.data.layout import StillName
+from siamla.data.settings import PairSettings
+from siamla.errors import UserError
+from siamla.experiment.profile import Profile, TrainingSet, load_profile
+from siamla.experiment.spec import Spec, Variant, layered, load_variants, merge, resolve, tuned
+from siamla.experiment.sweeps import Sweep, load_sweeps
+from siamla.settings import Mistakes, nearest, read_yaml, validate
+from siamla.tracker.settings import TrackerSettings
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A profile with every variant resolved; what the plan is made from."""
+
+    name: str
+    profile: Profile
+    variants: dict[str, Variant]
+    """All of params/variants.yaml."""
+    specs: dict[str, Spec]
+    """Those that the profile trains."""
+    models: dict[str, Spec]
+    """These, and as VARIANT@TRAINING those of the profile's other trainings."""
+    protocols: dict[str, Protocol]
+    """All of params/protocols.yaml."""
+    sweeps: dict[str, Sweep] = field(default_factory=dict)
+    """Those that the profile runs."""
+    map_rule: MapRule | None = None
+    """Which frames' score maps are stored; None where the profile names no benchmark for them."""
+
+    def seeds(self, variant: str) -> list[int]:
+        """Seeds that a variant is trained with."""
+        return self.profile.variant_seeds.get(variant, self.profile.seeds)
+
+    def model(self, variant: str, benchmark: str) -> str:
+        """The model of a variant that a benchmark is tracked with: VARIANT, or VARIANT@TRAINING."""
+        training = self.profile.benchmarks[benchmark].training
+        return f"{variant}@{training}" if training else variant
+
+    def tuned(self, variant: str) -> dict[str, object]:
+        """The tracker settings that the profile has for the variant and those that it extends."""
+        return tuned(variant, self.variants, self.profile.trackers)
+
+    def tracker(self, variant: str, benchmark: str) -> TrackerSettings:
+        """The tracker's settings: defaults ← the profile's ← those that it has for the variant
+        (`trackers`) ← the benchmark's ← what the variant itself sets.
+        """
+        base = merge(self.profile.spec.get("tracker", {}), self.tuned(variant))
+        base = merge(base, self.profile.benchmarks[benchmark].tracker)
+        settings = layered({"tracker": base}, variant, self.variants)["tracker"]
+        return validate(TrackerSettings, settings, f"the tracker of {variant} on {benchmark}")
+
+    def protocol(self, benchmark: str) -> Protocol:
+        """The protocol that a benchmark is tracked and scored by: its own choice, else the one
+        named like it, else its layout's first; UserError where there is none.
+        """
+        entry = self.profile.benchmarks[benchmark]
+        named = entry.protocol or benchmark
+        if named in self.protocols:
+            return self.protocols[named]
+        for protocol in self.protocols.values():
+            if protocol.layout == entry.layout:
+                return protocol
+        valid = ", ".join(self.protocols)
+        raise UserError(f"is missing, and no protocol is of layout {entry.layout}; valid: {valid}")
+
+    def runs(self, benchmark: str) -> list[str]:
+        """The variants that a benchmark is run with."""
+        chosen = self.profile.benchmarks[benchmark].variants
+        return [variant for variant in self.specs if chosen is None or variant in chosen]
+
+
+Reference = tuple[str, Collection[object], Collection[object]]
+"""A key of a file, the names that stand there, and the valid ones."""
+
+
+def _references(
+    profile: Profile,
+    variants: Collection[str],
+    protocols: Collection[str],
+    sweeps: Collection[str],
+    tables: Collection[int],
+) -> Iterator[Reference]:
+    """Every place of a profile where names stand."""
+    yield "variants", profile.variants or [], variants
+    yield "variant_seeds", profile.variant_seeds, variants
+    yield "trackers", profile.trackers, variants
+    yield "tables", profile.tables, tables
+    yield "sweeps", profile.sweeps, sweeps
+    yield "maps", profile.maps, profile.benchmarks
+    yield "alignment", profile.alignment, profile.benchmarks
+    for name, entry in profile.benchmarks.items():
+        yield f"benchmarks.{name}.variants", entry.variants or [], variants
+        yield f"benchmarks.{name}.training", {entry.training} - {None}, profile.trainings
+        yield f"benchmarks.{name}.protocol", {entry.protocol} - {None}, protocols
+    for name, tracker in profile.imported.items():
+        yield f"imported.{name}.results", tracker.results, profile.benchmarks
+
+
+def _unknown(references: Iterator[Reference], path: Path) -> Iterator[str]:
+    """A line for each name that names nothing."""
+    for key, names, valid in references:
+        for name in names:
+            if name not in valid:
+                help_ = nearest(str(name), list(map(str, valid)))
+                word = repr(name) if isinstance(name, str) else name
+                yield f"{path}: {key}: {word} is unknown; {help_}"
+
+
+def _check_names(
+    experiment: Experiment, references: Iterator[Reference], path: Path, params: Path
+) -> None:
+    """UserError with every name in a profile, its sweeps and its rule of maps that names nothing,
+    and every name that two things have.
+    """
+    profile, variants, mistakes = experiment.profile, experiment.variants, Mistakes()
+    mistakes.lines += _unknown(references, path)
+    for name in sorted({*profile.train} & {*profile.benchmarks}):
+        mistakes.add(f"{path}: {name!r} is both in train and in benchmarks; the names must differ")
+    for name in sorted({*profile.imported} & {*variants}):
+        mistakes.add(f"{path}: imported: {name!r} is also a variant; the names must differ")
+    mistakes.tell()
+    for name, sweep in experiment.sweeps.items():
+        names: list[Reference] = [
+            (f"sweeps.{name}.variants", sweep.variants, variants),
+            (f"sweeps.{name}.benchmarks", sweep.benchmarks, profile.benchmarks),
+        ]
+        mistakes.lines += _unknown(iter(names), params / "sweeps.yaml")
+    if experiment.map_rule:
+        rule: Reference = ("variants", experiment.map_rule.variants, variants)
+        mistakes.lines += _unknown(iter([rule]), params / "maps.yaml")
+    mistakes.tell()
+
+
+def _check_protocols(experiment: Experiment, path: Path) -> None:
+    """UserError with each benchmark that has no protocol, and each that starts the tracker again
+    where score maps or crops are asked for.
+    """
+    profile, mistakes = experiment.profile, Mistakes()
+    for name in profile.benchmarks:
+        try:
+            supervised = experiment.protocol(name).supervised
+        except UserError as error:
+            mistakes.add(f"{path}: benchmarks.{name}.protocol: {error}")
+            continue
+        for key, names in (("maps", profile.maps), ("alignment", profile.alignment)):
+            if supervised and name in names:
+                problem = "starts the tracker again when it fails; expected one-pass benchmarks"
+                mistakes.add(f"{path}: {key}: {name} {problem}")
+    mistakes.tell()
+
+
+def _problem(pairs: PairSettings, dataset: str, train: Mapping[str, TrainingSet]) -> str | None:
+    """What is wrong with a data set to be trained on: it is not in the profile, or has no reach or
+    one too many.
+    """
+    reach = pairs.parts[dataset].reach
+    if dataset not in train:
+        return f"{dataset!r} is not one of train; {nearest(dataset, sorted(train))}"
+    if isinstance(pairs.dataset, str):
+        return None
+    still = train[dataset].layout in get_args(StillName)
+    if still and reach is not None:
+        return f"{dataset}.reach is {reach}: {dataset} has still images; leave it out"
+    if not still and reach is None:
+        return f"{dataset}.reach is missing: frames between template and search at most"
+    return None
+
+
+def _check_training_sets(experiment: Experiment, path: Path) -> None:
+    """UserError with what is wrong with the data sets that variants are to be trained on, each of
+    the first model that has it.
+    """
+    first: dict[str, str] = {}
+    for model, spec in experiment.models.items():
+        for dataset in spec.pairs.parts:
+            problem = _problem(spec.pairs, dataset, experiment.profile.train)
+            if problem:
+                first.setdefault(problem, model)
+    mistakes = Mistakes()
+    for problem, model in first.items():
+        mistakes.add(f"{path}: spec.pairs.dataset (variant {model}): {problem}")
+    mistakes.tell()
+
+
+def _table_numbers(path: Path) -> list[int]:
+    numbers = read_yaml(path).get("tables")
+    if not isinstance(numbers, dict):
+        raise UserError(f"{path}: tables: expected a mapping from numbers to tables")
+    return list(numbers)
+
+
+def load(name: str, params: Path = Path("params")) -> Experiment:
+    """Read and check profile `name`, all variants, the protocols and which tables there are.
+
+    UserError before any work, with a line for every mistake in the first file that has one.
+    """
+    path, variants_path = params / "profiles" / f"{name}.yaml", params / "variants.yaml"
+    profile = load_profile(name, params)
+    variants = load_variants(variants_path)
+    protocols = load_protocols(params / "protocols.yaml")
+    tables = _table_numbers(params / "tables.yaml")
+    sweeps = load_sweeps(params / "sweeps.yaml") if profile.sweeps else {}
+    rule = load_rule(params / "maps.yaml") if profile.maps else None
+    models = {}
+    for training in (None, *profile.trainings):
+        base = merge(profile.spec, profile.trainings[training]) if training else profile.spec
+        specs = resolve(variants, base, profile.trackers, str(variants_path))
+        for variant, spec in specs.items():
+            if profile.variants is None or variant in profile.variants:
+                models[f"{variant}@{training}" if training else variant] = spec
+    chosen = {variant: models[variant] for variant in variants if variant in models}
+    run = {name: sweep for name, sweep in sweeps.items() if name in profile.sweeps}
+    experiment = Experiment(name, profile, variants, chosen, models, protocols, run, rule)
+    _check_names(
+        experiment, _references(profile, variants, protocols, sweeps, tables), path, params
+    )
+    _check_protocols(experiment, path)
+    _check_training_sets(experiment, path)
+    return experiment

@@ -1,0 +1,199 @@
+"""What an entry of the table of steps says, and what decides a result of a variant's settings."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from siamla.engine.settings import EngineName
+from siamla.errors import UserError
+from siamla.experiment.job import Job
+from siamla.experiment.spec import Spec, plain
+from siamla.provenance.code import Sources
+from siamla.settings import read_yaml, without_neutral
+
+if TYPE_CHECKING:
+    from siamla.experiment.plan import Plan
+
+Names = Mapping[str, Any]
+Parents = Mapping[str, Job]
+
+
+class Step:
+    """One step of the experiment.
+
+    Attributes:
+        name: of the entry, and of the workflow's rule.
+        result: the kind of result; the name of the module with the work. Default: the name.
+        names: what it varies over, in the order in which a person names them.
+        folder: where a result stands, with names in braces.
+        command: the words of the command.
+        help: one line on it.
+        priority: of its jobs among those that can run.
+        threads: cores that a job uses, where no profile of the workflow says otherwise.
+        mem_mb, runtime: memory in MiB and minutes that a cluster's job asks for at most.
+        local: it runs where the pipeline itself runs.
+        renew: it is done whenever it is asked for, also where its result is there.
+        optional: names that a person may leave out, and gives as --NAME.
+    """
+
+    name: ClassVar[str]
+    result: ClassVar[str]
+    names: ClassVar[tuple[str, ...]]
+    folder: ClassVar[str]
+    command: ClassVar[str]
+    help: ClassVar[str]
+    priority: ClassVar[int] = 0
+    threads: ClassVar[int] = 1
+    mem_mb: ClassVar[int] = 8000
+    runtime: ClassVar[int] = 120
+    local: ClassVar[bool] = False
+    renew: ClassVar[bool] = False
+    optional: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        if "result" not in cls.__dict__ and "name" in cls.__dict__:
+            cls.result = cls.name
+
+    def resolve(self, plan: "Plan", names: Names) -> Names:
+        """The names by which the job is known, with those that its folder needs besides."""
+        return names
+
+    def parents(self, plan: "Plan", names: Names) -> Parents:
+        """Input name → the job whose result the step reads."""
+        return {}
+
+    def outside(self, plan: "Plan", names: Names) -> Mapping[str, Path]:
+        """Input name → a folder with results of others that the step reads."""
+        return {}
+
+    def settings(self, plan: "Plan", names: Names, parents: Parents) -> dict[str, Any]:
+        """The identity without its code: settings, seed, and the identities of the parents."""
+        raise NotImplementedError(f"step {self.name}: no settings")  # an entry without them
+
+    def code(self, plan: "Plan", names: Names) -> Iterable[str]:
+        """The functions and modules that compute the result, as `code_digest` takes them."""
+        return ()
+
+    def wanted(self, plan: "Plan") -> Iterator[Names]:
+        """The names of the jobs that the profile wants for themselves, not as parents of others."""
+        return iter(())
+
+    def words(self, names: Names) -> list[str]:
+        """The words after `siamla` that name a job."""
+        options = [*self.optional, "seed", "sweep", "value"]
+        words = self.command.split()
+        words += [str(names[name]) for name in self.names if name not in options]
+        for name in self.optional:
+            words += [f"--{name}", str(names[name])]
+        if "seed" in self.names:
+            words += ["--seed", str(names["seed"])]
+        if "sweep" in self.names:
+            words += ["--sweep", f"{names['sweep']}={names['value']}"]
+        return words
+
+    def title(self, names: Names) -> str:
+        """For people: "predict otb100 siamla, seed 1"."""
+        named = " ".join(str(names[name]) for name in self.names if name != "seed")
+        seed = f", seed {names['seed']}" if "seed" in self.names else ""
+        return f"{self.result} {named}{seed}"
+
+
+def tracked(plan: "Plan", benchmarks: Iterable[str]) -> Iterator[Names]:
+    """Benchmark, variant and seed of all that the profile tracks of some benchmarks."""
+    for benchmark in benchmarks:
+        for variant in plan.experiment.runs(benchmark):
+            for seed in plan.experiment.seeds(variant):
+                yield {"benchmark": benchmark, "variant": variant, "seed": seed}
+
+
+def weights(spec: Spec) -> Any:
+    """What decides the backbone's weights; a file by its content."""
+    found = plain(spec.model)["weights"]
+    return {"sha256": found["sha256"]} if isinstance(found, dict) else found
+
+
+def training_settings(spec: Spec) -> dict[str, Any]:
+    """What decides the weights: the spec without the tracker, and without paths and names in it."""
+    settings = {
+        key: value
+        for key, value in without_neutral(spec).items()
+        if key not in ("tracker", "crops")
+    }
+    settings["pairs"] = {key: value for key, value in settings["pairs"].items() if key != "dataset"}
+    settings["model"] = {**settings["model"], "weights": weights(spec)}
+    return settings
+
+
+def uses_features(spec: Spec) -> bool:
+    """Whether a frozen backbone sees a finite set of views. Random weights differ from seed to
+    seed.
+    """
+    finite = spec.pairs.views is not None and spec.training.frozen_epochs > 0
+    return finite and spec.model.weights != "random"
+
+
+def feature_pairs(spec: Spec) -> dict[str, Any]:
+    """The settings of pairs that decide features: not how pairs are put together of views."""
+    pairs: dict[str, Any] = training_settings(spec)["pairs"]
+    return {key: value for key, value in pairs.items() if key not in ("frame_range", "negatives")}
+
+
+def network(spec: Spec) -> dict[str, Any]:
+    """What decides features of the network."""
+    return {"backbone": spec.model.backbone, "weights": weights(spec)}
+
+
+def mixed_crops(spec: Spec, parents: Parents) -> dict[str, Any]:
+    """The identity of the crops that a variant is trained on; of several sets with the share of
+    the pairs and the reach of each.
+    """
+    if isinstance(spec.pairs.dataset, str):
+        return dict(parents["crops"].identity.plain)
+    crops = [job for job in parents.values() if job.step == "crops"]
+    mixed = {}
+    for index, (part, job) in enumerate(zip(spec.pairs.parts.values(), crops, strict=True), 1):
+        mixed[str(index)] = {
+            "share": part.share,
+            "reach": part.reach,
+            "crops": job.identity.plain,
+        }
+    return mixed
+
+
+def layout_code(layout: str) -> str:
+    """The code of a layout."""
+    return f"siamla.data.formats.{layout}"
+
+
+def generator_code(code: Sources, layout: str) -> str:
+    """Digest of the code that renders a set in a layout."""
+    writer = code.listed("siamla.miniatures.dataset:WRITERS", layout)
+    return code.digest("siamla.miniatures.dataset:synthesize", writer)
+
+
+def backbone_code(plan: "Plan", spec: Spec) -> str:
+    """The code of the backbone that a variant has."""
+    return plan.code.listed("siamla.model.backbone:BACKBONES", spec.model.backbone)
+
+
+def engine_code(plan: "Plan", engine: EngineName) -> list[str]:
+    """The engines that may run under a setting. Which one `auto` stands for is known only where a
+    step runs.
+    """
+    names = ("torch", "openvino") if engine == "auto" else (engine,)
+    return [plan.code.listed("siamla.engine.engines:ENGINES", name) for name in names]
+
+
+def pointer_digest(source: str, root: Path) -> str:
+    """The digest of the data that DVC recorded in a .dvc pointer, or in dvc.lock for a stage."""
+    path = Path(source if source.endswith(".dvc") else "dvc.lock")
+    content = read_yaml(path)
+    try:
+        outs = content["outs"] if path.name != "dvc.lock" else content["stages"][source]["outs"]
+        return next(
+            str(out["md5"]) for out in outs if path.name != "dvc.lock" or Path(out["path"]) == root
+        )
+    except (KeyError, TypeError, StopIteration):
+        raise UserError(
+            f"{path}: no digest of {root} for {source!r}; is it a DVC pointer or stage?"
+        ) from None

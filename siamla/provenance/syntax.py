@@ -1,0 +1,164 @@
+"""What of a definition's syntax counts: its text, without what cannot change a number.
+
+Left out are comments, docstrings, annotations, the texts of errors, printing and logging. Local
+variables have numbers in place of their names.
+"""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+IGNORED = ("ctx", "returns", "annotation", "type_comment", "simple")
+BODIES = ("body", "orelse", "finalbody")
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+@dataclass
+class Text:
+    """The dumped syntax of one definition and what it refers to.
+
+    Attributes:
+        parts: types and values in order.
+        names: every name that is mentioned.
+        attributes: (name, attribute) of each `name.attribute`.
+        imports: local name → "module" or "module:name" of the definition's own import statements.
+    """
+
+    parts: list[str] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+    attributes: set[tuple[str, str]] = field(default_factory=set)
+    imports: dict[str, str] = field(default_factory=dict)
+
+
+def speaks(node: ast.stmt) -> bool:
+    """Whether a statement only tells something: a docstring, print(…), log.warning(…),
+    warnings.warn(…).
+    """
+    if not isinstance(node, ast.Expr):
+        return False
+    if isinstance(node.value, ast.Constant | ast.JoinedStr):
+        return True
+    call = node.value.func if isinstance(node.value, ast.Call) else None
+    if isinstance(call, ast.Name):
+        return call.id == "print"
+    if not isinstance(call, ast.Attribute) or not isinstance(call.value, ast.Name):
+        return False
+    return call.value.id in ("log", "warnings")
+
+
+def import_targets(
+    node: ast.Import | ast.ImportFrom, module: str, is_package: bool
+) -> dict[str, str]:
+    """Local name → "module" or "module:name" for the names of an import statement."""
+    if isinstance(node, ast.Import):
+        return {alias.asname or alias.name.split(".")[0]: alias.name for alias in node.names}
+    base = node.module or ""
+    if node.level:
+        keep = len(module.split(".")) - node.level + is_package
+        base = ".".join([*module.split(".")[:keep], *filter(None, [node.module])])
+    return {alias.asname or alias.name: f"{base}:{alias.name}" for alias in node.names}
+
+
+def _local_names(function: ast.AST) -> set[str]:
+    """The names that a function or one within it gives values to, without parameters."""
+    stored: set[str] = set()
+    parameters: set[str] = set()
+    for node in ast.walk(function):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            stored.add(node.id)
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            stored.add(node.name)
+        elif isinstance(node, ast.arg):
+            parameters.add(node.arg)
+        elif isinstance(node, ast.Global):
+            parameters.update(node.names)
+    return stored - parameters
+
+
+class _Dump:
+    """Writes one definition as text."""
+
+    def __init__(self, module: str, is_package: bool) -> None:
+        self.text = Text()
+        self._module, self._is_package = module, is_package
+        self._locals: set[str] | None = None  # of the outermost function; None outside of one
+        self._numbers: dict[str, int] = {}
+
+    def _name(self, name: str) -> str:
+        if self._locals is None or name not in self._locals:
+            return repr(name)
+        return f"local {self._numbers.setdefault(name, len(self._numbers))}"
+
+    def _fields(self, node: ast.AST) -> Iterator[tuple[str, object]]:
+        for name in node._fields:
+            value = getattr(node, name, None)
+            # empty fields are left out, so that Python's minor version is no part
+            if value is None or value == [] or name in IGNORED:
+                continue
+            if isinstance(node, ast.Assert) and name == "msg":
+                continue
+            if name in BODIES and isinstance(value, list):
+                value = [statement for statement in value if not speaks(statement)]
+            yield name, value
+
+    def _node(self, node: ast.AST) -> None:
+        parts = self.text.parts
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            self.text.imports |= import_targets(node, self._module, self._is_package)
+            return
+        if isinstance(node, ast.Raise):  # that it raises counts, what it says does not
+            parts.append("Raise)")
+            return
+        if isinstance(node, ast.AnnAssign) and node.value is not None:
+            node = ast.Assign([node.target], node.value)
+        if isinstance(node, ast.Name):
+            self.text.names.add(node.id)
+            parts.append(f"Name {self._name(node.id)})")
+            return
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            self.text.attributes.add((node.value.id, node.attr))
+        parts.append(type(node).__name__)
+        for name, value in self._fields(node):
+            parts.append(name)
+            handler = isinstance(node, ast.ExceptHandler) and name == "name"
+            if handler and isinstance(value, str):
+                parts.append(self._name(value))
+            else:
+                self.add(value)
+        parts.append(")")
+
+    def add(self, node: object) -> None:
+        """Append a syntax tree, or a value in one."""
+        outermost = isinstance(node, FUNCTIONS) and self._locals is None
+        if outermost and isinstance(node, ast.AST):
+            self._locals, self._numbers = _local_names(node), {}
+        if isinstance(node, ast.AST):
+            self._node(node)
+        elif isinstance(node, list):
+            self.text.parts.append("[")
+            for item in node:
+                self.add(item)
+            self.text.parts.append("]")
+        else:
+            self.text.parts.append(repr(node))
+        if outermost:
+            self._locals = None
+
+
+def dump(nodes: list[ast.stmt], module: str, is_package: bool) -> Text:
+    """The text of the statements of a definition that stands in `module`."""
+    writer = _Dump(module, is_package)
+    for node in nodes:
+        writer.add(node)
+    return writer.text
+
+
+def assigned(node: ast.stmt) -> list[str]:
+    """The names that a top-level statement defines."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return [node.name]
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    names = []
+    for target in filter(None, targets):
+        names += [part.id for part in ast.walk(target) if isinstance(part, ast.Name)]
+    return names

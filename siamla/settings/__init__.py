@@ -1,0 +1,36 @@
+"""Settings: YAML files and JSON options in, typed data out; a mistake is one line with file, key,
+value and help. The only validator of the package: no other module catches pydantic's errors or
+reads YAML settings by itself.
+"""
+
+from siamla.settings.base import (
+    NAME,
+    Chosen,
+    EachOnce,
+    Name,
+    Settings,
+    field_names,
+    is_neutral,
+    neutral,
+    without_neutral,
+)
+from siamla.settings.reading import read_yaml
+from siamla.settings.validation import validate, validate_json
+from siamla.settings.words import Mistakes, nearest
+
+__all__ = [
+    "NAME",
+    "Chosen",
+    "EachOnce",
+    "Mistakes",
+    "Name",
+    "Settings",
+    "field_names",
+    "is_neutral",
+    "nearest",
+    "neutral",
+    "read_yaml",
+    "validate",
+    "validate_json",
+    "without_neutral",
+]

@@ -1,0 +1,120 @@
+"""Bringing a data set."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from siamla.errors import UserError
+from siamla.experiment.job import Job
+from siamla.experiment.plan import Plan
+from siamla.experiment.step import pointer_digest
+from siamla.experiment.steps import GENERATOR
+from siamla.files import digest, locked, sha256
+from siamla.steps.perform import Means, Outcome, own
+
+BULKY = (
+    ".bmp",
+    ".jpeg",
+    ".jpg",
+    ".pgm",
+    ".png",
+    ".ppm",
+    ".tif",
+    ".tiff",
+    ".avi",
+    ".mkv",
+    ".mov",
+    ".mp4",
+    ".webm",
+    ".7z",
+    ".tar",
+    ".tar.gz",
+    ".tgz",
+    ".zip",
+)
+"""Ends of the names of files too large to be read whenever a data set is looked at."""
+
+
+def _files(folder: str, above: tuple[str, ...] = ()) -> Iterator[os.DirEntry[str]]:
+    """Every file below a folder, through links to folders too, as the readers go; not through one
+    that leads back.
+    """
+    place = os.path.realpath(folder)
+    if place in above:
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from _files(entry.path, (*above, place))
+            elif entry.is_file():
+                yield entry
+
+
+def listing_digest(root: Path) -> str:
+    """Digest of the names of all files with the SHA-256 of each, of images, videos and archives
+    with the size alone.
+
+    Quick even where millions of images lie, and any edit of an annotation changes it; the times of
+    files are no part, so that a copy has the digest of its original.
+    """
+    files = sorted(
+        (
+            Path(entry.path).relative_to(root).as_posix(),
+            (
+                entry.stat().st_size
+                if entry.name.lower().endswith(BULKY)
+                else sha256(Path(entry.path))
+            ),
+        )
+        for entry in _files(str(root))
+    )
+    return digest(files)
+
+
+def _pull(source: str) -> None:
+    """Have DVC bring what a pointer or dvc.lock names; UserError when it fails.
+
+    DVC allows one writer and gives up after three seconds, so that all wait for a lock of ours. DVC
+    holds it, too: killed alone, this process leaves DVC at work.
+    """
+    with locked(Path(".dvc", "tmp", "siamla.lock")) as lock:
+        command = ["dvc", "pull", source]
+        status = subprocess.run(command, check=False, pass_fds=(lock,)).returncode
+    if status:
+        raise UserError(f"dvc pull {source} failed with status {status}; its message is above")
+
+
+def _bring(plan: Plan, dataset: str) -> str:
+    """Render a data set, have DVC bring it, or find it where the user put it; its content
+    digest.
+    """
+    entry = plan.datasets[dataset]
+    source = entry.dvc or ""
+    if source.startswith(GENERATOR):
+        from siamla.steps.generated import render  # needs packages that take seconds to load
+
+        name = source.removeprefix(GENERATOR)
+        settings = plan.generated_set(name)
+        return render(name, settings, entry.root, len(os.sched_getaffinity(0)))
+    if source:
+        _pull(source)
+    if not entry.root.is_dir():
+        raise UserError(
+            f"{entry.root}: no such folder; the root of {dataset} in profile {plan.name} must exist"
+        )
+    return pointer_digest(source, entry.root) if source else listing_digest(entry.root)
+
+
+def work(plan: Plan, job: Job, record: dict[str, Any], means: Means) -> Outcome:
+    """Bring a data set, or find it where the user put it."""
+    content = _bring(plan, job.names["dataset"])
+    own(job.folder, job.step, job.key)
+    return Outcome(content)
+
+
+def summary(plan: Plan, job: Job) -> str:
+    """What a person reads at the end."""
+    name = job.names["dataset"]
+    return f"{name}: {plan.datasets[name].root}"

@@ -1,0 +1,75 @@
+"""Scoring stored predictions, of a variant or of another tracker."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from siamla.benchmark.score import Curves, Scores
+from siamla.benchmark.score import score as score_stored
+from siamla.benchmark.speed import speed
+from siamla.benchmark.store import time_path
+from siamla.data.curate import load_curated
+from siamla.errors import UserError
+from siamla.experiment.job import Job
+from siamla.experiment.plan import Plan
+from siamla.files import digest, write_json
+from siamla.steps.perform import Means, Outcome, hashed, own, sound
+from siamla.steps.predict import origin
+
+SCORE = "score.json"
+
+
+def _plain_curves(curves: Curves) -> dict[str, dict[str, list[float]]]:
+    return {name: {"x": x.tolist(), "y": y.tolist()} for name, (x, y) in curves.items()}
+
+
+def _plain(scores: Scores) -> dict[str, Any]:
+    """Scores as JSON-ready data."""
+    per_sequence = {}
+    for row in scores.per_sequence:
+        values = dict(row)
+        per_sequence[values.pop("sequence")] = values
+    by_attribute = scores.attribute_curves.items()
+    return {
+        "overall": scores.overall,
+        "per_sequence": per_sequence,
+        "per_attribute": scores.per_attribute,
+        "beside": scores.beside,
+        "curves": _plain_curves(scores.curves),
+        "attribute_curves": {name: _plain_curves(curves) for name, curves in by_attribute},
+        "attributes_of": scores.attributes_of,
+    }
+
+
+def _raw_results(job: Job) -> tuple[Path, Mapping[str, Any]]:
+    """The folder of what is scored, and what the score keeps of how that was made."""
+    if "predictions" not in job.parents:
+        folder = job.outside["predictions"]
+        if not folder.is_dir():
+            where = f"imported.{job.names['tracker']}.results.{job.names['benchmark']}"
+            raise UserError(f"{where}: {folder}: no such folder; `siamla results import`")
+        return folder, {"predictions": None, "training": None}
+    predicted = job.parents["predictions"]
+    folder, tracked = sound(predicted), predicted.record()
+    assert tracked is not None
+    model = predicted.parents["model"]
+    if (model.folder / "model.pt").exists() and model.record():
+        sound(model)  # the weights may have stayed on another machine
+    return folder, {"predictions": origin(tracked), "training": tracked["training"]}
+
+
+def work(plan: Plan, job: Job, record: dict[str, Any], means: Means) -> Outcome:
+    """Score by the benchmark's protocol. No two runs take the same time, so that speed is told
+    beside the content.
+    """
+    rules = plan.experiment.protocol(job.names["benchmark"])
+    folder, origins = _raw_results(job)
+    sequences = load_curated(job.parents["data"].folder)
+    result = _plain(score_stored(sequences, folder, rules))
+    timed = all(time_path(folder, each.name, rules.layout).is_file() for each in sequences)
+    measured = speed(folder, sequences, rules) if timed else {}
+    tracked = origins["predictions"]
+    record["place"] = tracked["place"] if tracked else {}
+    own(job.folder, job.step, job.key)
+    write_json(job.folder / SCORE, {**origins, **result, "speed": measured})
+    return Outcome(digest(result), hashed(job.folder, (SCORE,)))

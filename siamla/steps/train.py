@@ -1,0 +1,263 @@
+"""Trainings, and what tries how one would go."""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from siamla.errors import UserError
+from siamla.experiment.job import Job
+from siamla.experiment.plan import Plan
+from siamla.experiment.spec import Spec
+from siamla.experiment.step import training_settings
+from siamla.files import write_json
+from siamla.settings import nearest
+from siamla.steps.perform import (
+    Means,
+    Outcome,
+    full_key,
+    hashed,
+    perform,
+    planned,
+    publish,
+    sound,
+    state_of,
+)
+from siamla.tracker.settings import stored
+
+if TYPE_CHECKING:
+    from siamla.model.siamla import SiamLA
+    from siamla.place import Place
+    from siamla.training.batches import Inputs
+    from siamla.training.distributed import Ranks
+    from siamla.training.step import Recipe, Resources
+
+
+Orders = dict[str, str]  # where the state is, and its key: for the processes that follow
+
+
+def _name(job: Job) -> str:
+    return str(job.names["variant"])  # siamla@five where a profile has several trainings
+
+
+def _recipe(spec: Spec, seed: int) -> "Recipe":
+    from siamla.training.step import Recipe
+
+    return Recipe(spec.model, spec.labels, spec.loss, spec.training, seed)
+
+
+def _inputs(job: Job, spec: Spec, workers: int, look: Callable[[Job], Path]) -> "Inputs":
+    """What a training reads; `look` says of a job where its result stands."""
+    from siamla.training.batches import Inputs
+
+    cached = look(job.parents["features"]) if "features" in job.parents else None
+    parents = [parent for parent in job.parents.values() if parent.step == "crops"]
+    crops = [look(each) if _reads_crops(job, spec) else each.folder for each in parents]
+    return Inputs(crops, spec.pairs, cached, workers)
+
+
+def _reads_crops(job: Job, spec: Spec) -> bool:
+    """Whether an epoch reads crops, and not cached features."""
+    return "features" not in job.parents or spec.training.frozen_epochs < spec.training.epochs
+
+
+def _workers(job: Job, spec: Spec, means: Means) -> int:
+    if means.workers is not None:
+        return means.workers
+    return _threads(means) - 1 if _reads_crops(job, spec) else 0
+
+
+def _threads(means: Means) -> int:
+    """Those of this process, beside the others that torchrun started here."""
+    return max(1, means.cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+
+
+def _resources(spec: Spec, means: Means, ranks: "Ranks") -> "Resources":
+    """What to train with: a GPU where there is one."""
+    from siamla.place import default_device, place_on
+    from siamla.training.step import Resources
+
+    place = place_on(default_device(), spec.training.precision, _threads(means))
+    return Resources(place, ranks, means.accumulate)
+
+
+def _validator(
+    plan: Plan, spec: Spec, means: Means, place: "Place"
+) -> "Callable[[SiamLA, int], float | None] | None":
+    """What tracks the held-out sequences after every so many epochs: their AO, the mean over
+    sequences of mean IoU.
+    """
+    if means.validate is None:
+        return None
+    name, every = means.validate
+    if name not in plan.datasets:
+        raise UserError(
+            f"--validate {name}: no such data set in profile {plan.name};"
+            f" {nearest(name, [*plan.datasets])}"
+        )
+    if name in spec.pairs.parts:
+        raise UserError(f"--validate {name}: the training sees it; name a set that is held out")
+    from siamla.data.curate import load_curated
+
+    sequences = load_curated(sound(plan.job("curate", dataset=name)))
+    settings = spec.tracker.model_copy(update={"engine": "torch", "precision": "fp32"})
+
+    def overlap(model: "SiamLA", epoch: int) -> float | None:
+        import numpy as np
+
+        from siamla.benchmark.metrics import overlap as iou
+        from siamla.benchmark.onepass import track_sequence
+        from siamla.tracker.tracker import SiamTracker
+
+        if epoch % every:
+            return None
+        tracker, found = SiamTracker(model, settings, place=replace(place, precision="fp32")), []
+        for sequence in sequences:
+            seen = np.isfinite(sequence.boxes).all(axis=1) & (
+                np.arange(len(sequence)) > 0
+            )  # the first is given
+            if seen.any():
+                found.append(
+                    float(
+                        iou(
+                            sequence.boxes[seen], track_sequence(tracker, sequence).boxes[seen]
+                        ).mean()
+                    )
+                )
+        return float(np.mean(found))
+
+    return overlap
+
+
+def _work(
+    plan: Plan,
+    job: Job,
+    record: dict[str, Any],
+    means: Means,
+    ranks: "Ranks",
+    announce: Callable[[Orders], None],
+) -> Outcome:
+    from siamla.mlflow_sink.sink import LiveTraining
+    from siamla.model.checkpoint import read_model
+    from siamla.training.course import Upkeep
+    from siamla.training.run import Output, train_model
+
+    spec = plan.spec(_name(job))
+    label = plan.experiment.variants[_name(job).partition("@")[0]].label
+    inputs = _inputs(job, spec, _workers(job, spec, means), sound)
+    resources = _resources(spec, means, ranks)
+    validate = _validator(plan, spec, means, resources.place)
+    record["place"] = resources.place.plain
+    state, whole = state_of(job, record), full_key(record)
+    result = state / "result"
+    announce({"state": str(state / "state.pt"), "key": whole})
+    with LiveTraining(Path("results"), record) as live:
+        upkeep = Upkeep(state / "state.pt", whole, live.epoch, validate)
+        output = Output(result, label, stored(spec.tracker))
+        trained = train_model(_recipe(spec, job.names["seed"]), inputs, resources, upkeep, output)
+    # they may change last digits, and no key: a training may go on with fewer processes
+    if trained.processes != [1]:
+        record["place"]["processes"] = trained.processes
+    if means.accumulate > 1:
+        record["place"]["accumulate"] = means.accumulate
+    write_json(result / "spec.json", training_settings(spec))
+    publish(result, job)
+    # the content is that of the weights: label and tracker settings in the file change no box
+    content = read_model(job.folder / "model.pt").digest
+    return Outcome(content, hashed(job.folder, ("model.pt", "history.csv", "spec.json")), state)
+
+
+def work(plan: Plan, job: Job, record: dict[str, Any], means: Means) -> Outcome:
+    """Train the model that a variant uses, in this process alone."""
+    from siamla.training.distributed import ALONE
+
+    return _work(plan, job, record, means, ALONE, lambda orders: None)
+
+
+def train(plan: Plan, job: Job, means: Means, key: str | None = None) -> bool:
+    """Train the model that a variant uses; killed at any moment, the same call goes on.
+
+    Started by torchrun, the processes train together: the first one does the job, the others follow
+    it. Returns whether this process did it.
+    """
+    from siamla.training.distributed import joined
+
+    with joined() as ranks:
+        if not ranks.first:
+            _follow(ranks, plan, job, means)
+            return False
+        announced: list[Orders] = []
+
+        def announce(orders: Orders) -> None:
+            announced.append(orders)
+            ranks.broadcast(orders)
+
+        def together(plan: Plan, job: Job, record: dict[str, Any], means: Means) -> Outcome:
+            return _work(plan, job, record, means, ranks, announce)
+
+        try:
+            return perform(plan, job, key, means, together)
+        finally:
+            if not announced:
+                ranks.broadcast(None)  # nothing to do, or not to be done
+
+
+def _follow(ranks: "Ranks", plan: Plan, job: Job, means: Means) -> None:
+    """Train along with the first process; where it has nothing to do, nothing is done."""
+    from siamla.training.course import Upkeep
+    from siamla.training.run import Output, train_model
+
+    orders = ranks.broadcast(None)
+    if orders is None:
+        return
+    spec = plan.spec(_name(job))
+    inputs = _inputs(job, spec, _workers(job, spec, means), lambda parent: parent.folder)
+    upkeep = Upkeep(Path(orders["state"]), orders["key"])
+    recipe, resources = _recipe(spec, job.names["seed"]), _resources(spec, means, ranks)
+    train_model(recipe, inputs, resources, upkeep, Output(job.folder, "", {}))
+
+
+def _trial(
+    plan: Plan, job: Job, means: Means, ranks: "Ranks"
+) -> "tuple[Recipe, Inputs, Resources]":
+    """What a training of the variant would be done with."""
+    spec = plan.spec(_name(job))
+    for parent in job.parents.values():
+        planned(parent)  # or the command that comes first is named
+    inputs = _inputs(job, spec, _workers(job, spec, means), lambda parent: parent.folder)
+    return _recipe(spec, job.names["seed"]), inputs, _resources(spec, means, ranks)
+
+
+def dry_run(
+    plan: Plan, job: Job, means: Means, tell: Callable[[str], None], budget: float = 10
+) -> None:
+    """Do some steps of a training of which nothing is kept, and tell what all of it would take."""
+    from siamla.training.distributed import joined
+    from siamla.training.trial import rehearse, report
+
+    with joined() as ranks:
+        recipe, inputs, resources = _trial(plan, job, means, ranks)
+        phases, state = rehearse(recipe, inputs.open(), resources, budget)
+        if ranks.first:
+            for line in report(
+                phases, state, recipe.training.batch, ranks, Path("results", plan.name)
+            ):
+                tell(line)
+
+
+def overfit(plan: Plan, job: Job, means: Means, count: int, tell: Callable[[str], None]) -> None:
+    """Train on the same few batches again and again, of which nothing is kept, and tell how the
+    loss falls.
+    """
+    from siamla.training import trial
+    from siamla.training.distributed import joined
+
+    with joined() as ranks:
+        recipe, inputs, resources = _trial(plan, job, means, ranks)
+        said = tell if ranks.first else lambda line: None
+        first, last = trial.overfit(recipe, inputs.open(), resources, count, said)
+        said(
+            f"on the same {count * recipe.training.batch} pairs the loss fell from {first:.4g} to"
+            f" {last:.4g}"
+        )

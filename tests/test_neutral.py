@@ -1,0 +1,163 @@
+"""Neutral defaults: a new setting at its neutral default is no part of an identity, and computes
+the bytes of the code that had no such setting.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydantic import Field
+
+from siamla.benchmark.protocols import Protocol, score_rules
+from siamla.experiment.plan import training_settings
+from siamla.experiment.spec import Spec
+from siamla.files import digest
+from siamla.settings import Settings, is_neutral, neutral, without_neutral
+from siamla.training.settings import LossWeights
+
+Comparison = Callable[[], tuple[bytes, bytes]]
+COMPARED: dict[str, Comparison] = {}
+"""Group.setting that is declared neutral → what is computed with it at its default, and the same as
+it was computed before there was the setting.
+"""
+
+
+def groups(base: type[Settings]) -> Iterator[type[Settings]]:
+    """Every group of settings that has been imported."""
+    for group in base.__subclasses__():
+        yield group
+        yield from groups(group)
+
+
+def declared(group: type[Settings]) -> list[str]:
+    """What a group declares neutral itself."""
+    own = (name for name in group.__annotations__ if name in group.model_fields)
+    return [f"{group.__name__}.{name}" for name in own if is_neutral(group, name)]
+
+
+def check(setting: str, compared: dict[str, Comparison]) -> None:
+    """AssertionError unless a setting has a comparison, and it shows equal bytes."""
+    assert setting in compared, f"{setting} is declared neutral; COMPARED has to show that it is"
+    now, before = compared[setting]()
+    assert now == before, f"{setting} is declared neutral, but changes bytes"
+
+
+def test_a_setting_that_is_declared_neutral_changes_no_bytes() -> None:
+    shipped = [group for group in groups(Settings) if group.__module__.startswith("siamla.")]
+    assert {Spec, LossWeights, Protocol} <= {*shipped}
+    for group in shipped:
+        for setting in declared(group):
+            check(setting, COMPARED)
+
+
+# --- settings that are declared here ---
+
+
+class Gain(Settings):
+    gain: float = 2.0
+
+
+class Contrast(Gain):
+    contrast: float = neutral(0.0, ge=0, description="added to everything")
+    power: int = neutral(3, description="declared neutral, and is not")
+
+
+VALUES: NDArray[np.float64] = np.arange(6.0)
+
+
+def with_contrast() -> tuple[bytes, bytes]:
+    now, before = Contrast(), Gain()
+    return (now.gain * VALUES + now.contrast).tobytes(), (before.gain * VALUES).tobytes()
+
+
+def with_power() -> tuple[bytes, bytes]:
+    now, before = Contrast(), Gain()
+    return ((now.gain * VALUES) ** now.power).tobytes(), (before.gain * VALUES).tobytes()
+
+
+def test_a_wrong_declaration_is_found() -> None:
+    assert declared(Contrast) == ["Contrast.contrast", "Contrast.power"]
+    check("Contrast.contrast", {"Contrast.contrast": with_contrast})
+    with pytest.raises(AssertionError, match="declared neutral, but changes bytes"):
+        check("Contrast.power", {"Contrast.power": with_power})
+    with pytest.raises(AssertionError, match="COMPARED has to show"):
+        check("Contrast.power", {})
+
+
+class Part(Settings):
+    share: float = 1.0
+    blur: bool = neutral(False)
+
+
+class Whole(Settings):
+    part: Part = Part()
+    named: dict[str, Part | int] = Field(default_factory=dict)
+    listed: tuple[Part, ...] = ()
+    lambda_: int | None = neutral(None, alias="lambda")
+    hidden: int = neutral(0, exclude=True)
+
+
+def test_a_neutral_value_is_left_out_wherever_it_stands() -> None:
+    assert without_neutral(Whole()) == {"part": {"share": 1.0}, "named": {}, "listed": []}
+    value = {
+        "part": {"blur": True},
+        "named": {"a": {"share": 0.5}, "b": 7},
+        "listed": [{"blur": True}, {}],
+        "lambda": 3,
+    }
+    assert without_neutral(Whole.model_validate(value)) == {
+        "part": {"share": 1.0, "blur": True},
+        "named": {"a": {"share": 0.5}, "b": 7},
+        "listed": [{"share": 1.0, "blur": True}, {"share": 1.0}],
+        "lambda": 3,
+    }
+
+
+def test_a_new_neutral_setting_changes_no_identity_of_a_training() -> None:
+    class NewWeights(LossWeights):
+        contrast: float = neutral(0.0, ge=0)
+
+    class NewSpec(Spec):
+        loss: NewWeights = NewWeights()
+
+    pairs = {"pairs": {"dataset": "a"}}
+    old = digest(training_settings(Spec.model_validate(pairs)))
+    assert digest(training_settings(NewSpec.model_validate(pairs))) == old
+    on = NewSpec.model_validate({**pairs, "loss": {"contrast": 0.5}})
+    assert training_settings(on)["loss"]["contrast"] == 0.5
+    assert digest(training_settings(on)) != old
+
+
+def test_a_new_neutral_rule_changes_no_identity_of_a_score() -> None:
+    class NewProtocol(Protocol):
+        speed: Any = neutral("total")
+
+    rules = {
+        "title": "OTB",
+        "layout": "otb",
+        "source": "test",
+        "headline": "auc",
+        "metrics": {"auc": {"label": "AUC", "better": "higher"}},
+        "repetitions": 1,
+        "onepass": {
+            "first_frame": "truth",
+            "unseen": "keep",
+            "denominator": "all",
+            "valid_truth": "size",
+            "broken_prediction": "previous",
+            "long": "error",
+            "pooled": "sequences",
+            "success": {
+                "first": 0.0,
+                "last": 1.0,
+                "count": 21,
+                "compare": ">",
+                "report": {"auc": "mean"},
+            },
+        },
+    }
+    with_speed = score_rules(Protocol.model_validate(rules))
+    without = score_rules(NewProtocol.model_validate(rules))
+    assert {key: value for key, value in with_speed.items() if key != "speed"} == without
