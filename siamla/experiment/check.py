@@ -132,7 +132,7 @@ def _precision(plan: Plan, found: Findings) -> None:
             place_on(default_device(), precision, threads=1)
         except UserError as error:
             if job.record() is None:
-                found.problems.append(f"{job.title}: training.{error}")
+                found.problems.append(f"{job.title}: {error}")
                 return
 
 
