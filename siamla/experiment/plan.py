@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from siamla.benchmark.protocols import Protocol, run_rules, score_rules
 from siamla.data.synthetic.settings import SetSettings, load_sets
-from siamla.engine.settings import EngineName
+from siamla.engine.settings import AUTO, EngineName
 from siamla.errors import UserError
 from siamla.experiment.identity import (
     Alignment,
@@ -803,8 +803,8 @@ def engine_code(engine: EngineName) -> list[str]:
     """The engines that may run under a setting: which one `auto` stands for is known only where a
     step runs.
     """
-    names = ("torch", "openvino") if engine == "auto" else (engine,)
-    return [listed("siamla.engine.engines:ENGINES", name) for name in names]
+    names = AUTO if engine == "auto" else (engine,)
+    return [f"siamla.engine.{name}_engine:ENGINE" for name in names]
 
 
 def _as(kind: type[Kind], job: Job) -> Kind:

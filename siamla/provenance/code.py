@@ -31,7 +31,6 @@ of files.
 
 REGISTRIES = (
     "siamla.data.formats:LAYOUTS",
-    "siamla.engine.engines:ENGINES",
     "siamla.data.sources:SOURCES",
     "siamla.model.backbone:BACKBONES",
     "siamla.report.figures.make:KINDS",

@@ -8,14 +8,11 @@ import numpy as np
 import torch
 
 from siamla.engine.engines import described, prepare, resolve_engine
-from siamla.errors import UserError
 from siamla.grid import SEARCH, TEMPLATE
 from siamla.model.checkpoint import empty_model
 from siamla.model.settings import ModelSettings
 from siamla.place import Place, default_device, resolve
 from siamla.tracker.settings import TrackerSettings
-
-ONLY_FP32 = ("onnxruntime",)  # its CPU kernels are
 
 
 def tracking_place(
@@ -27,17 +24,10 @@ def tracking_place(
     """Device, precision and threads for tracking with this network; a GPU and this process's
     threads by default.
 
-    UserError where the engine of the settings is not installed, or does not compute in the
-    precision asked for.
+    UserError where the engine of the settings is not installed.
     """
     device, threads = device or default_device(), threads or torch.get_num_threads()
     engine = resolve_engine(settings.engine, device)
-    if engine in ONLY_FP32 and settings.precision == "bf16":
-        raise UserError(
-            f"tracker.precision: bf16, but {engine} computes in fp32; take auto or fp32, or engine"
-            " auto"
-        )
-    precision = "fp32" if engine in ONLY_FP32 else settings.precision
 
     def measured() -> Callable[[Place], object]:
         network = empty_model(model).eval()
@@ -61,7 +51,7 @@ def tracking_place(
         "engine": described(engine),
         "model": model.model_dump(mode="json", by_alias=True, exclude={"weights"}),
     }
-    return resolve(precision, device, threads, what, measured)
+    return resolve(settings.precision, device, threads, what, measured)
 
 
 def told(settings: TrackerSettings, place: Place) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 from siamla.errors import UserError
 from siamla.model.levels import Backbone
 from siamla.model.settings import ModelSettings
+from siamla.model.fast import for_training
 from siamla.model.siamla import Neck, SiamLA, build_model
 from siamla.place import Place
 from siamla.training.distributed import ALONE, GlobalBatchNorm, Ranks
@@ -140,7 +141,7 @@ def _averaged(model: SiamLA, decay: float | None) -> AveragedModel | None:
 def start(recipe: Recipe, place: Place, ranks: Ranks = ALONE, accumulate: int = 1) -> Learner:
     """The network with its initial weights, in training mode and on its device, and its optimiser."""
     settings, device = recipe.training, place.torch_device
-    model = build_model(recipe.model, recipe.seed).to(device)
+    model = for_training(build_model(recipe.model, recipe.seed)).to(device)
     model = model.to(memory_format=_layout(device))  # type: ignore[call-overload]
     for neck in model.necks if ranks.world > 1 else ():
         assert isinstance(neck, Neck)
