@@ -6,7 +6,6 @@ from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from siamla.engine.network import Crops, Engine, Maps, Network, State
 from siamla.engine.settings import AUTO, EngineName
@@ -63,19 +62,17 @@ def _search(network: Network, rows: int, state: State, crops: Crops) -> Maps:
     """Maps of any number of crops by a network that takes `rows` at a time: the last ones with
     others of zeros, so that what is said of a crop does not depend on how many there are.
     """
-    if len(state) != len(crops):
-        state = state.expand(len(crops), -1, -1, -1)
+    state = state.expand(len(crops), *state.shape[1:]).contiguous()
     if len(crops) == rows:
         return network.search(state, crops)
     parts = []
     for start in range(0, len(crops), rows):
-        some, templates = crops[start : start + rows], state[start : start + rows]
-        missing = rows - len(some)
-        maps = network.search(
-            F.pad(templates, (0, 0, 0, 0, 0, 0, 0, missing)),
-            np.pad(some, ((0, missing), (0, 0), (0, 0), (0, 0))),
-        )
-        parts.append([part[: len(some)].copy() for part in maps])
+        count = min(rows, len(crops) - start)
+        templates = state.new_zeros(rows, *state.shape[1:])
+        templates[:count] = state[start : start + count]
+        images = np.zeros((rows, *crops.shape[1:]), crops.dtype)
+        images[:count] = crops[start : start + count]
+        parts.append([part[:count].copy() for part in network.search(templates, images)])
     return Maps(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 

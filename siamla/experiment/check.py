@@ -66,7 +66,7 @@ def _data(plan: Plan, found: Findings) -> None:
 
 
 def _weights(plan: Plan, found: Findings) -> None:
-    from siamla.model.backbone import BACKBONES
+    from siamla.model.backbone import backbone_class
 
     seen: dict[tuple[str | None, str], None] = {}
     for variant in chain.from_iterable(plan.models(variant) for variant in plan.variants):
@@ -75,7 +75,7 @@ def _weights(plan: Plan, found: Findings) -> None:
             seen[
                 model.weights.path.as_posix() if model.weights.path else None, model.weights.sha256
             ] = None
-        elif model.weights == "package" and BACKBONES[model.backbone].package_weights() is None:
+        elif model.weights == "package" and not backbone_class(model.backbone).package_weights():
             found.problems.append(f"{variant}: model.weights: no package ships {model.backbone}")
     for path, expected in seen:
         where = "spec.model.weights"

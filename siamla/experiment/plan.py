@@ -621,7 +621,7 @@ class Plan:
         return self._listed("siamla.data.formats:LAYOUTS", layout)
 
     def _backbone_code(self, spec: Spec) -> str:
-        return self._listed("siamla.model.backbone:BACKBONES", spec.model.backbone)
+        return f"siamla.model.backbones.{spec.model.backbone}:BACKBONE"
 
     def _fetch(self, dataset: str) -> Job:
         if dataset not in self.datasets:

@@ -41,6 +41,14 @@ class Pointwise(nn.Conv2d):
         return out.unflatten(2, x.shape[2:])
 
 
+class ChannelsLastConv(nn.Conv2d):
+    """A convolution that brings its input to channels last, for the layers of an engine after it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As nn.Conv2d's."""
+        return super().forward(x.contiguous(memory_format=torch.channels_last))
+
+
 class MatrixUpsampling(Upsampling):
     """Two matrix products, in at least fp32; `interpolate` takes twice the time, and has no
     deterministic gradient on a GPU.
@@ -94,15 +102,6 @@ class LearningCorrelation(Correlation):
         """As Correlation's."""
         maps: Tensor = _Depthwise.apply(search, template)
         return maps
-
-
-class ChannelsLastCorrelation(Correlation):
-    """Correlation for the convolutions of an engine, which want channels last."""
-
-    def forward(self, search: Tensor, template: Tensor) -> Tensor:
-        """As Correlation's."""
-        maps = super().forward(search, template)
-        return maps.contiguous(memory_format=torch.channels_last)
 
 
 def narrow(x: Tensor, *convs: nn.Conv2d) -> tuple[Tensor, ...]:
@@ -287,8 +286,8 @@ def for_inference(model: SiamLA) -> SiamLA:
     for neck in model.each_neck():
         _become(neck.conv, Pointwise)
         _become(neck.upsample, MatrixUpsampling)
-    _become(model.correlation, ChannelsLastCorrelation)
-    _become(model.fusion, nn.Conv2d)
+    _become(model.correlation, Correlation)
+    _become(model.fusion, ChannelsLastConv)
     _become(model.head, Head)
     if model.lafa is not None:
         if model.lafa.nonlocal_block is not None:

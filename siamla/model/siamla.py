@@ -36,7 +36,7 @@ def centre_crop(features: Tensor, side: int) -> Tensor:
     cells = int(features.shape[-1])
     if cells < side or (cells - side) % 2:
         raise UserError(
-            f"backbone: a level has {cells} cells a side; expected {side}, or more by an even number"
+            f"backbone: a level has {cells} cells a side; expected an odd number, at least {side}"
         )
     start = (cells - side) // 2
     return features[..., start : start + side, start : start + side]

@@ -32,7 +32,6 @@ of files.
 REGISTRIES = (
     "siamla.data.formats:LAYOUTS",
     "siamla.data.sources:SOURCES",
-    "siamla.model.backbone:BACKBONES",
     "siamla.report.figures.make:KINDS",
 )
 """Tables of alternatives. The digest does not follow them into all, or one more would change every

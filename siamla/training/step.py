@@ -15,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.checkpoint import checkpoint
 
 from siamla.errors import UserError
-from siamla.model.levels import Backbone
+from siamla.model.backbone import Backbone
 from siamla.model.settings import ModelSettings
 from siamla.model.fast import for_training
 from siamla.model.siamla import Neck, SiamLA, build_model
