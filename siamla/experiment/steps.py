@@ -183,7 +183,7 @@ class Features(Step):
 
     def code(self, plan: "Plan", names: Names) -> Iterable[str]:
         spec = plan.spec(names["variant"])
-        return "siamla.training.features:build", backbone_code(plan, spec)
+        return "siamla.training.features:build", backbone_code(spec)
 
 
 class Train(Step):
@@ -225,7 +225,7 @@ class Train(Step):
 
     def code(self, plan: "Plan", names: Names) -> Iterable[str]:
         spec = plan.spec(names["variant"])
-        return "siamla.training.run:train_model", backbone_code(plan, spec)
+        return "siamla.training.run:train_model", backbone_code(spec)
 
     def wanted(self, plan: "Plan") -> Iterator[Names]:
         for variant in plan.variants:
@@ -270,8 +270,8 @@ class Predict(Step):
         return (
             "siamla.benchmark.tracking:track_benchmark",
             f"{layout_code(layout)}:ORIGIN",
-            backbone_code(plan, plan.spec(names["variant"])),
-            *engine_code(plan, self.tracker(plan, names).engine),
+            backbone_code(plan.spec(names["variant"])),
+            *engine_code(self.tracker(plan, names).engine),
         )
 
 
@@ -371,8 +371,8 @@ class Alignment(Step):
         settings = plan.experiment.tracker(names["variant"], names["benchmark"])
         return (
             "siamla.benchmark.alignment:measure",
-            backbone_code(plan, plan.spec(names["variant"])),
-            *engine_code(plan, settings.engine),
+            backbone_code(plan.spec(names["variant"])),
+            *engine_code(settings.engine),
         )
 
     def wanted(self, plan: "Plan") -> Iterator[Names]:

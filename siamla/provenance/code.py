@@ -36,10 +36,8 @@ of files.
 
 REGISTRIES = (
     "siamla.data.formats:LAYOUTS",
-    "siamla.engine.engines:ENGINES",
     "siamla.data.sources:SOURCES",
     "siamla.miniatures.dataset:WRITERS",
-    "siamla.model.backbone:BACKBONES",
     "siamla.report.figures.make:KINDS",
 )
 """Tables of alternatives. The digest does not follow them into all, or one more would change every

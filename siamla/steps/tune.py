@@ -87,7 +87,7 @@ def _origin(plan: Plan, variant: str, jobs: dict[str, Job], clips: Clips) -> dic
     code = plan.code.digest(
         "siamla.benchmark.tracking:track_benchmark",
         "siamla.benchmark.score:score",
-        *engine_code(plan, plan.spec(variant).tracker.engine),
+        *engine_code(plan.spec(variant).tracker.engine),
     )
     return {
         "variant": variant,
