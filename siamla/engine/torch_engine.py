@@ -97,4 +97,6 @@ def prepare_torch(model: SiamLA, place: Place, rows: int) -> Network:
     return Network(embed, track)
 
 
-ENGINE = Engine(prepare_torch, package="torch", devices=("cpu", "cuda"))
+ENGINE = Engine(
+    prepare_torch, package="torch", devices=("cpu", "cuda"), precisions=("fp32", "bf16", "fp16")
+)

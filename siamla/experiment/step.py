@@ -180,7 +180,9 @@ def engine_code(engine: EngineName) -> list[str]:
     """The engines that may run under a setting. Which one `auto` stands for is known only where a
     step runs.
     """
-    return [f"siamla.engine.{name}_engine:ENGINE" for name in (AUTO if engine == "auto" else (engine,))]
+    return [
+        f"siamla.engine.{name}_engine:ENGINE" for name in (AUTO if engine == "auto" else (engine,))
+    ]
 
 
 def pointer_digest(source: str, root: Path) -> str:
