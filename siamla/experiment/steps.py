@@ -219,7 +219,7 @@ class Train(Step):
         return {
             "crops": mixed_crops(spec, parents),
             "features": {"code": features.identity.plain["code"]} if features else None,
-            "settings": training_settings(spec),
+            "settings": plan.once(("training", names["variant"]), lambda: training_settings(spec)),
             "seed": names["seed"],
         }
 
@@ -258,11 +258,15 @@ class Predict(Step):
         }
 
     def settings(self, plan: "Plan", names: Names, parents: Parents) -> dict[str, Any]:
+        benchmark = names["benchmark"]
+        point = (names["variant"], benchmark, names.get("sweep"), names.get("value"))
+        rules = plan.experiment.protocol(benchmark)
+        tracker = plan.once(("tracker", *point), lambda: without_neutral(self.tracker(plan, names)))
         return {
             "model": parents["model"].identity.plain,
             "data": parents["data"].identity.plain,
-            "tracker": without_neutral(self.tracker(plan, names)),
-            "run": without_neutral(run_rules(plan.experiment.protocol(names["benchmark"]))),
+            "tracker": tracker,
+            "run": plan.once(("run", benchmark), lambda: without_neutral(run_rules(rules))),
         }
 
     def code(self, plan: "Plan", names: Names) -> Iterable[str]:
@@ -395,10 +399,12 @@ class Score(Step):
 
     def settings(self, plan: "Plan", names: Names, parents: Parents) -> dict[str, Any]:
         predictions = parents.get("predictions")
+        benchmark = names["benchmark"]
+        rules = plan.experiment.protocol(benchmark)
         return {
             "predictions": predictions.identity.plain if predictions else None,
             "data": parents["data"].identity.plain,
-            "rules": score_rules(plan.experiment.protocol(names["benchmark"])),
+            "rules": plan.once(("rules", benchmark), lambda: score_rules(rules)),
         }
 
     def code(self, plan: "Plan", names: Names) -> Iterable[str]:

@@ -2,8 +2,8 @@
 
 The rest of siamla.model says what the network is. A form computes the same numbers but for
 rounding, which tests hold, and has the parameters of the module whose class it takes, so that the
-names of the weights stay. `for_training` is called where a training starts, `for_inference` where an
-engine gets a network; nothing else knows of forms.
+names of the weights stay. `for_training` is called where a training starts, `for_inference` where
+an engine gets a network; nothing else knows of forms.
 """
 
 import copy
