@@ -183,7 +183,9 @@ class Tree:
 
 
 def copy_whole(source: Path, folder: Path) -> None:
-    """Copy a tree with its results; the socket is of a run's server, which ends a moment after it."""
+    """Copy a tree with its results; the socket is of a run's server, which ends a moment after
+    it.
+    """
     shutil.copytree(
         source, folder, symlinks=True, ignore=shutil.ignore_patterns("*.sock"), dirs_exist_ok=True
     )

@@ -1,4 +1,6 @@
-"""Curation: what is accepted, what is rejected and why, the index, repeated and interrupted checks."""
+"""Curation: what is accepted, what is rejected and why, the index, repeated and interrupted
+checks.
+"""
 
 import csv
 import errno

@@ -1,4 +1,6 @@
-"""What kills, interrupts and a second run at the same time leave of the pipeline: the same bytes."""
+"""What kills, interrupts and a second run at the same time leave of the pipeline: the same
+bytes.
+"""
 
 import os
 import signal

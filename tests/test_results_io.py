@@ -14,6 +14,7 @@ from siamla.benchmark import archive, store
 from siamla.benchmark.importing import canonical, import_results
 from siamla.benchmark.onepass import Track
 from siamla.cli.main import main
+from siamla.data.formats import LAYOUTS
 from siamla.errors import UserError
 from siamla.files import read_json
 from siamla.miniatures.dataset import WRITERS

@@ -147,7 +147,9 @@ class Crops(Step):
 
 
 class Features(Step):
-    """The frozen backbone's features of the training pairs; variants that see the same share them."""
+    """The frozen backbone's features of the training pairs; variants that see the same share
+    them.
+    """
 
     name = "features"
     names = ("variant",)
@@ -235,7 +237,9 @@ class Train(Step):
 
 
 class Predict(Step):
-    """A tracker's boxes on a benchmark. `run` is the part of the protocol that decides what is run."""
+    """A tracker's boxes on a benchmark. `run` is the part of the protocol that decides what is
+    run.
+    """
 
     name = "predict"
     names: ClassVar[tuple[str, ...]] = ("benchmark", "variant", "seed")
@@ -280,7 +284,9 @@ class Predict(Step):
 
 
 class PredictSweep(Predict):
-    """The same at a point of a sweep: with the variant's own model, and one value of one setting."""
+    """The same at a point of a sweep: with the variant's own model, and one value of one
+    setting.
+    """
 
     name = "predict_sweep"
     result = "predict"

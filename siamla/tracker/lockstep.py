@@ -46,7 +46,9 @@ class LockStep:
 
     @contextmanager
     def taking_part(self) -> Iterator[None]:
-        """In the block the others wait for this thread's crops; at most `size` threads at a time."""
+        """In the block the others wait for this thread's crops; at most `size` threads at a
+        time.
+        """
         with self._turn:
             self._there += 1
         try:
