@@ -11,7 +11,7 @@ export GIT_PYTHON_REFRESH := quiet
 .PHONY: tables figures report study readme test mlflow lint schemas lock clean
 tables: $(VENV)/.ready
 	snakemake --cores $(CORES) --show-failed-logs --config profile=$(PROFILE) -- reproduce_tables
-	@siamla report show reports/$(PROFILE)/tables/table*.md
+	@cat reports/$(PROFILE)/tables/table*.md
 
 # figures and pages are views: one that fails keeps no other from being made, and make fails at the end. Since nothing
 # but the target waits for the check, which would not stop a run that keeps going, the check comes first by itself.
