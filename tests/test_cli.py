@@ -157,93 +157,6 @@ def params(tmp_path: Path) -> Path:
     return tmp_path / "params"
 
 
-@pytest.mark.parametrize(
-    ("name", "old", "new", "said"),
-    [
-        (
-            "variants.yaml",
-            "labels.ladl: true, labels.lals: true",
-            "labels.ladle: true, labels.lals: true",
-            ["variants.siamla.set", "unknown key 'labels.ladle'", "did you mean 'labels.ladl'"],
-        ),
-        (
-            "variants.yaml",
-            "label: SiamCAR",
-            "label: SiamCAR\n    extends: siamcar",
-            ["variants.siamcar extends itself"],
-        ),
-        (
-            "variants.yaml",
-            "extends: lafa",
-            "extends: laffa",
-            ["'laffa', no such variant", "did you mean 'lafa'"],
-        ),
-        ("profiles/smoke.yaml", "epochs: 3", "epochs: three", ["training.epochs", "'three'"]),
-        (
-            "profiles/smoke.yaml",
-            "seeds:",
-            "sedes:",
-            ["unknown key 'sedes'", "did you mean 'seeds'"],
-        ),
-        (
-            "profiles/smoke.yaml",
-            "layout: otb,",
-            "layout: ott,",
-            ["benchmarks.otb100.layout", "'ott'", "'otb'"],
-        ),
-        ("profiles/smoke.yaml", "seeds: [1]", "seeds: [1", ["not valid YAML"]),
-        (
-            "profiles/smoke.yaml",
-            "seeds: [1]",
-            "seeds: [1]\nseeds: [2]",
-            ["the key 'seeds' is given twice"],
-        ),
-    ],
-    ids=["key", "itself", "parent", "type", "profile key", "layout", "yaml", "twice"],
-)
-def test_mistakes_in_params(
-    fails: Run,
-    params: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    name: str,
-    old: str,
-    new: str,
-    said: list[str],
-) -> None:
-    text = (params / name).read_text()
-    assert old in text
-    (params / name).write_text(text.replace(old, new, 1))
-    monkeypatch.chdir(params.parent)
-    line = fails("config", "check", "--profile", "smoke")
-    assert line.startswith(f"params/{name}")
-    for part in said:
-        assert part in line
-
-
-@pytest.mark.parametrize(
-    ("command", "said"),
-    [
-        (["train", "run", "siamlaa"], "did you mean 'siamla'?"),
-        (["benchmark", "predict", "otb10", "siamla"], "did you mean 'otb100'?"),
-        (["benchmark", "score", "otb100", "siamcr"], "did you mean 'siamcar'?"),
-        (["data", "fetch", "otb10"], "did you mean 'otb100'?"),
-        (["report", "table", 9], "table 9"),
-        (["results", "score", "otb100", "kcf"], "kcf: not imported in profile smoke"),
-        (
-            ["train", "run", "siamla", "--key", "0123456789abcdef"],
-            "settings or code have changed; start again",
-        ),
-    ],
-)
-def test_wrong_names(
-    fails: Run, params: Path, monkeypatch: pytest.MonkeyPatch, command: list[object], said: str
-) -> None:
-    monkeypatch.chdir(params.parent)
-    before = sorted(params.parent.rglob("*"))
-    assert said in fails(*command, "--profile", "smoke")
-    assert sorted(params.parent.rglob("*")) == before
-
-
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 64 KiB."""
@@ -321,9 +234,7 @@ def test_crops_whose_build_was_killed_make_way_for_those_of_changed_data(
 def test_an_edit_of_ones_own_data_set_in_place_is_noticed(
     params: Path, got10k: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Other boxes of the same length in a file with the time of the one before, and behind a
-    link.
-    """
+    """Other boxes of the same length in a file with the time of the one before, behind a link."""
     monkeypatch.chdir(params.parent)
     (params / "profiles/own.yaml").write_text(PROFILE.format(layout="got10k", root=got10k))
     (got10k / "two").rename(got10k.parent / "elsewhere")

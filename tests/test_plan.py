@@ -613,7 +613,8 @@ def test_the_paper_trains_twelve_models_on_got10k_and_two_on_five_sets(
 ) -> None:
     monkeypatch.chdir(ROOT)
     plan = Plan.load("paper")
-    models = [job.names["variant"] for job in plan.trainings()]
+    names = [job.names["variant"] for job in plan.trainings()]
+    models = [name for name in names if name.split("@")[0] in plan.layout.named_variants()]
     assert len(models) == 14
     assert [model for model in models if "@" in model] == ["siamcar@five", "siamla@five"]
     for benchmark in ("lasot", "trackingnet", "tnl2k", "vot2018"):

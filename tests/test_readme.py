@@ -28,11 +28,13 @@ TWICE = ("siamcar", "ladl", "lals", "ladl_lals", "lafa", "siamla")
 
 
 def plan(profile: str, twice: bool = True) -> dict[str, Any]:
-    """What a profile's tables are of, as siamla.report.tables.build takes it; `twice`: Table III's
-    with two seeds.
+    """What a profile's tables are of, as siamla.report.tables.build takes it, without variants of
+    the user's own; `twice`: Table III's with two seeds.
     """
     whole = Plan.load(profile, ROOT / "params")
     variants = whole.table_variants()
+    for name in variants.keys() - LAYOUT.named_variants():
+        del variants[name]
     for name in TWICE if twice else ():
         variants[name]["seeds"] = [1, 2]
     return {

@@ -737,7 +737,7 @@ def test_an_interrupted_study_is_one_line(
 def test_results_of_other_settings_are_refused(
     project: Path, study: Callable[..., tuple[int, str]]
 ) -> None:
-    path = Path("params/profiles/study.yaml")
+    path = Path("params/profiles/mini.yaml")  # the study extends it
     path.write_text(path.read_text().replace("epochs: 10\n", "epochs: 11\n", 1))
     code, said = study()
     assert code == 2

@@ -26,7 +26,11 @@ TABLES = {
         3: {
             "title": "Components",
             "kind": "ablation",
-            "components": True,
+            "components": {
+                "LADL": "labels.ladl",
+                "LALS": "labels.lals",
+                "LAFA": "model.localization=lafa",
+            },
             "extend": True,
             "columns": [
                 {
