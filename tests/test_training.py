@@ -31,10 +31,10 @@ from siamla.model import correlation, head, lafa, siamla
 from siamla.model.settings import ModelSettings
 from siamla.model.siamla import build_model
 from siamla.place import Place
-from siamla.provenance.code import ROOT, code_digest
+from siamla.provenance.code import ROOT, Sources
 from siamla.sequence import Sequence
 from siamla.training import course, features, loop, step
-from siamla.training.batches import Inputs, Source, batches, epoch_order, negative_noise
+from siamla.training.batches import Inputs, Source, batches, negative_noise, pair_numbers
 from siamla.training.course import Stopped, Upkeep
 from siamla.training.features import BATCH, Batch, FeatureCache
 from siamla.training.loop import train
@@ -128,11 +128,9 @@ def test_a_single_step_has_the_first_rate() -> None:
 
 
 def test_no_pair_comes_twice() -> None:
-    numbers = [
-        number for seed in (0, 1) for epoch in range(3) for number in epoch_order(epoch, seed, 5)
-    ]
-    assert len(set(numbers)) == 30
-    assert numbers[:5] == [0, 1, 2, 3, 4]
+    steps = [pair_numbers(seed, TRAINING, *at) for seed in (0, 1) for at in np.ndindex(3, STEPS)]
+    assert len(set().union(*steps)) == 2 * 3 * TRAINING.pairs_per_epoch
+    assert [*steps[0], *steps[1]] == [0, 1, 2, 3]
 
 
 def test_negatives_belong_to_the_position_in_the_walk() -> None:
@@ -430,13 +428,12 @@ def test_a_killed_feature_build_goes_on_and_ends_with_the_same_bytes(
 def test_features_are_those_of_the_live_backbone(cache: Path, feature_folder: Path) -> None:
     sampler = PairSampler(CropCache(cache), PAIRS)
     stored = next(batches(Source(sampler, FeatureCache(feature_folder)), 1, TRAINING))
-    order = epoch_order(0, 1, TRAINING.pairs_per_epoch)[: TRAINING.batch]
     live = next(batches(Source(sampler), 1, TRAINING))
     model = build_model(MODEL, 1).eval()
     assert stored.frozen
     assert not live.frozen
     torch.testing.assert_close(stored.boxes, live.boxes)
-    parts = [sampler.parts(number) for number in order]
+    parts = [sampler.parts(number) for number in pair_numbers(1, TRAINING, 0, 0)]
     torch.testing.assert_close(stored.boxes, FeatureCache(feature_folder).batch(parts).boxes)
     with torch.no_grad():
         a = model.forward_features(
@@ -518,10 +515,10 @@ def test_only_edits_that_decide_bytes_train_again(
     package: Path, module: str, old: str, new: str, again: bool
 ) -> None:
     entry, path = "siamla.training.run:train_model", package / f"siamla/training/{module}.py"
-    before, text = code_digest(entry, root=package), path.read_text()
+    before, text = Sources(package).digest(entry), path.read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))
-    after = code_digest(entry, root=package)
+    after = Sources(package).digest(entry)
     path.write_text(text)
     assert (after != before) is again
 
@@ -746,8 +743,8 @@ def test_too_many_unusable_steps_in_a_row_end_it_with_their_pairs(
     ):
         train(recipe(), source, CPU, Upkeep(tmp_path / "state.pt", "key"))
     found = [json.loads(line) for line in (tmp_path / "unusable.jsonl").read_text().splitlines()]
-    order = epoch_order(0, 1, TRAINING.pairs_per_epoch)
-    assert [row["pairs"] for row in found] == [order[:2], order[2:4]]
+    expected = [[*pair_numbers(1, TRAINING, 0, number)] for number in (0, 1)]
+    assert [row["pairs"] for row in found] == expected
     assert "epoch 1, step 2: skipped (loss nan, gradient 0)" in capsys.readouterr().err
 
 

@@ -64,10 +64,11 @@ def steps_per_epoch(settings: TrainingSettings) -> int:
     return settings.pairs_per_epoch // settings.batch
 
 
-def epoch_order(epoch: int, seed: int, pairs_per_epoch: int) -> list[int]:
-    """Numbers of the pairs of an epoch; none comes twice, in no epoch and with no other seed."""
-    positions = range(epoch * pairs_per_epoch, (epoch + 1) * pairs_per_epoch)
-    return [seed * 10**12 + position for position in positions]
+def pair_numbers(seed: int, settings: TrainingSettings, epoch: int, step: int) -> range:
+    """Numbers of the pairs that a step sees. No other step, epoch or seed sees one of them."""
+    position = epoch * settings.pairs_per_epoch + step * settings.batch
+    first = seed * 10**12 + position
+    return range(first, first + settings.batch)
 
 
 def negative_noise(
@@ -86,22 +87,10 @@ def negative_noise(
     return torch.from_numpy(drawn.astype(np.float32)).view(-1, SCORE, SCORE)
 
 
-def pair_numbers(seed: int, settings: TrainingSettings, epoch: int, step: int) -> list[int]:
-    """The numbers of the pairs that a step sees."""
-    order = epoch_order(epoch, seed, settings.pairs_per_epoch)
-    return order[step * settings.batch : (step + 1) * settings.batch]
-
-
-def _groups(
-    seed: int, settings: TrainingSettings, epoch: int, step: int, part: slice
-) -> Iterator[list[int]]:
-    """The pair numbers, of each global batch a part, of each step from (epoch, step) to the end of
-    the last epoch.
-    """
-    for number in range(epoch, settings.epochs):
-        order = epoch_order(number, seed, settings.pairs_per_epoch)
-        for first in range(step if number == epoch else 0, steps_per_epoch(settings)):
-            yield order[first * settings.batch : (first + 1) * settings.batch][part]
+def _groups(seed: int, settings: TrainingSettings, steps: range, part: slice) -> Iterator[range]:
+    """The pair numbers, of each global batch a part, of steps counted from the first epoch on."""
+    for number in steps:
+        yield pair_numbers(seed, settings, *divmod(number, steps_per_epoch(settings)))[part]
 
 
 class _Groups(torch.utils.data.Dataset[tuple[np.ndarray, ...] | UserError]):
@@ -110,7 +99,7 @@ class _Groups(torch.utils.data.Dataset[tuple[np.ndarray, ...] | UserError]):
     def __init__(self, sampler: Sampler) -> None:
         self._sampler = sampler
 
-    def __getitem__(self, group: list[int]) -> tuple[np.ndarray, ...] | UserError:
+    def __getitem__(self, group: range) -> tuple[np.ndarray, ...] | UserError:
         try:
             pairs = self._sampler.batch(group)
         except UserError as error:  # raised here it would come out with a worker's stack trace
@@ -122,7 +111,7 @@ def _start(number: int) -> None:
     start_worker()
 
 
-def _live(source: Source, groups: Iterator[list[int]], pinned: bool) -> Iterator[Batch]:
+def _live(source: Source, groups: Iterator[range], pinned: bool) -> Iterator[Batch]:
     workers = source.workers
     loader = torch.utils.data.DataLoader(
         _Groups(source.sampler),
@@ -158,13 +147,15 @@ def batches(
     `pinned`: in page-locked memory, for copies to a GPU that do not wait. `part`: of each batch
     only these pairs. UserError when a pair cannot be read.
     """
-    if source.features is not None and epoch < settings.frozen_epochs:
+    per_epoch = steps_per_epoch(settings)
+    now, end = epoch * per_epoch + step, settings.epochs * per_epoch
+    if source.features is not None:
         sampler = source.sampler
         assert isinstance(sampler, PairSampler)  # features are of the views of a single set
-        frozen = settings.model_copy(update={"epochs": settings.frozen_epochs})
-        for group in _groups(seed, frozen, epoch, step, part):
+        thaw = settings.frozen_epochs * per_epoch
+        for group in _groups(seed, settings, range(now, thaw), part):
             batch = source.features.batch([sampler.parts(number) for number in group])
             yield batch.pinned() if pinned else batch
-        epoch, step = settings.frozen_epochs, 0
-    if epoch < settings.epochs:
-        yield from _live(source, _groups(seed, settings, epoch, step, part), pinned)
+        now = max(now, thaw)
+    if now < end:
+        yield from _live(source, _groups(seed, settings, range(now, end), part), pinned)

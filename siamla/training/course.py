@@ -203,7 +203,7 @@ class Course:
             if name != "skipped"
         }
         pairs = pair_numbers(recipe.seed, recipe.training, progress.epoch, step)
-        line = {"epoch": progress.epoch + 1, "step": step + 1, **numbers, "pairs": pairs}
+        line = {"epoch": progress.epoch + 1, "step": step + 1, **numbers, "pairs": [*pairs]}
         path = self.upkeep.state.with_name(UNUSABLE)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as handle:
