@@ -6,6 +6,7 @@ import configparser
 import importlib.util
 import multiprocessing
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -102,25 +103,32 @@ def test_run_and_score(
     assert not multiprocessing.active_children()
 
 
-def test_first_row_in_file_coordinates(tmp_path: Path, sequences: list[Sequence]) -> None:
-    for key, first in (
-        ("otb100", "6.0000,7.0000,10.0000,10.0000"),
-        ("got10k", "5.0000,6.0000,10.0000,10.0000"),
-    ):
-        run(Drift, sequences[:1], tmp_path / key, RULES[key])
-        path = store.track_path(tmp_path / key, "a", PROTOCOLS[key].layout)
-        assert path.read_text().splitlines()[0] == first
+@pytest.mark.parametrize(
+    ("key", "corner"), [("otb100", "6.0000,7.0000"), ("got10k", "5.0000,6.0000")]
+)
+def test_first_row_in_file_coordinates(
+    tmp_path: Path, sequences: list[Sequence], key: str, corner: str
+) -> None:
+    run(Drift, sequences[:1], tmp_path, RULES[key])
+    path = store.track_path(tmp_path, "a", PROTOCOLS[key].layout)
+    assert path.read_text().splitlines()[0] == f"{corner},10.0000,10.0000"
 
 
+@pytest.mark.parametrize(
+    "lose", [Path.unlink, lambda path: path.write_text("")], ids=["missing", "empty"]
+)
 def test_finished_sequences_are_never_tracked_again(
-    tmp_path: Path, sequences: list[Sequence]
+    tmp_path: Path, sequences: list[Sequence], lose: Callable[[Path], object]
 ) -> None:
     run(Drift, sequences, tmp_path, RULES["otb100"])
-    (tmp_path / "a.txt").unlink()
+    boxes = (tmp_path / "a.txt").read_text()
+    lose(tmp_path / "a.txt")
+    assert [store.is_done(tmp_path, name, "otb") for name in "abc"] == [False, True, True]
     before = {path: path.read_bytes() for path in tmp_path.glob("[bc]*.txt")}
     Drift.calls = 0
     run(Drift, sequences, tmp_path, RULES["otb100"])
     assert Drift.calls == 5
+    assert (tmp_path / "a.txt").read_text() == boxes
     assert {path: path.read_bytes() for path in tmp_path.glob("[bc]*.txt")} == before
 
 
@@ -183,16 +191,6 @@ def test_a_failure_is_named_after_the_others_are_finished(
     assert [store.is_done(tmp_path / "out", name, "otb") for name in "abc"] == [True, False, True]
 
 
-def test_an_empty_file_is_no_result(tmp_path: Path, sequences: list[Sequence]) -> None:
-    rules = run_rules(PROTOCOLS["otb100"])
-    run(Drift, sequences, tmp_path, rules)
-    before = (tmp_path / "b.txt").read_text()
-    (tmp_path / "b.txt").write_text("")
-    assert [store.is_done(tmp_path, name, "otb") for name in "abc"] == [True, False, True]
-    run(Drift, sequences, tmp_path, rules)
-    assert (tmp_path / "b.txt").read_text() == before
-
-
 def broken_tracker() -> Drift:
     raise UserError("no weights")
 
@@ -226,13 +224,11 @@ def test_speed(tmp_path: Path) -> None:
     seconds = np.full(30, 0.02)
     seconds[:10] = 1.0  # the warm-up is left out of the latency, not out of the fps
     sequences = [Sequence(name, (), rows, np.ones(30, bool)) for name in "ab"]
+    found = {}
     for layout, key in (("otb", "otb100"), ("lasot", "lasot"), ("got10k", "got10k")):
         store.write_track(tmp_path / key, "a", Track(rows, seconds), layout)
         store.write_track(tmp_path / key, "b", Track(rows[:20], np.full(20, 0.02)), layout)
-    found = {
-        key: speed(tmp_path / key, sequences, PROTOCOLS[key])
-        for key in ("otb100", "lasot", "got10k")
-    }
+        found[key] = speed(tmp_path / key, sequences, PROTOCOLS[key])
     assert found["lasot"]["fps"] == pytest.approx(50 / (10 + 40 * 0.02))
     assert found["otb100"]["fps"] == pytest.approx(((10 + 20 * 50) / 30 + 50) / 2)
     assert found["got10k"]["fps"] == pytest.approx((10 + 40 * 50) / 50)

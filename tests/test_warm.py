@@ -28,7 +28,8 @@ COMMAND = """
 import sys
 from siamla.cli import warm
 status = warm.ask(sys.argv[1:])
-print("here" if status is None else f"torch in the command: {'torch' in sys.modules}", file=sys.stderr)
+where = "here" if status is None else f"torch in the command: {'torch' in sys.modules}"
+print(where, file=sys.stderr)
 sys.exit(status or 0)
 """
 
@@ -113,9 +114,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     wait_until(lambda: (folder / pipeline.address).exists())
     yield pipeline
     process.kill()
-    wait_until(
-        lambda: not pipeline.servers()
-    )  # it does not outlive its pipeline, and takes its socket away
+    wait_until(lambda: not pipeline.servers())  # they do not outlive their pipeline
     assert not (folder / pipeline.address).exists()
 
 
@@ -141,10 +140,6 @@ def test_bad_input_ends_with_its_line_and_status(pipeline: Pipeline) -> None:
     assert "invalid choice: 'sow'" in err
 
 
-def test_with_more_threads_a_command_works_itself(pipeline: Pipeline) -> None:
-    assert pipeline.run("config", "keys", threads=2) == (0, "", "here\n")
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_the_work_ends_with_its_command(pipeline: Pipeline, number: signal.Signals) -> None:
     before = set(pipeline.servers())
@@ -157,18 +152,16 @@ def test_the_work_ends_with_its_command(pipeline: Pipeline, number: signal.Signa
     wait_until(lambda: set(pipeline.servers()) == before)
 
 
-def test_the_process_is_no_larger_for_what_it_did(pipeline: Pipeline) -> None:
-    """One thread and no child: what its forks do, they do alone."""
-    (server,) = pipeline.servers()
-    assert pipeline.run("config", "keys")[0] == 0
-    assert len(list(Path(f"/proc/{server}/task").iterdir())) == 1
-
-
-def test_an_edited_package_is_not_run_from_memory(pipeline: Pipeline) -> None:
+def test_a_command_works_itself_with_more_threads_and_for_an_edited_package(
+    pipeline: Pipeline,
+) -> None:
+    assert pipeline.run("config", "keys", threads=2) == (0, "", "here\n")
     source = pipeline.folder / "siamla/geometry.py"
     text, times = source.read_text(), source.stat()
     source.write_text(f"{text}\n# edited\n")
     assert pipeline.run("config", "keys") == (0, "", "here\n")
     source.write_text(text)
     os.utime(source, ns=(times.st_atime_ns, times.st_mtime_ns))
+    (server,) = pipeline.servers()
     assert pipeline.run("config", "keys")[2] == "torch in the command: False\n"
+    assert len(list(Path(f"/proc/{server}/task").iterdir())) == 1  # what a fork does, it does alone
