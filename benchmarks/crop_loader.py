@@ -28,8 +28,8 @@ from siamla.data.crop import crop, mean_colour
 from siamla.data.crops import CropCache, build
 from siamla.data.pairs import PairSampler
 from siamla.data.settings import CropSettings, PairSettings
-from siamla.miniatures.photos import load_photo
 from siamla.geometry import centre, padded_size
+from siamla.miniatures.photos import load_photo
 from siamla.sequence import Sequence
 
 VIDEO, STILL = (1280, 720), (640, 427)

@@ -48,11 +48,17 @@ def has_bf16(device: torch.device) -> bool:
     return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
-def place_on(device: torch.device, precision: Precision, threads: int) -> Place:
-    """The place on this device; UserError for bf16 on a GPU that does not compute in it."""
+def place_on(
+    device: torch.device, precision: Precision, threads: int, of: str = "training"
+) -> Place:
+    """The place on this device; UserError for bf16 on a GPU that does not compute in it.
+
+    `of` names the settings that ask for the precision.
+    """
     name = "cpu" if device.type == "cpu" else f"cuda: {torch.cuda.get_device_name(device)}"
     if precision == "bf16" and device.type == "cuda" and not has_bf16(device):
         raise UserError(
-            f"precision: bf16, but {name.removeprefix('cuda: ')} does not compute in it; use fp32"
+            f"{of}.precision: bf16, but {name.removeprefix('cuda: ')} does not compute in it; use"
+            " fp32"
         )
     return Place(name, precision, threads)

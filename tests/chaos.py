@@ -37,7 +37,7 @@ from siamla.files import sha256
 
 SPEED = re.compile("fps|second|speed|latency|wait_share|memory_mib", re.IGNORECASE)
 PARTS = {
-    "tables": ("reports/smoke", "results/smoke/scores.csv", "results/smoke/sequences.csv"),
+    "tables": ("reports/smoke", "results/smoke/scores.*", "results/smoke/sequences.csv"),
     "scores": ("results/smoke/scores",),
     "predictions": ("results/smoke/predictions",),
     "trainings": ("results/smoke/train", "results/smoke/state"),

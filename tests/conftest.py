@@ -106,7 +106,12 @@ class Tree:
             wildcards = re.search(r"wildcards: (.*)", body)
             pairs = [pair.split("=") for pair in wildcards[1].split(", ")] if wildcards else []
             jobs.add(
-                " ".join([rule, *(value for key, value in pairs if key not in ("profile", "seed"))])
+                " ".join(
+                    [
+                        rule,
+                        *(value for key, value in pairs if key not in ("profile", "seed", "key")),
+                    ]
+                )
             )
         return jobs - {"reproduce_tables"}
 
@@ -178,7 +183,9 @@ class Tree:
 
 
 def copy_whole(source: Path, folder: Path) -> None:
-    """Copy a tree with its results; the socket is of a run's server, which ends a moment after it."""
+    """Copy a tree with its results; the socket is of a run's server, which ends a moment after
+    it.
+    """
     shutil.copytree(
         source, folder, symlinks=True, ignore=shutil.ignore_patterns("*.sock"), dirs_exist_ok=True
     )

@@ -144,7 +144,7 @@ def test_alignment_of_a_model(video: Sequence) -> None:
 def test_a_batch_is_as_its_crops(video: Sequence) -> None:
     """On a GPU many are seen at once, the last batch filled up."""
     model, part = build_model(SMALL, seed=0), cut(video, 5, (0,))
-    one, many = (on_crops(prepare("torch", model, CPU, batch), part, batch) for batch in (1, 3))
+    one, many = (on_crops(prepare("torch", model, CPU, rows), part) for rows in (1, 3))
     np.testing.assert_allclose(one, many, atol=1e-4)
 
 

@@ -8,8 +8,9 @@ import os
 import shlex
 import shutil
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -20,7 +21,7 @@ from conftest import REPOSITORY
 
 from siamla.cli.main import main
 
-ROWS = yaml.safe_load((Path(__file__).parent / "bad_inputs.yaml").read_text(encoding="utf-8"))
+TABLE = yaml.safe_load((Path(__file__).parent / "bad_inputs.yaml").read_text(encoding="utf-8"))
 LEFT = (".lock", ".siamla", "rejected.csv", "checked.jsonl", "mlflow.db")
 """Ends of names: locks, the mark of an own folder, what curation says of the set that it refuses,
 MLflow's view.
@@ -140,44 +141,75 @@ def _contents(root: Path) -> dict[str, bytes | None]:
     return found
 
 
-def _spoil(path: Path, row: dict[str, Any]) -> None:
-    """Do to a file what a row says."""
-    if "replace" in row:
-        text = path.read_text(encoding="utf-8")
-        for old, new in row["replace"].items():
-            assert old in text, f"{path}: no {old!r}"
-            text = text.replace(old, new, 1)
-        path.unlink()
-        path.write_text(text, encoding="utf-8")
+class Row(NamedTuple):
+    """A case of the table: a command, the parts of the line that it ends with, what is spoilt, how
+    and with which values.
+    """
+
+    run: str
+    said: tuple[str, ...]
+    file: str | None = None
+    fault: str = ""
+    values: tuple[Any, ...] = ()
+
+    def __str__(self) -> str:
+        words = [self.file or self.run, self.fault, *map(str, self.values)]
+        return " ".join(filter(None, words))[:80].encode("unicode_escape").decode()
+
+
+def _rows(group: dict[str, Any]) -> Iterator[Row]:
+    """The cases of a group."""
+    if isinstance(group["run"], list):
+        yield from (Row(run, (said,)) for run, said in group["run"])
         return
-    sound = path.read_bytes() if path.is_file() else b""
+    for file in group.get("files") or [group["file"]]:
+        for fault in (key for key in group if key not in ("file", "files", "run", "said")):
+            for *values, said in group[fault]:
+                parts = [part.replace("{file}", file) for part in (said, group.get("said", ""))]
+                yield Row(group["run"], tuple(parts), file, fault, tuple(values))
+
+
+ROWS = [row for group in TABLE for row in _rows(group)]
+
+
+def _spoil(path: Path, fault: str, values: tuple[Any, ...]) -> None:
+    """Do to a file what a row says."""
+    before = path.read_bytes() if path.is_file() else b""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     path.unlink(missing_ok=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if "text" in row:
-        path.write_text(row["text"] * row.get("times", 1), encoding=row.get("encoding", "utf-8"))
-    elif "hex" in row:
-        path.write_bytes(bytes.fromhex(row["hex"]))
-    elif "cut" in row:
-        path.write_bytes(sound[: row["cut"]])
-    elif "flip" in row:
-        at = row["flip"]
-        path.write_bytes(sound[:at] + bytes([sound[at] ^ 1]) + sound[at + 1 :])
-    elif "zip" in row:
+    first = values[0]
+    if fault == "text":
+        path.write_text(first, encoding="utf-8")
+    elif fault == "latin-1":
+        path.write_text(first, encoding="latin-1")
+    elif fault == "repeat":
+        path.write_text(first * values[1], encoding="utf-8")
+    elif fault == "replace":
+        text = before.decode()
+        assert first in text, f"{path}: no {first!r}"
+        path.write_text(text.replace(first, values[1], 1), encoding="utf-8")
+    elif fault == "hex":
+        path.write_bytes(bytes.fromhex(first))
+    elif fault == "cut":
+        path.write_bytes(before[:first])
+    elif fault == "flip":
+        path.write_bytes(before[:first] + bytes([before[first] ^ 1]) + before[first + 1 :])
+    elif fault == "zip":
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, text in row["zip"]:
+            for name, text in first:
                 archive.writestr(name, text)
-    elif "image" in row:
-        cv2.imwrite(str(path), np.zeros([*row["image"], 3], np.uint8))
-    elif row["is"] == "a pipe":
+    elif fault == "image":
+        cv2.imwrite(str(path), np.zeros([*first, 3], np.uint8))
+    elif first == "a pipe":
         os.mkfifo(path)
-    elif row["is"] == "a folder":
+    elif first == "a folder":
         path.mkdir()
-    elif row["is"] == "a link to itself":
+    elif first == "a link to itself":
         path.symlink_to(path.name)
     else:
-        assert row["is"] == "not there"
+        assert (fault, first) == ("is", "not there")
 
 
 @pytest.fixture
@@ -193,16 +225,16 @@ def place(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("row", ROWS, ids=[row["wrong"] for row in ROWS])
+@pytest.mark.parametrize("row", ROWS, ids=str)
 def test_bad_input_gives_one_line(
-    row: dict[str, Any], place: Path, capsys: pytest.CaptureFixture[str]
+    row: Row, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if "file" in row:
-        (spoilt,) = list(place.glob(row["file"])) or [place / row["file"]]
-        _spoil(spoilt, row)
+    if row.file:
+        (spoilt,) = list(place.glob(row.file)) or [place / row.file]
+        _spoil(spoilt, row.fault, row.values)
     before = _contents(place)
     try:
-        status = main(shlex.split(row["run"]))
+        status = main(shlex.split(row.run))
     except SystemExit as error:  # argparse ends by itself
         status = int(error.code or 0)
     told = capsys.readouterr().err
@@ -210,5 +242,6 @@ def test_bad_input_gives_one_line(
     assert "Traceback" not in told
     lines = [line for line in told.splitlines() if ": error: " in line]
     assert len(lines) == 1, told
-    assert row["said"] in lines[0]
+    for part in row.said:
+        assert part in lines[0]
     assert _contents(place) == before

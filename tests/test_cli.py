@@ -321,7 +321,9 @@ def test_crops_whose_build_was_killed_make_way_for_those_of_changed_data(
 def test_an_edit_of_ones_own_data_set_in_place_is_noticed(
     params: Path, got10k: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Other boxes of the same length in a file with the time of the one before, and behind a link."""
+    """Other boxes of the same length in a file with the time of the one before, and behind a
+    link.
+    """
     monkeypatch.chdir(params.parent)
     (params / "profiles/own.yaml").write_text(PROFILE.format(layout="got10k", root=got10k))
     (got10k / "two").rename(got10k.parent / "elsewhere")

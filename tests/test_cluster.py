@@ -40,7 +40,7 @@ def test_it_waits_until_none_of_this_folders_jobs_is_left(
     ]
     answers = [";".join([*ours, *others]), ";".join([ours[1], *others]), ";".join(others)]
     (squeue / "answers").write_text("\n".join(answers) + "\n")
-    wait_for_jobs("mini", every=0.01)
+    assert wait_for_jobs("mini", every=0.01)
     assert len((squeue / "calls").read_text().splitlines()) == 3
     said = capsys.readouterr().out
     assert (
@@ -60,5 +60,5 @@ def test_away_from_a_cluster_nobody_is_asked(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    wait_for_jobs("mini")
+    assert not wait_for_jobs("mini")
     assert capsys.readouterr().out == ""

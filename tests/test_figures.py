@@ -349,7 +349,8 @@ def test_losses_are_means_over_seeds_and_say_what_was_trained_on(tmp_path: Path)
 
 
 # Bad input
-# --------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
+# ------
 
 
 def drawn_without_a_word(recwarn: pytest.WarningsRecorder) -> None:

@@ -47,7 +47,8 @@ def still(name: str, count: int, **more: Any) -> Sequence:
 
 
 # Folders
-# ----------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
+# --------
 
 
 @pytest.mark.parametrize(
@@ -189,7 +190,8 @@ def test_vot_numbers_and_got10k_cover(tmp_path: Path, form: str) -> None:
 
 
 # Result files
-# -----------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
+# ---
 
 
 @pytest.mark.parametrize(
@@ -256,7 +258,9 @@ def test_mat_files_by_the_names_that_toolkits_give_them(tmp_path: Path) -> None:
 
 
 def test_board_with_a_row_too_few(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Its last frame has no box, so nothing is lost; in a frame with one, a lacking row is a miss."""
+    """Its last frame has no box, so nothing is lost; in a frame with one, a lacking row is a
+    miss.
+    """
     board = still("Board", 200)
     annotate(tmp_path / "Board.txt", ["11,9,20,16"] * 199)
     board.boxes[199] = [-1, -1, 0, 0]
@@ -286,7 +290,8 @@ def test_tiger1_with_and_without_its_first_five_frames(tmp_path: Path) -> None:
 
 
 # Rules
-# ------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
+# ----------
 
 
 def test_otb_two_toolkits_and_centres(tmp_path: Path) -> None:
@@ -409,7 +414,8 @@ def test_matlab_repeats_raw_rows_and_plots_drop_zeros(tmp_path: Path, key: str) 
 
 
 # VOT
-# --------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
+# ------------
 
 
 def vot_score(folder: Path, rows: list[str], count: int) -> dict[str, Any]:
@@ -447,7 +453,8 @@ def test_vot_files_are_cut_to_the_shorter(
 
 
 # Submissions
-# ------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
+# ----
 
 
 def test_the_servers_own_readers_read_our_zips(tmp_path: Path) -> None:

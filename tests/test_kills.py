@@ -1,4 +1,6 @@
-"""What kills, interrupts and a second run at the same time leave of the pipeline: the same bytes."""
+"""What kills, interrupts and a second run at the same time leave of the pipeline: the same
+bytes.
+"""
 
 import os
 import signal
@@ -47,7 +49,7 @@ def test_looking_works_beside_a_running_pipeline_and_changes_nothing(
     for look in looks:
         assert look.returncode == 0, look.stdout
     if second.returncode:
-        assert f"another pipeline of profile smoke is running in {tree.folder}" in second.stdout
+        assert "Directory cannot be locked" in second.stdout
         assert "Traceback" not in second.stdout
     assert first.wait(300) == 0, tree.log.read_text()
     assert outcome(tree) == undisturbed
@@ -57,14 +59,21 @@ def test_jobs_that_a_killed_run_left_on_a_cluster_are_waited_for(
     tree: Tree, tmp_path: Path
 ) -> None:
     """Snakemake's mark of a job that it has submitted, and a squeue that knows that job for a
-    while.
+    while, after which its result is there: it counts, and is not made a second time.
     """
-    job = "results/smoke/scores/otb100/siamcar/seed1.json"
-    mark = tree.folder / ".snakemake/incomplete" / urlsafe_b64encode(job.encode()).decode()
+    (record,) = tree.folder.glob("results/smoke/scores/otb100/siamcar/seed1/record-*.json")
+    made, score = record.read_bytes(), record.with_name("score.json").read_bytes()
+    mark = tree.folder / ".snakemake/incomplete"
+    mark = mark / urlsafe_b64encode(str(record.relative_to(tree.folder)).encode()).decode()
     mark.parent.mkdir(exist_ok=True)
     mark.write_text('{"external_jobid": "4711"}')
-    squeue, asked = tmp_path / "squeue", tmp_path / "asked"
-    squeue.write_text(f"#!/bin/sh\n[ -e '{asked}' ] || echo 4711 4711\ntouch '{asked}'\n")
+    record.unlink()
+    squeue, asked, kept = tmp_path / "squeue", tmp_path / "asked", tmp_path / "kept"
+    kept.write_bytes(made)
+    job = f"4711|siamla_run|rule_score_wildcards_smoke_otb100|{tree.folder}"
+    squeue.write_text(
+        f"#!/bin/sh\n[ -e '{asked}' ] && cp '{kept}' '{record}' || echo '{job}'\ntouch '{asked}'\n"
+    )
     squeue.chmod(0o755)
     path = f"{tmp_path}:{tree.environment['PATH']}"
     look = tree.call(*COMMAND, "-n", PATH=path)
@@ -74,6 +83,8 @@ def test_jobs_that_a_killed_run_left_on_a_cluster_are_waited_for(
     assert done.returncode == 0, done.stdout
     assert "Waiting for 1 jobs of an earlier run on the cluster: 4711" in done.stdout
     assert tree.planned() == set()
+    assert record.read_bytes() == made
+    assert record.with_name("score.json").read_bytes() == score
 
 
 def test_killed_at_every_stage_it_ends_with_the_same_bytes(

@@ -56,7 +56,7 @@ def ask(meeting: LockStep, number: int, times: int, found: dict[int, list[float]
 
 def test_everybody_gets_their_own_answer_from_batches_of_one_size() -> None:
     network, found = Counted(), {}
-    meeting = LockStep(Network(embed=lambda crops: crops, search=network.search), 4)
+    meeting = LockStep(Network(embed=lambda crops: crops, search=network.search))
     threads = [
         threading.Thread(target=ask, args=(meeting, number, 2 + number, found))
         for number in range(4)

@@ -1,4 +1,6 @@
-"""Eq. 4–7 and 10 by pocket calculator on 3×3 maps, the curves of Fig. 4(b), and where gradients go."""
+"""Eq. 4–7 and 10 by pocket calculator on 3×3 maps, the curves of Fig. 4(b), and where gradients
+go.
+"""
 
 import math
 from collections.abc import Callable

@@ -2,22 +2,22 @@
 
 import math
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from siamla.errors import UserError
-from siamla.model.backbone import build_backbone
+from siamla.grid import CELLS, KERNEL
+from siamla.model.backbone import Backbone, backbone_class, build_backbone
+from siamla.model.backbones.resnet50 import ResNet50
 from siamla.model.checkpoint import load_model, save_model
-from siamla.model.correlation import depthwise_correlation
-from siamla.model.head import narrow
-from siamla.model.lafa import NonLocal, box_points, sample
-from siamla.model.resnet import ResNet50
-from siamla.model.settings import ModelSettings
-from siamla.model.siamla import build_model, crop_template
+from siamla.model.correlation import Correlation
+from siamla.model.lafa import NonLocal, Sampler, box_points
+from siamla.model.settings import BackboneName, ModelSettings
+from siamla.model.siamla import Neck, build_model, crop_template
 
 SMALL = ModelSettings(
     backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4, regression_bias=3.4
@@ -80,12 +80,55 @@ def test_everything_is_centred() -> None:
 
 def test_depthwise_correlation() -> None:
     g = torch.Generator().manual_seed(0)
-    search = torch.randn(2, 3, 6, 5, dtype=torch.float64, generator=g, requires_grad=True)
-    template = torch.randn(2, 3, 3, 3, dtype=torch.float64, generator=g, requires_grad=True)
-    out = depthwise_correlation(search, template)
+    search = torch.randn(2, 3, 6, 5, generator=g)
+    template = torch.randn(2, 3, 3, 3, generator=g)
+    out = Correlation()(search, template)
+    assert out.shape == (2, 3, 4, 3)
     expected = (search[1, 2, 1:4, 2:5] * template[1, 2]).sum()
     torch.testing.assert_close(out[1, 2, 1, 2], expected)
-    assert torch.autograd.gradcheck(depthwise_correlation, (search, template))
+
+
+@pytest.mark.parametrize("name", get_args(BackboneName))
+def test_every_backbone_has_the_levels_that_it_says(name: BackboneName) -> None:
+    backbone = backbone_class(name)().eval()
+    assert isinstance(backbone, Backbone)
+    with torch.no_grad():
+        levels = backbone(images()[1])
+    assert tuple(level.shape[1] for level in levels) == backbone.out_channels
+    for level, stride in zip(levels, backbone.strides, strict=True):
+        assert Neck(level.shape[1], 8, stride).eval()(level, CELLS).shape == (1, 8, CELLS, CELLS)
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3, 4])
+def test_any_multiple_of_stride_8_is_brought_to_it(factor: int) -> None:
+    """A ramp over the pixels is the same ramp from cells of each stride."""
+    neck = Neck(1, 1, 8 * factor).eval()
+    with torch.no_grad():
+        neck.conv.weight.fill_(1)
+    cells = 2 * (30 // factor) + 1
+    ramp = 8.0 * factor * (torch.arange(cells) - cells // 2).expand(1, 1, cells, cells)
+    fine = 8.0 * (torch.arange(CELLS) - CELLS // 2).expand(1, 1, CELLS, CELLS)
+    with torch.no_grad():
+        torch.testing.assert_close(neck(ramp, CELLS), fine, atol=1e-3, rtol=1e-4)
+        kernel = crop_template((ramp,), (8 * factor,))[0]
+        middle = slice(CELLS // 2 - KERNEL // 2, CELLS // 2 + KERNEL // 2 + 1)
+        torch.testing.assert_close(
+            neck(kernel, KERNEL), fine[..., middle, middle], atol=1e-3, rtol=1e-4
+        )
+
+
+@pytest.mark.parametrize("stride", [4, 12, 0])
+def test_another_stride_is_refused(stride: int) -> None:
+    with pytest.raises(UserError, match=f"stride {stride}; possible are 8 and its multiples"):
+        Neck(1, 1, stride)
+
+
+@pytest.mark.parametrize("cells", [32, 29])
+def test_a_level_that_is_not_centred_or_too_small_is_refused(cells: int) -> None:
+    with pytest.raises(
+        UserError, match=f"{cells} cells a side; expected an odd number, at least 31"
+    ):
+        Neck(1, 1, 8).eval()(torch.zeros(1, 1, cells, cells), CELLS)
 
 
 def test_box_points_and_samples() -> None:
@@ -105,45 +148,8 @@ def test_box_points_and_samples() -> None:
     ramp = torch.arange(25.0).expand(25, 25)
     features = torch.stack([ramp, ramp.T])[None]
     anywhere = torch.tensor([[[3.25, 7.5], [-4.0, 30.0], [24.0, 24.0]]])
-    assert sample(features, anywhere)[0].tolist() == [[3.25, 7.5], [0, 24], [24, 24]]
-    noise = torch.randn(2, 5, 25, 25, generator=torch.Generator().manual_seed(0))
-    where = torch.rand(2, 1, 99, 2, generator=torch.Generator().manual_seed(1)) * 30 - 3
-    reference = F.grid_sample(noise, where / 12 - 1, padding_mode="border", align_corners=True)[
-        :, :, 0
-    ]
-    torch.testing.assert_close(
-        sample(noise, where[:, 0]), reference.transpose(1, 2), atol=1e-5, rtol=1e-5
-    )
-
-
-def test_gradient_of_samples_is_that_of_grid_sample() -> None:
-    """Also of rows that many samples share, and of rows that none takes."""
-    g = torch.Generator().manual_seed(0)
-    features = torch.randn(2, 5, 25, 25, generator=g, dtype=torch.float64, requires_grad=True)
-    where = 8 + 9 * torch.rand(2, 300, 2, generator=g, dtype=torch.float64)
-    weight = torch.randn(2, 300, 5, generator=g, dtype=torch.float64)
-    (own,) = torch.autograd.grad((sample(features, where) * weight).sum(), features)
-    plain = F.grid_sample(features, where[:, None] / 12 - 1, align_corners=True)[:, :, 0].transpose(
-        1, 2
-    )
-    (expected,) = torch.autograd.grad((plain * weight).sum(), features)
-    torch.testing.assert_close(own, expected)
-    assert (own == 0).any()
-
-
-def test_narrow_is_its_convolutions() -> None:
-    torch.manual_seed(0)
-    x = torch.randn(2, 6, 5, 7, dtype=torch.float64, requires_grad=True)
-    convs = [nn.Conv2d(6, outputs, 3, padding=1).double() for outputs in (2, 1)]
-    inputs = [x, *(parameter for conv in convs for parameter in conv.parameters())]
-    plain, own = [conv(x) for conv in convs], narrow(x, *convs)
-    for a, b in zip(own, plain, strict=True):
-        torch.testing.assert_close(a, b)
-    results = [
-        torch.autograd.grad(sum((y**3).sum() for y in outputs), inputs) for outputs in (own, plain)
-    ]
-    for a, b in zip(*results, strict=True):
-        torch.testing.assert_close(a, b)
+    expected = torch.tensor([[[3.25, 7.5], [0, 24], [24, 24]]])
+    torch.testing.assert_close(Sampler()(features, anywhere), expected)
 
 
 @pytest.mark.parametrize("scale", [False, True])
@@ -242,7 +248,7 @@ def test_wrong_sizes_are_errors() -> None:
         with pytest.raises(UserError, match=r"expected \(batch, 3, (127, 127|255, 255)\)"):
             call()
     with pytest.raises(UserError, match=r"search: .*expected"):
-        model.track((), search[0])
+        model.track(torch.zeros(0), search[0])
 
 
 def test_settings_are_checked() -> None:

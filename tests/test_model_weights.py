@@ -12,7 +12,7 @@ import torch
 
 from siamla.errors import UserError
 from siamla.files import cache_folder
-from siamla.model.resnet import ResNet50
+from siamla.model.backbones.resnet50 import ResNet50
 from siamla.model.settings import Weights
 from siamla.model.weights import locate, read_state
 

@@ -1,12 +1,16 @@
 """Device and precision: what is asked for, or one clear error."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from conftest import REPOSITORY
 
 from siamla import place as module
 from siamla.errors import UserError
+from siamla.experiment.check import check
+from siamla.experiment.plan import Plan
 from siamla.place import Place, place_on
 from siamla.tracker import tracker
 from siamla.tracker.api import tracker_settings
@@ -20,7 +24,7 @@ CPU, GPU = torch.device("cpu"), torch.device("cuda")
 @pytest.fixture
 def old_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """A GPU without bf16."""
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Old GPU")
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *device: "Old GPU")
     monkeypatch.setattr(module, "has_bf16", lambda device: False)
 
 
@@ -49,6 +53,20 @@ def test_an_engine_without_bf16_is_told_before_anything_is_tracked(
     monkeypatch.setattr(tracker, "has_bf16", lambda device: True)
     settings = TrackerSettings(engine="openvino", precision="bf16")
     assert tracking_place(settings, CPU, 1) == Place("cpu", "bf16", 1)
+
+
+def test_the_check_of_a_profile_tells_a_precision_that_cannot_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old_gpu: None
+) -> None:
+    shutil.copytree(REPOSITORY / "params", tmp_path / "params")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    smoke = Path("params/profiles/smoke.yaml")
+    smoke.write_text(smoke.read_text().replace("precision: fp32", "precision: bf16"))
+    precision = "precision: bf16, but Old GPU does not compute in it; use fp32"
+    training, tracking = check(Plan.load("smoke")).problems
+    assert training == f"train siamcar, seed 1: training.{precision}"
+    assert tracking == f"predict otb100 siamcar, seed 1: tracker.{precision}"
 
 
 def test_the_precision_auto_of_an_older_model_file_is_fp32() -> None:

@@ -1,4 +1,6 @@
-"""The plan: which results a change decides anew, what an identity holds, and what a table accepts."""
+"""The plan: which results a change decides anew, what an identity holds, and what a table
+accepts.
+"""
 
 import json
 import shutil

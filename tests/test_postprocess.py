@@ -45,7 +45,9 @@ def maps(width: float, height: float) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 
 def test_topn_by_hand() -> None:
-    """Two cells in row 12 with boxes at 127+8 and 127+16: the mean box is 12 crop px to the right."""
+    """Two cells in row 12 with boxes at 127+8 and 127+16: the mean box is 12 crop px to the
+    right.
+    """
     cls, ltrb, loc = maps(64, 64)  # a 40×40 target has s_z = 80, scale 127/80: 63.5 crop px
     cls[12, 13], cls[12, 14] = 1.0, 0.9
     state = State((100.0, 50.0), (40.0, 40.0), (640, 480))

@@ -1,4 +1,6 @@
-"""Code digests see what decides a number and nothing else; records say where a number comes from."""
+"""Code digests see what decides a number and nothing else; records say where a number comes
+from.
+"""
 
 import subprocess
 import time

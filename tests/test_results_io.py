@@ -14,6 +14,7 @@ from siamla.benchmark import archive, store
 from siamla.benchmark.importing import canonical, import_results
 from siamla.benchmark.onepass import Track
 from siamla.cli.main import main
+from siamla.data.formats import LAYOUTS
 from siamla.errors import UserError
 from siamla.files import read_json
 from siamla.miniatures.dataset import WRITERS
@@ -69,15 +70,6 @@ def test_lost_boxes_are_told_and_infinite_ones_refused(
     assert not (tmp_path / "out/other").exists()
 
 
-def test_a_vot_result_may_be_named_by_its_inner_folder(tmp_path: Path) -> None:
-    (tmp_path / "x/baseline/bag").mkdir(parents=True)
-    (tmp_path / "x/baseline/bag/bag_001.txt").write_text("1\n5,6,10,12\n")
-    for number, source in enumerate((tmp_path / "x", tmp_path / "x/baseline")):
-        assert import_results(source, tmp_path / f"out{number}", "vot") == ["bag"]
-        codes, _ = store.read_regions(tmp_path / f"out{number}", "bag")
-        assert codes.tolist() == [1, -1]
-
-
 def test_otb_mat(tmp_path: Path) -> None:
     from scipy.io import savemat
 
@@ -115,14 +107,15 @@ def test_got10k_folders_from_a_zip(tmp_path: Path) -> None:
     np.testing.assert_allclose(seconds, [[0.1, 0.2]] * 3)  # type: ignore[arg-type]
 
 
-def test_vot_baseline(tmp_path: Path) -> None:
+@pytest.mark.parametrize("inner", ["", "baseline"])
+def test_vot_baseline(tmp_path: Path, inner: str) -> None:
+    """The folder above baseline/, or that itself."""
     folder = tmp_path / "other/baseline/bag"
     folder.mkdir(parents=True)
     (folder / "bag_001.txt").write_text("1\n1,2,3,4\n0,0,9,0,9,9,1,9\n2\n0\n")
-    assert import_results(tmp_path / "other", tmp_path / "out", "vot") == ["bag"]
+    assert import_results(tmp_path / "other" / inner, tmp_path / "out", "vot") == ["bag"]
     copied = (tmp_path / "out/baseline/bag/bag_001.txt").read_text().splitlines()
-    assert copied[0] == "1"
-    assert copied[1] == "1,2,3,4"
+    assert copied[:2] == ["1", "1,2,3,4"]
     assert copied[2].count(",") == 7
     assert copied[3:] == ["2", "0"]
 
@@ -280,7 +273,7 @@ def test_a_submission_replaces_nothing_that_it_reads(
     for read in ("p/a/a_001.txt", "d/list.txt"):
         before = (tmp_path / read).read_bytes()
         assert main([*command[:-1], str(tmp_path / read), "--overwrite"]) == 2
-        assert "would replace what is read" in capsys.readouterr().err
+        assert "expected a name ending in .zip" in capsys.readouterr().err
         assert (tmp_path / read).read_bytes() == before
     assert main([*command[:2], "got1k", *command[3:]]) == 2
     assert "got1k: no such evaluation server; did you mean 'got10k'?" in capsys.readouterr().err

@@ -15,12 +15,11 @@ from siamla.data.formats import LAYOUTS, Layout
 from siamla.data.layout import LayoutName
 from siamla.data.sources import SOURCES as TRAINING_SETS
 from siamla.data.sources import Source
+from siamla.engine.settings import AUTO, EngineName
 from siamla.experiment.profile import Benchmark
 from siamla.miniatures.dataset import WRITERS
 from siamla.miniatures.settings import SetSettings
-from siamla.model.backbone import BACKBONES
-from siamla.model.levels import Backbone
-from siamla.model.settings import ModelSettings
+from siamla.model.settings import BackboneName
 
 ROOT = Path(__file__).parents[1]
 SOURCES = {
@@ -149,11 +148,14 @@ def test_a_name_of_a_layout_does_not_lead_to_its_reader() -> None:
     assert GRAPH["siamla.data.layout"] == set()
 
 
-def test_backbones_are_those_of_the_settings() -> None:
-    assert set(BACKBONES) == set(get_args(ModelSettings.model_fields["backbone"].annotation))
-    for backbone in BACKBONES.values():
-        assert issubclass(backbone, Backbone)
-        assert len(backbone.out_channels) == len(backbone.strides)
+def test_backbones_and_engines_are_those_of_the_settings() -> None:
+    """Each name has its module, and each module its name."""
+    backbones = {name.rsplit(".")[-1] for name in SOURCES if ".model.backbones." in name}
+    assert backbones == set(get_args(BackboneName))
+    ends = {name for name in SOURCES if name.endswith("_engine")}
+    named = {name for name in get_args(EngineName) if name != "auto"}
+    assert ends == {f"siamla.engine.{name}_engine" for name in named}
+    assert set(AUTO) <= named
 
 
 def test_the_grid_holds_together() -> None:

@@ -43,7 +43,8 @@ Scores = list[Score]
 
 
 # Effects
-# ------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
+# ----------
 
 
 def test_an_effect_by_hand() -> None:
@@ -96,7 +97,9 @@ def drawn(
     sd: tuple[float, float, float],
     gap: float = 0,
 ) -> dict[str, np.ndarray]:
-    """Two variants of the model: sd of the difference by sequence, of a seed, and of both together."""
+    """Two variants of the model: sd of the difference by sequence, of a seed, and of both
+    together.
+    """
     hard = rng.normal(0, 0.2, count)
     return {
         name: (
@@ -178,7 +181,8 @@ def test_verdicts_follow_the_rule() -> None:
 
 
 # From score files
-# ---------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
+# -
 
 
 def score(

@@ -389,7 +389,9 @@ def test_several_commits_are_told(tmp_path: Path) -> None:
 
 
 def test_a_metric_has_one_description(tmp_path: Path) -> None:
-    """Digits and direction come from the protocol; the layout can neither repeat nor invent them."""
+    """Digits and direction come from the protocol; the layout can neither repeat nor invent
+    them.
+    """
     described = json.loads(json.dumps(EVERY))
     described["vot2018"]["metrics"]["robustness"] |= {"better": "higher", "digits": 1}
     paths = [write_score(tmp_path, "siamcar", 1, [0.5], "vot2018")]

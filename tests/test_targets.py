@@ -36,7 +36,9 @@ def test_positives_of_a_square_target() -> None:
 
 
 def brute_force(box: np.ndarray, labels: Labels) -> tuple[np.ndarray, np.ndarray]:
-    """Centre and boundary maps by SiamCAR's inequalities on l, t, r, b, in fp32 as the cells are."""
+    """Centre and boundary maps by SiamCAR's inequalities on l, t, r, b, in fp32 as the cells
+    are.
+    """
     x, y, w, h = (np.float32(value) for value in box)
     centre, boundary = np.zeros((25, 25), bool), np.zeros((25, 25), bool)
     distances = {}

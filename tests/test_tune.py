@@ -71,12 +71,19 @@ def test_nothing_is_chosen_on_what_tables_show(plan: Plan, name: str, said: str)
     assert said in str(error.value)
 
 
-def test_a_set_with_the_seed_of_a_benchmark_is_refused(plan: Plan) -> None:
+@pytest.mark.parametrize(
+    ("source", "seed", "said"),
+    [
+        ("smoke_validation", "smoke_otb", "copy: otb100 of profile smoke is made from it or has"),
+        ("trackingnet", "trackingnet", "copy: the truth of its clips is withheld"),
+    ],
+)
+def test_a_set_that_nothing_is_chosen_on(plan: Plan, source: str, seed: str, said: str) -> None:
     path = Path("params/synthetic.yaml")
     sets = yaml.safe_load(path.read_text())
-    sets["copy"] = {**sets["smoke_validation"], "seed": sets["smoke_otb"]["seed"]}
+    sets["copy"] = {**sets[source], "seed": sets[seed]["seed"]}
     path.write_text(yaml.safe_dump(sets))
-    with pytest.raises(UserError, match="copy: otb100 of profile smoke"):
+    with pytest.raises(UserError, match=said):
         validation_set(Plan.load("smoke"), "copy")
 
 
@@ -102,7 +109,7 @@ def test_a_missing_training_names_its_command(plan: Plan) -> None:
     with pytest.raises(
         UserError, match="`siamla train run siamla --seed 1 --profile smoke` comes first"
     ):
-        tune(plan, "siamla", "smoke_validation")
+        tune(plan, ["siamla"], "smoke_validation")
     assert not Path("data").exists()
 
 

@@ -1,7 +1,8 @@
 """VOT: region overlap in pixels, the supervised runner, and a hand-worked trajectory."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from siamla.benchmark.importing import import_results
 from siamla.benchmark.onepass import FrameError
-from siamla.benchmark.protocols import load_protocols, run_rules
+from siamla.benchmark.protocols import Protocol, load_protocols, run_rules
 from siamla.benchmark.region import region_overlap
 from siamla.benchmark.runner import run
 from siamla.benchmark.score import score
@@ -32,8 +33,6 @@ from siamla.geometry import polygon_to_box
 from siamla.sequence import Sequence
 
 PROTOCOL = load_protocols(Path(__file__).parents[1] / "params" / "protocols.yaml")["vot2018"]
-RULES = PROTOCOL.supervised
-assert RULES is not None
 shared = Path(__file__).parents[2] / "shared"
 
 
@@ -81,12 +80,31 @@ def test_region_overlap_approaches_the_area_ratio() -> None:
     np.testing.assert_allclose(region_overlap(a, b), poly_iou(a, b), atol=5e-3)
 
 
-def trajectory(codes: list[int], shift: dict[int, float], truth: np.ndarray) -> Trajectory:
+def rules(**changes: Any) -> Protocol:
+    """VOT2018's protocol with other rules of supervision."""
+    assert PROTOCOL.supervised is not None
+    supervised = PROTOCOL.supervised.model_copy(update=changes)
+    return PROTOCOL.model_copy(update={"supervised": supervised})
+
+
+def stored(
+    folder: Path, name: str, codes: list[int], shift: float = 0, speed: float = 0
+) -> Sequence:
+    """A sequence of a 9×9 box that moves to the right, and the run that is stored of it: the truth,
+    from the second start on moved by `shift`.
+    """
+    count = len(codes)
+    truth = boxes(*[(20.0 + speed * i, 30, 9, 9) for i in range(count)])
     regions = truth.copy()
-    for index, amount in shift.items():
-        regions[index, ::2] += amount
+    starts = [i for i, code in enumerate(codes) if code == INITIALISED]
+    regions[starts[-1] + 1 :, ::2] += shift
     regions[np.array(codes) != TRACKED] = np.nan
-    return Trajectory(np.array(codes, np.int8), regions, np.full(len(codes), 0.1))
+    run = Trajectory(np.array(codes, np.int8), regions, np.full(count, 0.1))
+    write_trajectory(folder, name, run)
+    return Sequence(name, (), np.zeros((count, 4)), np.ones(count, bool), truth)
+
+
+RESTARTED = [INITIALISED, *[TRACKED] * 19, FAILED, *[SKIPPED] * 4, INITIALISED, *[TRACKED] * 14]
 
 
 def test_hand_worked_scores(tmp_path: Path) -> None:
@@ -95,20 +113,11 @@ def test_hand_worked_scores(tmp_path: Path) -> None:
 
     A 9×9 box is 10×10 pixels; shifted by 5, 5 of 15 columns are shared: overlap 1/3.
     """
-    truth = boxes(*[(20.0 + i, 30, 9, 9) for i in range(40)])
-    sequence = Sequence(
-        "a",
-        (),
-        np.zeros((40, 4)),
-        np.ones(40, bool),
-        truth,
+    sequence = replace(
+        stored(tmp_path, "a", RESTARTED, shift=5, speed=1),
         frame_attributes={"occlusion": np.arange(40) < 20},
     )
-    codes = [INITIALISED, *[TRACKED] * 19, FAILED, *[SKIPPED] * 4, INITIALISED, *[TRACKED] * 14]
-    write_trajectory(tmp_path, "a", trajectory(codes, dict.fromkeys(range(26, 40), 5.0), truth))
-    rules = RULES.model_copy(update={"eao_interval": (5, 30)})
-    protocol = PROTOCOL.model_copy(update={"supervised": rules})
-    found = score([sequence], tmp_path, protocol, {"a": (200, 100)})
+    found = score([sequence], tmp_path, rules(eao_interval=(5, 30)), {"a": (200, 100)})
     # burn-in leaves frames 10..19 (overlap 1) and 35..39 (overlap 1/3); one failure in 40 frames
     assert found.overall["accuracy"] == pytest.approx((10 + 5 / 3) / 15)
     assert found.overall["robustness"] == pytest.approx(100 / 40)
@@ -118,9 +127,8 @@ def test_hand_worked_scores(tmp_path: Path) -> None:
     first = np.array([min(i, 19) / i for i in range(1, 40)])
     curve = np.where(np.arange(1, 40) <= 14, (first + 1 / 3) / 2, first)
     np.testing.assert_allclose(found.curves["expected_overlap"][1], [1, *curve])
-    assert found.overall["eao"] == pytest.approx(
-        curve[3:29].mean()
-    )  # indices 4..29, one less than the interval
+    # indices 4..29, one less than the interval
+    assert found.overall["eao"] == pytest.approx(curve[3:29].mean())
     # On occluded frames there was no failure, and only the first fragment has a weight (20 of its
     # 25 frames).
     occluded = found.per_attribute["occlusion"]
@@ -139,54 +147,33 @@ def test_hand_worked_scores(tmp_path: Path) -> None:
 def test_the_vot_toolkit_variants(
     tmp_path: Path, changes: dict[str, str], metric: str, value: float
 ) -> None:
-    truth = boxes(*[(20.0 + i, 30, 9, 9) for i in range(40)])
-    sequence = Sequence("a", (), np.zeros((40, 4)), np.ones(40, bool), truth)
-    codes = [INITIALISED, *[TRACKED] * 19, FAILED, *[SKIPPED] * 4, INITIALISED, *[TRACKED] * 14]
-    write_trajectory(tmp_path, "a", trajectory(codes, dict.fromkeys(range(26, 40), 5.0), truth))
-    protocol = PROTOCOL.model_copy(update={"supervised": RULES.model_copy(update=changes)})
-    assert score([sequence], tmp_path, protocol, {"a": (200, 100)}).overall[
-        metric
-    ] == pytest.approx(value)
+    sequence = stored(tmp_path, "a", RESTARTED, shift=5, speed=1)
+    scores = score([sequence], tmp_path, rules(**changes), {"a": (200, 100)})
+    assert scores.overall[metric] == pytest.approx(value)
 
 
-def test_late_failure(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("late", "end"), [("success", 1), ("failure", (1 + 16 / 39) / 2)])
+def test_late_failure(tmp_path: Path, late: str, end: float) -> None:
     """A failure three frames before the end: no restart follows, and the toolkits disagree about
     the fragment.
     """
-    truth = boxes(*[(20.0, 30, 9, 9)] * 20)
-    sequence = Sequence("a", (), np.zeros((20, 4)), np.ones(20, bool), truth)
     codes = [INITIALISED, *[TRACKED] * 16, FAILED, SKIPPED, SKIPPED]
-    write_trajectory(tmp_path, "a", trajectory(codes, {}, truth))
-    longer = Sequence(
-        "b", (), np.zeros((40, 4)), np.ones(40, bool), boxes(*[(20.0, 30, 9, 9)] * 40)
-    )
-    write_trajectory(
-        tmp_path,
-        "b",
-        trajectory([INITIALISED, *[TRACKED] * 39], {}, boxes(*[(20.0, 30, 9, 9)] * 40)),
-    )
-    ends = {}
-    for late in ("success", "failure"):
-        protocol = PROTOCOL.model_copy(
-            update={"supervised": RULES.model_copy(update={"late_failure": late})}
-        )
-        scores = score([sequence, longer], tmp_path, protocol, {"a": (99, 99), "b": (99, 99)})
-        ends[late] = scores.curves["expected_overlap"][1][39]
-    assert ends == {"success": 1, "failure": pytest.approx((1 + 16 / 39) / 2)}
+    sequences = [
+        stored(tmp_path, "a", codes),
+        stored(tmp_path, "b", [INITIALISED, *[TRACKED] * 39]),
+    ]
+    sizes = {"a": (99, 99), "b": (99, 99)}
+    scores = score(sequences, tmp_path, rules(late_failure=late), sizes)
+    assert scores.curves["expected_overlap"][1][39] == pytest.approx(end)
 
 
 def test_short_data(tmp_path: Path) -> None:
-    truth = boxes(*[(20.0, 30, 9, 9)] * 20)
-    sequence = Sequence("a", (), np.zeros((20, 4)), np.ones(20, bool), truth)
-    write_trajectory(tmp_path, "a", trajectory([INITIALISED, *[TRACKED] * 19], {}, truth))
+    sequence = stored(tmp_path, "a", [INITIALISED, *[TRACKED] * 19])
     overall = score([sequence], tmp_path, PROTOCOL, {"a": (99, 99)}).overall
     assert overall["eao"] == 1
     assert overall["eao_short_frames"] == 20
-    strict = PROTOCOL.model_copy(
-        update={"supervised": RULES.model_copy(update={"short_data": "error"})}
-    )
     with pytest.raises(UserError, match="starts at frame 100, the longest sequence has 20"):
-        score([sequence], tmp_path, strict, {"a": (99, 99)})
+        score([sequence], tmp_path, rules(short_data="error"), {"a": (99, 99)})
 
 
 def test_expected_overlap_by_hand() -> None:
@@ -232,7 +219,7 @@ def numbered(tmp_path: Path) -> Sequence:
 
 def test_runner_restarts_five_frames_after_a_failure(numbered: Sequence) -> None:
     tracker = Scripted(numbered.boxes, {3, 12, 17})
-    found = run_supervised(tracker, numbered, RULES)
+    found = run_supervised(tracker, numbered, run_rules(PROTOCOL))
     expected = [1, -1, -1, 2, 0, 0, 0, 0, 1, -1, -1, -1, 2, 0, 0, 0, 0, 1, -1, -1]
     assert (
         found.codes.tolist() == expected
@@ -244,7 +231,7 @@ def test_runner_restarts_five_frames_after_a_failure(numbered: Sequence) -> None
 
 
 def test_stored_runs_come_back(tmp_path: Path, numbered: Sequence) -> None:
-    found = run_supervised(Scripted(numbered.boxes, {3}), numbered, RULES)
+    found = run_supervised(Scripted(numbered.boxes, {3}), numbered, run_rules(PROTOCOL))
     write_trajectory(tmp_path, "a", found)
     codes, regions = read_regions(tmp_path, "a")
     np.testing.assert_array_equal(codes, found.codes)
@@ -260,7 +247,7 @@ def test_stored_runs_come_back(tmp_path: Path, numbered: Sequence) -> None:
 def test_confidences_stand_in_the_toolkits_file(tmp_path: Path, numbered: Sequence) -> None:
     tracker = Scripted(numbered.boxes, {3})
     tracker.score = 0.5
-    write_trajectory(tmp_path, "a", run_supervised(tracker, numbered, RULES))
+    write_trajectory(tmp_path, "a", run_supervised(tracker, numbered, run_rules(PROTOCOL)))
     lines = (tmp_path / "baseline/a/a_001_confidence.value").read_text().split("\n")
     # given at frames 0 and 8, lost at 3, passed over from 4 to 7
     assert lines == ["", *["0.500000"] * 3, *[""] * 5, *["0.500000"] * 11, ""]
@@ -292,7 +279,7 @@ def test_stochastic_trackers_repeat_until_three_are_equal(
 def test_unreadable_frame_is_named(numbered: Sequence) -> None:
     numbered.frames[4].write_bytes(b"")
     with pytest.raises(FrameError) as caught:
-        run_supervised(Scripted(numbered.boxes, set()), numbered, RULES)
+        run_supervised(Scripted(numbered.boxes, set()), numbered, run_rules(PROTOCOL))
     assert caught.value.frame == 4
 
 

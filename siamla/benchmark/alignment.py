@@ -35,7 +35,7 @@ CENTRE_FRACTION = (
 )
 SCALE = 0.1  # largest change of the logarithm of the crop's side
 LOST = 0.1  # IoU below which the chosen box is not on the target
-BATCH = 32  # crops at once on a GPU; on a CPU one alone is as fast
+ROWS = 32  # crops at once on a GPU; on a CPU one alone is as fast
 
 Image = NDArray[np.uint8]
 
@@ -155,24 +155,15 @@ def cut(sequence: Sequence, crops: int, seed: Many[int]) -> Cut:
     )
 
 
-def on_crops(network: Network, part: Cut, batch: int) -> list[CropAlignment]:
-    """The alignment on each crop of a sequence, of a network made ready for `batch` crops at once."""
-    state = network.embed(np.repeat(part.template[None], batch, axis=0))
-    found = []
-    for first in range(0, len(part.searches), batch):
-        crops = part.searches[first : first + batch]
-        filled = np.concatenate([crops, np.repeat(crops[:1], batch - len(crops), axis=0)])
-        maps = network.search(state, filled)
-        for place in range(len(crops)):
-            confidence = maps.cls[place].astype(np.float64) / (
-                1 + np.exp(-maps.loc[place].astype(np.float64))
-            )
-            found.append(
-                crop_alignment(
-                    confidence, maps.ltrb[place].astype(np.float64), part.boxes[first + place]
-                )
-            )
-    return found
+def on_crops(network: Network, part: Cut) -> list[CropAlignment]:
+    """The alignment on each crop of a sequence."""
+    if not len(part.searches):
+        return []
+    maps = network.search(network.embed(part.template[None]), part.searches)
+    confidence = maps.cls.astype(np.float64) / (1 + np.exp(-maps.loc.astype(np.float64)))
+    offsets = maps.ltrb.astype(np.float64)
+    crops = zip(confidence, offsets, part.boxes, strict=True)
+    return [crop_alignment(*crop) for crop in crops]
 
 
 def _mean(values: Many[float]) -> float:
@@ -205,9 +196,9 @@ def alignment(
     settings: precision and engine are read, no more. UserError where there is nothing.
     """
     place = tracking_place(settings)
-    batch = 1 if place.torch_device.type == "cpu" else BATCH
-    network = prepare(resolve_engine(settings.engine, place.torch_device), model, place, batch)
-    found = {part.sequence: on_crops(network, part, batch) for part in cuts}
+    rows = 1 if place.torch_device.type == "cpu" else ROWS
+    network = prepare(resolve_engine(settings.engine, place.torch_device), model, place, rows)
+    found = {part.sequence: on_crops(network, part) for part in cuts}
     if not any(found.values()):
         raise UserError("alignment: no frame after a first one whose target is visible")
     return found

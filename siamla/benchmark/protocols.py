@@ -274,7 +274,9 @@ def score_rules(protocol: Protocol) -> dict[str, Any]:
 
 
 def load_protocols(path: Path) -> dict[str, Protocol]:
-    """The protocols of a YAML file by key; UserError naming file, key, value and what is allowed."""
+    """The protocols of a YAML file by key; UserError naming file, key, value and what is
+    allowed.
+    """
     return validate(dict[Name, Protocol], read_yaml(path), str(path))
 
 

@@ -18,7 +18,9 @@ def truth_regions(sequence: Sequence) -> Array:
 
 
 def initial_box(sequence: Sequence, index: int, rules: RunRules) -> Array:
-    """The xywh box that a tracker is started on: the truth's equal-area rectangle, its size padded."""
+    """The xywh box that a tracker is started on: the truth's equal-area rectangle, its size
+    padded.
+    """
     padding = rules.init_padding if sequence.polygons is not None else 0.0
     return np.asarray(sequence.boxes[index] + np.array([0, 0, padding, padding]))
 

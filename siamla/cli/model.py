@@ -34,9 +34,6 @@ def register(commands: Commands) -> None:
     parser.add_argument(
         "--format", choices=("onnx", "openvino"), default="onnx", help="default: %(default)s"
     )
-    parser.add_argument(
-        "--portable", action="store_true", help="no convolution whose weights are an input"
-    )
     add_tracker(parser)
     parser.add_argument("--out", type=Path, required=True, help="the folder to make")
 
@@ -103,6 +100,6 @@ def export_model(args: argparse.Namespace) -> None:
     file = read_model(args.model)
     settings = tracker_settings(args.model, file.tracker, changed(args))
     more = {"tracker": settings.model_dump(mode="json", exclude={"precision", "engine", "batch"})}
-    worst = export(file.model, args.out, args.format, args.portable, more)
+    worst = export(file.model, args.out, args.format, more)
     largest = ", ".join(f"{name} {value:.1e}" for name, value in worst.items())
     print(f"{args.out}: {args.format}, as the network but for at most {largest}")

@@ -11,7 +11,8 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from siamla.cli.main import run
@@ -34,6 +35,7 @@ MODULES = (
     "pyarrow.parquet",
 )
 EVERY = 0.5  # seconds between two looks whether the pipeline is still there
+LONGEST = 2**20  # bytes of a request
 
 
 def _alone() -> bool:
@@ -41,28 +43,37 @@ def _alone() -> bool:
     return len(os.listdir("/proc/self/task")) == 1
 
 
-def _connections(address: str, pipeline: int) -> Iterator[socket.socket]:
-    """Those who ask, until the pipeline is gone, whose child this process is."""
-    with socket.socket(socket.AF_UNIX) as listener:
+def _serve(address: str, pipeline: int, unchanged: Callable[[], bool]) -> socket.socket | None:
+    """Fork for everyone who asks. Returns in each fork, with its connection; and None when the
+    pipeline has ended, whose child this process is.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # forks are not waited for
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         mask = os.umask(0o077)  # nobody else's commands
         listener.bind(address)
         os.umask(mask)
         listener.listen(64)
         listener.settimeout(EVERY)
         while os.getppid() == pipeline:
-            try:
+            with suppress(TimeoutError):
                 connection, _ = listener.accept()
-            except TimeoutError:
-                continue
-            connection.setblocking(True)
-            yield connection
+                if _alone() and unchanged() and os.fork() == 0:
+                    return connection
+                connection.close()
+    Path(address).unlink(missing_ok=True)
+    return None
 
 
 def _follow(connection: socket.socket) -> None:
-    """End this process, as SIGKILL would, when the command that it works for is gone."""
+    """Send the signals that the command passes on to this process; end it, as SIGKILL would, when
+    the command is gone.
+    """
 
     def watch() -> None:
-        connection.recv(1)  # nothing is ever sent
+        with suppress(ConnectionResetError):
+            while number := connection.recv(1):
+                os.kill(os.getpid(), number[0])
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -70,34 +81,19 @@ def _follow(connection: socket.socket) -> None:
 
 def _receive(connection: socket.socket) -> list[str]:
     """Become the process of the command that asks; its words."""
-    _, streams, _, _ = socket.recv_fds(connection, 1, 3)
-    for stream, own in zip(streams, (0, 1, 2), strict=True):
-        os.dup2(stream, own)
+    packet, streams, _, _ = socket.recv_fds(connection, LONGEST, 3)
+    for stream, standard in zip(streams, (0, 1, 2), strict=True):
+        os.dup2(stream, standard)
         os.close(stream)
-    with connection.makefile() as lines:
-        request = json.loads(lines.readline())
+    request = json.loads(packet)
     os.environ.clear()
     os.environ.update(request["environment"])
     os.chdir(request["folder"])
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    connection.sendall(f"{os.getpid()}\n".encode())
+    connection.send(b"+")
     _follow(connection)
     return list(request["words"])
-
-
-def _serve(address: str, pipeline: int, unchanged: Callable[[], bool]) -> socket.socket | None:
-    """Fork for everyone who asks. Returns in each fork, with its connection; and None when the
-    pipeline has ended.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # forks are not waited for
-    for connection in _connections(address, pipeline):
-        if _alone() and unchanged() and os.fork() == 0:
-            return connection
-        connection.close()
-    Path(address).unlink(missing_ok=True)
-    return None
 
 
 def main(profile: str, address: str, pipeline: str) -> int:
@@ -128,7 +124,7 @@ def main(profile: str, address: str, pipeline: str) -> int:
         status = 1
     sys.stdout.flush()
     sys.stderr.flush()
-    connection.sendall(f"{status}\n".encode())
+    connection.send(bytes([status & 0xFF]))
     return status
 
 

@@ -62,9 +62,8 @@ def run_submit(args: argparse.Namespace) -> None:
     from siamla.errors import UserError
     from siamla.files import free_for_output
 
-    for folder in (args.predictions, args.data):
-        if args.out.exists() and args.out.resolve().is_relative_to(folder.resolve()):
-            raise UserError(f"{args.out}: would replace what is read; name another file")
+    if args.out.suffix != ".zip":  # so that it is none of the files that are read
+        raise UserError(f"{args.out}: expected a name ending in .zip")
     free_for_output(args.out, args.overwrite)
     count = submit(args.server, args.predictions, args.data, args.out)
     print(f"{args.out}: {count} sequences, ready for the {args.server} server")

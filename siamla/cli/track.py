@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+SMALLEST = 0.01  # pixels of a side of a box
+
 
 def _box(words: list[str]) -> "NDArray[np.float64]":
     import numpy as np
@@ -21,9 +23,9 @@ def _box(words: list[str]) -> "NDArray[np.float64]":
 
     values = [number(word) for word in " ".join(words).replace(",", " ").split()]
     box = np.array(values, np.float64)  # None becomes NaN
-    if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] <= 0).any():
+    if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] < SMALLEST).any():
         raise UserError(
-            f"--box: {' '.join(words)!r}, expected x y w h in pixels with w and h above 0"
+            f"--box: {' '.join(words)!r}, expected x y w h in pixels with w and h above 0.01"
         )
     return box
 

@@ -1,7 +1,6 @@
 """`siamla tune`: choose tracker settings on validation clips."""
 
 import argparse
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,17 +14,11 @@ def _pairs(settings: Mapping[str, Any]) -> str:
 
 def run(args: argparse.Namespace) -> None:
     """Choose, and print what was found as comments and the lines for the profile."""
-    from siamla.steps.tune import tune, tune_all
+    from siamla.steps.tune import tune
 
     plan = load_plan(args)
-
-    def tell(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
-
-    if args.variant:
-        reports = {args.variant: tune(plan, args.variant, args.benchmark, args.workers, tell)}
-    else:
-        reports = tune_all(plan, args.benchmark, args.workers, tell)
+    variants = [args.variant] if args.variant else plan.variants
+    reports = tune(plan, variants, args.benchmark, args.workers)
     metric = next(iter(reports.values()))["metric"] if reports else "nothing to choose"
     print(f"# {metric} on {args.benchmark}; every point in results/{plan.name}/tune/VARIANT.json")
     print(f"# {'variant':16} {'seeds':>5} {'points':>6}  {'start':>6}  chosen")

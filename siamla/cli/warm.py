@@ -21,11 +21,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import TextIO
 
-ADDRESS = (  # the socket, relative to the project: the name of one may have a hundred characters
-    "SIAMLA_WARM"
-)
+# names the socket, relative to the project: the name of one may have a hundred characters
+ADDRESS = "SIAMLA_WARM"
 THREADS = "OMP_NUM_THREADS"
 ONE_THREAD = {
     **dict.fromkeys((THREADS, "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
@@ -40,36 +38,32 @@ def ask(words: Sequence[str]) -> int | None:
     address = os.environ.get(ADDRESS)
     if not address or os.environ.get(THREADS) != "1":
         return None
-    with socket.socket(socket.AF_UNIX) as connection:
+    request = {"words": list(words), "environment": dict(os.environ), "folder": os.getcwd()}
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
         try:
             connection.connect(address)
-            socket.send_fds(connection, [b"3"], [0, 1, 2])
-            request = {"words": list(words), "environment": dict(os.environ), "folder": os.getcwd()}
-            connection.sendall(json.dumps(request).encode() + b"\n")
-            answer = connection.makefile()
-            process = answer.readline()
-        except OSError:
+            socket.send_fds(connection, [json.dumps(request).encode()], [0, 1, 2])
+            begun = connection.recv(1)
+        except OSError:  # nobody listens, or the request is too long for a packet
             return None
-        return _attend(int(process), answer) if process else None
+        return _attend(connection) if begun else None
 
 
-def _attend(process: int, answer: TextIO) -> int:
-    """Wait for the fork, and pass signals on to it.
-
-    A SIGINT may reach it twice: as it reaches all of the pipeline, and from here, in case that it
-    was being born then.
-    """
+def _attend(connection: socket.socket) -> int:
+    """Wait for the fork's exit status, and pass signals on to it."""
 
     def pass_on(number: int, frame: FrameType | None) -> None:
-        with suppress(ProcessLookupError):  # it has just ended
-            os.kill(process, number)
+        with suppress(OSError):  # it has just ended
+            connection.send(bytes([number]))
 
     signal.signal(signal.SIGTERM, pass_on)
     signal.signal(signal.SIGINT, pass_on)
-    status = answer.readline()
+    status = b""
+    with suppress(ConnectionResetError):
+        status = connection.recv(1)
     if not status:
         print("siamla: the process that did this was killed", file=sys.stderr)
-    return int(status or 1)
+    return status[0] if status else 1
 
 
 def start(profile: str) -> None:
@@ -77,19 +71,13 @@ def start(profile: str) -> None:
     does not outlive.
     """
     folder = Path(".snakemake")
-    for left in folder.glob(
-        f"siamla-{profile}.*.sock"
-    ):  # of a killed run: one pipeline of a profile runs at a time
+    # of a killed run: one pipeline of a profile runs at a time
+    for left in folder.glob(f"siamla-{profile}.*.sock"):
         left.unlink()
-    own = str(os.getpid())
-    address = folder / f"siamla-{profile}.{own}.sock"
+    pipeline = str(os.getpid())
+    address = folder / f"siamla-{profile}.{pipeline}.sock"
     os.environ[ADDRESS] = address.as_posix()
-    command = [sys.executable, "-m", "siamla.cli.prefork", profile, address.as_posix(), own]
+    command = [sys.executable, "-m", "siamla.cli.prefork", profile, address.as_posix(), pipeline]
+    environment = {**os.environ, **ONE_THREAD}
     with (folder / f"siamla-{profile}.log").open("wb") as log:
-        subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env={**os.environ, **ONE_THREAD},
-        )
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)

@@ -23,11 +23,8 @@ from siamla.place import Place
 
 LIMIT = 2 * 2**30
 HEAD = hashlib.sha256().digest_size
-SOURCES = (
-    "engine",
-    "model",
-    "grid.py",
-)  # the code that decides what is compiled, below the package's folder
+# the code that decides what is compiled, below the package's folder
+SOURCES = ("engine", "model", "grid.py")
 
 
 def _code() -> str:
@@ -47,15 +44,14 @@ def _seal(key: Mapping[str, Any], content: bytes) -> bytes:
     return hashlib.sha256(canonical_json(key).encode() + b"\0" + content).digest()
 
 
-def cached(
-    engine: str, model: SiamLA, place: Place, batch: int, make: Callable[[], bytes]
-) -> bytes:
+def cached(engine: str, model: SiamLA, place: Place, rows: int, make: Callable[[], bytes]) -> bytes:
     """What `make` gives, from the cache where it was made before for the same network, engine and
     machine.
 
     Args:
         engine: name and version.
         model: the network as it was trained, before any folding.
+        rows: crops that the compiled network takes.
     """
     settings = model.settings.model_dump(mode="json", by_alias=True, exclude={"weights"})
     key: Mapping[str, Any] = {
@@ -66,7 +62,7 @@ def cached(
         "processor": processor(),
         "precision": place.precision,
         "threads": place.threads,
-        "batch": batch,
+        "rows": rows,
     }
     path = cache_folder() / "engines" / f"{digest(key)}.bin"
     try:

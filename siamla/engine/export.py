@@ -11,20 +11,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from siamla.engine.engines import resolve_engine
-from siamla.engine.graph import SearchGraph, TemplateGraph, for_inference
+from siamla.engine.engines import installed
+from siamla.engine.graph import SearchGraph, TemplateGraph
 from siamla.engine.openvino_engine import core
 from siamla.engine.tracing import OPSET, Graph, Inputs, examples, names, to_onnx, to_openvino
 from siamla.errors import UserError
 from siamla.files import canonical_json, write_json
 from siamla.grid import MIDDLE, SCORE, SEARCH, START, STRIDE, TEMPLATE
+from siamla.model.fast import for_inference
 from siamla.model.siamla import SiamLA
 
 Format = Literal["onnx", "openvino"]
-RUNTIMES = {
-    "onnx": "onnxruntime",
-    "openvino": "openvino",
-}  # the engine that checks what was written
+NEEDS = {"onnx": ("onnx", ("onnx", "onnxruntime")), "openvino": ("fast", ("openvino",))}
+"""The extra of siamla that a format needs, and the packages in it: they write and check."""
 ABOUT = "siamla.json"
 FORMAT = 1
 EXACT = 1e-4  # of scores and logits
@@ -50,17 +49,13 @@ def _described(graph: Graph, inputs: Inputs) -> dict[str, Any]:
 
 
 def _about(
-    kind: Format,
-    portable: bool,
-    graphs: Mapping[str, tuple[Graph, Inputs]],
-    more: Mapping[str, Any],
+    kind: Format, graphs: Mapping[str, tuple[Graph, Inputs]], more: Mapping[str, Any]
 ) -> Any:
     """What a program must know to run the two files, as JSON-ready data."""
     return {
         "format": FORMAT,
         "files": kind,
         "opset": OPSET if kind == "onnx" else None,
-        "form": "portable" if portable else "plain",
         "graphs": {name: _described(graph, inputs) for name, (graph, inputs) in graphs.items()},
         "crops": {
             "template": TEMPLATE,
@@ -109,16 +104,17 @@ def _write_openvino(path: Path, graph: Graph, inputs: Inputs, about: Any) -> Run
 
 def _check(model: SiamLA, template: Run, search: Run) -> dict[str, float]:
     """The largest differences from the network itself; UserError where one is too large."""
-    noise, worst = np.random.default_rng(0), dict.fromkeys(("cls", "ltrb", "loc"), 0.0)
+    noise = np.random.default_rng(0)
+    worst = dict.fromkeys(("cls", "ltrb", "loc"), 0.0)
     crops = noise.integers(0, 256, (1, SEARCH, SEARCH, 3), dtype=np.uint8)
     for _ in range(TRIED):
         first = noise.integers(0, 256, (1, TEMPLATE, TEMPLATE, 3), dtype=np.uint8)
-        found = search([crops, *template([first])])
+        given = search([crops, *template([first])])
         images = [torch.from_numpy(each).permute(0, 3, 1, 2) for each in (first, crops)]
         with torch.inference_mode():
             output = model.track(model.embed_template(images[0]), images[1])
         expected = (torch.softmax(output.cls, 1)[:, 1], output.ltrb, output.loc[:, 0])
-        for name, ours, theirs in zip(worst, expected, found, strict=True):
+        for name, ours, theirs in zip(worst, expected, given, strict=True):
             worst[name] = max(worst[name], float(np.abs(ours.numpy() - theirs).max()))
     for name, limit in (("cls", EXACT), ("ltrb", NEAR), ("loc", EXACT)):
         if not worst[name] <= limit:
@@ -130,35 +126,31 @@ def _check(model: SiamLA, template: Run, search: Run) -> dict[str, float]:
 
 
 def export(
-    model: SiamLA,
-    folder: Path,
-    kind: Format,
-    portable: bool = False,
-    more: Mapping[str, Any] | None = None,
+    model: SiamLA, folder: Path, kind: Format, more: Mapping[str, Any] | None = None
 ) -> dict[str, float]:
     """Write both graphs and ABOUT into a new folder, run them, and return how far they are from the
     network.
 
     Args:
-        portable: the correlation as a matrix product, for runtimes whose convolutions take no
-            weights as an input.
         more: further entries of ABOUT, such as the tracker's settings.
 
-    UserError where the folder is there already, the runtime is not installed, or a graph gives
-    other numbers; then nothing is left behind.
+    UserError where the folder is there already, a package is not installed, or a graph gives other
+    numbers; then nothing is left behind.
     """
-    resolve_engine(RUNTIMES[kind], torch.device("cpu"))  # type: ignore[arg-type]
+    extra, packages = NEEDS[kind]
+    for package in packages:
+        if installed(package) is None:
+            raise UserError(
+                f"--format {kind}: {package} is not installed; pip install 'siamla[{extra}]'"
+            )
     if folder.exists():
         raise UserError(f"--out {folder}: is there already; name a new folder")
-    inference, model = for_inference(model), model.eval()
-    template, search = (
-        TemplateGraph(inference, portable).eval(),
-        SearchGraph(inference, portable).eval(),
-    )
-    first, crops = examples(template, batch=1)
+    inference = for_inference(model)
+    template = TemplateGraph(inference).eval()
+    first, crops = examples(template, rows=1)
     graphs: dict[str, tuple[Graph, Inputs]] = {
         "template": (template, first),
-        "search": (search, crops),
+        "search": (SearchGraph(inference).eval(), crops),
     }
     write = {"onnx": _write_onnx, "openvino": _write_openvino}[kind]
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -166,12 +158,12 @@ def export(
     shutil.rmtree(temporary, ignore_errors=True)  # of a killed export
     temporary.mkdir()
     try:
-        about = _about(kind, portable, graphs, more or {})
+        about = _about(kind, graphs, more or {})
         runs = [
             write(temporary / name, graph, inputs, about)
             for name, (graph, inputs) in graphs.items()
         ]
-        worst = _check(model, *runs)
+        worst = _check(model.eval(), *runs)
         write_json(temporary / ABOUT, {**about, "largest_differences": worst})
         temporary.rename(folder)
     finally:

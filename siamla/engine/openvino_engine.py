@@ -5,10 +5,11 @@ from functools import cache
 from typing import Any
 
 from siamla.engine.cache import cached
-from siamla.engine.graph import SearchGraph, TemplateGraph, for_inference
-from siamla.engine.network import Crops, Maps, Network
+from siamla.engine.graph import SearchGraph, TemplateGraph
+from siamla.engine.network import Crops, Engine, Maps, Network
 from siamla.engine.torch_engine import embedding
 from siamla.engine.tracing import examples, to_openvino
+from siamla.model.fast import for_inference
 from siamla.model.siamla import SiamLA
 from siamla.place import Place
 
@@ -26,7 +27,7 @@ def core() -> Any:
     return openvino.Core()
 
 
-def prepare_openvino(model: SiamLA, place: Place, batch: int) -> Network:
+def prepare_openvino(model: SiamLA, place: Place, rows: int) -> Network:
     """The network compiled for this machine, the place's precision and threads; PyTorch embeds the
     templates.
     """
@@ -45,12 +46,12 @@ def prepare_openvino(model: SiamLA, place: Place, batch: int) -> Network:
     }
 
     def compiled() -> bytes:
-        _, inputs = examples(template, batch)
+        _, inputs = examples(template, rows)
         network = to_openvino(SearchGraph(plain), inputs)
         exported = core().compile_model(network, "CPU", options).export_model()
         return bytes(exported.getvalue() if isinstance(exported, io.BytesIO) else exported)
 
-    blob = cached(f"openvino {openvino.get_version()}", model, place, batch, compiled)
+    blob = cached(f"openvino {openvino.get_version()}", model, place, rows, compiled)
     request = core().import_model(io.BytesIO(blob), "CPU", options).create_infer_request()
 
     def search(state: Any, crops: Crops) -> Maps:
@@ -58,3 +59,6 @@ def prepare_openvino(model: SiamLA, place: Place, batch: int) -> Network:
         return Maps(found[0], found[1], found[2])
 
     return Network(embedding(template, place.torch_device), search)
+
+
+ENGINE = Engine(prepare_openvino, package="openvino", extra="fast")

@@ -1,5 +1,11 @@
-"""The engines' names, for settings: what a name stands for is in siamla.engine.engines."""
+"""The engines' names, for settings.
+
+An engine is a module `siamla.engine.NAME_engine` with an `ENGINE` (siamla.engine.network.Engine),
+and its name here.
+"""
 
 from typing import Literal
 
-EngineName = Literal["auto", "torch", "openvino", "onnxruntime"]
+EngineName = Literal["auto", "torch", "openvino"]
+AUTO: tuple[EngineName, ...] = ("openvino", "torch")
+"""What `auto` stands for: the first of these that is installed and runs on the device."""

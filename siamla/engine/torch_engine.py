@@ -8,16 +8,17 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from siamla.engine.graph import SearchGraph, TemplateGraph, for_inference
-from siamla.engine.network import Crops, Maps, Network
+from siamla.engine.graph import SearchGraph, TemplateGraph
+from siamla.engine.network import Crops, Engine, Maps, Network
 from siamla.grid import KERNEL, SEARCH
+from siamla.model.fast import for_inference
 from siamla.model.siamla import SiamLA
 from siamla.place import Place
 
 
 def embedding(template: TemplateGraph, device: torch.device) -> Callable[[Crops], Tensor]:
-    """Template crops → state on the device. Once a sequence: other engines leave it to PyTorch,
-    too.
+    """Template crops → state on the device. It is done once a sequence, so that other engines leave
+    it to PyTorch, too.
     """
 
     @torch.inference_mode()
@@ -27,10 +28,11 @@ def embedding(template: TemplateGraph, device: torch.device) -> Callable[[Crops]
     return embed
 
 
-def _cast(model: nn.Module) -> None:
+def _cast(model: SiamLA) -> None:
     """Weights of convolutions and norms to bf16 once, their inputs as they come; autocast would
-    cast at each call.
+    cast at each call. The correlation is computed in fp32, and given as bf16.
     """
+    model.correlation.register_forward_hook(lambda _, inputs, maps: maps.to(torch.bfloat16))
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d | nn.GroupNorm):
             layer.to(torch.bfloat16)
@@ -49,9 +51,8 @@ def _captured(
     aside = torch.cuda.Stream()
     aside.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(aside):
-        for _ in range(
-            3
-        ):  # chooses algorithms and fills the allocator, neither of which may be recorded
+        # chooses algorithms and fills the allocator, neither of which may be recorded
+        for _ in range(3):
             _packed(search, state, crops)
     torch.cuda.current_stream().wait_stream(aside)
     recording = torch.cuda.CUDAGraph()
@@ -68,13 +69,15 @@ def _captured(
 
 
 def _packed(search: SearchGraph, state: Tensor, crops: Tensor) -> Tensor:
-    """(B, 6, 25, 25): c, l, t, r, b and the logit of q in one tensor, which one copy brings back."""
+    """(B, 6, 25, 25): c, l, t, r, b and the logit of q in one tensor, which one copy brings
+    back.
+    """
     cls, ltrb, loc = search(crops, state)
     return torch.cat([cls.unsqueeze(1), ltrb, loc.unsqueeze(1)], dim=1)
 
 
-def prepare_torch(model: SiamLA, place: Place, batch: int) -> Network:
-    """The network on the place's device and in its precision; on a GPU for this batch alone."""
+def prepare_torch(model: SiamLA, place: Place, rows: int) -> Network:
+    """The network on the place's device and in its precision; on a GPU for so many rows alone."""
     device = place.torch_device
     model = for_inference(model).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if place.precision == "bf16":
@@ -83,15 +86,19 @@ def prepare_torch(model: SiamLA, place: Place, batch: int) -> Network:
     run: Callable[[Tensor, Tensor], Tensor] = partial(_packed, search)
     if device.type == "cuda":
         with torch.inference_mode():
-            state = torch.zeros(batch, model.fusion.in_channels, KERNEL, KERNEL, device=device)
-            crops = torch.zeros(batch, SEARCH, SEARCH, 3, dtype=torch.uint8, device=device)
+            state = torch.zeros(rows, model.fusion.in_channels, KERNEL, KERNEL, device=device)
+            crops = torch.zeros(rows, SEARCH, SEARCH, 3, dtype=torch.uint8, device=device)
             run = _captured(search, state, crops)
 
     @torch.inference_mode()
     def track(state: Tensor, crops: Crops) -> Maps:
-        maps = (
-            run(state, torch.from_numpy(crops)).cpu().numpy()
-        )  # to the GPU it is the graph's buffer that takes them
+        # on a GPU the graph's own buffer takes the crops
+        maps = run(state, torch.from_numpy(crops)).cpu().numpy()
         return Maps(maps[:, 0], maps[:, 1:5], maps[:, 5])
 
     return Network(embed, track)
+
+
+ENGINE = Engine(
+    prepare_torch, package="torch", devices=("cpu", "cuda"), precisions=("fp32", "bf16", "fp16")
+)

@@ -25,13 +25,13 @@ def names(graph: Graph) -> tuple[list[str], list[str]]:
     return ["template"], ["state"]
 
 
-def examples(template: TemplateGraph, batch: int) -> tuple[Inputs, Inputs]:
+def examples(template: TemplateGraph, rows: int) -> tuple[Inputs, Inputs]:
     """Inputs of the template graph and of the search graph that belongs to it: noise of the right
     shapes.
     """
     noise = torch.Generator().manual_seed(0)
     first, crops = (
-        torch.randint(0, 256, (batch, side, side, 3), generator=noise, dtype=torch.uint8)
+        torch.randint(0, 256, (rows, side, side, 3), generator=noise, dtype=torch.uint8)
         for side in (TEMPLATE, SEARCH)
     )
     with torch.no_grad():
@@ -70,9 +70,8 @@ def to_onnx(graph: Graph, inputs: Inputs) -> bytes:
     buffer = io.BytesIO()
     expected, given = names(graph)
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # the same, and that another exporter is newer: it needs one more package
+        # the same, and that another exporter is newer: it needs one more package
+        warnings.simplefilter("ignore")
         torch.onnx.export(
             graph.eval(),
             inputs,

@@ -1,1 +1,3 @@
-"""What the experiment is: profile, variants, the plan of all jobs, and the identity of each result."""
+"""What the experiment is: profile, variants, the plan of all jobs, and the identity of each
+result.
+"""

@@ -64,7 +64,7 @@ def _data(plan: Plan, found: Findings) -> None:
 
 
 def _weights(plan: Plan, found: Findings) -> None:
-    from siamla.model.backbone import BACKBONES
+    from siamla.model.backbone import backbone_class
 
     where = "spec.model.weights"
     files: set[tuple[Path | None, str]] = set()
@@ -72,7 +72,7 @@ def _weights(plan: Plan, found: Findings) -> None:
         model = plan.spec(name).model
         if isinstance(model.weights, Weights):
             files.add((model.weights.path, model.weights.sha256))
-        elif model.weights == "package" and BACKBONES[model.backbone].package_weights() is None:
+        elif model.weights == "package" and not backbone_class(model.backbone).package_weights():
             found.problems.append(f"{name}: model.weights: no package ships {model.backbone}")
     for path, expected in sorted(files, key=str):
         found.checked[where] = path.as_posix() if path else "a URL"
@@ -132,7 +132,7 @@ def _precision(plan: Plan, found: Findings) -> None:
             place_on(default_device(), precision, threads=1)
         except UserError as error:
             if job.record() is None:
-                found.problems.append(f"{job.title}: training.{error}")
+                found.problems.append(f"{job.title}: {error}")
                 return
 
 

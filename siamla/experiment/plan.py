@@ -6,7 +6,7 @@ show. It runs nothing and reads no data.
 """
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -36,6 +36,7 @@ class Plan:
         self.name, self.profile = experiment.name, experiment.profile
         self.code = Sources()
         self._jobs: dict[tuple[str, frozenset[tuple[str, Any]]], Job] = {}
+        self._kept: dict[Hashable, Any] = {}
         self._open: list[str] = []  # the steps whose jobs are being resolved, the outermost first
 
     @classmethod
@@ -128,6 +129,12 @@ class Plan:
         ]
         others = [self.experiment.model(variant, name) for name in tracked]
         return list(dict.fromkeys([variant, *others]))
+
+    def once(self, what: Hashable, make: Callable[[], Any]) -> Any:
+        """What `make` gives, made once: thousands of jobs share a few settings."""
+        if what not in self._kept:
+            self._kept[what] = make()
+        return self._kept[what]
 
     # --- jobs ---
 

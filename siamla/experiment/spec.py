@@ -136,7 +136,9 @@ def tuned(
 
 
 def load_variants(path: Path) -> dict[str, Variant]:
-    """The variants of a YAML file; UserError with every unknown key and parent, and with circles."""
+    """The variants of a YAML file; UserError with every unknown key and parent, and with
+    circles.
+    """
     variants, mistakes = validate(Variants, read_yaml(path), str(path)).variants, Mistakes()
     valid = dotted_keys()
     for name, variant in variants.items():

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from siamla.engine.settings import EngineName
+from siamla.engine.settings import AUTO, EngineName
 from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.spec import Spec, plain
@@ -171,17 +171,18 @@ def generator_code(code: Sources, layout: str) -> str:
     return code.digest("siamla.miniatures.dataset:synthesize", writer)
 
 
-def backbone_code(plan: "Plan", spec: Spec) -> str:
+def backbone_code(spec: Spec) -> str:
     """The code of the backbone that a variant has."""
-    return plan.code.listed("siamla.model.backbone:BACKBONES", spec.model.backbone)
+    return f"siamla.model.backbones.{spec.model.backbone}:BACKBONE"
 
 
-def engine_code(plan: "Plan", engine: EngineName) -> list[str]:
+def engine_code(engine: EngineName) -> list[str]:
     """The engines that may run under a setting. Which one `auto` stands for is known only where a
     step runs.
     """
-    names = ("torch", "openvino") if engine == "auto" else (engine,)
-    return [plan.code.listed("siamla.engine.engines:ENGINES", name) for name in names]
+    return [
+        f"siamla.engine.{name}_engine:ENGINE" for name in (AUTO if engine == "auto" else (engine,))
+    ]
 
 
 def pointer_digest(source: str, root: Path) -> str:

@@ -147,7 +147,9 @@ class Crops(Step):
 
 
 class Features(Step):
-    """The frozen backbone's features of the training pairs; variants that see the same share them."""
+    """The frozen backbone's features of the training pairs; variants that see the same share
+    them.
+    """
 
     name = "features"
     names = ("variant",)
@@ -183,7 +185,7 @@ class Features(Step):
 
     def code(self, plan: "Plan", names: Names) -> Iterable[str]:
         spec = plan.spec(names["variant"])
-        return "siamla.training.features:build", backbone_code(plan, spec)
+        return "siamla.training.features:build", backbone_code(spec)
 
 
 class Train(Step):
@@ -219,13 +221,13 @@ class Train(Step):
         return {
             "crops": mixed_crops(spec, parents),
             "features": {"code": features.identity.plain["code"]} if features else None,
-            "settings": training_settings(spec),
+            "settings": plan.once(("training", names["variant"]), lambda: training_settings(spec)),
             "seed": names["seed"],
         }
 
     def code(self, plan: "Plan", names: Names) -> Iterable[str]:
         spec = plan.spec(names["variant"])
-        return "siamla.training.run:train_model", backbone_code(plan, spec)
+        return "siamla.training.run:train_model", backbone_code(spec)
 
     def wanted(self, plan: "Plan") -> Iterator[Names]:
         for variant in plan.variants:
@@ -235,7 +237,9 @@ class Train(Step):
 
 
 class Predict(Step):
-    """A tracker's boxes on a benchmark. `run` is the part of the protocol that decides what is run."""
+    """A tracker's boxes on a benchmark. `run` is the part of the protocol that decides what is
+    run.
+    """
 
     name = "predict"
     names: ClassVar[tuple[str, ...]] = ("benchmark", "variant", "seed")
@@ -258,11 +262,15 @@ class Predict(Step):
         }
 
     def settings(self, plan: "Plan", names: Names, parents: Parents) -> dict[str, Any]:
+        benchmark = names["benchmark"]
+        point = (names["variant"], benchmark, names.get("sweep"), names.get("value"))
+        rules = plan.experiment.protocol(benchmark)
+        tracker = plan.once(("tracker", *point), lambda: without_neutral(self.tracker(plan, names)))
         return {
             "model": parents["model"].identity.plain,
             "data": parents["data"].identity.plain,
-            "tracker": without_neutral(self.tracker(plan, names)),
-            "run": without_neutral(run_rules(plan.experiment.protocol(names["benchmark"]))),
+            "tracker": tracker,
+            "run": plan.once(("run", benchmark), lambda: without_neutral(run_rules(rules))),
         }
 
     def code(self, plan: "Plan", names: Names) -> Iterable[str]:
@@ -270,13 +278,15 @@ class Predict(Step):
         return (
             "siamla.benchmark.tracking:track_benchmark",
             f"{layout_code(layout)}:ORIGIN",
-            backbone_code(plan, plan.spec(names["variant"])),
-            *engine_code(plan, self.tracker(plan, names).engine),
+            backbone_code(plan.spec(names["variant"])),
+            *engine_code(self.tracker(plan, names).engine),
         )
 
 
 class PredictSweep(Predict):
-    """The same at a point of a sweep: with the variant's own model, and one value of one setting."""
+    """The same at a point of a sweep: with the variant's own model, and one value of one
+    setting.
+    """
 
     name = "predict_sweep"
     result = "predict"
@@ -371,8 +381,8 @@ class Alignment(Step):
         settings = plan.experiment.tracker(names["variant"], names["benchmark"])
         return (
             "siamla.benchmark.alignment:measure",
-            backbone_code(plan, plan.spec(names["variant"])),
-            *engine_code(plan, settings.engine),
+            backbone_code(plan.spec(names["variant"])),
+            *engine_code(settings.engine),
         )
 
     def wanted(self, plan: "Plan") -> Iterator[Names]:
@@ -395,10 +405,12 @@ class Score(Step):
 
     def settings(self, plan: "Plan", names: Names, parents: Parents) -> dict[str, Any]:
         predictions = parents.get("predictions")
+        benchmark = names["benchmark"]
+        rules = plan.experiment.protocol(benchmark)
         return {
             "predictions": predictions.identity.plain if predictions else None,
             "data": parents["data"].identity.plain,
-            "rules": score_rules(plan.experiment.protocol(names["benchmark"])),
+            "rules": plan.once(("rules", benchmark), lambda: score_rules(rules)),
         }
 
     def code(self, plan: "Plan", names: Names) -> Iterable[str]:

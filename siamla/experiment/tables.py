@@ -90,7 +90,9 @@ class Layout(Settings):
         return columns | set(self.elsewhere)
 
     def ticks(self, spec: Spec) -> dict[str, bool]:
-        """Head of every column of ticks in lower case → whether a variant with this spec has one."""
+        """Head of every column of ticks in lower case → whether a variant with this spec has
+        one.
+        """
         settings = plain(spec)
         found = {}
         for table in self.tables.values():

@@ -1,30 +1,57 @@
-"""The backbones by name; a new one is a module and a line here, and its name in ModelSettings."""
+"""What a backbone is: images in, feature levels out; and one by its name."""
 
-from torch import Tensor
+from abc import ABC, abstractmethod
+from importlib import import_module
+from pathlib import Path
+
+from torch import Tensor, nn
 
 from siamla.errors import UserError
-from siamla.model.efficientnet import EfficientNetLite0
-from siamla.model.levels import Backbone
-from siamla.model.resnet import ResNet50
-from siamla.model.settings import ModelSettings, Weights
+from siamla.model.settings import BackboneName, ModelSettings, Weights
 from siamla.model.weights import locate, read_state
 
-BACKBONES: dict[str, type[Backbone]] = {
-    "resnet50": ResNet50,
-    "efficientnet_lite0": EfficientNetLite0,
-}
+
+class Backbone(nn.Module, ABC):
+    """A network whose forward takes (B, 3, H, W) BGR images, 0..255, uint8 or float, and returns
+    feature levels.
+
+    `out_channels` and `strides` describe the levels. A stride is a multiple of 8, and cell m of
+    stride 8·k lies on cell k·m of stride 8, counted from the middle. Every level is centred: its
+    middle cell looks at the middle pixel of an image of 127 or 255 px. Each backbone does its own
+    colour conversion and normalisation. Batch norm never updates its statistics here, `train()` or
+    not: SiamCAR lets it when layers 2-4 unfreeze, with statistics of a few images a device; ours
+    keeps ImageNet's, so that a step does not depend on how a batch is split. Thawed, all layers
+    learn ("end-to-end", section IV-A); SiamCAR keeps conv1 and layer1.
+    """
+
+    out_channels: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    @classmethod
+    def package_weights(cls) -> Path | None:
+        """The file of ImageNet weights that an installed package ships; None where none does."""
+        return None
+
+    @abstractmethod
+    def load_imagenet(self, state: dict[str, Tensor], name: str) -> None:
+        """Load a published state dict; UserError naming the file `name` when it does not fit."""
+
+
+def backbone_class(name: BackboneName) -> type[Backbone]:
+    """The backbone of this name."""
+    found: type[Backbone] = import_module(f"siamla.model.backbones.{name}").BACKBONE
+    return found
 
 
 def build_backbone(settings: ModelSettings) -> Backbone:
-    """The backbone named by the settings with its weights loaded; UserError when these do not fit."""
-    backbone = BACKBONES[settings.backbone]()
+    """The settings' backbone with its weights loaded; UserError when these do not fit."""
+    backbone = backbone_class(settings.backbone)()
     if settings.weights == "random":
         return backbone
-    path = (
-        locate(settings.weights)
-        if isinstance(settings.weights, Weights)
-        else backbone.package_weights()
-    )
+    if isinstance(settings.weights, Weights):
+        path: Path | None = locate(settings.weights)
+    else:
+        path = backbone.package_weights()
     if path is None:
         raise UserError(
             f"weights: no package ships {settings.backbone}; give weights: {{path or url, sha256}}"

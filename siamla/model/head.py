@@ -4,7 +4,6 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from siamla.model.settings import ModelSettings
 
@@ -28,24 +27,6 @@ def initialise(module: nn.Module) -> None:
             nn.init.normal_(layer.weight, std=0.01)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
-
-
-def narrow(x: Tensor, *convs: nn.Conv2d) -> tuple[Tensor, ...]:
-    """The outputs of 3×3 convolutions of the same features to a few channels each.
-
-    Trained on a CPU, they are one 1×1 convolution to nine shifted channels for each output, which
-    are then added: with so few outputs a 3×3 convolution spends itself on moving its input, and
-    takes twice the time.
-    """
-    if x.is_cuda or not torch.is_grad_enabled():
-        return tuple(conv(x) for conv in convs)
-    weight = torch.cat([conv.weight for conv in convs])
-    taps = weight.flip(2, 3).permute(0, 2, 3, 1).flatten(0, 2)
-    shifted = torch.bmm(taps.expand(len(x), -1, -1), x.flatten(2))
-    shifted = shifted.to(torch.promote_types(shifted.dtype, torch.float32))
-    bias = torch.cat([conv.bias for conv in convs if conv.bias is not None])
-    out = F.fold(shifted, (x.shape[2], x.shape[3]), 3, padding=1) + bias.view(1, -1, 1, 1)
-    return out.split([conv.out_channels for conv in convs], dim=1)
 
 
 class Head(nn.Module):
@@ -77,15 +58,11 @@ class Head(nn.Module):
 
     def forward(self, fused: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Logits (B, 2, n, n), offsets l, t, r, b > 0 in crop pixels (B, 4, n, n), centre-ness
-        logits or None.
+        logits (B, 1, n, n) or None.
 
         The exponential is taken in fp32: bf16 has steps of half a pixel at 64 px.
         """
-        cls_features = self.cls_tower(fused)
-        (logits,) = narrow(self.reg_tower(fused), self.reg)
-        offsets = torch.exp(logits.float())
-        if self.centerness is None:
-            (cls,) = narrow(cls_features, self.cls)
-            return cls, offsets, None
-        cls, quality = narrow(cls_features, self.cls, self.centerness)
-        return cls, offsets, quality
+        classified = self.cls_tower(fused)
+        offsets = torch.exp(self.reg(self.reg_tower(fused)).float())
+        quality = None if self.centerness is None else self.centerness(classified)
+        return self.cls(classified), offsets, quality

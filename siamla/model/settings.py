@@ -7,9 +7,12 @@ from pydantic import Field, model_validator
 
 from siamla.settings import Settings
 
+BackboneName = Literal["resnet50", "efficientnet_lite0"]
+"""The backbones: modules of siamla.model.backbones."""
+
 
 class Weights(Settings):
-    """Where a backbone's ImageNet weights come from: a file or a URL, checked against its SHA-256."""
+    """Where ImageNet weights come from: a file or a URL, checked against its SHA-256."""
 
     path: Path | None = None
     url: str | None = None
@@ -40,7 +43,7 @@ class Lafa(Settings):
 class ModelSettings(Settings):
     """SiamCAR's network and the switch to SiamLA's separate localization branch."""
 
-    backbone: Literal["resnet50", "efficientnet_lite0"] = "resnet50"
+    backbone: BackboneName = "resnet50"
     weights: Weights | Literal["package", "random"] = Field(
         "random", description="file or URL; 'package' (efficientnet_lite0) or 'random'"
     )

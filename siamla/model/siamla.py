@@ -4,16 +4,15 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from siamla.grid import CELLS, KERNEL, SEARCH, TEMPLATE
+from siamla.errors import UserError
+from siamla.grid import CELLS, KERNEL, SEARCH, STRIDE, TEMPLATE
 from siamla.model.backbone import build_backbone, check_images
-from siamla.model.correlation import depthwise_correlation
+from siamla.model.correlation import Correlation
 from siamla.model.head import Head
 from siamla.model.lafa import Lafa
 from siamla.model.settings import ModelSettings
-
-TemplateState = tuple[Tensor, ...]
-"""What a tracker keeps of its template: the correlation kernel (B, C, 7, 7) of each level."""
 
 
 class Output(NamedTuple):
@@ -29,87 +28,82 @@ class Output(NamedTuple):
     """(B, 1, n, n) logit of the centre-ness (baseline) or of the location quality q (LAFA)."""
 
 
-class Neck(nn.Module):
-    """One level's 1×1 convolution and batch norm, as in SiamCAR's public code, then stride 16
-    brought to stride 8.
+def centre_crop(features: Tensor, side: int) -> Tensor:
+    """The central side×side cells of features (B, C, n, n).
 
-    Upsampling n cells to 2n - 1 is exact: every second cell of stride 8 is a cell of stride 16, the
-    others are means of their neighbours. Template and search features pass in one batch, so that
-    the statistics of training are the running ones of tracking; SiamCAR normalises each by its own.
+    UserError where the middle cell would not stay the middle, or there are too few cells.
+    """
+    cells = int(features.shape[-1])
+    if cells < side or (cells - side) % 2:
+        raise UserError(
+            f"backbone: a level has {cells} cells a side; expected an odd number, at least {side}"
+        )
+    start = (cells - side) // 2
+    return features[..., start : start + side, start : start + side]
+
+
+def coarse(side: int, factor: int) -> int:
+    """Cells of stride 8·factor on which the central `side` cells of stride 8 depend."""
+    return 2 * -(-(side // 2) // factor) + 1
+
+
+class Upsampling(nn.Module):
+    """Cells of stride 8·factor brought to stride 8.
+
+    From n cells to factor·(n - 1) + 1 it is exact: each cell of the coarse stride is a cell of
+    stride 8, and those between are weighted means of their neighbours.
+    """
+
+    def __init__(self, factor: int) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor, side: int) -> Tensor:
+        """The central cells (B, C, side, side) of stride 8 of x (B, C, n, n)."""
+        fine = self.factor * (x.shape[-1] - 1) + 1
+        x = F.interpolate(x, size=(fine, fine), mode="bilinear", align_corners=True)
+        return centre_crop(x, side)
+
+
+class Neck(nn.Module):
+    """One level's 1×1 convolution and batch norm, as in SiamCAR's public code, brought to stride 8.
+
+    Template and search features pass in one batch, so that the statistics of training are the
+    running ones of tracking; SiamCAR normalises each by its own.
     """
 
     def __init__(self, inputs: int, channels: int, stride: int) -> None:
         super().__init__()
+        if stride <= 0 or stride % STRIDE:
+            raise UserError(
+                f"backbone: a level has stride {stride}; possible are {STRIDE} and its multiples"
+            )
+        self.factor = stride // STRIDE
         self.conv = nn.Conv2d(inputs, channels, 1, bias=False)
         self.norm = nn.BatchNorm2d(channels)
-        self.upsample = stride == 16
+        self.upsample = Upsampling(self.factor)
 
     def forward(self, features: Tensor, side: int) -> Tensor:
         """Centre crop (B, C, side, side) of the projected features, in cells of stride 8."""
-        part = self._crop(features, side)
-        return self._finish(self._project(part.flatten(2)).unflatten(2, part.shape[2:]), side)
+        part = centre_crop(features, coarse(side, self.factor))
+        return self._to_stride_8(self.norm(self.conv(part)), side)
 
     def pair(self, template: Tensor, search: Tensor) -> tuple[Tensor, Tensor]:
         """`forward` of both, normalised together when training."""
         if not self.training:
             return self(template, KERNEL), self(search, CELLS)
-        parts = [self._crop(template, KERNEL), self._crop(search, CELLS)]
-        joint = self._project(torch.cat([part.flatten(2) for part in parts], dim=2))
-        flat = joint.split([part.shape[-1] ** 2 for part in parts], dim=2)
-        shaped = [x.unflatten(2, part.shape[2:]) for x, part in zip(flat, parts, strict=True)]
-        return self._finish(shaped[0], KERNEL), self._finish(shaped[1], CELLS)
+        kernel = centre_crop(template, coarse(KERNEL, self.factor))
+        cells = centre_crop(search, coarse(CELLS, self.factor))
+        joint = torch.cat([kernel.flatten(2), cells.flatten(2)], dim=2).unsqueeze(2)
+        normed = self.norm(self.conv(joint)).squeeze(2)
+        z, x = normed.split([kernel.shape[-1] ** 2, cells.shape[-1] ** 2], dim=2)
+        return (
+            self._to_stride_8(z.unflatten(2, kernel.shape[2:]), KERNEL),
+            self._to_stride_8(x.unflatten(2, cells.shape[2:]), CELLS),
+        )
 
-    def _crop(self, features: Tensor, side: int) -> Tensor:
-        """The cells that the centre crop of `side` cells of stride 8 depends on."""
-        return centre_crop(features, _coarse(side) if self.upsample else side)
-
-    def _project(self, flat: Tensor) -> Tensor:
-        """The normalised projection (B, channels, L) of cells (B, inputs, L)."""
-        return self.norm(project(self.conv, flat).unsqueeze(2)).squeeze(2)
-
-    def _finish(self, x: Tensor, side: int) -> Tensor:
-        if not self.upsample:
-            return centre_crop(x, side)
-        with torch.autocast(x.device.type, enabled=False):
-            x = x.to(torch.promote_types(x.dtype, torch.float32))
-            matrix = _between(x, side)
-            return matrix @ x @ matrix.T
-
-
-def project(conv: nn.Conv2d, flat: Tensor) -> Tensor:
-    """A 1×1 convolution of cells (B, inputs, L), channels first in memory, where the correlation
-    needs them.
-
-    With channels last a convolution would copy before and after, and the gradient of the batch norm
-    that follows would get two layouts at once, which is five times slower on a CPU.
-    """
-    weight = conv.weight.flatten(1).expand(len(flat), -1, -1)
-    return (
-        torch.bmm(weight, flat)
-        if conv.bias is None
-        else torch.baddbmm(conv.bias.view(1, -1, 1), weight, flat)
-    )
-
-
-def _between(x: Tensor, side: int) -> Tensor:
-    """The matrix (side, n) that upsamples an axis of x (B, C, n, n) to 2n - 1 cells and keeps the
-    central `side`.
-    """
-    fine = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device).repeat_interleave(2, dim=0)[:-1]
-    fine[1::2] = (fine[:-1:2] + fine[2::2]) / 2
-    start = (len(fine) - side) // 2
-    return fine[start : start + side]
-
-
-def _coarse(side: int) -> int:
-    """Cells of stride 16 on which the central `side` cells of stride 8 depend."""
-    return 2 * ((side // 2 + 1) // 2) + 1
-
-
-def centre_crop(features: Tensor, side: int) -> Tensor:
-    """The central side×side cells; both sides are odd, so the middle stays the middle."""
-    start = (features.shape[-1] - side) // 2
-    return features[..., start : start + side, start : start + side]
+    def _to_stride_8(self, x: Tensor, side: int) -> Tensor:
+        return x if self.factor == 1 else self.upsample(x, side)
 
 
 class SiamLA(nn.Module):
@@ -125,6 +119,7 @@ class SiamLA(nn.Module):
         self.necks = nn.ModuleList(
             [Neck(inputs, settings.channels, stride) for inputs, stride in levels]
         )
+        self.correlation = Correlation()
         self.fusion = nn.Conv2d(len(self.necks) * settings.channels, settings.channels, 1)
         self.head = Head(settings)
         self.lafa = Lafa(settings) if settings.localization == "lafa" else None
@@ -149,37 +144,41 @@ class SiamLA(nn.Module):
 
         Template levels may be cropped beforehand with `crop_template`.
         """
-        pairs = [
-            neck.pair(z, x) for neck, z, x in zip(self._necks(), template, search, strict=True)
-        ]
-        return self._predict([z for z, _ in pairs], [x for _, x in pairs])
+        levels = zip(self.each_neck(), template, search, strict=True)
+        kernels, features = zip(*(neck.pair(z, x) for neck, z, x in levels), strict=True)
+        return self._predict(torch.cat(kernels, dim=1), torch.cat(features, dim=1))
 
-    def embed_template(self, template: Tensor) -> TemplateState:
-        """What `track` needs of template images (B, 3, 127, 127); computed once a sequence."""
+    def embed_template(self, template: Tensor) -> Tensor:
+        """The kernels (B, L·C, 7, 7) of L levels that `track` needs of template images (B, 3, 127,
+        127); computed once a sequence.
+        """
         check_images(template, TEMPLATE, "template")
-        levels = zip(self.necks, self.backbone(template), strict=True)
-        return tuple(neck(features, KERNEL).contiguous() for neck, features in levels)
+        return self._project(self.backbone(template), KERNEL)
 
-    def track(self, state: TemplateState, search: Tensor) -> Output:
-        """Score maps of search images (B, 3, 255, 255) for a template embedded before."""
+    def track(self, kernels: Tensor, search: Tensor) -> Output:
+        """Score maps of search images (B, 3, 255, 255) for templates embedded before."""
         check_images(search, SEARCH, "search")
-        levels = zip(self.necks, self.backbone(search), strict=True)
-        return self._predict(list(state), [neck(features, CELLS) for neck, features in levels])
+        return self._predict(kernels, self._project(self.backbone(search), CELLS))
 
-    def _necks(self) -> list[Neck]:
+    def each_neck(self) -> list[Neck]:
+        """The necks, one a level."""
         return [neck for neck in self.necks if isinstance(neck, Neck)]
 
-    def _predict(self, kernels: list[Tensor], features: list[Tensor]) -> Output:
-        maps = [depthwise_correlation(x, z) for z, x in zip(kernels, features, strict=True)]
-        correlation = torch.cat(maps, dim=1)
-        fused = project(self.fusion, correlation.flatten(2)).unflatten(2, correlation.shape[2:])
+    def _project(self, levels: tuple[Tensor, ...], side: int) -> Tensor:
+        """The central cells (B, L·C, side, side) of all levels, projected."""
+        parts = [neck(level, side) for neck, level in zip(self.necks, levels, strict=True)]
+        return torch.cat(parts, dim=1)
+
+    def _predict(self, kernels: Tensor, features: Tensor) -> Output:
+        """Score maps of kernels (B, L·C, 7, 7) and search features (B, L·C, 31, 31)."""
+        correlation = self.correlation(features, kernels)
+        fused = self.fusion(correlation)
         cls, ltrb, loc = self.head(fused)
         if self.lafa is not None:
-            shared = self.settings.lafa.shared_gradient
-            seen, summed = (
-                (fused, correlation) if shared else (fused.detach(), correlation.detach())
-            )
-            loc = self.lafa(seen, summed.mean(dim=1, keepdim=True) / KERNEL**2, ltrb)
+            if not self.settings.lafa.shared_gradient:
+                fused, correlation = fused.detach(), correlation.detach()
+            naive = correlation.mean(dim=1, keepdim=True) / KERNEL**2
+            loc = self.lafa(fused, naive, ltrb)
         return Output(cls, ltrb, loc)
 
 
@@ -188,7 +187,7 @@ def crop_template(levels: tuple[Tensor, ...], strides: tuple[int, ...]) -> tuple
     stride 16.
     """
     return tuple(
-        centre_crop(x, KERNEL if stride == 8 else _coarse(KERNEL))
+        centre_crop(x, coarse(KERNEL, stride // STRIDE))
         for x, stride in zip(levels, strides, strict=True)
     )
 

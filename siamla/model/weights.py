@@ -1,5 +1,6 @@
 """ImageNet weights of a backbone: found or fetched, checked against their SHA-256, read safely."""
 
+import http.client
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 
 from siamla.errors import UserError
-from siamla.files import cache_folder, parsed_by, sha256
+from siamla.files import cache_folder, locked, parsed_by, sha256
 from siamla.model.settings import Weights
 from siamla.progress import progress
 
@@ -49,7 +50,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
 def locate(weights: Weights) -> Path:
     """The local file of `weights`, fetched into the cache if it is a URL, with its SHA-256 checked.
 
-    A transfer that was cut off goes on from where it stopped. Raises UserError that says what to
+    A transfer that was cut off goes on from where it stopped; a whole one with another checksum is
+    deleted. Of processes that want the same file one fetches it. Raises UserError that says what to
     do.
     """
     if weights.path is not None:
@@ -60,9 +62,12 @@ def locate(weights: Weights) -> Path:
         _check(weights.path, weights.sha256, "check the file or correct weights.sha256")
         return weights.path
     target = cache_folder() / "weights" / f"{weights.sha256}.pth"
-    if not target.is_file():
+    if target.is_file():
+        return target
+    with locked(target.with_suffix(".lock")):
+        if target.is_file():  # another process was at work
+            return target
         partial = target.with_suffix(".part")
-        target.parent.mkdir(parents=True, exist_ok=True)
         _fetch(str(weights.url), partial)
         try:
             _check(
@@ -84,7 +89,9 @@ def _check(path: Path, expected: str, advice: str) -> None:
 
 
 def _fetch(url: str, partial: Path) -> None:
-    """Download `url` to `partial`, resuming by an HTTP Range request when a part is there already."""
+    """Download `url` to `partial`, by an HTTP Range request for the rest of a part that is
+    there.
+    """
     start = partial.stat().st_size if partial.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     try:
@@ -100,6 +107,11 @@ def _fetch(url: str, partial: Path) -> None:
                 while chunk := reply.read(CHUNK):
                     out.write(chunk)
                     bar.update(len(chunk))
+        size = partial.stat().st_size
+        if total is not None and size < total:
+            raise UserError(
+                f"weights.url: {url} ended after {size} of {total} bytes; run again to resume"
+            )
     except urllib.error.HTTPError as error:
         if error.code == 416 and start:  # nothing is left to fetch; the checksum decides
             return
@@ -107,7 +119,7 @@ def _fetch(url: str, partial: Path) -> None:
             f"weights.url: {url} answered {error.code} {error.reason}; correct it or give"
             " weights.path"
         ) from None
-    except (urllib.error.URLError, TimeoutError, ConnectionError, ValueError) as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:
         raise UserError(
             f"weights.url: cannot fetch {url} ({error}); run again to resume, or give weights.path"
         ) from None

@@ -36,10 +36,8 @@ of files.
 
 REGISTRIES = (
     "siamla.data.formats:LAYOUTS",
-    "siamla.engine.engines:ENGINES",
     "siamla.data.sources:SOURCES",
     "siamla.miniatures.dataset:WRITERS",
-    "siamla.model.backbone:BACKBONES",
     "siamla.report.figures.make:KINDS",
 )
 """Tables of alternatives. The digest does not follow them into all, or one more would change every
@@ -114,7 +112,9 @@ class Sources:
         self._file, self._described = cache(self._find), cache(self._describe)
 
     def _find(self, module: str) -> Path | None:
-        """The source file of a dotted name; None when there is none (the name of a function, say)."""
+        """The source file of a dotted name; None when there is none (the name of a function,
+        say).
+        """
         path = self._root.joinpath(*module.split("."))
         for candidate in (path.with_suffix(".py") if path.name else path, path / "__init__.py"):
             if candidate.is_file():
@@ -240,7 +240,9 @@ def _files(folder: str) -> Iterator[tuple[str, int, int]]:
 
 
 def source_state(root: Path = ROOT) -> frozenset[tuple[str, int, int]]:
-    """Path, time and size of every source file of the package: equal as long as nobody edits one."""
+    """Path, time and size of every source file of the package: equal as long as nobody edits
+    one.
+    """
     return frozenset(_files(str(root / PACKAGE)))
 
 

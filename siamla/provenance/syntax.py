@@ -8,7 +8,7 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-IGNORED = ("ctx", "returns", "annotation", "type_comment", "simple")
+IGNORED = ("ctx", "returns", "type_comment", "simple")
 BODIES = ("body", "orelse", "finalbody")
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -110,6 +110,7 @@ class _Dump:
             parts.append("Raise)")
             return
         if isinstance(node, ast.AnnAssign) and node.value is not None:
+            self._mention(node.annotation)
             node = ast.Assign([node.target], node.value)
         if isinstance(node, ast.Name):
             self.text.names.add(node.id)
@@ -119,6 +120,9 @@ class _Dump:
             self.text.attributes.add((node.value.id, node.attr))
         parts.append(type(node).__name__)
         for name, value in self._fields(node):
+            if name == "annotation":  # its text does not count; what computes in a type's class may
+                self._mention(value)
+                continue
             parts.append(name)
             handler = isinstance(node, ast.ExceptHandler) and name == "name"
             if handler and isinstance(value, str):
@@ -126,6 +130,11 @@ class _Dump:
             else:
                 self.add(value)
         parts.append(")")
+
+    def _mention(self, node: object) -> None:
+        kept = len(self.text.parts)
+        self.add(node)
+        del self.text.parts[kept:]
 
     def add(self, node: object) -> None:
         """Append a syntax tree, or a value in one."""

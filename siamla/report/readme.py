@@ -44,7 +44,9 @@ def _shown(tables: Sequence[Table], scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _uncommitted(folder: Path, excepted: str) -> list[str]:
-    """Files that differ from the commit, or are neither tracked nor ignored; UserError outside git."""
+    """Files that differ from the commit, or are neither tracked nor ignored; UserError outside
+    git.
+    """
     command = [
         "git",
         "-C",

@@ -7,15 +7,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
+import torch
+
 from siamla.benchmark.protocols import Protocol, default_protocols, run_rules
+from siamla.benchmark.score import score as score_stored
+from siamla.benchmark.score import withheld
+from siamla.benchmark.speed import speed
+from siamla.benchmark.store import time_path
+from siamla.benchmark.tracking import track_benchmark
 from siamla.data.formats import LAYOUTS
 from siamla.errors import UserError
 from siamla.experiment.spec import plain
 from siamla.files import digest, locked, read_json, write_csv, write_json
+from siamla.model.checkpoint import read_model
 from siamla.provenance.code import sources
 from siamla.provenance.record import differences, environment
 from siamla.sequence import Sequence
 from siamla.settings import nearest
+from siamla.tracker.api import tracker_settings
+from siamla.tracker.tracker import recorded, tracking_place
 
 RUN = "run.json"
 
@@ -45,16 +56,14 @@ def _read(root: Path, layout: str) -> list[Sequence]:
     """All sequences of a folder; UserError where frames and boxes are not as many and more than the
     first is known.
     """
-    from siamla.benchmark.score import withheld
-
-    found = [LAYOUTS[layout].read(root, name) for name in LAYOUTS[layout].names(root)]
-    for sequence in found:
+    sequences = [LAYOUTS[layout].read(root, name) for name in LAYOUTS[layout].names(root)]
+    for sequence in sequences:
         if len(sequence.boxes) < len(sequence) and not withheld(sequence):
             raise UserError(
                 f"{root}: {sequence.name} has {len(sequence.boxes)} boxes for {len(sequence)}"
                 " images"
             )
-    return found
+    return sequences
 
 
 def _content(sequence: Sequence) -> list[Any]:
@@ -79,8 +88,8 @@ def _claim(out: Path, identity: Mapping[str, Any], label: str) -> None:
             raise UserError(
                 f"{out / RUN}: not written by `siamla benchmark run`; name another --out"
             )
-        if found := differences(before["identity"], identity):
-            raise UserError(f"{out}: holds another run: {'; '.join(found[:3])}; name another --out")
+        if other := differences(before["identity"], identity):
+            raise UserError(f"{out}: holds another run: {'; '.join(other[:3])}; name another --out")
     elif out.is_dir() and any(path.name != ".lock" for path in out.iterdir()):
         raise UserError(
             f"{out}: is not empty and was not made by `siamla benchmark run`; name another --out"
@@ -111,20 +120,10 @@ def track(
     Raises UserError for wrong input, before anything is written, and for sequences that could not
     be tracked, when the others are finished.
     """
-    import cv2
-    import torch
-
-    from siamla.benchmark.tracking import track_benchmark
-    from siamla.model.checkpoint import read_model
-    from siamla.tracker.api import tracker_settings
-    from siamla.tracker.tracker import recorded, tracking_place
-
     rules, sequences, file = protocol_of(layout, protocol), _read(root, layout), read_model(model)
     settings, running = tracker_settings(model, file.tracker, changed or {}), run_rules(rules)
-    code = sources().digest("siamla.benchmark.tracking:track_benchmark")
-    torch.set_num_threads(
-        1
-    )  # as in the pipeline: threads must not decide boxes, sequences are spread over workers
+    # one thread, as in the pipeline: threads must not decide boxes, processes share the sequences
+    torch.set_num_threads(1)
     cv2.setNumThreads(1)
     place = tracking_place(settings)
     identity = {
@@ -132,46 +131,38 @@ def track(
         "tracker": plain(settings),
         "run": plain(running),
         "data": digest([_content(sequence) for sequence in sequences]),
-        "code": code,
+        "code": sources().digest("siamla.benchmark.tracking:track_benchmark"),
         "place": recorded(settings, place),
     }
+    title = root.resolve().name
     word = re.sub(r"[^a-z0-9]+", "_", file.label.lower()).strip("_")
-    out = out or Path("runs", root.resolve().name, f"{word}-{file.digest[:8]}")
+    out = out or Path("runs", title, f"{word}-{file.digest[:8]}")
     if out.exists():
         _claim(out, identity, file.label)  # says no before a lock is put into somebody's folder
     with locked(out / ".lock"):
         _claim(out, identity, file.label)
-        track_benchmark(
-            model, settings, place, sequences, out, running, workers, root.resolve().name
-        )
+        track_benchmark(model, settings, place, sequences, out, running, workers, title)
     return Run(file.label, sequences, rules, out)
 
 
-def score(done: Run) -> dict[str, Any] | None:
+def score(run: Run) -> dict[str, Any] | None:
     """The scores of a run by its protocol, with fps unless it was in lock step; None where truth is
     withheld.
 
     scores.csv has them by sequence.
     """
-    from siamla.benchmark.score import score as score_stored
-    from siamla.benchmark.score import withheld
-    from siamla.benchmark.speed import speed
-    from siamla.benchmark.store import time_path
-
-    if any(withheld(sequence) for sequence in done.sequences):
+    if any(withheld(sequence) for sequence in run.sequences):
         return None
-    scores = score_stored(done.sequences, done.folder, done.rules)
-    timed = all(
-        time_path(done.folder, each.name, done.rules.layout).is_file() for each in done.sequences
-    )
-    timing = speed(done.folder, done.sequences, done.rules) if timed else {}
-    write_csv(done.folder / "scores.csv", list(scores.per_sequence[0]), scores.per_sequence)
-    before = read_json(done.folder / RUN)
-    found = {
+    scores = score_stored(run.sequences, run.folder, run.rules)
+    layout = run.rules.layout
+    timed = all(time_path(run.folder, each.name, layout).is_file() for each in run.sequences)
+    timing = speed(run.folder, run.sequences, run.rules) if timed else {}
+    write_csv(run.folder / "scores.csv", list(scores.per_sequence[0]), scores.per_sequence)
+    results = {
         "scores": scores.overall,
         "speed": timing,
-        "protocol": done.rules.title,
+        "protocol": run.rules.title,
         "environment": environment(),
     }
-    write_json(done.folder / RUN, {**before, **found})
+    write_json(run.folder / RUN, {**read_json(run.folder / RUN), **results})
     return {**scores.overall, **({"fps": timing["fps"]} if timed else {})}

@@ -33,20 +33,23 @@ def queued(profile: str) -> list[str]:
     return sorted(jobs)
 
 
-def wait_for_jobs(profile: str, every: float = 10.0) -> None:
+def wait_for_jobs(profile: str, every: float = 10.0) -> bool:
     """Wait until no job is left that an earlier run of the profile submitted, and say so: their
     results count, and no job is there twice. Nobody is asked where there is no Slurm.
+
+    Returns whether there were any.
     """
     if shutil.which("squeue") is None:
-        return
+        return False
     left = queued(profile)
-    if left:
-        named = f"{', '.join(left[:20])}{' …' if len(left) > 20 else ''}"
-        print(
-            f"Waiting for {len(left)} jobs of an earlier run on the cluster: {named}; scancel ends"
-            " them",
-            flush=True,
-        )
+    if not left:
+        return False
+    named = f"{', '.join(left[:20])}{' …' if len(left) > 20 else ''}"
+    print(
+        f"Waiting for {len(left)} jobs of an earlier run on the cluster: {named}; scancel ends them",
+        flush=True,
+    )
     while left:
         time.sleep(every)
         left = queued(profile)
+    return True

@@ -1,4 +1,6 @@
-"""The report page from tables, figures, scores, records and stored boxes that belong to the plan."""
+"""The report page from tables, figures, scores, records and stored boxes that belong to the
+plan.
+"""
 
 import json
 from collections.abc import Mapping
@@ -218,7 +220,9 @@ def _environments(scores: Mapping[Path, Any]) -> str:
 
 
 def page(plan: Plan, key: str | None = None) -> Path:
-    """Write reports/{profile}/index.html; its path. `key`: drawing.page_key as the caller has it."""
+    """Write reports/{profile}/index.html; its path. `key`: drawing.page_key as the caller has
+    it.
+    """
     if key is not None and key != drawing.page_key(plan):
         raise UserError(
             "the page: settings or code have changed since this was started; start again"

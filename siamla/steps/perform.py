@@ -314,5 +314,6 @@ def perform(
         record["seconds"] = round(time.time() - started, 3)
         write_json(job.record_path, record)
         if outcome.state is not None:
-            shutil.rmtree(outcome.state)
+            # nothing may fail now: Snakemake deletes the record of a job that fails
+            shutil.rmtree(outcome.state, ignore_errors=True)
     return True

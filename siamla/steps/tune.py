@@ -1,32 +1,39 @@
 """Choosing tracker settings on validation clips alone, and writing down where they came from."""
 
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from siamla.benchmark.protocols import Protocol, run_rules
 from siamla.benchmark.tuning import Choice, search
-from siamla.data.formats import LAYOUTS
 from siamla.errors import UserError
+from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.experiment.spec import layered, plain
 from siamla.experiment.step import engine_code
 from siamla.experiment.steps import GENERATOR
-from siamla.experiment.tuning import Tuning, load_tuning
+from siamla.experiment.tuning import load_tuning
 from siamla.files import digest, read_json, write_json
 from siamla.miniatures.settings import SetSettings, load_sets
 from siamla.provenance.record import environment
-from siamla.sequence import Sequence
 from siamla.settings import nearest, validate
+from siamla.steps import byhand
 from siamla.steps.perform import planned, sound
 from siamla.tracker.settings import TrackerSettings
 
 CLIPS = Path("data", "validation")
+
+
+class Clips(NamedTuple):
+    """Validation clips on disk; `origin` is what decides them."""
+
+    root: Path
+    layout: str
+    origin: dict[str, Any]
 
 
 def validation_set(plan: Plan, name: str) -> SetSettings:
@@ -42,6 +49,8 @@ def validation_set(plan: Plan, name: str) -> SetSettings:
         )
     if name not in sets:
         raise UserError(f"{name}: no set of {path}; {nearest(name, list(sets))}")
+    if sets[name].first_frame_only:
+        raise UserError(f"{name}: the truth of its clips is withheld; choose on others")
     for used, entry in plan.datasets.items():
         source = (entry.dvc or "").removeprefix(GENERATOR)
         if source == name or (source in sets and sets[source].seed == sets[name].seed):
@@ -52,157 +61,108 @@ def validation_set(plan: Plan, name: str) -> SetSettings:
     return sets[name]
 
 
-def _clips(name: str, settings: SetSettings, jobs: int) -> list[Sequence]:
-    """The set's clips, rendered where they are not there or are of other settings."""
+def _rendered(name: str, settings: SetSettings, jobs: int) -> Clips:
+    """The clips, which are rendered where they lack or have other settings."""
     from siamla.steps.generated import render
 
-    root, layout = CLIPS / name, LAYOUTS[settings.layout]
+    root, stored = CLIPS / name, settings.model_dump(mode="json")
     render(name, settings, root, jobs)
-    return [layout.read(root, each) for each in layout.names(root)]
+    return Clips(root, settings.layout, {"name": name, "settings": stored})
 
 
-def _protocol(plan: Plan, layout: str) -> Protocol:
-    """The first one-pass protocol of the clips' layout."""
-    for rules in plan.experiment.protocols.values():
-        if rules.layout == layout and rules.onepass:
-            return rules
-    raise UserError(
-        f"{plan.params / 'protocols.yaml'}: no one-pass protocol of layout {layout}; choose on"
-        " other clips"
-    )
+def _start(plan: Plan, variant: str) -> dict[str, Any]:
+    """The settings with which a search begins: as if nothing had been chosen for the variant."""
+    profile = {"tracker": plan.profile.spec.get("tracker", {})}
+    settings = layered(profile, variant, plan.experiment.variants)["tracker"]
+    return dict(plain(validate(TrackerSettings, settings, f"tune {variant}")))
 
 
-def _measure(
-    model: Path, sequences: list[Sequence], rules: Protocol, settings: TrackerSettings, workers: int
-) -> float:
-    """The headline score of a model with these settings."""
-    from siamla.benchmark.score import score
-    from siamla.benchmark.tracking import track_benchmark
-    from siamla.tracker.tracker import tracking_place
-
-    place = tracking_place(settings)
-    with tempfile.TemporaryDirectory() as folder:
-        track_benchmark(
-            model, settings, place, sequences, Path(folder), run_rules(rules), workers, "tune"
-        )
-        return float(score(sequences, Path(folder), rules).overall[rules.headline])
-
-
-def _grid(plan: Plan, variant: str, tuning: Tuning) -> dict[str, list[Any]]:
-    """What is tried of a variant: all but the settings that it sets itself, which win over whatever
-    is chosen.
+def _origin(plan: Plan, variant: str, jobs: dict[str, Job], clips: Clips) -> dict[str, Any]:
+    """All that decides what is chosen. What the variant itself sets is not tried: it would win over
+    whatever is chosen.
     """
-    own = plan.own_keys(variant)
-    return {key: values for key, values in tuning.grid.items() if f"tracker.{key}" not in own}
-
-
-def _start(plan: Plan, variant: str) -> TrackerSettings:
-    """Where the search begins: as if nothing had been chosen for the variant before, so that all
-    begin alike.
-    """
-    settings = layered(
-        {"tracker": plan.profile.spec.get("tracker", {})}, variant, plan.experiment.variants
-    )
-    return validate(TrackerSettings, settings["tracker"], f"tune {variant}")
-
-
-def tune(
-    plan: Plan, variant: str, clips: str, workers: int = 1, tell: Callable[[str], None] = print
-) -> dict[str, Any]:
-    """Choose a variant's tracker settings on a generated set of validation clips; the report, which
-    is also written.
-
-    No model is trained: the mean headline score over the variant's seeds decides, by the grid of
-    params/tune.yaml, from the settings that the profile has for all variants. What the variant
-    itself sets is not tried. results/{profile}/tune/{variant}.json holds every point with its
-    scores, the models, the clips and the grid. It is written after each point; the same call goes
-    on with the points that are in it.
-    """
-    import cv2
-    import torch
-
-    torch.set_num_threads(1)  # as in `predict`
-    cv2.setNumThreads(1)
-    started, settings = time.time(), validation_set(plan, clips)
-    tuning, rules = load_tuning(plan.params / "tune.yaml"), _protocol(plan, settings.layout)
-    jobs = {
-        seed: plan.job("train", variant=variant, seed=seed)
-        for seed in plan.experiment.seeds(variant)
-    }
-    models = {
-        str(seed): {"key": job.key, "content": planned(job)["content"]}
-        for seed, job in jobs.items()
-    }
-    files = {str(seed): sound(job) / "model.pt" for seed, job in jobs.items()}
-    own, grid = plain(_start(plan, variant)), _grid(plan, variant, tuning)
+    tuning = load_tuning(plan.params / "tune.yaml")
+    fixed = plan.own_keys(variant)
+    grid = {key: values for key, values in tuning.grid.items() if f"tracker.{key}" not in fixed}
     code = plan.code.digest(
         "siamla.benchmark.tracking:track_benchmark",
         "siamla.benchmark.score:score",
-        *engine_code(plan, plan.spec(variant).tracker.engine),
+        *engine_code(plan.spec(variant).tracker.engine),
     )
-    origin = {
+    return {
         "variant": variant,
-        "clips": {"name": clips, "settings": settings.model_dump(mode="json")},
-        "models": models,
-        "metric": rules.headline,
-        "from": own,
+        "clips": clips.origin,
+        "models": {
+            seed: {"key": job.key, "content": planned(job)["content"]} for seed, job in jobs.items()
+        },
+        "metric": byhand.protocol_of(clips.layout, None).headline,
+        "from": _start(plan, variant),
         "grid": {**plain(tuning), "grid": grid},
         "code": code,
     }
+
+
+def _score(model: Path, clips: Clips, settings: Choice, workers: int) -> float:
+    """The headline score of a model with these settings on the clips."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = byhand.track(model, clips.layout, clips.root, Path(folder), None, settings, workers)
+        scores = byhand.score(run)
+    assert scores is not None  # the truth of the clips is known
+    return float(scores[run.rules.headline])
+
+
+def _tune(plan: Plan, variant: str, clips: Clips, workers: int) -> dict[str, Any]:
+    """The report of one variant, which is also written."""
+    started = time.time()
+    seeds = plan.experiment.seeds(variant)
+    jobs = {str(seed): plan.job("train", variant=variant, seed=seed) for seed in seeds}
+    origin = _origin(plan, variant, jobs, clips)
+    report = {**origin, "identity": digest(origin)}
     path = Path("results", plan.name, "tune", f"{variant}.json")
-    report: dict[str, Any] = {**origin, "identity": digest(origin), "points": []}
     before = read_json(path) if path.is_file() else {}
-    known = {digest(point["settings"]): point for point in before.get("points", [])}
-    known = known if before.get("identity") == report["identity"] else {}
-    sequences = _clips(clips, settings, workers)
+    same = before.get("identity") == report["identity"]
+    measured = {digest(point["settings"]): point for point in before["points"]} if same else {}
+    models = {seed: sound(job) / "model.pt" for seed, job in jobs.items()}
+    points: list[dict[str, Any]] = []
 
     def measure(choice: Choice) -> float:
-        point: Mapping[str, Any] | None = known.get(digest(choice))
+        point = measured.get(digest(choice))
         if point is None:
-            tried = validate(TrackerSettings, {**own, **choice}, f"tune {variant}")
-            scores = {
-                seed: _measure(model, sequences, rules, tried, workers)
-                for seed, model in files.items()
-            }
-            point = {
-                "settings": choice,
-                "scores": scores,
-                "mean": float(np.mean(list(scores.values()))),
-            }
-            write_json(path, {**report, "points": [*report["points"], point]})
-        report["points"].append(point)
+            tried = {**origin["from"], **choice}
+            scores = {seed: _score(model, clips, tried, workers) for seed, model in models.items()}
+            mean = float(np.mean(list(scores.values())))
+            point = {"settings": choice, "scores": scores, "mean": mean}
+            write_json(path, {**report, "points": [*points, point]})
+        points.append(point)
         return float(point["mean"])
 
-    found = []
-    for choice, reached in search(measure, {key: own[key] for key in grid}, grid, tuning.rounds):
-        found.append((reached, choice))
-        tell(f"{reached:.4f}  {', '.join(f'{key} {value:g}' for key, value in choice.items())}")
-    best = max(reached for reached, _ in found)
-    report["chosen"] = next(choice for reached, choice in found if reached == best)
-    report |= {"reached": best, "before": found[0][0], "environment": environment()}
+    grid = origin["grid"]["grid"]
+    start = {key: origin["from"][key] for key in grid}
+    for choice, reached in search(measure, start, grid, origin["grid"]["rounds"]):
+        words = ", ".join(f"{key} {value:g}" for key, value in choice.items())
+        print(f"{variant:14} {reached:.4f}  {words}", file=sys.stderr, flush=True)
+    best = max(points, key=lambda point: float(point["mean"]))
+    report |= {"points": points, "chosen": best["settings"], "reached": best["mean"]}
+    report |= {"before": points[0]["mean"], "environment": environment()}
     write_json(path, report | {"seconds": round(time.time() - started, 1)})
     return report
 
 
-def tune_all(
-    plan: Plan, clips: str, workers: int = 1, tell: Callable[[str], None] = print
+def tune(
+    plan: Plan, variants: Sequence[str], clips: str, workers: int = 1
 ) -> dict[str, dict[str, Any]]:
-    """`tune` for every variant of the profile, each by the same grid on the same clips; variant →
+    """Choose the tracker settings of variants on a generated set of validation clips; variant →
     report.
 
-    UserError before any work where a training is missing.
+    No model is trained: the mean headline score over a variant's seeds decides, by the grid of
+    params/tune.yaml, from the settings that the profile has for all variants.
+    results/{profile}/tune/{variant}.json holds every point with its scores, the models, the clips
+    and the grid. It is written after each point; the same call goes on with the points that are in
+    it. UserError before any work where a training is missing.
     """
-    for job in (
-        plan.job("train", variant=variant, seed=seed)
-        for variant in plan.variants
-        for seed in plan.experiment.seeds(variant)
-    ):
-        planned(job)
-    return {
-        variant: tune(plan, variant, clips, workers, partial(_say, tell, variant))
-        for variant in plan.variants
-    }
-
-
-def _say(tell: Callable[[str], None], variant: str, line: str) -> None:
-    tell(f"{variant:14} {line}")
+    settings = validation_set(plan, clips)
+    for variant in variants:
+        for seed in plan.experiment.seeds(variant):
+            planned(plan.job("train", variant=variant, seed=seed))
+    rendered = _rendered(clips, settings, workers)
+    return {variant: _tune(plan, variant, rendered, workers) for variant in variants}

@@ -1,9 +1,9 @@
-"""Several trackers over one network: the crops of all that search meet in one batch, which is what
+"""Several trackers over one network: the crops of all that search meet in one pass, which is what
 a GPU is fast at.
 
 Each tracker works in a thread of its own and knows nothing of it: its network waits until every
-tracker that is still at work has asked, and one of them runs the batch for all. The batch has
-always the same size, so that what a tracker is told does not depend on who else is there.
+tracker that is still at work has asked, and one of them runs the pass for all. The engine fills up
+a pass to the same size always, so that what a tracker is told does not depend on who else is there.
 """
 
 import threading
@@ -29,15 +29,16 @@ class Stopped(Exception):
 
 
 class LockStep:
-    """The meeting of those who search: a network for batches of `size`, and who takes part.
+    """The meeting of those who search, and who takes part.
 
     Attributes:
-        batches: how many were run so far.
+        network: of all; searches any number of crops.
+        passes: how many were run so far.
     """
 
-    def __init__(self, network: Network, size: int) -> None:
-        self.network, self.size = network, size
-        self.batches = 0
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.passes = 0
         self._turn = threading.Condition()
         self._there = 0
         self._asked: list[_Question] = []
@@ -45,7 +46,9 @@ class LockStep:
 
     @contextmanager
     def taking_part(self) -> Iterator[None]:
-        """In the block the others wait for this thread's crop; at most `size` threads at a time."""
+        """In the block the others wait for this thread's crops; at most `size` threads at a
+        time.
+        """
         with self._turn:
             self._there += 1
         try:
@@ -56,9 +59,7 @@ class LockStep:
                 self._run_if_complete()
 
     def search(self, state: Tensor, crops: Crops) -> Maps:
-        """As Network.search for one crop; returns when all who take part have asked. What it
-        raises, all get.
-        """
+        """As Network.search; returns when all who take part have asked. What it raises, all get."""
         question = _Question(state, crops)
         with self._turn:
             self._asked.append(question)
@@ -81,32 +82,35 @@ class LockStep:
         if self._stopped or not self._asked or len(self._asked) < self._there:
             return
         asked, self._asked = self._asked, []
-        empty = self.size - len(asked)
-        state = torch.cat(
-            [question.state for question in asked] + [torch.zeros_like(asked[0].state)] * empty
-        )
-        crops = np.concatenate(
-            [question.crops for question in asked] + [np.zeros_like(asked[0].crops)] * empty
-        )
+        state = torch.cat([question.state_of_each for question in asked])
+        crops = np.concatenate([question.crops for question in asked])
         try:
             maps = self.network.search(state, crops)
         except Exception as error:
             for question in asked:
                 question.answer = error
         else:
-            for number, question in enumerate(asked):
-                question.answer = Maps(*(part[number : number + 1].copy() for part in maps))
-        self.batches += 1
+            start = 0
+            for question in asked:
+                end = start + len(question.crops)
+                question.answer = Maps(*(part[start:end].copy() for part in maps))
+                start = end
+        self.passes += 1
         self._turn.notify_all()
 
 
 @dataclass
 class _Question:
-    """A crop with its template's state, and the maps once they are there."""
+    """Crops with the state of their templates, and the maps once they are there."""
 
     state: Tensor
     crops: Crops
     answer: Maps | Exception | None = None
+
+    @property
+    def state_of_each(self) -> Tensor:
+        """The state with a row for each crop."""
+        return self.state.expand(len(self.crops), *self.state.shape[1:])
 
 
 def load_lock_step(
@@ -119,7 +123,7 @@ def load_lock_step(
     network = prepare(
         resolve_engine(settings.engine, place.torch_device), loaded, place, settings.batch
     )
-    meeting = LockStep(network, settings.batch)
+    meeting = LockStep(network)
     shared = Network(network.embed, meeting.search)
     return meeting, [
         SiamTracker(loaded, settings, place=place, network=shared) for _ in range(settings.batch)

@@ -57,7 +57,8 @@ def tracking_place(
         raise UserError(
             "tracker.precision: bf16, but openvino does not compute in it on this CPU; take fp32"
         )
-    return place_on(device, settings.precision, threads or torch.get_num_threads())
+    threads = threads or torch.get_num_threads()
+    return place_on(device, settings.precision, threads, of="tracker")
 
 
 def recorded(settings: TrackerSettings, place: Place) -> dict[str, Any]:

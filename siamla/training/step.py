@@ -15,7 +15,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.checkpoint import checkpoint
 
 from siamla.errors import UserError
-from siamla.model.levels import Backbone
+from siamla.model.backbone import Backbone
+from siamla.model.fast import for_training
 from siamla.model.settings import ModelSettings
 from siamla.model.siamla import Neck, SiamLA, build_model
 from siamla.place import Place
@@ -195,7 +196,7 @@ def _averaged(model: SiamLA, decay: float | None) -> AveragedModel | None:
 def start(recipe: Recipe, resources: Resources) -> Learner:
     """The network with its initial weights, in training mode on its device, and its optimiser."""
     settings, device = recipe.training, resources.place.torch_device
-    model = build_model(recipe.model, recipe.seed).to(device)
+    model = for_training(build_model(recipe.model, recipe.seed)).to(device)
     model = model.to(memory_format=_layout(device))  # type: ignore[call-overload]
     for neck in model.necks if resources.ranks.world > 1 else ():
         assert isinstance(neck, Neck)

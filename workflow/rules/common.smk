@@ -1,8 +1,10 @@
 # The plan, and what Snakemake needs of it. What the experiment is, and which results are the plan's, siamla says.
 
 import fcntl
+import os
 import shlex
 import sys
+import time
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -37,14 +39,18 @@ NAMES = {
 }
 
 
-def force(path):
-    """Have Snakemake make a file again. One of the two undocumented names that are used."""
-    workflow.dag.forcefiles.add(Path(path).as_posix())
+def decide(path, again):
+    """Make a file again where `again` says so. Else nothing but its absence makes it: results are written whole, so
+    that a killed run's mark on one means nothing. One of the two undocumented names: workflow.dag.
+    """
+    workflow.dag.ignore_incomplete = True
+    if again:
+        workflow.dag.forcefiles.add(path.as_posix())
 
 
-def decide_by_records():
-    """Let nothing but files that are not there, and `force`, run a job again: no recorded parameter or code, and no
-    mark of a killed run. The other of the two undocumented names.
+def forget_what_ran():
+    """Let no parameter, code or job id that Snakemake recorded decide anything: its memory does not travel. The other
+    undocumented name: workflow.dag_settings.
     """
     workflow.dag_settings.rerun_triggers = frozenset()
     workflow.dag_settings.force_incomplete = True
@@ -52,10 +58,9 @@ def decide_by_records():
 
 def made_from(job, again):
     """The records of a job's parents. Their times count where the job runs anyway, and never else."""
-    decide_by_records()
+    forget_what_ran()
+    decide(job.record_path, again)
     records = [parent.record_path.as_posix() for parent in job.parents.values()]
-    if again:
-        force(job.record_path)
     here = job.record_path.exists() and not again
     return [ancient(record) for record in records] if here else records
 
@@ -145,9 +150,19 @@ def clear_locks():
 def begin():
     """What a run does before its first job, and a look does not."""
     HELD["lock"] = handle = Path(f".snakemake/siamla-{PROFILE}.lock").open("w")
-    fcntl.flock(handle, fcntl.LOCK_EX)  # Snakemake's own lock keeps other runs out; looks hold ours for a moment
+    for wait in (0.1, 0.5, 1, 1):  # a look holds it for a moment
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            time.sleep(wait)
+    else:
+        raise WorkflowError(
+            f"another pipeline of profile {PROFILE} is running in {Path.cwd()}"
+        )
     lead_jobs()
-    wait_for_jobs(PROFILE)
+    if wait_for_jobs(PROFILE):  # what they made is to be seen: from the start
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
     warm.start(PROFILE)
 
 

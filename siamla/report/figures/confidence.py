@@ -26,7 +26,9 @@ BINS = 28
 
 
 class Points(NamedTuple):
-    """Confidence (N,) and IoU (N,) of boxes, and the number of the sequence (N,) that each is of."""
+    """Confidence (N,) and IoU (N,) of boxes, and the number of the sequence (N,) that each is
+    of.
+    """
 
     confidence: Array
     iou: Array
@@ -54,7 +56,9 @@ def _gathered(parts: Sequence[tuple[str, Array, Array]]) -> Points:
 
 
 def on_cells(runs: Sequence[Run], inside: bool) -> Points:
-    """Every cell of the stored maps, or those inside the true box, of frames whose truth is known."""
+    """Every cell of the stored maps, or those inside the true box, of frames whose truth is
+    known.
+    """
     row, column = np.mgrid[:SCORE, :SCORE] * STRIDE + START
     parts = []
     for frame in (frame for run in runs for frame in run.maps):
@@ -129,7 +133,9 @@ def coefficient(totals: Array) -> Array:
 
 
 def correlation(points: Points, ranks: bool) -> Correlation:
-    """Pearson's coefficient, or Spearman's (of ranks among all points), resampling whole sequences."""
+    """Pearson's coefficient, or Spearman's (of ranks among all points), resampling whole
+    sequences.
+    """
     nothing = Correlation(float("nan"), float("nan"), float("nan"))
     both = scaled(points, ranks)
     if both is None:

@@ -157,7 +157,9 @@ def _bare(axes: Axes) -> None:
 
 
 def _map(axes: Axes, values: ArrayLike, frame: "FrameMaps") -> Any:
-    """A score map on its own grid, where its cells lie in the crop; no interpolation moves a peak."""
+    """A score map on its own grid, where its cells lie in the crop; no interpolation moves a
+    peak.
+    """
     axes.set_facecolor("0.88")
     picture = axes.imshow(values, extent=EXTENT, vmin=0, vmax=1, cmap="magma")
     _box(axes, _in_crop(frame, frame.truth), TRUTH, 1.0)

@@ -179,7 +179,9 @@ class Measured:
     crops: Sequence[Score] = ()
 
     def grids(self) -> dict[str, Grid]:
-        """Benchmark → the headline's grid; without those whose headline has no values by sequence."""
+        """Benchmark → the headline's grid; without those whose headline has no values by
+        sequence.
+        """
         every = {
             name: grid(self._of(name, self.scores), str(info["headline"]))
             for name, info in self._read()

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from siamla.errors import UserError
-from siamla.model.levels import Backbone
+from siamla.model.backbone import Backbone
 
 
 class Stage(NamedTuple):
@@ -72,7 +72,8 @@ class EfficientNetLite0(Backbone):
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, STEM, 3, stride=2, padding=2)
-        blocks, channels = [], STEM
+        blocks = []
+        channels = STEM
         for stage in STAGES:
             for repeat in range(stage.repeats):
                 blocks.append(Bottleneck(channels, stage, stage.stride if repeat == 0 else 1))
@@ -136,3 +137,6 @@ def _fold(conv: nn.Conv2d, state: dict[str, Tensor], source: str, norm: str, nam
     assert conv.bias is not None
     conv.weight.copy_(weight * gain.view(-1, 1, 1, 1))
     conv.bias.copy_(beta - mean * gain)
+
+
+BACKBONE = EfficientNetLite0

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from siamla.errors import UserError
-from siamla.model.levels import Backbone
+from siamla.model.backbone import Backbone
 
 EXPANSION = 4
 
@@ -112,3 +112,6 @@ class ResNet50(Backbone):
                 )
                 raise UserError(f"{name}: {key} has shape {found}, expected {expected}{hint}")
             value.copy_(state[key])
+
+
+BACKBONE = ResNet50
