@@ -1,4 +1,4 @@
-"""The 23 photos everything is rendered from: they ship inside wheels that siamla needs anyway."""
+"""The 23 photos that everything is rendered from. They ship in packages that siamla needs."""
 
 from functools import lru_cache
 from importlib.util import find_spec
@@ -113,10 +113,10 @@ def is_surface(name: str) -> bool:
 
 
 def scene_photos(split: Split, things: bool = False) -> tuple[str, ...]:
-    """The photos of a split that can stand as a background, a name twice where it shall be drawn
+    """The photos of a split that can stand as a background. A name that is listed twice is drawn
     twice as often.
 
-    things: only those of which a part can be a target by itself.
+    things: only photos of which a part can be a target by itself.
     """
     fit = [name for name in PHOTOS[split] if is_scene(name)]
     if things:

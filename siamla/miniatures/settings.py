@@ -93,8 +93,8 @@ class Looks(Settings):
         ge=0,
         le=1,
         description=(
-            "share of objects cut from photos along the photos' own edges; region targets then"
-            " are so"
+            "share of objects cut from photos along the photos' own edges; above 0 a region target"
+            " is such a segment where one fits"
         ),
     )
     feather: float = Field(
