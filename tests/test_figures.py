@@ -24,7 +24,7 @@ from siamla.benchmark.protocols import load_protocols
 from siamla.benchmark.score import score
 from siamla.benchmark.store import corners
 from siamla.errors import UserError
-from siamla.experiment.drawing import benchmarks, figure_job, figure_names, published
+from siamla.report.drawing.jobs import benchmarks, figure_job, figure_names, published
 from siamla.experiment.figures import (
     Attributes,
     Confidence,

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from siamla.errors import UserError
-from siamla.experiment.check import check, missing_data
+from siamla.steps.check import check, missing_data
 from siamla.experiment.plan import Job, Plan
 from siamla.experiment.spec import merge
 from siamla.files import write_json

@@ -11,11 +11,11 @@ import yaml
 
 from siamla.errors import UserError
 from siamla.experiment.plan import Plan
-from siamla.experiment.tables import Layout
+from siamla.report.tables.layout import Layout
 from siamla.report.collect import frames
 from siamla.report.readme import BEGIN, END, check_form, numbers, write_readme
 from siamla.report.render import Table
-from siamla.report.tables import build
+from siamla.report.tables.build import build
 
 ROOT = Path(__file__).parents[1]
 LAYOUT = Layout.model_validate(

@@ -17,7 +17,7 @@ from conftest import Tree
 from siamla.benchmark.maps import FrameMaps, write_maps
 from siamla.cli.main import main
 from siamla.experiment.plan import Job, Plan
-from siamla.experiment.study import study_job
+from siamla.report.study.job import study_job
 from siamla.files import read_json, write_json, write_text
 from siamla.provenance.record import make_record
 from siamla.report.figures.confidence import sums

@@ -15,10 +15,10 @@ import yaml
 
 from siamla.benchmark.protocols import load_protocols
 from siamla.errors import UserError
-from siamla.experiment.tables import Layout
+from siamla.report.tables.layout import Layout
 from siamla.files import read_json, write_json
 from siamla.report.collect import COLUMNS, frames, write
-from siamla.report.tables import build, published, write_table
+from siamla.report.tables.build import build, published, write_table
 
 ROOT = Path(__file__).parents[1]
 TABLES = {

@@ -15,8 +15,8 @@ from conftest import COMMAND, Tree
 
 from siamla.cli.main import main
 from siamla.errors import UserError
-from siamla.experiment.check import check
-from siamla.experiment.drawing import figure_job
+from siamla.steps.check import check
+from siamla.report.drawing.jobs import figure_job
 from siamla.experiment.plan import Plan
 from siamla.experiment.spec import merge
 

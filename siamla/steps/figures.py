@@ -7,10 +7,10 @@ from typing import Any
 
 from siamla.benchmark.maps import read_maps
 from siamla.data.curate import load_curated
-from siamla.experiment.drawing import figure_job, figures_of, published
 from siamla.experiment.figures import Figure, Frames, Ranking
 from siamla.experiment.plan import Job, Plan
 from siamla.files import write_json
+from siamla.report.drawing.jobs import figure_job, figures_of, published
 from siamla.report.figures.data import Data, Run, Score
 from siamla.report.figures.make import write
 from siamla.report.measured import place_told

@@ -7,11 +7,12 @@ from typing import Any
 import yaml
 
 from siamla.errors import UserError
-from siamla.experiment.drawing import figure_job, figure_names
 from siamla.experiment.plan import Job, Plan
-from siamla.experiment.study import study_job
 from siamla.files import read_json
 from siamla.provenance.record import differences
+from siamla.report.drawing.jobs import figure_job, figure_names
+from siamla.report.study.job import study_job
+from siamla.report.tables.job import table_job
 from siamla.settings import nearest
 from siamla.steps.perform import brought, why
 
@@ -162,7 +163,7 @@ def _views(plan: Plan) -> list[str]:
     be made anew.
     """
     lines = []
-    tables = [plan.table(number) for number in plan.profile.tables]
+    tables = [table_job(plan, number) for number in plan.profile.tables]
     views = []
     try:
         views = [*(figure_job(plan, name) for name in figure_names(plan)), study_job(plan)]
@@ -261,6 +262,8 @@ def job_named(plan: Plan, words: Sequence[str]) -> Job:
         values = [benchmark, variant, seed, plan.point(str(sweep), str(value))]
     if step == "study":
         return study_job(plan)
+    if step == "table":
+        return table_job(plan, *values)
     job = figure_job(plan, str(values[0])) if step == "figure" else getattr(plan, step)(*values)
     if job is None:
         raise UserError(

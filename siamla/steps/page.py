@@ -10,14 +10,15 @@ import pandas as pd
 from siamla.benchmark import store
 from siamla.data.curate import load_curated
 from siamla.errors import UserError
-from siamla.experiment import drawing
 from siamla.experiment.plan import Job, Plan
 from siamla.files import read_json, write_text
 from siamla.report.differences import OVERALL, by_sequence, members
+from siamla.report.drawing import jobs as drawing
 from siamla.report.figures.data import Data
 from siamla.report.figures.style import look
 from siamla.report.page import build
 from siamla.report.page.clips import clip
+from siamla.report.tables.job import caption, table_job
 from siamla.steps.figures import as_score
 from siamla.steps.outlook import view_reasons
 from siamla.steps.report import built, gather
@@ -64,7 +65,7 @@ def _figures(plan: Plan) -> list[dict[str, Any]]:
 def _tables(plan: Plan, scores: Mapping[Path, Any], ours: str | None) -> list[build.Grid]:
     found = []
     for number in plan.profile.tables:
-        job = plan.table(number)
+        job = table_job(plan, number)
         own = {
             path: scores[path]
             for parent in job.parents.values()
@@ -247,7 +248,7 @@ def page(plan: Plan, key: str | None = None) -> Path:
     context = {
         "title": f"SiamLA, profile {plan.name}",
         "profile": plan.name,
-        "caption": plan.caption(),
+        "caption": caption(plan),
         "results": results,
         "overview": overview,
         "tables": _tables(plan, scores, data.role("ours")),

@@ -8,9 +8,9 @@ from siamla.errors import UserError
 from siamla.experiment.plan import Job, Plan
 from siamla.files import read_json, write_json
 from siamla.report.collect import frames, write, write_sweeps
-from siamla.report.readme import numbers, write_readme
 from siamla.report.render import Table
-from siamla.report.tables import build, write_table
+from siamla.report.tables.build import build, write_table
+from siamla.report.tables.job import layout_of, table_job
 from siamla.steps.perform import check_key, score_content, verified
 
 
@@ -73,46 +73,22 @@ def collect_sweeps(plan: Plan, path: Path) -> int:
 def built(plan: Plan, job: Job, scores: dict[Path, dict[str, Any]]) -> Table:
     """A table of the plan as data, of gathered scores (others than its own do no harm)."""
     shown = job.identity.plain["shown"]
-    names = shown["variants"], shown["benchmarks"], shown["caption"]
-    return build(job.names["table"], *frames(scores), plan.layout, *names)
+    return build(job.names["table"], *frames(scores), layout_of(plan), shown)
 
 
 def table(plan: Plan, number: int, key: str | None = None) -> str:
     """Make one of the paper's tables with the list of what each of its numbers comes from; its
     Markdown.
     """
-    job = plan.table(number)
+    job = table_job(plan, number)
     check_key(job, key)
     scores = gather(job.parents.values())
     text = write_table(built(plan, job, scores), job.folder.parent)
-    sources = {
-        path.as_posix(): {
-            "key": score["record"]["key"],
-            "content": score["record"]["content"],
-            "inputs": score["record"]["inputs"],
-            "training": score.get("training"),
-            "predictions": score.get("predictions"),
-        }
-        for path, score in scores.items()
-    }
+    sources = {}
+    for path, score in scores.items():
+        parts = {name: score["record"][name] for name in ("key", "content", "inputs")}
+        parts |= {name: score.get(name) for name in ("training", "predictions")}
+        sources[path.as_posix()] = parts
     path = job.folder.with_name(f"{job.folder.name}.sources.json")
     write_json(path, {"identity": job.identity.plain, "scores": sources})
     return text
-
-
-def readme(plan: Plan, path: Path) -> list[int]:
-    """Write the profile's ablation tables into README, from results of a clean tree alone; the
-    tables' numbers.
-
-    UserError, and nothing written, where the tree or a result is not clean, or something is
-    missing.
-    """
-    chosen = numbers(plan.layout, plan.profile.tables)
-    jobs = {number: plan.table(number) for number in chosen}
-    scores = gather(
-        {score.folder: score for job in jobs.values() for score in job.parents.values()}.values()
-    )
-    write_readme(
-        path, plan.name, [built(plan, job, scores) for job in jobs.values()], *frames(scores)
-    )
-    return chosen

@@ -14,10 +14,11 @@ from snakemake.io import IOFile
 
 from siamla.cli import warm
 from siamla.errors import UserError
-from siamla.experiment.check import missing_data
-from siamla.experiment.drawing import figure_job, figure_names, page_key
+from siamla.steps.check import missing_data
+from siamla.report.drawing.jobs import figure_job, figure_names, page_key
 from siamla.experiment.plan import Plan
-from siamla.experiment.study import study_job
+from siamla.report.study.job import study_job
+from siamla.report.tables.job import collection_key, sweeps_key, table_job
 from siamla.steps.cluster import wait_for
 from siamla.steps.outlook import outdated, stale
 from siamla.stopping import lead_jobs
@@ -29,7 +30,7 @@ PROFILE = config.get("profile", "mini")
 try:
     PLAN = Plan.load(PROFILE)
     JOBS = {job.stamp.as_posix(): job for job in PLAN.jobs()}
-    TABLES = {number: PLAN.table(number) for number in PLAN.profile.tables}
+    TABLES = {number: table_job(PLAN, number) for number in PLAN.profile.tables}
 except UserError as error:
     raise WorkflowError(f"\n{error}")
 NAMES = {

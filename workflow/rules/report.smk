@@ -14,7 +14,7 @@ rule collect_scores:
     benchmark:
         "results/{profile}/timings/collect_scores.tsv"
     params:
-        key=PLAN.collection_key,
+        key=collection_key(PLAN),
     shell:
         "siamla report collect --profile {wildcards.profile} > {log:q} 2>&1"
 
@@ -30,21 +30,12 @@ rule make_table:
         "reports/{profile}/tables/table{table}.csv",
         "reports/{profile}/tables/table{table}.tex",
         "reports/{profile}/tables/table{table}.sources.json",
-        report(
-            "reports/{profile}/tables/table{table}.html",
-            caption="../report/table.rst",
-            category="1 Tables",
-            labels={"table": "{table}"},
-        ),
     log:
         "results/{profile}/logs/make_table/{table}.log",
     benchmark:
         "results/{profile}/timings/make_table/{table}.tsv"
     params:
         key=lambda wildcards: TABLES[int(wildcards.table)].key,
-        title=lambda wildcards: TABLES[int(wildcards.table)].identity.plain["layout"][
-            "title"
-        ],
     shell:
         "siamla report table {wildcards.table} --profile {wildcards.profile} --key {params.key} > {log:q} 2>&1"
 

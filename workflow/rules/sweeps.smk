@@ -51,6 +51,6 @@ rule collect_sweeps:
         f"results/{PROFILE}/timings/collect_sweeps.tsv"
     params:
         profile=PROFILE,
-        key=PLAN.sweeps_key,
+        key=sweeps_key(PLAN),
     shell:
         "siamla report sweeps --profile {params.profile} > {log:q} 2>&1"

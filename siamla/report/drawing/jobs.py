@@ -31,6 +31,7 @@ from siamla.experiment.profile import Dataset
 from siamla.experiment.spec import plain
 from siamla.files import digest
 from siamla.provenance.code import code_digest, listed
+from siamla.report.tables.job import caption, table_job
 from siamla.settings import nearest
 
 KINDS = "siamla.report.figures.make:KINDS"
@@ -239,7 +240,7 @@ def figure_job(plan: Plan, name: str) -> Job:
         "benchmarks": {
             key: value for key, value in benchmarks(plan).items() if key in shown_benchmarks
         },
-        "caption": "" if isinstance(entry, Labels) else plan.caption(),
+        "caption": "" if isinstance(entry, Labels) else caption(plan),
     }
     if isinstance(entry, Training):
         shown["synthetic"] = any(map(_rendered, plan.profile.train.values()))
@@ -284,7 +285,7 @@ def page_key(plan: Plan) -> str:
     """Digest of what the report page is made from: scores, figures, tables and its own code."""
     keys: list[list[Any]] = [[job.title, job.key] for job in plan.scores()]
     keys += [[name, figure_job(plan, name).key] for name in figure_names(plan)]
-    keys += [[number, plan.table(number).key] for number in plan.profile.tables]
+    keys += [[number, table_job(plan, number).key] for number in plan.profile.tables]
     here = files("siamla.report.page")
     texts = [
         (here / name).read_text(encoding="utf-8")

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from siamla.errors import UserError
-from siamla.experiment.drawing import figure_job, figure_names, page_key
 from siamla.experiment.plan import GENERATOR, Job, Plan, pointer_digest
-from siamla.experiment.study import study_job
 from siamla.files import sha256
 from siamla.model.settings import Weights
+from siamla.report.drawing.jobs import figure_job, figure_names, page_key
+from siamla.report.study.job import study_job
+from siamla.report.tables.job import table_job
 from siamla.settings import Mistakes
 
 SLOW_STEPS = 20_000
@@ -153,7 +154,7 @@ def _tables(plan: Plan, found: Findings) -> None:
     mistakes = Mistakes()
     for number in plan.profile.tables:
         with mistakes.noted():
-            plan.table(number)
+            table_job(plan, number)
     found.problems += dict.fromkeys(mistakes.lines)
 
 

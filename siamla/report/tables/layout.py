@@ -54,7 +54,10 @@ class TableLayout(Settings):
     group: str | None = Field(
         None, description="published column that groups the rows of a comparison"
     )
-    components: bool = Field(False, description="columns LADL, LALS, LAFA")
+    components: dict[str, dict[str, bool | int | float | str]] = Field(
+        default_factory=dict,
+        description="head of a column with ticks → settings of the variants that have the tick",
+    )
     extend: bool = Field(
         False, description="append the user's own variants; an ablation, benchmarks as columns too"
     )
