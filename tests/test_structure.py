@@ -39,6 +39,7 @@ LAYERS = (
         "progress",
         "sequence",
         "settings",
+        "statistics",
         "stopping",
     },
     {"data"},

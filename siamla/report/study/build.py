@@ -1,59 +1,45 @@
 """The study as plain data: rows, claims with verdicts, numbers on crops, and what is to be told."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
 from siamla.report.figures.data import Info
-from siamla.report.study.claims import RULE, Claim, Claims, claim_verdict, part_verdict
+from siamla.report.study.claims import (
+    OPEN,
+    RULE,
+    Claim,
+    Claims,
+    Part,
+    claim_verdict,
+    part_verdict,
+)
 from siamla.report.study.grids import Grid, Measured, pooled
 from siamla.report.study.notes import notes
 from siamla.statistics.corrections import holm
 from siamla.statistics.effects import Effect, mean_effect
 
 Grids = Mapping[str, Grid]
+Scopes = dict[str, list[str]]
+"""Label → benchmarks that are looked at together, every sequence counting alike."""
+Rows = list[dict[str, Any]]
 CROPS = {"chosen": 1.0, "lost": -1.0}
 """What is compared on crops, and whether more of it is better."""
 MEANS = ("chosen", "lost", "rest", "middle", "best")
 
 
-@dataclass(frozen=True)
-class Scope:
-    """Benchmarks that are looked at together, every sequence counting alike."""
-
-    label: str
-    benchmarks: tuple[str, ...]
-
-
-@dataclass
-class Finding:
-    """What was measured of one part of a claim in a scope. p: the effect's, corrected or not."""
-
-    words: str
-    kind: str
-    decides: bool
-    effect: Effect | None
-    p: float | None
-
-    def plain(self) -> dict[str, Any]:
-        """For JSON."""
-        verdict = part_verdict(self.effect, self.p)
-        return asdict(self) | {"effect": _plain(self.effect), "verdict": verdict}
-
-
-def scopes(grids: Iterable[str], benchmarks: Info) -> list[Scope]:
+def scopes(grids: Grids, benchmarks: Info) -> Scopes:
     """Each benchmark; the rendered and the real ones together where there are both and several; and
     all.
     """
-    names = list(grids)
-    chosen = [Scope(str(benchmarks[name]["label"]), (name,)) for name in names]
-    rendered = tuple(name for name in names if benchmarks[name]["synthetic"])
-    real = tuple(name for name in names if name not in rendered)
+    chosen = {str(benchmarks[name]["label"]): [name] for name in grids}
+    rendered = [name for name in grids if benchmarks[name]["synthetic"]]
+    real = [name for name in grids if name not in rendered]
     if rendered and real:
-        chosen += [Scope("all rendered", rendered)] if len(rendered) > 1 else []
-        chosen += [Scope("all real", real)] if len(real) > 1 else []
-    return chosen + ([Scope("all", tuple(names))] if len(names) > 1 else [])
+        chosen |= {"all rendered": rendered} if len(rendered) > 1 else {}
+        chosen |= {"all real": real} if len(real) > 1 else {}
+    return chosen | ({"all": list(grids)} if len(grids) > 1 else {})
 
 
 def _effect(grids: Iterable[Grid], weights: Mapping[str, float]) -> Effect | None:
@@ -72,67 +58,61 @@ def _plain(effect: Effect | None) -> dict[str, Any] | None:
     }
 
 
-def _used(claim: Claim, grids: Sequence[Grids], scope: Scope) -> list[list[str]]:
-    """The benchmarks of a scope on which each part was measured. grids: of each part."""
-    chosen = [
-        name for name in scope.benchmarks if claim.benchmarks is None or name in claim.benchmarks
-    ]
-    used = []
-    for part, own in zip(claim.parts, grids, strict=True):
-        there = [name for name in chosen if name in own]
-        used.append([name for name in there if set(part.weights) <= set(own[name].values)])
-    return used
+def _used(part: Part, grids: Grids, names: Iterable[str]) -> list[str]:
+    """The benchmarks on which a part of a claim was measured."""
+    wanted = set(part.weights)
+    return [name for name in names if name in grids and wanted <= set(grids[name].values)]
 
 
-def _findings(
-    measured: Measured, claim: Claim, every: Sequence[Scope]
-) -> list[tuple[str, list[Finding]]]:
+def _scoped(measured: Measured, claim: Claim, every: Scopes) -> list[dict[str, Any]]:
     """Scope by scope what was measured of a claim; without scopes in which nothing was measured, or
     no more than in a narrower one.
     """
-    grids = [measured.grids(part.kind, claim.metric) for part in claim.parts]
-    before: list[list[list[str]]] = [[[] for _ in claim.parts]]
-    findings = []
-    for scope in every:
-        used = _used(claim, grids, scope)
+    pairs = [(part, measured.grids(part.kind, claim.metric)) for part in claim.parts]
+    before: list[list[list[str]]] = [[[] for _ in pairs]]
+    scoped: list[dict[str, Any]] = []
+    for label, benchmarks in every.items():
+        names = [name for name in benchmarks if name in (claim.benchmarks or benchmarks)]
+        used = [_used(part, grids, names) for part, grids in pairs]
         if used in before:
             continue
         before.append(used)
         parts = []
-        for part, own, names in zip(claim.parts, grids, used, strict=True):
-            effect = _effect([own[name] for name in names], part.weights)
+        for (part, grids), chosen in zip(pairs, used, strict=True):
+            effect = _effect([grids[name] for name in chosen], part.weights)
             p = effect.p if effect and isfinite(effect.p) else None
-            parts.append(Finding(part.words, part.kind, part.decides, effect, p))
-        findings.append((scope.label, parts))
-    return findings
+            told = {"words": part.words, "kind": part.kind, "decides": part.decides}
+            parts.append({**told, "effect": effect, "p": p})
+        scoped.append({"scope": label, "parts": parts})
+    return scoped
 
 
-def _correct(claims: Iterable[Sequence[tuple[str, list[Finding]]]]) -> None:
-    """Correct the p-values of all parts that decide, of each claim in its widest scope."""
-    widest = [scopes[-1][1] for scopes in claims if scopes]
-    tested = [one for parts in widest for one in parts if one.decides and one.p is not None]
-    for one, p in zip(tested, holm([one.p or 0.0 for one in tested]), strict=True):
-        one.p = p
-
-
-def _claims(measured: Measured, claims: Claims, every: Sequence[Scope]) -> list[dict[str, Any]]:
-    """The claims with their parts in each scope. A claim's verdict is that of its widest scope."""
-    findings = [_findings(measured, claim, every) for claim in claims.claims]
-    _correct(findings)
-    told = []
-    for claim, found in zip(claims.claims, findings, strict=True):
-        scoped = []
-        for label, parts in found:
-            verdicts = [part_verdict(part.effect, part.p) for part in parts if part.decides]
-            plain = [part.plain() for part in parts]
-            scoped.append({"scope": label, "verdict": claim_verdict(verdicts), "parts": plain})
-        verdict = scoped[-1]["verdict"] if scoped else claim_verdict([])
+def _claims(measured: Measured, claims: Claims, every: Scopes) -> list[dict[str, Any]]:
+    """The claims with their parts in each scope. A claim's verdict is that of its widest scope, in
+    which p is corrected for the number of all parts that decide.
+    """
+    told: list[dict[str, Any]] = []
+    for claim in claims.claims:
         words = {"words": claim.claim, "paper": claim.paper, "gains": claim.gains}
-        told.append({**words, "verdict": verdict, "scopes": scoped})
+        told.append({**words, "verdict": OPEN, "scopes": _scoped(measured, claim, every)})
+    widest = [entry["scopes"][-1]["parts"] for entry in told if entry["scopes"]]
+    tested = [
+        part for parts in widest for part in parts if part["decides"] and part["p"] is not None
+    ]
+    for part, p in zip(tested, holm([part["p"] for part in tested]), strict=True):
+        part["p"] = p
+    for entry in told:
+        for scope in entry["scopes"]:
+            for part in scope["parts"]:
+                part["verdict"] = part_verdict(part["effect"], part["p"])
+                part["effect"] = _plain(part["effect"])
+            verdicts = [part["verdict"] for part in scope["parts"] if part["decides"]]
+            scope["verdict"] = claim_verdict(verdicts)
+            entry["verdict"] = scope["verdict"]
     return told
 
 
-def _rows(grids: Sequence[Grid], variants: Info, baseline: str) -> list[dict[str, Any]]:
+def _rows(grids: Sequence[Grid], variants: Info, baseline: str) -> Rows:
     """Each variant's mean and its difference to the baseline."""
     rows = []
     for name, info in variants.items():
@@ -140,8 +120,7 @@ def _rows(grids: Sequence[Grid], variants: Info, baseline: str) -> list[dict[str
         if tables is None:
             continue
         means = tables[name].mean(1)
-        weights = {name: 1.0, baseline: -1.0}
-        effect = _effect(grids, weights) if name != baseline else None
+        effect = _effect(grids, {name: 1.0, baseline: -1.0}) if name != baseline else None
         rows.append(
             {
                 "variant": name,
@@ -156,9 +135,7 @@ def _rows(grids: Sequence[Grid], variants: Info, baseline: str) -> list[dict[str
     return rows
 
 
-def _crop_rows(
-    grids: Mapping[str, Sequence[Grid]], variants: Info, baseline: str
-) -> list[dict[str, Any]]:
+def _crop_rows(grids: Mapping[str, Sequence[Grid]], variants: Info, baseline: str) -> Rows:
     """Each variant's means on crops, and its differences to the baseline, above 0 where it is
     better. grids: metric → those of a scope.
     """
@@ -178,14 +155,14 @@ def _crop_rows(
     return rows
 
 
-def _crops(measured: Measured, baseline: str) -> list[dict[str, Any]]:
+def _crops(measured: Measured, baseline: str) -> Rows:
     """Scope by scope the rows of numbers on crops."""
     grids = {metric: measured.on_crops(metric) for metric in MEANS}
     tables = []
-    for scope in scopes(grids["chosen"], measured.benchmarks):
-        chosen = {m: [own[b] for b in scope.benchmarks if b in own] for m, own in grids.items()}
+    for label, names in scopes(grids["chosen"], measured.benchmarks).items():
+        chosen = {m: [own[name] for name in names if name in own] for m, own in grids.items()}
         rows = _crop_rows(chosen, measured.variants, baseline)
-        tables += [{"scope": scope.label, "rows": rows}] if rows else []
+        tables += [{"scope": label, "rows": rows}] if rows else []
     return tables
 
 
@@ -195,19 +172,17 @@ def build(measured: Measured, claims: Claims, baseline: str) -> dict[str, Any]:
     """
     grids = measured.grids()
     every = scopes(grids, measured.benchmarks)
-    benchmarks = {
-        name: {
-            "label": info["label"],
-            "synthetic": info["synthetic"],
-            "metric": info["metrics"][info["headline"]]["label"],
-            "sequences": len(grids[name].names) if name in grids else 0,
-        }
-        for name, info in measured.benchmarks.items()
-    }
+    metrics = {n: info["metrics"][info["headline"]] for n, info in measured.benchmarks.items()}
+    benchmarks = {}
+    for name, info in measured.benchmarks.items():
+        told = {key: info[key] for key in ("label", "synthetic")}
+        sequences = len(grids[name].names) if name in grids else 0
+        benchmarks[name] = told | {"metric": metrics[name]["label"], "sequences": sequences}
     tables = []
-    for scope in every:
-        rows = _rows([grids[name] for name in scope.benchmarks], measured.variants, baseline)
-        tables.append({"scope": scope.label, "benchmarks": list(scope.benchmarks), "rows": rows})
+    for label, names in every.items():
+        rows = _rows([grids[name] for name in names], measured.variants, baseline)
+        labels = list(dict.fromkeys(metrics[name]["label"] for name in names))
+        tables.append({"scope": label, "benchmarks": names, "metrics": labels, "rows": rows})
     return {
         "rule": RULE,
         "baseline": baseline,

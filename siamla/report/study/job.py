@@ -7,9 +7,11 @@ from siamla.errors import UserError
 from siamla.experiment import identity
 from siamla.experiment.plan import Job, Plan
 from siamla.experiment.spec import plain
+from siamla.files import digest
 from siamla.provenance.code import code_digest
 from siamla.report.drawing.jobs import benchmarks, figures_of, trackers
 from siamla.report.study.claims import Claims, load_claims
+from siamla.report.study.page import template
 from siamla.report.tables.job import caption
 from siamla.settings import Mistakes, nearest
 
@@ -70,6 +72,7 @@ def study_job(plan: Plan) -> Job:
         "paper_pairs": _paper_pairs(claims.paper.profile, plan.params),
     }
     code = code_digest("siamla.report.study.build:build", "siamla.report.study.page:markdown")
+    code = digest([code, template()])
     folder = Path("reports", plan.name, "study")
     parents = {str(job.folder): job for job in _parents(plan, claims)}
     return Job(identity.Study(shown, code), {"profile": plan.name}, folder, parents)

@@ -100,7 +100,7 @@ def _speed_note(scores: pd.DataFrame, labels: dict[str, str], busy: bool) -> str
 
 
 def notes(measured: Measured, table: Table, columns: list[Column], baseline: str) -> list[str]:
-    """The lines of the legend. columns: those of the layout; baseline: the label of its first row."""
+    """The lines of the legend. columns: of the layout; baseline: the label of its first row."""
     named = [column.benchmark for column in columns]
     named += [key.partition(".")[0] for key in table.keys if "." in key]
     names = [name for name in dict.fromkeys(named) if name in measured.benchmarks]
