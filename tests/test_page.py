@@ -18,10 +18,10 @@ from siamla.benchmark.onepass import Track
 from siamla.benchmark.store import write_track
 from siamla.cli.main import main
 from siamla.errors import UserError
-from siamla.report.drawing.jobs import figure_names
 from siamla.experiment.plan import Job, Plan
 from siamla.files import write_json, write_text
 from siamla.provenance.record import make_record
+from siamla.report.drawing.jobs import figure_names
 from siamla.report.page.build import picture
 from siamla.steps.benchmark import score
 from siamla.steps.data import curate, fetch

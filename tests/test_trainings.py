@@ -8,8 +8,8 @@ import yaml
 
 from siamla.experiment.profile import load
 from siamla.experiment.spec import Spec
-from siamla.report.tables.layout import Layout, Row
 from siamla.report.tables.build import published
+from siamla.report.tables.layout import Layout, Row
 
 PARAMS = Path(__file__).parents[1] / "params"
 LAYOUT = Layout.model_validate(yaml.safe_load((PARAMS / "tables.yaml").read_text(encoding="utf-8")))

@@ -156,7 +156,7 @@ def cut(sequence: Sequence, crops: int, seed: Many[int]) -> Cut:
 
 
 def on_crops(network: Network, part: Cut, batch: int) -> list[CropAlignment]:
-    """The alignment on each crop of a sequence, of a network made ready for `batch` crops at once."""
+    """The alignment on each crop of a sequence, of a network that takes `batch` crops at once."""
     state = network.embed(np.repeat(part.template[None], batch, axis=0))
     found = []
     for first in range(0, len(part.searches), batch):

@@ -18,7 +18,7 @@ MISS = 0.1  # a box that overlaps the target by less has lost it
 
 
 class Calibration(NamedTuple):
-    """How well confidence tells lost frames from the others, and the threshold that does it best."""
+    """How well confidence tells lost frames from others, and the threshold that does it best."""
 
     threshold: float
     """A frame is called lost where the confidence is below it: the largest sum of both shares

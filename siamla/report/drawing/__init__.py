@@ -1,1 +1,1 @@
-"""What all kinds of figures share: their settings, jobs, data and style, and the writer of files."""
+"""What all kinds of figures share: their settings, jobs, data and style, and their writer."""

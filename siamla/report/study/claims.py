@@ -14,9 +14,9 @@ RULE = (
     "A part is supported where its difference is above 0 with p below .05, contradicted where it"
     " is below 0 with p below .05, and not resolved otherwise, which includes that it was not"
     " measured or has no interval. A claim is supported where each of its parts is, contradicted"
-    " where one of them is, and not resolved otherwise. The verdict is that of the most sequences on"
-    " which the claim was measured; p is there Holm's, corrected for the number of all parts that"
-    " decide."
+    " where one of them is, and not resolved otherwise. The verdict is that of the most sequences"
+    " on which the claim was measured; p is there Holm's, corrected for the number of all parts"
+    " that decide."
 )
 Kind = Literal["scores", "drop", "pearson", "spearman", "pearson inside", "spearman inside"]
 
