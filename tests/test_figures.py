@@ -24,7 +24,6 @@ from siamla.benchmark.protocols import load_protocols
 from siamla.benchmark.score import score
 from siamla.benchmark.store import corners
 from siamla.errors import UserError
-from siamla.experiment.drawing import benchmarks, figure_job, figure_names, published
 from siamla.experiment.figures import (
     Attributes,
     Confidence,
@@ -38,6 +37,7 @@ from siamla.experiment.figures import (
 from siamla.experiment.plan import Plan
 from siamla.experiment.spec import merge
 from siamla.files import write_json
+from siamla.report.drawing.jobs import benchmarks, figure_job, figure_names, published
 from siamla.report.figures import style
 from siamla.report.figures.data import Data, Drawn, Run, Score
 from siamla.report.figures.make import write

@@ -11,7 +11,7 @@ from siamla.errors import UserError
 
 def run_check(args: argparse.Namespace) -> None:
     """Check everything that can be known before the first job, and say what is planned."""
-    from siamla.experiment.check import check
+    from siamla.steps.check import check
     from siamla.report.views import view_mistakes
 
     plan = load_plan(args)

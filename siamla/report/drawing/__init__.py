@@ -1,0 +1,1 @@
+"""What all kinds of figures share: their settings, jobs, data and style, and their writer."""
