@@ -147,9 +147,8 @@ def frames(scores: Mapping[Path, Mapping[str, Any]]) -> tuple[pd.DataFrame, pd.D
 def curve_frame(scores: Mapping[Path, Mapping[str, Any]]) -> pd.DataFrame:
     """Every point of every curve of the contents of score files: CURVE_COLUMNS.
 
-    Curves are "success", "precision", "norm_precision" (x: the protocol's thresholds) and
-    "expected_overlap" (x: frames). UserError, naming the file, for what is no score file or holds a
-    number that is not finite.
+    x is a threshold of the protocol, of "expected_overlap" a number of frames. UserError, naming
+    the file, for what is no score file or holds a number that is not finite.
     """
     rows: list[dict[str, Any]] = []
     for path, score in scores.items():
