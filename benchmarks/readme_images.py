@@ -18,11 +18,11 @@ import numpy as np
 from siamla.benchmark import store
 from siamla.data.curate import load_curated
 from siamla.errors import UserError
-from siamla.experiment.drawing import benchmarks, figures_of, trackers
 from siamla.experiment.plan import Plan
 from siamla.files import atomic
 from siamla.report.differences import OVERALL, by_sequence, members
-from siamla.report.figures.style import look
+from siamla.report.drawing.jobs import benchmarks, figures_of, trackers
+from siamla.report.drawing.style import look
 from siamla.report.page.clips import clip
 from siamla.steps.report import gather
 

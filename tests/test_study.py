@@ -17,15 +17,15 @@ from conftest import Tree
 from siamla.benchmark.maps import FrameMaps, write_maps
 from siamla.cli.main import main
 from siamla.experiment.plan import Job, Plan
-from siamla.experiment.study import study_job
 from siamla.files import read_json, write_json, write_text
 from siamla.provenance.record import make_record
+from siamla.report.drawing.data import Run, Score
 from siamla.report.figures.confidence import sums
-from siamla.report.figures.data import Run, Score
 from siamla.report.mixed import Effect, mean_effect
 from siamla.report.study.build import Measured, build, correlation_sums, drops, grid
 from siamla.report.study.claims import CONTRADICTED, OPEN, SUPPORTED, part_verdict, verdict
 from siamla.report.study.effects import correlation_effect
+from siamla.report.study.job import study_job
 from siamla.report.study.page import GENERATED, markdown, sentence
 from siamla.steps.outlook import outdated, outlook
 from siamla.steps.perform import hashed, score_content

@@ -67,7 +67,7 @@ def run_keys(args: argparse.Namespace) -> None:
 
 def run_schema(args: argparse.Namespace) -> None:
     """Write the JSON schemas into workflow/schemas."""
-    from siamla.experiment.schema import write_schemas
+    from siamla.steps.schema import write_schemas
 
     write_schemas(Path("workflow/schemas"))
 

@@ -31,7 +31,7 @@ def run_table(args: argparse.Namespace) -> None:
 
 def run_figure(args: argparse.Namespace) -> None:
     """Draw figures."""
-    from siamla.experiment.drawing import figure_names
+    from siamla.report.drawing.jobs import figure_names
     from siamla.steps.figures import figure
 
     plan = load_plan(args)

@@ -40,7 +40,6 @@ REGISTRIES = (
     "siamla.data.sources:SOURCES",
     "siamla.miniatures.dataset:WRITERS",
     "siamla.model.backbone:BACKBONES",
-    "siamla.report.figures.make:KINDS",
 )
 """Tables of alternatives. The digest does not follow them into all, or one more would change every
 result: the step names the one that it uses.

@@ -16,7 +16,6 @@ from math import inf, nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t
 
 Array = NDArray[np.float64]
 LEVEL, POWER = 0.05, 0.8
@@ -58,6 +57,8 @@ def _freedom(parts: list[tuple[float, float]], total: float) -> float:
 
 def quantiles(freedom: float) -> tuple[float, float]:
     """Student's t of half the level on either side, and of the power."""
+    from scipy.stats import t  # slow to import, and the plan of figures needs none of it
+
     return float(t.ppf(1 - LEVEL / 2, freedom)), float(t.ppf(POWER, freedom))
 
 

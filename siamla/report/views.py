@@ -4,10 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from siamla.experiment.drawing import figure_job, figure_names, page_key
 from siamla.experiment.job import Identity, Job
 from siamla.experiment.plan import Plan
-from siamla.experiment.study import study_job
+from siamla.report.drawing.jobs import figure_job, figure_names
+from siamla.report.page.job import page_key
+from siamla.report.study.job import study_job
 from siamla.settings import Mistakes
 
 

@@ -6,11 +6,11 @@ from typing import Any
 import yaml
 
 from siamla.errors import UserError
-from siamla.experiment.drawing import figure_job, figure_names
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.experiment.steps import STEPS
-from siamla.experiment.study import study_job
+from siamla.report.drawing.jobs import figure_job, figure_names
+from siamla.report.study.job import study_job
 from siamla.settings import nearest
 from siamla.steps.decision import earlier_results, made, needed, reasons, view_reasons
 

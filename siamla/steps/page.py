@@ -10,15 +10,16 @@ import pandas as pd
 from siamla.benchmark import store
 from siamla.data.curate import load_curated
 from siamla.errors import UserError
-from siamla.experiment import drawing
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.files import read_json, write_text
 from siamla.report.differences import OVERALL, by_sequence, members
-from siamla.report.figures.data import Data
-from siamla.report.figures.style import look
+from siamla.report.drawing import jobs as drawing
+from siamla.report.drawing.data import Data
+from siamla.report.drawing.style import look
 from siamla.report.page import build
 from siamla.report.page.clips import clip
+from siamla.report.page.job import page_key
 from siamla.steps.decision import view_reasons
 from siamla.steps.figures import as_score
 from siamla.steps.report import built, gather
@@ -218,8 +219,8 @@ def _environments(scores: Mapping[Path, Any]) -> str:
 
 
 def page(plan: Plan, key: str | None = None) -> Path:
-    """Write reports/{profile}/index.html; its path. `key`: drawing.page_key as the caller has it."""
-    if key is not None and key != drawing.page_key(plan):
+    """Write reports/{profile}/index.html; its path. `key`: page_key as the caller has it."""
+    if key is not None and key != page_key(plan):
         raise UserError(
             "the page: settings or code have changed since this was started; start again"
         )

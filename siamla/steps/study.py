@@ -8,11 +8,11 @@ from siamla.benchmark.maps import read_maps
 from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
-from siamla.experiment.study import PAPER, study_job
 from siamla.files import free_for_output, read_json, write_json, write_text
-from siamla.report.figures.data import Run, Score
+from siamla.report.drawing.data import Run, Score
 from siamla.report.measured import place_told
 from siamla.report.study.build import Measured, build
+from siamla.report.study.job import PAPER, study_job
 from siamla.report.study.page import GENERATED, markdown, sentence
 from siamla.steps.alignment import CROPS
 from siamla.steps.figures import as_score, checked

@@ -2,22 +2,20 @@
 and tracks.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
-from siamla.benchmark import store
 from siamla.benchmark.metrics import overlap
-from siamla.data.crop import to_crop, to_index
-from siamla.experiment.figures import Confidence
+from siamla.experiment.job import Job
+from siamla.experiment.plan import Plan
 from siamla.grid import SCORE, SEARCH, START, STRIDE
-from siamla.report.figures import style
-from siamla.report.figures.data import Array, Data, Drawn, Run
+from siamla.report.drawing import needs as jobs
+from siamla.report.drawing import style
+from siamla.report.drawing.data import Array, Data, Drawn, Run
+from siamla.report.drawing.settings import Figure, Names
 
 COLUMNS = ("tracker", "points", "iou", "confidence", "count", "statistic", "value", "low", "high")
 WORDS = {"cells": "all cells", "inside": "cells inside the target", "tracked": "tracked frames"}
@@ -25,8 +23,25 @@ RESAMPLES = 2000
 BINS = 28
 
 
+class Entry(Figure):
+    """Target confidence against the IoU of its box."""
+
+    kind: Literal["confidence"]
+    benchmark: str
+    variants: Names
+
+
+def needs(plan: Plan, entry: Entry) -> list[Job] | None:
+    """The boxes and score maps of its variants on its benchmark, and the videos."""
+    if entry.benchmark not in plan.profile.benchmarks:
+        return None
+    runs = jobs.tracked(plan, entry.benchmark, entry.variants, first=False)
+    stored = [*jobs.predictions(plan, runs), *jobs.maps(plan, runs)]
+    return [*stored, plan.job("curate", dataset=entry.benchmark)]
+
+
 class Points(NamedTuple):
-    """Confidence (N,) and IoU (N,) of boxes, and the number of the sequence (N,) that each is of."""
+    """Confidence (N,) and IoU (N,) of boxes, and the number of the sequence (N,) of each."""
 
     confidence: Array
     iou: Array
@@ -54,7 +69,9 @@ def _gathered(parts: Sequence[tuple[str, Array, Array]]) -> Points:
 
 
 def on_cells(runs: Sequence[Run], inside: bool) -> Points:
-    """Every cell of the stored maps, or those inside the true box, of frames whose truth is known."""
+    """Every cell of the stored maps, or those inside the true box; of frames with known truth."""
+    from siamla.data.crop import to_crop, to_index
+
     row, column = np.mgrid[:SCORE, :SCORE] * STRIDE + START
     parts = []
     for frame in (frame for run in runs for frame in run.maps):
@@ -81,6 +98,8 @@ def on_cells(runs: Sequence[Run], inside: bool) -> Points:
 
 def on_tracks(runs: Sequence[Run], data: Data, benchmark: str) -> Points:
     """Every tracked frame whose truth and confidence are known."""
+    from siamla.benchmark import store
+
     layout, parts = data.benchmarks[benchmark]["layout"], []
     for run in runs:
         for video in data.videos.get(benchmark, ()) if layout != "vot" else ():
@@ -105,6 +124,8 @@ def scaled(points: Points, ranks: bool) -> tuple[Array, Array] | None:
     """Confidence and IoU, or their ranks among all points, of mean 0 and variance 1; None where
     either is constant.
     """
+    from scipy.stats import rankdata
+
     x, y = (rankdata(v) if ranks else v for v in (points.confidence, points.iou))
     if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return None
@@ -129,7 +150,7 @@ def coefficient(totals: Array) -> Array:
 
 
 def correlation(points: Points, ranks: bool) -> Correlation:
-    """Pearson's coefficient, or Spearman's (of ranks among all points), resampling whole sequences."""
+    """Pearson's coefficient, or Spearman's (of ranks among all points), resampling sequences."""
     nothing = Correlation(float("nan"), float("nan"), float("nan"))
     both = scaled(points, ranks)
     if both is None:
@@ -148,110 +169,123 @@ def correlation(points: Points, ranks: bool) -> Correlation:
     return Correlation(value, float(low), float(high))
 
 
-def _told(name: str, found: Correlation) -> str:
+def _words(name: str, found: Correlation) -> str:
+    """A coefficient with its interval: "r = 0.52 [0.40, 0.61]"."""
     if not np.isfinite(found.value):
         return f"{name} not defined"
     interval = f" [{found.low:.2f}, {found.high:.2f}]" if np.isfinite(found.low) else ""
     return f"{name} = {found.value:.2f}{interval}".replace("-", "−")
 
 
-def _panel(
-    axes: Axes, points: Points, told: Mapping[str, Correlation], most: int
-) -> tuple[Any, list[dict[str, float]]]:
-    """Draw the density; the picture for the colour bar, and its bins."""
-    axes.plot([0, 1], [0, 1], color="0.5", linewidth=0.6, linestyle=style.DASHES[2], zorder=1)
+def _thousands(count: int) -> str:
+    return f"{count:,}".replace(",", " ")
+
+
+def _density(axes: Any, points: Points, most: int) -> Any:
+    """Draw how many boxes there are in each bin; the picture for the colour bar."""
+    import seaborn
+    from matplotlib.colors import LogNorm
+
+    axes.plot([0, 1], [0, 1], color="0.5", linewidth=0.6, linestyle=style.DOTTED, zorder=1)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    axes.grid(False)
     if not len(points.iou):
         style.empty(axes, "none stored")
-        return None, []
-    counts, xs, ys = np.histogram2d(points.iou, points.confidence, BINS, [[0, 1], [0, 1]])
-    density = np.ma.masked_equal(counts.T, 0)
-    picture = axes.pcolormesh(
-        xs, ys, density, norm=LogNorm(1, most), cmap="viridis_r", zorder=2, rasterized=True
+        return None
+    seaborn.histplot(
+        x=points.iou,
+        y=points.confidence,
+        ax=axes,
+        bins=BINS,
+        binrange=((0, 1), (0, 1)),
+        norm=LogNorm(1, most),
+        vmin=None,
+        vmax=None,
+        cmap="viridis_r",
+        zorder=2,
+        rasterized=True,
     )
-    lines = [
-        _told("r", told["pearson"]),
-        _told("ρ", told["spearman"]),
-        f"n = {len(points.iou):,}".replace(",", " "),
-    ]
+    return axes.collections[-1]
+
+
+def _note(axes: Any, points: Points, pearson: Correlation, spearman: Correlation) -> None:
+    """Write the coefficients into a panel."""
+    lines = [_words("r", pearson), _words("ρ", spearman), f"n = {_thousands(len(points.iou))}"]
     box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1.5}
-    axes.text(
-        0.04,
-        0.96,
-        "\n".join(lines),
-        transform=axes.transAxes,
-        va="top",
-        fontsize=6,
-        bbox=box,
-        zorder=5,
-    )
-    at = np.argwhere(counts)
-    rows = [
+    how: dict[str, Any] = {"va": "top", "fontsize": 6, "bbox": box, "zorder": 5}
+    axes.text(0.04, 0.96, "\n".join(lines), transform=axes.transAxes, **how)
+
+
+def _bins(points: Points) -> list[dict[str, float]]:
+    """The middle of each bin that is not empty, and how many boxes are in it."""
+    counts, xs, ys = np.histogram2d(points.iou, points.confidence, BINS, [[0, 1], [0, 1]])
+    return [
         {
             "iou": (xs[i] + xs[i + 1]) / 2,
             "confidence": (ys[j] + ys[j + 1]) / 2,
             "count": counts[i, j],
         }
-        for i, j in at
+        for i, j in np.argwhere(counts)
     ]
-    return picture, rows
 
 
-def draw(entry: Confidence, data: Data) -> Drawn:
+def _points(data: Data, tracker: str, benchmark: str) -> dict[str, Points]:
+    runs = data.runs_of(tracker)
+    return {
+        "cells": on_cells(runs, False),
+        "inside": on_cells(runs, True),
+        "tracked": on_tracks(runs, data, benchmark),
+    }
+
+
+def _bar(figure: Any, picture: Any, grid: Any, most: int) -> None:
+    ticks = [tick for tick in (1, 10, 100, 1000, 10_000) if tick <= most]
+    bar = figure.colorbar(picture, ax=grid, ticks=ticks, shrink=0.7, aspect=30, pad=0.01)
+    bar.ax.set_yticklabels([_thousands(tick) for tick in ticks])
+    bar.ax.minorticks_off()
+    bar.set_label("boxes")
+
+
+def draw(entry: Entry, data: Data) -> Drawn:
     """A row of three panels for each variant."""
-    names = [name for name in data.trackers if any(run.tracker == name for run in data.runs)]
-    info = data.benchmarks[entry.benchmark]
-    found = {}
-    for name in names:
-        runs = [run for run in data.runs if run.tracker == name]
-        found[name] = {
-            "cells": on_cells(runs, False),
-            "inside": on_cells(runs, True),
-            "tracked": on_tracks(runs, data, entry.benchmark),
-        }
-    figure = style.new(style.PAGE, 2.35 * max(1, len(names)) + 0.2)
-    grid = figure.subplots(max(1, len(names)), len(WORDS), squeeze=False, sharex=True, sharey=True)
-    most = max([10] + [len(points.iou) // 20 for own in found.values() for points in own.values()])
+    points = {name: _points(data, name, entry.benchmark) for name in data.runners()}
+    tall = max(1, len(points))
+    figure = style.new(style.PAGE, 2.35 * tall + 0.2)
+    grid = figure.subplots(tall, len(WORDS), squeeze=False, sharex=True, sharey=True)
+    sizes = [len(part.iou) for parts in points.values() for part in parts.values()]
+    most = max([10, *(size // 20 for size in sizes)])
     rows: list[dict[str, Any]] = []
-    told, picture = [], None
-    for line, name in zip(grid, names, strict=False):
-        label = data.trackers[name]["label"]
-        for axes, (kind, points) in zip(line, found[name].items(), strict=True):
-            both = {"pearson": correlation(points, False), "spearman": correlation(points, True)}
-            made, bins = _panel(axes, points, both, most)
-            picture = made or picture
-            style.title(axes, f"{label}, {WORDS[kind]}")
+    words, picture = [], None
+    for line, (name, parts) in zip(grid, points.items(), strict=False):
+        for axes, (kind, part) in zip(line, parts.items(), strict=True):
+            both = {"pearson": correlation(part, False), "spearman": correlation(part, True)}
+            density = _density(axes, part, most)
+            if density is not None:
+                picture = density
+                _note(axes, part, **both)
+            panel = f"{data.label(name)}, {WORDS[kind]}"
+            style.title(axes, panel)
+            words.append(f"{panel}: {_words('ρ', both['spearman'])}")
             fixed = {"tracker": name, "points": kind}
             rows += [fixed | {"statistic": key} | one._asdict() for key, one in both.items()]
-            rows += [fixed | one for one in bins]
-            told.append(f"{label}, {WORDS[kind]}: {_told('ρ', both['spearman'])}")
+            rows += [fixed | bin for bin in _bins(part)]
         line[0].set_ylabel("Target confidence")
     for axes in grid[-1]:
         axes.set_xlabel("IoU")
     if picture is not None:
-        ticks = [tick for tick in (1, 10, 100, 1000, 10_000) if tick <= most]
-        bar = figure.colorbar(picture, ax=grid, ticks=ticks, shrink=0.7, aspect=30, pad=0.01)
-        bar.ax.set_yticklabels([f"{tick:,}".replace(",", " ") for tick in ticks])
-        bar.ax.minorticks_off()
-        bar.set_label("boxes")
-    figure.suptitle(style.on(info), fontsize=7.5)
-    seeds = max(
-        (len({run.seed for run in data.runs if run.tracker == name}) for name in names), default=0
-    )
-    notes = [
-        (
-            "Confidence is the classification score times the centre-ness or the location quality"
-            " of the same cell."
-        ),
-        (
-            "Pearson's r and Spearman's ρ with 95 % intervals, whole sequences being resampled;"
-            f" {seeds} seed(s) pooled."
-        ),
-        (
-            "Dotted: confidence equal to the IoU. Which of the three is meant changes the answer,"
-            " so all are drawn."
-        ),
+        _bar(figure, picture, grid, most)
+    figure.suptitle(style.on(data.benchmarks[entry.benchmark]), fontsize=7.5)
+    alt = "; ".join(words) + "." if words else "Nothing was stored."
+    return Drawn(figure, COLUMNS, rows, alt, _notes(data))
+
+
+def _notes(data: Data) -> list[str]:
+    seeds = [len({run.seed for run in data.runs_of(name)}) for name in data.runners()]
+    return [
+        "Confidence is the classification score times the centre-ness or the location quality of"
+        " the same cell.",
+        "Pearson's r and Spearman's ρ with 95 % intervals, whole sequences being resampled;"
+        f" {max(seeds, default=0)} seed(s) pooled.",
+        "Dotted: confidence equal to the IoU. Which of the three is meant changes the answer, so"
+        " all are drawn.",
     ]
-    return Drawn(
-        figure, COLUMNS, rows, "; ".join(told) + "." if told else "Nothing was stored.", notes
-    )

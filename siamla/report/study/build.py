@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamla.report.differences import by_sequence
+from siamla.report.drawing.data import Info, Run, Score
 from siamla.report.figures.confidence import Points, on_cells, scaled, sums
-from siamla.report.figures.data import Info, Run, Score
 from siamla.report.mixed import Effect, mean_effect
 from siamla.report.study.claims import BASELINE, CLAIMS, OURS, RULE, Part, part_verdict, verdict
 from siamla.report.study.effects import correlation_effect

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from siamla.errors import UserError
-from siamla.experiment.drawing import benchmarks, figures_of, trackers
 from siamla.experiment.job import Identity, Job
 from siamla.experiment.plan import Plan
+from siamla.report.drawing.jobs import benchmarks, figures_of, trackers
 
 WINDOW = "window"
 """The tracker setting of Fig. 14: the study reads the sweeps that vary it."""
