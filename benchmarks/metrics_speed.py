@@ -101,7 +101,8 @@ def got10k_files(sequences: list[Sequence], folder: Path) -> list[float]:
 
 
 class Videos:
-    """What pysot's benchmarks ask of a data set, without its images: videos by number and by name."""
+    """What pysot's benchmarks ask of a data set, without its images: videos by number and by name.
+    """
 
     def __init__(self, videos: list[Any], folder: Path) -> None:
         self.name, self.tracker_path, self.videos = "VOT2018", str(folder.parent), videos

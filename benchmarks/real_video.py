@@ -71,7 +71,8 @@ class Mil:
 def trained(
     experiment: Experiment, results: Path, chosen: list[str] | None
 ) -> dict[str, dict[int, Path]]:
-    """variant → seed → model file of what has been trained, in the order of params/variants.yaml."""
+    """variant → seed → model file of what has been trained, in the order of params/variants.yaml.
+    """
     found: dict[str, dict[int, Path]] = {}
     for variant in experiment.specs if chosen is None else chosen:
         if variant not in experiment.specs:
