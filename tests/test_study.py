@@ -21,8 +21,8 @@ from siamla.cli.main import main
 from siamla.experiment.plan import Job, Plan
 from siamla.files import read_json, write_json, write_text
 from siamla.provenance.record import make_record
+from siamla.report.drawing.data import Run, Score
 from siamla.report.figures.confidence import on_cells
-from siamla.report.figures.data import Run, Score
 from siamla.report.study.build import build
 from siamla.report.study.claims import (
     CONTRADICTED,

@@ -8,7 +8,6 @@ show. It runs nothing and reads no data.
 import shlex
 from collections.abc import Callable, Hashable, Mapping
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,13 @@ from siamla.errors import UserError
 from siamla.experiment.experiment import Experiment, load
 from siamla.experiment.job import Identity, Job
 from siamla.experiment.profile import Benchmark, TrainingSet
-from siamla.experiment.spec import Spec, chain, changed, plain
+from siamla.experiment.spec import Spec, chain
 from siamla.experiment.step import Step, mixed_crops, training_settings
 from siamla.experiment.steps import STEPS
-from siamla.experiment.tables import Layout, load_layout
 from siamla.files import digest
 from siamla.miniatures.settings import SetSettings, load_sets
 from siamla.provenance.code import Sources
-from siamla.settings import nearest, without_neutral
+from siamla.settings import nearest
 
 KINDS = {"dataset": "data set", "tracker": "imported tracker"}  # of names, in messages
 

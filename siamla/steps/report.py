@@ -12,7 +12,7 @@ from siamla.report.collect import frames, write, write_sweeps
 from siamla.report.render import Table
 from siamla.report.tables.build import build, write_table
 from siamla.report.tables.job import layout_of, table_job
-from siamla.report.views import collection_job, sweeps_job
+from siamla.report.views import scores_job, sweeps_job
 from siamla.steps.perform import check_key, planned, sound
 from siamla.steps.score import SCORE
 
@@ -71,7 +71,7 @@ def collect(plan: Plan) -> Path:
     """Write every score of the profile, its curves and attributes as long CSV files; the first of
     them.
     """
-    job = collection_job(plan)
+    job = scores_job(plan)
     write(gather(job.parents.values()), job.folder.parent)
     write_sources(job)
     return job.folder.with_suffix(".csv")

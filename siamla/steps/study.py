@@ -8,7 +8,7 @@ from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.files import free_for_output, read_json, write_json, write_text
-from siamla.report.figures.data import Run, Score
+from siamla.report.drawing.data import Run, Score
 from siamla.report.measured import place_told
 from siamla.report.study.build import build
 from siamla.report.study.grids import Measured

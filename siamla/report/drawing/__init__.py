@@ -1,1 +1,1 @@
-"""What all kinds of figures share: their settings, jobs, data and style, and their writer."""
+"""What all kinds of figures share: settings, jobs, data, style, and the writer of files."""

@@ -9,11 +9,13 @@ from typing import Any
 
 from siamla.benchmark.protocols import Curve, Protocol
 from siamla.errors import UserError
-from siamla.experiment.job import Identity, Job
+from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.experiment.spec import plain
 from siamla.report.drawing.needs import rendered
 from siamla.report.drawing.settings import Figure, Figures, kind_of, load_figures
+from siamla.report.tables.job import caption
+from siamla.report.view import view_job
 from siamla.settings import nearest
 
 QUALITY = {"centerness": "centre-ness", "lafa": "location quality"}
@@ -156,14 +158,6 @@ def figure_job(plan: Plan, name: str) -> Job:
         "siamla.report.drawing.write:write",
         "siamla.report.drawing.style",
     )
+    values = {"entry": plain(entry), "shown": shown, "code": code}
     folder = Path("reports", plan.name, "figures", name)
-    return Job(
-        Identity("figure", {"entry": plain(entry), "shown": shown, "code": code}),
-        {"profile": plan.name, "figure": name},
-        folder,
-        f"siamla report figure {name} --profile {plan.name}",
-        f"figure {name}",
-        "figure",
-        {str(job.folder): job for job in needed},
-        sources=folder.with_name(f"{name}.json"),
-    )
+    return view_job(plan, ("figure", name), folder, values, needed, ".json")

@@ -2,26 +2,42 @@
 and tracks.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm
 
-from siamla.benchmark import store
 from siamla.benchmark.metrics import overlap
-from siamla.data.crop import to_crop, to_index
-from siamla.experiment.figures import Confidence
+from siamla.experiment.job import Job
+from siamla.experiment.plan import Plan
 from siamla.grid import SCORE, SEARCH, START, STRIDE
-from siamla.report.figures import style
-from siamla.report.figures.data import Data, Drawn, Run
+from siamla.report.drawing import needs as jobs
+from siamla.report.drawing import style
+from siamla.report.drawing.data import Data, Drawn, Run
+from siamla.report.drawing.settings import Figure, Names
 from siamla.statistics.correlation import Points, correlation_values
 from siamla.statistics.effects import mean_effect
 
 COLUMNS = ("tracker", "points", "iou", "confidence", "count", "statistic", "value", "low", "high")
 WORDS = {"cells": "all cells", "inside": "cells inside the target", "tracked": "tracked frames"}
 BINS = 28
+
+
+class Entry(Figure):
+    """Target confidence against the IoU of its box."""
+
+    kind: Literal["confidence"]
+    benchmark: str
+    variants: Names
+
+
+def needs(plan: Plan, entry: Entry) -> list[Job] | None:
+    """The boxes and score maps of its variants on its benchmark, and the videos."""
+    if entry.benchmark not in plan.profile.benchmarks:
+        return None
+    runs = jobs.tracked(plan, entry.benchmark, entry.variants, first=False)
+    stored = [*jobs.predictions(plan, runs), *jobs.maps(plan, runs)]
+    return [*stored, plan.job("curate", dataset=entry.benchmark)]
 
 
 NOTHING = (np.zeros(0), np.zeros(0))
@@ -39,6 +55,8 @@ def on_cells(run: Run, inside: bool) -> dict[str, Points]:
     """Sequence → the points of every cell of the stored maps, or of the cells inside the true box;
     of frames whose truth is known.
     """
+    from siamla.data.crop import to_crop, to_index
+
     row, column = np.mgrid[:SCORE, :SCORE] * STRIDE + START
     points: dict[str, Points] = {}
     for frame in run.maps:
@@ -61,6 +79,8 @@ def on_cells(run: Run, inside: bool) -> dict[str, Points]:
 
 def on_tracks(run: Run, data: Data, benchmark: str) -> dict[str, Points]:
     """Sequence → the points of every tracked frame whose truth and confidence are known."""
+    from siamla.benchmark import store
+
     layout = data.benchmarks[benchmark]["layout"]
     points: dict[str, Points] = {}
     if layout == "vot" or run.folder is None:
@@ -69,7 +89,7 @@ def on_tracks(run: Run, data: Data, benchmark: str) -> dict[str, Points]:
         confidence = store.read_confidence(run.folder, video.name, layout)
         if confidence is None:
             continue
-        boxes = store.read_track(run.folder, video.name, layout).boxes
+        boxes = store.read_boxes(run.folder, video.name, layout)
         count = min(len(boxes), len(video.boxes), len(confidence))
         truth = video.boxes[:count]
         confidence = confidence[:count]
@@ -98,112 +118,127 @@ def correlation(runs: Sequence[dict[str, Points]], ranks: bool) -> Correlation:
     return Correlation(effect.value, effect.low, effect.high)
 
 
-def _told(name: str, found: Correlation) -> str:
+def _words(name: str, found: Correlation) -> str:
+    """A coefficient with its interval: "r = 0.52 [0.40, 0.61]"."""
     if not np.isfinite(found.value):
         return f"{name} not defined"
     interval = f" [{found.low:.2f}, {found.high:.2f}]" if np.isfinite(found.low) else ""
     return f"{name} = {found.value:.2f}{interval}".replace("-", "−")
 
 
-def _panel(
-    axes: Axes, points: Points, told: Mapping[str, Correlation], most: int
-) -> tuple[Any, list[dict[str, float]]]:
-    """Draw the density; the picture for the colour bar, and its bins."""
-    axes.plot([0, 1], [0, 1], color="0.5", linewidth=0.6, linestyle=style.DASHES[2], zorder=1)
+def _thousands(count: int) -> str:
+    return f"{count:,}".replace(",", " ")
+
+
+def _density(axes: Any, points: Points, most: int) -> Any:
+    """Draw how many boxes there are in each bin; the picture for the colour bar."""
+    import seaborn
+    from matplotlib.colors import LogNorm
+
+    axes.plot([0, 1], [0, 1], color="0.5", linewidth=0.6, linestyle=style.DOTTED, zorder=1)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    axes.grid(False)
     confidence, quality = points
     if not len(quality):
         style.empty(axes, "none stored")
-        return None, []
-    counts, xs, ys = np.histogram2d(quality, confidence, BINS, [[0, 1], [0, 1]])
-    density = np.ma.masked_equal(counts.T, 0)
-    picture = axes.pcolormesh(
-        xs, ys, density, norm=LogNorm(1, most), cmap="viridis_r", zorder=2, rasterized=True
+        return None
+    seaborn.histplot(
+        x=quality,
+        y=confidence,
+        ax=axes,
+        bins=BINS,
+        binrange=((0, 1), (0, 1)),
+        norm=LogNorm(1, most),
+        vmin=None,
+        vmax=None,
+        cmap="viridis_r",
+        zorder=2,
+        rasterized=True,
     )
-    lines = [
-        _told("r", told["pearson"]),
-        _told("ρ", told["spearman"]),
-        f"n = {len(quality):,}".replace(",", " "),
-    ]
+    return axes.collections[-1]
+
+
+def _note(axes: Any, points: Points, pearson: Correlation, spearman: Correlation) -> None:
+    """Write the coefficients into a panel."""
+    lines = [_words("r", pearson), _words("ρ", spearman), f"n = {_thousands(len(points[0]))}"]
     box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1.5}
-    axes.text(
-        0.04,
-        0.96,
-        "\n".join(lines),
-        transform=axes.transAxes,
-        va="top",
-        fontsize=6,
-        bbox=box,
-        zorder=5,
-    )
-    at = np.argwhere(counts)
-    rows = [
+    how: dict[str, Any] = {"va": "top", "fontsize": 6, "bbox": box, "zorder": 5}
+    axes.text(0.04, 0.96, "\n".join(lines), transform=axes.transAxes, **how)
+
+
+def _bins(points: Points) -> list[dict[str, float]]:
+    """The middle of each bin that is not empty, and how many boxes are in it."""
+    confidence, quality = points
+    counts, xs, ys = np.histogram2d(quality, confidence, BINS, [[0, 1], [0, 1]])
+    return [
         {
             "iou": (xs[i] + xs[i + 1]) / 2,
             "confidence": (ys[j] + ys[j + 1]) / 2,
             "count": counts[i, j],
         }
-        for i, j in at
+        for i, j in np.argwhere(counts)
     ]
-    return picture, rows
 
 
-def draw(entry: Confidence, data: Data) -> Drawn:
+def _points(data: Data, tracker: str, benchmark: str) -> dict[str, list[dict[str, Points]]]:
+    runs = data.runs_of(tracker)
+    return {
+        "cells": [on_cells(run, False) for run in runs],
+        "inside": [on_cells(run, True) for run in runs],
+        "tracked": [on_tracks(run, data, benchmark) for run in runs],
+    }
+
+
+def _bar(figure: Any, picture: Any, grid: Any, most: int) -> None:
+    ticks = [tick for tick in (1, 10, 100, 1000, 10_000) if tick <= most]
+    bar = figure.colorbar(picture, ax=grid, ticks=ticks, shrink=0.7, aspect=30, pad=0.01)
+    bar.ax.set_yticklabels([_thousands(tick) for tick in ticks])
+    bar.ax.minorticks_off()
+    bar.set_label("boxes")
+
+
+def draw(entry: Entry, data: Data) -> Drawn:
     """A row of three panels for each variant."""
-    names = [name for name in data.trackers if any(run.tracker == name for run in data.runs)]
-    info = data.benchmarks[entry.benchmark]
-    found = {}
-    for name in names:
-        runs = [run for run in data.runs if run.tracker == name]
-        found[name] = {
-            "cells": [on_cells(run, False) for run in runs],
-            "inside": [on_cells(run, True) for run in runs],
-            "tracked": [on_tracks(run, data, entry.benchmark) for run in runs],
-        }
-    figure = style.new(style.PAGE, 2.35 * max(1, len(names)) + 0.2)
-    grid = figure.subplots(max(1, len(names)), len(WORDS), squeeze=False, sharex=True, sharey=True)
-    sizes = [len(pooled(parts)[0]) for kinds in found.values() for parts in kinds.values()]
+    points = {name: _points(data, name, entry.benchmark) for name in data.runners()}
+    tall = max(1, len(points))
+    figure = style.new(style.PAGE, 2.35 * tall + 0.2)
+    grid = figure.subplots(tall, len(WORDS), squeeze=False, sharex=True, sharey=True)
+    sizes = [len(pooled(part)[0]) for parts in points.values() for part in parts.values()]
     most = max([10, *(size // 20 for size in sizes)])
     rows: list[dict[str, Any]] = []
-    told, picture = [], None
-    for line, name in zip(grid, names, strict=False):
-        label = data.trackers[name]["label"]
-        for axes, (kind, parts) in zip(line, found[name].items(), strict=True):
-            both = {"pearson": correlation(parts, False), "spearman": correlation(parts, True)}
-            made, bins = _panel(axes, pooled(parts), both, most)
-            picture = made or picture
-            style.title(axes, f"{label}, {WORDS[kind]}")
+    words, picture = [], None
+    for line, (name, parts) in zip(grid, points.items(), strict=False):
+        for axes, (kind, part) in zip(line, parts.items(), strict=True):
+            both = {"pearson": correlation(part, False), "spearman": correlation(part, True)}
+            density = _density(axes, pooled(part), most)
+            if density is not None:
+                picture = density
+                _note(axes, pooled(part), **both)
+            panel = f"{data.label(name)}, {WORDS[kind]}"
+            style.title(axes, panel)
+            words.append(f"{panel}: {_words('ρ', both['spearman'])}")
             fixed = {"tracker": name, "points": kind}
             rows += [fixed | {"statistic": key} | one._asdict() for key, one in both.items()]
-            rows += [fixed | one for one in bins]
-            told.append(f"{label}, {WORDS[kind]}: {_told('ρ', both['spearman'])}")
+            rows += [fixed | bin for bin in _bins(pooled(part))]
         line[0].set_ylabel("Target confidence")
     for axes in grid[-1]:
         axes.set_xlabel("IoU")
     if picture is not None:
-        ticks = [tick for tick in (1, 10, 100, 1000, 10_000) if tick <= most]
-        bar = figure.colorbar(picture, ax=grid, ticks=ticks, shrink=0.7, aspect=30, pad=0.01)
-        bar.ax.set_yticklabels([f"{tick:,}".replace(",", " ") for tick in ticks])
-        bar.ax.minorticks_off()
-        bar.set_label("boxes")
-    figure.suptitle(style.on(info), fontsize=7.5)
-    seeds = max(
-        (len({run.seed for run in data.runs if run.tracker == name}) for name in names), default=0
-    )
-    notes = [
-        (
-            "Confidence is the classification score times the centre-ness or the location quality"
-            " of the same cell."
-        ),
-        (
-            "Pearson's r and Spearman's ρ of all points, with 95 % intervals over sequences"
-            f"{' and seeds' if seeds > 1 else ''} (a mixed model); {seeds} seed(s) pooled."
-        ),
-        (
-            "Dotted: confidence equal to the IoU. Which of the three is meant changes the answer,"
-            " so all are drawn."
-        ),
+        _bar(figure, picture, grid, most)
+    figure.suptitle(style.on(data.benchmarks[entry.benchmark]), fontsize=7.5)
+    alt = "; ".join(words) + "." if words else "Nothing was stored."
+    return Drawn(figure, COLUMNS, rows, alt, _notes(data))
+
+
+def _notes(data: Data) -> list[str]:
+    seeds = [len({run.seed for run in data.runs_of(name)}) for name in data.runners()]
+    most = max(seeds, default=0)
+    over = "sequences and seeds" if most > 1 else "sequences"
+    return [
+        "Confidence is the classification score times the centre-ness or the location quality of"
+        " the same cell.",
+        f"Pearson's r and Spearman's ρ of all points, with 95 % intervals over {over} (a mixed"
+        f" model); {most} seed(s) pooled.",
+        "Dotted: confidence equal to the IoU. Which of the three is meant changes the answer, so"
+        " all are drawn.",
     ]
-    return Drawn(
-        figure, COLUMNS, rows, "; ".join(told) + "." if told else "Nothing was stored.", notes
-    )

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
-from siamla.report.figures.data import Info
+from siamla.report.drawing.data import Info
 from siamla.report.study.claims import (
     OPEN,
     RULE,

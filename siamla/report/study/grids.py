@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamla.report.differences import by_sequence
+from siamla.report.drawing.data import Info, Run, Score
 from siamla.report.figures.confidence import on_cells
-from siamla.report.figures.data import Info, Run, Score
 from siamla.statistics.correlation import Points, correlation_values
 
 Array = NDArray[np.float64]
