@@ -1,6 +1,6 @@
 """A profile with everything that it names resolved: variants, protocols, sweeps."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
@@ -79,64 +79,50 @@ class Experiment:
 
 
 Reference = tuple[str, Collection[object], Collection[object]]
-"""A key of a file, the names that stand there, and the valid ones."""
+"""File and key, the names that stand there, and the valid ones."""
 
 
 def _references(
-    profile: Profile,
-    variants: Collection[str],
-    protocols: Collection[str],
-    sweeps: Collection[str],
-    tables: Collection[int],
+    experiment: Experiment, sweeps: Collection[str], tables: Collection[int], params: Path
 ) -> Iterator[Reference]:
-    """Every place of a profile where names stand."""
-    yield "variants", profile.variants or [], variants
-    yield "variant_seeds", profile.variant_seeds, variants
-    yield "trackers", profile.trackers, variants
-    yield "tables", profile.tables, tables
-    yield "sweeps", profile.sweeps, sweeps
-    yield "maps", profile.maps, profile.benchmarks
-    yield "alignment", profile.alignment, profile.benchmarks
+    """Every place where a profile, its sweeps and its rule of maps name something."""
+    profile, variants = experiment.profile, experiment.variants
+    path = params / "profiles" / f"{experiment.name}.yaml"
+    yield f"{path}: variants", profile.variants or [], variants
+    yield f"{path}: variant_seeds", profile.variant_seeds, variants
+    yield f"{path}: trackers", profile.trackers, variants
+    yield f"{path}: tables", profile.tables, tables
+    yield f"{path}: sweeps", profile.sweeps, sweeps
+    yield f"{path}: maps", profile.maps, profile.benchmarks
+    yield f"{path}: alignment", profile.alignment, profile.benchmarks
     for name, entry in profile.benchmarks.items():
-        yield f"benchmarks.{name}.variants", entry.variants or [], variants
-        yield f"benchmarks.{name}.training", {entry.training} - {None}, profile.trainings
-        yield f"benchmarks.{name}.protocol", {entry.protocol} - {None}, protocols
+        where = f"{path}: benchmarks.{name}"
+        yield f"{where}.variants", entry.variants or [], variants
+        yield f"{where}.training", {entry.training} - {None}, profile.trainings
+        yield f"{where}.protocol", {entry.protocol} - {None}, experiment.protocols
     for name, tracker in profile.imported.items():
-        yield f"imported.{name}.results", tracker.results, profile.benchmarks
+        yield f"{path}: imported.{name}.results", tracker.results, profile.benchmarks
+    for name, sweep in experiment.sweeps.items():
+        where = f"{params / 'sweeps.yaml'}: sweeps.{name}"
+        yield f"{where}.variants", sweep.variants, variants
+        yield f"{where}.benchmarks", sweep.benchmarks, profile.benchmarks
+    if experiment.map_rule:
+        yield f"{params / 'maps.yaml'}: variants", experiment.map_rule.variants, variants
 
 
-def _unknown(references: Iterator[Reference], path: Path) -> Iterator[str]:
-    """A line for each name that names nothing."""
-    for key, names, valid in references:
+def _check_names(experiment: Experiment, references: Iterable[Reference], path: Path) -> None:
+    """UserError with every name that names nothing, and every name that two things have."""
+    profile, mistakes = experiment.profile, Mistakes()
+    for where, names, valid in references:
         for name in names:
             if name not in valid:
-                help_ = nearest(str(name), list(map(str, valid)))
+                help_ = nearest(str(name), [str(each) for each in valid])
                 word = repr(name) if isinstance(name, str) else name
-                yield f"{path}: {key}: {word} is unknown; {help_}"
-
-
-def _check_names(
-    experiment: Experiment, references: Iterator[Reference], path: Path, params: Path
-) -> None:
-    """UserError with every name in a profile, its sweeps and its rule of maps that names nothing,
-    and every name that two things have.
-    """
-    profile, variants, mistakes = experiment.profile, experiment.variants, Mistakes()
-    mistakes.lines += _unknown(references, path)
+                mistakes.add(f"{where}: {word} is unknown; {help_}")
     for name in sorted({*profile.train} & {*profile.benchmarks}):
         mistakes.add(f"{path}: {name!r} is both in train and in benchmarks; the names must differ")
-    for name in sorted({*profile.imported} & {*variants}):
+    for name in sorted({*profile.imported} & {*experiment.variants}):
         mistakes.add(f"{path}: imported: {name!r} is also a variant; the names must differ")
-    mistakes.tell()
-    for name, sweep in experiment.sweeps.items():
-        names: list[Reference] = [
-            (f"sweeps.{name}.variants", sweep.variants, variants),
-            (f"sweeps.{name}.benchmarks", sweep.benchmarks, profile.benchmarks),
-        ]
-        mistakes.lines += _unknown(iter(names), params / "sweeps.yaml")
-    if experiment.map_rule:
-        rule: Reference = ("variants", experiment.map_rule.variants, variants)
-        mistakes.lines += _unknown(iter([rule]), params / "maps.yaml")
     mistakes.tell()
 
 
@@ -220,9 +206,7 @@ def load(name: str, params: Path = Path("params")) -> Experiment:
     chosen = {variant: models[variant] for variant in variants if variant in models}
     run = {name: sweep for name, sweep in sweeps.items() if name in profile.sweeps}
     experiment = Experiment(name, profile, variants, chosen, models, protocols, run, rule)
-    _check_names(
-        experiment, _references(profile, variants, protocols, sweeps, tables), path, params
-    )
+    _check_names(experiment, _references(experiment, sweeps, tables, params), path)
     _check_protocols(experiment, path)
     _check_training_sets(experiment, path)
     return experiment

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, model_validator
 from siamla.data.settings import CropSettings, PairSettings
 from siamla.errors import UserError
 from siamla.model.settings import ModelSettings
+from siamla.provenance.record import flat
 from siamla.settings import (
     Mistakes,
     Name,
@@ -186,16 +187,5 @@ def plain(settings: Settings) -> dict[str, Any]:
 
 def changed(spec: Spec, base: Spec) -> dict[str, Any]:
     """The dotted keys in which a spec differs from another, with its own values."""
-
-    def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-        leaves: dict[str, Any] = {}
-        for key, value in values.items():
-            leaves |= (
-                flat(value, f"{prefix}{key}.")
-                if isinstance(value, Mapping)
-                else {prefix + key: value}
-            )
-        return leaves
-
     theirs = flat(plain(base))
     return {key: value for key, value in flat(plain(spec)).items() if theirs.get(key, ...) != value}

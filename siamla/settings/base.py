@@ -2,7 +2,15 @@
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 NAME = r"^[a-z0-9][a-z0-9_]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME)]
@@ -23,6 +31,10 @@ Chosen = Annotated[
 """Names of a list, each of them once."""
 
 
+DECISIVE = "decisive"
+"""Context of a dump: without neutral values."""
+
+
 class Settings(BaseModel):
     """The base of every typed group of settings; each layer keeps its own beside the code that
     reads it.
@@ -31,6 +43,15 @@ class Settings(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_serializer(mode="wrap")
+    def _dump(self, dump: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+        data: dict[str, Any] = dump(self)
+        if info.context == DECISIVE:
+            for name, field in type(self).model_fields.items():
+                if is_neutral(type(self), name) and getattr(self, name) == field.default:
+                    data.pop(field.alias or name, None)
+        return data
 
 
 def field_names(model: type[BaseModel]) -> dict[str, Any]:
@@ -54,29 +75,8 @@ def is_neutral(settings: type[BaseModel], name: str) -> bool:
     return isinstance(extra, dict) and bool(extra.get("neutral"))
 
 
-def without_neutral(settings: BaseModel) -> dict[str, Any]:
+def without_neutral(settings: Settings) -> dict[str, Any]:
     """What an identity holds of settings: JSON-ready data with the keys as in YAML, without the
     values that equal a neutral default.
     """
-    data = settings.model_dump(mode="json", by_alias=True)
-    for name, field in type(settings).model_fields.items():
-        key, value = field.alias or name, getattr(settings, name)
-        if key not in data:  # excluded by its own declaration
-            continue
-        if is_neutral(type(settings), name) and value == field.default:
-            del data[key]
-        else:
-            data[key] = _decisive(value, data[key])
-    return data
-
-
-def _decisive(value: Any, data: Any) -> Any:
-    """The dump of a field, `data`, without neutral values in the settings that it holds."""
-    if isinstance(value, BaseModel):
-        return without_neutral(value)
-    if isinstance(value, dict):
-        parts = zip(data, value.values(), strict=True)
-        return {key: _decisive(part, data[key]) for key, part in parts}
-    if isinstance(value, list | tuple):
-        return [_decisive(part, dumped) for part, dumped in zip(value, data, strict=True)]
-    return data
+    return settings.model_dump(mode="json", by_alias=True, context=DECISIVE)

@@ -1,15 +1,146 @@
-"""The one way in: plain data as typed settings."""
+"""The one way in: plain data as typed settings, and pydantic's mistakes as lines for people."""
 
 import json
+import re
+import types
 from collections import Counter
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from siamla.errors import UserError
-from siamla.settings.mistakes import lines_of
+from siamla.settings.base import NAME, field_names
+from siamla.settings.reading import FLOAT, INT
+from siamla.settings.words import closest, nearest, short
 
 T = TypeVar("T")
+Keys = tuple[int | str, ...]
+
+
+def _valid_keys(kind: Any, keys: Keys) -> list[str]:
+    """The valid keys of the group of settings that stands at `keys` in a value of `kind`."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _valid_keys(arguments[0], keys)
+    if origin in (Union, types.UnionType):
+        return [key for member in arguments for key in _valid_keys(member, keys)]
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        fields = field_names(kind)
+        return _valid_keys(fields.get(str(keys[0])), keys[1:]) if keys else sorted(fields)
+    if keys and origin in (dict, list, tuple):
+        return _valid_keys(arguments[origin is dict], keys[1:])
+    return []
+
+
+def _keys(mistake: Any, value: Any) -> Keys:
+    """Where a mistake is, in keys of the value itself: pydantic's location has tags of the members
+    of unions besides.
+    """
+    keys: list[int | str] = []
+    for part in mistake["loc"]:
+        if isinstance(value, dict) and str(part) in value:
+            value = value[str(part)]
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        else:
+            continue
+        keys.append(part)
+    return (*keys, mistake["loc"][-1]) if mistake["type"] == "missing" else tuple(keys)
+
+
+_EXPECTED = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "model_type": "a mapping",
+    "dict_type": "a mapping",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "literal_error": "{expected}",
+    "greater_than": "more than {gt:.12g}",
+    "greater_than_equal": "at least {ge:.12g}",
+    "less_than": "less than {lt:.12g}",
+    "less_than_equal": "at most {le:.12g}",
+    "multiple_of": "a multiple of {multiple_of}",
+    "too_short": "at least {min_length} entries",
+    "too_long": "at most {max_length} entries",
+    "string_too_short": "at least {min_length} characters",
+    "string_pattern_mismatch": "text that matches {pattern}",
+}
+_WRONG_KIND = {kind for kind in _EXPECTED if kind.endswith("_type")} | {"literal_error"}
+
+
+def _expected(mistake: Any) -> str:
+    """What one mistake should have been."""
+    kind, context = mistake["type"], mistake.get("ctx", {})
+    if context.get("pattern") == NAME:
+        return "a name of lower-case letters, digits and _, at most 64"
+    if kind in _EXPECTED:
+        return _EXPECTED[kind].format(**context)
+    return str(mistake["msg"]).removeprefix("Input should be ")
+
+
+def _hint(value: Any, kinds: set[str], literals: str) -> str:
+    """What to write instead, where that can be guessed."""
+    if isinstance(value, str):
+        if kinds & {"int_type", "float_type"} and re.match(r"[-+.]?[0-9]", value):
+            number = INT.match(value) or FLOAT.match(value)
+            return "; this is read as text" + (f", write {value} without quotes" if number else "")
+        close = closest(value, re.findall(r"'([^']*)'", literals))
+        return f"; did you mean {close!r}?" if close else ""
+    if "string_type" in kinds and isinstance(value, bool | int | float):
+        return "; put it in quotes"
+    if "int_type" in kinds and isinstance(value, float) and value.is_integer():
+        return f"; write {int(value)}"
+    return ""
+
+
+def _line(keys: Keys, mistakes: list[Any], kind: Any) -> str:
+    """The line of the mistakes at one place: of a union there is one for each member."""
+    key, first = ".".join(map(str, keys)), mistakes[0]
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {key!r}; {nearest(str(keys[-1]), _valid_keys(kind, keys[:-1]))}"
+    if first["type"] == "missing":
+        return f"{key!r} is missing"
+    value, subject = first["input"], key or "this"
+    if first["type"] == "value_error":
+        problem = first["msg"].removeprefix("Value error, ")
+        subject = key if isinstance(value, dict) else f"{subject} is {short(value)}"
+    else:
+        literals = "".join(each.get("ctx", {}).get("expected", "") for each in mistakes)
+        problem = f"expected {' or '.join(dict.fromkeys(map(_expected, mistakes)))}"
+        problem += _hint(value, {each["type"] for each in mistakes}, literals)
+        subject = f"{subject} is {short(value)}"
+    if first["loc"][-1:] == ("[key]",):
+        subject = f"the key {key!r}"
+    return f"{subject}: {problem}" if subject else problem
+
+
+def _lines(mistakes: list[Any], value: Any, kind: Any) -> list[str]:
+    """One line for each mistake that a person made, of pydantic's list; `value` as JSON has it.
+
+    Of a union's members those are told that fit: a mistake inside of a value, or one of its range,
+    says that its kind was right.
+    """
+    places: dict[Keys, list[Any]] = {}
+    for mistake in mistakes:
+        places.setdefault(_keys(mistake, value), []).append(mistake)
+    meant = set()  # a key that a misspelt one stands for is not missing as well
+    for keys, (first, *_) in places.items():
+        if first["type"] == "extra_forbidden":
+            meant.add((*keys[:-1], closest(str(keys[-1]), _valid_keys(kind, keys[:-1]))))
+    lines: list[str] = []
+    for keys, here in places.items():
+        fitting = [mistake for mistake in here if mistake["type"] not in _WRONG_KIND]
+        deeper = any(len(other) > len(keys) and other[: len(keys)] == keys for other in places)
+        missed = here[0]["type"] == "missing" and keys in meant
+        if not missed and (fitting or not deeper):
+            lines.append(_line(keys, fitting or here, kind))
+    return lines
 
 
 def validate(kind: type[T], value: Any, where: str) -> T:
@@ -28,7 +159,7 @@ def validate(kind: type[T], value: Any, where: str) -> T:
         mistakes = error.errors(include_url=False)
     if mistakes[0]["type"] == "json_invalid":
         raise UserError(f"{where}: not plain data ({mistakes[0]['msg']})")
-    lines = dict.fromkeys(lines_of(mistakes, json.loads(text), kind))
+    lines = dict.fromkeys(_lines(mistakes, json.loads(text), kind))
     raise UserError("\n".join(f"{where}: {line}" for line in lines))
 
 
