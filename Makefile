@@ -1,4 +1,4 @@
-# make tables | figures | report | study | readme | test | mlflow | lint | lock | clean: everything runs in .venv, made on first use
+# make tables | figures | report | study | test | mlflow | lint | lock | clean: everything runs in .venv, made on first use
 # by the newest Python that fits, or by PYTHON=…
 PYTHON ?=
 VENV := .venv
@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 export GIT_PYTHON_REFRESH := quiet
 
-.PHONY: tables figures report study readme test mlflow lint schemas lock clean
+.PHONY: tables figures report study test mlflow lint schemas lock clean
 tables: $(VENV)/.ready
 	snakemake --cores $(CORES) --show-failed-logs --config profile=$(PROFILE) -- reproduce_tables
 	@cat reports/$(PROFILE)/tables/table*.md
@@ -42,10 +42,6 @@ lint: $(VENV)/.ready
 	mypy
 	snakefmt --check Snakefile workflow
 	python .ci/lint_workflow.py
-
-# the measured tables into README, from a clean tree's results
-readme: $(VENV)/.ready
-	siamla report readme --profile $(PROFILE)
 
 mlflow: $(VENV)/.ready
 	siamla mlflow ui

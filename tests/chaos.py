@@ -162,7 +162,6 @@ def _comparable(path: Path) -> object:
     if path.name in (
         "table3.md",
         "table3.tex",
-        "table3.html",
     ):  # the same as table3.csv, with a column of speeds
         return path.is_file()
     if path.name == "history.csv":

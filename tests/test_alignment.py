@@ -1,7 +1,5 @@
 """Task alignment on hand-made maps, on tracks, and of whole models."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -28,7 +26,6 @@ from siamla.tracker.settings import TrackerSettings
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "sequences" / "OTB"
-SMOKE = ROOT / "results" / "smoke" / "train"
 SMALL = ModelSettings(
     backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4, regression_bias=3.4
 )
@@ -171,34 +168,3 @@ def test_on_a_real_sequence() -> None:
     found = alignment(build_model(SMALL, seed=0), [cut(short, 3, (0,))], FP32)["Crossing"]
     assert len(found) == 3
     assert np.isfinite(summary(found)["inside"])
-
-
-@pytest.mark.skipif(
-    not (SMOKE / "siamla").is_dir(), reason="the smoke profile has not been trained here"
-)
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the real sequences are not part of the repository")
-def test_real_video_script(tmp_path: Path) -> None:
-    (tmp_path / "Crossing").symlink_to(SHARED / "Crossing")
-    script = ROOT / "benchmarks" / "real_video.py"
-    options = [
-        "--layout",
-        "otb",
-        "--root",
-        str(tmp_path),
-        "--frames",
-        "3",
-        "--profile",
-        "smoke",
-        "--variants",
-        "siamla",
-    ]
-    done = subprocess.run(
-        [sys.executable, script, *options], capture_output=True, text=True, cwd=ROOT
-    )
-    assert done.returncode == 0, done.stderr
-    rows = [line for line in done.stdout.splitlines() if line.startswith("|")]
-    assert [row.split("|")[1].strip() for row in rows[2:]] == [
-        "siamla",
-        "MIL (OpenCV)",
-        "still box",
-    ]

@@ -13,10 +13,10 @@ from pydantic import Field
 from siamla.errors import UserError
 from siamla.experiment.experiment import load
 from siamla.experiment.plan import training_settings
-from siamla.experiment.schema import schemas
 from siamla.experiment.spec import changed, merge, nest, plain
 from siamla.files import digest
 from siamla.settings import Mistakes, Name, Settings, read_yaml, validate, validate_json
+from siamla.steps.schema import schemas
 
 ROOT = Path(__file__).parents[1]
 PROFILES = sorted(path.stem for path in (ROOT / "params/profiles").glob("*.yaml"))

@@ -11,7 +11,7 @@ import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import matplotlib
 import numpy as np
@@ -19,28 +19,21 @@ import pytest
 import yaml
 from matplotlib.legend import Legend
 
+from siamla.benchmark.curves import CURVES as CURVES_KNOWN
 from siamla.benchmark.metrics import overlap
-from siamla.benchmark.protocols import load_protocols
+from siamla.benchmark.protocols import OnePass, load_protocols
 from siamla.benchmark.score import score
 from siamla.benchmark.store import corners
 from siamla.errors import UserError
-from siamla.experiment.drawing import benchmarks, figure_job, figure_names, published
-from siamla.experiment.figures import (
-    Attributes,
-    Confidence,
-    Curves,
-    Figures,
-    Maps,
-    Ranking,
-    Sweep,
-    load_figures,
-)
 from siamla.experiment.plan import Plan
 from siamla.experiment.spec import merge
 from siamla.files import write_json
-from siamla.report.figures import style
-from siamla.report.figures.data import Data, Drawn, Run, Score
-from siamla.report.figures.make import write
+from siamla.report import figures
+from siamla.report.drawing import settings, style
+from siamla.report.drawing.data import Data, Drawn, Run, Score
+from siamla.report.drawing.jobs import benchmarks, figure_job, figure_names
+from siamla.report.drawing.settings import Figures, kind_of, load_figures
+from siamla.report.drawing.write import write
 from siamla.sequence import Sequence
 from siamla.steps.perform import score_content
 
@@ -107,8 +100,13 @@ def data(
     return Data(trackers, info, scores)
 
 
-CURVES = Curves(kind="curves", title="Curves", curves=["success", "precision"])
-ATTRIBUTES = Attributes(kind="attributes", title="Attributes", benchmark="otb100")
+def entry_of(kind: str, **settings: Any) -> Any:
+    """An entry of figures.yaml."""
+    return kind_of(kind).Entry(kind=kind, title="A title", **settings)
+
+
+CURVES = entry_of("curves", curves=["success", "precision"])
+ATTRIBUTES = entry_of("attributes", benchmark="otb100")
 
 
 def legend(drawn: Drawn) -> list[str]:
@@ -205,37 +203,30 @@ def only(public: Data, benchmark: str, **more: Any) -> Data:
     return Data(public.trackers, {benchmark: public.benchmarks[benchmark]}, scores, **more)
 
 
-@pytest.mark.parametrize("benchmark", ["OTB100", "LaSOT"])
-def test_legends_of_figure_9_are_the_published_numbers(
-    public: Data, tmp_path: Path, benchmark: str
+@pytest.mark.parametrize(
+    ("figure", "benchmark", "metrics", "also"),
+    [
+        ("fig9", "OTB100", ("auc", "prec20"), ""),
+        ("fig9", "LaSOT", ("auc", "prec20"), ""),
+        ("fig7", "OTB100", ("auc",), "SV\n(63)"),
+        ("fig7", "LaSOT", ("auc",), "SV\n(273)"),
+    ],
+)
+def test_legends_are_the_published_numbers(
+    public: Data, tmp_path: Path, figure: str, benchmark: str, metrics: tuple[str, ...], also: str
 ) -> None:
     key = SETS[benchmark][0]
-    entry = FIGURES.figures["fig9"].model_copy(update={"benchmarks": [key]})
-    drawn = write(tmp_path / "fig9", entry, only(public, key), [])
-    assert expected(benchmark, "auc", "prec20") <= set(legend(drawn))
-
-
-@pytest.mark.parametrize("benchmark", ["OTB100", "LaSOT"])
-def test_legends_of_figure_7_are_the_published_numbers(
-    public: Data, tmp_path: Path, benchmark: str
-) -> None:
-    key = SETS[benchmark][0]
-    drawn = write(
-        tmp_path / "fig7",
-        FIGURES.figures["fig7"].model_copy(update={"benchmark": key}),
-        only(public, key),
-        [],
-    )
-    assert expected(benchmark, "auc") <= set(legend(drawn))
-    counts = {"OTB100": "SV\n(63)", "LaSOT": "SV\n(273)"}
-    assert counts[benchmark] in texts(drawn)
+    where = {"benchmarks": [key]} if figure == "fig9" else {"benchmark": key}
+    entry = FIGURES.figures[figure].model_copy(update=where)
+    drawn = write(tmp_path / figure, entry, only(public, key), [])
+    assert expected(benchmark, *metrics) <= set(legend(drawn))
+    assert also in texts(drawn)
 
 
 def test_legend_of_figure_11_is_the_published_numbers(public: Data, tmp_path: Path) -> None:
     entry = FIGURES.figures["fig11"]
-    assert isinstance(entry, Ranking)
-    paper = published(entry)
-    drawn = write(tmp_path / "fig11", entry, only(public, "vot2018", published=paper), [])
+    facts = kind_of("ranking").facts(None, entry)
+    drawn = write(tmp_path / "fig11", entry, only(public, "vot2018", facts=facts), [])
     told = legend(drawn)
     assert expected("VOT2018", "eao") <= set(told)
     assert {"[0.462] SiamLA", "[0.356] DRT"} <= set(told)
@@ -286,12 +277,12 @@ def test_a_tracker_has_one_colour_in_every_figure(tmp_path: Path, real: dict) ->
         given.trackers,
         given.benchmarks,
         [Score(s.benchmark, s.tracker, s.seed, s.content, 0.1 * s.seed) for s in given.scores],
-        sweep={"key": "tracker.window", "used": {}},
+        facts={"key": "tracker.window", "used": {}},
     )
     for entry, what in (
         (CURVES, given),
         (ATTRIBUTES, given),
-        (Sweep(kind="sweep", title="S", sweep="window"), sweep),
+        (entry_of("sweep", sweep="window"), sweep),
     ):
         drawn = write(tmp_path / entry.kind, entry, what, [])
         lines = {
@@ -329,28 +320,39 @@ def test_differences_have_counts_and_intervals(tmp_path: Path, real: dict) -> No
     assert float(kept["A"]["low"]) == rows["A"]["low"]
 
 
-def test_losses_are_means_over_seeds_and_say_what_was_trained_on(tmp_path: Path) -> None:
+def histories(folder: Path, columns: str, *seeds: list[str]) -> list[Run]:
+    """Trainings of ours with these rows of their history.csv."""
     runs = []
-    for seed, losses in ((1, (4.0, 2.0)), (2, (6.0, 3.0))):
-        folder = tmp_path / f"seed{seed}"
-        folder.mkdir()
-        rows = "".join(f"{epoch},{loss}\n" for epoch, loss in enumerate(losses, 1))
-        (folder / "history.csv").write_text("epoch,total\n" + rows)
-        runs.append(Run("", "ours", seed, folder))
-    given = Data(TWO, {}, runs=runs, synthetic=True)
-    drawn = write(tmp_path / "a", FIGURES.figures["training"], given, [])
-    found = [tuple(row[key] for key in ("epoch", "mean", "low", "high")) for row in drawn.rows]
-    assert found == [(1, 5, 4, 6), (2, 2.5, 2, 3)]
-    assert "Loss on synthetic clips" in texts(drawn)
-    real_video = write(
-        tmp_path / "b", FIGURES.figures["training"], replace(given, synthetic=False), []
-    )
-    assert "synthetic" not in texts(real_video)
+    for seed, rows in enumerate(seeds, 1):
+        path = folder / f"seed{seed}" / "history.csv"
+        path.parent.mkdir()
+        path.write_text("\n".join([columns, *rows]) + "\n")
+        runs.append(Run("", "ours", seed, path.parent))
+    return runs
+
+
+def test_losses_are_means_over_seeds_and_say_what_was_trained_on(tmp_path: Path) -> None:
+    runs = histories(tmp_path, "epoch,total", ["1,4", "2,2"], ["1,6", "2,3"])
+    for synthetic in (True, False):
+        given = Data(TWO, {}, runs=runs, facts={"synthetic": synthetic})
+        drawn = write(tmp_path / "a", FIGURES.figures["training"], given, [])
+        found = [tuple(row[key] for key in ("epoch", "mean", "low", "high")) for row in drawn.rows]
+        assert found == [(1, 5, 4, 6), (2, 2.5, 2, 3)]
+        assert ("Loss on synthetic clips" in texts(drawn)) == synthetic
+
+
+def test_every_loss_of_the_history_has_a_panel(tmp_path: Path) -> None:
+    columns = "epoch,step,lr,total,cls,reg,loc,contrast,grad_norm,skipped,val_ao,pairs_per_second"
+    columns += ",wait_share,memory_mib,seconds"
+    runs = histories(tmp_path, columns, [",".join(["1"] * 15), ",".join(["2"] * 15)])
+    drawn = write(tmp_path / "a", FIGURES.figures["training"], Data(TWO, {}, runs=runs), [])
+    titles = [axes.get_title() for axes in drawn.figure.axes if axes.axison]
+    assert titles == ["Sum", "Classification", "Regression", "Localization", "contrast"]
+    assert {row["loss"] for row in drawn.rows} == {"total", "cls", "reg", "loc", "contrast"}
 
 
 # Bad input
-# --------------------------------------------------------------------------------------------------
-# ------
+# ----------------------------------------------------------------------------------------------
 
 
 def drawn_without_a_word(recwarn: pytest.WarningsRecorder) -> None:
@@ -365,12 +367,12 @@ def test_no_attributes(tmp_path: Path, real: dict, recwarn: pytest.WarningsRecor
 
 
 @pytest.mark.parametrize("entry", [CURVES, ATTRIBUTES])
-@pytest.mark.parametrize("seeds", [1, 3])
 def test_one_tracker(
-    tmp_path: Path, real: dict, entry: Any, seeds: int, recwarn: pytest.WarningsRecorder
+    tmp_path: Path, real: dict, entry: Any, recwarn: pytest.WarningsRecorder
 ) -> None:
-    drawn = write(tmp_path / "a", entry, data(real, {"ours": TWO["ours"]}, seeds), [])
-    assert any("Ours" in text for text in legend(drawn))
+    for seeds in (1, 3):
+        drawn = write(tmp_path / "a", entry, data(real, {"ours": TWO["ours"]}, seeds), [])
+        assert any("Ours" in text for text in legend(drawn))
     drawn_without_a_word(recwarn)
 
 
@@ -427,7 +429,7 @@ def test_a_missing_sequence_counts_only_where_both_have_it(tmp_path: Path, real:
 def test_nothing_scored(tmp_path: Path, real: dict, recwarn: pytest.WarningsRecorder) -> None:
     nothing = {"overall": {}, "per_sequence": {}, "per_attribute": {}, "curves": {}}
     given = Data(TWO, {"otb100": real["otb100"]}, [Score("otb100", "ours", 1, nothing)])
-    ranking = Ranking(kind="ranking", title="R", benchmark="otb100")
+    ranking = entry_of("ranking", benchmark="otb100")
     for entry in (CURVES, ATTRIBUTES, ranking):
         drawn = write(tmp_path / entry.kind, entry, given, [])
         assert "no" in texts(drawn)
@@ -440,25 +442,31 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path, real: dict) -> N
         write(tmp_path / "figures" / "a", CURVES, data(real), [])
 
 
-def test_no_display_is_needed(tmp_path: Path) -> None:
-    script = (
-        "from pathlib import Path; import sys\nfrom siamla.experiment.figures import load_figures;"
-        " from siamla.report.figures.data import Data\nfrom siamla.report.figures.make import"
-        " write\nwrite(Path(sys.argv[1]),"
-        " load_figures(Path('params/figures.yaml')).figures['fig4b'], Data({}, {}), [])\nassert"
-        " 'matplotlib.pyplot' not in sys.modules\n"
-    )
-    environment = {
-        "PATH": "/usr/bin",
-        "PYTHONPATH": str(ROOT),
-        "MPLBACKEND": "TkAgg",
-        "HOME": str(tmp_path),
-    }
-    command = [sys.executable, "-c", script, str(tmp_path / "fig4b")]
+LIGHT = """
+import sys
+from pathlib import Path
+from siamla.experiment.plan import Plan
+from siamla.report.drawing.jobs import figure_job, figure_names, figures_of
+plan = Plan.load("mini")
+assert len([figure_job(plan, name) for name in figure_names(plan)]) > 10
+print({"matplotlib", "seaborn", "torch", "pandas", "scipy", "cv2"} & set(sys.modules))
+from siamla.report.drawing.data import Data
+from siamla.report.drawing.write import write
+write(Path(sys.argv[1]), figures_of(plan).figures["fig4b"], Data({}, {}), [])
+"""
+
+
+def test_the_plan_loads_no_library_of_drawing_and_no_display_is_needed(tmp_path: Path) -> None:
+    environment = {"PATH": "/usr/bin", "PYTHONPATH": str(ROOT), "MPLBACKEND": "TkAgg"}
     done = subprocess.run(
-        command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True
+        [sys.executable, "-c", LIGHT, str(tmp_path / "fig4b")],
+        cwd=ROOT,
+        env=environment | {"HOME": str(tmp_path)},
+        check=False,
+        capture_output=True,
+        text=True,
     )
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stdout) == (0, "set()\n"), done.stderr
     assert (tmp_path / "fig4b.png").is_file()
 
 
@@ -493,6 +501,55 @@ def test_a_wrong_entry_names_file_key_and_the_nearest(
     with pytest.raises(UserError, match=message) as raised:
         load_figures(path)
     assert str(raised.value).startswith(str(path))
+
+
+NEW_KIND = '''
+"""A kind of figure of one's own."""
+from typing import Literal
+from siamla.report import figures
+from siamla.report.drawing import settings, style
+from siamla.report.drawing.data import Drawn
+from siamla.report.drawing.settings import Figure
+class Entry(Figure):
+    kind: Literal["sums"]
+    numbers: list[int]
+def needs(plan, entry):
+    return []
+def draw(entry, data):
+    return Drawn(style.new(2, 2), ("sum",), [{"sum": sum(entry.numbers)}], "A sum.")
+'''
+
+
+def test_a_new_kind_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sums.py").write_text(NEW_KIND)
+    monkeypatch.setattr(figures, "__path__", [*figures.__path__, str(tmp_path)])
+    settings.figures_model.cache_clear()
+    own = {"kind": "sums", "title": "Sums", "numbers": [1, 2]}
+    path = tmp_path / "figures.yaml"
+    path.write_text(yaml.safe_dump({"ours": "a", "baseline": "b", "figures": {"mine": own}}))
+    write(tmp_path / "mine", load_figures(path).figures["mine"], Data({}, {}), [])
+    assert (tmp_path / "mine.csv").read_text().splitlines() == ["sum", "3"]
+    own["number"] = own.pop("numbers")
+    path.write_text(yaml.safe_dump({"ours": "a", "baseline": "b", "figures": {"mine": own}}))
+    with pytest.raises(UserError, match=r"unknown key 'number'; did you mean 'numbers'"):
+        load_figures(path)
+    settings.figures_model.cache_clear()
+
+
+@pytest.mark.parametrize("kind", settings.kinds())
+def test_a_kind_names_itself_in_its_settings(kind: str) -> None:
+    module = settings.kind_of(kind)
+    assert get_args(module.Entry.model_fields["kind"].annotation) == (kind,)
+    assert callable(module.needs)
+    assert callable(module.draw)
+
+
+def test_a_curve_has_an_entry_and_thresholds() -> None:
+    fields = {
+        name for name, field in OnePass.model_fields.items() if "Curve" in str(field.annotation)
+    }
+    assert fields == {name for name, curve in CURVES_KNOWN.items() if curve.values}
+    assert set(CURVES_KNOWN) - fields == {"expected_overlap"}
 
 
 @pytest.fixture
@@ -601,18 +658,8 @@ def test_a_score_of_other_settings_is_refused(changed: Callable[..., Plan]) -> N
 
 def test_the_settings_of_the_project_are_sound() -> None:
     assert isinstance(FIGURES, Figures)
-    assert {
-        "fig2",
-        "fig4b",
-        "fig7",
-        "fig8",
-        "fig9",
-        "fig10",
-        "fig11",
-        "fig12",
-        "fig13",
-        "fig14",
-    } <= set(FIGURES.figures)
+    paper = {f"fig{name}" for name in ("2", "4b", *range(7, 15))}
+    assert paper <= set(FIGURES.figures)
 
 
 # Maps and confidence
@@ -654,13 +701,8 @@ def mapped(real: dict, **frames: list[Any]) -> Data:
 
 
 def test_figure_2_finds_the_frame_whose_picked_box_is_worst(tmp_path: Path, real: dict) -> None:
-    entry = Maps(
-        kind="maps",
-        title="x",
-        benchmark="otb100",
-        variants=["base", "ours"],
-        show="misplaced",
-        rows=1,
+    entry = entry_of(
+        "maps", benchmark="otb100", variants=["base", "ours"], show="misplaced", rows=1
     )
     base = [frame("a", 3, (12, 13)), frame("b", 5, (2, 2)), frame("b", 6, (12, 12))]
     drawn = write(
@@ -681,14 +723,7 @@ def test_figure_2_finds_the_frame_whose_picked_box_is_worst(tmp_path: Path, real
 
 
 def test_figure_13_shows_a_gain_a_distractor_and_a_loss(tmp_path: Path, real: dict) -> None:
-    entry = Maps(
-        kind="maps",
-        title="x",
-        benchmark="otb100",
-        variants=["base", "ours"],
-        show="quality",
-        rows=3,
-    )
+    entry = entry_of("maps", benchmark="otb100", variants=["base", "ours"], show="quality", rows=3)
     base = [
         frame("gain", 1, (2, 2), 0.5),
         frame("loud", 1, (20, 20), 0.99),
@@ -714,7 +749,7 @@ def test_figure_13_shows_a_gain_a_distractor_and_a_loss(tmp_path: Path, real: di
 
 def test_figure_12_has_three_correlations_with_intervals(tmp_path: Path, real: dict) -> None:
     rng = np.random.default_rng(0)
-    entry = Confidence(kind="confidence", title="x", benchmark="otb100", variants=["base", "ours"])
+    entry = entry_of("confidence", benchmark="otb100", variants=["base", "ours"])
 
     def scattered(name: str, follows: bool) -> Any:
         one = frame(name, 1, (12, 12))

@@ -20,10 +20,10 @@ from siamla.benchmark.onepass import Track
 from siamla.benchmark.store import write_track
 from siamla.cli.main import main
 from siamla.errors import UserError
-from siamla.experiment.drawing import figure_names
 from siamla.experiment.plan import Job, Plan
 from siamla.files import write_json, write_text
 from siamla.provenance.record import make_record
+from siamla.report.drawing.jobs import figure_names
 from siamla.report.page.build import picture
 from siamla.steps.figures import figure
 from siamla.steps.page import page

@@ -9,9 +9,9 @@ from conftest import REPOSITORY
 
 from siamla import place as module
 from siamla.errors import UserError
-from siamla.experiment.check import check
 from siamla.experiment.plan import Plan
 from siamla.place import Place, place_on
+from siamla.steps.check import check
 from siamla.tracker import tracker
 from siamla.tracker.api import tracker_settings
 from siamla.tracker.settings import TrackerSettings

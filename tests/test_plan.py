@@ -11,10 +11,11 @@ import pytest
 import yaml
 
 from siamla.errors import UserError
-from siamla.experiment.check import check, missing_data
 from siamla.experiment.plan import Job, Plan
 from siamla.experiment.spec import merge
 from siamla.files import write_json
+from siamla.report.tables.job import table_job, table_variants, taken_up
+from siamla.steps.check import check, missing_data
 from siamla.steps.outlook import job_named, outdated, outlook, show_job, stale, view_reasons
 from siamla.steps.perform import brought, score_content
 from siamla.steps.report import gather
@@ -55,7 +56,9 @@ def keys(plan: Plan) -> dict[str, str]:
         for job in plan.jobs()
         if "sweep" not in job.names and job.step not in beside
     }
-    return found | {f"table {number}": plan.table(number).key for number in plan.profile.tables}
+    return found | {
+        f"table {number}": table_job(plan, number).key for number in plan.profile.tables
+    }
 
 
 def differing(before: Plan, after: Plan) -> set[str]:
@@ -276,35 +279,39 @@ def test_a_table_of_other_results_is_outdated_by_its_files_alone(changed: Change
     made = {"key": jobs[0].key, "content": jobs[0].content()}
     sources = {job.folder.as_posix(): made | {"key": job.key} for job in jobs}
     path = Path("reports/smoke/tables/table3.sources.json")
-    assert view_reasons(plan.table(3)) == ["not made yet"]
-    assert not outdated(plan.table(3))
-    write_json(path, {"identity": plan.table(3).identity.plain, "scores": sources})
-    assert view_reasons(plan.table(3)) == []
-    assert "up to date" in show_job(plan.table(3))
+    assert view_reasons(table_job(plan, 3)) == ["not made yet"]
+    assert not outdated(table_job(plan, 3))
+    write_json(path, {"identity": table_job(plan, 3).identity.plain, "scores": sources})
+    assert view_reasons(table_job(plan, 3)) == []
+    assert "up to date" in show_job(table_job(plan, 3))
     write_score(plan.score("otb100", "siamla", 1), record={"content": "another"})
-    assert view_reasons(plan.table(3)) == [
+    assert view_reasons(table_job(plan, 3)) == [
         "results/smoke/scores/otb100/siamla/seed1.json has other content"
     ]
-    assert outdated(plan.table(3))
+    assert outdated(table_job(plan, 3))
     assert "table            1 of   1 to make" in outlook(plan)
     after = changed(variants=variant("siamla", **{"loss.localization": 2.0}))
     told = [
         f"results/smoke/scores/{b}/siamla/seed1.json was of other settings or code"
         for b in ("otb100", "got10k")
     ]
-    assert view_reasons(after.table(3)) == told
+    assert view_reasons(table_job(after, 3)) == told
     write_json(
-        path, {"identity": plan.table(3).identity.plain, "scores": dict(list(sources.items())[1:])}
+        path,
+        {"identity": table_job(plan, 3).identity.plain, "scores": dict(list(sources.items())[1:])},
     )
-    assert outdated(plan.table(3))
+    assert outdated(table_job(plan, 3))
     write_score(plan.score("otb100", "siamla", 1))
     write_json(
         path,
-        {"identity": plan.table(3).identity.plain, "scores": sources | {"results/old.json": made}},
+        {
+            "identity": table_job(plan, 3).identity.plain,
+            "scores": sources | {"results/old.json": made},
+        },
     )
-    assert view_reasons(plan.table(3)) == ["it was made from results/old.json, too"]
+    assert view_reasons(table_job(plan, 3)) == ["it was made from results/old.json, too"]
     path.write_text("[")
-    assert outdated(plan.table(3))
+    assert outdated(table_job(plan, 3))
 
 
 def test_results_of_others_that_changed_in_place_are_scored_again(changed: Change) -> None:
@@ -374,16 +381,16 @@ def test_a_variant_lands_in_the_table_of_what_it_sets(changed: Change) -> None:
     }
     chosen = ["siamcar", "siamla", "ladl", "lals", "ladl_lals", "ladl_lals_03", "lafa", *own]
     plan = changed(variants={"variants": own}, smoke={"variants": chosen, "tables": [3, 4, 5, 6]})
-    assert {name: plan.taken_up(name) for name in chosen if plan.taken_up(name)} == {
+    assert {name: taken_up(plan, name) for name in chosen if taken_up(plan, name)} == {
         "quarter": {5: "0.25"},
         "same": {5: "0.3"},
         "bare": {6: "LAFA w/o both"},
         "steep": {4: "steep"},
     }
-    shown = {job.names["variant"] for job in plan.table(5).parents.values()}
+    shown = {job.names["variant"] for job in table_job(plan, 5).parents.values()}
     assert shown == {"ladl_lals", "ladl_lals_03", "quarter", "same"}
-    assert plan.table_variants()["quarter"]["tables"] == {"5": "0.25"}
-    assert "whole" in {job.names["variant"] for job in plan.table(3).parents.values()}
+    assert table_variants(plan, 5)["quarter"]["row"] == "0.25"
+    assert "whole" in {job.names["variant"] for job in table_job(plan, 3).parents.values()}
 
 
 def test_a_wrong_setting_in_a_tables_rule_is_named(changed: Change) -> None:

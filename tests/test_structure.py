@@ -40,6 +40,7 @@ LAYERS = (
         "progress",
         "sequence",
         "settings",
+        "statistics",
         "stopping",
     },
     {"data"},

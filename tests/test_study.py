@@ -7,31 +7,41 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from conftest import Tree
+from scipy.stats import spearmanr
 
 from siamla.benchmark.maps import FrameMaps, write_maps
 from siamla.cli.main import main
 from siamla.experiment.plan import Job, Plan
-from siamla.experiment.study import study_job
 from siamla.files import read_json, write_json, write_text
 from siamla.provenance.record import make_record
-from siamla.report.figures.confidence import sums
-from siamla.report.figures.data import Run, Score
-from siamla.report.mixed import Effect, mean_effect
-from siamla.report.study.build import Measured, build, correlation_sums, drops, grid
-from siamla.report.study.claims import CONTRADICTED, OPEN, SUPPORTED, part_verdict, verdict
-from siamla.report.study.effects import correlation_effect
+from siamla.report.drawing.data import Run, Score
+from siamla.report.figures.confidence import on_cells
+from siamla.report.study.build import build
+from siamla.report.study.claims import (
+    CONTRADICTED,
+    OPEN,
+    SUPPORTED,
+    claim_verdict,
+    load_claims,
+    part_verdict,
+)
+from siamla.report.study.grids import Measured, correlations, drops, grid
+from siamla.report.study.job import study_job
 from siamla.report.study.page import GENERATED, markdown, sentence
+from siamla.statistics.corrections import holm
+from siamla.statistics.effects import Effect
 from siamla.steps.outlook import outdated, outlook
 from siamla.steps.perform import hashed, score_content
 
 ROOT = Path(__file__).parents[1]
-PAIR = {"a": 1.0, "b": -1.0}
+CLAIMS = load_claims(ROOT / "params")
 AUC = {"label": "AUC", "better": "higher", "digits": 3}
 EAO = {"label": "EAO", "better": "higher", "digits": 3}
 BENCHMARKS = {
@@ -42,132 +52,9 @@ LEVELS = {"siamcar": 0.5, "ladl": 0.5, "lals": 0.4, "ladl_lals": 0.6, "lafa": 0.
 Scores = list[Score]
 
 
-# Effects
-# --------------------------------------------------------------------------------------------------
-# ----------
-
-
-def test_an_effect_by_hand() -> None:
-    """Gaps .1 and .2: .005 / 2, 1 degree of freedom; the seeds' means of a .6 and .7, of b .45 and
-    .55: .005 pooled, (1/2 + 1/2) · .005, 2 degrees; nothing of both. Error √.0075; .0075² / (.0025²
-    + .005² / 2) = 3 degrees, for which tables give t .975 = 3.1824 and t .8 = .9785.
-    """
-    found = mean_effect(
-        {"a": np.array([[0.5, 0.7], [0.6, 0.8]]), "b": np.array([[0.4, 0.5], [0.5, 0.6]])}, PAIR
-    )
-    assert (found.value, found.error, found.freedom) == pytest.approx((0.15, 0.0866025, 3))
-    assert (found.low, found.high) == pytest.approx((0.15 - 0.275607, 0.15 + 0.275607), abs=1e-5)
-    assert found.seen == pytest.approx(0.275607 + 0.08474, abs=1e-4)
-    assert found.shares == pytest.approx({"sequences": 100 / 3, "seeds": 200 / 3, "both": 0})
-    assert (found.seeds, found.sequences) == ({"a": 2, "b": 2}, 2)
-
-
-def test_what_seed_and_sequence_do_together_counts_once() -> None:
-    """± .1 on each: residual mean square .04, of the mean .04 / 4; means over either are all .6."""
-    found = mean_effect({"a": np.array([[0.5, 0.7], [0.7, 0.5]]), "b": np.zeros((2, 2))}, PAIR)
-    assert (found.value, found.error) == pytest.approx((0.6, 0.1))
-    assert found.shares == pytest.approx({"sequences": 0, "seeds": 0, "both": 100})
-
-
-def test_weights_make_contrasts_of_several_variants() -> None:
-    rng = np.random.default_rng(1)
-    tables = {name: rng.normal(0.5, 0.1, (3, 5)) for name in "abcd"}
-    halves = {"a": 0.5, "b": -0.5, "c": 0.5, "d": -0.5}
-    two = mean_effect(tables, PAIR).value, mean_effect(tables, {"c": 1.0, "d": -1.0}).value
-    assert mean_effect(tables, halves).value == pytest.approx(sum(two) / 2)
-
-
-@pytest.mark.parametrize("shape", [(1, 5), (3, 1)])
-def test_one_seed_or_one_sequence_has_no_interval(shape: tuple[int, int]) -> None:
-    found = mean_effect({"a": np.full(shape, 0.6), "b": np.full((3, shape[1]), 0.5)}, PAIR)
-    assert found.value == pytest.approx(0.1)
-    assert np.isnan([found.low, found.high, found.seen]).all()
-    assert part_verdict(found) == OPEN
-
-
-def test_other_sequences_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"\[3, 4\] sequences"):
-        mean_effect({"a": np.zeros((2, 3)), "b": np.zeros((2, 4))}, PAIR)
-
-
-def drawn(
-    rng: np.random.Generator,
-    seeds: tuple[int, int],
-    count: int,
-    sd: tuple[float, float, float],
-    gap: float = 0,
-) -> dict[str, np.ndarray]:
-    """Two variants of the model: sd of the difference by sequence, of a seed, and of both
-    together.
-    """
-    hard = rng.normal(0, 0.2, count)
-    return {
-        name: (
-            hard
-            + shift
-            + rng.normal(0, sd[0] / 2**0.5, count)
-            + rng.normal(0, sd[1], (number, 1))
-            + rng.normal(0, sd[2], (number, count))
-        )
-        for name, number, shift in zip("ab", seeds, (gap, 0), strict=True)
-    }
-
-
-@pytest.mark.parametrize(
-    ("seeds", "count", "sd"),
-    [
-        ((8, 8), 40, (0.05, 0.01, 0.1)),
-        ((8, 8), 40, (0.0, 0.02, 0.02)),  # seeds are all that varies
-        ((8, 6), 30, (0.1, 0.0, 0.05)),  # sequences are
-        ((8, 8), 40, (0.0, 0.0, 0.1)),  # lost or not lost: both together
-    ],
-)
-def test_the_interval_covers_at_its_level(
-    seeds: tuple[int, int], count: int, sd: tuple[float, float, float]
-) -> None:
-    """500 studies of equal trackers: 95 % with an error of 1 %; a little more is no fault."""
-    rng = np.random.default_rng(7)
-    effects = [mean_effect(drawn(rng, seeds, count, sd), PAIR) for _ in range(500)]
-    assert 0.92 <= np.mean([e.low <= 0 <= e.high for e in effects]) <= 0.985
-    assert np.mean([e.error for e in effects]) == pytest.approx(
-        np.std([e.value for e in effects]), rel=0.15
-    )
-
-
-def test_the_smallest_difference_seen_is_found_in_four_of_five() -> None:
-    rng, sd = np.random.default_rng(3), (0.05, 0.01, 0.1)
-    seen = float(np.mean([mean_effect(drawn(rng, (8, 8), 40, sd), PAIR).seen for _ in range(50)]))
-    found = [mean_effect(drawn(rng, (8, 8), 40, sd, seen), PAIR).low > 0 for _ in range(400)]
-    assert np.mean(found) == pytest.approx(0.8, abs=0.08)
-
-
-def points(rng: np.random.Generator, seeds: int, follows: np.ndarray) -> np.ndarray:
-    """Sums of 60 points a seed and sequence, whose correlation is near `follows` (sequences,) and
-    moves by seed.
-    """
-    strength = np.clip(follows + rng.normal(0, 0.05, (seeds, 1)), 0, 1)
-    x = rng.normal(size=(*strength.shape, 60))
-    y = strength[..., None] * x + np.sqrt(1 - strength[..., None] ** 2) * rng.normal(size=x.shape)
-    groups = np.repeat(np.arange(strength.size), 60)
-    return sums(x.ravel(), y.ravel(), groups, strength.size).reshape(*strength.shape, 6)
-
-
-def test_correlations_of_equal_trackers_are_seldom_told_apart() -> None:
-    rng = np.random.default_rng(5)
-    inside = 0
-    for _ in range(60):
-        base = rng.uniform(0.3, 0.6, 14)
-        found = correlation_effect(points(rng, 8, base), points(rng, 8, base), ("a", "b"))
-        inside += found.low <= 0 <= found.high
-    assert inside >= 55
-    better = correlation_effect(points(rng, 8, base + 0.3), points(rng, 8, base), ("a", "b"))
-    assert 0 < better.low < better.value < better.high
-    assert (better.seeds, better.sequences) == ({"a": 8, "b": 8}, 14)
-    assert np.isnan(correlation_effect(points(rng, 1, base), points(rng, 8, base), ("a", "b")).low)
-
-
 def test_verdicts_follow_the_rule() -> None:
-    up, down, across = Effect(1, 0.1, 2), Effect(-1, -2, -0.1), Effect(1, -1, 2)
+    """p of 2 at an error of .8 is .012, which is not below .05 where there are five such tests."""
+    up, down, across = (Effect(value, error=0.8, freedom=inf) for value in (2, -2, 1))
     assert [part_verdict(e) for e in (up, down, across, Effect(1), None)] == [
         SUPPORTED,
         CONTRADICTED,
@@ -175,14 +62,14 @@ def test_verdicts_follow_the_rule() -> None:
         OPEN,
         OPEN,
     ]
-    assert verdict([up, up]) == SUPPORTED
-    assert verdict([up, across]) == verdict([up, None]) == verdict([]) == OPEN
-    assert verdict([across, down]) == CONTRADICTED
+    assert part_verdict(up, 5 * up.p) == OPEN
+    assert claim_verdict([SUPPORTED, SUPPORTED]) == SUPPORTED
+    assert claim_verdict([SUPPORTED, OPEN]) == claim_verdict([]) == OPEN
+    assert claim_verdict([OPEN, CONTRADICTED]) == CONTRADICTED
 
 
 # From score files
-# --------------------------------------------------------------------------------------------------
-# -
+# ------------------------------------------------------------------------------------------------
 
 
 def score(
@@ -225,7 +112,7 @@ def studied(scores: Scores, **more: Any) -> dict[str, Any]:
     named = {
         name: {"label": name.upper()} for name in dict.fromkeys(each.tracker for each in scores)
     }
-    return build(Measured(named, used, scores, **more))
+    return build(Measured(named, used, scores, **more), CLAIMS, "siamcar")
 
 
 def page_of(study: Mapping[str, Any]) -> str:
@@ -274,7 +161,8 @@ def test_claims_have_the_verdicts_of_the_levels() -> None:
 def test_the_sentence_for_readme_says_what_the_verdicts_say() -> None:
     better = sentence(studied(made_up()))
     assert re.match(
-        r"On 12 rendered clips with 4 seeds each SiamLA is better than SiamCAR \(\+0\.\d+ \[",
+        r"On 12 rendered clips with 4 seeds each “SiamLA is better than SiamCAR” is supported"
+        r" \(\+0\.\d+ \[",
         better,
     )
     assert (
@@ -285,20 +173,40 @@ def test_the_sentence_for_readme_says_what_the_verdicts_say() -> None:
         "not resolved: “Confidence follows IoU better, and the window matters less”."
     )
     worse = sentence(studied(made_up(levels=LEVELS | {"siamla": 0.45, "lals": 0.55})))
-    assert "SiamLA is worse than SiamCAR, not better (−0." in worse
-    assert "contradicted: “LALS alone hurts" in worse
+    assert "“SiamLA is better than SiamCAR” is contradicted (−0." in worse
     equal = sentence(studied(made_up(levels=dict.fromkeys(LEVELS, 0.5))))
     assert re.search(
-        r"cannot be told from SiamCAR \(.*\]; a difference of 0\.\d+ would have been seen\)", equal
+        r"is not resolved \(.*\]; a difference of 0\.\d+ would have been seen\)", equal
     )
     single = sentence(studied(made_up(seeds=1)))
-    assert "with 1 seed each SiamLA cannot be told from SiamCAR" in single
+    assert "with 1 seed each “SiamLA is better than SiamCAR” is not resolved" in single
     assert "no interval)" in single
     assert sentence(studied(made_up(levels={"siamcar": 0.5}))).startswith(
-        "SiamLA was not compared with SiamCAR; "
+        "“SiamLA is better than SiamCAR” was not measured; "
     )
     both = sentence(studied(made_up(benchmarks=("clips", "films"))))
     assert both.startswith("On 24 rendered and real sequences ")
+
+
+def test_claims_are_corrected_for_their_number_in_their_widest_scope() -> None:
+    levels = LEVELS | {"siamla": 0.505, "lals": 0.495, "lafa": 0.503, "ladl_lals": 0.504}
+    claims = studied(made_up(benchmarks=("clips", "films"), levels=levels))["claims"][:3]
+
+    def both(place: int) -> tuple[list[float], list[float]]:
+        """p as it is told and p of each effect, of the deciding parts in one scope."""
+        scopes = [claim["scopes"][place] for claim in claims]
+        parts = [part for scope in scopes for part in scope["parts"] if part["decides"]]
+        sizes = [(part["effect"]["value"], part["effect"]["error"]) for part in parts]
+        freedom = [part["effect"]["freedom"] for part in parts]
+        effects = [Effect(v, error=e, freedom=f) for (v, e), f in zip(sizes, freedom, strict=True)]
+        return [part["p"] for part in parts], [effect.p for effect in effects]
+
+    narrow, widest = both(0), both(-1)
+    assert narrow[0] == pytest.approx(narrow[1])
+    assert widest[0] == pytest.approx(holm(widest[1]))
+    assert len(widest[0]) == 4
+    assert max(widest[1]) < 1
+    assert widest[0] != pytest.approx(widest[1])
 
 
 def crops_of(chosen: Mapping[str, float], seeds: int = 4) -> Scores:
@@ -420,7 +328,9 @@ def test_a_headline_without_values_by_sequence_is_left_out() -> None:
     found = build(
         Measured(
             {"siamcar": {"label": "SiamCAR"}}, {"clips": BENCHMARKS["clips"], "vot": info}, scores
-        )
+        ),
+        CLAIMS,
+        "siamcar",
     )
     assert [scope["scope"] for scope in found["scopes"]] == ["Clips"]
     assert any(note.startswith("VOT: no values by sequence of eao") for note in found["notes"])
@@ -513,14 +423,16 @@ def test_confidence_that_follows_the_box_supports_the_claim() -> None:
 def test_maps_are_compared_on_the_sequences_of_all_runs() -> None:
     runs = mapped({"siamcar": 0.1, "siamla": 0.1}, seeds=2)
     runs[0] = replace(runs[0], maps=runs[0].maps[1:])
-    found = correlation_sums(runs, ranks=True, inside=False)
-    assert found is not None
-    assert {name: table.shape for name, table in found.items()} == {
-        "siamcar": (2, 3, 6),
-        "siamla": (2, 3, 6),
+    found = correlations(runs, ranks=True, inside=False)
+    assert (found.names, found.dropped) == (["b", "c", "d"], ["a"])
+    assert {name: table.shape for name, table in found.values.items()} == {
+        "siamcar": (2, 3),
+        "siamla": (2, 3),
     }
-    assert found["siamla"][..., 0] == pytest.approx(625)  # cells
-    assert correlation_sums([], ranks=False, inside=False) is None
+    points = [on_cells(run, False)[name] for run in runs[2:] for name in "bcd"]
+    whole = spearmanr(*(np.concatenate(column) for column in zip(*points, strict=True)))
+    assert found.values["siamla"].mean() == pytest.approx(whole.statistic)
+    assert correlations([], ranks=False, inside=False).names == []
 
 
 # The command, on made-up results of the whole study profile
@@ -666,7 +578,8 @@ def test_the_command_writes_json_page_and_docs(
         ["reports/study/study.{md,json}", "docs/results.md"],
     )
     assert re.match(
-        r"for README: On \d+ rendered clips with 8 seeds each SiamLA ", said.splitlines()[2]
+        r"for README: On \d+ rendered clips with 8 seeds each “SiamLA is better",
+        said.splitlines()[2],
     )
     text, made = (
         Path("docs/results.md").read_text(),
@@ -737,7 +650,7 @@ def test_an_interrupted_study_is_one_line(
 def test_results_of_other_settings_are_refused(
     project: Path, study: Callable[..., tuple[int, str]]
 ) -> None:
-    path = Path("params/profiles/mini.yaml")  # the study extends it
+    path = Path("params/profiles/study.yaml")
     path.write_text(path.read_text().replace("epochs: 10\n", "epochs: 11\n", 1))
     code, said = study()
     assert code == 2

@@ -4,7 +4,6 @@ numbers come from.
 
 import csv
 import json
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,10 @@ import yaml
 
 from siamla.benchmark.protocols import load_protocols
 from siamla.errors import UserError
-from siamla.experiment.tables import Layout
 from siamla.files import read_json, write_json
 from siamla.report.collect import COLUMNS, frames, write
-from siamla.report.tables import build, published, write_table
+from siamla.report.tables.build import build, published, write_table
+from siamla.report.tables.layout import Layout
 
 ROOT = Path(__file__).parents[1]
 TABLES = {
@@ -26,11 +25,7 @@ TABLES = {
         3: {
             "title": "Components",
             "kind": "ablation",
-            "components": {
-                "LADL": "labels.ladl",
-                "LALS": "labels.lals",
-                "LAFA": "model.localization=lafa",
-            },
+            "components": {"LADL": {"labels.ladl": True}, "LALS": {}, "LAFA": {}},
             "extend": True,
             "columns": [
                 {
@@ -55,8 +50,8 @@ TABLES = {
     }
 }
 VARIANTS = {
-    "siamcar": {"label": "SiamCAR", "ladl": False, "lals": False, "lafa": False, "seeds": [1, 2]},
-    "siamla": {"label": "SiamLA", "ladl": True, "lals": True, "lafa": True, "seeds": [1, 2]},
+    "siamcar": {"label": "SiamCAR", "components": [], "seeds": [1, 2]},
+    "siamla": {"label": "SiamLA", "components": ["LADL", "LALS", "LAFA"], "seeds": [1, 2]},
 }
 PROTOCOLS = load_protocols(ROOT / "params" / "protocols.yaml")
 
@@ -84,7 +79,8 @@ GOLDEN = """\
 - Synthetic miniatures.
 - Sequences: OTB100 3
 - Mean ± sample standard deviation over 2 seeds
-- Measured speed: cpu, fp32, 1 thread, frames of OTB100; what else the machine did is not known of all
+- Measured speed: cpu, fp32, 1 thread, frames of OTB100; what else the machine did is not \
+known of all
 - Code: commit 0123456789ab with uncommitted changes
 """
 CPU = {"device": "cpu", "precision": "fp32", "threads": 1}
@@ -154,10 +150,9 @@ def read(paths: Iterable[Path]) -> Any:
 def table(
     tmp_path: Path, paths: list[Path], number: int = 3, tables: Any = TABLES, **changes: Any
 ) -> str:
-    variants, benchmarks = changes.get("variants", VARIANTS), changes.get("benchmarks", BENCHMARKS)
-    layout, out = Layout.model_validate(tables), tmp_path / "out"
-    made = build(number, *read(paths), layout, variants, benchmarks, "Synthetic miniatures.")
-    return write_table(made, out)
+    shown = {"variants": VARIANTS, "benchmarks": BENCHMARKS, "caption": "Synthetic miniatures."}
+    made = build(number, *read(paths), Layout.model_validate(tables), shown | changes)
+    return write_table(made, tmp_path / "out")
 
 
 def whole_layout() -> Any:
@@ -191,33 +186,6 @@ def test_frames_are_sorted_whatever_the_order(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (
-            {"curves": {"success": {"x": [0, 1], "y": [1]}}},
-            r"curves\.success: expected as many numbers x as y",
-        ),
-        ({"curves": {"success": [1]}}, r"no mapping 'curves\.success'"),
-        (
-            {"per_attribute": {"FM": {"auc": 0.5}}},
-            r"per_attribute\.FM: expected one of sequences or frames",
-        ),
-        (
-            {"per_attribute": {"FM": {"auc": float("nan"), "frames": 3}}},
-            r"per_attribute\.FM\.auc is nan",
-        ),
-    ],
-)
-def test_broken_curves_and_attributes_are_named(
-    tmp_path: Path, change: dict[str, Any], said: str
-) -> None:
-    path = write_score(tmp_path, "siamcar", 1, [0.5, 0.5, 0.5])
-    with pytest.raises(UserError, match=f"seed1.json: {said}"):
-        write({path: read_json(path) | change}, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
 def test_every_commit_that_a_score_rests_on_is_kept(tmp_path: Path) -> None:
     path = write_score(tmp_path, "siamla", 1, [0.5])
     score = read_json(path)
@@ -233,27 +201,6 @@ def test_every_commit_that_a_score_rests_on_is_kept(tmp_path: Path) -> None:
     )
     score["training"]["environment"]["git_dirty"] = True
     assert bool(frames({path: score})[0].iloc[0]["git_dirty"])
-
-
-def test_what_is_no_score_is_refused(tmp_path: Path) -> None:
-    good = write_score(tmp_path, "siamla", 1, [0.5])
-    score = read_json(good)
-    with pytest.raises(UserError, match=r"other\.json: .*are already in .*seed1\.json"):
-        frames({good: score, tmp_path / "other.json": score})
-    for change, message in [
-        ({"record": {}}, "no mapping 'record.names'"),
-        ({"overall": None}, "no mapping 'overall'"),
-        ({"per_sequence": 3}, "no mapping 'per_sequence'"),
-        ({"training": None}, "no mapping 'training.place'"),
-        (
-            {"record": score["record"] | {"names": {"benchmark": "otb100", "variant": "x"}}},
-            "record.names.seed is miss",
-        ),
-        ({"overall": {"auc": float("nan")}}, r"overall\.auc is nan"),
-        ({"per_sequence": {"Deer": {"auc": float("inf")}}}, r"per_sequence\.Deer\.auc is inf"),
-    ]:
-        with pytest.raises(UserError, match=rf"x\.json: .*{message}|x\.json: {message}"):
-            frames({tmp_path / "x.json": score | change})
 
 
 def test_a_table_worked_by_hand(tmp_path: Path) -> None:
@@ -344,7 +291,7 @@ def test_own_variants_and_benchmarks_are_appended(tmp_path: Path) -> None:
     paths = four(tmp_path)
     paths += [write_score(tmp_path, "mine", 1, [0.9, 0.9, 0.9])]
     paths += [write_score(tmp_path, "siamcar", 1, [0.25], "street")]
-    mine = {"label": "My_variant", "ladl": True, "lals": False, "lafa": False, "seeds": [1]}
+    mine = {"label": "My_variant", "components": ["LADL"], "seeds": [1]}
     benchmarks = BENCHMARKS | benchmark("street", "Street")
     text = table(tmp_path, paths, variants=VARIANTS | {"mine": mine}, benchmarks=benchmarks)
     assert "| fps, paper | Street AUC |" in text
@@ -393,9 +340,7 @@ def test_several_commits_are_told(tmp_path: Path) -> None:
 
 
 def test_a_metric_has_one_description(tmp_path: Path) -> None:
-    """Digits and direction come from the protocol; the layout can neither repeat nor invent
-    them.
-    """
+    """Digits and direction come from the protocol; the layout neither repeats nor invents them."""
     described = json.loads(json.dumps(EVERY))
     described["vot2018"]["metrics"]["robustness"] |= {"better": "higher", "digits": 1}
     paths = [write_score(tmp_path, "siamcar", 1, [0.5], "vot2018")]
@@ -440,24 +385,6 @@ def test_all_six_tables_of_the_layout(tmp_path: Path) -> None:
         assert text.startswith("**Table ")
         assert "not measured" in text
         assert (tmp_path / "out" / f"table{number}.tex").is_file()
-
-
-def test_a_page_for_snakemakes_report_says_what_the_markdown_says(tmp_path: Path) -> None:
-    layout = whole_layout()
-    layout["tables"][3]["title"] = "OTB & <GOT>"
-    text = table(tmp_path, four(tmp_path), 3, layout, benchmarks=EVERY)
-    page = (tmp_path / "out" / "table3.html").read_text()
-    assert "OTB &amp; &lt;GOT&gt;" in page
-    rows = [line for line in text.splitlines() if line.startswith("| ")][1:]
-    found = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in page.split("<tr>")[2:]]
-    words = [
-        [cell.strip().strip("*").replace(r"\~", "~") for cell in row.strip("|").split("|")]
-        for row in rows
-    ]
-    cells = [[re.sub("<[^>]+>", "", cell) for cell in row] for row in found]
-    assert cells == [
-        [cell for cell in row if cell] if row[0] and not any(row[1:]) else row for row in words
-    ]
 
 
 def test_comparison_keeps_published_and_measured_apart(tmp_path: Path) -> None:
@@ -512,7 +439,7 @@ def test_other_trackers_are_a_section_of_the_ablation_that_shows_their_benchmark
 def test_a_table_takes_up_variants_by_what_they_set(tmp_path: Path) -> None:
     names = ("ladl_lals_04", "ladl_lals_03", "ladl_lals", "ladl_lals_01")
     known = {name: VARIANTS["siamla"] | {"seeds": [1]} for name in names}
-    mine = {"mine": {"label": "Mine", "seeds": [1], "tables": {"5": "0.25"}}}
+    mine = {"mine": {"label": "Mine", "components": [], "seeds": [1], "row": "0.25"}}
     paths = [write_score(tmp_path, name, 1, [0.5, 0.5, 0.5]) for name in [*names, "mine"]]
     text = table(tmp_path, paths, 5, whole_layout(), variants=known | mine, benchmarks=EVERY)
     rows = [line for line in text.splitlines() if line.startswith("|")][2:]

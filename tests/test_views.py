@@ -15,11 +15,11 @@ from conftest import COMMAND, Tree
 
 from siamla.cli.main import main
 from siamla.errors import UserError
-from siamla.experiment.check import check
-from siamla.experiment.drawing import figure_job
 from siamla.experiment.plan import Plan
 from siamla.experiment.spec import merge
+from siamla.report.drawing.jobs import figure_job
 from siamla.report.views import view_mistakes
+from siamla.steps.check import check
 
 ROOT = Path(__file__).parents[1]
 TITLE = (

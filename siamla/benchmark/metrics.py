@@ -1,7 +1,5 @@
 """Per-frame values and the curves over them: vectorised, with every convention a parameter."""
 
-from functools import lru_cache
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -131,34 +129,3 @@ def summarise(values: Array, curve: Curve) -> dict[str, Array]:
         else:
             found[metric] = values[..., int(np.abs(thresholds - float(how)).argmin())]
     return found
-
-
-@lru_cache(maxsize=2)  # the cells of a column, and of a table's columns, share them
-def _resampled(count: int, seed: int, resamples: int) -> Array:
-    """The weight (resamples, count) of each of `count` values in the mean of a sample drawn with
-    replacement.
-    """
-    return (
-        np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=resamples)
-        / count
-    )
-
-
-def video_interval(
-    ours: ArrayLike, theirs: ArrayLike, seed: int = 0, resamples: int = 10_000
-) -> tuple[float, float]:
-    """95 % interval of mean(ours) − mean(theirs) over other sequences alone.
-
-    For trackers of which there is one run: what another training would change is not in it. The
-    sequences are resampled with replacement, in pairs, since both trackers saw the same; the spread
-    is widened by √(S/(S−1)), which resampling few values lacks. Values are (seeds, S) on the same S
-    sequences; ValueError with fewer than two.
-    """
-    gaps = np.asarray(ours, np.float64).mean(0) - np.asarray(theirs, np.float64).mean(0)
-    if len(gaps) < 2:
-        raise ValueError(f"{len(gaps)} sequences; two at least")
-    shifts = (_resampled(len(gaps), seed, resamples) @ gaps - gaps.mean()) * np.sqrt(
-        len(gaps) / (len(gaps) - 1)
-    )
-    low, high = gaps.mean() + np.quantile(shifts, [0.025, 0.975])
-    return float(low), float(high)

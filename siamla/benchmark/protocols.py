@@ -85,6 +85,7 @@ class OnePass(Settings):
         clipped: boxes are clipped to the image before the overlap.
         pooled: average over "sequences" (mean of their curves) or over all "frames" as one.
         overlap: name of the metric that is the plain mean overlap, if the benchmark has one.
+        success, precision, norm_precision: the curves, each of siamla.benchmark.curves.
     """
 
     first_frame: Literal["truth", "drop", "keep"]
@@ -106,6 +107,11 @@ class OnePass(Settings):
     success: Curve
     precision: Curve | None = None
     norm_precision: Curve | None = None
+
+    def curves(self) -> dict[str, Curve]:
+        """The curves that the benchmark has: name in siamla.benchmark.curves → thresholds."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: value for name, value in fields.items() if isinstance(value, Curve)}
 
 
 class Convention(Settings):
@@ -221,10 +227,8 @@ class Protocol(Settings):
                 f"headline {self.headline!r} is not in metrics ({', '.join(self.metrics)})"
             )
         if self.onepass:
-            curves = (self.onepass.success, self.onepass.precision, self.onepass.norm_precision)
-            reported = {name for curve in curves if curve for name in curve.report} | {
-                self.onepass.overlap
-            }
+            curves = self.onepass.curves().values()
+            reported = {name for curve in curves for name in curve.report} | {self.onepass.overlap}
         else:
             reported = {"accuracy", "robustness", "failures", "eao"}
         unknown = set(self.metrics) - reported
@@ -274,7 +278,7 @@ def score_rules(protocol: Protocol) -> dict[str, Any]:
 
 
 def load_protocols(path: Path) -> dict[str, Protocol]:
-    """The protocols of a YAML file by key; UserError with file, key, value and what is allowed."""
+    """The protocols of a YAML file by key; UserError naming file, key, value and what is valid."""
     return validate(dict[Name, Protocol], read_yaml(path), str(path))
 
 

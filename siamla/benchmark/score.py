@@ -11,16 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamla.benchmark import store, vot
-from siamla.benchmark.metrics import (
-    centre_distance,
-    clip_to_image,
-    fractions,
-    normalised_distance,
-    open_overlap,
-    overlap,
-    summarise,
-)
-from siamla.benchmark.protocols import Curve, OnePass, Protocol, ZeroCurves
+from siamla.benchmark.curves import CURVES, frame_values, valid_frames
+from siamla.benchmark.metrics import clip_to_image, fractions, summarise
+from siamla.benchmark.protocols import OnePass, Protocol, ZeroCurves
 from siamla.benchmark.results import lacks, tell
 from siamla.data.formats import LAYOUTS
 from siamla.errors import UserError
@@ -28,7 +21,6 @@ from siamla.sequence import Sequence
 
 Array = NDArray[np.float64]
 Sizes = Mapping[str, tuple[int, int]]
-TINY = 1e-16  # pysot adds it to the sizes that it divides by
 Curves = dict[str, tuple[Array, Array]]
 
 
@@ -42,7 +34,7 @@ class Scores:
         per_sequence: one row per sequence: "sequence", "frames" and the metrics.
         per_attribute: attribute → metric → value, with "sequences" (or, for VOT, "frames") as the
             count.
-        curves: "success", "precision", "norm_precision" or "expected_overlap" → (x (T,), y (T,)).
+        curves: name (siamla.benchmark.curves) → (x (T,), y (T,)).
         attribute_curves: attribute → the curves of its sequences alone; none for VOT, whose tags
             are of frames.
         attributes_of: sequence → its labels, sorted; for VOT the tags that any of its frames has.
@@ -217,30 +209,8 @@ def compare(frames: Many[Frames], rules: OnePass) -> Compared:
     if rules.clipped:
         limits = np.repeat([part.size or (np.inf, np.inf) for part in frames], counts, axis=0)
         truth, found = clip_to_image(truth, limits), clip_to_image(found, limits)
-    added = TINY if rules.valid_distance == "centre" else 0
-    values = {
-        "success": (open_overlap if rules.undefined_overlap == "miss" else overlap)(truth, found),
-        "precision": centre_distance(truth, found),
-        "norm_precision": normalised_distance(truth, found, added),
-    }
+    values = {name: frame_values(name, truth, found, rules) for name in rules.curves()}
     return Compared(truth, values, counts, [part.denominator for part in frames])
-
-
-def _valid(truth: Array, rules: OnePass, origin: int) -> dict[str, NDArray[np.bool_]]:
-    """For each curve, the frames (N,) whose truth (N, 4) the protocol accepts."""
-    with np.errstate(invalid="ignore"):
-        sized = (truth[:, 2] > 0) & (truth[:, 3] > 0)
-        if rules.valid_truth == "all":
-            sized = sized & (truth[:, 0] + origin > 0) & (truth[:, 1] + origin > 0)
-        if rules.valid_distance == "overlap":
-            return {"success": sized, "precision": sized, "norm_precision": sized}
-        centre = [truth[:, axis] + origin + (truth[:, axis + 2] - 1) / 2 for axis in (0, 1)]
-        shares = [centre[axis] / (truth[:, axis + 2] + TINY) for axis in (0, 1)]
-        return {
-            "success": sized,
-            "precision": (centre[0] > 0) & (centre[1] > 0),
-            "norm_precision": (shares[0] > 0) & (shares[1] > 0),
-        }
 
 
 def measure(compared: Compared, rules: OnePass, origin: int) -> tuple[Array, dict[str, Array]]:
@@ -249,28 +219,19 @@ def measure(compared: Compared, rules: OnePass, origin: int) -> tuple[Array, dic
     `origin` is the first pixel of the layout's files, in whose coordinates a rule may ask for
     positive numbers.
     """
-    valid, count = _valid(compared.truth, rules, origin), len(compared.counts)
+    count = len(compared.counts)
     groups = np.repeat(np.arange(count), compared.counts)
     means, curves = np.zeros(count), {}
-    for key, curve in _curves(rules).items():
-        values = compared.values[key]
+    for name, curve in rules.curves().items():
+        values = compared.values[name]
         if rules.valid_truth != "any":
-            values = np.where(
-                valid[key], values, -1.0 if key == "success" else rules.invalid_distance
-            )
-        if key == "success":
+            valid = valid_frames(name, compared.truth, rules, origin)
+            distance = CURVES[name].centred is not None
+            values = np.where(valid, values, rules.invalid_distance if distance else -1.0)
+        if name == "success":
             means = np.bincount(groups, values, count) / np.maximum(compared.counts, 1)
-        curves[key] = fractions(values, curve, compared.denominators, groups)
+        curves[name] = fractions(values, curve, compared.denominators, groups)
     return means, curves
-
-
-def _curves(rules: OnePass) -> dict[str, Curve]:
-    named = {
-        "success": rules.success,
-        "precision": rules.precision,
-        "norm_precision": rules.norm_precision,
-    }
-    return {key: curve for key, curve in named.items() if curve}
 
 
 def _score_onepass(
@@ -288,8 +249,8 @@ def _score_onepass(
 
     def reported(curves: dict[str, Array], mean: Array) -> dict[str, Array]:
         found = {rules.overlap: mean} if rules.overlap else {}
-        for key, curve in _curves(rules).items():
-            found |= summarise(curves[key], curve)
+        for name, curve in rules.curves().items():
+            found |= summarise(curves[name], curve)
         return {metric: found[metric] for metric in protocol.metrics}
 
     def together(
@@ -311,12 +272,10 @@ def _score_onepass(
         other = convention.over(rules)
         judged = means, each
         if other.valid_truth != rules.valid_truth:
-            unaffected = (
-                {"precision": None, "norm_precision": None}
-                if other.valid_distance == "centre"
-                else {}
-            )
-            found, curves_there = measure(compared, other.model_copy(update=unaffected), origin)
+            centred = other.valid_distance == "centre"
+            unaffected = [name for name in rules.curves() if centred and CURVES[name].centred]
+            changed = other.model_copy(update=dict.fromkeys(unaffected))
+            found, curves_there = measure(compared, changed, origin)
             judged = found, each | curves_there
         beside[name] = together(everything, *judged, other.zero_curves)[0]
     columns = reported(each, means)
@@ -339,7 +298,8 @@ def _score_onepass(
 
 def _shown(curves: Mapping[str, Array], rules: OnePass) -> Curves:
     """Curves with their thresholds."""
-    return {key: (_curves(rules)[key].thresholds(), curve) for key, curve in curves.items()}
+    thresholds = rules.curves()
+    return {name: (thresholds[name].thresholds(), curve) for name, curve in curves.items()}
 
 
 def attributes_of(sequences: Many[Sequence]) -> dict[str, list[str]]:

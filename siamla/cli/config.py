@@ -11,8 +11,8 @@ from siamla.errors import UserError
 
 def run_check(args: argparse.Namespace) -> None:
     """Check everything that can be known before the first job, and say what is planned."""
-    from siamla.experiment.check import check
     from siamla.report.views import view_mistakes
+    from siamla.steps.check import check
 
     plan = load_plan(args)
     found = check(plan)
@@ -67,7 +67,7 @@ def run_keys(args: argparse.Namespace) -> None:
 
 def run_schema(args: argparse.Namespace) -> None:
     """Write the JSON schemas into workflow/schemas."""
-    from siamla.experiment.schema import write_schemas
+    from siamla.steps.schema import write_schemas
 
     write_schemas(Path("workflow/schemas"))
 

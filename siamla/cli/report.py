@@ -31,7 +31,7 @@ def run_table(args: argparse.Namespace) -> None:
 
 def run_figure(args: argparse.Namespace) -> None:
     """Draw figures."""
-    from siamla.experiment.drawing import figure_names
+    from siamla.report.drawing.jobs import figure_names
     from siamla.steps.figures import figure
 
     plan = load_plan(args)
@@ -59,23 +59,6 @@ def run_study(args: argparse.Namespace) -> None:
     if args.write:
         print(args.write)
         print(f"for README: {read_json(path.with_suffix('.json'))['sentence']}")
-
-
-def run_readme(args: argparse.Namespace) -> None:
-    """Write the measured tables into README."""
-    from siamla.steps.report import readme
-
-    found = readme(load_plan(args), args.file)
-    print(f"{args.file}: tables {', '.join(map(str, found))} of profile {args.profile}")
-
-
-def run_show(args: argparse.Namespace) -> None:
-    """Print tables."""
-    missing = [path for path in args.tables if not path.is_file()]
-    if missing:
-        raise UserError(f"{missing[0]}: not found")
-    for path in args.tables:
-        print(path.read_text(encoding="utf-8"))
 
 
 def register(commands: Commands) -> None:
@@ -121,14 +104,3 @@ def register(commands: Commands) -> None:
     )
     add_overwrite(parser)
     add_profile(parser)
-
-    parser = commands.add(
-        "report readme",
-        run_readme,
-        "write the measured tables into README, from a clean tree's results",
-    )
-    parser.add_argument("--file", type=Path, default=Path("README.md"), help="default: %(default)s")
-    add_profile(parser, key=False)
-
-    parser = commands.add("report show", run_show, "print tables in the terminal")
-    parser.add_argument("tables", type=Path, nargs="+", help="tableN.md files")

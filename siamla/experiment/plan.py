@@ -8,7 +8,6 @@ show. It runs nothing and reads no data.
 import shlex
 from collections.abc import Callable, Hashable, Mapping
 from functools import cached_property
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,13 @@ from siamla.errors import UserError
 from siamla.experiment.experiment import Experiment, load
 from siamla.experiment.job import Identity, Job
 from siamla.experiment.profile import Benchmark, TrainingSet
-from siamla.experiment.spec import Spec, chain, changed, plain
+from siamla.experiment.spec import Spec, chain
 from siamla.experiment.step import Step, mixed_crops, training_settings
 from siamla.experiment.steps import STEPS
-from siamla.experiment.tables import Layout, load_layout
 from siamla.files import digest
 from siamla.miniatures.settings import SetSettings, load_sets
 from siamla.provenance.code import Sources
-from siamla.settings import nearest, without_neutral
+from siamla.settings import nearest
 
 KINDS = {"dataset": "data set", "tracker": "imported tracker"}  # of names, in messages
 
@@ -57,11 +55,6 @@ class Plan:
     def datasets(self) -> dict[str, TrainingSet | Benchmark]:
         """Training sets and benchmarks by name."""
         return {**self.profile.train, **self.profile.benchmarks}
-
-    @cached_property
-    def layout(self) -> Layout:
-        """The tables."""
-        return load_layout(self.params / "tables.yaml")
 
     @cached_property
     def _valid(self) -> dict[str, list[str]]:
@@ -215,167 +208,7 @@ class Plan:
         """The data sets that a job reads."""
         return [job.names["dataset"] for job in self.jobs() if job.step == "fetch"]
 
-    def table(self, number: int) -> Job:
-        """One of the paper's tables; its parents are the scores that it shows."""
-        if number not in self.layout.tables:
-            raise UserError(
-                f"table {number}: there are {', '.join(map(str, sorted(self.layout.tables)))}"
-            )
-        table = self.layout.tables[number]
-        shown = {
-            "variants": self.table_variants(),
-            "benchmarks": self.table_benchmarks(),
-            "caption": self.caption(),
-        }
-        paper = (files("siamla.report") / "paper" / f"table{number}.csv").read_text(
-            encoding="utf-8"
-        )
-        code = self.code.digest(
-            "siamla.report.tables:build",
-            "siamla.report.tables:write_table",
-            "siamla.report.collect",
-        )
-        layout = {**without_neutral(table), "elsewhere": list(self.layout.elsewhere)}
-        identity = Identity(
-            "table", {"layout": layout, "published": digest(paper), "shown": shown, "code": code}
-        )
-        folder = Path("reports", self.name, "tables", f"table{number}")
-        parents = {str(job.folder): job for job in self.scores() if self._shows(number, job)}
-        return Job(
-            identity,
-            {"profile": self.name, "table": number},
-            folder,
-            f"siamla report table {number} --profile {self.name}",
-            f"table {number}",
-            "table",
-            parents,
-            sources=folder.with_name(f"table{number}.sources.json"),
-        )
-
-    @property
-    def surroundings(self) -> str:
-        """Digest of what the profile expects of a machine: folders, DVC sources, weights, imported
-        results, engines.
-        """
-        sets = {name: [str(entry.root), entry.dvc] for name, entry in self.datasets.items()}
-        weights = {digest(plain(spec.model)["weights"]) for spec in self.experiment.specs.values()}
-        imported = {name: plain(entry) for name, entry in self.profile.imported.items()}
-        engines = {
-            job.identity.plain["tracker"]["engine"] for job in self.jobs() if job.step == "predict"
-        }
-        return digest(
-            [sets, sorted(weights), imported, *sorted(engines - {"auto"})]
-        )  # auto takes what there is
-
-    @property
-    def collection_key(self) -> str:
-        """Digest of the code that collects scores and of every score's identity."""
-        return digest(
-            [self.code.digest("siamla.report.collect"), [job.key for job in self.scores()]]
-        )
-
-    @property
-    def sweeps_key(self) -> str:
-        """Digest of the code that collects sweeps and of the identity of every score in them, by
-        its name.
-        """
-        code = self.code.digest("siamla.report.collect:write_sweeps")
-        return digest([code, [[job.title, job.key] for job in self.jobs_of("score_sweep")]])
-
-    # --- what tables say ---
-
-    def table_variants(self) -> dict[str, dict[str, Any]]:
-        """Label, parts and seeds of each variant; label of each imported tracker."""
-        found: dict[str, dict[str, Any]] = {}
-        for name, spec in self.experiment.specs.items():
-            label, seeds = self.experiment.variants[name].label, list(self.experiment.seeds(name))
-            found[name] = {"label": label, **self.layout.ticks(spec), "seeds": seeds}
-            if tables := self.taken_up(name):
-                found[name]["tables"] = {str(number): row for number, row in tables.items()}
-        for name, entry in self.profile.imported.items():
-            found[name] = {"label": entry.label or name, "imported": True}
-        return found
-
     def own_keys(self, variant: str) -> set[str]:
         """The dotted keys that a variant and its ancestors set; they win over the profile's."""
         variants = self.experiment.variants
         return {key for name in chain(variant, variants) for key in variants[name].set}
-
-    def taken_up(self, variant: str) -> dict[int, str]:
-        """The ablations that take up a variant which no table names, by what it sets, and what its
-        rows are called.
-        """
-        found: dict[int, str] = {}
-        rules = {number: table.match for number, table in self.layout.tables.items() if table.match}
-        for number, match in rules.items() if variant not in self.layout.named_variants() else ():
-            if match.base not in self.variants:
-                continue
-            chosen = {
-                f"tracker.{key}"
-                for name in (variant, match.base)
-                for key in self.experiment.tuned(name)
-            }
-            chosen -= self.own_keys(
-                variant
-            )  # what is tuned for each is no part of what the variant is
-            changes = changed(self.spec(variant), self.spec(match.base))
-            changes = {key: value for key, value in changes.items() if key not in chosen}
-            if changes and all(
-                any(f"{key}.".startswith(f"{own}.") for own in match.settings) for key in changes
-            ):
-                values = ", ".join(
-                    f"{value:g}" if isinstance(value, float) else str(value)
-                    for value in changes.values()
-                )
-                found[number] = (
-                    values if match.label == "value" else self.experiment.variants[variant].label
-                )
-        return found
-
-    def table_benchmarks(self) -> dict[str, dict[str, Any]]:
-        """Label, headline and metrics of each benchmark: those of the profile, and those that
-        tables name besides.
-        """
-        labels = {name: entry.label or name for name, entry in self.profile.benchmarks.items()}
-        found = {}
-        for name in [*labels, *sorted(self.layout.named_benchmarks() - set(labels))]:
-            rules = (
-                self.experiment.protocol(name)
-                if name in labels
-                else self.experiment.protocols.get(name)
-            )
-            if rules is not None:
-                metrics = {metric: plain(described) for metric, described in rules.metrics.items()}
-                label = labels.get(name, rules.title)
-                found[name] = {"label": label, "headline": rules.headline, "metrics": metrics}
-        return found
-
-    def caption(self) -> str:
-        """The profile's caption; data that nothing made or fetched are the user's, and not what it
-        speaks of.
-        """
-        notes = [self.profile.caption]
-        for name, entry in self.profile.benchmarks.items():
-            cut = f", the first {entry.frames} frames of each sequence" if entry.frames else ""
-            if not entry.dvc or cut:
-                notes.append(f"{entry.label or name}: {entry.root}{cut}.")
-        return " ".join(notes)
-
-    def _shows(self, number: int, job: Job) -> bool:
-        """Whether a table shows a score."""
-        table = self.layout.tables[number]
-        benchmark, variant = (
-            job.names["benchmark"],
-            job.names.get("variant", job.names.get("tracker")),
-        )
-        own = (
-            benchmark not in self.layout.named_benchmarks()
-            and table.extend
-            and table.kind == "ablation"
-        )
-        rows = {row.variant for row in table.rows}
-        mine = table.extend and variant not in self.layout.named_variants()
-        mine = mine or (variant in self.variants and number in self.taken_up(variant))
-        return (own or benchmark in {c.benchmark for c in table.columns}) and (
-            mine or variant in rows
-        )

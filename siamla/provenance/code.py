@@ -38,7 +38,6 @@ REGISTRIES = (
     "siamla.data.formats:LAYOUTS",
     "siamla.data.sources:SOURCES",
     "siamla.miniatures.dataset:WRITERS",
-    "siamla.report.figures.make:KINDS",
 )
 """Tables of alternatives. The digest does not follow them into all, or one more would change every
 result: the step names the one that it uses.

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from siamla.benchmark.metrics import video_interval
-from siamla.report.mixed import mean_effect
+from siamla.statistics.effects import mean_effect
 
 Array = NDArray[np.float64]
 Content = Mapping[str, Any]
@@ -68,24 +67,6 @@ def members(scores: Sequence[Content], attribute: str) -> list[str]:
     return sorted(name for name, own in labels.items() if attribute in own)
 
 
-def difference_interval(ours: ArrayLike, theirs: ArrayLike) -> tuple[float, float]:
-    """95 % interval of mean(ours) − mean(theirs), of values (seeds, S) of two trackers on the same
-    S sequences.
-
-    Over other sequences and other trainings, by the study's mixed model (siamla.report.mixed),
-    which counts what varies with both once. Seeds are not paired: the same seed in two variants
-    shares the order of the data and the start of some weights, of which little is left after
-    training; what is left makes the interval too wide rather than too narrow. Needs at least two
-    seeds on either side and two sequences (ValueError).
-    """
-    tables = {"ours": np.asarray(ours, np.float64), "theirs": np.asarray(theirs, np.float64)}
-    count, trainings = tables["ours"].shape[1], tuple(len(table) for table in tables.values())
-    if min(count, *trainings) < 2:
-        raise ValueError(f"{trainings} seeds and {count} sequences; two of each at least")
-    found = mean_effect(tables, {"ours": 1.0, "theirs": -1.0})
-    return found.low, found.high
-
-
 def difference(
     ours: Sequence[Content], theirs: Sequence[Content], attribute: str, metric: str
 ) -> Difference:
@@ -96,13 +77,14 @@ def difference(
     """
     gap = value(ours, attribute, metric) - value(theirs, attribute, metric)
     names = members(ours, attribute)
-    a, b = by_sequence(ours, names, metric), by_sequence(theirs, names, metric)
+    a = by_sequence(ours, names, metric)
+    b = by_sequence(theirs, names, metric)
     both = np.isfinite(a).all(0) & np.isfinite(b).all(0)
-    count = int(both.sum())
-    if count < 2 or "frames" in ours[0]["per_attribute"].get(attribute, {}):
-        return Difference(attribute, gap, float("nan"), float("nan"), count)
-    interval = difference_interval if min(len(a), len(b)) > 1 else video_interval
-    return Difference(attribute, gap, *interval(a[:, both], b[:, both]), count)
+    tables = {"ours": a[:, both], "theirs": b[:, both]}
+    effect = mean_effect(tables, {"ours": 1.0, "theirs": -1.0}, one_seed=True)
+    if "frames" in ours[0]["per_attribute"].get(attribute, {}):
+        return Difference(attribute, gap, float("nan"), float("nan"), effect.sequences)
+    return Difference(attribute, gap, effect.low, effect.high, effect.sequences)
 
 
 def sequence_gaps(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from siamla.report.collect import PLACE
-from siamla.report.differences import difference_interval
+from siamla.statistics.effects import mean_effect
 
 WITHHELD = "submit to the server"  # of a test set whose truth is not public
 MISSING = "not measured"
@@ -56,9 +56,7 @@ class Measured:
         self.scores, self.sequences = self._expected(scores), self._expected(sequences)
 
     def seeds(self, variant: str) -> list[int]:
-        """The seeds that a variant is expected to have; for imported results, those that there
-        are.
-        """
+        """The seeds that a variant is expected to have; of imported results, those that are here."""
         expected = self.variants.get(variant, {}).get("seeds")
         if expected is None:
             return sorted(
@@ -108,7 +106,7 @@ class Measured:
     def mark(self, variant: str, baseline: str, benchmark: str, metric: str) -> str:
         """What to say of the difference to the baseline: NOISE, UNTOLD, or "" for a difference.
 
-        NOISE where the interval of `difference_interval` covers 0. UNTOLD with fewer than two seeds
+        NOISE where the interval of the mixed model covers 0. UNTOLD with fewer than two seeds
         on either side, and where there are no values by sequence, as for EAO. For a metric that
         pools frames (AO) it is the mean over sequences that is tested.
         """
@@ -125,10 +123,9 @@ class Measured:
         both = pd.concat(values, join="inner").dropna(axis="columns")
         if both.shape[1] < 2 or min(len(part) for part in values.values()) < 2:
             return UNTOLD
-        low, high = difference_interval(
-            both.loc[variant].to_numpy(float), both.loc[baseline].to_numpy(float)
-        )
-        return NOISE if low <= 0 <= high else ""
+        tables = {name: both.loc[name].to_numpy(float) for name in values}
+        effect = mean_effect(tables, {variant: 1.0, baseline: -1.0})
+        return NOISE if effect.low <= 0 <= effect.high else ""
 
     def sequence_count(self, benchmark: str) -> int:
         """Number of sequences that were scored."""

@@ -1,8 +1,7 @@
-"""One table as Markdown, HTML, LaTeX (booktabs) and CSV."""
+"""One table as Markdown, LaTeX (booktabs) and CSV."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from html import escape as safe
 from typing import Any
 
 from siamla.report.measured import Cell
@@ -10,15 +9,6 @@ from siamla.report.measured import Cell
 ROMAN = {1: "I", 2: "II", 3: "III", 4: "IV", 5: "V", 6: "VI"}
 COLOURS = {1: "red", 2: "green", 3: "blue"}  # the paper's: best, second, third
 MARKS = {0: "{}", 1: "**{}**", 2: "<u>{}</u>", 3: "*{}*"}
-TAGS = {0: "{}", 1: "<b>{}</b>", 2: "<u>{}</u>", 3: "<i>{}</i>"}
-STYLE = (
-    "body{font:14px/1.4"
-    " system-ui,sans-serif;margin:1rem}table{border-collapse:collapse;border-block:2px"
-    " solid}caption{text-align:left;padding:.4rem 0}thead{border-bottom:1px"
-    " solid}th,td{padding:.2rem"
-    " .6rem;text-align:center;font-weight:normal}th:first-child{text-align:left}thead"
-    " th{font-weight:bold;vertical-align:bottom}ul{color:#444}"
-)
 TICK = "✓"
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -56,7 +46,6 @@ class Table:
         sections: index of a row → title printed above it.
         notes: the lines of the legend.
         variants: what the measured rows are of.
-        missing: seeds that the settings ask for and that a benchmark of this table lacks, in words.
     """
 
     number: int
@@ -67,7 +56,6 @@ class Table:
     sections: dict[int, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     variants: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -95,46 +83,10 @@ def markdown(table: Table) -> str:
     for index, row in enumerate(table.rows):
         if index in table.sections:
             lines.append(_markdown_line([f"***{table.sections[index]}***", *[""] * (len(row) - 1)]))
-        lines.append(
-            _markdown_line(
-                [MARKS[cell.rank].format(shown(cell).replace("~", r"\~")) for cell in row]
-            )
-        )
-    return (
-        "\n".join([*lines, "", *[f"- {note.replace('~', chr(92) + '~')}" for note in table.notes]])
-        + "\n"
-    )
-
-
-def html(table: Table) -> str:
-    """A page of its own, which Snakemake's report shows where Markdown would be a link."""
-    body = []
-    for index, row in enumerate(table.rows):
-        if index in table.sections:
-            body.append(
-                f'<tr><th colspan="{len(row)}"><i>{safe(table.sections[index])}</i></th></tr>'
-            )
-        first, *others = [TAGS[cell.rank].format(safe(shown(cell))) for cell in row]
-        body.append(
-            f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in others)}</tr>'
-        )
-    title = f"<b>{table.name}.</b> {safe(table.title)}"
-    return "\n".join(
-        [
-            (
-                '<!doctype html><html lang="en"><head><meta'
-                f' charset="utf-8"><title>{table.name}</title>'
-            ),
-            f"<style>{STYLE}</style></head><body>",
-            f"<table><caption>{title}</caption>",
-            (
-                f"<thead><tr>{''.join(f'<th scope=col>{safe(head)}</th>' for head in table.heads)}</tr></thead>"
-            ),
-            *("<tbody>", *body, "</tbody></table>"),
-            *("<ul>", *[f"<li>{safe(note)}</li>" for note in table.notes], "</ul></body></html>"),
-            "",
-        ]
-    )
+        cells = [MARKS[cell.rank].format(shown(cell).replace("~", r"\~")) for cell in row]
+        lines.append(_markdown_line(cells))
+    notes = ["- " + note.replace("~", r"\~") for note in table.notes]
+    return "\n".join([*lines, "", *notes]) + "\n"
 
 
 def escape(text: str) -> str:
@@ -142,50 +94,42 @@ def escape(text: str) -> str:
     return "".join(LATEX.get(character, character) for character in text)
 
 
+def _latex_line(cells: Sequence[str]) -> str:
+    return " & ".join(cells) + r" \\"
+
+
 def latex(table: Table) -> str:
     """A table environment for \\usepackage{booktabs,xcolor,amssymb}; the legend is part of the
     caption.
     """
-
-    def line(cells: Sequence[str]) -> str:
-        return " & ".join(cells) + r" \\"
-
     body = []
     for index, row in enumerate(table.rows):
         if index in table.sections:
-            title = (
-                rf"\multicolumn{{{len(row)}}}{{l}}{{\textit{{{escape(table.sections[index])}}}}} \\"
-            )
-            body += ([r"\midrule"] if index else []) + [title]
-        texts = [escape(shown(cell)) for cell in row]
-        ranks = [cell.rank for cell in row]
-        body.append(
-            line(
-                [
-                    rf"\textcolor{{{COLOURS[r]}}}{{{t}}}" if r else t
-                    for r, t in zip(ranks, texts, strict=True)
-                ]
-            )
-        )
+            title = rf"\textit{{{escape(table.sections[index])}}}"
+            body += [r"\midrule"] if index else []
+            body.append(rf"\multicolumn{{{len(row)}}}{{l}}{{{title}}} \\")
+        cells = []
+        for cell in row:
+            text = escape(shown(cell))
+            cells.append(rf"\textcolor{{{COLOURS[cell.rank]}}}{{{text}}}" if cell.rank else text)
+        body.append(_latex_line(cells))
     caption = " ".join(f"{text.rstrip('.')}." for text in (table.title, *table.notes))
-    return "\n".join(
-        [
-            "% needs \\usepackage{booktabs,xcolor,amssymb}",
-            r"\begin{table*}",
-            r"\centering",
-            rf"\caption{{{escape(caption)}}}",
-            rf"\label{{tab:siamla{table.number}}}",
-            rf"\begin{{tabular}}{{l{'c' * (len(table.heads) - 1)}}}",
-            r"\toprule",
-            line([escape(head) for head in table.heads]),
-            r"\midrule",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table*}",
-            "",
-        ]
-    )
+    lines = [
+        "% needs \\usepackage{booktabs,xcolor,amssymb}",
+        r"\begin{table*}",
+        r"\centering",
+        rf"\caption{{{escape(caption)}}}",
+        rf"\label{{tab:siamla{table.number}}}",
+        rf"\begin{{tabular}}{{l{'c' * (len(table.heads) - 1)}}}",
+        r"\toprule",
+        _latex_line([escape(head) for head in table.heads]),
+        r"\midrule",
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table*}",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def csv_rows(table: Table) -> tuple[list[str], list[dict[str, Any]]]:

@@ -4,62 +4,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from siamla.experiment.drawing import figure_job, figure_names, page_key
-from siamla.experiment.job import Identity, Job
+from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
-from siamla.experiment.study import study_job
+from siamla.report.drawing.jobs import figure_job, figure_names
+from siamla.report.page.job import page_job
+from siamla.report.study.job import study_job
+from siamla.report.tables.job import table_job
+from siamla.report.view import view_job
 from siamla.settings import Mistakes
 
 
-def collection_job(plan: Plan) -> Job:
+def scores_job(plan: Plan) -> Job:
     """Every score of the profile in long CSV files."""
-    folder = Path("results", plan.name, "scores")
-    code = plan.code.digest("siamla.report.collect")
-    return Job(
-        Identity("scores", {"code": code}),
-        {"profile": plan.name},
-        folder,
-        f"siamla report collect --profile {plan.name}",
-        "scores",
-        "scores",
-        {str(job.folder): job for job in plan.scores()},
-        sources=folder.with_name(f"{folder.name}.sources.json"),
-    )
+    values = {"code": plan.code.digest("siamla.report.collect")}
+    return view_job(plan, ("collect",), Path("results", plan.name, "scores"), values, plan.scores())
 
 
 def sweeps_job(plan: Plan) -> Job:
     """The scores at every point of the profile's sweeps in one long CSV file."""
-    folder = Path("results", plan.name, "sweeps")
-    code = plan.code.digest("siamla.report.collect:write_sweeps")
-    return Job(
-        Identity("sweeps", {"code": code}),
-        {"profile": plan.name},
-        folder,
-        f"siamla report sweeps --profile {plan.name}",
-        "sweeps",
-        "sweeps",
-        {str(job.folder): job for job in plan.jobs_of("score_sweep")},
-        sources=folder.with_name(f"{folder.name}.sources.json"),
-    )
-
-
-def page_job(plan: Plan) -> Job:
-    """The report page."""
-    folder = Path("reports", plan.name, "index")
-    return Job(
-        Identity("page", {"shown": page_key(plan)}),
-        {"profile": plan.name},
-        folder,
-        f"siamla report page --profile {plan.name}",
-        "page",
-        "page",
-        {str(job.folder): job for job in plan.scores()},
-        sources=folder.with_name(f"{folder.name}.sources.json"),
-    )
-
-
-def table_job(plan: Plan, number: int) -> Job:
-    return plan.table(number)
+    values = {"code": plan.code.digest("siamla.report.collect:write_sweeps")}
+    swept = plan.jobs_of("score_sweep")
+    return view_job(plan, ("sweeps",), Path("results", plan.name, "sweeps"), values, swept)
 
 
 class View(NamedTuple):
@@ -75,7 +40,7 @@ class View(NamedTuple):
 
 
 VIEWS: dict[str, View] = {
-    "scores": View(collection_job, lambda plan: [collection_job(plan)]),
+    "collect": View(scores_job, lambda plan: [scores_job(plan)]),
     "sweeps": View(sweeps_job, lambda plan: [sweeps_job(plan)]),
     "table": View(
         lambda plan, number: table_job(plan, int(number)),

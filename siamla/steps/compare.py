@@ -1,11 +1,11 @@
 """Comparing two variants by their score files."""
 
 from siamla.errors import UserError
-from siamla.experiment.drawing import benchmarks
 from siamla.experiment.plan import Plan
 from siamla.experiment.spec import plain
 from siamla.provenance.record import flat
 from siamla.report.comparison import benchmark_lines, settings_lines
+from siamla.report.drawing.jobs import benchmarks
 from siamla.steps.report import gather
 
 

@@ -1,17 +1,17 @@
 """Drawing a figure from results that belong to the plan."""
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from siamla.benchmark.maps import read_maps
 from siamla.data.curate import load_curated
-from siamla.experiment.drawing import figure_job, figures_of, published
-from siamla.experiment.figures import Figure, Frames, Ranking
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
-from siamla.report.figures.data import Data, Run, Score
-from siamla.report.figures.make import write
+from siamla.report.drawing.data import Data, Run, Score
+from siamla.report.drawing.jobs import figure_job, figures_of
+from siamla.report.drawing.write import write
 from siamla.report.measured import place_told
 from siamla.steps.perform import check_key, sound
 from siamla.steps.report import gather, write_sources
@@ -21,7 +21,7 @@ HISTORY = "history.csv"
 
 def checked(job: Job) -> Path:
     """The folder of a result that belongs to the plan and is as it was made. Of a training a figure
-    reads the course alone; its weights may have stayed on another machine.
+    reads the losses alone; its weights may have stayed on another machine.
     """
     return sound(job, [HISTORY] if job.step == "train" else None)
 
@@ -40,63 +40,69 @@ def as_score(job: Job, content: dict[str, Any]) -> Score:
     )
 
 
-def _runs(plan: Plan, entry: Figure, jobs: list[Job]) -> list[Run]:
-    """A run for each benchmark, tracker and seed of which there are predictions or maps."""
-    found: dict[tuple[str, str, int], Run] = {}
-    for job in (job for job in jobs if job.step in ("predict", "maps", "train")):
+def _runs(plan: Plan, jobs: Iterable[Job]) -> list[Run]:
+    """A run for each benchmark, tracker and seed of which there are predictions, maps or losses."""
+    folders: dict[tuple[str, str, int], Path] = {}
+    maps = {}
+    for job in jobs:
         names = job.names
-        key, folder = (names.get("benchmark", ""), names["variant"], names["seed"]), checked(job)
-        before = found.get(key, Run(*key))
+        benchmark = names.get("benchmark", "")
         if job.step == "maps":
-            found[key] = Run(*key, folder=before.folder, maps=read_maps(folder / "maps.npz"))
-        else:
-            found[key] = Run(*key, folder=folder, maps=before.maps)
-    for job in (job for job in jobs if isinstance(entry, Frames) and "tracker" in job.names):
-        benchmark, tracker = job.names["benchmark"], job.names["tracker"]
-        found[benchmark, tracker, 0] = Run(
-            benchmark, tracker, 0, plan.profile.imported[tracker].results[benchmark]
-        )
-    return list(found.values())
+            maps[benchmark, names["variant"], names["seed"]] = read_maps(checked(job) / "maps.npz")
+        elif job.step in ("predict", "train"):
+            folders[benchmark, names["variant"], names["seed"]] = checked(job)
+        elif "tracker" in names:
+            results = plan.profile.imported[names["tracker"]].results
+            folders[benchmark, names["tracker"], 0] = results[benchmark]
+    every = dict.fromkeys([*folders, *maps])
+    return [Run(*key, folder=folders.get(key), maps=maps.get(key, ())) for key in every]
 
 
-def _mixed(scores: dict[Path, dict[str, Any]]) -> list[str]:
+def _mixed(scores: Iterable[Mapping[str, Any]]) -> list[str]:
     """Lines that say where the scores were made, if not all in the same precision and on the same
     kind of device.
     """
     lines = []
     for done, key in (("Trained", "training"), ("Tracked", "record")):
-        parts = [score[key] for score in scores.values() if score.get(key)]
-        counts = Counter(told for part in parts if (told := place_told(part.get("place", {}))))
+        places = [score[key].get("place", {}) for score in scores if score.get(key)]
+        counts = Counter(words for words in map(place_told, places) if words)
         if len(counts) > 1:
-            lines.append(
-                f"{done} on"
-                f" {'; '.join(f'{told}: {count} scores' for told, count in sorted(counts.items()))}"
-            )
+            parts = [f"{words}: {count} scores" for words, count in sorted(counts.items())]
+            lines.append(f"{done} on {'; '.join(parts)}")
     return lines
+
+
+def _listed(names: Iterable[tuple[str, Any]]) -> dict[str, list[Any]]:
+    """Each name with its values, sorted, each once."""
+    groups: dict[str, set[Any]] = {}
+    for name, value in names:
+        groups.setdefault(name, set()).add(value)
+    return {name: sorted(values) for name, values in groups.items()}
 
 
 def _sources(plan: Plan, job: Job, scores: dict[Path, dict[str, Any]]) -> list[str]:
     """The lines of a caption that say what the figure is made from."""
     shown = job.identity.plain["shown"]
-    seeds: dict[str, set[int]] = {}
-    for parent in job.parents.values():
-        if "seed" in parent.names:
-            seeds.setdefault(parent.names["variant"], set()).add(parent.names["seed"])
-    told = "; ".join(f"{name} {', '.join(map(str, sorted(own)))}" for name, own in seeds.items())
-    names: dict[str, set[str]] = {}
-    for score in scores.values():
-        names.setdefault(score["record"]["names"]["benchmark"], set()).update(score["per_sequence"])
-    counts = ", ".join(
-        f"{shown['benchmarks'][name]['label']} {len(own)}" for name, own in names.items()
+    tracked = [parent.names for parent in job.parents.values() if "seed" in parent.names]
+    seeds = _listed((names["variant"], names["seed"]) for names in tracked)
+    sequences = _listed(
+        (score["record"]["names"]["benchmark"], name)
+        for score in scores.values()
+        for name in score["per_sequence"]
     )
-    lines = [shown["caption"].strip(), f"Profile: {plan.name}", f"Seeds: {told}" if told else ""]
-    lines += [f"Sequences: {counts}" if counts else "", *_mixed(scores)]
+    lines = [shown["caption"].strip(), f"Profile: {plan.name}"]
+    if seeds:
+        parts = [f"{name} {', '.join(map(str, values))}" for name, values in seeds.items()]
+        lines.append(f"Seeds: {'; '.join(parts)}")
+    if sequences:
+        labels = {name: shown["benchmarks"][name]["label"] for name in sequences}
+        parts = [f"{labels[name]} {len(values)}" for name, values in sequences.items()]
+        lines.append(f"Sequences: {', '.join(parts)}")
+    lines += _mixed(scores.values())
     lines.append(f"Figure {job.names['figure']}, identity {job.key}")
     if scores:
-        keys = sorted(
-            f"{path.as_posix()} {score['record']['key']}" for path, score in scores.items()
-        )
-        lines.append(f"Made from {len(keys)} scores: {'; '.join(keys)}")
+        keys = [f"{path.as_posix()} {score['record']['key']}" for path, score in scores.items()]
+        lines.append(f"Made from {len(keys)} scores: {'; '.join(sorted(keys))}")
     return [line for line in lines if line]
 
 
@@ -106,7 +112,8 @@ def figure(plan: Plan, name: str, key: str | None = None) -> Path:
     """
     job = figure_job(plan, name)
     check_key(job, key)
-    entry, shown = figures_of(plan).figures[name], job.identity.plain["shown"]
+    entry = figures_of(plan).figures[name]
+    shown = job.identity.plain["shown"]
     jobs = list(job.parents.values())
     scores = gather(parent for parent in jobs if parent.step == "score")
     by_folder = {parent.folder: parent for parent in jobs}
@@ -114,11 +121,9 @@ def figure(plan: Plan, name: str, key: str | None = None) -> Path:
         trackers=shown["trackers"],
         benchmarks=shown["benchmarks"],
         scores=[as_score(by_folder[path], content) for path, content in scores.items()],
-        runs=_runs(plan, entry, jobs),
+        runs=_runs(plan, jobs),
         videos={p.names["dataset"]: load_curated(checked(p)) for p in jobs if p.step == "curate"},
-        published=published(entry) if isinstance(entry, Ranking) else {},
-        sweep=shown.get("sweep", {}),
-        synthetic=shown.get("synthetic", False),
+        facts=shown["facts"],
     )
     drawn = write(job.folder, entry, data, _sources(plan, job, scores))
     write_sources(job, title=entry.title, paper=entry.paper, alt=drawn.alt, notes=[*drawn.notes])

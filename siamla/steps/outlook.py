@@ -6,15 +6,13 @@ from typing import Any
 import yaml
 
 from siamla.errors import UserError
-from siamla.experiment.drawing import figure_job, figure_names
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.experiment.steps import STEPS
-from siamla.experiment.study import study_job
+from siamla.report.views import VIEWS, view
 from siamla.settings import nearest
 from siamla.steps.decision import earlier_results, made, needed, reasons, view_reasons
 
-VIEWS = ("table", "figure", "study")
 UNKNOWN = "no earlier run to go by"
 SMALL = "efficientnet_lite0"
 RATES = {"train": (100, "pairs"), "predict": (150, "frames"), "maps": (150, "frames")}
@@ -74,25 +72,19 @@ def _views(plan: Plan) -> list[str]:
     be made anew.
     """
     lines = []
-    tables = [plan.table(number) for number in plan.profile.tables]
-    views = []
+    others = []
     try:
-        views = [*(figure_job(plan, name) for name in figure_names(plan)), study_job(plan)]
+        others = [*VIEWS["figure"].jobs(plan), *VIEWS["study"].jobs(plan)]
     except UserError as error:  # a view stops nothing
         lines.append(f"{'figures':14} {error}")
-    for what, jobs in (
-        ("table", tables),
-        ("figure, study", [job for job in views if made(job) is not None]),
-    ):
-        found = {
-            job.title.removeprefix("table "): reasons
-            for job in jobs
-            if (reasons := view_reasons(job))
-        }
-        lines += [f"{what:14} {len(found):3} of {len(jobs):3} to make"] if jobs else []
-        lines += [
-            f"               {'; '.join(reasons[:3])}: {title}" for title, reasons in found.items()
-        ]
+    here = [job for job in others if made(job) is not None]
+    for what, jobs in (("table", VIEWS["table"].jobs(plan)), ("figure, study", here)):
+        why = {job.title.removeprefix("table "): view_reasons(job) for job in jobs}
+        waiting = {title: lines for title, lines in why.items() if lines}
+        if jobs:
+            lines.append(f"{what:14} {len(waiting):3} of {len(jobs):3} to make")
+        for title, because in waiting.items():
+            lines.append(f"               {'; '.join(because[:3])}: {title}")
     return lines
 
 
@@ -139,16 +131,12 @@ def outlook(plan: Plan) -> str:
 def _view_named(plan: Plan, words: Sequence[str]) -> Job:
     """The job of a view: table NUMBER, figure NAME or study."""
     step, *names = words
-    if len(names) != (step != "study"):
-        what = {"table": "a number", "figure": "a name", "study": "nothing more"}[step]
+    if len(names) != (step in ("table", "figure")):
+        what = {"table": "a number", "figure": "a name"}.get(step, "nothing more")
         raise UserError(f"plan {step}: expected {what}, found {' '.join(names) or 'nothing'}")
-    if step == "study":
-        return study_job(plan)
-    if step == "figure":
-        return figure_job(plan, names[0])
-    if not names[0].isdigit():
+    if step == "table" and not names[0].isdigit():
         raise UserError(f"plan table: number is {names[0]!r}, expected a whole number")
-    return plan.table(int(names[0]))
+    return view(plan, step, *names)
 
 
 def job_named(plan: Plan, words: Sequence[str]) -> Job:

@@ -1,6 +1,4 @@
-"""The report page from tables, figures, scores, records and stored boxes that belong to the
-plan.
-"""
+"""The report page from tables, figures, scores, records and stored boxes that belong to the plan."""
 
 import json
 from collections.abc import Mapping
@@ -12,25 +10,21 @@ import pandas as pd
 from siamla.benchmark import store
 from siamla.data.curate import load_curated
 from siamla.errors import UserError
-from siamla.experiment import drawing
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.files import read_json, write_text
 from siamla.report.differences import OVERALL, by_sequence, members
-from siamla.report.figures.data import Data
-from siamla.report.figures.style import look
+from siamla.report.drawing import jobs as drawing
+from siamla.report.drawing.data import Data
+from siamla.report.drawing.style import look
 from siamla.report.page import build
 from siamla.report.page.clips import clip
+from siamla.report.page.job import page_job
+from siamla.report.tables.job import caption, table_job
 from siamla.steps.decision import view_reasons
 from siamla.steps.figures import as_score
-from siamla.steps.report import built, gather
-
-RULES = {
-    "fetch": "fetch_dataset",
-    "curate": "curate_dataset",
-    "crops": "build_crops",
-    "features": "compute_features",
-}
+from siamla.steps.perform import check_key
+from siamla.steps.report import built, gather, write_sources
 
 
 def _figures(plan: Plan) -> list[dict[str, Any]]:
@@ -47,7 +41,7 @@ def _figures(plan: Plan) -> list[dict[str, Any]]:
         told = read_json(made)
         title = f"{told['paper']}: {told['title']}" if told["paper"] else told["title"]
         text = json.dumps(
-            {key: told[key] for key in ("identity", "scores", "results")},
+            {key: told[key] for key in ("identity", "made_from")},
             indent=1,
             ensure_ascii=False,
         )
@@ -67,7 +61,7 @@ def _figures(plan: Plan) -> list[dict[str, Any]]:
 def _tables(plan: Plan, scores: Mapping[Path, Any], ours: str | None) -> list[build.Grid]:
     found = []
     for number in plan.profile.tables:
-        job = plan.table(number)
+        job = table_job(plan, number)
         own = {
             path: scores[path]
             for parent in job.parents.values()
@@ -135,7 +129,7 @@ def _costs(plan: Plan) -> build.Grid:
         records = [record for job in members if (record := job.record())]
         seconds = [record["seconds"] for record in records]
         places |= {", ".join(str(v) for v in r["place"].values()) for r in records if r["place"]}
-        timings = Path("results", plan.name, "timings", RULES.get(step, step)).rglob("*.tsv")
+        timings = Path("results", plan.name, "timings", step).rglob("*.tsv")
         memory = [pd.read_csv(path, sep="\t")["max_rss"].astype(float).max() for path in timings]
         most = max(memory, default=float("nan"))
         rows.append(
@@ -220,14 +214,10 @@ def _environments(scores: Mapping[Path, Any]) -> str:
 
 
 def page(plan: Plan, key: str | None = None) -> Path:
-    """Write reports/{profile}/index.html; its path. `key`: drawing.page_key as the caller has
-    it.
-    """
-    if key is not None and key != drawing.page_key(plan):
-        raise UserError(
-            "the page: settings or code have changed since this was started; start again"
-        )
-    jobs = {job.folder: job for job in plan.scores()}
+    """Write reports/{profile}/index.html; its path. `key`: the page's as the caller has it."""
+    job = page_job(plan)
+    check_key(job, key)
+    jobs = {parent.folder: parent for parent in job.parents.values()}
     scores = gather(jobs.values())
     named = {job.names.get("variant", job.names.get("tracker")) for job in jobs.values()}
     data = Data(
@@ -252,7 +242,7 @@ def page(plan: Plan, key: str | None = None) -> Path:
     context = {
         "title": f"SiamLA, profile {plan.name}",
         "profile": plan.name,
-        "caption": plan.caption(),
+        "caption": caption(plan),
         "results": results,
         "overview": overview,
         "tables": _tables(plan, scores, data.role("ours")),
@@ -270,4 +260,5 @@ def page(plan: Plan, key: str | None = None) -> Path:
         write_text(path, text)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from None
+    write_sources(job)
     return path

@@ -9,10 +9,10 @@ from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.files import read_json, write_json
 from siamla.report.collect import frames, write, write_sweeps
-from siamla.report.readme import numbers, write_readme
 from siamla.report.render import Table
-from siamla.report.tables import build, write_table
-from siamla.report.views import collection_job, sweeps_job
+from siamla.report.tables.build import build, write_table
+from siamla.report.tables.job import layout_of, table_job
+from siamla.report.views import scores_job, sweeps_job
 from siamla.steps.perform import check_key, planned, sound
 from siamla.steps.score import SCORE
 
@@ -71,7 +71,7 @@ def collect(plan: Plan) -> Path:
     """Write every score of the profile, its curves and attributes as long CSV files; the first of
     them.
     """
-    job = collection_job(plan)
+    job = scores_job(plan)
     write(gather(job.parents.values()), job.folder.parent)
     write_sources(job)
     return job.folder.with_suffix(".csv")
@@ -90,15 +90,14 @@ def collect_sweeps(plan: Plan) -> Path:
 def built(plan: Plan, job: Job, scores: dict[Path, dict[str, Any]]) -> Table:
     """A table of the plan as data, of gathered scores (others than its own do no harm)."""
     shown = job.identity.plain["shown"]
-    names = shown["variants"], shown["benchmarks"], shown["caption"]
-    return build(job.names["table"], *frames(scores), plan.layout, *names)
+    return build(job.names["table"], *frames(scores), layout_of(plan), shown)
 
 
 def table(plan: Plan, number: int, key: str | None = None) -> str:
     """Make one of the paper's tables with the list of what each of its numbers comes from; its
     Markdown.
     """
-    job = plan.table(number)
+    job = table_job(plan, number)
     check_key(job, key)
     scores = gather(job.parents.values())
     text = write_table(built(plan, job, scores), job.folder.parent)
@@ -108,21 +107,3 @@ def table(plan: Plan, number: int, key: str | None = None) -> str:
         origins[path.as_posix()] = {"inputs": score["record"]["inputs"], **named}
     write_sources(job, origins=origins)
     return text
-
-
-def readme(plan: Plan, path: Path) -> list[int]:
-    """Write the profile's ablation tables into README, from results of a clean tree alone; the
-    tables' numbers.
-
-    UserError, and nothing written, where the tree or a result is not clean, or something is
-    missing.
-    """
-    chosen = numbers(plan.layout, plan.profile.tables)
-    jobs = {number: plan.table(number) for number in chosen}
-    scores = gather(
-        {score.folder: score for job in jobs.values() for score in job.parents.values()}.values()
-    )
-    write_readme(
-        path, plan.name, [built(plan, job, scores) for job in jobs.values()], *frames(scores)
-    )
-    return chosen

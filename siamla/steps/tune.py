@@ -20,6 +20,7 @@ from siamla.experiment.tuning import load_tuning
 from siamla.files import digest, read_json, write_json
 from siamla.miniatures.settings import SetSettings, load_sets
 from siamla.provenance.record import environment
+from siamla.report.tables.job import layout_of
 from siamla.settings import nearest, validate
 from siamla.steps import byhand
 from siamla.steps.perform import planned, sound
@@ -42,7 +43,7 @@ def validation_set(plan: Plan, name: str) -> SetSettings:
     """
     path = plan.params / "synthetic.yaml"
     sets = load_sets(path)
-    if name in plan.datasets or name in plan.layout.named_benchmarks():
+    if name in plan.datasets or name in layout_of(plan).named_benchmarks():
         raise UserError(
             f"{name}: tables show it or models are trained on it; settings are chosen on other"
             " clips alone"

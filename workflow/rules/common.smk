@@ -14,7 +14,7 @@ from siamla.errors import UserError
 from siamla.experiment.plan import Plan
 from siamla.experiment.steps import STEPS
 from siamla.report.views import VIEWS, view
-from siamla.experiment.check import missing_data
+from siamla.steps.check import missing_data
 from siamla.steps.cluster import wait_for_jobs
 from siamla.steps.decision import outdated, stale
 from siamla.stopping import lead_jobs

@@ -14,7 +14,7 @@ rule check_experiment:
 
 rule collect_scores:
     input:
-        shown_in("scores"),
+        shown_in("collect"),
     output:
         multiext("results/{profile}/scores", ".csv", ".sources.json"),
         "results/{profile}/sequences.csv",

@@ -1,1 +1,1 @@
-"""Figures from stored results: one module a kind, a common style, and the writer of all."""
+"""One module a kind of figure, found by its name: its settings `Entry`, `needs`, `draw`."""

@@ -2,63 +2,47 @@
 toolkits draw them.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
+from pydantic import Field
 
-from siamla.experiment.figures import CurveName, Curves
+from siamla.benchmark.curves import CURVES
+from siamla.experiment.job import Job
+from siamla.experiment.plan import Plan
 from siamla.report.differences import numbers
-from siamla.report.figures import style
-from siamla.report.figures.data import (
+from siamla.report.drawing import needs as jobs
+from siamla.report.drawing import style
+from siamla.report.drawing.data import (
     Array,
     Data,
     Drawn,
-    Info,
     Score,
     count_sequences,
+    legend_entry,
     overall,
     ranked,
     seeds_note,
 )
-from siamla.report.figures.data import (
-    entry as legend_entry,
-)
+from siamla.report.drawing.settings import CurveName, Names, TrackerFigure
 
-WORDS = {
-    "success": ("Success plots of OPE", "Overlap threshold", "Success rate", "lower left"),
-    "precision": (
-        "Precision plots of OPE",
-        "Location error threshold (px)",
-        "Precision",
-        "lower right",
-    ),
-    "norm_precision": (
-        "Normalized precision plots of OPE",
-        "Normalized error threshold",
-        "Precision",
-        "lower right",
-    ),
-    "expected_overlap": ("Expected overlap", "Sequence length", "Expected overlap", "upper right"),
-}
 INSIDE = 7  # longer legends stand below their panel
-Panels = Mapping[tuple[str, CurveName], "list[Line]"]
-COLUMNS = (
-    "benchmark",
-    "curve",
-    "tracker",
-    "label",
-    "rank",
-    "metric",
-    "score",
-    "seeds",
-    "x",
-    "y",
-    "low",
-    "high",
-)
+LINE = ("benchmark", "curve", "tracker", "label", "rank", "metric", "score", "seeds")
+COLUMNS = (*LINE, "x", "y", "low", "high")
+
+
+class Entry(TrackerFigure):
+    """Curves over thresholds: a row of panels for each benchmark."""
+
+    kind: Literal["curves"]
+    benchmarks: Names | None = Field(
+        None, description="null = every benchmark of the profile that has such a curve"
+    )
+    curves: list[CurveName] = Field(min_length=1)
+    most: int = Field(
+        10, ge=1, description="ranks in a legend; trackers below are grey lines without an entry"
+    )
 
 
 class Line(NamedTuple):
@@ -75,194 +59,186 @@ class Line(NamedTuple):
     high: Array
 
 
+class Panel(NamedTuple):
+    """A curve of a benchmark: its lines, the best first, what the figure says of the benchmark, how
+    the metric is read off the curve, and the metric's label, direction and digits.
+    """
+
+    benchmark: str
+    curve: str
+    lines: list[Line]
+    info: Mapping[str, Any]
+    reading: Mapping[str, Any]
+    described: Mapping[str, Any]
+
+
+def needs(plan: Plan, entry: Entry) -> list[Job] | None:
+    """The scores on its benchmarks."""
+    names = plan.profile.benchmarks if entry.benchmarks is None else entry.benchmarks
+    return jobs.scores(plan, entry, names) or None
+
+
 def _line(name: str, scores: Sequence[Score], curve: str, metric: str) -> Line | None:
     values = overall(scores, metric)
-    having = [
-        score.content["curves"][curve]
-        for score in scores
-        if curve in score.content.get("curves", {})
-    ]
-    if not having or not len(values):
+    curves = [score.content.get("curves", {}).get(curve) for score in scores]
+    points = [each for each in curves if each is not None]
+    if not points or not len(values):
         return None
-    y = np.array([numbers(one["y"]) for one in having])
-    return Line(
-        name,
-        float(values.mean()),
-        len(having),
-        numbers(having[0]["x"]),
-        y.mean(0),
-        y.min(0),
-        y.max(0),
-    )
+    y = np.array([numbers(each["y"]) for each in points])
+    x = numbers(points[0]["x"])
+    return Line(name, float(values.mean()), len(points), x, y.mean(0), y.min(0), y.max(0))
 
 
-def lines(data: Data, benchmark: str, curve: str) -> list[Line]:
-    """The lines of a panel, the best first; none where the benchmark has no such curve or its truth
-    is withheld.
-    """
+def _panel_of(data: Data, benchmark: str, curve: str) -> Panel | None:
+    """A panel; None where the benchmark has no such curve or its truth is withheld."""
     info = data.benchmarks[benchmark]
-    if curve not in info["curves"]:
-        return []
-    metric = info["curves"][curve]["metric"]
-    found = [_line(name, scores, curve, metric) for name, scores in data.of(benchmark).items()]
-    known = {line.tracker: line for line in found if line}
-    order = ranked(
-        {name: line.score for name, line in known.items()}, info["metrics"][metric]["better"]
-    )
-    return [known[name] for name in order]
+    reading = info["curves"].get(curve)
+    if reading is None:
+        return None
+    described = info["metrics"][reading["metric"]]
+    groups = data.of(benchmark).items()
+    lines = [_line(name, scores, curve, reading["metric"]) for name, scores in groups]
+    by_name = {line.tracker: line for line in lines if line}
+    order = ranked({name: line.score for name, line in by_name.items()}, described["better"])
+    ordered = [by_name[name] for name in order]
+    return Panel(benchmark, curve, ordered, info, reading, described) if ordered else None
 
 
-def _panel(
-    axes: Axes,
-    panel: list[Line],
-    trackers: Info,
-    info: Mapping[str, Any],
-    curve: str,
-    most: int,
-    small: bool,
-) -> None:
-    told = {line.tracker for line in panel[:most]} | {
-        line.tracker for line in panel if _has_role(trackers, line)
-    }
-    read, digits = info["curves"][curve], info["metrics"][info["curves"][curve]["metric"]]["digits"]
-    handles, labels = [], []
-    for line in panel:
-        tracker = trackers[line.tracker]
-        how = (
-            style.look(tracker)
-            if line.tracker in told
-            else {"color": style.GREY, "linewidth": 0.6, "zorder": 2}
-        )
-        (drawn,) = axes.plot(line.x, line.mean, **how)
-        drawn.set_gid(style.gid(line.tracker))
-        if line.seeds > 1:
-            band = axes.fill_between(
-                line.x, line.low, line.high, color=how["color"], alpha=0.15, linewidth=0, zorder=1
-            )
-            band.set_gid(style.gid(line.tracker))
-        if line.tracker in told:
-            handles.append(drawn)
-            labels.append(legend_entry(line.score, tracker["label"], digits))
-    if len(panel) > len(told):
+def _legend(axes: Any, panel: Panel, drawn: Mapping[str, Any], data: Data, small: bool) -> None:
+    """The ranks of the lines that are drawn in colour, and how many others there are."""
+    from matplotlib.lines import Line2D
+
+    named = [line for line in panel.lines if line.tracker in drawn]
+    digits = panel.described["digits"]
+    handles = [drawn[line.tracker] for line in named]
+    labels = [legend_entry(line.score, data.label(line.tracker), digits) for line in named]
+    if others := len(panel.lines) - len(named):
         handles.append(Line2D([], [], color=style.GREY, linewidth=0.6))
-        labels.append(f"{len(panel) - len(told)} more")
-    for at in read["at"]:
-        axes.axvline(at, color="0.55", linewidth=0.6, linestyle=style.DASHES[2], zorder=1)
-    x, end = panel[0].x, float(panel[0].x[-1])
-    if curve == "expected_overlap" and max(read["at"]) < end:
-        end = min(end, 1.5 * max(read["at"]))  # beyond its window a few long videos alone are left
-    axes.set(xlim=(x[0], end), ylim=(0, 1))
-    axes.grid(True)
-    size: dict[str, Any] = {"fontsize": 5.6, "handlelength": 1.6} if small else {}
-    low = any(np.interp(0.45 * end, line.x, line.mean) < 0.35 for line in panel)
-    place = "upper right" if curve == "success" and low else WORDS[curve][3]  # where no line is
+        labels.append(f"{others} more")
+    how: dict[str, Any] = {"fontsize": 5.6, "handlelength": 1.6} if small else {}
     if len(handles) > INSIDE:
-        legend = axes.legend(
-            handles, labels, **size | {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2)}
-        )
+        legend = axes.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, -0.2), **how)
     else:
-        legend = axes.legend(handles, labels, **size | {"loc": place})
+        legend = axes.legend(handles, labels, loc=_corner(panel, axes.get_xlim()[1]), **how)
         legend.set_in_layout(False)  # however wide it is, the panel keeps its size
-    for text, line in zip(
-        legend.get_texts(), [line for line in panel if line.tracker in told], strict=False
-    ):
+    for text, line in zip(legend.get_texts(), named, strict=False):
         text.set_gid(style.gid(line.tracker))
-        if trackers[line.tracker]["role"] == "ours":
+        if data.trackers[line.tracker]["role"] == "ours":
             text.set_fontweight("bold")
 
 
-def _has_role(trackers: Info, line: Line) -> bool:
-    return trackers[line.tracker]["role"] != "other"
+def _corner(panel: Panel, end: float) -> str:
+    """The corner of a panel where no line is."""
+    low = any(np.interp(0.45 * end, line.x, line.mean) < 0.35 for line in panel.lines)
+    return "upper right" if panel.curve == "success" and low else CURVES[panel.curve].legend
 
 
-def draw(entry: Curves, data: Data) -> Drawn:
+def _end(panel: Panel) -> float:
+    """Where the x-axis ends. Beyond its window a few long videos alone are left of an expected
+    overlap.
+    """
+    end = float(panel.lines[0].x[-1])
+    if panel.curve == "expected_overlap" and max(panel.reading["at"]) < end:
+        return min(end, 1.5 * max(panel.reading["at"]))
+    return end
+
+
+def _draw_panel(axes: Any, panel: Panel, data: Data, most: int, small: bool) -> None:
+    drawn = {}
+    for rank, line in enumerate(panel.lines):
+        tracker = data.trackers[line.tracker]
+        coloured = rank < most or tracker["role"] != "other"
+        grey = {"color": style.GREY, "linewidth": 0.6, "zorder": 2}
+        points = {"x": line.x, "mean": line.mean}
+        points |= {"low": line.low, "high": line.high} if line.seeds > 1 else {}
+        stroke = style.line(axes, line.tracker, points, style.look(tracker) if coloured else grey)
+        if coloured:
+            drawn[line.tracker] = stroke
+    for at in panel.reading["at"]:
+        axes.axvline(at, color="0.55", linewidth=0.6, linestyle=style.DOTTED, zorder=1)
+    kind = CURVES[panel.curve]
+    axes.set(xlim=(panel.lines[0].x[0], _end(panel)), ylim=(0, 1), xlabel=kind.x, ylabel=kind.y)
+    _legend(axes, panel, drawn, data, small)
+    groups = data.of(panel.benchmark)
+    count = count_sequences([groups[line.tracker] for line in panel.lines])
+    about = f"{panel.info['label']}, {style.sequences(panel.info, count)}"
+    style.title(axes, kind.title, about)
+
+
+def _rows(panel: Panel, data: Data) -> Iterator[dict[str, Any]]:
+    for rank, line in enumerate(panel.lines, 1):
+        fixed = {
+            "benchmark": panel.benchmark,
+            "curve": panel.curve,
+            "tracker": line.tracker,
+            "label": data.label(line.tracker),
+            "rank": rank,
+            "metric": panel.reading["metric"],
+            "score": line.score,
+            "seeds": line.seeds,
+        }
+        for x, y, low, high in zip(line.x, line.mean, line.low, line.high, strict=True):
+            yield fixed | {"x": x, "y": y, "low": low, "high": high}
+
+
+def draw(entry: Entry, data: Data) -> Drawn:
     """A panel for each benchmark and curve that was measured."""
     names = [
         name for name in data.benchmarks if entry.benchmarks is None or name in entry.benchmarks
     ]
-    panels = {(name, curve): lines(data, name, curve) for name in names for curve in entry.curves}
-    panels = {key: panel for key, panel in panels.items() if panel}
-    shown = list(dict.fromkeys(name for name, _ in panels))
-    curves = [curve for curve in entry.curves if any(key[1] == curve for key in panels)]
-    wide = len(curves) if len(curves) > 1 else min(2, max(1, len(shown)))
-    places = [(n, c) for n in shown for c in curves] if len(curves) > 1 else list(panels)
-    tall = max(1, -(-len(places) // wide))
-    most = max((min(len(panel), entry.most + 3) for panel in panels.values()), default=0)
-    below = 0.12 * most if most > INSIDE else 0
-    figure = style.new(style.COLUMN if wide == 1 else style.PAGE, (2.55 + below) * tall)
-    grid = figure.subplots(tall, wide, squeeze=False)
-    for axes in grid.flat[len(places) :]:
-        axes.set_axis_off()
+    table = [[_panel_of(data, name, curve) for curve in entry.curves] for name in names]
+    table = [row for row in table if any(row)]
+    columns = [column for column in zip(*table, strict=True) if any(column)]
+    if len(columns) > 1:
+        wide = len(columns)
+        places = [panel for row in zip(*columns, strict=True) for panel in row]
+    else:
+        wide = min(2, max(1, len(table)))
+        places = [panel for column in columns for panel in column]
+    panels = [panel for panel in places if panel]
+    longest = max((min(len(panel.lines), entry.most + 3) for panel in panels), default=0)
+    below = 0.12 * longest if longest > INSIDE else 0
+    width = style.COLUMN if wide == 1 else style.PAGE
+    figure, grid = style.grid(len(places), wide, width, 2.55 + below)
     if not panels:
-        grid.flat[0].set_axis_on()
-        style.empty(
-            grid.flat[0], "nothing was scored: the truth is withheld or nothing was tracked"
-        )
+        style.empty(grid[0], "nothing was scored: the truth is withheld or nothing was tracked")
     rows: list[dict[str, Any]] = []
-    for axes, key in zip(grid.flat, places, strict=False):
-        if key not in panels:
+    for axes, panel in zip(grid, places, strict=False):
+        if panel is None:
             axes.set_axis_off()
             continue
-        (name, curve), panel, info = key, panels[key], data.benchmarks[key[0]]
-        _panel(axes, panel, data.trackers, info, curve, entry.most, small=wide > 2)
-        words = WORDS[curve]
-        count = count_sequences([data.of(name)[line.tracker] for line in panel])
-        style.title(axes, words[0], f"{info['label']}, {style.sequences(info, count)}")
-        axes.set(xlabel=words[1], ylabel=words[2])
-        for rank, line in enumerate(panel, 1):
-            fixed = {
-                "benchmark": name,
-                "curve": curve,
-                "tracker": line.tracker,
-                "rank": rank,
-                "score": line.score,
-                "label": data.trackers[line.tracker]["label"],
-                "metric": info["curves"][curve]["metric"],
-                "seeds": line.seeds,
-            }
-            columns = zip(line.x, line.mean, line.low, line.high, strict=True)
-            rows += [
-                fixed | dict(zip(("x", "y", "low", "high"), values, strict=True))
-                for values in columns
-            ]
-    notes = [
-        seeds_note(scores for name in shown for scores in data.of(name).values()),
-        *_read(data, panels),
-    ]
-    return Drawn(figure, COLUMNS, rows, _alt(data, panels), notes)
+        _draw_panel(axes, panel, data, entry.most, small=wide > 2)
+        rows += _rows(panel, data)
+    return Drawn(figure, COLUMNS, rows, _alt(data, panels), _notes(data, panels))
 
 
-def _read(data: Data, panels: Panels) -> list[str]:
-    """What the numbers in the legends are, by each protocol."""
-    told: dict[str, None] = {}
-    for name, curve in panels:
-        read = data.benchmarks[name]["curves"][curve]
-        label = data.benchmarks[name]["metrics"][read["metric"]]["label"]
-        short = max(
-            s.content["overall"].get("eao_short_frames") or 0
-            for own in data.of(name).values()
-            for s in own
-        )
+def _notes(data: Data, panels: Sequence[Panel]) -> list[str]:
+    """How many seeds there are, and what the numbers in the legends are, by each protocol."""
+    measured = dict.fromkeys(panel.benchmark for panel in panels)
+    notes = [seeds_note(group for name in measured for group in data.of(name).values())]
+    for panel in panels:
+        label = panel.described["label"]
+        scores = [score for group in data.of(panel.benchmark).values() for score in group]
+        short = max(score.content["overall"].get("eao_short_frames") or 0 for score in scores)
         if short:  # what a table's note says as well
-            told[
+            notes.append(
                 f"No sequence reaches EAO's window, so {label} is the mean over the whole curve, to"
                 f" {short - 1:.0f}."
-            ] = None
-            continue
-        told[
-            f"Legend of {curve.replace('_', ' ')} on {data.benchmarks[name]['label']}: {label},"
-            f" {read['how']}."
-        ] = None
-    return list(told)
+            )
+        else:
+            notes.append(
+                f"Legend of {panel.curve.replace('_', ' ')} on {panel.info['label']}: {label},"
+                f" {panel.reading['how']}."
+            )
+    return list(dict.fromkeys(notes))
 
 
-def _alt(data: Data, panels: Panels) -> str:
-    told = []
-    for (name, curve), panel in panels.items():
-        info = data.benchmarks[name]
-        digits = info["metrics"][info["curves"][curve]["metric"]]["digits"]
+def _alt(data: Data, panels: Sequence[Panel]) -> str:
+    words = []
+    for panel in panels:
+        digits = panel.described["digits"]
         best = ", ".join(
-            f"{data.trackers[x.tracker]['label']} {x.score:.{digits}f}" for x in panel[:3]
+            f"{data.label(line.tracker)} {line.score:.{digits}f}" for line in panel.lines[:3]
         )
-        told.append(f"{WORDS[curve][0]} on {style.on(info)}: {best}")
-    return "; ".join(told) + "." if told else "No curves: nothing was scored."
+        words.append(f"{CURVES[panel.curve].title} on {style.on(panel.info)}: {best}")
+    return "; ".join(words) + "." if words else "No curves: nothing was scored."

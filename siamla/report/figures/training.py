@@ -1,73 +1,125 @@
 """Losses over the epochs of every training."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
-import pandas as pd
-from matplotlib.ticker import MaxNLocator
+from pydantic import Field
 
-from siamla.experiment.figures import Training
-from siamla.report.figures import style
-from siamla.report.figures.data import Data, Drawn, Run
+from siamla.experiment.job import Job
+from siamla.experiment.plan import Plan
+from siamla.report.drawing import needs as jobs
+from siamla.report.drawing import style
+from siamla.report.drawing.data import Data, Drawn
+from siamla.report.drawing.settings import Figure, Names
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 COLUMNS = ("tracker", "label", "loss", "epoch", "mean", "low", "high", "seeds")
-WORDS = {"total": "Sum", "cls": "Classification", "reg": "Regression", "loc": "Localization"}
+HISTORY = "history.csv"
+TOTAL = "total"
+WORDS = {TOTAL: "Sum", "cls": "Classification", "reg": "Regression", "loc": "Localization"}
+"""Titles of known losses; another has its name in the history."""
+OTHERS = (
+    *("epoch", "step", "lr", "skipped", "grad_norm", "val_ao"),
+    *("pairs_per_second", "wait_share", "memory_mib", "seconds"),
+)
+"""Columns of a history that are no losses."""
+WIDE = 4  # panels beside each other
 
 
-def _course(runs: Sequence[Run], loss: str) -> pd.DataFrame:
-    """Mean, lowest and highest over seeds by epoch, of the last row of each."""
-    parts = []
-    for run in runs:
-        assert run.folder is not None
-        history = pd.read_csv(run.folder / "history.csv")
-        parts.append(
-            history.groupby("epoch")[loss].last() if loss in history else pd.Series(dtype=float)
-        )
-    return pd.concat(parts, axis=1).agg(["mean", "min", "max"], axis=1).dropna()
+class Entry(Figure):
+    """Losses over the epochs."""
+
+    kind: Literal["training"]
+    variants: Names | None = Field(
+        None, description="variants to show; null = all that were trained"
+    )
 
 
-def draw(entry: Training, data: Data) -> Drawn:
+def needs(plan: Plan, entry: Entry) -> list[Job] | None:
+    """The trainings of its variants."""
+    variants = jobs.chosen(plan, entry.variants)
+    return [job for job in plan.jobs_of("train") if job.names["variant"] in variants] or None
+
+
+def facts(plan: Plan, entry: Entry) -> dict[str, Any]:
+    """synthetic: what the models are trained on is rendered."""
+    return {"synthetic": any(map(jobs.rendered, plan.profile.train.values()))}
+
+
+def _history(folder: Path | None) -> "DataFrame":
+    """The last row of each epoch."""
+    import pandas as pd
+
+    assert folder is not None
+    return pd.read_csv(folder / HISTORY).groupby("epoch").last()
+
+
+def _course(histories: Sequence["DataFrame"], loss: str) -> dict[str, Any]:
+    """Mean, lowest and highest of a loss over seeds, by epoch."""
+    import pandas as pd
+
+    columns = [history[loss] for history in histories if loss in history]
+    if not columns:
+        return {}
+    spread = pd.concat(columns, axis=1).agg(["mean", "min", "max"], axis=1).dropna()
+    course = {"x": spread.index, "mean": spread["mean"]}
+    return course | ({"low": spread["min"], "high": spread["max"]} if len(histories) > 1 else {})
+
+
+def _losses(histories: Mapping[str, Sequence["DataFrame"]]) -> list[str]:
+    """The losses in the histories, the known ones first."""
+    columns = {str(name): None for runs in histories.values() for run in runs for name in run}
+    losses = [name for name in columns if name not in OTHERS]
+    return sorted(losses, key=lambda name: [*WORDS, name].index(name))
+
+
+def _rows(tracker: str, label: str, loss: str, seeds: int, course: Any) -> list[dict[str, Any]]:
+    fixed = {"tracker": tracker, "label": label, "loss": loss, "seeds": seeds}
+    low, high = course.get("low", course["mean"]), course.get("high", course["mean"])
+    points = zip(course["x"], course["mean"], low, high, strict=True)
+    names = ("epoch", "mean", "low", "high")
+    return [fixed | dict(zip(names, point, strict=True)) for point in points]
+
+
+def draw(entry: Entry, data: Data) -> Drawn:
     """A panel for each loss, a line for each variant."""
-    figure = style.new(style.PAGE, 2.2)
-    panels = figure.subplots(1, len(WORDS))
-    names = [name for name in data.trackers if any(run.tracker == name for run in data.runs)]
+    from matplotlib.ticker import MaxNLocator
+
+    histories = {
+        name: [_history(run.folder) for run in data.runs_of(name)] for name in data.runners()
+    }
+    losses = _losses(histories)
+    wide = min(WIDE, max(1, len(losses)))
+    figure, panels = style.grid(len(losses), wide, style.PAGE, 2.1)
     rows: list[dict[str, Any]] = []
-    for axes, (loss, word) in zip(panels, WORDS.items(), strict=True):
-        for name in names:
-            runs = [run for run in data.runs if run.tracker == name]
-            course, how = _course(runs, loss), style.look(data.trackers[name])
-            if course.empty:
-                continue
-            label = data.trackers[name]["label"]
-            (line,) = axes.plot(course.index, course["mean"], label=label, **how)
-            line.set_gid(style.gid(name))
-            if len(runs) > 1:
-                band = {"color": how["color"], "alpha": 0.12, "linewidth": 0, "zorder": 1}
-                axes.fill_between(course.index, course["min"], course["max"], **band)
-            fixed = {"tracker": name, "label": label, "loss": loss, "seeds": len(runs)}
-            rows += [
-                fixed | {"epoch": epoch, "mean": mean, "low": low, "high": high}
-                for epoch, (mean, low, high) in course.iterrows()
-            ]
+    for axes, loss in zip(panels, losses, strict=False):
+        for name, runs in histories.items():
+            if course := _course(runs, loss):
+                how = style.look(data.trackers[name]) | {"label": data.label(name)}
+                style.line(axes, name, course, how)
+                rows += _rows(name, data.label(name), loss, len(runs), course)
         axes.set(xlabel="Epoch")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        axes.grid(True)
-        style.title(axes, word)
-    panels[0].set_ylabel("Loss on synthetic clips" if data.synthetic else "Loss")
+        style.title(axes, WORDS.get(loss, loss))
+    for axes in panels[::wide]:
+        axes.set_ylabel("Loss on synthetic clips" if data.facts.get("synthetic") else "Loss")
     handles, labels = panels[0].get_legend_handles_labels()
     if handles:
-        wide = max(1, min(len(labels), 100 // (max(map(len, labels)) + 6)))
-        figure.set_figheight(2.1 + 0.13 * -(-len(labels) // wide))
-        figure.legend(handles, labels, loc="outside lower center", ncols=wide)
-    last = [row for row in rows if row["loss"] == "total"]
-    ends = {row["label"]: row["mean"] for row in last}
-    alt = (
-        "Loss at the end of training: "
-        + ", ".join(f"{label} {value:.3f}" for label, value in ends.items())
-        + "."
-    )
+        lines = style.legend_below(figure, handles, labels, 100)
+        figure.set_figheight(figure.get_figheight() + 0.13 * lines)
     notes = [
         "Losses differ between variants in what they sum, so a lower sum is not a better tracker.",
         "Lines are means over seeds, bands their range.",
     ]
-    return Drawn(figure, COLUMNS, rows, alt if ends else "Nothing was trained.", notes)
+    return Drawn(figure, COLUMNS, rows, _alt(rows), notes)
+
+
+def _alt(rows: Sequence[Mapping[str, Any]]) -> str:
+    ends = {row["label"]: row["mean"] for row in rows if row["loss"] == TOTAL}
+    if not ends:
+        return "Nothing was trained."
+    every = ", ".join(f"{label} {value:.3f}" for label, value in ends.items())
+    return f"Loss at the end of training: {every}."

@@ -13,8 +13,8 @@ from markupsafe import Markup, escape
 
 from siamla.errors import UserError
 from siamla.report.differences import OVERALL, difference, numbers, value
-from siamla.report.figures.data import Data, Score
-from siamla.report.figures.style import sequences as sequences_told
+from siamla.report.drawing.data import Data, Score
+from siamla.report.drawing.style import sequences as sequences_told
 from siamla.report.render import Table, shown
 
 MOST = 10 * 2**20  # bytes of a page

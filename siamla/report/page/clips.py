@@ -56,9 +56,7 @@ def _frame(
 def clip(
     video: Video, boxes: Mapping[str, NDArray[np.float64]], colours: Mapping[str, str]
 ) -> Clip:
-    """The whole sequence in a few frames, with the boxes (N, 4) of trackers and, white, the
-    truth.
-    """
+    """The whole sequence in a few frames, with the boxes (N, 4) of trackers and the white truth."""
     count = min([len(video.frames), *(len(own) for own in boxes.values())])
     chosen = np.unique(np.linspace(0, count - 1, FRAMES).round().astype(int))
     images = [_frame(video, int(index), boxes, colours) for index in chosen]

@@ -1,112 +1,83 @@
-"""The paper's claims as effects, each with the rule that gives its verdict."""
+"""The paper's claims, params/claims.yaml, and the rule that gives their verdicts."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
-from siamla.report.mixed import Effect
+from pydantic import Field
+
+from siamla.settings import Chosen, Settings, read_yaml, validate
+from siamla.statistics.effects import LEVEL, Effect
 
 SUPPORTED, CONTRADICTED, OPEN = "supported", "contradicted", "not resolved"
-BASELINE, OURS = "siamcar", "siamla"
 RULE = (
-    "A part is supported where its 95 % interval lies above 0, contradicted where it lies below 0,"
-    " and not resolved otherwise, which includes that it was not measured or has no interval. A"
-    " claim is supported where each of its parts is, contradicted where one of them is, and not"
-    " resolved otherwise. The verdict is that of the most sequences on which the claim was"
-    " measured."
+    "A part is supported where its difference is above 0 with p below .05, contradicted where it"
+    " is below 0 with p below .05, and not resolved otherwise, which includes that it was not"
+    " measured or has no interval. A claim is supported where each of its parts is, contradicted"
+    " where one of them is, and not resolved otherwise. The verdict is that of the most sequences"
+    " on which the claim was measured; p is there Holm's, corrected for the number of all parts"
+    " that decide."
 )
+Kind = Literal["scores", "drop", "pearson", "spearman", "pearson inside", "spearman inside"]
 
 
-@dataclass(frozen=True)
-class Part:
-    """One thing that a claim says, put so that a value above 0 is in its favour.
-
-    Attributes:
-        kind: scores: the weighted sum of variants' headline scores; drop: of their losses from the
-            best window to the largest; pearson, spearman: the correlation of confidence and IoU
-            over all cells, or inside the target, of the variant with weight 1 less that with weight
-            −1.
-        decides: whether the verdict rests on it; else it stands beside it.
-    """
+class Part(Settings):
+    """One thing that a claim says, put so that a value above 0 is in its favour."""
 
     words: str
-    weights: Mapping[str, float]
-    kind: Literal["scores", "drop", "pearson", "spearman", "pearson inside", "spearman inside"] = (
-        "scores"
+    weights: dict[str, float] = Field(description="variant → its weight in the difference")
+    kind: Kind = Field(
+        "scores",
+        description="of what: of scores; of the losses from a sweep's best value to its largest"
+        " (drop); of the correlations of confidence and IoU, over all cells or inside the target",
     )
-    decides: bool = True
+    decides: bool = Field(True, description="false: it stands beside the verdict")
 
 
-@dataclass(frozen=True)
-class Claim:
-    """words: what is claimed; paper: where, with its numbers; parts: all that decide must hold."""
+class Claim(Settings):
+    """What is claimed; all parts that decide must hold."""
 
-    words: str
-    paper: str
-    parts: tuple[Part, ...]
-
-
-AGAINST = {OURS: 1.0, BASELINE: -1.0}
-CLAIMS = (
-    Claim(
-        "SiamLA is better than SiamCAR",
-        "Table III: OTB100 AUC .649 against .597, GOT-10k AO .619 against .581",
-        (Part("SiamLA − SiamCAR", AGAINST),),
-    ),
-    Claim(
-        "LALS alone hurts, and helps with LADL",
-        "Table III: LALS .573 against .597 and .571 against .581; LADL + LALS .632 against LADL's"
-        " .621 and .602 against .594",
-        (
-            Part("SiamCAR − LALS", {BASELINE: 1.0, "lals": -1.0}),
-            Part("(LADL + LALS) − LADL", {"ladl_lals": 1.0, "ladl": -1.0}),
-        ),
-    ),
-    Claim(
-        "LAFA helps",
-        "Table III: LAFA .626 against .597 and .599 against .581; SiamLA .649 against LADL + LALS"
-        " .632 and .619 against .602",
-        (
-            Part(
-                "with LAFA − without, mean of the two pairs below",
-                {"lafa": 0.5, BASELINE: -0.5, OURS: 0.5, "ladl_lals": -0.5},
-            ),
-            Part("LAFA − SiamCAR", {"lafa": 1.0, BASELINE: -1.0}, decides=False),
-            Part("SiamLA − (LADL + LALS)", {OURS: 1.0, "ladl_lals": -1.0}, decides=False),
-        ),
-    ),
-    Claim(
-        "Confidence follows IoU better, and the window matters less",
-        "Figs. 12 and 14, without numbers but for SiamLA's .687 AUC on OTB100 with window 0",
-        (
-            Part(
-                "Pearson's r of confidence and IoU, all cells: SiamLA − SiamCAR", AGAINST, "pearson"
-            ),
-            Part("Spearman's ρ, all cells: SiamLA − SiamCAR", AGAINST, "spearman"),
-            Part("Pearson's r, cells inside the target", AGAINST, "pearson inside", decides=False),
-            Part(
-                "Spearman's ρ, cells inside the target", AGAINST, "spearman inside", decides=False
-            ),
-            Part(
-                "loss from the best window to the largest: SiamCAR's − SiamLA's",
-                {BASELINE: 1.0, OURS: -1.0},
-                "drop",
-            ),
-        ),
-    ),
-)
+    claim: str
+    paper: str = Field(description="where the paper says it, with its numbers")
+    gains: str | None = Field(None, description="the paper's differences of the first part")
+    benchmarks: Chosen | None = Field(None, description="default: all of the profile")
+    metric: str | None = Field(None, description="default: each benchmark's headline")
+    parts: list[Part] = Field(min_length=1)
 
 
-def part_verdict(effect: Effect | None) -> str:
-    """What an effect says of a part; None where it was not measured."""
-    if effect is not None and effect.low > 0:
-        return SUPPORTED
-    return CONTRADICTED if effect is not None and effect.high < 0 else OPEN
+class Paper(Settings):
+    """The paper's own experiments, beside which the study says what it did."""
+
+    profile: str = Field(description="the profile of these experiments, whose cost is told")
+    epochs: int
+    data: str
+    backbone: str
+    benchmarks: str
 
 
-def verdict(effects: Sequence[Effect | None]) -> str:
-    """What the effects of all deciding parts say of a claim."""
-    found = [part_verdict(effect) for effect in effects]
-    if CONTRADICTED in found:
+class Claims(Settings):
+    """params/claims.yaml."""
+
+    swept: str = Field(description="the tracker setting whose sweeps parts of kind drop read")
+    paper: Paper
+    claims: list[Claim] = Field(min_length=1)
+
+
+def load_claims(params: Path) -> Claims:
+    """The claims; UserError with every wrong key."""
+    path = params / "claims.yaml"
+    return validate(Claims, read_yaml(path), str(path))
+
+
+def part_verdict(effect: Effect | None, p: float | None = None) -> str:
+    """What an effect says of a part; None where it was not measured. p: by default its own."""
+    if effect is None or not (effect.p if p is None else p) < LEVEL:
+        return OPEN
+    return SUPPORTED if effect.value > 0 else CONTRADICTED
+
+
+def claim_verdict(parts: Sequence[str]) -> str:
+    """What the verdicts of all deciding parts say of a claim."""
+    if CONTRADICTED in parts:
         return CONTRADICTED
-    return SUPPORTED if found and set(found) == {SUPPORTED} else OPEN
+    return SUPPORTED if parts and set(parts) == {SUPPORTED} else OPEN

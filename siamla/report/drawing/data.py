@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from siamla.report.differences import numbers
 from siamla.sequence import Sequence as Video
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from siamla.benchmark.maps import FrameMaps
 
 Info = Mapping[str, Mapping[str, Any]]
@@ -49,12 +50,11 @@ class Data:
 
     Attributes:
         trackers: name → {label, role: ours, baseline or other, place, imported}.
-        benchmarks: name → {label, headline, metrics, curves, synthetic, layout, interval}.
+        benchmarks: name → {label, headline, metrics, curves, synthetic, layout}.
         scores: as far as the figure shows scores.
-        runs: as far as it shows boxes or maps, and by benchmark the videos that they are of.
-        published: tracker → score, of a ranking.
-        sweep: {key, used: tracker → the value that the plan uses}, of a sweep.
-        synthetic: of the course of trainings: what they were trained on was rendered.
+        runs: as far as it shows boxes, maps or losses.
+        videos: benchmark → the videos that the boxes are of.
+        facts: what the kind's `facts` says.
     """
 
     trackers: Info
@@ -62,21 +62,36 @@ class Data:
     scores: Sequence[Score] = ()
     runs: Sequence[Run] = ()
     videos: Mapping[str, Sequence[Video]] = field(default_factory=dict)
-    published: Mapping[str, float] = field(default_factory=dict)
-    sweep: Mapping[str, Any] = field(default_factory=dict)
-    synthetic: bool = False
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     def of(self, benchmark: str) -> dict[str, list[Score]]:
         """Tracker → its scores on a benchmark by seed, in the order of `trackers`; without those of
         withheld truth.
         """
-        found: dict[str, list[Score]] = {name: [] for name in self.trackers}
-        for score in self.scores:
-            if score.benchmark == benchmark and score.tracker in found and score.content["overall"]:
-                found[score.tracker].append(score)
-        return {
-            name: sorted(own, key=lambda score: score.seed) for name, own in found.items() if own
-        }
+        groups: dict[str, list[Score]] = {name: [] for name in self.trackers}
+        for score in sorted(self.scores, key=lambda score: score.seed):
+            known = score.tracker in groups and score.content["overall"]
+            if score.benchmark == benchmark and known:
+                groups[score.tracker].append(score)
+        return {name: scores for name, scores in groups.items() if scores}
+
+    def runs_of(self, tracker: str) -> list[Run]:
+        """The runs of a tracker."""
+        return [run for run in self.runs if run.tracker == tracker]
+
+    def runners(self) -> list[str]:
+        """The trackers that have runs, in the order of `trackers`."""
+        return [name for name in self.trackers if self.runs_of(name)]
+
+    def label(self, tracker: str) -> str:
+        """A tracker's name for people."""
+        return str(self.trackers[tracker]["label"])
+
+    def metric(self, benchmark: str, metric: str | None) -> tuple[str, Mapping[str, Any]]:
+        """A metric of a benchmark, by default its headline, and its label, direction and digits."""
+        info = self.benchmarks[benchmark]
+        name = metric or str(info["headline"])
+        return name, info["metrics"][name]
 
     def role(self, role: str) -> str | None:
         """The tracker that has a role."""
@@ -94,7 +109,7 @@ class Drawn:
         notes: sentences of the caption.
     """
 
-    figure: Figure
+    figure: "Figure"
     columns: Sequence[str]
     rows: Sequence[Mapping[str, Any]]
     alt: str
@@ -113,18 +128,27 @@ def ranked(values: Mapping[str, float], better: str) -> list[str]:
     return sorted(values, key=lambda name: sign * values[name])
 
 
-def entry(value: float, label: str, digits: int) -> str:
+def legend_entry(value: float, label: str, digits: int) -> str:
     """A legend's entry as the toolkits write it, "[0.560] Name"; a long name is cut."""
     return f"[{value:.{digits}f}] {label if len(label) <= LONGEST else label[: LONGEST - 1] + '…'}"
 
 
+def span(counts: Iterable[int]) -> str:
+    """The lowest and the highest of some counts: "2 to 3", or "2" where all are equal; "no"
+    where there are none.
+    """
+    ordered = sorted(set(counts))
+    if not ordered:
+        return "no"
+    return " to ".join(map(str, dict.fromkeys((ordered[0], ordered[-1]))))
+
+
 def seeds_note(groups: Iterable[Sequence[Score]]) -> str:
     """How many seeds lines and bands are of."""
-    counts = sorted({len(group) for group in groups})
-    if not counts or counts == [1]:
+    counts = {len(group) for group in groups}
+    if not counts or counts == {1}:
         return "One seed each, so no band: another seed would give another line."
-    span = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"Lines are means over {span} seeds, bands their range."
+    return f"Lines are means over {span(counts)} seeds, bands their range."
 
 
 def count_sequences(groups: Iterable[Sequence[Score]]) -> int:

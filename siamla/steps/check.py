@@ -16,6 +16,7 @@ from siamla.experiment.step import pointer_digest
 from siamla.experiment.steps import GENERATOR
 from siamla.files import sha256
 from siamla.model.settings import Weights
+from siamla.report.tables.job import table_job
 from siamla.settings import Mistakes
 
 SLOW_STEPS = 20_000
@@ -160,7 +161,7 @@ def _tables(plan: Plan, found: Findings) -> None:
     mistakes = Mistakes()
     for number in plan.profile.tables:
         with mistakes.noted():
-            plan.table(number)
+            table_job(plan, number)
     found.problems += dict.fromkeys(mistakes.lines)
 
 

@@ -7,11 +7,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from siamla.benchmark.settings import MapRule
-from siamla.experiment.figures import Figures
 from siamla.experiment.profile import Profile
 from siamla.experiment.spec import Spec, Variants
 from siamla.experiment.sweeps import Sweeps
 from siamla.experiment.tuning import Tuning
+from siamla.report.drawing.settings import figures_model
 
 
 def schemas() -> dict[str, dict[str, Any]]:
@@ -22,7 +22,7 @@ def schemas() -> dict[str, dict[str, Any]]:
         "sweeps": Sweeps,
         "maps": MapRule,
         "tune": Tuning,
-        "figures": Figures,
+        "figures": figures_model(),
         "spec": Spec,
     }
     found: dict[str, dict[str, Any]] = {}

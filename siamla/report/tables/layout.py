@@ -1,13 +1,10 @@
 """What the tables consist of: params/tables.yaml."""
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from siamla.experiment.spec import Spec, dotted_keys, plain
-from siamla.settings import Mistakes, Settings, nearest, read_yaml, validate
+from siamla.settings import Settings
 
 
 class Column(Settings):
@@ -57,12 +54,9 @@ class TableLayout(Settings):
     group: str | None = Field(
         None, description="published column that groups the rows of a comparison"
     )
-    components: dict[str, str] = Field(
+    components: dict[str, dict[str, bool | int | float | str]] = Field(
         default_factory=dict,
-        description=(
-            "columns of ticks: head → the setting of a variant that ticks it, KEY where it is true"
-            " or KEY=VALUE"
-        ),
+        description="head of a column with ticks → settings of the variants that have the tick",
     )
     extend: bool = Field(
         False, description="append the user's own variants; an ablation, benchmarks as columns too"
@@ -88,38 +82,3 @@ class Layout(Settings):
         """Benchmarks that a table names or that are shown elsewhere."""
         columns = {column.benchmark for table in self.tables.values() for column in table.columns}
         return columns | set(self.elsewhere)
-
-    def ticks(self, spec: Spec) -> dict[str, bool]:
-        """Head of each column of ticks in lower case → whether a variant with this spec has one."""
-        settings = plain(spec)
-        found = {}
-        for table in self.tables.values():
-            for head, condition in table.components.items():
-                found[head.lower()] = _holds(condition, settings)
-        return found
-
-
-def _holds(condition: str, settings: Mapping[str, Any]) -> bool:
-    key, _, value = condition.partition("=")
-    setting: Any = settings
-    for part in key.split("."):
-        setting = setting[part]
-    return str(setting) == value if value else setting is True
-
-
-def load_layout(path: Path) -> Layout:
-    """The tables of a YAML file; UserError with every key that is no setting."""
-    layout, mistakes = validate(Layout, read_yaml(path), str(path)), Mistakes()
-    valid = dotted_keys()
-    for number, table in layout.tables.items():
-        conditions = [condition.partition("=")[0] for condition in table.components.values()]
-        named = {"components": conditions, "match.settings": []}
-        if table.match:
-            named["match.settings"] = table.match.settings
-        for where, keys in named.items():
-            for key in keys:
-                if key not in valid:
-                    help_ = nearest(key, valid)
-                    mistakes.add(f"{path}: tables.{number}.{where}: unknown key {key!r}; {help_}")
-    mistakes.tell()
-    return layout

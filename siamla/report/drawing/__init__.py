@@ -1,0 +1,1 @@
+"""What all kinds of figures share: settings, jobs, data, style, and the writer of files."""

@@ -1,0 +1,1 @@
+"""The tables of the paper: their layout, their jobs, and what stands in them."""

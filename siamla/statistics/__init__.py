@@ -1,0 +1,1 @@
+"""How sure a difference is: one mixed model with its intervals, and Holm's correction."""
