@@ -13,10 +13,11 @@ import cv2
 import numpy as np
 import pytest
 from conftest import COMMAND, REPOSITORY, Tree
-from siamla.steps.data import listing_digest
 
 from siamla.cli.main import main
 from siamla.data.curate import load_curated
+from siamla.experiment.plan import Plan
+from siamla.steps.fetch import listing_digest
 
 Run = Callable[..., str]
 VARIANTS = REPOSITORY / "params/variants.yaml"
@@ -243,11 +244,11 @@ def test_an_edit_of_ones_own_data_set_in_place_is_noticed(
     def content() -> str:
         for step in ("fetch", "curate"):
             assert main(["data", step, "mine", "--profile", "own"]) == 0
-        ready = json.loads(Path("data/ready/own/mine/record.json").read_text())
-        assert (
-            ready["content"]
-            == json.loads(Path("data/curated/own/mine/record.json").read_text())["inputs"]["data"]
-        )
+        plan = Plan.load("own")
+        ready, curated = (plan.job(step, dataset="mine").record() for step in ("fetch", "curate"))
+        assert ready is not None
+        assert curated is not None
+        assert ready["content"] == curated["inputs"]["data"]
         return str(ready["content"])
 
     before = content()

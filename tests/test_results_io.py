@@ -188,9 +188,9 @@ def to_submit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str]
         image = cv2.imencode(".jpg", np.full((40, 40, 3), 90, np.uint8))[1].tobytes()
         for name in "ab":
             sequence = Sequence(name, tuple(map(Path, "xyz")), ROWS, np.ones(3, bool))
-            layout.write(tmp_path / "d", sequence, [image] * 3)
+            WRITERS[server].write(tmp_path / "d", sequence, [image] * 3)
             store.write_track(tmp_path / "p", name, Track(ROWS, np.full(3, 0.01)), server)
-        layout.finish(tmp_path / "d", "ab")
+        WRITERS[server].finish(tmp_path / "d", "ab")
         folders = ["--predictions", str(tmp_path / "p"), "--data", str(tmp_path / "d")]
         return ["results", "submit", server, *folders, "--out", str(tmp_path / "s.zip")]
 
@@ -247,7 +247,7 @@ def damage(name: str, content: str) -> Callable[[Path], object]:
             "no predictions for 1 sequences, the first is 'a'",
         ),
         (
-            lambda folder: LAYOUTS["got10k"].finish(folder / "d", "a"),
+            lambda folder: WRITERS["got10k"].finish(folder / "d", "a"),
             "got10k: the data have 1 sequences, the server expects all 2",
         ),
     ],
