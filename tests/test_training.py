@@ -742,9 +742,9 @@ def test_too_many_unusable_steps_in_a_row_end_it_with_their_pairs(
         match=r"epoch 1: 2 steps in a row had no usable loss .*unusable\.jsonl has their pairs",
     ):
         train(recipe(), source, CPU, Upkeep(tmp_path / "state.pt", "key"))
-    found = [json.loads(line) for line in (tmp_path / "unusable.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (tmp_path / "unusable.jsonl").read_text().splitlines()]
     expected = [[*pair_numbers(1, TRAINING, 0, number)] for number in (0, 1)]
-    assert [row["pairs"] for row in found] == expected
+    assert [row["pairs"] for row in rows] == expected
     assert "epoch 1, step 2: skipped (loss nan, gradient 0)" in capsys.readouterr().err
 
 

@@ -82,13 +82,13 @@ def paper_rows(number: int) -> list[Row]:
 
 
 def paper_row(number: int, row: Row) -> dict[str, str]:
-    found = [
+    fitting = [
         p
         for p in published(number)
         if all(p[key] == str(value) for key, value in row.paper.items())
     ]
-    assert len(found) == 1, (number, row.variant)
-    return found[0]
+    assert len(fitting) == 1, (number, row.variant)
+    return fitting[0]
 
 
 @pytest.mark.parametrize("profile", ["mini", "paper"])

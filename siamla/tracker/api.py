@@ -37,9 +37,9 @@ def bgr(image: ArrayLike) -> Image:
         or not array.size
         or array.dtype not in (np.uint8, np.uint16)
     ):
-        found = f"{array.dtype} of shape {array.shape}"
+        form = f"{array.dtype} of shape {array.shape}"
         raise UserError(
-            f"an image is {found}; expected uint8 or uint16 of shape (H, W), (H, W, 3) or (H, W, 4)"
+            f"an image is {form}; expected uint8 or uint16 of shape (H, W), (H, W, 3) or (H, W, 4)"
         )
     if array.dtype == np.uint16:
         array = array >> 8

@@ -159,10 +159,12 @@ def release(
     - the size's own penalty compares a size in image pixels with the last one in crop pixels;
     - the box is half a pixel up and left: the centre starts as x + (w-1)/2, an index, and is read
       back as x + w/2;
-    - width and height have no lower limit. Repaired: a peak on the last rows or columns (190 to
-    192), where that code fails with an IndexError, takes the last cell; flat `loc` maps give a
-    normalised map of zeros, and extents that bicubic overshoot made negative are taken as TINY,
-    where that code goes on with NaN. The score is c·(normalised loc) at the result.
+    - width and height have no lower limit.
+
+    Repaired: a peak on the last rows or columns (190 to 192), where that code fails with an
+    IndexError, takes the last cell. Flat `loc` maps give a normalised map of zeros, and extents
+    that bicubic overshoot made negative are taken as TINY, where that code goes on with NaN. The
+    score is c·(normalised loc) at the result.
     """
     cls, ltrb, loc = (np.asarray(values, np.float32) for values in (cls, ltrb, loc))
     spread = float(loc.max() - loc.min())
@@ -170,13 +172,8 @@ def release(
     last = (state.size[0] * state.scale, state.size[1] * state.scale)
     penalty = scale_penalty(ltrb[0] + ltrb[2], ltrb[1] + ltrb[3], last, penalty_k)
     confidence = cls * quality
-    windowed = _upsample(penalised_score(confidence, penalty, window))
-    plain = _upsample(penalty * confidence)
-    row, column = _peak(windowed)
-    rows, columns = _region(row, column, ltrb)
-    inside = np.zeros_like(plain)
-    inside[rows, columns] = plain[rows, columns]
-    row, column = _peak(inside)
+    windowed = penalised_score(confidence, penalty, window)
+    row, column = _two_stages(windowed, penalty * confidence, ltrb)
     left, top, right, bottom = (float(_upsample(side)[row, column]) for side in ltrb)
     w, h = max(left + right, TINY) / state.scale, max(top + bottom, TINY) / state.scale
     rate = (
@@ -202,6 +199,15 @@ def _upsample(values: Map) -> Map:
 def _peak(values: Map) -> tuple[int, int]:
     row, column = np.unravel_index(int(values.argmax()), values.shape)
     return int(row), int(column)
+
+
+def _two_stages(windowed: Map, plain: Map, ltrb: Map) -> tuple[int, int]:
+    """Row and column of the best plain score around the best windowed score, both upsampled."""
+    rows, columns = _region(*_peak(_upsample(windowed)), ltrb)
+    plain = _upsample(plain)
+    inside = np.zeros_like(plain)
+    inside[rows, columns] = plain[rows, columns]
+    return _peak(inside)
 
 
 def _region(row: int, column: int, ltrb: Map) -> tuple[slice, slice]:

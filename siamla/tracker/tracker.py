@@ -127,15 +127,15 @@ class SiamTracker:
         self.search = Search(pixels, self.state.centre, side, cls, ltrb, loc)
         s = self.settings
         if s.postprocess == "release":
-            found = postprocess.release(
+            result = postprocess.release(
                 cls, ltrb, loc, self.state, s.penalty_k, s.window, s.size_lr
             )
         else:
-            found = postprocess.topn(
+            result = postprocess.topn(
                 cls, ltrb, loc, self.state, s.top_n, s.penalty_k, s.window, s.size_lr
             )
-        self.state, self.score = found.state, found.score
-        return found.box
+        self.state, self.score = result.state, result.score
+        return result.box
 
     def _crop(self, image: NDArray[np.uint8], size: int) -> tuple[NDArray[np.uint8], float]:
         """The crop (size, size, 3) around the target and its side; a 127 px template spans the

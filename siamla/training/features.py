@@ -156,10 +156,10 @@ class FeatureCache:
         shapes = [(pairs, *shape) for shape in self.manifest["shapes"]]
         path = _chunk_path(folder, chunk)
         expected = pairs * 16 + sum(int(np.prod(shape)) for shape in shapes) * STORED.itemsize
-        found = path.stat().st_size if path.exists() else 0
-        if found != expected:
+        length = path.stat().st_size if path.exists() else 0
+        if length != expected:
             raise UserError(
-                f"{path}: {found} bytes, expected {expected}; delete the folder to build it again"
+                f"{path}: {length} bytes, expected {expected}; delete the folder to build it again"
             )
         raw = torch.from_file(str(path), shared=False, size=expected, dtype=torch.uint8)
         views, offset = [raw[: pairs * 16].view(torch.float32).view(pairs, 4)], pairs * 16

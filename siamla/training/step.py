@@ -159,9 +159,9 @@ def build_optimizer(model: SiamLA, settings: TrainingSettings) -> torch.optim.Op
     until they thaw.
     """
     backbone = list(model.backbone.parameters())
-    known = {id(parameter) for parameter in backbone}
+    slow = {id(parameter) for parameter in backbone}
     groups = [
-        {"params": [p for p in model.parameters() if id(p) not in known], "scale": 1.0},
+        {"params": [p for p in model.parameters() if id(p) not in slow], "scale": 1.0},
         {"params": backbone, "scale": settings.backbone_lr_scale},
     ]
     if settings.optimizer == "adamw":
