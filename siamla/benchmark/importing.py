@@ -149,8 +149,8 @@ def _read_repetitions(root: Path, name: str, layout: str) -> Files:
             _finite(path, store.read_boxes(root, name, layout, number))
         files[store.track_path(Path(), name, layout, number)] = text.plain(path)
         files |= _confidence(root, name, name, layout, number)
-    times = store.time_path(root, name, layout)
-    if times.is_file():
+    if store.read_seconds(root, name, layout) is not None:
+        times = store.time_path(root, name, layout)
         files[store.time_path(Path(), name, layout)] = text.plain(times)
     return files
 
