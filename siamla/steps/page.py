@@ -46,7 +46,7 @@ def _figures(plan: Plan) -> list[dict[str, Any]]:
         told = read_json(made)
         title = f"{told['paper']}: {told['title']}" if told["paper"] else told["title"]
         text = json.dumps(
-            {key: told[key] for key in ("identity", "scores", "results")},
+            {key: told[key] for key in ("identity", "made_from")},
             indent=1,
             ensure_ascii=False,
         )
