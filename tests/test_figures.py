@@ -28,6 +28,7 @@ from siamla.errors import UserError
 from siamla.experiment.plan import Plan
 from siamla.experiment.spec import merge
 from siamla.files import write_json
+from siamla.provenance.record import make_record
 from siamla.report import figures
 from siamla.report.drawing import settings, style
 from siamla.report.drawing.data import Data, Drawn, Run, Score
@@ -35,7 +36,7 @@ from siamla.report.drawing.jobs import benchmarks, figure_job, figure_names
 from siamla.report.drawing.settings import Figures, kind_of, load_figures
 from siamla.report.drawing.write import write
 from siamla.sequence import Sequence
-from siamla.steps.perform import score_content
+from siamla.steps.perform import hashed
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "results"
@@ -506,6 +507,7 @@ def test_a_wrong_entry_names_file_key_and_the_nearest(
 NEW_KIND = '''
 """A kind of figure of one's own."""
 from typing import Literal
+from siamla.provenance.record import make_record
 from siamla.report import figures
 from siamla.report.drawing import settings, style
 from siamla.report.drawing.data import Drawn
@@ -609,7 +611,7 @@ def test_what_is_missing_names_the_command_that_makes_it(changed: Callable[..., 
     from siamla.steps.figures import figure
 
     with pytest.raises(
-        UserError, match=r"not found; `siamla benchmark score .* --profile smoke` makes it"
+        UserError, match=r"not made yet; `siamla run score .* --profile smoke` comes first"
     ):
         figure(changed(), "ablation")
     with pytest.raises(UserError, match=r"no such entry .*; did you mean 'fig9'"):
@@ -626,19 +628,14 @@ def test_a_score_of_other_settings_is_refused(changed: Callable[..., Plan]) -> N
     plan = changed()
     rng = np.random.default_rng(0)
     for job in figure_job(plan, "ablation").parents.values():
-        said, precision = content(0.5, rng), "bf16" if job.names["variant"] == "siamla" else "fp32"
-        record = {
-            "step": job.step,
-            "names": dict(job.names),
-            "identity": job.identity.plain,
-            "key": job.key,
-            "inputs": {"data": job.names["benchmark"]},
-            "content": score_content(said),
-            "files": {},
-            "place": {"device": "cpu", "precision": precision},
-            "environment": {},
-        }
-        write_json(job.folder, {"record": record, "training": None, **said})
+        write_json(job.folder / "score.json", {"training": None, **content(0.5, rng)})
+        place = {"device": "cpu", "precision": "fp32"}
+        if job.names["variant"] == "siamla":
+            place["precision"] = "bf16"
+        inputs = {"data": job.names["benchmark"]}
+        made = make_record(job.step, job.names, job.identity.plain, job.key, inputs, place, 0.0)
+        made |= {"content": job.key, "files": hashed(job.folder, ["score.json"])}
+        write_json(job.record_path, made)
     path = figure(plan, "ablation")
     assert (
         "Tracked on cpu, bf16: 2 scores; cpu, fp32: 2 scores"
@@ -646,7 +643,7 @@ def test_a_score_of_other_settings_is_refused(changed: Callable[..., Plan]) -> N
     )
     made = json.loads(path.with_name("ablation.json").read_text())
     assert made["key"] == figure_job(plan, "ablation").key
-    assert len(made["scores"]) == 4
+    assert len(made["made_from"]) == 4
     assert "Seeds: siamcar 1; siamla 1" in path.with_name("ablation.md").read_text()
     plan = changed(variants={"variants": {"siamla": {"set": {"tracker.window": 0.31}}}})
     with pytest.raises(

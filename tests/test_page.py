@@ -13,21 +13,20 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from siamla.steps.benchmark import score
-from siamla.steps.data import curate, fetch
 
 from siamla.benchmark.onepass import Track
 from siamla.benchmark.store import write_track
 from siamla.cli.main import main
 from siamla.errors import UserError
-from siamla.experiment.plan import Job, Plan
+from siamla.experiment.job import Job
+from siamla.experiment.plan import Plan
 from siamla.files import write_json, write_text
 from siamla.provenance.record import make_record
 from siamla.report.drawing.jobs import figure_names
 from siamla.report.page.build import picture
 from siamla.steps.figures import figure
 from siamla.steps.page import page
-from siamla.steps.perform import OWNER, hashed
+from siamla.steps.perform import OWNER, hashed, perform
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM = (
@@ -56,14 +55,12 @@ def draw_videos(root: Path) -> dict[str, np.ndarray]:
 def finish(job: Job, files: list[str]) -> None:
     """A record beside files that stand in for a step's work."""
     write_text(job.folder / OWNER, f"{job.step} {job.key}\n")
-    inputs = {name: parent.content() for name, parent in job.parents.items() if parent.record()}
+    inputs = {n: record["content"] for n, p in job.parents.items() if (record := p.record())}
     place = {"device": "cpu", "precision": "fp32", "threads": 1}
     record = make_record(job.step, job.names, job.identity.plain, job.key, inputs, place, 0.0)
-    write_json(
-        job.record_path,
-        record | {"content": "c" + job.key, "files": hashed(job.folder, files), "seconds": 2.0},
-    )
-    write_text(job.stamp, "{}\n")
+    record |= {"content": "c" + job.key, "files": hashed(job.folder, files), "seconds": 2.0}
+    more = {"training": None} if job.step == "predict" else {}
+    write_json(job.record_path, record | more)
 
 
 def make_results(folder: Path) -> None:
@@ -88,22 +85,22 @@ def make_results(folder: Path) -> None:
         figures["figures"][name]["benchmark"] = "otb100"
     path.write_text(yaml.safe_dump(figures))
     plan = Plan.load("smoke")
-    fetch(plan, "otb100")
-    curate(plan, "otb100")
+    for step in ("fetch", "curate"):
+        perform(plan, plan.job(step, dataset="otb100"))
     rng = np.random.default_rng(0)
+    history = "epoch,total,cls,reg,loc\n1,3,1,1,1\n2,2,0.5,1,0.5\n"
     for variant, spread in (("siamcar", 6.0), ("siamla", 2.0)):
         for seed in (1, 2):
-            trained, tracked = plan.train(variant, seed), plan.predict("otb100", variant, seed)
-            write_text(
-                trained.folder / "history.csv",
-                "epoch,total,cls,reg,loc\n1,3,1,1,1\n2,2,0.5,1,0.5\n",
-            )
+            names = {"benchmark": "otb100", "variant": variant, "seed": seed}
+            trained = plan.job("train", variant=variant, seed=seed)
+            write_text(trained.folder / "history.csv", history)
             finish(trained, ["history.csv"])
+            tracked = plan.job("predict", **names)
             for name, truth in boxes.items():
                 found = truth + rng.normal(0, spread, truth.shape) * [1, 1, 0, 0]
                 write_track(tracked.folder, name, Track(found, np.full(8, 0.02)), "otb")
             finish(tracked, [path.name for path in tracked.folder.glob("*.txt")])
-            score(plan, "otb100", variant, seed)
+            perform(plan, plan.job("score", **names))
     for name in figure_names(plan):
         figure(plan, name)
     page(plan)
@@ -197,9 +194,9 @@ def test_a_missing_figure_or_score_names_its_command(plan: Plan) -> None:
     shutil.rmtree("reports")
     with pytest.raises(UserError, match="`siamla report figure fig4b --profile smoke` makes it"):
         page(plan)
-    plan.score("otb100", "siamla", 2).folder.unlink()
+    shutil.rmtree(plan.job("score", benchmark="otb100", variant="siamla", seed=2).folder)
     with pytest.raises(
-        UserError, match="`siamla benchmark score otb100 siamla --seed 2 --profile smoke` makes it"
+        UserError, match="`siamla run score otb100 siamla --seed 2 --profile smoke`"
     ):
         page(plan)
 
