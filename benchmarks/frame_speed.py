@@ -24,7 +24,8 @@ import torch
 from numpy.typing import NDArray
 
 from siamla.data.crop import crop, mean_colour
-from siamla.engine.engines import ENGINES, PACKAGES, described, installed
+from siamla.engine.engines import described, entry, installed
+from siamla.engine.settings import AUTO
 from siamla.geometry import padded_size
 from siamla.grid import SEARCH, TEMPLATE
 from siamla.model.checkpoint import load_model
@@ -131,14 +132,13 @@ def ways(args: argparse.Namespace) -> dict[str, Callable[[], object]]:
     settings = {"top_n": 3, "penalty_k": 0.15, "window": 0.2, "size_lr": 0.12}
     kinds = {"siamcar": "centerness", "siamla": "lafa"} if args.model is None else {"model": ""}
     models = {name: network(args.size, kind, args.model) for name, kind in kinds.items()}
+    ready = [engine for engine in AUTO if installed(entry(engine).package)]
     precisions = ("fp32", "bf16") if has_bf16(torch.device("cpu")) else ("fp32",)
     found: dict[str, Callable[[], object]] = {}
     for name, model in models.items():
         found[f"{name} plain"] = lambda model=model: Plain(model, TrackerSettings(**settings))
-        for engine in (
-            each for each in ENGINES if all(installed(package) for package in PACKAGES[each])
-        ):
-            for precision in precisions if engine != "onnxruntime" else ("fp32",):
+        for engine in ready:
+            for precision in precisions:
                 place = Place("cpu", precision, args.threads)  # type: ignore[arg-type]
                 chosen = TrackerSettings(**settings, engine=engine, precision=precision)
                 found[f"{name} {engine} {precision}"] = (
@@ -183,7 +183,7 @@ def main() -> None:
             tracker.update(image)  # type: ignore[attr-defined]
             if number >= 3:  # warm
                 spent[name].append((time.perf_counter() - wall, time.process_time() - cpu))
-    versions = ", ".join(described(engine) for engine in ENGINES if installed(engine))
+    versions = ", ".join(described(engine) for engine in AUTO if installed(entry(engine).package))
     print(
         f"\n{processor()}; {args.size}, {args.threads} threads, {len(shown) - 4} frames of"
         f" {shown[0].shape}; {versions}"

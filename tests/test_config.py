@@ -9,12 +9,12 @@ from typing import Annotated, Literal
 import pytest
 import yaml
 from pydantic import Field
+from siamla.experiment.tables import load_layout
 
 from siamla.errors import UserError
 from siamla.experiment.experiment import load
 from siamla.experiment.plan import training_settings
 from siamla.experiment.spec import changed, merge, nest, plain
-from siamla.experiment.tables import load_layout
 from siamla.files import digest
 from siamla.settings import Mistakes, Name, Settings, read_yaml, validate, validate_json
 from siamla.steps.schema import schemas

@@ -1,4 +1,4 @@
-"""The engines: the same numbers as the network, whatever runs it; no stale compiled network."""
+"""Engines have the numbers of the network, whatever runs it; what was compiled is never stale."""
 
 import gc
 import os
@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -15,21 +16,24 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from siamla.data.crop import crop, fill_colour, mean_colour
-from siamla.engine import engines, openvino_engine
-from siamla.engine.engines import ENGINES, PACKAGES, prepare, resolve_engine
-from siamla.engine.graph import SearchGraph, TemplateGraph, for_inference, gather
-from siamla.engine.network import Maps
+from siamla.engine import engines, openvino_engine, torch_engine
+from siamla.engine.engines import entry, prepare, resolve_engine
+from siamla.engine.graph import SearchGraph, TemplateGraph
+from siamla.engine.network import Engine, Maps
+from siamla.engine.settings import EngineName
 from siamla.errors import UserError
-from siamla.experiment.plan import engine_code
-from siamla.model.lafa import sample
+from siamla.experiment.step import engine_code
+from siamla.model.fast import for_inference
 from siamla.model.settings import Lafa, ModelSettings
 from siamla.model.siamla import Output, SiamLA, build_model
 from siamla.place import Place
-from siamla.provenance.code import definitions
+from siamla.provenance.code import sources
 from siamla.tracker.settings import TrackerSettings
-from siamla.tracker.tracker import SiamTracker, recorded, tracking_place
+from siamla.tracker.tracker import SiamTracker, recorded
 
-CPU, PLACE = torch.device("cpu"), Place("cpu", "fp32", 1)
+CPU = torch.device("cpu")
+PLACE = Place("cpu", "fp32", 1)
+ENGINES = [name for name in get_args(EngineName) if name != "auto"]
 SMALL = ModelSettings(
     backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4, regression_bias=3.4
 )
@@ -58,9 +62,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def needs(engine: str) -> None:
     """Skip the test where the engine is not installed."""
-    for package in PACKAGES[engine]:
-        if find_spec(package) is None:
-            pytest.skip(f"{package} is not installed")
+    if find_spec(entry(engine).package) is None:
+        pytest.skip(f"{engine} is not installed")
 
 
 def network(kind: str) -> SiamLA:
@@ -106,8 +109,7 @@ def close(found: Maps, output: Output, atol: float = 1e-4) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("portable", [False, True], ids=["plain", "portable"])
-def test_the_graphs_say_what_the_network_says(kind: str, portable: bool) -> None:
+def test_the_graphs_say_what_the_network_says(kind: str) -> None:
     model = network(kind)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     template, search = crops(127), crops(255, seed=1)
@@ -116,22 +118,11 @@ def test_the_graphs_say_what_the_network_says(kind: str, portable: bool) -> None
     inference = for_inference(model)
     assert not [layer for layer in inference.modules() if isinstance(layer, nn.BatchNorm2d)]
     with torch.inference_mode():
-        state = TemplateGraph(inference, portable)(torch.from_numpy(template))
-        found = SearchGraph(inference, portable)(torch.from_numpy(search), state)
+        state = TemplateGraph(inference)(torch.from_numpy(template))
+        found = SearchGraph(inference)(torch.from_numpy(search), state)
     close(Maps(*(part.numpy() for part in found)), output, atol=1e-5)
     for key, value in model.state_dict().items():
         assert torch.equal(value, before[key]), f"{key} of the model itself has changed"
-
-
-def test_samples_are_gathered_as_the_network_takes_them() -> None:
-    """Also on the map's last cells and beyond them."""
-    noise = torch.Generator().manual_seed(0)
-    features = torch.randn(2, 3, 25, 25, generator=noise)
-    points = torch.rand(2, 400, 2, generator=noise) * 30 - 3
-    points[0, :4] = torch.tensor([[0.0, 0.0], [24.0, 24.0], [24.0, 0.5], [-9.0, 99.0]])
-    torch.testing.assert_close(
-        gather(features, points), sample(features, points), atol=1e-5, rtol=0
-    )
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -152,13 +143,31 @@ def test_engines_say_what_the_network_says_for_two_templates(engine: str, kind: 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_batch_says_of_each_crop_what_it_says_alone(engine: str) -> None:
     needs(engine)
-    model, template, search = network("siamla"), crops(127, 3), crops(255, 3, seed=1)
-    alone, together = prepare(engine, model, PLACE), prepare(engine, model, PLACE, batch=3)
-    found = together.search(together.embed(template), search)
-    for index in range(3):
-        one = slice(index, index + 1)
-        for a, b in zip(found, alone.search(alone.embed(template[one]), search[one]), strict=True):
-            np.testing.assert_allclose(a[one], b, atol=1e-4)
+    model, template, search = network("siamla"), crops(127, 4), crops(255, 4, seed=1)
+    alone, together = prepare(engine, model, PLACE), prepare(engine, model, PLACE, rows=3)
+    for count in range(1, 5):  # fewer than a pass takes, as many, and more
+        state = together.embed(template[:count])
+        found = together.search(state, search[:count])
+        for index in range(count):
+            one = slice(index, index + 1)
+            expected = alone.search(alone.embed(template[one]), search[one])
+            for a, b in zip(found, expected, strict=True):
+                assert len(a) == count
+                np.testing.assert_allclose(a[one], b, atol=1e-4)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("rows", [1, 2])
+def test_a_tracker_may_look_twice(engine: str, rows: int) -> None:
+    """At two regions with the one template that it has; to the same bits, whoever looks beside."""
+    needs(engine)
+    ready = prepare(engine, network("siamcar"), PLACE, rows=rows)
+    state, search = ready.embed(crops(127)), crops(255, 2, seed=1)
+    both = ready.search(state, search)
+    for index in range(2):
+        single = ready.search(state, search[index : index + 1])
+        for a, b in zip(both, single, strict=True):
+            np.testing.assert_array_equal(a[index], b[0])
 
 
 def test_resnet_50_in_the_default_engine() -> None:
@@ -217,10 +226,9 @@ def test_what_was_compiled_is_taken_again_and_never_for_another_network(
         openvino_engine, "to_openvino", lambda *given: compiled.append(1) or real(*given)
     )
 
-    def run(network: SiamLA, times: int, place: Place = PLACE, batch: int = 1) -> None:
-        ready = prepare("openvino", network, place, batch)
-        if batch == 1:
-            close(ready.search(ready.embed(template), search), expected(network, template, search))
+    def run(network: SiamLA, times: int, place: Place = PLACE, rows: int = 1) -> None:
+        ready = prepare("openvino", network, place, rows)
+        close(ready.search(ready.embed(template), search), expected(network, template, search))
         assert len(compiled) == times
 
     run(model, 1)
@@ -242,7 +250,7 @@ def test_what_was_compiled_is_taken_again_and_never_for_another_network(
     second.write_bytes(file.read_bytes())  # another network's under its name
     run(other, 2)
     run(model, 3, Place("cpu", "fp32", 2))
-    run(model, 4, PLACE, batch=2)
+    run(model, 4, PLACE, rows=2)
     assert len(list(cache.glob("*.bin"))) == 4
     assert not list(cache.glob(".*"))
 
@@ -262,11 +270,11 @@ def test_a_cache_that_cannot_be_written_is_said(
 def test_an_engine_that_is_not_installed_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "installed", lambda package: None if package != "torch" else "2.0")
     assert resolve_engine("auto", CPU) == "torch"
-    for engine, extra in (("openvino", "fast"), ("onnxruntime", "onnx")):
-        with pytest.raises(
-            UserError, match=rf"^tracker.engine: {engine}: .* not installed.*siamla\[{extra}\]"
-        ):
-            SiamTracker(network("siamcar"), TrackerSettings(engine=engine, precision="fp32"), CPU)
+    settings = TrackerSettings(engine="openvino", precision="fp32")
+    with pytest.raises(
+        UserError, match=r"^tracker.engine: openvino: .* not installed.*siamla\[fast\]"
+    ):
+        SiamTracker(network("siamcar"), settings, CPU)
 
 
 def test_what_auto_is() -> None:
@@ -283,26 +291,19 @@ def test_a_record_tells_the_engine_and_its_version() -> None:
 
 
 def test_the_code_of_engines_that_may_run_is_part_of_a_prediction() -> None:
-    reached = {
-        name: set(definitions(engine_code(name))) for name in ("auto", "torch", "onnxruntime")
-    }
-    assert {
-        "siamla.engine.openvino_engine:prepare_openvino",
-        "siamla.engine.graph:SearchGraph",
-    } <= reached["auto"]
-    assert not [name for name in reached["auto"] if name.startswith("siamla.engine.onnx_engine")]
-    assert not [
-        name for name in reached["torch"] if name.startswith("siamla.engine.openvino_engine")
-    ]
-    assert "siamla.engine.onnx_engine:prepare_onnxruntime" in reached["onnxruntime"]
+    auto, torch_alone = (
+        set(sources().definitions(engine_code(name))) for name in ("auto", "torch")
+    )
+    compiler = "siamla.engine.openvino_engine:prepare_openvino"
+    assert {compiler, "siamla.engine.graph:SearchGraph", "siamla.model.fast:GatherSampler"} <= auto
+    assert compiler not in torch_alone
 
 
-def test_onnx_runtime_has_no_bf16() -> None:
-    needs("onnxruntime")
-    settings = TrackerSettings(engine="onnxruntime")
-    assert tracking_place(settings, CPU, threads=1) == PLACE
-    with pytest.raises(UserError, match="precision: bf16, but onnxruntime computes in fp32"):
-        tracking_place(settings.model_copy(update={"precision": "bf16"}), CPU, threads=1)
+def test_an_engine_says_which_precisions_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    coarse = Engine(entry("torch").prepare, package="torch", precisions=("fp32",))
+    monkeypatch.setattr(torch_engine, "ENGINE", coarse)
+    with pytest.raises(UserError, match=r"tracker.precision: bf16, but torch computes in fp32"):
+        prepare("torch", network("siamcar"), Place("cpu", "bf16", 1))
 
 
 @pytest.mark.parametrize("engine", ["torch", "openvino"])

@@ -33,7 +33,7 @@ def answer(state: torch.Tensor, crops: np.ndarray) -> Maps:
 
 
 class Counted:
-    """A network that notes the sizes of its batches; fails when a crop is all 255."""
+    """A network that notes how many crops it is given; fails when a crop is all 255."""
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
@@ -54,7 +54,8 @@ def ask(meeting: LockStep, number: int, times: int, found: dict[int, list[float]
             )
 
 
-def test_everybody_gets_their_own_answer_from_batches_of_one_size() -> None:
+def test_everybody_gets_their_own_answer() -> None:
+    """From as few passes as the longest asks, to one for each crop."""
     network, found = Counted(), {}
     meeting = LockStep(Network(embed=lambda crops: crops, search=network.search))
     threads = [
@@ -68,14 +69,20 @@ def test_everybody_gets_their_own_answer_from_batches_of_one_size() -> None:
     assert found == {
         number: [10 * number + turn + 0.5 for turn in range(2 + number)] for number in range(4)
     }
-    assert set(network.sizes) == {4}
-    assert (
-        5 <= meeting.batches == len(network.sizes) <= 14
-    )  # as many as the longest asks, to one for each crop
+    assert 5 <= meeting.passes == len(network.sizes) <= 14
+    assert sum(network.sizes) == 14
+
+
+def test_who_asks_for_two_crops_gets_two_answers() -> None:
+    meeting = LockStep(Network(embed=lambda crops: crops, search=answer))
+    with meeting.taking_part():
+        crops = np.stack([np.full((4, 4, 3), value, np.uint8) for value in (10, 20)])
+        found = meeting.search(torch.full((1, 1), 0.5), crops)
+    assert found.cls[:, 0, 0].tolist() == [10.5, 20.5]
 
 
 def test_what_the_network_raises_all_get_and_a_stop_ends_waiting() -> None:
-    meeting = LockStep(Network(embed=lambda crops: crops, search=Counted().search), 2)
+    meeting = LockStep(Network(embed=lambda crops: crops, search=Counted().search))
     with meeting.taking_part(), pytest.raises(RuntimeError, match="no memory"):
         meeting.search(torch.zeros(1, 1), np.full((1, 4, 4, 3), 255, np.uint8))
     caught: list[type] = []

@@ -4,6 +4,7 @@ import hashlib
 import io
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -28,9 +29,13 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 class Server(HTTPServer):
-    """Serves CONTENT; notes the Range headers; ignores them when `ranges` is off."""
+    """Serves CONTENT; notes the Range headers; ignores them when `ranges` is off.
+
+    It ends an answer after `most` bytes, though it says that there are more.
+    """
 
     ranges = True
+    most = len(CONTENT)
     asked: list[str | None]
 
 
@@ -52,7 +57,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(CONTENT) - start))
         self.end_headers()
-        self.wfile.write(CONTENT[start:])
+        self.wfile.write(CONTENT[start:][: self.server.most])
 
     def log_message(self, *args: object) -> None:
         pass
@@ -92,6 +97,23 @@ def test_a_cut_transfer_goes_on(server: Server, ranges: bool, there: int) -> Non
     assert locate(Weights(url=url(server), sha256=SHA256)).read_bytes() == CONTENT
     assert server.asked == [f"bytes={there}-"]
     assert not partial.exists()
+
+
+def test_an_answer_that_ends_early_is_kept_and_goes_on(server: Server) -> None:
+    server.most = len(CONTENT) // 2 + 1
+    weights = Weights(url=url(server), sha256=SHA256)
+    with pytest.raises(UserError, match=rf"ended after {server.most} of {len(CONTENT)} bytes"):
+        locate(weights)
+    assert locate(weights).read_bytes() == CONTENT
+    assert server.asked == [None, f"bytes={server.most}-"]
+
+
+def test_of_two_who_want_a_file_one_fetches_it(server: Server) -> None:
+    weights = Weights(url=url(server), sha256=SHA256)
+    with ThreadPoolExecutor(4) as pool:
+        paths = {path.read_bytes() for path in pool.map(locate, [weights] * 4)}
+    assert paths == {CONTENT}
+    assert server.asked == [None]
 
 
 def test_what_is_wrong_is_said(server: Server, tmp_path: Path) -> None:

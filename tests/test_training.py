@@ -18,8 +18,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 from siamla.data import crops
 from siamla.data.crops import CropCache
@@ -27,7 +26,6 @@ from siamla.data.pairs import PairSampler
 from siamla.data.settings import CropSettings, PairSettings
 from siamla.errors import UserError
 from siamla.files import sha256
-from siamla.model import correlation, head, lafa, siamla
 from siamla.model.settings import ModelSettings
 from siamla.model.siamla import build_model
 from siamla.place import Place
@@ -523,19 +521,11 @@ def test_only_edits_that_decide_bytes_train_again(
     assert (after != before) is again
 
 
-def _plain_narrow(x: Tensor, *convs: nn.Conv2d) -> tuple[Tensor, ...]:
-    return tuple(conv(x) for conv in convs)
-
-
-def _plain_bags(table: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
-    return F.embedding_bag(rows, table, mode="sum", per_sample_weights=weights)
-
-
 @pytest.mark.parametrize("localization", ["centerness", "lafa"])
 def test_fast_forms_train_as_plain_ones(
     cache: Path, feature_folder: Path, monkeypatch: pytest.MonkeyPatch, localization: str
 ) -> None:
-    """20 steps, each form replaced by the PyTorch function that it stands for."""
+    """20 steps, each form replaced by the plain module that it stands for."""
     plain_sgd = TRAINING.model_copy(update={"optimizer": "sgd", "epochs": 7, "frozen_epochs": 7})
     model = MODEL.model_copy(update={"localization": localization})
     labels = Labels(nearest_if_none=True, ladl=True, lals=True)
@@ -551,10 +541,7 @@ def test_fast_forms_train_as_plain_ones(
         return [list(row.values()) for row in rows]
 
     fast = losses()
-    monkeypatch.setattr(head, "narrow", _plain_narrow)
-    monkeypatch.setattr(lafa, "narrow", _plain_narrow)
-    monkeypatch.setattr(lafa._Bags, "apply", _plain_bags)
-    monkeypatch.setattr(siamla, "depthwise_correlation", correlation._correlate)
+    monkeypatch.setattr(step, "for_training", lambda model: model)
     plain = losses()
     assert fast[0] != fast[-1]
     np.testing.assert_allclose(

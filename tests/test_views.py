@@ -115,14 +115,14 @@ def test_an_engine_without_its_package_is_told_before_anything_is_trained(
 ) -> None:
     usual = params().surroundings
     monkeypatch.setattr(
-        "siamla.engine.engines.installed", lambda package: None if "onnx" in package else "1"
+        "siamla.engine.engines.installed", lambda package: None if package == "openvino" else "1"
     )
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     told = (
-        "tracker.engine: onnxruntime: onnxruntime is not installed; pip install 'siamla[onnx]', or"
+        "tracker.engine: openvino: openvino is not installed; pip install 'siamla[fast]', or"
         " take engine auto"
     )
-    plan = params(smoke={"trackers": {"siamla": {"engine": "onnxruntime"}}})
+    plan = params(smoke={"trackers": {"siamla": {"engine": "openvino"}}})
     (line,) = check(plan).problems
     assert line.startswith(f"predict otb100 siamla, seed 1: {told}")
     assert plan.surroundings != usual  # so that a pipeline looks again
@@ -130,7 +130,7 @@ def test_an_engine_without_its_package_is_told_before_anything_is_trained(
     found = check(plan)
     assert (found.problems, found.checked["engines"]) == (
         [],
-        {"auto": "openvino", "onnxruntime": "onnxruntime"},
+        {"auto": "openvino", "openvino": "openvino"},
     )
 
 
