@@ -116,6 +116,7 @@ def quieten() -> None:
     # aside
     os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    import mlflow
 
     for name in ("mlflow.store.db.utils", "mlflow.store.artifact", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(
