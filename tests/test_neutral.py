@@ -14,7 +14,7 @@ from siamla.benchmark.protocols import Protocol, score_rules
 from siamla.experiment.plan import training_settings
 from siamla.experiment.spec import Spec
 from siamla.files import digest
-from siamla.settings import Settings, is_neutral, neutral, without_neutral
+from siamla.settings import Settings, neutral, neutral_fields, without_neutral
 from siamla.training.settings import LossWeights
 
 Comparison = Callable[[], tuple[bytes, bytes]]
@@ -32,9 +32,8 @@ def groups(base: type[Settings]) -> Iterator[type[Settings]]:
 
 
 def declared(group: type[Settings]) -> list[str]:
-    """What a group declares neutral itself."""
-    own = (name for name in group.__annotations__ if name in group.model_fields)
-    return [f"{group.__name__}.{name}" for name in own if is_neutral(group, name)]
+    """What a group declares neutral."""
+    return [f"{group.__name__}.{name}" for name in neutral_fields(group)]
 
 
 def check(setting: str, compared: dict[str, Comparison]) -> None:

@@ -10,8 +10,8 @@ from siamla.settings.base import (
     Name,
     Settings,
     field_names,
-    is_neutral,
     neutral,
+    neutral_fields,
     without_neutral,
 )
 from siamla.settings.reading import read_yaml
@@ -26,9 +26,9 @@ __all__ = [
     "Name",
     "Settings",
     "field_names",
-    "is_neutral",
     "nearest",
     "neutral",
+    "neutral_fields",
     "read_yaml",
     "validate",
     "validate_json",

@@ -1,5 +1,6 @@
 """The base of all settings, the kinds of values that they share, and neutral defaults."""
 
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import (
@@ -48,8 +49,9 @@ class Settings(BaseModel):
     def _dump(self, dump: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
         data: dict[str, Any] = dump(self)
         if info.context == DECISIVE:
-            for name, field in type(self).model_fields.items():
-                if is_neutral(type(self), name) and getattr(self, name) == field.default:
+            for name in neutral_fields(type(self)):
+                field = type(self).model_fields[name]
+                if getattr(self, name) == field.default:
                     data.pop(field.alias or name, None)
         return data
 
@@ -69,10 +71,15 @@ def neutral(default: Any, **described: Any) -> Any:
     return Field(default, json_schema_extra={"neutral": True}, **described)
 
 
-def is_neutral(settings: type[BaseModel], name: str) -> bool:
-    """Whether a field is declared by `neutral`."""
-    extra = settings.model_fields[name].json_schema_extra
-    return isinstance(extra, dict) and bool(extra.get("neutral"))
+@cache
+def neutral_fields(settings: type[BaseModel]) -> tuple[str, ...]:
+    """The names of the fields that a group declares by `neutral`, or has from its base."""
+    names = []
+    for name, field in settings.model_fields.items():
+        extra = field.json_schema_extra
+        if isinstance(extra, dict) and "neutral" in extra:
+            names.append(name)
+    return tuple(names)
 
 
 def without_neutral(settings: Settings) -> dict[str, Any]:
