@@ -1,13 +1,16 @@
 """Every training of Tables III to VI can overfit one batch."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
 
-from siamla.model.settings import Lafa, ModelSettings
+from siamla.experiment.profile import load
+from siamla.model.settings import ModelSettings
 from siamla.model.siamla import build_model
 from siamla.training.losses import iou, losses
-from siamla.training.settings import Labels, LossWeights
+from siamla.training.settings import LossWeights
 from siamla.training.targets import assign
 
 SMALL = ModelSettings(
@@ -15,20 +18,7 @@ SMALL = ModelSettings(
 )
 STEPS = 80
 BOXES = torch.tensor([[95.0, 95, 64, 64], [40, 110, 90, 44]])
-VARIANTS: dict[str, tuple[dict[str, object], Lafa | None]] = {
-    "siamcar": ({}, None),
-    "ladl": ({"ladl": True}, None),
-    "lals": ({"lals": True}, None),
-    "ladl_lals": ({"ladl": True, "lals": True}, None),
-    "lafa": ({}, Lafa()),
-    "siamla": ({"ladl": True, "lals": True}, Lafa()),
-    "ladl_linear": ({"ladl": True, "mapping": "linear"}, None),
-    "ladl_lals_0.4": ({"ladl": True, "lals": True, "lambda": 0.4}, None),
-    "ladl_lals_0.3": ({"ladl": True, "lals": True, "lambda": 0.3}, None),
-    "ladl_lals_0.1": ({"ladl": True, "lals": True, "lambda": 0.1}, None),
-    "lafa_no_nonlocal": ({"ladl": True, "lals": True}, Lafa(nonlocal_block=False)),
-    "lafa_no_aggregation": ({"ladl": True, "lals": True}, Lafa(aggregation_block=False)),
-}
+VARIANTS = load("paper", Path(__file__).parents[1] / "params").specs
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +45,10 @@ def test_every_variant_overfits_a_batch(
     Soft labels have an entropy that no cross-entropy falls below, hence the mild limit on the
     classification.
     """
-    label_settings, lafa = VARIANTS[name]
-    labels = Labels.model_validate(label_settings)
-    update = {} if lafa is None else {"localization": "lafa", "lafa": lafa}
+    labels, network = VARIANTS[name].labels, VARIANTS[name].model
+    update = {"localization": network.localization, "lafa": network.lafa}
     model = build_model(SMALL.model_copy(update=update), seed=0).train()
-    weights = LossWeights(regression=3.0 if lafa is None else 1.0)
+    weights = LossWeights(regression=3.0 if network.localization == "centerness" else 1.0)
     trained = [p for n, p in model.named_parameters() if not n.startswith("backbone.")]
     optimizer = torch.optim.AdamW(trained, lr=2e-3)
     generator = torch.Generator().manual_seed(0)

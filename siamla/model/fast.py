@@ -2,8 +2,8 @@
 
 The rest of siamla.model says what the network is. A form computes the same numbers but for
 rounding, which tests hold, and has the parameters of the module whose class it takes, so that the
-names of the weights stay. `for_training` is called where a training starts, `for_inference` where an
-engine gets a network; nothing else knows of forms.
+names of the weights stay. `for_training` is called where a training starts, `for_inference` where
+an engine gets a network; nothing else knows of forms.
 """
 
 import copy
@@ -42,7 +42,7 @@ class Pointwise(nn.Conv2d):
 
 
 class ChannelsLastConv(nn.Conv2d):
-    """A convolution that brings its input to channels last, for the layers of an engine after it."""
+    """A convolution that brings its input to channels last, for an engine's layers after it."""
 
     def forward(self, x: Tensor) -> Tensor:
         """As nn.Conv2d's."""
