@@ -69,9 +69,7 @@ def _captured(
 
 
 def _packed(search: SearchGraph, state: Tensor, crops: Tensor) -> Tensor:
-    """(B, 6, 25, 25): c, l, t, r, b and the logit of q in one tensor, which one copy brings
-    back.
-    """
+    """(B, 6, 25, 25): c, l, t, r, b and the logit of q, one tensor that one copy brings back."""
     cls, ltrb, loc = search(crops, state)
     return torch.cat([cls.unsqueeze(1), ltrb, loc.unsqueeze(1)], dim=1)
 

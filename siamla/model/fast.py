@@ -42,9 +42,7 @@ class Pointwise(nn.Conv2d):
 
 
 class ChannelsLastConv(nn.Conv2d):
-    """A convolution that brings its input to channels last, for the layers of an engine after
-    it.
-    """
+    """A convolution that brings its input to channels last, for an engine's layers after it."""
 
     def forward(self, x: Tensor) -> Tensor:
         """As nn.Conv2d's."""

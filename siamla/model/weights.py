@@ -89,9 +89,7 @@ def _check(path: Path, expected: str, advice: str) -> None:
 
 
 def _fetch(url: str, partial: Path) -> None:
-    """Download `url` to `partial`, by an HTTP Range request for the rest of a part that is
-    there.
-    """
+    """Download `url` to `partial`; of a part that is there only the rest, by an HTTP Range."""
     start = partial.stat().st_size if partial.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     try:

@@ -56,7 +56,9 @@ class Measured:
         self.scores, self.sequences = self._expected(scores), self._expected(sequences)
 
     def seeds(self, variant: str) -> list[int]:
-        """The seeds that a variant is expected to have; of imported results, those that are here."""
+        """The seeds that a variant is expected to have; of imported results, those that are
+        here.
+        """
         expected = self.variants.get(variant, {}).get("seeds")
         if expected is None:
             return sorted(

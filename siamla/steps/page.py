@@ -1,4 +1,6 @@
-"""The report page from tables, figures, scores, records and stored boxes that belong to the plan."""
+"""The report page from tables, figures, scores, records and stored boxes that belong to the
+plan.
+"""
 
 import json
 from collections.abc import Mapping
