@@ -339,8 +339,9 @@ def test_a_headline_without_values_by_sequence_is_left_out() -> None:
 def test_grids_are_of_all_in_one_order() -> None:
     both = [score("b", 2, {"y": 0.2, "x": 0.1}), score("b", 1, {"x": 0.3, "y": 0.4})]
     found = grid([*both, score("a", 1, {"x": 1, "y": 2, "z": 3})], "auc")
-    assert (found.names, found.dropped, found.seeds) == (["x", "y"], ["z"], {"b": [1, 2], "a": [1]})
-    np.testing.assert_allclose(found.values["b"], [[0.3, 0.4], [0.1, 0.2]])
+    assert list(found.values.columns) == ["x", "y"]
+    assert (found.dropped, found.seeds) == (["z"], {"b": [1, 2], "a": [1]})
+    np.testing.assert_allclose(found.values.loc["b"], [[0.3, 0.4], [0.1, 0.2]])
 
 
 def swept(losses: Mapping[str, float], seeds: int = 4) -> Scores:
@@ -355,8 +356,8 @@ def swept(losses: Mapping[str, float], seeds: int = 4) -> Scores:
 
 def test_the_loss_from_the_best_window_to_the_largest() -> None:
     found = drops(swept({"siamcar": 0.2, "siamla": 0.05}), "auc")
-    np.testing.assert_allclose(found.values["siamcar"], 0.2)
-    np.testing.assert_allclose(found.values["siamla"], 0.05)
+    np.testing.assert_allclose(found.values.loc["siamcar"], 0.2)
+    np.testing.assert_allclose(found.values.loc["siamla"], 0.05)
     parts = studied(made_up(), swept=swept({"siamcar": 0.2, "siamla": 0.05}))["claims"][3][
         "scopes"
     ][0]["parts"]
@@ -424,15 +425,12 @@ def test_maps_are_compared_on_the_sequences_of_all_runs() -> None:
     runs = mapped({"siamcar": 0.1, "siamla": 0.1}, seeds=2)
     runs[0] = replace(runs[0], maps=runs[0].maps[1:])
     found = correlations(runs, ranks=True, inside=False)
-    assert (found.names, found.dropped) == (["b", "c", "d"], ["a"])
-    assert {name: table.shape for name, table in found.values.items()} == {
-        "siamcar": (2, 3),
-        "siamla": (2, 3),
-    }
+    assert (list(found.values.columns), found.dropped) == (["b", "c", "d"], ["a"])
+    assert found.seeds == {"siamcar": [1, 2], "siamla": [1, 2]}
     points = [on_cells(run, False)[name] for run in runs[2:] for name in "bcd"]
     whole = spearmanr(*(np.concatenate(column) for column in zip(*points, strict=True)))
-    assert found.values["siamla"].mean() == pytest.approx(whole.statistic)
-    assert correlations([], ranks=False, inside=False).names == []
+    assert found.values.loc["siamla"].to_numpy().mean() == pytest.approx(whole.statistic)
+    assert correlations([], ranks=False, inside=False).values.empty
 
 
 # The command, on made-up results of the whole study profile

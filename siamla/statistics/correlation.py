@@ -18,7 +18,7 @@ def correlation_values(cells: Sequence[Sequence[Points]], ranks: bool) -> Array 
 
     A value is the coefficient and what the points of its cell add to it: the sum of their influence
     x·y − r/2 · (x² + y²) at standard scores x and y (Devlin, Gnanadesikan and Kettenring,
-    Biometrika 62, 1975), over the mean number of points in a cell. Ranks are taken as they are. None
+    Biometrika 62, 1975), over the mean number of points in a cell. Ranks are taken as given. None
     where the coefficient is not defined: for fewer than three points, or constant ones.
     """
     flat = [points for row in cells for points in row]

@@ -61,7 +61,7 @@ def _plain(effect: Effect | None) -> dict[str, Any] | None:
 def _used(part: Part, grids: Grids, names: Iterable[str]) -> list[str]:
     """The benchmarks on which a part of a claim was measured."""
     wanted = set(part.weights)
-    return [name for name in names if name in grids and wanted <= set(grids[name].values)]
+    return [name for name in names if name in grids and wanted <= set(grids[name].seeds)]
 
 
 def _scoped(measured: Measured, claim: Claim, every: Scopes) -> list[dict[str, Any]]:
@@ -176,7 +176,7 @@ def build(measured: Measured, claims: Claims, baseline: str) -> dict[str, Any]:
     benchmarks = {}
     for name, info in measured.benchmarks.items():
         told = {key: info[key] for key in ("label", "synthetic")}
-        sequences = len(grids[name].names) if name in grids else 0
+        sequences = grids[name].values.shape[1] if name in grids else 0
         benchmarks[name] = told | {"metric": metrics[name]["label"], "sequences": sequences}
     tables = []
     for label, names in every.items():

@@ -2,57 +2,53 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from siamla.report.differences import by_sequence
 from siamla.report.drawing.data import Info, Run, Score
 from siamla.report.figures.confidence import on_cells
-from siamla.statistics.correlation import Points, correlation_values
+from siamla.statistics.correlation import correlation_values
 
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Grid:
-    """The values of variants on the sequences of a benchmark that every seed of every variant has.
+class Grid(NamedTuple):
+    """The values of variants on the sequences of a benchmark that every seed of all of them has."""
 
-    Attributes:
-        names: these sequences.
-        dropped: those that one lacks.
-        seeds: variant → its seeds.
-        values: variant → (seeds, sequences).
-    """
+    values: pd.DataFrame
+    """Rows are (variant, seed), columns sequences."""
+    dropped: list[str]
+    """The sequences that one lacks."""
 
-    names: Sequence[str]
-    dropped: Sequence[str]
-    seeds: Mapping[str, Sequence[int]]
-    values: Mapping[str, Array]
+    @property
+    def seeds(self) -> dict[str, list[int]]:
+        """Variant → its seeds."""
+        seeds: dict[str, list[int]] = {}
+        for variant, seed in self.values.index:
+            seeds.setdefault(variant, []).append(seed)
+        return seeds
 
-    def chosen(self, variant: str, seeds: Sequence[int], names: Sequence[str]) -> Array:
-        """A variant's values of some seeds and sequences."""
-        rows = [list(self.seeds[variant]).index(seed) for seed in seeds]
-        columns = [list(self.names).index(name) for name in names]
-        return self.values[variant][np.ix_(rows, columns)]
+
+def _grid(rows: Mapping[tuple[str, int], Mapping[str, float | None]]) -> Grid:
+    """The grid of sequence → value, by variant and seed."""
+    index = pd.MultiIndex.from_tuples(sorted(rows), names=["variant", "seed"])
+    frame = pd.DataFrame([rows[key] for key in sorted(rows)], index, dtype=float)
+    frame = frame.sort_index(axis="columns")
+    whole = frame.notna().all()
+    return Grid(frame.loc[:, whole], list(frame.columns[~whole]))
 
 
 def grid(scores: Iterable[Score], metric: str) -> Grid:
     """The grid of a metric, of score files of one benchmark."""
-    groups: dict[str, list[Score]] = {}
-    every: set[str] = set()
-    for score in sorted(scores, key=lambda score: score.seed):
-        groups.setdefault(score.tracker, []).append(score)
-        every.update(score.content["per_sequence"])
-    names = np.array(sorted(every), object)
-    tables = {}
-    whole = np.ones(len(names), bool)
-    for name, group in groups.items():
-        tables[name] = by_sequence([score.content for score in group], list(names), metric)
-        whole &= np.isfinite(tables[name]).all(0)
-    seeds = {name: [score.seed for score in group] for name, group in groups.items()}
-    values = {name: table[:, whole] for name, table in tables.items()}
-    return Grid(list(names[whole]), list(names[~whole]), seeds, values)
+    rows = {}
+    for score in scores:
+        values = score.content["per_sequence"].items()
+        rows[score.tracker, score.seed] = {name: own.get(metric) for name, own in values}
+    return _grid(rows)
 
 
 def drops(scores: Sequence[Score], metric: str) -> Grid:
@@ -64,20 +60,17 @@ def drops(scores: Sequence[Score], metric: str) -> Grid:
     points = sorted({score.value for score in scores if score.value is not None})
     grids = [grid((s for s in scores if s.value == point), metric) for point in points]
     if not grids:
-        return Grid([], [], {}, {})
-    names = sorted(set.intersection(*(set(one.names) for one in grids)))
-    every = {name for one in grids for name in (*one.names, *one.dropped)}
-    values: dict[str, Array] = {}
-    seeds: dict[str, list[int]] = {}
-    for variant in grids[-1].values:
-        if not names or not all(variant in one.values for one in grids):
-            continue
-        common = sorted(set.intersection(*(set(one.seeds[variant]) for one in grids)))
-        if common:
-            tables = [one.chosen(variant, common, names) for one in grids]
-            seeds[variant] = common
-            values[variant] = max(tables, key=lambda table: float(table.mean())) - tables[-1]
-    return Grid(names, sorted(every - set(names)), seeds, values)
+        return _grid({})
+    rows = reduce(pd.Index.intersection, (one.values.index for one in grids)).sort_values()
+    names = reduce(pd.Index.intersection, (one.values.columns for one in grids)).sort_values()
+    every = {name for one in grids for name in (*one.values.columns, *one.dropped)}
+    lost: dict[Any, Any] = {}
+    for variant in rows.unique("variant") if len(names) else ():
+        tables = [one.values.loc[rows, names].loc[[variant]] for one in grids]
+        best = max(tables, key=lambda table: float(table.to_numpy().mean()))
+        for key, row in (best - tables[-1]).iterrows():
+            lost[key] = row.to_dict()
+    return Grid(_grid(lost).values, sorted(every - set(names)))
 
 
 def correlations(runs: Sequence[Run], ranks: bool, inside: bool) -> Grid:
@@ -86,19 +79,17 @@ def correlations(runs: Sequence[Run], ranks: bool, inside: bool) -> Grid:
     Sequences are those of which every run of every variant has points. Ranks are among all points
     of a variant. Variants whose points define no correlation are left out.
     """
-    cells: dict[str, list[dict[str, Points]]] = {}
-    seeds: dict[str, list[int]] = {}
-    for run in sorted(runs, key=lambda run: run.seed):
-        cells.setdefault(run.tracker, []).append(on_cells(run, inside))
-        seeds.setdefault(run.tracker, []).append(run.seed)
-    sets = [set(points) for rows in cells.values() for points in rows]
-    names = sorted(set.intersection(*sets)) if sets else []
-    values = {}
-    for variant, rows in cells.items():
-        table = correlation_values([[row[name] for name in names] for row in rows], ranks)
+    cells = {(run.tracker, run.seed): on_cells(run, inside) for run in runs}
+    every = set().union(*cells.values())
+    names = sorted(name for name in every if all(name in points for points in cells.values()))
+    rows: dict[tuple[str, int], dict[str, float | None]] = {}
+    for variant in {run.tracker for run in runs}:
+        keys = sorted(key for key in cells if key[0] == variant)
+        table = correlation_values([[cells[key][name] for name in names] for key in keys], ranks)
         if table is not None:
-            values[variant] = table
-    return Grid(names, sorted(set().union(*sets) - set(names)), seeds, values)
+            for key, row in zip(keys, table, strict=True):
+                rows[key] = dict(zip(names, row, strict=True))
+    return Grid(_grid(rows).values, sorted(every - set(names)))
 
 
 def pooled(grids: Iterable[Grid], variants: Iterable[str]) -> dict[str, Array] | None:
@@ -106,14 +97,13 @@ def pooled(grids: Iterable[Grid], variants: Iterable[str]) -> dict[str, Array] |
     have in common; None where there are none.
     """
     wanted = list(variants)
-    used = [one for one in grids if one.names and set(wanted) <= set(one.values)]
-    tables = {}
-    for name in wanted if used else ():
-        seeds = sorted(set.intersection(*(set(one.seeds[name]) for one in used)))
-        if not seeds:
-            return None
-        tables[name] = np.concatenate([one.chosen(name, seeds, one.names) for one in used], 1)
-    return tables or None
+    frames = [one.values for one in grids if not one.values.empty and set(wanted) <= set(one.seeds)]
+    if not frames:
+        return None
+    both = pd.concat(frames, axis="columns", join="inner").sort_index()
+    if not set(wanted) <= set(both.index.unique("variant")):
+        return None
+    return {name: np.ascontiguousarray(both.loc[name].to_numpy()) for name in wanted}
 
 
 @dataclass(frozen=True)
@@ -145,7 +135,7 @@ class Measured:
             chosen = metric or info["headline"]
             if info["metrics"].get(chosen, {}).get("better") == "higher":
                 grids[name] = self._grid(kind, name, chosen)
-        return {name: one for name, one in grids.items() if one.names}
+        return {name: one for name, one in grids.items() if not one.values.empty}
 
     def _grid(self, kind: str, benchmark: str, metric: str) -> Grid:
         if kind == "scores":
@@ -158,7 +148,7 @@ class Measured:
     def on_crops(self, metric: str) -> dict[str, Grid]:
         """Benchmark → the grid of a number of its crops; without those of which there are none."""
         grids = {name: grid(self._of(name, self.crops), metric) for name in self.benchmarks}
-        return {name: one for name, one in grids.items() if one.names}
+        return {name: one for name, one in grids.items() if not one.values.empty}
 
     def _of(self, benchmark: str, scores: Sequence[Score]) -> list[Score]:
         return [s for s in scores if s.benchmark == benchmark and s.tracker in self.variants]
