@@ -83,13 +83,6 @@ def prepare(engine: str, model: SiamLA, place: Place, rows: int = 1) -> Network:
     Args:
         rows: crops that the engine computes in one pass. `search` takes any number; `rows` of them
             are the fastest.
-
-    UserError where the engine does not compute in the place's precision.
     """
-    able = entry(engine).precisions
-    if place.precision not in able:
-        raise UserError(
-            f"tracker.precision: {place.precision}, but {engine} computes in {', '.join(able)}"
-        )
     network = entry(engine).prepare(model, place, rows)
     return Network(network.embed, partial(_search, network, rows))

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from siamla.data.crop import crop, fill_colour
-from siamla.engine.engines import described, prepare, resolve_engine
+from siamla.engine.engines import described, entry, prepare, resolve_engine
 from siamla.engine.network import Network
 from siamla.engine.network import State as TemplateState
 from siamla.errors import UserError
@@ -49,9 +49,10 @@ def tracking_place(
     """
     device = device or default_device()
     engine = resolve_engine(settings.engine, device)
-    if settings.precision == "bf16" and engine == "onnxruntime":
+    able = entry(engine).precisions
+    if settings.precision not in able:
         raise UserError(
-            "tracker.precision: bf16, but onnxruntime computes in fp32; take fp32 or engine auto"
+            f"tracker.precision: {settings.precision}, but {engine} computes in {', '.join(able)}"
         )
     if settings.precision == "bf16" and engine == "openvino" and not has_bf16(device):
         raise UserError(
