@@ -38,7 +38,7 @@ from siamla.files import sha256
 from siamla.model.settings import ModelSettings
 from siamla.place import Place
 from siamla.sequence import Sequence
-from siamla.steps import training as steps
+from siamla.steps import train as steps
 from siamla.training import loop, trial
 from siamla.training.batches import Source
 from siamla.training.course import Stopped, Upkeep
@@ -406,7 +406,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for name in ("coco", "det", "vid", "ytbb", "got", "valley"):
             assert main(["data", "fetch", name, "--profile", "tiny"]) == 0
             assert main(["data", "curate", name, "--profile", "tiny", "--allow-rejected"]) == 0
-        assert main(["data", "crops", "siamcar@five", "--profile", "tiny"]) == 0
+        for name in ("coco", "det", "vid", "ytbb", "got"):
+            crops = ["data", "crops", "siamcar@five", "--dataset", name, "--profile", "tiny"]
+            assert main(crops) == 0
         yield folder
 
 
@@ -448,7 +450,8 @@ def test_five_sets_train_the_same_on_one_process_and_on_three_stopped_and_resume
     said = process.communicate(timeout=150)[0]
     assert process.returncode == 0, said
     assert said.splitlines().count(str(TRAINED / "model.pt")) == 1
-    record = json.loads((TRAINED / "record.json").read_text())
+    (path,) = TRAINED.glob("record-*.json")
+    record = json.loads(path.read_text())
     assert record["place"]["processes"] == [3]
     ours, theirs = (
         torch.load(folder / "model.pt", weights_only=True)["model"]
