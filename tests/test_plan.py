@@ -69,7 +69,7 @@ def test_jobs_are_in_order_apart_and_name_no_path_or_host(
 
 
 def test_scores_of_the_plan_are_gathered_and_no_others(changed: Change) -> None:
-    """A missing one names its command, a changed one its file, one of other settings the setting."""
+    """A missing one names its command, a changed one its file, one of others what differs."""
     plan = changed()
     with pytest.raises(
         UserError, match="`siamla benchmark score otb100 siamcar --seed 1 --profile smoke` comes"
