@@ -67,7 +67,8 @@ TIMES = {
     "other_cores",
     "free disk",
 }  # what tells when, how long and beside what
-TIMED = ("_time.txt", "history.csv")  # files that hold times, whose digests stand in records
+# files that hold times, whose digests stand in records
+TIMED = ("_time.txt", "history.csv", "score.json")
 UNCOMPARED = ("results/smoke/logs/", "results/smoke/timings/", "results/smoke/state/")
 VIEWS = (".lock", "/checked.jsonl")  # ends of names; what curation remembers has times of files
 

@@ -10,11 +10,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from siamla.files import locked
+
+if TYPE_CHECKING:
+    from plans import Change
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # one process a core
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -183,9 +188,7 @@ class Tree:
 
 
 def copy_whole(source: Path, folder: Path) -> None:
-    """Copy a tree with its results; the socket is of a run's server, which ends a moment after
-    it.
-    """
+    """Copy a tree with its results; a run's server leaves its socket."""
     shutil.copytree(
         source, folder, symlinks=True, ignore=shutil.ignore_patterns("*.sock"), dirs_exist_ok=True
     )
@@ -253,6 +256,24 @@ def undisturbed(tree: Tree) -> dict[str, object]:
     from chaos import outcome
 
     return outcome(tree)
+
+
+@pytest.fixture
+def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of params/ in an empty folder, which is the current one."""
+    shutil.copytree(REPOSITORY / "params", tmp_path / "params")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "params"
+
+
+@pytest.fixture
+def changed(params: Path) -> "Change":
+    """The smoke profile's plan after changes of settings files, given as nested mappings laid over
+    their content.
+    """
+    from plans import changed_plan
+
+    return partial(changed_plan, params)
 
 
 @pytest.fixture(scope="session")

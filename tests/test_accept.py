@@ -2,92 +2,93 @@
 others.
 """
 
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
-import yaml
+from plans import Change, fake, fake_all
 
-from siamla.experiment.plan import Job, Plan
-from siamla.files import write_json
-from siamla.provenance.record import make_record
+from siamla.experiment.job import Identity, Job
+from siamla.experiment.plan import Plan
 from siamla.steps import accept as module
 from siamla.steps.accept import accept
 
-ROOT = Path(__file__).parents[1]
+Outcomes = dict[str, str]
 
 
 @pytest.fixture
-def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
+def plan(changed: Change) -> Plan:
     """Trainings of other code than the plan's; those of seed 2 were the quickest."""
-    monkeypatch.chdir(tmp_path)
-    for source in (ROOT / "params").rglob("*.yaml"):
-        target = Path("params", source.relative_to(ROOT / "params"))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(source.read_text())
-    path = Path("params/profiles/smoke.yaml")
-    profile = yaml.safe_load(path.read_text()) | {
-        "seeds": [1, 2, 3],
-        "variants": ["siamcar", "lals", "siamla"],
-    }
-    path.write_text(yaml.safe_dump(profile))
-    made = Plan.load("smoke")
-    for job in made.trainings():
-        inputs = {}
-        for name, parent in job.parents.items():
-            record = make_record(
-                parent.step, parent.names, parent.identity.plain, parent.key, {}, {}, 0.0
-            )
-            write_json(parent.record_path, record | {"content": name})
-            inputs[name] = name
-        before = {**job.identity.plain, "code": "before"}
-        record = make_record("train", job.names, before, "old", inputs, {}, 0.0)
-        write_json(
-            job.record_path,
-            record | {"content": "weights", "seconds": 1.0 + (job.names["seed"] != 2)},
-        )
-    return made
+    plan = changed(smoke={"seeds": [1, 2, 3], "variants": ["siamcar", "lals", "siamla"]})
+    trainings = plan.jobs_of("train")
+    fake_all(job for job in plan.jobs() if job.step in ("fetch", "curate", "crops", "features"))
+    for job in trainings:
+        former = Identity("train", {**job.identity.plain, "code": "before"})
+        seconds = 1.0 + (job.names["seed"] != 2)
+        fake(replace(job, identity=former), content="weights", seconds=seconds)
+    return plan
 
 
 @pytest.fixture
-def tried(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Titles of the jobs that were run again; they make what they had made."""
-    titles: list[str] = []
+def tried(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> Callable[[Outcomes], list[str]]:
+    """Titles of the jobs that `accept` runs again; the content that each variant has then, else
+    what it had.
+    """
 
-    def run(plan: Plan, job: Job) -> None:
-        titles.append(job.title)
-        record = make_record("train", job.names, job.identity.plain, job.key, {}, {}, 0.0)
-        write_json(
-            job.record_path, record | {"content": CONTENT.get(job.names["variant"], "weights")}
-        )
+    def try_with(outcomes: Outcomes) -> list[str]:
+        titles: list[str] = []
 
-    monkeypatch.setattr(module, "_run", run)
-    return titles
+        def run(plan: Plan, job: Job, **means: Any) -> None:
+            titles.append(job.title)
+            fake(job, content=outcomes.get(job.names["variant"], "weights"))
 
+        monkeypatch.setattr(module, "perform", run)
+        return titles
 
-CONTENT: dict[str, str] = {}
+    return try_with
 
 
 def accepted(plan: Plan) -> set[str]:
-    return {job.title for job in plan.trainings() if "accepted" in (job.record() or {})}
+    return {job.title for job in plan.jobs_of("train") if "accepted" in (job.record() or {})}
 
 
 def test_what_one_variant_runs_says_nothing_of_the_code_of_another(
-    plan: Plan, tried: list[str]
+    plan: Plan, tried: Callable[[Outcomes], list[str]]
 ) -> None:
-    (line,) = [line for line in accept(plan) if "train" in line]
-    assert sorted(tried) == [
-        "train siamcar, seed 2",
-        "train siamla, seed 2",
-    ]  # lals has no value that neither has
+    titles = tried({})
+    (line,) = accept(plan)
+    # lals has no value that neither has
+    assert sorted(titles) == ["train siamcar, seed 2", "train siamla, seed 2"]
     assert line.startswith("accepted: ")
     assert line.endswith("came out the same; 7 others of its kind are taken over")
-    assert accepted(plan) == {job.title for job in plan.trainings()} - set(tried)
+    every = plan.jobs_of("train")
+    assert accepted(plan) == {job.title for job in every} - set(titles)
+    for job in every:
+        assert {path.name for path in job.folder.glob("record-*")} >= {job.record_path.name}
+    assert list(accept(plan)) == []
 
 
 def test_one_that_came_out_different_is_enough(
-    plan: Plan, tried: list[str], monkeypatch: pytest.MonkeyPatch
+    plan: Plan, tried: Callable[[Outcomes], list[str]]
 ) -> None:
-    monkeypatch.setitem(CONTENT, "siamla", "others")
-    (line,) = [line for line in accept(plan) if "train" in line]
+    tried({"siamla": "others"})
+    (line,) = accept(plan)
     assert line.startswith("not accepted: train siamla, seed 2 has other content now")
     assert accepted(plan) == set()
+
+
+def test_nothing_is_tried_of_what_differs_in_more_than_code(
+    plan: Plan, changed: Change, tried: Callable[[Outcomes], list[str]]
+) -> None:
+    """A setting, or what it is made from."""
+    titles = tried({})
+    for job in (job for job in plan.jobs() if job.step == "features"):
+        fake(job, content="other features")
+    for job in plan.jobs_of("train"):
+        if "features" in job.parents:
+            continue
+        former = Identity("train", {**job.identity.plain, "seed": 9, "code": "before"})
+        fake(replace(job, identity=former))
+    assert list(accept(plan)) == []
+    assert titles == []

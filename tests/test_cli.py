@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import COMMAND, REPOSITORY, Tree
+from conftest import COMMAND, Tree
 
 from siamla.cli.main import main
 from siamla.data.curate import load_curated
@@ -20,7 +20,6 @@ from siamla.experiment.plan import Plan
 from siamla.steps.fetch import listing_digest
 
 Run = Callable[..., str]
-VARIANTS = REPOSITORY / "params/variants.yaml"
 
 
 @pytest.fixture
@@ -74,21 +73,35 @@ spec:
 """
 
 
+Make = Callable[..., None]
+
+
 @pytest.fixture
-def curate(fails: Run, params: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """`siamla data curate mine` of a project whose profile has a data set as training set; what it
-    says as it fails.
-    """
-    monkeypatch.chdir(params.parent)
+def project(params: Path, got10k: Path) -> Make:
+    """Write a profile with a data set as training set; fetch and curate it."""
+
+    def make(root: Path = got10k, layout: str = "got10k", steps: str = "fetch curate") -> None:
+        (params / "profiles/own.yaml").write_text(PROFILE.format(layout=layout, root=root))
+        for step in steps.split():
+            assert main(["data", step, "mine", "--profile", "own"]) == 0
+
+    return make
+
+
+@pytest.fixture
+def curate(fails: Run, project: Make) -> Run:
+    """`siamla data curate mine` of a data set; what it says as it fails."""
 
     def run(root: Path, layout: str = "got10k") -> str:
-        (params / "profiles/own.yaml").write_text(PROFILE.format(layout=layout, root=root))
-        if root.is_dir():
-            assert main(["data", "fetch", "mine", "--profile", "own"]) == 0
-            return fails("data", "curate", "mine", "--profile", "own")
-        return fails("data", "fetch", "mine", "--profile", "own")
+        project(root, layout, "fetch" if root.is_dir() else "")
+        return fails("data", "curate" if root.is_dir() else "fetch", "mine", "--profile", "own")
 
     return run
+
+
+def nothing_written(folder: str = "data/curated/own/mine") -> bool:
+    names = ("report.json", "index.parquet", "record-*.json")
+    return not any(path for name in names for path in Path(folder).glob(name))
 
 
 @pytest.mark.parametrize(
@@ -103,29 +116,24 @@ def curate(fails: Run, params: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     ],
     ids=["nan", "zero", "negative", "outside", "three numbers", "a word"],
 )
-def test_bad_boxes(curate: Run, tmp_path: Path, got10k: Path, box: str, said: str) -> None:
-    (got10k / "two/groundtruth.txt").write_text(
-        "50,40,30,24\n50,40,30,24\n" + box + "\n50,40,30,24\n"
-    )
+def test_bad_boxes(curate: Run, got10k: Path, box: str, said: str) -> None:
+    truth = f"50,40,30,24\n50,40,30,24\n{box}\n50,40,30,24\n"
+    (got10k / "two/groundtruth.txt").write_text(truth)
     line = curate(got10k)
     assert "1 of 2 sequences rejected" in line
     assert "two: " in line
     assert said in line
-    assert not (tmp_path / "data/curated/own/mine/report.json").exists()
-    assert not (tmp_path / "data/curated/own/mine/index.parquet").exists()
+    assert nothing_written()
 
 
-def test_fewer_boxes_than_frames(curate: Run, tmp_path: Path, got10k: Path) -> None:
-    (got10k / "two/groundtruth.txt").write_text("50,40,30,24\n" * 3)
-    assert "two: 3 boxes for 4 frames" in curate(got10k)
-    assert not (tmp_path / "data/curated/own/mine/report.json").exists()
-
-
-def test_truncated_jpeg(curate: Run, tmp_path: Path, got10k: Path) -> None:
-    image = got10k / "two/00000002.jpg"
+def test_fewer_boxes_than_frames_and_a_truncated_image(curate: Run, got10k: Path) -> None:
+    image = got10k / "one/00000002.jpg"
     image.write_bytes(image.read_bytes()[:700])
-    assert "two: 00000002.jpg: truncated or not an image (700 bytes)" in curate(got10k)
-    assert not (tmp_path / "data/curated/own/mine/report.json").exists()
+    (got10k / "two/groundtruth.txt").write_text("50,40,30,24\n" * 3)
+    line = curate(got10k)
+    assert "one: 00000002.jpg: truncated or not an image (700 bytes)" in line
+    assert "two: 3 boxes for 4 frames" in line
+    assert nothing_written()
 
 
 @pytest.mark.parametrize("layout", ["otb", "got10k", "lasot", "trackingnet", "tnl2k", "vot"])
@@ -133,7 +141,7 @@ def test_empty_and_missing_folders(curate: Run, tmp_path: Path, layout: str) -> 
     (tmp_path / "empty").mkdir()
     assert str(tmp_path / "empty") in curate(tmp_path / "empty", layout)
     assert f"{tmp_path / 'missing'}: no such folder" in curate(tmp_path / "missing", layout)
-    assert not list(tmp_path.glob("data/curated/own/mine/*.parquet"))
+    assert nothing_written()
 
 
 def test_a_step_whose_inputs_are_missing_names_the_command(
@@ -146,16 +154,6 @@ def test_a_step_whose_inputs_are_missing_names_the_command(
     line = fails("train", "run", "siamcar", "--profile", "own")
     assert "`siamla data crops siamcar --profile own` comes first" in line
     assert not Path("results").exists()
-
-
-@pytest.fixture
-def params(tmp_path: Path) -> Path:
-    """A copy of params/."""
-    for path in (REPOSITORY / "params").rglob("*.yaml"):
-        copy = tmp_path / path.relative_to(REPOSITORY)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_text(path.read_text())
-    return tmp_path / "params"
 
 
 @pytest.fixture
@@ -174,80 +172,64 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", folder], check=True)
 
 
-def test_a_full_disk_while_writing_crops(
-    fails: Run, params: Path, got10k: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+CROPS = ["data", "crops", "siamcar", "--profile", "own"]
+
+
+def test_a_full_disk_while_writing_crops(fails: Run, project: Make, small_disk: Path) -> None:
     """One line with the file; what is left are no half-written files, and with room the same
     command succeeds.
     """
-    monkeypatch.chdir(params.parent)
-    (params / "profiles/own.yaml").write_text(PROFILE.format(layout="got10k", root=got10k))
-    for step in ("fetch", "curate"):
-        assert main(["data", step, "mine", "--profile", "own"]) == 0
+    project()
     Path("data/crops").symlink_to(small_disk)
-    command = ["data", "crops", "siamcar", "--profile", "own"]
-    line = fails(*command)
+    line = fails(*CROPS)
     assert "data/crops/own/mine" in line
     assert "the disk is full" in line
     left = [path.name for path in small_disk.rglob("*") if path.is_file()]
     assert not [name for name in left if name.endswith((".tmp", ".bin")) or name == "manifest.json"]
     subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
-    assert main(command) == 0
+    assert main(CROPS) == 0
     (manifest,) = small_disk.rglob("manifest.json")
     assert json.loads(manifest.read_text())["crops"] == 8
 
 
 def test_crops_whose_build_was_killed_make_way_for_those_of_changed_data(
-    params: Path, got10k: Path, monkeypatch: pytest.MonkeyPatch
+    project: Make, got10k: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(params.parent)
-    (params / "profiles/own.yaml").write_text(PROFILE.format(layout="got10k", root=got10k))
-
-    def bring() -> None:
-        for step in ("fetch", "curate"):
-            assert main(["data", step, "mine", "--profile", "own"]) == 0
-
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    command = ["data", "crops", "siamcar", "--profile", "own"]
-    bring()
+    def made() -> dict[str, bytes]:
+        files = part.parent.glob("[ims]*")
+        return {path.name: path.read_bytes() for path in files}
+
+    project()
     with monkeypatch.context() as patch:
         patch.setattr("siamla.data.crops._finish", interrupted)
-        assert main(command) == 130
+        assert main(CROPS) == 130
     (part,) = Path("data/crops").rglob("shard-*.part.npz")
     (part.parent / "notes.txt").write_text("mine")
     (got10k / "two/groundtruth.txt").write_text("60.25,40,30,24\n" * 4)
-    bring()
-    assert main(command) == 0
-    made = {
-        path.name: path.read_bytes() for path in part.parent.glob("[ims]*") if path.name != "stamp"
-    }
+    project()
+    assert main(CROPS) == 0
+    first = made()
     assert (part.parent / "notes.txt").read_text() == "mine"
     assert not part.exists()
     shutil.rmtree(part.parent)
-    assert main(command) == 0
-    assert {
-        path.name: path.read_bytes() for path in part.parent.glob("[ims]*") if path.name != "stamp"
-    } == made
+    assert main(CROPS) == 0
+    assert made() == first
 
 
-def test_an_edit_of_ones_own_data_set_in_place_is_noticed(
-    params: Path, got10k: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Other boxes of the same length in a file with the time of the one before, behind a link."""
-    monkeypatch.chdir(params.parent)
-    (params / "profiles/own.yaml").write_text(PROFILE.format(layout="got10k", root=got10k))
+def test_an_edit_of_ones_own_data_set_in_place_is_noticed(project: Make, got10k: Path) -> None:
+    """Other boxes of the same length in a file with the time of before, and behind a link."""
     (got10k / "two").rename(got10k.parent / "elsewhere")
     (got10k / "two").symlink_to(got10k.parent / "elsewhere")
 
     def content() -> str:
-        for step in ("fetch", "curate"):
-            assert main(["data", step, "mine", "--profile", "own"]) == 0
-        plan = Plan.load("own")
-        ready, curated = (plan.job(step, dataset="mine").record() for step in ("fetch", "curate"))
-        assert ready is not None
+        project()
+        job = Plan.load("own").job("curate", dataset="mine")
+        curated, ready = job.record(), job.parents["data"].record()
         assert curated is not None
+        assert ready is not None
         assert ready["content"] == curated["inputs"]["data"]
         return str(ready["content"])
 
@@ -259,10 +241,9 @@ def test_an_edit_of_ones_own_data_set_in_place_is_noticed(
         os.utime(truth, ns=(times.st_atime_ns, times.st_mtime_ns))
         assert content() != before
         before = content()
-    found = {
-        video.name: video.boxes[0].tolist() for video in load_curated(Path("data/curated/own/mine"))
-    }
-    assert found == {"one": [50, 70, 30, 24], "two": [50, 70, 30, 24]}
+    videos = load_curated(Path("data/curated/own/mine"))
+    first = {video.name: video.boxes[0].tolist() for video in videos}
+    assert first == {"one": [50, 70, 30, 24], "two": [50, 70, 30, 24]}
 
 
 def test_a_copy_of_a_data_set_has_its_digest(got10k: Path, tmp_path: Path) -> None:

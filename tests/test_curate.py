@@ -3,7 +3,6 @@
 import csv
 import errno
 import json
-import shutil
 from pathlib import Path
 
 import cv2
@@ -306,12 +305,10 @@ def test_a_full_disk_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_the_commands_from_a_folder_to_crops(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    params: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    root = make_set(tmp_path / "set")
-    shutil.copytree(Path(__file__).parents[1] / "params", tmp_path / "params")
-    (tmp_path / "params/profiles/own.yaml").write_text(
+    root = make_set(params.parent / "set")
+    (params / "profiles/own.yaml").write_text(
         "caption: Noise.\ntrain: {tiny: {layout: got10k, root: set, frames: 4}}\nbenchmarks:"
         " {street: {layout: otb, root: street}}\nseeds: [1]\nvariants: [siamcar]\ntables:"
         " [3]\nspec: {pairs: {dataset: tiny}}\n"
@@ -325,7 +322,7 @@ def test_the_commands_from_a_folder_to_crops(
     said = siamla("data curate tiny")
     assert "tiny: 3 sequences, 12 frames, 3 without the target, 0 sequences rejected" in said
     assert "9 crops of 3 sequences" in siamla("data crops siamcar")
-    (manifest,) = tmp_path.glob("data/crops/own/tiny/*/manifest.json")
+    (manifest,) = Path().glob("data/crops/own/tiny/*/manifest.json")
     before = manifest.read_text()
     siamla("data crops siamcar")
     cv2.imwrite(str(root / "video_1" / "00000002.jpg"), np.zeros((48, 64, 3), np.uint8))

@@ -2,21 +2,19 @@
 plan.
 """
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-import yaml
+from plans import Change
 
 from siamla.benchmark.maps import FrameMaps, cell_boxes, choose, follow, read_maps, write_maps
 from siamla.benchmark.settings import MapRule
 from siamla.data.crop import to_crop, to_image
 from siamla.errors import UserError
-from siamla.experiment.plan import Plan
-from siamla.experiment.spec import merge
+from siamla.experiment.job import Job
 from siamla.geometry import centre
 from siamla.grid import MIDDLE, SEARCH
 from siamla.model.settings import ModelSettings
@@ -25,7 +23,6 @@ from siamla.sequence import Sequence
 from siamla.tracker.settings import TrackerSettings
 from siamla.tracker.tracker import SiamTracker
 
-ROOT = Path(__file__).parents[1]
 SMALL = ModelSettings(
     backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4, regression_bias=3.4
 )
@@ -137,34 +134,25 @@ def test_the_file_comes_back_and_has_equal_bytes(found: list[FrameMaps], tmp_pat
         read_maps(tmp_path / "other.npz")
 
 
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copytree(ROOT / "params", tmp_path / "params")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path / "params"
+def test_maps_are_jobs_of_the_plan_beside_the_predictions(changed: Change) -> None:
+    def maps(*variants: str, frames: int) -> list[Job]:
+        rule = {"variants": list(variants), "sequences": 14, "frames": frames}
+        return changed(maps=rule).jobs_of("maps")
 
-
-def test_maps_are_jobs_of_the_plan_beside_the_predictions(project: Path) -> None:
-    plan = Plan.load("smoke")
-    jobs = list(plan.map_jobs())
+    plan = changed()
+    jobs = plan.jobs_of("maps")
     assert [job.title for job in jobs] == [
         "maps otb100 siamcar, seed 1",
         "maps otb100 siamla, seed 1",
     ]
     assert jobs[0].folder == Path("results/smoke/maps/otb100/siamcar/seed1")
-    assert (
-        jobs[0].identity.plain["predictions"] == plan.predict("otb100", "siamcar", 1).identity.plain
-    )
+    predicted = plan.job("predict", benchmark="otb100", variant="siamcar", seed=1)
+    assert jobs[0].identity.plain["predictions"] == predicted.identity.plain
     assert set(jobs[0].parents) == {"model", "data"}
-    keys = [job.key for job in jobs]
-    (project / "maps.yaml").write_text("{variants: [siamcar], sequences: 14, frames: 5}")
-    fewer = list(Plan.load("smoke").map_jobs())
-    assert len(fewer) == 1
-    assert fewer[0].key != keys[0]
-    (project / "maps.yaml").write_text("{variants: [siamcar], sequences: 14, frames: 6}")
-    assert [job.key for job in Plan.load("smoke").map_jobs()] == keys[
-        :1
-    ]  # who else is stored decides nothing
+    (fewer,) = maps("siamcar", frames=5)
+    assert fewer.key != jobs[0].key
+    # who else is stored decides nothing
+    assert [job.key for job in maps("siamcar", frames=6)] == [jobs[0].key]
 
 
 @pytest.mark.parametrize(
@@ -190,21 +178,16 @@ def test_maps_are_jobs_of_the_plan_beside_the_predictions(project: Path) -> None
     ],
 )
 def test_mistakes_are_told_before_any_work(
-    project: Path, profile: dict, rule: dict, said: str
+    changed: Change, profile: dict, rule: dict, said: str
 ) -> None:
-    for path, over in ((project / "profiles/smoke.yaml", profile), (project / "maps.yaml", rule)):
-        path.write_text(yaml.safe_dump(merge(yaml.safe_load(path.read_text()), over)))
     with pytest.raises(UserError) as error:
-        Plan.load("smoke")
+        changed(smoke=profile, maps=rule)
     assert said in str(error.value)
 
 
-def test_a_profile_without_maps_has_no_such_jobs(project: Path) -> None:
-    path = project / "profiles/smoke.yaml"
-    path.write_text(path.read_text().replace("maps: [otb100]\n", ""))
-    (project / "maps.yaml").unlink()
-    plan = Plan.load("smoke")
-    assert list(plan.map_jobs()) == []
+def test_a_profile_without_maps_has_no_such_jobs(changed: Change, params: Path) -> None:
+    (params / "maps.yaml").unlink()
+    plan = changed(smoke={"maps": []})
     assert "maps" not in {job.step for job in plan.jobs()}
     with pytest.raises(UserError, match="stores no score maps"):
-        plan.maps("otb100", "siamcar", 1)
+        plan.job("maps", benchmark="otb100", variant="siamcar", seed=1)

@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name
 
 from siamla.benchmark.protocols import default_protocols, load_protocols
 from siamla.errors import UserError
+from siamla.experiment.steps import STEPS
 
 ROOT = Path(__file__).parents[1]
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
@@ -297,34 +298,29 @@ def profile(name: str) -> dict:
     return yaml.safe_load((ROOT / "workflow/profiles" / name / "profile.yaml").read_text())
 
 
-def rules() -> tuple[set[str], set[str]]:
-    """All rules, and those that run where snakemake runs."""
-    files = [ROOT / "Snakefile", *(ROOT / "workflow/rules").glob("*.smk")]
-    text = "\n".join(file.read_text() for file in files)
-    local = re.search(r"^localrules:\n((?:    \w+,?\n)+)", text, re.MULTILINE)
-    assert local is not None
-    return set(re.findall(r"^rule (\w+):", text, re.MULTILINE)), set(re.findall(r"\w+", local[1]))
-
-
-@pytest.mark.parametrize("name", ["slurm", "slurm-gpu"])
-def test_memory_and_time_of_each_job_survive_default_resources(name: str) -> None:
-    settings, (known, local) = profile(name), rules()
-    assert settings["set-resources"].keys() == known - local
-    assert all(
-        {"mem_mb", "runtime"} <= resources.keys()
-        for resources in settings["set-resources"].values()
-    )
-    assert settings["set-threads"].keys() <= known - local
+@pytest.mark.parametrize("name", ["local", "slurm", "slurm-gpu"])
+def test_a_profile_speaks_of_steps_and_leaves_memory_and_time_to_them(name: str) -> None:
+    """Each step asks for its own, so that a cluster's `--default-resources` leaves them alone."""
+    settings = profile(name)
+    away = {step.name for step in STEPS.values() if not step.local}
+    assert settings.get("set-threads", {}).keys() <= away
+    asked = settings.get("set-resources", {})
+    assert asked.keys() <= away
+    assert all(resources.keys() == {"gpu"} for resources in asked.values())
     assert "default-resources" not in settings
-    assert settings["slurm-status-command"] == "squeue"
+    rules = (ROOT / "workflow/rules/steps.smk").read_text()
+    for line in ("mem_mb=step.mem_mb,", "runtime=step.runtime,", "threads: step.threads"):
+        assert line in rules
 
 
-def test_a_gpu_is_asked_for_by_the_gpu_profile_alone() -> None:
+def test_a_gpu_is_asked_for_by_the_gpu_profiles_alone() -> None:
     plain, gpu = profile("slurm"), profile("slurm-gpu")
-    assert not any("gpu" in resources for resources in plain["set-resources"].values())
-    asking = {rule for rule, resources in gpu["set-resources"].items() if resources.pop("gpu", 0)}
-    assert asking == {"train", "predict", "predict_sweep", "measure_alignment", "store_maps"}
+    assert "set-resources" not in plain
+    asking = gpu.pop("set-resources")
+    assert asking.keys() == {"train", "predict", "predict_sweep", "alignment", "maps"}
     assert gpu == plain
+    assert asking == profile("local")["set-resources"]
+    assert plain["slurm-status-command"] == "squeue"
 
 
 # -- citation --

@@ -44,6 +44,13 @@ def chain(variant: str) -> set[str]:
     return {job.format(variant) for job in CHAIN} | SUMMARY
 
 
+def siamla(tree: Tree, words: str) -> str:
+    """What a command prints, which must end well."""
+    done = tree.call("siamla", *words.split())
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
 def test_the_copy_is_what_runs(tree: Tree) -> None:
     where = tree.call(
         "python", "-c", "import os; os.chdir('/'); import siamla; print(siamla.__file__)"
@@ -64,21 +71,26 @@ def test_one_command_makes_the_table(tree: Tree, undisturbed: dict[str, object])
     assert len(undisturbed["weights"]) == 2  # type: ignore[arg-type]
 
 
+def record_of(tree: Tree, folder: str) -> Path:
+    """The one record of a result."""
+    (record,) = (tree.folder / folder).glob("record-*.json")
+    return record
+
+
 def test_a_number_is_traced_from_its_table_to_weights_and_data(tree: Tree) -> None:
-    sources = json.loads((tree.folder / "reports/smoke/tables/table3.sources.json").read_text())[
-        "scores"
-    ]
-    source = sources["results/smoke/scores/otb100/siamla/seed1.json"]
+    sources = json.loads((tree.folder / "reports/smoke/tables/table3.sources.json").read_text())
+    folder = "results/smoke/scores/otb100/siamla/seed1"
+    score = json.loads(record_of(tree, folder).read_text())
+    assert sources["made_from"][folder] == {"key": score["key"], "content": score["content"]}
+    origin = sources["origins"][folder]
     model = read_model(tree.folder / "results/smoke/train/siamla/seed1/model.pt")
-    assert source["training"]["content"] == source["predictions"]["inputs"]["model"] == model.digest
+    assert origin["training"]["content"] == origin["predictions"]["inputs"]["model"] == model.digest
     assert model.label == "SiamLA (LADL + LALS + LAFA)"
     assert model.tracker.keys() == TrackerSettings.model_fields.keys()
-    data = json.loads((tree.folder / "data/curated/smoke/otb100/record.json").read_text())
-    assert source["inputs"]["data"] == data["content"]
-    assert source["training"]["place"]["device"] == "cpu" or source["training"]["place"][
-        "device"
-    ].startswith("cuda")
-    assert source["predictions"]["place"]["engine"].split()[0] in ("openvino", "torch")
+    data = json.loads(record_of(tree, "data/curated/smoke/otb100").read_text())
+    assert origin["inputs"]["data"] == data["content"]
+    assert origin["training"]["place"]["device"].startswith(("cpu", "cuda"))
+    assert origin["predictions"]["place"]["engine"].split()[0] in ("openvino", "torch")
 
 
 def test_a_second_run_does_nothing_and_is_quick(tree: Tree) -> None:
@@ -125,19 +137,11 @@ def test_a_folder_of_video_and_an_imported_tracker_by_one_entry_each(tree: Tree)
     with tree.kept():
         shutil.copytree(tree.folder / "data/raw/smoke_otb", tree.folder / "street clips")
         results = tree.folder / "results/imported/otb100"
-        copied = tree.call(
-            "siamla",
-            "results",
-            "import",
-            "results/smoke/predictions/otb100/siamcar/seed1",
-            "--as",
-            "copy",
-            "--benchmark",
-            "otb100",
-            "--out",
-            "results/imported/otb100",
+        siamla(
+            tree,
+            "results import results/smoke/predictions/otb100/siamcar/seed1 --as copy"
+            " --benchmark otb100 --out results/imported/otb100",
         )
-        assert copied.returncode == 0, copied.stdout
         entry = (
             "\n  street: {layout: otb, root: street clips, label: Street, frames: 5}\n  vot2018:"
             " {layout: vot, root: data/raw/smoke_vot, dvc: synthesize@smoke_vot, variants:"
@@ -165,15 +169,13 @@ def test_a_folder_of_video_and_an_imported_tracker_by_one_entry_each(tree: Tree)
                 truth.read_text().replace(row, ("1" if row[0] != "1" else "2") + row[1:])
             )  # as long as before
             assert tree.planned() == set()
-            assert (
-                tree.call("siamla", "data", "fetch", "street", "--profile", "smoke").returncode == 0
-            )
+            siamla(tree, "data fetch street --profile smoke")
             again = {
                 f"{step} street {variant}"
                 for step in ("predict", "score")
                 for variant in ("siamcar", "siamla")
             }
-            assert tree.planned() == {"curate_dataset street", *again} | SUMMARY
+            assert tree.planned() == {"curate street", *again} | SUMMARY
         assert outcome(tree)["weights"] == before
 
 
@@ -181,7 +183,6 @@ NOTHING = (
     (LOSSES, '"""The losses', '# a comment\n"""Of the losses'),
     ("siamla/training/loop.py", "no step had a usable loss", "no loss was usable"),
     ("siamla/progress.py", "mininterval=10", "mininterval=20"),
-    ("siamla/miniatures/dataset.py", '    "vot": VOT,\n', '    "vot": VOT,\n    "mine": OTB,\n'),
 )
 WORDS = (
     (VARIANTS, "label: SiamCAR", "label: The baseline"),
@@ -219,7 +220,7 @@ SETS = "set: {labels.ladl: true, labels.lals: true}"
         ([("siamla/report/collect.py", "\n\ndef ", "\n\nNEW = 1\n\n\ndef ")], SUMMARY),
     ],
     ids=[
-        "comment, message, progress, layout",
+        "comment, message, progress",
         "words",
         "loss",
         "constant",
@@ -248,24 +249,23 @@ def test_a_changed_generator_makes_anew_all_that_it_made(tree: Tree) -> None:
     expected = {
         f"{step} otb100 {v}" for step in ("predict", "score") for v in ("siamcar", "siamla")
     }
-    assert planned == expected | {"fetch_dataset otb100", "curate_dataset otb100"} | SUMMARY
+    assert planned == expected | {"fetch otb100", "curate otb100"} | SUMMARY
     assert tree.planned() == set()
 
 
-def test_data_brought_back_by_dvc_rerun_nothing(tree: Tree) -> None:
+def test_data_that_were_away_and_are_back_rerun_nothing(tree: Tree) -> None:
+    """Brought back by DVC, or rendered again."""
     data = tree.folder / "data/raw/smoke_otb"
-    files = {
-        path.relative_to(data): path.stat().st_size for path in data.rglob("*") if path.is_file()
-    }
-    done = tree.call("dvc", "commit", "--force", "synthesize@smoke_otb")
-    assert done.returncode == 0, done.stdout
-    shutil.rmtree(data)
-    done = tree.call("dvc", "checkout", "synthesize@smoke_otb")
-    assert done.returncode == 0, done.stdout
+    before = {path.relative_to(data): path.read_bytes() for path in data.rglob("*.*")}
+    for words in ("dvc commit --force", "dvc checkout"):
+        done = tree.call(*words.split(), "synthesize@smoke_otb")
+        assert done.returncode == 0, done.stdout
+        assert {path.relative_to(data): path.read_bytes() for path in data.rglob("*.*")} == before
+        assert tree.planned() == set()
+        shutil.rmtree(data)
     tree.call("git", "checkout", "dvc.lock")  # of another processor its entry may have changed
-    assert {
-        path.relative_to(data): path.stat().st_size for path in data.rglob("*") if path.is_file()
-    } == files
+    siamla(tree, "data fetch otb100 --profile smoke")
+    assert {path.relative_to(data): path.read_bytes() for path in data.rglob("*.*")} == before
     assert tree.planned() == set()
 
 
@@ -285,14 +285,11 @@ def test_code_that_changed_no_number_is_accepted(
         tree.edited("siamla/training/features.py", "STORED = torch.float16", "STORED = torch.half"),
     ):
         assert "train siamcar" in tree.planned()
-        done = tree.call("siamla", "plan", "accept", "--profile", "smoke")
-        assert done.returncode == 0, done.stdout
-        assert "not accepted" not in done.stdout
-        assert done.stdout.count("accepted: train") == 1
-        assert (
-            done.stdout.count("accepted: predict") == 2
-        )  # one for each benchmark: their layouts' code differs
-        assert "0 of   4 to run" in tree.call("siamla", "plan", "--profile", "smoke").stdout
+        said = siamla(tree, "plan accept --profile smoke")
+        assert "not accepted" not in said
+        assert said.count("accepted: train") == 1
+        assert said.count("accepted: predict") == 2  # one for each layout: their code differs
+        assert "0 of   4 to run" in siamla(tree, "plan --profile smoke")
         tree.run()
         assert outcome(tree) == undisturbed
 
@@ -306,12 +303,13 @@ def test_two_profiles_run_at_once_in_one_clone(tree: Tree, undisturbed: dict[str
         )
         first = tree.start()
         tree.wait_for(tree.exists(".snakemake/locks/*.lock"), first)
-        target = "data/curated/smoke2/otb100/stamp"
-        second = tree.call("snakemake", "--cores", "1", "--config", "profile=smoke2", "--", target)
+        until = ("--cores", "1", "--config", "profile=smoke2", "--until", "curate")
+        second = tree.call("snakemake", *until)
         assert second.returncode == 0, second.stdout
         assert first.wait(300) == 0, tree.log.read_text()
         assert outcome(tree) == undisturbed
-        assert (tree.folder / target).is_file()
+        assert record_of(tree, "data/curated/smoke2/otb100").is_file()
+        assert not (tree.folder / "results/smoke2/train").exists()
     finally:
         other.unlink()
         tree.remove("results/smoke2", "reports/smoke2", "data/*/smoke2")
@@ -334,10 +332,12 @@ def test_results_travel_without_snakemakes_memory(tree: Tree, tmp_path: Path) ->
         ignore=shutil.ignore_patterns("*.csv", "logs"),
     )
     (place / "data/raw").mkdir(parents=True)
-    for number, stamp in enumerate(sorted(place.rglob("stamp"), reverse=True)):
-        os.utime(stamp, (1e9 + number, 1e9 + number))
+    records = sorted(place.rglob("record-*.json"), reverse=True)
+    for number, record in enumerate(records):
+        os.utime(record, (1e9 + number, 1e9 + number))
     there = Tree(place)
-    made = {path: path.stat().st_mtime_ns for path in place.glob("results/smoke/*/**/record.json")}
+    made = {path: path.stat().st_mtime_ns for path in records}
+    assert len(made) == 10
     assert there.planned() == SUMMARY
     there.run()
     assert {path: path.stat().st_mtime_ns for path in made} == made
@@ -351,43 +351,16 @@ def test_results_travel_without_snakemakes_memory(tree: Tree, tmp_path: Path) ->
         assert "train siamla" in there.planned()
 
 
-def test_no_command_writes_into_a_foreign_folder(tree: Tree) -> None:
+def test_a_model_file_tracks_a_folder_as_the_pipeline_does(tree: Tree) -> None:
+    """And no folder that somebody else made is written into."""
     model = "results/smoke/train/siamcar/seed1/model.pt"
+    words = f"benchmark run {model} --layout otb --root data/raw/smoke_otb --out"
     before = sorted(path.as_posix() for path in (tree.folder / "results").rglob("*"))
-    done = tree.call(
-        "siamla",
-        "benchmark",
-        "predict",
-        "otb100",
-        "siamcar",
-        "--profile",
-        "smoke",
-        "--model",
-        model,
-        "--out",
-        "results",
-    )
+    done = tree.call("siamla", *words.split(), "results")
     assert done.returncode == 2
     assert "results: is not empty and was not made by siamla" in done.stdout
     assert sorted(path.as_posix() for path in (tree.folder / "results").rglob("*")) == before
-
-
-def test_a_model_of_ones_own_is_tracked_into_a_new_folder(tree: Tree) -> None:
-    model = "results/smoke/train/siamcar/seed1/model.pt"
-    done = tree.call(
-        "siamla",
-        "benchmark",
-        "predict",
-        "otb100",
-        "siamcar",
-        "--profile",
-        "smoke",
-        "--model",
-        model,
-        "--out",
-        "mine",
-    )
-    assert done.returncode == 0, done.stdout
+    siamla(tree, f"{words} mine")
     ours = tree.folder / "results/smoke/predictions/otb100/siamcar/seed1"
     for path in sorted(ours.glob("Smoke??.txt")):
         assert (tree.folder / "mine" / path.name).read_bytes() == path.read_bytes()
@@ -395,35 +368,32 @@ def test_a_model_of_ones_own_is_tracked_into_a_new_folder(tree: Tree) -> None:
 
 
 def test_a_model_is_measured_on_crops_and_its_model_decides_when_anew(tree: Tree) -> None:
-    command = ("siamla", "benchmark", "alignment", "otb100", "siamcar", "--profile", "smoke")
-    folder = tree.folder / "results/smoke/alignment/otb100/siamcar/seed1"
-    assert tree.call(*command).returncode == 0
-    numbers = json.loads((folder / "crops.json").read_text())
+    command = "benchmark alignment otb100 siamcar --profile smoke"
+    folder = "results/smoke/alignment/otb100/siamcar/seed1"
+    siamla(tree, command)
+    crops = tree.folder / folder / "crops.json"
+    numbers = json.loads(crops.read_text())
     assert set(numbers) == {"Smoke01", "Smoke02", "Smoke03"}
-    assert all(0 <= own["chosen"] <= own["best"] <= 1 for own in numbers.values())
-    made = (folder / "record.json").stat().st_mtime_ns
-    look = ("siamla", "plan", "alignment", "otb100", "siamcar", "1", "--profile", "smoke")
-    assert "up to date" in tree.call(*look).stdout
-    with tree.edited(
-        SMOKE, "tracker: {precision: fp32}", "tracker: {precision: fp32, window: 0.3}"
-    ):
-        assert "up to date" in tree.call(*look).stdout  # no window on crops
+    assert all(0 <= each["chosen"] <= each["best"] <= 1 for each in numbers.values())
+    written = record_of(tree, folder).stat().st_mtime_ns
+    look = "plan alignment otb100 siamcar 1 --profile smoke"
+    assert "up to date" in siamla(tree, look)
+    with tree.edited(SMOKE, "{precision: fp32}", "{precision: fp32, window: 0.3}"):
+        assert "up to date" in siamla(tree, look)  # no window on crops
     with tree.edited(SMOKE, "lr_start: 1.0e-3", "lr_start: 2.0e-3"):
-        assert (
-            "model.settings.training.lr_start is 0.001, the plan has 0.002"
-            in tree.call(*look).stdout
-        )
-    assert tree.call(*command).returncode == 0
-    assert (folder / "record.json").stat().st_mtime_ns == made
-    (folder / "crops.json").write_text("{}")
-    assert tree.call(*command).returncode == 0
-    assert json.loads((folder / "crops.json").read_text()) == numbers
+        said = siamla(tree, look)
+        assert "model.settings.training.lr_start is 0.001, the plan has 0.002" in said
+    siamla(tree, command)
+    assert record_of(tree, folder).stat().st_mtime_ns == written
+    crops.write_text("{}")
+    siamla(tree, command)
+    assert json.loads(crops.read_text()) == numbers
     tree.remove("results/smoke/alignment")
 
 
 def test_damaged_features_are_noticed_named_and_made_again(tree: Tree) -> None:
     (chunk,) = tree.folder.glob("data/features/smoke/*/chunk-00000.bin")
-    record = tree.folder / "results/smoke/train/siamcar/seed1/record.json"
+    record = record_of(tree, "results/smoke/train/siamcar/seed1")
     sound, trained = chunk.read_bytes(), record.read_bytes()
     chunk.write_bytes(sound[:1000] + bytes([sound[1000] ^ 1]) + sound[1001:])
     record.unlink()
@@ -434,8 +404,7 @@ def test_damaged_features_are_noticed_named_and_made_again(tree: Tree) -> None:
     )
     assert not list((tree.folder / "results/smoke/state").glob("train*"))
     record.write_bytes(trained)
-    done = tree.call("siamla", "train", "features", "siamcar", "--profile", "smoke")
-    assert done.returncode == 0, done.stdout
+    siamla(tree, "train features siamcar --profile smoke")
     assert chunk.read_bytes() == sound
 
 
@@ -461,7 +430,7 @@ def test_without_mlflow_the_tables_come_out_and_a_later_sync_completes_it(
     assert done.returncode == 0, done.stdout
     assert outcome(tree) == undisturbed
     assert "siamla mlflow sync" in done.stdout
-    assert tree.call("siamla", "mlflow", "sync", "--profile", "smoke").returncode == 0
+    siamla(tree, "mlflow sync --profile smoke")
 
 
 OF_A_VARIANT = ("train", "predictions/*", "scores/*")

@@ -1,6 +1,4 @@
-"""Code digests see what decides a number and nothing else; records say where a number comes
-from.
-"""
+"""Code digests see what decides a number and nothing else; records say where one comes from."""
 
 import subprocess
 import time
@@ -10,7 +8,8 @@ import pytest
 
 from siamla.errors import UserError
 from siamla.files import write_json
-from siamla.provenance.code import code_digest, definitions, git_state, listed
+from siamla.provenance.code import Sources
+from siamla.provenance.git import git_state
 from siamla.provenance.record import differences, make_record, read_record
 
 SOURCE = '''"""What it is."""
@@ -28,7 +27,8 @@ def public(x: int) -> int:
         raise ValueError(f"{x} is negative")
     with progress(x, "working"):
         print("working")
-        return tools.twice(helper(x)) + LIMIT
+        half: int = tools.twice(helper(x))
+        return half + LIMIT
 
 
 def other(x):
@@ -49,12 +49,18 @@ def public(x: int) -> float:
         raise TypeError("negative")
     with progress(x, "working"):
         print("at work", x)
-        return (tools.twice(helper(x))
+        whole = tools.twice(helper(x))
+        return (whole
                 + LIMIT)
 def other(x):
     return UNUSED + NEW + x
 """
 ENTRY = "siamla.high:public"
+
+
+def digest(package: Path, entry: str = ENTRY) -> str:
+    """Of the package as it is now."""
+    return Sources(package).digest(entry)
 
 
 @pytest.fixture
@@ -80,17 +86,17 @@ def package(tmp_path: Path) -> Path:
 
 
 def test_code_digest_ignores_what_decides_no_number(package: Path) -> None:
-    """Comments, docstrings, layout, order, messages, printing, progress, result annotations, unused
-    definitions.
+    """Comments, docstrings, layout, order, messages, printing, progress, annotations, the names of
+    local variables, unused definitions.
     """
-    before = code_digest(ENTRY, root=package)
+    before = digest(package)
     (package / "siamla" / "high.py").write_text(SAME)
     (package / "siamla" / "progress.py").write_text("def progress(n, text):\n    return n\n")
     (package / "siamla" / "tools.py").write_text(
         "def twice(x):\n    return 2 * x\n\n\ndef thrice(x):\n    return 4 * x\n"
     )
     (package / "siamla" / "sub" / "deep.py").write_text("N = 2\n")
-    assert code_digest(ENTRY, root=package) == before
+    assert digest(package) == before
 
 
 @pytest.mark.parametrize(
@@ -98,6 +104,7 @@ def test_code_digest_ignores_what_decides_no_number(package: Path) -> None:
     [
         ("high.py", "LIMIT = 3", "LIMIT = 4"),
         ("high.py", "if x < 0", "if x <= 0"),
+        ("high.py", "return half + LIMIT", "return x + LIMIT"),
         ("low.py", "deep.N * x", "deep.N + x"),
         ("sub/deep.py", "N = 2", "N = 3"),  # imported relatively, inside a function, by an import
         ("tools.py", "2 * x", "2.5 * x"),
@@ -111,18 +118,18 @@ def test_code_digest_ignores_what_decides_no_number(package: Path) -> None:
 def test_code_digest_sees_all_that_the_entry_uses(
     package: Path, file: str, old: str, new: str
 ) -> None:
-    before = code_digest(ENTRY, root=package)
+    before = digest(package)
     path = package / "siamla" / file
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new, 1))
-    assert code_digest(ENTRY, root=package) != before
+    assert digest(package) != before
 
 
 def test_code_digest_of_a_module_counts_every_definition(package: Path) -> None:
-    before = code_digest("siamla.high", root=package)
+    before = digest(package, "siamla.high")
     (package / "siamla" / "high.py").write_text(SOURCE.replace("UNUSED = 1", "UNUSED = 2"))
-    assert code_digest("siamla.high", root=package) != before
-    assert {name.partition(":")[0] for name in definitions([ENTRY], package)} == {
+    assert digest(package, "siamla.high") != before
+    assert {name.partition(":")[0] for name in Sources(package).definitions([ENTRY])} == {
         "siamla.high",
         "siamla.low",
         "siamla.sub.deep",
@@ -143,7 +150,7 @@ def test_of_settings_what_computes_counts_and_values_do_not(package: Path) -> No
         "from siamla.sub.settings import Weights\n\n\ndef helper(x, w: Weights):\n    return"
         " w.doubled * x\n"
     )
-    before = code_digest(ENTRY, root=package)
+    before = digest(package)
     for old, new in (
         ("factor: float = 1.0", "factor: float = 3.0"),
         ("return self\n", "return None\n"),
@@ -151,13 +158,13 @@ def test_of_settings_what_computes_counts_and_values_do_not(package: Path) -> No
     ):
         assert old in text
         settings.write_text(text.replace(old, new, 1))
-        assert code_digest(ENTRY, root=package) == before
+        assert digest(package) == before
     settings.write_text(text.replace("2 * self.factor", "3 * self.factor"))
-    assert code_digest(ENTRY, root=package) != before
+    assert digest(package) != before
 
 
 def test_the_weight_of_a_loss_and_the_parts_of_a_mix_are_code() -> None:
-    found = definitions(["siamla.training.run:train_model"])
+    found = Sources().definitions(["siamla.training.run:train_model"])
     assert {
         "siamla.training.settings:LossWeights",
         "siamla.data.settings:PairSettings",
@@ -165,19 +172,19 @@ def test_the_weight_of_a_loss_and_the_parts_of_a_mix_are_code() -> None:
 
 
 def test_a_registry_gives_the_entry_that_is_used(package: Path) -> None:
-    assert listed("siamla.readers:TABLE", "b", root=package) == "siamla.tools"
+    assert Sources(package).listed("siamla.readers:TABLE", "b") == "siamla.tools"
     with pytest.raises(UserError, match="lists no 'c'"):
-        listed("siamla.readers:TABLE", "c", root=package)
+        Sources(package).listed("siamla.readers:TABLE", "c")
 
 
 def test_code_digest_names_a_missing_or_broken_module(package: Path) -> None:
     with pytest.raises(UserError, match=r"no siamla\.nothing"):
-        code_digest("siamla.nothing", root=package)
+        digest(package, "siamla.nothing")
     with pytest.raises(UserError, match=r"no siamla\.high:nothing"):
-        code_digest("siamla.high:nothing", root=package)
+        digest(package, "siamla.high:nothing")
     (package / "siamla" / "low.py").write_text("def (\n")
     with pytest.raises(UserError, match=r"low\.py: line 1"):
-        code_digest(ENTRY, root=package)
+        digest(package)
 
 
 def test_git_state(tmp_path: Path) -> None:
@@ -208,28 +215,22 @@ def test_git_state(tmp_path: Path) -> None:
 def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     identity = {"settings": {"loss": {"regression": 3.0}}, "code": "c"}
     names = {"profile": "smoke", "variant": "siamla", "seed": 1}
-    made = make_record(
-        "train", names, identity, "k", {"crops": "d"}, {"device": "cpu"}, time.time()
-    )
-    write_json(tmp_path / "record.json", made)
-    assert read_record(tmp_path / "record.json") == made
-    assert set(made["environment"]) >= {
-        "git_commit",
-        "git_dirty",
-        "git_diff_sha",
-        "versions",
-        "python",
-        "host",
-    }
-    assert str(tmp_path) not in str(made)
-
-
-def test_a_file_that_is_no_record_is_named(tmp_path: Path) -> None:
-    write_json(tmp_path / "record.json", {"step": "train"})
-    with pytest.raises(UserError, match="no field 'names'"):
-        read_record(tmp_path / "record.json")
-    with pytest.raises(UserError, match="no field 'step'"):
-        read_record(tmp_path / "record.json", "record")
+    inputs, device = {"crops": "d"}, {"device": "cpu"}
+    record = make_record("train", names, identity, "k", inputs, device, time.time())
+    path = tmp_path / "record-k.json"
+    write_json(path, record)
+    assert read_record(path) == record
+    about = {"git_commit", "git_dirty", "git_diff_sha", "versions", "python", "host"}
+    assert record["environment"].keys() >= about
+    assert str(tmp_path) not in str(record)
+    for broken, said in (
+        ({"step": "train"}, "no field 'names'"),
+        ([], "no field 'step'"),
+        (record | {"files": 3}, "files is 3, expected a mapping"),
+    ):
+        write_json(path, broken)
+        with pytest.raises(UserError, match=said):
+            read_record(path)
 
 
 def test_differences_are_said_in_words_the_code_last() -> None:

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import training_sets as sets
-from conftest import COMMAND, REPOSITORY, Tree
+from conftest import COMMAND, Tree
 
 from siamla.cli.main import main
 from siamla.data.crops import CropCache, build
@@ -267,23 +266,23 @@ spec:
 
 
 def test_five_sets_train_two_epochs_from_their_official_layouts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    params: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SIAMLA_CACHE", str(tmp_path / "cache"))
-    shutil.copytree(REPOSITORY / "params", "params")
-    Path("params/profiles/tiny.yaml").write_text(PROFILE)
+    monkeypatch.setenv("SIAMLA_CACHE", str(params.parent / "cache"))
+    (params / "profiles/tiny.yaml").write_text(PROFILE)
     for layout, write in sets.SETS.items():
-        write(tmp_path / layout)
+        write(params.parent / layout)
     for name in ("coco", "det", "vid", "ytbb", "got"):
         assert main(["data", "fetch", name, "--profile", "tiny"]) == 0
         assert main(["data", "curate", name, "--profile", "tiny", "--allow-rejected"]) == 0
-    assert main(["data", "crops", "siamcar@five", "--profile", "tiny"]) == 0
+        crops = ["data", "crops", "siamcar@five", "--dataset", name, "--profile", "tiny"]
+        assert main(crops) == 0
     assert "vid: 63 of 63 boxes kept, in 4 tracks" in capsys.readouterr().out
     assert main(["train", "run", "siamcar@five", "--profile", "tiny"]) == 0
     folder = Path("results/tiny/train/siamcar@five/seed1")
     assert len((folder / "history.csv").read_text().splitlines()) == 3
-    inputs = json.loads((folder / "record.json").read_text())["inputs"]
+    (record,) = folder.glob("record-*.json")
+    inputs = json.loads(record.read_text())["inputs"]
     assert sorted(inputs) == ["crops1", "crops2", "crops3", "crops4", "crops5"]
     assert (folder / "model.pt").is_file()
 

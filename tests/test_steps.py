@@ -5,164 +5,231 @@ written down.
 import errno
 import json
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from siamla.experiment.identity import Identity, Plain
 
 from siamla.errors import UserError
-from siamla.experiment.plan import Job
+from siamla.experiment.job import Identity, Job
+from siamla.experiment.plan import Plan
 from siamla.files import sha256, write_text
-from siamla.steps.perform import OWNER, Outcome, hashed, own, perform, publish, state_of, why
+from siamla.steps.decision import reasons
+from siamla.steps.perform import (
+    OWNER,
+    Means,
+    Outcome,
+    hashed,
+    own,
+    perform,
+    publish,
+    state_of,
+)
+
+PLAN: Any = None  # what these works do not ask
 
 
-@dataclass(frozen=True)
-class Made(Identity):
-    step = "curate"
-    settings: Plain
-    code: str = "c"
+def sized(size: int) -> Identity:
+    return Identity("curate", {"settings": {"size": size}, "code": "c"})
+
+
+def job_in(folder: Path, size: int = 3, **more: Any) -> Job:
+    dataset = folder.name
+    return Job(
+        identity=sized(size),
+        names={"profile": "p", "dataset": dataset},
+        folder=folder,
+        command=f"siamla data curate {dataset} --profile p",
+        title=f"curate {dataset}",
+        entry="curate",
+        **more,
+    )
 
 
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
-    return Job(Made({"size": 3}), {"profile": "p", "dataset": "d"}, tmp_path / "out")
+    return job_in(tmp_path / "out")
 
 
 class Work:
     """Work that writes one file, and counts how often it was done."""
 
-    def __init__(self, job: Job, text: str = "result") -> None:
-        self.job, self.text, self.calls = job, text, 0
+    def __init__(self, text: str = "result") -> None:
+        self.text, self.calls = text, 0
 
-    def __call__(self, record: dict[str, Any]) -> Outcome:
+    def __call__(self, plan: Plan, job: Job, record: dict[str, Any], means: Means) -> Outcome:
         self.calls += 1
-        own(self.job.folder, self.job.step, self.job.key)
-        write_text(self.job.folder / "file.txt", self.text)
-        return Outcome(sha256(self.job.folder / "file.txt"), hashed(self.job.folder, ["file.txt"]))
+        own(job.folder, job.step, job.key)
+        write_text(job.folder / "file.txt", self.text)
+        return Outcome(sha256(job.folder / "file.txt"), hashed(job.folder, ["file.txt"]))
 
 
-def test_a_result_that_belongs_to_the_plan_is_stamped_and_not_made_again(job: Job) -> None:
-    work = Work(job)
-    assert perform(job, None, work) is True
-    stamp, made = job.stamp.read_text(), job.record_path.read_text()
-    job.stamp.unlink()  # what Snakemake does before it runs a rule again
-    assert perform(job, job.key, work) is False
-    assert (work.calls, job.stamp.read_text(), job.record_path.read_text()) == (1, stamp, made)
-    record = json.loads(made)
-    assert record["identity"] == job.identity.plain
-    assert json.loads(stamp) == {"key": job.key, "content": record["content"]}
+def done(job: Job, work: Callable[..., Outcome] | None = None, key: str | None = None) -> bool:
+    return perform(PLAN, job, key, work=work or Work())
 
 
-@pytest.mark.parametrize("harm", ["identity", "file", "missing", "record"])
-def test_a_result_that_does_not_belong_or_is_damaged_is_made_again(job: Job, harm: str) -> None:
-    work = Work(job)
-    perform(job, None, work)
-    if harm == "identity":
-        job = replace(job, identity=Made({"size": 4}))
-        assert why(job, {}) == ["settings.size is 3, the plan has 4"]
-    elif harm == "record":
-        job.record_path.write_text("{")
-    elif harm == "missing":
-        (job.folder / "file.txt").unlink()
+def contents(folder: Path) -> dict[Path, bytes]:
+    """All files but locks."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock")
+    return {path: path.read_bytes() for path in files}
+
+
+def test_a_result_that_belongs_to_the_plan_is_not_made_again(job: Job) -> None:
+    work = Work()
+    assert done(job, work) is True
+    written = job.record_path.read_text()
+    assert done(job, work, job.key) is False
+    assert (work.calls, job.record_path.read_text()) == (1, written)
+    assert json.loads(written)["identity"] == job.identity.plain
+    assert job.record_path.name == f"record-{job.key}.json"
+
+
+def test_a_result_of_other_settings_is_made_again_in_its_place(job: Job) -> None:
+    done(job)
+    other = replace(job, identity=sized(4))
+    assert reasons([other]) == {job.folder: ["settings.size is 3, the plan has 4"]}
+    assert done(other, Work("other")) is True
+    assert reasons([other]) == {job.folder: []}
+    assert not job.record_path.exists()
+    assert done(job) is True  # and back: what is not there is made
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [("missing", "file.txt is missing"), ("changed", "file.txt has changed since it was made")],
+)
+def test_a_damaged_result_is_told_and_made_again(
+    job: Job, harm: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the command alone: what stands in the files is no part of the decision."""
+    done(job)
+    file = job.folder / "file.txt"
+    file.unlink() if harm == "missing" else file.write_text("damaged")
+    assert reasons([job]) == {job.folder: []}
+    assert done(job) is True
+    assert f"{said}; it is made again" in capsys.readouterr().out
+    assert file.read_text() == "result"
+    assert done(job) is False
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "not valid JSON"),
+        ("{}", "not a record of a result: no field 'step'"),
+        (
+            "renamed",
+            "its identity is not that of key .*; delete it and run `siamla data curate out",
+        ),
+    ],
+)
+def test_a_damaged_record_is_one_line_and_nothing_is_touched(
+    job: Job, text: str, said: str
+) -> None:
+    """A record that has the name of another's key is none of it."""
+    if text == "renamed":
+        other = replace(job, identity=sized(4))
+        done(other)
+        other.record_path.rename(job.record_path)
     else:
-        (job.folder / "file.txt").write_text("damaged")
-        assert "file.txt has changed since it was made" in why(job, {})[0]
-    assert perform(job, None, work) is True
-    assert why(job, {}) == []
-    assert (job.folder / "file.txt").read_text() == "result"
+        done(job)
+        job.record_path.write_text(text)
+    before = contents(job.folder)
+    for look in (done, job.__class__.record, lambda job: reasons([job])):
+        with pytest.raises(UserError, match=said):
+            look(job)
+    assert contents(job.folder) == before
 
 
-def test_other_content_of_an_input_is_a_reason(job: Job, tmp_path: Path) -> None:
-    parent = Job(Made({"size": 1}), {"profile": "p", "dataset": "e"}, tmp_path / "parent")
+def test_a_parent_that_is_missing_or_changed(job: Job, tmp_path: Path) -> None:
+    parent = job_in(tmp_path / "e", size=1)
     child = replace(job, parents={"data": parent})
     with pytest.raises(UserError, match="`siamla data curate e --profile p` comes first"):
-        perform(child, None, Work(child))
+        done(child)
     assert not child.folder.exists()
-    perform(parent, None, Work(parent, "one"))
-    perform(child, None, Work(child))
-    perform(replace(parent, identity=Made({"size": 2})), None, Work(parent, "two"))
-    assert why(child, {"data": parent.content()}) == ["data has other content"]
+    done(parent, Work("one"))
+    done(child)
+    assert reasons([parent, child]) == {parent.folder: [], child.folder: []}
+    parent.record_path.unlink()
+    done(parent, Work("two"))
+    assert reasons([parent, child])[child.folder] == ["data has other content"]
+    assert done(child) is True
+
+
+def test_what_is_made_from_a_result_that_is_made_anew_is_made_anew(
+    job: Job, tmp_path: Path
+) -> None:
+    first, second = job_in(tmp_path / "e"), job_in(tmp_path / "f")
+    chain = [first, replace(second, parents={"data": first})]
+    chain.append(replace(job, parents={"data": chain[1]}))
+    for each in chain:
+        done(each)
+    first.record_path.unlink()
+    done(first, Work("two"))
+    assert list(reasons(chain).values()) == [[], ["data has other content"], ["data is made anew"]]
 
 
 @pytest.mark.parametrize("kind", ["folder", "file", "other step"])
 def test_a_foreign_folder_is_refused_and_untouched(job: Job, kind: str) -> None:
-    precious = job.folder / "precious.txt"
     if kind == "file":
-        job.folder.write_text("precious")
+        write_text(job.folder, "precious")
     else:
-        job.folder.mkdir()
-        precious.write_text("precious")
+        write_text(job.folder / "precious.txt", "precious")
     if kind == "other step":
-        (job.folder / OWNER).write_text("train 0123\n")
-    before = sorted(
-        (path, path.read_bytes()) for path in job.folder.parent.rglob("*") if path.is_file()
-    )
-    work = Work(job)
+        write_text(job.folder / OWNER, "train 0123\n")
+    before = contents(job.folder.parent)
     with pytest.raises(UserError, match=r"not made by siamla|found a file|another step"):
-        perform(job, None, work)
-    after = [(path, path.read_bytes()) for path in job.folder.parent.rglob("*") if path.is_file()]
-    assert sorted(pair for pair in after if not pair[0].name.endswith(".lock")) == before
+        done(job)
+    assert contents(job.folder.parent) == before
 
 
 def test_a_key_that_is_not_the_plans_is_refused(job: Job) -> None:
-    perform(job, None, Work(job))
-    changed = replace(job, identity=Made({"size": 4}))
+    done(job)
+    changed = replace(job, identity=sized(4))
     with pytest.raises(UserError, match=r"settings\.size is 3, the plan has 4; start again"):
-        perform(changed, job.key, Work(changed))
+        done(changed, key=job.key)
     with pytest.raises(UserError, match="settings or code have changed; start again"):
-        perform(changed, "0" * 16, Work(changed))
+        done(changed, key="0" * 16)
 
 
 def test_own_removes_what_another_key_left_and_nothing_else(tmp_path: Path) -> None:
     own(tmp_path / "x", "crops", "a", ("*.bin",))
-    for name in ("shard.bin", "notes.txt"):
-        (tmp_path / "x" / name).write_text("")
+    for name in ("shard.bin", "notes.txt", "record-0123456789abcdef.json", "record.json"):
+        write_text(tmp_path / "x" / name, "")
     own(tmp_path / "x", "crops", "a", ("*.bin",))
-    assert (tmp_path / "x" / "shard.bin").exists()
+    left = {path.name for path in (tmp_path / "x").iterdir()}
+    assert left == {OWNER, "notes.txt", "shard.bin"}  # no record of files that are about to change
     own(tmp_path / "x", "crops", "b", ("*.bin",))
-    assert sorted(path.name for path in (tmp_path / "x").iterdir()) == [OWNER, "notes.txt"]
+    assert {path.name for path in (tmp_path / "x").iterdir()} == left - {"shard.bin"}
 
 
 def test_a_step_that_was_killed_while_it_named_its_folder_goes_on(job: Job) -> None:
-    job.folder.mkdir()
     half = job.folder / f".{OWNER}.123.tmp"  # as files.atomic names it
-    half.write_text("cura")
-    assert perform(job, None, Work(job)) is True
+    write_text(half, "cura")
+    assert done(job) is True
     assert not half.exists()
     other = job.folder.with_name("other")
-    other.mkdir()
-    (other / half.name).write_text("cura")
-    (other / "precious.txt").write_text("precious")
+    for name in (half.name, "precious.txt"):
+        write_text(other / name, "")
     with pytest.raises(UserError, match="not made by siamla"):
         own(other, "curate", "k")
-
-
-def test_half_a_file_in_the_working_folder_is_not_published(job: Job, tmp_path: Path) -> None:
-    write_text(tmp_path / "state/deep/one.txt", "one")
-    (tmp_path / "state/deep/.two.txt.123.tmp").write_text("tw")
-    publish(tmp_path / "state", job)
-    assert [path.name for path in job.folder.rglob("*") if path.is_file()] == ["one.txt"]
 
 
 def test_publishing_replaces_the_files_of_the_result_before_and_keeps_the_users(
     job: Job, tmp_path: Path
 ) -> None:
+    """Half a file of a killed process is not published."""
     state = tmp_path / "state"
-    perform(job, None, Work(job))
-    (job.folder / "notes.txt").write_text("mine")
-    (state / "deep").mkdir(parents=True)
-    (state / OWNER).write_text("curate k\n")
-    (state / "deep" / "new.txt").write_text("new")
-    publish(state, job)
-    left = {
-        path.relative_to(job.folder).as_posix() for path in job.folder.rglob("*") if path.is_file()
-    }
-    assert left == {OWNER, "notes.txt", "deep/new.txt", "stamp"}
-    assert (
-        state / "deep" / "new.txt"
-    ).exists()  # until the record is written, a kill costs nothing
+    done(job)
+    write_text(job.folder / "notes.txt", "mine")
+    for name in (OWNER, "deep/new.txt", "deep/.two.txt.123.tmp"):
+        write_text(state / name, "new")
+    publish(state, replace(job, identity=sized(4)))
+    files = {path.relative_to(job.folder).as_posix() for path in contents(job.folder)}
+    assert files == {OWNER, "notes.txt", "deep/new.txt"}
+    assert (state / "deep/new.txt").exists()  # until the record is written, a kill costs nothing
 
 
 def test_jobs_of_one_identity_keep_their_unfinished_work_apart(
@@ -188,21 +255,16 @@ def test_a_full_disk_while_publishing_is_told_of_the_file_that_was_to_be(
     write_text(tmp_path / "state/one.txt", "half")
     with pytest.raises(UserError, match=re.escape(f"{job.folder / 'one.txt'}: the disk is full")):
         publish(tmp_path / "state", job)
-    assert not list(job.folder.iterdir())
+    assert [path.name for path in job.folder.iterdir()] == [OWNER]
 
 
 def test_half_a_file_of_a_killed_process_goes_and_a_users_stays(job: Job) -> None:
-    perform(job, None, Work(job))
-    for name in (".record.json.4711.tmp", "notes.tmp"):
-        (job.folder / name).write_text("half")
-    assert perform(job, None, Work(job)) is False
-    assert {path.name for path in job.folder.iterdir()} == {
-        OWNER,
-        "file.txt",
-        "notes.tmp",
-        "record.json",
-        "stamp",
-    }
+    done(job)
+    for name in (f".{job.record_path.name}.4711.tmp", "notes.tmp"):
+        write_text(job.folder / name, "half")
+    assert done(job) is False
+    left = {path.name for path in job.folder.iterdir()}
+    assert left == {OWNER, "file.txt", "notes.tmp", job.record_path.name}
 
 
 def test_work_that_can_be_taken_up_again_goes_when_the_record_is_written_and_not_before(
@@ -210,10 +272,9 @@ def test_work_that_can_be_taken_up_again_goes_when_the_record_is_written_and_not
 ) -> None:
     state = tmp_path / "state"
     state.mkdir()
-    plain = Work(job)
 
-    def work(record: dict[str, Any]) -> Outcome:
-        return replace(plain(record), state=state)
+    def work(*arguments: Any) -> Outcome:
+        return replace(Work()(*arguments), state=state)
 
     def killed(path: Path, value: object) -> None:
         raise KeyboardInterrupt
@@ -221,7 +282,18 @@ def test_work_that_can_be_taken_up_again_goes_when_the_record_is_written_and_not
     with monkeypatch.context() as patch:
         patch.setattr("siamla.steps.perform.write_json", killed)
         with pytest.raises(KeyboardInterrupt):
-            perform(job, None, work)
+            done(job, work)
     assert state.is_dir()
-    perform(job, None, work)
+    done(job, work)
     assert not state.exists()
+
+
+def test_results_of_an_earlier_version_make_way_when_their_step_runs(job: Job) -> None:
+    """What the user put there stays."""
+    for name in ("record.json", "stamp", "notes.txt"):
+        write_text(job.folder / name, "{}")
+    write_text(job.folder / OWNER, "curate 0123\n")
+    assert reasons([job]) == {job.folder: ["not made yet"]}
+    assert done(job) is True
+    left = {path.name for path in job.folder.iterdir()}
+    assert left == {OWNER, "stamp", "notes.txt", "file.txt", job.record_path.name}

@@ -19,8 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run(argv) if status is None else status
 
 
-def run(argv: Sequence[str] | None = None) -> int:
-    """Carry out one command; the exit status (0 done, 1 failed, 2 bad input, 130 interrupted)."""
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command that was given; UserError where the table of steps has a mistake."""
     from siamla.cli import (
         benchmark,
         compare,
@@ -58,9 +58,14 @@ def run(argv: Sequence[str] | None = None) -> int:
         mlflow,
     ):
         module.register(commands)
-    args = parser.parse_args(argv)
-    follow_pipeline()
+    return parser.parse_args(argv)
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Carry out one command; the exit status (0 done, 1 failed, 2 bad input, 130 interrupted)."""
     try:
+        args = parse(argv)
+        follow_pipeline()
         args.run(args)
         sys.stdout.flush()
     except UserError as error:

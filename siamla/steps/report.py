@@ -14,7 +14,7 @@ from siamla.report.tables.build import build, write_table
 from siamla.report.tables.job import layout_of, table_job
 from siamla.report.views import scores_job, sweeps_job
 from siamla.steps.perform import check_key, planned, sound
-from siamla.steps.score import SCORE
+from siamla.steps.score import SCORES
 
 
 def _consistent(scores: dict[Path, dict[str, Any]]) -> None:
@@ -46,7 +46,7 @@ def gather(jobs: Iterable[Job]) -> dict[Path, dict[str, Any]]:
     """
     scores = {}
     for job in jobs:
-        score = dict(read_json(sound(job) / SCORE))
+        score = dict(read_json(sound(job) / SCORES))
         scores[job.folder] = score | {"record": planned(job)}
     _consistent(scores)
     return scores

@@ -16,7 +16,7 @@ from siamla.files import digest, write_json
 from siamla.steps.perform import Means, Outcome, hashed, own, sound
 from siamla.steps.predict import origin
 
-SCORE = "score.json"
+SCORES = "score.json"
 
 
 def _plain_curves(curves: Curves) -> dict[str, dict[str, list[float]]]:
@@ -71,5 +71,5 @@ def work(plan: Plan, job: Job, record: dict[str, Any], means: Means) -> Outcome:
     tracked = origins["predictions"]
     record["place"] = tracked["place"] if tracked else {}
     own(job.folder, job.step, job.key)
-    write_json(job.folder / SCORE, {**origins, **result, "speed": measured})
-    return Outcome(digest(result), hashed(job.folder, (SCORE,)))
+    write_json(job.folder / SCORES, {**origins, **result, "speed": measured})
+    return Outcome(digest(result), hashed(job.folder, (SCORES,)))

@@ -1,0 +1,220 @@
+"""The table of steps: wrong entries, what a child refuses, and what the workflow needs."""
+
+import inspect
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import REPOSITORY
+from plans import Change, fake, fake_all
+
+from siamla.cli.main import main
+from siamla.errors import UserError
+from siamla.experiment.job import Identity, Job
+from siamla.experiment.plan import Plan
+from siamla.experiment.step import Names, Parents, Step
+from siamla.experiment.steps import STEPS, Train, table
+from siamla.steps.perform import perform, work_of
+
+# --- entries ---
+
+
+class Polish(Step):
+    """An entry that nobody has written the work of."""
+
+    name = "polish"
+    names = ("dataset",)
+    folder = "data/polished/{profile}/{dataset}"
+    command = "data polish"
+    help = "polish a data set"
+
+    def settings(self, plan: Plan, names: Names, parents: Parents) -> dict[str, Any]:
+        return {}
+
+    def wanted(self, plan: Plan) -> Iterator[Names]:
+        yield {"dataset": "otb100"}
+
+
+class Shine(Polish):
+    """An entry whose parents need it."""
+
+    name = "shine"
+    folder = "data/shiny/{profile}/{dataset}"
+
+    def parents(self, plan: Plan, names: Names) -> Parents:
+        return {"data": plan.job("gloss", **names)}
+
+
+class Gloss(Polish):
+    name = "gloss"
+    folder = "data/glossy/{profile}/{dataset}"
+
+    def parents(self, plan: Plan, names: Names) -> Parents:
+        return {"data": plan.job("shine", **names)}
+
+
+class Elsewhere(Polish):
+    name = "elsewhere"
+    folder = Train.folder.replace("variant", "dataset")
+
+
+@pytest.fixture
+def entries(monkeypatch: pytest.MonkeyPatch) -> None:
+    for step in (Polish(), Shine(), Gloss()):
+        monkeypatch.setitem(STEPS, step.name, step)
+
+
+def test_every_entry_has_its_function() -> None:
+    for step in STEPS.values():
+        assert callable(work_of(step.result)), step.name
+
+
+def test_an_entry_without_a_function_is_one_line(entries: None, changed: Change) -> None:
+    job = Plan.load("smoke").job("polish", dataset="otb100")
+    said = "'polish' of the table has no work: expected siamla/steps/polish.py with a function `wo"
+    with pytest.raises(UserError, match=said):
+        perform(Plan.load("smoke"), job)
+    assert not job.folder.exists()
+
+
+def test_a_circle_of_parents_is_one_line(entries: None, changed: Change) -> None:
+    with pytest.raises(UserError, match=r"^steps: a circle of parents: shine ← gloss ← shine$"):
+        Plan.load("smoke").jobs()
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        ([Train(), Elsewhere()], "train and elsewhere have one folder, results/{profile}/train/"),
+        ([Train(), Polish(), Train()], "two entries have the name train"),
+    ],
+)
+def test_two_entries_with_one_name_or_folder_are_one_line(
+    steps: list[Step],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """By the command, which meets it while it makes its commands of the table."""
+    monkeypatch.setattr("siamla.cli.steps.register", lambda commands: table(*steps))
+    assert main(["plan"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+
+
+# --- what a child makes of its parents' results ---
+
+
+@pytest.fixture
+def plan(changed: Change) -> Plan:
+    """The smoke profile with an imported tracker, every result there."""
+    raw = Path("imported/kcf/Smoke01.txt")
+    raw.parent.mkdir(parents=True)
+    raw.write_text("1,2,3,4\n")
+    plan = changed(smoke={"imported": {"kcf": {"results": {"otb100": "imported/kcf"}}}})
+    fake_all(plan.jobs())
+    return plan
+
+
+def other_settings(job: Job) -> None:
+    """The result of other settings stands in place of the job's."""
+    job.record_path.unlink()
+    plain = {**job.identity.plain, "code": "other", "sheen": 3}
+    fake(replace(job, identity=Identity(job.step, plain)))
+
+
+def renamed(job: Job) -> None:
+    """Its record has the name of the plan's."""
+    other_settings(job)
+    (record,) = job.folder.glob("record-*.json")
+    record.rename(job.record_path)
+
+
+def copied(job: Job) -> None:
+    """The result of other names was copied to its place."""
+    others = (each for each in Plan.load("smoke").jobs() if each.entry == job.entry)
+    other = next((each for each in others if each.key != job.key), None)
+    if other is None:  # as of the only crops: that of another profile's settings
+        other_settings(job)
+        return
+    shutil.rmtree(job.folder)
+    shutil.copytree(other.folder, job.folder)
+
+
+def removed(job: Job) -> None:
+    shutil.rmtree(job.folder)
+
+
+HARM = {
+    other_settings: (
+        "{folder} does not belong to the plan of profile smoke: sheen is 3, the plan",
+    ),
+    renamed: ("{record}: its identity is not that of key", "delete it and run"),
+    copied: ("{folder} does not belong to the plan of profile smoke: ",),
+    removed: ("{folder}: not made yet",),
+}
+
+
+def contents() -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("harm", HARM, ids=lambda harm: harm.__name__)
+@pytest.mark.parametrize("entry", [name for name in STEPS if name != "fetch"])
+def test_a_child_refuses_a_parent_that_is_not_the_plans(
+    plan: Plan, entry: str, harm: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With what differs, and the command that mends it; whether it is there itself or not. Nothing
+    is written.
+    """
+    child = next(job for job in reversed(plan.jobs()) if job.entry == entry)
+    assert child.parents
+    for parent in child.parents.values():
+        aside = Path("aside")
+        shutil.copytree(parent.folder, aside)
+        harm(parent)
+        before = contents()
+        assert main(child.command.split()[1:]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        for part in HARM[harm]:
+            assert part.format(folder=parent.folder, record=parent.record_path) in line
+        assert f"`{parent.command}`" in line
+        assert contents() == before
+        shutil.rmtree(parent.folder, ignore_errors=True)
+        aside.rename(parent.folder)
+
+
+# --- what the workflow takes of Snakemake ---
+
+WORKFLOW = [REPOSITORY / "Snakefile", *sorted((REPOSITORY / "workflow/rules").glob("*.smk"))]
+INTERNALS = {
+    "dag": {"ignore_incomplete", "forcefiles"},
+    "dag_settings": {"rerun_triggers", "force_incomplete"},
+}
+
+
+def test_two_names_that_snakemake_does_not_document_are_used() -> None:
+    """Everything else of Snakemake is what its manual says."""
+    text = "\n".join(path.read_text() for path in WORKFLOW)
+    used: dict[str, set[str]] = {}
+    for name, attribute in re.findall(r"\bworkflow\.(\w+)\.?(\w*)", text):
+        used.setdefault(name, set()).update({attribute} - {""})
+    assert used == INTERNALS
+    imported = re.findall(r"^\s*(?:from|import) snakemake.*", text, re.MULTILINE)
+    assert imported == ["from snakemake.exceptions import WorkflowError"]
+
+
+def test_the_installed_snakemake_has_both_names() -> None:
+    from snakemake.dag import DAG
+    from snakemake.settings.types import DAGSettings
+    from snakemake.workflow import Workflow
+
+    assert isinstance(inspect.getattr_static(Workflow, "dag"), property)
+    assert {"dag_settings"} <= {field.name for field in fields(Workflow)}
+    for name in INTERNALS["dag"]:
+        assert f"self.{name} = " in inspect.getsource(DAG.__init__)
+    assert {field.name for field in fields(DAGSettings)} >= INTERNALS["dag_settings"]
