@@ -37,17 +37,18 @@ def entry_of(steps: list[Step], args: argparse.Namespace) -> Step:
 
 
 def run(steps: list[Step], args: argparse.Namespace) -> None:
-    """Do one job, and say where its result is."""
+    """Do one job, or several that share their names, and say where each result is."""
     from importlib import import_module
 
     from siamla.steps.perform import Means, perform
 
     plan, step = load_plan(args), entry_of(steps, args)
-    job = plan.job(step.name, **names_of(step, args))
-    allow_rejected = getattr(args, "allow_rejected", False)
-    perform(plan, job, args.key, Means(args.cores, allow_rejected=allow_rejected))
-    summary = getattr(import_module(f"siamla.steps.{job.step}"), "summary", None)
-    print(summary(plan, job) if summary else job.folder)
+    means = Means(args.cores, allow_rejected=getattr(args, "allow_rejected", False))
+    summary = getattr(import_module(f"siamla.steps.{step.result}"), "summary", None)
+    for names in step.each(plan, names_of(step, args)):
+        job = plan.job(step.name, **names)
+        perform(plan, job, args.key, means)
+        print(summary(plan, job) if summary else job.folder)
 
 
 def add_names(parser: argparse.ArgumentParser, steps: list[Step]) -> None:

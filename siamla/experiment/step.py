@@ -1,21 +1,41 @@
 """What an entry of the table of steps says, and what decides a result of a variant's settings."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from siamla.engine.settings import AUTO, EngineName
 from siamla.errors import UserError
+from siamla.experiment.experiment import Experiment
 from siamla.experiment.job import Job
+from siamla.experiment.profile import Benchmark, Profile, TrainingSet
 from siamla.experiment.spec import Spec, plain
+from siamla.miniatures.settings import SetSettings
 from siamla.provenance.code import Sources
 from siamla.settings import read_yaml, without_neutral
 
-if TYPE_CHECKING:
-    from siamla.experiment.plan import Plan
-
 Names = Mapping[str, Any]
 Parents = Mapping[str, Job]
+
+
+class Planned(Protocol):
+    """What an entry may ask of the plan (siamla.experiment.plan.Plan, which says what each is)."""
+
+    name: str
+    experiment: Experiment
+    profile: Profile
+    code: Sources
+
+    @property
+    def variants(self) -> list[str]: ...
+    @property
+    def datasets(self) -> Mapping[str, TrainingSet | Benchmark]: ...
+    def spec(self, model: str) -> Spec: ...
+    def generated_set(self, name: str) -> SetSettings: ...
+    def trained_as(self, variant: str) -> str: ...
+    def models(self, variant: str) -> list[str]: ...
+    def once(self, what: Hashable, make: Callable[[], Any]) -> Any: ...
+    def job(self, step: str, **names: Any) -> Job: ...
 
 
 class Step:
@@ -54,27 +74,31 @@ class Step:
         if "result" not in cls.__dict__ and "name" in cls.__dict__:
             cls.result = cls.name
 
-    def resolve(self, plan: "Plan", names: Names) -> Names:
+    def each(self, plan: Planned, names: Names) -> Iterable[Names]:
+        """The names of all jobs that a person means who left optional ones out."""
+        return [names]
+
+    def resolve(self, plan: Planned, names: Names) -> Names:
         """The names by which the job is known, with those that its folder needs besides."""
         return names
 
-    def parents(self, plan: "Plan", names: Names) -> Parents:
+    def parents(self, plan: Planned, names: Names) -> Parents:
         """Input name → the job whose result the step reads."""
         return {}
 
-    def outside(self, plan: "Plan", names: Names) -> Mapping[str, Path]:
+    def outside(self, plan: Planned, names: Names) -> Mapping[str, Path]:
         """Input name → a folder with results of others that the step reads."""
         return {}
 
-    def settings(self, plan: "Plan", names: Names, parents: Parents) -> dict[str, Any]:
+    def settings(self, plan: Planned, names: Names, parents: Parents) -> dict[str, Any]:
         """The identity without its code: settings, seed, and the identities of the parents."""
         raise NotImplementedError(f"step {self.name}: no settings")  # an entry without them
 
-    def code(self, plan: "Plan", names: Names) -> Iterable[str]:
+    def code(self, plan: Planned, names: Names) -> Iterable[str]:
         """The functions and modules that compute the result, as `code_digest` takes them."""
         return ()
 
-    def wanted(self, plan: "Plan") -> Iterator[Names]:
+    def wanted(self, plan: Planned) -> Iterator[Names]:
         """The names of the jobs that the profile wants for themselves, not as parents of others."""
         return iter(())
 
@@ -98,7 +122,7 @@ class Step:
         return f"{self.result} {named}{seed}"
 
 
-def tracked(plan: "Plan", benchmarks: Iterable[str]) -> Iterator[Names]:
+def tracked(plan: Planned, benchmarks: Iterable[str]) -> Iterator[Names]:
     """Benchmark, variant and seed of all that the profile tracks of some benchmarks."""
     for benchmark in benchmarks:
         for variant in plan.experiment.runs(benchmark):

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from siamla.benchmark.protocols import run_rules, score_rules
 from siamla.errors import UserError
@@ -18,6 +18,7 @@ from siamla.experiment.profile import TrainingSet
 from siamla.experiment.step import (
     Names,
     Parents,
+    Planned,
     Step,
     backbone_code,
     engine_code,
@@ -34,9 +35,6 @@ from siamla.experiment.sweeps import point_at, points
 from siamla.files import digest
 from siamla.settings import nearest, without_neutral
 from siamla.tracker.settings import TrackerSettings
-
-if TYPE_CHECKING:
-    from siamla.experiment.plan import Plan
 
 GENERATOR = "synthesize@"  # stages of dvc.yaml that render a set of params/synthetic.yaml
 ALIGNMENT_CROPS = {"count": 16, "seed": 0}  # of a sequence, around its truth
@@ -57,7 +55,7 @@ class Fetch(Step):
     local = True
     renew = True  # quick where nothing changed, and the only look at what lies in a folder
 
-    def settings(self, plan: "Plan", names: Names, parents: Parents) -> dict[str, Any]:
+    def settings(self, plan: Planned, names: Names, parents: Parents) -> dict[str, Any]:
         entry = plan.datasets[names["dataset"]]
         source: dict[str, Any] = {"source": "folder", "settings": None, "pointer": None}
         if entry.dvc and entry.dvc.startswith(GENERATOR):
@@ -67,7 +65,7 @@ class Fetch(Step):
             source |= {"source": "pointer", "pointer": pointer_digest(entry.dvc, entry.root)}
         return source
 
-    def code(self, plan: "Plan", names: Names) -> Iterable[str]:
+    def code(self, plan: Planned, names: Names) -> Iterable[str]:
         entry = plan.datasets[names["dataset"]]
         if entry.dvc and entry.dvc.startswith(GENERATOR):
             layout = plan.generated_set(entry.dvc.removeprefix(GENERATOR)).layout
@@ -88,17 +86,17 @@ class Curate(Step):
     mem_mb = 16000
     runtime = 360
 
-    def parents(self, plan: "Plan", names: Names) -> Parents:
+    def parents(self, plan: Planned, names: Names) -> Parents:
         return {"data": plan.job("fetch", dataset=names["dataset"])}
 
-    def settings(self, plan: "Plan", names: Names, parents: Parents) -> dict[str, Any]:
+    def settings(self, plan: Planned, names: Names, parents: Parents) -> dict[str, Any]:
         entry = plan.datasets[names["dataset"]]
         boxes = isinstance(entry, TrainingSet) and entry.boxes
         layout = f"{entry.layout}, boxes: {boxes}" if boxes else entry.layout
         frames = None if boxes else entry.frames
         return {"data": parents["data"].identity.plain, "layout": layout, "frames": frames}
 
-    def code(self, plan: "Plan", names: Names) -> Iterable[str]:
+    def code(self, plan: Planned, names: Names) -> Iterable[str]:
         entry = plan.datasets[names["dataset"]]
         if isinstance(entry, TrainingSet) and entry.boxes:
             source = f"siamla.data.sources.{entry.layout}"
@@ -120,7 +118,11 @@ class Crops(Step):
     runtime = 720
     optional = ("dataset",)
 
-    def resolve(self, plan: "Plan", names: Names) -> Names:
+    def each(self, plan: Planned, names: Names) -> Iterable[Names]:
+        sets = [names["dataset"]] if "dataset" in names else plan.spec(names["variant"]).pairs.parts
+        return [{**names, "dataset": dataset} for dataset in sets]
+
+    def resolve(self, plan: Planned, names: Names) -> Names:
         variant, dataset = names["variant"], names.get("dataset")
         spec = plan.spec(variant)
         valid = list(spec.pairs.parts)
@@ -136,14 +138,14 @@ class Crops(Step):
             "crops": digest(without_neutral(spec.crops)),
         }
 
-    def parents(self, plan: "Plan", names: Names) -> Parents:
+    def parents(self, plan: Planned, names: Names) -> Parents:
         return {"data": plan.job("curate", dataset=names["dataset"])}
 
-    def settings(self, plan: "Plan", names: Names, parents: Parents) -> dict[str, Any]:
+    def settings(self, plan: Planned, names: Names, parents: Parents) -> dict[str, Any]:
         crops = plan.spec(names["variant"]).crops
         return {"curated": parents["data"].identity.plain, "settings": without_neutral(crops)}
 
-    def code(self, plan: "Plan", names: Names) -> Iterable[str]:
+    def code(self, plan: Planned, names: Names) -> Iterable[str]:
         return ("siamla.data.crops:build",)
 
 
@@ -162,7 +164,7 @@ class Features(Step):
     mem_mb = 64000
     runtime = 720
 
-    def resolve(self, plan: "Plan", names: Names) -> Names:
+    def resolve(self, plan: Planned, names: Names) -> Names:
         spec = plan.spec(names["variant"])
         if not uses_features(spec):
             raise UserError(
@@ -173,10 +175,10 @@ class Features(Step):
         seen = [crops.folder.as_posix(), feature_pairs(spec), network(spec)]
         return {"variant": names["variant"], "features": digest(seen)}
 
-    def parents(self, plan: "Plan", names: Names) -> Parents:
+    def parents(self, plan: Planned, names: Names) -> Parents:
         return {"crops": plan.job("crops", variant=names["variant"])}
 
-    def settings(self, plan: "Plan", names: Names, parents: Parents) -> dict[str, Any]:
+    def settings(self, plan: Planned, names: Names, parents: Parents) -> dict[str, Any]:
         spec = plan.spec(names["variant"])
         return {
             "crops": parents["crops"].identity.plain,
@@ -184,7 +186,7 @@ class Features(Step):
             "network": network(spec),
         }
 
-    def code(self, plan: "Plan", names: Names) -> Iterable[str]:
+    def code(self, plan: Planned, names: Names) -> Iterable[str]:
         spec = plan.spec(names["variant"])
         return "siamla.training.features:build", backbone_code(spec)
 
@@ -201,10 +203,10 @@ class Train(Step):
     mem_mb = 64000
     runtime = 5760
 
-    def resolve(self, plan: "Plan", names: Names) -> Names:
+    def resolve(self, plan: Planned, names: Names) -> Names:
         return {"variant": plan.trained_as(names["variant"]), "seed": names["seed"]}
 
-    def parents(self, plan: "Plan", names: Names) -> Parents:
+    def parents(self, plan: Planned, names: Names) -> Parents:
         variant = names["variant"]
         spec = plan.spec(variant)
         crops = [
@@ -216,7 +218,7 @@ class Train(Step):
             parents["features"] = plan.job("features", variant=variant)
         return parents
 
-    def settings(self, plan: "Plan", names: Names, parents: Parents) -> dict[str, Any]:
+    def settings(self, plan: Planned, names: Names, parents: Parents) -> dict[str, Any]:
         spec = plan.spec(names["variant"])
         features = parents.get("features")
         return {
@@ -226,11 +228,11 @@ class Train(Step):
             "seed": names["seed"],
         }
 
-    def code(self, plan: "Plan", names: Names) -> Iterable[str]:
+    def code(self, plan: Planned, names: Names) -> Iterable[str]:
         spec = plan.spec(names["variant"])
         return "siamla.training.run:train_model", backbone_code(spec)
 
-    def wanted(self, plan: "Plan") -> Iterator[Names]:
+    def wanted(self, plan: Planned) -> Iterator[Names]:
         for variant in plan.variants:
             for model in plan.models(variant):
                 for seed in plan.experiment.seeds(variant):
@@ -251,18 +253,18 @@ class Predict(Step):
     mem_mb = 32000
     runtime = 720
 
-    def tracker(self, plan: "Plan", names: Names) -> TrackerSettings:
+    def tracker(self, plan: Planned, names: Names) -> TrackerSettings:
         """The tracker's settings."""
         return plan.experiment.tracker(names["variant"], names["benchmark"])
 
-    def parents(self, plan: "Plan", names: Names) -> Parents:
+    def parents(self, plan: Planned, names: Names) -> Parents:
         model = plan.experiment.model(names["variant"], names["benchmark"])
         return {
             "model": plan.job("train", variant=model, seed=names["seed"]),
             "data": plan.job("curate", dataset=names["benchmark"]),
         }
 
-    def settings(self, plan: "Plan", names: Names, parents: Parents) -> dict[str, Any]:
+    def settings(self, plan: Planned, names: Names, parents: Parents) -> dict[str, Any]:
         benchmark = names["benchmark"]
         point = (names["variant"], benchmark, names.get("sweep"), names.get("value"))
         rules = plan.experiment.protocol(benchmark)
@@ -274,7 +276,7 @@ class Predict(Step):
             "run": plan.once(("run", benchmark), lambda: without_neutral(run_rules(rules))),
         }
 
-    def code(self, plan: "Plan", names: Names) -> Iterable[str]:
+    def code(self, plan: Planned, names: Names) -> Iterable[str]:
         layout = plan.experiment.protocol(names["benchmark"]).layout
         return (
             "siamla.benchmark.tracking:track_benchmark",
@@ -295,7 +297,7 @@ class PredictSweep(Predict):
     folder = "results/{profile}/sweeps/{sweep}/predictions/{benchmark}/{variant}/{value}/seed{seed}"
     help = "track a benchmark's sequences at a point of a sweep"
 
-    def tracker(self, plan: "Plan", names: Names) -> TrackerSettings:
+    def tracker(self, plan: Planned, names: Names) -> TrackerSettings:
         point = point_at(names["sweep"], plan.experiment.sweeps, names["value"])
         return point.settings(super().tracker(plan, names))
 
@@ -313,7 +315,7 @@ class Maps(Step):
     )
     mem_mb = 16000
 
-    def resolve(self, plan: "Plan", names: Names) -> Names:
+    def resolve(self, plan: Planned, names: Names) -> Names:
         benchmark = names["benchmark"]
         if plan.experiment.map_rule is None or benchmark not in plan.profile.maps:
             raise UserError(
@@ -321,20 +323,20 @@ class Maps(Step):
             )
         return names
 
-    def parents(self, plan: "Plan", names: Names) -> Parents:
+    def parents(self, plan: Planned, names: Names) -> Parents:
         return plan.job("predict", **names).parents
 
-    def settings(self, plan: "Plan", names: Names, parents: Parents) -> dict[str, Any]:
+    def settings(self, plan: Planned, names: Names, parents: Parents) -> dict[str, Any]:
         rule = without_neutral(plan.experiment.map_rule) if plan.experiment.map_rule else {}
         return {
             "predictions": plan.job("predict", **names).identity.plain,
             "rule": {name: value for name, value in rule.items() if name != "variants"},
         }
 
-    def code(self, plan: "Plan", names: Names) -> Iterable[str]:
+    def code(self, plan: Planned, names: Names) -> Iterable[str]:
         return "siamla.benchmark.maps:choose", "siamla.benchmark.maps:follow"
 
-    def wanted(self, plan: "Plan") -> Iterator[Names]:
+    def wanted(self, plan: Planned) -> Iterator[Names]:
         rule = plan.experiment.map_rule
         chosen = [variant for variant in rule.variants if variant in plan.variants] if rule else []
         for benchmark in plan.profile.maps:
@@ -358,7 +360,7 @@ class Alignment(Step):
     mem_mb = 16000
     runtime = 240
 
-    def resolve(self, plan: "Plan", names: Names) -> Names:
+    def resolve(self, plan: Planned, names: Names) -> Names:
         benchmark = names["benchmark"]
         if benchmark not in plan.profile.alignment:
             raise UserError(
@@ -366,10 +368,10 @@ class Alignment(Step):
             )
         return names
 
-    def parents(self, plan: "Plan", names: Names) -> Parents:
+    def parents(self, plan: Planned, names: Names) -> Parents:
         return plan.job("predict", **names).parents
 
-    def settings(self, plan: "Plan", names: Names, parents: Parents) -> dict[str, Any]:
+    def settings(self, plan: Planned, names: Names, parents: Parents) -> dict[str, Any]:
         settings = plan.experiment.tracker(names["variant"], names["benchmark"])
         return {
             "model": parents["model"].identity.plain,
@@ -378,7 +380,7 @@ class Alignment(Step):
             "crops": ALIGNMENT_CROPS,
         }
 
-    def code(self, plan: "Plan", names: Names) -> Iterable[str]:
+    def code(self, plan: Planned, names: Names) -> Iterable[str]:
         settings = plan.experiment.tracker(names["variant"], names["benchmark"])
         return (
             "siamla.benchmark.alignment:measure",
@@ -386,7 +388,7 @@ class Alignment(Step):
             *engine_code(settings.engine),
         )
 
-    def wanted(self, plan: "Plan") -> Iterator[Names]:
+    def wanted(self, plan: Planned) -> Iterator[Names]:
         return tracked(plan, plan.profile.alignment)
 
 
@@ -400,11 +402,11 @@ class Score(Step):
     help = "score stored predictions"
     predictions: ClassVar[str] = "predict"
 
-    def parents(self, plan: "Plan", names: Names) -> Parents:
+    def parents(self, plan: Planned, names: Names) -> Parents:
         predictions = plan.job(self.predictions, **names)
         return {"predictions": predictions, "data": predictions.parents["data"]}
 
-    def settings(self, plan: "Plan", names: Names, parents: Parents) -> dict[str, Any]:
+    def settings(self, plan: Planned, names: Names, parents: Parents) -> dict[str, Any]:
         predictions = parents.get("predictions")
         benchmark = names["benchmark"]
         rules = plan.experiment.protocol(benchmark)
@@ -414,12 +416,12 @@ class Score(Step):
             "rules": plan.once(("rules", benchmark), lambda: score_rules(rules)),
         }
 
-    def code(self, plan: "Plan", names: Names) -> Iterable[str]:
+    def code(self, plan: Planned, names: Names) -> Iterable[str]:
         rules = plan.experiment.protocol(names["benchmark"])
         layout = f"{layout_code(rules.layout)}:ORIGIN"
         return "siamla.benchmark.score:score", "siamla.benchmark.speed:speed", layout
 
-    def wanted(self, plan: "Plan") -> Iterator[Names]:
+    def wanted(self, plan: Planned) -> Iterator[Names]:
         return tracked(plan, plan.profile.benchmarks)
 
 
@@ -433,7 +435,7 @@ class ScoreSweep(Score):
     help = "score stored predictions at a point of a sweep"
     predictions = "predict_sweep"
 
-    def wanted(self, plan: "Plan") -> Iterator[Names]:
+    def wanted(self, plan: Planned) -> Iterator[Names]:
         for name, sweep in plan.experiment.sweeps.items():
             variants = [variant for variant in sweep.variants if variant in plan.variants]
             for benchmark, variant in product(sweep.benchmarks, variants):
@@ -458,10 +460,10 @@ class ScoreImported(Score):
     command = "results score"
     help = "score the raw results of another tracker that the profile names under `imported`"
 
-    def parents(self, plan: "Plan", names: Names) -> Parents:
+    def parents(self, plan: Planned, names: Names) -> Parents:
         return {"data": plan.job("curate", dataset=names["benchmark"])}
 
-    def outside(self, plan: "Plan", names: Names) -> Mapping[str, Path]:
+    def outside(self, plan: Planned, names: Names) -> Mapping[str, Path]:
         benchmark, tracker = names["benchmark"], names["tracker"]
         results = plan.profile.imported[tracker].results
         if benchmark not in results:
@@ -469,7 +471,7 @@ class ScoreImported(Score):
             raise UserError(f"{tracker}: no results of {benchmark}; {near}")
         return {"predictions": results[benchmark]}
 
-    def wanted(self, plan: "Plan") -> Iterator[Names]:
+    def wanted(self, plan: Planned) -> Iterator[Names]:
         for tracker, entry in plan.profile.imported.items():
             for benchmark in entry.results:
                 yield {"benchmark": benchmark, "tracker": tracker}

@@ -45,10 +45,8 @@ def wait_for_jobs(profile: str, every: float = 10.0) -> bool:
     if not left:
         return False
     named = f"{', '.join(left[:20])}{' …' if len(left) > 20 else ''}"
-    print(
-        f"Waiting for {len(left)} jobs of an earlier run on the cluster: {named}; scancel ends them",
-        flush=True,
-    )
+    waiting = f"Waiting for {len(left)} jobs of an earlier run on the cluster"
+    print(f"{waiting}: {named}; scancel ends them", flush=True)
     while left:
         time.sleep(every)
         left = queued(profile)
