@@ -611,7 +611,7 @@ def test_what_is_missing_names_the_command_that_makes_it(changed: Callable[..., 
     from siamla.steps.figures import figure
 
     with pytest.raises(
-        UserError, match=r"not made yet; `siamla run score .* --profile smoke` comes first"
+        UserError, match=r"not made yet; `siamla benchmark score .* --profile smoke` comes first"
     ):
         figure(changed(), "ablation")
     with pytest.raises(UserError, match=r"no such entry .*; did you mean 'fig9'"):

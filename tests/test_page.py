@@ -27,6 +27,7 @@ from siamla.report.page.build import picture
 from siamla.steps.figures import figure
 from siamla.steps.page import page
 from siamla.steps.perform import OWNER, hashed, perform
+from siamla.steps.predict import origin
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM = (
@@ -59,8 +60,7 @@ def finish(job: Job, files: list[str]) -> None:
     place = {"device": "cpu", "precision": "fp32", "threads": 1}
     record = make_record(job.step, job.names, job.identity.plain, job.key, inputs, place, 0.0)
     record |= {"content": "c" + job.key, "files": hashed(job.folder, files), "seconds": 2.0}
-    more = {"training": None} if job.step == "predict" else {}
-    write_json(job.record_path, record | more)
+    write_json(job.record_path, record | {"training": origin(record)})
 
 
 def make_results(folder: Path) -> None:
@@ -195,9 +195,7 @@ def test_a_missing_figure_or_score_names_its_command(plan: Plan) -> None:
     with pytest.raises(UserError, match="`siamla report figure fig4b --profile smoke` makes it"):
         page(plan)
     shutil.rmtree(plan.job("score", benchmark="otb100", variant="siamla", seed=2).folder)
-    with pytest.raises(
-        UserError, match="`siamla run score otb100 siamla --seed 2 --profile smoke`"
-    ):
+    with pytest.raises(UserError, match="`siamla benchmark score otb100 siamla --seed 2"):
         page(plan)
 
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 Array = NDArray[np.float64]
 Points = tuple[Array, Array]
@@ -21,6 +20,8 @@ def correlation_values(cells: Sequence[Sequence[Points]], ranks: bool) -> Array 
     Biometrika 62, 1975), over the mean number of points in a cell. Ranks are taken as given. None
     where the coefficient is not defined: for fewer than three points, or constant ones.
     """
+    from scipy.stats import rankdata  # slow to import, and a plan needs none of it
+
     flat = [points for row in cells for points in row]
     columns = [np.concatenate([np.zeros(0), *column]) for column in zip(*flat, strict=True)]
     if not flat or len(columns[0]) < FEWEST or min(map(np.ptp, columns)) == 0:

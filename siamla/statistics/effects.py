@@ -16,7 +16,6 @@ from math import inf, nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t
 
 Array = NDArray[np.float64]
 Parts = list[tuple[float, float]]  # variances, each with its degrees of freedom
@@ -52,6 +51,8 @@ class Effect:
     @property
     def p(self) -> float:
         """The two-sided p-value of no difference; NaN where there is no interval."""
+        from scipy.stats import t  # slow to import, and a plan needs none of it
+
         if self.error == 0:
             return float(self.value == 0)
         return float(2 * t.sf(abs(self.value) / self.error, self.freedom))
@@ -65,6 +66,8 @@ def _freedom(parts: Parts, total: float) -> float:
 
 def _interval(value: float, total: float, parts: Parts) -> tuple[float, float, float, float, float]:
     """low, high, seen, error, freedom of a value whose squared error is `total`, made of parts."""
+    from scipy.stats import t  # slow to import, and a plan needs none of it
+
     error = sqrt(total)
     freedom = _freedom(parts, total)
     side = float(t.ppf(1 - LEVEL / 2, freedom))
