@@ -13,6 +13,7 @@ from siamla.experiment.plan import Plan
 from siamla.experiment.spec import merge
 from siamla.files import digest, write_json, write_text
 from siamla.provenance.record import make_record
+from siamla.report.tables.job import table_job
 from siamla.steps.perform import OWNER, brought, hashed
 
 Change = Callable[..., Plan]
@@ -34,7 +35,7 @@ def changed_plan(params: Path, **files: dict) -> Plan:
 
 def keys(plan: Plan) -> dict[str, str]:
     """Every job's key by its title without the first seed, tables included."""
-    jobs = [*plan.jobs(), *(plan.table(number) for number in plan.profile.tables)]
+    jobs = [*plan.jobs(), *(table_job(plan, number) for number in plan.profile.tables)]
     return {job.title.removesuffix(", seed 1"): job.key for job in jobs}
 
 

@@ -15,6 +15,8 @@ from siamla.experiment.plan import Plan
 from siamla.experiment.spec import merge
 from siamla.files import write_json
 from siamla.provenance.record import EARLIER
+from siamla.report.tables.job import layout_of, table_job, table_variants, taken_up
+from siamla.steps.check import check, missing_data
 from siamla.steps.decision import outdated, stale, view_reasons
 from siamla.steps.outlook import job_named, outlook, show_job
 from siamla.steps.report import gather, write_sources
@@ -108,7 +110,7 @@ def test_a_table_of_other_results_is_outdated_by_its_files_alone(changed: Change
     """Times do not tell: results may have been copied, and Snakemake's memory left behind."""
     plan = changed()
     fake_all(plan.jobs())
-    table, ours = plan.table(3), "results/smoke/scores/otb100/siamla/seed1"
+    table, ours = table_job(plan, 3), "results/smoke/scores/otb100/siamla/seed1"
     assert view_reasons(table) == ["not made yet"]
     assert not outdated(table)
     write_sources(table)
@@ -120,7 +122,7 @@ def test_a_table_of_other_results_is_outdated_by_its_files_alone(changed: Change
     assert outdated(table)
     assert "table            1 of   1 to make" in outlook(plan)
     after = changed(variants=variant("siamla", **{"loss.localization": 2.0}))
-    assert view_reasons(after.table(3)) == [
+    assert view_reasons(table_job(after, 3)) == [
         f"{ours.replace('otb100', benchmark)} was of other settings or code"
         for benchmark in ("otb100", "got10k")
     ]
@@ -166,16 +168,16 @@ def test_a_variant_lands_in_the_table_of_what_it_sets(changed: Change) -> None:
     }
     chosen = ["siamcar", "siamla", "ladl", "lals", "ladl_lals", "ladl_lals_03", "lafa", *own]
     plan = changed(variants={"variants": own}, smoke={"variants": chosen, "tables": [3, 4, 5, 6]})
-    assert {name: plan.taken_up(name) for name in chosen if plan.taken_up(name)} == {
+    assert {name: taken_up(plan, name) for name in chosen if taken_up(plan, name)} == {
         "quarter": {5: "0.25"},
         "same": {5: "0.3"},
         "bare": {6: "LAFA w/o both"},
         "steep": {4: "steep"},
     }
-    shown = {job.names["variant"] for job in plan.table(5).parents.values()}
+    shown = {job.names["variant"] for job in table_job(plan, 5).parents.values()}
     assert shown == {"ladl_lals", "ladl_lals_03", "quarter", "same"}
-    assert plan.table_variants()["quarter"]["tables"] == {"5": "0.25"}
-    assert "whole" in {job.names["variant"] for job in plan.table(3).parents.values()}
+    assert table_variants(plan, 5)["quarter"]["row"] == "0.25"
+    assert "whole" in {job.names["variant"] for job in table_job(plan, 3).parents.values()}
 
 
 def test_a_wrong_setting_in_a_tables_rule_is_named(changed: Change) -> None:
@@ -403,16 +405,18 @@ def test_the_paper_trains_twelve_models_on_got10k_and_two_on_five_sets(
 ) -> None:
     monkeypatch.chdir(REPOSITORY)
     plan = Plan.load("paper")
-    models = [job.names["variant"] for job in plan.jobs_of("train")]
+    trained = [job.names["variant"] for job in plan.jobs_of("train")]
+    named = layout_of(plan).named_variants()
+    models = [name for name in trained if name.split("@")[0] in named]
     assert len(models) == 14
     assert [model for model in models if "@" in model] == ["siamcar@five", "siamla@five"]
-    trained = {}
+    tracked = {}
     for job in plan.scores():
         if job.names["variant"] == "siamla":
             model = job.parents["predictions"].parents["model"]
-            trained[job.names["benchmark"]] = model.names["variant"]
+            tracked[job.names["benchmark"]] = model.names["variant"]
     five = dict.fromkeys(("lasot", "trackingnet", "tnl2k", "vot2018"), "siamla@five")
-    assert trained == {"otb100": "siamla", "got10k": "siamla", **five}
+    assert tracked == {"otb100": "siamla", "got10k": "siamla", **five}
     train = plan.job("train", variant="siamla@five", seed=1)
     parts = list(plan.spec("siamla@five").pairs.parts)
     assert [job.names["dataset"] for job in train.parents.values()] == parts

@@ -184,19 +184,13 @@ def new_training_set(package: Package) -> None:
 
 
 def new_backbone(package: Package) -> None:
-    package.edit("model/backbone.py", '    "resnet50": R', '    "mine": Mine,\n    "resnet50": R')
-    package.edit(
-        "model/backbone.py",
-        "from siamla.model.r",
-        "from siamla.mine import Mine\nfrom siamla.model.r",
-    )
-    package.write("model/mine.py", "class Mine:\n    strides = (8,)\n")
-    package.edit("model/settings.py", '"resnet50", ', '"resnet50", "mine", ')
+    package.edit("model/settings.py", 'Literal["resnet50", ', 'Literal["resnet50", "mine", ')
+    package.write("model/backbones/mine.py", "BACKBONE = object\n")
 
 
 def new_engine(package: Package) -> None:
-    package.edit("engine/engines.py", '    "torch": prep', '    "mine": mine,\n    "torch": prep')
-    package.edit("engine/engines.py", "PACKAGES = {", 'PACKAGES = {"mine": ("mine",), ')
+    package.edit("engine/settings.py", '"openvino"]', '"openvino", "mine"]')
+    package.write("engine/mine_engine.py", "ENGINE = None\n")
 
 
 def edits(*changes: tuple[str, str, str]) -> Callable[[Package], None]:
@@ -226,7 +220,7 @@ NOTHING = {
     "another training set": new_training_set,
     "another backbone": new_backbone,
     "another engine": new_engine,
-    "the network that is not used": edits(("model/resnet.py", "stride", "pace")),
+    "the network that is not used": edits(("model/backbones/resnet50.py", "stride", "pace")),
     "the command line": edits(("cli/plan.py", "not accepted", "refused")),
     "a step's own work": edits(("steps/train.py", "model.pt", "weights.pt")),
 }
@@ -254,7 +248,7 @@ DECISIVE = {
         ("features *", *TRAINED),
     ),
     "backbone": (
-        ("model/efficientnet.py", "EPSILON = 1e-3", "EPSILON = 1e-5"),
+        ("model/backbones/efficientnet_lite0.py", "EPSILON = 1e-3", "EPSILON = 1e-5"),
         ("features *", *TRAINED),
     ),
     "shards of crops": (("data/crops.py", "SHARDS = 64", "SHARDS = 32"), CROPPED),
@@ -273,7 +267,7 @@ DECISIVE = {
         ["align*"],
     ),
     "chosen frames": (("benchmark/maps.py", "np.linspace(", "np.geomspace("), ["maps *"]),
-    "table": (("report/tables.py", 'Cell(text="–")', 'Cell(text="-")'), ["table 3"]),
+    "table": (("report/tables/build.py", 'Cell(text="–")', 'Cell(text="-")'), ["table 3"]),
 }
 
 
