@@ -116,7 +116,8 @@ def vid(root: Path, frames: int = 6, gap: int = 40) -> Path:
     ) -> str:
         edges = f"<xmax>{left + 40}</xmax><xmin>{left}</xmin><ymax>70</ymax><ymin>30</ymin>"
         name = "n02691156" if track else "n02419796"
-        return f"<object><trackid>{track}</trackid><name>{name}</name><bndbox>{edges}</bndbox>{more}</object>"
+        box = f"<bndbox>{edges}</bndbox>"
+        return f"<object><trackid>{track}</trackid><name>{name}</name>{box}{more}</object>"
 
     hidden = "<occluded>1</occluded><generated>1</generated>"
     one, two = (f"ILSVRC2015_VID_train_0000/ILSVRC2015_train_0000000{i}" for i in (0, 1))
