@@ -19,33 +19,33 @@ wildcard_constraints:
 
 rule reproduce_tables:
     default_target: True
-    localrule: True
     input:
         f"results/{PROFILE}/check.json",
         files_of("table", ".md"),
         f"results/{PROFILE}/scores.csv",
+    localrule: True
 
 
 rule reproduce_figures:
-    localrule: True
     input:
         files_of("figure", ".png"),
         f"results/{PROFILE}/check.json",
+    localrule: True
 
 
 rule reproduce_study:
-    localrule: True
     input:
         files_of("study", ".md"),
         f"results/{PROFILE}/check.json",
+    localrule: True
 
 
 rule reproduce_all:
-    localrule: True
     input:
         rules.reproduce_figures.input,
         rules.reproduce_tables.input,
         f"reports/{PROFILE}/index.html",
+    localrule: True
 
 
 include: "workflow/rules/steps.smk"

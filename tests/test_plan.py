@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY
 from plans import Change, differing, fake, fake_all, titles
-from siamla.experiment.check import check, missing_data
 
 from siamla.errors import UserError
 from siamla.experiment.job import Job

@@ -19,7 +19,7 @@ from siamla.experiment.plan import Plan
 from siamla.experiment.spec import merge
 from siamla.report.drawing.jobs import figure_job
 from siamla.report.views import view_mistakes
-from siamla.steps.check import check
+from siamla.steps.check import check, check_job
 
 ROOT = Path(__file__).parents[1]
 TITLE = (
@@ -113,7 +113,7 @@ def test_a_figure_of_a_sweep_needs_numbers(
 def test_an_engine_without_its_package_is_told_before_anything_is_trained(
     params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usual = params().surroundings
+    usual = check_job(params()).key
     monkeypatch.setattr(
         "siamla.engine.engines.installed", lambda package: None if package == "openvino" else "1"
     )
@@ -125,7 +125,7 @@ def test_an_engine_without_its_package_is_told_before_anything_is_trained(
     plan = params(smoke={"trackers": {"siamla": {"engine": "openvino"}}})
     (line,) = check(plan).problems
     assert line.startswith(f"predict otb100 siamla, seed 1: {told}")
-    assert plan.surroundings != usual  # so that a pipeline looks again
+    assert check_job(plan).key != usual  # so that a pipeline looks again
     monkeypatch.setattr("siamla.engine.engines.installed", lambda package: "1")
     found = check(plan)
     assert (found.problems, found.checked["engines"]) == (

@@ -12,7 +12,7 @@ from siamla.errors import UserError
 def run_check(args: argparse.Namespace) -> None:
     """Check everything that can be known before the first job, and say what is planned."""
     from siamla.report.views import view_mistakes
-    from siamla.steps.check import check
+    from siamla.steps.check import check, check_job
 
     plan = load_plan(args)
     found = check(plan)
@@ -40,8 +40,10 @@ def run_check(args: argparse.Namespace) -> None:
     if args.stamp:
         from siamla.files import write_json
 
-        stamp = {"profile": plan.name, "checked": found.checked, "warnings": warnings}
-        write_json(Path("results", plan.name, "check.json"), stamp)
+        job = check_job(plan)
+        stamp = {"identity": job.identity.plain, "key": job.key, "made_from": {}}
+        beside = {"profile": plan.name, "checked": found.checked, "warnings": warnings}
+        write_json(job.record_path, stamp | beside)
 
 
 def run_show(args: argparse.Namespace) -> None:

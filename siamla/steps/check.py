@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from siamla.errors import UserError
-from siamla.experiment.job import Job
+from siamla.experiment.job import Identity, Job
 from siamla.experiment.plan import Plan
+from siamla.experiment.spec import plain
 from siamla.experiment.step import pointer_digest
 from siamla.experiment.steps import GENERATOR
-from siamla.files import sha256
+from siamla.files import digest, sha256
 from siamla.model.settings import Weights
 from siamla.report.tables.job import table_job
 from siamla.settings import Mistakes
@@ -163,6 +164,31 @@ def _tables(plan: Plan, found: Findings) -> None:
         with mistakes.noted():
             table_job(plan, number)
     found.problems += dict.fromkeys(mistakes.lines)
+
+
+def check_job(plan: Plan) -> Job:
+    """The check as a job: what the profile expects of a machine decides when it is made again.
+    These are folders, DVC sources, weights, imported results, and engines and precisions.
+    """
+    sets = {name: [str(entry.root), entry.dvc] for name, entry in plan.datasets.items()}
+    weights = {digest(plain(spec.model)["weights"]) for spec in plan.experiment.specs.values()}
+    trackers = [job.identity.plain["tracker"] for job in plan.jobs() if job.step == "predict"]
+    expected = {
+        "sets": sets,
+        "weights": sorted(weights),
+        "imported": {name: plain(entry) for name, entry in plan.profile.imported.items()},
+        "engines": sorted({f"{each['engine']} {each['precision']}" for each in trackers}),
+    }
+    path = Path("results", plan.name, "check.json")
+    return Job(
+        identity=Identity("check", expected),
+        names={"profile": plan.name},
+        folder=path.with_suffix(""),
+        command=f"siamla config check --profile {plan.name} --stamp",
+        title="check",
+        entry="check",
+        sources=path,
+    )
 
 
 def check(plan: Plan) -> Findings:

@@ -14,7 +14,7 @@ from siamla.errors import UserError
 from siamla.experiment.plan import Plan
 from siamla.experiment.steps import STEPS
 from siamla.report.views import VIEWS, view
-from siamla.steps.check import missing_data
+from siamla.steps.check import check_job, missing_data
 from siamla.steps.cluster import wait_for_jobs
 from siamla.steps.decision import outdated, stale
 from siamla.stopping import lead_jobs
@@ -124,11 +124,26 @@ def shown_in(kind):
     return inputs
 
 
+def expected(wildcards):
+    """An input function: nothing. The check is made again where the profile expects other things of the machine. Before
+    it is made, a look tells which data a run would not find.
+    """
+    job = check_job(PLAN)
+    again = outdated(job)
+    missing = missing_data(PLAN) if again or not job.record_path.exists() else []
+    if missing and "missing" not in HELD:
+        lines = [
+            f"profile {PROFILE} cannot run yet:",
+            *(f"- {line}" for line in missing),
+        ]
+        print("\n".join(lines), file=sys.stderr, flush=True)
+        HELD["missing"] = missing
+    return made_from(job, again)
+
+
 def files_of(kind, suffix):
     """An input function: a file of each view of a kind."""
-    return lambda wildcards: [
-        f"{job.folder}{suffix}" for job in VIEWS[kind].jobs(PLAN)
-    ]
+    return lambda wildcards: [f"{job.folder}{suffix}" for job in VIEWS[kind].jobs(PLAN)]
 
 
 def clear_locks():

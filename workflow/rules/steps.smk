@@ -15,8 +15,8 @@ for step in STEPS.values():
         benchmark:
             beside(step, "timings", "tsv")
         priority: step.priority
-        threads: step.threads
         localrule: step.local
+        threads: step.threads
         resources:
             mem_mb=step.mem_mb,
             runtime=step.runtime,

@@ -2,6 +2,8 @@
 
 
 rule check_experiment:
+    input:
+        expected,
     output:
         "results/{profile}/check.json",
     log:
