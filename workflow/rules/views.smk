@@ -29,16 +29,20 @@ rule collect_scores:
         "siamla report collect --profile {wildcards.profile} > {log:q} 2>&1"
 
 
+# a target of its own
 rule collect_sweeps:
     input:
         shown_in("sweeps"),
+        f"results/{PROFILE}/check.json",
     output:
-        multiext("results/{profile}/sweeps", ".csv", ".sources.json"),
+        multiext(f"results/{PROFILE}/sweeps", ".csv", ".sources.json"),
     log:
-        "results/{profile}/logs/collect_sweeps.log",
+        f"results/{PROFILE}/logs/collect_sweeps.log",
     localrule: True
+    params:
+        profile=PROFILE,
     shell:
-        "siamla report sweeps --profile {wildcards.profile} > {log:q} 2>&1"
+        "siamla report sweeps --profile {params.profile} > {log:q} 2>&1"
 
 
 rule make_table:
