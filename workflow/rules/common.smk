@@ -101,6 +101,17 @@ def command_of(step):
     return command
 
 
+def asked(function, *arguments):
+    """What a function says. A mistake of the user's is one line, and ends the run before anything is begun: an
+    exception would come with Snakemake's trace around it.
+    """
+    try:
+        return function(*arguments)
+    except UserError as error:
+        print(error, file=sys.stderr, flush=True)
+        os._exit(1)
+
+
 def view_of(kind):
     """A function of wildcards: the job of a table, a figure, the study, the page or a collection.
 
@@ -109,7 +120,7 @@ def view_of(kind):
 
     def job(wildcards):
         names = dict(wildcards.items())
-        return view(PLAN, kind, names.get("table") or names.get("figure"))
+        return asked(view, PLAN, kind, names.get("table") or names.get("figure"))
 
     return job
 
@@ -143,7 +154,9 @@ def expected(wildcards):
 
 def files_of(kind, suffix):
     """An input function: a file of each view of a kind."""
-    return lambda wildcards: [f"{job.folder}{suffix}" for job in VIEWS[kind].jobs(PLAN)]
+    return lambda wildcards: [
+        f"{job.folder}{suffix}" for job in asked(VIEWS[kind].jobs, PLAN)
+    ]
 
 
 def clear_locks():
