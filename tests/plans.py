@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.experiment.spec import merge
 from siamla.files import digest, write_json, write_text
+from siamla.provenance.code import sources
 from siamla.provenance.record import make_record
 from siamla.report.tables.job import table_job
 from siamla.steps.perform import OWNER, brought, hashed
@@ -29,6 +31,7 @@ def changed_plan(params: Path, **files: dict) -> Plan:
         path = params / source.relative_to(REPOSITORY / "params")
         path.write_text(yaml.safe_dump(settings, sort_keys=False))
     plan = Plan.load("smoke")
+    plan.code = sources()  # parsed once for all tests
     keys(plan)  # now, before the files change once more
     return plan
 
@@ -53,6 +56,12 @@ def titles(plan: Plan, *patterns: str) -> set[str]:
 SCORE = {"overall": {}, "per_sequence": {}, "training": {"key": "k", "content": "model"}}
 
 
+@cache
+def blank() -> dict[str, Any]:
+    """A record of nothing; once, since it asks git and the machine."""
+    return make_record("", {}, {}, "", {}, {}, 0.0) | {"seconds": 1.0}
+
+
 def fake(job: Job, data: Mapping[str, Any] = SCORE, **changes: Any) -> Job:
     """A result as its step leaves it: a file with `data`, and a record with what the parents'
     records say now.
@@ -67,8 +76,9 @@ def fake(job: Job, data: Mapping[str, Any] = SCORE, **changes: Any) -> Job:
     for each, parent in job.parents.items():
         if made := parent.record():
             inputs[each] = made["content"]
-    record = make_record(job.step, job.names, job.identity.plain, job.key, inputs, {}, 0.0)
-    record |= {"content": digest(data), "files": hashed(job.folder, [name]), "seconds": 1.0}
+    record = blank() | {"step": job.step, "names": dict(job.names), "key": job.key}
+    record |= {"identity": job.identity.plain, "inputs": inputs, "content": digest(data)}
+    record["files"] = hashed(job.folder, [name])
     write_json(job.record_path, merge(record, changes))
     return job
 

@@ -152,7 +152,7 @@ def test_a_step_whose_inputs_are_missing_names_the_command(
     line = fails("data", "crops", "siamcar", "--profile", "own")
     assert "`siamla data curate mine --profile own` comes first" in line
     line = fails("train", "run", "siamcar", "--profile", "own")
-    assert "`siamla data crops siamcar --profile own` comes first" in line
+    assert "`siamla data crops siamcar --dataset mine --profile own` comes first" in line
     assert not Path("results").exists()
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from siamla.cli import report
+from siamla.cli import plan
 from siamla.cli.guard import explain, in_hand
 from siamla.cli.main import main
+from siamla.data.images import Memory
 from siamla.errors import UserError
 from siamla.files import parsed_by, read_json, regular
 
@@ -20,8 +21,8 @@ def command(
     monkeypatch: pytest.MonkeyPatch, work: Callable[[argparse.Namespace], None]
 ) -> list[str]:
     """A command that does `work` in place of its own."""
-    monkeypatch.setattr(report, "run_show", work)
-    return ["report", "show", "x.md"]
+    monkeypatch.setattr(plan, "run", work)
+    return ["plan"]
 
 
 def test_what_the_machine_refuses_is_a_line_with_the_file_and_our_place(
@@ -36,14 +37,13 @@ def test_what_the_machine_refuses_is_a_line_with_the_file_and_our_place(
 
 
 def test_damage_names_the_file_that_was_read(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "table.md").write_bytes(b"\xff\xfe")
-    assert main(["report", "show", str(tmp_path / "table.md")]) == 2
-    assert (
-        f"siamla: error: {tmp_path / 'table.md'}: cannot be read: 'utf-8' codec"
-        in capsys.readouterr().err
-    )
+    path = tmp_path / "checked.jsonl"
+    path.write_bytes(b"\xff\xfe")
+    assert main(command(monkeypatch, lambda args: setattr(args, "memory", Memory(path)))) == 2
+    said = capsys.readouterr().err
+    assert f"siamla: error: {path}: cannot be read: 'utf-8' codec" in said
 
 
 @pytest.mark.parametrize(

@@ -410,10 +410,13 @@ def test_damaged_features_are_noticed_named_and_made_again(tree: Tree) -> None:
 
 def test_a_damaged_model_is_noticed_and_named(tree: Tree) -> None:
     model = tree.folder / "results/smoke/train/siamcar/seed1/model.pt"
-    sound = model.read_bytes()
+    record = record_of(tree, "results/smoke/predictions/otb100/siamcar/seed1")
+    sound, tracked = model.read_bytes(), record.read_bytes()
     model.write_bytes(sound[:-1] + bytes([sound[-1] ^ 1]))
+    record.unlink()
     done = tree.call("siamla", "benchmark", "predict", "otb100", "siamcar", "--profile", "smoke")
     model.write_bytes(sound)
+    record.write_bytes(tracked)
     assert done.returncode == 2
     assert "model.pt has changed since it was made" in done.stdout
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from conftest import REPOSITORY
-from plans import Change, fake, fake_all
+from plans import Change, changed_plan, fake, fake_all
 
 from siamla.cli.main import main
 from siamla.errors import UserError
@@ -18,6 +18,7 @@ from siamla.experiment.job import Identity, Job
 from siamla.experiment.plan import Plan
 from siamla.experiment.step import Names, Parents, Step
 from siamla.experiment.steps import STEPS, Train, table
+from siamla.files import write_text
 from siamla.steps.perform import perform, work_of
 
 # --- entries ---
@@ -109,43 +110,54 @@ def test_two_entries_with_one_name_or_folder_are_one_line(
 # --- what a child makes of its parents' results ---
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, Path]:
+    """The smoke profile with an imported tracker, every result there; and where."""
+    folder = tmp_path_factory.mktemp("whole")
+    shutil.copytree(REPOSITORY / "params", folder / "params")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_text(Path("imported/kcf/Smoke01.txt"), "1,2,3,4\n")
+        imported = {"kcf": {"results": {"otb100": "imported/kcf"}}}
+        plan = changed_plan(folder / "params", smoke={"imported": imported})
+        fake_all(plan.jobs())
+    return plan, folder
+
+
 @pytest.fixture
-def plan(changed: Change) -> Plan:
-    """The smoke profile with an imported tracker, every result there."""
-    raw = Path("imported/kcf/Smoke01.txt")
-    raw.parent.mkdir(parents=True)
-    raw.write_text("1,2,3,4\n")
-    plan = changed(smoke={"imported": {"kcf": {"results": {"otb100": "imported/kcf"}}}})
-    fake_all(plan.jobs())
-    return plan
+def plan(whole: tuple[Plan, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    """The same in a copy, which is the current folder."""
+    shutil.copytree(whole[1], tmp_path / "copy")
+    monkeypatch.chdir(tmp_path / "copy")
+    return whole[0]
 
 
-def other_settings(job: Job) -> None:
+def other_settings(plan: Plan, job: Job) -> None:
     """The result of other settings stands in place of the job's."""
     job.record_path.unlink()
     plain = {**job.identity.plain, "code": "other", "sheen": 3}
     fake(replace(job, identity=Identity(job.step, plain)))
 
 
-def renamed(job: Job) -> None:
+def renamed(plan: Plan, job: Job) -> None:
     """Its record has the name of the plan's."""
-    other_settings(job)
+    other_settings(plan, job)
     (record,) = job.folder.glob("record-*.json")
     record.rename(job.record_path)
 
 
-def copied(job: Job) -> None:
+def copied(plan: Plan, job: Job) -> None:
     """The result of other names was copied to its place."""
-    others = (each for each in Plan.load("smoke").jobs() if each.entry == job.entry)
+    others = (each for each in plan.jobs() if each.entry == job.entry)
     other = next((each for each in others if each.key != job.key), None)
     if other is None:  # as of the only crops: that of another profile's settings
-        other_settings(job)
+        other_settings(plan, job)
         return
     shutil.rmtree(job.folder)
     shutil.copytree(other.folder, job.folder)
 
 
-def removed(job: Job) -> None:
+def removed(plan: Plan, job: Job) -> None:
     shutil.rmtree(job.folder)
 
 
@@ -165,27 +177,36 @@ def contents() -> dict[Path, bytes]:
 
 @pytest.mark.parametrize("harm", HARM, ids=lambda harm: harm.__name__)
 @pytest.mark.parametrize("entry", [name for name in STEPS if name != "fetch"])
-def test_a_child_refuses_a_parent_that_is_not_the_plans(
-    plan: Plan, entry: str, harm: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """With what differs, and the command that mends it; whether it is there itself or not. Nothing
-    is written.
-    """
+def test_a_child_refuses_a_parent_that_is_not_the_plans(plan: Plan, entry: str, harm: Any) -> None:
+    """With what differs, and the command that mends it. Nothing is written."""
     child = next(job for job in reversed(plan.jobs()) if job.entry == entry)
     assert child.parents
     for parent in child.parents.values():
         aside = Path("aside")
         shutil.copytree(parent.folder, aside)
-        harm(parent)
+        harm(plan, parent)
         before = contents()
-        assert main(child.command.split()[1:]) == 2
-        (line,) = capsys.readouterr().err.splitlines()
-        for part in HARM[harm]:
-            assert part.format(folder=parent.folder, record=parent.record_path) in line
-        assert f"`{parent.command}`" in line
+        with pytest.raises(UserError) as error:
+            perform(plan, child, child.key)
+        for part in (*HARM[harm], f"`{parent.command}`"):
+            said = part.format(folder=parent.folder, record=parent.record_path)
+            assert said in str(error.value)
         assert contents() == before
         shutil.rmtree(parent.folder, ignore_errors=True)
         aside.rename(parent.folder)
+
+
+def test_so_does_its_command(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whether its own result is there or not."""
+    child = plan.job("score", benchmark="otb100", variant="siamla", seed=1)
+    other_settings(plan, child.parents["predictions"])
+    for _ in range(2):
+        before = contents()
+        assert main(child.command.split()[1:]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "sheen is 3, the plan has no such thing" in line
+        assert contents() == before
+        shutil.rmtree(child.folder, ignore_errors=True)
 
 
 # --- what the workflow takes of Snakemake ---
@@ -204,15 +225,15 @@ def test_two_names_that_snakemake_does_not_document_are_used() -> None:
     for name, attribute in re.findall(r"\bworkflow\.(\w+)\.?(\w*)", text):
         used.setdefault(name, set()).update({attribute} - {""})
     assert used == INTERNALS
-    imported = re.findall(r"^\s*(?:from|import) snakemake.*", text, re.MULTILINE)
+    imported = re.findall(r"^ *(?:from|import) snakemake.*", text, re.MULTILINE)
     assert imported == ["from snakemake.exceptions import WorkflowError"]
 
 
 def test_the_installed_snakemake_has_both_names() -> None:
-    from snakemake.dag import DAG
-    from snakemake.settings.types import DAGSettings
-    from snakemake.workflow import Workflow
+    import snakemake.api  # first: its modules import each other
+    from snakemake.workflow import DAG, DAGSettings, Workflow
 
+    assert snakemake.api
     assert isinstance(inspect.getattr_static(Workflow, "dag"), property)
     assert {"dag_settings"} <= {field.name for field in fields(Workflow)}
     for name in INTERNALS["dag"]:
