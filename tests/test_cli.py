@@ -88,72 +88,16 @@ def project(params: Path, got10k: Path) -> Make:
     return make
 
 
-@pytest.fixture
-def curate(fails: Run, project: Make) -> Run:
-    """`siamla data curate mine` of a data set; what it says as it fails."""
-
-    def run(root: Path, layout: str = "got10k") -> str:
-        project(root, layout, "fetch" if root.is_dir() else "")
-        return fails("data", "curate" if root.is_dir() else "fetch", "mine", "--profile", "own")
-
-    return run
-
-
-def nothing_written(folder: str = "data/curated/own/mine") -> bool:
-    names = ("report.json", "index.parquet", "record-*.json")
-    return not any(path for name in names for path in Path(folder).glob(name))
-
-
-@pytest.mark.parametrize(
-    ("box", "said"),
-    [
-        ("nan,40,30,24", "box of frame 3 is nan, 40, 30, 24: not finite"),
-        ("50,40,0,24", "box of frame 3 is 50, 40, 0, 24: width or height is not positive"),
-        ("50,40,30,-24", "box of frame 3 is 50, 40, 30, -24: width or height is not positive"),
-        ("500,40,30,24", "box of frame 3 is 500, 40, 30, 24: wholly outside the image of 160×120"),
-        ("50,40,30", "line 3"),
-        ("fifty,40,30,24", "line 3"),
-    ],
-    ids=["nan", "zero", "negative", "outside", "three numbers", "a word"],
-)
-def test_bad_boxes(curate: Run, got10k: Path, box: str, said: str) -> None:
-    truth = f"50,40,30,24\n50,40,30,24\n{box}\n50,40,30,24\n"
-    (got10k / "two/groundtruth.txt").write_text(truth)
-    line = curate(got10k)
-    assert "1 of 2 sequences rejected" in line
-    assert "two: " in line
-    assert said in line
-    assert nothing_written()
-
-
-def test_fewer_boxes_than_frames_and_a_truncated_image(curate: Run, got10k: Path) -> None:
-    image = got10k / "one/00000002.jpg"
-    image.write_bytes(image.read_bytes()[:700])
-    (got10k / "two/groundtruth.txt").write_text("50,40,30,24\n" * 3)
-    line = curate(got10k)
-    assert "one: 00000002.jpg: truncated or not an image (700 bytes)" in line
-    assert "two: 3 boxes for 4 frames" in line
-    assert nothing_written()
-
-
 @pytest.mark.parametrize("layout", ["otb", "got10k", "lasot", "trackingnet", "tnl2k", "vot"])
-def test_empty_and_missing_folders(curate: Run, tmp_path: Path, layout: str) -> None:
-    (tmp_path / "empty").mkdir()
-    assert str(tmp_path / "empty") in curate(tmp_path / "empty", layout)
-    assert f"{tmp_path / 'missing'}: no such folder" in curate(tmp_path / "missing", layout)
-    assert nothing_written()
-
-
-def test_a_step_whose_inputs_are_missing_names_the_command(
-    fails: Run, curate: Run, got10k: Path
-) -> None:
-    (got10k / "two/groundtruth.txt").write_text("50,40,30,24\n" * 3)
-    curate(got10k)
-    line = fails("data", "crops", "siamcar", "--profile", "own")
-    assert "`siamla data curate mine --profile own` comes first" in line
-    line = fails("train", "run", "siamcar", "--profile", "own")
-    assert "`siamla data crops siamcar --dataset mine --profile own` comes first" in line
-    assert not Path("results").exists()
+def test_empty_and_missing_folders(fails: Run, project: Make, tmp_path: Path, layout: str) -> None:
+    empty, missing = tmp_path / "empty", tmp_path / "missing"
+    empty.mkdir()
+    project(missing, layout, "")
+    assert f"{missing}: no such folder" in fails("data", "fetch", "mine", "--profile", "own")
+    project(empty, layout, "fetch")
+    assert str(empty) in fails("data", "curate", "mine", "--profile", "own")
+    names = {path.name for path in Path("data/curated/own/mine").glob("*") if path.is_file()}
+    assert names <= {".siamla", "rejected.csv", "checked.jsonl"}
 
 
 @pytest.fixture

@@ -275,8 +275,7 @@ def test_five_sets_train_two_epochs_from_their_official_layouts(
     for name in ("coco", "det", "vid", "ytbb", "got"):
         assert main(["data", "fetch", name, "--profile", "tiny"]) == 0
         assert main(["data", "curate", name, "--profile", "tiny", "--allow-rejected"]) == 0
-        crops = ["data", "crops", "siamcar@five", "--dataset", name, "--profile", "tiny"]
-        assert main(crops) == 0
+    assert main(["data", "crops", "siamcar@five", "--profile", "tiny"]) == 0
     assert "vid: 63 of 63 boxes kept, in 4 tracks" in capsys.readouterr().out
     assert main(["train", "run", "siamcar@five", "--profile", "tiny"]) == 0
     folder = Path("results/tiny/train/siamcar@five/seed1")
