@@ -209,6 +209,7 @@ NOTHING = {
     "words beside it": edits(("training/course.py", "} pairs/s,", "} pairs a second,")),
     "interval of the bar": edits(("progress.py", "mininterval=10", "mininterval=20")),
     "how often a state is saved": edits(("training/course.py", "= 10.0", "= 30.0")),
+    "when a training gives up": edits(("training/course.py", "IN_A_ROW = 20", "IN_A_ROW = 30")),
     "how many states are kept": edits(("training/checkpoint.py", "KEPT = 3", "KEPT = 5")),
     "annotation": edits((LOSSES, "target: Tensor) -> Tensor:", "target: object):")),
     "local variable": edits((LOSSES, "spread", "width")),
@@ -243,6 +244,12 @@ DECISIVE = {
         TRAINED,
     ),
     "schedule": (("training/schedule.py", "math.pi * progress", "math.pi * progress**2"), TRAINED),
+    "when the backbone thaws": (
+        ("training/loop.py", "epoch >= settings.frozen_epochs", "epoch > settings.frozen_epochs"),
+        TRAINED,
+    ),
+    "mean of an epoch": (("training/loop.py", "np.mean", "np.median"), TRAINED),
+    "order of pairs": (("training/batches.py", "BLOCK = 4", "BLOCK = 8"), TRAINED),
     "stored features": (
         ("training/features.py", "STORED = torch.float16", "STORED = torch.float32"),
         ("features *", *TRAINED),

@@ -29,7 +29,6 @@ from siamla.files import sha256
 from siamla.model.settings import ModelSettings
 from siamla.model.siamla import build_model
 from siamla.place import Place
-from siamla.provenance.code import ROOT, Sources
 from siamla.sequence import Sequence
 from siamla.training import course, features, loop, step
 from siamla.training.batches import Inputs, Source, batches, negative_noise, pair_numbers
@@ -483,42 +482,6 @@ def test_pairs_of_cached_views_are_those_of_the_live_backbone(cache: Path, tmp_p
     upkeep = Upkeep(tmp_path / "state", "key")
     history = train(recipe(frozen), Source(sampler, stored), CPU, upkeep).history
     assert not any(row["skipped"] for row in history)
-
-
-@pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the package, to be edited."""
-    root = tmp_path_factory.mktemp("package")
-    shutil.copytree(ROOT / "siamla", root / "siamla")
-    return root
-
-
-@pytest.mark.parametrize(
-    ("module", "old", "new", "again"),
-    [
-        ("course", "% waiting", "% idle", False),
-        ("course", "save_minutes: float = 10.0", "save_minutes: float = 5.0", False),
-        ("course", "self.bar.update()", "self.bar.update(1)", False),
-        ("course", "IN_A_ROW = 20", "IN_A_ROW = 30", False),
-        ("checkpoint", "KEPT = 3", "KEPT = 2", False),
-        ("loop", "lower lr_start", "lower the rate", False),
-        ("loop", "epoch >= settings.frozen_epochs", "epoch > settings.frozen_epochs", True),
-        ("loop", "np.mean", "np.median", True),
-        ("loop", "progress.step += 1", "progress.step += 2", True),
-        ("batches", "BLOCK = 4", "BLOCK = 8", True),
-        ("schedule", "steps - 1", "steps", True),
-    ],
-)
-def test_only_edits_that_decide_bytes_train_again(
-    package: Path, module: str, old: str, new: str, again: bool
-) -> None:
-    entry, path = "siamla.training.run:train_model", package / f"siamla/training/{module}.py"
-    before, text = Sources(package).digest(entry), path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new, 1))
-    after = Sources(package).digest(entry)
-    path.write_text(text)
-    assert (after != before) is again
 
 
 @pytest.mark.parametrize("localization", ["centerness", "lafa"])
