@@ -358,7 +358,7 @@ def test_a_model_file_tracks_a_folder_as_the_pipeline_does(tree: Tree) -> None:
     before = sorted(path.as_posix() for path in (tree.folder / "results").rglob("*"))
     done = tree.call("siamla", *words.split(), "results")
     assert done.returncode == 2
-    assert "results: is not empty and was not made by siamla" in done.stdout
+    assert "results: is not empty and was not made by `siamla benchmark run`" in done.stdout
     assert sorted(path.as_posix() for path in (tree.folder / "results").rglob("*")) == before
     siamla(tree, f"{words} mine")
     ours = tree.folder / "results/smoke/predictions/otb100/siamcar/seed1"

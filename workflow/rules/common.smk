@@ -130,7 +130,8 @@ def shown_in(kind):
 
     def inputs(wildcards):
         job = view_of(kind)(wildcards)
-        return made_from(job, outdated(job))
+        anew = any(parent.record_path in STALE for parent in job.parents.values())
+        return made_from(job, anew or outdated(job))
 
     return inputs
 
