@@ -155,7 +155,7 @@ def test_a_mistake_in_a_view_stops_who_asks_for_it_alone(bare_tree: Tree) -> Non
                 "params/figures.yaml: figures.fig2: unknown key 'titel'; did you mean 'title'?",
             )
     with bare_tree.edited(SWEEP, "def draw(", "def draw(("):
-        assert _look(bare_tree, "reproduce_study")[0] == 0
+        assert _look(bare_tree, "reproduce_tables")[0] == 0
         code, said = _look(bare_tree, "reproduce_all")
         assert code == 1
         assert re.search(rf"{SWEEP}: line \d+: not valid Python", said.splitlines()[-1])

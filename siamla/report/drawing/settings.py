@@ -67,7 +67,11 @@ def kind_of(name: str) -> Any:
     - `draw(entry, data)`: a siamla.report.drawing.data.Drawn;
     - where it shows more of the plan, `facts(plan, entry)`: plain data, a part of the identity.
     """
-    return import_module(f"{figures.__name__}.{name}")
+    try:
+        return import_module(f"{figures.__name__}.{name}")
+    except SyntaxError as error:
+        place = f"{error.filename}: line {error.lineno}"
+        raise UserError(f"{place}: not valid Python ({error.msg})") from None
 
 
 @lru_cache(maxsize=1)
