@@ -21,6 +21,7 @@ from siamla.benchmark.protocols import load_protocols, run_rules
 from siamla.benchmark.runner import TrackingFailed, run
 from siamla.benchmark.score import score
 from siamla.benchmark.speed import speed
+from siamla.data.formats import LAYOUTS
 from siamla.errors import UserError
 from siamla.miniatures.dataset import WRITERS
 from siamla.progress import progress
@@ -265,7 +266,8 @@ def test_our_tracker_under_the_got10k_toolkit(tmp_path: Path, sequences: list[Se
     )
     experiment.run(Got10kTracker(Drift(), "drift"))
     found = tmp_path / "results/GOT-10k/drift"
-    read = [layout.read(tmp_path / "data/val", sequence.name) for sequence in sequences]
+    reader = LAYOUTS["got10k"]
+    read = [reader.read(tmp_path / "data/val", sequence.name) for sequence in sequences]
     assert score(read, found, PROTOCOLS["got10k"]).overall["ao"] == pytest.approx(1)
     run(Drift, read, tmp_path / "ours", RULES["got10k"])
     for sequence in read:

@@ -9,12 +9,11 @@ from typing import Annotated, Literal
 import pytest
 import yaml
 from pydantic import Field
-from siamla.experiment.tables import load_layout
 
 from siamla.errors import UserError
 from siamla.experiment.experiment import load
-from siamla.experiment.plan import training_settings
 from siamla.experiment.spec import changed, merge, nest, plain
+from siamla.experiment.step import training_settings
 from siamla.files import digest
 from siamla.settings import Mistakes, Name, Settings, read_yaml, validate, validate_json
 from siamla.steps.schema import schemas
@@ -452,30 +451,6 @@ def test_shipped_profiles_are_valid(profile):
         regression = spec.loss.of_regression(spec.model.localization)
         if spec.loss.regression == "auto":
             assert (spec.loss.classification, regression, spec.loss.localization) == expected
-
-
-def test_ticks_of_tables_are_settings_of_variants(params, tmp_path):
-    specs = params()().specs
-    path = tmp_path / "tables.yaml"
-    layout = yaml.safe_load(path.read_text(encoding="utf-8"))
-    layout["tables"][4]["components"] = {
-        "Narrow": "model.channels=64",
-        "λ = 0.3": "labels.lambda=0.3",
-    }
-    path.write_text(yaml.safe_dump(layout))
-    ticks = {"ladl": False, "lals": False, "lafa": False, "narrow": False, "λ = 0.3": False}
-    assert load_layout(path).ticks(specs["base"]) == ticks
-    assert load_layout(path).ticks(specs["child"]) == ticks | {"ladl": True, "λ = 0.3": True}
-    layout["tables"][4]["components"] = {"Narrow": "model.chanels=64"}
-    layout["tables"][5]["match"]["settings"] = ["labels.lamda"]
-    path.write_text(yaml.safe_dump(layout))
-    with pytest.raises(UserError) as error:
-        load_layout(path)
-    assert str(error.value).splitlines() == [
-        f"{path}: tables.4.components: unknown key 'model.chanels'; did you mean 'model.channels'?",
-        f"{path}: tables.5.match.settings: unknown key 'labels.lamda'; did you mean"
-        " 'labels.lambda'?",
-    ]
 
 
 def test_spec_survives_json(params):

@@ -457,7 +457,9 @@ def test_vot_files_are_cut_to_the_shorter(
 # ----
 
 
-def test_the_servers_own_readers_read_our_zips(tmp_path: Path) -> None:
+def test_the_servers_own_readers_read_our_zips(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """GOT-10k: its toolkit scores the unpacked zip. TrackingNet: found by base name and read as a
     data frame.
     """
@@ -468,10 +470,12 @@ def test_the_servers_own_readers_read_our_zips(tmp_path: Path) -> None:
         for layout in ("got10k", "trackingnet"):
             store.write_track(tmp_path / layout, name, Track(boxes, np.full(3, 0.01)), layout)
         sequence = Sequence(name, tuple(map(Path, "123")), boxes, np.ones(3, bool))
-        WRITERS["got10k"].write(tmp_path / "data/val", sequence, [GREY] * 3)
-    WRITERS["got10k"].finish(tmp_path / "data/val", ["a", "b"])
-    for server in ("got10k", "trackingnet"):
-        submit(server, tmp_path / server, {"a": 3, "b": 3}, 2, tmp_path / f"{server}.zip")
+        for layout, folder in (("got10k", "data/val"), ("trackingnet", "test")):
+            WRITERS[layout].write(tmp_path / folder, sequence, [GREY] * 3)
+    for server, folder in (("got10k", "data/val"), ("trackingnet", "test")):
+        WRITERS[server].finish(tmp_path / folder, ["a", "b"])
+        monkeypatch.setattr(LAYOUTS[server], "official_count", 2)
+        submit(server, tmp_path / server, tmp_path / folder, tmp_path / f"{server}.zip")
     with zipfile.ZipFile(tmp_path / "got10k.zip") as archive:
         archive.extractall(tmp_path / "results/GOT-10k/siamla")
     toolkit = ExperimentGOT10k(

@@ -31,7 +31,7 @@ from siamla.miniatures.scene import clip_boxes, render
 from siamla.miniatures.segments import photo_segments
 from siamla.miniatures.settings import ClipSettings, Looks, Motion, SetSettings, load_sets
 from siamla.miniatures.sprites import Pose, Sprite, draw, make_sprite, placed_outline
-from siamla.provenance.code import definitions, listed
+from siamla.provenance.code import Sources
 
 ROOT = Path(__file__).parents[1]
 
@@ -397,10 +397,11 @@ def test_dvc_watches_all_the_code_that_renders_a_set() -> None:
     """A stage's dependencies hold every file that the plan's code digest follows."""
     stage = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["synthesize"]
     watched = [Path(dep) for dep in stage["deps"]]
-    writers = [listed("siamla.miniatures.dataset:WRITERS", name) for name in WRITERS]
+    code = Sources()
+    writers = [code.listed("siamla.miniatures.dataset:WRITERS", name) for name in WRITERS]
     modules = {
         name.partition(":")[0]
-        for name in definitions(["siamla.miniatures.dataset:synthesize", *writers])
+        for name in code.definitions(["siamla.miniatures.dataset:synthesize", *writers])
     }
     for path in (Path(*module.split(".")).with_suffix(".py") for module in modules):
         assert any(path == dep or dep in path.parents for dep in watched), (

@@ -5,6 +5,7 @@ no tracker gave.
 import json
 import re
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from math import inf
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import Tree
+from plans import fake
 from scipy.stats import spearmanr
 
 from siamla.benchmark.maps import FrameMaps, write_maps
@@ -37,8 +39,9 @@ from siamla.report.study.job import study_job
 from siamla.report.study.page import GENERATED, markdown, sentence
 from siamla.statistics.corrections import holm
 from siamla.statistics.effects import Effect
-from siamla.steps.outlook import outdated, outlook
-from siamla.steps.perform import hashed, score_content
+from siamla.steps.decision import outdated
+from siamla.steps.outlook import outlook
+from siamla.steps.perform import hashed
 
 ROOT = Path(__file__).parents[1]
 CLAIMS = load_claims(ROOT / "params")
@@ -438,15 +441,17 @@ def test_maps_are_compared_on_the_sequences_of_all_runs() -> None:
 
 
 def finish(job: Job, content: dict[str, Any], files: Iterable[str] = ()) -> None:
-    """A made-up result with the record that the plan expects beside or in it."""
+    """A made-up result with the record that the plan expects beside it."""
     inputs = {name: parent.key for name, parent in job.parents.items()}
     made = make_record(
         job.step, job.names, job.identity.plain, job.key, inputs, {"device": "cpu"}, 0.0
     )
     made["environment"] = {"git_commit": "0123456789abcdef", "git_dirty": False}
-    content_of = score_content(content) if job.step == "score" else job.key
-    made |= {"content": content_of, "files": hashed(job.folder, files), "seconds": 1.0}
-    write_json(job.record_path, content | {"record": made} if job.step == "score" else made)
+    if job.step == "score":
+        write_json(job.folder / "score.json", content)
+        files = ["score.json"]
+    made |= {"content": job.key, "files": hashed(job.folder, files), "seconds": 1.0}
+    write_json(job.record_path, made)
 
 
 def make_results(plan: Plan) -> None:
@@ -471,7 +476,8 @@ def make_results(plan: Plan) -> None:
             f"s{i}": {"auc": v, "ao": v} for i, v in enumerate(level + rng.normal(0, 0.01, 6))
         }
         place = {"device": "cpu", "precision": "bf16", "threads": 1}
-        training = {"key": plan.train(variant, seed).key, "content": "m", "place": place}
+        model = plan.job("train", variant=variant, seed=seed)
+        training = {"key": model.key, "content": "m", "place": place}
         finish(
             job,
             {
@@ -586,17 +592,14 @@ def test_the_command_writes_json_page_and_docs(
     assert text == Path("reports/study/study.md").read_text()
     job = study_job(Plan.load("study"))
     assert (made["key"], made["identity"]) == (job.key, job.identity.plain)
-    assert len(made["sources"]) == 160
+    steps = Counter(folder.split("/")[2] for folder in made["made_from"])
+    assert (steps["scores"] + steps["sweeps"], steps["maps"], steps["alignment"]) == (160, 16, 96)
     assert f"identity {job.key}" in text
     assert (
         "16 sets of score maps and 96 of numbers on crops, whose identity is the plan's; trained on"
         " cpu, bf16, 1 thread" in text
     )
-    assert (len(made["maps"]), len(made["alignment"]), made["places"]["tracked"]) == (
-        16,
-        96,
-        ["cpu"],
-    )
+    assert made["places"]["tracked"] == ["cpu"]
     chosen = {row["variant"]: row["means"]["chosen"] for row in made["crops"][0]["rows"]}
     assert chosen == pytest.approx(LEVELS)
     assert (
@@ -604,12 +607,11 @@ def test_the_command_writes_json_page_and_docs(
         " go by)" in text
     )
     assert not outdated(job)
-    record = read_json(Path("results/study/maps/otb100/siamla/seed1/record.json"))
-    write_json(
-        Path("results/study/maps/otb100/siamla/seed1/record.json"), record | {"content": "another"}
-    )
+    (path,) = Path("results/study/maps/otb100/siamla/seed1").glob("record-*.json")
+    record = read_json(path)
+    write_json(path, record | {"content": "another"})
     assert outdated(job)
-    write_json(Path("results/study/maps/otb100/siamla/seed1/record.json"), record)
+    write_json(path, record)
     again = Path("reports/study/study.json").read_bytes()
     assert study("--write", "docs/results.md")[0] == 0  # its own page is replaced
     assert Path("reports/study/study.json").read_bytes() == again
@@ -633,12 +635,12 @@ def test_an_interrupted_study_is_one_line(
     project: Path, study: Callable[..., tuple[int, str]]
 ) -> None:
     for seed in (7, 8):
-        Path(f"results/study/scores/got10k/siamla/seed{seed}.json").unlink()
+        shutil.rmtree(f"results/study/scores/got10k/siamla/seed{seed}")
     code, said = study()
     assert code == 2
     assert said.count("\n") == 1
     assert (
-        "2 of 272 results are missing, the first results/study/scores/got10k/siamla/seed7.json"
+        "2 of 272 results are missing, the first results/study/scores/got10k/siamla/seed7/record-"
         in said
     )
     assert "reproduce_study` goes on" in said
@@ -648,7 +650,7 @@ def test_an_interrupted_study_is_one_line(
 def test_results_of_other_settings_are_refused(
     project: Path, study: Callable[..., tuple[int, str]]
 ) -> None:
-    path = Path("params/profiles/study.yaml")
+    path = Path("params/profiles/mini.yaml")  # which study extends
     path.write_text(path.read_text().replace("epochs: 10\n", "epochs: 11\n", 1))
     code, said = study()
     assert code == 2
@@ -659,11 +661,8 @@ def test_what_the_trainings_took_tells_what_fifty_epochs_would(
     project: Path, study: Callable[..., tuple[int, str]]
 ) -> None:
     plan = Plan.load("study")
-    for job in plan.trainings():
-        write_json(
-            job.record_path,
-            make_record("train", job.names, {}, "", {}, {}, 0.0) | {"seconds": 60.0},
-        )
+    for job in plan.jobs_of("train"):
+        fake(job, seconds=60.0)
     assert study()[0] == 0
     assert (
         "took 48 min of one process; 50 epochs of the same size, about 4.0 h"

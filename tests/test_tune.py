@@ -98,7 +98,7 @@ def test_mistakes_in_the_grid(plan: Plan) -> None:
 
 def trained(plan: Plan, variant: str = "siamla") -> None:
     """A random model in the place of a training."""
-    job = plan.train(variant, 1)
+    job = plan.job("train", variant=variant, seed=1)
     save_model(job.folder / "model.pt", build_model(plan.spec(variant).model, seed=0), variant, {})
     files = hashed(job.folder, ["model.pt"])
     record = make_record("train", job.names, job.identity.plain, job.key, {}, {}, 0)
@@ -126,7 +126,9 @@ def test_the_report_says_where_the_values_came_from(
     block = {"trackers": {"siamla": {"window": chosen["window"], "top_n": chosen["top_n"]}}}
     assert yaml.safe_load(said) == block  # what stands beside it are comments
     assert list(report["models"]) == ["1"]
-    assert report["models"]["1"]["content"] == plan.train("siamla", 1).content()
+    made = plan.job("train", variant="siamla", seed=1).record()
+    assert made is not None
+    assert report["models"]["1"]["content"] == made["content"]
     assert report["clips"]["settings"]["seed"] == 3101
     assert report["points"][0]["settings"] == {
         "window": 0.4,
