@@ -522,10 +522,12 @@ def test_the_profile_plans_the_study() -> None:
     plan = Plan.load("study", ROOT / "params")
     assert plan.variants == list(LEVELS)
     assert all(len(plan.experiment.seeds(name)) >= 8 for name in plan.variants)
-    sets = [plan.fetch(name).identity.plain["settings"] for name in plan.profile.benchmarks]
+    sets = [
+        plan.job("fetch", dataset=n).identity.plain["settings"] for n in plan.profile.benchmarks
+    ]
     assert sum(each["sequences"] for each in sets) >= 100
     assert {each["split"] for each in sets} == {"test"}  # photos that no training sees
-    trained = [plan.fetch(name).identity.plain["settings"] for name in plan.profile.train]
+    trained = [plan.job("fetch", dataset=n).identity.plain["settings"] for n in plan.profile.train]
     assert {each["split"] for each in trained} == {"train"}
     mini = Plan.load("mini", ROOT / "params")
     assert all(plan.spec(name) == mini.spec(name) for name in plan.variants)
@@ -539,7 +541,7 @@ def test_the_plan_says_what_the_study_may_cost() -> None:
     """48 trainings of 5120 pairs at 100 a second are 41 minutes, beside what is tracked."""
     text = outlook(Plan.load("study", ROOT / "params"))
     assert "no earlier run to go by; perhaps 41 min of one process at 100 pairs a second" in text
-    assert re.search(r"predict, sweep +64 of +64 to run, .*frames a second", text)
+    assert re.search(r"predict_sweep +64 of +64 to run, .*frames a second", text)
     assert text.splitlines()[-1].startswith("in all perhaps ")
     assert "perhaps" not in outlook(
         Plan.load("paper", ROOT / "params")
@@ -566,8 +568,8 @@ def test_snakemake_plans_the_study(bare_tree: Tree) -> None:
         "predict": "96",
         "score": "96",
         "predict_sweep": "64",
-        "store_maps": "16",
-        "measure_alignment": "96",
+        "maps": "16",
+        "alignment": "96",
         "make_study": "1",
     }
     assert counts | expected == counts, done.stdout

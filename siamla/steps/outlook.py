@@ -27,11 +27,6 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _heading(job: Job) -> str:
-    """Under what a job is listed: its step, the points of sweeps apart."""
-    return f"{job.step}, sweep" if "sweep" in job.names else job.step
-
-
 def cost(step: Sequence[Job], waiting: Sequence[Job]) -> str:
     """What the waiting jobs of a step may take, by the time that jobs of this step took before."""
     known = {job.folder: record["seconds"] for job in step if (record := job.record())}
