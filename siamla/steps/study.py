@@ -1,5 +1,6 @@
 """Making the study from stored results that belong to the plan, and its page."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,7 @@ def _state(scores: dict[Path, Any], job: Job) -> dict[str, Any]:
         "commits": sorted({str(one.get("git_commit")) for one in environments}),
         "dirty": any(one.get("git_dirty") for one in environments),
         "places": places,
+        "counts": Counter(parent.step for parent in job.parents.values()),
     }
 
 

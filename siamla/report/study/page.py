@@ -110,12 +110,13 @@ def _power(claim: Plain) -> str:
 
 
 def _sources(study: Plain) -> str:
+    counts = study["counts"]
     places = [f"{done} on {'; '.join(where)}" for done, where in study["places"].items() if where]
     commits = ", ".join(commit[:12] for commit in study["commits"])
     return (
         f"`siamla report study --profile {study['profile']}`, identity {study['key']}, from"
-        f" {len(study['sources'])} score files, {len(study['maps'])} sets of score maps and"
-        f" {len(study['alignment'])} of numbers on crops, whose identity is the plan's;"
+        f" {counts.get('score', 0)} score files, {counts.get('maps', 0)} sets of score maps and"
+        f" {counts.get('alignment', 0)} of numbers on crops, whose identity is the plan's;"
         f" {', '.join(places)}{'; ' if places else ''}commit {commits}"
         f"{' with uncommitted changes' if study['dirty'] else ''}."
         f" reports/{study['profile']}/study.json lists them and holds every number with all its"
