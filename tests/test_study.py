@@ -125,9 +125,7 @@ def page_of(study: Mapping[str, Any]) -> str:
         "caption": "Made up.",
         "commits": ["c"],
         "dirty": False,
-        "sources": {},
-        "maps": {},
-        "alignment": {},
+        "counts": {},
         "places": {},
         "differences": [],
     }
@@ -521,9 +519,8 @@ def test_the_profile_plans_the_study() -> None:
     plan = Plan.load("study", ROOT / "params")
     assert plan.variants == list(LEVELS)
     assert all(len(plan.experiment.seeds(name)) >= 8 for name in plan.variants)
-    sets = [
-        plan.job("fetch", dataset=n).identity.plain["settings"] for n in plan.profile.benchmarks
-    ]
+    fetched = {name: plan.job("fetch", dataset=name).identity.plain for name in plan.datasets}
+    sets = [fetched[name]["settings"] for name in plan.profile.benchmarks]
     assert sum(each["sequences"] for each in sets) >= 100
     assert {each["split"] for each in sets} == {"test"}  # photos that no training sees
     trained = [fetched[name]["settings"] for name in plan.profile.train]

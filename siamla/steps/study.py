@@ -28,7 +28,10 @@ PASSES = 3  # forth and back, in frames
 
 def _complete(job: Job) -> None:
     """UserError, in one line, where results of the study are not there yet."""
-    missing = [parent for parent in job.parents.values() if not parent.record_path.is_file()]
+    missing = []
+    for parent in job.parents.values():
+        if not parent.record_path.is_file() and parent.former() is None:
+            missing.append(parent)
     if missing:
         profile = job.names["profile"]
         raise UserError(
