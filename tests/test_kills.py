@@ -67,6 +67,7 @@ def test_jobs_that_a_killed_run_left_on_a_cluster_are_waited_for(
     mark.parent.mkdir(exist_ok=True)
     mark.write_text('{"external_jobid": "4711"}')
     record.unlink()
+    tree.remove("reports/smoke", "results/smoke/scores.*")  # or nothing needs that score
     squeue, asked, kept = tmp_path / "squeue", tmp_path / "asked", tmp_path / "kept"
     kept.write_bytes(made)
     job = f"4711|siamla_run|rule_score_wildcards_smoke_otb100|{tree.folder}"

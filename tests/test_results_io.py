@@ -326,20 +326,22 @@ def test_imported_results_become_a_score_file(
     import_results(Path("source"), Path("imported/kcf"), "otb")
     commands = ["data fetch otb100", "data curate otb100", "results score otb100 kcf"]
     assert [main([*words.split(), "--profile", "own"]) for words in commands] == [0, 0, 0]
-    path = Path("results/own/scores/otb100/imported/kcf.json")
-    found = read_json(path)
+    folder = Path("results/own/scores/otb100/imported/kcf")
+    found = read_json(folder / "score.json")
+    (path,) = folder.glob("record-*.json")
+    record = read_json(path)
     assert found["overall"]["auc"] == pytest.approx(20 / 21)
     assert found["speed"] == {}  # no times came with the results
-    scores, _ = frames({path: found})
+    scores, _ = frames({folder: found | {"record": record}})
     assert scores["variant"].unique().tolist() == ["kcf"]
-    before = found["record"]["inputs"]["predictions"]
+    before = record["inputs"]["predictions"]
     Path("imported/kcf/Deer.txt").write_text(TEXT.replace("5", "6"))
     assert main(["results", "score", "otb100", "kcf", "--profile", "own"]) == 0
-    assert read_json(path)["record"]["inputs"]["predictions"] != before
+    assert read_json(path)["inputs"]["predictions"] != before
     by_hand = ["benchmark", "run", str(model_file), "--layout", "otb", "--root", "otb"]
     assert main([*by_hand, "--out", "runs/noise"]) == 0
     assert main(["results", "score", "otb100", "noise", "--profile", "own"]) == 0
-    found = read_json(path.with_name("noise.json"))
+    found = read_json(folder.with_name("noise") / "score.json")
     run = read_json(Path("runs/noise/run.json"))
     assert found["overall"] == run["scores"]
     assert found["speed"]["fps"] == run["speed"]["fps"]

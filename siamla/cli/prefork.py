@@ -17,6 +17,7 @@ from pathlib import Path
 
 from siamla.cli.main import run
 from siamla.experiment.plan import Plan
+from siamla.experiment.steps import STEPS
 from siamla.mlflow_sink.sink import quieten
 from siamla.provenance.code import source_state
 
@@ -25,9 +26,8 @@ MODULES = (
     "siamla.cli.train",
     "siamla.cli.data",
     "siamla.cli.report",
-    "siamla.steps.benchmark",
-    "siamla.steps.training",
-    "siamla.steps.perform",
+    "siamla.cli.steps",
+    *dict.fromkeys(f"siamla.steps.{step.result}" for step in STEPS.values()),
     "siamla.steps.report",
     "siamla.training.run",
     "siamla.benchmark.tracking",
