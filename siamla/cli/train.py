@@ -19,8 +19,8 @@ def run_train(args: argparse.Namespace) -> None:
     elif args.overfit:
         overfit(plan, job, means, args.overfit, print)
     else:
-        train(plan, job, means, args.key)
-        print(job.folder / "model.pt")
+        if train(plan, job, means, args.key):
+            print(job.folder / "model.pt")
 
 
 def register(commands: Commands) -> None:

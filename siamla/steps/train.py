@@ -179,7 +179,7 @@ def train(plan: Plan, job: Job, means: Means, key: str | None = None) -> bool:
     """Train the model that a variant uses; killed at any moment, the same call goes on.
 
     Started by torchrun, the processes train together: the first one does the job, the others follow
-    it. Returns whether this process did it.
+    it. Returns whether this process is the first.
     """
     from siamla.training.distributed import joined
 
@@ -197,10 +197,11 @@ def train(plan: Plan, job: Job, means: Means, key: str | None = None) -> bool:
             return _work(plan, job, record, means, ranks, announce)
 
         try:
-            return perform(plan, job, key, means, together)
+            perform(plan, job, key, means, together)
         finally:
             if not announced:
                 ranks.broadcast(None)  # nothing to do, or not to be done
+    return True
 
 
 def _follow(ranks: "Ranks", plan: Plan, job: Job, means: Means) -> None:
