@@ -17,7 +17,8 @@ from siamla.errors import UserError
 from siamla.experiment.job import Identity, Job
 from siamla.experiment.plan import Plan
 from siamla.experiment.step import Names, Parents, Step
-from siamla.experiment.steps import STEPS, Train, table
+from siamla.experiment.steps import STEPS, table
+from siamla.experiment.training_steps import Train
 from siamla.files import write_text
 from siamla.steps.perform import perform, work_of
 

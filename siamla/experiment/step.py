@@ -1,5 +1,6 @@
 """What an entry of the table of steps says, and what decides a result of a variant's settings."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -13,6 +14,8 @@ from siamla.experiment.spec import Spec, plain
 from siamla.miniatures.settings import SetSettings
 from siamla.provenance.code import Sources
 from siamla.settings import read_yaml, without_neutral
+
+GENERATOR = "synthesize@"  # stages of dvc.yaml that render a set of params/synthetic.yaml
 
 Names = Mapping[str, Any]
 Parents = Mapping[str, Job]
@@ -38,7 +41,7 @@ class Planned(Protocol):
     def job(self, step: str, **names: Any) -> Job: ...
 
 
-class Step:
+class Step(ABC):
     """One step of the experiment.
 
     Attributes:
@@ -90,9 +93,9 @@ class Step:
         """Input name → a folder with results of others that the step reads."""
         return {}
 
+    @abstractmethod
     def settings(self, plan: Planned, names: Names, parents: Parents) -> dict[str, Any]:
         """The identity without its code: settings, seed, and the identities of the parents."""
-        raise NotImplementedError(f"step {self.name}: no settings")  # an entry without them
 
     def code(self, plan: Planned, names: Names) -> Iterable[str]:
         """The functions and modules that compute the result, as `code_digest` takes them."""

@@ -13,8 +13,7 @@ from siamla.errors import UserError
 from siamla.experiment.job import Identity, Job
 from siamla.experiment.plan import Plan
 from siamla.experiment.spec import plain
-from siamla.experiment.step import pointer_digest
-from siamla.experiment.steps import GENERATOR
+from siamla.experiment.step import GENERATOR, pointer_digest
 from siamla.files import digest, sha256
 from siamla.model.settings import Weights
 from siamla.report.tables.job import table_job

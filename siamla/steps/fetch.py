@@ -9,8 +9,7 @@ from typing import Any
 from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
-from siamla.experiment.step import pointer_digest
-from siamla.experiment.steps import GENERATOR
+from siamla.experiment.step import GENERATOR, pointer_digest
 from siamla.files import digest, locked, sha256
 from siamla.steps.perform import Means, Outcome, own
 

@@ -14,8 +14,7 @@ from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.experiment.spec import layered, plain
-from siamla.experiment.step import engine_code
-from siamla.experiment.steps import GENERATOR
+from siamla.experiment.step import GENERATOR, engine_code
 from siamla.experiment.tuning import load_tuning
 from siamla.files import digest, read_json, write_json
 from siamla.miniatures.settings import SetSettings, load_sets

@@ -57,12 +57,15 @@ def forget_what_ran():
 
 
 def made_from(job, again):
-    """The records of a job's parents. Their times count where the job runs anyway, and never else."""
+    """The records of a job's parents, and the folders of others that it reads. Their times count where the job runs
+    anyway, and never else.
+    """
     forget_what_ran()
     decide(job.record_path, again)
-    records = [parent.record_path.as_posix() for parent in job.parents.values()]
+    paths = [parent.record_path for parent in job.parents.values()]
+    paths = [path.as_posix() for path in [*paths, *job.outside.values()]]
     here = job.record_path.exists() and not again
-    return [ancient(record) for record in records] if here else records
+    return [ancient(path) for path in paths] if here else paths
 
 
 def record_of(step):
@@ -82,8 +85,7 @@ def parents_of(step):
 
     def inputs(wildcards):
         job = JOBS[pattern.format(**wildcards)]
-        outside = [folder.as_posix() for folder in job.outside.values()]
-        return made_from(job, job.record_path in STALE) + outside
+        return made_from(job, job.record_path in STALE)
 
     return inputs
 

@@ -5,7 +5,7 @@ from collections.abc import Container, Iterable, Sequence
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.experiment.profile import Dataset
-from siamla.experiment.steps import GENERATOR
+from siamla.experiment.step import GENERATOR
 from siamla.report.drawing.settings import TrackerFigure
 
 TrackedRun = tuple[str, str, int]
