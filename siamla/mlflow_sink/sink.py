@@ -117,8 +117,9 @@ class Sink:
         moved = experiment and experiment.artifact_location != location
         if moved and not os.environ.get("MLFLOW_TRACKING_URI"):
             # the results were copied or moved, and MLflow would write to where they were
-            old = f"{name} until {time.strftime('%Y-%m-%d %H:%M:%S')}"
-            self.client.rename_experiment(experiment.experiment_id, old)
+            number = experiment.experiment_id
+            old = f"{name} until {time.strftime('%Y-%m-%d %H:%M:%S')} ({number})"
+            self.client.rename_experiment(number, old)
             experiment = None
         if experiment is None:
             try:
