@@ -125,11 +125,12 @@ def parsed_by(library: str, path: Path, kind: str) -> Iterator[None]:
 
 
 def free_for_output(path: Path, overwrite: bool, *sources: Path) -> None:
-    """UserError unless `path` may be written: it is none of what is read, and new or to be
-    overwritten.
+    """UserError unless `path` may be written: it is new or to be overwritten, and neither one of
+    the `sources` that are read nor a file in one that is a folder.
     """
     for source in sources:
-        if path.exists() and source.exists() and path.samefile(source):
+        inside = source.is_dir() and path.resolve().is_relative_to(source.resolve())
+        if path.exists() and source.exists() and (inside or path.samefile(source)):
             raise UserError(f"{path}: would replace what is read; name another file")
     if path.is_dir():
         raise UserError(f"{path}: is a folder, expected the name of a file to write")

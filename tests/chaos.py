@@ -1,15 +1,17 @@
 """Kill the smoke pipeline at random moments, start it again, and compare bytes: python
 tests/chaos.py --kills 200.
 
-Each round forgets a part of the results and then lives through one kill after another: a signal to
-snakemake, to one of its jobs, to a process of such a job, or to all of them at once. Where
-snakemake has ended it is started again, and what was left behind by the killed one is met by the
-new one; in most rounds it starts killed jobs again by itself (--retries), which saves its own
-starts. The round is over when the pipeline ends well by itself, or after its last kill undisturbed;
-then every byte that a clean run makes must be there, but for what tells times.
+Each round forgets a part of the results. Some rounds then meet a disturbance: a pipeline that
+stands still, one that loses .snakemake, a second one, files of other dates, a full disk. After
+it the round lives through one kill after another: a signal to snakemake, to one of its jobs, to a
+process of such a job, or to all of them at once. Where snakemake has ended it is started again, and
+what was left behind by the killed one is met by the new one. In most rounds it starts killed jobs
+again by itself (--retries), which saves its own starts. The round is over when the pipeline ends
+well by itself, or after its last kill undisturbed. Then every byte that a clean run makes must be
+there, but for what tells times.
 
-What is forgotten, who is killed by what and when follows from the seed and the round's number, so
-that a round can be repeated: --seed 7 --first 41 --kills 1.
+What is forgotten, what disturbs, who is killed by what and when follows from the seed and the
+round's number, so that a round can be repeated: --seed 7 --first 41 --kills 1.
 """
 
 import argparse
@@ -18,14 +20,15 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +63,8 @@ LONGEST = 12.0
 # lock
 HUNG = 30.0
 EARLY = 0.1  # share of kills that do not wait until a job runs
+DISTURBED = 0.3  # share of rounds that meet a disturbance
+STILL = 5.0  # seconds that a pipeline works, and stands still
 TIMES = {
     "started",
     "seconds",
@@ -103,11 +108,12 @@ class Met:
 
 @dataclass(frozen=True)
 class Round:
-    """forgotten: a key of PARTS; retries: snakemake starts killed jobs again; kills: at the most,
-    in this order.
+    """forgotten: a key of PARTS; disturbed: by which of DISTURBANCES; retries: snakemake starts
+    killed jobs again; kills: at the most, in this order.
     """
 
     forgotten: str
+    disturbed: str | None
     retries: bool
     kills: tuple[Kill, ...]
 
@@ -116,6 +122,7 @@ def draw(seed: int, number: int) -> Round:
     """The round of that number."""
     rng = random.Random(f"{seed} {number}")
     (forgotten,) = rng.choices(list(PARTS), WEIGHTS)
+    disturbed = rng.choice(list(DISTURBANCES)) if rng.random() < DISTURBED else None
     retries = rng.random() < 0.9
     kills = []
     for _ in range(rng.randint(FEWEST, MOST)):
@@ -129,7 +136,7 @@ def draw(seed: int, number: int) -> Round:
                 rng.random(),
             )
         )
-    return Round(forgotten, retries, tuple(kills))
+    return Round(forgotten, disturbed, retries, tuple(kills))
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -323,6 +330,85 @@ def live(tree: Tree, plan: Round) -> tuple[list[Met], bool]:
     )  # without retries snakemake lets the other jobs end and fails
 
 
+def _ends_well(tree: Tree, pipeline: "subprocess.Popen[bytes]") -> None:
+    assert pipeline.wait(600) == 0, tree.log.read_text()
+
+
+def stands_still(tree: Tree) -> None:
+    """All processes stop for a while, as those of a laptop that is closed."""
+    pipeline = tree.start()
+    time.sleep(STILL)
+    os.killpg(pipeline.pid, signal.SIGSTOP)
+    time.sleep(STILL)
+    os.killpg(pipeline.pid, signal.SIGCONT)
+    _ends_well(tree, pipeline)
+
+
+def loses_its_memory(tree: Tree) -> None:
+    """Somebody deletes .snakemake while the pipeline works."""
+    pipeline = tree.start()
+    time.sleep(STILL)
+    shutil.rmtree(tree.folder / ".snakemake", ignore_errors=True)
+    _ends_well(tree, pipeline)
+
+
+def second_pipeline(tree: Tree) -> None:
+    """A second one is refused in words, or finds all done; the first goes on."""
+    pipeline = tree.start()
+    time.sleep(STILL)
+    second = tree.call(*COMMAND)
+    assert "Traceback" not in second.stdout, second.stdout
+    refused = re.search("Directory cannot be locked|another pipeline of profile", second.stdout)
+    assert refused or second.returncode == 0, second.stdout
+    _ends_well(tree, pipeline)
+
+
+def _date(tree: Tree, when: float) -> None:
+    for path in tree.folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            os.utime(path, (when, when), follow_symlinks=False)
+
+
+@contextmanager
+def _small_disk(folder: Path) -> Iterator[None]:
+    """A disk of 200 KiB at `folder`, of 1 GiB for what is done inside; what it holds stays."""
+    folder.mkdir(parents=True, exist_ok=True)
+    aside = folder.with_name(f"{folder.name}-aside")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "none", folder], check=True)
+    try:
+        yield
+        shutil.copytree(folder, aside)
+    finally:
+        subprocess.run(["umount", folder], check=True)
+    folder.rmdir()
+    aside.rename(folder)
+
+
+def disk_fills(tree: Tree) -> None:
+    """The disk of the crops fills; with room the same command goes on. Only root can play it."""
+    if os.geteuid():
+        print("a disk that fills is left out: only root may mount one", flush=True)
+        return
+    forget(tree, "crops")
+    folder = tree.folder / "data/crops"
+    with _small_disk(folder):
+        full = tree.call(*COMMAND)
+        assert full.returncode != 0, full.stdout
+        assert "the disk is full" in full.stdout, full.stdout
+        subprocess.run(["mount", "-o", "remount,size=1g", folder], check=True)
+        tree.run()
+
+
+DISTURBANCES: dict[str, Callable[[Tree], None]] = {
+    "a pipeline that stands still": stands_still,
+    "a deleted .snakemake": loses_its_memory,
+    "a second pipeline": second_pipeline,
+    "dates of 1970": lambda tree: _date(tree, 1),
+    "dates of next year": lambda tree: _date(tree, time.time() + 366 * 86400),
+    "a disk that fills": disk_fills,
+}
+
+
 def leftovers(tree: Tree) -> list[str]:
     """Half-written files, and states of work that is done."""
     found = [*(tree.folder / "data").rglob("*.tmp"), *(tree.folder / "results").rglob("*.tmp")]
@@ -348,10 +434,14 @@ def play(tree: Tree, expected: dict[str, object], seed: int, number: int) -> lis
     """
     plan = draw(seed, number)
     forget(tree, plan.forgotten)
+    if plan.disturbed:
+        DISTURBANCES[plan.disturbed](tree)
+        forget(tree, plan.forgotten)
     met, ended = live(tree, plan)
     if not ended:
         tree.run()
-    story = f"round {number}, seed {seed}, without {plan.forgotten}: {met}"
+    disturbed = f", disturbed by {plan.disturbed}" if plan.disturbed else ""
+    story = f"round {number}, seed {seed}, without {plan.forgotten}{disturbed}: {met}"
     wrong = differing(expected, files(tree))
     changed = tree.call("git", "status", "--porcelain").stdout
     assert not changed, f"{story}\nthe work tree has changed:\n{changed}"
@@ -404,12 +494,12 @@ def main() -> int:
             killed = play(tree, expected, args.seed, number)
             met.update(killed)
             told = ", ".join(f"{one.signal} {one.whom} in {one.stage}" for one in killed)
-            part = draw(args.seed, number).forgotten
-            print(
-                f"round {number}, {time.monotonic() - begun:.0f} s: {part} and what follows;"
-                f" {told}",
-                flush=True,
-            )
+            drawn = draw(args.seed, number)
+            words = f"{drawn.forgotten} and what follows"
+            if drawn.disturbed:
+                words += f"; {drawn.disturbed}"
+            seconds = time.monotonic() - begun
+            print(f"round {number}, {seconds:.0f} s: {words}; {told}", flush=True)
             number += 1
     print(_report(met))
     print(f"command: {' '.join(COMMAND[1:])}; seed {args.seed}")

@@ -1,6 +1,6 @@
 """What tests/chaos.py draws and tells; test_kills.py plays a few of its rounds."""
 
-from chaos import FEWEST, LONGEST, MOST, PARTS, SIGNALS, WHOM, differing, draw
+from chaos import DISTURBANCES, FEWEST, LONGEST, MOST, PARTS, SIGNALS, WHOM, differing, draw
 
 
 def test_a_round_follows_from_its_number_and_all_that_can_happen_does() -> None:
@@ -9,6 +9,7 @@ def test_a_round_follows_from_its_number_and_all_that_can_happen_does() -> None:
     assert rounds != [draw(1, number) for number in range(200)]
     kills = [kill for one in rounds for kill in one.kills]
     assert {one.forgotten for one in rounds} == set(PARTS)
+    assert {one.disturbed for one in rounds} == {None, *DISTURBANCES}
     assert {one.retries for one in rounds} == {kill.early for kill in kills} == {False, True}
     assert {kill.whom for kill in kills} == set(WHOM)
     assert {kill.number for kill in kills} == set(SIGNALS)

@@ -30,7 +30,7 @@ def run_show(args: argparse.Namespace) -> None:
 
     if args.out.suffix.lower() != ".png":
         raise UserError(f"--out: {args.out}: expected the name of a PNG, which ends in .png")
-    free_for_output(args.out, args.overwrite)
+    free_for_output(args.out, args.overwrite, args.root)
     if args.layout not in LAYOUTS:
         raise UserError(
             f"--layout: unknown layout {args.layout!r}, expected one of {', '.join(LAYOUTS)}"

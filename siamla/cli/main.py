@@ -1,6 +1,7 @@
 """Entry point of the `siamla` command."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -61,8 +62,19 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def _mend_streams() -> None:
+    """Let no stream that is closed, or that has no other letters than ASCII's, end a command."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def run(argv: Sequence[str] | None = None) -> int:
     """Carry out one command; the exit status (0 done, 1 failed, 2 bad input, 130 interrupted)."""
+    _mend_streams()
     try:
         args = parse(argv)
         follow_pipeline()

@@ -68,7 +68,7 @@ def calibrate(args: argparse.Namespace) -> None:
     from siamla.tracker.api import tracker_settings
     from siamla.tracker.settings import stored
 
-    free_for_output(args.out, args.overwrite, args.model)
+    free_for_output(args.out, args.overwrite, args.model, args.root)
     if byhand.protocol_of(args.layout, args.protocol).onepass is None:
         raise UserError(
             f"--layout {args.layout}: its protocol starts a lost tracker again; expected a one-pass"

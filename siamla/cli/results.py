@@ -62,9 +62,9 @@ def run_submit(args: argparse.Namespace) -> None:
     from siamla.errors import UserError
     from siamla.files import free_for_output
 
-    if args.out.suffix != ".zip":  # so that it is none of the files that are read
+    if args.out.suffix != ".zip":
         raise UserError(f"{args.out}: expected a name ending in .zip")
-    free_for_output(args.out, args.overwrite)
+    free_for_output(args.out, args.overwrite, args.predictions, args.data)
     count = submit(args.server, args.predictions, args.data, args.out)
     print(f"{args.out}: {count} sequences, ready for the {args.server} server")
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from siamla.benchmark.protocols import Protocol, load_protocols
 from siamla.benchmark.settings import MapRule, load_rule
@@ -11,7 +12,15 @@ from siamla.data.layout import StillName
 from siamla.data.settings import PairSettings
 from siamla.errors import UserError
 from siamla.experiment.profile import Profile, TrainingSet, load_profile
-from siamla.experiment.spec import Spec, Variant, layered, load_variants, merge, resolve, tuned
+from siamla.experiment.spec import (
+    Spec,
+    Variant,
+    inherited,
+    load_variants,
+    merge,
+    own_settings,
+    resolve,
+)
 from siamla.experiment.sweeps import Sweep, load_sweeps
 from siamla.settings import Mistakes, nearest, read_yaml, validate
 from siamla.tracker.settings import TrackerSettings
@@ -45,17 +54,28 @@ class Experiment:
         training = self.profile.benchmarks[benchmark].training
         return f"{variant}@{training}" if training else variant
 
-    def tuned(self, variant: str) -> dict[str, object]:
-        """The tracker settings that the profile has for the variant and those that it extends."""
-        return tuned(variant, self.variants, self.profile.trackers)
+    @cached_property
+    def tuned(self) -> dict[str, dict[str, Any]]:
+        """Variant → the tracker settings that the profile has for it and those that it extends."""
+        return inherited(self.variants, self.profile.trackers)
+
+    @cached_property
+    def _own(self) -> dict[str, dict[str, Any]]:
+        return own_settings(self.variants)
+
+    def own_tracker(self, variant: str) -> dict[str, Any]:
+        """The tracker settings that a variant and those that it extends set themselves; they win
+        over all others.
+        """
+        return dict(self._own[variant].get("tracker", {}))
 
     def tracker(self, variant: str, benchmark: str) -> TrackerSettings:
         """The tracker's settings: defaults ← the profile's ← those that it has for the variant
         (`trackers`) ← the benchmark's ← what the variant itself sets.
         """
-        base = merge(self.profile.spec.get("tracker", {}), self.tuned(variant))
-        base = merge(base, self.profile.benchmarks[benchmark].tracker)
-        settings = layered({"tracker": base}, variant, self.variants)["tracker"]
+        settings = merge(self.profile.spec.get("tracker", {}), self.tuned[variant])
+        settings = merge(settings, self.profile.benchmarks[benchmark].tracker)
+        settings = merge(settings, self.own_tracker(variant))
         return validate(TrackerSettings, settings, f"the tracker of {variant} on {benchmark}")
 
     def protocol(self, benchmark: str) -> Protocol:

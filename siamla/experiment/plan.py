@@ -15,7 +15,7 @@ from siamla.errors import UserError
 from siamla.experiment.experiment import Experiment, load
 from siamla.experiment.job import Identity, Job
 from siamla.experiment.profile import Benchmark, TrainingSet
-from siamla.experiment.spec import Spec, chain
+from siamla.experiment.spec import Spec
 from siamla.experiment.step import Step, mixed_crops, training_settings
 from siamla.experiment.steps import STEPS
 from siamla.files import digest
@@ -207,8 +207,3 @@ class Plan:
     def sets_in_use(self) -> list[str]:
         """The data sets that a job reads."""
         return [job.names["dataset"] for job in self.jobs() if job.step == "fetch"]
-
-    def own_keys(self, variant: str) -> set[str]:
-        """The dotted keys that a variant and its ancestors set; they win over the profile's."""
-        variants = self.experiment.variants
-        return {key for name in chain(variant, variants) for key in variants[name].set}

@@ -102,38 +102,41 @@ def ancestry(name: str, parent: Callable[[str], str | None], where: str = "") ->
     """What `name` extends, oldest first, and itself; UserError, beginning with `where`, for a
     circle.
     """
-    names = [name]
-    while (older := parent(names[0])) is not None:
-        if older in names:
-            circle = [*reversed(names[: names.index(older) + 1]), older]
+    line = {name: None}
+    while (older := parent(name)) is not None:
+        if older in line:
+            names = list(line)
+            circle = [*names[names.index(older) :], older]
             raise UserError(f"{where}{older} extends itself: {' → '.join(circle)}")
-        names.insert(0, older)
-    return names
+        line[older] = None
+        name = older
+    return list(reversed(line))
 
 
-def chain(name: str, variants: Mapping[str, Variant]) -> list[str]:
-    """The variant's ancestors, oldest first, and itself."""
-    return ancestry(name, lambda each: variants[each].extends)
+def inherited(
+    variants: Mapping[str, Variant], entries: Mapping[str, Mapping[str, Any]], where: str = ""
+) -> dict[str, dict[str, Any]]:
+    """Each variant's entry laid over those of its ancestors; a variant comes after its parent.
 
-
-def layered(base: Mapping[str, Any], name: str, variants: Mapping[str, Variant]) -> dict[str, Any]:
-    """Nested settings with what a variant's ancestors and the variant itself set laid on top."""
-    settings = dict(base)
-    for ancestor in chain(name, variants):
-        settings = merge(settings, nest(variants[ancestor].set))
-    return settings
-
-
-def tuned(
-    name: str, variants: Mapping[str, Variant], trackers: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Any]:
-    """The tracker settings that a profile's `trackers` give a variant: those of its ancestors,
-    oldest first, under its own.
+    UserError, beginning with `where`, where variants extend each other in a circle.
     """
-    settings: dict[str, Any] = {}
-    for ancestor in chain(name, variants):
-        settings |= trackers.get(ancestor, {})
-    return settings
+    merged: dict[str, dict[str, Any]] = {}
+
+    def parent(name: str) -> str | None:
+        older = variants[name].extends
+        return None if older in merged else older
+
+    for name in variants:
+        for each in ancestry(name, parent, where):
+            older = variants[each].extends
+            base = merged[older] if older else {}
+            merged[each] = merge(base, entries.get(each, {}))
+    return merged
+
+
+def own_settings(variants: Mapping[str, Variant]) -> dict[str, dict[str, Any]]:
+    """What each variant and its ancestors set, nested."""
+    return inherited(variants, {name: nest(variant.set) for name, variant in variants.items()})
 
 
 def load_variants(path: Path) -> dict[str, Variant]:
@@ -150,8 +153,7 @@ def load_variants(path: Path) -> dict[str, Variant]:
             help_ = nearest(parent, sorted(variants))
             mistakes.add(f"{where}.extends is {parent!r}, no such variant; {help_}")
     mistakes.tell()
-    for name in variants:
-        ancestry(name, lambda each: variants[each].extends, f"{path}: variants.")
+    inherited(variants, {}, f"{path}: variants.")
     return variants
 
 
@@ -169,13 +171,13 @@ def resolve(
     """
     specs: dict[str, Spec] = {}
     mistakes = Mistakes()
-    for name in sorted(variants, key=lambda each: len(chain(each, variants))):
-        if any(ancestor not in specs for ancestor in chain(name, variants)[:-1]):
-            continue
-        settings = merge(base, {"tracker": tuned(name, variants, trackers)})
-        with mistakes.noted():
-            settings = layered(settings, name, variants)
-            specs[name] = validate(Spec, settings, f"{where}: variants.{name}")
+    tuned = inherited(variants, trackers)
+    for name, own in own_settings(variants).items():
+        parent = variants[name].extends
+        if parent is None or parent in specs:
+            settings = merge(merge(base, {"tracker": tuned[name]}), own)
+            with mistakes.noted():
+                specs[name] = validate(Spec, settings, f"{where}: variants.{name}")
     mistakes.tell()
     return {name: specs[name] for name in variants}
 

@@ -25,6 +25,7 @@ from siamla.provenance.code import sources
 from siamla.provenance.record import differences, environment
 from siamla.sequence import Sequence
 from siamla.settings import nearest
+from siamla.steps.fetch import fingerprint
 from siamla.tracker.api import tracker_settings
 from siamla.tracker.tracker import recorded, tracking_place
 
@@ -67,12 +68,12 @@ def _read(root: Path, layout: str) -> list[Sequence]:
 
 
 def _content(sequence: Sequence) -> list[Any]:
-    """What a run depends on, as far as it is known without opening every image."""
+    """What a run depends on, as far as it is known without reading every image whole."""
     start = [float(value) for value in sequence.boxes[0]] if len(sequence.boxes) else []
     return [
         sequence.name,
         [repr(value) for value in start],
-        [[f.name, f.stat().st_size] for f in sequence.frames],
+        [[frame.name, fingerprint(frame)] for frame in sequence.frames],
     ]
 
 

@@ -1,5 +1,6 @@
 """Bringing a data set."""
 
+import hashlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -13,27 +14,11 @@ from siamla.experiment.step import GENERATOR, pointer_digest
 from siamla.files import digest, locked, sha256
 from siamla.steps.perform import Means, Outcome, own
 
-BULKY = (
-    ".bmp",
-    ".jpeg",
-    ".jpg",
-    ".pgm",
-    ".png",
-    ".ppm",
-    ".tif",
-    ".tiff",
-    ".avi",
-    ".mkv",
-    ".mov",
-    ".mp4",
-    ".webm",
-    ".7z",
-    ".tar",
-    ".tar.gz",
-    ".tgz",
-    ".zip",
-)
-"""Ends of the names of files too large to be read whenever a data set is looked at."""
+BULKY = tuple(".jpeg .jpg .png .avi .mkv .mov .mp4 .webm .7z .gz .tgz .zip".split())
+"""Ends of the names of compressed files. They are too large to be read whenever a data set is
+looked at, and other content gives another end.
+"""
+TAIL = 4096  # bytes at the end of a compressed file
 
 
 def _files(folder: str, above: tuple[str, ...] = ()) -> Iterator[os.DirEntry[str]]:
@@ -51,25 +36,26 @@ def _files(folder: str, above: tuple[str, ...] = ()) -> Iterator[os.DirEntry[str
                 yield entry
 
 
-def listing_digest(root: Path) -> str:
-    """Digest of the names of all files with the SHA-256 of each, of images, videos and archives
-    with the size alone.
-
-    Quick even where millions of images lie, and any edit of an annotation changes it; the times of
-    files are no part, so that a copy has the digest of its original.
+def fingerprint(path: Path) -> str:
+    """The SHA-256 of a file; of an image, video or archive that is compressed, its size and the
+    SHA-256 of its end.
     """
-    files = sorted(
-        (
-            Path(entry.path).relative_to(root).as_posix(),
-            (
-                entry.stat().st_size
-                if entry.name.lower().endswith(BULKY)
-                else sha256(Path(entry.path))
-            ),
-        )
-        for entry in _files(str(root))
-    )
-    return digest(files)
+    if not path.name.lower().endswith(BULKY):
+        return sha256(path)
+    size = path.stat().st_size
+    with path.open("rb") as handle:
+        handle.seek(max(0, size - TAIL))
+        return f"{size} {hashlib.sha256(handle.read()).hexdigest()}"
+
+
+def listing_digest(root: Path) -> str:
+    """Digest of the names of all files with the fingerprint of each.
+
+    Any edit of an annotation changes it, and nearly any edit of an image. The times of files are no
+    part, so that a copy has the digest of its original.
+    """
+    paths = [Path(entry.path) for entry in _files(str(root))]
+    return digest(sorted((path.relative_to(root).as_posix(), fingerprint(path)) for path in paths))
 
 
 def _pull(source: str) -> None:

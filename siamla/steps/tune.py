@@ -13,7 +13,7 @@ from siamla.benchmark.tuning import Choice, search
 from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
-from siamla.experiment.spec import layered, plain
+from siamla.experiment.spec import merge, plain
 from siamla.experiment.step import GENERATOR, engine_code
 from siamla.experiment.tuning import load_tuning
 from siamla.files import digest, read_json, write_json
@@ -72,8 +72,8 @@ def _rendered(name: str, settings: SetSettings, jobs: int) -> Clips:
 
 def _start(plan: Plan, variant: str) -> dict[str, Any]:
     """The settings with which a search begins: as if nothing had been chosen for the variant."""
-    profile = {"tracker": plan.profile.spec.get("tracker", {})}
-    settings = layered(profile, variant, plan.experiment.variants)["tracker"]
+    profile = plan.profile.spec.get("tracker", {})
+    settings = merge(profile, plan.experiment.own_tracker(variant))
     return dict(plain(validate(TrackerSettings, settings, f"tune {variant}")))
 
 
@@ -82,8 +82,8 @@ def _origin(plan: Plan, variant: str, jobs: dict[str, Job], clips: Clips) -> dic
     whatever is chosen.
     """
     tuning = load_tuning(plan.params / "tune.yaml")
-    fixed = plan.own_keys(variant)
-    grid = {key: values for key, values in tuning.grid.items() if f"tracker.{key}" not in fixed}
+    fixed = plan.experiment.own_tracker(variant)
+    grid = {key: values for key, values in tuning.grid.items() if key not in fixed}
     code = plan.code.digest(
         "siamla.benchmark.tracking:track_benchmark",
         "siamla.benchmark.score:score",

@@ -52,10 +52,11 @@ def _matches(plan: Plan, variant: str, match: Match) -> str | None:
         return None
     tuned = set()  # settings that are chosen for each variant are no part of what it is
     for name in (variant, match.base):
-        tuned |= {f"tracker.{key}" for key in plan.experiment.tuned(name)}
-    tuned -= plan.own_keys(variant)
+        tuned |= plan.experiment.tuned[name].keys()
+    tuned -= plan.experiment.own_tracker(variant).keys()
     settings = changed(plan.spec(variant), plan.spec(match.base))
-    values = {key: value for key, value in settings.items() if key not in tuned}
+    left_out = {f"tracker.{key}" for key in tuned}
+    values = {key: value for key, value in settings.items() if key not in left_out}
     groups = tuple(f"{name}." for name in match.settings)
     if not values or not all(f"{key}.".startswith(groups) for key in values):
         return None
