@@ -11,8 +11,9 @@ import platform
 import shutil
 import stat
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,16 @@ def free_for_output(path: Path, overwrite: bool, *sources: Path) -> None:
         raise UserError(f"{path}: is a folder, expected the name of a file to write")
     if path.exists() and not overwrite:
         raise UserError(f"{path}: exists already; --overwrite replaces it")
+
+
+def date_back(paths: Iterable[Path]) -> None:
+    """Let no file or folder that is read be dated in the future, where another machine's clock had
+    dated it: Snakemake refuses an output that is older than its input.
+    """
+    for path in paths:
+        with suppress(OSError):  # it is not there, or somebody else's
+            if path.stat().st_mtime > time.time():
+                os.utime(path)
 
 
 def write_text(path: Path, text: str) -> None:

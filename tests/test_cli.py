@@ -2,10 +2,12 @@
 half-written.
 """
 
+import io
 import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -208,6 +210,18 @@ def test_a_copy_of_a_data_set_has_its_digest(got10k: Path, tmp_path: Path) -> No
     assert listing_digest(tmp_path / "copy") != before
     shutil.copyfile(got10k / "one/00000001.jpg", image)
     assert listing_digest(tmp_path / "copy") == before
+
+
+def test_a_stream_that_is_closed_or_speaks_ascii_ends_no_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", None)
+    monkeypatch.setattr("sys.stderr", io.TextIOWrapper(written, "ascii"))
+    assert main(["config", "keys"]) == 0
+    assert main(["config", "check", "--profile", "größe"]) == 2
+    sys.stderr.flush()
+    assert rb"the profile 'gr\xf6\xdfe'" in written.getvalue()
 
 
 @pytest.mark.slow

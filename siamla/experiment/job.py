@@ -93,6 +93,11 @@ class Job:
             )
         return record
 
+    def read(self) -> list[Path]:
+        """All that Snakemake knows to be read: the parents' records, and folders of others."""
+        records = [parent.record_path for parent in self.parents.values()]
+        return [*records, *self.outside.values()]
+
     def former(self) -> dict[str, Any] | None:
         """The record of the result that is there in place of the plan's; None where there is none,
         or one that cannot be read.

@@ -14,7 +14,9 @@ from siamla.experiment.step import GENERATOR, pointer_digest
 from siamla.files import digest, locked, sha256
 from siamla.steps.perform import Means, Outcome, own
 
-BULKY = tuple(".jpeg .jpg .png .avi .mkv .mov .mp4 .webm .7z .gz .tgz .zip".split())
+IMAGES = (".jpeg", ".jpg", ".png")
+VIDEOS = (".avi", ".mkv", ".mov", ".mp4", ".webm")
+BULKY = (*IMAGES, *VIDEOS, ".7z", ".gz", ".tgz", ".zip")
 """Ends of the names of compressed files. They are too large to be read whenever a data set is
 looked at, and other content gives another end.
 """

@@ -14,7 +14,7 @@ from siamla.data.curate import load_curated
 from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
-from siamla.files import read_json, write_text
+from siamla.files import date_back, read_json, write_text
 from siamla.report.differences import OVERALL, by_sequence, members
 from siamla.report.drawing import jobs as drawing
 from siamla.report.drawing.data import Data
@@ -40,6 +40,7 @@ def _figures(plan: Plan) -> list[dict[str, Any]]:
             raise UserError(
                 f"{made}: not the plan's: {'; '.join(reasons[:3])}; `{job.command}` draws it again"
             )
+        date_back([made])
         told = read_json(made)
         title = f"{told['paper']}: {told['title']}" if told["paper"] else told["title"]
         text = json.dumps(

@@ -16,7 +16,7 @@ from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.experiment.steps import STEPS
-from siamla.files import atomic, digest, locked, sha256, write_json, write_text
+from siamla.files import atomic, date_back, digest, locked, sha256, write_json, write_text
 from siamla.provenance.record import EARLIER, RECORDS, differences, make_record
 
 SHOWN = 8  # differences that a message lists
@@ -295,6 +295,7 @@ def perform(
     """
     check_key(job, key)
     inputs = inputs_of(job)
+    date_back(job.read())
     refuse_foreign(job.folder, job.step)
     with locked(job.folder.with_name(f".{job.folder.name}.lock")):
         _sweep(job.folder)

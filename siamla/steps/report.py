@@ -7,7 +7,7 @@ from typing import Any
 from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
-from siamla.files import read_json, write_json
+from siamla.files import date_back, read_json, write_json
 from siamla.report.collect import frames, write, write_sweeps
 from siamla.report.render import Table
 from siamla.report.tables.build import build, write_table
@@ -55,6 +55,7 @@ def gather(jobs: Iterable[Job]) -> dict[Path, dict[str, Any]]:
 def sources(job: Job) -> dict[str, Any]:
     """What a view is made from: its identity, and key and content of each result by its folder."""
     made_from = {}
+    date_back(job.read())
     for parent in job.parents.values():
         record = planned(parent)
         named = {"key": record["key"], "content": record["content"]}

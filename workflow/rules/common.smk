@@ -57,15 +57,12 @@ def forget_what_ran():
 
 
 def made_from(job, again):
-    """The records of a job's parents, and the folders of others that it reads. Their times count where the job runs
-    anyway, and never else.
+    """The records of a job's parents, and the folders of others that it reads. Their times never count: results may
+    have been copied, and the clocks of a cluster's nodes differ.
     """
     forget_what_ran()
     decide(job.record_path, again)
-    paths = [parent.record_path for parent in job.parents.values()]
-    paths = [path.as_posix() for path in [*paths, *job.outside.values()]]
-    here = job.record_path.exists() and not again
-    return [ancient(path) for path in paths] if here else paths
+    return [ancient(path.as_posix()) for path in job.read()]
 
 
 def record_of(step):
