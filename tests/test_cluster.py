@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from siamla.errors import UserError
-from siamla.steps.cluster import wait_for_jobs
+from siamla.steps.cluster import LOGS, TRIES, wait_for_jobs
 
 
 @pytest.fixture
@@ -25,6 +25,7 @@ sed -i 1d answers
     (tmp_path / "answers").write_text("")
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.chdir(tmp_path)
+    LOGS.mkdir(parents=True)
     return tmp_path
 
 
@@ -53,7 +54,14 @@ def test_a_silent_slurm_is_told(squeue: Path) -> None:
     with pytest.raises(
         UserError, match=r"squeue does not answer \(slurm_load_jobs error.*still run is unknown"
     ):
-        wait_for_jobs("mini")
+        wait_for_jobs("mini", every=0.01)
+    assert len((squeue / "calls").read_text().splitlines()) == TRIES
+
+
+def test_who_submitted_nothing_does_not_ask(squeue: Path) -> None:
+    LOGS.rmdir()
+    (squeue / "fails").write_text("no controller")
+    assert not wait_for_jobs("mini")
 
 
 def test_away_from_a_cluster_nobody_is_asked(

@@ -66,6 +66,7 @@ def test_jobs_that_a_killed_run_left_on_a_cluster_are_waited_for(
     mark = mark / urlsafe_b64encode(str(record.relative_to(tree.folder)).encode()).decode()
     mark.parent.mkdir(exist_ok=True)
     mark.write_text('{"external_jobid": "4711"}')
+    (tree.folder / ".snakemake/slurm_logs").mkdir(exist_ok=True)
     record.unlink()
     tree.remove("reports/smoke", "results/smoke/scores.*")  # or nothing needs that score
     squeue, asked, kept = tmp_path / "squeue", tmp_path / "asked", tmp_path / "kept"

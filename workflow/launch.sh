@@ -13,6 +13,7 @@ cpus=${SLURM_CPUS_PER_TASK:-1}
 gpus=${SLURM_GPUS_ON_NODE:-1}
 nodes=$(squeue --noheader --jobs "$job" --format %D | tr -d ' ')
 first=$(scontrol show hostnames "$(squeue --noheader --jobs "$job" --format %N)" | head -n 1)
+address=$(scontrol show node "$first" | grep -oP 'NodeAddr=\K\S+')
 port=$((20000 + job % 10000))  # two trainings may share a node
 
 # what the plugin's step has set would bind this one to it
@@ -24,4 +25,4 @@ if [ "$nodes" = 1 ] && [ "$gpus" = 1 ]; then
   exec "${step[@]}" siamla train run "$@"
 fi
 exec "${step[@]}" torchrun --nnodes "$nodes" --nproc-per-node "$gpus" --rdzv-backend c10d \
-  --rdzv-endpoint "$first:$port" --rdzv-id "$job" --shutdown-timeout 50 --no-python siamla train run "$@"
+  --rdzv-endpoint "$address:$port" --rdzv-id "$job" --shutdown-timeout 50 --no-python siamla train run "$@"

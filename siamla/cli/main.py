@@ -14,8 +14,19 @@ from siamla.stopping import follow_pipeline
 SYSTEM_LIBRARIES = "libgl1 libglib2.0-0 libxcb1 libx11-6"
 
 
+def mend_streams() -> None:
+    """Let no stream that is closed, or that has no other letters than ASCII's, end a command."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, io.StringIO())
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Carry out one command, here or where it starts warm; the exit status, as `run` gives it."""
+    mend_streams()
     status = warm.ask(sys.argv[1:]) if argv is None else None
     return run(argv) if status is None else status
 
@@ -62,19 +73,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _mend_streams() -> None:
-    """Let no stream that is closed, or that has no other letters than ASCII's, end a command."""
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:
-            setattr(sys, name, io.StringIO())
-        elif isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
 def run(argv: Sequence[str] | None = None) -> int:
     """Carry out one command; the exit status (0 done, 1 failed, 2 bad input, 130 interrupted)."""
-    _mend_streams()
     try:
         args = parse(argv)
         follow_pipeline()

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from siamla.cli.main import run
+from siamla.cli.main import mend_streams, run
 from siamla.experiment.plan import Plan
 from siamla.experiment.steps import STEPS
 from siamla.mlflow_sink.sink import quieten
@@ -100,6 +100,7 @@ def main(profile: str, address: str, pipeline: str) -> int:
     """Import what jobs import, and serve; the exit status of this process, or of the command in a
     fork.
     """
+    mend_streams()  # once: a fork's are other files, which Python does not know
     before = source_state()
     for module in MODULES:
         importlib.import_module(module)

@@ -7,8 +7,8 @@ imports all of that, computes nothing and has one thread; a `siamla` command tha
 starts hands over its words, environment, folder and streams, and lets a fork of that process do the
 work. So every job is a process of its own as before, with its own log, and ends when its command is
 killed. A command does its work itself where there is no such process: typed by hand, on another
-host, with more than one thread (libraries read that number when they are imported), or where the
-package has changed meanwhile.
+host, in a job of a cluster, with more than one thread (libraries read that number when they are
+imported), or where the package has changed meanwhile.
 """
 
 import json
@@ -22,8 +22,10 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-# names the socket, relative to the project: the name of one may have a hundred characters
+# names the socket, relative to the project, since a name may have a hundred characters; and the
+# cluster's job that the pipeline runs in
 ADDRESS = "SIAMLA_WARM"
+JOB = "SLURM_JOB_ID"
 THREADS = "OMP_NUM_THREADS"
 ONE_THREAD = {
     **dict.fromkeys((THREADS, "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
@@ -35,8 +37,9 @@ def ask(words: Sequence[str]) -> int | None:
     """Have a command done by a fork of the warm process; its exit status, or None where it is to be
     done here.
     """
-    address = os.environ.get(ADDRESS)
-    if not address or os.environ.get(THREADS) != "1":
+    address, _, job = os.environ.get(ADDRESS, "").partition(" ")
+    # a cluster's job keeps to its own node, memory and time
+    if not address or job != os.environ.get(JOB, "") or os.environ.get(THREADS) != "1":
         return None
     request = {"words": list(words), "environment": dict(os.environ), "folder": os.getcwd()}
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
@@ -76,7 +79,7 @@ def start(profile: str) -> None:
         left.unlink()
     pipeline = str(os.getpid())
     address = folder / f"siamla-{profile}.{pipeline}.sock"
-    os.environ[ADDRESS] = address.as_posix()
+    os.environ[ADDRESS] = f"{address.as_posix()} {os.environ.get(JOB, '')}"
     command = [sys.executable, "-m", "siamla.cli.prefork", profile, address.as_posix(), pipeline]
     environment = {**os.environ, **ONE_THREAD}
     with (folder / f"siamla-{profile}.log").open("wb") as log:

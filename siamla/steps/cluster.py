@@ -4,11 +4,14 @@ import getpass
 import shutil
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from siamla.errors import UserError
 
 PREFIX = "siamla_"  # of the jobs' names: slurm-jobname-prefix of workflow/profiles/slurm*
+TRIES = 7  # of a question, before a Slurm that is silent is told
+LOGS = Path(".snakemake", "slurm_logs")  # made with the first job that is submitted
 FORMAT = "%A|%j|%k|%Z"  # id, name, comment (rule and wildcards), folder in which it was submitted
 
 
@@ -33,15 +36,25 @@ def queued(profile: str) -> list[str]:
     return sorted(jobs)
 
 
+def _answer(profile: str, every: float) -> list[str]:
+    """What `queued` says; asked again where Slurm does not answer for a minute."""
+    for _ in range(TRIES - 1):
+        with suppress(UserError):
+            return queued(profile)
+        time.sleep(every)
+    return queued(profile)
+
+
 def wait_for_jobs(profile: str, every: float = 10.0) -> bool:
     """Wait until no job is left that an earlier run of the profile submitted, and say so: their
-    results count, and no job is there twice. Nobody is asked where there is no Slurm.
+    results count, and no job is there twice. Nobody is asked where there is no Slurm, or where no
+    pipeline of this folder has submitted anything to it.
 
     Returns whether there were any.
     """
-    if shutil.which("squeue") is None:
+    if not LOGS.is_dir() or shutil.which("squeue") is None:
         return False
-    left = queued(profile)
+    left = _answer(profile, every)
     if not left:
         return False
     named = f"{', '.join(left[:20])}{' …' if len(left) > 20 else ''}"
@@ -49,5 +62,5 @@ def wait_for_jobs(profile: str, every: float = 10.0) -> bool:
     print(f"{waiting}: {named}; scancel ends them", flush=True)
     while left:
         time.sleep(every)
-        left = queued(profile)
+        left = _answer(profile, every)
     return True

@@ -50,7 +50,7 @@ def _matches(plan: Plan, variant: str, match: Match) -> str | None:
     """What the row of a variant that a table takes up is called; None where it does not."""
     if match.base not in plan.variants:
         return None
-    tuned = set()  # settings that are chosen for each variant are no part of what it is
+    tuned: set[str] = set()  # settings that are chosen for each variant are no part of what it is
     for name in (variant, match.base):
         tuned |= plan.experiment.tuned[name].keys()
     tuned -= plan.experiment.own_tracker(variant).keys()
