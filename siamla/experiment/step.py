@@ -135,8 +135,8 @@ def tracked(plan: Planned, benchmarks: Iterable[str]) -> Iterator[Names]:
 
 def weights(spec: Spec) -> Any:
     """What decides the backbone's weights; a file by its content."""
-    found = plain(spec.model)["weights"]
-    return {"sha256": found["sha256"]} if isinstance(found, dict) else found
+    source = plain(spec.model)["weights"]
+    return {"sha256": source["sha256"]} if isinstance(source, dict) else source
 
 
 def training_settings(spec: Spec) -> dict[str, Any]:

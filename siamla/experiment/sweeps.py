@@ -70,10 +70,10 @@ def point_at(name: str, sweeps: dict[str, Sweep], text: str) -> Point:
     if name not in sweeps:
         what = nearest(name, list(sweeps)) if sweeps else "it runs none (`sweeps:`)"
         raise UserError(f"{name}: no such sweep in this profile; {what}")
-    found = {each.text: each for each in points(name, sweeps[name])}
-    if text not in found:
-        raise UserError(f"{name}: {text!r} is not one of its values ({', '.join(found)})")
-    return found[text]
+    values = {each.text: each for each in points(name, sweeps[name])}
+    if text not in values:
+        raise UserError(f"{name}: {text!r} is not one of its values ({', '.join(values)})")
+    return values[text]
 
 
 def check_values(key: str, values: Values, where: str, mistakes: Mistakes) -> None:

@@ -185,6 +185,8 @@ class Score(Step):
     folder = "results/{profile}/scores/{benchmark}/{variant}/seed{seed}"
     command = "benchmark score"
     help = "score stored predictions"
+    mem_mb = 4000
+    runtime = 30
     predictions: ClassVar[str] = "predict"
 
     def parents(self, plan: Planned, names: Names) -> Parents:

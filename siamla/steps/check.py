@@ -42,29 +42,29 @@ def missing_data(plan: Plan) -> list[str]:
     """A line for each data set that a job reads and that is not there; quick, so that a look at the
     plan can tell.
     """
-    found = Findings()
-    _data(plan, found)
-    return found.problems
+    findings = Findings()
+    _data(plan, findings)
+    return findings.problems
 
 
-def _data(plan: Plan, found: Findings) -> None:
+def _data(plan: Plan, findings: Findings) -> None:
     for name in plan.sets_in_use():
         entry = plan.datasets[name]
         where = f"{'train' if name in plan.profile.train else 'benchmarks'}.{name}"
-        found.checked[where] = entry.root.as_posix()
+        findings.checked[where] = entry.root.as_posix()
         if entry.dvc and not entry.dvc.startswith(GENERATOR):
             try:
                 pointer_digest(entry.dvc, entry.root)
             except UserError as error:
-                found.problems.append(f"{where}.dvc: {error}")
+                findings.problems.append(f"{where}.dvc: {error}")
         elif not entry.dvc and not entry.root.is_dir():
-            found.problems.append(
+            findings.problems.append(
                 f"{where}.root: {entry.root}: no such folder; put the data there, or name its place"
                 " (docs/data.md)"
             )
 
 
-def _weights(plan: Plan, found: Findings) -> None:
+def _weights(plan: Plan, findings: Findings) -> None:
     from siamla.model.backbone import backbone_class
 
     where = "spec.model.weights"
@@ -74,56 +74,56 @@ def _weights(plan: Plan, found: Findings) -> None:
         if isinstance(model.weights, Weights):
             files.add((model.weights.path, model.weights.sha256))
         elif model.weights == "package" and not backbone_class(model.backbone).package_weights():
-            found.problems.append(f"{name}: model.weights: no package ships {model.backbone}")
+            findings.problems.append(f"{name}: model.weights: no package ships {model.backbone}")
     for path, expected in sorted(files, key=str):
-        found.checked[where] = path.as_posix() if path else "a URL"
+        findings.checked[where] = path.as_posix() if path else "a URL"
         if set(expected) == {"0"}:
             help_ = f"fill in what `sha256sum {path or 'FILE'}` prints"
-            found.problems.append(f"{where}.sha256 is all zeros; {help_}")
+            findings.problems.append(f"{where}.sha256 is all zeros; {help_}")
         if path and not path.is_file():
-            found.problems.append(f"{where}.path: {path}: no such file")
+            findings.problems.append(f"{where}.path: {path}: no such file")
         elif path and set(expected) != {"0"} and sha256(path) != expected:
-            found.problems.append(f"{where}.path: {path}: its SHA-256 is not {expected}")
+            findings.problems.append(f"{where}.path: {path}: its SHA-256 is not {expected}")
 
 
-def _imported(plan: Plan, found: Findings) -> None:
+def _imported(plan: Plan, findings: Findings) -> None:
     for tracker, entry in plan.profile.imported.items():
         for benchmark, folder in entry.results.items():
             if not folder.is_dir():
                 where = f"imported.{tracker}.results.{benchmark}"
-                found.problems.append(
+                findings.problems.append(
                     f"{where}: {folder}: no such folder; `siamla results import` makes it"
                 )
 
 
-def _disk(_: Plan, found: Findings) -> None:
+def _disk(_: Plan, findings: Findings) -> None:
     for name in ("data", "results", "reports"):
         folder = Path(name) if Path(name).exists() else Path()
         if not os.access(folder, os.W_OK):
-            found.problems.append(f"{name}/: not writable")
+            findings.problems.append(f"{name}/: not writable")
     free = shutil.disk_usage(".").free
-    found.checked["free disk"] = f"{free // 2**30} GiB"
+    findings.checked["free disk"] = f"{free // 2**30} GiB"
     if free < SPARE:
-        found.warnings.append(f"only {free // 2**20} MiB of disk are free here")
+        findings.warnings.append(f"only {free // 2**20} MiB of disk are free here")
 
 
-def _device(plan: Plan, found: Findings) -> None:
+def _device(plan: Plan, findings: Findings) -> None:
     import torch
 
     if torch.cuda.is_available():
-        found.checked["device"] = torch.cuda.get_device_name()
+        findings.checked["device"] = torch.cuda.get_device_name()
         return
-    found.checked["device"] = "cpu"
+    findings.checked["device"] = "cpu"
     courses = [plan.spec(job.names["variant"]).training for job in plan.jobs_of("train")]
     steps = max(each.epochs * (each.pairs_per_epoch // each.batch) for each in courses)
     if steps > SLOW_STEPS:
-        found.warnings.append(
+        findings.warnings.append(
             f"no GPU is visible, and {len(courses)} trainings of {steps:,} steps are planned; on a"
             " CPU they take weeks"
         )
 
 
-def _precision(plan: Plan, found: Findings) -> None:
+def _precision(plan: Plan, findings: Findings) -> None:
     """Trainings that are not done yet, in a precision that the device lacks."""
     from siamla.place import default_device, place_on
 
@@ -133,11 +133,11 @@ def _precision(plan: Plan, found: Findings) -> None:
             place_on(default_device(), precision, threads=1)
         except UserError as error:
             if job.record() is None:
-                found.problems.append(f"{job.title}: {error}")
+                findings.problems.append(f"{job.title}: {error}")
                 return
 
 
-def _engines(plan: Plan, found: Findings) -> None:
+def _engines(plan: Plan, findings: Findings) -> None:
     """Engines and precisions that tracking, after all training, would find missing."""
     from siamla.engine.engines import resolve_engine
     from siamla.place import default_device
@@ -148,21 +148,21 @@ def _engines(plan: Plan, found: Findings) -> None:
     for job in (job for job in plan.jobs() if job.step == "predict"):
         tracker = job.identity.plain["tracker"]
         users.setdefault((tracker["engine"], tracker["precision"]), job)
-    found.checked["engines"] = {}
+    findings.checked["engines"] = {}
     for (engine, precision), job in users.items():
         try:
             tracking_place(TrackerSettings(engine=engine, precision=precision))
-            found.checked["engines"][engine] = resolve_engine(engine, default_device())
+            findings.checked["engines"][engine] = resolve_engine(engine, default_device())
         except UserError as error:
-            found.problems.append(f"{job.title}: {error}")
+            findings.problems.append(f"{job.title}: {error}")
 
 
-def _tables(plan: Plan, found: Findings) -> None:
+def _tables(plan: Plan, findings: Findings) -> None:
     mistakes = Mistakes()
     for number in plan.profile.tables:
         with mistakes.noted():
             table_job(plan, number)
-    found.problems += dict.fromkeys(mistakes.lines)
+    findings.problems += dict.fromkeys(mistakes.lines)
 
 
 def check_job(plan: Plan) -> Job:
@@ -194,7 +194,7 @@ def check(plan: Plan) -> Findings:
     """What stops or will stop the experiment on this machine, all at once; nothing is run or
     changed.
     """
-    found = Findings()
+    findings = Findings()
     for look in (_data, _weights, _imported, _disk, _device, _precision, _engines, _tables):
-        look(plan, found)
-    return found
+        look(plan, findings)
+    return findings

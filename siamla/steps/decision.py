@@ -21,14 +21,14 @@ def reasons(jobs: Sequence[Job]) -> dict[Path, list[str]]:
     they can run.
     """
     records = {job.folder: job.record() for job in jobs}
-    found: dict[Path, list[str]] = {}
+    why: dict[Path, list[str]] = {}
     anew: set[Path] = set()  # results that are here and will be made again
     for job in jobs:
         record = records[job.folder]
         if record is None:
             former = job.former()
             lines = differences(former["identity"], job.identity.plain) if former else []
-            found[job.folder] = lines or ["not made yet"]
+            why[job.folder] = lines or ["not made yet"]
             continue
         inputs = brought(job)
         for name, parent in job.parents.items():
@@ -38,13 +38,13 @@ def reasons(jobs: Sequence[Job]) -> dict[Path, list[str]]:
         for name, parent in job.parents.items():
             if parent.folder in anew:
                 lines.append(f"{name} is made anew")
-        found[job.folder] = lines
+        why[job.folder] = lines
         if lines:
             anew.add(job.folder)
-    return found
+    return why
 
 
-def needed(plan: Plan, found: Mapping[Path, Sequence[str]]) -> set[Path]:
+def needed(plan: Plan, why: Mapping[Path, Sequence[str]]) -> set[Path]:
     """The folders of the jobs that a run would do. A result that is not here and that nothing needs
     is not made: who brought trained models and scores from elsewhere need not have the data.
     """
@@ -55,7 +55,7 @@ def needed(plan: Plan, found: Mapping[Path, Sequence[str]]) -> set[Path]:
     running = set()
     for job in reversed(plan.jobs()):
         here = job.record_path.exists()
-        if found[job.folder] and (job.folder in wanted or here):
+        if why[job.folder] and (job.folder in wanted or here):
             running.add(job.folder)
             wanted.update(parent.folder for parent in job.parents.values())
     return running
@@ -64,8 +64,8 @@ def needed(plan: Plan, found: Mapping[Path, Sequence[str]]) -> set[Path]:
 def stale(plan: Plan) -> list[Job]:
     """The jobs of which a record of the plan's key is here, but not of what the parents are now."""
     jobs = plan.jobs()
-    found = reasons(jobs)
-    return [job for job in jobs if found[job.folder] and job.record_path.exists()]
+    why = reasons(jobs)
+    return [job for job in jobs if why[job.folder] and job.record_path.exists()]
 
 
 def earlier_results(plan: Plan) -> list[Path]:

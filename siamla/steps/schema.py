@@ -25,11 +25,11 @@ def schemas() -> dict[str, dict[str, Any]]:
         "figures": figures_model(),
         "spec": Spec,
     }
-    found: dict[str, dict[str, Any]] = {}
+    files: dict[str, dict[str, Any]] = {}
     for name, model in models.items():
-        found[f"{name}.schema.json"] = model.model_json_schema(by_alias=True)
-    _in_part(found["profile.schema.json"])
-    return found
+        files[f"{name}.schema.json"] = model.model_json_schema(by_alias=True)
+    _in_part(files["profile.schema.json"])
+    return files
 
 
 def _in_part(profile: dict[str, Any]) -> None:

@@ -112,20 +112,15 @@ def _validator(
 
         if epoch % every:
             return None
-        tracker, found = SiamTracker(model, settings, place=replace(place, precision="fp32")), []
+        tracker = SiamTracker(model, settings, place=replace(place, precision="fp32"))
+        means = []
         for sequence in sequences:
-            seen = np.isfinite(sequence.boxes).all(axis=1) & (
-                np.arange(len(sequence)) > 0
-            )  # the first is given
+            seen = np.isfinite(sequence.boxes).all(axis=1)
+            seen[0] = False  # the first is given
             if seen.any():
-                found.append(
-                    float(
-                        iou(
-                            sequence.boxes[seen], track_sequence(tracker, sequence).boxes[seen]
-                        ).mean()
-                    )
-                )
-        return float(np.mean(found))
+                boxes = track_sequence(tracker, sequence).boxes
+                means.append(float(iou(sequence.boxes[seen], boxes[seen]).mean()))
+        return float(np.mean(means))
 
     return overlap
 

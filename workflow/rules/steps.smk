@@ -23,4 +23,4 @@ for step in STEPS.values():
         params:
             command=command_of(step),
         shell:
-            "{params.command} --key {wildcards.key} --cores {threads} > {log:q} 2>&1"
+            "{params.command} --key {wildcards.key} --cores {threads} >> {log:q} 2>&1"
