@@ -22,6 +22,7 @@ class Sequence:
         polygons: (N, 8) float64 corner points for VOT, else None. Same origin as boxes.
         attributes: the benchmark's attribute labels of the whole sequence.
         frame_attributes: per-frame labels, each (N,) bool (VOT's tags).
+        numbers: (N,) the frames' numbers in the video where some are left out; 0 of a still image.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Sequence:
     polygons: NDArray[np.float64] | None = None
     attributes: frozenset[str] = frozenset()
     frame_attributes: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    numbers: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.frames)

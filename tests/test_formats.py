@@ -49,19 +49,12 @@ def test_written_sequence_is_read_back(tmp_path: Path, key: str) -> None:
     assert found.attributes == ATTRIBUTES.get(key, set())
 
 
-@pytest.mark.parametrize(
-    ("key", "count"),
-    [
-        ("otb", 100),
-        ("got10k", 180),
-        ("lasot", 280),
-        ("trackingnet", 511),
-        ("tnl2k", 700),
-        ("vot", 60),
-    ],
-)
-def test_official_counts(key: str, count: int) -> None:
-    assert LAYOUTS[key].official_count == count
+def test_official_counts() -> None:
+    counts = {"otb": 100, "got10k": 180, "lasot": 280, "trackingnet": 511, "tnl2k": 700, "vot": 60}
+    assert {key: LAYOUTS[key].official_count for key in counts} == counts
+    attributes = (otb.ATTRIBUTES, lasot.ATTRIBUTES, tnl2k.ATTRIBUTES, vot.TAGS)
+    assert [len(names) for names in attributes] == [11, 14, 17, 5]
+    assert set(tnl2k.ATTRIBUTES) == set(lasot.ATTRIBUTES) | {"AS", "TC", "MS"}
 
 
 @pytest.mark.parametrize("key", LAYOUTS)
@@ -79,32 +72,23 @@ def test_absent_frames(tmp_path: Path, key: str) -> None:
     np.testing.assert_array_equal(LAYOUTS[key].read(tmp_path, "ball-1").visible, seen)
 
 
-def test_first_pixel_is_zero_inside_and_one_in_otb_files(tmp_path: Path) -> None:
-    make(tmp_path, "otb", "Ball")
-    assert (tmp_path / "Ball/groundtruth_rect.txt").read_text().splitlines()[0] == "11,9,12,9"
-
-
 @pytest.mark.parametrize("delimiter", [",", "\t", " ", ", "])
-def test_otb_delimiters(tmp_path: Path, delimiter: str) -> None:
+def test_otb_delimiters_and_first_pixel(tmp_path: Path, delimiter: str) -> None:
+    """The first pixel is zero inside and one in OTB's files."""
     make(tmp_path, "otb", "Ball")
     path = tmp_path / "Ball/groundtruth_rect.txt"
+    assert path.read_text().splitlines()[0] == "11,9,12,9"
     path.write_text(path.read_text().replace(",", delimiter) + "\n\n")
-    np.testing.assert_array_equal(
-        LAYOUTS["otb"].read(tmp_path, "Ball").boxes, example("Ball").boxes
-    )
+    np.testing.assert_array_equal(otb.read(tmp_path, "Ball").boxes, example("Ball").boxes)
 
 
 def test_otb_two_targets_share_the_frames(tmp_path: Path) -> None:
-    make(tmp_path, "otb", "Jogging.1", "Jogging.2", "Deer")
-    assert LAYOUTS["otb"].names(tmp_path) == ["Deer", "Jogging.1", "Jogging.2"]
-    first, second = (LAYOUTS["otb"].read(tmp_path, f"Jogging.{n}") for n in (1, 2))
-    assert first.frames == second.frames
-
-
-def test_otb_empty_annotation_of_a_second_target_is_no_sequence(tmp_path: Path) -> None:
-    make(tmp_path, "otb", "Human4.2")
+    """An empty annotation of a second target is no sequence."""
+    make(tmp_path, "otb", "Jogging.1", "Jogging.2", "Deer", "Human4.2")
     (tmp_path / "Human4/groundtruth_rect.1.txt").write_text("\n")
-    assert LAYOUTS["otb"].names(tmp_path) == ["Human4.2"]
+    assert otb.names(tmp_path) == ["Deer", "Human4.2", "Jogging.1", "Jogging.2"]
+    first, second = (otb.read(tmp_path, f"Jogging.{n}") for n in (1, 2))
+    assert first.frames == second.frames
 
 
 def test_otb_special_ranges_apply_only_when_there_are_more_frames_than_boxes(
@@ -120,19 +104,18 @@ def test_otb_special_ranges_apply_only_when_there_are_more_frames_than_boxes(
 
 def test_trackingnet_first_frame_only_and_numeric_order(tmp_path: Path) -> None:
     sequence = example("abc_0", 12)
-    WRITERS["trackingnet"].write(
-        tmp_path, replace(sequence, boxes=sequence.boxes[:1]), images(12, 8, 8)
-    )
-    found = LAYOUTS["trackingnet"].read(tmp_path, "abc_0")
+    first = replace(sequence, boxes=sequence.boxes[:1])
+    WRITERS["trackingnet"].write(tmp_path, first, images(12, 8, 8))
+    read = LAYOUTS["trackingnet"].read
+    found = read(tmp_path, "abc_0")
     assert [path.stem for path in found.frames] == [str(n) for n in range(12)]
     assert found.boxes.shape == (1, 4)
-    text.write_boxes(tmp_path / "anno_full/abc_0.txt", sequence.boxes, 0)
-    np.testing.assert_allclose(
-        LAYOUTS["trackingnet"].read(tmp_path, "abc_0").boxes, sequence.boxes, atol=1e-4
-    )
-    text.write_boxes(tmp_path / "anno_full/abc_0.txt", sequence.boxes + 1, 0)
+    whole = tmp_path / "anno_full/abc_0.txt"
+    text.write_boxes(whole, sequence.boxes, 0)
+    np.testing.assert_allclose(read(tmp_path, "abc_0").boxes, sequence.boxes, atol=1e-4)
+    text.write_boxes(whole, sequence.boxes + 1, 0)
     with pytest.raises(UserError, match=r"anno_full/abc_0.txt: contradicts .*anno/abc_0.txt"):
-        LAYOUTS["trackingnet"].read(tmp_path, "abc_0")
+        read(tmp_path, "abc_0")
     (tmp_path / "frames/extra").mkdir()
     with pytest.raises(UserError, match="'extra' has no annotation"):
         LAYOUTS["trackingnet"].names(tmp_path)
@@ -141,47 +124,27 @@ def test_trackingnet_first_frame_only_and_numeric_order(tmp_path: Path) -> None:
 def test_lasot_takes_the_official_test_names_first(tmp_path: Path) -> None:
     make(tmp_path, "lasot", "airplane-9", "airplane-2", "airplane-1")
     (tmp_path / "testing_set.txt").unlink()
-    assert lasot.names(tmp_path) == [
-        "airplane-1",
-        "airplane-9",
-    ]  # airplane-2 is a training sequence
+    # airplane-2 is a training sequence
+    assert lasot.names(tmp_path) == ["airplane-1", "airplane-9"]
     (tmp_path / "testing_set.txt").write_text("airplane-1\nbus-5\n")
     with pytest.raises(UserError, match=r"testing_set.txt: 1 listed .* 'bus-5'"):
         lasot.names(tmp_path)
 
 
-def test_attribute_lists_have_the_official_lengths() -> None:
-    assert [
-        len(known) for known in (otb.ATTRIBUTES, lasot.ATTRIBUTES, tnl2k.ATTRIBUTES, vot.TAGS)
-    ] == [11, 14, 17, 5]
-    assert set(tnl2k.ATTRIBUTES) == set(lasot.ATTRIBUTES) | {"AS", "TC", "MS"}
-
-
 def test_vot_polygons_and_tags(tmp_path: Path) -> None:
     polygons = np.array([[10, 0, 20, 10, 10, 20, 0, 10]] * 3, float)
     tags = {"occlusion": np.array([False, True, False])}
-    base = example("bag", 3)
-    WRITERS["vot"].write(
-        tmp_path, replace(base, polygons=polygons, frame_attributes=tags), images(3)
-    )
+    bag = replace(example("bag", 3), polygons=polygons, frame_attributes=tags)
+    WRITERS["vot"].write(tmp_path, bag, images(3))
     found = vot.read(tmp_path, "bag")
     np.testing.assert_array_equal(found.polygons, polygons)
     side = np.sqrt(200)  # the diamond's area is 200: the square of equal area about (10, 10)
     np.testing.assert_allclose(found.boxes[0], [10 - side / 2, 10 - side / 2, side, side])
     np.testing.assert_array_equal(found.frame_attributes["occlusion"], tags["occlusion"])
     assert set(found.frame_attributes) == set(vot.TAGS)
-
-
-def test_vot_tag_files_that_end_early_are_filled(tmp_path: Path) -> None:
-    make(tmp_path, "vot", "bag")
-    (tmp_path / "bag/occlusion.tag").write_text("0\n1\n")
-    assert vot.read(tmp_path, "bag").frame_attributes["occlusion"].tolist() == [
-        False,
-        True,
-        False,
-        False,
-        False,
-    ]
+    (tmp_path / "bag/occlusion.tag").write_text("0\n1\n")  # files that end early are filled
+    seen = vot.read(tmp_path, "bag").frame_attributes["occlusion"]
+    assert seen.tolist() == [False, True, False]
 
 
 @pytest.mark.parametrize(
@@ -220,15 +183,12 @@ def test_label_count_must_match(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not (shared / "sequences").is_dir(), reason="the real sequences are not here")
 def test_real_sequences() -> None:
-    names = otb.names(shared / "sequences/OTB")
-    assert len(names) == 10
-    for name in names:
-        sequence = otb.read(shared / "sequences/OTB", name)
-        assert len(sequence) == len(sequence.boxes)
-    for name in vot.names(shared / "sequences/VOT"):
-        sequence = vot.read(shared / "sequences/VOT", name)
-        assert len(sequence) == len(sequence.boxes)
-        assert sequence.polygons is not None
+    for layout, folder, count in ((otb, "OTB", 10), (vot, "VOT", None)):
+        root = shared / "sequences" / folder
+        sequences = [layout.read(root, name) for name in layout.names(root)]
+        assert len(sequences) == count or count is None
+        assert all(len(sequence) == len(sequence.boxes) for sequence in sequences)
+        assert all((layout is vot) == (s.polygons is not None) for s in sequences)
 
 
 def test_got10k_toolkit_reads_what_we_write(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from siamla.cli import plan
 from siamla.cli.guard import explain, in_hand
 from siamla.cli.main import main
-from siamla.data.images import Memory
+from siamla.data.curate import remembered
 from siamla.errors import UserError
 from siamla.files import parsed_by, read_json, regular
 
@@ -41,7 +41,7 @@ def test_damage_names_the_file_that_was_read(
 ) -> None:
     path = tmp_path / "checked.jsonl"
     path.write_bytes(b"\xff\xfe")
-    assert main(command(monkeypatch, lambda args: setattr(args, "memory", Memory(path)))) == 2
+    assert main(command(monkeypatch, lambda args: setattr(args, "memory", remembered(path)))) == 2
     said = capsys.readouterr().err
     assert f"siamla: error: {path}: cannot be read: 'utf-8' codec" in said
 

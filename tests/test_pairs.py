@@ -1,6 +1,8 @@
 """Pairs: a pure function of seed and index, frames within range, index coordinates."""
 
 import pickle
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,7 +14,6 @@ from siamla.data.crop import to_continuous
 from siamla.data.crops import CropCache, build
 from siamla.data.pairs import MixedSampler, PairSampler, open_sampler
 from siamla.data.settings import CropSettings, Jitter, PairSettings
-from siamla.data.track import Track
 from siamla.errors import UserError
 from siamla.experiment.spec import Spec
 from siamla.sequence import Sequence
@@ -21,8 +22,13 @@ from siamla.settings import validate
 STILL = Jitter()
 
 
-def uniform(seed: int) -> list[float]:
-    return np.random.default_rng(seed).random(3).tolist()
+def drawn(sampler: PairSampler, count: int) -> list[tuple[int, int]]:
+    """Rows of template and search frame of some pairs."""
+    return [sampler.rows(np.random.default_rng(seed).random(3).tolist()) for seed in range(count)]
+
+
+def sampler_of(cache: CropCache, **settings: Any) -> PairSampler:
+    return PairSampler(cache, PairSettings(dataset="x", **settings))
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +59,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> CropCache:
 def marked(tmp_path_factory: pytest.TempPathFactory) -> CropCache:
     """Raw crops of a bright target, 70×60, on a plain ground."""
     folder = tmp_path_factory.mktemp("marked")
-    image = np.full((900, 900, 3), 40, np.uint8)
     files, boxes = [], []
     for number, (x, y) in enumerate([(400, 410), (431, 402)]):
-        view = image.copy()
-        view[y : y + 60, x : x + 70] = 200
+        image = np.full((900, 900, 3), 40, np.uint8)
+        image[y : y + 60, x : x + 70] = 200
         files.append(folder / f"{number}.png")
-        cv2.imwrite(str(files[-1]), view)
+        cv2.imwrite(str(files[-1]), image)
         boxes.append([x, y, 70, 60])
     videos = [Sequence("one", tuple(files), np.array(boxes, float), np.ones(2, bool))]
     build(videos, CropSettings(form="raw"), folder / "crops")
@@ -67,11 +72,7 @@ def marked(tmp_path_factory: pytest.TempPathFactory) -> CropCache:
 
 
 def test_a_pair_is_a_function_of_seed_and_index(cache: CropCache) -> None:
-    settings = PairSettings(dataset="x", seed=4)
-    first, second = (
-        PairSampler(cache, settings),
-        PairSampler(pickle.loads(pickle.dumps(cache)), settings),
-    )
+    first, second = sampler_of(cache, seed=4), sampler_of(pickle.loads(pickle.dumps(cache)), seed=4)
     forward = [first.pair(index) for index in range(6)]
     backward = [second.pair(index) for index in reversed(range(6))][::-1]
     for one, other in zip(forward, backward, strict=True):
@@ -79,77 +80,49 @@ def test_a_pair_is_a_function_of_seed_and_index(cache: CropCache) -> None:
         assert np.array_equal(one.search, other.search)
         assert np.array_equal(one.box, other.box)
     assert len({pair.search.tobytes() for pair in forward}) == 6
-    reseeded = PairSampler(cache, PairSettings(dataset="x", seed=5)).pair(0)
-    assert not np.array_equal(reseeded.search, forward[0].search)
+    assert not np.array_equal(sampler_of(cache, seed=5).pair(0).search, forward[0].search)
+    batch = first.batch([5, 0, 1])
+    assert batch.template.shape == (3, 127, 127, 3)
+    assert batch.search.shape == (3, 255, 255, 3)
+    assert batch.box.shape == (3, 4)
+    assert np.array_equal(batch.search[1], forward[0].search)
 
 
 def test_a_centred_target_has_its_centre_at_index_127(cache: CropCache) -> None:
-    pair = PairSampler(cache, PairSettings(dataset="x", template=STILL, search=STILL)).pair(0)
+    pair = sampler_of(cache, template=STILL, search=STILL).pair(0)
     assert pair.box[:2] + pair.box[2:] / 2 == pytest.approx([127, 127], abs=0.5)
     scale = 127 / np.sqrt((30 + 25) * (20 + 25))
     assert pair.box[2:] == pytest.approx([30 * scale, 20 * scale])
-    assert pair.template.shape == (127, 127, 3)
-    assert pair.search.shape == (255, 255, 3)
     bright = pair.search[..., 0] > 125
     middle = np.array([np.average(np.flatnonzero(bright.any(axis))) for axis in (0, 1)])
     assert middle == pytest.approx(pair.box[:2] + pair.box[2:] / 2, abs=0.3)
 
 
-def test_shifted_targets_stay_under_their_box(cache: CropCache) -> None:
-    sampler = PairSampler(
-        cache, PairSettings(dataset="x", search=Jitter(shift=30, scale=0.18, flip=0.5))
-    )
-    for index in range(20):
-        pair = sampler.pair(index)
-        x, y = (
-            np.flatnonzero((pair.search[..., 0] > 125).any(0)),
-            np.flatnonzero((pair.search[..., 0] > 125).any(1)),
-        )
-        assert pair.box[0] == pytest.approx(x[0] - 0.5, abs=1.6)
-        assert pair.box[1] == pytest.approx(y[0] - 0.5, abs=1.6)
-        assert pair.box[0] + pair.box[2] == pytest.approx(x[-1] + 0.5, abs=1.6)
-
-
 def test_frames_are_within_range_and_of_one_sequence(cache: CropCache) -> None:
-    sampler = PairSampler(cache, PairSettings(dataset="x", frame_range=3))
-    drawn = [sampler.rows(uniform(seed)) for seed in range(600)]
+    """Range counts frames and not rows."""
+    rows = drawn(sampler_of(cache, frame_range=3), 600)
     by_row = {row: name for name, rows in cache.sequences.items() for row in rows}
-    gaps = set()
-    for template, search in drawn:
-        assert by_row[template] == by_row[search]
-        gaps.add(int(cache.frames[search] - cache.frames[template]))
+    assert all(by_row[template] == by_row[search] for template, search in rows)
+    gaps = {int(cache.frames[search] - cache.frames[template]) for template, search in rows}
     assert gaps == set(range(-3, 4))
-    assert {row for pair in drawn for row in pair} == set(range(len(cache)))
+    assert {row for pair in rows for row in pair} == set(range(len(cache)))
+    last = cache.sequences["video2"]
+    assert cache.frames[last.start : last.stop].tolist() == [0, 1, 2, 7, 8, 9, 10, 11]
 
 
-def test_range_counts_frames_and_not_rows(cache: CropCache) -> None:
-    rows = cache.sequences["video2"]
-    assert cache.frames[rows.start : rows.stop].tolist() == [0, 1, 2, 7, 8, 9, 10, 11]
-    sampler = PairSampler(cache, PairSettings(dataset="x", frame_range=0))
-    assert all(len(set(sampler.rows(uniform(seed)))) == 1 for seed in range(50))
-
-
-def test_jitter_beyond_the_crops_is_refused(cache: CropCache) -> None:
-    for wider in (
-        {"search": Jitter(shift=70, scale=0.18)},
-        {"template": Jitter(shift=128, scale=0.5)},
-    ):
-        settings = PairSettings(dataset="x", **wider)
-        with pytest.raises(
-            UserError,
-            match=rf"431 pixels, but shift and scale of the pairs reach {settings.reach}; cut",
-        ):
-            PairSampler(cache, settings)
-        with pytest.raises(UserError, match="cut larger crops or reduce the jitter"):
-            validate(
-                Spec,
-                {"pairs": {"dataset": "x", **{k: v.model_dump() for k, v in wider.items()}}},
-                "x",
-            )
+@pytest.mark.parametrize(
+    "wider",
+    [{"search": Jitter(shift=70, scale=0.18)}, {"template": Jitter(shift=128, scale=0.5)}],
+)
+def test_jitter_beyond_the_crops_is_refused(cache: CropCache, wider: dict[str, Jitter]) -> None:
+    settings = PairSettings(dataset="x", **wider)
+    what = rf"431 pixels, but shift and scale of the pairs reach {settings.reach}; cut"
+    with pytest.raises(UserError, match=what):
+        PairSampler(cache, settings)
+    with pytest.raises(UserError, match="cut larger crops or reduce the jitter"):
+        validate(Spec, {"pairs": settings.model_dump()}, "x")
     assert PairSettings(dataset="x").reach == 429
-    PairSampler(
-        cache, PairSettings(dataset="x", search=Jitter(shift=65, scale=0.18))
-    )  # reaches 430.9
+    sampler_of(cache, search=Jitter(shift=65, scale=0.18))  # reaches 430.9
 
 
 @settings(deadline=None, max_examples=60)
@@ -166,32 +139,22 @@ def test_the_label_is_exact(
     a pixel.
     """
     jitter = Jitter(shift=shift, scale=scale, flip=flip)
-    pair = PairSampler(
-        marked,
-        PairSettings(
-            dataset="x", seed=seed, template=jitter.model_copy(update={"shift": 4}), search=jitter
-        ),
-    ).pair(seed)
-    light = (
-        pair.search[..., 1].astype(float) - 40
-    ) / 160  # the share of a pixel that the target covers
+    still = jitter.model_copy(update={"shift": 4})
+    pair = sampler_of(marked, seed=seed, template=still, search=jitter).pair(seed)
+    light = (pair.search[..., 1].astype(float) - 40) / 160  # the share that the target covers
     x, y, width, height = to_continuous(pair.box)
     row, column = round(y + height / 2), round(x + width / 2)
     assert light[row].sum() == pytest.approx(width, abs=0.15)
     assert light[:, column].sum() == pytest.approx(height, abs=0.15)
     middle = np.arange(255) + 0.5
-    assert (light[row] * middle).sum() / light[row].sum() == pytest.approx(x + width / 2, abs=0.15)
-    assert (light[:, column] * middle).sum() / light[:, column].sum() == pytest.approx(
-        y + height / 2, abs=0.15
-    )
+    for line, centre in ((light[row], x + width / 2), (light[:, column], y + height / 2)):
+        assert (line * middle).sum() / line.sum() == pytest.approx(centre, abs=0.15)
 
 
 def test_gray_and_flip_are_shared_by_both_crops(cache: CropCache) -> None:
     jitter = Jitter(gray=0.5, flip=0.5, shift=10)
-    sampler = PairSampler(cache, PairSettings(dataset="x", template=jitter, search=jitter))
-    plain = PairSampler(
-        cache, PairSettings(dataset="x", template=Jitter(shift=10), search=Jitter(shift=10))
-    )
+    sampler = sampler_of(cache, template=jitter, search=jitter)
+    plain = sampler_of(cache, template=Jitter(shift=10), search=Jitter(shift=10))
     flipped = 0
     for index in range(20):
         first, second = sampler.pair(index), plain.pair(index)
@@ -202,20 +165,9 @@ def test_gray_and_flip_are_shared_by_both_crops(cache: CropCache) -> None:
     assert 4 < flipped < 16
 
 
-def test_a_batch_stacks_its_pairs(cache: CropCache) -> None:
-    sampler = PairSampler(cache, PairSettings(dataset="x"))
-    batch = sampler.batch([5, 0, 7])
-    assert batch.template.shape == (3, 127, 127, 3)
-    assert batch.search.shape == (3, 255, 255, 3)
-    assert batch.box.shape == (3, 4)
-    assert np.array_equal(batch.search[1], sampler.pair(0).search)
-
-
 def mixed(**shares: float) -> PairSettings:
-    parts = {
-        name: {"share": share, "reach": place}
-        for place, (name, share) in enumerate(shares.items(), 1)
-    }
+    items = enumerate(shares.items(), 1)
+    parts = {name: {"share": share, "reach": reach} for reach, (name, share) in items}
     return validate(PairSettings, {"dataset": parts, "seed": 3}, "x")
 
 
@@ -227,12 +179,10 @@ def test_sets_are_drawn_in_exact_shares_from_wherever_one_counts(
 ) -> None:
     names = "abc"[: len(shares)]
     sampler = MixedSampler([cache] * len(shares), mixed(**dict(zip(names, shares, strict=True))))
-    period = 10_000
     for start in (0, 7, 3 * 10**12 + 11):
-        drawn = np.bincount(
-            [sampler.part(start + number) for number in range(period)], minlength=len(shares)
-        )
-        assert drawn.tolist() == [round(share * period) for share in shares]
+        sets = [sampler.part(start + number) for number in range(10_000)]
+        counts = np.bincount(sets, minlength=len(shares)).tolist()
+        assert counts == [round(share * 10_000) for share in shares]
 
 
 def test_a_batch_has_nearly_the_shares(cache: CropCache) -> None:
@@ -259,55 +209,31 @@ def test_a_pair_of_a_mix_is_its_sets_own_with_its_own_reach(cache: CropCache) ->
 
 def test_a_single_set_is_drawn_as_ever(cache: CropCache) -> None:
     settings = PairSettings(dataset="x", seed=4)
-    assert np.array_equal(
-        open_sampler([cache.folder], settings).pair(3).search,
-        PairSampler(cache, settings).pair(3).search,
-    )
+    pair = open_sampler([cache.folder], settings).pair(3)
+    assert np.array_equal(pair.search, PairSampler(cache, settings).pair(3).search)
 
 
-def test_a_set_of_still_images_makes_pairs_of_one_image(
-    tmp_path_factory: pytest.TempPathFactory,
+@pytest.mark.parametrize(
+    ("numbers", "pairs"),
+    [
+        ([0], {(0, 0)}),
+        ([5, 6, 30, 31], {(0, 0), (0, 1), (1, 0), (1, 1), (2, 2), (2, 3), (3, 2), (3, 3)}),
+    ],
+)
+def test_reach_counts_a_tracks_own_frame_numbers(
+    numbers: list[int], pairs: set[tuple[int, int]], tmp_path: Path
 ) -> None:
-    folder = tmp_path_factory.mktemp("still")
-    cv2.imwrite(
-        str(folder / "0.png"), np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8)
-    )
-    boxes = [[10, 10, 30, 20], [60, 40, 30, 30]]
-    tracks = [
-        Track(
-            f"9/{n}/0",
-            (folder / "0.png",),
-            np.array([box], float),
-            np.ones(1, bool),
-            numbers=np.zeros(1, np.int64),
-        )
-        for n, box in enumerate(boxes)
-    ]
-    build(tracks, CropSettings(), folder / "crops")
-    sampler = PairSampler(
-        CropCache(folder / "crops"), PairSettings(dataset="x", template=STILL, search=STILL)
-    )
-    rows = [sampler.rows(uniform(seed)) for seed in range(20)]
-    assert {template == search for template, search in rows} == {True}
-    assert {template for template, _ in rows} == {0, 1}
-
-
-def test_reach_counts_a_tracks_own_frame_numbers(tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.mktemp("numbers")
-    files = []
-    for number in range(4):
-        files.append(folder / f"{number}.png")
-        cv2.imwrite(str(files[-1]), np.full((60, 80, 3), 40 * number, np.uint8))
-    numbers = np.array([5, 6, 30, 31])
-    track = Track(
-        "v/0/0", tuple(files), np.array([[10.0, 10, 20, 20]] * 4), np.ones(4, bool), numbers=numbers
-    )
-    build([track], CropSettings(), folder / "crops")
-    cache = CropCache(folder / "crops")
-    assert cache.frames.tolist() == [5, 6, 30, 31]
-    sampler = PairSampler(cache, PairSettings(dataset="x", frame_range=20))
-    drawn = {sampler.rows(uniform(seed)) for seed in range(200)}
-    assert drawn == {(0, 0), (0, 1), (1, 0), (1, 1), (2, 2), (2, 3), (3, 2), (3, 3)}
+    """A still image makes pairs of itself."""
+    files = tuple(tmp_path / f"{number}.png" for number in numbers)
+    for number, file in zip(numbers, files, strict=True):
+        cv2.imwrite(str(file), np.full((60, 80, 3), 4 * number, np.uint8))
+    count = len(numbers)
+    boxes, seen = np.array([[10.0, 10, 20, 20]] * count), np.ones(count, bool)
+    track = Sequence("v/0/0", files, boxes, seen, numbers=np.array(numbers))
+    build([track], CropSettings(), tmp_path / "crops")
+    cache = CropCache(tmp_path / "crops")
+    assert cache.frames.tolist() == numbers
+    assert set(drawn(sampler_of(cache, frame_range=20), 200)) == pairs
 
 
 VIEWED = PairSettings(
@@ -325,23 +251,17 @@ def test_pairs_of_views_are_within_reach_and_alike(cache: CropCache) -> None:
     another sequence.
     """
     sampler = PairSampler(cache, VIEWED)
-    found = [sampler.parts(index) for index in range(400)]
-    rows = [(parts.template // 3, parts.search // 3) for parts in found]
+    every = [sampler.parts(index) for index in range(400)]
+    rows = [(parts.template // 3, parts.search // 3) for parts in every]
     same = [sampler.sequence(a) == sampler.sequence(b) for a, b in rows]
-    assert same == [parts.present for parts in found]
+    assert same == [parts.present for parts in every]
     assert 0.18 < 1 - np.mean(same) < 0.32
-    frames = cache.frames
-    assert all(
-        abs(int(frames[a]) - int(frames[b])) <= 2
-        for (a, b), own in zip(rows, same, strict=True)
-        if own
-    )
-    assert len({(parts.template, parts.search) for parts in found}) > 250  # few come twice
-    assert found[7] == PairSampler(cache, VIEWED).parts(7)
-    assert found != [
-        PairSampler(cache, VIEWED.model_copy(update={"seed": 1})).parts(index)
-        for index in range(400)
-    ]
+    gaps = np.array([int(cache.frames[a]) - int(cache.frames[b]) for a, b in rows])
+    assert np.abs(gaps[same]).max() <= 2
+    assert len({(parts.template, parts.search) for parts in every}) > 250  # few come twice
+    assert every[7] == PairSampler(cache, VIEWED).parts(7)
+    other = PairSampler(cache, VIEWED.model_copy(update={"seed": 1}))
+    assert every != [other.parts(index) for index in range(400)]
 
 
 def test_a_view_is_the_same_in_every_pair(cache: CropCache) -> None:
@@ -365,17 +285,13 @@ def test_views_of_a_pair_are_flipped_alike(marked: CropCache) -> None:
         assert sampler._look(*divmod(parts.template, 8)) == sampler._look(*divmod(parts.search, 8))
 
 
-def test_pairs_drawn_anew_have_negatives_too(cache: CropCache) -> None:
-    sampler = PairSampler(cache, PairSettings(dataset="x", negatives=0.5))
+def test_pairs_drawn_anew_have_negatives_too(cache: CropCache, marked: CropCache) -> None:
+    sampler = sampler_of(cache, negatives=0.5)
     boxes = [sampler.pair(index).box for index in range(60)]
     absent = [not box[2:].any() for box in boxes]
     assert 15 < sum(absent) < 45
-    plain = PairSampler(cache, PairSettings(dataset="x"))
     present = absent.index(False)
-    assert np.array_equal(sampler.pair(present).search, plain.pair(present).search)
-
-
-def test_one_sequence_has_no_negatives(marked: CropCache) -> None:
-    sampler = PairSampler(marked, PairSettings(dataset="x", negatives=0.99))
+    plain = sampler_of(cache).pair(present)
+    assert np.array_equal(sampler.pair(present).search, plain.search)
     with pytest.raises(UserError, match="one sequence alone"):
-        sampler.batch(range(20))
+        sampler_of(marked, negatives=0.99).batch(range(20))

@@ -16,8 +16,7 @@ from siamla.cli.main import main
 from siamla.data.crops import CropCache, build
 from siamla.data.settings import CropSettings
 from siamla.data.sources import SOURCES
-from siamla.data.sources.survey import curate_boxes
-from siamla.data.sources.tracks import load_tracks
+from siamla.data.sources.survey import curate_boxes, load_tracks
 from siamla.errors import UserError
 from siamla.geometry import padded_size
 
@@ -48,13 +47,10 @@ def test_coco_flags_crowds_and_leaves_out_what_is_no_target(tmp_path: Path) -> N
         "17": "narrow",
     }
     assert [row["track"] for row in rows if row["crowd"]] == ["900100"]
-    assert box(by_track["918"]) == [10.5, 20.25, 40, 30]
-    assert by_track["918"]["image"] == "train2017/000000000009.jpg"
-    assert (by_track["918"]["category"], by_track["918"]["width"], by_track["918"]["height"]) == (
-        "person",
-        160,
-        120,
-    )
+    first = by_track["918"]
+    assert box(first) == [10.5, 20.25, 40, 30]
+    assert first["image"] == "train2017/000000000009.jpg"
+    assert (first["category"], first["width"], first["height"]) == ("person", 160, 120)
     assert box(by_track["13"]) == [140, 100, 20, 20]  # cut at the border
     assert by_track["13"]["beyond"] == 20
     assert report["findings"]["images without a box"] == {"count": 1, "first": ["000000000030.jpg"]}
@@ -76,52 +72,44 @@ def test_coco_names_damaged_and_repeated_annotations(tmp_path: Path) -> None:
     ]
     path.write_text(json.dumps(content))
     rows, report = curated(root, "coco")
-    assert report["findings"]["damaged annotations"]["count"] == 4
-    assert report["findings"]["damaged annotations"]["first"][0].startswith(
-        "annotations[9]: ValueError: bbox is [1, 2"
-    )
-    assert report["findings"]["boxes of unknown images"]["first"] == ["annotation 4 of image 99"]
-    assert report["findings"]["ids given twice"]["first"] == ["annotation 918"]
+    findings = report["findings"]
+    assert findings["damaged annotations"]["count"] == 4
+    first = "annotations[9]: ValueError: bbox is [1, 2"
+    assert findings["damaged annotations"]["first"][0].startswith(first)
+    assert findings["boxes of unknown images"]["first"] == ["annotation 4 of image 99"]
+    assert findings["ids given twice"]["first"] == ["annotation 918"]
     assert [row["reason"] for row in rows if row["track"] == "918"] == ["", "duplicate"]
 
 
 def test_det_reads_both_levels_and_scales_boxes_to_the_image(tmp_path: Path) -> None:
     rows, report = curated(sets.det(tmp_path / "det"), "imagenet_det")
     by_image = {row["image"].rpartition("/")[2]: row for row in reversed(rows)}
-    assert {row["sequence"].partition("/")[0] for row in rows} == {
-        "ILSVRC2013_train",
-        "ILSVRC2014_train_0000",
-    }
-    assert len(rows) == 4
-    assert all(row["kept"] for row in rows)
+    folders = {row["sequence"].partition("/")[0] for row in rows}
+    assert folders == {"ILSVRC2013_train", "ILSVRC2014_train_0000"}
+    assert [row["kept"] for row in rows] == [True] * 4
     assert box(by_image["n01440764_10.JPEG"]) == [10, 20, 50, 60]
-    assert [(row["difficult"], row["truncated"]) for row in rows[:2]] == [
-        (False, False),
-        (True, True),
-    ]
+    marks = [(row["difficult"], row["truncated"]) for row in rows[:2]]
+    assert marks == [(False, False), (True, True)]
     half = by_image["n01443537_2.JPEG"]
     assert (box(half), half["width"], half["height"]) == ([10, 20, 80, 80], 160, 120)
-    findings = report["findings"]
-    assert findings["images of another size"]["first"][0].endswith(
-        "n01443537_2.JPEG: 160×120, its XML says 80×60"
-    )
-    assert findings["images of negatives"]["first"] == ["ILSVRC2013_train_extra0: 1"]
-    assert findings["images without a box"]["count"] == 1
-    assert (
-        "ILSVRC2014_train_00000002.xml: not valid XML"
-        in findings["damaged annotations"]["first"][0]
-    )
+    first = {kind: entry["first"][0] for kind, entry in report["findings"].items()}
+    other = "n01443537_2.JPEG: 160×120, its XML says 80×60"
+    assert first["images of another size"].endswith(other)
+    assert first["images of negatives"] == "ILSVRC2013_train_extra0: 1"
+    assert report["findings"]["images without a box"]["count"] == 1
+    assert "ILSVRC2014_train_00000002.xml: not valid XML" in first["damaged annotations"]
 
 
 def test_vid_keeps_every_segment_of_every_track(tmp_path: Path) -> None:
     rows, _ = curated(sets.vid(tmp_path / "vid"), "imagenet_vid")
     assert all(row["kept"] for row in rows)
     assert box(rows[0]) == [10, 30, 40, 40]  # tags by name: VID writes xmax first
-    tracks = {
-        track.name.removeprefix("ILSVRC2015_VID_train_0000/"): track
+    numbers = {
+        track.name.removeprefix("ILSVRC2015_VID_train_0000/"): track.numbers.tolist()
         for track in load_tracks(tmp_path / "vid-out")
+        if track.numbers is not None
     }
-    assert {name: track.numbers.tolist() for name, track in tracks.items()} == {
+    assert numbers == {
         "ILSVRC2015_train_00000000/0/0": [0, 1, 2, 3, 4, 5],
         "ILSVRC2015_train_00000000/0/1": [46, 47, 48, 49, 50, 51],
         "ILSVRC2015_train_00000000/61/0": list(range(46)),
@@ -130,14 +118,10 @@ def test_vid_keeps_every_segment_of_every_track(tmp_path: Path) -> None:
     hidden = [row for row in rows if row["occluded"]]
     assert len(hidden) == 6
     assert all(row["generated"] and row["track"] == "61" for row in hidden)
-
-
-def test_a_short_absence_parts_no_track(tmp_path: Path) -> None:
-    curated(sets.vid(tmp_path / "vid", gap=10), "imagenet_vid")
-    tracks = [track for track in load_tracks(tmp_path / "vid-out") if "00000000/0/" in track.name]
-    assert [track.numbers.tolist() for track in tracks] == [
-        [0, 1, 2, 3, 4, 5, 16, 17, 18, 19, 20, 21]
-    ]
+    curated(sets.vid(tmp_path / "short", gap=10), "imagenet_vid")  # parts no track
+    (track,) = (each for each in load_tracks(tmp_path / "short-out") if "00000000/0/" in each.name)
+    assert track.numbers is not None
+    assert track.numbers.tolist() == [0, 1, 2, 3, 4, 5, 16, 17, 18, 19, 20, 21]
 
 
 @pytest.mark.parametrize("header", [False, True])
@@ -163,9 +147,8 @@ def test_ytbb_boxes_are_pixels_and_absent_rows_none(tmp_path: Path, header: bool
     assert square["image"] == "yt_bb_detection_train/23/AA_B-6lO__238000_23_0.jpg"
     assert box(rows[5]) == pytest.approx([1152, 144, 128, 288])  # cut at the frame's border
     assert np.isnan(box(rows[3])).all()
-    assert report["findings"]["frames missing"]["first"] == [
-        "yt_bb_detection_train/0/zz0_6000_0_0.jpg"
-    ]
+    missing = "yt_bb_detection_train/0/zz0_6000_0_0.jpg"
+    assert report["findings"]["frames missing"]["first"] == [missing]
 
 
 def test_ytbb_reads_the_packed_file_and_counts_damaged_rows(tmp_path: Path) -> None:
@@ -189,7 +172,9 @@ def test_got10k_leaves_out_absent_frames_and_keeps_numbers(tmp_path: Path) -> No
     assert [row["truncated"] for row in first] == [False] * 4 + [True]
     assert box(first[4]) == [130, 40, 30, 30]
     assert {row["category"] for row in rows} == {"bear"}
-    assert load_tracks(tmp_path / "got-out")[0].numbers.tolist() == [0, 1, 3, 4]
+    track = load_tracks(tmp_path / "got-out")[0]
+    assert track.numbers is not None
+    assert track.numbers.tolist() == [0, 1, 3, 4]
 
 
 @pytest.mark.parametrize("layout", SOURCES)
@@ -197,16 +182,11 @@ def test_bytes_do_not_depend_on_processes_and_boxes_lie_in_their_images(
     layout: str, tmp_path: Path
 ) -> None:
     root = sets.SETS[layout](tmp_path / "set")
-    files = []
     for jobs in (1, 2):
         curate_boxes(root, layout, "x", tmp_path / f"out{jobs}", jobs=jobs, allow_rejected=True)
-        files.append(
-            [
-                (tmp_path / f"out{jobs}" / name).read_bytes()
-                for name in ("boxes.parquet", "report.json")
-            ]
-        )
-    assert files[0] == files[1]
+    for name in ("boxes.parquet", "report.json"):
+        one, two = (tmp_path / f"out{jobs}" / name for jobs in (1, 2))
+        assert one.read_bytes() == two.read_bytes()
     for track in load_tracks(tmp_path / "out1"):
         for file, (x, y, w, h) in zip(track.frames, track.boxes, strict=True):
             height, width = cv2.imread(str(file)).shape[:2]
@@ -216,21 +196,15 @@ def test_bytes_do_not_depend_on_processes_and_boxes_lie_in_their_images(
 
 
 def test_a_set_that_is_half_there_is_refused_and_nothing_written(tmp_path: Path) -> None:
-    root = sets.vid(tmp_path / "vid")
+    root, out = sets.vid(tmp_path / "vid"), tmp_path / "out"
     for path in (root / "Data").rglob("00000[23].JPEG"):
         path.unlink()
     with pytest.raises(UserError, match="6 of 63 boxes are without their image"):
-        curate_boxes(root, "imagenet_vid", "x", tmp_path / "out")
-    assert not (tmp_path / "out/boxes.parquet").exists()
-    assert not (tmp_path / "out/report.json").exists()
-    assert (
-        curate_boxes(root, "imagenet_vid", "x", tmp_path / "out", allow_rejected=True)["kept"] == 57
-    )
-
-
-def test_youtube_may_be_there_in_part(tmp_path: Path) -> None:
-    root = sets.ytbb(tmp_path / "ytbb")
-    assert curate_boxes(root, "youtubebb", "x", tmp_path / "out")["left_out"]["no image"] == 1
+        curate_boxes(root, "imagenet_vid", "x", out)
+    assert not list(out.iterdir())
+    assert curate_boxes(root, "imagenet_vid", "x", out, allow_rejected=True)["kept"] == 57
+    root = sets.ytbb(tmp_path / "ytbb")  # YouTube-BB may be there in part
+    assert curate_boxes(root, "youtubebb", "x", out)["left_out"]["no image"] == 1
 
 
 PROFILE = """
@@ -295,32 +269,25 @@ def test_images_that_cannot_be_decoded_are_left_out_and_listed_up_to_a_share(
     broken = next(iter((root / "Data").rglob("000003.JPEG")))
     sound = broken.read_bytes()
     broken.write_bytes(sound[:400])
-    folders = [tmp_path / "one", tmp_path / "two"]
-    for jobs, folder in enumerate(folders, 1):
-        build(tracks, CropSettings(size=255), folder, jobs, shard_crops=10, skip=0.1)
-    first, second = (
-        {path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders
-    )
-    assert first == second
-    cache = CropCache(folders[0])
+    settings = CropSettings(size=255)
+    one, two = tmp_path / "one", tmp_path / "two"
+    build(tracks, settings, one, 1, shard_crops=10, skip=0.1)
+    build(tracks, settings, two, 2, shard_crops=10, skip=0.1)
+    files = [path.name for path in one.iterdir()]
+    assert all((one / name).read_bytes() == (two / name).read_bytes() for name in files)
     boxes = sum(broken in track.frames for track in tracks)
-    assert len(cache) == sum(map(len, tracks)) - boxes
-    assert (
-        3 not in cache.frames[list(cache.sequences[tracks[0].name])]
-        or broken not in tracks[0].frames
-    )
-    assert f"{broken},{broken}: not a readable image" in (folders[0] / "skipped.csv").read_text()
-    with pytest.raises(
-        UserError,
-        match=r"1 of 5\d images cannot be decoded, more than 1% .*000003.JPEG: not a readable",
-    ):
-        build(tracks, CropSettings(size=255), tmp_path / "few", skip=0.01)
-    assert not (tmp_path / "few/manifest.json").exists()
+    assert len(CropCache(one)) == sum(map(len, tracks)) - boxes
+    assert f"{broken},{broken}: not a readable image" in (one / "skipped.csv").read_text()
+    few = tmp_path / "few"
+    too_many = r"1 of 5\d images cannot be decoded, more than 1% .*000003.JPEG: not a readable"
+    with pytest.raises(UserError, match=too_many):
+        build(tracks, settings, few, skip=0.01)
+    assert not (few / "manifest.json").exists()
     with pytest.raises(UserError, match=r"000003\.JPEG: not a readable image"):
-        build(tracks, CropSettings(size=255), tmp_path / "none")
+        build(tracks, settings, tmp_path / "none")
     broken.write_bytes(sound)
-    build(tracks, CropSettings(size=255), tmp_path / "few", skip=0.01)
-    assert len(CropCache(tmp_path / "few")) == sum(map(len, tracks))
+    build(tracks, settings, few, skip=0.01)
+    assert len(CropCache(few)) == sum(map(len, tracks))
 
 
 def test_a_look_at_the_papers_pipeline_lists_the_missing_folders_and_plans_both_trainings(
@@ -331,11 +298,8 @@ def test_a_look_at_the_papers_pipeline_lists_the_missing_folders_and_plans_both_
     told = done.stdout.partition("profile paper cannot run yet:\n")[2].splitlines()[:11]
     assert [line.split(".")[0] for line in told].count("- train") == 5
     assert "- train.youtubebb.root: data/raw/YouTube-BB: no such folder" in "\n".join(told)
-    trained = [
-        line.split("/")[3]
-        for line in done.stdout.splitlines()
-        if "output: results/paper/train/" in line
-    ]
+    lines = done.stdout.splitlines()
+    trained = [line.split("/")[3] for line in lines if "output: results/paper/train/" in line]
     assert len(trained) == 14
     assert {"siamla", "siamla@five", "siamcar", "siamcar@five"} <= set(trained)
     assert not (bare_tree.folder / "results/paper").exists()

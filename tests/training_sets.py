@@ -35,40 +35,35 @@ def coco(root: Path) -> Path:
     beyond the border and one wholly outside. Image 30 has no box, 34 has a box and no file; 7 is a
     file that nobody names.
     """
-    sizes = {9: SIZE, 25: SIZE, 30: SIZE, 34: SIZE}
     for number in (9, 25, 30, 7):
         image(root / f"train2017/{number:012d}.jpg", seed=number)
-    box = {
-        918: (9, [10.5, 20.25, 40, 30], 0),
-        900100: (9, [5, 5, 120, 90], 1),
-        2206849: (9, [50, 60, 20, 0], 0),
-        12: (9, [50, 60, 2, 30], 0),
-        13: (25, [140, 100, 40, 40], 0),
-        14: (25, [170, 10, 20, 20], 0),
-        15: (34, [10, 10, 30, 30], 0),
-        16: (25, [0, 0, 160, 116], 0),
-        17: (25, [1, 1, 110, 10], 0),
+    boxes = {
+        918: (9, [10.5, 20.25, 40, 30]),
+        900100: (9, [5, 5, 120, 90]),
+        2206849: (9, [50, 60, 20, 0]),
+        12: (9, [50, 60, 2, 30]),
+        13: (25, [140, 100, 40, 40]),
+        14: (25, [170, 10, 20, 20]),
+        15: (34, [10, 10, 30, 30]),
+        16: (25, [0, 0, 160, 116]),
+        17: (25, [1, 1, 110, 10]),
     }
-    polygon, lengths = [[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]], {"counts": [272, 2, 4], "size": [120, 160]}
+    annotations = []
+    for number, (of, box) in boxes.items():
+        crowd = number == 900100
+        lengths = {"counts": [272, 2, 4], "size": [120, 160]}
+        outline = lengths if crowd else [[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]]
+        entry = {"id": number, "image_id": of, "bbox": box, "iscrowd": int(crowd)}
+        annotations.append(entry | {"area": 1, "category_id": 1, "segmentation": outline})
+    width, height = SIZE
     content = {
         "info": {"year": 2017},
         "images": [
-            {"id": n, "file_name": f"{n:012d}.jpg", "width": w, "height": h}
-            for n, (w, h) in sizes.items()
+            {"id": number, "file_name": f"{number:012d}.jpg", "width": width, "height": height}
+            for number in (9, 25, 30, 34)
         ],
         "categories": [{"id": 1, "name": "person", "supercategory": "person"}],
-        "annotations": [
-            {
-                "id": k,
-                "image_id": n,
-                "bbox": b,
-                "iscrowd": c,
-                "area": 1,
-                "category_id": 1,
-                "segmentation": lengths if c else polygon,
-            }
-            for k, (n, b, c) in box.items()
-        ],
+        "annotations": annotations,
     }
     text(root / "annotations/instances_train2017.json", json.dumps(content))
     return root
@@ -83,20 +78,12 @@ def det(root: Path) -> Path:
         edges = f"<xmin>{left}</xmin><xmax>{right}</xmax><ymin>{top}</ymin><ymax>{bottom}</ymax>"
         return f"<object>\r\n<name>n01440764</name><bndbox>{edges}</bndbox>{more}</object>\r\n"
 
-    old, new = (
-        "ILSVRC2013_train/n01440764/n01440764_10",
-        "ILSVRC2014_train_0000/ILSVRC2014_train_00000001",
-    )
+    marked = item(0, 0, 30, 30, "<difficult>1</difficult><truncated>1</truncated>")
     files = {
-        old: xml(
-            [
-                item(10, 20, 60, 80),
-                item(0, 0, 30, 30, "<difficult>1</difficult><truncated>1</truncated>"),
-            ]
-        ),
+        "ILSVRC2013_train/n01440764/n01440764_10": xml([item(10, 20, 60, 80), marked]),
         "ILSVRC2013_train/n01440764/n01440764_18": xml([]),
         "ILSVRC2013_train/n01443537/n01443537_2": xml([item(5, 10, 45, 50)], (80, 60)),
-        new: xml([item(20, 20, 90, 90)]),
+        "ILSVRC2014_train_0000/ILSVRC2014_train_00000001": xml([item(20, 20, 90, 90)]),
         "ILSVRC2014_train_0000/ILSVRC2014_train_00000002": "<annotation><size>",
     }
     for seed, (name, content) in enumerate(files.items()):
@@ -111,9 +98,9 @@ def vid(root: Path, frames: int = 6, gap: int = 40) -> Path:
     interpolated; one with the number 0 again; XML in VID's order of tags.
     """
 
-    def item(
-        track: int, left: int, more: str = "<occluded>0</occluded><generated>0</generated>"
-    ) -> str:
+    seen = "<occluded>0</occluded><generated>0</generated>"
+
+    def item(track: int, left: int, more: str = seen) -> str:
         edges = f"<xmax>{left + 40}</xmax><xmin>{left}</xmin><ymax>70</ymax><ymin>30</ymin>"
         name = "n02691156" if track else "n02419796"
         box = f"<bndbox>{edges}</bndbox>"
@@ -124,10 +111,8 @@ def vid(root: Path, frames: int = 6, gap: int = 40) -> Path:
     first = {n: [item(0, 10 + n), item(61, 60 + n, hidden)] for n in range(frames)}
     first |= {n: [item(61, 60)] for n in range(frames, frames + gap)}
     first |= {n: [item(0, 80)] for n in range(frames + gap, 2 * frames + gap)}
-    for name, objects in (
-        (one, first),
-        (two, {n: [item(0, 20)] if n else [] for n in range(frames)}),
-    ):
+    second = {n: [item(0, 20)] if n else [] for n in range(frames)}
+    for name, objects in ((one, first), (two, second)):
         for number, items in objects.items():
             text(root / f"Annotations/VID/train/{name}/{number:06d}.xml", xml(items))
             image(root / f"Data/VID/train/{name}/{number:06d}.JPEG", seed=number)
@@ -151,22 +136,16 @@ def ytbb(root: Path, header: bool = False) -> Path:
         ("zz0", 5000, 0, "person", 0, "present", 0.1, 0.4, 0.1, 0.5),
         ("zz0", 6000, 0, "person", 0, "present", 0.1, 0.4, 0.1, 0.5),
     ]
-    lines = [",".join(map(str, row)) for row in rows]
     names = (
         "youtube_id,timestamp_ms,class_id,class_name,object_id,object_presence,xmin,xmax,ymin,ymax"
     )
-    text(
-        root / "yt_bb_detection_train.csv",
-        "".join(f"{line}\r\n" for line in [names] * header + lines),
-    )
+    lines = [names] * header + [",".join(map(str, row)) for row in rows]
+    text(root / "yt_bb_detection_train.csv", "".join(f"{line}\r\n" for line in lines))
     for seed, (video, stamp, kind, _, target, presence, *_) in enumerate(rows):
         if presence == "present" and (video, stamp) != ("zz0", 6000):
             size = (1280, 720) if video == odd else (640, 480)
-            image(
-                root / f"yt_bb_detection_train/{kind}/{video}_{stamp}_{kind}_{target}.jpg",
-                size,
-                seed,
-            )
+            name = f"{kind}/{video}_{stamp}_{kind}_{target}.jpg"
+            image(root / "yt_bb_detection_train" / name, size, seed)
     return root
 
 
@@ -180,19 +159,12 @@ def got10k(root: Path, frames: int = 5) -> Path:
         boxes = [[30 + n, 40, 50, 30] for n in range(frames)]
         if name.endswith("1"):
             boxes[2], boxes[4] = [0, 0, 0, 0], [130, 40, 50, 30]
-        text(
-            root / name / "groundtruth.txt",
-            "".join(",".join(f"{v:.4f}" for v in box) + "\n" for box in boxes),
-        )
-        for label, values in (
-            ("absence", [0] * 5),
-            ("cover", [8, 8, 0, 8, 6]),
-            ("cut_by_image", [0, 0, 0, 0, 1]),
-        ):
-            text(
-                root / name / f"{label}.label",
-                "\n".join(map(str, values if name.endswith("1") else values[:1] * 5)),
-            )
+        lines = [",".join(f"{v:.4f}" for v in box) + "\n" for box in boxes]
+        text(root / name / "groundtruth.txt", "".join(lines))
+        labels = {"absence": "00000", "cover": "88086", "cut_by_image": "00001"}
+        for label, values in labels.items():
+            values = values if name.endswith("1") else values[:1] * 5
+            text(root / name / f"{label}.label", "\n".join(values))
         meta = "[METAINFO]\nurl: none\nanno_fps: 10Hz\nobject_class: bear\nresolution: (160, 120)\n"
         text(root / name / "meta_info.ini", meta)
     text(root / "list.txt", "GOT-10k_Train_000001\nGOT-10k_Train_000002\n")

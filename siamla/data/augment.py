@@ -1,10 +1,9 @@
 """Random views of a cached crop: shift, scale, motion blur, colour, flip, gray (SiamCAR's public
-code), degradation.
+code), degradation. Equal numbers give equal views.
 
-Pure: equal numbers give equal views. Shift and scale choose a window of whole pixels, so that it
-alone needs to be read, and is resized; the target's box follows from the window as it was rounded,
-and is exact. Plain numbers and images that are changed in place: beside a resize, calls of numpy
-and fresh memory would cost as much again.
+Shift and scale choose a window of whole pixels, which alone is read, and resized; the target's box
+follows from the window as it was rounded, and is exact. Numbers are Python's and images are changed
+in place: calls of numpy and fresh memory would cost as much again as the resize.
 """
 
 from collections.abc import Sequence
@@ -32,22 +31,13 @@ _SHRINK, _QUALITY, _NOISE = (1.3, 3.0), (60, 15), (3.0, 16.0)
 
 
 def view_window(jitter: Jitter, size: int, crop_size: int, drawn: Sequence[float]) -> Window:
-    """The part of a cached crop that becomes a view of `size` pixels: left, top, right and bottom
-    edge.
-
-    Of four uniform numbers in [0, 1): its middle is within ± shift pixels of the crop's, its sides
-    within ± scale, for x and y apart; the edges are rounded. The crop must be as large as the
-    jitter reaches.
+    """The part of a cached crop that becomes a view of `size` pixels: of four uniform numbers in
+    [0, 1), its middle is within ± shift pixels of the crop's, its sides within ± scale, for x and y
+    apart; the edges are rounded. The crop must be as large as the jitter reaches.
     """
     right, down, wider, higher = drawn
-    x, width = (
-        crop_size / 2 + jitter.shift * (2 * right - 1),
-        size / 2 * (1 + jitter.scale * (2 * wider - 1)),
-    )
-    y, height = (
-        crop_size / 2 + jitter.shift * (2 * down - 1),
-        size / 2 * (1 + jitter.scale * (2 * higher - 1)),
-    )
+    x, y = (crop_size / 2 + jitter.shift * (2 * each - 1) for each in (right, down))
+    width, height = (size / 2 * (1 + jitter.scale * (2 * each - 1)) for each in (wider, higher))
     return round(x - width), round(y - height), round(x + width), round(y + height)
 
 
@@ -77,7 +67,7 @@ def motion_blur(image: Image, length: int, share: float) -> None:
 
 
 def turn_gray(image: Image) -> None:
-    """Take the colour out, in place; there are still three channels."""
+    """Take the colour out, in place; three channels stay."""
     cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR, dst=image)
 
 
@@ -91,8 +81,7 @@ def _grain(size: int) -> NDArray[np.float32]:
 def degrade(image: Image, drawn: Sequence[float]) -> None:
     """Spoil a square view in place: fewer pixels, a low JPEG quality or noise.
 
-    Of three uniform numbers in [0, 1): which of the three, how much, and which part of the grain.
-    The parts and the amounts are equally likely; the target stays where it is.
+    Three uniform numbers in [0, 1) say which of the three, how much, and which part of the grain.
     """
     which, amount, part = drawn
     size, kind = image.shape[0], int(3 * which)
@@ -111,14 +100,14 @@ def degrade(image: Image, drawn: Sequence[float]) -> None:
 
 
 class Draw(NamedTuple):
-    """The random numbers of a view, and what they decided for both views of a pair."""
+    """The random numbers of a view: four in [0, 1) say whether colour moves, whether it is blurred,
+    how far and which way; three normally distributed ones move the colour; four in [0, 1) say
+    whether it is degraded, and how (`degrade`). flip and gray are decided for both views of a pair.
+    """
 
     uniform: Sequence[float]
-    """Four in [0, 1): whether colour moves, whether it is blurred, how far, and which way."""
     normal: Sequence[float]
-    """Three normally distributed ones, for the colour."""
     spoiled: Sequence[float] = (1, 0, 0, 0)
-    """Four in [0, 1): whether the view is degraded, and three for `degrade`."""
     flip: bool = False
     gray: bool = False
 

@@ -31,22 +31,17 @@ def fill_colour(
     image: Image, centre: ArrayLike, side: float, size: int
 ) -> tuple[float, float, float]:
     """`mean_colour` where a crop (see `crop`) reaches beyond the image or its last pixels; else
-    black, which it lacks.
-
-    Most crops lie inside, and the mean of a large image takes longer than its crop.
+    black: the mean of a large image takes longer than its crop, and most crops lie inside.
     """
     half = np.array(image.shape[1::-1]) / 2
-    reach = np.abs(np.asarray(centre, np.float64) - half) + side / 2 * (
-        1 - 1 / size
-    )  # of the outermost samples
+    outermost = side / 2 * (1 - 1 / size)  # of the samples
+    reach = np.abs(np.asarray(centre, np.float64) - half) + outermost
     return mean_colour(image) if (reach > half - 1).any() else (0.0, 0.0, 0.0)
 
 
 def to_crop(box: ArrayLike, centre: ArrayLike, side: float, size: int) -> Array:
-    """Image boxes (..., 4) in the coordinates of the crop, (p - centre)·size/side + size/2;
-    continuous xywh.
-
-    `side` is the crop's side in image pixels.
+    """Image boxes (..., 4) in the coordinates of the crop of `side` image pixels, (p -
+    centre)·size/side + size/2; continuous xywh.
     """
     box, scale = np.asarray(box, np.float64), size / side
     corner = (box[..., :2] - np.asarray(centre, np.float64)) * scale + size / 2
@@ -73,17 +68,11 @@ def to_continuous(box: ArrayLike) -> Array:
 
 
 def crop(image: Image, centre: ArrayLike, side: float, size: int, fill: ArrayLike) -> Image:
-    """The square of `side` image pixels around `centre` (2,) as (size, size, 3) uint8, bilinear.
+    """The square of `side` image pixels around `centre` (2,) as (size, size, 3) uint8, bilinear;
+    `fill` is the colour beyond the image's border.
 
     Crop pixel k, whose centre is at k + 0.5, shows the image at centre + (k + 0.5 -
-    size/2)·side/size.
-
-    Args:
-        image: (H, W, 3) uint8, BGR.
-        centre: continuous x, y; it lands on the crop's middle, continuous size / 2.
-        side: length in image pixels (siamla.geometry.padded_size for a 127 px template).
-        size: length in crop pixels.
-        fill: the colour beyond the border, `mean_colour(image)`.
+    size/2)·side/size: the continuous centre lands on the crop's middle, size / 2.
     """
     scale = side / size
     # OpenCV counts pixel centres from 0, so both ends of the map are shifted by half a pixel.
@@ -91,8 +80,9 @@ def crop(image: Image, centre: ArrayLike, side: float, size: int, fill: ArrayLik
     matrix = np.array([[scale, 0, x], [0, scale, y]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     colour = tuple(float(value) for value in np.asarray(fill, np.float64))
+    mode = cv2.BORDER_CONSTANT
     out = cv2.warpAffine(
-        image, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=colour
+        image, matrix, (size, size), flags=flags, borderMode=mode, borderValue=colour
     )
     return np.asarray(out, np.uint8)
 
@@ -120,22 +110,16 @@ def tile(image: Image, centre: ArrayLike, side: float, size: int) -> tuple[Image
     left, right, column, x = _span(x, side, size, width)
     top, bottom, row, y = _span(y, side, size, height)
     coarse = image[::8]  # for the mean: all of a large image takes as long as its crop
-    if (
-        min(column, row) <= -size
-        or min((right - left) * scale - column, (bottom - top) * scale - row) < 1
-    ):
-        return np.full((size, size, 3), np.rint(mean_colour(coarse)), np.uint8), np.array(
-            [x, y]
-        )  # beyond the border
-    shown = cv2.resize(
-        image[top:bottom, left:right], None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR
-    )
-    part = shown[max(row, 0) : row + size, max(column, 0) : column + size]
+    seen = min((right - left) * scale - column, (bottom - top) * scale - row)
+    if min(column, row) <= -size or seen < 1:  # all of it lies beyond the border
+        plain = np.full((size, size, 3), np.rint(mean_colour(coarse)), np.uint8)
+        return plain, np.array([x, y])
+    whole = image[top:bottom, left:right]
+    scaled = cv2.resize(whole, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+    part = scaled[max(row, 0) : row + size, max(column, 0) : column + size]
     above, before = max(-row, 0), max(-column, 0)
     below, behind = size - above - part.shape[0], size - before - part.shape[1]
     if above or before or below or behind:
-        fill = mean_colour(coarse)
-        part = cv2.copyMakeBorder(
-            part, above, below, before, behind, cv2.BORDER_CONSTANT, value=fill
-        )
+        edges = above, below, before, behind
+        part = cv2.copyMakeBorder(part, *edges, cv2.BORDER_CONSTANT, value=mean_colour(coarse))
     return np.asarray(part, np.uint8), np.array([x, y])

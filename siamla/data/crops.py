@@ -28,14 +28,12 @@ from siamla.data.crop import Image, tile, to_crop
 from siamla.data.images import read_image
 from siamla.data.jpeg import Window, decode, encode
 from siamla.data.settings import CropSettings
-from siamla.data.track import Track
 from siamla.errors import UserError
 from siamla.files import atomic, read_json, sha256, write_csv, write_json
 from siamla.geometry import Array, centre, padded_size
 from siamla.grid import TEMPLATE
 from siamla.parallel import in_parallel
 from siamla.sequence import Sequence as Video
-from siamla.settings import validate
 
 SHARDS = 64
 SHARD_CROPS = (64, 2048)
@@ -72,14 +70,9 @@ class Shard:
 
 
 def usable_frames(video: Video, limit: int | None) -> NDArray[np.int64]:
-    """Frame numbers that give a crop: target visible, box finite and not empty; at most `limit`,
+    """The frames that give a crop: target visible, box finite and not empty; at most `limit`,
     evenly spaced.
     """
-    if len(video.frames) != len(video.boxes):
-        raise UserError(
-            f"{video.name}: {len(video.boxes)} boxes for {len(video.frames)} frames; curate the"
-            " data first"
-        )
     frames = np.flatnonzero(video.visible & video.valid)
     if limit is None or len(frames) <= limit:
         return frames
@@ -92,21 +85,21 @@ def plan_shards(
     """All crops in order, cut into shards of `shard_crops`, or as many as their number asks for."""
     files: list[Path] = []
     boxes: list[Array] = []
-    origin: list[NDArray[np.int64]] = []
-    for place, video in enumerate(videos):
+    origins: list[NDArray[np.int64]] = []
+    for index, video in enumerate(videos):
         frames = usable_frames(video, settings.max_frames)
-        numbers = video.numbers[frames] if isinstance(video, Track) else frames
+        numbers = frames if video.numbers is None else video.numbers[frames]
         files += [video.frames[frame] for frame in frames]
         boxes.append(video.boxes[frames])
-        origin.append(np.column_stack([np.full(len(frames), place), numbers]))
+        origins.append(np.column_stack([np.full(len(frames), index), numbers]))
     if not files:
         raise UserError("no frame with a visible target; nothing to crop")
-    shard_crops = shard_crops or int(np.clip(-(-len(files) // SHARDS), *SHARD_CROPS))
-    slices = [slice(start, start + shard_crops) for start in range(0, len(files), shard_crops)]
-    all_boxes, all_origins = np.concatenate(boxes), np.concatenate(origin)
+    step = shard_crops or int(np.clip(-(-len(files) // SHARDS), *SHARD_CROPS))
+    box, origin = np.concatenate(boxes), np.concatenate(origins)
+    parts = [slice(start, start + step) for start in range(0, len(files), step)]
     return [
-        Shard(number, tuple(files[part]), all_boxes[part], all_origins[part])
-        for number, part in enumerate(slices)
+        Shard(number, tuple(files[part]), box[part], origin[part])
+        for number, part in enumerate(parts)
     ]
 
 
@@ -170,32 +163,25 @@ def _finished(shard: Shard, folder: Path) -> bool:
 
 def _refuse(skipped: Mapping[str, str], images: int, most: float, folder: Path) -> None:
     """List the images that were left out; UserError for more than the share `most` of all."""
-    if skipped:
-        rows = [{"file": file, "reason": reason} for file, reason in skipped.items()]
-        write_csv(folder / "skipped.csv", ("file", "reason"), rows)
+    rows = [{"file": file, "reason": reason} for file, reason in skipped.items()]
+    write_csv(folder / "skipped.csv", ("file", "reason"), rows)
     if len(skipped) > most * images:
         counts = f"{len(skipped)} of {images} images cannot be decoded, more than {most:.0%}"
-        first = next(iter(skipped.values()))
-        raise UserError(f"{counts} (see {folder / 'skipped.csv'}), first {first}")
+        raise UserError(f"{counts} (see {folder / 'skipped.csv'}), first {rows[0]['reason']}")
 
 
 def _finish(
     folder: Path, settings: CropSettings, videos: Sequence[Video], shards: Sequence[Shard]
 ) -> None:
-    """Join the rows of all shards, write the manifest, and tidy up."""
+    """Join the rows of all shards and write the manifest."""
     rows: list[NDArray[Any]] = []
     entries: list[dict[str, Any]] = []
     for shard in shards:
         with np.load(folder / f"{shard.name}.part.npz", allow_pickle=False) as part:
             rows.append(part["rows"])
-            entries.append(
-                {
-                    "file": f"{shard.name}.bin",
-                    "bytes": int(part["rows"]["length"].sum()),
-                    "sha256": str(part["sha256"]),
-                    "crops": len(part["rows"]),
-                }
-            )
+            entry = {"file": f"{shard.name}.bin", "sha256": str(part["sha256"])}
+        size = int(rows[-1]["length"].sum())
+        entries.append(entry | {"bytes": size, "crops": len(rows[-1])})
     index = folder / "index.npy"
     with atomic(index) as temporary, temporary.open("wb") as handle:
         np.save(handle, np.concatenate(rows))
@@ -224,12 +210,8 @@ def build(
     same call goes on with the shards that are missing and ends with the same bytes; called on a
     finished cache it does nothing.
 
-    Args:
-        skip: share of the images that may be left out because they cannot be decoded; skipped.csv
-            lists them.
-
-    Raises:
-        UserError: more images than `skip` allows cannot be decoded, the disk is full.
+    `skip` is the share of the images that may be left out because they cannot be decoded;
+    skipped.csv lists them. UserError for more of them, and for a full disk.
     """
     shards = plan_shards(videos, settings, shard_crops)
     if not (folder / "manifest.json").exists():
@@ -259,35 +241,22 @@ class CropCache:
             a set may have a million tracks, and every process that loads pairs opens the cache.
 
     Raises:
-        UserError: the folder is no finished cache, or a file does not have the size that the
-            manifest states.
+        UserError: the folder is no finished cache.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        path = folder / "manifest.json"
-        if not path.is_file():
-            raise UserError(
-                f"{folder}: not a finished crop cache (no manifest.json); run `siamla data crops`"
-            )
-        self.manifest = read_json(path)
-        settings = validate(CropSettings, self.manifest["settings"], f"{path}: settings")
-        self.size = settings.size
-        self._raw = settings.form == "raw"
-        for entry in self.manifest["shards"]:
-            path = folder / entry["file"]
-            size = path.stat().st_size if path.is_file() else None
-            if size != entry["bytes"]:
-                raise UserError(
-                    f"{path}: {size or 'no'} bytes, expected {entry['bytes']}; delete the folder"
-                )
-        rows = np.load(folder / "index.npy", mmap_mode="r", allow_pickle=False)
-        self._rows = np.asarray(rows.view(ROW))
+        if not (folder / "manifest.json").is_file():
+            what = "not a finished crop cache (no manifest.json)"
+            raise UserError(f"{folder}: {what}; run `siamla data crops`")
+        self.manifest = read_json(folder / "manifest.json")
+        self.size: int = self.manifest["settings"]["size"]
+        self._raw = self.manifest["settings"]["form"] == "raw"
+        self._rows = np.asarray(np.load(folder / "index.npy", mmap_mode="r", allow_pickle=False))
         self._shards: dict[int, FileIO] = {}
         self.frames = np.ascontiguousarray(self._rows["frame"])
-        numbers, starts = np.unique(self._rows["sequence"], return_index=True)
+        self._numbers, starts = np.unique(self._rows["sequence"], return_index=True)
         self.starts = np.append(starts, len(self._rows))
-        self._numbers = numbers
 
     @property
     def sequences(self) -> dict[str, range]:
@@ -325,9 +294,8 @@ class CropCache:
             if self._raw:  # the rows that the window touches
                 stride = 3 * self.size
                 data = os.pread(file, stride * (bottom - top), offset + stride * top)
-                image = np.frombuffer(data, np.uint8).reshape(bottom - top, self.size, 3)[
-                    :, left:right
-                ]
+                rows = np.frombuffer(data, np.uint8).reshape(bottom - top, self.size, 3)
+                image = rows[:, left:right]
             else:
 
                 def part(count: int, start: int) -> bytes:
@@ -335,11 +303,11 @@ class CropCache:
 
                 image = decode(part, self.size, window)
         except OSError as error:
-            reason = f"crop {row} cannot be read ({error.strerror})"
-            raise UserError(f"{self.folder}: {reason}") from None
+            what = f"crop {row} cannot be read ({error.strerror})"
+            raise UserError(f"{self.folder}: {what}") from None
         except ValueError:
-            reason = f"crop {row} cannot be decoded; delete the folder and build it again"
-            raise UserError(f"{self.folder}: {reason}") from None
+            what = f"crop {row} cannot be decoded; delete the folder and build it again"
+            raise UserError(f"{self.folder}: {what}") from None
         return image, (x - left, y - top, width, height)
 
     def __getitem__(self, row: int) -> tuple[Image, Array]:

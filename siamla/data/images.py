@@ -1,10 +1,6 @@
-"""Whether image files are whole and boxes lie inside them; what was found in the images is
-remembered.
-"""
+"""Whether image files are whole and boxes lie inside them."""
 
-import errno
 import hashlib
-import json
 import os
 import tempfile
 from collections.abc import Iterable
@@ -16,7 +12,7 @@ import numpy as np
 
 from siamla.data.crop import Image
 from siamla.errors import UserError
-from siamla.files import canonical_json, regular
+from siamla.files import regular
 from siamla.sequence import Sequence
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -25,27 +21,21 @@ _DAMAGE = (b"Corrupt JPEG data", b"Premature end of JPEG")  # how libjpeg's warn
 
 def complete(data: bytes) -> bool:
     """Whether an encoded JPEG or PNG reaches its end; OpenCV decodes a truncated JPEG with a mere
-    warning.
+    warning. Bytes after the end, which some cameras append, do no harm.
 
     In a JPEG the marker bytes cannot occur inside compressed data, so the last end-of-image marker
     must follow a start-of-scan marker, and none follow it. A PNG is a chain of chunks with their
-    lengths. Bytes after the end, which some cameras append, do no harm.
+    lengths.
     """
     if data[:2] == b"\xff\xd8":
         end = data.rfind(b"\xff\xd9")
         return 0 <= data.find(b"\xff\xda") < end and data.find(b"\xff\xda", end) < 0
-    return data[:8] != PNG or _png_ends(data)
-
-
-def _png_ends(data: bytes) -> bool:
-    """Whether the chunks of a PNG lead to its end chunk."""
+    if data[:8] != PNG:
+        return True
     place = len(PNG)
-    while place + 12 <= len(data):
-        length, kind = int.from_bytes(data[place : place + 4]), data[place + 4 : place + 8]
-        place += 12 + length
-        if kind == b"IEND":
-            return True
-    return False
+    while place + 12 <= len(data) and data[place + 4 : place + 8] != b"IEND":
+        place += 12 + int.from_bytes(data[place : place + 4])
+    return place + 12 <= len(data)
 
 
 def decode(data: bytes) -> tuple[Image | None, bool]:
@@ -65,12 +55,9 @@ def decode(data: bytes) -> tuple[Image | None, bool]:
             os.close(kept)
         caught.seek(0)
         lines = caught.readlines()
-    other = b"".join(line for line in lines if not line.startswith(_DAMAGE))
-    if other:
-        os.write(2, other)
-    return None if image is None else np.asarray(image, np.uint8), any(
-        line.startswith(_DAMAGE) for line in lines
-    )
+    other = [line for line in lines if not line.startswith(_DAMAGE)]
+    os.write(2, b"".join(other))
+    return image if image is None else np.asarray(image, np.uint8), len(other) < len(lines)
 
 
 def read_image(file: Path) -> Image:
@@ -79,14 +66,29 @@ def read_image(file: Path) -> Image:
         data = regular(file).read_bytes()
     except OSError as error:
         raise UserError(f"{file}: {error.strerror}") from None
-    image = (
-        cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        if data and complete(data)
-        else None
-    )
+    image = None
+    if data and complete(data):
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
         raise UserError(f"{file}: not a readable image")
     return np.asarray(image, np.uint8)
+
+
+def _check(file: Path, size: list[int] | None) -> tuple[bytes, list[int], bool]:
+    """The bytes of an image file, its [height, width], and whether it is damaged inside; UserError
+    for one that is cut short, none, or not of the `size`.
+    """
+    data = regular(file).read_bytes()
+    if not data:
+        raise UserError(f"{file.name}: the file is empty")
+    image, damaged = decode(data) if complete(data) else (None, False)
+    if image is None:
+        raise UserError(f"{file.name}: truncated or not an image ({len(data)} bytes)")
+    height, width = image.shape[:2]
+    if size and [height, width] != size:
+        expected = f"expected {size[1]}×{size[0]} as in the first frame"
+        raise UserError(f"{file.name}: {width}×{height} pixels, {expected}")
+    return data, [height, width], damaged
 
 
 def check_images(frames: Iterable[Path]) -> dict[str, Any]:
@@ -103,29 +105,13 @@ def check_images(frames: Iterable[Path]) -> dict[str, Any]:
     content = hashlib.sha256()
     for file in frames:
         try:
-            data = regular(file).read_bytes()
-        except OSError as error:
-            return _broken(f"{file.name}: {error.strerror}", size)
-        except UserError as error:
-            return _broken(str(error), size)
+            data, size, hurt = _check(file, size)
+        except (OSError, UserError) as error:
+            return {"problem": str(error), "size": size, "digest": "", "damaged": []}
         content.update(hashlib.sha256(data).digest())
-        if not data:
-            return _broken(f"{file.name}: the file is empty", size)
-        image, hurt = decode(data) if complete(data) else (None, False)
-        if image is None:
-            return _broken(f"{file.name}: truncated or not an image ({len(data)} bytes)", size)
-        found = [int(value) for value in image.shape[:2]]
-        if size is not None and found != size:
-            expected = f"expected {size[1]}×{size[0]} as in the first frame"
-            return _broken(f"{file.name}: {found[1]}×{found[0]} pixels, {expected}", size)
-        size = found
         if hurt:
             damaged.append(file.name)
     return {"problem": None, "size": size, "digest": content.hexdigest()[:16], "damaged": damaged}
-
-
-def _broken(problem: str, size: list[int] | None) -> dict[str, Any]:
-    return {"problem": problem, "size": size, "digest": "", "damaged": []}
 
 
 def first_frame_only(video: Sequence) -> bool:
@@ -136,8 +122,7 @@ def first_frame_only(video: Sequence) -> bool:
 
 
 def box_problem(video: Sequence, size: list[int], empty_truth: bool) -> str | None:
-    """The first box that is wrong in an image of [height, width], or None. Frames without the
-    target are not judged.
+    """The first box of a visible target that is wrong in an image of [height, width], or None.
 
     With `empty_truth` the benchmark has a rule for frames whose row is no box; a tracker must still
     find one to start on, and a row that reaches to infinity is no way to say that there is none.
@@ -148,15 +133,14 @@ def box_problem(video: Sequence, size: list[int], empty_truth: bool) -> str | No
     if not judged.any():
         return "the target is absent in every frame"
     required = judged & (np.arange(len(judged)) == 0) if empty_truth else judged
-    for test, what in (
+    outside = (beyond(video, size) == 2) & judged & video.valid
+    tests = (
         (np.isinf(video.boxes).any(1) & judged, "not finite, and the frame is not marked absent"),
         (np.isnan(video.boxes).any(1) & required, "not finite, and the frame is not marked absent"),
         ((video.boxes[:, 2:] <= 0).any(1) & required, "width or height is not positive"),
-        (
-            (beyond(video, size) == 2) & judged & video.valid,
-            f"wholly outside the image of {size[1]}×{size[0]}",
-        ),
-    ):
+        (outside, f"wholly outside the image of {size[1]}×{size[0]}"),
+    )
+    for test, what in tests:
         bad = np.flatnonzero(test)
         if len(bad):
             box = ", ".join(f"{value:g}" for value in video.boxes[bad[0]])
@@ -171,44 +155,3 @@ def beyond(video: Sequence, size: list[int]) -> np.ndarray:
     edge = np.array([size[1], size[0]], np.float64)
     partly = (low < 0).any(1) | (high > edge).any(1)
     return partly.astype(int) + ((high <= 0).any(1) | (low >= edge).any(1))
-
-
-class Memory:
-    """Results of image checks in a file of one JSON line each, appended as they come; a cut last
-    line is ignored.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        text = path.read_text(encoding="utf-8") if path.is_file() else ""
-        self._known: dict[str, dict[str, Any]] = {}
-        for line in text.splitlines():
-            try:
-                entry = json.loads(line)
-                if "damaged" in entry["images"]:
-                    self._known[entry["name"]] = {"key": entry["key"], "images": entry["images"]}
-            except (json.JSONDecodeError, KeyError, TypeError):
-                continue
-        self._gap = "\n" if text and not text.endswith("\n") else ""
-
-    def of(self, name: str) -> dict[str, Any]:
-        """{"key": of the files that were checked, "images": the result} of a sequence; empty when
-        there is none.
-        """
-        return self._known.get(name, {})
-
-    def add(self, name: str, key: str, images: dict[str, Any]) -> None:
-        """Keep a result, unless it is known; UserError when the disk is full."""
-        if self.of(name).get("key") == key:
-            return
-        self._known[name] = {"key": key, "images": images}
-        line = self._gap + canonical_json({"name": name, **self._known[name]}) + "\n"
-        self._gap = ""
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as handle:
-                handle.write(line)
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise UserError(f"{self.path}: the disk is full; nothing else was written") from error

@@ -1,9 +1,9 @@
-"""JPEGs of which a window is decoded alone: the coder starts afresh every few blocks, at a restart
-marker.
+"""JPEGs of which a window is decoded alone: the coder starts afresh at a restart marker every few
+blocks.
 
-    ends   as uint32: where the header ends, then each interval with its marker, row by row, counted
-    in the JPEG JPEG   one restart interval is COLUMN pixels wide and ROW pixels high, a row of the
-    image a whole number of them
+Before a JPEG stand, as uint32, where its header ends, then each interval with its marker, row by
+row. An interval is COLUMN pixels wide and ROW pixels high, a row of the image a whole number of
+them.
 
 A window is decoded from the header, with another size in it, and the intervals that the window
 touches: to any decoder a whole JPEG. Its pixels are those of the whole image, because each interval
@@ -28,21 +28,9 @@ COLUMN = 2 * ROW
 _REACH = 1  # pixels that the smoothing of colour looks beyond one
 _HEAD = 1024  # bytes that hold every header; OpenCV's have 623 and the marker's six
 _END = 0xD9
-_NUMBERS = (np.arange(2**16) % 8 + 0xD0).astype(
-    np.uint8
-)  # of the markers of as many intervals as there can be
+# of the markers of as many intervals as there can be
+_NUMBERS = (np.arange(2**16) % 8 + 0xD0).astype(np.uint8)
 _FRAME = b"\xff\xc0\x00\x11\x08"  # begins the frame header; height and width follow
-
-
-def _padded(image: Image) -> Image:
-    """The image with its last pixels repeated to whole intervals."""
-    height, width = image.shape[:2]
-    below, right = -height % ROW, -width % COLUMN
-    if below or right:
-        image = np.asarray(
-            cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE), np.uint8
-        )
-    return image
 
 
 def _ends(jpeg: bytes) -> NDArray[np.uint32]:
@@ -57,28 +45,22 @@ def _ends(jpeg: bytes) -> NDArray[np.uint32]:
 
 def encode(image: Image, quality: int) -> bytes:
     """A square image (size, size, 3): where the intervals of its JPEG end, and the JPEG."""
+    below, right = -len(image) % ROW, -len(image) % COLUMN  # to whole intervals
+    image = np.pad(image, ((0, below), (0, right), (0, 0)), "edge")
     options = [
         *(cv2.IMWRITE_JPEG_QUALITY, quality),
         *(cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420),
         *(cv2.IMWRITE_JPEG_RST_INTERVAL, COLUMN // ROW),
     ]
-    done, data = cv2.imencode(".jpg", _padded(image), options)
-    if not done:
-        raise ValueError(f"an image of {image.shape} could not be encoded")
-    jpeg = data.tobytes()
+    jpeg = cv2.imencode(".jpg", image, options)[1].tobytes()
     return _ends(jpeg).tobytes() + jpeg
 
 
 def decode(read: Callable[[int, int], bytes], size: int, window: Window) -> Image:
     """The pixels of a window of a square image of `size` pixels, as decoding all of the JPEG would
-    give them.
+    give them. `read` gives a number of bytes (first) from a place (second) in what `encode` made.
 
-    Args:
-        read: gives a number of bytes (first) from a place (second) in what `encode` made; called
-            twice.
-
-    Raises:
-        ValueError: the data are damaged.
+    ValueError where the data are damaged.
     """
     left, top, right, bottom = window
     columns, rows = -(-size // COLUMN), -(-size // ROW)

@@ -1,5 +1,5 @@
-"""The names of the folder layouts, for settings; the readers are in siamla.data.formats and
-siamla.data.sources, each a module of the layout's name.
+"""The names of the folder layouts, for settings; each is a module of siamla.data.formats or
+siamla.data.sources, which reads it.
 """
 
 from typing import Literal

@@ -23,12 +23,8 @@ from siamla.grid import SEARCH, TEMPLATE
 
 _WORD = 2**64 - 1
 GOLDEN = 0.6180339887  # multiples of it, taken modulo 1, strew the most evenly
-ABSENT = (
-    -1000.0,
-    -1000.0,
-    0.0,
-    0.0,
-)  # the box of a target that is not in the search crop: no area, far away
+# the box of a target that is not in the search crop: no area, far away
+ABSENT = (-1000.0, -1000.0, 0.0, 0.0)
 PAIRS, VIEWS, SEQUENCES = range(3)  # what random numbers are for; each has a stream of its own
 MOST_VIEWS = 64
 SIDES = ("template", "search")
@@ -73,9 +69,7 @@ class Sampler(ABC):
 
     def batch(self, indices: Sequence[int]) -> Pair:
         """The pairs of these numbers stacked: (N, 127, 127, 3), (N, 255, 255, 3), (N, 4)."""
-        template, search = (
-            np.empty((len(indices), size, size, 3), np.uint8) for size in (TEMPLATE, SEARCH)
-        )
+        template, search = _blank(len(indices))
         boxes = [self.draw(*each) for each in zip(indices, template, search, strict=True)]
         return Pair(template, search, to_index(boxes))
 
@@ -83,6 +77,12 @@ class Sampler(ABC):
         """The pair number `index`."""
         batch = self.batch([index])
         return Pair(batch.template[0], batch.search[0], batch.box[0])
+
+
+def _blank(count: int) -> tuple[Image, Image]:
+    """Memory for `count` template and search crops."""
+    template, search = (np.empty((count, side, side, 3), np.uint8) for side in (TEMPLATE, SEARCH))
+    return template, search
 
 
 class PairSampler(Sampler):
@@ -99,13 +99,9 @@ class PairSampler(Sampler):
     def __init__(self, cache: CropCache, settings: PairSettings) -> None:
         """UserError where the crops are smaller than the jitter reaches."""
         if cache.size < settings.reach:
-            told = (
-                f"crops of {cache.size} pixels, but shift and scale of the pairs reach"
-                f" {settings.reach}"
-            )
-            raise UserError(
-                f"{cache.folder}: {told}; cut larger ones (crops.size) or reduce the jitter"
-            )
+            what = f"shift and scale of the pairs reach {settings.reach}"
+            advice = "cut larger ones (crops.size) or reduce the jitter"
+            raise UserError(f"{cache.folder}: crops of {cache.size} pixels, but {what}; {advice}")
         self.cache, self.settings = cache, settings
         self._rng = np.random.Generator(np.random.Philox(key=settings.seed))
         self._state = self._rng.bit_generator.state
@@ -142,9 +138,8 @@ class PairSampler(Sampler):
         """
         starts = self.cache.starts
         if len(starts) < 3:
-            raise UserError(
-                f"{self.cache.folder}: one sequence alone; pairs.negatives needs another one"
-            )
+            what = "one sequence alone; pairs.negatives needs another one"
+            raise UserError(f"{self.cache.folder}: {what}")
         other = int(drawn[0] * (len(starts) - 2))
         other += other >= self.sequence(row)
         start, end = int(starts[other]), int(starts[other + 1])
@@ -154,15 +149,9 @@ class PairSampler(Sampler):
         """What both views of a pair must have in common: flip and gray, as template and as search
         crop.
         """
-        shared, jitters = (
-            self._shared[self.sequence(row)][view],
-            (self.settings.template, self.settings.search),
-        )
-        return tuple(
-            value < share
-            for j in jitters
-            for value, share in zip(shared, (j.flip, j.gray), strict=True)
-        )
+        flip, gray = self._shared[self.sequence(row)][view]
+        first, second = self.settings.template, self.settings.search
+        return flip < first.flip, gray < first.gray, flip < second.flip, gray < second.gray
 
     def parts(self, index: int) -> Parts:
         """The views that the pair number `index` consists of; UserError where there are none."""
@@ -171,16 +160,14 @@ class PairSampler(Sampler):
         template, search = self.rows(drawn[:3])
         present = drawn[3] >= self.settings.negatives
         first = int(drawn[6] * count)
+        fitting = list(range(count))
         if present:
             look = self._look(template, first)
-            fitting = [view for view in range(count) if self._look(search, view) == look]
+            fitting = [view for view in fitting if self._look(search, view) == look]
         else:
-            search, fitting = self._elsewhere(template, drawn[4:6]), list(range(count))
-        return Parts(
-            template * count + first,
-            search * count + fitting[int(drawn[7] * len(fitting))],
-            present,
-        )
+            search = self._elsewhere(template, drawn[4:6])
+        second = fitting[int(drawn[7] * len(fitting))]
+        return Parts(template * count + first, search * count + second, present)
 
     def view(self, number: int, out: Image, side: str) -> list[float]:
         """Write the view of this number as "template" or "search" to `out`; the target's box (4,)
@@ -188,19 +175,17 @@ class PairSampler(Sampler):
         """
         row, view = divmod(number, self.settings.views or 1)
         rng = self._seek(VIEWS, (row * MOST_VIEWS + view) * len(SIDES) + SIDES.index(side))
-        drawn, normal, spoiled = (
-            rng.random(8).tolist(),
-            rng.standard_normal(3).tolist(),
-            rng.random(4).tolist(),
-        )
-        jitter, shared = getattr(self.settings, side), self._shared[self.sequence(row)][view]
-        return self._view(row, out, jitter, shared, drawn, normal, spoiled)
+        drawn, normal = rng.random(8).tolist(), rng.standard_normal(3).tolist()
+        spoiled = rng.random(4).tolist()
+        jitter: Jitter = getattr(self.settings, side)
+        shared = self._shared[self.sequence(row)][view]
+        return self._view(row, out, jitter, (*shared, *drawn), normal, spoiled)
 
     def both(self, number: int) -> Pair:
         """The view of this number as a template and as a search crop; the box is that of the
         latter.
         """
-        template, search = (np.empty((size, size, 3), np.uint8) for size in (TEMPLATE, SEARCH))
+        (template,), (search,) = _blank(1)
         self.view(number, template, "template")
         return Pair(template, search, to_index(self.view(number, search, "search")))
 
@@ -218,10 +203,8 @@ class PairSampler(Sampler):
         return template, low + int(drawn[2] * (high - low))
 
     def draw(self, index: int, template: Image, search: Image) -> list[float]:
-        """See Sampler.
-
-        One draw for both crops decides flip and gray: with equal probabilities both or neither are
-        changed.
+        """See Sampler. One draw for both crops decides flip and gray: with equal probabilities both
+        or neither are changed.
         """
         settings = self.settings
         if settings.views is not None:
@@ -231,17 +214,14 @@ class PairSampler(Sampler):
             return box if parts.present else list(ABSENT)
         rng = self._seek(PAIRS, index)
         drawn, normal = rng.random(21).tolist(), rng.standard_normal(6).tolist()
-        spoiled = rng.random(8).tolist()  # after the others, which it so leaves as they are
+        spoiled = rng.random(8).tolist()
         first, second = self.rows(drawn[:3])
         other = rng.random(3).tolist() if settings.negatives else [1.0]
         present = other[0] >= settings.negatives
         second = second if present else self._elsewhere(first, other[1:])
-        self._view(
-            first, template, settings.template, drawn[3:5], drawn[5:13], normal[:3], spoiled[:4]
-        )
-        box = self._view(
-            second, search, settings.search, drawn[3:5], drawn[13:], normal[3:], spoiled[4:]
-        )
+        self._view(first, template, settings.template, drawn[3:13], normal[:3], spoiled[:4])
+        drawn = [*drawn[3:5], *drawn[13:]]
+        box = self._view(second, search, settings.search, drawn, normal[3:], spoiled[4:])
         return box if present else list(ABSENT)
 
     def _view(
@@ -249,44 +229,42 @@ class PairSampler(Sampler):
         row: int,
         out: Image,
         jitter: Jitter,
-        shared: Sequence[float],
         drawn: Sequence[float],
         normal: Sequence[float],
         spoiled: Sequence[float],
     ) -> list[float]:
-        """Write a view of a crop to `out`; the target's box (4,) in it."""
-        window, box = self.cache.read(
-            row, view_window(jitter, out.shape[0], self.cache.size, drawn[:4])
-        )
-        flip, gray = shared[0] < jitter.flip, shared[1] < jitter.gray
-        return augment(window, box, out, jitter, Draw(drawn[4:], normal, spoiled, flip, gray))
+        """Write a view of a crop to `out`; the target's box (4,) in it.
+
+        `drawn` are ten uniform numbers: flip and gray, four of the window, four of `augment`.
+        """
+        part = view_window(jitter, out.shape[0], self.cache.size, drawn[2:6])
+        window, box = self.cache.read(row, part)
+        flip, gray = drawn[0] < jitter.flip, drawn[1] < jitter.gray
+        return augment(window, box, out, jitter, Draw(drawn[6:], normal, spoiled, flip, gray))
 
 
 class MixedSampler(Sampler):
-    """Draws pairs from the crop caches of several sets, in exact shares.
+    """Draws pairs from the crop caches of several sets, as PairSampler does of each.
 
     The number of a pair decides its set: of D numbers in a row, D the common denominator of the
-    shares, each set has exactly its share, evenly strewn, so that also a batch has nearly so.
-    Within its set a pair is drawn as PairSampler draws it.
+    shares, each set has exactly its share, evenly strewn, so that a batch nearly has it.
     """
 
     def __init__(self, caches: Sequence[CropCache], settings: PairSettings) -> None:
         self.settings = settings
         parts = list(settings.parts.items())
-        own = [{"dataset": name, "frame_range": part.reach or 0} for name, part in parts]
-        self._samplers = [
-            PairSampler(cache, settings.model_copy(update=each))
-            for cache, each in zip(caches, own, strict=True)
-        ]
+        self._samplers = []
+        for cache, (name, part) in zip(caches, parts, strict=True):
+            single = {"dataset": name, "frame_range": part.reach or 0}
+            self._samplers.append(PairSampler(cache, settings.model_copy(update=single)))
         self._period = lcm(*(part.exact.denominator for _, part in parts))
         self._ends = list(accumulate(int(part.exact * self._period) for _, part in parts))
-        near = round(self._period * GOLDEN)
-        self._stride = next(
-            n for n in range(near, near + self._period + 1) if gcd(n, self._period) == 1
-        )
+        self._stride = round(self._period * GOLDEN)
+        while gcd(self._stride, self._period) > 1:
+            self._stride += 1
 
     def part(self, index: int) -> int:
-        """The place, among the sets, of the one that pair number `index` is drawn from."""
+        """Which of the sets the pair number `index` is drawn from."""
         return bisect_right(self._ends, index * self._stride % self._period)
 
     def draw(self, index: int, template: Image, search: Image) -> list[float]:

@@ -31,10 +31,8 @@ class CropSettings(Settings):
     @model_validator(mode="after")
     def odd(self) -> "CropSettings":
         if self.size % 2 == 0:
-            near = f"{self.size - 1} or {self.size + 1}"
-            raise ValueError(
-                f"size: {self.size} pixels have no middle one, as the views have; expected {near}"
-            )
+            what = f"{self.size} pixels have no middle one, as the views have"
+            raise ValueError(f"size: {what}; expected {self.size - 1} or {self.size + 1}")
         return self
 
 
@@ -124,21 +122,12 @@ class PairSettings(Settings):
             return self
         total = sum(part.exact for part in self.dataset.values())
         if total != 1:
-            fitting = (
-                {name: round(float(part.exact / total), 4) for name, part in self.dataset.items()}
-                if total
-                else {}
-            )
-            shares = (
-                ", ".join(f"{name} {share:g}" for name, share in fitting.items())
-                or "no set is named"
-            )
-            raise ValueError(
-                f"dataset: the shares sum to {float(total):g}, expected 1; in their proportions"
-                f" {shares}"
-            )
+            fitting = [
+                f"{name} {float(part.exact / total):.4g}" for name, part in self.dataset.items()
+            ]
+            what = f"the shares sum to {float(total):g}, expected 1; in their proportions"
+            raise ValueError(f"dataset: {what} {', '.join(fitting) or 'no set is named'}")
         if self.views is not None:
-            raise ValueError(
-                "views: only a single data set has a finite number of views, found several"
-            )
+            what = "only a single data set has a finite number of views"
+            raise ValueError(f"views: {what}, found several")
         return self

@@ -7,41 +7,30 @@ import cv2
 import numpy as np
 
 from siamla.data.crop import Image
-from siamla.errors import UserError
+from siamla.data.images import read_image
 from siamla.files import atomic
 from siamla.sequence import Sequence
 
-_GREEN, _RED = (60, 220, 60), (40, 40, 240)
+_GREEN, _RED, _WHITE = (60, 220, 60), (40, 40, 240), (255, 255, 255)
+_LABEL = 16  # height of the line above a row
+
+
+def _write(image: Image, text: str, place: tuple[int, int]) -> None:
+    cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, _WHITE, 1, cv2.LINE_AA)
 
 
 def _cell(sequence: Sequence, index: int, width: int, height: int) -> Image:
     """One frame with its box, its number below in the corner, fitted into (height, width)."""
-    frame = cv2.imread(str(sequence.frames[index]), cv2.IMREAD_COLOR)
-    if frame is None:
-        raise UserError(f"{sequence.frames[index]}: not a readable image")
+    frame = read_image(sequence.frames[index])
     scale = min(width / frame.shape[1], height / frame.shape[0])
     frame = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    if index < len(sequence.boxes) and np.isfinite(sequence.boxes[index]).all():
-        x, y, w, h = sequence.boxes[index] * scale
-        colour = _GREEN if sequence.visible[index] else _RED
-        low, high = (
-            (round(x), round(y)),
-            (max(round(x + w) - 1, round(x)), max(round(y + h) - 1, round(y))),
-        )
-        cv2.rectangle(frame, low, high, colour, 1)
+    if index < len(sequence.boxes) and sequence.valid[index]:
+        box = np.rint(sequence.boxes[index] * scale).astype(int).tolist()
+        cv2.rectangle(frame, box, _GREEN if sequence.visible[index] else _RED, 1)
     cell = np.zeros((height, width, 3), np.uint8)
     cell[: frame.shape[0], : frame.shape[1]] = frame[:height, :width]
-    for thick, colour in ((3, (0, 0, 0)), (1, (255, 255, 255))):
-        cv2.putText(
-            cell,
-            str(index + 1),
-            (3, height - 5),
-            cv2.FONT_HERSHEY_SIMPLEX,
-            0.4,
-            colour,
-            thick,
-            cv2.LINE_AA,
-        )
+    cell[height - 16 :, :32] //= 3  # the ground of the number
+    _write(cell, str(index + 1), (3, height - 4))
     return cell
 
 
@@ -54,15 +43,10 @@ def contact_sheet(
     rows = []
     for sequence in sequences:
         at = np.unique(np.linspace(0, len(sequence) - 1, columns).round().astype(int))
-        row = np.zeros((height + 16, columns * width, 3), np.uint8)
-        label = f"{sequence.name}  {' '.join(sorted(sequence.attributes))}"
-        cv2.putText(
-            row, label, (3, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255, 255, 255), 1, cv2.LINE_AA
-        )
-        for column, index in enumerate(at):
-            row[16:, column * width : (column + 1) * width] = _cell(
-                sequence, int(index), width, height
-            )
+        row = np.zeros((_LABEL + height, columns * width, 3), np.uint8)
+        _write(row, f"{sequence.name}  {' '.join(sorted(sequence.attributes))}", (3, 12))
+        cells = [_cell(sequence, int(index), width, height) for index in at]
+        row[_LABEL:, : len(cells) * width] = np.hstack(cells)
         rows.append(row)
     return np.vstack(rows)
 

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from siamla.miniatures.paths import Array, Rng, walk
+from siamla.geometry import Array
+from siamla.miniatures.paths import Rng, clipped, walk
 from siamla.miniatures.photos import load_photo
 from siamla.miniatures.settings import ClipSettings
 from siamla.miniatures.sprites import Image, blur_kernel, recolour
@@ -32,9 +33,8 @@ class Background:
         matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5  # continuous to pixel-centre coordinates
         shrinks = abs(np.linalg.det(matrix[:, :2])) < 0.36
         flags = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        warped = cv2.warpAffine(
-            self.photo, matrix, self.size, flags=flags, borderMode=cv2.BORDER_REFLECT_101
-        )
+        mode = cv2.BORDER_REFLECT_101
+        warped = cv2.warpAffine(self.photo, matrix, self.size, flags=flags, borderMode=mode)
         return np.asarray(warped, np.uint8)
 
     def project(self, t: int, points: Array) -> Array:
@@ -47,18 +47,14 @@ class Background:
         return np.asarray(self.matrices[:, :, :2] @ world + self.matrices[:, :, 2], np.float64)
 
     def shake(self) -> Array:
-        """(N, 2) how far the camera moved the middle of the frame since the frame before,
-        pixels.
-        """
+        """(N, 2) pixels by which the camera moved the frame's middle since the frame before."""
         middle = np.array(self.size) / 2
-        steps = [
-            self.matrices[t, :, :2]
-            @ np.linalg.solve(self.matrices[t - 1, :, :2], middle - self.matrices[t - 1, :, 2])
-            + self.matrices[t, :, 2]
-            - middle
-            for t in range(1, len(self.matrices))
-        ]
-        return np.vstack([np.zeros((1, 2)), np.array(steps).reshape(-1, 2)])
+        steps = np.zeros((len(self.matrices), 2))
+        for t in range(1, len(steps)):
+            before, now = self.matrices[t - 1], self.matrices[t]
+            world = np.linalg.solve(before[:, :2], middle - before[:, 2])
+            steps[t] = now[:, :2] @ world + now[:, 2] - middle
+        return steps
 
 
 def camera(
@@ -71,9 +67,8 @@ def camera(
     turn = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], axis=1)
     stretch = np.stack([scale * np.sqrt(aspect), scale / np.sqrt(aspect)], axis=-1)
     linear = turn * stretch[:, None, :]
-    return np.concatenate(
-        [linear, (frame_point - np.einsum("nij,nj->ni", linear, photo_point))[..., None]], axis=2
-    )
+    shift = frame_point - np.einsum("nij,nj->ni", linear, photo_point)
+    return np.concatenate([linear, shift[..., None]], axis=2)
 
 
 def pick_scene(rng: Rng, clip: ClipSettings) -> tuple[Image, bool]:
@@ -88,17 +83,17 @@ def pick_scene(rng: Rng, clip: ClipSettings) -> tuple[Image, bool]:
 def make_background(rng: Rng, clip: ClipSettings) -> Background:
     """A photo under a camera that wanders, zooms and rolls a little."""
     photo, _ = pick_scene(rng, clip)
-    n, spacing, motion = clip.frames, clip.motion.knot_frames, clip.motion
     extent, size = np.array(photo.shape[1::-1], np.float64), np.array(clip.size, np.float64)
     # closer, so that fewer mirror images of the photo come into view
     near, margin = (1.2, 1.0) if clip.looks.segments else (1.0, 0.8)
     base = rng.uniform(near, 1.9) * (size / extent).max()
-    zoom = base * np.exp(walk(rng, n, spacing, 0.08, -0.3, 0.3, [0.0]))[:, 0]
-    angle = walk(rng, n, spacing, 0.05, -0.2, 0.2)[:, 0]
+    zoom = base * np.exp(walk(rng, clip, 0.08, -0.3, 0.3, [0.0]))[:, 0]
+    angle = walk(rng, clip, 0.05, -0.2, 0.2)[:, 0]
     half = np.minimum(size / base / 2, extent / 2)
-    step = motion.camera * size.min() / base
-    view = walk(rng, n, spacing, step, half * margin, extent - half * margin)
-    matrices = camera(zoom, angle, np.ones(n), view, np.broadcast_to(size / 2, (n, 2)))
+    step = clip.motion.camera * size.min() / base
+    view = walk(rng, clip, step, half * margin, extent - half * margin)
+    frame_point = np.broadcast_to(size / 2, view.shape)
+    matrices = camera(zoom, angle, np.ones(clip.frames), view, frame_point)
     return Background(photo, matrices, angle, clip.size)
 
 
@@ -112,8 +107,8 @@ def _noise(width: int, height: int) -> Image:
 
 @dataclass(frozen=True)
 class Weather:
-    """Light, blur and grain: gain (N,), tint (N, 3) levels, shadow path (N, 2) and depth (N,),
-    camera blur (N, 2).
+    """Light, blur and grain: gain (N,), tint (N, 3) levels, shadow path (N, 2) and its depth,
+    camera blur (N, 2), whether a frame is grey (N,).
 
     shrink: the frame has 1 / shrink of its pixels on each axis; quality: of its JPEG before it is
     shown, 0 = none.
@@ -122,7 +117,7 @@ class Weather:
     gain: Array
     tint: Array
     shadow: Array
-    depth: Array
+    depth: float
     blur: Array
     soft: float
     grain: float
@@ -134,7 +129,7 @@ class Weather:
     def apply(self, t: int, frame: Image) -> Image:
         """The frame as the sensor gives it."""
         height, width = frame.shape[:2]
-        kernel = blur_kernel((float(self.blur[t, 0]), float(self.blur[t, 1])))
+        kernel = blur_kernel(self.blur[t])
         if kernel is not None:
             frame = cv2.filter2D(frame, -1, kernel)
         elif self.soft > 0.3:
@@ -144,10 +139,10 @@ class Weather:
             frame = cv2.merge([grey, grey, grey])
         levels = np.arange(256)[:, None] * self.gain[t] + self.tint[t]
         frame = cv2.LUT(frame, np.clip(levels, 0, 255).astype(np.uint8)[None])
-        if self.depth[t] > 0.02:
+        if self.depth > 0.02:
             across = np.arange(width) / width - self.shadow[t, 0]
             down = (np.arange(height) / height - self.shadow[t, 1])[:, None]
-            shade = 1 - self.depth[t] / (1 + np.exp(-12 * (across + 0.5 * down)))
+            shade = 1 - self.depth / (1 + np.exp(-12 * (across + 0.5 * down)))
             frame = cv2.multiply(frame, np.repeat(shade[..., None], 3, axis=2), dtype=cv2.CV_8U)
         if self.shrink > 1:
             small = round(width / self.shrink), round(height / self.shrink)
@@ -158,7 +153,7 @@ class Weather:
         frame = cv2.addWeighted(frame, 1, noise, self.grain, -_NOISE_MEAN * self.grain)
         if self.quality:
             coded = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, self.quality])[1]
-            return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
+            frame = cv2.imdecode(coded, cv2.IMREAD_COLOR)
         return np.asarray(frame, np.uint8)
 
 
@@ -166,8 +161,8 @@ def _degrade(rng: Rng, weather: Weather) -> Weather:
     """The weather of a poor camera: each fault with a chance of its own, all as strong as one
     number says.
     """
-    strength, faults = rng.uniform(0.2, 1), rng.random(4) < (0.4, 0.3, 0.4, 0.6)
-    defocus, shrink, noise, compress = faults.tolist()
+    strength = rng.uniform(0.2, 1)
+    defocus, shrink, noise, compress = (rng.random(4) < (0.4, 0.3, 0.4, 0.6)).tolist()
     return replace(
         weather,
         soft=0.8 + 1.0 * strength if defocus else weather.soft,
@@ -179,23 +174,19 @@ def _degrade(rng: Rng, weather: Weather) -> Weather:
 
 def make_weather(rng: Rng, clip: ClipSettings, background: Background) -> Weather:
     """Steady light and a sharp camera, unless the clip's challenges say otherwise."""
-    n, spacing = clip.frames, clip.motion.knot_frames
-    varied = 1.0 if "light" in clip.challenges else 0.15
-    gain = np.exp(walk(rng, n, spacing, 0.3 * varied, -0.55 * varied, 0.45 * varied))[:, 0]
-    tint = walk(rng, n, spacing, 12 * varied, np.full(3, -18 * varied), np.full(3, 18 * varied))
-    shadow = walk(rng, n, spacing, 0.3, [0, 0], [1, 1])
-    depth = np.full(
-        n, rng.uniform(0.3, 0.6) if "light" in clip.challenges and rng.random() < 0.6 else 0.0
-    )
+    n = clip.frames
+    light = "light" in clip.challenges
+    varied = 1.0 if light else 0.15
+    gain = np.exp(walk(rng, clip, 0.3 * varied, -0.55 * varied, 0.45 * varied))[:, 0]
+    tint = walk(rng, clip, 12 * varied, np.full(3, -18 * varied), np.full(3, 18 * varied))
+    shadow = walk(rng, clip, 0.3, [0, 0], [1, 1])
+    depth = rng.uniform(0.3, 0.6) if light and rng.random() < 0.6 else 0.0
     blur = background.shake() * 0.5 if "blur" in clip.challenges else np.zeros((n, 2))
-    length = np.linalg.norm(blur, axis=1, keepdims=True)
-    blur = blur * np.minimum(1, 8 / np.maximum(length, 1e-9))
-    grey = np.zeros(n, np.bool_)
-    if "switch" in clip.challenges:
-        grey[n // 2 :] = True
-    soft, grain = rng.choice([0.0, 0.0, 0.6, 1.0]), rng.uniform(0.05, 0.4)
+    grey = ("switch" in clip.challenges) & (np.arange(n) >= n // 2)
+    soft = float(rng.choice([0.0, 0.0, 0.6, 1.0]))
+    grain = rng.uniform(0.05, 0.4)
     offsets = rng.integers(0, 32, (n, 2))
-    weather = Weather(gain, tint, shadow, depth, blur, float(soft), float(grain), offsets, grey)
+    weather = Weather(gain, tint, shadow, depth, clipped(blur, 8), soft, grain, offsets, grey)
     if clip.looks.degrade and rng.random() < clip.looks.degrade:
         weather = _degrade(rng, weather)
     return weather

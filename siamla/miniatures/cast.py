@@ -1,25 +1,157 @@
-"""Who plays in a clip: the target, distractors behind it and occluders in front of it."""
+"""Who plays in a clip: the target, distractors behind it and occluders in front of it, each with
+its path, as the clip's challenges say.
+"""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from siamla.miniatures.actors import (
-    Actor,
-    actor,
-    angle_walk,
-    distractors,
-    occluders,
-    position_walk,
-    scale_walk,
-    target_size,
-    textures,
-)
+from siamla.geometry import Array
 from siamla.miniatures.background import Background, camera, pick_scene
-from siamla.miniatures.paths import Array, Rng, walk
-from siamla.miniatures.segments import photo_segments
+from siamla.miniatures.paths import Rng, bump, clipped, walk
+from siamla.miniatures.photos import PHOTOS, photo_segments
 from siamla.miniatures.settings import ClipSettings
-from siamla.miniatures.sprites import Image, Sprite, make_sprite
+from siamla.miniatures.sprites import Image, Pose, Sprite, lookalike, make_sprite
+
+
+@dataclass(frozen=True)
+class Actor:
+    """A sprite and its path: centre (N, 2), size, aspect, angle (N,), wobble (N, 3), shift and blur
+    (N, 2).
+    """
+
+    sprite: Sprite
+    centre: Array
+    size: Array
+    aspect: Array
+    angle: Array
+    wobble: Array
+    shift: Array
+    blur: Array
+
+    def pose(self, t: int) -> Pose:
+        """Where the sprite is in frame t."""
+        paths = self.centre, self.size, self.aspect, self.angle, self.wobble, self.shift, self.blur
+        return Pose(*(path[t] for path in paths))
+
+
+def new_sprite(rng: Rng, clip: ClipSettings, size: float) -> Sprite:
+    """A random object; it is not cut from the photo that it stands in front of."""
+    names = tuple(name for name in PHOTOS[clip.split] if name != clip.scene)
+    return make_sprite(rng, names, size, clip.looks)
+
+
+def target_size(rng: Rng, clip: ClipSettings) -> float:
+    """√(w h) of the target in pixels."""
+    low, high = clip.motion.target
+    side = float(np.exp(rng.uniform(np.log(low), np.log(high)))) * min(clip.size)
+    return max(side / 3, 12.0) if "tiny" in clip.challenges else side
+
+
+def scale_walk(rng: Rng, clip: ClipSettings) -> Array:
+    """(N,) factor of the target's size, 1 in the middle of its range."""
+    reach = np.log(clip.motion.zoom) / (1 if "zoom" in clip.challenges else 3)
+    return np.asarray(np.exp(walk(rng, clip, 0.7 * reach, -reach, reach))[:, 0])
+
+
+def angle_walk(rng: Rng, clip: ClipSettings) -> Array:
+    """(N,) turn in the image plane, radians."""
+    reach = np.radians(clip.motion.rotation) / (1 if "rotate" in clip.challenges else 4)
+    return walk(rng, clip, 0.7 * reach, -reach, reach)[:, 0]
+
+
+def position_walk(rng: Rng, clip: ClipSettings, size: float) -> Array:
+    """(N, 2) path of a target inside the frame, over the border and back where the clip asks for
+    it.
+    """
+    frame = np.array(clip.size, np.float64)
+    step = clip.motion.travel * frame.min() * (2.5 if "fast" in clip.challenges else 1)
+    margin = np.minimum(0.55 * size, 0.4 * frame)
+    path = walk(rng, clip, step, margin, frame - margin)
+    if "leave" not in clip.challenges or clip.frames < 3:
+        return path
+    middle = rng.uniform(0.4, 0.85) * clip.frames
+    weight = bump(clip.frames, middle, max(0.18 * clip.frames, 0.9))[:, None]
+    if clip.motion.absence:  # far enough out for the largest the target can get
+        depth = rng.uniform(1.0, 1.3) * clip.motion.zoom
+    else:  # its middle on the border
+        depth = rng.uniform(-0.1, 0.05)
+    beyond = path.copy()
+    axis = int(rng.integers(2))
+    side = rng.integers(2)
+    beyond[:, axis] = frame[axis] + depth * size if side else -depth * size
+    return path * (1 - weight) + beyond * weight
+
+
+def actor(rng: Rng, clip: ClipSettings, sprite: Sprite, size: float, centre: Array) -> Actor:
+    """The sprite on the given path, with size, turn, wobble and viewpoint as the challenges say."""
+    size_path = size * scale_walk(rng, clip)
+    # A turn out of the plane narrows the object and brings another side of its texture forward.
+    turn = 0.55 if "turn" in clip.challenges else 0.08
+    aspect = sprite.aspect * np.exp(walk(rng, clip, 0.7 * turn, -turn, turn)[:, 0])
+    shift = walk(rng, clip, 0.6 * turn, [-turn, -turn / 2], [turn, turn / 2], [0.0, 0.0])
+    if sprite.fixed:
+        shift = 0.2 * shift  # far beyond the outline there is none of its texture
+    amplitude = rng.uniform(0.1, 0.28) if "deform" in clip.challenges else 0.0
+    phase = walk(rng, clip, 2.0, [-9, -9], [9, 9])
+    wobble = np.column_stack([np.full(clip.frames, amplitude), phase])
+    angle = angle_walk(rng, clip)
+    blur = np.zeros_like(centre)
+    if "blur" in clip.challenges:  # by half the displacement
+        blur = clipped(np.diff(centre, axis=0, prepend=centre[:1]) * 0.5, 12)
+    return Actor(sprite, centre, size_path, aspect, angle, wobble, shift, blur)
+
+
+def wander(rng: Rng, clip: ClipSettings) -> Array:
+    """(N, 2) path of an object that may be anywhere in the frame."""
+    frame = np.array(clip.size, np.float64)
+    return walk(rng, clip, clip.motion.travel * frame.min(), [0, 0], frame)
+
+
+def distractors(rng: Rng, clip: ClipSettings, size: float, twin: Sprite | None) -> list[Actor]:
+    """Other objects on paths of their own; with `twin` one or two of them look like it."""
+    low, high = clip.motion.distractors
+    sprites = [new_sprite(rng, clip, size) for _ in range(rng.integers(low, high + 1))]
+    if twin is not None:
+        sprites += [lookalike(twin, rng) for _ in range(rng.integers(1, 3))]
+    actors = []
+    for sprite in sprites:
+        path = wander(rng, clip)
+        actors.append(actor(rng, clip, sprite, size * rng.uniform(0.7, 1.3), path))
+    return actors
+
+
+def occluders(
+    rng: Rng, clip: ClipSettings, centre: Array, size: float, fixed: Background | None
+) -> list[Actor]:
+    """One or two objects that meet the target after the first frame: standing in the world, or
+    crossing.
+    """
+    if "occlusion" not in clip.challenges or clip.frames < 3:
+        return []
+    n = clip.frames
+    actors = []
+    for _ in range(rng.integers(1, 3)):
+        meet = int(rng.integers(max(n // 4, 1), max(n - n // 8, 2)))
+        big = size * rng.uniform(0.6, 1.4)
+        sprite = new_sprite(rng, clip, big)
+        near = centre[meet] + rng.normal(0, 0.15 * size, 2)
+        path = fixed.attached(near, meet) if fixed is not None else centre
+        apart = np.linalg.norm(path[0] - centre[0]) > 0.65 * (size + big)
+        if not apart or rng.random() >= 0.7:
+            direction = rng.uniform(0, 2 * np.pi)
+            speed = (size + big) / max(0.1 * n, 1) * rng.uniform(0.6, 1.2)
+            way = np.array([np.cos(direction), np.sin(direction)])
+            path = centre + (np.arange(n) - meet)[:, None] * speed * way
+        if np.linalg.norm(path[0] - centre[0]) < (size + big) / 1.6:
+            continue
+        path = np.clip(path, -2 * big, np.array(clip.size) + 2 * big)
+        aspect = np.full(n, sprite.aspect)
+        angle = np.full(n, rng.uniform(-0.3, 0.3))
+        still = np.zeros((n, 2))
+        wobble = np.zeros((n, 3))
+        actors.append(Actor(sprite, path, np.full(n, big), aspect, angle, wobble, still, still))
+    return actors
 
 
 @dataclass(frozen=True)
@@ -43,34 +175,23 @@ class Cast:
 def _blend_in(sprite: Sprite, seen: Image, strength: float) -> Sprite:
     """The sprite with its mean colour moved towards the scene's by `strength`."""
     move = (seen.reshape(-1, 3).mean(0) - sprite.texture.reshape(-1, 3).mean(0)) * strength
-    texture = np.clip(sprite.texture.astype(np.float32) + move.astype(np.float32), 0, 255).astype(
-        np.uint8
-    )
-    return replace(sprite, texture=texture)
-
-
-def _around(frame: Image, centre: Array, size: float) -> Image:
-    """What surrounds a place of the frame: a square of twice the size, as far as the frame goes."""
-    x, y = np.clip(centre, 0, (frame.shape[1] - 1, frame.shape[0] - 1)).astype(int)
-    reach = int(size) + 1
-    return frame[max(y - reach, 0) : y + reach, max(x - reach, 0) : x + reach]
+    texture = np.clip(sprite.texture.astype(np.float32) + move.astype(np.float32), 0, 255)
+    return replace(sprite, texture=texture.astype(np.uint8))
 
 
 def _match_contrast(sprite: Sprite, seen: Image, strength: float) -> Sprite:
     """The sprite with its contrast moved towards the scene's by `strength`, between half and one
     and a half of it.
     """
-    mean, spread = sprite.texture.mean((0, 1)), max(float(sprite.texture.std((0, 1)).mean()), 1.0)
+    mean = sprite.texture.mean((0, 1))
+    spread = max(float(sprite.texture.std((0, 1)).mean()), 1.0)
     gain = 1 + strength * (float(np.clip(seen.std((0, 1)).mean() / spread, 0.5, 1.5)) - 1)
-    return replace(
-        sprite, texture=np.clip((sprite.texture - mean) * gain + mean, 0, 255).astype(np.uint8)
-    )
+    texture = np.clip((sprite.texture - mean) * gain + mean, 0, 255)
+    return replace(sprite, texture=texture.astype(np.uint8))
 
 
 def _stands_out(sprite: Sprite, seen: Image) -> bool:
-    """Whether a person would find it there: other colours than its surroundings on average, or a
-    texture.
-    """
+    """Whether a person would find it there, by its mean colour or its texture."""
     apart = np.abs(sprite.texture.mean((0, 1)) - seen.mean((0, 1))).mean()
     return bool(apart + 0.3 * sprite.texture.std((0, 1)).mean() > 30)
 
@@ -79,11 +200,14 @@ def make_composite(rng: Rng, clip: ClipSettings, background: Background) -> Cast
     """An object as the target, in front of the background."""
     size = target_size(rng, clip)
     centre = position_walk(rng, clip, size)
-    sprite, seen = make_sprite(rng, textures(clip), size, clip.looks), background.frame(0)
+    sprite = new_sprite(rng, clip, size)
+    seen = background.frame(0)
     if clip.looks.segments:
-        seen = _around(seen, centre[0], size)
+        x, y = np.clip(centre[0], 0, (seen.shape[1] - 1, seen.shape[0] - 1)).astype(int)
+        reach = int(size) + 1  # what surrounds the target: a square of twice its size
+        seen = seen[max(y - reach, 0) : y + reach, max(x - reach, 0) : x + reach]
         if not _stands_out(sprite, seen):
-            sprite = make_sprite(rng, textures(clip), size, clip.looks)
+            sprite = new_sprite(rng, clip, size)
         blended = _match_contrast(sprite, seen, rng.uniform(0, 0.8))
         blended = _blend_in(blended, seen, rng.uniform(*clip.motion.camouflage))
         sprite = blended if _stands_out(blended, seen) else sprite
@@ -96,49 +220,40 @@ def make_composite(rng: Rng, clip: ClipSettings, background: Background) -> Cast
 
 
 def _contrast(photo: Image, middle: Array, sides: Array) -> float:
-    """How textured a rectangle is and how far its mean colour lies from that of its most similar
-    neighbour.
-
-    The neighbours are strips along its four sides: something that stands out on all sides looks
-    like a thing.
+    """How textured a rectangle is, and how far its mean colour lies from that of the most similar
+    of four strips along its sides: what stands out on all sides looks like a thing.
     """
-    (x0, y0), (x1, y1) = (middle - sides / 2).astype(int), (middle + sides / 2).astype(int)
+    x0, y0 = (middle - sides / 2).astype(int)
+    x1, y1 = (middle + sides / 2).astype(int)
     dx, dy = (sides / 3).astype(int) + 1
-    left, top = max(x0 - dx, 0), max(y0 - dy, 0)
     strips = [
-        photo[y0:y1, left:x0],
+        photo[y0:y1, max(x0 - dx, 0) : x0],
         photo[y0:y1, x1 : x1 + dx],
-        photo[top:y0, x0:x1],
+        photo[max(y0 - dy, 0) : y0, x0:x1],
         photo[y1 : y1 + dy, x0:x1],
     ]
     inner = photo[y0:y1:3, x0:x1:3].reshape(-1, 3)
-    mean = inner.mean(0)
-    apart = [
-        float(np.abs(strip[::3, ::3].reshape(-1, 3).mean(0) - mean).mean())
-        for strip in strips
-        if strip.size
-    ]
+    means = [strip[::3, ::3].reshape(-1, 3).mean(0) for strip in strips if strip.size]
     spread = float(inner.std(0).mean())
-    return spread + 2 * min(spread, *apart)
+    return spread + 2 * min(spread, *(float(np.abs(m - inner.mean(0)).mean()) for m in means))
 
 
-def _rectangle(rng: Rng, photo: Image, size: float, least: float) -> tuple[Array, Array, float]:
-    """Middle (2,) and sides (2,) of a striking rectangle of the photo, and the pixels a photo pixel
-    becomes.
-
-    That scale is between `least` and 1.8, so that the photo fills the frame and is not blown up.
+def _rectangle(rng: Rng, photo: Image, size: float, least: float) -> tuple[Array, Array]:
+    """Middle (2,) and sides (2,) of a striking rectangle of the photo that becomes `size` large
+    under a scale of `least` to 1.8, so that the photo fills the frame and is not blown up.
     """
     extent = np.array(photo.shape[1::-1], np.float64)
-    best, best_score = (extent / 2, extent / 6, 1.0), -1.0
+    best = -1.0
     for _ in range(16):
         side = size / float(np.exp(rng.uniform(np.log(least), np.log(max(1.8, 1.2 * least)))))
         aspect = np.exp(rng.uniform(-0.8, 0.8))
         sides = np.minimum(side * np.array([np.sqrt(aspect), 1 / np.sqrt(aspect)]), 0.7 * extent)
         middle = rng.uniform(sides / 2, extent - sides / 2)
         score = _contrast(photo, middle, sides) * rng.uniform(0.6, 1)
-        if score > best_score:
-            best, best_score = (middle, sides, size / float(np.sqrt(sides.prod()))), score
-    return best
+        if score > best:
+            best = score
+            chosen = middle, sides
+    return chosen
 
 
 def _segment_outline(
@@ -158,21 +273,13 @@ def _segment_outline(
 
 
 def _crossing(rng: Rng, clip: ClipSettings, path: Array, size: float) -> list[Actor]:
-    """Objects in front of a scene whose own part is the target, on its `path` (N, 2).
-
-    They cross behind nothing: they keep off the target.
+    """Objects in front of a scene whose own part is the target, on its `path` (N, 2). They keep off
+    it, for nothing can cross behind it.
     """
-    frame = np.array(clip.size, np.float64)
-    count = clip.motion.distractors[1] // 2
-    movers = [
-        make_sprite(rng, textures(clip), size, clip.looks)
-        for _ in range(rng.integers(0, count + 1))
-    ]
+    count = rng.integers(0, clip.motion.distractors[1] // 2 + 1)
     crossing = []
-    for sprite in movers:
-        step = clip.motion.travel * frame.min()
-        centre = walk(rng, clip.frames, clip.motion.knot_frames, step, [0, 0], frame)
-        gap = centre - path
+    for sprite in [new_sprite(rng, clip, size) for _ in range(count)]:
+        gap = wander(rng, clip) - path
         far = np.maximum(np.linalg.norm(gap, axis=1, keepdims=True), 1e-6)
         centre = path + gap / far * np.maximum(far, 1.6 * size)
         crossing.append(actor(rng, clip, sprite, size * rng.uniform(0.6, 1), centre))
@@ -182,22 +289,21 @@ def _crossing(rng: Rng, clip: ClipSettings, path: Array, size: float) -> list[Ac
 def make_region(rng: Rng, clip: ClipSettings) -> tuple[Background, Cast]:
     """A part of the photo as the target: the camera alone makes it move, grow and turn."""
     photo, mirrored = pick_scene(rng, clip)
-    n, spacing = clip.frames, clip.motion.knot_frames
     size = target_size(rng, clip)
-    extent, frame = np.array(photo.shape[1::-1], np.float64), np.array(clip.size, np.float64)
+    extent = np.array(photo.shape[1::-1], np.float64)
+    frame = np.array(clip.size, np.float64)
     least = 1.15 * float((frame / extent).max())
-    corners = None
+    outline = None
     if clip.looks.segments:
-        corners = _segment_outline(
-            rng, clip.scene, photo.shape[1] if mirrored else None, size, least
-        )
-    if corners is None:
-        middle, sides, scale = _rectangle(rng, photo, size, least)
-        corners = middle + sides / 2 * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
+        width = photo.shape[1] if mirrored else None
+        outline = _segment_outline(rng, clip.scene, width, size, least)
+    if outline is None:
+        middle, sides = _rectangle(rng, photo, size, least)
+        outline = middle + sides / 2 * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
     else:
-        low, high = corners.min(0), corners.max(0)
-        middle, scale = (low + high) / 2, size / float(np.sqrt(np.prod(high - low)))
-    zoom = scale * scale_walk(rng, clip)
+        sides = np.ptp(outline, axis=0)
+        middle = (outline.min(0) + outline.max(0)) / 2
+    zoom = size / float(np.sqrt(np.prod(sides))) * scale_walk(rng, clip)
     path = position_walk(rng, clip, size)
     if "leave" not in clip.challenges:
         # Keep most of the view on the photo: its mirror images beyond the edges would be second
@@ -209,8 +315,8 @@ def make_region(rng: Rng, clip: ClipSettings) -> tuple[Background, Cast]:
     # The axis-aligned box of a turned rectangle is loose: turn less than an object does.
     angle = 0.25 * angle_walk(rng, clip)
     stretch = 0.35 if "turn" in clip.challenges else 0.06
-    aspect = np.exp(walk(rng, n, spacing, 0.7 * stretch, -stretch, stretch)[:, 0])
-    matrices = camera(zoom, angle, aspect, np.broadcast_to(middle, (n, 2)), path)
+    aspect = np.exp(walk(rng, clip, 0.7 * stretch, -stretch, stretch)[:, 0])
+    matrices = camera(zoom, angle, aspect, np.broadcast_to(middle, path.shape), path)
     background = Background(photo, matrices, angle, clip.size)
     movers = _crossing(rng, clip, path, size)
-    return background, Cast(RegionTarget(corners), movers, occluders(rng, clip, path, size, None))
+    return background, Cast(RegionTarget(outline), movers, occluders(rng, clip, path, size, None))

@@ -1,10 +1,6 @@
 """A whole generated set: clips rendered in parallel, written in the benchmark's official layout."""
 
-import errno
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,21 +13,11 @@ from siamla.data.formats.text import write_boxes
 from siamla.errors import UserError
 from siamla.files import digest, read_json, sha256, write_json
 from siamla.miniatures.photos import PHOTOS, photo_path, scene_photos
-from siamla.miniatures.scene import Clip, render
+from siamla.miniatures.scene import render
 from siamla.miniatures.settings import Challenges, ClipSettings, SetSettings
-from siamla.miniatures.writers import (
-    GOT10K,
-    LASOT,
-    OTB,
-    PLAIN,
-    TNL2K,
-    TRACKINGNET,
-    VOT,
-    Writer,
-)
+from siamla.miniatures.writers import GOT10K, LASOT, OTB, PLAIN, TNL2K, TRACKINGNET, VOT, Writer
 from siamla.parallel import in_parallel
 from siamla.sequence import Sequence
-from siamla.stopping import gone
 
 MANIFEST = "synthetic.json"
 WRITERS: dict[str, Writer] = {
@@ -60,25 +46,24 @@ def clip_settings(settings: SetSettings) -> list[ClipSettings]:
     chosen = {name: spread(shares[name]) for name in Challenges.model_fields}
     region = spread(settings.region)
     lengths = rng.integers(settings.frames[0], settings.frames[1] + 1, count)
-    scenes, order = scene_photos(settings.split), rng.permutation(count)
+    order = rng.permutation(count)
+    scenes = scene_photos(settings.split)
     of_things = scene_photos(settings.split, things=True) if settings.looks.segments else scenes
-
-    def pick(names: tuple[str, ...], index: int) -> str:
-        return names[order[index] % len(names)]
-
-    return [
-        ClipSettings(
+    clips = []
+    for index in range(count):
+        names = of_things if index in region else scenes
+        clip = ClipSettings(
             frames=int(lengths[index]),
             size=settings.size,
             split=settings.split,
             region=index in region,
-            scene=pick(of_things if index in region else scenes, index),
+            scene=names[order[index] % len(names)],
             motion=settings.motion,
             challenges=frozenset(name for name, members in chosen.items() if index in members),
             looks=settings.looks,
         )
-        for index in range(count)
-    ]
+        clips.append(clip)
+    return clips
 
 
 def clip_seed(settings: SetSettings, index: int) -> np.random.SeedSequence:
@@ -86,48 +71,38 @@ def clip_seed(settings: SetSettings, index: int) -> np.random.SeedSequence:
     return np.random.SeedSequence(settings.seed, spawn_key=(1 + index,))
 
 
-def _encode(clip: Clip, quality: int) -> Iterator[bytes]:
-    for frame in clip.frames:
-        yield cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
-
-
-def as_sequence(name: str, clip: Clip, layout: str) -> Sequence:
-    """The clip's truth with the attributes that the layout's benchmark has; the writer names the
-    frames.
-    """
-    frames = tuple(Path(f"{number:08d}.jpg") for number in range(1, len(clip.frames) + 1))
-    attributes = clip.attributes.get(layout, frozenset())
-    return Sequence(
-        name,
-        frames,
-        clip.boxes,
-        clip.visible,
-        clip.polygons,
-        attributes,
-        clip.frame_attributes,
-    )
-
-
 def _write_clip(item: tuple[int, ClipSettings], settings: SetSettings, root: Path) -> None:
     """Render one clip, given with its number, and write it under root."""
     index, clip = item
     rendered = render(clip, clip_seed(settings, index))
-    sequence = as_sequence(settings.name.format(index + 1), rendered, settings.layout)
+    sequence = Sequence(
+        settings.name.format(index + 1),
+        (),  # the writer names the frames
+        rendered.boxes,
+        rendered.visible,
+        rendered.polygons,
+        rendered.attributes.get(settings.layout, frozenset()),
+        rendered.frame_attributes,
+    )
     if settings.first_frame_only:
         write_boxes(root / "anno_full" / f"{sequence.name}.txt", sequence.boxes, 0)
         sequence = replace(sequence, boxes=sequence.boxes[:1], visible=sequence.visible[:1])
-    WRITERS[settings.layout].write(root, sequence, _encode(rendered, settings.quality))
+    options = [cv2.IMWRITE_JPEG_QUALITY, settings.quality]
+    images = (cv2.imencode(".jpg", frame, options)[1].tobytes() for frame in rendered.frames)
+    WRITERS[settings.layout].write(root, sequence, images)
 
 
 def _names(root: Path) -> set[str]:
-    """The files of a folder, relative to it; a link is one, wherever it leads."""
+    """The files of a set but its manifest, relative to its folder; a link is one, wherever it
+    leads.
+    """
     paths = (path for path in root.rglob("*") if path.is_symlink() or not path.is_dir())
-    return {path.relative_to(root).as_posix() for path in paths}
+    return {path.relative_to(root).as_posix() for path in paths} - {MANIFEST}
 
 
 def _hashes(root: Path) -> dict[str, str]:
     """SHA-256 of every file of a set but its manifest, by relative name."""
-    return {name: sha256(root / name) for name in sorted(_names(root) - {MANIFEST})}
+    return {name: sha256(root / name) for name in sorted(_names(root))}
 
 
 def _manifest(root: Path) -> dict[str, Any]:
@@ -141,45 +116,19 @@ def _manifest(root: Path) -> dict[str, Any]:
     if not root.is_dir() or not any(root.iterdir()):
         return {}
     if not (root / MANIFEST).is_file():
-        raise UserError(
-            f"{root}: the folder is not empty and was not generated ({MANIFEST} is missing)"
-        )
+        why = f"the folder is not empty and was not generated ({MANIFEST} is missing)"
+        raise UserError(f"{root}: {why}")
     manifest = read_json(root / MANIFEST)
     files = manifest.get("files") if isinstance(manifest, dict) else None
     if not isinstance(files, dict):
-        raise UserError(
-            f"{root / MANIFEST}: lists no files, as those of an older version; delete {root}, and"
-            " the set is rendered again"
-        )
-    foreign = sorted(_names(root) - {MANIFEST, *files})
-    if foreign:
+        why = "lists no files, as those of an older version"
+        raise UserError(f"{root / MANIFEST}: {why}; delete {root}, and the set is rendered again")
+    if foreign := sorted(_names(root).difference(files)):
         more = f" and {len(foreign) - 1} more" if foreign[1:] else ""
-        raise UserError(
-            f"{root}: holds {foreign[0]}{more}, which the set did not write; move it away or name"
-            " another folder, nothing was touched"
-        )
+        why = f"holds {foreign[0]}{more}, which the set did not write"
+        advice = "move it away or name another folder, nothing was touched"
+        raise UserError(f"{root}: {why}; {advice}")
     return dict(manifest)
-
-
-@contextmanager
-def _whole_folder(root: Path) -> Iterator[Path]:
-    """A temporary folder that takes the place of `root` when the block ends well, and vanishes
-    otherwise. What killed runs left is removed.
-    """
-    root.parent.mkdir(parents=True, exist_ok=True)
-    for left in root.parent.glob(f".{root.name}.*.tmp"):
-        process = left.name.rsplit(".", 2)[1]
-        if process.isdecimal() and gone(int(process)):
-            shutil.rmtree(left)
-    temporary = root.with_name(f".{root.name}.{os.getpid()}.tmp")
-    temporary.mkdir()
-    try:
-        yield temporary
-        if root.exists():
-            shutil.rmtree(root)
-        temporary.replace(root)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def content(root: Path, settings: SetSettings, code: str) -> str:
@@ -200,31 +149,31 @@ def synthesize(name: str, settings: SetSettings, root: Path, jobs: int = 1, code
 
     The bytes depend on the settings alone. `root` appears only when it is whole; a generated set
     that is there is replaced. synthetic.json beside the sequences records settings, photos, `code`
-    (a digest of what renders) and the SHA-256 of every file.
-
-    Raises:
-        UserError: the folder holds anything that was not generated, or the disk is full.
+    (a digest of what renders) and the SHA-256 of every file. UserError where the folder holds
+    anything that was not generated.
     """
     _manifest(root)
     for photo in PHOTOS[settings.split]:
         photo_path(photo)
+    temporary = root.with_name(f".{root.name}.tmp")  # of a killed run: it makes way
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
     try:
-        with _whole_folder(root) as temporary:
-            clips = list(enumerate(clip_settings(settings)))
-            work = partial(_write_clip, settings=settings, root=temporary)
-            for _ in in_parallel(work, clips, jobs, name, "clip"):
-                pass
-            names = [settings.name.format(index + 1) for index in range(settings.sequences)]
-            WRITERS[settings.layout].finish(temporary, names)
-            manifest = {
-                "name": name,
-                "settings": settings.model_dump(mode="json"),
-                "photos": PHOTOS[settings.split],
-                "code": code,
-                "files": _hashes(temporary),
-            }
-            write_json(temporary / MANIFEST, manifest)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(f"{root}: the disk is full; nothing was written") from error
-        raise
+        clips = list(enumerate(clip_settings(settings)))
+        work = partial(_write_clip, settings=settings, root=temporary)
+        for _ in in_parallel(work, clips, jobs, name, "clip"):
+            pass
+        names = [settings.name.format(index + 1) for index in range(settings.sequences)]
+        WRITERS[settings.layout].finish(temporary, names)
+        manifest = {
+            "name": name,
+            "settings": settings.model_dump(mode="json"),
+            "photos": PHOTOS[settings.split],
+            "code": code,
+            "files": _hashes(temporary),
+        }
+        write_json(temporary / MANIFEST, manifest)
+        shutil.rmtree(root, ignore_errors=True)
+        temporary.replace(root)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

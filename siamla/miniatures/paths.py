@@ -1,54 +1,43 @@
 """Smooth random paths: walks between bounds, sampled at every frame."""
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.interpolate import PchipInterpolator
 
-Array = NDArray[np.float64]
+from siamla.geometry import Array
+from siamla.miniatures.settings import ClipSettings
+
 Rng = np.random.Generator
-
-
-def _reflect(value: Array, low: Array, high: Array) -> Array:
-    """Values folded back into [low, high] as a ball bounces between two walls."""
-    span = np.maximum(high - low, 1e-9)
-    folded = np.mod(value - low, 2 * span)
-    return low + np.where(folded > span, 2 * span - folded, folded)
-
-
-def smooth(knots: ArrayLike, frames: int, spacing: int) -> Array:
-    """A (frames, D) curve through knots (K, D), `spacing` frames apart, that never overshoots
-    them.
-    """
-    knots = np.asarray(knots, np.float64)
-    if spacing == 1:
-        return knots[:frames]
-    return np.asarray(
-        PchipInterpolator(np.arange(len(knots)) * spacing, knots)(np.arange(frames)), np.float64
-    )
 
 
 def walk(
     rng: Rng,
-    frames: int,
-    spacing: int,
+    clip: ClipSettings,
     step: ArrayLike,
     low: ArrayLike,
     high: ArrayLike,
     start: ArrayLike | None = None,
 ) -> Array:
     """A (frames, D) random walk inside [low, high] with steps of half to one and a half times
-    `step`.
+    `step` between the clip's knots; it starts at `start`, or anywhere.
 
-    It starts at `start`, or anywhere.
+    The curve through the knots is smooth and never overshoots them.
     """
-    ends = np.stack([np.atleast_1d(np.asarray(end, np.float64)) for end in (low, high)])
-    bottom, top = ends.min(0), ends.max(0)
+    frames, spacing = clip.frames, clip.motion.knot_frames
+    bottom, top = np.sort(np.array([low, high], np.float64).reshape(2, -1), axis=0)
     count = -(-(frames - 1) // spacing) + 1
     direction = rng.normal(size=(count, len(bottom)))
     direction /= np.maximum(np.linalg.norm(direction, axis=1, keepdims=True), 1e-9)
     moves = direction * np.asarray(step, np.float64) * rng.uniform(0.5, 1.5, (count, 1))
-    moves[0] = rng.uniform(bottom, top) if start is None else np.asarray(start, np.float64)
-    return smooth(_reflect(np.cumsum(moves, axis=0), bottom, top), frames, spacing)
+    moves[0] = rng.uniform(bottom, top) if start is None else start
+    # folded back into the bounds as a ball bounces between two walls
+    span = np.maximum(top - bottom, 1e-9)
+    folded = np.mod(np.cumsum(moves, axis=0) - bottom, 2 * span)
+    knots = bottom + np.where(folded > span, 2 * span - folded, folded)
+    if spacing == 1:
+        return np.asarray(knots[:frames])
+    curve = PchipInterpolator(np.arange(count) * spacing, knots)
+    return np.asarray(curve(np.arange(frames)), np.float64)
 
 
 def bump(frames: int, middle: float, half_width: float) -> Array:
@@ -58,3 +47,9 @@ def bump(frames: int, middle: float, half_width: float) -> Array:
     distance = np.abs(np.arange(frames) - middle) / max(half_width, 1e-9)
     ramp = np.clip(2 * (1 - distance), 0, 1)
     return ramp * ramp * (3 - 2 * ramp)
+
+
+def clipped(vectors: Array, most: float) -> Array:
+    """Vectors (N, 2), those that are longer than `most` shortened to it."""
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors * np.minimum(1, most / np.maximum(length, 1e-9)))

@@ -1,15 +1,17 @@
-"""One rendered clip: a pure function of its settings and its seed."""
+"""One rendered clip: a pure function of its settings and its seed. Attribute labels are measured on
+what was rendered, by the benchmarks' own definitions where they have numbers.
+"""
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from siamla.miniatures.attributes import Trace, frame_labels, sequence_labels
+from siamla.geometry import Array, centre
 from siamla.miniatures.background import Background, Weather, make_background, make_weather
 from siamla.miniatures.cast import Cast, RegionTarget, make_composite, make_region
-from siamla.miniatures.paths import Array
 from siamla.miniatures.settings import ClipSettings
 from siamla.miniatures.sprites import Image, draw
 
@@ -62,16 +64,14 @@ def _render(
     frame = background.frame(t)
     for distractor in cast.distractors:
         draw(frame, distractor.sprite, distractor.pose(t))
+    alpha = np.zeros(frame.shape[:2], np.float32)
     if isinstance(cast.target, RegionTarget):
         outline = background.project(t, cast.target.corners)
         low = np.clip(np.floor(outline.min(0)), 0, frame.shape[1::-1]).astype(int)
         high = np.clip(np.ceil(outline.max(0)), 0, frame.shape[1::-1]).astype(int)
-        window = (slice(low[1], high[1]), slice(low[0], high[0]))
-        alpha = np.zeros(frame.shape[:2], np.float32)
-        alpha[window] = 1
+        alpha[low[1] : high[1], low[0] : high[0]] = 1
     else:
         outline, sharp, window = draw(frame, cast.target.sprite, cast.target.pose(t))
-        alpha = np.zeros(frame.shape[:2], np.float32)
         if sharp is not None:
             alpha[window] = sharp
     total = float(alpha.sum())
@@ -86,9 +86,96 @@ def _render(
 def _turned_rectangle(outline: Array, angle: float) -> Array:
     """The corners (8,) of the rectangle around the outline whose sides are turned by `angle`."""
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    own = outline @ turn
-    (x0, y0), (x1, y1) = own.min(0), own.max(0)
+    turned = outline @ turn
+    (x0, y0), (x1, y1) = turned.min(0), turned.max(0)
     return (np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)]) @ turn.T).ravel()
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What happened in a clip of N frames.
+
+    full (N, 4): boxes before they are cut at the border. inside, hidden (N,): the share of the box
+    in the frame, the covered share of the target's visible part. shake (N, 2): the camera's motion
+    in pixels. gain (N,): the brightness. angle (N,): radians.
+    """
+
+    full: Array
+    inside: Array
+    hidden: Array
+    shake: Array
+    gain: Array
+    angle: Array
+    challenges: frozenset[str]
+
+
+def _step(trace: Trace) -> Array:
+    """(N,) how far the target's centre moved since the frame before, pixels."""
+    middle = centre(trace.full)
+    return np.asarray(np.linalg.norm(np.diff(middle, axis=0, prepend=middle[:1]), axis=1))
+
+
+def _beyond(ratio: Array, factor: float) -> bool:
+    """Whether a ratio leaves [1 / factor, factor] anywhere."""
+    return bool((np.maximum(ratio, 1 / np.maximum(ratio, 1e-9)) > factor).any())
+
+
+def _named(holds: dict[str, Any]) -> frozenset[str]:
+    return frozenset(name for name, true in holds.items() if true)
+
+
+def sequence_labels(trace: Trace) -> dict[str, frozenset[str]]:
+    """The labels of the whole sequence for the layouts that have them.
+
+    OTB: scale change over 2 against frame 1, more than 20 px a frame, fewer than 400 px. LaSOT:
+    size ratio beyond [0.5, 2], motion beyond the box's own size, area under 1000 px. TNL2K has
+    LaSOT's labels and AS, TC, MS, of which the renderer makes the switch of modality alone.
+    """
+    size, area = trace.full[:, 2:], trace.full[:, 2:].prod(1)
+    aspect = size[:, 0] / size[:, 1]
+    turned = np.ptp(trace.angle) > np.radians(20)
+    both = {
+        "IV": trace.gain.max() / trace.gain.min() > 1.3 or "light" in trace.challenges,
+        "DEF": "deform" in trace.challenges,
+        "MB": "blur" in trace.challenges,
+        "BC": "lookalike" in trace.challenges,
+    }
+    otb = both | {
+        "SV": _beyond(size / size[0], 2) or _beyond(np.sqrt(area / area[0]), 1.6),
+        "OCC": (trace.hidden > 0.1).any(),
+        "FM": (_step(trace) > 20).any(),
+        "IPR": turned,
+        "OPR": "turn" in trace.challenges,
+        "OV": (trace.inside < 0.9).any(),
+        "LR": (area < 400).any(),
+    }
+    lasot = both | {
+        "CM": (np.linalg.norm(trace.shake, axis=1) > 2).mean() > 0.1,
+        "ROT": turned,
+        "FOC": (trace.hidden > 0.95).any(),
+        "OV": (trace.inside < 0.05).any(),
+        "POC": ((trace.hidden > 0.1) & (trace.hidden <= 0.95)).any(),
+        "VC": "turn" in trace.challenges,
+        "SV": _beyond(area / area[0], 2),
+        "ARC": _beyond(aspect / aspect[0], 2),
+        "LR": (area < 1000).any(),
+        "FM": (_step(trace) > np.sqrt(area)).any(),
+    }
+    tnl2k = lasot | {"MS": "switch" in trace.challenges}
+    return {"otb": _named(otb), "lasot": _named(lasot), "tnl2k": _named(tnl2k)}
+
+
+def frame_labels(trace: Trace) -> dict[str, NDArray[np.bool_]]:
+    """VOT's five tags of every frame, each (N,); the change is that of the last five frames."""
+    before = np.maximum(np.arange(len(trace.gain)) - 5, 0)
+    side = np.sqrt(trace.full[:, 2:].prod(1))
+    return {
+        "camera_motion": np.linalg.norm(trace.shake, axis=1) > 1.5,
+        "illum_change": np.abs(np.log(trace.gain / trace.gain[before])) > 0.12,
+        "motion_change": _step(trace) > 0.12 * side,
+        "occlusion": (trace.hidden > 0.1) | (trace.inside < 0.9),
+        "size_change": np.abs(np.log(side / side[before])) > 0.12,
+    }
 
 
 def render(clip: ClipSettings, seed: np.random.SeedSequence) -> Clip:
@@ -101,21 +188,18 @@ def render(clip: ClipSettings, seed: np.random.SeedSequence) -> Clip:
         background = make_background(rng, clip)
         cast = make_composite(rng, clip, background)
     weather = make_weather(rng, clip, background)
-    frames, outlines, covered = [], [], []
-    for t in range(clip.frames):
-        frame, outline, cover = _render(t, background, weather, cast)
-        frames.append(frame)
-        outlines.append(outline)
-        covered.append(cover)
+    rendered = [_render(t, background, weather, cast) for t in range(clip.frames)]
+    frames, outlines, covered = (list(part) for part in zip(*rendered, strict=True))
     angles = background.angle if isinstance(cast.target, RegionTarget) else cast.target.angle
-    low, high = np.array([o.min(0) for o in outlines]), np.array([o.max(0) for o in outlines])
+    low = np.array([outline.min(0) for outline in outlines])
+    high = np.array([outline.max(0) for outline in outlines])
     full = np.concatenate([low, high - low], axis=1)
     inside = np.array([_share(outline, clip.size) for outline in outlines])
     boxes = clip_boxes(full, clip.size)
     hidden = np.array(covered)
     # The photo itself neither wobbles nor has a twin.
-    shown = clip.challenges - ({"deform", "lookalike"} if clip.region else set())
+    challenges = clip.challenges - ({"deform", "lookalike"} if clip.region else set())
     visible = ((1 - hidden) * inside >= PRESENT) & (boxes[:, 2] > 0)
-    trace = Trace(full, boxes, inside, hidden, background.shake(), weather.gain, angles, shown)
-    polygons = np.array([_turned_rectangle(o, a) for o, a in zip(outlines, angles, strict=True)])
+    trace = Trace(full, inside, hidden, background.shake(), weather.gain, angles, challenges)
+    polygons = np.array([_turned_rectangle(*each) for each in zip(outlines, angles, strict=True)])
     return Clip(frames, boxes, visible, polygons, sequence_labels(trace), frame_labels(trace))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -10,76 +10,50 @@ from siamla.data.layout import LayoutName
 from siamla.settings import Name, Settings, read_yaml, validate
 
 Split = Literal["train", "test", "validation"]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Challenges(Settings):
-    """The share of sequences that get each challenge; spread evenly, so that 0.25 of 12 are exactly
-    three.
-    """
+    """The share of sequences that get each challenge, exactly: 0.25 of 12 are three."""
 
-    occlusion: float = Field(0.4, ge=0, le=1, description="something passes in front of the target")
-    leave: float = Field(0.2, ge=0, le=1, description="the target crosses the border of the frame")
-    deform: float = Field(0.4, ge=0, le=1, description="the outline and the texture wobble")
-    light: float = Field(0.4, ge=0, le=1, description="brightness, colour and a shadow change")
-    blur: float = Field(0.4, ge=0, le=1, description="motion blur of target and camera")
-    lookalike: float = Field(
-        0.4, ge=0, le=1, description="a distractor with nearly the target's looks"
-    )
-    fast: float = Field(0.3, ge=0, le=1, description="steps are 2.5 times as long")
-    zoom: float = Field(
-        0.4, ge=0, le=1, description="the size changes by `zoom`, else by its cube root"
-    )
-    rotate: float = Field(
-        0.4, ge=0, le=1, description="turns by `rotation`, else by a quarter of it"
-    )
-    turn: float = Field(
-        0.3, ge=0, le=1, description="out of the image plane: aspect and visible side change"
-    )
-    tiny: float = Field(0.15, ge=0, le=1, description="the target is a third of its usual side")
-    switch: float = Field(
-        0, ge=0, le=1, description="the video turns to a thermal-like grey halfway"
-    )
+    occlusion: Share = 0.4  # something passes in front of the target
+    leave: Share = 0.2  # the target crosses the border of the frame
+    deform: Share = 0.4  # the outline and the texture wobble
+    light: Share = 0.4  # brightness, colour and a shadow change
+    blur: Share = 0.4  # motion blur of target and camera
+    lookalike: Share = 0.4  # a distractor with nearly the target's looks
+    fast: Share = 0.3  # steps are 2.5 times as long
+    zoom: Share = 0.4  # the size changes by `zoom`, else by its cube root
+    rotate: Share = 0.4  # turns by `rotation`, else by a quarter of it
+    turn: Share = 0.3  # out of the image plane: aspect and visible side change
+    tiny: Share = 0.15  # the target is a third of its usual side
+    switch: Share = 0  # the video turns to a thermal-like grey halfway
 
 
 class Motion(Settings):
-    """How targets and camera move. Every path is a smooth curve through random knots."""
+    """How targets and camera move: along smooth curves through random knots.
 
-    knot_frames: int = Field(
-        10, ge=1, le=200, description="frames between knots; 1 = a very low frame rate"
-    )
-    travel: float = Field(
-        0.3, ge=0, le=1, description="target's step between knots, share of the short side"
-    )
-    camera: float = Field(
-        0.1, ge=0, le=1, description="camera's step between knots, share of the short side"
-    )
-    zoom: float = Field(
-        1.8, ge=1, le=4, description="largest factor of the target's size, both ways"
-    )
-    rotation: float = Field(60, ge=0, le=180, description="largest turn of the target, degrees")
-    target: tuple[float, float] = Field(
-        (0.14, 0.3), description="√(w h) of the target, share of the short side"
-    )
-    camouflage: tuple[float, float] = Field(
-        (0.0, 0.6), description="target's colour is moved towards the scene's"
-    )
-    distractors: tuple[int, int] = Field((1, 4), description="other moving objects")
-    absence: bool = Field(
-        True, description="false: some of the target stays in view (OTB has no absence label)"
-    )
+    Lengths are shares of the frame's short side.
+    """
+
+    knot_frames: int = Field(10, ge=1, le=200)  # between knots; 1 = a very low frame rate
+    travel: Share = 0.3  # target's step between knots
+    camera: Share = 0.1  # camera's step between knots
+    zoom: float = Field(1.8, ge=1, le=4)  # largest factor of the target's size, both ways
+    rotation: float = Field(60, ge=0, le=180)  # largest turn of the target, degrees
+    target: tuple[float, float] = (0.14, 0.3)  # √(w h) of the target, least and most
+    camouflage: tuple[float, float] = (0.0, 0.6)  # target's colour is moved towards the scene's
+    distractors: tuple[int, int] = (1, 4)  # other moving objects
+    absence: bool = True  # false: some of the target stays in view (OTB has no absence label)
 
     @model_validator(mode="after")
     def ranges(self) -> "Motion":
-        for name, low, high in (
-            ("target", 0.02, 0.6),
-            ("camouflage", 0, 1),
-            ("distractors", 0, 20),
-        ):
+        bounds = {"target": (0.02, 0.6), "camouflage": (0, 1), "distractors": (0, 20)}
+        for name, (low, high) in bounds.items():
             first, last = getattr(self, name)
             if not low <= first <= last <= high:
-                raise ValueError(
-                    f"{name} is [{first}, {last}], expected {low} ≤ min ≤ max ≤ {high}"
-                )
+                expected = f"expected {low} ≤ min ≤ max ≤ {high}"
+                raise ValueError(f"{name} is [{first}, {last}], {expected}")
         return self
 
 
@@ -88,21 +62,12 @@ class Looks(Settings):
     clean camera.
     """
 
-    segments: float = Field(
-        0,
-        ge=0,
-        le=1,
-        description=(
-            "share of objects cut from photos along the photos' own edges; above 0 a region target"
-            " is such a segment where one fits"
-        ),
-    )
-    feather: float = Field(
-        0, ge=0, le=4, description="widest soft edge of an object, standard deviation in pixels"
-    )
-    degrade: float = Field(
-        0, ge=0, le=1, description="share of clips that are defocused, shrunk, noisy or compressed"
-    )
+    segments: Share = 0
+    """Share of objects cut from photos along the photos' own edges; above 0 a region target is
+    such a segment where one fits.
+    """
+    feather: float = Field(0, ge=0, le=4)  # widest soft edge, standard deviation in pixels
+    degrade: Share = 0  # of clips that are defocused, shrunk, noisy or compressed
 
 
 @dataclass(frozen=True)
@@ -125,19 +90,15 @@ class SetSettings(Settings):
     """One generated data set in the folder layout of a benchmark."""
 
     layout: LayoutName
-    split: Split = Field(description="which photos it is rendered from")
+    split: Split  # which photos it is rendered from
     sequences: int = Field(ge=1, le=100_000)
-    frames: tuple[int, int] = Field(description="shortest and longest sequence")
-    size: tuple[int, int] = Field((360, 270), description="width and height in pixels")
+    frames: tuple[int, int]  # shortest and longest sequence
+    size: tuple[int, int] = (360, 270)  # width and height in pixels
     seed: int = Field(ge=0)
-    region: float = Field(
-        0.35, ge=0, le=1, description="share of clips whose target is a part of the photo itself"
-    )
-    quality: int = Field(90, ge=30, le=100, description="JPEG quality")
-    name: str = Field("{:04d}", description="pattern of sequence names, counted from 1")
-    first_frame_only: bool = Field(
-        False, description="official annotation of frame 1 alone, the whole in anno_full/"
-    )
+    region: Share = 0.35  # of clips whose target is a part of the photo itself
+    quality: int = Field(90, ge=30, le=100)  # of the JPEGs
+    name: str = "{:04d}"  # pattern of sequence names, counted from 1
+    first_frame_only: bool = False  # annotation of frame 1 alone, the whole in anno_full/
     motion: Motion = Motion()
     challenges: Challenges = Challenges()
     looks: Looks = Looks()
@@ -153,14 +114,13 @@ class SetSettings(Settings):
         except (IndexError, KeyError, ValueError):
             names = set()
         if len(names) < 2 or any("/" in name for name in names):
-            raise ValueError(
-                f"name is {self.name!r}, expected one field such as 'clip{{:03d}}' and no '/'"
-            )
+            expected = "expected one field such as 'clip{:03d}' and no '/'"
+            raise ValueError(f"name is {self.name!r}, {expected}")
         return self
 
 
 def load_sets(path: Path) -> dict[str, SetSettings]:
-    """Every set of a params/synthetic.yaml by name; UserError names the file, the key and what is
+    """Every set of a params/synthetic.yaml by name; UserError names file, key and what is
     allowed.
     """
     return validate(dict[Name, SetSettings], read_yaml(path), str(path))

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from siamla.miniatures.paths import Array, Rng
-from siamla.miniatures.photos import load_photo
-from siamla.miniatures.segments import photo_segments
+from siamla.geometry import Array
+from siamla.miniatures.paths import Rng
+from siamla.miniatures.photos import load_photo, photo_segments
 from siamla.miniatures.settings import Looks
 
 Image = NDArray[np.uint8]
@@ -34,6 +34,8 @@ _BIRD = np.array(
      (1, -0.1), (0.7, 0), (0.4, 0.4), (-0.1, 0.6), (-0.4, 0.3), (-0.9, 0.5)]
 )
 # fmt: on
+_DRAWN = {"person": (_PERSON, 0.45), "car": (_CAR, 1.9), "bird": (_BIRD, 1.3)}
+"""Outlines and their aspects (w / h)."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,8 @@ class Sprite:
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a sprite is in one frame: centre and √(w h) in pixels, turn in radians, wobble and
-    texture shift.
+    """Where a sprite is in one frame: centre (2,) and √(w h) in pixels, turn in radians, wobble
+    (amplitude and two phases), shift of the texture, motion blur in pixels.
     """
 
     centre: Array
@@ -67,8 +69,8 @@ class Pose:
 
 
 def _dense(points: Array, count: int = 72) -> Array:
-    """The closed polyline resampled at equal steps, its corners kept well enough for a wobble to
-    bend edges.
+    """The closed polyline resampled at equal steps, with its corners, so that a wobble bends its
+    edges.
     """
     closed = np.vstack([points, points[:1]])
     length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(closed, axis=0), axis=1))])
@@ -76,38 +78,35 @@ def _dense(points: Array, count: int = 72) -> Array:
     return np.stack([np.interp(at, length, closed[:, i]) for i in (0, 1)], axis=1)
 
 
+def _circle(angles: Array) -> Array:
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
 def _outline(rng: Rng) -> tuple[Array, float]:
     """A random outline in [-1, 1]² and the aspect (w / h) that suits it."""
     kind = _SHAPES[rng.integers(len(_SHAPES))]
     around = np.linspace(0, 2 * np.pi, 72, endpoint=False)
-    unit = np.stack([np.cos(around), np.sin(around)], axis=1)
+    unit = _circle(around)
     aspect = float(np.exp(rng.uniform(-0.7, 0.7)))
     if kind in ("ellipse", "box", "capsule"):
         power = {"ellipse": 1.0, "box": rng.uniform(0.1, 0.4), "capsule": 0.5}[kind]
         points = np.sign(unit) * np.abs(unit) ** power
     elif kind == "polygon":
         corner = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(4, 9)))
-        points = (
-            np.stack([np.cos(corner), np.sin(corner)], axis=1)
-            if len(corner) > 4
-            else unit[::18] + 0.0
-        )
+        points = _circle(corner) if len(corner) > 4 else unit[::18]
     elif kind == "star":
         spikes, depth = rng.integers(4, 8), rng.uniform(0.45, 0.75)
         corner = np.arange(2 * spikes) * np.pi / spikes
-        radius = np.where(np.arange(2 * spikes) % 2, depth, 1.0)
-        points = np.stack([np.cos(corner), np.sin(corner)], axis=1) * radius[:, None]
+        points = _circle(corner) * np.where(np.arange(2 * spikes) % 2, depth, 1.0)[:, None]
     elif kind == "blob":
-        waves = sum(
-            rng.normal(0, 0.25 / k) * np.cos(k * around + rng.uniform(0, 2 * np.pi))
-            for k in range(2, 6)
-        )
+        waves = np.zeros(len(around))
+        for k in range(2, 6):
+            waves = waves + rng.normal(0, 0.25 / k) * np.cos(k * around + rng.uniform(0, 2 * np.pi))
         points = unit * (1 + np.clip(waves, -0.6, 0.6))[:, None]
     else:
-        points = {"person": _PERSON, "car": _CAR, "bird": _BIRD}[kind] * rng.uniform(0.85, 1.15, 2)
-        aspect = {"person": 0.45, "car": 1.9, "bird": 1.3}[kind] * float(
-            np.exp(rng.uniform(-0.2, 0.2))
-        )
+        drawn, usual = _DRAWN[kind]
+        points = drawn * rng.uniform(0.85, 1.15, 2)
+        aspect = usual * float(np.exp(rng.uniform(-0.2, 0.2)))
         points = points * [rng.choice([-1, 1]), 1]
     low, high = points.min(0), points.max(0)
     return _dense((points - (low + high) / 2) / np.maximum((high - low) / 2, 1e-6)), aspect
@@ -117,7 +116,6 @@ def _photo_patch(rng: Rng, names: tuple[str, ...], side: int) -> Image:
     """A (side, side) patch of a random photo, the most textured of four candidates, with its
     colours changed.
     """
-    best: Image | None = None
     contrast = -1.0
     for _ in range(4):
         photo = load_photo(names[rng.integers(len(names))])
@@ -127,7 +125,6 @@ def _photo_patch(rng: Rng, names: tuple[str, ...], side: int) -> Image:
         spread = float(patch[::4, ::4].std()) * rng.uniform(0.5, 1)
         if spread > contrast:
             best, contrast = patch, spread
-    assert best is not None
     patch = cv2.resize(best, (side, side), interpolation=cv2.INTER_AREA)
     patch = np.rot90(patch, int(rng.integers(4))) if rng.random() < 0.5 else patch
     return recolour(np.ascontiguousarray(patch), rng, 0.35)
@@ -178,12 +175,10 @@ def _light(rng: Rng, texture: Image) -> Image:
 def _texture(rng: Rng, names: tuple[str, ...], side: int) -> Image:
     """A photo patch, a pattern, or two of them joined as clothes or a roof and a body are."""
     kind = rng.random()
-    if kind < 0.55:
-        base = _photo_patch(rng, names, side)
-    elif kind < 0.7:
-        base = _procedural(rng, side)
-    else:
-        base = _photo_patch(rng, names, side)
+    if 0.55 <= kind < 0.7:
+        return _light(rng, _procedural(rng, side))
+    base = _photo_patch(rng, names, side)
+    if kind >= 0.7:
         second = _procedural(rng, side) if rng.random() < 0.5 else _photo_patch(rng, names, side)
         cut = int(side * rng.uniform(0.3, 0.7))
         if rng.random() < 0.7:
@@ -195,14 +190,10 @@ def _texture(rng: Rng, names: tuple[str, ...], side: int) -> Image:
 
 def _segment_sprite(rng: Rng, names: tuple[str, ...], size: float, side: int) -> Sprite | None:
     """A segment of one of the named photos, perhaps mirrored; None where none has any."""
-    all_of_them = [segment for name in names for segment in photo_segments(name)]
+    segments = [segment for name in names for segment in photo_segments(name)]
     # enlarged ones are smooth where everything else is sharp
-    fine = [
-        segment
-        for segment in all_of_them
-        if np.sqrt(np.prod(segment.texture.shape[:2])) > 0.7 * size
-    ]
-    segments = fine or all_of_them
+    fine = [each for each in segments if np.sqrt(np.prod(each.texture.shape[:2])) > 0.7 * size]
+    segments = fine or segments
     if not segments:
         return None
     segment = segments[rng.integers(len(segments))]
@@ -210,8 +201,7 @@ def _segment_sprite(rng: Rng, names: tuple[str, ...], size: float, side: int) ->
     if rng.random() < 0.5:
         outline, texture = outline * (-1, 1), texture[:, ::-1]
     aspect = texture.shape[1] / texture.shape[0] * float(np.exp(rng.uniform(-0.15, 0.15)))
-    shrinks = min(texture.shape[:2]) > side
-    flags = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    flags = cv2.INTER_AREA if min(texture.shape[:2]) > side else cv2.INTER_LINEAR
     texture = cv2.resize(np.ascontiguousarray(texture), (side, side), interpolation=flags)
     texture = _light(rng, recolour(texture, rng, rng.uniform(0, 0.2)))
     return Sprite(outline, texture, aspect, fixed=True)
@@ -236,9 +226,7 @@ def make_sprite(rng: Rng, names: tuple[str, ...], size: float, looks: Looks) -> 
 
 
 def lookalike(sprite: Sprite, rng: Rng) -> Sprite:
-    """Nearly the same object: same kind of texture and outline, slightly other proportions and
-    colours.
-    """
+    """Nearly the same object, of slightly other proportions and colours."""
     side = sprite.texture.shape[0]
     moved = rng.integers(-side // 5, side // 5 + 1, 2)
     other = sprite.texture if sprite.fixed else np.roll(sprite.texture, moved, axis=(0, 1))
@@ -262,7 +250,7 @@ def placed_outline(sprite: Sprite, pose: Pose) -> Array:
     return np.stack([u, v], axis=1) @ _matrix(pose).T + pose.centre
 
 
-def blur_kernel(vector: tuple[float, float]) -> NDArray[np.float32] | None:
+def blur_kernel(vector: tuple[float, float] | Array) -> NDArray[np.float32] | None:
     """The kernel of a straight motion blur by `vector` pixels; None when it is under one pixel and
     a half.
     """
@@ -272,11 +260,8 @@ def blur_kernel(vector: tuple[float, float]) -> NDArray[np.float32] | None:
     half = int(np.ceil(length / 2))
     kernel = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
     t = np.linspace(-0.5, 0.5, 4 * half + 1)
-    np.add.at(
-        kernel,
-        (np.rint(half + t * vector[1]).astype(int), np.rint(half + t * vector[0]).astype(int)),
-        1,
-    )
+    x, y = (np.rint(half + t * part).astype(int) for part in vector)
+    np.add.at(kernel, (y, x), 1)
     return kernel / kernel.sum()
 
 
@@ -309,7 +294,8 @@ def draw(
     inverse = np.linalg.inv(_matrix(pose))
     x = np.arange(low[0], high[0]) + 0.5 - pose.centre[0]
     y = (np.arange(low[1], high[1]) + 0.5 - pose.centre[1])[:, None]
-    u, v = inverse[0, 0] * x + inverse[0, 1] * y, inverse[1, 0] * x + inverse[1, 1] * y
+    u = inverse[0, 0] * x + inverse[0, 1] * y
+    v = inverse[1, 0] * x + inverse[1, 1] * y
     amplitude, first, second = pose.wobble
     if amplitude:
         v = v - amplitude * np.sin(3 * u + second)
@@ -317,17 +303,16 @@ def draw(
     half = sprite.texture.shape[0] / 2
     map_x = ((u + 1 + pose.shift[0]) * half - 0.5).astype(np.float32)
     map_y = ((v + 1 + pose.shift[1]) * half - 0.5).astype(np.float32)
-    colour = cv2.remap(
-        sprite.texture, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
-    )
+    mode = cv2.BORDER_REFLECT_101
+    colour = cv2.remap(sprite.texture, map_x, map_y, cv2.INTER_LINEAR, borderMode=mode)
     sharp = _coverage(outline - low, colour.shape[0], colour.shape[1])
     layer = np.dstack([colour * sharp[..., None], sharp]).astype(np.float32)
-    kernel, wide = blur_kernel(pose.blur), 2 * int(np.ceil(1.5 * sprite.edge)) + 1
-    layer = (
-        cv2.filter2D(layer, -1, kernel)
-        if kernel is not None
-        else cv2.GaussianBlur(layer, (wide, wide), sprite.edge)
-    )
+    kernel = blur_kernel(pose.blur)
+    if kernel is not None:
+        layer = cv2.filter2D(layer, -1, kernel)
+    else:
+        wide = 2 * int(np.ceil(1.5 * sprite.edge)) + 1
+        layer = cv2.GaussianBlur(layer, (wide, wide), sprite.edge)
     below = frame[window]
     below[:] = np.clip(below * (1 - layer[..., 3:]) + layer[..., :3] + 0.5, 0, 255)
     return outline, sharp, window

@@ -6,6 +6,7 @@ Writes are plain: a set is made in a temporary folder that is renamed when it is
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,6 @@ from PIL import Image
 
 from siamla.data.formats import got10k, lasot, otb, plain, tnl2k, trackingnet, vot
 from siamla.data.formats.text import write_boxes, write_rows
-from siamla.errors import UserError
 from siamla.files import write_text
 from siamla.sequence import Sequence
 
@@ -36,8 +36,8 @@ class Writer:
             write_text(root / self.listing, "".join(f"{name}\n" for name in names))
 
 
-def _images(folder: Path, images: Iterable[bytes], form: str, first: int = 1) -> None:
-    """Encoded images under numbered names, `form` as "%08d.jpg"."""
+def _images(folder: Path, images: Iterable[bytes], form: str = "%08d.jpg", first: int = 1) -> None:
+    """Encoded images under numbered names of a form."""
     folder.mkdir(parents=True, exist_ok=True)
     for number, data in enumerate(images, first):
         (folder / (form % number)).write_bytes(data)
@@ -49,19 +49,9 @@ def _size(image: Path) -> tuple[int, int]:
         return opened.size
 
 
-def _flags(path: Path, labels: NDArray[np.bool_], delimiter: str = "\n") -> None:
+def _flags(path: Path, labels: Iterable[Any], delimiter: str = "\n") -> None:
     """Labels as 0/1, parted by the delimiter."""
     write_text(path, delimiter.join("1" if label else "0" for label in labels) + "\n")
-
-
-def _attributes(path: Path, chosen: frozenset[str], known: tuple[str, ...]) -> None:
-    """One 0/1 label for each known attribute; UserError for one that the benchmark does not
-    have.
-    """
-    unknown = sorted(chosen - set(known))
-    if unknown:
-        raise UserError(f"{path}: attribute {unknown[0]!r} is not among {', '.join(known)}")
-    write_text(path, ",".join("1" if name in chosen else "0" for name in known) + "\n")
 
 
 def _whole_pixels(sequence: Sequence, origin: int) -> NDArray[np.float64]:
@@ -84,25 +74,18 @@ def _otb(root: Path, sequence: Sequence, images: Iterable[bytes]) -> None:
 def _got10k(root: Path, sequence: Sequence, images: Iterable[bytes]) -> None:
     """cover is 8 where the target is visible and 0 where it is not."""
     folder = root / sequence.name
-    _images(folder, images, "%08d.jpg")
+    _images(folder, images)
     width, height = _size(folder / "00000001.jpg")
     write_boxes(folder / "groundtruth.txt", sequence.boxes, got10k.ORIGIN)
     _flags(folder / "absence.label", ~sequence.visible)
-    cover = "".join("8\n" if seen else "0\n" for seen in sequence.visible)
-    write_text(folder / "cover.label", cover)
+    write_text(folder / "cover.label", "".join(f"{8 * seen:d}\n" for seen in sequence.visible))
     low, high = sequence.boxes[:, :2], sequence.boxes[:, :2] + sequence.boxes[:, 2:]
-    with np.errstate(invalid="ignore"):
-        cut = np.asarray((low < 0).any(1) | (high > (width, height)).any(1))
-    _flags(folder / "cut_by_image.label", cut)
-    meta = {
-        "url": "none",
-        "object_class": "synthetic",
-        "motion_class": "synthetic",
-        "anno_fps": "10Hz",
-        "resolution": f"({width}, {height})",
-    }
-    lines = [f"{key}: {value}\n" for key, value in meta.items()]
-    write_text(folder / "meta_info.ini", "[METAINFO]\n" + "".join(lines))
+    _flags(folder / "cut_by_image.label", (low < 0).any(1) | (high > (width, height)).any(1))
+    meta = (
+        "[METAINFO]\nurl: none\nobject_class: synthetic\nmotion_class: synthetic\nanno_fps: 10Hz\n"
+        f"resolution: ({width}, {height})\n"
+    )
+    write_text(folder / "meta_info.ini", meta)
 
 
 def _lasot(root: Path, sequence: Sequence, images: Iterable[bytes]) -> None:
@@ -110,12 +93,13 @@ def _lasot(root: Path, sequence: Sequence, images: Iterable[bytes]) -> None:
     without a number has a class folder of its own.
     """
     folder = root / (sequence.name.rpartition("-")[0] or sequence.name) / sequence.name
-    _images(folder / "img", images, "%08d.jpg")
+    _images(folder / "img", images)
     rows = _whole_pixels(sequence, lasot.ORIGIN)
     write_boxes(folder / "groundtruth.txt", rows, lasot.ORIGIN, "%d")
-    _flags(folder / "full_occlusion.txt", np.zeros(len(rows), bool), ",")
+    _flags(folder / "full_occlusion.txt", np.zeros(len(rows)), ",")
     _flags(folder / "out_of_view.txt", ~sequence.visible, ",")
-    _attributes(root / "att" / f"{sequence.name}.txt", sequence.attributes, lasot.ATTRIBUTES)
+    path = root / "att" / f"{sequence.name}.txt"
+    _flags(path, (name in sequence.attributes for name in lasot.ATTRIBUTES), ",")
 
 
 def _trackingnet(root: Path, sequence: Sequence, images: Iterable[bytes]) -> None:
@@ -128,40 +112,34 @@ def _trackingnet(root: Path, sequence: Sequence, images: Iterable[bytes]) -> Non
 def _tnl2k(root: Path, sequence: Sequence, images: Iterable[bytes]) -> None:
     """Absent frames get an empty box and a 1 in the absent file."""
     folder = root / sequence.name
-    _images(folder / "imgs", images, "%08d.jpg")
+    _images(folder / "imgs", images)
     rows = _whole_pixels(sequence, tnl2k.ORIGIN)
     write_boxes(folder / "groundtruth.txt", rows, tnl2k.ORIGIN, "%d")
     write_text(folder / "language.txt", "the target\n")
     _flags(root / "absent" / f"{sequence.name}.txt", ~sequence.visible)
     path = root / "att" / f"{sequence.name}_attribute.txt"
-    _attributes(path, sequence.attributes, tnl2k.ATTRIBUTES)
+    _flags(path, (name in sequence.attributes for name in tnl2k.ATTRIBUTES), ",")
 
 
 def _vot(root: Path, sequence: Sequence, images: Iterable[bytes]) -> None:
     """Polygons (boxes where there are none), tags and the toolkit's file `sequence`."""
     folder = root / sequence.name
-    _images(folder / "color", images, "%08d.jpg")
+    _images(folder / "color", images)
     width, height = _size(folder / "color/00000001.jpg")
     rows = sequence.boxes if sequence.polygons is None else sequence.polygons
     write_rows(folder / "groundtruth.txt", rows)
     for tag in vot.TAGS:
-        labels = sequence.frame_attributes.get(tag, np.zeros(len(rows), bool))
-        _flags(folder / f"{tag}.tag", labels)
-    described = {
-        "channels.color": "color/%08d.jpg",
-        "format": "default",
-        "fps": 30,
-        "width": width,
-        "height": height,
-        "length": len(rows),
-        "name": sequence.name,
-    }
-    write_text(folder / "sequence", "".join(f"{key}={value}\n" for key, value in described.items()))
+        _flags(folder / f"{tag}.tag", sequence.frame_attributes.get(tag, np.zeros(len(rows))))
+    described = (
+        f"channels.color=color/%08d.jpg\nformat=default\nfps=30\nwidth={width}\nheight={height}\n"
+        f"length={len(rows)}\nname={sequence.name}\n"
+    )
+    write_text(folder / "sequence", described)
 
 
 def _plain(root: Path, sequence: Sequence, images: Iterable[bytes]) -> None:
     """Rows of zeros where the target is absent."""
-    _images(root / sequence.name, images, "%08d.jpg")
+    _images(root / sequence.name, images)
     rows = np.where(sequence.visible[:, None], sequence.boxes, 0)
     write_boxes(root / sequence.name / "groundtruth.txt", rows, plain.ORIGIN)
 

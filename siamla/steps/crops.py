@@ -28,7 +28,7 @@ MAKES = (
 def _videos(entry: TrainingSet, folder: Path) -> Sequence[Video]:
     if entry.boxes is None:
         return load_curated(folder)
-    from siamla.data.sources.tracks import load_tracks
+    from siamla.data.sources.survey import load_tracks
 
     return load_tracks(folder)
 

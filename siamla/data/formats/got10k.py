@@ -3,9 +3,7 @@ and `meta_info.ini`.
 
 `root` is the folder of one subset (val or test), boxes are x, y, w, h with commas. `cover.label`
 grades the visible part from 0 to 8, `absence.label` marks frames without the target, and the
-toolkit scores frames with cover > 0. The test subset gives one box per sequence and no labels. Read
-by our own parser: the toolkit's reader fails on a row count with a bare assertion and names neither
-file nor line.
+toolkit scores frames with cover > 0. The test subset gives one box per sequence and no labels.
 """
 
 from pathlib import Path
@@ -34,9 +32,7 @@ def read(root: Path, name: str) -> Sequence:
     boxes = text.boxes(folder / "groundtruth.txt", ORIGIN)
     visible = np.ones(len(boxes), bool)
     if (folder / "cover.label").is_file():
-        visible = text.fit(text.flags(folder / "cover.label"), len(boxes), folder / "cover.label")
+        visible = text.flags(folder / "cover.label", len(boxes))
     elif (folder / "absence.label").is_file():
-        visible = ~text.fit(
-            text.flags(folder / "absence.label"), len(boxes), folder / "absence.label"
-        )
+        visible = ~text.flags(folder / "absence.label", len(boxes))
     return Sequence(name, text.images(folder), boxes, visible)

@@ -15,37 +15,22 @@ from pathlib import Path
 import numpy as np
 
 from siamla.data.formats import text
-from siamla.errors import UserError
 from siamla.sequence import Sequence
 
 ORIGIN = 1
 ATTRIBUTES = (
-    "IV",
-    "POC",
-    "DEF",
-    "MB",
-    "CM",
-    "ROT",
-    "BC",
-    "VC",
-    "SV",
-    "FOC",
-    "FM",
-    "OV",
-    "LR",
-    "ARC",
+    *("IV", "POC", "DEF", "MB", "CM", "ROT", "BC"),
+    *("VC", "SV", "FOC", "FM", "OV", "LR", "ARC"),
 )
-EXPECTED = (
-    "LaSOT layout: <class>/<class-N>/img/00000001.jpg … and <class>/<class-N>/groundtruth.txt"
-)
+EXPECTED = "LaSOT layout: <class>/<class-N>/img/00000001.jpg … and …/groundtruth.txt"
 official_count = 280
 EMPTY_TRUTH = True
 
 
 def _folders(root: Path) -> dict[str, Path]:
     """The sequence folders below the root, by name."""
-    found = [*root.glob("*/groundtruth.txt"), *root.glob("*/*/groundtruth.txt")]
-    return {path.parent.name: path.parent for path in sorted(found)}
+    paths = [*root.glob("*/groundtruth.txt"), *root.glob("*/*/groundtruth.txt")]
+    return {path.parent.name: path.parent for path in sorted(paths)}
 
 
 def _folder(root: Path, name: str) -> Path:
@@ -61,19 +46,9 @@ def names(root: Path) -> list[str]:
     there = _folders(root)
     listing = root / "testing_set.txt"
     if listing.is_file():
-        found = text.listed(listing)
-        missing = [name for name in found if name not in there]
-        if missing:
-            raise UserError(
-                f"{listing}: {len(missing)} listed sequences have no folder, the first is"
-                f" {missing[0]!r}"
-            )
-        return found
+        return text.listed(listing, there)
     official = json.loads((files("got10k.datasets") / "lasot.json").read_text())["test"]
-    found = [name for name in official if name in there] or sorted(there)
-    if not found:
-        raise UserError(f"{root}: no sequences; expected {EXPECTED}")
-    return found
+    return text.some([name for name in official if name in there] or sorted(there), root, EXPECTED)
 
 
 def read(root: Path, name: str) -> Sequence:
@@ -83,6 +58,6 @@ def read(root: Path, name: str) -> Sequence:
     absent = np.zeros(len(boxes), bool)
     for label in ("full_occlusion.txt", "out_of_view.txt"):
         if (folder / label).is_file():
-            absent |= text.fit(text.flags(folder / label), len(boxes), folder / label)
+            absent |= text.flags(folder / label, len(boxes))
     attributes = text.attributes(root / "att" / f"{name}.txt", ATTRIBUTES)
     return Sequence(name, text.images(folder / "img"), boxes, ~absent, attributes=attributes)

@@ -54,21 +54,14 @@ RANGES = {
 def names(root: Path) -> list[str]:
     """Sequence names in alphabetical order; UserError when there is none."""
     text.need_root(root, EXPECTED)
-    found = []
-    for folder in sorted(
-        path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")
-    ):
+    names = []
+    for folder in sorted(path for path in root.glob("[!.]*") if path.is_dir()):
         files = sorted(folder.glob("groundtruth_rect*.txt"))
-        annotations = [path for path in files if regular(path).read_bytes().strip()]
+        annotations = [path.stem for path in files if regular(path).read_bytes().strip()]
         if not annotations and (folder / "img").is_dir():
             raise UserError(f"{folder}: no annotation; expected a non-empty groundtruth_rect.txt")
-        found += [
-            folder.name + path.name.removeprefix("groundtruth_rect").removesuffix(".txt")
-            for path in annotations
-        ]
-    if not found:
-        raise UserError(f"{root}: no sequences; expected {EXPECTED}")
-    return found
+        names += [folder.name + stem.removeprefix("groundtruth_rect") for stem in annotations]
+    return text.some(names, root, EXPECTED)
 
 
 def locate(root: Path, name: str) -> tuple[Path, Path]:
@@ -88,12 +81,10 @@ def read(root: Path, name: str) -> Sequence:
     if len(boxes) == last:  # the frames before the first are annotated, too
         boxes = boxes[first - 1 :]
     if len(frames) > len(boxes) and folder.name in RANGES:
-        chosen = tuple(
-            frame for frame in frames if frame.stem.isdigit() and first <= int(frame.stem) <= last
-        )
+        numbers = {str(number) for number in range(first, last + 1)}
+        chosen = tuple(frame for frame in frames if frame.stem.lstrip("0") in numbers)
         frames = chosen if len(chosen) == len(boxes) else frames
     labels = folder / "attrs.txt"
     attributes = text.read_text(labels).replace(",", " ").split() if labels.is_file() else []
-    return Sequence(
-        name, frames, boxes, np.ones(len(boxes), bool), attributes=frozenset(attributes)
-    )
+    seen = np.ones(len(boxes), bool)
+    return Sequence(name, frames, boxes, seen, attributes=frozenset(attributes))

@@ -6,12 +6,12 @@ image; a row of NaN or without area says that the target is absent. One row alon
 of a video whose truth is not known.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from siamla.data.formats import text
-from siamla.errors import UserError
 from siamla.sequence import Sequence
 
 ORIGIN = 0
@@ -23,19 +23,12 @@ EMPTY_TRUTH = True
 def names(root: Path) -> list[str]:
     """The folders with an annotation, in alphabetical order; UserError when there is none."""
     text.need_root(root, EXPECTED)
-    found = sorted(
-        path.parent.name
-        for path in root.glob("*/groundtruth.txt")
-        if not path.parent.name.startswith(".")
-    )
-    if not found:
-        raise UserError(f"{root}: no sequences; expected {EXPECTED}")
-    return found
+    paths = root.glob("[!.]*/groundtruth.txt")
+    return text.some(sorted(path.parent.name for path in paths), root, EXPECTED)
 
 
 def read(root: Path, name: str) -> Sequence:
     """One sequence; visible where the row is a box."""
     boxes = text.boxes(root / name / "groundtruth.txt", ORIGIN)
-    with np.errstate(invalid="ignore"):
-        visible = np.asarray(np.isfinite(boxes).all(1) & (boxes[:, 2:] > 0).all(1), bool)
-    return Sequence(name, text.images(root / name), boxes, visible)
+    sequence = Sequence(name, text.images(root / name), boxes, np.ones(len(boxes), bool))
+    return replace(sequence, visible=sequence.valid)

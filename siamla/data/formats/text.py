@@ -1,6 +1,8 @@
-"""What the six layouts share: numbers in text files, lists of names, numbered images."""
+"""What the layouts share: numbers in text files, lists of names, numbered images."""
 
 import re
+from collections.abc import Container
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +12,6 @@ from siamla.errors import UserError
 from siamla.files import regular, write_text
 
 IMAGES = frozenset({".jpg", ".jpeg", ".png"})
-BOM = b"\xef\xbb\xbf"
-SEPARATORS = b", \t"
 NAN = re.compile(r"[+-]?(nan(\([a-z0-9]*\))?|1\.#(ind|qnan|snan)\d*)", re.IGNORECASE)
 
 
@@ -25,6 +25,13 @@ def need_root(root: Path, expected: str) -> None:
         raise UserError(f"{root}: the folder is empty; expected {expected}")
 
 
+def some(names: list[str], root: Path, expected: str) -> list[str]:
+    """The names of a set's sequences; UserError when there are none."""
+    if not names:
+        raise UserError(f"{root}: no sequences; expected {expected}")
+    return names
+
+
 def read_text(path: Path) -> str:
     """The text of a file; UserError when it is missing or not text."""
     try:
@@ -35,60 +42,15 @@ def read_text(path: Path) -> str:
         raise UserError(f"{path}: not a text file") from None
 
 
-def _fast(data: bytes) -> tuple[NDArray[np.float64], NDArray[np.int64]] | None:
-    """Every number of a plain table and the count in each line; None where it takes a closer look.
-
-    One pass over the bytes: everything between separators goes to Arrow's parser at once, which
-    rounds as Python does.
+def _rows(text: str) -> list[list[str]]:
+    """The words of each line, parted by commas, semicolons, tabs or spaces; "" stands for an empty
+    field. Blank lines at the end are ignored.
     """
-    import pyarrow as pa
-
-    data = data.removeprefix(BOM).rstrip() + b"\n"
-    if b"\r" in data:  # looking is cheaper than replacing nothing
-        data = data.replace(b"\r\n", b"\n")
-    if b";" in data:
-        data = data.replace(b";", b",")
-    letters = np.frombuffer(data, np.uint8)
-    ends = np.flatnonzero(letters <= ord(","))
-    separators = letters[ends]
-    breaks = separators == ord("\n")
-    lines = np.flatnonzero(breaks)
-    parted = separators[
-        0 if lines[0] else breaks.argmin()
-    ]  # by a comma, if there are two numbers in a line
-    if (
-        len(data) >= 2**31
-        or parted not in SEPARATORS + b"\n"
-        or not (breaks | (separators == parted)).all()
-    ):
-        return None
-    # Words and separators by turns, the separators as missing values, so that nothing is copied.
-    offsets = np.zeros(2 * len(ends) + 1, np.int32)
-    offsets[1::2] = ends
-    np.add(ends, 1, out=offsets[2::2], casting="unsafe")
-    known = np.full(len(ends) // 4 + 1, 0b01010101, np.uint8)
-    column = pa.StringArray.from_buffers(
-        2 * len(ends), *map(pa.py_buffer, (offsets, data, known)), len(ends)
-    )
-    try:
-        values = np.frombuffer(column.cast(pa.float64()).buffers()[1])[: 2 * len(ends) : 2].copy()
-    except pa.ArrowInvalid:
-        return None  # several spaces, a word that is no number, a spelling that only Windows has
-    counts = lines + 1
-    counts[1:] -= counts[:-1].copy()
-    return values, counts
-
-
-def _words(line: str) -> list[str]:
-    """The words of a line, parted by commas, semicolons, tabs or spaces; "" stands for an empty
-    field.
-    """
-    commas = line.replace(";", ",")
-    return [word.strip() for word in commas.split(",")] if "," in commas else line.split()
-
-
-def _lines(path: Path) -> list[str]:
-    return read_text(path).rstrip().splitlines()
+    lines = text.replace(";", ",").rstrip().splitlines()
+    return [
+        [word.strip() for word in line.split(",")] if "," in line else line.split()
+        for line in lines
+    ]
 
 
 def number(word: str) -> float | None:
@@ -113,28 +75,26 @@ def table(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     and blank lines at the end are ignored. UserError naming file and line for a word that is no
     number. NaN is a number here: what it means is the caller's affair.
     """
-    try:
-        found = _fast(regular(path).read_bytes())
-    except FileNotFoundError:
-        raise UserError(f"{path}: not found") from None
-    if found is not None:
-        return found
+    text = read_text(path)
+    rows = _rows(text)
+    counts = np.array([len(words) for words in rows], np.int64)
+    if text.isascii() and "_" not in text:
+        try:
+            return np.array(list(chain.from_iterable(rows)), str).astype(np.float64), counts
+        except ValueError:
+            pass  # a word that is no number, or NaN as others spell it
     values: list[float] = []
-    counts: list[int] = []
-    for index, line in enumerate(_lines(path), 1):
-        words = _words(line)
+    for index, words in enumerate(rows):
         for word in words:
             value = number(word)
             if value is None:
+                line = text.splitlines()[index].strip()[:60]
                 what = (
-                    f"{word!r} is not a number"
-                    if word
-                    else f"found {line.strip()[:60]!r}, a number is missing"
+                    f"{word!r} is not a number" if word else f"found {line!r}, a number is missing"
                 )
-                raise UserError(f"{path}, line {index}: {what}")
+                raise UserError(f"{path}, line {index + 1}: {what}")
             values.append(value)
-        counts.append(len(words))
-    return np.array(values, np.float64), np.array(counts, np.int64)
+    return np.array(values, np.float64), counts
 
 
 def numbers(path: Path, columns: tuple[int, ...]) -> NDArray[np.float64]:
@@ -146,24 +106,24 @@ def numbers(path: Path, columns: tuple[int, ...]) -> NDArray[np.float64]:
     allowed = " or ".join(map(str, columns))
     if not len(values):
         raise UserError(f"{path}: the file is empty; expected rows of {allowed} numbers")
+    wrong = ~np.isin(counts, columns)
+    if wrong.any():
+        index = int(wrong.argmax())
+        line = read_text(path).splitlines()[index].strip()[:60]
+        raise UserError(f"{path}, line {index + 1}: found {line!r}, expected {allowed} numbers")
     first = int(counts[0])
-    if first in columns and (counts == first).all():
-        return values.reshape(len(counts), first)
-    wrong = np.flatnonzero(~np.isin(counts, columns))
-    if len(wrong):
-        line = _lines(path)[wrong[0]].strip()[:60]
-        raise UserError(f"{path}, line {wrong[0] + 1}: found {line!r}, expected {allowed} numbers")
-    odd = int((counts != first).argmax())
-    raise UserError(
-        f"{path}, line {odd + 1}: {counts[odd]} numbers, but {first} in the lines above"
-    )
+    if (counts != first).any():
+        index = int((counts != first).argmax())
+        what = f"{counts[index]} numbers, but {first} in the lines above"
+        raise UserError(f"{path}, line {index + 1}: {what}")
+    return values.reshape(len(counts), first)
 
 
 def plain(path: Path) -> str:
     """A text file of numbers in the spelling of our store: the words as they stand, commas between
     them.
     """
-    return "".join(",".join(_words(line)) + "\n" for line in _lines(path))
+    return "".join(",".join(words) + "\n" for words in _rows(read_text(path)))
 
 
 def boxes(path: Path, origin: int) -> NDArray[np.float64]:
@@ -171,52 +131,52 @@ def boxes(path: Path, origin: int) -> NDArray[np.float64]:
     return numbers(path, (4,)) - np.array([origin, origin, 0, 0], np.float64)
 
 
-def flags(path: Path) -> NDArray[np.bool_]:
-    """Labels 0/1 (any number above 0 counts as 1), one per line or all in one line."""
+def flags(path: Path, count: int | None = None) -> NDArray[np.bool_]:
+    """Labels 0/1 (any number above 0 counts as 1), one per line or all in one line; UserError
+    unless they are as many as the `count` boxes.
+    """
     words = read_text(path).replace(",", " ").split()
     values = [number(word) for word in words]
     if None in values:
         raise UserError(f"{path}: {words[values.index(None)]!r} is not a label; expected numbers")
+    if count is not None and len(values) != count:
+        raise UserError(f"{path}: {len(values)} labels for {count} boxes")
     return np.array(values, np.float64) > 0
 
 
-def fit(labels: NDArray[np.bool_], count: int, path: Path) -> NDArray[np.bool_]:
-    """The labels, checked to be as many as the boxes."""
-    if len(labels) != count:
-        raise UserError(f"{path}: {len(labels)} labels for {count} boxes")
-    return labels
-
-
-def listed(path: Path) -> list[str]:
-    """The names in a list file, one per line; UserError for an empty list, a repeated name or one
-    with a path in it.
+def listed(path: Path, there: Container[str] | None = None) -> list[str]:
+    """The names in a list file, one per line; UserError for an empty list, a name that is repeated,
+    has a path in it, or is not `there`.
     """
-    found = [line.strip() for line in read_text(path).splitlines() if line.strip()]
-    if not found:
+    names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+    if not names:
         raise UserError(f"{path}: the list is empty; expected one sequence name per line")
-    for number, name in enumerate(found, 1):
-        if name in found[: number - 1]:
-            raise UserError(f"{path}, line {number}: {name!r} is listed twice")
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise UserError(f"{path}, line {index + 1}: {name!r} is listed twice")
         if "/" in name or "\\" in name or name.startswith("."):
-            raise UserError(f"{path}, line {number}: {name!r} is not a plain sequence name")
-    return found
+            raise UserError(f"{path}, line {index + 1}: {name!r} is not a plain sequence name")
+    missing = [name for name in names if there is not None and name not in there]
+    if missing:
+        what = f"{len(missing)} listed sequences have no folder, first {missing[0]!r}"
+        raise UserError(f"{path}: {what}")
+    return names
+
+
+def list_file(root: Path, expected: str) -> Path:
+    """`root`/list.txt; UserError when it is missing."""
+    need_root(root, expected)
+    if not (root / "list.txt").is_file():
+        raise UserError(f"{root / 'list.txt'}: not found; expected {expected}")
+    return root / "list.txt"
 
 
 def listed_folders(root: Path, expected: str) -> list[str]:
     """The names in `root`/list.txt; UserError when the list or one of the named folders is
     missing.
     """
-    need_root(root, expected)
-    if not (root / "list.txt").is_file():
-        raise UserError(f"{root / 'list.txt'}: not found; expected {expected}")
-    found = listed(root / "list.txt")
-    missing = [name for name in found if not (root / name).is_dir()]
-    if missing:
-        raise UserError(
-            f"{root / 'list.txt'}: {len(missing)} listed sequences have no folder, first"
-            f" {missing[0]!r}"
-        )
-    return found
+    path = list_file(root, expected)
+    return listed(path, {folder.name for folder in root.iterdir() if folder.is_dir()})
 
 
 def attributes(path: Path, known: tuple[str, ...]) -> frozenset[str]:
@@ -237,32 +197,21 @@ def images(folder: Path) -> tuple[Path, ...]:
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; expected the frames of a sequence")
-    found = [
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in IMAGES and not path.name.startswith(".")
-    ]
-    if not found:
+    paths = [path for path in folder.glob("[!.]*") if path.suffix.lower() in IMAGES]
+    if not paths:
         raise UserError(f"{folder}: no images; expected .jpg or .png files")
-    return tuple(sorted(found, key=lambda path: (_number(path), path.name)))
+    return tuple(sorted(paths, key=lambda path: (_number(path), path.name)))
 
 
 def _number(path: Path) -> int:
-    digits = "".join(c for c in path.stem if c.isdigit())
-    return int(digits) if digits else 0
+    return int("".join(c for c in path.stem if c.isdigit()) or 0)
 
 
-def write_boxes(
-    path: Path, rows: NDArray[np.float64], origin: int, form: str = "%.4f", delimiter: str = ","
-) -> None:
+def write_boxes(path: Path, rows: NDArray[np.float64], origin: int, form: str = "%.4f") -> None:
     """Write xywh rows (N, 4), given 0-based, in the file's own origin."""
-    shifted = np.array(rows, np.float64)
-    shifted[:, :2] += origin
-    write_rows(path, shifted, form, delimiter)
+    write_rows(path, rows + np.array([origin, origin, 0, 0]), form)
 
 
-def write_rows(
-    path: Path, rows: NDArray[np.float64], form: str = "%.4f", delimiter: str = ","
-) -> None:
+def write_rows(path: Path, rows: NDArray[np.float64], form: str = "%.4f") -> None:
     """Write numbers as text, one row per line."""
-    write_text(path, "".join(delimiter.join(form % value for value in row) + "\n" for row in rows))
+    write_text(path, "".join(",".join(form % value for value in row) + "\n" for row in rows))

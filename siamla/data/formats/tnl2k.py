@@ -30,13 +30,11 @@ MENDED = ("test_015_Sord_video_Q01_done", "00000492.png")
 def names(root: Path) -> list[str]:
     """Sequence names in alphabetical order; UserError when there is none."""
     text.need_root(root, EXPECTED)
-    found = sorted(path.parent.name for path in root.glob("*/groundtruth.txt"))
-    bare = sorted(path.parent.name for path in root.glob("*/imgs") if path.parent.name not in found)
-    if bare:
-        raise UserError(f"{root / bare[0]}: no annotation; expected a groundtruth.txt")
-    if not found:
-        raise UserError(f"{root}: no sequences; expected {EXPECTED}")
-    return found
+    names = sorted(path.parent.name for path in root.glob("*/groundtruth.txt"))
+    for path in sorted(root.glob("*/imgs")):
+        if path.parent.name not in names:
+            raise UserError(f"{path.parent}: no annotation; expected a groundtruth.txt")
+    return text.some(names, root, EXPECTED)
 
 
 def read(root: Path, name: str) -> Sequence:
@@ -45,7 +43,7 @@ def read(root: Path, name: str) -> Sequence:
     visible = np.ones(len(boxes), bool)
     label = root / "absent" / f"{name}.txt"
     if label.is_file():
-        visible = ~text.fit(text.flags(label), len(boxes), label)
+        visible = ~text.flags(label, len(boxes))
     attributes = text.attributes(root / "att" / f"{name}_attribute.txt", ATTRIBUTES)
     frames = text.images(root / name / "imgs")
     mended = root / MENDED[1]

@@ -25,15 +25,12 @@ def names(root: Path) -> list[str]:
     up.
     """
     text.need_root(root, EXPECTED)
-    found = {path.stem for path in (root / "anno").glob("*.txt")}
+    annotated = {path.stem for path in (root / "anno").glob("*.txt")}
     folders = {path.name for path in (root / "frames").glob("*") if path.is_dir()}
-    if not found:
-        raise UserError(f"{root}: no sequences; expected {EXPECTED}")
-    if found != folders:
-        odd = sorted(found ^ folders)[0]
-        lacks = "frames" if odd in found else "annotation"
-        raise UserError(f"{root}: sequence {odd!r} has no {lacks}; expected {EXPECTED}")
-    return sorted(found)
+    if odd := sorted(annotated ^ folders):
+        lacks = "frames" if odd[0] in annotated else "annotation"
+        raise UserError(f"{root}: sequence {odd[0]!r} has no {lacks}; expected {EXPECTED}")
+    return text.some(sorted(annotated), root, EXPECTED)
 
 
 def read(root: Path, name: str) -> Sequence:
@@ -44,8 +41,7 @@ def read(root: Path, name: str) -> Sequence:
     whole = root / "anno_full" / f"{name}.txt"
     if whole.is_file():
         given, boxes = boxes, text.boxes(whole, ORIGIN)
-        if (
-            len(boxes) < len(given) or np.abs(boxes[: len(given)] - given).max() > 0.01
-        ):  # anno/ has two decimals
+        first = boxes[: len(given)]
+        if len(first) < len(given) or np.abs(first - given).max() > 0.01:  # of two decimals
             raise UserError(f"{whole}: contradicts {root / 'anno' / whole.name}")
     return Sequence(name, text.images(root / "frames" / name), boxes, np.ones(len(boxes), bool))

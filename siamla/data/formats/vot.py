@@ -40,8 +40,6 @@ def read(root: Path, name: str) -> Sequence:
     for tag in TAGS:
         if (folder / f"{tag}.tag").is_file():
             labels = text.flags(folder / f"{tag}.tag")[: len(rows)]
-            tags[tag] = np.concatenate(
-                [labels, np.zeros(len(rows) - len(labels), bool)]
-            )  # archives end them early
+            tags[tag] = np.pad(labels, (0, len(rows) - len(labels)))  # archives end them early
     frames = text.images(folder / "color" if (folder / "color").is_dir() else folder)
     return Sequence(name, frames, boxes, np.ones(len(rows), bool), polygons, frame_attributes=tags)

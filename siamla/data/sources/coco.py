@@ -5,12 +5,11 @@
 """
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from siamla.data.sources import voc
-from siamla.data.sources.rows import KEYS, Found, Notes
+from siamla.data.sources.rows import KEYS, Found, Notes, table_of
 from siamla.errors import UserError
 from siamla.files import regular
 
@@ -49,52 +48,41 @@ def _content(path: Path) -> dict[str, list[Any]]:
 
 def _images(path: Path, entries: list[Any]) -> dict[Any, tuple[str, int, int]]:
     """Image number → name, width and height."""
-    found: dict[Any, tuple[str, int, int]] = {}
+    images: dict[Any, tuple[str, int, int]] = {}
     for entry in entries:
         try:
-            number, row = (
-                entry["id"],
-                (str(entry["file_name"]), int(entry["width"]), int(entry["height"])),
-            )
+            number, name = entry["id"], str(entry["file_name"])
+            width, height = int(entry["width"]), int(entry["height"])
         except (KeyError, TypeError, ValueError):
-            said = "expected images with id, file_name, width and height"
-            raise UserError(f"{path}: images[{len(found)}]: {said}") from None
-        if number in found:
-            raise UserError(
-                f"{path}: two images have the id {number}, {found[number][0]} and {row[0]}"
-            )
-        if "/" in row[0] or "\\" in row[0] or min(row[1:]) < 1:
-            raise UserError(
-                f"{path}: image {number}: {row[0]!r} of {row[1]}×{row[2]}: not a file's name and"
-                " size"
-            )
-        found[number] = row
-    return found
+            what = "expected images with id, file_name, width and height"
+            raise UserError(f"{path}: images[{len(images)}]: {what}") from None
+        if number in images:
+            both = f"{images[number][0]} and {name}"
+            raise UserError(f"{path}: two images have the id {number}, {both}")
+        if "/" in name or "\\" in name or min(width, height) < 1:
+            what = f"{name!r} of {width}×{height}: not a file's name and size"
+            raise UserError(f"{path}: image {number}: {what}")
+        images[number] = (name, width, height)
+    return images
 
 
-def _boxes(entries: list[Any], notes: Notes) -> Iterator[tuple[Any, Any, list[float], Any, bool]]:
+def _boxes(entries: list[Any], notes: Notes) -> list[tuple[Any, Any, list[float], Any, bool]]:
     """Image, number, box, category and crowd of each sound annotation, in the order of the
     images.
     """
     sound = []
-    for place, entry in enumerate(entries):
+    for index, entry in enumerate(entries):
         try:
-            row = (
-                entry["image_id"],
-                entry["id"],
-                [float(v) for v in entry["bbox"]],
-                entry["category_id"],
-            )
-            if len(row[2]) != 4 or not all(abs(value) < 1e9 for value in row[2]):
+            image, box = entry["image_id"], [float(value) for value in entry["bbox"]]
+            if len(box) != 4 or not all(abs(value) < 1e9 for value in box):
                 raise ValueError(f"bbox is {entry['bbox']}")
-            sound.append((*row, bool(entry.get("iscrowd", 0))))
-            hash(row[0])
+            hash(image)
+            crowd = bool(entry.get("iscrowd", 0))
+            sound.append((image, entry["id"], box, entry["category_id"], crowd))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            notes.add(
-                "damaged annotations",
-                f"annotations[{place}]: {type(error).__name__}: {str(error)[:60]}",
-            )
-    yield from sorted(sound, key=lambda row: (str(row[0]).zfill(20), str(row[1]).zfill(20)))
+            what = f"{type(error).__name__}: {str(error)[:60]}"
+            notes.add("damaged annotations", f"annotations[{index}]: {what}")
+    return sorted(sound, key=lambda row: (str(row[0]).zfill(20), str(row[1]).zfill(20)))
 
 
 def read(root: Path, part: str) -> Found:
@@ -104,8 +92,7 @@ def read(root: Path, part: str) -> Found:
     images, there = _images(path, content["images"]), set(voc.names(root / _IMAGES, ""))
     named = (entry for entry in content["categories"] if isinstance(entry, dict))
     categories = {str(entry.get("id")): str(entry.get("name")) for entry in named}
-    columns: dict[str, list[Any]] = {key: [] for key in ("image", *KEYS, "crowd")}
-    problem, used, numbers = [], set(), set()
+    rows, problem, numbers = [], [], set()
     for image, number, box, category, crowd in _boxes(content["annotations"], notes):
         if image not in images:
             notes.add("boxes of unknown images", f"annotation {number} of image {image}")
@@ -114,22 +101,14 @@ def read(root: Path, part: str) -> Found:
             notes.add("ids given twice", f"annotation {number}")
         numbers.add(number)
         name, width, height = images[image]
-        used.add(image)
-        row = (
-            f"{_IMAGES}/{name}",
-            str(image),
-            str(number),
-            0,
-            categories.get(str(category), ""),
-            width,
-            height,
-        )
-        for key, value in zip(columns, (*row, box, crowd), strict=True):
-            columns[key].append(value)
+        track = (f"{_IMAGES}/{name}", str(image), str(number), 0, categories.get(str(category), ""))
+        rows.append((*track, width, height, box, crowd))
         problem.append("" if name in there else "no image")
-    for number in images:
-        if number not in used:
-            notes.add("images without a box", images[number][0])
+    used = {row[0] for row in rows}
+    for name, *_ in images.values():
+        if f"{_IMAGES}/{name}" not in used:
+            notes.add("images without a box", name)
     for name in sorted(there.difference(image[0] for image in images.values())):
         notes.add("images without an annotation", name)
+    columns = table_of(rows, ("image", *KEYS, "crowd"))
     return Found(columns, problem, len(content["annotations"]), notes)

@@ -22,11 +22,8 @@ PARTLY = False
 
 def parts(root: Path) -> tuple[list[str], Notes]:
     """The sequences that list.txt names; those without a folder are noted."""
-    text.need_root(root, LAYOUT)
-    if not (root / "list.txt").is_file():
-        raise UserError(f"{root / 'list.txt'}: not found; expected {LAYOUT}")
     notes = Notes()
-    names = text.listed(root / "list.txt")
+    names = text.listed(text.list_file(root, LAYOUT))
     for name in names:
         if not (root / name).is_dir():
             notes.add("sequences without a folder", name)
@@ -50,15 +47,15 @@ def read(root: Path, part: str) -> Found:
     first = next((name for name in names if name in images), None)
     size = voc.image_size(folder / f"{first}.jpg") if first else None
     whole = "damaged image" if first and size is None else ""
+    width, height = size or (0, 0)
     columns = {
         "image": [f"{part}/{name}.jpg" for name in names],
-        **{key: [part] * count for key in ("sequence", "track")},
+        "sequence": [part] * count,
+        "track": [part] * count,
         "frame": np.arange(count),
         "category": [_category(folder / "meta_info.ini")] * count,
-        **{
-            key: [side] * count
-            for key, side in zip(("width", "height"), size or (0, 0), strict=True)
-        },
+        "width": [width] * count,
+        "height": [height] * count,
         "box": boxes,
         **labels,
     }
@@ -70,16 +67,22 @@ def _labels(folder: Path, count: int) -> dict[str, Any]:
     """absent, truncated and cover, of the label files that there are, each with as many numbers as
     there are boxes.
     """
-    found = {}
+    numbers = {}
     for name in ("absence", "cover", "cut_by_image"):
         path = folder / f"{name}.label"
         if path.is_file():
-            found[name], _ = text.table(path)
-            if len(found[name]) != count:
-                raise UserError(f"{path}: {len(found[name])} labels for {count} boxes")
-    absent = found["cover"] == 0 if "cover" in found else found.get("absence", np.zeros(count)) > 0
-    columns = {"absent": absent, "truncated": found.get("cut_by_image", np.zeros(count)) > 0}
-    return columns | ({"cover": found["cover"].astype(np.int8)} if "cover" in found else {})
+            numbers[name], _ = text.table(path)
+            if len(numbers[name]) != count:
+                raise UserError(f"{path}: {len(numbers[name])} labels for {count} boxes")
+    none = np.zeros(count)
+    columns = {
+        "absent": numbers.get("absence", none) > 0,
+        "truncated": numbers.get("cut_by_image", none) > 0,
+    }
+    if "cover" in numbers:
+        cover = numbers["cover"].astype(np.int8)
+        columns |= {"absent": numbers["cover"] == 0, "cover": cover}
+    return columns
 
 
 def _category(path: Path) -> str:

@@ -6,10 +6,11 @@ hold negatives without any XML.
 """
 
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from siamla.data.sources import voc
-from siamla.data.sources.rows import KEYS, Found, Notes
+from siamla.data.sources.rows import KEYS, Found, Notes, table_of
 
 LAYOUT = (
     "ImageNet DET: Annotations/DET/train/ILSVRC2013_train/n01440764/NAME.xml … and"
@@ -36,8 +37,7 @@ def read(root: Path, part: str) -> Found:
     """
     annotations = voc.names(root / _ANNOTATIONS / part, ".xml")
     images = set(voc.names(root / _IMAGES / part, voc.SUFFIX))
-    notes, problem = Notes(), []
-    columns: dict[str, list[Any]] = {key: [] for key in ("image", *KEYS, *voc.MARKS)}
+    notes, rows, problem = Notes(), [], []
     for name in annotations:
         try:
             stated, objects = voc.read(root / _ANNOTATIONS / part / f"{name}.xml")
@@ -47,25 +47,20 @@ def read(root: Path, part: str) -> Found:
         if not objects:
             notes.add("images without a box", f"{part}/{name}")
             continue
-        image, size = f"{_IMAGES}/{part}/{name}{voc.SUFFIX}", None
-        if name in images:
-            size = voc.image_size(root / image)
-        what = "" if size else "damaged image" if name in images else "no image"
-        size = size or stated
-        if size != stated:
-            notes.add(
-                "images of another size",
-                f"{image}: {size[0]}×{size[1]}, its XML says {stated[0]}×{stated[1]}",
-            )
-        scale = (size[0] / stated[0], size[1] / stated[1])
+        image = f"{_IMAGES}/{part}/{name}{voc.SUFFIX}"
+        actual = voc.image_size(root / image) if name in images else None
+        missing = "damaged image" if name in images else "no image"
+        width, height = actual or stated
+        if (width, height) != stated:
+            sizes = f"{width}×{height}, its XML says {stated[0]}×{stated[1]}"
+            notes.add("images of another size", f"{image}: {sizes}")
+        scale = np.tile((width / stated[0], height / stated[1]), 2)
         for number, item in enumerate(objects):
-            row = (image, f"{part}/{name}", str(number), 0, item.category, *size)
-            box = [value * scale[i % 2] for i, value in enumerate(item.box)]
-            for key, value in zip(
-                columns, (*row, box, *(mark in item.marks for mark in voc.MARKS)), strict=True
-            ):
-                columns[key].append(value)
-            problem.append(what)
+            marks = (mark in item.marks for mark in voc.MARKS)
+            track = (f"{part}/{name}", str(number), 0, item.category)
+            rows.append((image, *track, width, height, scale * item.box, *marks))
+            problem.append("" if actual else missing)
     for name in sorted(images.difference(annotations)):
         notes.add("images without an annotation", f"{part}/{name}")
+    columns = table_of(rows, ("image", *KEYS, *voc.MARKS))
     return Found(columns, problem, len(annotations), notes)

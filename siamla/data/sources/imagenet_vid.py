@@ -39,9 +39,7 @@ def read(root: Path, part: str) -> Found:
     notes = Notes()
     rows: list[tuple[str, int, voc.Marked, tuple[int, int], str]] = []
     first = next((name for name in annotations if name in images), None)
-    actual = (
-        None if first is None else voc.image_size(root / _IMAGES / part / f"{first}{voc.SUFFIX}")
-    )
+    actual = voc.image_size(root / _IMAGES / part / f"{first}{voc.SUFFIX}") if first else None
     for name in annotations:
         try:
             size, objects = voc.read(root / _ANNOTATIONS / part / f"{name}.xml")
@@ -52,21 +50,20 @@ def read(root: Path, part: str) -> Found:
         if not objects:
             notes.add("images without a box", f"{part}/{name}")
         if name == first and actual is not None and size != actual:
-            told = f"{actual[0]}×{actual[1]}, its XML says {size[0]}×{size[1]}"
-            notes.add("images of another size", f"{part}/{name}{voc.SUFFIX}: {told}")
+            sizes = f"{actual[0]}×{actual[1]}, its XML says {size[0]}×{size[1]}"
+            notes.add("images of another size", f"{part}/{name}{voc.SUFFIX}: {sizes}")
         rows += [(item.track, number, item, size, name) for item in objects]
     for name in sorted(images.difference(annotations)):
         notes.add("images without an annotation", f"{part}/{name}")
     rows.sort(key=lambda row: (len(row[0]), *row[:2]))  # tracks 0, 1, … 10, 11
-    tracks, frames = (
-        np.array([row[0] for row in rows], str),
-        np.array([row[1] for row in rows], np.int64),
-    )
+    names = [row[4] for row in rows]
+    tracks = [row[0] for row in rows]
+    frames = np.array([row[1] for row in rows], np.int64)
     columns: dict[str, Any] = {
-        "image": [f"{_IMAGES}/{part}/{row[4]}{voc.SUFFIX}" for row in rows],
+        "image": [f"{_IMAGES}/{part}/{name}{voc.SUFFIX}" for name in names],
         "sequence": [part] * len(rows),
-        "track": [row[0] for row in rows],
-        "segment": _segments(tracks, frames),
+        "track": tracks,
+        "segment": _segments(np.array(tracks, str), frames),
         "frame": frames,
         "category": [row[2].category for row in rows],
         "box": [row[2].box for row in rows],
@@ -74,16 +71,10 @@ def read(root: Path, part: str) -> Found:
         "height": [row[3][1] for row in rows],
         **{mark: [mark in row[2].marks for row in rows] for mark in voc.MARKS},
     }
-    problem = [
-        (
-            "no image"
-            if row[4] not in images
-            else "damaged image"
-            if row[4] == first and actual is None
-            else ""
-        )
-        for row in rows
-    ]
+    lacking = {name: "no image" for name in annotations if name not in images}
+    if first and actual is None:
+        lacking[first] = "damaged image"
+    problem = [lacking.get(name, "") for name in names]
     return Found(columns, problem, len(annotations), notes)
 
 

@@ -22,26 +22,24 @@ and not drawn by hand; is cut by the image's border; is none, since the target i
 """
 
 TEXT = pa.dictionary(pa.int32(), pa.string())
+# image: path relative to the root; sequence: the video, or the image; track: the target in it;
+# segment of the track: a new one after a cut; frame: number in the video, of YouTube-BB the second;
+# beyond: pixels by which the annotated box leaves the image, 0 where it does not; width and height
+# of the image: 0 where they are not known; cover: GOT-10k's grade of the visible part, 0 to 8, null
+# elsewhere; reason: why a box is not kept, else empty
 SCHEMA = pa.schema(
     [
-        ("image", pa.string()),  # path relative to the set's root
-        ("sequence", TEXT),  # the video, or the image
-        ("track", TEXT),  # the target in it
-        ("segment", pa.int32()),  # of the track: a new one after a cut
-        ("frame", pa.int64()),  # number in the video; of YouTube-BB the second
+        ("image", pa.string()),
+        *((name, TEXT) for name in ("sequence", "track")),
+        ("segment", pa.int32()),
+        ("frame", pa.int64()),
         ("category", TEXT),
-        *((name, pa.float64()) for name in ("x", "y", "w", "h")),
-        (
-            "beyond",
-            pa.float64(),
-        ),  # pixels by which the annotated box leaves the image, 0 where it does not
-        *(
-            (name, pa.int32()) for name in ("width", "height")
-        ),  # of the image, 0 where it is not known
+        *((name, pa.float64()) for name in ("x", "y", "w", "h", "beyond")),
+        *((name, pa.int32()) for name in ("width", "height")),
         *((name, pa.bool_()) for name in FLAGS),
-        ("cover", pa.int8()),  # GOT-10k's grade of the visible part, 0 to 8; null elsewhere
+        ("cover", pa.int8()),
         ("kept", pa.bool_()),
-        ("reason", TEXT),  # why a box is not kept, else empty
+        ("reason", TEXT),
     ]
 )
 
@@ -64,9 +62,7 @@ class Notes:
     def add(self, kind: str, example: str, count: int = 1) -> None:
         """Note `count` findings of a kind."""
         self.counts[kind] += count
-        known = self.first.setdefault(kind, [])
-        if len(known) < SHOWN:
-            known.append(example)
+        self.first[kind] = [*self.first.get(kind, []), example][:SHOWN]
 
     def join(self, other: "Notes") -> None:
         """Take over what another part of the set found."""
@@ -80,10 +76,9 @@ class Found:
     """What a part of a set holds.
 
     Attributes:
-        columns: equally long columns of SCHEMA as the annotation has them: `image`, `sequence`,
-            `track`, `frame`, `category`, `width` and `height`; `box` (N, 4), which may reach beyond
-            the image and is NaN where there is none. Of `segment`, `cover` and the flags what the
-            set has.
+        columns: equally long columns of SCHEMA as the annotation has them: `image`, KEYS, and of
+            `segment`, `cover` and the flags what the set has; `box` (N, 4) may reach beyond the
+            image and is NaN where there is none.
         problem: (N,) why the image of a row cannot be used ("no image", "damaged image"), else "".
         records: how many annotations were read, the damaged ones among them.
     """
@@ -94,29 +89,19 @@ class Found:
     notes: Notes
 
 
+def table_of(rows: Sequence[Sequence[Any]], names: Sequence[str]) -> dict[str, list[Any]]:
+    """The columns of rows, by name."""
+    return {name: [row[i] for row in rows] for i, name in enumerate(names)}
+
+
 def _repeated(columns: Mapping[str, Any]) -> NDArray[np.bool_]:
     """Rows whose track has had a box in that frame before."""
     keys = pa.table({name: pa.array(columns[name]) for name in ("sequence", "track", "frame")})
-    first = (
-        keys.append_column("row", pa.array(np.arange(len(keys))))
-        .group_by(keys.column_names)
-        .aggregate([("row", "min")])
-    )
+    rows = keys.append_column("row", pa.array(np.arange(len(keys))))
+    first = rows.group_by(keys.column_names).aggregate([("row", "min")])
     repeated = np.ones(len(keys), bool)
     repeated[first["row_min"].to_numpy()] = False
     return repeated
-
-
-def _inside(
-    boxes: NDArray[np.float64], sizes: NDArray[np.float64]
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Boxes (N, 4) cut at the border of images of (width, height), and by how much the widest side
-    was beyond it.
-    """
-    low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
-    beyond = np.maximum(np.maximum(-low, high - sizes).max(1), 0)
-    low, high = np.clip(low, 0, sizes), np.clip(high, 0, sizes)
-    return np.concatenate([low, high - low], 1), np.where(np.isfinite(beyond), beyond, 0)
 
 
 def judge(found: Found) -> pa.Table:
@@ -132,9 +117,11 @@ def judge(found: Found) -> pa.Table:
     sizes = np.stack([np.asarray(columns[name], np.float64) for name in ("width", "height")], 1)
     flags = {name: np.asarray(columns.get(name, np.zeros(count)), bool) for name in FLAGS}
     with np.errstate(invalid="ignore", divide="ignore"):
-        boxes, beyond = _inside(raw, sizes)
+        low, high = raw[:, :2], raw[:, :2] + raw[:, 2:]
+        beyond = np.maximum(np.maximum(-low, high - sizes).max(1), 0)
+        low, high = np.clip(low, 0, sizes), np.clip(high, 0, sizes)
+        sides = high - low
         drawn = np.isfinite(raw).all(1) & (raw[:, 2:] > 0).all(1)
-        sides = boxes[:, 2:]
         tests = [
             ("absent", flags["absent"]),
             ("no area", ~drawn),
@@ -146,28 +133,26 @@ def judge(found: Found) -> pa.Table:
             ("fills the image", sides.prod(1) > LARGEST * sizes.prod(1)),
         ]
     reason = np.asarray(found.problem, object).copy()
-    reason[flags["absent"]] = (
-        ""  # that comes first: nobody draws a frame for a target that is not there
-    )
+    reason[flags["absent"]] = ""  # nobody draws a frame for a target that is not there
     for word, holds in tests:
         reason[holds & (reason == "")] = word
+    boxes = np.concatenate([low, sides], 1)
     boxes[flags["absent"] | ~drawn] = np.nan
-    values = dict(zip("xywh", boxes.T, strict=True)) | flags
-    values |= {name: columns[name] for name in ("image", *KEYS) if name != "box"}
-    values |= {
-        "segment": columns.get("segment", np.zeros(count)),
-        "cover": columns.get("cover", [None] * count),
+    values = {
+        "segment": np.zeros(count),
+        "cover": [None] * count,
+        **columns,
+        **dict(zip("xywh", boxes.T, strict=True)),
+        **flags,
+        "beyond": np.where(np.isfinite(beyond), beyond, 0),
+        "kept": reason == "",
+        "reason": reason,
     }
-    values |= {"beyond": beyond, "kept": reason == "", "reason": reason}
     return pa.table([_column(values[each.name], each.type) for each in SCHEMA], schema=SCHEMA)
 
 
 def _column(values: Any, kind: pa.DataType) -> pa.Array:
-    array = (
-        pa.array(values)
-        if isinstance(values, pa.Array | pa.ChunkedArray | np.ndarray | list)
-        else values
-    )
+    array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
     if pa.types.is_dictionary(kind):
         return pc.dictionary_encode(array.cast(pa.string())).cast(kind)
     return array.cast(kind)

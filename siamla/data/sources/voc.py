@@ -7,8 +7,8 @@ xmin, as the trackers' scripts do; a toolkit that adds 1 sees boxes one pixel la
 import os
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -22,8 +22,7 @@ MARKS = ("difficult", "truncated", "occluded", "generated")
 """Tags of an object that are 1 where they hold; a file need not have them."""
 
 
-@dataclass(frozen=True)
-class Marked:
+class Marked(NamedTuple):
     """An object of a file: xywh box in pixels, its track where it has one, and the marks that
     hold.
     """
@@ -34,12 +33,14 @@ class Marked:
     marks: frozenset[str]
 
 
+def _text(node: ET.Element, tag: str) -> str:
+    return (node.findtext(tag) or "").strip()
+
+
 def _value(node: ET.Element, tag: str) -> float:
-    value = number((node.findtext(tag) or "").strip())
+    value = number(_text(node, tag))
     if value is None or value - value != 0:  # NaN and infinity
-        raise ValueError(
-            f"<{tag}> is {(node.findtext(tag) or 'missing')[:20]!r}, expected a number"
-        )
+        raise ValueError(f"<{tag}> is {_text(node, tag)[:20] or 'missing'!r}, expected a number")
     return value
 
 
@@ -48,11 +49,9 @@ def _marked(node: ET.Element) -> Marked:
     if edges is None:
         raise ValueError("an object without <bndbox>")
     left, top, right, bottom = (_value(edges, tag) for tag in EDGES)
-    marks = frozenset(tag for tag in MARKS if (node.findtext(tag) or "0").strip() not in ("0", ""))
+    marks = frozenset(tag for tag in MARKS if _text(node, tag) not in ("0", ""))
     box = (left, top, right - left, bottom - top)
-    return Marked(
-        box, (node.findtext("name") or "").strip(), (node.findtext("trackid") or "").strip(), marks
-    )
+    return Marked(box, _text(node, "name"), _text(node, "trackid"), marks)
 
 
 def read(path: Path) -> tuple[tuple[int, int], list[Marked]]:
@@ -90,19 +89,14 @@ def names(folder: Path, suffix: str) -> list[str]:
     """
     if not folder.is_dir():
         return []
-    with os.scandir(folder) as entries:
-        return sorted(
-            entry.name.removesuffix(suffix) for entry in entries if entry.name.endswith(suffix)
-        )
+    files = (name for name in os.listdir(folder) if name.endswith(suffix))
+    return sorted(name.removesuffix(suffix) for name in files)
 
 
 def folders(root: Path, *, under: Sequence[str] = ()) -> list[str]:
     """The folders below `root` without folders of their own, as paths relative to it, in order."""
-    here = root.joinpath(*under)
-    with os.scandir(here) as entries:
-        inner = sorted(
-            entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")
-        )
+    with os.scandir(root.joinpath(*under)) as entries:
+        inner = sorted(each.name for each in entries if each.is_dir() and each.name[0] != ".")
     if not inner:
         return ["/".join(under)] if under else []
     return [path for name in inner for path in folders(root, under=[*under, name])]

@@ -9,6 +9,7 @@ target is absent. Names of videos hold "_" and "-" themselves.
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,39 +56,34 @@ def _blocks(path: Path, columns: list[str], broken: list[str]) -> Iterator[pa.Re
     """
 
     def skip(row: Any) -> str:
-        broken.append(
-            f"row {row.number}: {row.actual_columns} fields, expected {row.expected_columns}"
-        )
+        counts = f"{row.actual_columns} fields, expected {row.expected_columns}"
+        broken.append(f"row {row.number}: {counts}")
         return "skip"
 
-    def reader(header: int) -> Any:
-        return pa.csv.open_csv(
+    parsing = partial(parsed_by, "pyarrow", path, "YouTube-BB's annotations")
+    with parsing(), pa.input_stream(str(path)) as stream:
+        start = stream.read(64)
+    if not start.strip():
+        raise UserError(f"{path}: the file is empty; expected rows of {', '.join(COLUMNS)}")
+    with parsing():
+        blocks = pa.csv.open_csv(
             path,
             pa.csv.ReadOptions(
-                column_names=list(COLUMNS), use_threads=False, block_size=BLOCK, skip_rows=header
+                column_names=list(COLUMNS),
+                use_threads=False,
+                block_size=BLOCK,
+                skip_rows=int(bool(re.match(rb"\W*youtube_id\b", start))),
             ),
             pa.csv.ParseOptions(invalid_row_handler=skip),
             pa.csv.ConvertOptions(
                 column_types=COLUMNS, include_columns=columns, strings_can_be_null=False
             ),
         )
-
-    with (
-        parsed_by("pyarrow", path, "YouTube-BB's annotations"),
-        pa.input_stream(str(path)) as stream,
-    ):
-        start = stream.read(64)
-    header = bool(re.match(rb"\W*youtube_id\b", start))
-    if not start.strip():
-        raise UserError(f"{path}: the file is empty; expected rows of {', '.join(COLUMNS)}")
-    with parsed_by("pyarrow", path, "YouTube-BB's annotations"):
-        blocks = reader(int(header))
     while True:
-        with parsed_by("pyarrow", path, "YouTube-BB's annotations"):
-            try:
-                block = blocks.read_next_batch()
-            except StopIteration:
-                return
+        with parsing():
+            block = next(blocks, None)
+        if block is None:
+            return
         yield block
 
 
@@ -105,34 +101,21 @@ def parts(root: Path) -> tuple[list[str], Notes]:
 def read(root: Path, part: str) -> Found:
     """The boxes of a class, in pixels: video by video, target by target."""
     path, notes = _csv(root), Notes()
-    folder = next(
-        (stem for stem in (path.name.partition(".")[0], *STEMS) if (root / stem).is_dir()), STEMS[0]
-    )
-    mine = [
-        pa.table(block).filter(pc.equal(block["class_id"], int(part)))
-        for block in _blocks(path, [*COLUMNS], [])
-    ]
-    rows = pa.concat_tables(mine).sort_by(
-        [(key, "ascending") for key in ("youtube_id", "object_id", "timestamp_ms")]
-    )
+    stems = (path.name.partition(".")[0], *STEMS)
+    folder = next((stem for stem in stems if (root / stem).is_dir()), STEMS[0])
+    order = [(key, "ascending") for key in ("youtube_id", "object_id", "timestamp_ms")]
+    blocks = _blocks(path, [*COLUMNS], [])
+    mine = [pa.table(block).filter(pc.equal(block["class_id"], int(part))) for block in blocks]
+    rows = pa.concat_tables(mine).sort_by(order)
     count, video, target = len(rows), rows["youtube_id"], rows["object_id"].cast(pa.string())
-    image = pc.binary_join_element_wise(
-        f"{folder}/{part}/",
-        pc.binary_join_element_wise(
-            video, rows["timestamp_ms"].cast(pa.string()), part, target, "_"
-        ),
-        ".jpg",
-        "",
-    )
-    there = pa.array(
-        [f"{folder}/{part}/{name}" for name in voc.names(root / folder / part, "")], pa.string()
-    )
-    found = pc.is_in(image, there).to_numpy()
+    stamp = rows["timestamp_ms"].cast(pa.string())
+    name = pc.binary_join_element_wise(video, stamp, part, target, "_")
+    image = pc.binary_join_element_wise(f"{folder}/{part}/", name, ".jpg", "")
+    files = [f"{folder}/{part}/{file}" for file in voc.names(root / folder / part, "")]
+    found = pc.is_in(image, pa.array(files, pa.string())).to_numpy()
     absent = pc.not_equal(rows["object_presence"], "present").to_numpy()
     sizes = _sizes(root, video.combine_chunks(), image.combine_chunks(), found)
-    edges = np.stack(
-        [rows[name].to_numpy() for name in ("xmin", "ymin", "xmax", "ymax")], 1
-    ).reshape(count, 4)
+    edges = np.stack([rows[edge].to_numpy() for edge in voc.EDGES], 1).reshape(count, 4)
     edges = np.where(absent[:, None] | (sizes[:, :1] == 0), np.nan, edges) * np.tile(sizes, 2)
     problem = np.where(found, np.where(sizes[:, 0] == 0, "damaged image", ""), "no image").tolist()
     if len(missing := np.flatnonzero(~found & ~absent)):
@@ -153,15 +136,12 @@ def read(root: Path, part: str) -> Found:
 
 def _sizes(root: Path, video: pa.Array, image: pa.Array, found: np.ndarray) -> np.ndarray:
     """(N, 2) width and height of each row's frame, 0 where it is not known. A video's frames are of
-    one size.
+    one size; its rows stand together.
     """
     sizes = np.zeros((len(video), 2), np.int64)
     codes = pc.dictionary_encode(video).indices.to_numpy()
-    for rows in (
-        np.split(np.arange(len(video)), np.flatnonzero(np.diff(codes)) + 1) if len(video) else ()
-    ):
-        first = next(iter(rows[found[rows]].tolist()), None)
-        size = None if first is None else voc.image_size(root / image[first].as_py())
-        if size is not None:
-            sizes[rows] = size
+    for rows in np.split(np.arange(len(video)), np.flatnonzero(np.diff(codes)) + 1):
+        seen = rows[found[rows]]
+        if len(seen):
+            sizes[rows] = voc.image_size(root / image[seen[0]].as_py()) or 0
     return sizes
