@@ -111,8 +111,7 @@ def test_frames_are_within_range_and_of_one_sequence(cache: CropCache) -> None:
 
 
 @pytest.mark.parametrize(
-    "wider",
-    [{"search": Jitter(shift=70, scale=0.18)}, {"template": Jitter(shift=128, scale=0.5)}],
+    "wider", [{"search": Jitter(shift=70, scale=0.18)}, {"template": Jitter(shift=128, scale=0.5)}]
 )
 def test_jitter_beyond_the_crops_is_refused(cache: CropCache, wider: dict[str, Jitter]) -> None:
     settings = PairSettings(dataset="x", **wider)

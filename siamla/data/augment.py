@@ -59,9 +59,7 @@ def move_colour(image: Image, offset: Sequence[int]) -> None:
 
 
 def motion_blur(image: Image, length: int, share: float) -> None:
-    """Blur in place with a cross of odd length: a share of a horizontal and the rest of a vertical
-    line.
-    """
+    """Blur in place with a cross of odd length, `share` of it horizontal, the rest vertical."""
     horizontal, vertical = cv2.blur(image, (length, 1)), cv2.blur(image, (1, length))
     cv2.addWeighted(horizontal, share, vertical, 1 - share, 0, dst=image)
 

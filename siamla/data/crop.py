@@ -20,9 +20,7 @@ _HALF = np.array([0.5, 0.5, 0, 0])
 
 
 def mean_colour(image: Image) -> tuple[float, float, float]:
-    """The mean (blue, green, red) of a whole image, which fills a crop beyond the image's border,
-    as SiamCAR's does.
-    """
+    """The mean (blue, green, red) of an image, which SiamCAR's crops show beyond its border."""
     blue, green, red, _ = cv2.mean(image)
     return blue, green, red
 
@@ -56,9 +54,7 @@ def to_image(box: ArrayLike, centre: ArrayLike, side: float, size: int) -> Array
 
 
 def to_index(box: ArrayLike) -> Array:
-    """Continuous xywh boxes (..., 4) in pixel-index coordinates, those of the score map's grid (31
-    + 8·i).
-    """
+    """Continuous xywh boxes (..., 4) in pixel-index coordinates, those of the grid 31 + 8·i."""
     return np.asarray(box, np.float64) - _HALF
 
 
@@ -88,9 +84,7 @@ def crop(image: Image, centre: ArrayLike, side: float, size: int, fill: ArrayLik
 
 
 def _span(middle: float, side: float, size: int, extent: int) -> tuple[int, int, int, float]:
-    """Along one axis: the image pixels [low, high) that a tile shows, its pixels from `low` to its
-    edge, its middle.
-    """
+    """Along an axis: the pixels [low, high) that a tile shows, its start from `low`, its middle."""
     low = min(max(floor(middle - side / 2) - 1, 0), extent - 1)
     first = round((middle - side / 2 - low) * size / side)
     high = min(max(ceil(low + (first + size) * side / size) + 1, low + 1), extent)

@@ -2,13 +2,12 @@
 
     manifest.json     written last: settings, sequence names, digests and sizes of the other files
     index.npy         one row per crop (ROW): where it lies and the box in it
-    shard-00000.bin   concatenated crops: JPEGs of which a window can be decoded (siamla.data.jpeg),
-                      or raw pixels
+    shard-00000.bin   concatenated crops: JPEGs (siamla.data.jpeg), or raw pixels
     skipped.csv       images that cannot be decoded, where that is allowed and there are any
 
-A shard is a fixed slice of the list of crops, so that its bytes depend on nothing else. While a
-build is under way each finished shard has its rows beside it (shard-00000.part.npz), written after
-it; a build that was stopped goes on with the shards that have none.
+A shard is a fixed slice of the list of crops. While a build is under way each finished shard has
+its rows beside it (shard-00000.part.npz); a build that was stopped goes on with those that have
+none.
 """
 
 import hashlib
@@ -55,9 +54,7 @@ ROW = np.dtype(
 
 @dataclass(frozen=True)
 class Shard:
-    """The crops of one packed file: their frames' files, boxes (N, 4) in the frame, and (sequence,
-    frame) numbers.
-    """
+    """The crops of a packed file: images, boxes (N, 4) in them, (sequence, frame) numbers."""
 
     number: int
     files: tuple[Path, ...]
@@ -70,9 +67,7 @@ class Shard:
 
 
 def usable_frames(video: Video, limit: int | None) -> NDArray[np.int64]:
-    """The frames that give a crop: target visible, box finite and not empty; at most `limit`,
-    evenly spaced.
-    """
+    """The frames with a visible target and a valid box; at most `limit`, evenly spaced."""
     frames = np.flatnonzero(video.visible & video.valid)
     if limit is None or len(frames) <= limit:
         return frames
@@ -104,9 +99,7 @@ def plan_shards(
 
 
 def cut(image: Image, box: Array, settings: CropSettings) -> tuple[bytes, Array]:
-    """The crop around a box (4,) of an image in the form in which it is packed, and the box in the
-    crop.
-    """
+    """The crop around a box (4,) of an image as it is packed, and the box in the crop."""
     side = float(padded_size(box[2], box[3], settings.context)) * settings.size / TEMPLATE
     view, middle = tile(image, centre(box), side, settings.size)
     packed = view.tobytes() if settings.form == "raw" else encode(view, settings.quality)
@@ -118,8 +111,7 @@ def write_shard(
 ) -> dict[str, str]:
     """Write shard-N.bin and then its rows; each is complete or not there.
 
-    Returns file → why, of the images that were left out because they cannot be decoded; without
-    `skip` the first of them is a UserError.
+    Returns file → why of the images that cannot be decoded; without `skip` the first is an error.
     """
     skipped: dict[str, str] = {}
     rows = np.zeros(len(shard.files), ROW)
@@ -207,11 +199,9 @@ def build(
     """Write the crop cache of these sequences; frames without the target are left out.
 
     `folder` must hold nothing that other settings or other data left. Stopped at any moment, the
-    same call goes on with the shards that are missing and ends with the same bytes; called on a
-    finished cache it does nothing.
-
-    `skip` is the share of the images that may be left out because they cannot be decoded;
-    skipped.csv lists them. UserError for more of them, and for a full disk.
+    same call goes on with the shards that are missing and ends with the same bytes. `skip` is the
+    share of the images that may be left out because they cannot be decoded; skipped.csv lists them,
+    and more of them are a UserError.
     """
     shards = plan_shards(videos, settings, shard_crops)
     if not (folder / "manifest.json").exists():
@@ -230,18 +220,14 @@ def build(
 
 
 class CropCache:
-    """A finished crop cache; cheap to open and to send to another process.
+    """A finished crop cache, or a UserError; cheap to open and to send to another process.
 
     Attributes:
-        folder: where it lies.
         manifest: the content of manifest.json.
         size: side of a crop in pixels.
         frames: (N,) the frame number of each crop in its sequence.
-        starts: (S + 1,) the first row of each sequence that has any, in order, and N. Arrays, since
-            a set may have a million tracks, and every process that loads pairs opens the cache.
-
-    Raises:
-        UserError: the folder is no finished cache.
+        starts: (S + 1,) the first row of each sequence that has any, in order, and N. An array:
+            every process that loads pairs opens the cache, and a set may have a million tracks.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -282,10 +268,8 @@ class CropCache:
         return self._shards[number].fileno()
 
     def read(self, row: int, window: Window) -> tuple[Image, tuple[float, float, float, float]]:
-        """A window (H, W, 3) uint8 BGR of the crop of a row, and the target's box (4,) in it,
-        continuous xywh.
-
-        The window lies inside the crop. UserError when the crop is damaged.
+        """A window (H, W, 3) uint8 BGR inside the crop of a row, and the target's box (4,) in it,
+        continuous xywh; UserError when the crop is damaged.
         """
         _, _, shard, length, offset, (x, y, width, height) = self._rows[row].item()
         left, top, right, bottom = window

@@ -63,8 +63,7 @@ class Checked:
 def check(item: tuple[str, dict[str, Any]], layout: str, root: Path, limit: int | None) -> Checked:
     """Read and check one sequence, its first `limit` frames only.
 
-    An item is the sequence's name and what `remembered` has of it: images are read again when its
-    key differs.
+    An item is its name and what `remembered` has of it: with another key images are read again.
     """
     name, known = item
     try:
@@ -101,9 +100,7 @@ def _first(video: Sequence, limit: int | None) -> Sequence:
 
 
 def _truth(video: Sequence) -> bytes:
-    """Everything that the annotation says of a sequence, as bytes that follow from the content
-    alone.
-    """
+    """Everything that the annotation says of a sequence, as bytes."""
     polygons = b"" if video.polygons is None else video.polygons.tobytes()
     tags = sorted(video.frame_attributes.items())
     labels = [f"{label} {values.tobytes().hex()}" for label, values in tags]
@@ -143,9 +140,8 @@ def _report(checked: list[Checked], rejected: list[Checked]) -> dict[str, Any]:
 def warnings(report: dict[str, Any], benchmark: bool) -> list[str]:
     """What a user should know of a curated set that was not refused, one line each.
 
-    A part of a benchmark gives other scores. A set is an official one when its name begins with the
-    name of its layout (otb100, got10k); a user's own folder in the same layout has no official
-    number of sequences.
+    A part of a benchmark gives other scores. Official sets have names that begin with that of their
+    layout (otb100, got10k); a folder of one's own has no official number of sequences.
     """
     name, count, lines = report["name"], report["sequences"], []
     official = LAYOUTS[report["layout"]].official_count
@@ -178,8 +174,8 @@ def _refuse_mixed(checked: list[Checked]) -> list[Checked]:
 
 
 def remembered(path: Path) -> dict[str, dict[str, Any]]:
-    """The results of earlier image checks by sequence, {"key": of the files, "images": the result};
-    a line that a kill has cut is ignored.
+    """Earlier image checks by sequence, {"key": of the files, "images": the result}; a line that a
+    kill has cut is ignored.
     """
     known: dict[str, dict[str, Any]] = {}
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
@@ -203,20 +199,11 @@ def curate(
     """Check every sequence of a data set, write index, rejected list and report to `out`; returns
     the report.
 
-    Checked: boxes as many as frames (one box alone is a hidden test set), every image read and
-    decoded to its end, sizes constant, boxes of visible frames finite, positive and not wholly
-    outside; where the benchmark has a rule for rows that are no box (`0,0,0,0`), those are counted
-    instead. Stopped and started again, it goes on where it was: sequences whose files have not
-    changed since (size and time) are not decoded again.
-
-    Args:
-        name: the data set's name, for the report.
-        frames_limit: keep the first frames of each sequence only.
-        allow_rejected: leave rejected sequences out instead of stopping.
-
-    Raises:
-        UserError: no such folder, no sequences, or some rejected: then only rejected.csv is
-            written.
+    Checked: boxes as many as frames (one box alone is a hidden test set), every image decoded to
+    its end, sizes constant, boxes of visible frames finite, positive and not wholly outside; where
+    the benchmark has a rule for rows that are no box (`0,0,0,0`), those are counted instead. Images
+    of unchanged files (size and time) are not decoded again. UserError where sequences are
+    rejected, which `allow_rejected` leaves out: then only rejected.csv is written.
     """
     names = LAYOUTS[layout].names(root)
     out.mkdir(parents=True, exist_ok=True)
@@ -251,8 +238,8 @@ def curate(
 
 
 def curated_root(folder: Path) -> Path:
-    """The folder of the data that were curated into `folder`; UserError where that is no finished
-    curation, or the data are gone.
+    """The folder of the data that were curated into `folder`; UserError where there is no finished
+    curation, or no such data.
     """
     path = folder / "report.json"
     advice = "run `siamla data curate`"
@@ -268,10 +255,9 @@ def curated_root(folder: Path) -> Path:
 def write_index(
     path: Path, root: Path, checked: Iterable[tuple[Sequence, str, dict[str, Any]]]
 ) -> None:
-    """Write the index of sequences, each with the digest of its images and its statistics.
-
-    A row a sequence with list columns keeps everything in one typed file (LaSOT: 1,400 rows instead
-    of 3.5 million). Frames under `root` are stored relative to it.
+    """Write the index of sequences, each with the digest of its images and its statistics: a row a
+    sequence with list columns (LaSOT: 1,400 rows instead of 3.5 million). Frames under `root` are
+    stored relative to it.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -313,10 +299,7 @@ def write_index(
 
 
 def load_curated(folder: Path) -> list[Sequence]:
-    """The sound sequences of a curated data set, in order; no image is touched.
-
-    UserError as `curated_root` raises it, and for an index that cannot be read.
-    """
+    """The sound sequences of a curated data set, in order; no image is touched."""
     import pyarrow.parquet as pq
 
     root = curated_root(folder)

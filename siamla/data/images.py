@@ -40,7 +40,7 @@ def complete(data: bytes) -> bool:
 
 def decode(data: bytes) -> tuple[Image | None, bool]:
     """The image (H, W, 3) BGR of an encoded file, or None, and whether the decoder found damage
-    inside it.
+    inside.
 
     libjpeg fills what it cannot read and says so only on the process's error stream, which is
     therefore caught while it works; whatever else was written there is passed on.
@@ -94,11 +94,9 @@ def _check(file: Path, size: list[int] | None) -> tuple[bytes, list[int], bool]:
 def check_images(frames: Iterable[Path]) -> dict[str, Any]:
     """Read and decode all frames of a sequence.
 
-    Returns:
-        "problem": the first that makes the sequence unusable, or None; "size": [height, width];
-        "digest": of the bytes; "damaged": names of the files that are whole but damaged inside.
-        Those are kept: every toolkit decodes them to the same pixels, and a published benchmark
-        without one of its frames would be another benchmark.
+    Returns the first "problem" that makes it unusable, or None; "size", [height, width]; "digest"
+    of the bytes; "damaged", names of the files that are whole but damaged inside. Those are kept:
+    every toolkit decodes them to the same pixels, and without them it would be another benchmark.
     """
     size: list[int] | None = None
     damaged: list[str] = []
@@ -115,9 +113,7 @@ def check_images(frames: Iterable[Path]) -> dict[str, Any]:
 
 
 def first_frame_only(video: Sequence) -> bool:
-    """Whether the truth is given in the first frame alone, as in the hidden test sets (GOT-10k,
-    TrackingNet).
-    """
+    """Whether the truth is given in the first frame alone, as in hidden test sets."""
     return len(video.frames) > 1 and len(video.boxes) > 0 and bool(np.isnan(video.boxes[1:]).all())
 
 
@@ -125,7 +121,7 @@ def box_problem(video: Sequence, size: list[int], empty_truth: bool) -> str | No
     """The first box of a visible target that is wrong in an image of [height, width], or None.
 
     With `empty_truth` the benchmark has a rule for frames whose row is no box; a tracker must still
-    find one to start on, and a row that reaches to infinity is no way to say that there is none.
+    find one to start on, and infinity is no way to say that there is none.
     """
     judged = video.visible.copy()
     if first_frame_only(video):

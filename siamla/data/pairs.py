@@ -1,6 +1,4 @@
-"""Training pairs: a template and a search crop of one target, each pair a pure function of (seed,
-index).
-"""
+"""Training pairs: two crops of one target, each pair a pure function of (seed, index)."""
 
 from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
@@ -32,14 +30,12 @@ SIDES = ("template", "search")
 
 @dataclass(frozen=True)
 class Pair:
-    """One pair, or a batch of them with a leading axis.
+    """One pair, or a batch of them with a leading axis: crops (127, 127, 3) and (255, 255, 3)
+    uint8.
 
-    Attributes:
-        template: (127, 127, 3) uint8 BGR.
-        search: (255, 255, 3) uint8 BGR.
-        box: (4,) float64 xywh of the target in the search crop, in pixel-index coordinates
-            (siamla.data.crop): a target in the middle has its centre at 127, on cell 12 of the grid
-            31 + 8·i. Without area where the target is not in it.
+    box (4,): xywh of the target in the search crop, in pixel-index coordinates (siamla.data.crop):
+    a target in the middle has its centre at 127, on cell 12 of the grid 31 + 8·i. Without area
+    where the target is not in it.
     """
 
     template: Image
@@ -133,9 +129,7 @@ class PairSampler(Sampler):
         return bisect_right(self.cache.starts, row) - 1
 
     def _elsewhere(self, row: int, drawn: Sequence[float]) -> int:
-        """A row of another sequence, of two uniform numbers in [0, 1); UserError where there is no
-        other.
-        """
+        """A row of another sequence, of two numbers in [0, 1); UserError without one."""
         starts = self.cache.starts
         if len(starts) < 3:
             what = "one sequence alone; pairs.negatives needs another one"
@@ -146,9 +140,7 @@ class PairSampler(Sampler):
         return start + int(drawn[1] * (end - start))
 
     def _look(self, row: int, view: int) -> tuple[bool, ...]:
-        """What both views of a pair must have in common: flip and gray, as template and as search
-        crop.
-        """
+        """Flip and gray, as template and as search crop: what both views have in common."""
         flip, gray = self._shared[self.sequence(row)][view]
         first, second = self.settings.template, self.settings.search
         return flip < first.flip, gray < first.gray, flip < second.flip, gray < second.gray
@@ -182,17 +174,13 @@ class PairSampler(Sampler):
         return self._view(row, out, jitter, (*shared, *drawn), normal, spoiled)
 
     def both(self, number: int) -> Pair:
-        """The view of this number as a template and as a search crop; the box is that of the
-        latter.
-        """
+        """A view as a template and as a search crop; the box is that of the latter."""
         (template,), (search,) = _blank(1)
         self.view(number, template, "template")
         return Pair(template, search, to_index(self.view(number, search, "search")))
 
     def rows(self, drawn: Sequence[float]) -> tuple[int, int]:
-        """Two rows of the cache, the template's and the search frame's, of three uniform numbers in
-        [0, 1).
-        """
+        """The rows of template and search frame, of three uniform numbers in [0, 1)."""
         starts, frames, reach = self.cache.starts, self.cache.frames, self.settings.frame_range
         sequence = int(drawn[0] * (len(starts) - 1))
         start, end = int(starts[sequence]), int(starts[sequence + 1])
@@ -273,9 +261,7 @@ class MixedSampler(Sampler):
 
 
 def open_sampler(crops: Sequence[Path], settings: PairSettings) -> Sampler:
-    """The sampler over the crop caches in these folders, one for each data set that the settings
-    name, in order.
-    """
+    """The sampler over the crop caches of the data sets that the settings name, in order."""
     if isinstance(settings.dataset, str):
         return PairSampler(CropCache(crops[0]), settings)
     return MixedSampler([CropCache(folder) for folder in crops], settings)

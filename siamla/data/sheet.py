@@ -37,9 +37,7 @@ def _cell(sequence: Sequence, index: int, width: int, height: int) -> Image:
 def contact_sheet(
     sequences: Iterable[Sequence], columns: int = 8, width: int = 200, height: int = 150
 ) -> Image:
-    """(rows, columns) of evenly spaced frames; the box is green where the target is visible and red
-    elsewhere.
-    """
+    """A row of evenly spaced frames each; boxes are green, red where the target is absent."""
     rows = []
     for sequence in sequences:
         at = np.unique(np.linspace(0, len(sequence) - 1, columns).round().astype(int))

@@ -18,9 +18,7 @@ _NOISE_MEAN = 24
 
 @dataclass(frozen=True)
 class Background:
-    """A photo seen by a moving camera: matrices (N, 2, 3) map photo points to frame points, both
-    continuous.
-    """
+    """A photo under a camera: matrices (N, 2, 3) map photo to frame points, both continuous."""
 
     photo: Image
     matrices: Array
@@ -60,9 +58,7 @@ class Background:
 def camera(
     scale: Array, angle: Array, aspect: Array, photo_point: Array, frame_point: Array
 ) -> Array:
-    """Matrices (N, 2, 3) that turn, scale (x by √aspect more) and bring photo_point to
-    frame_point.
-    """
+    """Matrices (N, 2, 3) that turn, scale and bring photo_point to frame_point."""
     cos, sin = np.cos(angle), np.sin(angle)
     turn = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], axis=1)
     stretch = np.stack([scale * np.sqrt(aspect), scale / np.sqrt(aspect)], axis=-1)
@@ -158,9 +154,7 @@ class Weather:
 
 
 def _degrade(rng: Rng, weather: Weather) -> Weather:
-    """The weather of a poor camera: each fault with a chance of its own, all as strong as one
-    number says.
-    """
+    """The weather of a poor camera: each fault has a chance of its own, all one strength."""
     strength = rng.uniform(0.2, 1)
     defocus, shrink, noise, compress = (rng.random(4) < (0.4, 0.3, 0.4, 0.6)).tolist()
     return replace(

@@ -16,9 +16,7 @@ from siamla.miniatures.sprites import Image, Pose, Sprite, lookalike, make_sprit
 
 @dataclass(frozen=True)
 class Actor:
-    """A sprite and its path: centre (N, 2), size, aspect, angle (N,), wobble (N, 3), shift and blur
-    (N, 2).
-    """
+    """A sprite and its path; wobble is (N, 3), centre, shift and blur (N, 2), the rest (N,)."""
 
     sprite: Sprite
     centre: Array
@@ -61,9 +59,7 @@ def angle_walk(rng: Rng, clip: ClipSettings) -> Array:
 
 
 def position_walk(rng: Rng, clip: ClipSettings, size: float) -> Array:
-    """(N, 2) path of a target inside the frame, over the border and back where the clip asks for
-    it.
-    """
+    """(N, 2) path of a target inside the frame, over the border and back if asked for."""
     frame = np.array(clip.size, np.float64)
     step = clip.motion.travel * frame.min() * (2.5 if "fast" in clip.challenges else 1)
     margin = np.minimum(0.55 * size, 0.4 * frame)
@@ -124,9 +120,7 @@ def distractors(rng: Rng, clip: ClipSettings, size: float, twin: Sprite | None) 
 def occluders(
     rng: Rng, clip: ClipSettings, centre: Array, size: float, fixed: Background | None
 ) -> list[Actor]:
-    """One or two objects that meet the target after the first frame: standing in the world, or
-    crossing.
-    """
+    """Objects that meet the target after the first frame: standing in the world or crossing."""
     if "occlusion" not in clip.challenges or clip.frames < 3:
         return []
     n = clip.frames
@@ -155,19 +149,12 @@ def occluders(
 
 
 @dataclass(frozen=True)
-class RegionTarget:
-    """A part of the photo itself: the corners of a rectangle, or the outline of a segment, (P,
-    2).
+class Cast:
+    """Drawn in this order: distractors, target, occluders. The target is an object, or a part of
+    the photo itself: the outline (P, 2) of a rectangle or a segment.
     """
 
-    corners: Array
-
-
-@dataclass(frozen=True)
-class Cast:
-    """Drawn in this order: distractors, target, occluders."""
-
-    target: Actor | RegionTarget
+    target: Actor | Array
     distractors: list[Actor]
     occluders: list[Actor]
 
@@ -180,9 +167,7 @@ def _blend_in(sprite: Sprite, seen: Image, strength: float) -> Sprite:
 
 
 def _match_contrast(sprite: Sprite, seen: Image, strength: float) -> Sprite:
-    """The sprite with its contrast moved towards the scene's by `strength`, between half and one
-    and a half of it.
-    """
+    """The sprite with its contrast moved towards the scene's, by a factor of .5 to 1.5."""
     mean = sprite.texture.mean((0, 1))
     spread = max(float(sprite.texture.std((0, 1)).mean()), 1.0)
     gain = 1 + strength * (float(np.clip(seen.std((0, 1)).mean() / spread, 0.5, 1.5)) - 1)
@@ -221,7 +206,7 @@ def make_composite(rng: Rng, clip: ClipSettings, background: Background) -> Cast
 
 def _contrast(photo: Image, middle: Array, sides: Array) -> float:
     """How textured a rectangle is, and how far its mean colour lies from that of the most similar
-    of four strips along its sides: what stands out on all sides looks like a thing.
+    of four strips along its sides.
     """
     x0, y0 = (middle - sides / 2).astype(int)
     x1, y1 = (middle + sides / 2).astype(int)
@@ -259,10 +244,8 @@ def _rectangle(rng: Rng, photo: Image, size: float, least: float) -> tuple[Array
 def _segment_outline(
     rng: Rng, name: str, mirrored: int | None, size: float, least: float
 ) -> Array | None:
-    """The outline (P, 2) of a segment that becomes `size` large under a scale of `least` to 2.5;
-    None without such.
-
-    mirrored: the photo's width, where it is seen mirrored.
+    """The outline (P, 2) of a segment that becomes `size` large under a scale of `least` to 2.5, or
+    None; `mirrored` is the photo's width, where it is seen mirrored.
     """
     fit = []
     for segment in photo_segments(name):
@@ -273,9 +256,7 @@ def _segment_outline(
 
 
 def _crossing(rng: Rng, clip: ClipSettings, path: Array, size: float) -> list[Actor]:
-    """Objects in front of a scene whose own part is the target, on its `path` (N, 2). They keep off
-    it, for nothing can cross behind it.
-    """
+    """Objects in front of a scene; they keep off the target's `path` (N, 2), a part of it."""
     count = rng.integers(0, clip.motion.distractors[1] // 2 + 1)
     crossing = []
     for sprite in [new_sprite(rng, clip, size) for _ in range(count)]:
@@ -319,4 +300,4 @@ def make_region(rng: Rng, clip: ClipSettings) -> tuple[Background, Cast]:
     matrices = camera(zoom, angle, aspect, np.broadcast_to(middle, path.shape), path)
     background = Background(photo, matrices, angle, clip.size)
     movers = _crossing(rng, clip, path, size)
-    return background, Cast(RegionTarget(outline), movers, occluders(rng, clip, path, size, None))
+    return background, Cast(outline, movers, occluders(rng, clip, path, size, None))

@@ -33,9 +33,7 @@ WRITERS: dict[str, Writer] = {
 
 
 def clip_settings(settings: SetSettings) -> list[ClipSettings]:
-    """What every clip of a set is to show; shares are spread so that every challenge has its exact
-    count.
-    """
+    """What every clip of a set is to show; every challenge has its exact count."""
     rng = np.random.Generator(np.random.PCG64([settings.seed, 0]))
     count = settings.sequences
 
@@ -93,9 +91,7 @@ def _write_clip(item: tuple[int, ClipSettings], settings: SetSettings, root: Pat
 
 
 def _names(root: Path) -> set[str]:
-    """The files of a set but its manifest, relative to its folder; a link is one, wherever it
-    leads.
-    """
+    """The files of a set but its manifest, relative to its folder; a link is one."""
     paths = (path for path in root.rglob("*") if path.is_symlink() or not path.is_dir())
     return {path.relative_to(root).as_posix() for path in paths} - {MANIFEST}
 
@@ -133,9 +129,7 @@ def _manifest(root: Path) -> dict[str, Any]:
 
 def content(root: Path, settings: SetSettings, code: str) -> str:
     """Digest of all files of a set; empty unless it was rendered by these settings and this code,
-    and every file is as it was then.
-
-    UserError for a folder that may not be rendered into (`synthesize`).
+    and every file is as it was then. UserError for a folder that `synthesize` refuses.
     """
     manifest = _manifest(root)
     origin = {"settings": settings.model_dump(mode="json"), "code": code}
@@ -148,9 +142,9 @@ def synthesize(name: str, settings: SetSettings, root: Path, jobs: int = 1, code
     """Render the set `name` into the folder `root`, in its layout, on `jobs` processes.
 
     The bytes depend on the settings alone. `root` appears only when it is whole; a generated set
-    that is there is replaced. synthetic.json beside the sequences records settings, photos, `code`
-    (a digest of what renders) and the SHA-256 of every file. UserError where the folder holds
-    anything that was not generated.
+    that is there is replaced. synthetic.json records settings, photos, `code` (a digest of what
+    renders) and the SHA-256 of every file. UserError where the folder holds anything that was not
+    generated.
     """
     _manifest(root)
     for photo in PHOTOS[settings.split]:

@@ -41,9 +41,7 @@ def walk(
 
 
 def bump(frames: int, middle: float, half_width: float) -> Array:
-    """(frames,) that rises smoothly from 0 to 1 at frame `middle` and falls again, with a
-    plateau.
-    """
+    """(frames,) that rises smoothly from 0 to a plateau of 1 at `middle` and falls again."""
     distance = np.abs(np.arange(frames) - middle) / max(half_width, 1e-9)
     ramp = np.clip(2 * (1 - distance), 0, 1)
     return ramp * ramp * (3 - 2 * ramp)

@@ -73,9 +73,7 @@ PHOTOS = {split: _photos(split) for split in get_args(Split)}
 
 
 def photo_path(name: str) -> Path:
-    """Where the photo "package/folder/file" lies; UserError when the installed package does not
-    ship it.
-    """
+    """Where the photo "package/folder/file" lies; UserError if the package lacks it."""
     package, _, inside = name.partition("/")
     spec = find_spec(package)
     path = Path(spec.origin).parent / inside if spec and spec.origin else Path(name)
@@ -110,10 +108,8 @@ def is_surface(name: str) -> bool:
 
 
 def scene_photos(split: Split, things: bool = False) -> tuple[str, ...]:
-    """The photos of a split that can stand as a background; a name that is listed twice is drawn
-    twice as often.
-
-    things: only photos of which a part can be a target by itself.
+    """The photos of a split that can stand as a background, with `things` those of which a part can
+    be a target; a name that is listed twice is drawn twice as often.
     """
     fit = [name for name in PHOTOS[split] if is_scene(name) and not (things and is_surface(name))]
     return tuple(fit + [name for name in fit if _KIND[name] == "thing"])
@@ -133,9 +129,7 @@ class Segment:
 
 
 def _groups(photo: NDArray[np.uint8]) -> list[NDArray[np.bool_]]:
-    """Masks (H, W) of connected groups of superpixels, the nodes of a tree that joins the most
-    alike first.
-    """
+    """Masks (H, W) of connected groups of superpixels, the most alike joined first."""
     lab = cv2.cvtColor(photo, cv2.COLOR_BGR2LAB).astype(np.float64)
     smooth = cv2.GaussianBlur(photo, (0, 0), 1.0)
     labels = slic(smooth[..., ::-1], _SUPERPIXELS, compactness=8, start_label=0)
@@ -160,9 +154,7 @@ def _groups(photo: NDArray[np.uint8]) -> list[NDArray[np.bool_]]:
 
 
 def _outline(mask: NDArray[np.bool_]) -> Array | None:
-    """The smoothed outer outline (P, 2) of a mask in its pixels, continuous; None where it has too
-    few points.
-    """
+    """The smoothed outline (P, 2) of a mask, continuous; None where it has too few points."""
     soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 2.0) > 0.5
     lines, _ = cv2.findContours(soft.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     points = max(lines, key=len, default=np.zeros((0, 1, 2)))[:, 0].astype(np.float64) + 0.5
@@ -172,9 +164,7 @@ def _outline(mask: NDArray[np.bool_]) -> Array | None:
 
 
 def _worth(lab: NDArray[np.float32], outline: Array) -> float:
-    """How well a segment stands out: colour difference across its outline and texture; 0 for no
-    compact thing.
-    """
+    """How well a segment stands out, by contrast and texture; 0 for no compact thing."""
     border = np.array(lab.shape[1::-1])
     low, high = outline.min(0), outline.max(0)
     # what the photo's border cuts is half a thing
@@ -217,9 +207,7 @@ def _cut(photo: NDArray[np.uint8], outline: Array) -> Segment:
 
 @lru_cache(maxsize=32)
 def photo_segments(name: str) -> tuple[Segment, ...]:
-    """The segments of a photo that look most like things, the best first; none where nothing stands
-    out.
-    """
+    """The segments of a photo that look most like things, the best first."""
     if not is_scene(name):
         return ()
     photo = load_photo(name)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from siamla.geometry import Array, centre
 from siamla.miniatures.background import Background, Weather, make_background, make_weather
-from siamla.miniatures.cast import Cast, RegionTarget, make_composite, make_region
+from siamla.miniatures.cast import Actor, Cast, make_composite, make_region
 from siamla.miniatures.settings import ClipSettings
 from siamla.miniatures.sprites import Image, draw
 
@@ -39,9 +39,7 @@ class Clip:
 
 
 def clip_boxes(boxes: Array, size: tuple[int, int]) -> Array:
-    """xywh boxes (N, 4) cut at the border of a frame of (width, height); all zero where nothing is
-    left.
-    """
+    """xywh boxes (N, 4) cut at a frame's border; zeros where nothing is left."""
     low = np.clip(boxes[:, :2], 0, size)
     high = np.clip(boxes[:, :2] + boxes[:, 2:], 0, size)
     cut = np.concatenate([low, high - low], axis=1)
@@ -58,22 +56,20 @@ def _share(outline: Array, size: tuple[int, int]) -> float:
 def _render(
     t: int, background: Background, weather: Weather, cast: Cast
 ) -> tuple[Image, Array, float]:
-    """Frame t, the target's outline (P, 2) and the share of its visible part that something
-    covers.
-    """
+    """Frame t, the target's outline (P, 2) and the covered share of its visible part."""
     frame = background.frame(t)
     for distractor in cast.distractors:
         draw(frame, distractor.sprite, distractor.pose(t))
     alpha = np.zeros(frame.shape[:2], np.float32)
-    if isinstance(cast.target, RegionTarget):
-        outline = background.project(t, cast.target.corners)
-        low = np.clip(np.floor(outline.min(0)), 0, frame.shape[1::-1]).astype(int)
-        high = np.clip(np.ceil(outline.max(0)), 0, frame.shape[1::-1]).astype(int)
-        alpha[low[1] : high[1], low[0] : high[0]] = 1
-    else:
+    if isinstance(cast.target, Actor):
         outline, sharp, window = draw(frame, cast.target.sprite, cast.target.pose(t))
         if sharp is not None:
             alpha[window] = sharp
+    else:
+        outline = background.project(t, cast.target)
+        low = np.clip(np.floor(outline.min(0)), 0, frame.shape[1::-1]).astype(int)
+        high = np.clip(np.ceil(outline.max(0)), 0, frame.shape[1::-1]).astype(int)
+        alpha[low[1] : high[1], low[0] : high[0]] = 1
     total = float(alpha.sum())
     for occluder in cast.occluders:
         _, cover, where = draw(frame, occluder.sprite, occluder.pose(t))
@@ -93,11 +89,9 @@ def _turned_rectangle(outline: Array, angle: float) -> Array:
 
 @dataclass(frozen=True)
 class Trace:
-    """What happened in a clip of N frames.
-
-    full (N, 4): boxes before they are cut at the border. inside, hidden (N,): the share of the box
-    in the frame, the covered share of the target's visible part. shake (N, 2): the camera's motion
-    in pixels. gain (N,): the brightness. angle (N,): radians.
+    """What happened in a clip of N frames: boxes (N, 4) before they are cut at the border, the
+    share of the box in the frame, the covered share of its visible part, the camera's motion (N, 2)
+    in pixels, brightness, turn in radians.
     """
 
     full: Array
@@ -127,9 +121,9 @@ def _named(holds: dict[str, Any]) -> frozenset[str]:
 def sequence_labels(trace: Trace) -> dict[str, frozenset[str]]:
     """The labels of the whole sequence for the layouts that have them.
 
-    OTB: scale change over 2 against frame 1, more than 20 px a frame, fewer than 400 px. LaSOT:
-    size ratio beyond [0.5, 2], motion beyond the box's own size, area under 1000 px. TNL2K has
-    LaSOT's labels and AS, TC, MS, of which the renderer makes the switch of modality alone.
+    OTB: scale change over 2, more than 20 px a frame, fewer than 400 px. LaSOT: size ratio beyond
+    [0.5, 2], motion beyond the box's own size, under 1000 px. TNL2K has LaSOT's and AS, TC and MS,
+    of which the renderer makes the switch of modality alone.
     """
     size, area = trace.full[:, 2:], trace.full[:, 2:].prod(1)
     aspect = size[:, 0] / size[:, 1]
@@ -190,7 +184,7 @@ def render(clip: ClipSettings, seed: np.random.SeedSequence) -> Clip:
     weather = make_weather(rng, clip, background)
     rendered = [_render(t, background, weather, cast) for t in range(clip.frames)]
     frames, outlines, covered = (list(part) for part in zip(*rendered, strict=True))
-    angles = background.angle if isinstance(cast.target, RegionTarget) else cast.target.angle
+    angles = cast.target.angle if isinstance(cast.target, Actor) else background.angle
     low = np.array([outline.min(0) for outline in outlines])
     high = np.array([outline.max(0) for outline in outlines])
     full = np.concatenate([low, high - low], axis=1)

@@ -31,10 +31,7 @@ class Challenges(Settings):
 
 
 class Motion(Settings):
-    """How targets and camera move: along smooth curves through random knots.
-
-    Lengths are shares of the frame's short side.
-    """
+    """Smooth curves through random knots; lengths are shares of the frame's short side."""
 
     knot_frames: int = Field(10, ge=1, le=200)  # between knots; 1 = a very low frame rate
     travel: Share = 0.3  # target's step between knots
@@ -58,9 +55,7 @@ class Motion(Settings):
 
 
 class Looks(Settings):
-    """How near the frames come to video; 0 everywhere: drawn objects with sharp edges before a
-    clean camera.
-    """
+    """How near the frames come to video; 0: drawn, sharp objects before a clean camera."""
 
     segments: Share = 0
     """Share of objects cut from photos along the photos' own edges; above 0 a region target is
@@ -72,9 +67,7 @@ class Looks(Settings):
 
 @dataclass(frozen=True)
 class ClipSettings:
-    """What one clip is to show. `region`: the target is a part of the photo `scene`; else an object
-    in front of it.
-    """
+    """What a clip shows. `region`: the target is a part of the photo `scene`, not an object."""
 
     frames: int
     size: tuple[int, int]
@@ -120,7 +113,5 @@ class SetSettings(Settings):
 
 
 def load_sets(path: Path) -> dict[str, SetSettings]:
-    """Every set of a params/synthetic.yaml by name; UserError names file, key and what is
-    allowed.
-    """
+    """The sets of a params/synthetic.yaml by name; UserError names file, key and mistake."""
     return validate(dict[Name, SetSettings], read_yaml(path), str(path))

@@ -69,9 +69,7 @@ class Pose:
 
 
 def _dense(points: Array, count: int = 72) -> Array:
-    """The closed polyline resampled at equal steps, with its corners, so that a wobble bends its
-    edges.
-    """
+    """The closed polyline with points enough for a wobble to bend its edges."""
     closed = np.vstack([points, points[:1]])
     length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(closed, axis=0), axis=1))])
     at = np.union1d(np.linspace(0, length[-1], count, endpoint=False), length[:-1])
@@ -113,9 +111,7 @@ def _outline(rng: Rng) -> tuple[Array, float]:
 
 
 def _photo_patch(rng: Rng, names: tuple[str, ...], side: int) -> Image:
-    """A (side, side) patch of a random photo, the most textured of four candidates, with its
-    colours changed.
-    """
+    """A recoloured (side, side) patch of a photo, the most textured of four candidates."""
     contrast = -1.0
     for _ in range(4):
         photo = load_photo(names[rng.integers(len(names))])
@@ -131,9 +127,7 @@ def _photo_patch(rng: Rng, names: tuple[str, ...], side: int) -> Image:
 
 
 def recolour(image: Image, rng: Rng, strength: float) -> Image:
-    """The image under a random mix of its channels, contrast and brightness; strength 0 changes
-    nothing.
-    """
+    """The image under a random mix of channels, contrast and brightness; 0: as it is."""
     mix = np.eye(3) + rng.normal(0, strength, (3, 3)) * 0.6
     mix /= np.maximum(mix.sum(1, keepdims=True), 0.4)
     gain, offset = np.exp(rng.normal(0, strength * 0.5)), rng.normal(0, 50 * strength, 3)
@@ -208,9 +202,7 @@ def _segment_sprite(rng: Rng, names: tuple[str, ...], size: float, side: int) ->
 
 
 def make_sprite(rng: Rng, names: tuple[str, ...], size: float, looks: Looks) -> Sprite:
-    """A random object textured from the named photos, its texture about as fine as its size in
-    pixels.
-    """
+    """A random object textured from the named photos; its size is in pixels."""
     side = int(np.clip(size * 1.3, 24, 160))
     sprite = None
     if looks.segments and rng.random() < looks.segments:
@@ -251,9 +243,7 @@ def placed_outline(sprite: Sprite, pose: Pose) -> Array:
 
 
 def blur_kernel(vector: tuple[float, float] | Array) -> NDArray[np.float32] | None:
-    """The kernel of a straight motion blur by `vector` pixels; None when it is under one pixel and
-    a half.
-    """
+    """The kernel of a straight motion blur by `vector` pixels; None under 1.5."""
     length = float(np.hypot(*vector))
     if length < 1.5:
         return None
@@ -266,9 +256,7 @@ def blur_kernel(vector: tuple[float, float] | Array) -> NDArray[np.float32] | No
 
 
 def _coverage(outline: Array, height: int, width: int) -> NDArray[np.float32]:
-    """The covered share (height, width) of every pixel; sampled four times per axis, as fillPoly
-    fattens edges.
-    """
+    """The covered share (height, width) of every pixel; fillPoly alone fattens edges."""
     shape = np.zeros((4 * height, 4 * width), np.uint8)
     # Pixel i covers [i, i + 1): OpenCV's integer coordinates are pixel centres.
     cv2.fillPoly(shape, [np.rint((outline * 4 - 0.5) * 16).astype(np.int32)], 255, shift=4)

@@ -20,11 +20,8 @@ from siamla.sequence import Sequence
 
 @dataclass(frozen=True)
 class Writer:
-    """A layout as it is written.
-
-    Attributes:
-        write: writes a sequence below a set's root, from its truth and its encoded images.
-        listing: the file that names all sequences of the set; None where the layout has none.
+    """A layout as it is written: how a sequence goes below a set's root, from its truth and its
+    encoded images, and the file that names all sequences, if there is one.
     """
 
     write: Callable[[Path, Sequence, Iterable[bytes]], None]
@@ -55,9 +52,7 @@ def _flags(path: Path, labels: Iterable[Any], delimiter: str = "\n") -> None:
 
 
 def _whole_pixels(sequence: Sequence, origin: int) -> NDArray[np.float64]:
-    """Boxes (N, 4) as LaSOT and TNL2K have them: whole pixels, and zeros where the target is
-    absent.
-    """
+    """Boxes (N, 4) in whole pixels, zeros where the target is absent (LaSOT, TNL2K)."""
     absent = (-origin, -origin, 0, 0)
     return np.where(sequence.visible[:, None], np.round(sequence.boxes), absent)
 

@@ -1,7 +1,6 @@
 """Readers of the benchmarks' official folder layouts and of folders of one's own.
 
-A layout is the module of its name, with what class Layout lists, and its name in
-siamla.data.layout.
+A layout is the module of its name, which siamla.data.layout lists.
 """
 
 from importlib import import_module

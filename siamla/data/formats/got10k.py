@@ -25,9 +25,7 @@ def names(root: Path) -> list[str]:
 
 
 def read(root: Path, name: str) -> Sequence:
-    """One sequence; visible where cover > 0, or absence is 0, or everywhere if there are no
-    labels.
-    """
+    """One sequence; visible where cover > 0, or else absence is 0, or else everywhere."""
     folder = root / name
     boxes = text.boxes(folder / "groundtruth.txt", ORIGIN)
     visible = np.ones(len(boxes), bool)

@@ -39,9 +39,7 @@ def _folder(root: Path, name: str) -> Path:
 
 
 def names(root: Path) -> list[str]:
-    """Test sequence names in official order; UserError when a listed one has no folder or there is
-    none.
-    """
+    """Test sequence names in official order; UserError for a listed one without a folder."""
     text.need_root(root, EXPECTED)
     there = _folders(root)
     listing = root / "testing_set.txt"

@@ -16,9 +16,7 @@ NAN = re.compile(r"[+-]?(nan(\([a-z0-9]*\))?|1\.#(ind|qnan|snan)\d*)", re.IGNORE
 
 
 def need_root(root: Path, expected: str) -> None:
-    """UserError unless `root` is a folder with something in it; `expected` says what belongs
-    there.
-    """
+    """UserError, with what is `expected`, unless `root` is a folder that is not empty."""
     if not root.is_dir():
         raise UserError(f"{root}: no such folder; expected {expected}")
     if not any(root.iterdir()):
@@ -55,10 +53,7 @@ def _rows(text: str) -> list[list[str]]:
 
 def number(word: str) -> float | None:
     """The number that a word spells, None if it spells none. NaN has many spellings: `-nan(ind)`,
-    `1.#QNAN`.
-
-    Python reads more than all others do, 1_0 as ten and digits of other scripts: these are none
-    here.
+    `1.#QNAN`. What Python alone reads is none: 1_0 as ten, digits of other scripts.
     """
     if NAN.fullmatch(word):
         return float("nan")
@@ -71,9 +66,9 @@ def number(word: str) -> float | None:
 def table(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Every number of a text file in order (M,), and how many each line has (L,).
 
-    Numbers are parted by commas, semicolons, tabs or spaces; byte-order marks, Windows line ends
-    and blank lines at the end are ignored. UserError naming file and line for a word that is no
-    number. NaN is a number here: what it means is the caller's affair.
+    Parted by commas, semicolons, tabs or spaces; byte-order marks, Windows line ends and blank
+    lines at the end are ignored. UserError naming file and line for a word that is no number. NaN
+    is a number.
     """
     text = read_text(path)
     rows = _rows(text)
@@ -98,9 +93,8 @@ def table(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
 
 
 def numbers(path: Path, columns: tuple[int, ...]) -> NDArray[np.float64]:
-    """The rows (N, C) of a text file of numbers, as `table` reads them.
-
-    `columns` lists the allowed C. UserError naming file and line for a wrong count.
+    """The rows (N, C) of a text file of numbers, as `table` reads them, C among `columns`;
+    UserError naming file and line for a wrong count.
     """
     values, counts = table(path)
     allowed = " or ".join(map(str, columns))
@@ -120,9 +114,7 @@ def numbers(path: Path, columns: tuple[int, ...]) -> NDArray[np.float64]:
 
 
 def plain(path: Path) -> str:
-    """A text file of numbers in the spelling of our store: the words as they stand, commas between
-    them.
-    """
+    """A text file of numbers as our store spells it: the words as they stand, with commas."""
     return "".join(",".join(words) + "\n" for words in _rows(read_text(path)))
 
 
@@ -172,17 +164,13 @@ def list_file(root: Path, expected: str) -> Path:
 
 
 def listed_folders(root: Path, expected: str) -> list[str]:
-    """The names in `root`/list.txt; UserError when the list or one of the named folders is
-    missing.
-    """
+    """The names in `root`/list.txt; UserError without the list or one of the folders."""
     path = list_file(root, expected)
     return listed(path, {folder.name for folder in root.iterdir() if folder.is_dir()})
 
 
 def attributes(path: Path, known: tuple[str, ...]) -> frozenset[str]:
-    """The attributes whose label is 1 in a file with one label per known attribute; none if there
-    is no file.
-    """
+    """The attributes whose label is 1 in a file with one label for each; none without a file."""
     if not path.is_file():
         return frozenset()
     labels = flags(path)
@@ -192,9 +180,7 @@ def attributes(path: Path, known: tuple[str, ...]) -> frozenset[str]:
 
 
 def images(folder: Path) -> tuple[Path, ...]:
-    """The image files of a folder in the order of their numbers (Board's have five digits,
-    TrackingNet's any).
-    """
+    """The images of a folder by number (Board's have five digits, TrackingNet's any)."""
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; expected the frames of a sequence")
     paths = [path for path in folder.glob("[!.]*") if path.suffix.lower() in IMAGES]

@@ -21,9 +21,7 @@ EMPTY_TRUTH = False
 
 
 def names(root: Path) -> list[str]:
-    """Sequence names in alphabetical order; UserError when frames and annotations do not pair
-    up.
-    """
+    """Sequence names in order; UserError when frames and annotations do not pair up."""
     text.need_root(root, EXPECTED)
     annotated = {path.stem for path in (root / "anno").glob("*.txt")}
     folders = {path.name for path in (root / "frames").glob("*") if path.is_dir()}
@@ -34,9 +32,7 @@ def names(root: Path) -> list[str]:
 
 
 def read(root: Path, name: str) -> Sequence:
-    """One sequence, with its whole truth where there is one; every annotated frame counts as
-    visible.
-    """
+    """One sequence, with its whole truth if there is one; every frame counts as visible."""
     boxes = text.boxes(root / "anno" / f"{name}.txt", ORIGIN)
     whole = root / "anno_full" / f"{name}.txt"
     if whole.is_file():

@@ -26,9 +26,7 @@ def names(root: Path) -> list[str]:
 
 
 def read(root: Path, name: str) -> Sequence:
-    """One sequence: polygons as they stand, boxes of equal area around them, tags per frame (a
-    missing file: none).
-    """
+    """One sequence: polygons as they stand, boxes of equal area around them, tags per frame."""
     folder = root / name
     rows = text.numbers(folder / "groundtruth.txt", (4, 8))
     if rows.shape[1] == 8:

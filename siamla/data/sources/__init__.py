@@ -1,8 +1,7 @@
 """Training sets in their official layouts, read as one row a box.
 
-A set is the module of its layout's name, with what class Source lists, and that name in
-siamla.data.layout. An image's path is relative to the set's root, boxes are continuous and counted
-from 0 (siamla.geometry).
+A set is the module of its layout's name, which siamla.data.layout lists. An image's path is
+relative to the set's root, boxes are continuous and counted from 0 (siamla.geometry).
 """
 
 from importlib import import_module

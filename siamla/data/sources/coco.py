@@ -67,9 +67,7 @@ def _images(path: Path, entries: list[Any]) -> dict[Any, tuple[str, int, int]]:
 
 
 def _boxes(entries: list[Any], notes: Notes) -> list[tuple[Any, Any, list[float], Any, bool]]:
-    """Image, number, box, category and crowd of each sound annotation, in the order of the
-    images.
-    """
+    """Image, number, box, category and crowd of each sound annotation, image by image."""
     sound = []
     for index, entry in enumerate(entries):
         try:
@@ -92,23 +90,14 @@ def read(root: Path, part: str) -> Found:
     images, there = _images(path, content["images"]), set(voc.names(root / _IMAGES, ""))
     named = (entry for entry in content["categories"] if isinstance(entry, dict))
     categories = {str(entry.get("id")): str(entry.get("name")) for entry in named}
-    rows, problem, numbers = [], [], set()
+    rows, problem = [], []
     for image, number, box, category, crowd in _boxes(content["annotations"], notes):
         if image not in images:
             notes.add("boxes of unknown images", f"annotation {number} of image {image}")
             continue
-        if number in numbers:
-            notes.add("ids given twice", f"annotation {number}")
-        numbers.add(number)
         name, width, height = images[image]
         track = (f"{_IMAGES}/{name}", str(image), str(number), 0, categories.get(str(category), ""))
         rows.append((*track, width, height, box, crowd))
         problem.append("" if name in there else "no image")
-    used = {row[0] for row in rows}
-    for name, *_ in images.values():
-        if f"{_IMAGES}/{name}" not in used:
-            notes.add("images without a box", name)
-    for name in sorted(there.difference(image[0] for image in images.values())):
-        notes.add("images without an annotation", name)
     columns = table_of(rows, ("image", *KEYS, "crowd"))
     return Found(columns, problem, len(content["annotations"]), notes)

@@ -42,8 +42,6 @@ def read(root: Path, part: str) -> Found:
     count = len(boxes)
     images = set(voc.names(folder, ".jpg"))
     names = [f"{number:08d}" for number in range(1, count + 1)]
-    if extra := images.difference(names):
-        notes.add("images without an annotation", f"{part}/{min(extra)}.jpg", len(extra))
     first = next((name for name in names if name in images), None)
     size = voc.image_size(folder / f"{first}.jpg") if first else None
     whole = "damaged image" if first and size is None else ""
@@ -64,9 +62,7 @@ def read(root: Path, part: str) -> Found:
 
 
 def _labels(folder: Path, count: int) -> dict[str, Any]:
-    """absent, truncated and cover, of the label files that there are, each with as many numbers as
-    there are boxes.
-    """
+    """absent, truncated and cover, of the label files that there are."""
     numbers = {}
     for name in ("absence", "cover", "cut_by_image"):
         path = folder / f"{name}.label"

@@ -21,20 +21,13 @@ _ANNOTATIONS, _IMAGES = "Annotations/DET/train", "Data/DET/train"
 
 
 def parts(root: Path) -> tuple[list[str], Notes]:
-    """The folders of annotations; notes on folders of images alone, the negatives."""
+    """The folders of annotations; those of images alone hold negatives."""
     voc.need(root, LAYOUT, _ANNOTATIONS, _IMAGES)
-    found, notes = voc.folders(root / _ANNOTATIONS), Notes()
-    for folder in sorted(set(voc.folders(root / _IMAGES)) - set(found)):
-        count = len(voc.names(root / _IMAGES / folder, voc.SUFFIX))
-        kind = "images of negatives" if "_extra" in folder else "images without an annotation"
-        notes.add(kind, f"{folder}: {count}", count)
-    return found, notes
+    return voc.folders(root / _ANNOTATIONS), Notes()
 
 
 def read(root: Path, part: str) -> Found:
-    """The boxes of a folder. A file's <size> that is not the image's has the boxes scaled to the
-    image.
-    """
+    """The boxes of a folder, scaled where <size> is not the image's."""
     annotations = voc.names(root / _ANNOTATIONS / part, ".xml")
     images = set(voc.names(root / _IMAGES / part, voc.SUFFIX))
     notes, rows, problem = Notes(), [], []
@@ -43,9 +36,6 @@ def read(root: Path, part: str) -> Found:
             stated, objects = voc.read(root / _ANNOTATIONS / part / f"{name}.xml")
         except ValueError as error:
             notes.add("damaged annotations", f"{part}/{name}.xml: {error}")
-            continue
-        if not objects:
-            notes.add("images without a box", f"{part}/{name}")
             continue
         image = f"{_IMAGES}/{part}/{name}{voc.SUFFIX}"
         actual = voc.image_size(root / image) if name in images else None
@@ -60,7 +50,5 @@ def read(root: Path, part: str) -> Found:
             track = (f"{part}/{name}", str(number), 0, item.category)
             rows.append((image, *track, width, height, scale * item.box, *marks))
             problem.append("" if actual else missing)
-    for name in sorted(images.difference(annotations)):
-        notes.add("images without an annotation", f"{part}/{name}")
     columns = table_of(rows, ("image", *KEYS, *voc.MARKS))
     return Found(columns, problem, len(annotations), notes)

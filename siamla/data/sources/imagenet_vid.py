@@ -47,14 +47,10 @@ def read(root: Path, part: str) -> Found:
         except ValueError as error:
             notes.add("damaged annotations", f"{part}/{name}.xml: {error}")
             continue
-        if not objects:
-            notes.add("images without a box", f"{part}/{name}")
         if name == first and actual is not None and size != actual:
             sizes = f"{actual[0]}×{actual[1]}, its XML says {size[0]}×{size[1]}"
             notes.add("images of another size", f"{part}/{name}{voc.SUFFIX}: {sizes}")
         rows += [(item.track, number, item, size, name) for item in objects]
-    for name in sorted(images.difference(annotations)):
-        notes.add("images without an annotation", f"{part}/{name}")
     rows.sort(key=lambda row: (len(row[0]), *row[:2]))  # tracks 0, 1, … 10, 11
     names = [row[4] for row in rows]
     tracks = [row[0] for row in rows]

@@ -66,8 +66,8 @@ class Notes:
 
     def join(self, other: "Notes") -> None:
         """Take over what another part of the set found."""
-        for kind, count in other.counts.items():
-            self.counts[kind] += count
+        self.counts.update(other.counts)
+        for kind in other.counts:
             self.first[kind] = [*self.first.get(kind, []), *other.first[kind]][:SHOWN]
 
 
@@ -108,9 +108,8 @@ def judge(found: Found) -> pa.Table:
     """The table of a part's boxes by SCHEMA, with what is kept and why not.
 
     Left out are boxes without a usable image, of an absent target, without an area, wholly outside
-    the image, given twice for one track and frame; crowds; boxes less than SMALLEST pixels wide or
-    high inside the image, more than LONGEST times as long as wide, and of more than LARGEST of the
-    image.
+    the image, given twice for one track and frame; crowds; boxes smaller than SMALLEST inside the
+    image, longer than LONGEST, and larger than LARGEST.
     """
     columns, count = found.columns, len(found.problem)
     raw = np.asarray(columns["box"], np.float64).reshape(count, 4)

@@ -23,9 +23,7 @@ MARKS = ("difficult", "truncated", "occluded", "generated")
 
 
 class Marked(NamedTuple):
-    """An object of a file: xywh box in pixels, its track where it has one, and the marks that
-    hold.
-    """
+    """An object: xywh box in pixels, its track where it has one, and the marks that hold."""
 
     box: tuple[float, float, float, float]
     category: str
@@ -55,9 +53,7 @@ def _marked(node: ET.Element) -> Marked:
 
 
 def read(path: Path) -> tuple[tuple[int, int], list[Marked]]:
-    """(width, height) and the objects of an annotation file; ValueError, with the reason, for a
-    damaged one.
-    """
+    """(width, height) and the objects of an annotation; ValueError for a damaged one."""
     try:
         root = ET.fromstring(regular(path).read_bytes())
     except (ET.ParseError, LookupError) as error:  # LookupError: an encoding that nobody knows
@@ -84,9 +80,7 @@ def image_size(path: Path) -> tuple[int, int] | None:
 
 
 def names(folder: Path, suffix: str) -> list[str]:
-    """Names, without the suffix, of a folder's files that have it, in order; none where there is no
-    such folder.
-    """
+    """The names, without the suffix, of a folder's files that have it, in order."""
     if not folder.is_dir():
         return []
     files = (name for name in os.listdir(folder) if name.endswith(suffix))

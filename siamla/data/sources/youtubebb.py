@@ -51,9 +51,7 @@ def _csv(root: Path) -> Path:
 
 
 def _blocks(path: Path, columns: list[str], broken: list[str]) -> Iterator[pa.RecordBatch]:
-    """The rows of a CSV, a block at a time; those with another number of fields are put to
-    `broken`.
-    """
+    """The rows of a CSV in blocks; those with another number of fields go to `broken`."""
 
     def skip(row: Any) -> str:
         counts = f"{row.actual_columns} fields, expected {row.expected_columns}"
@@ -135,9 +133,7 @@ def read(root: Path, part: str) -> Found:
 
 
 def _sizes(root: Path, video: pa.Array, image: pa.Array, found: np.ndarray) -> np.ndarray:
-    """(N, 2) width and height of each row's frame, 0 where it is not known. A video's frames are of
-    one size; its rows stand together.
-    """
+    """(N, 2) width and height of each row's frame, equal within a video; 0 if not known."""
     sizes = np.zeros((len(video), 2), np.int64)
     codes = pc.dictionary_encode(video).indices.to_numpy()
     for rows in np.split(np.arange(len(video)), np.flatnonzero(np.diff(codes)) + 1):
