@@ -121,7 +121,7 @@ def test_vid_keeps_every_segment_of_every_track(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("header", [False, True])
 def test_ytbb_boxes_are_pixels_and_absent_rows_none(tmp_path: Path, header: bool) -> None:
-    rows, report = curated(sets.ytbb(tmp_path / "ytbb", header), "youtubebb")
+    rows, _ = curated(sets.ytbb(tmp_path / "ytbb", header), "youtubebb")
     told = [(row["sequence"], row["track"], row["frame"], row["reason"]) for row in rows]
     odd = "23/AA_B-6lO_"
     assert told == [
@@ -142,8 +142,6 @@ def test_ytbb_boxes_are_pixels_and_absent_rows_none(tmp_path: Path, header: bool
     assert square["image"] == "yt_bb_detection_train/23/AA_B-6lO__238000_23_0.jpg"
     assert box(rows[5]) == pytest.approx([1152, 144, 128, 288])  # cut at the frame's border
     assert np.isnan(box(rows[3])).all()
-    missing = "yt_bb_detection_train/0/zz0_6000_0_0.jpg"
-    assert report["findings"]["frames missing"]["first"] == [missing]
 
 
 def test_ytbb_reads_the_packed_file_and_counts_damaged_rows(tmp_path: Path) -> None:
@@ -196,7 +194,7 @@ def test_a_set_that_is_half_there_is_refused_and_nothing_written(tmp_path: Path)
         path.unlink()
     with pytest.raises(UserError, match="6 of 63 boxes are without their image"):
         curate_boxes(root, "imagenet_vid", "x", out)
-    assert not list(out.iterdir())
+    assert not out.exists()
     assert curate_boxes(root, "imagenet_vid", "x", out, allow_rejected=True)["kept"] == 57
     root = sets.ytbb(tmp_path / "ytbb")  # YouTube-BB may be there in part
     assert curate_boxes(root, "youtubebb", "x", out)["left_out"]["no image"] == 1

@@ -1,6 +1,6 @@
 """The camera over a photo, and what the light and the sensor do to a frame."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
@@ -119,8 +119,8 @@ class Weather:
     grain: float
     offsets: NDArray[np.int64]
     grey: NDArray[np.bool_]
-    shrink: float = 1.0
-    quality: int = 0
+    shrink: float
+    quality: int
 
     def apply(self, t: int, frame: Image) -> Image:
         """The frame as the sensor gives it."""
@@ -149,21 +149,8 @@ class Weather:
         frame = cv2.addWeighted(frame, 1, noise, self.grain, -_NOISE_MEAN * self.grain)
         if self.quality:
             coded = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, self.quality])[1]
-            frame = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+            return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
         return np.asarray(frame, np.uint8)
-
-
-def _degrade(rng: Rng, weather: Weather) -> Weather:
-    """The weather of a poor camera: each fault has a chance of its own, all one strength."""
-    strength = rng.uniform(0.2, 1)
-    defocus, shrink, noise, compress = (rng.random(4) < (0.4, 0.3, 0.4, 0.6)).tolist()
-    return replace(
-        weather,
-        soft=0.8 + 1.0 * strength if defocus else weather.soft,
-        shrink=1 + 1.2 * strength if shrink else 1.0,
-        grain=0.4 + 0.9 * strength if noise else weather.grain,
-        quality=round(70 - 50 * strength) if compress else 0,
-    )
 
 
 def make_weather(rng: Rng, clip: ClipSettings, background: Background) -> Weather:
@@ -178,9 +165,14 @@ def make_weather(rng: Rng, clip: ClipSettings, background: Background) -> Weathe
     blur = background.shake() * 0.5 if "blur" in clip.challenges else np.zeros((n, 2))
     grey = ("switch" in clip.challenges) & (np.arange(n) >= n // 2)
     soft = float(rng.choice([0.0, 0.0, 0.6, 1.0]))
-    grain = rng.uniform(0.05, 0.4)
+    grain, shrink, quality = rng.uniform(0.05, 0.4), 1.0, 0
     offsets = rng.integers(0, 32, (n, 2))
-    weather = Weather(gain, tint, shadow, depth, clipped(blur, 8), soft, grain, offsets, grey)
-    if clip.looks.degrade and rng.random() < clip.looks.degrade:
-        weather = _degrade(rng, weather)
-    return weather
+    if clip.looks.degrade and rng.random() < clip.looks.degrade:  # a poor camera
+        strength = rng.uniform(0.2, 1)
+        defocus, few, noise, compress = (rng.random(4) < (0.4, 0.3, 0.4, 0.6)).tolist()
+        soft = 0.8 + strength if defocus else soft
+        shrink = 1 + 1.2 * strength if few else shrink
+        grain = 0.4 + 0.9 * strength if noise else grain
+        quality = round(70 - 50 * strength) if compress else quality
+    blur = clipped(blur, 8)
+    return Weather(gain, tint, shadow, depth, blur, soft, grain, offsets, grey, shrink, quality)

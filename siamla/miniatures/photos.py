@@ -97,21 +97,12 @@ def load_photo(name: str) -> NDArray[np.uint8]:
     return np.asarray(image, np.uint8)
 
 
-def is_scene(name: str) -> bool:
-    """Whether the photo shows enough to stand as a background and to have things in it."""
-    return _KIND[name] != "texture"
-
-
-def is_surface(name: str) -> bool:
-    """Whether the photo shows the same all over."""
-    return _KIND[name] == "surface"
-
-
 def scene_photos(split: Split, things: bool = False) -> tuple[str, ...]:
     """The photos of a split that can stand as a background, with `things` those of which a part can
     be a target; a name that is listed twice is drawn twice as often.
     """
-    fit = [name for name in PHOTOS[split] if is_scene(name) and not (things and is_surface(name))]
+    unfit = ("texture", "surface") if things else ("texture",)
+    fit = [name for name in PHOTOS[split] if _KIND[name] not in unfit]
     return tuple(fit + [name for name in fit if _KIND[name] == "thing"])
 
 
@@ -136,8 +127,8 @@ def _groups(photo: NDArray[np.uint8]) -> list[NDArray[np.bool_]]:
     area = np.bincount(labels.ravel())
     y, x = np.mgrid[: labels.shape[0], : labels.shape[1]]
     values = (*np.moveaxis(lab, 2, 0), x, y)
-    mean = np.stack([np.bincount(labels.ravel(), each.ravel()) for each in values], 1)
-    mean /= area[:, None]
+    sums = np.stack([np.bincount(labels.ravel(), each.ravel()) for each in values], 1)
+    mean = sums / area[:, None]
     # a little of the place keeps groups together; whole numbers make the tree the same on every
     # processor
     mean[:, 3:] *= 60 / max(labels.shape)
@@ -208,14 +199,14 @@ def _cut(photo: NDArray[np.uint8], outline: Array) -> Segment:
 @lru_cache(maxsize=32)
 def photo_segments(name: str) -> tuple[Segment, ...]:
     """The segments of a photo that look most like things, the best first."""
-    if not is_scene(name):
+    if _KIND[name] == "texture":
         return ()
     photo = load_photo(name)
     lab = cv2.GaussianBlur(cv2.cvtColor(photo, cv2.COLOR_BGR2LAB), (0, 0), 1.5).astype(np.float32)
     outlines = [line for mask in _groups(photo) if (line := _outline(mask)) is not None]
     worth = np.array([_worth(lab, outline) for outline in outlines])
     kept: list[Array] = []
-    most = _FEW if is_surface(name) else _MOST
+    most = _FEW if _KIND[name] == "surface" else _MOST
     for index in np.argsort(-worth, kind="stable"):
         if worth[index] < _LEAST or len(kept) == most:
             break

@@ -75,7 +75,8 @@ def _got10k(root: Path, sequence: Sequence, images: Iterable[bytes]) -> None:
     _flags(folder / "absence.label", ~sequence.visible)
     write_text(folder / "cover.label", "".join(f"{8 * seen:d}\n" for seen in sequence.visible))
     low, high = sequence.boxes[:, :2], sequence.boxes[:, :2] + sequence.boxes[:, 2:]
-    _flags(folder / "cut_by_image.label", (low < 0).any(1) | (high > (width, height)).any(1))
+    cut = ((low < 0) | (high > (width, height))).any(1)
+    _flags(folder / "cut_by_image.label", np.atleast_1d(cut))
     meta = (
         "[METAINFO]\nurl: none\nobject_class: synthetic\nmotion_class: synthetic\nanno_fps: 10Hz\n"
         f"resolution: ({width}, {height})\n"

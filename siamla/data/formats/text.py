@@ -41,14 +41,11 @@ def read_text(path: Path) -> str:
 
 
 def _rows(text: str) -> list[list[str]]:
-    """The words of each line, parted by commas, semicolons, tabs or spaces; "" stands for an empty
-    field. Blank lines at the end are ignored.
+    """The words of each line, parted by commas, semicolons, tabs or spaces; "" or blank stands for
+    an empty field. Blank lines at the end are ignored.
     """
     lines = text.replace(";", ",").rstrip().splitlines()
-    return [
-        [word.strip() for word in line.split(",")] if "," in line else line.split()
-        for line in lines
-    ]
+    return [line.split(",") if "," in line else line.split() for line in lines]
 
 
 def number(word: str) -> float | None:
@@ -75,12 +72,12 @@ def table(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     counts = np.array([len(words) for words in rows], np.int64)
     if text.isascii() and "_" not in text:
         try:
-            return np.array(list(chain.from_iterable(rows)), str).astype(np.float64), counts
+            return np.fromiter(map(float, chain.from_iterable(rows)), np.float64), counts
         except ValueError:
             pass  # a word that is no number, or NaN as others spell it
     values: list[float] = []
     for index, words in enumerate(rows):
-        for word in words:
+        for word in map(str.strip, words):
             value = number(word)
             if value is None:
                 line = text.splitlines()[index].strip()[:60]
@@ -115,7 +112,7 @@ def numbers(path: Path, columns: tuple[int, ...]) -> NDArray[np.float64]:
 
 def plain(path: Path) -> str:
     """A text file of numbers as our store spells it: the words as they stand, with commas."""
-    return "".join(",".join(words) + "\n" for words in _rows(read_text(path)))
+    return "".join(",".join(map(str.strip, words)) + "\n" for words in _rows(read_text(path)))
 
 
 def boxes(path: Path, origin: int) -> NDArray[np.float64]:

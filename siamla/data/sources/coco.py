@@ -24,7 +24,7 @@ def parts(root: Path) -> tuple[list[str], Notes]:
         raise UserError(f"{root}: no such folder; expected {LAYOUT}")
     if not (root / _FILE).exists():
         raise UserError(f"{root / _FILE}: no such file; expected {LAYOUT}")
-    return [_FILE], Notes()
+    return [_FILE], Notes(list)
 
 
 def _slim(value: dict[str, Any]) -> dict[str, Any]:
@@ -79,21 +79,21 @@ def _boxes(entries: list[Any], notes: Notes) -> list[tuple[Any, Any, list[float]
             sound.append((image, entry["id"], box, entry["category_id"], crowd))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             what = f"{type(error).__name__}: {str(error)[:60]}"
-            notes.add("damaged annotations", f"annotations[{index}]: {what}")
+            notes["damaged annotations"].append(f"annotations[{index}]: {what}")
     return sorted(sound, key=lambda row: (str(row[0]).zfill(20), str(row[1]).zfill(20)))
 
 
 def read(root: Path, part: str) -> Found:
     """All boxes."""
     path = root / part
-    content, notes = _content(path), Notes()
+    content, notes = _content(path), Notes(list)
     images, there = _images(path, content["images"]), set(voc.names(root / _IMAGES, ""))
     named = (entry for entry in content["categories"] if isinstance(entry, dict))
     categories = {str(entry.get("id")): str(entry.get("name")) for entry in named}
     rows, problem = [], []
     for image, number, box, category, crowd in _boxes(content["annotations"], notes):
         if image not in images:
-            notes.add("boxes of unknown images", f"annotation {number} of image {image}")
+            notes["boxes of unknown images"].append(f"annotation {number} of image {image}")
             continue
         name, width, height = images[image]
         track = (f"{_IMAGES}/{name}", str(image), str(number), 0, categories.get(str(category), ""))

@@ -22,22 +22,22 @@ PARTLY = False
 
 def parts(root: Path) -> tuple[list[str], Notes]:
     """The sequences that list.txt names; those without a folder are noted."""
-    notes = Notes()
+    notes = Notes(list)
     names = text.listed(text.list_file(root, LAYOUT))
     for name in names:
         if not (root / name).is_dir():
-            notes.add("sequences without a folder", name)
+            notes["sequences without a folder"].append(name)
     return [name for name in names if (root / name).is_dir()], notes
 
 
 def read(root: Path, part: str) -> Found:
     """The boxes of a sequence. One whose labels cannot be read gives none and is noted."""
-    folder, notes = root / part, Notes()
+    folder, notes = root / part, Notes(list)
     try:
         boxes = text.boxes(folder / "groundtruth.txt", layout.ORIGIN)
         labels = _labels(folder, len(boxes))
     except UserError as error:
-        notes.add("damaged annotations", str(error))
+        notes["damaged annotations"].append(str(error))
         return Found({key: [] for key in ("image", *KEYS)}, [], 1, notes)
     count = len(boxes)
     images = set(voc.names(folder, ".jpg"))
@@ -71,7 +71,7 @@ def _labels(folder: Path, count: int) -> dict[str, Any]:
             if len(numbers[name]) != count:
                 raise UserError(f"{path}: {len(numbers[name])} labels for {count} boxes")
     none = np.zeros(count)
-    columns = {
+    columns: dict[str, Any] = {
         "absent": numbers.get("absence", none) > 0,
         "truncated": numbers.get("cut_by_image", none) > 0,
     }

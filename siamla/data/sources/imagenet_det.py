@@ -23,19 +23,19 @@ _ANNOTATIONS, _IMAGES = "Annotations/DET/train", "Data/DET/train"
 def parts(root: Path) -> tuple[list[str], Notes]:
     """The folders of annotations; those of images alone hold negatives."""
     voc.need(root, LAYOUT, _ANNOTATIONS, _IMAGES)
-    return voc.folders(root / _ANNOTATIONS), Notes()
+    return voc.folders(root / _ANNOTATIONS), Notes(list)
 
 
 def read(root: Path, part: str) -> Found:
     """The boxes of a folder, scaled where <size> is not the image's."""
     annotations = voc.names(root / _ANNOTATIONS / part, ".xml")
     images = set(voc.names(root / _IMAGES / part, voc.SUFFIX))
-    notes, rows, problem = Notes(), [], []
+    notes, rows, problem = Notes(list), [], []
     for name in annotations:
         try:
             stated, objects = voc.read(root / _ANNOTATIONS / part / f"{name}.xml")
         except ValueError as error:
-            notes.add("damaged annotations", f"{part}/{name}.xml: {error}")
+            notes["damaged annotations"].append(f"{part}/{name}.xml: {error}")
             continue
         image = f"{_IMAGES}/{part}/{name}{voc.SUFFIX}"
         actual = voc.image_size(root / image) if name in images else None
@@ -43,7 +43,7 @@ def read(root: Path, part: str) -> Found:
         width, height = actual or stated
         if (width, height) != stated:
             sizes = f"{width}×{height}, its XML says {stated[0]}×{stated[1]}"
-            notes.add("images of another size", f"{image}: {sizes}")
+            notes["images of another size"].append(f"{image}: {sizes}")
         scale = np.tile((width / stated[0], height / stated[1]), 2)
         for number, item in enumerate(objects):
             marks = (mark in item.marks for mark in voc.MARKS)

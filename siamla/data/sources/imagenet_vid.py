@@ -26,9 +26,9 @@ _ANNOTATIONS, _IMAGES = "Annotations/VID/train", "Data/VID/train"
 def parts(root: Path) -> tuple[list[str], Notes]:
     """The snippets; notes on those of which there are images alone."""
     voc.need(root, LAYOUT, _ANNOTATIONS, _IMAGES)
-    found, notes = voc.folders(root / _ANNOTATIONS), Notes()
+    found, notes = voc.folders(root / _ANNOTATIONS), Notes(list)
     for folder in sorted(set(voc.folders(root / _IMAGES)) - set(found)):
-        notes.add("snippets without annotations", folder)
+        notes["snippets without annotations"].append(folder)
     return found, notes
 
 
@@ -36,7 +36,7 @@ def read(root: Path, part: str) -> Found:
     """The boxes of a snippet, track by track."""
     annotations = voc.names(root / _ANNOTATIONS / part, ".xml")
     images = set(voc.names(root / _IMAGES / part, voc.SUFFIX))
-    notes = Notes()
+    notes = Notes(list)
     rows: list[tuple[str, int, voc.Marked, tuple[int, int], str]] = []
     first = next((name for name in annotations if name in images), None)
     actual = voc.image_size(root / _IMAGES / part / f"{first}{voc.SUFFIX}") if first else None
@@ -45,11 +45,11 @@ def read(root: Path, part: str) -> Found:
             size, objects = voc.read(root / _ANNOTATIONS / part / f"{name}.xml")
             number = int(name)
         except ValueError as error:
-            notes.add("damaged annotations", f"{part}/{name}.xml: {error}")
+            notes["damaged annotations"].append(f"{part}/{name}.xml: {error}")
             continue
         if name == first and actual is not None and size != actual:
             sizes = f"{actual[0]}×{actual[1]}, its XML says {size[0]}×{size[1]}"
-            notes.add("images of another size", f"{part}/{name}{voc.SUFFIX}: {sizes}")
+            notes["images of another size"].append(f"{part}/{name}{voc.SUFFIX}: {sizes}")
         rows += [(item.track, number, item, size, name) for item in objects]
     rows.sort(key=lambda row: (len(row[0]), *row[:2]))  # tracks 0, 1, … 10, 11
     names = [row[4] for row in rows]

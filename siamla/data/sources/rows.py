@@ -6,9 +6,9 @@ border: a tracker is shown what is inside. What an annotation says beyond the bo
 `beyond`.
 """
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -49,26 +49,10 @@ KEYS = ("sequence", "track", "frame", "category", "width", "height", "box")
 SMALLEST = 4.0  # pixels of width and height
 LONGEST = 10.0  # times as long as wide
 LARGEST = 0.9  # of the image's area
-SHOWN = 3  # examples that are kept of a finding
 
 
-@dataclass
-class Notes:
-    """What was found besides boxes: how often, and the first examples."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    first: dict[str, list[str]] = field(default_factory=dict)
-
-    def add(self, kind: str, example: str, count: int = 1) -> None:
-        """Note `count` findings of a kind."""
-        self.counts[kind] += count
-        self.first[kind] = [*self.first.get(kind, []), example][:SHOWN]
-
-    def join(self, other: "Notes") -> None:
-        """Take over what another part of the set found."""
-        self.counts.update(other.counts)
-        for kind in other.counts:
-            self.first[kind] = [*self.first.get(kind, []), *other.first[kind]][:SHOWN]
+Notes = defaultdict[str, list[str]]
+"""What was found besides boxes: kind → where."""
 
 
 @dataclass(frozen=True)

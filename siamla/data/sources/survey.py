@@ -25,6 +25,7 @@ from siamla.parallel import in_parallel
 from siamla.sequence import Sequence
 
 GROUP = 1 << 17  # rows that can be read at a time
+SHOWN = 3  # examples of a finding in the report
 MOST = 0.01  # the share of annotations, or of boxes without image, that may be damaged
 
 
@@ -87,21 +88,22 @@ def curate_boxes(
     """
     source = SOURCES[layout]
     parts, notes = source.parts(root)
-    records = notes.counts["damaged annotations"]  # parts count those that they can read
+    records = len(notes["damaged annotations"])  # parts count those that they can read
     content = hashlib.sha256()
     tables = [SCHEMA.empty_table()]
     work = partial(_part, layout=layout, root=root)
     for part, count, more in in_parallel(work, parts, jobs, f"read {layout}"):
         tables.append(part)
         records += count
-        notes.join(more)
+        for kind, places in more.items():
+            notes[kind] += places
         content.update(_digest(part))
     table = pa.concat_tables(tables).unify_dictionaries()
     if not len(table):
         raise UserError(f"{root}: no boxes; expected {source.LAYOUT}")
     kept = table.filter(table["kept"])
     reasons = Counter(filter(None, table["reason"].to_pylist()))
-    kinds = sorted(notes.counts.items())
+    findings = {kind: {"count": len(at), "first": at[:SHOWN]} for kind, at in notes.items() if at}
     report = {
         "name": name,
         "layout": layout,
@@ -113,7 +115,7 @@ def curate_boxes(
         "beyond": pc.max(table["beyond"]).as_py(),
         "left_out": reasons,
         "flags": {flag: pc.sum(table[flag]).as_py() for flag in FLAGS},
-        "findings": {kind: {"count": count, "first": notes.first[kind]} for kind, count in kinds},
+        "findings": findings,
         "digest": content.hexdigest()[:16],
     }
     problems = _problems(report, source.PARTLY)

@@ -87,18 +87,17 @@ def _blocks(path: Path, columns: list[str], broken: list[str]) -> Iterator[pa.Re
 
 def parts(root: Path) -> tuple[list[str], Notes]:
     """The classes; notes on rows that are cut or have fields too many."""
-    path, broken, notes = _csv(root), list[str](), Notes()
+    path, broken, notes = _csv(root), list[str](), Notes(list)
     classes: set[int] = set()
     for block in _blocks(path, ["class_id"], broken):
         classes.update(pc.unique(block["class_id"]).to_pylist())
-    for row in broken:
-        notes.add("damaged annotations", f"{path.name}, {row}")
+    notes["damaged annotations"] = [f"{path.name}, {row}" for row in broken]
     return [str(number) for number in sorted(classes)], notes
 
 
 def read(root: Path, part: str) -> Found:
     """The boxes of a class, in pixels: video by video, target by target."""
-    path, notes = _csv(root), Notes()
+    path, notes = _csv(root), Notes(list)
     stems = (path.name.partition(".")[0], *STEMS)
     folder = next((stem for stem in stems if (root / stem).is_dir()), STEMS[0])
     order = [(key, "ascending") for key in ("youtube_id", "object_id", "timestamp_ms")]
@@ -116,8 +115,6 @@ def read(root: Path, part: str) -> Found:
     edges = np.stack([rows[edge].to_numpy() for edge in voc.EDGES], 1).reshape(count, 4)
     edges = np.where(absent[:, None] | (sizes[:, :1] == 0), np.nan, edges) * np.tile(sizes, 2)
     problem = np.where(found, np.where(sizes[:, 0] == 0, "damaged image", ""), "no image").tolist()
-    if len(missing := np.flatnonzero(~found & ~absent)):
-        notes.add("frames missing", image[int(missing[0])].as_py(), len(missing))
     columns = {
         "image": image,
         "sequence": pc.binary_join_element_wise(part, video, "/"),
