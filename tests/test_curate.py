@@ -63,11 +63,16 @@ def reject(root: Path, out: Path) -> str:
 
 
 def test_a_sound_set_gives_its_sequences_back(root: Path, tmp_path: Path) -> None:
+    """Boxes of absent frames are not judged."""
     set_box(root, 0, 1, "-5.0,8.0,20.0,16.0")
+    set_box(root, 1, 3, "0,0,0,0")
+    set_box(root, 2, 3, "nan,nan,nan,nan")
     report = run(root, tmp_path / "out")
     counts = {"sequences": 3, "frames": 15, "absent": 3, "boxes_known": 12, "partly_outside": 1}
     assert report == {**report, **counts, "image_sizes": {"64x48": 3}}
     assert json.loads((tmp_path / "out" / "report.json").read_text()) == report
+    assert run(root, tmp_path / "few", frames_limit=2)["frames"] == 6
+    assert [len(video.boxes) for video in load_curated(tmp_path / "few")] == [2, 2, 2]
     for image in root.rglob("*.jpg"):
         image.unlink()
     videos = load_curated(tmp_path / "out")
@@ -76,18 +81,6 @@ def test_a_sound_set_gives_its_sequences_back(root: Path, tmp_path: Path) -> Non
     assert videos[1].boxes[2].tolist() == [12, 9, 20, 16]
     assert videos[1].visible.tolist() == [True, True, True, False, True]
     assert videos[1].polygons is None
-
-
-def test_the_first_frames_only(root: Path, tmp_path: Path) -> None:
-    report = run(root, tmp_path / "out", frames_limit=2)
-    assert report["frames"] == 6
-    assert [len(video.boxes) for video in load_curated(tmp_path / "out")] == [2, 2, 2]
-
-
-def test_boxes_of_absent_frames_are_not_judged(root: Path, tmp_path: Path) -> None:
-    set_box(root, 1, 3, "0,0,0,0")
-    set_box(root, 2, 3, "nan,nan,nan,nan")
-    assert run(root, tmp_path / "out")["sequences"] == 3
 
 
 @pytest.mark.parametrize(

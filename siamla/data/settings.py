@@ -13,20 +13,11 @@ from siamla.settings import Name, Settings
 class CropSettings(Settings):
     """A cached training crop: a square around the target, as large as the augmentation reaches."""
 
-    size: int = Field(
-        431,
-        ge=TEMPLATE,
-        le=1023,
-        description="side in pixels; the target is scaled as in a 127 px template",
-    )
+    size: int = Field(431, ge=TEMPLATE, le=1023, description="pixels; a template has 127")
     context: float = Field(0.5, ge=0, le=2)
-    form: Literal["jpeg", "raw"] = Field(
-        "jpeg", description="raw: pixels, some 16 times the disk and quicker to read"
-    )
+    form: Literal["jpeg", "raw"] = Field("jpeg", description="raw: pixels, 16 times the disk")
     quality: int = Field(95, ge=50, le=100, description="JPEG quality of the packed crops")
-    max_frames: int | None = Field(
-        None, ge=1, description="evenly spaced frames kept of a sequence; null = all"
-    )
+    max_frames: int | None = Field(None, ge=1, description="frames kept of a sequence; null = all")
 
     @model_validator(mode="after")
     def odd(self) -> "CropSettings":
@@ -47,9 +38,7 @@ class Jitter(Settings):
     flip: float = Field(0, ge=0, le=1, description="probability; one draw for both crops of a pair")
     gray: float = Field(0, ge=0, le=1, description="probability; one draw for both crops of a pair")
     colour: float = Field(0, ge=0, le=1, description="probability of a colour offset")
-    degrade: float = Field(
-        0, ge=0, le=1, description="probability of one of: fewer pixels, JPEG, noise"
-    )
+    degrade: float = Field(0, ge=0, le=1, description="probability: fewer pixels, JPEG or noise")
 
     def reach(self, size: int) -> float:
         """Side of the square around the target that views of `size` pixels can show."""
@@ -60,11 +49,7 @@ class Part(Settings):
     """What a training takes of one of several sets."""
 
     share: float = Field(gt=0, le=1, description="of the pairs; the shares of all sets sum to 1")
-    reach: int | None = Field(
-        None,
-        ge=1,
-        description="frames between template and search at most; null for sets of still images",
-    )
+    reach: int | None = Field(None, ge=1, description="frames between the crops; null for stills")
 
     @property
     def exact(self) -> Fraction:
@@ -80,25 +65,9 @@ class PairSettings(Settings):
     and any two views of a sequence make a pair, so that no two steps see the same ones.
     """
 
-    dataset: str | dict[Name, Part] = Field(
-        description=(
-            "a training set; or several, each with its share and its reach in place of frame_range"
-        )
-    )
-    views: int | None = Field(
-        None,
-        ge=1,
-        le=64,
-        description=(
-            "draws of each crop's jitter, which pairs are put together from; null: own draws"
-        ),
-    )
-    negatives: float = Field(
-        0,
-        ge=0,
-        lt=1,
-        description="share of pairs whose search crop shows another sequence, without the target",
-    )
+    dataset: str | dict[Name, Part] = Field(description="a training set, or several with shares")
+    views: int | None = Field(None, ge=1, le=64, description="draws a crop; null: each pair's own")
+    negatives: float = Field(0, ge=0, lt=1, description="share of pairs without the target")
     seed: int = Field(0, ge=0)
     frame_range: int = Field(100, ge=0)
     template: Jitter = Jitter(shift=4, scale=0.05, colour=1)

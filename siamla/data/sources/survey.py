@@ -74,7 +74,7 @@ def _problems(report: dict[str, Any], partly: bool) -> list[str]:
         lines.append(f"none of {boxes} boxes is kept ({most})")
     elif lost > MOST * boxes and not partly:
         lines.append(f"{lost} of {boxes} boxes are without their image (unpacked in part?)")
-    return lines
+    return [f"{report['root']}: {line}" for line in lines]
 
 
 def curate_boxes(
