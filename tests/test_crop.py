@@ -102,9 +102,7 @@ def smooth(width: int = 320, height: int = 240) -> np.ndarray:
     side=st.floats(20, 700),
     size=st.sampled_from([127, 255, 431]),
 )
-def test_a_tile_is_the_crop_around_the_centre_that_it_tells(
-    x: float, y: float, side: float, size: int
-) -> None:
+def test_a_tile_is_a_crop(x: float, y: float, side: float, size: int) -> None:
     image = smooth()
     view, has = tile(image, (x, y), side, size)
     assert view.shape == (size, size, 3)

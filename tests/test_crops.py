@@ -23,6 +23,8 @@ from siamla.sequence import Sequence
 from siamla.settings import validate
 
 SETTINGS = CropSettings(size=255, quality=90)
+Videos = list[Sequence]
+Patch = pytest.MonkeyPatch
 
 
 def make_videos(folder: Path, count: int = 3, frames: int = 8) -> list[Sequence]:
@@ -54,9 +56,7 @@ def content(folder: Path) -> dict[str, str]:
     return {path.name: sha256(path) for path in sorted(folder.iterdir())}
 
 
-def test_rows_hold_the_crops_of_the_one_crop_function(
-    videos: list[Sequence], tmp_path: Path
-) -> None:
+def test_rows_hold_the_crops_of_the_one_crop_function(videos: Videos, tmp_path: Path) -> None:
     build(videos, SETTINGS, tmp_path / "crops", shard_crops=4)
     cache = CropCache(tmp_path / "crops")
     assert len(cache) == 6 + 7 + 7
@@ -75,9 +75,7 @@ def test_rows_hold_the_crops_of_the_one_crop_function(
     assert box[2:] == pytest.approx([30 * 255 / side, 24 * 255 / side])
 
 
-def test_the_same_bytes_whatever_the_jobs_and_nothing_to_do_twice(
-    videos: list[Sequence], tmp_path: Path
-) -> None:
+def test_the_same_bytes_whatever_the_jobs(videos: Videos, tmp_path: Path) -> None:
     one = tmp_path / "one"
     build(videos, SETTINGS, one, shard_crops=4)
     build(videos, SETTINGS, tmp_path / "two", jobs=2, shard_crops=4)
@@ -87,7 +85,7 @@ def test_the_same_bytes_whatever_the_jobs_and_nothing_to_do_twice(
     assert before == {path: path.stat().st_mtime_ns for path in one.glob("[!.]*")}
 
 
-def test_max_frames_keeps_evenly_spaced_frames(videos: list[Sequence]) -> None:
+def test_max_frames_keeps_evenly_spaced_frames(videos: Videos) -> None:
     (shard,) = plan_shards(videos[:1], CropSettings(max_frames=3), 100)
     assert shard.origin[:, 1].tolist() == [0, 3, 7]  # of 0 1 3 5 6 7: positions 0, 2.5 → 2, 5
 
@@ -141,26 +139,19 @@ def _no_room(path: Path, target: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("jobs", "module", "name", "instead", "message"),
+    ("jobs", "instead", "message"),
     [
-        (1, Path, "replace", _no_room, "disk is full"),
-        (2, crops, "write_shard", _killed, "a worker process died .* run the same command again"),
+        (1, (Path, "replace", _no_room), "disk is full"),
+        (2, (crops, "write_shard", _killed), "a worker process died .* run the same command again"),
     ],
 )
-def test_what_stops_a_build_is_one_line_and_it_goes_on_later(
-    videos: list[Sequence],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    jobs: int,
-    module: object,
-    name: str,
-    instead: object,
-    message: str,
+def test_a_stopped_build_says_why_and_goes_on(
+    videos: Videos, tmp_path: Path, monkeypatch: Patch, jobs: int, instead: tuple, message: str
 ) -> None:
     build(videos, SETTINGS, tmp_path / "undisturbed", shard_crops=4)
     folder = tmp_path / "crops"
     with monkeypatch.context() as patch:
-        patch.setattr(module, name, instead)
+        patch.setattr(*instead)
         with pytest.raises(UserError, match=message) as caught:
             build(videos, SETTINGS, folder, jobs, shard_crops=4)
     assert "\n" not in str(caught.value)
@@ -170,7 +161,7 @@ def test_what_stops_a_build_is_one_line_and_it_goes_on_later(
     assert content(folder) == content(tmp_path / "undisturbed")
 
 
-def test_bad_input(videos: list[Sequence], tmp_path: Path) -> None:
+def test_bad_input(videos: Videos, tmp_path: Path) -> None:
     hidden = replace(videos[0], visible=np.zeros(8, bool))
     with pytest.raises(UserError, match="no frame with a visible target"):
         build([hidden], SETTINGS, tmp_path / "a")
@@ -192,9 +183,7 @@ def test_shards_are_many_and_neither_tiny_nor_huge(count: int, shards: int) -> N
     assert sum(len(shard.files) for shard in planned) == count
 
 
-def test_a_window_is_a_part_of_its_crop_in_both_forms(
-    videos: list[Sequence], tmp_path: Path
-) -> None:
+def test_a_window_is_a_part_of_its_crop(videos: Videos, tmp_path: Path) -> None:
     """Raw pixels are those before the coding."""
     caches = []
     for form in ("raw", "jpeg"):
@@ -214,7 +203,7 @@ def test_a_window_is_a_part_of_its_crop_in_both_forms(
 
 
 def test_more_shards_than_a_process_may_open(
-    videos: list[Sequence], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    videos: Videos, tmp_path: Path, monkeypatch: Patch
 ) -> None:
     build(videos, SETTINGS, tmp_path / "crops", shard_crops=2)
     monkeypatch.setattr(crops, "OPEN", 3)
@@ -225,9 +214,7 @@ def test_more_shards_than_a_process_may_open(
     assert all(np.array_equal(fresh[row][0], first[row]) for row in reversed(range(len(cache))))
 
 
-def test_damage_inside_a_crop_is_told_with_its_number(
-    videos: list[Sequence], tmp_path: Path
-) -> None:
+def test_damage_inside_a_crop_is_told_with_its_number(videos: Videos, tmp_path: Path) -> None:
     build(videos[:1], SETTINGS, tmp_path / "crops")
     shard = tmp_path / "crops" / "shard-00000.bin"
     data = bytearray(shard.read_bytes())[:-100]

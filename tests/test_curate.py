@@ -16,6 +16,9 @@ from siamla.data.images import complete, decode
 from siamla.errors import UserError
 from siamla.files import sha256
 
+Patch = pytest.MonkeyPatch
+Capture = pytest.CaptureFixture[str]
+
 
 def make_set(root: Path, count: int = 3, frames: int = 5) -> Path:
     """A tiny GOT-10k folder; the target of each sequence is absent in its frame 4 (index 3)."""
@@ -139,9 +142,7 @@ def test_complete_images() -> None:
         assert not any(complete(data[:length]) for length in range(100, len(data) - 4, 50))
 
 
-def test_damage_inside_an_image_is_a_warning(
-    root: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_damage_in_an_image_is_a_warning(root: Path, tmp_path: Path, capfd: Capture) -> None:
     path = root / "video_1" / "00000004.jpg"
     data = path.read_bytes()
     middle = len(data) // 2
@@ -208,9 +209,7 @@ def test_truth_in_the_first_frame_only(root: Path, tmp_path: Path) -> None:
     assert len(video.boxes) == len(video.visible) == 5
 
 
-def test_checking_again_decodes_only_what_changed(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_what_changed_is_decoded_again(root: Path, tmp_path: Path, monkeypatch: Patch) -> None:
     """After a kill, too, whose last line is cut."""
     out = tmp_path / "out"
     opened: list[str] = []
@@ -241,9 +240,7 @@ def test_checking_again_decodes_only_what_changed(
     assert sha256(out / "index.parquet") != index
 
 
-def test_a_full_disk_is_one_clear_line(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_one_clear_line(root: Path, tmp_path: Path, monkeypatch: Patch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -251,9 +248,7 @@ def test_a_full_disk_is_one_clear_line(
     assert "index.parquet: the disk is full" in reject(root, tmp_path / "out")
 
 
-def test_the_commands_from_a_folder_to_crops(
-    params: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_commands_from_a_folder_to_crops(params: Path, capsys: Capture) -> None:
     root = make_set(params.parent / "set")
     (params / "profiles/own.yaml").write_text(
         "caption: Noise.\ntrain: {tiny: {layout: got10k, root: set, frames: 4}}\nbenchmarks:"

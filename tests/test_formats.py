@@ -91,9 +91,7 @@ def test_otb_two_targets_share_the_frames(tmp_path: Path) -> None:
     assert first.frames == second.frames
 
 
-def test_otb_special_ranges_apply_only_when_there_are_more_frames_than_boxes(
-    tmp_path: Path,
-) -> None:
+def test_otb_ranges_apply_only_to_more_frames_than_boxes(tmp_path: Path) -> None:
     sequence = example("Football1", 74)
     WRITERS["otb"].write(tmp_path, sequence, images(80, 8, 8))
     found = LAYOUTS["otb"].read(tmp_path, "Football1")

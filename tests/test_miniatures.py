@@ -216,9 +216,7 @@ def test_looks_change_what_is_seen_not_where_it_is() -> None:
 
 
 @pytest.mark.parametrize("layout", WRITERS)
-def test_every_layout_reads_back_and_its_manifest_names_every_file(
-    tmp_path: Path, layout: str
-) -> None:
+def test_every_layout_reads_back_as_its_manifest_says(tmp_path: Path, layout: str) -> None:
     change = {"layout": layout, "name": "c-{:d}", "first_frame_only": layout == "trackingnet"}
     settings = SMALL.model_copy(update=change)
     root = tmp_path / "set"

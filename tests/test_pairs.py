@@ -173,9 +173,7 @@ def mixed(**shares: float) -> PairSettings:
 @pytest.mark.parametrize(
     "shares", [(0.5, 0.25, 0.25), (0.36, 0.1, 0.54), (0.3333, 0.3333, 0.3334), (0.999, 0.001)]
 )
-def test_sets_are_drawn_in_exact_shares_from_wherever_one_counts(
-    cache: CropCache, shares: tuple[float, ...]
-) -> None:
+def test_sets_are_drawn_in_exact_shares(cache: CropCache, shares: tuple[float, ...]) -> None:
     names = "abc"[: len(shares)]
     sampler = MixedSampler([cache] * len(shares), mixed(**dict(zip(names, shares, strict=True))))
     for start in (0, 7, 3 * 10**12 + 11):

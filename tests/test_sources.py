@@ -171,9 +171,7 @@ def test_got10k_leaves_out_absent_frames_and_keeps_numbers(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("layout", SOURCES)
-def test_bytes_do_not_depend_on_processes_and_boxes_lie_in_their_images(
-    layout: str, tmp_path: Path
-) -> None:
+def test_bytes_do_not_depend_on_processes(layout: str, tmp_path: Path) -> None:
     root = sets.SETS[layout](tmp_path / "set")
     for jobs in (1, 2):
         curate_boxes(root, layout, "x", tmp_path / f"out{jobs}", jobs=jobs, allow_rejected=True)
@@ -232,7 +230,7 @@ spec:
 """
 
 
-def test_five_sets_train_two_epochs_from_their_official_layouts(
+def test_five_sets_train_two_epochs(
     params: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SIAMLA_CACHE", str(params.parent / "cache"))
@@ -253,9 +251,7 @@ def test_five_sets_train_two_epochs_from_their_official_layouts(
     assert (folder / "model.pt").is_file()
 
 
-def test_images_that_cannot_be_decoded_are_left_out_and_listed_up_to_a_share(
-    tmp_path: Path,
-) -> None:
+def test_a_share_of_images_may_be_unreadable(tmp_path: Path) -> None:
     root = sets.vid(tmp_path / "vid")
     curate_boxes(root, "imagenet_vid", "x", tmp_path / "out")
     tracks = load_tracks(tmp_path / "out")
@@ -283,9 +279,7 @@ def test_images_that_cannot_be_decoded_are_left_out_and_listed_up_to_a_share(
     assert len(CropCache(few)) == sum(map(len, tracks))
 
 
-def test_a_look_at_the_papers_pipeline_lists_the_missing_folders_and_plans_both_trainings(
-    bare_tree: Tree,
-) -> None:
+def test_a_look_at_the_papers_pipeline_lists_missing_folders(bare_tree: Tree) -> None:
     done = bare_tree.call(COMMAND[0], "-n", "--config", "profile=paper")
     assert done.returncode == 0, done.stdout
     told = done.stdout.partition("profile paper cannot run yet:\n")[2].splitlines()[:11]

@@ -30,8 +30,8 @@ SHOWN = 20  # rejected sequences that an error message lists
 
 def statistics(video: Sequence, size: list[int]) -> dict[str, Any]:
     """Counts and typical values of a sound sequence; lengths in pixels."""
-    known = video.visible & video.valid
-    middle = np.where(known[:, None], centre(video.boxes), np.nan)
+    usable = video.visible & video.valid
+    middle = np.where(usable[:, None], centre(video.boxes), np.nan)
     step = np.linalg.norm(np.diff(middle, axis=0), axis=1)
     step = step[np.isfinite(step)]
     only = first_frame_only(video)
@@ -39,11 +39,11 @@ def statistics(video: Sequence, size: list[int]) -> dict[str, Any]:
         "height": size[0],
         "width": size[1],
         "absent": int((~video.visible).sum()),
-        "boxes_known": int(known.sum()),
+        "boxes_known": int(usable.sum()),
         "without_box": 0 if only else int((video.visible & ~video.valid).sum()),
-        "partly_outside": int((beyond(video, size)[known] == 1).sum()),
+        "partly_outside": int((beyond(video, size)[usable] == 1).sum()),
         "first_frame_only": only,
-        "median_side": float(np.median(np.sqrt(video.boxes[known, 2:].prod(1)))),
+        "median_side": float(np.median(np.sqrt(video.boxes[usable, 2:].prod(1)))),
         "median_step": float(np.median(step)) if len(step) else None,
     }
 
@@ -65,7 +65,7 @@ def check(item: tuple[str, dict[str, Any]], layout: str, root: Path, limit: int 
 
     An item is its name and what `remembered` has of it: with another key images are read again.
     """
-    name, known = item
+    name, before = item
     try:
         video = LAYOUTS[layout].read(root, name)
         frames = len(video.frames)
@@ -79,7 +79,7 @@ def check(item: tuple[str, dict[str, Any]], layout: str, root: Path, limit: int 
     except (UserError, OSError) as error:
         return Checked(name, str(error))
     key = digest([name, stats])
-    images = known["images"] if known.get("key") == key else check_images(video.frames)
+    images = before["images"] if before.get("key") == key else check_images(video.frames)
     reason = images["problem"] or box_problem(video, images["size"], LAYOUTS[layout].EMPTY_TRUTH)
     if reason:
         return Checked(name, reason, key=key, images=images)
@@ -177,14 +177,14 @@ def remembered(path: Path) -> dict[str, dict[str, Any]]:
     """Earlier image checks by sequence, {"key": of the files, "images": the result}; a line that a
     kill has cut is ignored.
     """
-    known: dict[str, dict[str, Any]] = {}
+    checks: dict[str, dict[str, Any]] = {}
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
         try:
             entry = json.loads(line)
         except json.JSONDecodeError:
             continue
-        known[entry["name"]] = entry
-    return known
+        checks[entry["name"]] = entry
+    return checks
 
 
 def curate(
@@ -208,13 +208,13 @@ def curate(
     names = LAYOUTS[layout].names(root)
     out.mkdir(parents=True, exist_ok=True)
     memory = out / "checked.jsonl"
-    known = remembered(memory)
+    before = remembered(memory)
     work = partial(check, layout=layout, root=root, limit=frames_limit)
     checked: list[Checked] = []
-    items = [(each, known.get(each, {})) for each in names]
+    items = [(each, before.get(each, {})) for each in names]
     for item in in_parallel(work, items, jobs, f"check {name}"):
         checked.append(item)
-        if item.images and known.get(item.name, {}).get("key") != item.key:
+        if item.images and before.get(item.name, {}).get("key") != item.key:
             entry = {"name": item.name, "key": item.key, "images": item.images}
             with memory.open("a", encoding="utf-8") as handle:  # a new line ends one that was cut
                 handle.write("\n" + canonical_json(entry))
@@ -278,7 +278,7 @@ def write_index(
         *((name, pa.float64()) for name in ("median_side", "median_step")),
     ]
     rows = []
-    for video, content, known in checked:
+    for video, content, typical in checked:
         frames = [
             f.relative_to(root) if f.is_relative_to(root) else f.absolute() for f in video.frames
         ]
@@ -292,7 +292,7 @@ def write_index(
             "attributes": sorted(video.attributes),
             "frame_attributes": sorted(video.frame_attributes.items()),
         }
-        rows.append(row | known)
+        rows.append(row | typical)
     with atomic(path) as temporary:
         table = pa.Table.from_pylist(rows, pa.schema(schema))
         pq.write_table(table, temporary, compression="zstd")

@@ -32,10 +32,10 @@ def complete(data: bytes) -> bool:
         return 0 <= data.find(b"\xff\xda") < end and data.find(b"\xff\xda", end) < 0
     if data[:8] != PNG:
         return True
-    place = len(PNG)
-    while place + 12 <= len(data) and data[place + 4 : place + 8] != b"IEND":
-        place += 12 + int.from_bytes(data[place : place + 4])
-    return place + 12 <= len(data)
+    offset = len(PNG)
+    while offset + 12 <= len(data) and data[offset + 4 : offset + 8] != b"IEND":
+        offset += 12 + int.from_bytes(data[offset : offset + 4])
+    return offset + 12 <= len(data)
 
 
 def decode(data: bytes) -> tuple[Image | None, bool]:

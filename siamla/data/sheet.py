@@ -15,8 +15,8 @@ _GREEN, _RED, _WHITE = (60, 220, 60), (40, 40, 240), (255, 255, 255)
 _LABEL = 16  # height of the line above a row
 
 
-def _write(image: Image, text: str, place: tuple[int, int]) -> None:
-    cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, _WHITE, 1, cv2.LINE_AA)
+def _write(image: Image, text: str, corner: tuple[int, int]) -> None:
+    cv2.putText(image, text, corner, cv2.FONT_HERSHEY_SIMPLEX, 0.42, _WHITE, 1, cv2.LINE_AA)
 
 
 def _cell(sequence: Sequence, index: int, width: int, height: int) -> Image:

@@ -26,10 +26,10 @@ _ANNOTATIONS, _IMAGES = "Annotations/VID/train", "Data/VID/train"
 def parts(root: Path) -> tuple[list[str], Notes]:
     """The snippets; notes on those of which there are images alone."""
     voc.need(root, LAYOUT, _ANNOTATIONS, _IMAGES)
-    found, notes = voc.folders(root / _ANNOTATIONS), Notes(list)
-    for folder in sorted(set(voc.folders(root / _IMAGES)) - set(found)):
+    snippets, notes = voc.folders(root / _ANNOTATIONS), Notes(list)
+    for folder in sorted(set(voc.folders(root / _IMAGES)) - set(snippets)):
         notes["snippets without annotations"].append(folder)
-    return found, notes
+    return snippets, notes
 
 
 def read(root: Path, part: str) -> Found:

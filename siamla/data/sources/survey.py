@@ -31,8 +31,8 @@ MOST = 0.01  # the share of annotations, or of boxes without image, that may be 
 
 def _part(part: str, layout: str, root: Path) -> tuple[pa.Table, int, Notes]:
     """The table of one part, how many annotations it has, and the findings."""
-    found = SOURCES[layout].read(root, part)
-    return judge(found), found.records, found.notes
+    content = SOURCES[layout].read(root, part)
+    return judge(content), content.records, content.notes
 
 
 def runs(table: pa.Table) -> np.ndarray:

@@ -109,12 +109,12 @@ def read(root: Path, part: str) -> Found:
     name = pc.binary_join_element_wise(video, stamp, part, target, "_")
     image = pc.binary_join_element_wise(f"{folder}/{part}/", name, ".jpg", "")
     files = [f"{folder}/{part}/{file}" for file in voc.names(root / folder / part, "")]
-    found = pc.is_in(image, pa.array(files, pa.string())).to_numpy()
+    there = pc.is_in(image, pa.array(files, pa.string())).to_numpy()
     absent = pc.not_equal(rows["object_presence"], "present").to_numpy()
-    sizes = _sizes(root, video.combine_chunks(), image.combine_chunks(), found)
+    sizes = _sizes(root, video.combine_chunks(), image.combine_chunks(), there)
     edges = np.stack([rows[edge].to_numpy() for edge in voc.EDGES], 1).reshape(count, 4)
     edges = np.where(absent[:, None] | (sizes[:, :1] == 0), np.nan, edges) * np.tile(sizes, 2)
-    problem = np.where(found, np.where(sizes[:, 0] == 0, "damaged image", ""), "no image").tolist()
+    problem = np.where(there, np.where(sizes[:, 0] == 0, "damaged image", ""), "no image").tolist()
     columns = {
         "image": image,
         "sequence": pc.binary_join_element_wise(part, video, "/"),
@@ -129,12 +129,12 @@ def read(root: Path, part: str) -> Found:
     return Found(columns, problem, count, notes)
 
 
-def _sizes(root: Path, video: pa.Array, image: pa.Array, found: np.ndarray) -> np.ndarray:
+def _sizes(root: Path, video: pa.Array, image: pa.Array, there: np.ndarray) -> np.ndarray:
     """(N, 2) width and height of each row's frame, equal within a video; 0 if not known."""
     sizes = np.zeros((len(video), 2), np.int64)
     codes = pc.dictionary_encode(video).indices.to_numpy()
     for rows in np.split(np.arange(len(video)), np.flatnonzero(np.diff(codes)) + 1):
-        seen = rows[found[rows]]
+        seen = rows[there[rows]]
         if len(seen):
             sizes[rows] = voc.image_size(root / image[seen[0]].as_py()) or 0
     return sizes
