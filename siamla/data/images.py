@@ -38,6 +38,16 @@ def complete(data: bytes) -> bool:
     return offset + 12 <= len(data)
 
 
+def _pixels(data: bytes) -> Image | None:
+    """The image (H, W, 3) BGR of an encoded file; None for what OpenCV does not decode, or refuses:
+    2³⁰ pixels and more.
+    """
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        return None
+
+
 def decode(data: bytes) -> tuple[Image | None, bool]:
     """The image (H, W, 3) BGR of an encoded file, or None, and whether the decoder found damage
     inside.
@@ -49,7 +59,7 @@ def decode(data: bytes) -> tuple[Image | None, bool]:
         kept = os.dup(2)
         os.dup2(caught.fileno(), 2)
         try:
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+            image = _pixels(data)
         finally:
             os.dup2(kept, 2)
             os.close(kept)
@@ -57,7 +67,7 @@ def decode(data: bytes) -> tuple[Image | None, bool]:
         lines = caught.readlines()
     other = [line for line in lines if not line.startswith(_DAMAGE)]
     os.write(2, b"".join(other))
-    return image if image is None else np.asarray(image, np.uint8), len(other) < len(lines)
+    return image, len(other) < len(lines)
 
 
 def read_image(file: Path) -> Image:
@@ -68,10 +78,10 @@ def read_image(file: Path) -> Image:
         raise UserError(f"{file}: {error.strerror}") from None
     image = None
     if data and complete(data):
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        image = _pixels(data)
     if image is None:
         raise UserError(f"{file}: not a readable image")
-    return np.asarray(image, np.uint8)
+    return image
 
 
 def _check(file: Path, size: list[int] | None) -> tuple[bytes, list[int], bool]:
