@@ -19,7 +19,7 @@ import pytest
 import yaml
 from matplotlib.legend import Legend
 
-from siamla.benchmark.curves import CURVES as CURVES_KNOWN
+from siamla.benchmark.metrics import CURVES as CURVES_KNOWN
 from siamla.benchmark.metrics import overlap
 from siamla.benchmark.protocols import OnePass, load_protocols
 from siamla.benchmark.score import score

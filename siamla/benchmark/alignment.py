@@ -30,9 +30,8 @@ from siamla.tracker.tracker import tracking_place
 
 FEWEST = 5  # points below which a rank correlation is left out
 SHIFT = 0.25  # of the crop's side, the largest shift of its centre along each axis
-CENTRE_FRACTION = (
-    0.4  # of a box's sides: where SiamCAR's public code has its positives (loss_car.py)
-)
+# of a box's sides: where SiamCAR's public code has its positives (loss_car.py)
+CENTRE_FRACTION = 0.4
 SCALE = 0.1  # largest change of the logarithm of the crop's side
 LOST = 0.1  # IoU below which the chosen box is not on the target
 ROWS = 32  # crops at once on a GPU; on a CPU one alone is as fast
@@ -43,34 +42,32 @@ Image = NDArray[np.uint8]
 class Cut(NamedTuple):
     """What is cut out of one sequence."""
 
-    sequence: str
-    template: Image
-    """(127, 127, 3) BGR, of the first frame."""
-    searches: Image
-    """(N, 255, 255, 3) BGR."""
-    boxes: Array
-    """(N, 4) the truth, xywh in the crops' pixel-index coordinates."""
+    template: Image  # (127, 127, 3) BGR, of the first frame
+    searches: Image  # (N, 255, 255, 3) BGR
+    boxes: Array  # (N, 4) the truth, xywh in the crops' pixel-index coordinates
 
 
 class CropAlignment(NamedTuple):
-    """One search crop; NaN where a correlation is not defined."""
+    """One search crop; NaN where a correlation is not defined.
+
+    Attributes:
+        inside: rank correlation of c·q and IoU over the cells inside the true box, the positives of
+            LALS.
+        cells: the same over all cells.
+        chosen: IoU of the box at the cell of the highest c·q.
+        best: the highest IoU of all cells' boxes: best - chosen is what misalignment costs.
+        middle: IoU of the box at the cell nearest to the truth's centre, whatever the confidence
+            says.
+        border: mean IoU of the boxes at boundary cells, those inside the true box and outside its
+            central 40 %.
+    """
 
     inside: float
-    """Rank correlation of c·q and IoU over the cells inside the true box, the positives of LALS."""
     cells: float
-    """The same over all cells."""
     chosen: float
-    """IoU of the box at the cell of the highest c·q."""
     best: float
-    """The highest IoU of all cells' boxes: best - chosen is what misalignment costs."""
     middle: float
-    """IoU of the box at the cell nearest to the truth's centre: how good boxes are, whatever the
-    confidence says.
-    """
     border: float
-    """Mean IoU of the boxes at boundary cells, those inside the true box and outside its central 40
-    %.
-    """
 
 
 def rank_correlation(score: Array, quality: Array) -> float:
@@ -109,19 +106,10 @@ def crop_alignment(confidence: Array, ltrb: Array, box: Array) -> CropAlignment:
     )
 
 
-def _template(image: Image, box: Array) -> Image:
-    side = float(padded_size(box[2], box[3]))
-    return crop(image, centre(box), side, TEMPLATE, mean_colour(image))
-
-
 def _search(image: Image, box: Array, rng: np.random.Generator) -> tuple[Image, Array]:
     """A search crop shifted and scaled at random, and the box in its pixel-index coordinates."""
-    side = (
-        float(padded_size(box[2], box[3]))
-        * SEARCH
-        / TEMPLATE
-        * float(np.exp(rng.uniform(-SCALE, SCALE)))
-    )
+    side = float(padded_size(box[2], box[3])) * SEARCH / TEMPLATE
+    side *= float(np.exp(rng.uniform(-SCALE, SCALE)))
     middle = centre(box) + rng.uniform(-SHIFT, SHIFT, 2) * side
     pixels = crop(image, middle, side, SEARCH, mean_colour(image))
     return pixels, to_index(to_crop(box, middle, side, SEARCH))
@@ -141,18 +129,18 @@ def cut(sequence: Sequence, crops: int, seed: Many[int]) -> Cut:
         )
     chosen = np.flatnonzero(np.asarray(sequence.visible & sequence.valid, bool))
     chosen = chosen[chosen > 0]
-    chosen = chosen[
-        np.unique(np.linspace(0, len(chosen) - 1, min(crops, len(chosen))).round().astype(int))
-    ]
+    evenly = np.linspace(0, len(chosen) - 1, min(crops, len(chosen)))
     rng = np.random.default_rng(seed)
     pairs = [
-        _search(read_image(sequence.frames[index]), sequence.boxes[index], rng) for index in chosen
+        _search(read_image(sequence.frames[index]), sequence.boxes[index], rng)
+        for index in chosen[np.unique(evenly.round().astype(int))]
     ]
     searches = np.array([pixels for pixels, _ in pairs], np.uint8).reshape(-1, SEARCH, SEARCH, 3)
     boxes = np.array([box for _, box in pairs], np.float64).reshape(-1, 4)
-    return Cut(
-        sequence.name, _template(read_image(sequence.frames[0]), sequence.boxes[0]), searches, boxes
-    )
+    first, box = read_image(sequence.frames[0]), sequence.boxes[0]
+    side = float(padded_size(box[2], box[3]))
+    template = crop(first, centre(box), side, TEMPLATE, mean_colour(first))
+    return Cut(template, searches, boxes)
 
 
 def on_crops(network: Network, part: Cut) -> list[CropAlignment]:
@@ -162,59 +150,43 @@ def on_crops(network: Network, part: Cut) -> list[CropAlignment]:
     maps = network.search(network.embed(part.template[None]), part.searches)
     confidence = maps.cls.astype(np.float64) / (1 + np.exp(-maps.loc.astype(np.float64)))
     offsets = maps.ltrb.astype(np.float64)
-    crops = zip(confidence, offsets, part.boxes, strict=True)
-    return [crop_alignment(*crop) for crop in crops]
+    return list(map(crop_alignment, confidence, offsets, part.boxes))
 
 
-def _mean(values: Many[float]) -> float:
+def _mean(values: Iterable[float]) -> float | None:
     defined = [value for value in values if np.isfinite(value)]
-    return float(np.mean(defined)) if defined else float("nan")
+    return float(np.mean(defined)) if defined else None
 
 
-def summary(crops: Many[CropAlignment]) -> dict[str, float]:
+def summary(crops: Many[CropAlignment]) -> dict[str, float | None]:
     """Of some crops "chosen", the mean IoU of the chosen box; "lost", the share of crops in which
     it is below .1; "rest", the mean of the others; and the means of all other fields of
-    CropAlignment. Undefined values are left out, NaN where all are.
+    CropAlignment. Undefined values are left out; None where all are.
     """
-    chosen = [item.chosen for item in crops]
-    lost, rest = (
-        _mean([float(value < LOST) for value in chosen]),
-        _mean([v for v in chosen if v >= LOST]),
-    )
-    means = {
-        field: _mean([float(getattr(item, field)) for item in crops])
-        for field in CropAlignment._fields
+    columns = {
+        field: np.array(values)
+        for field, values in zip(CropAlignment._fields, zip(*crops, strict=True), strict=True)
     }
-    return {"chosen": means.pop("chosen"), "lost": lost, "rest": rest, **means}
-
-
-def alignment(
-    model: SiamLA, cuts: Iterable[Cut], settings: TrackerSettings
-) -> dict[str, list[CropAlignment]]:
-    """How well the target confidence ranks the boxes of a model, sequence → its crops.
-
-    settings: precision and engine are read, no more. UserError where there is nothing.
-    """
-    place = tracking_place(settings)
-    rows = 1 if place.torch_device.type == "cpu" else ROWS
-    network = prepare(resolve_engine(settings.engine, place.torch_device), model, place, rows)
-    found = {part.sequence: on_crops(network, part) for part in cuts}
-    if not any(found.values()):
-        raise UserError("alignment: no frame after a first one whose target is visible")
-    return found
+    chosen = columns["chosen"]
+    columns |= {"lost": chosen < LOST, "rest": chosen[chosen >= LOST]}
+    return {field: _mean(values.tolist()) for field, values in columns.items()}
 
 
 def measure(
     model: SiamLA, sequences: Iterable[Sequence], crops: int, seed: int, settings: TrackerSettings
 ) -> dict[str, dict[str, float | None]]:
-    """Sequence → `summary` of so many crops of it, None for what is not defined; sequences without
-    crops are left out.
+    """Sequence → `summary` of so many crops of it; sequences without crops are left out.
 
-    seed: draws the crops, with the place of the sequence among all.
+    seed: draws the crops, with the place of the sequence among all. settings: precision and engine
+    are read, no more. UserError where there is no crop at all.
     """
-    cuts = (cut(sequence, crops, (seed, place)) for place, sequence in enumerate(sequences))
-    found = {name: summary(own) for name, own in alignment(model, cuts, settings).items() if own}
-    return {
-        name: {k: v if np.isfinite(v) else None for k, v in own.items()}
-        for name, own in found.items()
-    }
+    place = tracking_place(settings)
+    rows = 1 if place.torch_device.type == "cpu" else ROWS
+    network = prepare(resolve_engine(settings.engine, place.torch_device), model, place, rows)
+    summaries = {}
+    for number, sequence in enumerate(sequences):
+        if found := on_crops(network, cut(sequence, crops, (seed, number))):
+            summaries[sequence.name] = summary(found)
+    if not summaries:
+        raise UserError("alignment: no frame after a first one whose target is visible")
+    return summaries

@@ -6,20 +6,80 @@ coordinates; only what parts them becomes commas and line feeds.
 """
 
 import re
+import stat
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
 
-from siamla.benchmark import archive, store
+from siamla.benchmark import store
 from siamla.data.formats import otb, text
 from siamla.errors import UserError
 from siamla.files import parsed_by, regular
 
 FOLDERS = ("got10k", "vot")
+MOST_BYTES = 2**32  # unpacked; a year of benchmark results is far below
+MOST_NAME = 1024  # characters of a zip member's name
+MOST_PART = 200  # bytes of a part of it: file systems take 255
+
 Files = dict[Path, str]  # texts by their paths in the store
+
+
+def _fault(member: zipfile.ZipInfo) -> str | None:
+    """Why a member of a zip is not unpacked."""
+    name = member.orig_filename
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or any(sign in name for sign in "\\:\0"):
+        return f"member {name!r} leads outside the archive"
+    if len(name) > MOST_NAME or any(len(part.encode()) > MOST_PART for part in path.parts):
+        return f"the name of member {name[:40]!r}… is too long"
+    if stat.S_ISLNK(member.external_attr >> 16):
+        return f"member {name!r} is a link"
+    return f"member {name!r} is encrypted" if member.flag_bits & 1 else None
+
+
+def _clash(members: Iterable[zipfile.ZipInfo]) -> str | None:
+    """Two members with one name, or a file with that of another's folder."""
+    files: set[PurePosixPath] = set()
+    folders: set[PurePosixPath] = set()
+    for member in members:
+        path = PurePosixPath(member.filename)
+        if path in files and not member.is_dir():
+            return f"two members are named {member.filename!r}"
+        (folders if member.is_dir() else files).add(path)
+        folders.update(path.parents)
+    both = sorted(files & folders)
+    return f"member {str(both[0])!r} is both a file and a folder" if both else None
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack a zip file of a stranger into a folder.
+
+    UserError, before anything is written, for a member that would land outside the folder, a link,
+    an encrypted member, a name that is too long or stands for two things, or more than 4 GiB; and
+    for damage inside.
+    """
+    try:
+        with zipfile.ZipFile(archive) as source:
+            members = source.infolist()
+            fault = next(filter(None, map(_fault, members)), None) or _clash(members)
+            if fault:
+                raise UserError(f"{archive}: {fault}; nothing was unpacked")
+            total = sum(member.file_size for member in members)
+            if total > MOST_BYTES:
+                raise UserError(
+                    f"{archive}: {total / 2**30:.1f} GiB unpacked, at most {MOST_BYTES // 2**30}"
+                    " are accepted"
+                )
+            folder.mkdir(parents=True, exist_ok=True)
+            source.extractall(folder)
+    # zipfile's NotImplementedError: packed in a way that it cannot unpack
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise UserError(f"{archive}: not a sound zip file ({error})") from None
 
 
 def canonical(name: str, layout: str, known: Iterable[str] = ()) -> str:
@@ -67,9 +127,7 @@ def _finite(path: Path, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _mat_name(stem: str, layout: str, known: Iterable[str]) -> str:
     """The sequence of a .mat file, whose name ends in the tracker's: "Jogging_1_siamfc3s",
-    "bird1_1_X", "david_KCF".
-
-    The longest beginning that is a sequence's name; else what stands before the first underscore.
+    "bird1_1_X". The longest beginning that is a sequence's name; else the first word.
     """
     parts, there = stem.split("_"), {*known, *(otb.OFFICIAL if layout == "otb" else ())}
     names = [canonical("_".join(parts[:end]), layout, known) for end in range(len(parts), 0, -1)]
@@ -78,7 +136,7 @@ def _mat_name(stem: str, layout: str, known: Iterable[str]) -> str:
 
 def _number(value: float) -> str:
     """The shortest text that reads as this number."""
-    return repr(float(value)).removesuffix(".0")
+    return repr(value).removesuffix(".0")
 
 
 def _times(source: Path, stem: str, name: str, layout: str, count: int) -> Files:
@@ -116,7 +174,7 @@ def _read_flat(source: Path, layout: str, known: Iterable[str]) -> dict[str, Fil
         else:
             name = _mat_name(path.stem, layout, known)
             boxes = _finite(path, _mat_boxes(path))
-            rows = "".join(",".join(map(_number, row)) + "\n" for row in boxes)
+            rows = "".join(",".join(map(_number, row)) + "\n" for row in boxes.tolist())
         if name in sequences:
             raise UserError(f"{path}: a second result for sequence {name!r}")
         sequences[name] = {
@@ -147,11 +205,11 @@ def _read_repetitions(root: Path, name: str, layout: str) -> Files:
             store.read_regions(root, name, number)
         else:
             _finite(path, store.read_boxes(root, name, layout, number))
-        files[store.track_path(Path(), name, layout, number)] = text.plain(path)
+        files[path.relative_to(root)] = text.plain(path)
         files |= _confidence(root, name, name, layout, number)
     if store.read_seconds(root, name, layout) is not None:
         times = store.time_path(root, name, layout)
-        files[store.time_path(Path(), name, layout)] = text.plain(times)
+        files[times.relative_to(root)] = text.plain(times)
     return files
 
 
@@ -164,13 +222,9 @@ def _inner(folder: Path) -> Path:
 
 
 def lost_boxes(folder: Path, name: str, layout: str) -> int:
-    """How many stored boxes of a sequence are NaN."""
-    if layout == "vot":
-        return 0  # a region there is finite or a code
-    tracks = (
-        store.read_boxes(folder, name, layout, number)
-        for number in store.repetitions(folder, name, layout)
-    )
+    """How many stored boxes of a sequence are NaN; in VOT's files none is."""
+    numbers = store.repetitions(folder, name, layout) if layout != "vot" else []
+    tracks = (store.read_boxes(folder, name, layout, number) for number in numbers)
     return sum(int(np.isnan(boxes).any(1).sum()) for boxes in tracks)
 
 
@@ -192,7 +246,7 @@ def import_results(source: Path, target: Path, layout: str, known: Iterable[str]
         folder = source
         if not source.is_dir() and regular(source).is_file():
             folder = Path(scratch) / "source"
-            archive.unpack(source, folder)
+            unpack(source, folder)
         folder = _inner(folder)
         folders = layout in FOLDERS
         results = _read_folders(folder, layout) if folders else _read_flat(folder, layout, known)

@@ -18,20 +18,16 @@ MISS = 0.1  # a box that overlaps the target by less has lost it
 
 
 class Calibration(NamedTuple):
-    """How well confidence tells lost frames from others, and the threshold that does it best."""
-
-    threshold: float
-    """A frame is called lost where the confidence is below it: the largest sum of both shares
-    right.
+    """How well confidence tells lost frames from others, and the threshold that does it best: the
+    largest `caught` less `false_alarms`.
     """
-    auroc: float
-    """The chance that of a lost and another frame the lost one has the lower confidence."""
+
+    threshold: float  # a frame is called lost where the confidence is below it
+    auroc: float  # the chance that a lost frame has a lower confidence than another
     frames: int
     lost: int
-    caught: float
-    """Share of the lost frames below the threshold."""
-    false_alarms: float
-    """Share of the others below it."""
+    caught: float  # share of the lost frames below the threshold
+    false_alarms: float  # share of the others below it
 
 
 def calibrate(confidence: NDArray[np.float64], lost: NDArray[np.bool_]) -> Calibration:
@@ -47,17 +43,14 @@ def calibrate(confidence: NDArray[np.float64], lost: NDArray[np.bool_]) -> Calib
     values, group = np.unique(confidence, return_inverse=True)
     away = np.bincount(group, lost)
     there = np.bincount(group) - away
-    caught, alarms = (
-        np.cumsum(away) / lost.sum(),
-        np.cumsum(there) / (~lost).sum(),
-    )  # with all up to a value below
+    # shares with all up to a value below
+    caught, alarms = np.cumsum(away) / lost.sum(), np.cumsum(there) / (~lost).sum()
     auroc = float(np.trapezoid(np.r_[0, caught], np.r_[0, alarms]))
     best = int((caught - alarms).argmax())
     above = values[best + 1] if best + 1 < len(values) else values[best] + 1e-6
+    counts = len(lost), int(lost.sum())
     threshold = float((values[best] + above) / 2)
-    return Calibration(
-        threshold, auroc, len(lost), int(lost.sum()), float(caught[best]), float(alarms[best])
-    )
+    return Calibration(threshold, auroc, *counts, float(caught[best]), float(alarms[best]))
 
 
 def judged(
@@ -73,15 +66,10 @@ def judged(
     for sequence in sequences:
         values = store.read_confidence(results, sequence.name, layout)
         if values is None:
-            raise UserError(
-                f"{store.confidence_path(results, sequence.name, layout)}: no stored confidence"
-            )
+            path = store.confidence_path(results, sequence.name, layout)
+            raise UserError(f"{path}: no stored confidence")
         known = (sequence.valid | ~sequence.visible) & np.isfinite(values)
-        overlap = np.where(
-            sequence.visible,
-            iou(sequence.boxes, store.read_boxes(results, sequence.name, layout)),
-            0.0,
-        )
+        overlap = iou(sequence.boxes, store.read_boxes(results, sequence.name, layout))
         confidence.append(values[known])
-        lost.append(overlap[known] < MISS)
+        lost.append((np.where(sequence.visible, overlap, 0.0) < MISS)[known])
     return np.concatenate(confidence), np.concatenate(lost)

@@ -5,10 +5,8 @@ The tracker runs over a few sequences once more and its maps are kept at a few f
 not by hand.
 """
 
-import zipfile
-import zlib
 from collections.abc import Sequence as Many
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +17,7 @@ from siamla.benchmark.onepass import read_image
 from siamla.benchmark.settings import MapRule
 from siamla.data.crop import to_continuous, to_image
 from siamla.errors import UserError
-from siamla.files import atomic
+from siamla.files import atomic, parsed_by
 from siamla.geometry import Array
 from siamla.grid import SCORE, SEARCH, START, STRIDE
 from siamla.sequence import Sequence
@@ -37,9 +35,10 @@ class FrameMaps:
     Attributes:
         sequence, frame: the sequence's name and the frame's index from 0.
         image: its file, relative to the data set's root.
-        crop: (255, 255, 3) uint8 RGB, the search crop. centre, side: the crop's middle (2,) and
-        side in image pixels. c, q: (25, 25) classification score and location quality or
-        centre-ness, both in [0, 1], rows first.
+        crop: (255, 255, 3) uint8 RGB, the search crop.
+        centre, side: the crop's middle (2,) and side in image pixels.
+        c, q: (25, 25) classification score and location quality or centre-ness, both in [0, 1],
+            rows first.
         crop_boxes: (25, 25, 4), the box of every cell in the crop's pixels, [0, 255).
         truth: (4,) in image pixels, NaN where it is not known.
         chosen: (4,) the tracker's box in image pixels.
@@ -68,15 +67,16 @@ class FrameMaps:
         return to_image(self.crop_boxes, self.centre, self.side, SEARCH)
 
 
+COLUMNS = [field.name for field in fields(FrameMaps)]
+
+
 def _evenly(count: int, wanted: int | None) -> list[int]:
     """`wanted` of `count` indices, both ends among them; all where there are no more."""
     if wanted is None or wanted >= count:
         return list(range(count))
-    return (
-        np.linspace(0, count - 1, wanted).round().astype(int).tolist()
-        if wanted > 1
-        else [count // 2]
-    )
+    if wanted == 1:
+        return [count // 2]
+    return np.linspace(0, count - 1, wanted).round().astype(int).tolist()
 
 
 def choose(sequences: Many[Sequence], rule: MapRule) -> list[tuple[Sequence, list[int]]]:
@@ -85,10 +85,8 @@ def choose(sequences: Many[Sequence], rule: MapRule) -> list[tuple[Sequence, lis
     """
     long = [sequence for sequence in sequences if len(sequence) > 1]
     chosen = [long[index] for index in _evenly(len(long), rule.sequences)]
-    return [
-        (sequence, [1 + index for index in _evenly(len(sequence) - 1, rule.frames)])
-        for sequence in chosen
-    ]
+    frames = [_evenly(len(sequence) - 1, rule.frames) for sequence in chosen]
+    return [(seq, [1 + index for index in own]) for seq, own in zip(chosen, frames, strict=True)]
 
 
 def cell_boxes(ltrb: ArrayLike) -> Array:
@@ -105,7 +103,7 @@ def follow(
     said of each.
     """
     tracker.init(read_image(sequence.frames[0]), sequence.boxes[0])
-    found = []
+    kept = []
     for index in range(1, max(frames) + 1):
         path = sequence.frames[index]
         box = tracker.update(read_image(path))
@@ -114,23 +112,21 @@ def follow(
         seen = tracker.search
         assert seen is not None
         quality = 1 / (1 + np.exp(-np.clip(seen.loc.astype(np.float64), -60, 60)))
-        truth = sequence.boxes[index] if index < len(sequence.boxes) else np.full(4, np.nan)
-        found.append(
-            FrameMaps(
-                sequence.name,
-                index,
-                path.relative_to(root).as_posix(),
-                np.ascontiguousarray(seen.pixels[..., ::-1]),
-                np.asarray(seen.centre, np.float64),
-                seen.side,
-                seen.cls.astype(np.float32),
-                quality.astype(np.float32),
-                cell_boxes(seen.ltrb).astype(np.float32),
-                truth,
-                np.asarray(box),
-            )
+        frame = FrameMaps(
+            sequence=sequence.name,
+            frame=index,
+            image=path.relative_to(root).as_posix(),
+            crop=np.ascontiguousarray(seen.pixels[..., ::-1]),
+            centre=np.asarray(seen.centre, np.float64),
+            side=seen.side,
+            c=seen.cls.astype(np.float32),
+            q=quality.astype(np.float32),
+            crop_boxes=cell_boxes(seen.ltrb).astype(np.float32),
+            truth=sequence.boxes[index] if index < len(sequence.boxes) else np.full(4, np.nan),
+            chosen=np.asarray(box),
         )
-    return found
+        kept.append(frame)
+    return kept
 
 
 def write_maps(path: Path, frames: Many[FrameMaps]) -> None:
@@ -140,8 +136,7 @@ def write_maps(path: Path, frames: Many[FrameMaps]) -> None:
     if not frames:
         raise UserError(f"{path}: no frame to store; every sequence has one image")
     columns: dict[str, Any] = {
-        name: np.stack([np.asarray(getattr(frame, name)) for frame in frames])
-        for name in FrameMaps.__annotations__
+        name: np.stack([np.asarray(getattr(frame, name)) for frame in frames]) for name in COLUMNS
     }
     with atomic(path) as temporary, temporary.open("wb") as handle:
         np.savez_compressed(handle, **columns)
@@ -151,20 +146,8 @@ def read_maps(path: Path) -> list[FrameMaps]:
     """The frames of a file that `write_maps` wrote; UserError where it is missing or not such a
     file.
     """
-    try:
-        with np.load(path, allow_pickle=False) as packed:
-            columns = {name: packed[name] for name in FrameMaps.__annotations__}
-    except FileNotFoundError:
-        raise UserError(f"{path}: not found") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path}: not a file of score maps ({error})") from None
-    plain = {"sequence": str, "frame": int, "image": str, "side": float}
-    return [
-        FrameMaps(
-            **{
-                name: plain.get(name, lambda value: value)(column[index])
-                for name, column in columns.items()
-            }
-        )
-        for index in range(len(columns["frame"]))
-    ]
+    with parsed_by("numpy", path, "a file of score maps"), np.load(path) as packed:
+        arrays = [packed[name] for name in COLUMNS]
+    # names and numbers come back as Python's
+    columns = [array if array.ndim > 1 else array.tolist() for array in arrays]
+    return [FrameMaps(*values) for values in zip(*columns, strict=True)]

@@ -1,19 +1,25 @@
-"""Per-frame values and the curves over them: vectorised, with every convention a parameter."""
+"""Per-frame values and the curves over them: vectorised, with every convention a parameter.
+
+A new curve of one-pass benchmarks is an entry of CURVES and, for its thresholds, a field of that
+name in siamla.benchmark.protocols.OnePass.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from siamla.benchmark.protocols import Curve
+from siamla.benchmark.protocols import Curve, OnePass
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+TINY = 1e-16  # pysot adds it to the sizes that it divides by
 
 
 def clip_to_image(boxes: Array, size: ArrayLike) -> Array:
     """Boxes (N, 4) clipped to (width, height), one for all or (N, 2), as the GOT-10k toolkit does
-    it.
-
-    The corner moves into the image and the size is cut at the far side; a corner that moved does
-    not shrink the size.
+    it: the size is cut at the far side; a corner that moved into the image does not shrink it.
     """
     limit = np.asarray(size, np.float64)
     corner = np.clip(boxes[:, :2], 0, limit)
@@ -37,7 +43,7 @@ def overlap(truth: Array, found: Array) -> Array:
         return np.where(known, np.minimum(shared / union, 1), 0)
 
 
-def open_overlap(truth: Array, found: Array) -> Array:
+def _open_overlap(truth: Array, found: Array) -> Array:
     """IoU (N,) as data frames compute it: a coordinate that is NaN bounds nothing; 0/0 and sizes of
     NaN give NaN.
     """
@@ -50,49 +56,116 @@ def open_overlap(truth: Array, found: Array) -> Array:
         return np.asarray(shared / (w * h + p * q - shared))
 
 
-def _offset(truth: Array, found: Array) -> tuple[Array, Array]:
-    """From the truth's centre to the prediction's, along x (N,) and y (N,)."""
+def _offset(truth: Array, found: Array, axis: int) -> Array:
+    """From the truth's centre to the prediction's (N,) along an axis."""
     with np.errstate(invalid="ignore"):  # infinite boxes
-        x, y = (
-            found[:, axis] + found[:, axis + 2] / 2 - (truth[:, axis] + truth[:, axis + 2] / 2)
-            for axis in (0, 1)
-        )
-    return x, y
+        ends = found[:, axis] + found[:, axis + 2] / 2
+        return np.asarray(ends - (truth[:, axis] + truth[:, axis + 2] / 2))
 
 
-def centre_distance(truth: Array, found: Array) -> Array:
+def _overlaps(truth: Array, found: Array, rules: OnePass) -> Array:
+    return (_open_overlap if rules.undefined_overlap == "miss" else overlap)(truth, found)
+
+
+def _distances(truth: Array, found: Array, rules: OnePass) -> Array:
     """Distance (N,) of the centres in pixels."""
-    x, y = _offset(truth, found)
+    x, y = _offset(truth, found, 0), _offset(truth, found, 1)
     return np.asarray(np.sqrt(x * x + y * y))
 
 
-def normalised_distance(truth: Array, found: Array, added: float = 0) -> Array:
-    """Distance (N,) of the centres in units of the truth's width and height, to which `added` is
-    added.
-
-    Infinite where it is not defined, as for a truth without area and nothing added.
+def _normalised(truth: Array, found: Array, rules: OnePass) -> Array:
+    """Distance (N,) of the centres in units of the truth's width and height, infinite where it is
+    not defined, as for a truth without area.
     """
-    x, y = _offset(truth, found)
+    added = TINY if rules.valid_distance == "centre" else 0
     with np.errstate(divide="ignore", invalid="ignore"):
-        x, y = x / (truth[:, 2] + added), y / (truth[:, 3] + added)
+        x = _offset(truth, found, 0) / (truth[:, 2] + added)
+        y = _offset(truth, found, 1) / (truth[:, 3] + added)
     return np.nan_to_num(np.sqrt(x * x + y * y), nan=np.inf)
 
 
-def _below(curve: Curve, values: Array) -> NDArray[np.int64]:
-    """How many thresholds (N,) lie below each value; for ">=" and "<" one that equals it counts as
-    well.
+def _centre(truth: Array, axis: int) -> Array:
+    """The centre's coordinate (N,) of boxes whose last pixel is x + w - 1."""
+    return np.asarray(truth[:, axis] + (truth[:, axis + 2] - 1) / 2)
 
-    What np.searchsorted finds, four times as fast: thresholds are even, so a division is right or
-    off by one.
+
+def _positive(truth: Array) -> Mask:
+    return np.asarray((_centre(truth, 0) > 0) & (_centre(truth, 1) > 0))
+
+
+def _positive_share(truth: Array) -> Mask:
+    across = _centre(truth, 0) / (truth[:, 2] + TINY)
+    down = _centre(truth, 1) / (truth[:, 3] + TINY)
+    return np.asarray((across > 0) & (down > 0))
+
+
+class CurveKind(NamedTuple):
+    """One kind of curve.
+
+    Attributes:
+        title: of a panel.
+        x, y: the names of its axes.
+        legend: the corner of a panel that the lines leave free.
+        values: what is held against the thresholds, (N,) of truth and predictions (N, 4); None for
+            a curve that is not of single frames.
+        centred: of a distance, the frames (N,) whose truth (N, 4) in the file's own coordinates has
+            a positive centre, for protocols that ask for it; None for an overlap.
     """
-    bounds = np.concatenate([[-np.inf], curve.thresholds(), [np.inf]])
-    with np.errstate(over="ignore"):
-        guess = (values - curve.first) * ((curve.count - 1) / (curve.last - curve.first))
-    below = np.clip(guess, -1, curve.count - 1).astype(np.int64) + 1
-    passed = np.less if curve.compare in (">", "<=") else np.less_equal
-    below += passed(bounds[below + 1], values)
-    below -= ~passed(bounds[below], values)
-    return np.clip(below, 0, curve.count)  # an infinite value equals an outer bound
+
+    title: str
+    x: str
+    y: str
+    legend: str
+    values: Callable[[Array, Array, OnePass], Array] | None = None
+    centred: Callable[[Array], Mask] | None = None
+
+
+CURVES = {
+    "success": CurveKind(
+        "Success plots of OPE", "Overlap threshold", "Success rate", "lower left", _overlaps
+    ),
+    "precision": CurveKind(
+        "Precision plots of OPE",
+        "Location error threshold (px)",
+        "Precision",
+        "lower right",
+        _distances,
+        _positive,
+    ),
+    "norm_precision": CurveKind(
+        "Normalized precision plots of OPE",
+        "Normalized error threshold",
+        "Precision",
+        "lower right",
+        _normalised,
+        _positive_share,
+    ),
+    "expected_overlap": CurveKind(
+        "Expected overlap", "Sequence length", "Expected overlap", "upper right"
+    ),
+}
+"""Name in protocols, score files and figures.yaml → the curve."""
+
+
+def frame_values(name: str, truth: Array, found: Array, rules: OnePass) -> Array:
+    """What a curve holds against its thresholds: a value (N,) for each of the boxes (N, 4)."""
+    values = CURVES[name].values
+    assert values is not None, f"{name} is not a curve of single frames"
+    return values(truth, found, rules)
+
+
+def valid_frames(name: str, truth: Array, rules: OnePass, origin: int) -> Mask:
+    """The frames (N,) whose truth (N, 4) the protocol accepts for a curve.
+
+    `origin` is the first pixel of the layout's files, in whose coordinates numbers are positive.
+    """
+    moved = truth + np.array([origin, origin, 0, 0])
+    with np.errstate(invalid="ignore"):
+        centred = CURVES[name].centred
+        if centred is not None and rules.valid_distance == "centre":
+            return centred(moved)
+        positive = moved[:, 0 if rules.valid_truth == "all" else 2 :] > 0
+        return np.asarray(positive.all(1))
 
 
 def fractions(
@@ -106,12 +179,14 @@ def fractions(
     """
     rising = curve.compare in ("<", "<=")
     values = np.where(np.isnan(values), np.inf if rising else -np.inf, values)
-    below = _below(curve, values)  # all of them hold for ">", all others for "<="
+    # The thresholds below each value: all of them hold for ">", all others for "<=".
+    side = "left" if curve.compare in (">", "<=") else "right"
+    bins = np.searchsorted(curve.thresholds(), values, side)  # type: ignore[call-overload]
+    if groups is not None:
+        bins = bins + groups * (curve.count + 1)
     denominators = np.atleast_1d(np.asarray(denominators, np.float64))
-    bins = below if groups is None else below + groups * (curve.count + 1)
-    counts = np.bincount(bins, minlength=len(denominators) * (curve.count + 1)).reshape(
-        len(denominators), -1
-    )
+    counts = np.bincount(bins, minlength=len(denominators) * (curve.count + 1))
+    counts = counts.reshape(len(denominators), -1)
     held = np.cumsum(counts, 1)[:, :-1]
     held = held if rising else counts.sum(1, keepdims=True) - held
     return held / np.maximum(denominators, 1)[:, None]
@@ -120,12 +195,13 @@ def fractions(
 def summarise(values: Array, curve: Curve) -> dict[str, Array]:
     """The numbers that the protocol reads off curves (..., T)."""
     thresholds = curve.thresholds()
-    found = {}
+    numbers = {}
     for metric, how in curve.report.items():
         if how == "mean":
-            found[metric] = values.mean(-1)
+            numbers[metric] = values.mean(-1)
         elif how == "trapezoid":
-            found[metric] = (values[..., 1:] + values[..., :-1]).sum(-1) / 2 / (len(thresholds) - 1)
+            sums = (values[..., 1:] + values[..., :-1]).sum(-1)
+            numbers[metric] = sums / 2 / (len(thresholds) - 1)
         else:
-            found[metric] = values[..., int(np.abs(thresholds - float(how)).argmin())]
-    return found
+            numbers[metric] = values[..., int(np.abs(thresholds - float(how)).argmin())]
+    return numbers

@@ -9,23 +9,24 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from siamla.errors import UserError
 from siamla.sequence import Sequence
+
+Array = NDArray[np.float64]
+Image = NDArray[np.uint8]
 
 
 class Tracker(Protocol):
     """What the runners drive. Boxes are (4,) float64 xywh, 0-based continuous; images (H, W, 3)
-    uint8 BGR.
-
-    One that knows how sure it is of its last box says so in an attribute `score`, which is stored
-    with the box.
+    uint8 BGR. One that knows how sure it is of its last box says so in an attribute `score`.
     """
 
     deterministic: bool
 
-    def init(self, image: NDArray[np.uint8], box: NDArray[np.float64]) -> None:
+    def init(self, image: Image, box: Array) -> None:
         """Start on a new target; everything remembered of the last one is forgotten."""
 
-    def update(self, image: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def update(self, image: Image) -> Array:
         """The target's box in the next frame."""
 
 
@@ -40,22 +41,16 @@ class Track:
             nothing is known.
     """
 
-    boxes: NDArray[np.float64]
-    seconds: NDArray[np.float64]
-    confidence: NDArray[np.float64] | None = None
+    boxes: Array
+    seconds: Array
+    confidence: Array | None = None
 
 
-class FrameError(Exception):
-    """Tracking failed at a frame (index from 0)."""
-
-    def __init__(self, frame: int, message: str) -> None:
-        super().__init__(
-            frame, message
-        )  # both as arguments, so that the error survives a process boundary
-        self.frame, self.message = frame, message
+class FrameError(UserError):
+    """Tracking failed at a frame, which the message names."""
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
+def read_image(path: Path) -> Image:
     """The image as (H, W, 3) BGR; ValueError if it cannot be read."""
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
@@ -64,42 +59,43 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
 
 def step(
-    tracker: Tracker, image: NDArray[np.uint8], box: NDArray[np.float64] | None
-) -> tuple[NDArray, float, float]:
-    """Initialise on `box`, or update where it is None: the box (4,), the seconds it took, and the
-    confidence.
+    tracker: Tracker, sequence: Sequence, index: int, start: Array | None
+) -> tuple[Array, float, float, tuple[int, int]]:
+    """Initialise on the box `start` in a frame, or update where it is None: the box (4,), the
+    seconds it took, the confidence, and the image's (width, height).
 
     The confidence is NaN after an initialisation, whose box was given, and where the tracker has
-    none.
+    none. FrameError for anything that is raised.
     """
-    start = time.perf_counter()
-    if box is None:
-        found = tracker.update(image)
-    else:
-        tracker.init(image, box)
-        found = box
-    seconds = time.perf_counter() - start
-    found = np.asarray(found, np.float64)
-    if found.shape != (4,) or not np.isfinite(found).all():
-        raise ValueError(
-            f"the tracker returned {found.tolist()}, expected four finite numbers x, y, w, h"
-        )
-    return found, seconds, float(getattr(tracker, "score", np.nan)) if box is None else np.nan
+    try:
+        image = read_image(sequence.frames[index])
+        before = time.perf_counter()
+        if start is None:
+            box = tracker.update(image)
+        else:
+            tracker.init(image, start)
+            box = start
+        seconds = time.perf_counter() - before
+        box = np.asarray(box, np.float64)
+        if box.shape != (4,) or not np.isfinite(box).all():
+            raise ValueError(
+                f"the tracker returned {box.tolist()}, expected four finite numbers x, y, w, h"
+            )
+    except Exception as error:
+        raise FrameError(
+            f"{sequence.name}, frame {index + 1}: {type(error).__name__}: {error}"
+        ) from error
+    confidence = float(getattr(tracker, "score", np.nan)) if start is None else np.nan
+    return box, seconds, confidence, (image.shape[1], image.shape[0])
 
 
 def track_sequence(tracker: Tracker, sequence: Sequence) -> Track:
     """Follow the sequence's first box through all its frames; FrameError names the frame at which
     anything raised.
     """
-    boxes, seconds, confidence = (
-        np.empty((len(sequence), 4)),
-        np.empty(len(sequence)),
-        np.empty(len(sequence)),
-    )
-    for index, path in enumerate(sequence.frames):
-        try:
-            first = sequence.boxes[0] if index == 0 else None
-            boxes[index], seconds[index], confidence[index] = step(tracker, read_image(path), first)
-        except Exception as error:
-            raise FrameError(index, f"{type(error).__name__}: {error}") from error
+    count = len(sequence)
+    boxes, seconds, confidence = np.empty((count, 4)), np.empty(count), np.empty(count)
+    for index in range(count):
+        start = sequence.boxes[0] if index == 0 else None
+        boxes[index], seconds[index], confidence[index], _ = step(tracker, sequence, index, start)
     return Track(boxes, seconds, confidence)

@@ -1,8 +1,5 @@
-"""The benchmarks' rules as data: the models of params/protocols.yaml.
-
-A protocol says everything that differs between two benchmarks; the code in this package reads it
-and knows no benchmark by name. The metric definitions and where each comes from are documented in
-the YAML file.
+"""The benchmarks' rules as data: the models of params/protocols.yaml, which says where each
+definition comes from. The code in this package knows no benchmark by name.
 """
 
 from pathlib import Path
@@ -40,10 +37,8 @@ class Curve(Settings):
     def _readable(self) -> "Curve":
         for metric, how in self.report.items():
             if not isinstance(how, str) and not np.isclose(self.thresholds(), how).any():
-                raise ValueError(
-                    f"{metric}: {how} is not among the {self.count} thresholds"
-                    f" {self.first}..{self.last}"
-                )
+                span = f"{self.count} thresholds {self.first}..{self.last}"
+                raise ValueError(f"{metric}: {how} is not among the {span}")
         return self
 
     def thresholds(self) -> NDArray[np.float64]:
@@ -85,7 +80,7 @@ class OnePass(Settings):
         clipped: boxes are clipped to the image before the overlap.
         pooled: average over "sequences" (mean of their curves) or over all "frames" as one.
         overlap: name of the metric that is the plain mean overlap, if the benchmark has one.
-        success, precision, norm_precision: the curves, each of siamla.benchmark.curves.
+        success, precision, norm_precision: the curves, each of siamla.benchmark.metrics.
     """
 
     first_frame: Literal["truth", "drop", "keep"]
@@ -109,9 +104,8 @@ class OnePass(Settings):
     norm_precision: Curve | None = None
 
     def curves(self) -> dict[str, Curve]:
-        """The curves that the benchmark has: name in siamla.benchmark.curves → thresholds."""
-        fields = {name: getattr(self, name) for name in type(self).model_fields}
-        return {name: value for name, value in fields.items() if isinstance(value, Curve)}
+        """The curves that the benchmark has: name in siamla.benchmark.metrics → thresholds."""
+        return {name: value for name, value in self if isinstance(value, Curve)}
 
 
 class Convention(Settings):
@@ -223,9 +217,8 @@ class Protocol(Settings):
         if self.beside and self.onepass is None:
             raise ValueError("beside is for onepass")
         if self.headline not in self.metrics:
-            raise ValueError(
-                f"headline {self.headline!r} is not in metrics ({', '.join(self.metrics)})"
-            )
+            metrics = ", ".join(self.metrics)
+            raise ValueError(f"headline {self.headline!r} is not in metrics ({metrics})")
         if self.onepass:
             curves = self.onepass.curves().values()
             reported = {name for curve in curves for name in curve.report} | {self.onepass.overlap}
@@ -256,14 +249,10 @@ class RunRules(Settings):
 
 def run_rules(protocol: Protocol) -> RunRules:
     """What running needs to know of a protocol."""
+    common = protocol.model_dump(include={"layout", "repetitions", "early_stop"})
     supervised = protocol.supervised
-    return RunRules(
-        layout=protocol.layout,
-        repetitions=protocol.repetitions,
-        early_stop=protocol.early_stop,
-        gap=supervised.gap if supervised else None,
-        init_padding=supervised.init_padding if supervised else 0,
-    )
+    own = supervised.model_dump(include={"gap", "init_padding"}) if supervised else {}
+    return RunRules(**common, **own)
 
 
 def score_rules(protocol: Protocol) -> dict[str, Any]:
@@ -271,10 +260,9 @@ def score_rules(protocol: Protocol) -> dict[str, Any]:
     entry = without_neutral(protocol)
     decisive = ("layout", "speed", "onepass", "supervised")
     rules = {key: value for key, value in entry.items() if key in decisive}
-    beside = {name: dict(convention) for name, convention in entry["beside"].items()}
-    for convention in beside.values():
+    for convention in entry["beside"].values():
         del convention["source"]
-    return {**rules, "beside": beside, "metrics": sorted(protocol.metrics)}
+    return {**rules, "beside": entry["beside"], "metrics": sorted(protocol.metrics)}
 
 
 def load_protocols(path: Path) -> dict[str, Protocol]:
@@ -283,8 +271,6 @@ def load_protocols(path: Path) -> dict[str, Protocol]:
 
 
 def default_protocols() -> dict[str, Protocol]:
-    """The protocols of the current folder's params/protocols.yaml, else of the package's copy;
-    UserError as above.
-    """
-    own = Path("params") / "protocols.yaml"
-    return load_protocols(own if own.is_file() else Path(__file__).with_suffix(".yaml"))
+    """The protocols of the current folder's params/protocols.yaml, else of the package's copy."""
+    path = Path("params", "protocols.yaml")
+    return load_protocols(path if path.is_file() else Path(__file__).with_suffix(".yaml"))

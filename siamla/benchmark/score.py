@@ -5,16 +5,21 @@ from collections.abc import Mapping
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from siamla.benchmark import store, vot
-from siamla.benchmark.curves import CURVES, frame_values, valid_frames
-from siamla.benchmark.metrics import clip_to_image, fractions, summarise
-from siamla.benchmark.protocols import OnePass, Protocol, ZeroCurves
-from siamla.benchmark.results import lacks, tell
+from siamla.benchmark.metrics import (
+    CURVES,
+    clip_to_image,
+    fractions,
+    frame_values,
+    summarise,
+    valid_frames,
+)
+from siamla.benchmark.protocols import OnePass, Protocol
 from siamla.data.formats import LAYOUTS
 from siamla.errors import UserError
 from siamla.sequence import Sequence
@@ -22,6 +27,8 @@ from siamla.sequence import Sequence
 Array = NDArray[np.float64]
 Sizes = Mapping[str, tuple[int, int]]
 Curves = dict[str, tuple[Array, Array]]
+Measured = tuple[Array, dict[str, Array]]
+"""Of every sequence the mean overlap (S,) and the curves (S, T)."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +41,7 @@ class Scores:
         per_sequence: one row per sequence: "sequence", "frames" and the metrics.
         per_attribute: attribute → metric → value, with "sequences" (or, for VOT, "frames") as the
             count.
-        curves: name (siamla.benchmark.curves) → (x (T,), y (T,)).
+        curves: name (siamla.benchmark.metrics) → (x (T,), y (T,)).
         attribute_curves: attribute → the curves of its sequences alone; none for VOT, whose tags
             are of frames.
         attributes_of: sequence → its labels, sorted; for VOT the tags that any of its frames has.
@@ -50,16 +57,26 @@ class Scores:
     beside: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Frames:
-    """The frames of one sequence that count: truth and prediction (N, 4) 0-based, and what the
-    curves divide by.
+class _Frames(NamedTuple):
+    """The frames of one sequence that count: truth and boxes (N, 4) 0-based, what the curves divide
+    by, and the image's (width, height) where boxes are clipped to it.
     """
 
     truth: Array
-    found: Array
+    boxes: Array
     denominator: int
     size: tuple[int, int] | None = None
+
+
+class _Compared(NamedTuple):
+    """Truth (N, 4) and, for each curve, the value (N,) of all frames of all sequences; counts (S,)
+    of the frames, and what curves divide by (S,).
+    """
+
+    truth: Array
+    values: dict[str, Array]
+    counts: NDArray[np.int64]
+    denominators: NDArray[np.int64]
 
 
 def image_size(sequence: Sequence, sizes: Sizes | None = None) -> tuple[int, int]:
@@ -84,9 +101,8 @@ def withheld(sequence: Sequence) -> bool:
     """True if the truth is public in the first frame alone, as in the test sets of TrackingNet and
     GOT-10k.
     """
-    return len(sequence.frames) > 1 and (
-        len(sequence.boxes) == 1 or bool(np.isnan(sequence.boxes[1:]).all())
-    )
+    only_first = len(sequence.boxes) == 1 or bool(np.isnan(sequence.boxes[1:]).all())
+    return len(sequence.frames) > 1 and only_first
 
 
 def _matched(
@@ -100,21 +116,14 @@ def _matched(
     if len(boxes) > count and rules.long == "error":
         raise UserError(f"{path}: {len(boxes)} rows, but the annotation has {count}")
     if len(boxes) < count:
-        notes.append(
-            f"{lacks(path, len(boxes), count, rules.lacking)}; the lacking frames are misses"
-        )
+        note = store.lacks(path, len(boxes), count, rules.lacking)
+        notes.append(f"{note}; the lacking frames are misses")
     boxes = boxes[:count]
-    if rules.broken_prediction == "miss" and np.isnan(boxes).any():
-        unknown = np.isnan(boxes).any(1)
-        notes.append(
-            f"{path}: {unknown.sum()} rows with NaN, the first in line {unknown.argmax() + 1}; they"
-            " miss"
-        )
-    return (
-        boxes
-        if len(boxes) == count
-        else np.concatenate([boxes, np.full((count - len(boxes), 4), np.nan)])
-    )
+    unknown = np.isnan(boxes).any(1)
+    if rules.broken_prediction == "miss" and unknown.any():
+        first = unknown.argmax() + 1
+        notes.append(f"{path}: {unknown.sum()} rows with NaN, the first in line {first}; they miss")
+    return np.concatenate([boxes, np.full((count - len(boxes), 4), np.nan)])
 
 
 def _repeat_previous(boxes: Array, truth: Array) -> Array:
@@ -126,37 +135,31 @@ def _repeat_previous(boxes: Array, truth: Array) -> Array:
 
 
 def _select(
-    sequence: Sequence, found: Array, path: Path, rules: OnePass, size: tuple[int, int] | None
-) -> Frames:
+    sequence: Sequence, boxes: Array, path: Path, rules: OnePass, size: tuple[int, int] | None
+) -> _Frames:
     """The frames of one run that the protocol counts."""
     truth, keep, total = sequence.boxes, np.arange(len(sequence.boxes)), len(sequence.boxes)
     if rules.broken_prediction == "previous":
-        found = _repeat_previous(found, truth)
+        boxes = _repeat_previous(boxes, truth)
     if rules.first_frame == "truth":
-        found = np.concatenate([truth[:1], found[1:]])
+        boxes = np.concatenate([truth[:1], boxes[1:]])
     if rules.unseen == "drop":
         keep = keep[sequence.visible]
     if rules.first_frame == "drop":
         keep, total = keep[keep > 0], total - 1
-    if rules.broken_prediction == "error" and np.isnan(found[keep]).any():
-        line = int(keep[np.isnan(found[keep]).any(1).argmax()]) + 1
+    unknown = np.isnan(boxes[keep]).any(1)
+    if rules.broken_prediction == "error" and unknown.any():
         raise UserError(
-            f"{path}, line {line}: a box that is NaN; the benchmark's own toolkit gives NaN for all"
-            " of it"
+            f"{path}, line {keep[unknown.argmax()] + 1}: a box that is NaN; the benchmark's own"
+            " toolkit gives NaN for all of it"
         )
-    if len(keep) < len(truth):
-        truth, found = truth[keep], found[keep]
-    return Frames(truth, found, total if rules.denominator == "all" else len(keep), size)
+    denominator = total if rules.denominator == "all" else len(keep)
+    return _Frames(truth[keep], boxes[keep], denominator, size)
 
 
 def _load(
-    sequence: Sequence,
-    folder: Path,
-    protocol: Protocol,
-    rules: OnePass,
-    sizes: Sizes | None,
-    notes: list[str],
-) -> Frames:
+    sequence: Sequence, folder: Path, protocol: Protocol, sizes: Sizes | None, notes: list[str]
+) -> _Frames:
     """All stored repetitions of a sequence, one after the other."""
     if withheld(sequence):
         raise UserError(
@@ -164,7 +167,8 @@ def _load(
         )
     if len(sequence.boxes) < len(sequence.frames):
         raise UserError(f"{sequence.name}: {len(sequence.boxes)} boxes for {len(sequence)} frames")
-    layout = protocol.layout
+    rules, layout = protocol.onepass, protocol.layout
+    assert rules is not None
     size = image_size(sequence, sizes) if rules.clipped else None
     numbers = store.repetitions(folder, sequence.name, layout)
     if not numbers and rules.lacking == 1:
@@ -174,50 +178,32 @@ def _load(
     runs = []
     for number in numbers or [1]:
         path = store.track_path(folder, sequence.name, layout, number)
-        found = _matched(
-            store.read_boxes(folder, sequence.name, layout, number), path, sequence, rules, notes
-        )
-        runs.append(_select(sequence, found, path, rules, size))
-    if len(runs) == 1:
-        return runs[0]
-    truth, found = (
-        np.concatenate([getattr(run, key) for run in runs]) for key in ("truth", "found")
-    )
-    return Frames(truth, found, sum(run.denominator for run in runs), size)
+        boxes = store.read_boxes(folder, sequence.name, layout, number)
+        boxes = _matched(boxes, path, sequence, rules, notes)
+        runs.append(_select(sequence, boxes, path, rules, size))
+    truth = np.concatenate([run.truth for run in runs])
+    boxes = np.concatenate([run.boxes for run in runs])
+    return _Frames(truth, boxes, sum(run.denominator for run in runs), size)
 
 
-@dataclass(frozen=True)
-class Compared:
-    """Truth (N, 4) and, for each curve, the value (N,) of all frames of all sequences; counts (S,)
-    of the frames.
-    """
-
-    truth: Array
-    values: dict[str, Array]
-    counts: NDArray[np.int64]
-    denominators: list[int]
-
-
-def compare(frames: Many[Frames], rules: OnePass) -> Compared:
+def _compare(frames: Many[_Frames], rules: OnePass) -> _Compared:
     """Overlaps and distances of all frames in one pass, whether their truth is valid or not."""
     counts = np.array([len(part.truth) for part in frames])
     # By columns in memory: everything below works on one coordinate at a time.
     truth = np.asfortranarray(np.concatenate([part.truth for part in frames]))
-    found = np.asfortranarray(np.concatenate([part.found for part in frames]))
+    boxes = np.asfortranarray(np.concatenate([part.boxes for part in frames]))
     if rules.rounded:
-        truth, found = np.round(truth), np.round(found)
+        truth, boxes = np.round(truth), np.round(boxes)
     if rules.clipped:
         limits = np.repeat([part.size or (np.inf, np.inf) for part in frames], counts, axis=0)
-        truth, found = clip_to_image(truth, limits), clip_to_image(found, limits)
-    values = {name: frame_values(name, truth, found, rules) for name in rules.curves()}
-    return Compared(truth, values, counts, [part.denominator for part in frames])
+        truth, boxes = clip_to_image(truth, limits), clip_to_image(boxes, limits)
+    values = {name: frame_values(name, truth, boxes, rules) for name in rules.curves()}
+    return _Compared(truth, values, counts, np.array([part.denominator for part in frames]))
 
 
-def measure(compared: Compared, rules: OnePass, origin: int) -> tuple[Array, dict[str, Array]]:
-    """Mean overlap (S,) and curves (S, T) of every sequence, by the protocol's rules.
-
-    `origin` is the first pixel of the layout's files, in whose coordinates a rule may ask for
-    positive numbers.
+def _measure(compared: _Compared, rules: OnePass, origin: int) -> Measured:
+    """Every sequence by the protocol's rules. `origin` is the first pixel of the layout's files, in
+    whose coordinates a rule may ask for positive numbers.
     """
     count = len(compared.counts)
     groups = np.repeat(np.arange(count), compared.counts)
@@ -234,51 +220,58 @@ def measure(compared: Compared, rules: OnePass, origin: int) -> tuple[Array, dic
     return means, curves
 
 
+def _reported(measured: Measured, protocol: Protocol, rules: OnePass) -> dict[str, Array]:
+    """The metrics of a protocol, of each sequence or of their average."""
+    numbers = {rules.overlap: measured[0]} if rules.overlap else {}
+    for name, curve in rules.curves().items():
+        numbers |= summarise(measured[1][name], curve)
+    return {metric: numbers[metric] for metric in protocol.metrics}
+
+
+def _average(
+    measured: Measured, compared: _Compared, chosen: NDArray[np.bool_], rules: OnePass
+) -> Measured:
+    """Mean overlap and curves of the chosen sequences together."""
+    weights = kept = np.ones(int(chosen.sum()))
+    if rules.pooled == "frames":
+        weights, kept = compared.denominators[chosen] * 1.0, compared.counts[chosen] * 1.0
+    curves = {}
+    for name, rows in measured[1].items():
+        counted = rows[chosen].sum(1) > 0 if rules.zero_curves == "drop" else 1
+        curves[name] = _mean(rows[chosen], weights * counted)
+    return _mean(measured[0][chosen], kept), curves
+
+
+def _mean(rows: Array, weights: Array) -> Array:
+    """Weighted mean over the first axis; 0 where all weights are 0."""
+    return np.tensordot(weights, rows, 1) / max(float(weights.sum()), 1e-300)
+
+
 def _score_onepass(
     sequences: Many[Sequence], folder: Path, protocol: Protocol, sizes: Sizes | None
 ) -> Scores:
     rules = protocol.onepass
     assert rules is not None
     notes: list[str] = []
-    frames = [_load(sequence, folder, protocol, rules, sizes, notes) for sequence in sequences]
-    tell(notes)
-    origin, compared = LAYOUTS[protocol.layout].ORIGIN, compare(frames, rules)
-    means, each = measure(compared, rules, origin)
-    lengths = np.array([part.denominator for part in frames], np.float64)
-    kept = np.array([len(part.truth) for part in frames], np.float64)
-
-    def reported(curves: dict[str, Array], mean: Array) -> dict[str, Array]:
-        found = {rules.overlap: mean} if rules.overlap else {}
-        for name, curve in rules.curves().items():
-            found |= summarise(curves[name], curve)
-        return {metric: found[metric] for metric in protocol.metrics}
+    frames = [_load(sequence, folder, protocol, sizes, notes) for sequence in sequences]
+    store.warn(notes)
+    origin, compared = LAYOUTS[protocol.layout].ORIGIN, _compare(frames, rules)
+    thresholds = {name: curve.thresholds() for name, curve in rules.curves().items()}
 
     def together(
-        chosen: NDArray[np.bool_], means: Array, each: dict[str, Array], zeros: ZeroCurves
-    ) -> tuple[dict[str, float], dict[str, Array]]:
-        pooled = rules.pooled == "frames"
-        weights = lengths[chosen] if pooled else np.ones(int(chosen.sum()))
-        curves = {}
-        for key, rows in each.items():
-            counted = rows[chosen].sum(1) > 0 if zeros == "drop" else 1
-            curves[key] = _mean(rows[chosen], weights * counted)
-        mean = _mean(means[chosen], kept[chosen] if pooled else weights)
-        return {metric: float(value) for metric, value in reported(curves, mean).items()}, curves
+        chosen: NDArray[np.bool_], measured: Measured, by: OnePass
+    ) -> tuple[dict[str, float], Curves]:
+        average = _average(measured, compared, chosen, by)
+        numbers = {key: float(value) for key, value in _reported(average, protocol, by).items()}
+        return numbers, {name: (thresholds[name], curve) for name, curve in average[1].items()}
 
-    everything = np.ones(len(sequences), bool)
-    overall, curves = together(everything, means, each, rules.zero_curves)
+    everything, measured = np.ones(len(sequences), bool), _measure(compared, rules, origin)
+    overall, curves = together(everything, measured, rules)
     beside = {}
     for name, convention in protocol.beside.items():
         other = convention.over(rules)
-        judged = means, each
-        if other.valid_truth != rules.valid_truth:
-            centred = other.valid_distance == "centre"
-            unaffected = [name for name in rules.curves() if centred and CURVES[name].centred]
-            changed = other.model_copy(update=dict.fromkeys(unaffected))
-            found, curves_there = measure(compared, changed, origin)
-            judged = found, each | curves_there
-        beside[name] = together(everything, *judged, other.zero_curves)[0]
-    columns = reported(each, means)
+        beside[name] = together(everything, _measure(compared, other, origin), other)[0]
+    columns = _reported(measured, protocol, rules)
     rows = [
         {"sequence": sequence.name, "frames": len(sequence.boxes)}
         | {metric: float(column[index]) for metric, column in columns.items()}
@@ -287,37 +280,19 @@ def _score_onepass(
     attributes, attribute_curves = {}, {}
     for attribute in sorted({label for sequence in sequences for label in sequence.attributes}):
         chosen = np.array([attribute in sequence.attributes for sequence in sequences])
-        values, own = together(chosen, means, each, rules.zero_curves)
+        values, attribute_curves[attribute] = together(chosen, measured, rules)
         attributes[attribute] = {"sequences": float(chosen.sum())} | values
-        attribute_curves[attribute] = _shown(own, rules)
-    shown = _shown(curves, rules)
-    return Scores(
-        overall, rows, attributes, shown, attribute_curves, attributes_of(sequences), beside
-    )
-
-
-def _shown(curves: Mapping[str, Array], rules: OnePass) -> Curves:
-    """Curves with their thresholds."""
-    thresholds = rules.curves()
-    return {name: (thresholds[name].thresholds(), curve) for name, curve in curves.items()}
+    labels = attributes_of(sequences)
+    return Scores(overall, rows, attributes, curves, attribute_curves, labels, beside)
 
 
 def attributes_of(sequences: Many[Sequence]) -> dict[str, list[str]]:
     """Sequence → its labels, those of single frames included."""
-    return {
-        sequence.name: sorted(
-            {
-                *sequence.attributes,
-                *(tag for tag, frames in sequence.frame_attributes.items() if frames.any()),
-            }
-        )
-        for sequence in sequences
-    }
-
-
-def _mean(rows: Array, weights: Array) -> Array:
-    """Weighted mean over the first axis; 0 where all weights are 0."""
-    return np.tensordot(weights, rows, 1) / max(float(weights.sum()), 1e-300)
+    labels = {}
+    for sequence in sequences:
+        tags = [tag for tag, frames in sequence.frame_attributes.items() if frames.any()]
+        labels[sequence.name] = sorted({*sequence.attributes, *tags})
+    return labels
 
 
 def score(
@@ -341,5 +316,5 @@ def score(
         return Scores({}, [], {})
     if protocol.supervised is None:
         return _score_onepass(sequences, folder, protocol, sizes)
-    found = vot.score_supervised(sequences, folder, protocol, lambda s: image_size(s, sizes))
-    return Scores(*found, attributes_of=attributes_of(sequences))
+    scores = vot.score_supervised(sequences, folder, protocol, lambda s: image_size(s, sizes))
+    return Scores(**scores, attributes_of=attributes_of(sequences))

@@ -23,9 +23,8 @@ def speed(folder: Path, sequences: Many[Sequence], protocol: Protocol) -> dict[s
     for sequence in sequences:
         seconds = store.read_seconds(folder, sequence.name, protocol.layout)
         if seconds is None:
-            raise UserError(
-                f"{store.time_path(folder, sequence.name, protocol.layout)}: no stored times"
-            )
+            path = store.time_path(folder, sequence.name, protocol.layout)
+            raise UserError(f"{path}: no stored times")
         every.append(seconds[(seconds > 0) & np.isfinite(seconds)])
         after = seconds[WARM_UP:] if len(seconds) > 2 * WARM_UP else seconds[1:]
         late.append(after[(after > 0) & np.isfinite(after)])
@@ -38,14 +37,8 @@ def speed(folder: Path, sequences: Many[Sequence], protocol: Protocol) -> dict[s
         fps = np.mean(1 / np.concatenate(every))
     else:
         fps = np.mean([np.mean(1 / times) for times in every])
-    latency = (
-        1000 * np.concatenate(late) if any(len(times) for times in late) else np.array([np.nan])
-    )
-    low, median, high = np.quantile(latency, [0.05, 0.5, 0.95])
-    return {
-        "fps": float(fps),
-        "latency_median_ms": float(median),
-        "latency_p05_ms": float(low),
-        "latency_p95_ms": float(high),
-        "frames": float(sum(map(len, every))),
-    }
+    latency = 1000 * np.concatenate(late)
+    quantiles = np.quantile(latency if len(latency) else [np.nan], [0.05, 0.5, 0.95]).tolist()
+    names = ("latency_p05_ms", "latency_median_ms", "latency_p95_ms")
+    count = float(sum(map(len, every)))
+    return {"fps": float(fps), "frames": count, **dict(zip(names, quantiles, strict=True))}

@@ -12,7 +12,7 @@ the times are, with nan where there is nothing to be sure of; for VOT the toolki
 confidences are written before the boxes, so a sequence whose boxes exist is finished.
 """
 
-import stat
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,21 +25,23 @@ from siamla.errors import UserError
 from siamla.files import write_text
 
 SKIPPED, INITIALISED, FAILED, TRACKED = 0, 1, 2, -1
+COLUMNS = tuple(range(1, 101))  # of repetitions
+WARNINGS = 20  # that are printed
+
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Trajectory:
     """A supervised run: codes (N,) of the constants above, regions (N, 8) corner points 0-based,
-    NaN under a code.
-
-    confidence (N,) is NaN where the tracker was not asked for a box, and None where nothing is
-    known of it.
+    NaN under a code. confidence (N,) is NaN where the tracker was not asked for a box, and None
+    where nothing is known of it.
     """
 
     codes: NDArray[np.int8]
-    regions: NDArray[np.float64]
-    seconds: NDArray[np.float64]
-    confidence: NDArray[np.float64] | None = None
+    regions: Array
+    seconds: Array
+    confidence: Array | None = None
 
 
 def track_path(folder: Path, sequence: str, layout: str, repetition: int = 1) -> Path:
@@ -67,11 +69,8 @@ def confidence_path(folder: Path, sequence: str, layout: str, repetition: int = 
 
 def is_done(folder: Path, sequence: str, layout: str, repetition: int = 1) -> bool:
     """True if the sequence's boxes are stored. An empty file holds none."""
-    try:
-        status = track_path(folder, sequence, layout, repetition).stat()
-    except OSError:
-        return False
-    return stat.S_ISREG(status.st_mode) and status.st_size > 0
+    path = track_path(folder, sequence, layout, repetition)
+    return path.is_file() and path.stat().st_size > 0
 
 
 def repetitions(folder: Path, sequence: str, layout: str) -> list[int]:
@@ -83,25 +82,21 @@ def repetitions(folder: Path, sequence: str, layout: str) -> list[int]:
     return sorted(int(number) for number in numbers if number.isdigit())
 
 
-def read_seconds(folder: Path, sequence: str, layout: str) -> NDArray[np.float64] | None:
+def read_seconds(folder: Path, sequence: str, layout: str) -> Array | None:
     """Seconds (N, repetitions), or None where no times are stored: results of others lack them."""
     path = time_path(folder, sequence, layout)
-    return text.numbers(path, tuple(range(1, 101))) if path.is_file() else None
+    return text.numbers(path, COLUMNS) if path.is_file() else None
 
 
-def read_confidence(
-    folder: Path, sequence: str, layout: str, repetition: int = 1
-) -> NDArray[np.float64] | None:
+def read_confidence(folder: Path, sequence: str, layout: str, repetition: int = 1) -> Array | None:
     """The confidence (N,) of every frame of a stored run, or None if none is stored (results of
-    others lack it).
-
-    NaN in the first frame and wherever the tracker was not asked for a box.
+    others lack it). NaN in the first frame and wherever the tracker was not asked for a box.
     """
     path = confidence_path(folder, sequence, layout, repetition)
     if not path.is_file():
         return None
     if layout != "vot":
-        columns = text.numbers(path, tuple(range(1, 101)))
+        columns = text.numbers(path, COLUMNS)
         return columns[:, repetition - 1] if repetition <= columns.shape[1] else None
     lines = [line.strip() for line in text.read_text(path).splitlines()]
     values = [text.number(line) if line else np.nan for line in lines]
@@ -113,30 +108,26 @@ def read_confidence(
     return np.array(values, np.float64)
 
 
-def _write_column(path: Path, values: NDArray[np.float64], repetition: int, form: str) -> None:
+def _write_column(path: Path, values: Array, repetition: int, form: str) -> None:
     """Put the values of a repetition into their column, after those of the repetitions before."""
-    before = text.numbers(path, tuple(range(1, 101))) if repetition > 1 and path.is_file() else None
-    columns = (
-        values[:, None]
-        if before is None
-        else np.column_stack([before[:, : repetition - 1], values])
-    )
-    text.write_rows(path, columns, form)
+    columns = [values]
+    if repetition > 1 and path.is_file():
+        columns = [text.numbers(path, COLUMNS)[:, : repetition - 1], values]
+    text.write_rows(path, np.column_stack(columns), form)
 
 
 def _write_beside(
-    folder: Path, sequence: str, run: "Track | Trajectory", layout: str, repetition: int
+    folder: Path, sequence: str, run: Track | Trajectory, layout: str, repetition: int
 ) -> None:
-    """Store times and confidences, as far as they are known: results of others often lack them."""
+    """Store times and confidences, as far as they are known."""
     if not np.isnan(run.seconds).all():
         _write_column(time_path(folder, sequence, layout), run.seconds, repetition, "%.8f")
     if run.confidence is None or np.isnan(run.confidence).all():
         return
     path = confidence_path(folder, sequence, layout, repetition)
     if layout == "vot":
-        write_text(
-            path, "".join("\n" if np.isnan(value) else f"{value:.6f}\n" for value in run.confidence)
-        )
+        words = ["" if np.isnan(value) else f"{value:.6f}" for value in run.confidence]
+        write_text(path, "".join(word + "\n" for word in words))
     else:
         _write_column(path, run.confidence, repetition, "%.6f")
 
@@ -146,45 +137,38 @@ def write_track(
 ) -> None:
     """Store a one-pass run; each file appears whole or not at all."""
     _write_beside(folder, sequence, track, layout, repetition)
-    text.write_boxes(
-        track_path(folder, sequence, layout, repetition), track.boxes, LAYOUTS[layout].ORIGIN
-    )
+    path = track_path(folder, sequence, layout, repetition)
+    text.write_boxes(path, track.boxes, LAYOUTS[layout].ORIGIN)
 
 
-def read_boxes(
-    folder: Path, sequence: str, layout: str, repetition: int = 1
-) -> NDArray[np.float64]:
+def read_boxes(folder: Path, sequence: str, layout: str, repetition: int = 1) -> Array:
     """The boxes (N, 4) of a stored one-pass run, 0-based. UserError names file and line of a bad
     number.
     """
     path = track_path(folder, sequence, layout, repetition)
-    try:
-        return text.boxes(path, LAYOUTS[layout].ORIGIN)
-    except UserError as error:
-        if path.exists():
-            raise
-        raise UserError(f"{path}: no stored predictions for sequence {sequence!r}") from error
+    if not path.exists():
+        raise UserError(f"{path}: no stored predictions for sequence {sequence!r}")
+    return text.boxes(path, LAYOUTS[layout].ORIGIN)
 
 
 def write_trajectory(folder: Path, sequence: str, run: Trajectory, repetition: int = 1) -> None:
     """Store a supervised run in VOT's format; axis-aligned regions become x,y,w,h."""
     _write_beside(folder, sequence, run, "vot", repetition)
-    lines = []
-    for code, region in zip(run.codes, run.regions, strict=True):
-        lines.append(
-            str(code) if code != TRACKED else ",".join(f"{value:.4f}" for value in _compact(region))
-        )
+    lines = [
+        str(code) if code != TRACKED else ",".join(f"{value:.4f}" for value in _compact(region))
+        for code, region in zip(run.codes, run.regions, strict=True)
+    ]
     write_text(track_path(folder, sequence, "vot", repetition), "\n".join(lines) + "\n")
 
 
-def _compact(region: NDArray[np.float64]) -> NDArray[np.float64]:
+def _compact(region: Array) -> Array:
     """x, y, w, h of an axis-aligned rectangle, the eight coordinates of anything else."""
     low, high = region.reshape(4, 2).min(0), region.reshape(4, 2).max(0)
     box = np.concatenate([low, high - low])
     return box if np.allclose(corners(box), region, rtol=0, atol=1e-9) else region
 
 
-def corners(box: NDArray[np.float64]) -> NDArray[np.float64]:
+def corners(box: Array) -> Array:
     """Corner points (..., 8) of xywh boxes (..., 4): clockwise from the top left."""
     x, y, w, h = np.moveaxis(np.asarray(box, np.float64), -1, 0)
     return np.stack([x, y, x + w, y, x + w, y + h, x, y + h], axis=-1)
@@ -192,31 +176,48 @@ def corners(box: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def read_regions(
     folder: Path, sequence: str, repetition: int = 1
-) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
+) -> tuple[NDArray[np.int8], Array]:
     """Codes (N,) and regions (N, 8) of a stored supervised run, as in Trajectory.
 
     UserError names the line that is neither a code, nor 4, nor 8 numbers.
     """
     path = track_path(folder, sequence, "vot", repetition)
+    if not path.is_file():
+        raise UserError(f"{path}: no stored predictions for sequence {sequence!r}")
     values, widths = text.table(path)
     starts = np.cumsum(widths) - widths
     codes, regions = np.full(len(widths), TRACKED, np.int8), np.full((len(widths), 8), np.nan)
-    known = np.zeros(len(widths), bool)
     single = np.flatnonzero(widths == 1)
-    known[single] = np.isin(values[starts[single]], (SKIPPED, INITIALISED, FAILED))
-    codes[single[known[single]]] = values[starts[single[known[single]]]]
+    single = single[np.isin(values[starts[single]], (SKIPPED, INITIALISED, FAILED))]
+    codes[single] = values[starts[single]]
     for width in (4, 8):
         chosen = np.flatnonzero(widths == width)
         rows = values[starts[chosen][:, None] + np.arange(width)]
         regions[chosen] = corners(rows) if width == 4 else rows
-        known[chosen] = np.isfinite(rows).all(1)
+    known = (codes != TRACKED) | np.isfinite(regions).all(1)
     if not known.all():
         line = int(known.argmin())
-        found = ",".join(
-            f"{value:g}" for value in values[starts[line] : starts[line] + widths[line]]
-        )
+        row = values[starts[line] : starts[line] + widths[line]]
+        words = ",".join(f"{value:g}" for value in row)
         raise UserError(
-            f"{path}, line {line + 1}: found {found[:60]!r}, expected 0, 1, 2 or 4 or 8 finite"
+            f"{path}, line {line + 1}: found {words[:60]!r}, expected 0, 1, 2 or 4 or 8 finite"
             " numbers"
         )
     return codes, regions
+
+
+def lacks(path: Path, rows: int, count: int, share: float) -> str:
+    """What to say of a file with fewer rows than the annotation; UserError when more than the share
+    of them lack.
+    """
+    if count - rows > share * count:
+        allowed = f"; at most {share:.0%} of the frames may lack" if share else ""
+        raise UserError(f"{path}: {rows} rows, but the annotation has {count}{allowed}")
+    return f"{path}: {rows} rows, but the annotation has {count}"
+
+
+def warn(notes: list[str]) -> None:
+    """Print warnings about result files, the first of many."""
+    more = [f"and {len(notes) - WARNINGS} more"] if len(notes) > WARNINGS else []
+    for note in notes[:WARNINGS] + more:
+        print(f"warning: {note}", file=sys.stderr)

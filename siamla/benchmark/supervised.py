@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from siamla.benchmark.onepass import FrameError, Tracker, read_image, step
+from siamla.benchmark.onepass import FrameError, Tracker, step
 from siamla.benchmark.protocols import RunRules
 from siamla.benchmark.region import region_overlap
 from siamla.benchmark.store import FAILED, INITIALISED, SKIPPED, TRACKED, Trajectory, corners
@@ -27,32 +27,27 @@ def initial_box(sequence: Sequence, index: int, rules: RunRules) -> Array:
 
 def run_supervised(tracker: Tracker, sequence: Sequence, rules: RunRules) -> Trajectory:
     """One supervised run. FrameError names the frame at which anything raised."""
-    truth = truth_regions(sequence)
-    if len(truth) < len(sequence):
+    truth, count = truth_regions(sequence), len(sequence)
+    if len(truth) < count:
         raise FrameError(
-            len(truth), f"the annotation ends here, {len(sequence)} frames need one each"
+            f"{sequence.name}, frame {len(truth) + 1}: the annotation ends here, {count} frames"
+            " need one each"
         )
-    codes, seconds = np.full(len(sequence), TRACKED, np.int8), np.zeros(len(sequence))
-    regions, confidence = np.full((len(sequence), 8), np.nan), np.full(len(sequence), np.nan)
+    codes, seconds = np.full(count, TRACKED, np.int8), np.zeros(count)
+    regions, confidence = np.full((count, 8), np.nan), np.full(count, np.nan)
+    known = np.isfinite(truth).all(1)
     start = 0  # the next frame to initialise on
-    for index, path in enumerate(sequence.frames):
-        if index < start or (index == start and not np.isfinite(truth[index]).all()):
+    for index in range(count):
+        if index < start or (index == start and not known[index]):
             codes[index], start = SKIPPED, max(start, index + 1)
             continue
-        try:
-            image = read_image(path)
-            box = initial_box(sequence, index, rules) if index == start else None
-            found, seconds[index], confidence[index] = step(tracker, image, box)
-        except Exception as error:
-            raise FrameError(index, f"{type(error).__name__}: {error}") from error
+        box = initial_box(sequence, index, rules) if index == start else None
+        box, seconds[index], confidence[index], size = step(tracker, sequence, index, box)
         if index == start:
             codes[index], start = INITIALISED, -1
             continue
-        region, size = corners(found), (image.shape[1], image.shape[0])
-        if (
-            np.isfinite(truth[index]).all()
-            and not region_overlap(region[None], truth[index][None], size)[0] > 0
-        ):
+        region = corners(box)
+        if known[index] and not region_overlap(region[None], truth[index][None], size)[0] > 0:
             codes[index], start = FAILED, index + (rules.gap or 0)
         else:
             regions[index] = region

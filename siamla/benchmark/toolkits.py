@@ -24,10 +24,7 @@ def _bgr(image: Any) -> np.ndarray:
 
 class Got10kTracker(ToolkitTracker):
     """A tracker as the got10k toolkit drives it: PIL images, boxes x, y, w, h in the files' own
-    coordinates.
-
-    `origin` is the coordinate of the first pixel in the data set's files (1 for OTB, 0 for
-    GOT-10k).
+    coordinates. `origin` is that of the files' first pixel (1 for OTB, 0 for GOT-10k).
     """
 
     def __init__(self, tracker: Tracker, name: str, origin: int = 0) -> None:
@@ -45,24 +42,16 @@ class Got10kTracker(ToolkitTracker):
 
 
 def vot_entry(label: str, model: Path, settings: TrackerSettings) -> str:
-    """The section of a VOT workspace's trackers.ini that runs a model file with these tracker
-    settings.
-    """
-    own = "".join(
-        f", {name}={value!r}" for name, value in settings.model_dump(exclude_defaults=True).items()
-    )
-    command = (
-        "from siamla.benchmark.toolkits import serve_model;"
-        f" serve_model({str(model.absolute())!r}{own})"
-    )
+    """The section of a VOT workspace's trackers.ini that runs a model file with these settings."""
+    changed = settings.model_dump(exclude_defaults=True)
+    words = [repr(str(model.absolute())), *(f"{name}={value!r}" for name, value in changed.items())]
+    command = f"from siamla.benchmark.toolkits import serve_model; serve_model({', '.join(words)})"
     return f"[{label}]\nlabel = {label}\nprotocol = traxpython\ncommand = {command}\n"
 
 
 def serve_vot(tracker: Tracker) -> None:
     """Answer the VOT toolkit over TraX until it ends: it sends a rectangle and image files, we send
-    rectangles.
-
-    UserError where the extra `vot` is not installed. A TraX session follows one target.
+    rectangles. UserError where the extra `vot` is not installed.
     """
     try:
         from trax import Image, Rectangle, Region, Server, TraxStatus  # type: ignore[import-not-found, unused-ignore]

@@ -1,18 +1,164 @@
-"""A trained tracker on a benchmark: sequence by sequence in several processes, or several in lock
-step.
+"""A tracker on a benchmark: sequence by sequence in several processes, or several in lock step;
+finished ones never again, failures collected.
 """
 
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Sequence as Many
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
+from siamla.benchmark import store
+from siamla.benchmark.onepass import FrameError, Track, Tracker, track_sequence
 from siamla.benchmark.protocols import RunRules
-from siamla.benchmark.runner import run, run_in_lock_step
+from siamla.benchmark.supervised import run_supervised
+from siamla.errors import UserError
+from siamla.parallel import in_parallel
 from siamla.place import Place
+from siamla.progress import progress
 from siamla.sequence import Sequence
-from siamla.tracker.lockstep import load_lock_step
 from siamla.tracker.settings import TrackerSettings
-from siamla.tracker.tracker import load_tracker
+from siamla.tracker.tracker import load_lock_step, load_tracker
+
+
+class TrackingFailed(UserError):
+    """Some sequences could not be tracked; the others are finished and stored."""
+
+
+def _finished(folder: Path, sequence: Sequence, rules: RunRules, wanted: int) -> bool:
+    """Whether all repetitions are stored, or as many equal ones as end it early."""
+    numbers = range(1, wanted + 1)
+    done = [n for n in numbers if store.is_done(folder, sequence.name, rules.layout, n)]
+    stop = rules.early_stop
+    if len(done) == wanted or not 0 < stop <= len(done) == max(done):
+        return len(done) == wanted
+    first = (store.track_path(folder, sequence.name, rules.layout, n) for n in range(1, stop + 1))
+    return len({path.read_bytes() for path in first}) == 1
+
+
+def _run_sequence(
+    tracker: Tracker, sequence: Sequence, folder: Path, rules: RunRules, timed: bool = True
+) -> str | None:
+    """Track and store all missing repetitions of a sequence; returns what failed.
+
+    timed: whether a frame's time is its own; else no times are stored.
+    """
+    name, layout = sequence.name, rules.layout
+    unknown = {} if timed else {"seconds": np.full(len(sequence), np.nan)}
+    wanted = 1 if tracker.deterministic else rules.repetitions
+    for repetition in range(1, wanted + 1):
+        if _finished(folder, sequence, rules, wanted):
+            break
+        if store.is_done(folder, name, layout, repetition):
+            continue
+        try:
+            if rules.gap is None:
+                track: Track = replace(track_sequence(tracker, sequence), **unknown)
+                store.write_track(folder, name, track, layout, repetition)
+            else:
+                run = replace(run_supervised(tracker, sequence, rules), **unknown)
+                store.write_trajectory(folder, name, run, repetition)
+        except FrameError as error:
+            return str(error)
+    return None
+
+
+def _in_lock_step(
+    model: Path,
+    settings: TrackerSettings,
+    place: Place,
+    todo: Many[Sequence],
+    folder: Path,
+    rules: RunRules,
+) -> Iterator[str | None]:
+    """Each sequence in a thread with a tracker of its own."""
+    meeting, trackers = load_lock_step(model, settings, place)
+    thread = threading.local()
+
+    def work(sequence: Sequence) -> str | None:
+        with meeting.taking_part():
+            return _run_sequence(thread.tracker, sequence, folder, rules, timed=False)
+
+    def take() -> None:
+        thread.tracker = trackers.pop()
+
+    pool = ThreadPoolExecutor(len(trackers), initializer=take)
+    try:
+        for future in as_completed([pool.submit(work, sequence) for sequence in todo]):
+            yield future.result()
+    except BaseException:
+        meeting.stop()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+_tracker: Tracker | None = None  # this process's own
+
+
+def _make(make_tracker: Callable[[], Tracker]) -> None:
+    global _tracker
+    _tracker = make_tracker()
+
+
+def _work(sequence: Sequence, folder: Path, rules: RunRules) -> str | None:
+    assert _tracker is not None
+    return _run_sequence(_tracker, sequence, folder, rules)
+
+
+def _todo(sequences: Many[Sequence], folder: Path, rules: RunRules) -> list[Sequence]:
+    """Those that are not stored yet, the longest first. UserError where a first box cannot start a
+    tracker.
+    """
+    for sequence in sequences:
+        first = sequence.boxes[:1]
+        if not (len(first) and np.isfinite(first).all() and (first[:, 2:] > 0).all()):
+            raise UserError(
+                f"{sequence.name}: the first box {first.tolist()} cannot start a tracker"
+            )
+    todo = [each for each in sequences if not _finished(folder, each, rules, rules.repetitions)]
+    return sorted(todo, key=lambda sequence: (-len(sequence), sequence.name))
+
+
+def _raise(results: Iterable[str | None], total: int) -> None:
+    """TrackingFailed where there are failures, when all the others are there."""
+    failures = sorted(filter(None, results))
+    if failures:
+        text = "; ".join([*failures[:5], *(["…"] if len(failures) > 5 else [])])
+        raise TrackingFailed(f"{len(failures)} of {total} sequences failed: {text}")
+
+
+def run(
+    make_tracker: Callable[[], Tracker],
+    sequences: Many[Sequence],
+    folder: Path,
+    rules: RunRules,
+    workers: int = 1,
+    title: str = "track",
+) -> None:
+    """Track every sequence that is not stored yet, the longest first.
+
+    With workers > 1, sequences are spread over spawned processes with one thread each, and
+    `make_tracker` must be picklable; otherwise everything happens in this process. `title` stands
+    before the progress. Raises TrackingFailed (a UserError that names sequence and frame of each
+    failure) after the other sequences are finished.
+    """
+    todo = _todo(sequences, folder, rules)
+    results = in_parallel(
+        partial(_work, folder=folder, rules=rules),
+        todo,
+        workers,
+        title,
+        "sequence",
+        initializer=partial(_make, make_tracker),
+        ordered=False,
+        done=len(sequences) - len(todo),
+    )
+    _raise(results, len(sequences))
 
 
 def track_benchmark(
@@ -25,12 +171,15 @@ def track_benchmark(
     workers: int = 1,
     title: str = "track",
 ) -> None:
-    """Track every sequence that is not stored yet; UserError as runner.run. In lock step there is
-    one process.
-    """
-    if settings.batch > 1:
-        run_in_lock_step(
-            partial(load_lock_step, model, settings, place), sequences, folder, rules, title
-        )
-    else:
+    """`run` with a model file. In lock step there is one process, and frames have no times."""
+    if settings.batch == 1:
         run(partial(load_tracker, model, settings, place), sequences, folder, rules, workers, title)
+        return
+    todo = _todo(sequences, folder, rules)
+    failures = []
+    with progress(len(sequences), title, "sequence", len(sequences) - len(todo)) as bar:
+        results = _in_lock_step(model, settings, place, todo, folder, rules) if todo else ()
+        for failure in results:
+            failures.append(failure)
+            bar.update()
+    _raise(failures, len(sequences))

@@ -19,9 +19,8 @@ def search(
     is more than before, so that equal values keep the earlier one. Ends after `rounds`, or when a
     round changes nothing.
     """
-    known: dict[tuple[Any, ...], float] = {}
-    best = dict(start)
-    known[tuple(best.values())] = reached = measure(best)
+    best, reached = dict(start), measure(start)
+    known = {tuple(best.values()): reached}
     yield best, reached
     for _ in range(rounds):
         before = best

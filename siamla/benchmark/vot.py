@@ -5,9 +5,8 @@ Two public toolkits differ in the details; the settings of `Supervised` name eac
 
 from collections.abc import Callable
 from collections.abc import Sequence as Many
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,22 +14,19 @@ from numpy.typing import NDArray
 from siamla.benchmark import store
 from siamla.benchmark.protocols import Protocol, Supervised
 from siamla.benchmark.region import region_overlap
-from siamla.benchmark.results import lacks, tell
 from siamla.benchmark.store import FAILED, INITIALISED
 from siamla.benchmark.supervised import truth_regions
 from siamla.errors import UserError
 from siamla.sequence import Sequence
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 EMPTY = "no_tag"
 
 
-@dataclass(frozen=True)
-class _Run:
+class _Run(NamedTuple):
     """One repetition: its codes, and overlaps (N,) for accuracy and for EAO, NaN where there is no
-    region.
-
-    N is the smaller of the file's rows and the truth's, `annotated` the truth's.
+    region. N is the smaller of the file's rows and the truth's, `annotated` the truth's.
     """
 
     codes: NDArray[np.int8]
@@ -43,28 +39,20 @@ def _read(
     sequence: Sequence, folder: Path, rules: Supervised, notes: list[str]
 ) -> list[tuple[NDArray[np.int8], Array]]:
     """Codes and regions of the stored repetitions, cut where the truth ends."""
-    count, found = len(truth_regions(sequence)), []
+    count, runs = len(truth_regions(sequence)), []
     for number in store.repetitions(folder, sequence.name, "vot") or [1]:
-        path = store.track_path(folder, sequence.name, "vot", number)
-        if not path.is_file():
-            raise UserError(f"{path}: no stored predictions for sequence {sequence.name!r}")
         codes, regions = store.read_regions(folder, sequence.name, number)
-        if len(codes) < count:
-            notes.append(
-                f"{lacks(path, len(codes), count, rules.lacking)}; both are cut to the shorter"
-            )
-        elif len(codes) > count:
-            notes.append(
-                f"{path}: {len(codes)} rows, but the annotation has {count}; both are cut to the"
-                " shorter"
-            )
-        found.append((codes[:count], regions[:count]))
-    return found
+        if len(codes) != count:
+            path = store.track_path(folder, sequence.name, "vot", number)
+            note = store.lacks(path, len(codes), count, rules.lacking)
+            notes.append(f"{note}; both are cut to the shorter")
+        runs.append((codes[:count], regions[:count]))
+    return runs
 
 
-def _reaches(regions: Array, sizes: Array) -> NDArray[np.bool_]:
-    """True where the far edges of regions (N, 8) come near enough to the bound (N, 2) to be cut by
-    it.
+def _reaches(regions: Array, sizes: Array) -> Mask:
+    """Whether the far edges of regions (N, 8) come so near to the bound (N, 2) that it may cut
+    them.
     """
     with np.errstate(invalid="ignore"):
         return (regions.reshape(-1, 4, 2).max(1) > sizes - 1).any(1)
@@ -79,35 +67,29 @@ def _load(
     """All repetitions of all sequences; their overlaps are counted in one pass."""
     notes: list[str] = []
     stored = [_read(sequence, folder, rules, notes) for sequence in sequences]
-    tell(notes)
-    truths = [truth_regions(sequence) for sequence in sequences]
-    truth = np.concatenate(
-        [t[: len(codes)] for t, group in zip(truths, stored, strict=True) for codes, _ in group]
-    )
-    regions = np.concatenate([found for group in stored for _, found in group])
-    lengths = [sum(len(codes) for codes, _ in group) for group in stored]
-    sizes = np.repeat(
-        np.array([size(sequence) for sequence in sequences], np.float64), lengths, axis=0
-    )
+    store.warn(notes)
+    owners = [seq for seq, group in zip(sequences, stored, strict=True) for _ in group]
+    codes, parts = zip(*(run for group in stored for run in group), strict=True)
+    lengths = [len(part) for part in codes]
+    truths = [truth_regions(sequence) for sequence in owners]
+    truth = np.concatenate([t[:n] for t, n in zip(truths, lengths, strict=True)])
+    regions = np.concatenate(parts)
+    sizes = np.repeat(np.array([size(seq) for seq in owners], np.float64), lengths, axis=0)
     accuracy = region_overlap(regions, truth, sizes)
     expected, inner = accuracy.copy(), sizes - rules.bound_margin
     edge = np.flatnonzero(_reaches(regions, inner) | _reaches(truth, inner))
     expected[edge] = region_overlap(regions[edge], truth[edge], inner[edge])
-    runs: list[list[_Run]] = []
-    place = 0
-    for group, annotation in zip(stored, truths, strict=True):
-        runs.append([])
-        for codes, _ in group:
-            part = slice(place, place + len(codes))
-            for start in np.flatnonzero(codes == INITIALISED):
-                accuracy[part][start : start + rules.burn_in] = np.nan
-            runs[-1].append(_Run(codes, accuracy[part], expected[part], len(annotation)))
-            place = part.stop
-    return runs
+    ends = np.cumsum(lengths)[:-1]
+    columns = (codes, np.split(accuracy, ends), np.split(expected, ends), map(len, truths))
+    runs = [_Run(*values) for values in zip(*columns, strict=True)]
+    for run in runs:
+        for start in np.flatnonzero(run.codes == INITIALISED):
+            run.accuracy[start : start + rules.burn_in] = np.nan
+    each = iter(runs)
+    return [[next(each) for _ in group] for group in stored]
 
 
-@dataclass(frozen=True)
-class _Fragment:
+class _Fragment(NamedTuple):
     """Tracking from one initialisation to the next: overlaps, whether it ended in a failure, the
     frames [start, end) whose labels weigh it, and what their number is divided by.
     """
@@ -124,14 +106,14 @@ def _fragments(run: _Run, rules: Supervised) -> list[_Fragment]:
     failures = np.flatnonzero(run.codes == FAILED)
     restarts = [int(index) + rules.gap for index in failures if index + rules.gap <= count]
     late = len(restarts) < len(failures) and rules.late_failure == "failure"
-    overlaps, found = np.nan_to_num(run.expected), []
+    overlaps, parts = np.nan_to_num(run.expected), []
     for start, end in zip([0, *restarts], restarts, strict=False):
-        found.append(_Fragment(overlaps[start:end], True, start, end + extra, end - start + extra))
+        parts.append(_Fragment(overlaps[start:end], True, start, end + extra, end - start + extra))
     start = restarts[-1] if restarts else 0
     if start < count:  # a failure whose restart would be just past the end leaves nothing to add
         span = run.annotated - start if len(failures) else count
-        found.append(_Fragment(overlaps[start:], late, start, count, span))
-    return found
+        parts.append(_Fragment(overlaps[start:], late, start, count, span))
+    return parts
 
 
 def expected_overlap(
@@ -163,9 +145,7 @@ def _reaches_window(length: int, rules: Supervised) -> bool:
 
 
 def _window_mean(curve: Array, rules: Supervised, title: str) -> float | None:
-    """EAO: the curve's mean over the protocol's window; None where the curve is unknown all over
-    it.
-    """
+    """EAO: the curve's mean over the protocol's window; None where all of it is unknown."""
     low, high = (edge + rules.eao_offset for edge in rules.eao_interval)
     if not _reaches_window(len(curve), rules):
         low, high = 1, len(curve) - 1
@@ -178,26 +158,19 @@ def _window_mean(curve: Array, rules: Supervised, title: str) -> float | None:
     return float(np.nanmean(window)) if np.isfinite(window).any() else None
 
 
-def _curve(runs: Many[Many[_Run]], labels: Many[NDArray[np.bool_]], rules: Supervised) -> Array:
+def _curve(runs: Many[Many[_Run]], labels: Many[Mask], rules: Supervised) -> Array:
     """The curve over all sequences; a fragment weighs by its share of labelled frames, over the
     repetitions.
     """
     parts = [
-        (fragment, label, len(group))
+        (fragment, label[fragment.start : fragment.end].sum() / fragment.span / len(group))
         for group, label in zip(runs, labels, strict=True)
         for run in group
         for fragment in _fragments(run, rules)
     ]
-    weights = [float(label[f.start : f.end].sum()) / f.span / n for f, label, n in parts]
-    longest = max(map(len, labels))
-    return expected_overlap(
-        [f.overlaps for f, _, _ in parts], [f.failed for f, _, _ in parts], weights, longest
-    )
-
-
-def _filled(values: Array, length: int) -> Array:
-    """The values with NaN up to the length."""
-    return np.concatenate([values, np.full(length - len(values), np.nan)])
+    fragments, weights = zip(*parts, strict=True)
+    overlaps, failed = [each.overlaps for each in fragments], [each.failed for each in fragments]
+    return expected_overlap(overlaps, failed, weights, max(map(len, labels)))
 
 
 def _nanmean(values: Array, axis: int | None = None) -> Any:
@@ -206,20 +179,19 @@ def _nanmean(values: Array, axis: int | None = None) -> Any:
 
 
 def _measure(
-    runs: Many[Many[_Run]], labels: Many[NDArray[np.bool_]], rules: Supervised
-) -> dict[str, Any]:
+    runs: Many[Many[_Run]], labels: Many[Mask], rules: Supervised
+) -> dict[str, float | None]:
     """Accuracy (None where no frame counts), robustness and failures on the labelled frames."""
-    frames = [
-        _nanmean(np.stack([_filled(run.accuracy, len(label)) for run in group]), 0)[label]
-        for group, label in zip(runs, labels, strict=True)
-    ]
-    lengths = np.array([label.sum() for label in labels], np.float64)
-    failures = np.array(
-        [
+    frames, failed = [], []
+    for group, label in zip(runs, labels, strict=True):
+        overlaps = np.full((len(group), len(label)), np.nan)
+        for row, run in zip(overlaps, group, strict=True):
+            row[: len(run.accuracy)] = run.accuracy
+        frames.append(_nanmean(overlaps, 0)[label])
+        failed.append(
             np.mean([(run.codes[label[: len(run.codes)]] == FAILED).sum() for run in group])
-            for group, label in zip(runs, labels, strict=True)
-        ]
-    )
+        )
+    failures, lengths = np.array(failed), np.array([label.sum() for label in labels], np.float64)
     if rules.accuracy == "frames":
         accuracy = float(_nanmean(np.concatenate(frames)))
     else:
@@ -241,11 +213,8 @@ def score_supervised(
     folder: Path,
     protocol: Protocol,
     size: Callable[[Sequence], tuple[int, int]],
-) -> tuple[
-    dict[str, Any], list[dict[str, Any]], dict[str, dict[str, Any]], dict[str, tuple[Array, Array]]
-]:
-    """Overall, per sequence, per frame tag and the expected-overlap curve of stored supervised
-    runs.
+) -> dict[str, Any]:
+    """Scores of stored supervised runs, as the fields of siamla.benchmark.score.Scores.
 
     Robustness counts failures, so less is better. Per sequence there is no EAO: its window needs
     many fragments. "eao_short_frames" is there, the longest sequence's length, if that does not
@@ -268,23 +237,20 @@ def score_supervised(
     tags = sorted({tag for sequence in sequences for tag in sequence.frame_attributes})
     attributes = {}
     for tag in [*tags, EMPTY] if tags else []:
-        labels = [
-            _label(sequence, tag) & there for sequence, there in zip(sequences, every, strict=True)
-        ]
-        if not any(label.any() for label in labels):
-            continue
-        eao = _window_mean(_curve(runs, labels, rules), rules, f"{protocol.title}, {tag}")
-        frames = {"frames": float(sum(label.sum() for label in labels))}
-        attributes[tag] = frames | _measure(runs, labels, rules) | {"eao": eao}
-    return (
-        overall,
-        rows,
-        attributes,
-        {"expected_overlap": (np.arange(len(curve), dtype=np.float64), curve)},
-    )
+        labels = [_label(sequence, tag) & e for sequence, e in zip(sequences, every, strict=True)]
+        count = float(sum(label.sum() for label in labels))
+        if count:
+            eao = _window_mean(_curve(runs, labels, rules), rules, f"{protocol.title}, {tag}")
+            attributes[tag] = {"frames": count} | _measure(runs, labels, rules) | {"eao": eao}
+    return {
+        "overall": overall,
+        "per_sequence": rows,
+        "per_attribute": attributes,
+        "curves": {"expected_overlap": (np.arange(len(curve), dtype=np.float64), curve)},
+    }
 
 
-def _label(sequence: Sequence, tag: str) -> NDArray[np.bool_]:
+def _label(sequence: Sequence, tag: str) -> Mask:
     """Frames with the tag; EMPTY: frames with none."""
     absent = np.zeros(len(sequence.boxes), bool)
     if tag == EMPTY:

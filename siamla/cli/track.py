@@ -33,8 +33,7 @@ def _box(words: list[str]) -> "NDArray[np.float64]":
 def _track(args: argparse.Namespace) -> None:
     from siamla.errors import UserError
     from siamla.tracker.api import load
-    from siamla.tracker.source import open_source
-    from siamla.tracker.video import check_outputs, need_window, outputs, track_video
+    from siamla.tracker.video import check_outputs, need_window, open_source, outputs, track_video
 
     box = _box(args.box) if args.box else None
     check_outputs(args.out, args.overwrite, Path(args.source), args.model)

@@ -1,6 +1,4 @@
-"""The tracker for Python: `siamla.load("model.pt")` gives one that takes images as people have
-them.
-"""
+"""The tracker for Python: `siamla.load("model.pt")` takes images as people have them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +14,7 @@ from siamla.geometry import Array
 from siamla.model.checkpoint import read_model
 from siamla.settings import validate
 from siamla.tracker.settings import TrackerSettings
-from siamla.tracker.tracker import SiamTracker, load_tracker
+from siamla.tracker.tracker import SiamTracker
 
 Image = NDArray[np.uint8]
 BORDER = 114  # grey
@@ -31,15 +29,11 @@ def bgr(image: ArrayLike) -> Image:
     array = np.asarray(image)
     if array.ndim == 2:
         array = array[..., None]
-    if (
-        array.ndim != 3
-        or array.shape[2] not in (1, 3, 4)
-        or not array.size
-        or array.dtype not in (np.uint8, np.uint16)
-    ):
-        form = f"{array.dtype} of shape {array.shape}"
+    formed = array.ndim == 3 and array.shape[2] in (1, 3, 4) and array.size
+    if not formed or array.dtype not in (np.uint8, np.uint16):
         raise UserError(
-            f"an image is {form}; expected uint8 or uint16 of shape (H, W), (H, W, 3) or (H, W, 4)"
+            f"an image is {array.dtype} of shape {array.shape};"
+            " expected uint8 or uint16 of shape (H, W), (H, W, 3) or (H, W, 4)"
         )
     if array.dtype == np.uint16:
         array = array >> 8
@@ -58,19 +52,15 @@ class Fitted(NamedTuple):
 
     def into(self, box: ArrayLike) -> Array:
         """A box (4,) of the image, where it is now."""
-        box = np.asarray(box, np.float64) * self.scale
-        return np.concatenate([box[:2] + self.offset, box[2:]])
+        return np.asarray(box, np.float64) * self.scale + np.array([*self.offset, 0, 0])
 
     def back(self, box: ArrayLike) -> Array:
         """The inverse of `into`."""
-        box = np.asarray(box, np.float64)
-        return np.concatenate([box[:2] - self.offset, box[2:]]) / self.scale
+        return (np.asarray(box, np.float64) - np.array([*self.offset, 0, 0])) / self.scale
 
 
 def fit(image: Image, size: tuple[int, int]) -> Fitted:
-    """The image in an image of `size` (width, height), as large as it can be; itself where it has
-    that size.
-    """
+    """The image in one of `size` (width, height), as large as it can be; itself if it has that."""
     height, width = image.shape[:2]
     if (width, height) == size:
         return Fitted(image, 1.0, (0, 0))
@@ -79,9 +69,8 @@ def fit(image: Image, size: tuple[int, int]) -> Fitted:
     left, top = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
     whole = np.full((size[1], size[0], 3), BORDER, np.uint8)
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    whole[top : top + inner[1], left : left + inner[0]] = cv2.resize(
-        image, inner, interpolation=way
-    )
+    scaled = cv2.resize(image, inner, interpolation=way)
+    whole[top : top + inner[1], left : left + inner[0]] = scaled
     return Fitted(whole, scale, (left, top))
 
 
@@ -94,7 +83,6 @@ class Tracker:
 
     Attributes:
         label: the model's name.
-        score: confidence of the last box, in [0, 1].
     """
 
     def __init__(self, core: SiamTracker, label: str) -> None:
@@ -116,6 +104,7 @@ class Tracker:
 
     @property
     def score(self) -> float:
+        """Confidence of the last box, in [0, 1]."""
         return self.core.score
 
     @property
@@ -142,18 +131,15 @@ def load(path: str | Path, tracker: Mapping[str, Any] | None = None, threads: in
     """
     torch.set_num_threads(threads)
     file = read_model(Path(path))
-    return Tracker(
-        load_tracker(Path(path), tracker_settings(path, file.tracker, tracker or {})), file.label
-    )
+    settings = tracker_settings(path, file.tracker, tracker or {})
+    return Tracker(SiamTracker(file.model, settings), file.label)
 
 
 def tracker_settings(
     path: str | Path, stored: Mapping[str, Any], changed: Mapping[str, Any]
 ) -> TrackerSettings:
     """The settings in a model file with others in place of some; UserError that says which of both
-    are wrong.
-
-    Model files of earlier versions have the precision "auto", which was measured. It is fp32 now.
+    are wrong. The precision "auto" of earlier versions is fp32 now.
     """
     if stored.get("precision") == "auto":
         stored = {**stored, "precision": "fp32"}

@@ -1,11 +1,10 @@
 """From score maps to the next box: the paper's `topn` (eq. 12–13) and the public SiamCAR code's
 `release`.
 
-Pure functions of numpy arrays and plain data: maps are (25, 25) with rows first, offsets (4, 25,
-25) l, t, r, b in crop pixels. The crop has 255 px, is centred on the target of the last frame, and
-has `State.scale` pixels for one of the image. Cell i lies on the crop's pixel index 31 + 8·i and
-the middle on 127, whether pixels are counted by index or by interval: only differences to the
-middle are used.
+Maps are (25, 25) with rows first, offsets (4, 25, 25) l, t, r, b in crop pixels. The crop has 255
+px, is centred on the target of the last frame, and has `State.scale` pixels for one of the image.
+Cell i lies on the crop's pixel index 31 + 8·i and the middle on 127, whether pixels are counted by
+index or by interval: only differences to the middle are used.
 """
 
 from functools import cache
@@ -28,14 +27,11 @@ Map = NDArray[np.floating]
 
 
 class State(NamedTuple):
-    """The target in the last frame."""
+    """The target in the last frame, in image pixels."""
 
-    centre: tuple[float, float]
-    """x, y in image pixels, continuous."""
-    size: tuple[float, float]
-    """w, h in image pixels."""
-    image_size: tuple[int, int]
-    """Width and height of the image."""
+    centre: tuple[float, float]  # x, y, continuous
+    size: tuple[float, float]  # w, h
+    image_size: tuple[int, int]  # width, height
 
     @property
     def scale(self) -> float:
@@ -44,16 +40,18 @@ class State(NamedTuple):
         """
         return float(TEMPLATE / padded_size(*self.size))
 
+    @property
+    def size_in_crop(self) -> tuple[float, float]:
+        """w, h in crop pixels."""
+        return self.size[0] * self.scale, self.size[1] * self.scale
+
 
 class Result(NamedTuple):
     """What a frame gives."""
 
-    box: Array
-    """(4,) xywh in image pixels, continuous."""
-    score: float
-    """Target confidence in [0, 1]."""
-    state: State
-    """For the next frame."""
+    box: Array  # (4,) xywh in image pixels, continuous
+    score: float  # target confidence in [0, 1]
+    state: State  # for the next frame
 
 
 def start(box: ArrayLike, image_size: tuple[int, int]) -> State:
@@ -65,10 +63,7 @@ def start(box: ArrayLike, image_size: tuple[int, int]) -> State:
 
 def scale_penalty(w: ArrayLike, h: ArrayLike, size: tuple[float, float], k: float) -> Array:
     """Eq. 13: p = exp(-k·(max(r/r′, r′/r)·max(s/s′, s′/s) - 1)), r = w/h the ratio and s the padded
-    size.
-
-    `size` is the last frame's, in the same pixels as w and h. The print lacks the sign and the -1
-    (SiamCAR has both).
+    size. `size` is the last frame's. The print lacks the sign and the -1 (SiamCAR has both).
     """
     w, h = np.asarray(w, np.float64), np.asarray(h, np.float64)
     ratio = (w / h) / (size[0] / size[1])
@@ -78,15 +73,20 @@ def scale_penalty(w: ArrayLike, h: ArrayLike, size: tuple[float, float], k: floa
 
 def penalised_score(confidence: Map, penalty: Map, window: float) -> Array:
     """Eq. 12: s = (1-w)·c·q·p + w·W for `confidence` c·q; W: a Hann window of the map's side."""
-    return np.asarray(
-        (1 - window) * confidence * penalty + window * _hann(confidence.shape[0]), np.float64
-    )
+    hann = _hann(confidence.shape[0])
+    return np.asarray((1 - window) * confidence * penalty + window * hann, np.float64)
 
 
 @cache
 def _hann(side: int) -> Array:
     hann = np.hanning(side)
     return np.outer(hann, hann)
+
+
+def target_confidence(cls: Map, loc: Map) -> Array:
+    """c·q with q = sigmoid(loc), double precision."""
+    logit = np.clip(np.asarray(loc, np.float64), -60, 60)
+    return np.asarray(cls, np.float64) / (1 + np.exp(-logit))
 
 
 def topn(
@@ -104,22 +104,18 @@ def topn(
     Args:
         cls: (25, 25) classification score c in [0, 1].
         ltrb: (4, 25, 25) offsets in crop pixels.
-        loc: (25, 25) logit of q, location quality or centre-ness: q = sigmoid(loc).
+        loc: (25, 25) logit of q, location quality or centre-ness.
         size_lr: as in the baseline the size moves by the rate size_lr·p·c towards the new one (mean
             over the cells).
 
-    The centre moves to the mean box's centre. The result's score is the mean c·q of the n cells.
-    Equal scores are taken in reading order. The centre is kept inside the image and the size
-    between MIN_SIZE and the image's.
+    The centre moves to the mean box's centre and stays inside the image, the size between MIN_SIZE
+    and the image's. The score is the mean c·q of the n cells. Equal scores are taken in reading
+    order.
     """
-    confidence = np.asarray(cls, np.float64) / (
-        1 + np.exp(-np.clip(np.asarray(loc, np.float64), -60, 60))
-    )
+    confidence = target_confidence(cls, loc)
     left, top, right, bottom = np.asarray(ltrb, np.float64)
     width, height = left + right, top + bottom
-    penalty = scale_penalty(
-        width, height, (state.size[0] * state.scale, state.size[1] * state.scale), penalty_k
-    )
+    penalty = scale_penalty(width, height, state.size_in_crop, penalty_k)
     best = np.argsort(-penalised_score(confidence, penalty, window), axis=None, kind="stable")[:n]
     row, column = np.unravel_index(best, cls.shape)
     cell = row, column
@@ -133,11 +129,8 @@ def topn(
     across, down = state.image_size
     centre = (float(np.clip(x, 0, across)), float(np.clip(y, 0, down)))
     size = (float(np.clip(w, MIN_SIZE, across)), float(np.clip(h, MIN_SIZE, down)))
-    return Result(
-        from_centre(centre, size),
-        float(confidence[cell].mean()),
-        State(centre, size, state.image_size),
-    )
+    after = State(centre, size, state.image_size)
+    return Result(from_centre(centre, size), float(confidence[cell].mean()), after)
 
 
 def release(
@@ -169,27 +162,23 @@ def release(
     cls, ltrb, loc = (np.asarray(values, np.float32) for values in (cls, ltrb, loc))
     spread = float(loc.max() - loc.min())
     quality = (loc - loc.min()) / (spread if spread > 0 else 1.0)
-    last = (state.size[0] * state.scale, state.size[1] * state.scale)
+    last = state.size_in_crop
     penalty = scale_penalty(ltrb[0] + ltrb[2], ltrb[1] + ltrb[3], last, penalty_k)
     confidence = cls * quality
     windowed = penalised_score(confidence, penalty, window)
     row, column = _two_stages(windowed, penalty * confidence, ltrb)
     left, top, right, bottom = (float(_upsample(side)[row, column]) for side in ltrb)
     w, h = max(left + right, TINY) / state.scale, max(top + bottom, TINY) / state.scale
-    rate = (
-        float(scale_penalty(w, h, last, penalty_k)) * float(_upsample(cls)[row, column]) * size_lr
-    )
+    own_penalty = float(scale_penalty(w, h, last, penalty_k))
+    rate = own_penalty * float(_upsample(cls)[row, column]) * size_lr
     across, down = state.image_size
     x = float(np.clip(state.centre[0] - 0.5 + (column + START - MIDDLE) / state.scale, 0, across))
     y = float(np.clip(state.centre[1] - 0.5 + (row + START - MIDDLE) / state.scale, 0, down))
-    size = (
-        float(np.clip((1 - rate) * state.size[0] + rate * w, 0, across)),
-        float(np.clip((1 - rate) * state.size[1] + rate * h, 0, down)),
-    )
+    w = float(np.clip((1 - rate) * state.size[0] + rate * w, 0, across))
+    h = float(np.clip((1 - rate) * state.size[1] + rate * h, 0, down))
     score = float(np.clip(_upsample(confidence)[row, column], 0, 1))
-    return Result(
-        from_centre((x, y), size), score, State((x + 0.5, y + 0.5), size, state.image_size)
-    )
+    after = State((x + 0.5, y + 0.5), (w, h), state.image_size)
+    return Result(from_centre((x, y), (w, h)), score, after)
 
 
 def _upsample(values: Map) -> Map:
@@ -203,10 +192,10 @@ def _peak(values: Map) -> tuple[int, int]:
 
 def _two_stages(windowed: Map, plain: Map, ltrb: Map) -> tuple[int, int]:
     """Row and column of the best plain score around the best windowed score, both upsampled."""
-    rows, columns = _region(*_peak(_upsample(windowed)), ltrb)
+    region = _region(*_peak(_upsample(windowed)), ltrb)
     plain = _upsample(plain)
     inside = np.zeros_like(plain)
-    inside[rows, columns] = plain[rows, columns]
+    inside[region] = plain[region]
     return _peak(inside)
 
 

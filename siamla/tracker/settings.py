@@ -8,6 +8,12 @@ from siamla.engine.settings import EngineName
 from siamla.grid import SCORE
 from siamla.settings import Settings
 
+BATCH = "sequences of a benchmark tracked in lock step, for GPUs; its frames have no times"
+LOST = (
+    "confidence below which the target is called lost, from `siamla model calibrate`;"
+    " decides no box"
+)
+
 
 class TrackerSettings(Settings):
     """Post-processing: `topn` is the paper's (eq. 12–13, mean of the top n boxes), `release` the
@@ -25,28 +31,10 @@ class TrackerSettings(Settings):
     engine: EngineName = Field(
         "auto", description="auto: torch on a GPU; openvino on a CPU where it is installed"
     )
-    batch: int = Field(
-        1,
-        ge=1,
-        le=256,
-        description=(
-            "sequences of a benchmark tracked in lock step, for GPUs; its frames have no times"
-        ),
-    )
-    lost: float | None = Field(
-        None,
-        ge=0,
-        le=1,
-        exclude=True,
-        description=(
-            "confidence below which the target is called lost, from `siamla model calibrate`;"
-            " decides no box"
-        ),
-    )
+    batch: int = Field(1, ge=1, le=256, description=BATCH)
+    lost: float | None = Field(None, ge=0, le=1, exclude=True, description=LOST)
 
 
 def stored(settings: TrackerSettings) -> dict[str, Any]:
-    """All settings as JSON-ready data. A plain dump, as in the identity of a prediction, is without
-    `lost`.
-    """
+    """All settings as JSON-ready data; a plain dump, as in an identity, is without `lost`."""
     return {**settings.model_dump(mode="json"), "lost": settings.lost}

@@ -1,15 +1,22 @@
-"""The tracker: a box in the first image, then a box for every further image."""
+"""The tracker: a box in the first image, then a box for every further image; one, or several in
+lock step.
+"""
 
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 from siamla.data.crop import crop, fill_colour
 from siamla.engine.engines import described, entry, prepare, resolve_engine
-from siamla.engine.network import Network
+from siamla.engine.network import Crops, Maps, Network
 from siamla.engine.network import State as TemplateState
 from siamla.errors import UserError
 from siamla.geometry import Array, padded_size
@@ -17,26 +24,19 @@ from siamla.grid import SEARCH, TEMPLATE
 from siamla.model.checkpoint import load_model
 from siamla.model.siamla import SiamLA
 from siamla.place import Place, default_device, has_bf16, place_on
-from siamla.tracker import postprocess
-from siamla.tracker.postprocess import State
+from siamla.tracker.postprocess import State, release, start, topn
 from siamla.tracker.settings import TrackerSettings
 
 
 class Search(NamedTuple):
     """What the network was shown and said of a frame."""
 
-    pixels: NDArray[np.uint8]
-    """The search crop (255, 255, 3), BGR."""
-    centre: tuple[float, float]
-    """x, y of its middle in image pixels, continuous."""
-    side: float
-    """Its side in image pixels."""
-    cls: NDArray[np.float32]
-    """(25, 25) classification score c."""
-    ltrb: NDArray[np.float32]
-    """(4, 25, 25) offsets in crop pixels."""
-    loc: NDArray[np.float32]
-    """(25, 25) logit of q."""
+    pixels: NDArray[np.uint8]  # the search crop (255, 255, 3), BGR
+    centre: tuple[float, float]  # x, y of its middle in image pixels, continuous
+    side: float  # of the crop in image pixels
+    cls: NDArray[np.float32]  # (25, 25) classification score c
+    ltrb: NDArray[np.float32]  # (4, 25, 25) offsets in crop pixels
+    loc: NDArray[np.float32]  # (25, 25) logit of q
 
 
 def tracking_place(
@@ -58,14 +58,11 @@ def tracking_place(
         raise UserError(
             "tracker.precision: bf16, but openvino does not compute in it on this CPU; take fp32"
         )
-    threads = threads or torch.get_num_threads()
-    return place_on(device, settings.precision, threads, of="tracker")
+    return place_on(device, settings.precision, threads or torch.get_num_threads(), of="tracker")
 
 
 def recorded(settings: TrackerSettings, place: Place) -> dict[str, Any]:
-    """The place with the engine and its version, as a record holds it: all that decides sums and is
-    no setting.
-    """
+    """The place with the engine and its version, as a record holds it."""
     return place.plain | {"engine": described(resolve_engine(settings.engine, place.torch_device))}
 
 
@@ -91,11 +88,7 @@ class SiamTracker:
         place: Place | None = None,
         network: Network | None = None,
     ) -> None:
-        """Without a place the precision is that of the settings on `device`, by default a GPU where
-        there is one.
-
-        network: one that is ready at this place, instead of the tracker's own.
-        """
+        """Without a place it is `tracking_place` on `device`. network: one that is ready there."""
         self.place = place or tracking_place(settings, device)
         self.network = network or prepare(
             resolve_engine(settings.engine, self.place.torch_device), model, self.place
@@ -115,39 +108,108 @@ class SiamTracker:
             raise UserError(
                 f"the box {box.tolist()} (x, y, w, h) is not in the {width}×{height} image"
             )
-        self.state, self.score = postprocess.start(box, (width, height)), 1.0
-        self._template = self.network.embed(self._crop(image, TEMPLATE)[0][None])
+        self.state, self.score = start(box, (width, height)), 1.0
+        self._template = self.network.embed(self._crop(image, self.state, TEMPLATE)[0][None])
 
     def update(self, image: NDArray[np.uint8]) -> Array:
         """The target's box (4,) in the next image."""
-        if self.state is None or self._template is None:
+        if self.state is None:
             raise UserError("the tracker has no target yet: call init(image, box) first")
-        pixels, side = self._crop(image, SEARCH)
-        maps = self.network.search(self._template, pixels[None])
-        cls, ltrb, loc = maps.cls[0], maps.ltrb[0], maps.loc[0]
+        pixels, side = self._crop(image, self.state, SEARCH)
+        cls, ltrb, loc = (part[0] for part in self.network.search(self._template, pixels[None]))
         self.search = Search(pixels, self.state.centre, side, cls, ltrb, loc)
         s = self.settings
-        if s.postprocess == "release":
-            result = postprocess.release(
-                cls, ltrb, loc, self.state, s.penalty_k, s.window, s.size_lr
-            )
-        else:
-            result = postprocess.topn(
-                cls, ltrb, loc, self.state, s.top_n, s.penalty_k, s.window, s.size_lr
-            )
+        maps, rates = (cls, ltrb, loc, self.state), (s.penalty_k, s.window, s.size_lr)
+        result = topn(*maps, s.top_n, *rates) if s.postprocess == "topn" else release(*maps, *rates)
         self.state, self.score = result.state, result.score
         return result.box
 
-    def _crop(self, image: NDArray[np.uint8], size: int) -> tuple[NDArray[np.uint8], float]:
+    @staticmethod
+    def _crop(image: NDArray[np.uint8], state: State, size: int) -> tuple[NDArray[np.uint8], float]:
         """The crop (size, size, 3) around the target and its side; a 127 px template spans the
         padded size.
         """
-        assert self.state is not None
-        side = float(padded_size(*self.state.size)) * size / TEMPLATE
-        fill = fill_colour(image, self.state.centre, side, size)
-        return crop(image, self.state.centre, side, size, fill), side
+        side = float(padded_size(*state.size)) * size / TEMPLATE
+        fill = fill_colour(image, state.centre, side, size)
+        return crop(image, state.centre, side, size, fill), side
 
 
 def load_tracker(model: Path, settings: TrackerSettings, place: Place | None = None) -> SiamTracker:
     """The tracker with a model file written by `siamla train` or `siamla model import`."""
     return SiamTracker(load_model(model), settings, place=place)
+
+
+class LockStep:
+    """Several trackers over one network: the crops of all that search meet in one pass, which is
+    what a GPU is fast at.
+
+    Each tracker works in its own thread; its network waits until all that are at work have asked,
+    and one thread runs the pass for all. The engine fills a pass up to one size, so that a
+    tracker's answers do not depend on who else is there. network: searches any number of crops.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self._turn = threading.Lock()
+        self._there = 0
+        self._asked: list[tuple[Tensor, Crops, Future[Maps]]] = []
+        self._stopped = False
+
+    @contextmanager
+    def taking_part(self) -> Iterator[None]:
+        """In the block the others wait for this thread's crops."""
+        with self._turn:
+            self._there += 1
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._there -= 1
+                self._run_if_complete()
+
+    def search(self, state: Tensor, crops: Crops) -> Maps:
+        """As Network.search; returns when all who take part have asked. All get what it raises."""
+        answer: Future[Maps] = Future()
+        with self._turn:
+            self._asked.append((state.expand(len(crops), *state.shape[1:]), crops, answer))
+            if self._stopped:
+                answer.cancel()
+            self._run_if_complete()
+        return answer.result()
+
+    def stop(self) -> None:
+        """Whoever waits, or asks from now on, gets a CancelledError."""
+        with self._turn:
+            self._stopped = True
+            for _, _, answer in self._asked:
+                answer.cancel()
+
+    def _run_if_complete(self) -> None:
+        if self._stopped or not self._asked or len(self._asked) < self._there:
+            return
+        states, crops, answers = zip(*self._asked, strict=True)
+        self._asked = []
+        try:
+            maps = self.network.search(torch.cat(states), np.concatenate(crops))
+        except Exception as error:
+            for answer in answers:
+                answer.set_exception(error)
+            return
+        ends = np.cumsum([len(part) for part in crops])
+        for part, end, answer in zip(crops, ends, answers, strict=True):
+            answer.set_result(Maps(*(values[end - len(part) : end].copy() for values in maps)))
+
+
+def load_lock_step(
+    model: Path, settings: TrackerSettings, place: Place
+) -> tuple[LockStep, list[SiamTracker]]:
+    """`settings.batch` trackers with a model file, and where they meet."""
+    loaded = load_model(model)
+    engine = resolve_engine(settings.engine, place.torch_device)
+    meeting = LockStep(prepare(engine, loaded, place, settings.batch))
+    shared = Network(meeting.network.embed, meeting.search)
+
+    def tracker() -> SiamTracker:
+        return SiamTracker(loaded, settings, place=place, network=shared)
+
+    return meeting, [tracker() for _ in range(settings.batch)]

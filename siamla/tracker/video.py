@@ -1,7 +1,10 @@
-"""The tracker on a user's images: boxes and a drawn video out, and a window where one is wanted."""
+"""The tracker on a user's images: a folder, a video file, a camera or a stream in, as OpenCV reads
+them; boxes and a drawn video out, and a window where one is wanted.
+"""
 
 import csv
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,13 +19,15 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from siamla.data.images import complete
 from siamla.errors import UserError
-from siamla.files import free_for_output
+from siamla.files import free_for_output, parsed_by, regular
 from siamla.progress import progress
 from siamla.stopping import stop_requests
-from siamla.tracker.api import Tracker, fit
-from siamla.tracker.source import Image, Source
+from siamla.tracker.api import Image, Tracker, fit
 
+IMAGES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff")
+PATIENCE = 10.0  # seconds without an image after which a stream has ended
 CODECS = {".webm": "VP80", ".mp4": "vp09", ".avi": "MJPG"}
 """By the end of the video's name. OpenCV's wheels can write all three, and no H.264."""
 LARGEST = 1280  # pixels of the drawn video's longer side; 4K would take ten times as long to encode
@@ -33,17 +38,94 @@ ESCAPE = "\x1b"
 TITLE = "siamla: space pauses, r selects again, q ends"
 
 
+class Source(NamedTuple):
+    """Images with what is known of them before they are read."""
+
+    name: str
+    images: Iterator[Image]  # (H, W, 3) BGR, in order; UserError for one that cannot be read
+    fps: float | None  # images a second, if the source has a rate
+    total: int | None  # how many images there should be, if that is known
+    live: bool  # images come by themselves, so that late ones are left out
+
+
+def _captured(video: cv2.VideoCapture, live_fps: float) -> Iterator[Image]:
+    """The images of a video. At a `live_fps` above 0 those are left out that came while the caller
+    worked on the one before.
+    """
+    late = 0.0
+    while (image := video.read()[1]) is not None:
+        taken = time.monotonic()
+        yield np.asarray(image, np.uint8)
+        late = max(0.0, late + (time.monotonic() - taken) * live_fps - 1)
+        while late >= 1 and video.grab():
+            late -= 1
+
+
+def _video(name: str, video: cv2.VideoCapture, live: bool) -> Source:
+    if not video.isOpened():
+        asked = "cannot be opened; is it there, and does nothing else use it?"
+        raise UserError(f"{name}: {asked if live else 'OpenCV cannot read this video'}")
+    rate, count = video.get(cv2.CAP_PROP_FPS), video.get(cv2.CAP_PROP_FRAME_COUNT)
+    fps = float(rate) if 0.1 <= rate <= 1000 else None
+    total = int(count) if count > 0 and not live else None
+    return Source(name, _captured(video, fps if live and fps else 0.0), fps, total, live)
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """A sort key by which 2.jpg stands before 10.jpg."""
+    parts = re.split(r"(\d+)", path.name)
+    return [(int(part), part) if part.isdecimal() else (-1, part) for part in parts]
+
+
+def _decoded(files: list[Path]) -> Iterator[Image]:
+    for file in files:
+        data, image = regular(file).read_bytes(), None
+        if data and complete(data):
+            with parsed_by("OpenCV", file, "an image"):
+                # 16 bits become 8, grey three channels, and a transparent pixel shows its colour
+                image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        if image is None:
+            raise UserError(f"{file}: not a readable image")
+        yield np.asarray(image, np.uint8)
+
+
+def _folder(path: Path) -> Source:
+    images = (file for file in path.iterdir() if file.suffix.lower() in IMAGES)
+    files = sorted((file for file in images if not file.name.startswith(".")), key=_natural)
+    if not files:
+        raise UserError(f"{path}: no images, expected files ending in {', '.join(IMAGES)}")
+    return Source(str(path), _decoded(files), None, len(files), False)
+
+
+def open_source(text: str) -> Source:
+    """What a user names: a folder, a file, the number of a camera, or an address such as
+    rtsp://host/path. UserError for what is not there or cannot be opened.
+    """
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # its own lines would surround ours
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    path = Path(text)
+    if "://" in text:
+        limit = int(1000 * PATIENCE)
+        limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, limit, cv2.CAP_PROP_READ_TIMEOUT_MSEC, limit]
+        return _video(text, cv2.VideoCapture(text, cv2.CAP_FFMPEG, limits), True)
+    if re.fullmatch("[0-9]{1,2}", text) and not path.exists():
+        return _video(f"camera {text}", cv2.VideoCapture(int(text)), True)
+    if not path.exists():
+        raise UserError(f"{path}: no such video or folder")
+    if path.is_dir():
+        return _folder(path)
+    if regular(path).suffix.lower() in IMAGES:
+        raise UserError(f"{path}: is a single image; name the folder that holds the others, too")
+    return _video(str(path), cv2.VideoCapture(str(path)), False)
+
+
 class Summary(NamedTuple):
     """What came out."""
 
-    frames: int
-    """Images that were tracked."""
-    lost: int | None
-    """Those in which the target was called lost; None without a threshold."""
-    rate: float
-    """Images per second, everything counted."""
-    ended: str | None
-    """Why there are fewer images than expected; None where all came or somebody stopped."""
+    frames: int  # images that were tracked
+    lost: int | None  # those in which the target was called lost; None without a threshold
+    rate: float  # images per second, everything counted
+    ended: str | None  # why images are missing; None where all came or somebody stopped
 
 
 def outputs(out: Path) -> list[Path]:
@@ -100,17 +182,15 @@ def _drawn_size(image: Image) -> tuple[int, int]:
     return width, height
 
 
-def _draw(
-    image: Image, size: tuple[int, int], box: ArrayLike, score: float, lost: bool | None
-) -> Image:
+def _draw(image: Image, size: tuple[int, int], box: ArrayLike, tracker: Tracker) -> Image:
     """A copy of the image, fitted into `size`, with box and score; red where the target is lost."""
     fitted = fit(image, size)
     canvas = fitted.image.copy()
     x, y, w, h = fitted.into(box)
     corners = np.rint([x, y, x + w, y + h]).clip(-32000, 32000)
     left, top, right, bottom = corners.astype(int).tolist()
-    colour = RED if lost else GREEN
-    text = f"{score:.2f} lost" if lost else f"{score:.2f}"
+    colour = RED if tracker.lost else GREEN
+    text = f"{tracker.score:.2f} lost" if tracker.lost else f"{tracker.score:.2f}"
     cv2.rectangle(canvas, (left, top), (right, bottom), colour, 2)
     where = (left, max(12, top - 5))
     cv2.putText(canvas, text, where, cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1, cv2.LINE_AA)
@@ -119,9 +199,7 @@ def _draw(
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Nothing of what C code says reaches the terminal: OpenCV says of VP8, which it writes well,
-    that it is not supported.
-    """
+    """Keep what C code prints from the terminal: OpenCV says that VP8 is not supported."""
     kept = os.dup(2)
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 2)
@@ -137,22 +215,18 @@ class _Recording:
 
     def __init__(self, out: Path, image: Image, fps: float) -> None:
         self.frames = 0
-        self._paths = outputs(out)
-        self._fps = fps
-        self._size = _drawn_size(image)
+        self._paths, self._fps, self._size = outputs(out), fps, _drawn_size(image)
         self._table = _part(self._paths[0]).open("w", encoding="utf-8", buffering=1)
         self._rows = csv.writer(self._table, lineterminator="\n")
         self._rows.writerow(COLUMNS)
-        self._video = self._open_video(out) if len(self._paths) > 1 else None
-
-    def _open_video(self, out: Path) -> cv2.VideoWriter:
-        code = cv2.VideoWriter.fourcc(*CODECS[out.suffix.lower()])
-        with _silent():
-            video = cv2.VideoWriter(str(_part(out)), code, self._fps, self._size)
-        if not video.isOpened():
-            others = ", ".join(CODECS)
-            raise UserError(f"{out}: this OpenCV cannot write such a video; try {others}")
-        return video
+        self._video: cv2.VideoWriter | None = None
+        if len(self._paths) > 1:
+            code = cv2.VideoWriter.fourcc(*CODECS[out.suffix.lower()])
+            with _silent():
+                self._video = cv2.VideoWriter(str(_part(out)), code, fps, self._size)
+            if not self._video.isOpened():
+                others = ", ".join(CODECS)
+                raise UserError(f"{out}: this OpenCV cannot write such a video; try {others}")
 
     def add(self, image: Image, box: ArrayLike, tracker: Tracker, seconds: float | None) -> Image:
         """Append a row and a frame; the drawn image. seconds: since the start, None where the rate
@@ -164,7 +238,7 @@ class _Recording:
         flag = "" if tracker.lost is None else int(tracker.lost)
         row = [self.frames, *numbers, f"{tracker.score:.4f}", flag, f"{seconds:.3f}"]
         self._rows.writerow(row)
-        canvas = _draw(image, self._size, box, tracker.score, tracker.lost)
+        canvas = _draw(image, self._size, box, tracker)
         if self._video:
             self._video.write(canvas)
         return canvas
@@ -192,10 +266,7 @@ def _stored_frames(path: Path) -> int:
     """How many frames a video file holds, counted without decoding them."""
     video = cv2.VideoCapture(str(path))
     video.set(cv2.CAP_PROP_FORMAT, -1)
-    count = 0
-    while video.grab():
-        count += 1
-    return count
+    return sum(1 for _ in iter(video.grab, False))
 
 
 def _why_ended(source: Source, count: int) -> str | None:
@@ -209,22 +280,17 @@ def _why_ended(source: Source, count: int) -> str | None:
 
 
 def _follow(
-    tracker: Tracker,
-    source: Source,
-    images: Iterator[Image],
-    box: ArrayLike,
-    recording: _Recording,
-    show: bool,
+    tracker: Tracker, first: Image, source: Source, box: ArrayLike, out: _Recording, show: bool
 ) -> Summary:
     """From the first image, on whose box the tracker has started, to the end."""
     started = time.perf_counter()
     losses, ended = 0, None
     with progress(source.total, "track", "frame") as bar, stop_requests(signal.SIGINT) as stop:
-        for image in images:
-            if recording.frames:
+        for image in chain([first], source.images):
+            if out.frames:
                 box = tracker.update(image)
             seconds = time.perf_counter() - started if source.live else None
-            canvas = recording.add(image, box, tracker, seconds)
+            canvas = out.add(image, box, tracker, seconds)
             losses += bool(tracker.lost)
             bar.update()
             key = _pressed(canvas) if show else ""
@@ -233,10 +299,9 @@ def _follow(
             if key == "r" and (again := _select(image)) is not None:
                 tracker.init(image, again)
         else:
-            ended = _why_ended(source, recording.frames)
+            ended = _why_ended(source, out.frames)
     taken = max(time.perf_counter() - started, 1e-9)
-    lost = None if tracker.lost is None else losses
-    return Summary(recording.frames, lost, recording.frames / taken, ended)
+    return Summary(out.frames, None if tracker.lost is None else losses, out.frames / taken, ended)
 
 
 def track_video(
@@ -255,8 +320,7 @@ def track_video(
     without a threshold) and seconds. Both grow under names with ".part" and get their own at the
     end; what exists is replaced. A killed process leaves the parts, an error leaves nothing.
 
-    Raises:
-        UserError: an image cannot be read, no box was selected, or the video could not be written.
+    UserError where an image cannot be read, no box was selected, or the video was not written.
     """
     first = next(source.images, None)
     if first is None:
@@ -268,8 +332,7 @@ def track_video(
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
         recording = _Recording(out, first, source.fps or fps)
-        images = chain([first], source.images)
-        summary = _follow(tracker, source, images, start, recording, show)
+        summary = _follow(tracker, first, source, start, recording, show)
         recording.finish()
     except Exception as error:
         for path in outputs(out):

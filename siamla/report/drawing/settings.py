@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, create_model
 
-from siamla.benchmark.curves import CURVES
+from siamla.benchmark.metrics import CURVES
 from siamla.errors import UserError
 from siamla.report import figures
 from siamla.settings import Mistakes, Name, Settings, nearest, read_yaml, validate

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from siamla.benchmark.curves import CURVES
+from siamla.benchmark.metrics import CURVES
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.report.differences import numbers
