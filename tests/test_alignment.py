@@ -1,16 +1,17 @@
 """Task alignment on hand-made maps, on tracks, and of whole models."""
 
+from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
+from clips import moving_square
 
 from siamla.benchmark.alignment import (
     CropAlignment,
-    alignment,
     crop_alignment,
     cut,
+    measure,
     on_crops,
     rank_correlation,
     summary,
@@ -31,6 +32,7 @@ SMALL = ModelSettings(
 )
 FP32 = TrackerSettings(precision="fp32")
 CPU = Place("cpu", "fp32", 1)
+INDEX = np.arange(625.0).reshape(25, 25)  # of cells in reading order
 
 
 def test_rank_correlation() -> None:
@@ -43,24 +45,21 @@ def test_rank_correlation() -> None:
     assert np.isnan(rank_correlation(five, np.ones(5)))
 
 
-def maps(box: np.ndarray) -> np.ndarray:
-    """Offsets (4, 25, 25) whose decoded box is `box` at every cell."""
+def shrinking(box: np.ndarray) -> np.ndarray:
+    """Offsets (4, 25, 25): the box at cell k is the truth, its width cut to 1/(1+k/625), which is
+    its IoU.
+    """
     row, column = np.mgrid[:25, :25] * 8.0 + 31
     x, y, w, h = box
-    return np.stack([column - x, row - y, x + w - column, y + h - row])
+    return np.stack([column - x, row - y, x + w / (1 + INDEX / 625) - column, y + h - row])
 
 
 def test_crop_alignment_of_boxes_that_shrink() -> None:
-    """The box at cell k in reading order is the truth, its width cut to 1/(1+k/625): its IoU falls
-    with k.
-    """
+    """Their IoU falls with k."""
     truth = np.array([95.0, 95, 64, 64])
-    index = np.arange(625.0).reshape(25, 25)
-    ltrb = maps(truth)
-    ltrb[2] -= 64 - 64 / (1 + index / 625)
-    rising = (index + 1) / 1000
-    falling = 1 - rising
-    good, bad = crop_alignment(falling, ltrb, truth), crop_alignment(rising, ltrb, truth)
+    rising = (INDEX + 1) / 1000
+    good = crop_alignment(1 - rising, shrinking(truth), truth)
+    bad = crop_alignment(rising, shrinking(truth), truth)
     assert (good.inside, good.cells) == pytest.approx((1, 1))
     assert (bad.inside, bad.cells) == pytest.approx((-1, -1))
     assert (good.chosen, good.best) == pytest.approx((1, 1))
@@ -72,28 +71,27 @@ def test_only_cells_inside_the_box_are_inside() -> None:
     everywhere else.
     """
     truth = np.array([118.0, 118, 18, 18])
-    index = np.arange(625.0).reshape(25, 25)
-    ltrb = maps(truth)
-    ltrb[2] -= 18 - 18 / (1 + index / 625)
-    score = index / 1000
+    score = INDEX / 1000
     score[11:14, 11:14] = 1 - score[11:14, 11:14]
-    found = crop_alignment(score, ltrb, truth)
-    assert found.inside == pytest.approx(1)
-    assert found.cells < -0.9
-    empty = crop_alignment(score, ltrb, np.array([120.0, 120, 6, 6]))  # no cell at all inside
+    alignment = crop_alignment(score, shrinking(truth), truth)
+    assert alignment.inside == pytest.approx(1)
+    assert alignment.cells < -0.9
+    # no cell at all inside
+    empty = crop_alignment(score, shrinking(truth), np.array([120.0, 120, 6, 6]))
     assert np.isnan(empty.inside)
     assert np.isfinite(empty.cells)
     # Boundary cells: the nine but for the middle one (12, 12), number 12·25 + 12 = 312
-    numbers = np.array([(11 + i) * 25 + 11 + j for i in range(3) for j in range(3)])
-    assert found.middle == pytest.approx(1 / (1 + 312 / 625))
-    assert found.border == pytest.approx(np.mean([1 / (1 + k / 625) for k in numbers if k != 312]))
+    numbers = INDEX[11:14, 11:14].ravel()
+    ious = 1 / (1 + numbers / 625)
+    assert alignment.middle == pytest.approx(ious[4])
+    assert alignment.border == pytest.approx(ious[numbers != 312].mean())
     assert np.isnan(empty.border)
 
 
 def test_index_coordinates() -> None:
     """A box of cell (12, 12) with equal offsets is centred on pixel index 127."""
-    found = crop_alignment(np.eye(25), np.full((4, 25, 25), 20.0), np.array([107.0, 107, 40, 40]))
-    assert found.best == pytest.approx(1)
+    box = np.array([107.0, 107, 40, 40])
+    assert crop_alignment(np.eye(25), np.full((4, 25, 25), 20.0), box).best == pytest.approx(1)
 
 
 def test_a_summary_by_hand() -> None:
@@ -101,41 +99,25 @@ def test_a_summary_by_hand() -> None:
     nan = float("nan")
     crops = [CropAlignment(nan, nan, chosen, 0.8, 0.6, nan) for chosen in (0.05, 0.5, 0.7)]
     crops[0] = crops[0]._replace(inside=0.2)
-    found = summary(crops)
-    assert (found["chosen"], found["lost"], found["rest"]) == pytest.approx((1.25 / 3, 1 / 3, 0.6))
-    assert (found["best"], found["middle"], found["inside"]) == pytest.approx((0.8, 0.6, 0.2))
-    assert np.isnan(found["border"])
-    assert np.isnan(summary([crops[0]])["rest"])
+    means = {"chosen": 1.25 / 3, "lost": 1 / 3, "rest": 0.6, "best": 0.8, "middle": 0.6}
+    unknown = {"cells": None, "border": None}
+    assert summary(crops) == pytest.approx({**means, "inside": 0.2, **unknown})
+    assert summary([crops[0]])["rest"] is None
 
 
 @pytest.fixture
 def video(tmp_path: Path) -> Sequence:
-    """A bright square that moves over noise, 8 frames; it is hidden in frame 4."""
-    rng = np.random.default_rng(0)
-    frames, boxes = [], []
-    for index in range(8):
-        image = rng.integers(0, 80, (120, 160, 3)).astype(np.uint8)
-        x, y = 40 + 4 * index, 50 + 2 * index
-        image[y : y + 24, x : x + 30] = rng.integers(150, 255, (24, 30, 3))
-        frames.append(tmp_path / f"{index:04d}.png")
-        cv2.imwrite(str(frames[-1]), image)
-        boxes.append([x, y, 30, 24])
-    visible = np.ones(8, bool)
-    visible[4] = False
-    return Sequence("square", tuple(frames), np.array(boxes, float), visible)
+    """8 frames; the target is hidden in frame 4."""
+    return replace(moving_square(tmp_path, "square", 8), visible=np.arange(8) != 4)
 
 
 def test_alignment_of_a_model(video: Sequence) -> None:
     model = build_model(SMALL, seed=0)
-    first, again = (alignment(model, [cut(video, 4, (3,))], FP32)["square"] for _ in range(2))
-    np.testing.assert_array_equal(first, again)
-    assert len(first) == 4
-    found = summary(first)
-    assert -1 <= found["inside"] <= 1
-    assert 0 <= found["chosen"] <= found["best"] <= 1
-    assert (
-        summary(alignment(model, [cut(video, 4, (4,))], FP32)["square"])["cells"] != found["cells"]
-    )
+    first, again, other = (measure(model, [video], 4, seed, FP32)["square"] for seed in (3, 3, 4))
+    assert first == again
+    assert other["cells"] != first["cells"]
+    assert -1 <= first["inside"] <= 1
+    assert 0 <= first["chosen"] <= first["best"] <= 1
 
 
 def test_a_batch_is_as_its_crops(video: Sequence) -> None:
@@ -157,14 +139,14 @@ def test_missing_boxes_are_refused(video: Sequence) -> None:
     hidden = Sequence("hidden", video.frames, video.boxes[:1], video.visible[:1])
     with pytest.raises(UserError, match="hidden: 1 boxes for 8 frames"):
         cut(hidden, 4, (0,))
+    one = Sequence("one", video.frames[:1], video.boxes[:1], video.visible[:1])
     with pytest.raises(UserError, match="no frame after a first one"):
-        alignment(build_model(SMALL, seed=0), [], FP32)
+        measure(build_model(SMALL, seed=0), [one], 4, 0, FP32)
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the real sequences are not part of the repository")
 def test_on_a_real_sequence() -> None:
     whole = otb.read(SHARED, "Crossing")
     short = Sequence(whole.name, whole.frames[:8], whole.boxes[:8], whole.visible[:8])
-    found = alignment(build_model(SMALL, seed=0), [cut(short, 3, (0,))], FP32)["Crossing"]
-    assert len(found) == 3
-    assert np.isfinite(summary(found)["inside"])
+    means = measure(build_model(SMALL, seed=0), [short], 3, 0, FP32)["Crossing"]
+    assert means["inside"] is not None

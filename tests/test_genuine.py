@@ -29,6 +29,8 @@ from siamla.sequence import Sequence
 PROTOCOLS = load_protocols(Path(__file__).parents[1] / "params" / "protocols.yaml")
 GREY = cv2.imencode(".jpg", np.full((60, 80), 128, np.uint8))[1].tobytes()
 BOX = "10,8,20,16"
+LATER = "11,9,20,16"  # the same in files that count from 1
+HIT = 20 / 21  # the AUC of exact boxes where no overlap exceeds the threshold 1
 
 
 def pictures(folder: Path, numbers: Iterable[int], form: str = "%04d.jpg") -> None:
@@ -46,9 +48,13 @@ def still(name: str, count: int, **more: Any) -> Sequence:
     return Sequence(name, (), np.array([[10.0, 8, 20, 16]] * count), np.ones(count, bool), **more)
 
 
-# Folders
-# --------------------------------------------------------------------------------------------------
-# --------
+def overall(
+    key: str, folder: Path, *sequences: Sequence, sizes: dict[str, tuple[int, int]] | None = None
+) -> dict[str, Any]:
+    return score(sequences, folder, PROTOCOLS[key], sizes).overall
+
+
+# -- folders --
 
 
 @pytest.mark.parametrize(
@@ -73,31 +79,24 @@ def test_otb_numbers_frames_as_its_web_page_does(
 ) -> None:
     pictures(tmp_path / video / "img", images)
     annotate(tmp_path / video / "groundtruth_rect.txt", [f"{10 + i},8,20,16" for i in range(rows)])
-    found = LAYOUTS["otb"].read(tmp_path, video)
-    assert [found.frames[0].stem, found.frames[-1].stem] == [first, last]
-    assert len(found) == len(found.boxes) == int(last) - int(first) + 1
-    assert (
-        found.boxes[-1, 0] == 9 + rows - 1
-    )  # the last row is the last frame's, and counted from 0
+    sequence = LAYOUTS["otb"].read(tmp_path, video)
+    assert [sequence.frames[0].stem, sequence.frames[-1].stem] == [first, last]
+    assert len(sequence) == len(sequence.boxes) == int(last) - int(first) + 1
+    # the last row is the last frame's, and counted from 0
+    assert sequence.boxes[-1, 0] == 9 + rows - 1
 
 
 def test_otb_names_and_delimiters(tmp_path: Path) -> None:
     pictures(tmp_path / "Board/img", range(1, 13), "%05d.jpg")
     annotate(tmp_path / "Board/groundtruth_rect.txt", [BOX] * 11 + ["0,0,0,0"], "\r\n")
-    for video, first, second in (
-        ("Jogging", BOX, BOX),
-        ("Skating2", BOX, BOX),
-        ("Human4", "", BOX),
-    ):
+    for video, first in (("Jogging", BOX), ("Skating2", BOX), ("Human4", "")):
         pictures(tmp_path / video / "img", range(1, 4))
-        annotate(
-            tmp_path / video / "groundtruth_rect.1.txt",
-            [first.replace(",", "\t")] * 3 if first else [],
-        )
-        annotate(tmp_path / video / "groundtruth_rect.2.txt", [second] * 3)
-    found = LAYOUTS["otb"].names(tmp_path)
-    assert found == ["Board", "Human4.2", "Jogging.1", "Jogging.2", "Skating2.1", "Skating2.2"]
-    for name in found:
+        tabs = [first.replace(",", "\t")] * 3 if first else []
+        annotate(tmp_path / video / "groundtruth_rect.1.txt", tabs)
+        annotate(tmp_path / video / "groundtruth_rect.2.txt", [BOX] * 3)
+    names = LAYOUTS["otb"].names(tmp_path)
+    assert names == ["Board", "Human4.2", "Jogging.1", "Jogging.2", "Skating2.1", "Skating2.2"]
+    for name in names:
         sequence = LAYOUTS["otb"].read(tmp_path, name)
         assert len(sequence) == len(sequence.boxes)
         assert sequence.boxes[0].tolist() == [9, 7, 20, 16]
@@ -108,14 +107,10 @@ def test_frames_without_a_box_are_counted_and_never_trained_on(tmp_path: Path) -
     pictures(tmp_path / "otb/Twinnings/img", range(1, 7))
     annotate(tmp_path / "otb/Twinnings/groundtruth_rect.txt", [BOX] * 5 + ["0,0,0,0"])
     report = curate(tmp_path / "otb", "otb", "otb100", tmp_path / "out")
-    assert (report["without_box"], report["rejected"], report["boxes_known"]) == (
-        {"Twinnings": 1},
-        0,
-        5,
-    )
-    assert any(
-        "1 frames without a valid box (Twinnings 1)" in line for line in warnings(report, True)
-    )
+    assert report["without_box"] == {"Twinnings": 1}
+    assert (report["rejected"], report["boxes_known"]) == (0, 5)
+    said = "1 frames without a valid box (Twinnings 1)"
+    assert any(said in line for line in warnings(report, True))
     (sequence,) = load_curated(tmp_path / "out")
     assert sequence.boxes[5].tolist() == [-1, -1, 0, 0]
     assert sequence.visible.all()
@@ -123,16 +118,20 @@ def test_frames_without_a_box_are_counted_and_never_trained_on(tmp_path: Path) -
     assert usable_frames(sequence, None).tolist() == [0, 1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("row", ["inf,8,20,16", "900,8,20,16"])
-def test_what_no_protocol_has_a_rule_for_is_rejected(tmp_path: Path, row: str) -> None:
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([BOX, "inf,8,20,16", BOX], "Deer: box of frame 2"),
+        ([BOX, "900,8,20,16", BOX], "Deer: box of frame 2"),
+        (["0,0,0,0", BOX, BOX], r"Deer: box of frame 1 is .*not positive"),  # nothing to start on
+    ],
+)
+def test_what_no_protocol_has_a_rule_for_is_rejected(
+    tmp_path: Path, rows: list[str], said: str
+) -> None:
     pictures(tmp_path / "otb/Deer/img", range(1, 4))
-    annotate(tmp_path / "otb/Deer/groundtruth_rect.txt", [BOX, row, BOX])
-    with pytest.raises(UserError, match="Deer: box of frame 2"):
-        curate(tmp_path / "otb", "otb", "otb100", tmp_path / "out")
-    annotate(tmp_path / "otb/Deer/groundtruth_rect.txt", ["0,0,0,0", BOX, BOX])
-    with pytest.raises(
-        UserError, match=r"Deer: box of frame 1 is .*not positive"
-    ):  # nothing to start a tracker on
+    annotate(tmp_path / "otb/Deer/groundtruth_rect.txt", rows)
+    with pytest.raises(UserError, match=said):
         curate(tmp_path / "otb", "otb", "otb100", tmp_path / "out")
 
 
@@ -151,21 +150,17 @@ def test_lasot_absent_frames(tmp_path: Path) -> None:
     (folder / "out_of_view.txt").write_text("0,0,0,0,0")
     report = curate(tmp_path / "lasot", "lasot", "lasot", tmp_path / "out")
     assert (report["absent"], report["without_box"]) == (1, {"tiger-6": 1})
-    sequences = load_curated(tmp_path / "out")
     annotate(tmp_path / "p/tiger-6.txt", [BOX] * 5)
-    found = score(sequences, tmp_path / "p", PROTOCOLS["lasot"]).overall
     # Three frames are exact, the unmarked one is a precision hit, and all curves divide by five.
-    assert found == pytest.approx({"auc": 0.6 * 20 / 21, "precision": 0.8, "norm_precision": 0.8})
+    assert overall("lasot", tmp_path / "p", *load_curated(tmp_path / "out")) == pytest.approx(
+        {"auc": 0.6 * HIT, "precision": 0.8, "norm_precision": 0.8}
+    )
 
 
 def test_tnl2k_damaged_frame_is_read_from_the_toolkit(tmp_path: Path) -> None:
-    name = "test_015_Sord_video_Q01_done"
-    pictures(tmp_path / "tnl/x/imgs", [1])
-    (tmp_path / "tnl/x").rename(tmp_path / "tnl" / name)
-    folder = tmp_path / "tnl" / name
-    for number in (491, 492, 493):
-        (folder / f"imgs/{number:08d}.png").write_bytes(GREY if number != 492 else GREY[:100])
-    (folder / "imgs/0001.jpg").unlink()
+    folder = tmp_path / "tnl/test_015_Sord_video_Q01_done"
+    pictures(folder / "imgs", (491, 492, 493), "%08d.png")
+    (folder / "imgs/00000492.png").write_bytes(GREY[:100])
     annotate(folder / "groundtruth.txt", [BOX] * 3)
     with pytest.raises(UserError, match=r"00000492.png: truncated or not an image"):
         curate(tmp_path / "tnl", "tnl2k", "tnl2k", tmp_path / "out")
@@ -178,20 +173,15 @@ def test_tnl2k_damaged_frame_is_read_from_the_toolkit(tmp_path: Path) -> None:
 def test_vot_numbers_and_got10k_cover(tmp_path: Path, form: str) -> None:
     pictures(tmp_path / "vot/bag/color", [9, 10, 100], form)
     annotate(tmp_path / "vot/bag/groundtruth.txt", ["1.5,2,3,4,5,6,7,8.25"] * 3)
-    assert [path.stem[-3:] for path in LAYOUTS["vot"].read(tmp_path / "vot", "bag").frames] == [
-        "009",
-        "010",
-        "100",
-    ]
+    frames = LAYOUTS["vot"].read(tmp_path / "vot", "bag").frames
+    assert [path.stem[-3:] for path in frames] == ["009", "010", "100"]
     pictures(tmp_path / "got/a", [1, 2, 3], "%08d.jpg")
     annotate(tmp_path / "got/a/groundtruth.txt", [f"{BOX}.0000"] * 3)
     annotate(tmp_path / "got/a/cover.label", ["8", "0", "1"])
     assert LAYOUTS["got10k"].read(tmp_path / "got", "a").visible.tolist() == [True, False, True]
 
 
-# Result files
-# --------------------------------------------------------------------------------------------------
-# ---
+# -- result files --
 
 
 @pytest.mark.parametrize(
@@ -212,12 +202,11 @@ def test_spellings_of_numbers(tmp_path: Path, content: bytes) -> None:
 
 def test_spellings_of_nan_and_all_digits(tmp_path: Path) -> None:
     path = tmp_path / "boxes.txt"
-    path.write_text(
-        "nan,-nan(ind),NaN,1.#QNAN\n0.1234567890123456,123.4567890123456789,1e22,5e-324\n"
-    )
-    found = text.numbers(path, (4,))
-    assert np.isnan(found[0]).all()
-    assert found[1].tolist() == [0.1234567890123456, 123.4567890123456789, 1e22, 5e-324]
+    digits = "0.1234567890123456,123.4567890123456789,1e22,5e-324"
+    path.write_text(f"nan,-nan(ind),NaN,1.#QNAN\n{digits}\n")
+    lost, row = text.numbers(path, (4,))
+    assert np.isnan(lost).all()
+    assert row.tolist() == [0.1234567890123456, 123.4567890123456789, 1e22, 5e-324]
     for word in ("1_0", "0x1", "１", "1+2", "1,2"):
         path.write_text(f"1,2,3,4\n1,2,3,{word}\n")
         with pytest.raises(UserError, match=r"boxes.txt, line 2"):
@@ -225,35 +214,23 @@ def test_spellings_of_nan_and_all_digits(tmp_path: Path) -> None:
 
 
 def test_import_keeps_numbers_as_they_were_written(tmp_path: Path) -> None:
-    annotate(
-        tmp_path / "in/Deer.txt",
-        ["193.3940894518603\t216.92996459796026\t1e-03\t-nan(ind)"],
-        "\r\n",
-    )
+    words = ["193.3940894518603", "216.92996459796026", "1e-03", "-nan(ind)"]
+    annotate(tmp_path / "in/Deer.txt", ["\t".join(words)], "\r\n")
     import_results(tmp_path / "in", tmp_path / "out", "otb")
-    assert (
-        tmp_path / "out/Deer.txt"
-    ).read_text() == "193.3940894518603,216.92996459796026,1e-03,-nan(ind)\n"
+    assert (tmp_path / "out/Deer.txt").read_text() == ",".join(words) + "\n"
 
 
 def test_mat_files_by_the_names_that_toolkits_give_them(tmp_path: Path) -> None:
     from scipy.io import savemat
 
     third = 1 / 3
-    names = (
-        "Jogging_1_siamfc3s",
-        "Jogging_2_siamfc3s",
-        "bird1_1_X",
-        "human4_2_KCF",
-        "david_KCF",
-        "david2_K_C_F",
-    )
-    for name in names:
-        path = tmp_path / "in" / f"{name}.mat"
-        path.parent.mkdir(exist_ok=True)
-        savemat(path, {"results": {"res": np.array([[1.5, 2, 3, third]] * 2), "type": "rect"}})
-    found = import_results(tmp_path / "in", tmp_path / "out", "otb")
-    assert found == ["Bird1", "David", "David2", "Human4.2", "Jogging.1", "Jogging.2"]
+    (tmp_path / "in").mkdir()
+    stems = "Jogging_1_siamfc3s Jogging_2_siamfc3s bird1_1_X human4_2_KCF david_KCF david2_K_C_F"
+    for name in stems.split():
+        content = {"res": np.array([[1.5, 2, 3, third]] * 2), "type": "rect"}
+        savemat(tmp_path / "in" / f"{name}.mat", {"results": content})
+    names = import_results(tmp_path / "in", tmp_path / "out", "otb")
+    assert names == ["Bird1", "David", "David2", "Human4.2", "Jogging.1", "Jogging.2"]
     assert (tmp_path / "out/Bird1.txt").read_text().splitlines()[0] == f"1.5,2,3,{third!r}"
 
 
@@ -262,78 +239,65 @@ def test_board_with_a_row_too_few(tmp_path: Path, capsys: pytest.CaptureFixture[
     miss.
     """
     board = still("Board", 200)
-    annotate(tmp_path / "Board.txt", ["11,9,20,16"] * 199)
+    annotate(tmp_path / "Board.txt", [LATER] * 199)
     board.boxes[199] = [-1, -1, 0, 0]
-    found = score([board], tmp_path, PROTOCOLS["otb100"]).overall
-    assert found == pytest.approx({"auc": 199 / 200 * 20 / 21, "precision": 1, "norm_precision": 1})
-    assert "Board.txt: 199 rows, but the annotation has 200" in capsys.readouterr().err
-    found = score([still("Board", 200)], tmp_path, PROTOCOLS["otb100"]).overall
-    assert found == pytest.approx(
-        {"auc": 199 / 200 * 20 / 21, "precision": 0.995, "norm_precision": 0.995}
+    assert overall("otb100", tmp_path, board) == pytest.approx(
+        {"auc": 0.995 * HIT, "precision": 1, "norm_precision": 1}
     )
-    with pytest.raises(
-        UserError, match="199 rows, but the annotation has 202; at most 1% of the frames may lack"
-    ):
-        score([still("Board", 202)], tmp_path, PROTOCOLS["otb100"])
+    assert "Board.txt: 199 rows, but the annotation has 200" in capsys.readouterr().err
+    assert overall("otb100", tmp_path, still("Board", 200)) == pytest.approx(
+        {"auc": 0.995 * HIT, "precision": 0.995, "norm_precision": 0.995}
+    )
+    said = "199 rows, but the annotation has 202; at most 1% of the frames may lack"
+    with pytest.raises(UserError, match=said):
+        overall("otb100", tmp_path, still("Board", 202))
 
 
 def test_tiger1_with_and_without_its_first_five_frames(tmp_path: Path) -> None:
-    tiger = still("Tiger1", 30)
     for lead, folder in ((0, "a"), (5, "b")):
-        annotate(tmp_path / folder / "Tiger1.txt", ["90,90,5,5"] * lead + ["11,9,20,16"] * 30)
-        assert score([tiger], tmp_path / folder, PROTOCOLS["otb100"]).overall[
-            "auc"
-        ] == pytest.approx(20 / 21)
-    annotate(tmp_path / "b/Deer.txt", ["11,9,20,16"] * 35)
+        annotate(tmp_path / folder / "Tiger1.txt", ["90,90,5,5"] * lead + [LATER] * 30)
+        values = overall("otb100", tmp_path / folder, still("Tiger1", 30))
+        assert values["auc"] == pytest.approx(HIT)
+    annotate(tmp_path / "b/Deer.txt", [LATER] * 35)
     with pytest.raises(UserError, match="35 rows, but the annotation has 30"):
-        score([still("Deer", 30)], tmp_path / "b", PROTOCOLS["otb100"])
+        overall("otb100", tmp_path / "b", still("Deer", 30))
 
 
-# Rules
-# --------------------------------------------------------------------------------------------------
-# ----------
+# -- rules --
 
 
 def test_otb_two_toolkits_and_centres(tmp_path: Path) -> None:
     """Rows of truth: plain; x = 0, valid by size alone; 0,0,0,0; a large one with its centre left
-    of the image.
+    of the image. The last two have no positive centre: distance -1, a hit.
     """
     truth = np.array([[10, 10, 8, 8], [0, 5, 8, 8], [0, 0, 0, 0], [-20, 5, 12, 12.0]])
     sequence = Sequence("a", (), truth - [1, 1, 0, 0], np.ones(4, bool))
     annotate(tmp_path / "a.txt", ["10,10,8,8", "0,5,8,8", "50,50,9,9", "100,5,12,12"])
-    found = score([sequence], tmp_path, PROTOCOLS["otb100"])
-    assert found.overall["auc"] == pytest.approx(2 / 4 * 20 / 21)
-    assert found.beside["all_positive"]["auc"] == pytest.approx(1 / 4 * 20 / 21)
-    assert (
-        found.overall["precision"] == 1
-    )  # the last two have no positive centre: distance -1, a hit
-    assert found.overall["norm_precision"] == 1
+    scores = score([sequence], tmp_path, PROTOCOLS["otb100"])
+    expected = {"auc": 2 / 4 * HIT, "precision": 1, "norm_precision": 1}
+    assert scores.overall == pytest.approx(expected)
+    assert scores.beside["all_positive"]["auc"] == pytest.approx(1 / 4 * HIT)
     assert score_rules(PROTOCOLS["otb100"])["beside"]["all_positive"]["valid_truth"] == "all"
 
 
 def test_pysot_counts_a_nan_as_a_miss(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    annotate(
-        tmp_path / "a.txt", ["11,9,20,16", "-nan(ind),9,20,16", "nan,nan,nan,nan", "inf,9,20,16"]
+    rows = [LATER, "-nan(ind),9,20,16", "nan,nan,nan,nan", "inf,9,20,16"]
+    annotate(tmp_path / "a.txt", rows)
+    assert overall("otb100", tmp_path, still("a", 4)) == pytest.approx(
+        {"auc": HIT / 4, "precision": 0.25, "norm_precision": 0.25}
     )
-    found = score([still("a", 4)], tmp_path, PROTOCOLS["otb100"]).overall
-    assert found == pytest.approx({"auc": 20 / 21 / 4, "precision": 0.25, "norm_precision": 0.25})
     assert "a.txt: 2 rows with NaN, the first in line 2" in capsys.readouterr().err
 
 
 def test_got10k_refuses_a_nan_that_would_make_its_ao_nan(tmp_path: Path) -> None:
-    sequence = still("a", 4)
-    sequence.visible[2] = False
-    path = tmp_path / "a/a_001.txt"
-    annotate(path, [BOX, BOX, "nan,8,20,16", BOX])
-    sizes = {"a": (80, 60)}
-    assert (
-        score([sequence], tmp_path, PROTOCOLS["got10k"], sizes).overall["ao"] == 1
-    )  # the toolkit drops that frame
-    annotate(path, [BOX, BOX, BOX, "nan,8,20,16"])
-    with pytest.raises(
-        UserError, match=r"line 4: a box that is NaN; the benchmark's own toolkit gives NaN"
-    ):
-        score([sequence], tmp_path, PROTOCOLS["got10k"], sizes)
+    sequence, sizes = still("a", 4), {"a": (80, 60)}
+    sequence.visible[2] = False  # the toolkit drops that frame
+    annotate(tmp_path / "a/a_001.txt", [BOX, BOX, "nan,8,20,16", BOX])
+    assert overall("got10k", tmp_path, sequence, sizes=sizes)["ao"] == 1
+    annotate(tmp_path / "a/a_001.txt", [BOX, BOX, BOX, "nan,8,20,16"])
+    said = r"line 4: a box that is NaN; the benchmark's own toolkit gives NaN"
+    with pytest.raises(UserError, match=said):
+        overall("got10k", tmp_path, sequence, sizes=sizes)
 
 
 def devkit(truth: np.ndarray, content: str) -> list[float]:
@@ -341,21 +305,17 @@ def devkit(truth: np.ndarray, content: str) -> list[float]:
     sequence.
     """
     names = ["x", "y", "w", "h"]
-    found = pd.read_csv(io.StringIO(content), names=names).astype(float).apply(np.round)
-    frame = pd.DataFrame(np.round(truth), columns=names).join(found.add_suffix("2"))
+    boxes = pd.read_csv(io.StringIO(content), names=names).astype(float).apply(np.round)
+    frame = pd.DataFrame(np.round(truth), columns=names).join(boxes.add_suffix("2"))
     frame.loc[0, ["x2", "y2", "w2", "h2"]] = frame.loc[0, names].to_numpy()
-    sides = []
-    for at, size in (("x", "w"), ("y", "h")):
-        far = pd.DataFrame(
-            {"a": frame[at] + frame[size], "b": frame[at + "2"] + frame[size + "2"]}
-        ).min(axis=1)
+    sides, offset = [], []
+    for at, size in ("xw", "yh"):
+        ends = {"a": frame[at] + frame[size], "b": frame[at + "2"] + frame[size + "2"]}
+        far = pd.DataFrame(ends).min(axis=1)
         sides.append((far - frame[[at, at + "2"]].max(axis=1)).clip(lower=0))
+        offset.append(frame[f"{at}2"] + frame[f"{size}2"] / 2 - frame[at] - frame[size] / 2)
     shared = sides[0] * sides[1]
     iou = shared / (frame["w"] * frame["h"] + frame["w2"] * frame["h2"] - shared)
-    offset = [
-        (frame[f"{at}2"] + frame[f"{size}2"] / 2 - frame[at] - frame[size] / 2)
-        for at, size in ("xw", "yh")
-    ]
     distance = (offset[0] ** 2 + offset[1] ** 2) ** 0.5
     share = ((offset[0] / frame["w"]) ** 2 + (offset[1] / frame["h"]) ** 2) ** 0.5
     axis = np.linspace(0, 1, 21)
@@ -372,89 +332,70 @@ def devkit(truth: np.ndarray, content: str) -> list[float]:
     [
         ["10,8,20,16"] * 3,  # two rows lack
         ["10,8,20,16"] * 7,  # two too many
-        ["10,8,20,16", "0,0,0,0", "nan,8,20,16", "10,8,nan,16", ",,,"],
+        ["10,8,20,16", "0,0,0,0", "nan,8,20,16", "10,8,nan,16", "nan,nan,nan,nan"],
         ["1,1,1,1", "nan,nan,nan,nan", "14.6,8.5,20.5,15.5", "10,8,0,0", "inf,8,20,16"],
     ],
 )
 def test_trackingnet_agrees_with_data_frames(tmp_path: Path, rows: list[str]) -> None:
-    truth = np.array(
-        [[10, 8, 20, 16], [0, 0, 0, 0], [10.4, 7.6, 20, 16], [10, 8, 20, 16], [10, 8, 20, 16.0]]
-    )
-    sequence = Sequence("a", (), truth, np.ones(5, bool))
-    annotate(tmp_path / "a.txt", [row if row != ",,," else "nan,nan,nan,nan" for row in rows])
-    found = score([sequence], tmp_path, PROTOCOLS["trackingnet"]).overall
-    assert list(found.values()) == pytest.approx(
-        devkit(truth, "".join(row + "\n" for row in rows)), abs=1e-12
-    )
+    sequence = still("a", 5)
+    sequence.boxes[1:3] = [[0, 0, 0, 0], [10.4, 7.6, 20, 16]]
+    annotate(tmp_path / "a.txt", rows)
+    values = overall("trackingnet", tmp_path, sequence)
+    expected = devkit(sequence.boxes, "".join(row + "\n" for row in rows))
+    assert list(values.values()) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("key", ["lasot", "tnl2k"])
 def test_matlab_repeats_raw_rows_and_plots_drop_zeros(tmp_path: Path, key: str) -> None:
     """The broken second row repeats the first as the file has it, not the truth; infinity is no
-    broken row.
+    broken row; the fifth row is one too many.
     """
-    annotate(
-        tmp_path / "a.txt", ["60,60,5,5", "nan,0,0,0", "11,9,inf,16", "11,9,20,16", "1,1,1,1"]
-    )  # and one too long
+    annotate(tmp_path / "a.txt", ["60,60,5,5", "nan,0,0,0", "11,9,inf,16", LATER, "1,1,1,1"])
     annotate(tmp_path / "b.txt", ["61,61,5,5"] * 4)
     other = still("b", 4)
-    other.boxes[0] = [
-        -1,
-        -1,
-        0,
-        0,
-    ]  # no valid truth in the first frame, so that nothing of it is a success
-    found = score([still("a", 4), other], tmp_path, PROTOCOLS[key])
-    assert [row["auc"] for row in found.per_sequence] == pytest.approx([0.5 * 20 / 21, 0])
-    assert found.overall["auc"] == pytest.approx(0.25 * 20 / 21)
-    assert found.beside["plotted"]["auc"] == pytest.approx(0.5 * 20 / 21)
-    assert (
-        found.beside["plotted"]["precision"] == found.overall["precision"]
-    )  # b has a hit, so both count
+    other.boxes[0] = [-1, -1, 0, 0]  # no valid truth, so that nothing of b is a success
+    scores = score([still("a", 4), other], tmp_path, PROTOCOLS[key])
+    assert [row["auc"] for row in scores.per_sequence] == pytest.approx([0.5 * HIT, 0])
+    assert scores.overall["auc"] == pytest.approx(0.25 * HIT)
+    assert scores.beside["plotted"]["auc"] == pytest.approx(0.5 * HIT)
+    # b has a hit, so both count
+    assert scores.beside["plotted"]["precision"] == scores.overall["precision"]
 
 
-# VOT
-# --------------------------------------------------------------------------------------------------
-# ------------
+# -- VOT --
 
 
-def vot_score(folder: Path, rows: list[str], count: int) -> dict[str, Any]:
-    box = still("bag", count)
+def vot_score(folder: Path, rows: list[str]) -> dict[str, Any]:
     annotate(folder / "baseline/bag/bag_001.txt", rows)
     annotate(folder / "baseline/ball/ball_001.txt", ["1"] + [BOX] * 399)
-    return score(
-        [box, still("ball", 400)], folder, PROTOCOLS["vot2018"], {"bag": (80, 60), "ball": (80, 60)}
-    ).overall
+    sizes = {"bag": (80, 60), "ball": (80, 60)}
+    return overall("vot2018", folder, still("bag", 300), still("ball", 400), sizes=sizes)
 
 
 def test_a_failure_five_frames_before_the_end_weighs_its_fragment_less(tmp_path: Path) -> None:
     """300 frames that fail at frame 295: the restart, frame 300, is just past the end, and counts
     in the weight.
     """
-    rows = ["1"] + [BOX] * 294 + ["2"] + ["0"] * 4
-    found = vot_score(tmp_path, rows, 300)["eao"]
+    eao = vot_score(tmp_path, ["1"] + [BOX] * 294 + ["2"] + ["0"] * 4)["eao"]
     curve = [(300 / 301 * (min(i, 294) / i) + 1) / (300 / 301 + 1) for i in range(99, 356)]
-    assert found == pytest.approx(np.mean(curve), abs=1e-12)
+    assert eao == pytest.approx(np.mean(curve), abs=1e-12)
 
 
 def test_vot_files_are_cut_to_the_shorter(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = ["1"] + [BOX] * 299
-    whole = vot_score(tmp_path / "a", rows, 300)
-    assert vot_score(tmp_path / "b", [*rows, BOX], 300) == whole
-    assert (
-        "bag_001.txt: 301 rows, but the annotation has 300; both are cut" in capsys.readouterr().err
-    )
-    assert vot_score(tmp_path / "c", rows[:298], 300)["eao"] == pytest.approx(1)
+    whole = vot_score(tmp_path / "a", rows)
+    assert vot_score(tmp_path / "b", [*rows, BOX]) == whole
+    said = "bag_001.txt: 301 rows, but the annotation has 300; both are cut"
+    assert said in capsys.readouterr().err
+    assert vot_score(tmp_path / "c", rows[:298])["eao"] == pytest.approx(1)
     assert "bag_001.txt: 298 rows, but the annotation has 300" in capsys.readouterr().err
     with pytest.raises(UserError, match="296 rows, but the annotation has 300; at most 1%"):
-        vot_score(tmp_path / "d", rows[:296], 300)
+        vot_score(tmp_path / "d", rows[:296])
 
 
-# Submissions
-# --------------------------------------------------------------------------------------------------
-# ----
+# -- submissions --
 
 
 def test_the_servers_own_readers_read_our_zips(
@@ -466,25 +407,22 @@ def test_the_servers_own_readers_read_our_zips(
     from got10k.experiments import ExperimentGOT10k
 
     boxes = np.array([[10.0, 8, 20, 16], [11, 8, 20.4996, 16], [12, 8.25, 20, 16]])
-    for name in ("a", "b"):
-        for layout in ("got10k", "trackingnet"):
-            store.write_track(tmp_path / layout, name, Track(boxes, np.full(3, 0.01)), layout)
-        sequence = Sequence(name, tuple(map(Path, "123")), boxes, np.ones(3, bool))
-        for layout, folder in (("got10k", "data/val"), ("trackingnet", "test")):
-            WRITERS[layout].write(tmp_path / folder, sequence, [GREY] * 3)
     for server, folder in (("got10k", "data/val"), ("trackingnet", "test")):
+        for name in "ab":
+            store.write_track(tmp_path / server, name, Track(boxes, np.full(3, 0.01)), server)
+            sequence = Sequence(name, tuple(map(Path, "123")), boxes, np.ones(3, bool))
+            WRITERS[server].write(tmp_path / folder, sequence, [GREY] * 3)
         WRITERS[server].finish(tmp_path / folder, ["a", "b"])
         monkeypatch.setattr(LAYOUTS[server], "official_count", 2)
         submit(server, tmp_path / server, tmp_path / folder, tmp_path / f"{server}.zip")
     with zipfile.ZipFile(tmp_path / "got10k.zip") as archive:
         archive.extractall(tmp_path / "results/GOT-10k/siamla")
-    toolkit = ExperimentGOT10k(
-        str(tmp_path / "data"), "val", str(tmp_path / "results"), str(tmp_path / "reports")
-    )
+    folders = [str(tmp_path / name) for name in ("results", "reports")]
+    toolkit = ExperimentGOT10k(str(tmp_path / "data"), "val", *folders)
     toolkit.plot_curves = lambda *_: None
-    found = toolkit.report(["siamla"])["siamla"]["overall"]
-    assert found["ao"] == pytest.approx(1, abs=1e-4)
-    assert found["speed_fps"] == pytest.approx(100)
+    values = toolkit.report(["siamla"])["siamla"]["overall"]
+    assert values["ao"] == pytest.approx(1, abs=1e-4)
+    assert values["speed_fps"] == pytest.approx(100)
     with zipfile.ZipFile(tmp_path / "trackingnet.zip") as archive:
         members = [name for name in archive.namelist() if name.endswith(".txt") and "a.txt" in name]
         assert members == ["a.txt"]

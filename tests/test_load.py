@@ -12,7 +12,7 @@ import torch
 
 import siamla
 from siamla.errors import UserError
-from siamla.model.checkpoint import read_model
+from siamla.model.checkpoint import read_model, save_model
 from siamla.tracker.api import bgr, fit
 from siamla.tracker.settings import TrackerSettings
 from siamla.tracker.tracker import load_tracker
@@ -25,14 +25,9 @@ def picture(seed: int, *shape: int) -> np.ndarray:
 
 
 def test_the_import_brings_no_pytorch() -> None:
-    code = (
-        "import sys, siamla; assert siamla.load; print(sorted({'torch', 'cv2', 'numpy'} &"
-        " set(sys.modules)))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
-    )
-    assert done.stdout == "[]\n"
+    heavy = "print(sorted({'torch', 'cv2', 'numpy'} & set(sys.modules)))"
+    command = [sys.executable, "-c", f"import sys, siamla; assert siamla.load; {heavy}"]
+    assert subprocess.check_output(command, text=True, timeout=60) == "[]\n"
 
 
 def test_three_lines_from_any_folder(
@@ -77,19 +72,11 @@ def test_images_as_people_have_them(model_file: Path) -> None:
         np.testing.assert_array_equal(box, boxes[0])
 
 
-@pytest.mark.parametrize(
-    "image",
-    [
-        np.zeros((4, 4, 3)),
-        np.zeros((4, 4, 2), np.uint8),
-        np.zeros((0, 4, 3), np.uint8),
-        np.zeros(4, np.uint8),
-    ],
-)
-def test_what_is_no_image_is_told(image: np.ndarray) -> None:
-    with pytest.raises(
-        UserError, match=r"an image is .* of shape .*; expected uint8 or uint16 of shape \(H, W\)"
-    ):
+@pytest.mark.parametrize("shape", [(4, 4, 3), (4, 4, 2), (0, 4, 3), (4,)])
+def test_what_is_no_image_is_told(shape: tuple[int, ...]) -> None:
+    image = np.zeros(shape, float if shape == (4, 4, 3) else np.uint8)
+    said = r"an image is .* of shape .*; expected uint8 or uint16 of shape \(H, W\)"
+    with pytest.raises(UserError, match=said):
         bgr(image)
 
 
@@ -97,9 +84,8 @@ def test_a_pixel_and_a_box_outside(model_file: Path) -> None:
     tracker = siamla.load(model_file)
     with pytest.raises(UserError, match="no target yet"):
         tracker.update(picture(0, 20, 30))
-    with pytest.raises(
-        UserError, match=r"the box \[50\.0, 40\.0, 30\.0, 24\.0\] .* is not in the 1×1 image"
-    ):
+    said = r"the box \[50\.0, 40\.0, 30\.0, 24\.0\] .* is not in the 1×1 image"
+    with pytest.raises(UserError, match=said):
         tracker.init(picture(0, 1, 1, 3), BOX)
     tracker.init(picture(0, 1, 1, 3), (0, 0, 1, 1))
     assert np.isfinite(tracker.update(picture(1, 1, 1, 3))).all()
@@ -118,9 +104,8 @@ def test_a_fitted_image_leads_there_and_back() -> None:
 def test_wrong_files_and_settings_are_told(model_file: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nowhere\.pt: not found"):
         siamla.load(tmp_path / "nowhere.pt")
-    with pytest.raises(
-        UserError, match="tracker settings: unknown key 'windw'; did you mean 'window'"
-    ):
+    said = "tracker settings: unknown key 'windw'; did you mean 'window'"
+    with pytest.raises(UserError, match=said):
         siamla.load(model_file, {"windw": 1})
     content = torch.load(model_file, weights_only=True)
     old = {key: content[key] for key in ("model", "settings")}
@@ -138,8 +123,6 @@ def test_wrong_files_and_settings_are_told(model_file: Path, tmp_path: Path) -> 
 
 
 def test_label_and_tracker_are_no_part_of_the_digest(model_file: Path, tmp_path: Path) -> None:
-    from siamla.model.checkpoint import save_model
-
     file = read_model(model_file)
     save_model(tmp_path / "other.pt", file.model, "Another", {})
     assert read_model(tmp_path / "other.pt").digest == file.digest

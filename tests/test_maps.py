@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from clips import moving_square
 from plans import Change
 
 from siamla.benchmark.maps import FrameMaps, cell_boxes, choose, follow, read_maps, write_maps
@@ -31,18 +32,7 @@ ONE_CELL = TrackerSettings(precision="fp32", top_n=1, window=0, penalty_k=0)
 
 @pytest.fixture
 def video(tmp_path: Path) -> Sequence:
-    """A bright square on noise in the middle of a large image, 6 frames."""
-    rng = np.random.default_rng(0)
-    frames, boxes = [], []
-    for index in range(6):
-        image = rng.integers(0, 80, (600, 800, 3)).astype(np.uint8)
-        x, y = 400 + 4 * index, 300 + 2 * index
-        image[y : y + 24, x : x + 30] = rng.integers(150, 255, (24, 30, 3))
-        frames.append(tmp_path / "square" / f"{index:04d}.png")
-        frames[-1].parent.mkdir(exist_ok=True)
-        cv2.imwrite(str(frames[-1]), image)
-        boxes.append([x, y, 30, 24])
-    return Sequence("square", tuple(frames), np.array(boxes, float), np.ones(6, bool))
+    return moving_square(tmp_path, "square", 6, 800, 600)
 
 
 @pytest.fixture
@@ -51,19 +41,17 @@ def found(video: Sequence, tmp_path: Path) -> list[FrameMaps]:
     return follow(tracker, video, [1, 3, 5], tmp_path)
 
 
-def test_the_rule_spaces_sequences_and_frames_evenly(video: Sequence) -> None:
-    sequences = [replace(video, name=name) for name in "abcde"]
+@pytest.mark.parametrize(
+    ("sequences", "frames", "names", "chosen"),
+    [(3, 2, "ace", [1, 5]), (None, 50, "abcde", [1, 2, 3, 4, 5]), (1, 1, "c", [3])],
+)
+def test_the_rule_spaces_sequences_and_frames_evenly(
+    video: Sequence, sequences: int | None, frames: int, names: str, chosen: list[int]
+) -> None:
+    rule = MapRule(variants=["x"], sequences=sequences, frames=frames)
     one = replace(video, name="one", frames=video.frames[:1])
-    rule = MapRule(variants=["x"], sequences=3, frames=2)
-    assert [(s.name, frames) for s, frames in choose([one, *sequences], rule)] == [
-        ("a", [1, 5]),
-        ("c", [1, 5]),
-        ("e", [1, 5]),
-    ]
-    every = MapRule(variants=["x"], sequences=None, frames=50)
-    assert [frames for _, frames in choose(sequences[:2], every)] == [[1, 2, 3, 4, 5]] * 2
-    single = MapRule(variants=["x"], sequences=1, frames=1)
-    assert [(s.name, frames) for s, frames in choose(sequences, single)] == [("c", [3])]
+    videos = [one, *(replace(video, name=name) for name in "abcde")]
+    assert [(s.name, own) for s, own in choose(videos, rule)] == [(name, chosen) for name in names]
 
 
 def test_a_frame_is_what_the_tracker_saw_and_chose(found: list[FrameMaps], video: Sequence) -> None:
@@ -125,13 +113,14 @@ def test_the_file_comes_back_and_has_equal_bytes(found: list[FrameMaps], tmp_pat
     with pytest.raises(UserError, match="no frame to store"):
         write_maps(tmp_path / "none.npz", [])
     assert not (tmp_path / "none.npz").exists()
-    (tmp_path / "b.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:500])
-    for name, said in (("b.npz", "not a file of score maps"), ("c.npz", "not found")):
-        with pytest.raises(UserError, match=said):
-            read_maps(tmp_path / name)
+
+
+def test_another_file_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", c=np.ones(3))
-    with pytest.raises(UserError, match="not a file of score maps"):
-        read_maps(tmp_path / "other.npz")
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "other.npz").read_bytes()[:100])
+    for name in ("other.npz", "cut.npz", "nowhere.npz"):
+        with pytest.raises(UserError, match="numpy cannot read it as a file of score maps"):
+            read_maps(tmp_path / name)
 
 
 def test_maps_are_jobs_of_the_plan_beside_the_predictions(changed: Change) -> None:
@@ -141,10 +130,8 @@ def test_maps_are_jobs_of_the_plan_beside_the_predictions(changed: Change) -> No
 
     plan = changed()
     jobs = plan.jobs_of("maps")
-    assert [job.title for job in jobs] == [
-        "maps otb100 siamcar, seed 1",
-        "maps otb100 siamla, seed 1",
-    ]
+    titles = ["maps otb100 siamcar, seed 1", "maps otb100 siamla, seed 1"]
+    assert [job.title for job in jobs] == titles
     assert jobs[0].folder == Path("results/smoke/maps/otb100/siamcar/seed1")
     predicted = plan.job("predict", benchmark="otb100", variant="siamcar", seed=1)
     assert jobs[0].identity.plain["predictions"] == predicted.identity.plain
@@ -155,25 +142,16 @@ def test_maps_are_jobs_of_the_plan_beside_the_predictions(changed: Change) -> No
     assert [job.key for job in maps("siamcar", frames=6)] == [jobs[0].key]
 
 
+BOLT = {"maps": ["bolt"], "benchmarks": {"bolt": {"layout": "vot", "root": "x"}}}
+
+
 @pytest.mark.parametrize(
     ("profile", "rule", "said"),
     [
         ({"maps": ["otb10"]}, {}, "smoke.yaml: maps: 'otb10' is unknown; did you mean 'otb100'?"),
-        (
-            {"alignment": ["otb10"]},
-            {},
-            "smoke.yaml: alignment: 'otb10' is unknown; did you mean 'otb100'?",
-        ),
-        (
-            {"maps": ["bolt"], "benchmarks": {"bolt": {"layout": "vot", "root": "x"}}},
-            {},
-            "bolt starts the tracker again",
-        ),
-        (
-            {},
-            {"variants": ["siamcr"]},
-            "maps.yaml: variants: 'siamcr' is unknown; did you mean 'siamcar'?",
-        ),
+        ({"alignment": ["otb10"]}, {}, "smoke.yaml: alignment: 'otb10' is unknown; did you mean"),
+        (BOLT, {}, "bolt starts the tracker again"),
+        ({}, {"variants": ["siamcr"]}, "maps.yaml: variants: 'siamcr' is unknown; did you mean"),
         ({}, {"frames": 0}, "maps.yaml: frames is 0: expected at least 1"),
     ],
 )

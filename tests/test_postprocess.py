@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from siamla.tracker import postprocess
 from siamla.tracker.postprocess import State, penalised_score, release, scale_penalty, start, topn
 
-SHARED = Path(__file__).parents[2] / "shared"
-CASES = SHARED / "reference" / "siamcar_postprocess.npz"
+CASES = Path(__file__).parents[2] / "shared" / "reference" / "siamcar_postprocess.npz"
 
 
 def test_equation_13_by_hand() -> None:
@@ -37,18 +36,15 @@ def test_equation_12_by_hand() -> None:
 def maps(width: float, height: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Flat score, offsets of a centred box at every cell, and logits of q = 1/2."""
     half = np.array([width, height, width, height]) / 2
-    return (
-        np.full((25, 25), 0.2),
-        np.broadcast_to(half[:, None, None], (4, 25, 25)).copy(),
-        np.zeros((25, 25)),
-    )
+    offsets = np.tile(half[:, None, None], (1, 25, 25))
+    return np.full((25, 25), 0.2), offsets, np.zeros((25, 25))
 
 
 def test_topn_by_hand() -> None:
     """Two cells in row 12 with boxes at 127+8 and 127+16: the mean box is 12 crop px to the
-    right.
+    right. A 40×40 target has s_z = 80, scale 127/80: 63.5 crop px.
     """
-    cls, ltrb, loc = maps(64, 64)  # a 40×40 target has s_z = 80, scale 127/80: 63.5 crop px
+    cls, ltrb, loc = maps(64, 64)
     cls[12, 13], cls[12, 14] = 1.0, 0.9
     state = State((100.0, 50.0), (40.0, 40.0), (640, 480))
     result = topn(cls, ltrb, loc, state, n=2, penalty_k=0.0, window=0.0, size_lr=0.5)
@@ -69,9 +65,7 @@ def test_topn_uses_the_box_not_the_cell() -> None:
     assert result.state.centre == pytest.approx((10.0, 0.0))
 
 
-@pytest.mark.skipif(
-    not CASES.exists(), reason="the reference vectors are not part of the repository"
-)
+@pytest.mark.skipif(not CASES.exists(), reason="the reference vectors are not here")
 def test_release_matches_the_public_code() -> None:
     data = np.load(CASES)
     for i in range(len(data["box"])):
@@ -92,18 +86,18 @@ def test_release_works_for_a_peak_anywhere(monkeypatch: pytest.MonkeyPatch) -> N
     cls, ltrb, loc = maps(50, 30)
     state = State((320.0, 240.0), (50.0, 30.0), (640, 480))
     original = postprocess._peak
-    for row in range(193):
-        for column in range(193):
-            rows, columns = postprocess._region(row, column, ltrb)
-            assert 0 <= rows.start <= row < rows.stop
-            assert 0 <= columns.start <= column < columns.stop
+    for row, column in np.ndindex(193, 193):
+        rows, columns = postprocess._region(row, column, ltrb)
+        assert 0 <= rows.start <= row < rows.stop
+        assert 0 <= columns.start <= column < columns.stop
+    peaks: list[tuple[int, int]] = []
+
+    def first(values: np.ndarray) -> tuple[int, int]:
+        return peaks.pop() if peaks else original(values)
+
+    monkeypatch.setattr(postprocess, "_peak", first)
     for corner in ((0, 0), (0, 192), (190, 3), (191, 191), (192, 192)):
-        peaks = [corner]
-        monkeypatch.setattr(
-            postprocess,
-            "_peak",
-            lambda values, peaks=peaks: peaks.pop() if peaks else original(values),
-        )
+        peaks.append(corner)
         assert np.isfinite(release(cls, ltrb, loc, state).box).all()
 
 

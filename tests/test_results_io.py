@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from siamla.benchmark import archive, store
+from siamla.benchmark import store
 from siamla.benchmark.importing import canonical, import_results
 from siamla.benchmark.onepass import Track
 from siamla.cli.main import main
@@ -29,68 +29,58 @@ def boxes(folder: Path, name: str, layout: str) -> np.ndarray:
     return store.read_boxes(folder, name, layout)
 
 
+def flat(folder: Path, files: dict[str, str]) -> Path:
+    """A folder of text files."""
+    folder.mkdir(parents=True)
+    for name, content in files.items():
+        (folder / name).write_text(content)
+    return folder
+
+
 def test_pysot_text(tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    source.mkdir()
-    (source / "Jogging-1.txt").write_text(TEXT)
-    (source / "Human4-2.txt").write_text(TEXT.replace(",", "\t"))
-    (source / "Human4-2_time.txt").write_text("0.1\n0.1\n0.2\n")
-    (source / "Human4-2_confidence.txt").write_text("nan\n0.5\n0.25\n")
-    names = import_results(source, tmp_path / "out/other", "otb")
-    assert names == ["Human4.2", "Jogging.1"]
-    np.testing.assert_array_equal(boxes(tmp_path / "out/other", "Human4.2", "otb"), ROWS)
-    assert store.read_seconds(tmp_path / "out/other", "Jogging.1", "otb") is None
-    assert store.read_confidence(tmp_path / "out/other", "Jogging.1", "otb") is None
-    confidence = store.read_confidence(tmp_path / "out/other", "Human4.2", "otb")
+    files = {
+        "Jogging-1.txt": TEXT,
+        "Human4-2.txt": TEXT.replace(",", "\t"),
+        "Human4-2_time.txt": "0.1\n0.1\n0.2\n",
+        "Human4-2_confidence.txt": "nan\n0.5\n0.25\n",
+    }
+    out = tmp_path / "out/other"
+    assert import_results(flat(tmp_path / "in", files), out, "otb") == ["Human4.2", "Jogging.1"]
+    np.testing.assert_array_equal(boxes(out, "Human4.2", "otb"), ROWS)
+    assert store.read_seconds(out, "Jogging.1", "otb") is None
+    assert store.read_confidence(out, "Jogging.1", "otb") is None
+    confidence = store.read_confidence(out, "Human4.2", "otb")
     np.testing.assert_array_equal(confidence, [np.nan, 0.5, 0.25])  # type: ignore[arg-type]
-    seconds = store.read_seconds(tmp_path / "out/other", "Human4.2", "otb")
+    seconds = store.read_seconds(out, "Human4.2", "otb")
     np.testing.assert_allclose(seconds, [[0.1], [0.1], [0.2]])  # type: ignore[arg-type]
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "other"
-    ]  # no scratch is left
+    assert list(out.parent.iterdir()) == [out]  # no scratch is left
 
 
-def test_lost_boxes_are_told_and_infinite_ones_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "source").mkdir()
-    (tmp_path / "source/a.txt").write_text("5,6,10,12\nnan,nan,nan,nan\n7,8,10,12\n")
-    folders = [str(tmp_path / "source"), "--out", str(tmp_path / "out")]
-    command = ["results", "import", *folders, "--benchmark", "otb100"]
-    assert main([*command, "--as", "kcf"]) == 0
-    assert (
-        "warning: 1 boxes of 1 sequences are nan, first a; they are scored as misses"
-        in capsys.readouterr().err
-    )
-    (tmp_path / "source/a.txt").write_text("5,6,10,12\n6,-inf,10,12\n")
-    assert main([*command, "--as", "other"]) == 2
-    assert (
-        "a.txt, row 2: [6.0, -inf, 10.0, 12.0], expected finite numbers" in capsys.readouterr().err
-    )
-    assert not (tmp_path / "out/other").exists()
+def test_lost_boxes_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = flat(tmp_path / "source", {"a.txt": "5,6,10,12\nnan,nan,nan,nan\n7,8,10,12\n"})
+    command = ["results", "import", str(source), "--out", str(tmp_path / "out")]
+    assert main([*command, "--benchmark", "otb100", "--as", "kcf"]) == 0
+    said = "warning: 1 boxes of 1 sequences are nan, first a; they are scored as misses"
+    assert said in capsys.readouterr().err
 
 
 def test_otb_mat(tmp_path: Path) -> None:
     from scipy.io import savemat
 
-    source = tmp_path / "source"
-    source.mkdir()
-    cell = np.empty((1, 1), object)
+    path, cell = tmp_path / "source/david3_Struck.mat", np.empty((1, 1), object)
+    path.parent.mkdir()
     cell[0, 0] = {"res": ROWS + np.array([1, 1, 0, 0]), "type": "rect", "len": 3}
-    savemat(source / "david3_Struck.mat", {"results": cell})
-    assert import_results(source, tmp_path / "Struck", "otb", ["David3"]) == ["David3"]
+    savemat(path, {"results": cell})
+    assert import_results(path.parent, tmp_path / "Struck", "otb", ["David3"]) == ["David3"]
     np.testing.assert_array_equal(boxes(tmp_path / "Struck", "David3", "otb"), ROWS)
     cell[0, 0] = {"res": np.ones((3, 6)), "type": "ivtAff"}
-    savemat(source / "david3_Struck.mat", {"results": cell})
+    savemat(path, {"results": cell})
     with pytest.raises(UserError, match=r"david3_Struck.mat: no N × 4 boxes"):
-        import_results(source, tmp_path / "IVT", "otb")
-    (source / "david3_Struck.mat").write_bytes(
-        b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + bytes(400)
-    )
-    with pytest.raises(
-        UserError, match=r"david3_Struck.mat: scipy cannot read it as a .mat file \(.*v7.3"
-    ):
-        import_results(source, tmp_path / "IVT", "otb")
+        import_results(path.parent, tmp_path / "IVT", "otb")
+    path.write_bytes(b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + bytes(400))
+    said = r"david3_Struck.mat: scipy cannot read it as a .mat file \(.*v7.3"
+    with pytest.raises(UserError, match=said):
+        import_results(path.parent, tmp_path / "IVT", "otb")
     assert not (tmp_path / "IVT").exists()
 
 
@@ -98,7 +88,8 @@ def test_got10k_folders_from_a_zip(tmp_path: Path) -> None:
     path = tmp_path / "other.zip"
     with zipfile.ZipFile(path, "w") as target:
         for number in (1, 2):
-            target.writestr(f"other/seq/seq_{number:03d}.txt", "4,5,10,12\n5,6,10,12\n6,7,10,12\n")
+            rows = "4,5,10,12\n5,6,10,12\n6,7,10,12\n"
+            target.writestr(f"other/seq/seq_{number:03d}.txt", rows)
         target.writestr("other/seq/seq_time.txt", "0.1,0.2\n0.1,0.2\n0.1,0.2\n")
     assert import_results(path, tmp_path / "out", "got10k") == ["seq"]
     assert store.repetitions(tmp_path / "out", "seq", "got10k") == [1, 2]
@@ -134,48 +125,18 @@ def test_names(name: str, expected: str) -> None:
     assert canonical(name, "otb", known) == expected
 
 
-def test_import_refuses(tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    source.mkdir()
-    target = tmp_path / "out"
-    with pytest.raises(UserError, match="no results found"):
-        import_results(source, target, "otb")
-    (source / "Deer.txt").write_text("1,2,3,4\n1,2,nope,4\n")
-    with pytest.raises(UserError, match=r"Deer.txt, line 2: 'nope' is not a number"):
-        import_results(source, target, "otb")
-    with pytest.raises(UserError, match="not found"):
-        import_results(tmp_path / "nowhere", target, "otb")
-    assert not target.exists()
-    (source / "Deer.txt").write_text(TEXT)
-    import_results(source, target, "otb")
-    with pytest.raises(UserError, match="exists already"):
-        import_results(source, target, "otb")
-
-
-@pytest.mark.parametrize(
-    "name", ["../evil.txt", "/evil.txt", "a/../../evil.txt", "..\\evil.txt", "C:/evil.txt"]
-)
-def test_traversing_zip_is_refused_before_anything_is_written(tmp_path: Path, name: str) -> None:
-    path = tmp_path / "evil.zip"
+@pytest.mark.parametrize("name", ["a/../../evil.txt", "C:/evil.txt", "link.txt"])
+def test_zips_are_refused_before_anything_is_written(tmp_path: Path, name: str) -> None:
+    """tests/bad_inputs.yaml has the others."""
+    path, member = tmp_path / "evil.zip", zipfile.ZipInfo(name)
+    if name == "link.txt":
+        member.external_attr = (stat.S_IFLNK | 0o777) << 16
     with zipfile.ZipFile(path, "w") as target:
         target.writestr("good.txt", TEXT)
-        target.writestr(name, TEXT)
-    with pytest.raises(UserError, match="leads outside the archive"):
+        target.writestr(member, "/etc/hostname")
+    with pytest.raises(UserError, match=r"leads outside the archive|is a link"):
         import_results(path, tmp_path / "inner/out", "otb")
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_links_and_broken_zips_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "link.zip"
-    with zipfile.ZipFile(path, "w") as target:
-        member = zipfile.ZipInfo("link.txt")
-        member.external_attr = (stat.S_IFLNK | 0o777) << 16
-        target.writestr(member, "/etc/hostname")
-    with pytest.raises(UserError, match="is a link"):
-        archive.unpack(path, tmp_path / "out")
-    path.write_bytes(b"PK\x03\x04 broken")
-    with pytest.raises(UserError, match="not a sound zip"):
-        archive.unpack(path, tmp_path / "out")
 
 
 @pytest.fixture
@@ -183,8 +144,7 @@ def to_submit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str]
     """Predictions p of two sequences of three frames and their test set d; `submit` in words."""
 
     def make(server: str) -> list[str]:
-        layout = LAYOUTS[server]
-        monkeypatch.setattr(layout, "official_count", 2)
+        monkeypatch.setattr(LAYOUTS[server], "official_count", 2)
         image = cv2.imencode(".jpg", np.full((40, 40, 3), 90, np.uint8))[1].tobytes()
         for name in "ab":
             sequence = Sequence(name, tuple(map(Path, "xyz")), ROWS, np.ones(3, bool))
@@ -212,20 +172,18 @@ def test_a_submission(
     to_submit: Callable[[str], list[str]],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    command = to_submit(server)
+    command, out = to_submit(server), tmp_path / "s.zip"
     assert main(command) == 0
     assert f"2 sequences, ready for the {server} server" in capsys.readouterr().out
-    first = (tmp_path / "s.zip").read_bytes()
-    with zipfile.ZipFile(tmp_path / "s.zip") as packed:
+    first = out.read_bytes()
+    with zipfile.ZipFile(out) as packed:
         expected = [file.replace("%s", name) for name in "ab" for file in files]
         assert sorted(packed.namelist()) == expected
         assert packed.read(expected[0]).decode().splitlines()[0] == box
         if server == "got10k":
             assert packed.read("a/a_time.txt").splitlines() == [b"0.01000000"] * 3
-    assert main(command) == 2
-    assert "s.zip: exists already" in capsys.readouterr().err
     assert main([*command, "--overwrite"]) == 0
-    assert (tmp_path / "s.zip").read_bytes() == first
+    assert out.read_bytes() == first
 
 
 def damage(name: str, content: str) -> Callable[[Path], object]:
@@ -242,10 +200,7 @@ def damage(name: str, content: str) -> Callable[[Path], object]:
         (damage("a_time.txt", "1\n1\n"), "a_time.txt: 2 × 1 times"),
         (damage("a_time.txt", "1\n-1\n1\n"), "a_time.txt: a time is negative"),
         (lambda folder: (folder / "p/a/a_time.txt").unlink(), "a_time.txt: not found"),
-        (
-            lambda folder: (folder / "p/a/a_001.txt").unlink(),
-            "no predictions for 1 sequences, the first is 'a'",
-        ),
+        (damage("a_001.txt", ""), "no predictions for 1 sequences, the first is 'a'"),
         (
             lambda folder: WRITERS["got10k"].finish(folder / "d", "a"),
             "got10k: the data have 1 sequences, the server expects all 2",
@@ -280,19 +235,11 @@ def test_a_submission_replaces_nothing_that_it_reads(
 
 
 def test_import_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "source").mkdir()
-    (tmp_path / "source/Deer.txt").write_text(TEXT)
-    folders = [str(tmp_path / "source"), "--out", str(tmp_path / "out")]
-    common = ["results", "import", *folders]
+    source = flat(tmp_path / "source", {"Deer.txt": TEXT})
+    common = ["results", "import", str(source), "--out", str(tmp_path / "out")]
     assert main([*common, "--as", "Other", "--benchmark", "otb100"]) == 0
     assert "1 sequences of otb100" in capsys.readouterr().out
     np.testing.assert_array_equal(boxes(tmp_path / "out/Other", "Deer", "otb"), ROWS)
-    for extra, said in [
-        (["--as", "x", "--benchmark", "otb"], "expected one of otb100"),
-        (["--as", "../x", "--benchmark", "otb100"], "expected a name of letters"),
-    ]:
-        assert main([*common, *extra]) == 2
-        assert said in capsys.readouterr().err
 
 
 PROFILE = """
@@ -316,32 +263,26 @@ def test_imported_results_become_a_score_file(
     monkeypatch.chdir(tmp_path)
     shutil.copytree(Path(__file__).parents[1] / "params", tmp_path / "params")
     (tmp_path / "params/profiles/own.yaml").write_text(PROFILE)
-    otb = WRITERS["otb"]
-    encoded = [cv2.imencode(".jpg", np.full((40, 40, 3), 90, np.uint8))[1].tobytes()] * 3
-    otb.write(
-        Path("otb"), Sequence("Deer", tuple(map(Path, "abc")), ROWS, np.ones(3, bool)), encoded
-    )
-    Path("source").mkdir()
-    Path("source/Deer.txt").write_text(TEXT)
-    import_results(Path("source"), Path("imported/kcf"), "otb")
+    image = cv2.imencode(".jpg", np.full((40, 40, 3), 90, np.uint8))[1].tobytes()
+    deer = Sequence("Deer", tuple(map(Path, "abc")), ROWS, np.ones(3, bool))
+    WRITERS["otb"].write(Path("otb"), deer, [image] * 3)
+    import_results(flat(Path("source"), {"Deer.txt": TEXT}), Path("imported/kcf"), "otb")
     commands = ["data fetch otb100", "data curate otb100", "results score otb100 kcf"]
     assert [main([*words.split(), "--profile", "own"]) for words in commands] == [0, 0, 0]
     folder = Path("results/own/scores/otb100/imported/kcf")
-    found = read_json(folder / "score.json")
     (path,) = folder.glob("record-*.json")
-    record = read_json(path)
-    assert found["overall"]["auc"] == pytest.approx(20 / 21)
-    assert found["speed"] == {}  # no times came with the results
-    scores, _ = frames({folder: found | {"record": record}})
-    assert scores["variant"].unique().tolist() == ["kcf"]
-    before = record["inputs"]["predictions"]
+    scores, record = read_json(folder / "score.json"), read_json(path)
+    assert scores["overall"]["auc"] == pytest.approx(20 / 21)
+    assert scores["speed"] == {}  # no times came with the results
+    rows, _ = frames({folder: scores | {"record": record}})
+    assert rows["variant"].unique().tolist() == ["kcf"]
     Path("imported/kcf/Deer.txt").write_text(TEXT.replace("5", "6"))
     assert main(["results", "score", "otb100", "kcf", "--profile", "own"]) == 0
-    assert read_json(path)["inputs"]["predictions"] != before
+    assert read_json(path)["inputs"]["predictions"] != record["inputs"]["predictions"]
     by_hand = ["benchmark", "run", str(model_file), "--layout", "otb", "--root", "otb"]
     assert main([*by_hand, "--out", "runs/noise"]) == 0
     assert main(["results", "score", "otb100", "noise", "--profile", "own"]) == 0
-    found = read_json(folder.with_name("noise") / "score.json")
+    scores = read_json(folder.with_name("noise") / "score.json")
     run = read_json(Path("runs/noise/run.json"))
-    assert found["overall"] == run["scores"]
-    assert found["speed"]["fps"] == run["speed"]["fps"]
+    assert scores["overall"] == run["scores"]
+    assert scores["speed"]["fps"] == run["speed"]["fps"]

@@ -1,10 +1,9 @@
 """The tracker itself, with a network that is replaced by measuring: where is the target's colour in
-the crop?
-
-What the tracker hands to a network must be right for that to work: colours in the order blue,
-green, red, the crop's middle and scale, its size, and the colour beyond the border. Then the boxes
-are right to a pixel, also where the target leaves the image in part.
+the crop? Boxes are right to a pixel, also where the target leaves the image in part, if the crop
+is: its colours, middle, scale, size, and the colour beyond the border.
 """
+
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -15,7 +14,6 @@ from torch import Tensor, nn
 
 from siamla.engine.network import Maps, Network
 from siamla.place import Place
-from siamla.tracker import tracker as module
 from siamla.tracker.settings import TrackerSettings
 from siamla.tracker.tracker import SiamTracker
 
@@ -98,25 +96,17 @@ def path(w: int, h: int) -> list[Box]:
     """From the middle across each of the image's borders and a corner, by half the target, and
     back.
     """
-    stops = [
-        (160, 100),
-        (0, 100),
-        (160, 100),
-        (160, 0),
-        (160, 100),
-        (320, 100),
-        (160, 100),
-        (160, 200),
-        (320, 200),
-    ]
-    found = []
-    for (x0, y0), (x1, y1) in zip(stops, [*stops[1:], (160, 100)], strict=True):
+    middle = (160, 100)
+    borders = [(0, 100), (160, 0), (320, 100), (160, 200)]
+    stops = [middle, *(stop for each in borders for stop in (each, middle))]
+    stops[-1:] = [(320, 200), middle]
+    boxes = []
+    for (x0, y0), (x1, y1) in pairwise(stops):
         steps = max(abs(x1 - x0), abs(y1 - y0)) // 4
-        found += [
-            (x0 + (x1 - x0) * i // steps - w // 2, y0 + (y1 - y0) * i // steps - h // 2)
-            for i in range(steps)
-        ]
-    return [(x, y, w, h) for x, y in found]
+        for i in range(steps):
+            left, top = x0 + (x1 - x0) * i // steps, y0 + (y1 - y0) * i // steps
+            boxes.append((left - w // 2, top - h // 2, w, h))
+    return boxes
 
 
 def beyond(centre: tuple[float, float], side: float) -> np.ndarray:
@@ -126,15 +116,12 @@ def beyond(centre: tuple[float, float], side: float) -> np.ndarray:
     return ((x < -1) | (x > WIDTH + 1))[None, :] | ((y < -1) | (y > HEIGHT + 1))[:, None]
 
 
-def follow(
-    colour: Colour, size: tuple[int, int], decoy: Colour | None, patch: pytest.MonkeyPatch
-) -> None:
+def follow(colour: Colour, size: tuple[int, int], decoy: Colour | None) -> None:
     """Track a rectangle along `path`, beside it the decoy, and check every box."""
     model = Measure(colour)
-    patch.setattr(
-        module, "prepare", lambda engine, network, place: Network(network.embed, network.search)
-    )
-    tracker = SiamTracker(model, EXACT, place=Place("cpu", "fp32", 1))  # type: ignore[arg-type]
+    network = Network(model.embed, model.search)
+    place = Place("cpu", "fp32", 1)
+    tracker = SiamTracker(model, EXACT, place=place, network=network)  # type: ignore[arg-type]
     first, *boxes = path(*size)
     filled = 0
 
@@ -148,30 +135,24 @@ def follow(
     for number, box in enumerate(boxes, start=1):
         before, image = tracker.state, image_of(box)
         assert before is not None
-        found = tracker.update(image)
-        np.testing.assert_allclose(
-            found, visible(box), atol=1, err_msg=f"frame {number}, the target at {box}"
-        )
+        message = f"frame {number}, the target at {box}"
+        np.testing.assert_allclose(tracker.update(image), visible(box), 0, 1, err_msg=message)
         assert tracker.score > 0.99
         outside = beyond(before.centre, 255 / before.scale)
         filled += int(outside.any())
-        if outside.any():
-            assert np.abs(model.crop[outside] - image.reshape(-1, 3).mean(0)).max() <= 1, (
-                "the colour beyond the border"
-            )
+        if outside.any():  # the colour beyond the border
+            assert np.abs(model.crop[outside] - image.reshape(-1, 3).mean(0)).max() <= 1
     assert filled > 20
 
 
 @pytest.mark.parametrize("size", [(24, 24), (40, 20), (70, 90)], ids=["small", "wide", "large"])
 def test_a_bright_target_is_followed_to_the_pixel_at_the_border_and_across_it(
-    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    size: tuple[int, int],
 ) -> None:
     """Beside it runs one that is the same but for red and blue."""
-    follow(ORANGE, size, BLUE, monkeypatch)
+    follow(ORANGE, size, BLUE)
 
 
 @pytest.mark.parametrize("colour", [BLACK, WHITE], ids=["black", "white"])
-def test_the_fill_beyond_the_border_is_not_the_target(
-    colour: Colour, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    follow(colour, (30, 30), None, monkeypatch)
+def test_the_fill_beyond_the_border_is_not_the_target(colour: Colour) -> None:
+    follow(colour, (30, 30), None)

@@ -71,9 +71,7 @@ class CropAlignment(NamedTuple):
 
 
 def rank_correlation(score: Array, quality: Array) -> float:
-    """Spearman's correlation of two columns (N,), ties sharing their mean rank; NaN for < 5 points
-    or a constant.
-    """
+    """Spearman's correlation of two columns (N,); NaN for < 5 points or a constant."""
     if len(score) < FEWEST or np.ptp(score) == 0 or np.ptp(quality) == 0:
         return float("nan")
     return float(np.corrcoef(rankdata(score), rankdata(quality))[0, 1])

@@ -113,9 +113,7 @@ def _mat_boxes(path: Path) -> NDArray[np.float64]:
 
 
 def _finite(path: Path, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The boxes; UserError for an infinite number. NaN stands for a frame in which the tracker had
-    lost the target.
-    """
+    """The boxes; UserError for an infinite number. NaN stands for a lost target."""
     if np.isinf(boxes).any():
         row = int(np.isinf(boxes).any(1).argmax())
         raise UserError(

@@ -1,6 +1,4 @@
-"""When a tracker should be called lost: a threshold on its confidence, from frames whose truth is
-known.
-"""
+"""When a tracker is lost: a threshold on its confidence, from frames whose truth is known."""
 
 from collections.abc import Sequence as Many
 from pathlib import Path
@@ -31,9 +29,7 @@ class Calibration(NamedTuple):
 
 
 def calibrate(confidence: NDArray[np.float64], lost: NDArray[np.bool_]) -> Calibration:
-    """From the confidence (N,) of frames and whether each is lost (N,); UserError unless there are
-    both kinds.
-    """
+    """From the confidence (N,) of frames and whether each is lost (N,), of both kinds."""
     if not lost.any() or lost.all():
         kind = "no frame" if not lost.any() else "every frame"
         raise UserError(

@@ -80,9 +80,7 @@ def _evenly(count: int, wanted: int | None) -> list[int]:
 
 
 def choose(sequences: Many[Sequence], rule: MapRule) -> list[tuple[Sequence, list[int]]]:
-    """The sequences and the frames (indices from 0) that a rule chooses; those of one frame are
-    passed over.
-    """
+    """The sequences of more than one frame and the frames (from 0) that a rule chooses."""
     long = [sequence for sequence in sequences if len(sequence) > 1]
     chosen = [long[index] for index in _evenly(len(long), rule.sequences)]
     frames = [_evenly(len(sequence) - 1, rule.frames) for sequence in chosen]
@@ -99,9 +97,7 @@ def cell_boxes(ltrb: ArrayLike) -> Array:
 def follow(
     tracker: "SiamTracker", sequence: Sequence, frames: Many[int], root: Path
 ) -> list[FrameMaps]:
-    """Track a sequence once, as one pass does, up to the last of these frames; what the network
-    said of each.
-    """
+    """Track a sequence up to the last of these frames; what the network said of each."""
     tracker.init(read_image(sequence.frames[0]), sequence.boxes[0])
     kept = []
     for index in range(1, max(frames) + 1):
@@ -130,9 +126,7 @@ def follow(
 
 
 def write_maps(path: Path, frames: Many[FrameMaps]) -> None:
-    """Pack frames into one compressed .npz, atomically; equal frames give equal bytes. UserError
-    for none.
-    """
+    """Pack frames into one .npz, atomically; equal bytes of equal frames. UserError for none."""
     if not frames:
         raise UserError(f"{path}: no frame to store; every sequence has one image")
     columns: dict[str, Any] = {
@@ -143,9 +137,7 @@ def write_maps(path: Path, frames: Many[FrameMaps]) -> None:
 
 
 def read_maps(path: Path) -> list[FrameMaps]:
-    """The frames of a file that `write_maps` wrote; UserError where it is missing or not such a
-    file.
-    """
+    """The frames of a file of `write_maps`; UserError where it is none."""
     with parsed_by("numpy", path, "a file of score maps"), np.load(path) as packed:
         arrays = [packed[name] for name in COLUMNS]
     # names and numbers come back as Python's

@@ -44,9 +44,7 @@ def overlap(truth: Array, found: Array) -> Array:
 
 
 def _open_overlap(truth: Array, found: Array) -> Array:
-    """IoU (N,) as data frames compute it: a coordinate that is NaN bounds nothing; 0/0 and sizes of
-    NaN give NaN.
-    """
+    """IoU (N,) as data frames compute it: NaN bounds nothing; 0/0 and sizes of NaN give NaN."""
     x, y, w, h = truth.T
     u, v, p, q = found.T
     across = np.fmin(x + w, u + p) - np.fmax(x, u)

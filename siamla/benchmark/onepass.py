@@ -90,9 +90,7 @@ def step(
 
 
 def track_sequence(tracker: Tracker, sequence: Sequence) -> Track:
-    """Follow the sequence's first box through all its frames; FrameError names the frame at which
-    anything raised.
-    """
+    """Follow the sequence's first box through all its frames; FrameError as `step`."""
     count = len(sequence)
     boxes, seconds, confidence = np.empty((count, 4)), np.empty(count), np.empty(count)
     for index in range(count):

@@ -244,7 +244,7 @@ class RunRules(Settings):
     repetitions: int
     early_stop: int
     gap: int | None = None
-    init_padding: float = 0
+    init_padding: float = 0.0
 
 
 def run_rules(protocol: Protocol) -> RunRules:

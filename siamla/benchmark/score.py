@@ -98,9 +98,7 @@ def image_size(sequence: Sequence, sizes: Sizes | None = None) -> tuple[int, int
 
 
 def withheld(sequence: Sequence) -> bool:
-    """True if the truth is public in the first frame alone, as in the test sets of TrackingNet and
-    GOT-10k.
-    """
+    """Whether the truth is public in the first frame alone, as in TrackingNet's test set."""
     only_first = len(sequence.boxes) == 1 or bool(np.isnan(sequence.boxes[1:]).all())
     return len(sequence.frames) > 1 and only_first
 
@@ -127,9 +125,7 @@ def _matched(
 
 
 def _repeat_previous(boxes: Array, truth: Array) -> Array:
-    """Each box that is NaN or without area replaced by the row before it; where the truth is NaN,
-    too, it stays.
-    """
+    """A box that is NaN or without area becomes the row before it, unless the truth is NaN."""
     kept = (~np.isnan(boxes).any(1) & (boxes[:, 2:] > 0).all(1)) | np.isnan(truth).any(1)
     return boxes[np.maximum.accumulate(np.where(kept, np.arange(len(boxes)), 0))]
 

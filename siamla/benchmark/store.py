@@ -23,6 +23,7 @@ from siamla.benchmark.onepass import Track
 from siamla.data.formats import LAYOUTS, text
 from siamla.errors import UserError
 from siamla.files import write_text
+from siamla.sequence import Sequence
 
 SKIPPED, INITIALISED, FAILED, TRACKED = 0, 1, 2, -1
 COLUMNS = tuple(range(1, 101))  # of repetitions
@@ -142,9 +143,7 @@ def write_track(
 
 
 def read_boxes(folder: Path, sequence: str, layout: str, repetition: int = 1) -> Array:
-    """The boxes (N, 4) of a stored one-pass run, 0-based. UserError names file and line of a bad
-    number.
-    """
+    """The boxes (N, 4) of a stored one-pass run, 0-based. UserError names a bad line."""
     path = track_path(folder, sequence, layout, repetition)
     if not path.exists():
         raise UserError(f"{path}: no stored predictions for sequence {sequence!r}")
@@ -172,6 +171,11 @@ def corners(box: Array) -> Array:
     """Corner points (..., 8) of xywh boxes (..., 4): clockwise from the top left."""
     x, y, w, h = np.moveaxis(np.asarray(box, np.float64), -1, 0)
     return np.stack([x, y, x + w, y, x + w, y + h, x, y + h], axis=-1)
+
+
+def truth_regions(sequence: Sequence) -> Array:
+    """A sequence's truth as corner points (N, 8)."""
+    return corners(sequence.boxes) if sequence.polygons is None else sequence.polygons
 
 
 def read_regions(
@@ -207,9 +211,7 @@ def read_regions(
 
 
 def lacks(path: Path, rows: int, count: int, share: float) -> str:
-    """What to say of a file with fewer rows than the annotation; UserError when more than the share
-    of them lack.
-    """
+    """A warning about missing rows; UserError when more than the share of them lack."""
     if count - rows > share * count:
         allowed = f"; at most {share:.0%} of the frames may lack" if share else ""
         raise UserError(f"{path}: {rows} rows, but the annotation has {count}{allowed}")

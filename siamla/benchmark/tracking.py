@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from siamla.benchmark import store
-from siamla.benchmark.onepass import FrameError, Track, Tracker, track_sequence
+from siamla.benchmark.onepass import FrameError, Track, Tracker, step, track_sequence
 from siamla.benchmark.protocols import RunRules
-from siamla.benchmark.supervised import run_supervised
+from siamla.benchmark.region import region_overlap
+from siamla.benchmark.store import FAILED, INITIALISED, SKIPPED, TRACKED, Trajectory, corners
 from siamla.errors import UserError
 from siamla.parallel import in_parallel
 from siamla.place import Place
@@ -27,6 +28,38 @@ from siamla.tracker.tracker import load_lock_step, load_tracker
 
 class TrackingFailed(UserError):
     """Some sequences could not be tracked; the others are finished and stored."""
+
+
+def run_supervised(tracker: Tracker, sequence: Sequence, rules: RunRules) -> Trajectory:
+    """VOT's supervised run: a tracker that loses its target is started again a few frames later, on
+    the truth's equal-area rectangle, its size padded. FrameError as `step`.
+    """
+    truth, count = store.truth_regions(sequence), len(sequence)
+    if len(truth) < count:
+        raise FrameError(
+            f"{sequence.name}, frame {len(truth) + 1}: the annotation ends here, {count} frames"
+            " need one each"
+        )
+    codes, seconds = np.full(count, TRACKED, np.int8), np.zeros(count)
+    regions, confidence = np.full((count, 8), np.nan), np.full(count, np.nan)
+    known = np.isfinite(truth).all(1)
+    padding = np.array([0, 0, 1, 1]) * (rules.init_padding if sequence.polygons is not None else 0)
+    start = 0  # the next frame to initialise on
+    for index in range(count):
+        if index < start or (index == start and not known[index]):
+            codes[index], start = SKIPPED, max(start, index + 1)
+            continue
+        first = sequence.boxes[index] + padding if index == start else None
+        box, seconds[index], confidence[index], size = step(tracker, sequence, index, first)
+        if index == start:
+            codes[index], start = INITIALISED, -1
+            continue
+        region = corners(box)
+        if known[index] and not region_overlap(region[None], truth[index][None], size)[0] > 0:
+            codes[index], start = FAILED, index + (rules.gap or 0)
+        else:
+            regions[index] = region
+    return Trajectory(codes, regions, seconds, confidence)
 
 
 def _finished(folder: Path, sequence: Sequence, rules: RunRules, wanted: int) -> bool:
@@ -111,9 +144,7 @@ def _work(sequence: Sequence, folder: Path, rules: RunRules) -> str | None:
 
 
 def _todo(sequences: Many[Sequence], folder: Path, rules: RunRules) -> list[Sequence]:
-    """Those that are not stored yet, the longest first. UserError where a first box cannot start a
-    tracker.
-    """
+    """Those not stored yet, the longest first. UserError where a box cannot start a tracker."""
     for sequence in sequences:
         first = sequence.boxes[:1]
         if not (len(first) and np.isfinite(first).all() and (first[:, 2:] > 0).all()):

@@ -1,4 +1,4 @@
-"""Scores of VOT's supervised runs (siamla.benchmark.supervised): accuracy, robustness, EAO.
+"""Scores of VOT's supervised runs (siamla.benchmark.tracking): accuracy, robustness, EAO.
 
 Two public toolkits differ in the details; the settings of `Supervised` name each of them.
 """
@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from siamla.benchmark import store
 from siamla.benchmark.protocols import Protocol, Supervised
 from siamla.benchmark.region import region_overlap
-from siamla.benchmark.store import FAILED, INITIALISED
-from siamla.benchmark.supervised import truth_regions
+from siamla.benchmark.store import FAILED, INITIALISED, truth_regions
 from siamla.errors import UserError
 from siamla.sequence import Sequence
 
@@ -50,10 +49,8 @@ def _read(
     return runs
 
 
-def _reaches(regions: Array, sizes: Array) -> Mask:
-    """Whether the far edges of regions (N, 8) come so near to the bound (N, 2) that it may cut
-    them.
-    """
+def _near(regions: Array, sizes: Array) -> Mask:
+    """Whether the far edges of regions (N, 8) come near to the bound (N, 2)."""
     with np.errstate(invalid="ignore"):
         return (regions.reshape(-1, 4, 2).max(1) > sizes - 1).any(1)
 
@@ -77,7 +74,7 @@ def _load(
     sizes = np.repeat(np.array([size(seq) for seq in owners], np.float64), lengths, axis=0)
     accuracy = region_overlap(regions, truth, sizes)
     expected, inner = accuracy.copy(), sizes - rules.bound_margin
-    edge = np.flatnonzero(_reaches(regions, inner) | _reaches(truth, inner))
+    edge = np.flatnonzero(_near(regions, inner) | _near(truth, inner))
     expected[edge] = region_overlap(regions[edge], truth[edge], inner[edge])
     ends = np.cumsum(lengths)[:-1]
     columns = (codes, np.split(accuracy, ends), np.split(expected, ends), map(len, truths))
@@ -89,30 +86,22 @@ def _load(
     return [[next(each) for _ in group] for group in stored]
 
 
-class _Fragment(NamedTuple):
+def _fragments(run: _Run, rules: Supervised) -> list[tuple[Array, bool, slice, int]]:
     """Tracking from one initialisation to the next: overlaps, whether it ended in a failure, the
-    frames [start, end) whose labels weigh it, and what their number is divided by.
+    frames whose labels weigh it, and what their number is divided by.
     """
-
-    overlaps: Array
-    failed: bool
-    start: int
-    end: int
-    span: int
-
-
-def _fragments(run: _Run, rules: Supervised) -> list[_Fragment]:
     count, extra = len(run.codes), int(rules.restart_frame == "counted")
     failures = np.flatnonzero(run.codes == FAILED)
     restarts = [int(index) + rules.gap for index in failures if index + rules.gap <= count]
     late = len(restarts) < len(failures) and rules.late_failure == "failure"
     overlaps, parts = np.nan_to_num(run.expected), []
     for start, end in zip([0, *restarts], restarts, strict=False):
-        parts.append(_Fragment(overlaps[start:end], True, start, end + extra, end - start + extra))
+        labels = slice(start, end + extra)
+        parts.append((overlaps[start:end], True, labels, end - start + extra))
     start = restarts[-1] if restarts else 0
     if start < count:  # a failure whose restart would be just past the end leaves nothing to add
         span = run.annotated - start if len(failures) else count
-        parts.append(_Fragment(overlaps[start:], late, start, count, span))
+        parts.append((overlaps[start:], late, slice(start, count), span))
     return parts
 
 
@@ -159,18 +148,14 @@ def _window_mean(curve: Array, rules: Supervised, title: str) -> float | None:
 
 
 def _curve(runs: Many[Many[_Run]], labels: Many[Mask], rules: Supervised) -> Array:
-    """The curve over all sequences; a fragment weighs by its share of labelled frames, over the
-    repetitions.
-    """
+    """The curve over all sequences; a fragment weighs by its share of labelled frames."""
     parts = [
-        (fragment, label[fragment.start : fragment.end].sum() / fragment.span / len(group))
+        (overlaps, failed, label[frames].sum() / span / len(group))
         for group, label in zip(runs, labels, strict=True)
         for run in group
-        for fragment in _fragments(run, rules)
+        for overlaps, failed, frames, span in _fragments(run, rules)
     ]
-    fragments, weights = zip(*parts, strict=True)
-    overlaps, failed = [each.overlaps for each in fragments], [each.failed for each in fragments]
-    return expected_overlap(overlaps, failed, weights, max(map(len, labels)))
+    return expected_overlap(*zip(*parts, strict=True), length=max(map(len, labels)))
 
 
 def _nanmean(values: Array, axis: int | None = None) -> Any:

@@ -42,9 +42,7 @@ def bgr(image: ArrayLike) -> Image:
 
 
 class Fitted(NamedTuple):
-    """An image scaled into another size, grey at two sides; scale and offset lead from its pixels
-    to the new ones.
-    """
+    """An image scaled into another size, grey at two sides; how its pixels lead there."""
 
     image: Image
     scale: float
@@ -109,9 +107,7 @@ class Tracker:
 
     @property
     def lost(self) -> bool | None:
-        """Whether the last box is too unsure to hold the target; None where the model has no
-        calibrated threshold.
-        """
+        """Whether the last box is too unsure; None where the model has no threshold."""
         limit = self.core.settings.lost
         return None if limit is None else self.score < limit
 

@@ -35,9 +35,7 @@ class State(NamedTuple):
 
     @property
     def scale(self) -> float:
-        """Crop pixels of one image pixel: 127 / s_z, s_z = √((w+p)(h+p)), p = (w+h)/2, as in
-        SiamCAR's public code.
-        """
+        """Crop pixels of one image pixel: 127 / s_z, s_z = √((w+p)(h+p)), p = (w+h)/2."""
         return float(TEMPLATE / padded_size(*self.size))
 
     @property
@@ -200,9 +198,7 @@ def _two_stages(windowed: Map, plain: Map, ltrb: Map) -> tuple[int, int]:
 
 
 def _region(row: int, column: int, ltrb: Map) -> tuple[slice, slice]:
-    """Rows and columns around the coarse peak: half the extents of the nearest cell's box, limited
-    to REGION.
-    """
+    """Rows and columns around the peak: half the nearest cell's box, limited to REGION."""
     cell = [min(round(index * SCORE / UPSAMPLED), SCORE - 1) for index in (row, column)]
     extents = np.clip(ltrb[:, cell[0], cell[1]], *REGION)
     room = (column, row, UPSAMPLED - column, UPSAMPLED - row)

@@ -1,6 +1,4 @@
-"""The tracker: a box in the first image, then a box for every further image; one, or several in
-lock step.
-"""
+"""The tracker: a box in the first image, then a box for every further one; or several."""
 
 import threading
 from collections.abc import Iterator
@@ -126,9 +124,7 @@ class SiamTracker:
 
     @staticmethod
     def _crop(image: NDArray[np.uint8], state: State, size: int) -> tuple[NDArray[np.uint8], float]:
-        """The crop (size, size, 3) around the target and its side; a 127 px template spans the
-        padded size.
-        """
+        """The crop (size, size, 3) around the target and its side."""
         side = float(padded_size(*state.size)) * size / TEMPLATE
         fill = fill_colour(image, state.centre, side, size)
         return crop(image, state.centre, side, size, fill), side

@@ -1,6 +1,4 @@
-"""The tracker on a user's images: a folder, a video file, a camera or a stream in, as OpenCV reads
-them; boxes and a drawn video out, and a window where one is wanted.
-"""
+"""The tracker on a user's images: what OpenCV reads in, boxes and a drawn video out."""
 
 import csv
 import os
@@ -49,9 +47,7 @@ class Source(NamedTuple):
 
 
 def _captured(video: cv2.VideoCapture, live_fps: float) -> Iterator[Image]:
-    """The images of a video. At a `live_fps` above 0 those are left out that came while the caller
-    worked on the one before.
-    """
+    """The images of a video, at a `live_fps` above 0 without those that come too late."""
     late = 0.0
     while (image := video.read()[1]) is not None:
         taken = time.monotonic()
@@ -229,9 +225,7 @@ class _Recording:
                 raise UserError(f"{out}: this OpenCV cannot write such a video; try {others}")
 
     def add(self, image: Image, box: ArrayLike, tracker: Tracker, seconds: float | None) -> Image:
-        """Append a row and a frame; the drawn image. seconds: since the start, None where the rate
-        tells them.
-        """
+        """Append a row and a frame; the drawn image. seconds: None where the rate tells them."""
         seconds = self.frames / self._fps if seconds is None else seconds
         self.frames += 1
         numbers = [f"{value:.3f}" for value in np.asarray(box)]
@@ -244,9 +238,7 @@ class _Recording:
         return canvas
 
     def finish(self) -> None:
-        """Give both their names. UserError where the video lacks frames: OpenCV does not say that
-        it could not write them.
-        """
+        """Give both their names. UserError where OpenCV has silently left frames out."""
         self._table.close()
         _part(self._paths[0]).replace(self._paths[0])
         if not self._video:
