@@ -116,8 +116,9 @@ def test_alignment_of_a_model(video: Sequence) -> None:
     first, again, other = (measure(model, [video], 4, seed, FP32)["square"] for seed in (3, 3, 4))
     assert first == again
     assert other["cells"] != first["cells"]
-    assert -1 <= first["inside"] <= 1
-    assert 0 <= first["chosen"] <= first["best"] <= 1
+    numbers = {name: value for name, value in first.items() if value is not None}
+    assert -1 <= numbers["inside"] <= 1
+    assert 0 <= numbers["chosen"] <= numbers["best"] <= 1
 
 
 def test_a_batch_is_as_its_crops(video: Sequence) -> None:

@@ -67,15 +67,15 @@ class Sure(Drift):
 @pytest.fixture
 def sequences(tmp_path: Path) -> list[Sequence]:
     """Sequences a, b, c of 6, 8 and 4 frames whose targets move as Drift does."""
-    made = []
+    videos = []
     for name, count in (("a", 6), ("b", 8), ("c", 4)):
         frames = tuple(tmp_path / "frames" / name / f"{index:04d}.png" for index in range(count))
         frames[0].parent.mkdir(parents=True)
         for path in frames:
             cv2.imwrite(str(path), np.full((30, 40, 3), 50, np.uint8))
         boxes = np.array([[5.0 + index, 6, 10, 10] for index in range(count)])
-        made.append(Sequence(name, frames, boxes, np.ones(count, bool)))
-    return made
+        videos.append(Sequence(name, frames, boxes, np.ones(count, bool)))
+    return videos
 
 
 def done(folder: Path) -> list[bool]:

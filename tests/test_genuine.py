@@ -338,7 +338,8 @@ def devkit(truth: np.ndarray, content: str) -> list[float]:
 )
 def test_trackingnet_agrees_with_data_frames(tmp_path: Path, rows: list[str]) -> None:
     sequence = still("a", 5)
-    sequence.boxes[1:3] = [[0, 0, 0, 0], [10.4, 7.6, 20, 16]]
+    sequence.boxes[1] = 0
+    sequence.boxes[2, :2] = [10.4, 7.6]
     annotate(tmp_path / "a.txt", rows)
     values = overall("trackingnet", tmp_path, sequence)
     expected = devkit(sequence.boxes, "".join(row + "\n" for row in rows))

@@ -97,24 +97,6 @@ def test_still_box_by_hand(tmp_path: Path) -> None:
     )
 
 
-def test_absent_frames_lower_the_lasot_cap(tmp_path: Path) -> None:
-    sequence = video("a", 10, np.random.default_rng(2))
-    sequence = replace(sequence, visible=np.arange(10) < 6)
-    store_all(tmp_path, [sequence], "lasot")
-    assert scored(tmp_path, [sequence], "lasot") == pytest.approx(
-        {"auc": 0.6 * HIT, "precision": 0.6, "norm_precision": 0.6}
-    )
-
-
-def test_invalid_truth_is_a_precision_hit_and_a_success_miss(tmp_path: Path) -> None:
-    sequence = video("a", 10, np.random.default_rng(3))
-    store_all(tmp_path, [sequence], "otb")
-    sequence.boxes[4:] = [-1, -1, 0, 0]  # 0,0,0,0 in the file
-    assert scored(tmp_path, [sequence], "otb100") == pytest.approx(
-        {"auc": 0.4 * HIT, "precision": 1, "norm_precision": 1}
-    )
-
-
 def test_trackingnet_rounds_and_counts_missing_as_zero(tmp_path: Path) -> None:
     """Rounded, the first two frames are exact; the other two are NaN in the devkit and miss at
     every threshold; all but the first of "never tracked" are empty boxes, which overlap by 0 ≥ 0 at
@@ -207,14 +189,6 @@ def test_bad_predictions_are_refused(tmp_path: Path, content: str | None, said: 
     with pytest.raises(UserError, match=said) as caught:
         score([video("a", 5, np.random.default_rng(5))], tmp_path, PROTOCOLS["otb100"])
     assert str(tmp_path / "a.txt") in str(caught.value)
-
-
-def test_broken_lasot_predictions_repeat_the_box_before(tmp_path: Path) -> None:
-    """And the fifth row is cropped."""
-    sequence = Sequence("a", (), np.array([[10, 10, 20, 20.0]] * 4), np.ones(4, bool))
-    rows = "11,11,20,20\n11,11,20,20\nnan,nan,nan,nan\n5,5,0,9\n99,99,9,9\n"
-    (tmp_path / "a.txt").write_text(rows)
-    assert scored(tmp_path, [sequence], "lasot")["auc"] == pytest.approx(HIT)
 
 
 def test_an_incomplete_annotation_cannot_be_scored(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_pysot_text(tmp_path: Path) -> None:
     assert store.read_seconds(out, "Jogging.1", "otb") is None
     assert store.read_confidence(out, "Jogging.1", "otb") is None
     confidence = store.read_confidence(out, "Human4.2", "otb")
-    np.testing.assert_array_equal(confidence, [np.nan, 0.5, 0.25])  # type: ignore[arg-type]
+    np.testing.assert_array_equal(confidence, [np.nan, 0.5, 0.25])
     seconds = store.read_seconds(out, "Human4.2", "otb")
     np.testing.assert_allclose(seconds, [[0.1], [0.1], [0.2]])  # type: ignore[arg-type]
     assert list(out.parent.iterdir()) == [out]  # no scratch is left

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from siamla.benchmark.importing import import_results
-from siamla.benchmark.onepass import FrameError
 from siamla.benchmark.protocols import Protocol, load_protocols, run_rules
 from siamla.benchmark.region import region_overlap
 from siamla.benchmark.score import Scores, score
@@ -271,12 +270,6 @@ def test_stochastic_trackers_repeat_until_three_are_equal(
     tracker.starts.clear()
     run(lambda: tracker, [numbered], tmp_path / "out", RULES)
     assert not tracker.starts  # finished: never tracked again
-
-
-def test_unreadable_frame_is_named(numbered: Sequence) -> None:
-    numbered.frames[4].write_bytes(b"")
-    with pytest.raises(FrameError, match="a, frame 5: "):
-        run_supervised(Scripted(numbered.boxes, set()), numbered, RULES)
 
 
 @pytest.mark.skipif(

@@ -48,26 +48,14 @@ class Cut(NamedTuple):
 
 
 class CropAlignment(NamedTuple):
-    """One search crop; NaN where a correlation is not defined.
+    """One search crop; NaN where a correlation is not defined."""
 
-    Attributes:
-        inside: rank correlation of c·q and IoU over the cells inside the true box, the positives of
-            LALS.
-        cells: the same over all cells.
-        chosen: IoU of the box at the cell of the highest c·q.
-        best: the highest IoU of all cells' boxes: best - chosen is what misalignment costs.
-        middle: IoU of the box at the cell nearest to the truth's centre, whatever the confidence
-            says.
-        border: mean IoU of the boxes at boundary cells, those inside the true box and outside its
-            central 40 %.
-    """
-
-    inside: float
-    cells: float
-    chosen: float
-    best: float
-    middle: float
-    border: float
+    inside: float  # rank correlation of c·q and IoU over cells in the true box, LALS's positives
+    cells: float  # the same over all cells
+    chosen: float  # IoU of the box at the cell of the highest c·q
+    best: float  # the highest IoU of all boxes: best - chosen is what misalignment costs
+    middle: float  # IoU of the box at the cell nearest to the truth's centre
+    border: float  # mean IoU at cells inside the true box and outside its central 40 %
 
 
 def rank_correlation(score: Array, quality: Array) -> float:
@@ -183,8 +171,8 @@ def measure(
     network = prepare(resolve_engine(settings.engine, place.torch_device), model, place, rows)
     summaries = {}
     for number, sequence in enumerate(sequences):
-        if found := on_crops(network, cut(sequence, crops, (seed, number))):
-            summaries[sequence.name] = summary(found)
+        if results := on_crops(network, cut(sequence, crops, (seed, number))):
+            summaries[sequence.name] = summary(results)
     if not summaries:
         raise UserError("alignment: no frame after a first one whose target is visible")
     return summaries

@@ -64,8 +64,8 @@ def judged(
         if values is None:
             path = store.confidence_path(results, sequence.name, layout)
             raise UserError(f"{path}: no stored confidence")
-        known = (sequence.valid | ~sequence.visible) & np.isfinite(values)
+        counted = (sequence.valid | ~sequence.visible) & np.isfinite(values)
         overlap = iou(sequence.boxes, store.read_boxes(results, sequence.name, layout))
-        confidence.append(values[known])
-        lost.append((np.where(sequence.visible, overlap, 0.0) < MISS)[known])
+        confidence.append(values[counted])
+        lost.append((np.where(sequence.visible, overlap, 0.0) < MISS)[counted])
     return np.concatenate(confidence), np.concatenate(lost)

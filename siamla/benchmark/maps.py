@@ -30,31 +30,19 @@ Map = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class FrameMaps:
-    """One frame. Boxes are xywh, 0-based continuous (siamla.geometry).
-
-    Attributes:
-        sequence, frame: the sequence's name and the frame's index from 0.
-        image: its file, relative to the data set's root.
-        crop: (255, 255, 3) uint8 RGB, the search crop.
-        centre, side: the crop's middle (2,) and side in image pixels.
-        c, q: (25, 25) classification score and location quality or centre-ness, both in [0, 1],
-            rows first.
-        crop_boxes: (25, 25, 4), the box of every cell in the crop's pixels, [0, 255).
-        truth: (4,) in image pixels, NaN where it is not known.
-        chosen: (4,) the tracker's box in image pixels.
-    """
+    """One frame. Boxes are xywh, 0-based continuous (siamla.geometry)."""
 
     sequence: str
-    frame: int
-    image: str
-    crop: NDArray[np.uint8]
-    centre: Array
-    side: float
-    c: Map
-    q: Map
-    crop_boxes: Map
-    truth: Array
-    chosen: Array
+    frame: int  # index from 0
+    image: str  # its file, relative to the data set's root
+    crop: NDArray[np.uint8]  # (255, 255, 3) RGB, the search crop
+    centre: Array  # (2,) the crop's middle in image pixels
+    side: float  # of the crop in image pixels
+    c: Map  # (25, 25) classification score in [0, 1], rows first
+    q: Map  # (25, 25) location quality or centre-ness in [0, 1]
+    crop_boxes: Map  # (25, 25, 4) the box of every cell in the crop's pixels, [0, 255)
+    truth: Array  # (4,) in image pixels, NaN where it is not known
+    chosen: Array  # (4,) the tracker's box in image pixels
 
     @property
     def confidence(self) -> Map:

@@ -26,27 +26,27 @@ def clip_to_image(boxes: Array, size: ArrayLike) -> Array:
     return np.concatenate([corner, np.clip(boxes[:, 2:], 0, limit - corner)], axis=1)
 
 
-def overlap(truth: Array, found: Array) -> Array:
+def overlap(truth: Array, boxes: Array) -> Array:
     """IoU (N,) of boxes (N, 4), 0 where either has no area and never above 1, which equal boxes
     exceed by rounding.
 
     geometry.iou for long columns: many times faster, since it works on one coordinate at a time.
     """
     x, y, w, h = truth.T
-    u, v, p, q = found.T
+    u, v, p, q = boxes.T
     with np.errstate(invalid="ignore"):  # infinite and unknown boxes
         across = np.minimum(x + w, u + p) - np.maximum(x, u)
         down = np.minimum(y + h, v + q) - np.maximum(y, v)
         shared = np.maximum(across, 0) * np.maximum(down, 0)
-        known = (w > 0) & (h > 0) & (p > 0) & (q > 0) & np.isfinite(shared)
-        union = np.where(known, w * h + p * q - shared, 1)
-        return np.where(known, np.minimum(shared / union, 1), 0)
+        valid = (w > 0) & (h > 0) & (p > 0) & (q > 0) & np.isfinite(shared)
+        union = np.where(valid, w * h + p * q - shared, 1)
+        return np.where(valid, np.minimum(shared / union, 1), 0)
 
 
-def _open_overlap(truth: Array, found: Array) -> Array:
+def _open_overlap(truth: Array, boxes: Array) -> Array:
     """IoU (N,) as data frames compute it: NaN bounds nothing; 0/0 and sizes of NaN give NaN."""
     x, y, w, h = truth.T
-    u, v, p, q = found.T
+    u, v, p, q = boxes.T
     across = np.fmin(x + w, u + p) - np.fmax(x, u)
     down = np.fmin(y + h, v + q) - np.fmax(y, v)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -54,31 +54,31 @@ def _open_overlap(truth: Array, found: Array) -> Array:
         return np.asarray(shared / (w * h + p * q - shared))
 
 
-def _offset(truth: Array, found: Array, axis: int) -> Array:
+def _offset(truth: Array, boxes: Array, axis: int) -> Array:
     """From the truth's centre to the prediction's (N,) along an axis."""
     with np.errstate(invalid="ignore"):  # infinite boxes
-        ends = found[:, axis] + found[:, axis + 2] / 2
+        ends = boxes[:, axis] + boxes[:, axis + 2] / 2
         return np.asarray(ends - (truth[:, axis] + truth[:, axis + 2] / 2))
 
 
-def _overlaps(truth: Array, found: Array, rules: OnePass) -> Array:
-    return (_open_overlap if rules.undefined_overlap == "miss" else overlap)(truth, found)
+def _overlaps(truth: Array, boxes: Array, rules: OnePass) -> Array:
+    return (_open_overlap if rules.undefined_overlap == "miss" else overlap)(truth, boxes)
 
 
-def _distances(truth: Array, found: Array, rules: OnePass) -> Array:
+def _distances(truth: Array, boxes: Array, rules: OnePass) -> Array:
     """Distance (N,) of the centres in pixels."""
-    x, y = _offset(truth, found, 0), _offset(truth, found, 1)
+    x, y = _offset(truth, boxes, 0), _offset(truth, boxes, 1)
     return np.asarray(np.sqrt(x * x + y * y))
 
 
-def _normalised(truth: Array, found: Array, rules: OnePass) -> Array:
+def _normalised(truth: Array, boxes: Array, rules: OnePass) -> Array:
     """Distance (N,) of the centres in units of the truth's width and height, infinite where it is
     not defined, as for a truth without area.
     """
     added = TINY if rules.valid_distance == "centre" else 0
     with np.errstate(divide="ignore", invalid="ignore"):
-        x = _offset(truth, found, 0) / (truth[:, 2] + added)
-        y = _offset(truth, found, 1) / (truth[:, 3] + added)
+        x = _offset(truth, boxes, 0) / (truth[:, 2] + added)
+        y = _offset(truth, boxes, 1) / (truth[:, 3] + added)
     return np.nan_to_num(np.sqrt(x * x + y * y), nan=np.inf)
 
 
@@ -101,19 +101,16 @@ class CurveKind(NamedTuple):
     """One kind of curve.
 
     Attributes:
-        title: of a panel.
-        x, y: the names of its axes.
-        legend: the corner of a panel that the lines leave free.
         values: what is held against the thresholds, (N,) of truth and predictions (N, 4); None for
             a curve that is not of single frames.
         centred: of a distance, the frames (N,) whose truth (N, 4) in the file's own coordinates has
             a positive centre, for protocols that ask for it; None for an overlap.
     """
 
-    title: str
-    x: str
+    title: str  # of a panel
+    x: str  # of its axes
     y: str
-    legend: str
+    legend: str  # the corner of a panel that the lines leave free
     values: Callable[[Array, Array, OnePass], Array] | None = None
     centred: Callable[[Array], Mask] | None = None
 
@@ -145,11 +142,11 @@ CURVES = {
 """Name in protocols, score files and figures.yaml → the curve."""
 
 
-def frame_values(name: str, truth: Array, found: Array, rules: OnePass) -> Array:
+def frame_values(name: str, truth: Array, boxes: Array, rules: OnePass) -> Array:
     """What a curve holds against its thresholds: a value (N,) for each of the boxes (N, 4)."""
     values = CURVES[name].values
     assert values is not None, f"{name} is not a curve of single frames"
-    return values(truth, found, rules)
+    return values(truth, boxes, rules)
 
 
 def valid_frames(name: str, truth: Array, rules: OnePass, origin: int) -> Mask:

@@ -32,17 +32,12 @@ class Tracker(Protocol):
 
 @dataclass(frozen=True)
 class Track:
-    """What a tracker gave.
-
-    Attributes:
-        boxes: (N, 4) xywh 0-based, the first row the given box.
-        seconds: (N,) without decoding; NaN where they are not known.
-        confidence: (N,) of each box, NaN in the first row and where a tracker has none; None where
-            nothing is known.
+    """What a tracker gave. Its confidence (N,) is NaN in the first row and where it has none; None
+    where nothing is known.
     """
 
-    boxes: Array
-    seconds: Array
+    boxes: Array  # (N, 4) xywh 0-based, the first row the given box
+    seconds: Array  # (N,) without decoding; NaN where they are not known
     confidence: Array | None = None
 
 

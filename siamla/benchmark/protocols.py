@@ -18,19 +18,15 @@ ZeroCurves = Literal["keep", "drop"]
 
 
 class Curve(Settings):
-    """A curve over thresholds and the numbers that are read off it.
-
-    Attributes:
-        first, last, count: evenly spaced thresholds, both ends included.
-        compare: how a frame's value is held against the threshold to count.
-        report: metric name → "mean" of the curve, its "trapezoid" area over a unit axis, or the
-            threshold to read at.
+    """A curve over evenly spaced thresholds, both ends included, and the numbers that are read off
+    it: metric name → its "mean", its "trapezoid" area over a unit axis, or the threshold to read
+    at.
     """
 
     first: float
     last: float
     count: int = Field(ge=2)
-    compare: Literal[">", ">=", "<", "<="]
+    compare: Literal[">", ">=", "<", "<="]  # how a frame's value is held against the threshold
     report: dict[str, Summary]
 
     @model_validator(mode="after")
@@ -111,13 +107,9 @@ class OnePass(Settings):
 class Convention(Settings):
     """Another toolkit's reading of the same results, scored beside the protocol's own; what is None
     is as there.
-
-    Attributes:
-        source: whose definition it is.
-        valid_truth, zero_curves: as in OnePass.
     """
 
-    source: str
+    source: str  # whose definition it is
     valid_truth: Valid | None = None
     zero_curves: ZeroCurves | None = None
 
@@ -168,43 +160,30 @@ class Supervised(Settings):
 
 
 class Metric(Settings):
-    """What tables and figures say about a metric; its only description.
+    """What tables and figures say about a metric; its only description."""
 
-    Attributes:
-        label: its name for people.
-        better: which way is better.
-        digits: decimal places in tables.
-    """
-
-    label: str
+    label: str  # its name for people
     better: Literal["higher", "lower"]
-    digits: int = Field(default=3, ge=0, le=6)
+    digits: int = Field(default=3, ge=0, le=6)  # decimal places in tables
 
 
 class Protocol(Settings):
     """One benchmark's rules.
 
     Attributes:
-        title: as tables print it.
-        layout: the folder layout of the official data.
-        source: whose definition this is.
-        headline: the metric that ranks trackers.
-        metrics: metric name → its description, in table order.
-        repetitions: runs of a stochastic tracker; a deterministic one runs once.
-        early_stop: stop repeating when that many runs came out equal (0: never).
         speed: fps is all frames by all seconds ("total"), the mean of 1/seconds over all frames
             ("frames"), or that mean in each sequence, averaged over "sequences".
         beside: other conventions, whose overall scores stand beside the protocol's own in a score
             file.
     """
 
-    title: str
-    layout: LayoutName
-    source: str
-    headline: str
-    metrics: dict[str, Metric]
-    repetitions: int = Field(ge=1)
-    early_stop: int = Field(default=0, ge=0)
+    title: str  # as tables print it
+    layout: LayoutName  # of the official data
+    source: str  # whose definition this is
+    headline: str  # the metric that ranks trackers
+    metrics: dict[str, Metric]  # by name, in table order
+    repetitions: int = Field(ge=1)  # of a stochastic tracker; a deterministic one runs once
+    early_stop: int = Field(default=0, ge=0)  # after so many equal runs; 0: never
     speed: Literal["total", "frames", "sequences"] = "total"
     onepass: OnePass | None = None
     supervised: Supervised | None = None
@@ -231,19 +210,12 @@ class Protocol(Settings):
 
 
 class RunRules(Settings):
-    """The part of a protocol that decides what is run and stored; everything else decides scores
-    alone.
-
-    Attributes:
-        layout: how results are stored.
-        repetitions, early_stop: as in Protocol.
-        gap, init_padding: as in Supervised; None for a one-pass run.
-    """
+    """The part of a protocol that decides what is run and stored; the rest decides scores alone."""
 
     layout: str
     repetitions: int
     early_stop: int
-    gap: int | None = None
+    gap: int | None = None  # None for a one-pass run
     init_padding: float = 0.0
 
 
@@ -251,8 +223,8 @@ def run_rules(protocol: Protocol) -> RunRules:
     """What running needs to know of a protocol."""
     common = protocol.model_dump(include={"layout", "repetitions", "early_stop"})
     supervised = protocol.supervised
-    own = supervised.model_dump(include={"gap", "init_padding"}) if supervised else {}
-    return RunRules(**common, **own)
+    restarts = supervised.model_dump(include={"gap", "init_padding"}) if supervised else {}
+    return RunRules(**common, **restarts)
 
 
 def score_rules(protocol: Protocol) -> dict[str, Any]:

@@ -36,8 +36,8 @@ def _rows(polygons: Array, extent: Array) -> tuple[Array, Array]:
     return np.where(empty, 0, first), np.where(empty, -1, last)
 
 
-def _overlap(a: NDArray[np.float32], b: NDArray[np.float32], size: Array | None) -> Array:
-    """region_overlap of polygons (4, 2, N) that are known; size (2, N)."""
+def _overlap(a: Array, b: Array, size: Array | None) -> Array:
+    """region_overlap of finite polygons (4, 2, N), single precision; size (2, N)."""
     low_a, high_a = np.floor(a.min(0)), np.ceil(a.max(0))
     low_b, high_b = np.floor(b.min(0)), np.ceil(b.max(0))
     if size is not None:
@@ -70,11 +70,11 @@ def region_overlap(a: Array, b: Array, size: ArrayLike | None = None) -> Array:
     and 0 to height, both included.
     """
     a, b = np.atleast_2d(np.asarray(a, np.float32)), np.atleast_2d(np.asarray(b, np.float32))
-    found = np.full(len(a), np.nan)
-    known = np.flatnonzero(np.isfinite(a).all(1) & np.isfinite(b).all(1))
+    overlaps = np.full(len(a), np.nan)
+    finite = np.flatnonzero(np.isfinite(a).all(1) & np.isfinite(b).all(1))
     bound = None if size is None else np.broadcast_to(np.asarray(size, np.float64), (len(a), 2))
-    for part in np.split(known, range(AT_ONCE, len(known), AT_ONCE)):
+    for part in np.split(finite, range(AT_ONCE, len(finite), AT_ONCE)):
         # One coordinate of all frames after the other: everything works on these.
         first, second = (np.ascontiguousarray(p[part].T).reshape(4, 2, -1) for p in (a, b))
-        found[part] = _overlap(first, second, None if bound is None else bound[part].T)
-    return found
+        overlaps[part] = _overlap(first, second, None if bound is None else bound[part].T)
+    return overlaps

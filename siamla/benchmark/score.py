@@ -27,6 +27,7 @@ from siamla.sequence import Sequence
 Array = NDArray[np.float64]
 Sizes = Mapping[str, tuple[int, int]]
 Curves = dict[str, tuple[Array, Array]]
+"""Name in siamla.benchmark.metrics → x (T,) and y (T,)."""
 Measured = tuple[Array, dict[str, Array]]
 """Of every sequence the mean overlap (S,) and the curves (S, T)."""
 
@@ -39,11 +40,9 @@ class Scores:
         overall: metric → value; None where nothing counts (accuracy of a tracker that never
             survives the burn-in).
         per_sequence: one row per sequence: "sequence", "frames" and the metrics.
-        per_attribute: attribute → metric → value, with "sequences" (or, for VOT, "frames") as the
-            count.
-        curves: name (siamla.benchmark.metrics) → (x (T,), y (T,)).
-        attribute_curves: attribute → the curves of its sequences alone; none for VOT, whose tags
-            are of frames.
+        per_attribute: attribute → metric → value, and a count of "sequences", for VOT of "frames".
+        curves: of all sequences.
+        attribute_curves: of an attribute's sequences; none for VOT, whose tags are of frames.
         attributes_of: sequence → its labels, sorted; for VOT the tags that any of its frames has.
         beside: the overall values by each of the protocol's other conventions.
     """
@@ -228,9 +227,10 @@ def _average(
     measured: Measured, compared: _Compared, chosen: NDArray[np.bool_], rules: OnePass
 ) -> Measured:
     """Mean overlap and curves of the chosen sequences together."""
-    weights = kept = np.ones(int(chosen.sum()))
-    if rules.pooled == "frames":
-        weights, kept = compared.denominators[chosen] * 1.0, compared.counts[chosen] * 1.0
+    pooled = rules.pooled == "frames"
+    ones = np.ones(chosen.sum())
+    weights = ones * (compared.denominators[chosen] if pooled else 1)
+    kept = ones * (compared.counts[chosen] if pooled else 1)
     curves = {}
     for name, rows in measured[1].items():
         counted = rows[chosen].sum(1) > 0 if rules.zero_curves == "drop" else 1

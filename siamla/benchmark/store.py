@@ -198,9 +198,9 @@ def read_regions(
         chosen = np.flatnonzero(widths == width)
         rows = values[starts[chosen][:, None] + np.arange(width)]
         regions[chosen] = corners(rows) if width == 4 else rows
-    known = (codes != TRACKED) | np.isfinite(regions).all(1)
-    if not known.all():
-        line = int(known.argmin())
+    valid = (codes != TRACKED) | np.isfinite(regions).all(1)
+    if not valid.all():
+        line = int(valid.argmin())
         row = values[starts[line] : starts[line] + widths[line]]
         words = ",".join(f"{value:g}" for value in row)
         raise UserError(

@@ -42,11 +42,11 @@ def run_supervised(tracker: Tracker, sequence: Sequence, rules: RunRules) -> Tra
         )
     codes, seconds = np.full(count, TRACKED, np.int8), np.zeros(count)
     regions, confidence = np.full((count, 8), np.nan), np.full(count, np.nan)
-    known = np.isfinite(truth).all(1)
+    annotated = np.asarray(np.isfinite(truth).all(1))
     padding = np.array([0, 0, 1, 1]) * (rules.init_padding if sequence.polygons is not None else 0)
     start = 0  # the next frame to initialise on
     for index in range(count):
-        if index < start or (index == start and not known[index]):
+        if index < start or (index == start and not annotated[index]):
             codes[index], start = SKIPPED, max(start, index + 1)
             continue
         first = sequence.boxes[index] + padding if index == start else None
@@ -55,7 +55,7 @@ def run_supervised(tracker: Tracker, sequence: Sequence, rules: RunRules) -> Tra
             codes[index], start = INITIALISED, -1
             continue
         region = corners(box)
-        if known[index] and not region_overlap(region[None], truth[index][None], size)[0] > 0:
+        if annotated[index] and not region_overlap(region[None], truth[index][None], size)[0] > 0:
             codes[index], start = FAILED, index + (rules.gap or 0)
         else:
             regions[index] = region

@@ -20,7 +20,7 @@ def search(
     round changes nothing.
     """
     best, reached = dict(start), measure(start)
-    known = {tuple(best.values()): reached}
+    measured = {tuple(best.values()): reached}
     yield best, reached
     for _ in range(rounds):
         before = best
@@ -28,10 +28,10 @@ def search(
             for value in values:
                 choice = {**best, name: value}
                 key = tuple(choice.values())
-                if key not in known:
-                    known[key] = measure(choice)
-                    yield choice, known[key]
-                if known[key] > reached:
-                    best, reached = choice, known[key]
+                if key not in measured:
+                    measured[key] = measure(choice)
+                    yield choice, measured[key]
+                if measured[key] > reached:
+                    best, reached = choice, measured[key]
         if best == before:
             return

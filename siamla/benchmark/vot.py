@@ -115,13 +115,13 @@ def expected_overlap(
     video counts as far as it goes. Entry 0, the initialisation, is 1 by convention; NaN where no
     fragment reaches.
     """
-    values, known = np.zeros((len(fragments), length)), np.zeros((len(fragments), length), bool)
+    values, reached = np.zeros((len(fragments), length)), np.zeros((len(fragments), length), bool)
     for index, overlaps in enumerate(fragments):
         values[index, : len(overlaps)] = overlaps
-        known[index, : length if failed[index] else len(overlaps)] = True
+        reached[index, : length if failed[index] else len(overlaps)] = True
     values[:, 0] = 0
     means = np.cumsum(values, axis=1) / np.maximum(np.arange(length), 1)
-    weight = known * np.asarray(weights, np.float64)[:, None]
+    weight = reached * np.asarray(weights, np.float64)[:, None]
     total = weight.sum(0)
     curve = np.where(total > 0, (weight * means).sum(0) / np.where(total > 0, total, 1), np.nan)
     curve[0] = 1
@@ -155,7 +155,8 @@ def _curve(runs: Many[Many[_Run]], labels: Many[Mask], rules: Supervised) -> Arr
         for run in group
         for overlaps, failed, frames, span in _fragments(run, rules)
     ]
-    return expected_overlap(*zip(*parts, strict=True), length=max(map(len, labels)))
+    overlaps, failed, weights = zip(*parts, strict=True)
+    return expected_overlap(overlaps, failed, weights, max(map(len, labels)))
 
 
 def _nanmean(values: Array, axis: int | None = None) -> Any:

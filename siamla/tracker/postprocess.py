@@ -81,12 +81,6 @@ def _hann(side: int) -> Array:
     return np.outer(hann, hann)
 
 
-def target_confidence(cls: Map, loc: Map) -> Array:
-    """c·q with q = sigmoid(loc), double precision."""
-    logit = np.clip(np.asarray(loc, np.float64), -60, 60)
-    return np.asarray(cls, np.float64) / (1 + np.exp(-logit))
-
-
 def topn(
     cls: Map,
     ltrb: Map,
@@ -110,7 +104,8 @@ def topn(
     and the image's. The score is the mean c·q of the n cells. Equal scores are taken in reading
     order.
     """
-    confidence = target_confidence(cls, loc)
+    logit = np.clip(np.asarray(loc, np.float64), -60, 60)
+    confidence = np.asarray(cls, np.float64) / (1 + np.exp(-logit))
     left, top, right, bottom = np.asarray(ltrb, np.float64)
     width, height = left + right, top + bottom
     penalty = scale_penalty(width, height, state.size_in_crop, penalty_k)

@@ -65,18 +65,9 @@ def recorded(settings: TrackerSettings, place: Place) -> dict[str, Any]:
 
 
 class SiamTracker:
-    """SiamCAR or SiamLA as a tracker (Algorithm 1): the template is taken once and never updated.
+    """SiamCAR or SiamLA as a tracker (Algorithm 1): the template is taken once, never updated."""
 
-    Attributes:
-        deterministic: benchmarks need not repeat it.
-        place: on which device and in which precision it computes.
-        network: what computes, made ready by the engine of the settings.
-        score: target confidence c·q of the last update, in [0, 1].
-        state: the target in the last image.
-        search: what the network saw and said in the last update.
-    """
-
-    deterministic = True
+    deterministic = True  # benchmarks need not repeat it
 
     def __init__(
         self,
@@ -92,9 +83,9 @@ class SiamTracker:
             resolve_engine(settings.engine, self.place.torch_device), model, self.place
         )
         self.settings = settings
-        self.score = 1.0
+        self.score = 1.0  # target confidence c·q of the last update, in [0, 1]
         self.state: State | None = None
-        self.search: Search | None = None
+        self.search: Search | None = None  # of the last update
         self._template: TemplateState | None = None
 
     def init(self, image: NDArray[np.uint8], box: ArrayLike) -> None:
