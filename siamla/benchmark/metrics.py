@@ -163,6 +163,20 @@ def valid_frames(name: str, truth: Array, rules: OnePass, origin: int) -> Mask:
         return np.asarray(positive.all(1))
 
 
+def _below(curve: Curve, values: Array) -> NDArray[np.int64]:
+    """How many thresholds (N,) lie below each value; for ">=" and "<" one that equals it counts as
+    well. As np.searchsorted, but four times as fast: of even thresholds a division misses by one.
+    """
+    bounds = np.concatenate([[-np.inf], curve.thresholds(), [np.inf]])
+    with np.errstate(over="ignore"):
+        guess = (values - curve.first) * ((curve.count - 1) / (curve.last - curve.first))
+    below = np.clip(guess, -1, curve.count - 1).astype(np.int64) + 1
+    passed = np.less if curve.compare in (">", "<=") else np.less_equal
+    below += passed(bounds[below + 1], values)
+    below -= ~passed(bounds[below], values)
+    return np.clip(below, 0, curve.count)  # an infinite value equals an outer bound
+
+
 def fractions(
     values: Array, curve: Curve, denominators: ArrayLike, groups: NDArray[np.int64] | None = None
 ) -> Array:
@@ -174,11 +188,8 @@ def fractions(
     """
     rising = curve.compare in ("<", "<=")
     values = np.where(np.isnan(values), np.inf if rising else -np.inf, values)
-    # The thresholds below each value: all of them hold for ">", all others for "<=".
-    side = "left" if curve.compare in (">", "<=") else "right"
-    bins = np.searchsorted(curve.thresholds(), values, side)  # type: ignore[call-overload]
-    if groups is not None:
-        bins = bins + groups * (curve.count + 1)
+    below = _below(curve, values)  # all of them hold for ">", all others for "<="
+    bins = below if groups is None else below + groups * (curve.count + 1)
     denominators = np.atleast_1d(np.asarray(denominators, np.float64))
     counts = np.bincount(bins, minlength=len(denominators) * (curve.count + 1))
     counts = counts.reshape(len(denominators), -1)

@@ -116,11 +116,12 @@ def _matched(
         note = store.lacks(path, len(boxes), count, rules.lacking)
         notes.append(f"{note}; the lacking frames are misses")
     boxes = boxes[:count]
-    unknown = np.isnan(boxes).any(1)
-    if rules.broken_prediction == "miss" and unknown.any():
+    if rules.broken_prediction == "miss" and np.isnan(boxes).any():
+        unknown = np.isnan(boxes).any(1)
         first = unknown.argmax() + 1
         notes.append(f"{path}: {unknown.sum()} rows with NaN, the first in line {first}; they miss")
-    return np.concatenate([boxes, np.full((count - len(boxes), 4), np.nan)])
+    lacking = np.full((count - len(boxes), 4), np.nan)
+    return np.concatenate([boxes, lacking]) if len(lacking) else boxes
 
 
 def _repeat_previous(boxes: Array, truth: Array) -> Array:
@@ -142,14 +143,14 @@ def _select(
         keep = keep[sequence.visible]
     if rules.first_frame == "drop":
         keep, total = keep[keep > 0], total - 1
-    unknown = np.isnan(boxes[keep]).any(1)
-    if rules.broken_prediction == "error" and unknown.any():
+    if len(keep) < len(truth):
+        truth, boxes = truth[keep], boxes[keep]
+    if rules.broken_prediction == "error" and np.isnan(boxes).any():
         raise UserError(
-            f"{path}, line {keep[unknown.argmax()] + 1}: a box that is NaN; the benchmark's own"
-            " toolkit gives NaN for all of it"
+            f"{path}, line {keep[np.isnan(boxes).any(1).argmax()] + 1}: a box that is NaN; the"
+            " benchmark's own toolkit gives NaN for all of it"
         )
-    denominator = total if rules.denominator == "all" else len(keep)
-    return _Frames(truth[keep], boxes[keep], denominator, size)
+    return _Frames(truth, boxes, total if rules.denominator == "all" else len(keep), size)
 
 
 def _load(

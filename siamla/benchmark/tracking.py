@@ -3,7 +3,7 @@ finished ones never again, failures collected.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from collections.abc import Sequence as Many
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
@@ -100,36 +100,6 @@ def _run_sequence(
     return None
 
 
-def _in_lock_step(
-    model: Path,
-    settings: TrackerSettings,
-    place: Place,
-    todo: Many[Sequence],
-    folder: Path,
-    rules: RunRules,
-) -> Iterator[str | None]:
-    """Each sequence in a thread with a tracker of its own."""
-    meeting, trackers = load_lock_step(model, settings, place)
-    thread = threading.local()
-
-    def work(sequence: Sequence) -> str | None:
-        with meeting.taking_part():
-            return _run_sequence(thread.tracker, sequence, folder, rules, timed=False)
-
-    def take() -> None:
-        thread.tracker = trackers.pop()
-
-    pool = ThreadPoolExecutor(len(trackers), initializer=take)
-    try:
-        for future in as_completed([pool.submit(work, sequence) for sequence in todo]):
-            yield future.result()
-    except BaseException:
-        meeting.stop()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 _tracker: Tracker | None = None  # this process's own
 
 
@@ -202,15 +172,33 @@ def track_benchmark(
     workers: int = 1,
     title: str = "track",
 ) -> None:
-    """`run` with a model file. In lock step there is one process, and frames have no times."""
+    """`run` with a model file. In lock step there are several trackers in threads of this process,
+    and frames have no times.
+    """
     if settings.batch == 1:
         run(partial(load_tracker, model, settings, place), sequences, folder, rules, workers, title)
         return
     todo = _todo(sequences, folder, rules)
+    if not todo:
+        return
+    meeting, trackers = load_lock_step(model, settings, place)
+    thread = threading.local()
+
+    def take() -> None:
+        thread.tracker = trackers.pop()
+
+    def work(sequence: Sequence) -> str | None:
+        with meeting.taking_part():
+            return _run_sequence(thread.tracker, sequence, folder, rules, timed=False)
+
     failures = []
+    pool = ThreadPoolExecutor(len(trackers), initializer=take)
     with progress(len(sequences), title, "sequence", len(sequences) - len(todo)) as bar:
-        results = _in_lock_step(model, settings, place, todo, folder, rules) if todo else ()
-        for failure in results:
-            failures.append(failure)
-            bar.update()
+        try:
+            for future in as_completed([pool.submit(work, sequence) for sequence in todo]):
+                failures.append(future.result())
+                bar.update()
+        finally:
+            meeting.stop()
+            pool.shutdown(cancel_futures=True)
     _raise(failures, len(sequences))
