@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
+from clips import moving_square
 
 from siamla.benchmark import store
 from siamla.benchmark.onepass import FrameError, Track, track_sequence
@@ -34,7 +35,7 @@ RULES = {key: run_rules(protocol) for key, protocol in PROTOCOLS.items()}
 
 
 class Drift:
-    """Moves the box by a pixel each frame; raises on frames that are brighter than 200."""
+    """Moves the box by 4 and 2 pixels each frame; raises on frames that are brighter than 200."""
 
     deterministic = True
     calls = 0
@@ -46,7 +47,7 @@ class Drift:
         Drift.calls += 1
         if image.mean() > 200:
             raise RuntimeError("too bright")
-        self.box = self.box + np.array([1, 0, 0, 0])
+        self.box = self.box + np.array([4, 2, 0, 0])
         return self.box
 
 
@@ -67,15 +68,10 @@ class Sure(Drift):
 @pytest.fixture
 def sequences(tmp_path: Path) -> list[Sequence]:
     """Sequences a, b, c of 6, 8 and 4 frames whose targets move as Drift does."""
-    videos = []
-    for name, count in (("a", 6), ("b", 8), ("c", 4)):
-        frames = tuple(tmp_path / "frames" / name / f"{index:04d}.png" for index in range(count))
-        frames[0].parent.mkdir(parents=True)
-        for path in frames:
-            cv2.imwrite(str(path), np.full((30, 40, 3), 50, np.uint8))
-        boxes = np.array([[5.0 + index, 6, 10, 10] for index in range(count)])
-        videos.append(Sequence(name, frames, boxes, np.ones(count, bool)))
-    return videos
+    return [
+        moving_square(tmp_path / "frames", name, n)
+        for name, n in zip("abc", (6, 8, 4), strict=True)
+    ]
 
 
 def done(folder: Path) -> list[bool]:
@@ -95,7 +91,7 @@ def test_run_and_score(
     if workers == 1:
         written = sorted("abc", key=lambda name: (out / f"{name}.txt").stat().st_mtime_ns)
         assert written == ["b", "a", "c"]  # the longest first
-    assert (out / "a.txt").read_text().splitlines()[0] == "6.0000,7.0000,10.0000,10.0000"
+    assert (out / "a.txt").read_text().splitlines()[0] == "81.0000,61.0000,30.0000,24.0000"
     assert not multiprocessing.active_children()
 
 
@@ -224,7 +220,7 @@ def test_our_tracker_under_the_got10k_toolkit(tmp_path: Path, sequences: list[Se
     from got10k.experiments import ExperimentGOT10k
 
     layout = WRITERS["got10k"]
-    grey = cv2.imencode(".jpg", np.full((30, 40, 3), 50, np.uint8))[1].tobytes()
+    grey = cv2.imencode(".jpg", np.full((120, 160, 3), 50, np.uint8))[1].tobytes()
     for sequence in sequences:
         layout.write(tmp_path / "data/val", sequence, [grey] * len(sequence))
     layout.finish(tmp_path / "data/val", ["a", "b", "c"])
@@ -254,7 +250,7 @@ def test_got10k_adapter_converts_colour_and_origin() -> None:
     tracker = Got10kTracker(Look(), "look", origin=1)
     tracker.init(red, [1, 1, 4, 4])
     assert seen == [([0, 0, 255], [0, 0, 4, 4])]
-    assert tracker.update(red).tolist() == [2, 1, 4, 4]
+    assert tracker.update(red).tolist() == [5, 3, 4, 4]
 
 
 def test_vot_entry_and_missing_toolkit(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ import torch
 
 import siamla
 from siamla.errors import UserError
-from siamla.model.checkpoint import read_model, save_model
 from siamla.tracker.api import bgr, fit
 from siamla.tracker.settings import TrackerSettings
 from siamla.tracker.tracker import load_tracker
@@ -120,9 +119,3 @@ def test_wrong_files_and_settings_are_told(model_file: Path, tmp_path: Path) -> 
         torch.save(broken, tmp_path / "broken.pt")
         with pytest.raises(UserError, match=said):
             siamla.load(tmp_path / "broken.pt")
-
-
-def test_label_and_tracker_are_no_part_of_the_digest(model_file: Path, tmp_path: Path) -> None:
-    file = read_model(model_file)
-    save_model(tmp_path / "other.pt", file.model, "Another", {})
-    assert read_model(tmp_path / "other.pt").digest == file.digest

@@ -75,13 +75,13 @@ def test_a_frame_is_what_the_tracker_saw_and_chose(found: list[FrameMaps], video
         np.testing.assert_allclose(middle, frame.crop_boxes[peak], atol=1e-3)
 
 
-def test_the_crop_is_in_rgb(video: Sequence, tmp_path: Path) -> None:
-    blue = np.zeros((600, 800, 3), np.uint8)
-    blue[..., 0] = 200
+def test_the_crop_is_in_rgb_and_unknown_truth_is_nan(video: Sequence, tmp_path: Path) -> None:
+    hidden = replace(video, boxes=video.boxes[:1])
     for path in video.frames:
-        cv2.imwrite(str(path), blue)
-    (frame,) = follow(SiamTracker(build_model(SMALL, seed=0), ONE_CELL), video, [1], tmp_path)
+        cv2.imwrite(str(path), np.full((600, 800, 3), (200, 0, 0), np.uint8))
+    (frame,) = follow(SiamTracker(build_model(SMALL, seed=0), ONE_CELL), hidden, [1], tmp_path)
     assert frame.crop[127, 127].tolist() == [0, 0, 200]
+    assert np.isnan(frame.truth).all()
 
 
 def test_cells_lie_on_the_grid() -> None:
@@ -92,12 +92,6 @@ def test_cells_lie_on_the_grid() -> None:
     np.testing.assert_array_equal(boxes[0, 1], [29.5, 11.5, 40, 60])
     box = np.array([3.0, 4, 5, 6])
     np.testing.assert_allclose(to_image(to_crop(box, (50, 60), 80, 255), (50, 60), 80, 255), box)
-
-
-def test_unknown_truth_is_nan(video: Sequence, tmp_path: Path) -> None:
-    hidden = replace(video, boxes=video.boxes[:1])
-    (frame,) = follow(SiamTracker(build_model(SMALL, seed=0), ONE_CELL), hidden, [2], tmp_path)
-    assert np.isnan(frame.truth).all()
 
 
 def test_the_file_comes_back_and_has_equal_bytes(found: list[FrameMaps], tmp_path: Path) -> None:

@@ -92,15 +92,6 @@ def crop_alignment(confidence: Array, ltrb: Array, box: Array) -> CropAlignment:
     )
 
 
-def _search(image: Image, box: Array, rng: np.random.Generator) -> tuple[Image, Array]:
-    """A search crop shifted and scaled at random, and the box in its pixel-index coordinates."""
-    side = float(padded_size(box[2], box[3])) * SEARCH / TEMPLATE
-    side *= float(np.exp(rng.uniform(-SCALE, SCALE)))
-    middle = centre(box) + rng.uniform(-SHIFT, SHIFT, 2) * side
-    pixels = crop(image, middle, side, SEARCH, mean_colour(image))
-    return pixels, to_index(to_crop(box, middle, side, SEARCH))
-
-
 def cut(sequence: Sequence, crops: int, seed: Many[int]) -> Cut:
     """`crops` search crops around the truth, of frames evenly spaced after the first, the
     template's; fewer where the target is visible in fewer.
@@ -116,17 +107,19 @@ def cut(sequence: Sequence, crops: int, seed: Many[int]) -> Cut:
     chosen = np.flatnonzero(np.asarray(sequence.visible & sequence.valid, bool))
     chosen = chosen[chosen > 0]
     evenly = np.linspace(0, len(chosen) - 1, min(crops, len(chosen)))
+    chosen = chosen[np.unique(evenly.round().astype(int))]
     rng = np.random.default_rng(seed)
-    pairs = [
-        _search(read_image(sequence.frames[index]), sequence.boxes[index], rng)
-        for index in chosen[np.unique(evenly.round().astype(int))]
-    ]
-    searches = np.array([pixels for pixels, _ in pairs], np.uint8).reshape(-1, SEARCH, SEARCH, 3)
-    boxes = np.array([box for _, box in pairs], np.float64).reshape(-1, 4)
-    first, box = read_image(sequence.frames[0]), sequence.boxes[0]
-    side = float(padded_size(box[2], box[3]))
-    template = crop(first, centre(box), side, TEMPLATE, mean_colour(first))
-    return Cut(template, searches, boxes)
+    sides = padded_size(sequence.boxes[:, 2], sequence.boxes[:, 3]).tolist()
+    searches = np.empty((len(chosen), SEARCH, SEARCH, 3), np.uint8)
+    boxes = np.empty((len(chosen), 4))
+    for number, index in enumerate(chosen):
+        image, box = read_image(sequence.frames[index]), sequence.boxes[index]
+        side = sides[index] * SEARCH / TEMPLATE * float(np.exp(rng.uniform(-SCALE, SCALE)))
+        middle = centre(box) + rng.uniform(-SHIFT, SHIFT, 2) * side
+        searches[number] = crop(image, middle, side, SEARCH, mean_colour(image))
+        boxes[number] = to_index(to_crop(box, middle, side, SEARCH))
+    image, middle = read_image(sequence.frames[0]), centre(sequence.boxes[0])
+    return Cut(crop(image, middle, sides[0], TEMPLATE, mean_colour(image)), searches, boxes)
 
 
 def on_crops(network: Network, part: Cut) -> list[CropAlignment]:

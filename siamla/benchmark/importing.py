@@ -192,23 +192,21 @@ def _read_folders(source: Path, layout: str) -> dict[str, Files]:
     if layout == "vot" and names and inner.name != "baseline":
         raise UserError(f"{source}: expected the folder that holds baseline/")
     root = inner.parent if layout == "vot" else inner
-    return {name: _read_repetitions(root, name, layout) for name in names}
-
-
-def _read_repetitions(root: Path, name: str, layout: str) -> Files:
-    files: Files = {}
-    for number in store.repetitions(root, name, layout):
-        path = store.track_path(root, name, layout, number)
-        if layout == "vot":
-            store.read_regions(root, name, number)
-        else:
-            _finite(path, store.read_boxes(root, name, layout, number))
-        files[path.relative_to(root)] = text.plain(path)
-        files |= _confidence(root, name, name, layout, number)
-    if store.read_seconds(root, name, layout) is not None:
-        times = store.time_path(root, name, layout)
-        files[times.relative_to(root)] = text.plain(times)
-    return files
+    sequences: dict[str, Files] = {}
+    for name in names:
+        files = sequences[name] = {}
+        for number in store.repetitions(root, name, layout):
+            path = store.track_path(root, name, layout, number)
+            if layout == "vot":
+                store.read_regions(root, name, number)
+            else:
+                _finite(path, store.read_boxes(root, name, layout, number))
+            files[path.relative_to(root)] = text.plain(path)
+            files |= _confidence(root, name, name, layout, number)
+        if store.read_seconds(root, name, layout) is not None:
+            path = store.time_path(root, name, layout)
+            files[path.relative_to(root)] = text.plain(path)
+    return sequences
 
 
 def _inner(folder: Path) -> Path:

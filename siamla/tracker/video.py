@@ -170,14 +170,6 @@ def _pressed(canvas: Image) -> str:
     return chr(cv2.waitKey(0) & 0xFF) if key == " " else key
 
 
-def _drawn_size(image: Image) -> tuple[int, int]:
-    """Width and height of the drawn video: that of the image, at most LARGEST and of even sides."""
-    height, width = image.shape[:2]
-    shrink = min(1.0, LARGEST / max(width, height))
-    width, height = (max(SMALLEST, 2 * round(side * shrink / 2)) for side in (width, height))
-    return width, height
-
-
 def _draw(image: Image, size: tuple[int, int], box: ArrayLike, tracker: Tracker) -> Image:
     """A copy of the image, fitted into `size`, with box and score; red where the target is lost."""
     fitted = fit(image, size)
@@ -211,7 +203,10 @@ class _Recording:
 
     def __init__(self, out: Path, image: Image, fps: float) -> None:
         self.frames = 0
-        self._paths, self._fps, self._size = outputs(out), fps, _drawn_size(image)
+        self._paths, self._fps = outputs(out), fps
+        shrink = min(1.0, LARGEST / max(image.shape[:2]))
+        height, width = (max(SMALLEST, 2 * round(side * shrink / 2)) for side in image.shape[:2])
+        self._size = (width, height)
         self._table = _part(self._paths[0]).open("w", encoding="utf-8", buffering=1)
         self._rows = csv.writer(self._table, lineterminator="\n")
         self._rows.writerow(COLUMNS)
@@ -245,20 +240,15 @@ class _Recording:
             return
         self._video.release()
         table, video = self._paths
-        stored = _stored_frames(_part(video))
+        grabbed = cv2.VideoCapture(str(_part(video)))
+        grabbed.set(cv2.CAP_PROP_FORMAT, -1)  # frames are counted and not decoded
+        stored = sum(1 for _ in iter(grabbed.grab, False))
         if stored != self.frames:
             raise UserError(
                 f"{video}: only {stored} of {self.frames} frames could be written; is the disk"
                 f" full? The boxes are in {table}"
             )
         _part(video).replace(video)
-
-
-def _stored_frames(path: Path) -> int:
-    """How many frames a video file holds, counted without decoding them."""
-    video = cv2.VideoCapture(str(path))
-    video.set(cv2.CAP_PROP_FORMAT, -1)
-    return sum(1 for _ in iter(video.grab, False))
 
 
 def _why_ended(source: Source, count: int) -> str | None:
