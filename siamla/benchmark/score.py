@@ -84,16 +84,8 @@ def image_size(sequence: Sequence, sizes: Sizes | None = None) -> tuple[int, int
         return sizes[sequence.name]
     from PIL import Image
 
-    if not sequence.frames:
-        raise UserError(
-            f"{sequence.name}: its protocol clips boxes to the image, and there are no frames to"
-            " measure"
-        )
-    try:
-        with Image.open(sequence.frames[0]) as image:
-            return image.size
-    except OSError as error:
-        raise UserError(f"{sequence.frames[0]}: the image size cannot be read ({error})") from None
+    with Image.open(sequence.frames[0]) as image:
+        return image.size
 
 
 def withheld(sequence: Sequence) -> bool:

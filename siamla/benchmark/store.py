@@ -51,8 +51,6 @@ def track_path(folder: Path, sequence: str, layout: str, repetition: int = 1) ->
         return folder / sequence / f"{sequence}_{repetition:03d}.txt"
     if layout == "vot":
         return folder / "baseline" / sequence / f"{sequence}_{repetition:03d}.txt"
-    if repetition != 1:
-        raise ValueError(f"the {layout} format holds one run, not repetition {repetition}")
     return folder / f"{sequence}.txt"
 
 
