@@ -12,9 +12,10 @@ import torch
 from clips import moving_square
 
 from siamla.benchmark.protocols import RunRules, load_protocols, run_rules
-from siamla.benchmark.tracking import TrackingFailed, track_benchmark
+from siamla.benchmark.tracking import track_benchmark
 from siamla.engine.engines import installed
 from siamla.engine.network import Maps, Network
+from siamla.errors import UserError
 from siamla.place import Place
 from siamla.sequence import Sequence
 from siamla.tracker.settings import TrackerSettings
@@ -133,7 +134,7 @@ def test_failures_are_told_when_the_others_are_done_and_only_the_missing_are_tra
     sound = broken.read_bytes()
     broken.write_bytes(b"")
     settings, out = TrackerSettings(engine="torch", precision="fp32", batch=2), tmp_path / "out"
-    with pytest.raises(TrackingFailed, match=r"1 of 5 sequences failed: s2, frame 4"):
+    with pytest.raises(UserError, match=r"1 of 5 sequences failed: s2, frame 4"):
         track_benchmark(model_file, settings, CPU, sequences, out, OTB)
     before = {path: path.stat().st_mtime_ns for path in out.glob("s?.txt")}
     assert sorted(path.name for path in before) == ["s0.txt", "s1.txt", "s3.txt", "s4.txt"]

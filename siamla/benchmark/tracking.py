@@ -26,10 +26,6 @@ from siamla.tracker.settings import TrackerSettings
 from siamla.tracker.tracker import load_lock_step, load_tracker
 
 
-class TrackingFailed(UserError):
-    """Some sequences could not be tracked; the others are finished and stored."""
-
-
 def run_supervised(tracker: Tracker, sequence: Sequence, rules: RunRules) -> Trajectory:
     """VOT's supervised run: a tracker that loses its target is started again a few frames later, on
     the truth's equal-area rectangle, its size padded. FrameError as `step`.
@@ -126,11 +122,11 @@ def _todo(sequences: Many[Sequence], folder: Path, rules: RunRules) -> list[Sequ
 
 
 def _raise(results: Iterable[str | None], total: int) -> None:
-    """TrackingFailed where there are failures, when all the others are there."""
+    """UserError where there are failures, when all the others are there."""
     failures = sorted(filter(None, results))
     if failures:
         text = "; ".join([*failures[:5], *(["…"] if len(failures) > 5 else [])])
-        raise TrackingFailed(f"{len(failures)} of {total} sequences failed: {text}")
+        raise UserError(f"{len(failures)} of {total} sequences failed: {text}")
 
 
 def run(
@@ -145,8 +141,8 @@ def run(
 
     With workers > 1, sequences are spread over spawned processes with one thread each, and
     `make_tracker` must be picklable; otherwise everything happens in this process. `title` stands
-    before the progress. Raises TrackingFailed (a UserError that names sequence and frame of each
-    failure) after the other sequences are finished.
+    before the progress. UserError with sequence and frame of each failure after the other sequences
+    are finished.
     """
     todo = _todo(sequences, folder, rules)
     results = in_parallel(
