@@ -5,12 +5,13 @@ import shutil
 from itertools import pairwise
 from math import inf, isnan
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import pytest
 import yaml
 from pydantic import Field
 
+from siamla.data.layout import LayoutName
 from siamla.errors import UserError
 from siamla.experiment.experiment import load
 from siamla.experiment.spec import changed, merge, nest, plain
@@ -105,6 +106,8 @@ OTB = {"layout": "otb", "root": "x"}
 TRACKER = {"label": "T", "extends": "base"}
 
 
+*OTHERS, LAST = get_args(LayoutName)
+FIRST = ", ".join(map(repr, OTHERS))
 WRONG_FORM = {"seeds": [1, 1], "benchmarks": {"b": {"layout": "obt"}}}
 
 
@@ -115,8 +118,8 @@ WRONG_FORM = {"seeds": [1, 1], "benchmarks": {"b": {"layout": "obt"}}}
             WRONG_FORM,
             {"base": {"lable": "x"}},  # not told as long as the profile is wrong
             [
-                "profiles/p.yaml: benchmarks.b.layout is 'obt': expected 'otb', 'got10k', 'lasot',"
-                " 'trackingnet', 'tnl2k', 'vot' or 'plain'; did you mean 'vot'?",
+                f"profiles/p.yaml: benchmarks.b.layout is 'obt': expected {FIRST} or {LAST!r};"
+                " did you mean 'vot'?",
                 "profiles/p.yaml: seeds is [1, 1]: 1 is given twice",
             ],
         ),

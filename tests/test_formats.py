@@ -35,7 +35,7 @@ def make(root: Path, key: str, *names: str) -> None:
     WRITERS[key].finish(root, names)
 
 
-@pytest.mark.parametrize("key", LAYOUTS)
+@pytest.mark.parametrize("key", WRITERS)
 def test_written_sequence_is_read_back(tmp_path: Path, key: str) -> None:
     make(tmp_path, key, "ball-1", "cat-2")
     layout = LAYOUTS[key]

@@ -15,7 +15,6 @@ from conftest import COMMAND, Tree
 from siamla.cli.main import main
 from siamla.data.crops import CropCache, build
 from siamla.data.settings import CropSettings
-from siamla.data.sources import SOURCES
 from siamla.data.sources.survey import curate_boxes, load_tracks
 from siamla.errors import UserError
 from siamla.geometry import padded_size
@@ -170,7 +169,7 @@ def test_got10k_leaves_out_absent_frames_and_keeps_numbers(tmp_path: Path) -> No
     assert track.numbers.tolist() == [0, 1, 3, 4]
 
 
-@pytest.mark.parametrize("layout", SOURCES)
+@pytest.mark.parametrize("layout", sets.SETS)
 def test_bytes_do_not_depend_on_processes(layout: str, tmp_path: Path) -> None:
     root = sets.SETS[layout](tmp_path / "set")
     for jobs in (1, 2):

@@ -3,7 +3,7 @@ definition comes from. The code in this package knows no benchmark by name.
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +25,14 @@ class Curve(Settings):
 
     first: float
     last: float
-    count: int = Field(ge=2)
+    count: int = Field(ge=2, le=100_001)
     compare: Literal[">", ">=", "<", "<="]  # how a frame's value is held against the threshold
     report: dict[str, Summary]
 
     @model_validator(mode="after")
     def _readable(self) -> "Curve":
+        if self.first >= self.last:
+            raise ValueError(f"last: {self.last}, expected more than first, {self.first}")
         for metric, how in self.report.items():
             if not isinstance(how, str) and not np.isclose(self.thresholds(), how).any():
                 span = f"{self.count} thresholds {self.first}..{self.last}"
@@ -88,7 +90,7 @@ class OnePass(Settings):
     broken_prediction: Literal["previous", "miss", "error"]
     undefined_overlap: Literal["zero", "miss"] = "zero"
     lacking: float = Field(default=0, ge=0, le=1)
-    lead: dict[str, int] = Field(default_factory=dict)
+    lead: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
     long: Literal["error", "crop"]
     zero_curves: ZeroCurves = "keep"
     rounded: bool = False

@@ -36,8 +36,8 @@ def register(commands: Commands) -> None:
         help=(
             "none: all jobs. Words of one job (train siamla 1, predict otb100 siamla 1, score"
             " otb100 siamla 1, curate otb100, table 3, study): its whole identity, and how the"
-            " result that is there differs. `accept`: code changed and numbers did not: one job of"
-            " each kind is run again, bytes are compared, and the others taken over"
+            " result that is there differs. `accept`: code changed and numbers did not: a few jobs"
+            " of each kind are run again, bytes are compared, and the others taken over"
         ),
     )
     add_profile(parser, key=False)
