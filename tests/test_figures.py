@@ -65,22 +65,17 @@ def content(level: float, rng: np.random.Generator, count: int = 6, **more: Any)
     """
     aucs = np.clip(level + rng.normal(0, 0.05, count), 0, 1)
     x = np.linspace(0, 1, 21)
-    names = [f"s{i}" for i in range(count)]
-    labels = {
-        name: ["A", *(["B"] if i % 2 else []), *(["C"] if i == 0 else [])]
-        for i, name in enumerate(names)
-    }
-    own = {a: [v for n, v in zip(names, aucs, strict=True) if a in labels[n]] for a in "ABC"}
+    named = {f"s{i}": float(auc) for i, auc in enumerate(aucs)}
+    labels = {name: ["A", *"B" * (i % 2), *"C" * (i == 0)] for i, name in enumerate(named)}
+    own = {a: [auc for name, auc in named.items() if a in labels[name]] for a in "ABC"}
+    success = {"x": x.tolist(), "y": (aucs.mean() * 2 * (1 - x)).clip(0, 1).tolist()}
+    parts = {a: {"auc": float(np.mean(v)), "sequences": len(v)} for a, v in own.items()}
     return {
         "overall": {"auc": float(aucs.mean()), "precision": 0.5},
-        "per_sequence": {n: {"auc": float(v)} for n, v in zip(names, aucs, strict=True)},
-        "per_attribute": {
-            a: {"auc": float(np.mean(v)), "sequences": len(v)} for a, v in own.items()
-        },
+        "per_sequence": {name: {"auc": auc} for name, auc in named.items()},
+        "per_attribute": parts,
         "attributes_of": labels,
-        "curves": {
-            "success": {"x": x.tolist(), "y": (aucs.mean() * 2 * (1 - x)).clip(0, 1).tolist()}
-        },
+        "curves": {"success": success},
     } | more
 
 
@@ -167,20 +162,13 @@ def public(tmp_path_factory: pytest.TempPathFactory, real: dict) -> Data:
         for place in sorted((folder / benchmark).iterdir()):
             found = score(sequences, place, PROTOCOLS[key], sizes)
             trackers.setdefault(place.name, tracker(place.name, len(trackers)))
-            rows = {
-                row["sequence"]: {k: v for k, v in row.items() if k != "sequence"}
-                for row in found.per_sequence
-            }
-            curves = {
-                name: {"x": x.tolist(), "y": y.tolist()} for name, (x, y) in found.curves.items()
-            }
-            own = {s.name: sorted(s.attributes) for s in sequences}
+            curves = {name: {"x": list(x), "y": list(y)} for name, (x, y) in found.curves.items()}
             whole = {
                 "overall": found.overall,
-                "per_sequence": rows,
+                "per_sequence": {row["sequence"]: row for row in found.per_sequence},
                 "per_attribute": found.per_attribute,
                 "curves": curves,
-                "attributes_of": own,
+                "attributes_of": {s.name: sorted(s.attributes) for s in sequences},
             }
             scores.append(Score(key, place.name, 0, whole))
     return Data(trackers, real, scores)
@@ -189,14 +177,10 @@ def public(tmp_path_factory: pytest.TempPathFactory, real: dict) -> Data:
 def expected(benchmark: str, *metrics: str) -> set[str]:
     """Legend entries "[0.696] SiamBAN" of the published scores."""
     with (SHARED / "EXPECTED.tsv").open() as handle:
-        rows = list(csv.DictReader(handle, delimiter="\t"))
-    found = {
-        f"[{r['published']}] {r['tracker']}"
-        for r in rows
-        if r["set"] == benchmark and r["metric"] in metrics
-    }
-    assert found
-    return found
+        rows = [row for row in csv.DictReader(handle, delimiter="\t") if row["set"] == benchmark]
+    entries = {f"[{r['published']}] {r['tracker']}" for r in rows if r["metric"] in metrics}
+    assert entries
+    return entries
 
 
 def only(public: Data, benchmark: str, **more: Any) -> Data:
@@ -280,22 +264,15 @@ def test_a_tracker_has_one_colour_in_every_figure(tmp_path: Path, real: dict) ->
         [Score(s.benchmark, s.tracker, s.seed, s.content, 0.1 * s.seed) for s in given.scores],
         facts={"key": "tracker.window", "used": {}},
     )
-    for entry, what in (
-        (CURVES, given),
-        (ATTRIBUTES, given),
-        (entry_of("sweep", sweep="window"), sweep),
-    ):
+    expected = {
+        style.gid(name): style.look(given.trackers[name])["color"] for name in given.trackers
+    }
+    swept = entry_of("sweep", sweep="window")
+    for entry, what in ((CURVES, given), (ATTRIBUTES, given), (swept, sweep)):
         drawn = write(tmp_path / entry.kind, entry, what, [])
-        lines = {
-            line.get_gid(): line.get_color()
-            for axes in drawn.figure.axes
-            for line in axes.lines
-            if line.get_gid()
-        }
-        expected = {
-            style.gid(name): style.look(given.trackers[name])["color"] for name in given.trackers
-        }
-        assert lines == expected, entry.kind
+        lines = [line for axes in drawn.figure.axes for line in axes.lines if line.get_gid()]
+        colours = {line.get_gid(): line.get_color() for line in lines}
+        assert colours == expected, entry.kind
     assert len(set(expected.values())) == 3
 
 
@@ -332,14 +309,16 @@ def histories(folder: Path, columns: str, *seeds: list[str]) -> list[Run]:
     return runs
 
 
-def test_losses_are_means_over_seeds_and_say_what_was_trained_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("synthetic", [True, False])
+def test_losses_are_means_over_seeds_and_say_what_was_trained_on(
+    tmp_path: Path, synthetic: bool
+) -> None:
     runs = histories(tmp_path, "epoch,total", ["1,4", "2,2"], ["1,6", "2,3"])
-    for synthetic in (True, False):
-        given = Data(TWO, {}, runs=runs, facts={"synthetic": synthetic})
-        drawn = write(tmp_path / "a", FIGURES.figures["training"], given, [])
-        found = [tuple(row[key] for key in ("epoch", "mean", "low", "high")) for row in drawn.rows]
-        assert found == [(1, 5, 4, 6), (2, 2.5, 2, 3)]
-        assert ("Loss on synthetic clips" in texts(drawn)) == synthetic
+    given = Data(TWO, {}, runs=runs, facts={"synthetic": synthetic})
+    drawn = write(tmp_path / "a", FIGURES.figures["training"], given, [])
+    rows = [tuple(row[key] for key in ("epoch", "mean", "low", "high")) for row in drawn.rows]
+    assert rows == [(1, 5, 4, 6), (2, 2.5, 2, 3)]
+    assert ("Loss on synthetic clips" in texts(drawn)) == synthetic
 
 
 def test_every_loss_of_the_history_has_a_panel(tmp_path: Path) -> None:
@@ -360,13 +339,6 @@ def drawn_without_a_word(recwarn: pytest.WarningsRecorder) -> None:
     assert not [str(warning.message) for warning in recwarn]
 
 
-def test_no_attributes(tmp_path: Path, real: dict, recwarn: pytest.WarningsRecorder) -> None:
-    drawn = write(tmp_path / "a", ATTRIBUTES, data(real, per_attribute={}, attributes_of={}), [])
-    assert "no sequence of OTB100 has attributes" in texts(drawn)
-    assert drawn.rows == []
-    drawn_without_a_word(recwarn)
-
-
 @pytest.mark.parametrize("entry", [CURVES, ATTRIBUTES])
 def test_one_tracker(
     tmp_path: Path, real: dict, entry: Any, recwarn: pytest.WarningsRecorder
@@ -378,15 +350,19 @@ def test_one_tracker(
 
 
 def test_thirty_trackers_and_strange_names(
-    tmp_path: Path, real: dict, recwarn: pytest.WarningsRecorder
+    tmp_path: Path,
+    real: dict,
+    recwarn: pytest.WarningsRecorder,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     names = ["a_b", "$x^2$", "A<b>&amp;", "SiamRPN++", "Fußgänger-λ", "_hidden", "x" * 60]
     many = {
         **TWO,
         **{f"t{i}": tracker(names[i] if i < len(names) else f"T{i}", i) for i in range(28)},
     }
-    entry = CURVES.model_copy(update={"most": 30})
-    told = legend(write(tmp_path / "all", entry, data(real, many), []))
+    with monkeypatch.context() as patch:
+        patch.setattr("siamla.report.figures.curves.RANKS", 30)
+        told = legend(write(tmp_path / "all", CURVES, data(real, many), []))
     for name in names[:-1]:
         assert any(text.endswith(f"] {name}") for text in told), name
     assert any(text.endswith("x…") for text in told)
@@ -412,28 +388,30 @@ def test_a_curve_that_is_all_zero_stays(tmp_path: Path, real: dict) -> None:
 
 def test_a_missing_sequence_counts_only_where_both_have_it(tmp_path: Path, real: dict) -> None:
     given = data(real)
-    cut = []
     for one in given.scores:
-        rows = dict(one.content["per_sequence"])
         if one.tracker == "base":
-            del rows["s1"]
-            rows["s2"] = {"auc": None}  # withheld or NaN truth
-        cut.append(
-            Score(one.benchmark, one.tracker, one.seed, {**one.content, "per_sequence": rows})
-        )
-    drawn = write(tmp_path / "a", ATTRIBUTES, Data(given.trackers, given.benchmarks, cut), [])
+            del one.content["per_sequence"]["s1"]
+            one.content["per_sequence"]["s2"] = {"auc": None}  # withheld or NaN truth
+    drawn = write(tmp_path / "a", ATTRIBUTES, given, [])
     row = next(row for row in drawn.rows if row["tracker"] == "ours" and row["attribute"] == "B")
-    assert np.isfinite(row["low"])  # s3 and s5 are left
-    assert np.isfinite([row["difference"], row["score"]]).all()
+    assert np.isfinite([row["low"], row["difference"], row["score"]]).all()  # s3 and s5 are left
 
 
-def test_nothing_scored(tmp_path: Path, real: dict, recwarn: pytest.WarningsRecorder) -> None:
+@pytest.mark.parametrize("kind", ["curves", "attributes", "ranking", "unlabelled"])
+def test_nothing_to_draw_is_said(
+    tmp_path: Path, real: dict, kind: str, recwarn: pytest.WarningsRecorder
+) -> None:
     nothing = {"overall": {}, "per_sequence": {}, "per_attribute": {}, "curves": {}}
     given = Data(TWO, {"otb100": real["otb100"]}, [Score("otb100", "ours", 1, nothing)])
     ranking = entry_of("ranking", benchmark="otb100")
-    for entry in (CURVES, ATTRIBUTES, ranking):
-        drawn = write(tmp_path / entry.kind, entry, given, [])
-        assert "no" in texts(drawn)
+    entry = {"curves": CURVES, "ranking": ranking}.get(kind, ATTRIBUTES)
+    if kind == "unlabelled":
+        given = data(real, per_attribute={}, attributes_of={})
+    drawn = write(tmp_path / "a", entry, given, [])
+    said = "has attributes" if entry is ATTRIBUTES else "nothing was scored"
+    assert said in texts(drawn)
+    assert said in (tmp_path / "a.md").read_text()
+    assert drawn.rows == []
     drawn_without_a_word(recwarn)
 
 
@@ -488,8 +466,8 @@ def test_the_plan_loads_no_library_of_drawing_and_no_display_is_needed(tmp_path:
             "did you mean 'benchmarks'",
         ),
         (
-            {"kind": "frames", "title": "x", "benchmark": "otb100", "frames": 0},
-            "figures.mine: frames is 0: expected at least 1",
+            {"kind": "labels", "title": "x", "lambdas": [0]},
+            "figures.mine",
         ),
         ("curves", "figures.mine.kind"),
     ],
@@ -578,7 +556,7 @@ def keys(plan: Plan) -> dict[str, str]:
 
 def test_a_change_of_an_entry_redraws_that_figure_alone(changed: Callable[..., Plan]) -> None:
     before = keys(changed())
-    after = keys(changed(figures={"figures": {"fig9": {"title": "Another", "most": 3}}}))
+    after = keys(changed(figures={"figures": {"fig9": {"title": "Another"}}}))
     assert {name for name in before if before[name] != after[name]} == {"fig9"}
 
 
@@ -599,27 +577,22 @@ def test_a_figure_of_a_benchmark_of_ones_own_is_one_entry(changed: Callable[...,
         figures={"figures": {"mine": own}},
     )
     assert "mine" in figure_names(plan)
-    shown = figure_job(plan, "mine").identity.plain["shown"]
-    assert shown["benchmarks"]["street"]["label"] == "Street"
-    assert (
-        shown["benchmarks"]["street"]["synthetic"],
-        benchmarks(plan)["otb100"]["synthetic"],
-    ) == (False, True)
+    shown = figure_job(plan, "mine").identity.plain["shown"]["benchmarks"]["street"]
+    assert (shown["label"], shown["synthetic"]) == ("Street", False)
+    assert benchmarks(plan)["otb100"]["synthetic"]
 
 
 def test_what_is_missing_names_the_command_that_makes_it(changed: Callable[..., Plan]) -> None:
     from siamla.steps.figures import figure
 
-    with pytest.raises(
-        UserError, match=r"not made yet; `siamla benchmark score .* --profile smoke` comes first"
+    for name, key, said in (
+        ("ablation", None, "`siamla benchmark score .* --profile smoke` comes first"),
+        ("fig99", None, r"no such entry .*; did you mean 'fig9'"),
+        ("fig7", None, "runs none of its benchmarks"),
+        ("ablation", "0" * 16, "start again"),
     ):
-        figure(changed(), "ablation")
-    with pytest.raises(UserError, match=r"no such entry .*; did you mean 'fig9'"):
-        figure(changed(), "fig99")
-    with pytest.raises(UserError, match="runs none of its benchmarks"):
-        figure(changed(), "fig7")
-    with pytest.raises(UserError, match="start again"):
-        figure(changed(), "ablation", "0" * 16)
+        with pytest.raises(UserError, match=said):
+            figure(changed(), name, key)
 
 
 def test_a_score_of_other_settings_is_refused(changed: Callable[..., Plan]) -> None:
@@ -637,19 +610,15 @@ def test_a_score_of_other_settings_is_refused(changed: Callable[..., Plan]) -> N
         made |= {"content": job.key, "files": hashed(job.folder, ["score.json"])}
         write_json(job.record_path, made)
     path = figure(plan, "ablation")
-    assert (
-        "Tracked on cpu, bf16: 2 scores; cpu, fp32: 2 scores"
-        in path.with_name("ablation.md").read_text()
-    )
+    caption = path.with_name("ablation.md").read_text()
+    assert "Tracked on cpu, bf16: 2 scores; cpu, fp32: 2 scores" in caption
+    assert "Seeds: siamcar 1; siamla 1" in caption
     made = json.loads(path.with_name("ablation.json").read_text())
     assert made["key"] == figure_job(plan, "ablation").key
     assert len(made["made_from"]) == 4
-    assert "Seeds: siamcar 1; siamla 1" in path.with_name("ablation.md").read_text()
     plan = changed(variants={"variants": {"siamla": {"set": {"tracker.window": 0.31}}}})
-    with pytest.raises(
-        UserError,
-        match=r"does not belong to the plan .*tracker\.window is 0\.4\d*, the plan has 0\.31",
-    ):
+    refused = r"does not belong to the plan .*tracker\.window is 0\.4\d*, the plan has 0\.31"
+    with pytest.raises(UserError, match=refused):
         figure(plan, "ablation")
 
 
@@ -702,17 +671,12 @@ def test_figure_2_finds_the_frame_whose_picked_box_is_worst(tmp_path: Path, real
         "maps", benchmark="otb100", variants=["base", "ours"], show="misplaced", rows=1
     )
     base = [frame("a", 3, (12, 13)), frame("b", 5, (2, 2)), frame("b", 6, (12, 12))]
-    drawn = write(
-        tmp_path / "a", entry, mapped(real, base=base, ours=[frame("a", 3, (12, 12))]), []
-    )
+    given = mapped(real, base=base, ours=[frame("a", 3, (12, 12))])
+    drawn = write(tmp_path / "a", entry, given, [])
     rows = {(row["tracker"], row["cell"]): row for row in drawn.rows}
     picked, best = rows["base", "picked"], rows["base", "best"]
-    assert (picked["sequence"], picked["frame"], picked["cell_row"], picked["iou"]) == (
-        "b",
-        5,
-        2,
-        0,
-    )
+    assert (picked["sequence"], picked["frame"]) == ("b", 5)
+    assert (picked["cell_row"], picked["iou"]) == (2, 0)
     assert (best["cell_row"], best["cell_column"]) == (12, 12)
     assert best["iou"] == pytest.approx(1)
     assert "synthetic miniatures" in texts(drawn)
@@ -721,22 +685,13 @@ def test_figure_2_finds_the_frame_whose_picked_box_is_worst(tmp_path: Path, real
 
 def test_figure_13_shows_a_gain_a_distractor_and_a_loss(tmp_path: Path, real: dict) -> None:
     entry = entry_of("maps", benchmark="otb100", variants=["base", "ours"], show="quality", rows=3)
-    base = [
-        frame("gain", 1, (2, 2), 0.5),
-        frame("loud", 1, (20, 20), 0.99),
-        frame("loss", 1, (12, 12)),
-    ]
-    ours = [
-        frame("gain", 1, (12, 12)),
-        frame("loud", 1, (20, 20), 0.2),
-        frame("loss", 1, (2, 2), 0.5),
-    ]
+    cells = {"gain": (2, 2), "loud": (20, 20), "loss": (12, 12)}
+    base = [frame(n, 1, cells[n], q) for n, q in zip(cells, (0.5, 0.99, 0.9), strict=True)]
+    cells |= {"gain": (12, 12), "loss": (2, 2)}
+    ours = [frame(n, 1, cells[n], q) for n, q in zip(cells, (0.9, 0.2, 0.5), strict=True)]
     drawn = write(tmp_path / "a", entry, mapped(real, base=base, ours=ours), [])
-    assert [row["sequence"] for row in drawn.rows if row["tracker"] == "ours"] == [
-        "gain",
-        "loud",
-        "loss",
-    ]
+    rows = [row["sequence"] for row in drawn.rows if row["tracker"] == "ours"]
+    assert rows == ["gain", "loud", "loss"]
     ours_iou = [row["iou"] for row in drawn.rows if row["tracker"] == "ours"]
     assert ours_iou == pytest.approx([1, 0, 0])
     unknown = replace(base[0], truth=np.full(4, np.nan))
@@ -750,15 +705,11 @@ def test_figure_12_has_three_correlations_with_intervals(tmp_path: Path, real: d
 
     def scattered(name: str, follows: bool) -> Any:
         one = frame(name, 1, (12, 12))
-        ious = overlap(np.broadcast_to(one.truth, (625, 4)), one.boxes.reshape(-1, 4)).reshape(
-            25, 25
-        )
-        return replace(one, q=0.2 + 0.6 * ious if follows else rng.uniform(0, 1, (25, 25)))
+        ious = overlap(np.broadcast_to(one.truth, (625, 4)), one.boxes.reshape(-1, 4))
+        follow = 0.2 + 0.6 * ious.reshape(25, 25)
+        return replace(one, q=follow if follows else rng.uniform(0, 1, (25, 25)))
 
-    frames = {
-        "ours": [scattered(n, True) for n in "abcd"],
-        "base": [scattered(n, False) for n in "abcd"],
-    }
+    frames = {name: [scattered(n, name == "ours") for n in "abcd"] for name in ("ours", "base")}
     drawn = write(tmp_path / "a", entry, mapped(real, **frames), [])
     told = {(r["tracker"], r["points"], r["statistic"]): r for r in drawn.rows if "statistic" in r}
     assert told["ours", "cells", "pearson"]["value"] == pytest.approx(1)

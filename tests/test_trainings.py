@@ -11,7 +11,7 @@ import yaml
 from siamla.experiment.experiment import load
 from siamla.experiment.spec import Spec
 from siamla.report.tables.build import published
-from siamla.report.tables.layout import Layout, Row
+from siamla.report.tables.job import Layout, Row
 
 PARAMS = Path(__file__).parents[1] / "params"
 LAYOUT = Layout.model_validate(yaml.safe_load((PARAMS / "tables.yaml").read_text(encoding="utf-8")))

@@ -1,10 +1,6 @@
-"""From score files to long tables: frames, of which the paper's tables are made, and CSV files.
+"""From checked score files, path → content, to long tables: frames and CSV files."""
 
-The contents are those of files that the score step wrote and that siamla.steps.report.gather has
-checked against the plan: path → content.
-"""
-
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +21,11 @@ COLUMNS = (
     "git_dirty",
     "other_cores",
 )
+"""device, precision, threads and engine are of the tracking, under train_ of the training.
+git_commit: of training, tracking and scoring, several parted by a blank. git_dirty: whether one of
+them had uncommitted changes; missing outside git. other_cores: how many cores other work kept busy
+while the tracker ran; missing where that is not known.
+"""
 SEQUENCE_COLUMNS = (*NAMES, "sequence", "metric", "value")
 CURVE_COLUMNS = (*NAMES, "curve", "x", "y")
 SWEEP_COLUMNS = ("sweep", "key", "value", *NAMES, "metric", "score")
@@ -39,11 +40,14 @@ TYPES = {
     "git_dirty": "boolean",
 }
 IMPORTED_SEED = 0  # another tracker's results have no seed of ours
-Contents = Mapping[Path, Mapping[str, Any]]
+Score = Mapping[str, Any]
+Contents = Mapping[Path, Score]
 Rows = list[dict[str, Any]]
+Parts = Iterable[tuple[dict[str, Any], Mapping[str, Any]]]
+"""What names rows beside NAMES, and metric → value, of which text and null are left out."""
 
 
-def _names(score: Mapping[str, Any]) -> dict[str, Any]:
+def _names(score: Score) -> dict[str, Any]:
     """Benchmark, variant and seed; of another tracker's results its name as the variant."""
     names = score["record"]["names"]
     if "tracker" in names:
@@ -51,20 +55,26 @@ def _names(score: Mapping[str, Any]) -> dict[str, Any]:
     return {name: names[name] for name in NAMES}
 
 
-def _numbers(values: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """Metric and value; text and null are left out."""
-    for metric, value in values.items():
-        if isinstance(value, int | float):
-            yield metric, float(value)
-
-
-def _sorted(rows: Rows, columns: Sequence[str], value: str = "value") -> Rows:
+def _sorted(rows: Rows, columns: Sequence[str], value: str) -> Rows:
     """The rows by all columns before the value's, whatever their order."""
     order = columns[: columns.index(value)]
     return sorted(rows, key=lambda row: [row[name] for name in order])
 
 
-def _origin(score: Mapping[str, Any]) -> dict[str, Any]:
+def _rows(
+    scores: Contents, columns: Sequence[str], parts: Callable[[Score], Parts], value: str = "value"
+) -> Rows:
+    rows = []
+    for score in scores.values():
+        for more, values in parts(score):
+            named = {**_names(score), **more}
+            for metric, number in values.items():
+                if isinstance(number, int | float):
+                    rows.append({**named, "metric": metric, value: float(number)})
+    return _sorted(rows, columns, value)
+
+
+def _origin(score: Score) -> dict[str, Any]:
     """Where tracking and training took place, and every commit that the score rests on."""
     record = score["record"]
     training = score.get("training") or {}
@@ -83,37 +93,24 @@ def _origin(score: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def score_rows(scores: Contents) -> Rows:
-    """COLUMNS: one row a metric, speed included.
-
-    device, precision, threads and engine of the tracking, the training's under train_, and the
-    commits of training, tracking and scoring in git_commit, several parted by a blank. git_dirty is
-    true where one of them had uncommitted changes, missing outside git. other_cores is how many
-    cores other work kept busy while the tracker ran, missing where that is not known. Imported
-    trackers have seed 0 and no training.
-    """
-    rows = []
-    for score in scores.values():
-        common = _names(score) | _origin(score)
-        for metric, value in _numbers(score["overall"] | (score.get("speed") or {})):
-            rows.append({**common, "metric": metric, "value": value})
-    return _sorted(rows, COLUMNS)
+def _overall(score: Score) -> Parts:
+    return [(_origin(score), score["overall"] | (score.get("speed") or {}))]
 
 
-def sequence_rows(scores: Contents) -> Rows:
-    """SEQUENCE_COLUMNS: one row a metric of a sequence."""
-    rows = []
-    for score in scores.values():
-        for sequence, metrics in score["per_sequence"].items():
-            common = _names(score) | {"sequence": sequence}
-            rows += [{**common, "metric": m, "value": v} for m, v in _numbers(metrics)]
-    return _sorted(rows, SEQUENCE_COLUMNS)
+def _sequences(score: Score) -> Parts:
+    return [({"sequence": name}, values) for name, values in score["per_sequence"].items()]
 
 
-def curve_rows(scores: Contents) -> Rows:
-    """CURVE_COLUMNS: every point of every curve. x is a threshold of the protocol, of
-    "expected_overlap" a number of frames.
-    """
+def _attributes(score: Score) -> Parts:
+    """count: the sequences (for VOT, the frames) that have the attribute."""
+    for attribute, values in score["per_attribute"].items():
+        count = next(int(values[name]) for name in COUNTS if name in values)
+        metrics = {name: value for name, value in values.items() if name not in COUNTS}
+        yield {"attribute": attribute, "count": count}, metrics
+
+
+def _curves(scores: Contents) -> Rows:
+    """x is a threshold of the protocol, of "expected_overlap" a number of frames."""
     rows = []
     for score in scores.values():
         for curve, points in score["curves"].items():
@@ -123,55 +120,35 @@ def curve_rows(scores: Contents) -> Rows:
     return _sorted(rows, CURVE_COLUMNS, "y")
 
 
-def attribute_rows(scores: Contents) -> Rows:
-    """ATTRIBUTE_COLUMNS: the scores of each attribute. count: the sequences (for VOT, the frames)
-    that have it. Benchmarks without attributes have no rows.
-    """
-    rows = []
-    for score in scores.values():
-        for attribute, values in score["per_attribute"].items():
-            count = next(int(values[name]) for name in COUNTS if name in values)
-            common = _names(score) | {"attribute": attribute, "count": count}
-            for metric, value in _numbers(values):
-                if metric not in COUNTS:
-                    rows.append({**common, "metric": metric, "value": value})
-    return _sorted(rows, ATTRIBUTE_COLUMNS)
-
-
-def _point(texts: Iterable[str]) -> dict[str, float | str]:
-    """Values of sweeps as their paths have them → numbers, where all of them are."""
-    values = dict.fromkeys(texts)
-    try:
-        return {text: float(text) for text in values}
-    except ValueError:
-        return {text: text for text in values}
-
-
 def sweep_rows(scores: Contents, keys: Mapping[str, str]) -> Rows:
     """SWEEP_COLUMNS: the overall scores at every point of sweeps.
 
     keys: sweep → the tracker setting that it varies. value is a number where all values of all
     sweeps are.
     """
-    rows = []
-    points = _point(score["record"]["names"]["value"] for score in scores.values())
-    for score in scores.values():
+    points: dict[str, float | str] = {}
+    texts = {score["record"]["names"]["value"] for score in scores.values()}
+    try:
+        points = {text: float(text) for text in texts}
+    except ValueError:
+        points = {text: text for text in texts}
+
+    def parts(score: Score) -> Parts:
         names = score["record"]["names"]
-        sweep = names["sweep"]
-        point = {"sweep": sweep, "key": keys[sweep], "value": points[names["value"]]}
-        for metric, value in _numbers(score["overall"]):
-            rows.append({**point, **_names(score), "metric": metric, "score": value})
-    return _sorted(rows, SWEEP_COLUMNS, "score")
+        point = {"sweep": names["sweep"], "key": keys[names["sweep"]]}
+        return [(point | {"value": points[names["value"]]}, score["overall"])]
 
-
-def _frame(rows: Rows, columns: Sequence[str]) -> pd.DataFrame:
-    types = {name: TYPES.get(name, "object") for name in columns}
-    return pd.DataFrame(rows, columns=list(columns)).astype(types)
+    return _rows(scores, SWEEP_COLUMNS, parts, "score")
 
 
 def frames(scores: Contents) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(scores, sequences): `score_rows` and `sequence_rows` as frames."""
-    return _frame(score_rows(scores), COLUMNS), _frame(sequence_rows(scores), SEQUENCE_COLUMNS)
+    """The rows of scores.csv and of sequences.csv."""
+    tables = []
+    for columns, parts in ((COLUMNS, _overall), (SEQUENCE_COLUMNS, _sequences)):
+        types = {name: TYPES.get(name, "object") for name in columns}
+        table = pd.DataFrame(_rows(scores, columns, parts), columns=list(columns))
+        tables.append(table.astype(types))
+    return tables[0], tables[1]
 
 
 def write_sweeps(scores: Contents, keys: Mapping[str, str], path: Path) -> None:
@@ -180,11 +157,11 @@ def write_sweeps(scores: Contents, keys: Mapping[str, str], path: Path) -> None:
 
 
 def write(scores: Contents, folder: Path) -> None:
-    """Write scores.csv, sequences.csv, curves.csv and attributes.csv.
-
-    With every digit, missing values empty; equal scores give equal bytes, whatever their order.
-    """
-    write_csv(folder / "sequences.csv", SEQUENCE_COLUMNS, sequence_rows(scores))
-    write_csv(folder / "curves.csv", CURVE_COLUMNS, curve_rows(scores))
-    write_csv(folder / "attributes.csv", ATTRIBUTE_COLUMNS, attribute_rows(scores))
-    write_csv(folder / "scores.csv", COLUMNS, score_rows(scores))
+    """Write scores.csv, sequences.csv, curves.csv and attributes.csv; equal scores, equal bytes."""
+    write_csv(folder / "curves.csv", CURVE_COLUMNS, _curves(scores))
+    for name, columns, parts in (
+        ("sequences", SEQUENCE_COLUMNS, _sequences),
+        ("attributes", ATTRIBUTE_COLUMNS, _attributes),
+        ("scores", COLUMNS, _overall),
+    ):
+        write_csv(folder / f"{name}.csv", columns, _rows(scores, columns, parts))

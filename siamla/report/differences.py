@@ -1,6 +1,4 @@
-"""Two trackers beside each other: how far one is above the other, by attribute and sequence, and
-how sure that is.
-"""
+"""Two trackers beside each other, of their score files by seed; `siamla compare`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -8,29 +6,38 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from siamla.statistics.effects import mean_effect
+from siamla.statistics import mean_effect
 
 Array = NDArray[np.float64]
 Content = Mapping[str, Any]
 OVERALL = "Overall"
+MOST = 5  # sequences either way that a comparison lists
 
 
 class Difference(NamedTuple):
-    """Ours minus the baseline on an attribute's sequences. low, high: 95 % interval, NaN where
-    there is none.
-    """
+    """Ours minus the baseline; low, high: its 95 % interval, NaN where there is none."""
 
     attribute: str
     value: float
     low: float
     high: float
-    sequences: int
-    """Those of both."""
 
     @property
     def told(self) -> bool:
         """Whether the interval leaves out 0."""
         return self.low > 0 or self.high < 0
+
+
+def signed(number: float, digits: int) -> str:
+    """A difference in words: "−0.012"."""
+    return f"{number:+.{digits}f}".replace("-", "−") if np.isfinite(number) else "–"
+
+
+def interval(one: Difference, digits: int) -> str:
+    """Its interval in words: "[−0.025, +0.001]"."""
+    if not np.isfinite(one.low):
+        return "–"
+    return f"[{signed(one.low, digits)}, {signed(one.high, digits)}]"
 
 
 def numbers(values: Any) -> Array:
@@ -39,52 +46,44 @@ def numbers(values: Any) -> Array:
 
 
 def value(scores: Sequence[Content], attribute: str, metric: str) -> float:
-    """The mean over seeds of an attribute's score, or of the whole benchmark's; NaN where there is
-    none.
-    """
-    if attribute == OVERALL:
-        values = numbers(score["overall"].get(metric) for score in scores)
-    else:
-        values = numbers(score["per_attribute"].get(attribute, {}).get(metric) for score in scores)
+    """The mean over seeds of an attribute's score, or of all sequences'; NaN for none."""
+    parts = [score["per_attribute"] | {OVERALL: score["overall"]} for score in scores]
+    values = numbers(part.get(attribute, {}).get(metric) for part in parts)
     values = values[np.isfinite(values)]
     return float(values.mean()) if len(values) else float("nan")
 
 
 def by_sequence(scores: Sequence[Content], names: Sequence[str], metric: str) -> Array:
     """A metric (seeds, sequences), NaN where it is missing."""
-    rows = [
-        numbers(score["per_sequence"].get(name, {}).get(metric) for name in names)
-        for score in scores
-    ]
+    parts = [score["per_sequence"] for score in scores]
+    rows = [numbers(part.get(name, {}).get(metric) for name in names) for part in parts]
     return np.array(rows).reshape(len(scores), len(names))
 
 
 def members(scores: Sequence[Content], attribute: str) -> list[str]:
     """The sequences of an attribute, or all."""
-    if attribute == OVERALL:
-        return sorted(scores[0]["per_sequence"])
-    labels: Mapping[str, Sequence[str]] = scores[0]["attributes_of"]
-    return sorted(name for name, own in labels.items() if attribute in own)
+    names = scores[0]["per_sequence"]
+    if attribute != OVERALL:
+        labels = scores[0]["attributes_of"]
+        names = [name for name in labels if attribute in labels[name]]
+    return sorted(names)
 
 
 def difference(
     ours: Sequence[Content], theirs: Sequence[Content], attribute: str, metric: str
 ) -> Difference:
-    """Ours minus theirs, of the contents of score files by seed.
-
-    The interval is over sequences and seeds; with one seed on a side, over sequences alone. There
-    is none for fewer than two sequences that both have, and for attributes of single frames.
+    """Ours minus theirs, with an interval over sequences and seeds; with one seed over sequences
+    alone. There is none for fewer than two sequences that both have, and for attributes of frames.
     """
     gap = value(ours, attribute, metric) - value(theirs, attribute, metric)
-    names = members(ours, attribute)
-    a = by_sequence(ours, names, metric)
-    b = by_sequence(theirs, names, metric)
-    both = np.isfinite(a).all(0) & np.isfinite(b).all(0)
-    tables = {"ours": a[:, both], "theirs": b[:, both]}
-    effect = mean_effect(tables, {"ours": 1.0, "theirs": -1.0}, one_seed=True)
     if "frames" in ours[0]["per_attribute"].get(attribute, {}):
-        return Difference(attribute, gap, float("nan"), float("nan"), effect.sequences)
-    return Difference(attribute, gap, effect.low, effect.high, effect.sequences)
+        return Difference(attribute, gap, np.nan, np.nan)
+    names = members(ours, attribute)
+    pair = {"ours": by_sequence(ours, names, metric), "theirs": by_sequence(theirs, names, metric)}
+    both = np.isfinite(np.concatenate(list(pair.values()))).all(0)
+    tables = {name: table[:, both] for name, table in pair.items()}
+    effect = mean_effect(tables, {"ours": 1.0, "theirs": -1.0}, one_seed=True)
+    return Difference(attribute, gap, effect.low, effect.high)
 
 
 def sequence_gaps(
@@ -93,5 +92,69 @@ def sequence_gaps(
     """Sequence → ours minus theirs, means over seeds; the largest gain first."""
     names = members(ours, OVERALL)
     gaps = by_sequence(ours, names, metric).mean(0) - by_sequence(theirs, names, metric).mean(0)
-    known = {name: float(gap) for name, gap in zip(names, gaps, strict=True) if np.isfinite(gap)}
-    return dict(sorted(known.items(), key=lambda pair: -pair[1]))
+    finite = [(name, float(gap)) for name, gap in zip(names, gaps, strict=True) if gap == gap]
+    return dict(sorted(finite, key=lambda pair: -pair[1]))
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of text as columns, the first to the left and the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for first, *others in rows:
+        cells = [text.rjust(width) for text, width in zip(others, widths[1:], strict=True)]
+        lines.append("  ".join([first.ljust(widths[0]), *cells]).rstrip())
+    return lines
+
+
+def _gap(one: Difference, digits: int) -> list[str]:
+    """A difference and its interval, "~" where that covers 0."""
+    noise = "" if one.told or not np.isfinite(one.low) else "  ~"
+    return [signed(one.value, digits), interval(one, digits) + noise]
+
+
+def _number(number: float, digits: int) -> str:
+    return f"{number:.{digits}f}" if np.isfinite(number) else "–"
+
+
+def benchmark_lines(
+    info: Mapping[str, Any],
+    names: tuple[str, str],
+    before: Sequence[Content],
+    after: Sequence[Content],
+) -> list[str]:
+    """What two variants reached on a benchmark, of the contents of their score files by seed."""
+    kind = "synthetic miniatures" if info["synthetic"] else "sequences"
+    count = len(before[0]["per_sequence"])
+    lines = [f"{info['label']}: {count} {kind}; seeds {len(before)} and {len(after)}"]
+    rows = [["", *names, "difference", "95 % interval"]]
+    for metric, described in info["metrics"].items():
+        digits = described["digits"]
+        head = f"{described['label']} {'↑' if described['better'] == 'higher' else '↓'}"
+        both = [_number(value(scores, OVERALL, metric), digits) for scores in (before, after)]
+        rows.append([head, *both, *_gap(difference(after, before, OVERALL, metric), digits)])
+    lines += aligned(rows)
+    headline = info["headline"]
+    digits, label = info["metrics"][headline]["digits"], info["metrics"][headline]["label"]
+    labelled = before[0]["per_attribute"]
+    gaps = [difference(after, before, name, headline) for name in labelled]
+    rows = []
+    for one in sorted(gaps, key=lambda one: -one.value):
+        part = labelled[one.attribute]
+        head = f"{one.attribute} ({part.get('sequences', part.get('frames')):.0f})"
+        rows += [[head, *_gap(one, digits)]] if np.isfinite(one.value) else []
+    lines += ["", f"by attribute, {label}", *aligned(rows)] if rows else []
+    changes = sequence_gaps(after, before, headline)
+    rows = [[name, signed(gap, digits)] for name, gap in changes.items()]
+    if len(rows) > 2 * MOST:
+        rows = [*rows[:MOST], ["…", ""], *rows[-MOST:]]
+    lines += ["", f"by sequence, {label}, the largest changes", *aligned(rows)] if rows else []
+    return lines
+
+
+def settings_lines(
+    names: tuple[str, str], before: Mapping[str, Any], after: Mapping[str, Any]
+) -> list[str]:
+    """The settings, by dotted key, in which two variants differ."""
+    keys = [key for key in sorted({*before, *after}) if before.get(key) != after.get(key)]
+    rows = [[key, str(before.get(key, "–")), str(after.get(key, "–"))] for key in keys]
+    return aligned([["settings that differ", *names], *rows]) if rows else ["no setting differs"]

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from siamla.report.collect import PLACE
-from siamla.statistics.effects import mean_effect
+from siamla.statistics import mean_effect
 
 WITHHELD = "submit to the server"  # of a test set whose truth is not public
 MISSING = "not measured"
@@ -44,8 +43,7 @@ class Measured:
 
     Attributes:
         scores, sequences: the frames of siamla.report.collect.frames.
-        variants: name → {label, ladl, lals, lafa, seeds}; of imported trackers {label, imported:
-            true}.
+        variants: name → {label, components, seeds}; of imported trackers {label, imported: true}.
         benchmarks: name → {label, headline, metrics: name → {label, better, digits}}.
     """
 
@@ -55,24 +53,17 @@ class Measured:
         self.variants, self.benchmarks = variants, benchmarks
         self.scores, self.sequences = self._expected(scores), self._expected(sequences)
 
-    def seeds(self, variant: str) -> list[int]:
-        """The seeds that a variant is expected to have; of imported results, those that are
-        here.
-        """
-        expected = self.variants.get(variant, {}).get("seeds")
-        if expected is None:
-            return sorted(
-                self.scores.loc[self.scores["variant"] == variant, "seed"].unique().tolist()
-            )
-        return list(expected)
-
     def _expected(self, frame: pd.DataFrame) -> pd.DataFrame:
-        known = frame["variant"].isin(self.variants) & frame["benchmark"].isin(self.benchmarks)
+        frame = frame[frame["benchmark"].isin(self.benchmarks)]
+        names = zip(frame["variant"], frame["seed"], strict=True)
         wanted = [
-            seed in (self.variants[variant].get("seeds") or [seed])
-            for variant, seed in zip(frame["variant"][known], frame["seed"][known], strict=True)
+            name in self.variants and seed in (self.variants[name].get("seeds") or [seed])
+            for name, seed in names
         ]
-        return frame[known].loc[np.array(wanted, bool)]
+        return frame.loc[wanted]
+
+    def _of(self, frame: pd.DataFrame, variant: str, benchmark: str) -> pd.DataFrame:
+        return frame[(frame["variant"] == variant) & (frame["benchmark"] == benchmark)]
 
     def cell(self, variant: str, benchmark: str, metric: str, digits: int = 3) -> Cell:
         """Mean and sample standard deviation over seeds, or a text where there is none.
@@ -80,30 +71,21 @@ class Measured:
         MISSING where nothing was tracked, WITHHELD where it was tracked and no sequence has a
         score.
         """
-        frame = self.scores
-        chosen = frame[(frame["variant"] == variant) & (frame["benchmark"] == benchmark)]
+        rows = self._of(self.scores, variant, benchmark)
         if metric == "device":
-            return Cell(text="; ".join(sorted(set(places(chosen)) - {""})) or MISSING)
-        tracked = not chosen.empty
-        chosen = chosen[chosen["metric"] == metric].sort_values("seed")
+            return Cell(text="; ".join(sorted(set(places(rows)) - {""})) or MISSING)
+        chosen = rows[rows["metric"] == metric].sort_values("seed")
         if chosen.empty:
-            scored = (
-                (self.sequences["variant"] == variant) & (self.sequences["benchmark"] == benchmark)
-            ).any()
-            return Cell(text=WITHHELD if tracked and not scored else MISSING)
+            scored = len(self._of(self.sequences, variant, benchmark))
+            return Cell(text=WITHHELD if len(rows) and not scored else MISSING)
         values = chosen["value"].to_numpy(float)
         sd = float(values.std(ddof=1)) if len(values) > 1 else None
         seeds = tuple(int(seed) for seed in chosen["seed"])
         return Cell(value=float(values.mean()), digits=digits, sd=sd, seeds=seeds)
 
-    def load(self, variant: str, benchmark: str) -> list[float]:
-        """How many cores other work kept busy while each seed was tracked; NaN where that is not
-        known.
-        """
-        chosen = self.scores[
-            (self.scores["variant"] == variant) & (self.scores["benchmark"] == benchmark)
-        ]
-        return chosen.drop_duplicates("seed")["other_cores"].tolist()
+    def busy(self, variant: str, benchmark: str) -> bool:
+        """Whether other work kept cores busy while a seed was tracked."""
+        return bool((self._of(self.scores, variant, benchmark)["other_cores"] > LOADED).any())
 
     def mark(self, variant: str, baseline: str, benchmark: str, metric: str) -> str:
         """What to say of the difference to the baseline: NOISE, UNTOLD, or "" for a difference.
@@ -112,18 +94,15 @@ class Measured:
         on either side, and where there are no values by sequence, as for EAO. For a metric that
         pools frames (AO) it is the mean over sequences that is tested.
         """
-        frame = self.sequences
-        chosen = frame[(frame["benchmark"] == benchmark) & (frame["metric"] == metric)]
+        frame = self.sequences[self.sequences["metric"] == metric]
         values = {
-            name: (
-                chosen[chosen["variant"] == name].pivot(
-                    index="seed", columns="sequence", values="value"
-                )
+            name: self._of(frame, name, benchmark).pivot(
+                index="seed", columns="sequence", values="value"
             )
             for name in (variant, baseline)
         }
         both = pd.concat(values, join="inner").dropna(axis="columns")
-        if both.shape[1] < 2 or min(len(part) for part in values.values()) < 2:
+        if both.shape[1] < 2 or min(map(len, values.values())) < 2:
             return UNTOLD
         tables = {name: both.loc[name].to_numpy(float) for name in values}
         effect = mean_effect(tables, {variant: 1.0, baseline: -1.0})
@@ -131,9 +110,8 @@ class Measured:
 
     def sequence_count(self, benchmark: str) -> int:
         """Number of sequences that were scored."""
-        return int(
-            self.sequences.loc[self.sequences["benchmark"] == benchmark, "sequence"].nunique()
-        )
+        rows = self.sequences[self.sequences["benchmark"] == benchmark]
+        return int(rows["sequence"].nunique())
 
 
 def place_told(place: Mapping[str, Any]) -> str:
@@ -142,17 +120,15 @@ def place_told(place: Mapping[str, Any]) -> str:
 
     On a GPU the threads do not change sums and are left out. "" where nothing is known.
     """
-    known = {name: value for name, value in place.items() if not pd.isna(value)}
-    parts = [str(known[name]) for name in ("device", "precision") if name in known]
-    if "threads" in known and str(known.get("device")).startswith("cpu"):
-        parts.append(f"{int(known['threads'])} thread{'s' if known['threads'] != 1 else ''}")
-    return ", ".join([*parts, *([str(known["engine"])] if "engine" in known else [])])
+    place = {name: value for name, value in place.items() if not pd.isna(value)}
+    parts = [str(place[name]) for name in ("device", "precision") if name in place]
+    if "threads" in place and str(place.get("device")).startswith("cpu"):
+        parts.append(f"{int(place['threads'])} thread{'s' if place['threads'] != 1 else ''}")
+    return ", ".join([*parts, *([str(place["engine"])] if "engine" in place else [])])
 
 
 def places(rows: pd.DataFrame, prefix: str = "") -> list[str]:
-    """Where each row's tracking took place, or with the prefix "train_" its training, in words
-    (`place_told`).
-    """
-    columns = {prefix + name: name for name in (*PLACE, *(() if prefix else ("engine",)))}
-    told = rows[list(columns)].rename(columns=columns)
-    return [place_told({str(k): v for k, v in row.items()}) for row in told.to_dict("records")]
+    """Where each row was tracked or, with the prefix "train_", trained, in words."""
+    names = PLACE if prefix else (*PLACE, "engine")
+    columns = [rows[prefix + name] for name in names]
+    return [place_told(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]

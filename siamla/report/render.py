@@ -1,24 +1,20 @@
 """One table as Markdown, LaTeX (booktabs) and CSV."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.resources import files
 from typing import Any
+
+from jinja2 import Environment, StrictUndefined
 
 from siamla.report.measured import Cell
 
 ROMAN = {1: "I", 2: "II", 3: "III", 4: "IV", 5: "V", 6: "VI"}
-COLOURS = {1: "red", 2: "green", 3: "blue"}  # the paper's: best, second, third
-MARKS = {0: "{}", 1: "**{}**", 2: "<u>{}</u>", 3: "*{}*"}
+MARKS = ("{}", "**{}**", "<u>{}</u>", "*{}*")
+COLOURS = ("{}", r"\textcolor{red}{{}}", r"\textcolor{green}{{}}", r"\textcolor{blue}{{}}")
+"""By rank, as in the paper."""
 TICK = "✓"
-LATEX = {
+LATEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
     "~": r"$\sim$",
     "^": r"\textasciicircum{}",
     "<": r"$<$",
@@ -72,76 +68,45 @@ def shown(cell: Cell) -> str:
     return number + spread + (f" {cell.mark}" if cell.mark else "")
 
 
-def _markdown_line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+def _markdown_cell(cell: Cell) -> str:
+    return MARKS[cell.rank].format(shown(cell).replace("~", r"\~")).replace("|", r"\|")
 
 
-def markdown(table: Table) -> str:
-    """GitHub Markdown: bold title, table, legend as a list."""
-    lines = [f"**{table.name}.** {table.title}", "", _markdown_line(table.heads)]
-    lines.append("|:--|" + ":-:|" * (len(table.heads) - 1))
-    for index, row in enumerate(table.rows):
-        if index in table.sections:
-            lines.append(_markdown_line([f"***{table.sections[index]}***", *[""] * (len(row) - 1)]))
-        cells = [MARKS[cell.rank].format(shown(cell).replace("~", r"\~")) for cell in row]
-        lines.append(_markdown_line(cells))
-    notes = ["- " + note.replace("~", r"\~") for note in table.notes]
-    return "\n".join([*lines, "", *notes]) + "\n"
-
-
-def escape(text: str) -> str:
+def _latex(text: str) -> str:
     """Text for LaTeX: its special characters, and the few others that tables use."""
     return "".join(LATEX.get(character, character) for character in text)
 
 
-def _latex_line(cells: Sequence[str]) -> str:
-    return " & ".join(cells) + r" \\"
+def _latex_cell(cell: Cell) -> str:
+    return COLOURS[cell.rank].replace("{}", _latex(shown(cell)))
+
+
+def _rendered(table: Table, name: str) -> str:
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    cells = {"md": _markdown_cell, "tex": _latex_cell}
+    environment.filters |= {"latex": _latex, "cell": cells[name]}
+    text = (files("siamla.report.tables") / f"table.{name}.jinja").read_text(encoding="utf-8")
+    return environment.from_string(text).render(table=table)
+
+
+def markdown(table: Table) -> str:
+    """GitHub Markdown: bold title, table, legend as a list."""
+    return _rendered(table, "md")
 
 
 def latex(table: Table) -> str:
-    """A table environment for \\usepackage{booktabs,xcolor,amssymb}; the legend is part of the
-    caption.
-    """
-    body = []
-    for index, row in enumerate(table.rows):
-        if index in table.sections:
-            title = rf"\textit{{{escape(table.sections[index])}}}"
-            body += [r"\midrule"] if index else []
-            body.append(rf"\multicolumn{{{len(row)}}}{{l}}{{{title}}} \\")
-        cells = []
-        for cell in row:
-            text = escape(shown(cell))
-            cells.append(rf"\textcolor{{{COLOURS[cell.rank]}}}{{{text}}}" if cell.rank else text)
-        body.append(_latex_line(cells))
-    caption = " ".join(f"{text.rstrip('.')}." for text in (table.title, *table.notes))
-    lines = [
-        "% needs \\usepackage{booktabs,xcolor,amssymb}",
-        r"\begin{table*}",
-        r"\centering",
-        rf"\caption{{{escape(caption)}}}",
-        rf"\label{{tab:siamla{table.number}}}",
-        rf"\begin{{tabular}}{{l{'c' * (len(table.heads) - 1)}}}",
-        r"\toprule",
-        _latex_line([escape(head) for head in table.heads]),
-        r"\midrule",
-        *body,
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\end{table*}",
-    ]
-    return "\n".join(lines) + "\n"
+    """A table environment for booktabs, xcolor and amssymb; the legend is part of the caption."""
+    return _rendered(table, "tex")
 
 
 def csv_rows(table: Table) -> tuple[list[str], list[dict[str, Any]]]:
-    """(columns, rows) with unrounded numbers; a measured column has .sd, .seeds and .mark beside
-    it.
-    """
-    measured = {
-        key for row in table.rows for key, cell in zip(table.keys, row, strict=True) if cell.seeds
-    }
+    """(columns, rows) with unrounded numbers; measured columns have .sd, .seeds and .mark."""
+    seeded = [any(row[index].seeds for row in table.rows) for index in range(len(table.keys))]
     columns = ["section"] if table.sections else []
-    for key in table.keys:
-        columns += [key, f"{key}.sd", f"{key}.seeds", f"{key}.mark"] if key in measured else [key]
+    for key, has in zip(table.keys, seeded, strict=True):
+        columns += [key, f"{key}.sd", f"{key}.seeds", f"{key}.mark"] if has else [key]
     rows, section = [], ""
     for index, row in enumerate(table.rows):
         section = table.sections.get(index, section)

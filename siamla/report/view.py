@@ -7,8 +7,6 @@ from typing import Any
 from siamla.experiment.job import Identity, Job
 from siamla.experiment.plan import Plan
 
-SOURCES = ".sources.json"  # the end of the name of what a view is made from
-
 
 def view_job(
     plan: Plan,
@@ -16,7 +14,7 @@ def view_job(
     folder: Path,
     values: Mapping[str, Any],
     parents: Iterable[Job],
-    suffix: str = SOURCES,
+    suffix: str = ".sources.json",
 ) -> Job:
     """The job of a view.
 
@@ -27,12 +25,11 @@ def view_job(
         suffix: the end of the name of the file that says what it is made from.
     """
     kind = words[0]
-    names: dict[str, Any] = {"profile": plan.name}
-    if len(words) > 1:
-        names[kind] = int(words[1]) if words[1].isdigit() else words[1]
+    name = words[-1]
+    names = {kind: int(name) if name.isdigit() else name} if len(words) > 1 else {}
     return Job(
         identity=Identity(kind, values),
-        names=names,
+        names={"profile": plan.name, **names},
         folder=folder,
         command=f"siamla report {' '.join(words)} --profile {plan.name}",
         title=" ".join(words),

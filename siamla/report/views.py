@@ -1,17 +1,20 @@
 """The table of views: what people read, made from results. The plan knows none of them."""
 
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
+from siamla.files import digest
 from siamla.report.drawing.jobs import figure_job, figure_names
-from siamla.report.page.job import page_job
 from siamla.report.study.job import study_job
 from siamla.report.tables.job import table_job
 from siamla.report.view import view_job
 from siamla.settings import Mistakes
+
+PAGE = "siamla.report.page"
 
 
 def scores_job(plan: Plan) -> Job:
@@ -27,12 +30,21 @@ def sweeps_job(plan: Plan) -> Job:
     return view_job(plan, ("sweeps",), Path("results", plan.name, "sweeps"), values, swept)
 
 
-class View(NamedTuple):
-    """A kind of view.
+def page_job(plan: Plan) -> Job:
+    """The page; its parents are the scores, and its figures and tables stand in its identity."""
+    names = ("page.html", "style.css", "script.js")
+    texts = [(files(PAGE) / name).read_text(encoding="utf-8") for name in names]
+    values = {
+        "figures": {name: figure_job(plan, name).key for name in figure_names(plan)},
+        "tables": {str(number): table_job(plan, number).key for number in plan.profile.tables},
+        "code": digest([texts, plan.code.digest(f"{PAGE}.build")]),
+    }
+    return view_job(plan, ("page",), Path("reports", plan.name, "index"), values, plan.scores())
 
-    Attributes:
-        job: the job of one, of the plan and, of tables and figures, its name.
-        jobs: all of the profile.
+
+class View(NamedTuple):
+    """A kind of view: the job of one, of the plan and, of tables and figures, its name; and all of
+    the profile.
     """
 
     job: Callable[..., Job]

@@ -4,7 +4,7 @@ from siamla.errors import UserError
 from siamla.experiment.plan import Plan
 from siamla.experiment.spec import plain
 from siamla.provenance.record import flat
-from siamla.report.comparison import benchmark_lines, settings_lines
+from siamla.report.differences import benchmark_lines, settings_lines
 from siamla.report.drawing.jobs import benchmarks
 from siamla.steps.report import gather
 

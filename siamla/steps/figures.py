@@ -16,14 +16,12 @@ from siamla.report.measured import place_told
 from siamla.steps.perform import check_key, sound
 from siamla.steps.report import gather, write_sources
 
-HISTORY = "history.csv"
-
 
 def checked(job: Job) -> Path:
     """The folder of a result that belongs to the plan and is as it was made. Of a training a figure
     reads the losses alone; its weights may have stayed on another machine.
     """
-    return sound(job, [HISTORY] if job.step == "train" else None)
+    return sound(job, ["history.csv"] if job.step == "train" else None)
 
 
 def as_score(job: Job, content: dict[str, Any]) -> Score:
@@ -64,45 +62,35 @@ def _mixed(scores: Iterable[Mapping[str, Any]]) -> list[str]:
     """
     lines = []
     for done, key in (("Trained", "training"), ("Tracked", "record")):
-        places = [score[key].get("place", {}) for score in scores if score.get(key)]
-        counts = Counter(words for words in map(place_told, places) if words)
+        places = [place_told(score[key].get("place", {})) for score in scores if score.get(key)]
+        counts = Counter(filter(None, places))
         if len(counts) > 1:
             parts = [f"{words}: {count} scores" for words, count in sorted(counts.items())]
             lines.append(f"{done} on {'; '.join(parts)}")
     return lines
 
 
-def _listed(names: Iterable[tuple[str, Any]]) -> dict[str, list[Any]]:
-    """Each name with its values, sorted, each once."""
-    groups: dict[str, set[Any]] = {}
-    for name, value in names:
-        groups.setdefault(name, set()).add(value)
-    return {name: sorted(values) for name, values in groups.items()}
-
-
 def _sources(plan: Plan, job: Job, scores: dict[Path, dict[str, Any]]) -> list[str]:
     """The lines of a caption that say what the figure is made from."""
     shown = job.identity.plain["shown"]
-    tracked = [parent.names for parent in job.parents.values() if "seed" in parent.names]
-    seeds = _listed((names["variant"], names["seed"]) for names in tracked)
-    sequences = _listed(
-        (score["record"]["names"]["benchmark"], name)
-        for score in scores.values()
-        for name in score["per_sequence"]
-    )
+    seeds: dict[str, set[int]] = {}
+    for names in (parent.names for parent in job.parents.values()):
+        if "seed" in names:
+            seeds.setdefault(names["variant"], set()).add(names["seed"])
+    sequences: dict[str, set[str]] = {}
+    keys = []
+    for path, score in scores.items():
+        label = shown["benchmarks"][score["record"]["names"]["benchmark"]]["label"]
+        sequences.setdefault(label, set()).update(score["per_sequence"])
+        keys.append(f"{path.as_posix()} {score['record']['key']}")
+    parts = [f"{name} {', '.join(map(str, sorted(values)))}" for name, values in seeds.items()]
+    counts = [f"{label} {len(names)}" for label, names in sequences.items()]
     lines = [shown["caption"].strip(), f"Profile: {plan.name}"]
-    if seeds:
-        parts = [f"{name} {', '.join(map(str, values))}" for name, values in seeds.items()]
-        lines.append(f"Seeds: {'; '.join(parts)}")
-    if sequences:
-        labels = {name: shown["benchmarks"][name]["label"] for name in sequences}
-        parts = [f"{labels[name]} {len(values)}" for name, values in sequences.items()]
-        lines.append(f"Sequences: {', '.join(parts)}")
+    lines += [f"Seeds: {'; '.join(parts)}"] if parts else []
+    lines += [f"Sequences: {', '.join(counts)}"] if counts else []
     lines += _mixed(scores.values())
     lines.append(f"Figure {job.names['figure']}, identity {job.key}")
-    if scores:
-        keys = [f"{path.as_posix()} {score['record']['key']}" for path, score in scores.items()]
-        lines.append(f"Made from {len(keys)} scores: {'; '.join(sorted(keys))}")
+    lines += [f"Made from {len(keys)} scores: {'; '.join(sorted(keys))}"] if keys else []
     return [line for line in lines if line]
 
 

@@ -20,200 +20,130 @@ from siamla.report.drawing import jobs as drawing
 from siamla.report.drawing.data import Data
 from siamla.report.drawing.style import look
 from siamla.report.page import build
-from siamla.report.page.clips import clip
-from siamla.report.page.job import page_job
 from siamla.report.tables.job import caption, table_job
+from siamla.report.views import page_job
 from siamla.steps.decision import view_reasons
 from siamla.steps.figures import as_score
 from siamla.steps.perform import check_key
 from siamla.steps.report import built, gather, write_sources
 
+Scores = Mapping[Path, dict[str, Any]]
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, indent=1, ensure_ascii=False)
+
 
 def _figures(plan: Plan) -> list[dict[str, Any]]:
-    found = []
+    figures = []
     for name in drawing.figure_names(plan):
         job = drawing.figure_job(plan, name)
-        made = job.folder.with_name(f"{name}.json")
-        if not made.is_file():
-            raise UserError(f"{made}: not found; `{job.command}` makes it")
         if reasons := view_reasons(job):
-            raise UserError(
-                f"{made}: not the plan's: {'; '.join(reasons[:3])}; `{job.command}` draws it again"
-            )
-        date_back([made])
-        told = read_json(made)
-        title = f"{told['paper']}: {told['title']}" if told["paper"] else told["title"]
-        text = json.dumps(
-            {key: told[key] for key in ("identity", "made_from")},
-            indent=1,
-            ensure_ascii=False,
-        )
-        found.append(
-            {
-                "name": name,
-                "title": title,
-                "notes": " ".join(told["notes"]),
-                "key": job.key,
-                "made": text,
-                "picture": build.picture(job.folder, name, told["alt"]),
-            }
-        )
-    return found
-
-
-def _tables(plan: Plan, scores: Mapping[Path, Any], ours: str | None) -> list[build.Grid]:
-    found = []
-    for number in plan.profile.tables:
-        job = table_job(plan, number)
-        own = {
-            path: scores[path]
-            for parent in job.parents.values()
-            if (path := parent.folder) in scores
-        }
-        found.append(build.table_grid(built(plan, job, own), ours))
-    return found
+            words = "; ".join(reasons[:3])
+            raise UserError(f"{job.record_path}: {words}; `{job.command}` makes it")
+        drawn = read_json(job.record_path)
+        title = f"{drawn['paper']}: {drawn['title']}" if drawn["paper"] else drawn["title"]
+        figure = {"name": name, "title": title, "notes": " ".join(drawn["notes"]), "key": job.key}
+        figure["made"] = _json({key: drawn[key] for key in ("identity", "made_from")})
+        figure["picture"] = build.picture(job.folder, name, drawn["alt"])
+        figures.append(figure)
+    return figures
 
 
 def _clips(plan: Plan, data: Data, benchmark: str) -> list[dict[str, Any]]:
-    """The sequence that ours tracks best and the one that it tracks worst, as far as boxes and
+    """The sequence that ours tracks worst and the one that it tracks best, as far as boxes and
     images are here.
     """
     ours, baseline = data.role("ours"), data.role("baseline")
-    info, groups = data.benchmarks[benchmark], data.of(benchmark)
+    layout, groups = data.benchmarks[benchmark]["layout"], data.of(benchmark)
     curated = plan.job("curate", dataset=benchmark)
-    if ours not in groups or info["layout"] == "vot" or curated.record() is None:
+    if ours not in groups or layout == "vot" or curated.record() is None:
         return []
-    values = by_sequence(
-        [s.content for s in groups[ours]],
-        members([groups[ours][0].content], OVERALL),
-        info["headline"],
-    )
-    names = members([groups[ours][0].content], OVERALL)
-    order = sorted(zip(values.mean(0).tolist(), names, strict=True))
+    metric, described = data.headline(benchmark)
+    contents = [score.content for score in groups[ours]]
+    names = members(contents, OVERALL)
+    means = by_sequence(contents, names, metric).mean(0).tolist()
+    order = sorted(zip(means, names, strict=True))
     videos = {video.name: video for video in load_curated(curated.folder)}
-    shown = {
-        name: plan.job(
-            "predict", benchmark=benchmark, variant=name, seed=groups[name][0].seed
-        ).folder
-        for name in (baseline, ours)
-        if name in groups
-    }
-    found = []
-    for word, (score, name) in {"worst": order[0], "best": order[-1]}.items():
-        stored = all(store.is_done(folder, name, info["layout"]) for folder in shown.values())
+    folders = {}
+    for name in (tracker for tracker in (baseline, ours) if tracker in groups):
+        seed = groups[name][0].seed
+        folders[name] = plan.job("predict", benchmark=benchmark, variant=name, seed=seed).folder
+    clips = []
+    for word, (mean, name) in (("worst", order[0]), ("best", order[-1])):
+        stored = all(store.is_done(folder, name, layout) for folder in folders.values())
         if not stored or name not in videos or not videos[name].frames[0].is_file():
             continue
-        boxes = {n: store.read_boxes(folder, name, info["layout"]) for n, folder in shown.items()}
-        made = clip(videos[name], boxes, {n: look(data.trackers[n])["color"] for n in boxes})
-        colours = ", ".join(
-            f"{data.trackers[n]['label']} {'orange' if n == ours else 'blue'}" for n in boxes
-        )
-        metric = info["metrics"][info["headline"]]
-        told = (
-            f"{word} of {data.trackers[ours]['label']}: {name}, {metric['label']}"
-            f" {score:.{metric['digits']}f}"
-        )
-        found.append(
-            {
-                **made._asdict(),
-                "caption": f"The {told}. Truth white, {colours}.",
-                "alt": f"Clip of the {told}.",
-            }
-        )
-    return found
+        boxes = {
+            look(data.trackers[tracker])["color"]: store.read_boxes(folder, name, layout)
+            for tracker, folder in folders.items()
+        }
+        colours = [f"{data.label(n)} {'orange' if n == ours else 'blue'}" for n in folders]
+        number = f"{described['label']} {mean:.{described['digits']}f}"
+        text = f"{word} of {data.label(ours)}: {name}, {number}"
+        words = {"alt": f"Clip of the {text}."}
+        words["caption"] = f"The {text}. Truth white, {', '.join(colours)}."
+        clips.append(build.clip(videos[name], boxes) | words)
+    return clips
 
 
 def _costs(plan: Plan) -> build.Grid:
     """Jobs, time and memory of each step, from the records and Snakemake's timings."""
-    rows, places = [], set()
+    rows = []
+    places = set()
     jobs = plan.jobs()
     for step in dict.fromkeys(job.step for job in jobs):
-        members = [job for job in jobs if job.step == step]
-        records = [record for job in members if (record := job.record())]
-        seconds = [record["seconds"] for record in records]
+        group = [job for job in jobs if job.step == step]
+        records = [record for job in group if (record := job.record())]
         places |= {", ".join(str(v) for v in r["place"].values()) for r in records if r["place"]}
+        seconds = sum(record["seconds"] for record in records)
+        mean = f"{seconds / len(records):.1f}" if records else build.ABSENT
         timings = Path("results", plan.name, "timings", step).rglob("*.tsv")
         memory = [pd.read_csv(path, sep="\t")["max_rss"].astype(float).max() for path in timings]
-        most = max(memory, default=float("nan"))
-        rows.append(
-            build.row(
-                [
-                    build.cell(step),
-                    build.cell(f"{len(records)} of {len(members)}", len(records)),
-                    build.cell(f"{sum(seconds):.0f}", sum(seconds)),
-                    build.cell(
-                        f"{sum(seconds) / len(seconds):.1f}" if seconds else "–", sum(seconds)
-                    ),
-                    build.cell(f"{most:.0f}" if most == most else "–", most),
-                ]
-            )
-        )
+        most = f"{max(memory):.0f}" if memory else build.ABSENT
+        done = f"{len(records)} of {len(group)}"
+        rows.append(build.row([step, done, f"{seconds:.0f}", mean, most]))
     note = "Times of single processes with others beside them, so not a measurement of speed."
     note += f" Places: {'; '.join(sorted(places))}." if places else ""
     heads = ["Step", "Results", "Seconds, sum", "Seconds, mean", "Memory, MiB at most"]
-    return {
-        "title": "What each step cost",
-        "heads": heads,
-        "rows": rows,
-        "note": note,
-        "sortable": True,
-    }
+    title = "What each step cost"
+    return {"title": title, "heads": heads, "rows": rows, "note": note, "sortable": True}
 
 
-def _provenance(
-    jobs: Mapping[Path, Job], scores: Mapping[Path, Any], data: Data
-) -> list[dict[str, Any]]:
+def _commit(environment: Mapping[str, Any]) -> str:
+    return f"commit {(environment.get('git_commit') or 'none')[:12]}"
+
+
+def _provenance(jobs: Mapping[Path, Job], scores: Scores, data: Data) -> list[dict[str, Any]]:
     """For each benchmark and tracker its score files, their identity and how to make them."""
-    groups: dict[tuple[str, str], list[Path]] = {}
+    groups: dict[tuple[str, str], dict[str, Any]] = {}
     for path, job in jobs.items():
-        groups.setdefault(
-            (job.names["benchmark"], job.names.get("variant", job.names.get("tracker"))), []
-        ).append(path)
-    found = []
-    for (benchmark, tracker), paths in groups.items():
-        results = []
-        for path in paths:
-            record = scores[path]["record"]
-            place = ", ".join(str(v) for v in record["place"].values()) or "imported"
-            commit = (record["environment"].get("git_commit") or "none")[:12]
-            about = f"scored {record['started']}, commit {commit}, tracked on {place}"
-            results.append(
-                {
-                    "path": path.as_posix(),
-                    "key": record["key"],
-                    "content": record["content"],
-                    "about": about,
-                    "command": jobs[path].command,
-                }
-            )
-        found.append(
-            {
-                "anchor": build.anchor(benchmark, tracker),
-                "results": results,
-                "title": (
-                    f"{data.trackers[tracker]['label']} on {data.benchmarks[benchmark]['label']}"
-                ),
-                "identity": json.dumps(
-                    scores[paths[0]]["record"]["identity"], indent=1, ensure_ascii=False
-                ),
-            }
-        )
-    return found
+        record = scores[path]["record"]
+        place = ", ".join(str(v) for v in record["place"].values()) or "imported"
+        result = {"path": path.as_posix(), "command": job.command}
+        result |= {"key": record["key"], "content": record["content"]}
+        commit = _commit(record["environment"])
+        result["about"] = f"scored {record['started']}, {commit}, tracked on {place}"
+        score = as_score(job, scores[path])
+        title = f"{data.label(score.tracker)} on {data.benchmarks[score.benchmark]['label']}"
+        new: dict[str, Any] = {
+            "anchor": build.anchor(score.benchmark, score.tracker),
+            "title": title,
+        }
+        new |= {"results": [], "identity": _json(record["identity"])}
+        groups.setdefault((score.benchmark, score.tracker), new)["results"].append(result)
+    return list(groups.values())
 
 
-def _environments(scores: Mapping[Path, Any]) -> str:
-    told = set()
+def _environments(scores: Scores) -> str:
+    texts = set()
     for score in scores.values():
-        found = score["record"]["environment"]
-        versions = ", ".join(
-            f"{name} {number}" for name, number in found.get("versions", {}).items()
-        )
-        dirty = " with uncommitted changes" if found.get("git_dirty") else ""
-        told.add(
-            f"commit {(found.get('git_commit') or 'none')[:12]}{dirty}; Python"
-            f" {found.get('python')}, {versions}"
-        )
-    return "Scored with " + "; ".join(sorted(told)) + "."
+        environment = score["record"]["environment"]
+        versions = [f"{name} {number}" for name, number in environment.get("versions", {}).items()]
+        dirty = " with uncommitted changes" if environment.get("git_dirty") else ""
+        python = f"Python {environment.get('python')}"
+        texts.add(f"{_commit(environment)}{dirty}; {', '.join([python, *versions])}")
+    return "Scored with " + "; ".join(sorted(texts)) + "."
 
 
 def page(plan: Plan, key: str | None = None) -> Path:
@@ -221,40 +151,28 @@ def page(plan: Plan, key: str | None = None) -> Path:
     job = page_job(plan)
     check_key(job, key)
     jobs = {parent.folder: parent for parent in job.parents.values()}
-    scores = gather(jobs.values())
-    named = {job.names.get("variant", job.names.get("tracker")) for job in jobs.values()}
-    data = Data(
-        trackers={
-            name: tracker for name, tracker in drawing.trackers(plan).items() if name in named
-        },
-        benchmarks=drawing.benchmarks(plan),
-        scores=[as_score(job, scores[path]) for path, job in jobs.items()],
-    )
+    contents = gather(jobs.values())
+    scores = [as_score(job, contents[path]) for path, job in jobs.items()]
+    looks = drawing.trackers(plan)
+    trackers = {name: looks[name] for name in looks if name in {each.tracker for each in scores}}
+    data = Data(trackers, drawing.benchmarks(plan), scores)
     results, overview = build.overview(data)
     sequences = []
     for benchmark in data.benchmarks:
         if grid := build.sequence_grid(data, benchmark):
             sequences.append(grid | {"clips": _clips(plan, data, benchmark)})
-    again = "\n".join(
-        [
-            f"make report PROFILE={plan.name}",
-            f"snakemake --cores all --config profile={plan.name} -- reproduce_all",
-            f"siamla plan --profile {plan.name}        # what would run, and why",
-        ]
-    )
+    tables = [built(plan, table_job(plan, number), contents) for number in plan.profile.tables]
     context = {
-        "title": f"SiamLA, profile {plan.name}",
         "profile": plan.name,
         "caption": caption(plan),
         "results": results,
         "overview": overview,
-        "tables": _tables(plan, scores, data.role("ours")),
+        "tables": [build.table_grid(table, data.role("ours")) for table in tables],
         "figures": _figures(plan),
         "sequences": sequences,
         "costs": _costs(plan),
-        "provenance": _provenance(jobs, scores, data),
-        "environments": _environments(scores),
-        "again": again,
+        "provenance": _provenance(jobs, contents, data),
+        "environments": _environments(contents),
         "synthetic": any(info["synthetic"] for info in data.benchmarks.values()),
     }
     path = Path("reports", plan.name, "index.html")

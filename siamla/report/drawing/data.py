@@ -1,9 +1,9 @@
 """What a figure is drawn from, and what it gives."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
 Info = Mapping[str, Mapping[str, Any]]
 Array = NDArray[np.float64]
-Content = Mapping[str, Any]
-LONGEST = 32  # characters of a name in a legend
+Rows = list[dict[str, Any]]
+
+
+class Nothing(Exception):
+    """Why there is nothing to draw; the picture says it."""
 
 
 @dataclass(frozen=True)
@@ -29,19 +32,35 @@ class Score:
     benchmark: str
     tracker: str
     seed: int
-    content: Content
+    content: Mapping[str, Any]
     value: float | None = None
 
 
 @dataclass(frozen=True)
 class Run:
-    """Stored predictions of a tracker, and the score maps of chosen frames where there are some."""
+    """Stored results of a tracker, and the score maps of chosen frames where there are some."""
 
     benchmark: str
     tracker: str
     seed: int
     folder: Path | None = None
     maps: "Sequence[FrameMaps]" = ()
+
+
+class Course(NamedTuple):
+    """A line (N,): mean, lowest and highest of the seeds at each x, and how many seeds they are."""
+
+    x: Array
+    mean: Array
+    low: Array
+    high: Array
+    seeds: Any
+
+    def rows(self, x: str, mean: str, **fixed: Any) -> Rows:
+        """A row for each point, with these names of its columns."""
+        names = (x, mean, "low", "high", "seeds")
+        points = zip(*self[:4], np.broadcast_to(self.seeds, len(self.x)), strict=True)
+        return [fixed | dict(zip(names, point, strict=True)) for point in points]
 
 
 @dataclass(frozen=True)
@@ -65,15 +84,17 @@ class Data:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def of(self, benchmark: str) -> dict[str, list[Score]]:
-        """Tracker → its scores on a benchmark by seed, in the order of `trackers`; without those of
-        withheld truth.
-        """
+        """Tracker → its scores on a benchmark by seed; without those of withheld truth."""
         groups: dict[str, list[Score]] = {name: [] for name in self.trackers}
         for score in sorted(self.scores, key=lambda score: score.seed):
-            known = score.tracker in groups and score.content["overall"]
-            if score.benchmark == benchmark and known:
-                groups[score.tracker].append(score)
+            if score.benchmark == benchmark and score.content["overall"]:
+                groups.get(score.tracker, []).append(score)
         return {name: scores for name, scores in groups.items() if scores}
+
+    def count(self, benchmark: str) -> int:
+        """How many sequences were scored."""
+        scores = [score for group in self.of(benchmark).values() for score in group]
+        return len({name for score in scores for name in score.content["per_sequence"]})
 
     def runs_of(self, tracker: str) -> list[Run]:
         """The runs of a tracker."""
@@ -87,17 +108,14 @@ class Data:
         """A tracker's name for people."""
         return str(self.trackers[tracker]["label"])
 
-    def metric(self, benchmark: str, metric: str | None) -> tuple[str, Mapping[str, Any]]:
-        """A metric of a benchmark, by default its headline, and its label, direction and digits."""
+    def headline(self, benchmark: str) -> tuple[str, Mapping[str, Any]]:
+        """A benchmark's headline metric, and its label, direction and digits."""
         info = self.benchmarks[benchmark]
-        name = metric or str(info["headline"])
-        return name, info["metrics"][name]
+        return info["headline"], info["metrics"][info["headline"]]
 
-    def role(self, role: str) -> str | None:
-        """The tracker that has a role."""
-        return next(
-            (name for name, tracker in self.trackers.items() if tracker["role"] == role), None
-        )
+    def role(self, role: str) -> str:
+        """The tracker that has a role; "" where there is none."""
+        return next((name for name, each in self.trackers.items() if each["role"] == role), "")
 
 
 @dataclass(frozen=True)
@@ -122,37 +140,7 @@ def overall(scores: Sequence[Score], metric: str) -> Array:
     return values[np.isfinite(values)]
 
 
-def ranked(values: Mapping[str, float], better: str) -> list[str]:
-    """Names, the best first; of equal ones the first given."""
+def ranked(values: Mapping[Any, float], better: str) -> list[Any]:
+    """Keys, those of the best values first; of equal ones the first given."""
     sign = -1 if better == "higher" else 1
-    return sorted(values, key=lambda name: sign * values[name])
-
-
-def legend_entry(value: float, label: str, digits: int) -> str:
-    """A legend's entry as the toolkits write it, "[0.560] Name"; a long name is cut."""
-    return f"[{value:.{digits}f}] {label if len(label) <= LONGEST else label[: LONGEST - 1] + '…'}"
-
-
-def span(counts: Iterable[int]) -> str:
-    """The lowest and the highest of some counts: "2 to 3", or "2" where all are equal; "no"
-    where there are none.
-    """
-    ordered = sorted(set(counts))
-    if not ordered:
-        return "no"
-    return " to ".join(map(str, dict.fromkeys((ordered[0], ordered[-1]))))
-
-
-def seeds_note(groups: Iterable[Sequence[Score]]) -> str:
-    """How many seeds lines and bands are of."""
-    counts = {len(group) for group in groups}
-    if not counts or counts == {1}:
-        return "One seed each, so no band: another seed would give another line."
-    return f"Lines are means over {span(counts)} seeds, bands their range."
-
-
-def count_sequences(groups: Iterable[Sequence[Score]]) -> int:
-    """How many sequences were scored."""
-    return len(
-        {name for group in groups for score in group for name in score.content["per_sequence"]}
-    )
+    return sorted(values, key=lambda key: sign * values[key])

@@ -40,7 +40,6 @@ class TrackerFigure(Figure):
     """A figure of measured trackers."""
 
     variants: Names | None = Field(None, description="variants to show; null = all that were run")
-    imported: bool = Field(True, description="imported trackers as well")
 
 
 class Figures(Settings):
@@ -82,20 +81,18 @@ def figures_model() -> type[Figures]:
     return create_model("Figures", __base__=Figures, figures=(Mapping[Name, entry], ...))
 
 
-def _check(raw: Any, where: str) -> None:
-    kind = raw.get("kind") if isinstance(raw, dict) else None
-    if kind not in kinds():
-        raise UserError(f"{where}.kind: {kind!r} is unknown; {nearest(str(kind), kinds())}")
-    validate(kind_of(kind).Entry, raw, where)
-
-
 def load_figures(path: Path) -> Figures:
     """Read and check the figures; UserError with a line for every mistake."""
     raw = read_yaml(path)
     mistakes = Mistakes()
     entries = raw.get("figures")
     for name, entry in entries.items() if isinstance(entries, dict) else ():
+        kind = entry.get("kind") if isinstance(entry, dict) else None
+        where = f"{path}: figures.{name}"
+        if kind not in kinds():
+            mistakes.add(f"{where}.kind: {kind!r} is unknown; {nearest(str(kind), kinds())}")
+            continue
         with mistakes.noted():  # by its own kind, so that the message names the key
-            _check(entry, f"{path}: figures.{name}")
+            validate(kind_of(kind).Entry, entry, where)
     mistakes.tell()
     return validate(figures_model(), raw, str(path))

@@ -1,15 +1,17 @@
-"""How every figure looks: sizes of a paper's page, one colour a tracker, and files whose bytes
-repeat.
+"""How every figure looks, and files whose bytes repeat.
 
 matplotlib and seaborn are imported where something is drawn, so that the plan loads without them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from siamla.files import atomic
+from siamla.report.drawing.data import Course, Data
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,45 +20,32 @@ if TYPE_CHECKING:
 COLUMN, PAGE = 3.5, 7.16  # inches: one column and both of the paper's page
 OURS, BASELINE = "#D55E00", "#0072B2"
 OTHERS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C564B")
-"""Okabe and Ito's colours, which the colour-blind can tell apart, but for its yellow, which paper
-swallows.
-"""
+"""Okabe and Ito's colours, which the colour-blind can tell apart, without their pale yellow."""
 DASHES: tuple[Any, ...] = ("solid", (0, (4, 1.2)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 DOTTED = DASHES[2]
 MARKERS = "Dv^<>pPXh"
 GREY = "0.75"
-STYLE = "whitegrid"  # of seaborn
+LONGEST = 32  # characters of a name in a legend
 RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # matplotlib brings it
-    "font.size": 7,
-    "axes.titlesize": 7.5,
-    "axes.labelsize": 7,
-    "legend.fontsize": 6.3,
-    "xtick.labelsize": 6.5,
-    "ytick.labelsize": 6.5,
     "axes.edgecolor": "0.15",
     "axes.linewidth": 0.6,
+    "axes.titlesize": 7.5,
     "xtick.bottom": True,
-    "xtick.major.width": 0.6,
-    "xtick.major.size": 2.5,
     "ytick.left": True,
+    "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
     "ytick.major.size": 2.5,
     "grid.linestyle": ":",
-    "grid.linewidth": 0.6,
     "legend.framealpha": 0.85,
-    "legend.edgecolor": "0.8",
     "legend.borderpad": 0.3,
     "legend.labelspacing": 0.25,
     "legend.handlelength": 2.2,
-    "patch.linewidth": 0.5,
-    "text.usetex": False,
     "text.parse_math": False,
     "svg.hashsalt": "siamla",
-    "svg.fonttype": "path",
     "pdf.fonttype": 42,
     "savefig.dpi": 200,
-    "figure.dpi": 100,
     "image.interpolation": "nearest",
 }
 METADATA: dict[str, dict[str, Any]] = {
@@ -68,16 +57,13 @@ METADATA: dict[str, dict[str, Any]] = {
 
 @contextmanager
 def applied() -> Iterator[None]:
-    """The style, whatever the user's own settings of matplotlib are; figures are drawn and saved
-    inside.
-    """
+    """The style, in which figures are drawn and saved, whatever the user's settings are."""
     import matplotlib
     import seaborn
 
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(seaborn.axes_style(STYLE))
-        matplotlib.rcParams.update(RC)  # type: ignore[arg-type]
+        seaborn.set_theme("paper", "whitegrid", font_scale=0.72, rc=RC)
         yield
 
 
@@ -91,19 +77,41 @@ def new(width: float, height: float) -> "Figure":
     return figure
 
 
+def grid(count: int, wide: int, height: float) -> "tuple[Figure, list[Axes]]":
+    """A figure of `count` panels, `wide` beside each other and of so many inches in height."""
+    tall = -(-count // wide)
+    figure = new(COLUMN if wide == 1 else PAGE, height * tall)
+    panels = list(figure.subplots(tall, wide, squeeze=False).flat)
+    for axes in panels[count:]:
+        axes.set_axis_off()
+    return figure, panels[:count]
+
+
+def bare(axes: Iterable["Axes"]) -> None:
+    """Leave pictures without ticks; what nothing is drawn into stays white."""
+    for each in axes:
+        each.set(xticks=[], yticks=[])
+        each.set_axis_off()
+
+
+def said(text: str) -> "Figure":
+    """A figure that says why nothing is in it."""
+    figure = new(COLUMN, 2.4)
+    axes = figure.subplots()
+    axes.set(xticks=[], yticks=[])
+    axes.text(0.5, 0.5, text, ha="center", va="center", color="0.35", wrap=True)
+    return figure
+
+
 def look(tracker: Mapping[str, Any]) -> dict[str, Any]:
     """Colour, dashes, width and order of a tracker's line: the same in every figure."""
     if tracker["role"] == "ours":
         return {"color": OURS, "linestyle": "solid", "linewidth": 1.9, "zorder": 5}
     if tracker["role"] == "baseline":
         return {"color": BASELINE, "linestyle": DASHES[1], "linewidth": 1.5, "zorder": 4}
-    colours = len(OTHERS)
-    return {
-        "color": OTHERS[tracker["place"] % colours],
-        "linestyle": DASHES[(tracker["place"] // colours) % len(DASHES)],
-        "linewidth": 1.0,
-        "zorder": 3,
-    }
+    row, column = divmod(tracker["place"], len(OTHERS))
+    dashes = DASHES[row % len(DASHES)]
+    return {"color": OTHERS[column], "linestyle": dashes, "linewidth": 1.0, "zorder": 3}
 
 
 def marker(tracker: Mapping[str, Any]) -> str:
@@ -117,49 +125,66 @@ def gid(name: str) -> str:
     return f"tracker:{name}"
 
 
-def line(
-    axes: "Axes",
-    name: str,
-    points: Mapping[str, Any],
-    how: Mapping[str, Any],
-) -> Any:
-    """Draw a tracker's line through `points` {x, mean}, and around it the band of their `low` and
-    `high` where these are given; the line. how: as from `look`, and what else matplotlib takes.
-    """
-    import numpy as np
+def line(axes: "Axes", name: str, course: Course, how: Mapping[str, Any]) -> Any:
+    """Draw a tracker's line and the band of its seeds' range; the line. how: for matplotlib."""
     import seaborn
 
-    columns = {key: np.asarray(values) for key, values in points.items()}
-    x, mean = columns["x"], columns["mean"]
-    seaborn.lineplot(x=x, y=mean, ax=axes, estimator=None, sort=False, legend=False, **how)
+    drawing = {"estimator": None, "sort": False, "legend": False, **how}
+    seaborn.lineplot(x=course.x, y=course.mean, ax=axes, **drawing)
     drawn = axes.lines[-1]
     drawn.set_gid(gid(name))
-    if "low" in columns:
-        look = {"color": how["color"], "alpha": 0.15, "linewidth": 0, "zorder": 1}
-        band = axes.fill_between(x, columns["low"], columns["high"], **look)
-        band.set_gid(gid(name))
+    if np.max(course.seeds) > 1:
+        light = {"color": how["color"], "alpha": 0.15, "linewidth": 0, "zorder": 1}
+        axes.fill_between(course.x, course.low, course.high, gid=gid(name), **light)
     return drawn
 
 
-def grid(
-    count: int, wide: int, width: float, height: float, **how: Any
-) -> "tuple[Figure, list[Axes]]":
-    """A figure of `count` panels, `wide` beside each other and of so many inches in height, and the
-    panels.
-    """
-    tall = max(1, -(-count // wide))
-    figure = new(width, height * tall)
-    panels = list(figure.subplots(tall, wide, squeeze=False, **how).flat)
-    for axes in panels[max(1, count) :]:
-        axes.set_axis_off()
-    return figure, panels[: max(1, count)]
+def box(axes: "Axes", rectangle: Any, colour: str, width: float = 1.3, dashes: Any = "-") -> None:
+    """Draw a box (x, y, w, h) with a dark seam; none where it is not finite."""
+    from matplotlib.patches import Rectangle
+
+    x, y, w, h = rectangle
+    for edge, thick, alpha in (("black", width + 0.9, 0.6), (colour, width, 1.0)):
+        how = {"edgecolor": edge, "linewidth": thick, "alpha": alpha, "linestyle": dashes}
+        if np.isfinite(rectangle).all():
+            axes.add_patch(Rectangle((x, y), w, h, fill=False, **how))
 
 
-def legend_below(figure: "Figure", handles: Sequence[Any], labels: Sequence[str], room: int) -> int:
-    """A legend below all panels, in as many columns as fit into `room` characters; its lines."""
-    wide = max(1, min(len(labels), room // (max(map(len, labels)) + 6)))
+def strokes(colours: Mapping[str, str]) -> dict[str, Any]:
+    """Text of a legend → a line of its colour."""
+    from matplotlib.lines import Line2D
+
+    return {text: Line2D([], [], color=each, linewidth=1.6) for text, each in colours.items()}
+
+
+def legend(where: Any, entries: Sequence[tuple[Any, str, str]], data: Data, **how: Any) -> Any:
+    """A legend of (handle, text, tracker); ours is bold. The tracker is "" where it is of none."""
+    handles, texts, names = zip(*entries, strict=True)
+    legend = where.legend(handles, texts, **how)
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        if name:
+            text.set_gid(gid(name))
+            text.set_fontweight("bold" if data.trackers[name]["role"] == "ours" else "normal")
+    return legend
+
+
+def legend_below(figure: "Figure", handles: Sequence[Any], labels: Sequence[str]) -> None:
+    """A legend below all panels, in as many columns as fit, for which the figure grows."""
+    room = 14 * figure.get_figwidth()
+    wide = max(1, min(len(labels), int(room // (max(map(len, labels)) + 6))))
     figure.legend(handles, labels, loc="outside lower center", ncols=wide)
-    return -(-len(labels) // wide)
+    figure.set_figheight(figure.get_figheight() + 0.13 * -(-len(labels) // wide))
+
+
+def entry(value: float, label: str, digits: int) -> str:
+    """A legend's entry as the toolkits write it, "[0.560] Name"; a long name is cut."""
+    return f"[{value:.{digits}f}] {label if len(label) <= LONGEST else label[: LONGEST - 1] + '…'}"
+
+
+def span(counts: Iterable[int]) -> str:
+    """The lowest and the highest of some counts: "2 to 3", or "2" where all are equal."""
+    ordered = sorted(counts)
+    return " to ".join(map(str, dict.fromkeys((ordered[0], ordered[-1]))))
 
 
 def title(axes: "Axes", text: str, second: str = "") -> None:
@@ -176,16 +201,6 @@ def sequences(benchmark: Mapping[str, Any], count: int) -> str:
 def on(benchmark: Mapping[str, Any]) -> str:
     """A benchmark's name as a figure must give it: "OTB100, synthetic miniatures"."""
     return f"{benchmark['label']}{', synthetic miniatures' if benchmark['synthetic'] else ''}"
-
-
-def empty(axes: "Axes", text: str) -> None:
-    """Say in a panel why there is nothing in it."""
-    axes.set_axis_on()
-    axes.text(
-        0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes, color="0.35", wrap=True
-    )
-    axes.set_xticks([])
-    axes.set_yticks([])
 
 
 def save(figure: "Figure", path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from siamla.errors import UserError
 from siamla.files import write_csv, write_text
 from siamla.report.drawing import style
-from siamla.report.drawing.data import Data, Drawn
+from siamla.report.drawing.data import Data, Drawn, Nothing
 from siamla.report.drawing.settings import Figure, kind_of
 
 
@@ -22,32 +22,22 @@ def _plain(row: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def caption(title: str, drawn: Drawn, sources: Sequence[str]) -> str:
-    """The caption as Markdown: what is shown, how to read it, and what it is made from."""
-    lines = [f"**{title}.** {' '.join(drawn.notes)}", ""]
-    return (
-        "\n".join([*lines, *[f"- {line}" for line in sources], f"- In words: {drawn.alt}"]) + "\n"
-    )
-
-
 def write(path: Path, entry: Figure, data: Data, sources: Sequence[str]) -> Drawn:
-    """Draw an entry and write `path` with .csv, .pdf, .svg, .png and .md; the numbers first.
-
-    Args:
-        path: without a suffix.
-        sources: lines of the caption: data, profile, seeds, identity.
-
-    UserError when the folder cannot be written to.
-    """
+    """Draw an entry and write its .csv, .pdf, .svg, .png and .md. sources: of the caption."""
     title = f"{entry.paper}: {entry.title}" if entry.paper else entry.title
+    kind = kind_of(entry.kind)
     with style.applied():
-        drawn: Drawn = kind_of(entry.kind).draw(entry, data)
+        try:
+            drawn: Drawn = kind.draw(entry, data)
+        except Nothing as reason:
+            drawn = Drawn(style.said(str(reason)), kind.COLUMNS, [], f"Nothing: {reason}.")
+        lines = [f"**{title.rstrip('.')}.** {' '.join(drawn.notes)}", ""]
+        lines += [f"- {line}" for line in [*sources, f"In words: {drawn.alt}"]]
         rows = [_plain(row, drawn.columns) for row in drawn.rows]
-        text = caption(title.rstrip("."), drawn, sources)
         try:
             write_csv(path.with_name(f"{path.name}.csv"), drawn.columns, rows)
             style.save(drawn.figure, path)
-            write_text(path.with_name(f"{path.name}.md"), text)
+            write_text(path.with_name(f"{path.name}.md"), "\n".join(lines) + "\n")
         except OSError as error:
             raise UserError(
                 f"{error.filename or path}: cannot be written ({error.strerror})"

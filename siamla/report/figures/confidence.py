@@ -1,6 +1,4 @@
-"""Figure 12: target confidence against the IoU of its box, over all cells, those inside the target,
-and tracks.
-"""
+"""Figure 12: target confidence against the IoU of its box: all cells, those inside, and tracks."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
@@ -11,16 +9,15 @@ from siamla.benchmark.metrics import overlap
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.grid import SCORE, SEARCH, START, STRIDE
-from siamla.report.drawing import needs as jobs
-from siamla.report.drawing import style
-from siamla.report.drawing.data import Data, Drawn, Run
+from siamla.report.drawing import jobs, style
+from siamla.report.drawing.data import Data, Drawn, Nothing, Rows, Run
 from siamla.report.drawing.settings import Figure, Names
-from siamla.statistics.correlation import Points, correlation_values
-from siamla.statistics.effects import mean_effect
+from siamla.statistics import Points, correlation_values, mean_effect
 
 COLUMNS = ("tracker", "points", "iou", "confidence", "count", "statistic", "value", "low", "high")
 WORDS = {"cells": "all cells", "inside": "cells inside the target", "tracked": "tracked frames"}
 BINS = 28
+NOTHING = (np.zeros(0), np.zeros(0))
 
 
 class Entry(Figure):
@@ -33,14 +30,8 @@ class Entry(Figure):
 
 def needs(plan: Plan, entry: Entry) -> list[Job] | None:
     """The boxes and score maps of its variants on its benchmark, and the videos."""
-    if entry.benchmark not in plan.profile.benchmarks:
-        return None
-    runs = jobs.tracked(plan, entry.benchmark, entry.variants, first=False)
-    stored = [*jobs.predictions(plan, runs), *jobs.maps(plan, runs)]
-    return [*stored, plan.job("curate", dataset=entry.benchmark)]
-
-
-NOTHING = (np.zeros(0), np.zeros(0))
+    boxes = jobs.boxes(plan, entry)
+    return [*boxes, *jobs.tracked(plan, "maps", entry)] if boxes else None
 
 
 class Correlation(NamedTuple):
@@ -52,9 +43,7 @@ class Correlation(NamedTuple):
 
 
 def on_cells(run: Run, inside: bool) -> dict[str, Points]:
-    """Sequence → the points of every cell of the stored maps, or of the cells inside the true box;
-    of frames whose truth is known.
-    """
+    """Sequence → the points of the cells of stored maps, or of those inside the true box."""
     from siamla.data.crop import to_crop, to_index
 
     row, column = np.mgrid[:SCORE, :SCORE] * STRIDE + START
@@ -93,8 +82,8 @@ def on_tracks(run: Run, data: Data, benchmark: str) -> dict[str, Points]:
         count = min(len(boxes), len(video.boxes), len(confidence))
         truth = video.boxes[:count]
         confidence = confidence[:count]
-        known = np.isfinite(confidence) & np.isfinite(truth).all(1) & video.visible[:count]
-        points[video.name] = (confidence[known], overlap(truth, boxes[:count])[known])
+        clear = np.isfinite(confidence) & np.isfinite(truth).all(1) & video.visible[:count]
+        points[video.name] = (confidence[clear], overlap(truth, boxes[:count])[clear])
     return points
 
 
@@ -106,9 +95,7 @@ def pooled(runs: Sequence[dict[str, Points]]) -> Points:
 
 
 def correlation(runs: Sequence[dict[str, Points]], ranks: bool) -> Correlation:
-    """Pearson's coefficient, or Spearman's, of the points of a tracker's runs (seeds). The interval
-    is over sequences and seeds; with one seed over sequences alone.
-    """
+    """Pearson's coefficient, or Spearman's, of the points of a tracker's runs (seeds)."""
     names = sorted(set().union(*runs))
     cells = [[points.get(name, NOTHING) for name in names] for points in runs]
     values = correlation_values(cells, ranks)
@@ -118,19 +105,19 @@ def correlation(runs: Sequence[dict[str, Points]], ranks: bool) -> Correlation:
     return Correlation(effect.value, effect.low, effect.high)
 
 
-def _words(name: str, found: Correlation) -> str:
+def _words(name: str, one: Correlation) -> str:
     """A coefficient with its interval: "r = 0.52 [0.40, 0.61]"."""
-    if not np.isfinite(found.value):
+    if not np.isfinite(one.value):
         return f"{name} not defined"
-    interval = f" [{found.low:.2f}, {found.high:.2f}]" if np.isfinite(found.low) else ""
-    return f"{name} = {found.value:.2f}{interval}".replace("-", "−")
+    interval = f" [{one.low:.2f}, {one.high:.2f}]" if np.isfinite(one.low) else ""
+    return f"{name} = {one.value:.2f}{interval}".replace("-", "−")
 
 
 def _thousands(count: int) -> str:
     return f"{count:,}".replace(",", " ")
 
 
-def _density(axes: Any, points: Points, most: int) -> Any:
+def _density(axes: Any, points: Points, most: int, words: Sequence[str]) -> Any:
     """Draw how many boxes there are in each bin; the picture for the colour bar."""
     import seaborn
     from matplotlib.colors import LogNorm
@@ -139,54 +126,27 @@ def _density(axes: Any, points: Points, most: int) -> Any:
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.grid(False)
     confidence, quality = points
+    box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1.5}
+    how: dict[str, Any] = {"va": "top", "fontsize": 6, "bbox": box, "zorder": 5}
+    text = "\n".join([*words, f"n = {_thousands(len(quality))}"]) if len(quality) else "none stored"
+    axes.text(0.04, 0.96, text, **how)
     if not len(quality):
-        style.empty(axes, "none stored")
         return None
-    seaborn.histplot(
-        x=quality,
-        y=confidence,
-        ax=axes,
-        bins=BINS,
-        binrange=((0, 1), (0, 1)),
-        norm=LogNorm(1, most),
-        vmin=None,
-        vmax=None,
-        cmap="viridis_r",
-        zorder=2,
-        rasterized=True,
-    )
+    bins: dict[str, Any] = {"bins": BINS, "binrange": ((0, 1), (0, 1)), "cmap": "viridis_r"}
+    bins |= {"norm": LogNorm(1, most), "vmin": None, "vmax": None}
+    seaborn.histplot(x=quality, y=confidence, ax=axes, zorder=2, rasterized=True, **bins)
     return axes.collections[-1]
 
 
-def _note(axes: Any, points: Points, pearson: Correlation, spearman: Correlation) -> None:
-    """Write the coefficients into a panel."""
-    lines = [_words("r", pearson), _words("ρ", spearman), f"n = {_thousands(len(points[0]))}"]
-    box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1.5}
-    how: dict[str, Any] = {"va": "top", "fontsize": 6, "bbox": box, "zorder": 5}
-    axes.text(0.04, 0.96, "\n".join(lines), transform=axes.transAxes, **how)
-
-
-def _bins(points: Points) -> list[dict[str, float]]:
+def _bins(points: Points) -> Rows:
     """The middle of each bin that is not empty, and how many boxes are in it."""
     confidence, quality = points
     counts, xs, ys = np.histogram2d(quality, confidence, BINS, [[0, 1], [0, 1]])
-    return [
-        {
-            "iou": (xs[i] + xs[i + 1]) / 2,
-            "confidence": (ys[j] + ys[j + 1]) / 2,
-            "count": counts[i, j],
-        }
-        for i, j in np.argwhere(counts)
-    ]
-
-
-def _points(data: Data, tracker: str, benchmark: str) -> dict[str, list[dict[str, Points]]]:
-    runs = data.runs_of(tracker)
-    return {
-        "cells": [on_cells(run, False) for run in runs],
-        "inside": [on_cells(run, True) for run in runs],
-        "tracked": [on_tracks(run, data, benchmark) for run in runs],
-    }
+    rows: Rows = []
+    for i, j in np.argwhere(counts):
+        middle = {"iou": (xs[i] + xs[i + 1]) / 2, "confidence": (ys[j] + ys[j + 1]) / 2}
+        rows.append(middle | {"count": counts[i, j]})
+    return rows
 
 
 def _bar(figure: Any, picture: Any, grid: Any, most: int) -> None:
@@ -197,48 +157,53 @@ def _bar(figure: Any, picture: Any, grid: Any, most: int) -> None:
     bar.set_label("boxes")
 
 
+def _points(data: Data, benchmark: str) -> dict[tuple[str, str], list[dict[str, Points]]]:
+    """Tracker and which points → those of each run."""
+    points = {}
+    for name in data.runners():
+        runs = data.runs_of(name)
+        points[name, "cells"] = [on_cells(run, False) for run in runs]
+        points[name, "inside"] = [on_cells(run, True) for run in runs]
+        points[name, "tracked"] = [on_tracks(run, data, benchmark) for run in runs]
+    return points
+
+
 def draw(entry: Entry, data: Data) -> Drawn:
     """A row of three panels for each variant."""
-    points = {name: _points(data, name, entry.benchmark) for name in data.runners()}
-    tall = max(1, len(points))
+    points = _points(data, entry.benchmark)
+    if not points:
+        raise Nothing("nothing was stored")
+    tall = len(points) // len(WORDS)
     figure = style.new(style.PAGE, 2.35 * tall + 0.2)
     grid = figure.subplots(tall, len(WORDS), squeeze=False, sharex=True, sharey=True)
-    sizes = [len(pooled(part)[0]) for parts in points.values() for part in parts.values()]
-    most = max([10, *(size // 20 for size in sizes)])
-    rows: list[dict[str, Any]] = []
+    most = max([10, *(len(pooled(part)[0]) // 20 for part in points.values())])
+    rows: Rows = []
     words, picture = [], None
-    for line, (name, parts) in zip(grid, points.items(), strict=False):
-        for axes, (kind, part) in zip(line, parts.items(), strict=True):
-            both = {"pearson": correlation(part, False), "spearman": correlation(part, True)}
-            density = _density(axes, pooled(part), most)
-            if density is not None:
-                picture = density
-                _note(axes, pooled(part), **both)
-            panel = f"{data.label(name)}, {WORDS[kind]}"
-            style.title(axes, panel)
-            words.append(f"{panel}: {_words('ρ', both['spearman'])}")
-            fixed = {"tracker": name, "points": kind}
-            rows += [fixed | {"statistic": key} | one._asdict() for key, one in both.items()]
-            rows += [fixed | bin for bin in _bins(pooled(part))]
+    for axes, ((name, kind), part) in zip(grid.flat, points.items(), strict=True):
+        both = {"pearson": correlation(part, False), "spearman": correlation(part, True)}
+        texts = [_words("r", both["pearson"]), _words("ρ", both["spearman"])]
+        picture = _density(axes, pooled(part), most, texts) or picture
+        panel = f"{data.label(name)}, {WORDS[kind]}"
+        style.title(axes, panel)
+        words.append(f"{panel}: {texts[1]}")
+        fixed = {"tracker": name, "points": kind}
+        rows += [fixed | {"statistic": key} | one._asdict() for key, one in both.items()]
+        rows += [fixed | bin for bin in _bins(pooled(part))]
+    for line in grid:
         line[0].set_ylabel("Target confidence")
     for axes in grid[-1]:
         axes.set_xlabel("IoU")
     if picture is not None:
         _bar(figure, picture, grid, most)
     figure.suptitle(style.on(data.benchmarks[entry.benchmark]), fontsize=7.5)
-    alt = "; ".join(words) + "." if words else "Nothing was stored."
-    return Drawn(figure, COLUMNS, rows, alt, _notes(data))
-
-
-def _notes(data: Data) -> list[str]:
-    seeds = [len({run.seed for run in data.runs_of(name)}) for name in data.runners()]
-    most = max(seeds, default=0)
-    over = "sequences and seeds" if most > 1 else "sequences"
-    return [
+    seeds = max(len({run.seed for run in data.runs_of(name)}) for name in data.runners())
+    over = "sequences and seeds" if seeds > 1 else "sequences"
+    notes = [
         "Confidence is the classification score times the centre-ness or the location quality of"
         " the same cell.",
         f"Pearson's r and Spearman's ρ of all points, with 95 % intervals over {over} (a mixed"
-        f" model); {most} seed(s) pooled.",
+        f" model); {seeds} seed(s) pooled.",
         "Dotted: confidence equal to the IoU. Which of the three is meant changes the answer, so"
         " all are drawn.",
     ]
+    return Drawn(figure, COLUMNS, rows, "; ".join(words) + ".", notes)

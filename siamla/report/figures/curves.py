@@ -1,8 +1,6 @@
-"""Figure 9 and its kin: success, precision and expected overlap with ranked legends, as the
-toolkits draw them.
-"""
+"""Figure 9 and its kin: curves with ranked legends, as the toolkits draw them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -12,24 +10,15 @@ from siamla.benchmark.metrics import CURVES
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.report.differences import numbers
-from siamla.report.drawing import needs as jobs
-from siamla.report.drawing import style
-from siamla.report.drawing.data import (
-    Array,
-    Data,
-    Drawn,
-    Score,
-    count_sequences,
-    legend_entry,
-    overall,
-    ranked,
-    seeds_note,
-)
+from siamla.report.drawing import jobs, style
+from siamla.report.drawing.data import Course, Data, Drawn, Nothing, Rows, Score, overall, ranked
 from siamla.report.drawing.settings import CurveName, Names, TrackerFigure
 
+RANKS = 10  # of a legend; trackers below are grey lines without an entry
 INSIDE = 7  # longer legends stand below their panel
 LINE = ("benchmark", "curve", "tracker", "label", "rank", "metric", "score", "seeds")
 COLUMNS = (*LINE, "x", "y", "low", "high")
+GREY = {"color": style.GREY, "linewidth": 0.6, "zorder": 2}
 
 
 class Entry(TrackerFigure):
@@ -40,53 +29,34 @@ class Entry(TrackerFigure):
         None, description="null = every benchmark of the profile that has such a curve"
     )
     curves: list[CurveName] = Field(min_length=1)
-    most: int = Field(
-        10, ge=1, description="ranks in a legend; trackers below are grey lines without an entry"
-    )
-
-
-class Line(NamedTuple):
-    """A tracker in a panel: x, mean, lowest and highest of the seeds (T,), and the score that ranks
-    it.
-    """
-
-    tracker: str
-    score: float
-    seeds: int
-    x: Array
-    mean: Array
-    low: Array
-    high: Array
 
 
 class Panel(NamedTuple):
-    """A curve of a benchmark: its lines, the best first, what the figure says of the benchmark, how
-    the metric is read off the curve, and the metric's label, direction and digits.
+    """A curve of a benchmark, how its metric is read off, and tracker → the score that ranks it
+    and its line, the best first.
     """
 
     benchmark: str
     curve: str
-    lines: list[Line]
     info: Mapping[str, Any]
     reading: Mapping[str, Any]
     described: Mapping[str, Any]
+    scores: Mapping[str, float]
+    courses: Mapping[str, Course]
 
 
 def needs(plan: Plan, entry: Entry) -> list[Job] | None:
     """The scores on its benchmarks."""
-    names = plan.profile.benchmarks if entry.benchmarks is None else entry.benchmarks
-    return jobs.scores(plan, entry, names) or None
+    return jobs.scores(plan, entry, entry.benchmarks or plan.profile.benchmarks) or None
 
 
-def _line(name: str, scores: Sequence[Score], curve: str, metric: str) -> Line | None:
-    values = overall(scores, metric)
+def _course(scores: Sequence[Score], curve: str) -> Course | None:
     curves = [score.content.get("curves", {}).get(curve) for score in scores]
     points = [each for each in curves if each is not None]
-    if not points or not len(values):
+    if not points:
         return None
     y = np.array([numbers(each["y"]) for each in points])
-    x = numbers(points[0]["x"])
-    return Line(name, float(values.mean()), len(points), x, y.mean(0), y.min(0), y.max(0))
+    return Course(numbers(points[0]["x"]), y.mean(0), y.min(0), y.max(0), len(points))
 
 
 def _panel_of(data: Data, benchmark: str, curve: str) -> Panel | None:
@@ -96,140 +66,118 @@ def _panel_of(data: Data, benchmark: str, curve: str) -> Panel | None:
     if reading is None:
         return None
     described = info["metrics"][reading["metric"]]
-    groups = data.of(benchmark).items()
-    lines = [_line(name, scores, curve, reading["metric"]) for name, scores in groups]
-    by_name = {line.tracker: line for line in lines if line}
-    order = ranked({name: line.score for name, line in by_name.items()}, described["better"])
-    ordered = [by_name[name] for name in order]
-    return Panel(benchmark, curve, ordered, info, reading, described) if ordered else None
+    scores: dict[str, float] = {}
+    courses: dict[str, Course] = {}
+    for name, group in data.of(benchmark).items():
+        values = overall(group, reading["metric"])
+        course = _course(group, curve)
+        if course and len(values):
+            scores[name] = float(values.mean())
+            courses[name] = course
+    ordered = {name: courses[name] for name in ranked(scores, described["better"])}
+    return Panel(benchmark, curve, info, reading, described, scores, ordered) if ordered else None
 
 
 def _legend(axes: Any, panel: Panel, drawn: Mapping[str, Any], data: Data, small: bool) -> None:
     """The ranks of the lines that are drawn in colour, and how many others there are."""
-    from matplotlib.lines import Line2D
-
-    named = [line for line in panel.lines if line.tracker in drawn]
     digits = panel.described["digits"]
-    handles = [drawn[line.tracker] for line in named]
-    labels = [legend_entry(line.score, data.label(line.tracker), digits) for line in named]
-    if others := len(panel.lines) - len(named):
-        handles.append(Line2D([], [], color=style.GREY, linewidth=0.6))
-        labels.append(f"{others} more")
+    entries = [
+        (line, style.entry(panel.scores[name], data.label(name), digits), name)
+        for name, line in drawn.items()
+    ]
+    if others := len(panel.courses) - len(drawn):
+        more = f"{others} more"
+        entries.append((style.strokes({more: style.GREY})[more], more, ""))
     how: dict[str, Any] = {"fontsize": 5.6, "handlelength": 1.6} if small else {}
-    if len(handles) > INSIDE:
-        legend = axes.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, -0.2), **how)
-    else:
-        legend = axes.legend(handles, labels, loc=_corner(panel, axes.get_xlim()[1]), **how)
-        legend.set_in_layout(False)  # however wide it is, the panel keeps its size
-    for text, line in zip(legend.get_texts(), named, strict=False):
-        text.set_gid(style.gid(line.tracker))
-        if data.trackers[line.tracker]["role"] == "ours":
-            text.set_fontweight("bold")
+    if len(entries) > INSIDE:
+        style.legend(axes, entries, data, loc="upper center", bbox_to_anchor=(0.5, -0.2), **how)
+        return
+    middle = 0.45 * axes.get_xlim()[1]
+    low = any(np.interp(middle, line.x, line.mean) < 0.35 for line in panel.courses.values())
+    corner = CURVES[panel.curve].legend
+    corner = "upper right" if panel.curve == "success" and low else corner
+    legend = style.legend(axes, entries, data, loc=corner, **how)
+    legend.set_in_layout(False)  # however wide it is, the panel keeps its size
 
 
-def _corner(panel: Panel, end: float) -> str:
-    """The corner of a panel where no line is."""
-    low = any(np.interp(0.45 * end, line.x, line.mean) < 0.35 for line in panel.lines)
-    return "upper right" if panel.curve == "success" and low else CURVES[panel.curve].legend
-
-
-def _end(panel: Panel) -> float:
-    """Where the x-axis ends. Beyond its window a few long videos alone are left of an expected
-    overlap.
-    """
-    end = float(panel.lines[0].x[-1])
-    if panel.curve == "expected_overlap" and max(panel.reading["at"]) < end:
-        return min(end, 1.5 * max(panel.reading["at"]))
-    return end
-
-
-def _draw_panel(axes: Any, panel: Panel, data: Data, most: int, small: bool) -> None:
+def _draw_panel(axes: Any, panel: Panel, data: Data, small: bool) -> None:
     drawn = {}
-    for rank, line in enumerate(panel.lines):
-        tracker = data.trackers[line.tracker]
-        coloured = rank < most or tracker["role"] != "other"
-        grey = {"color": style.GREY, "linewidth": 0.6, "zorder": 2}
-        points = {"x": line.x, "mean": line.mean}
-        points |= {"low": line.low, "high": line.high} if line.seeds > 1 else {}
-        stroke = style.line(axes, line.tracker, points, style.look(tracker) if coloured else grey)
-        if coloured:
-            drawn[line.tracker] = stroke
+    for rank, (name, course) in enumerate(panel.courses.items()):
+        tracker = data.trackers[name]
+        if rank < RANKS or tracker["role"] != "other":
+            drawn[name] = style.line(axes, name, course, style.look(tracker))
+        else:
+            style.line(axes, name, course, GREY)
     for at in panel.reading["at"]:
         axes.axvline(at, color="0.55", linewidth=0.6, linestyle=style.DOTTED, zorder=1)
     kind = CURVES[panel.curve]
-    axes.set(xlim=(panel.lines[0].x[0], _end(panel)), ylim=(0, 1), xlabel=kind.x, ylabel=kind.y)
+    x = next(iter(panel.courses.values())).x
+    end = float(x[-1])
+    if panel.curve == "expected_overlap":  # beyond its window a few long videos alone are left
+        end = min(end, 1.5 * max(panel.reading["at"]))
+    axes.set(xlim=(x[0], end), ylim=(0, 1), xlabel=kind.x, ylabel=kind.y)
     _legend(axes, panel, drawn, data, small)
-    groups = data.of(panel.benchmark)
-    count = count_sequences([groups[line.tracker] for line in panel.lines])
-    about = f"{panel.info['label']}, {style.sequences(panel.info, count)}"
-    style.title(axes, kind.title, about)
+    sequences = style.sequences(panel.info, data.count(panel.benchmark))
+    style.title(axes, kind.title, f"{panel.info['label']}, {sequences}")
 
 
-def _rows(panel: Panel, data: Data) -> Iterator[dict[str, Any]]:
-    for rank, line in enumerate(panel.lines, 1):
-        fixed = {
+def _rows(panel: Panel, data: Data) -> Rows:
+    rows: Rows = []
+    for rank, (name, course) in enumerate(panel.courses.items(), 1):
+        fixed: dict[str, Any] = {
             "benchmark": panel.benchmark,
             "curve": panel.curve,
-            "tracker": line.tracker,
-            "label": data.label(line.tracker),
-            "rank": rank,
-            "metric": panel.reading["metric"],
-            "score": line.score,
-            "seeds": line.seeds,
+            "tracker": name,
         }
-        for x, y, low, high in zip(line.x, line.mean, line.low, line.high, strict=True):
-            yield fixed | {"x": x, "y": y, "low": low, "high": high}
+        fixed |= {"label": data.label(name), "rank": rank, "metric": panel.reading["metric"]}
+        rows += course.rows("x", "y", **fixed, score=panel.scores[name])
+    return rows
 
 
 def draw(entry: Entry, data: Data) -> Drawn:
-    """A panel for each benchmark and curve that was measured."""
-    names = [
-        name for name in data.benchmarks if entry.benchmarks is None or name in entry.benchmarks
-    ]
+    """A row of panels for each benchmark, or two benchmarks beside each other for one curve."""
+    names = [name for name in data.benchmarks if name in (entry.benchmarks or data.benchmarks)]
     table = [[_panel_of(data, name, curve) for curve in entry.curves] for name in names]
     table = [row for row in table if any(row)]
     columns = [column for column in zip(*table, strict=True) if any(column)]
-    if len(columns) > 1:
-        wide = len(columns)
-        places = [panel for row in zip(*columns, strict=True) for panel in row]
-    else:
-        wide = min(2, max(1, len(table)))
-        places = [panel for column in columns for panel in column]
+    places = [panel for row in zip(*columns, strict=True) for panel in row]
     panels = [panel for panel in places if panel]
-    longest = max((min(len(panel.lines), entry.most + 3) for panel in panels), default=0)
-    below = 0.12 * longest if longest > INSIDE else 0
-    width = style.COLUMN if wide == 1 else style.PAGE
-    figure, grid = style.grid(len(places), wide, width, 2.55 + below)
     if not panels:
-        style.empty(grid[0], "nothing was scored: the truth is withheld or nothing was tracked")
-    rows: list[dict[str, Any]] = []
-    for axes, panel in zip(grid, places, strict=False):
+        raise Nothing("nothing was scored: the truth is withheld or nothing was tracked")
+    wide = len(columns) if len(columns) > 1 else min(2, len(table))
+    longest = max(min(len(panel.courses), RANKS + 3) for panel in panels)
+    below = 0.12 * longest if longest > INSIDE else 0
+    figure, grid = style.grid(len(places), wide, 2.55 + below)
+    rows: Rows = []
+    for axes, panel in zip(grid, places, strict=True):
         if panel is None:
             axes.set_axis_off()
             continue
-        _draw_panel(axes, panel, data, entry.most, small=wide > 2)
+        _draw_panel(axes, panel, data, small=wide > 2)
         rows += _rows(panel, data)
     return Drawn(figure, COLUMNS, rows, _alt(data, panels), _notes(data, panels))
 
 
 def _notes(data: Data, panels: Sequence[Panel]) -> list[str]:
     """How many seeds there are, and what the numbers in the legends are, by each protocol."""
-    measured = dict.fromkeys(panel.benchmark for panel in panels)
-    notes = [seeds_note(group for name in measured for group in data.of(name).values())]
+    counts = {len(group) for panel in panels for group in data.of(panel.benchmark).values()}
+    notes = [f"Lines are means over {style.span(counts)} seeds, bands their range."]
+    if counts == {1}:
+        notes = ["One seed each, so no band: another seed would give another line."]
     for panel in panels:
         label = panel.described["label"]
         scores = [score for group in data.of(panel.benchmark).values() for score in group]
         short = max(score.content["overall"].get("eao_short_frames") or 0 for score in scores)
+        text = (
+            f"Legend of {panel.curve.replace('_', ' ')} on {panel.info['label']}: {label},"
+            f" {panel.reading['how']}."
+        )
         if short:  # what a table's note says as well
-            notes.append(
+            text = (
                 f"No sequence reaches EAO's window, so {label} is the mean over the whole curve, to"
                 f" {short - 1:.0f}."
             )
-        else:
-            notes.append(
-                f"Legend of {panel.curve.replace('_', ' ')} on {panel.info['label']}: {label},"
-                f" {panel.reading['how']}."
-            )
+        notes.append(text)
     return list(dict.fromkeys(notes))
 
 
@@ -237,8 +185,7 @@ def _alt(data: Data, panels: Sequence[Panel]) -> str:
     words = []
     for panel in panels:
         digits = panel.described["digits"]
-        best = ", ".join(
-            f"{data.label(line.tracker)} {line.score:.{digits}f}" for line in panel.lines[:3]
-        )
-        words.append(f"{CURVES[panel.curve].title} on {style.on(panel.info)}: {best}")
-    return "; ".join(words) + "." if words else "No curves: nothing was scored."
+        best = [f"{data.label(n)} {panel.scores[n]:.{digits}f}" for n in list(panel.courses)[:3]]
+        title = f"{CURVES[panel.curve].title} on {style.on(panel.info)}"
+        words.append(f"{title}: {', '.join(best)}")
+    return "; ".join(words) + "."

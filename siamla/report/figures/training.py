@@ -1,17 +1,12 @@
 """Losses over the epochs of every training."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-
-from pydantic import Field
 
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
-from siamla.report.drawing import needs as jobs
-from siamla.report.drawing import style
-from siamla.report.drawing.data import Data, Drawn
-from siamla.report.drawing.settings import Figure, Names
+from siamla.report.drawing import jobs, style
+from siamla.report.drawing.data import Course, Data, Drawn, Nothing, Rows
+from siamla.report.drawing.settings import TrackerFigure
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -22,20 +17,17 @@ TOTAL = "total"
 WORDS = {TOTAL: "Sum", "cls": "Classification", "reg": "Regression", "loc": "Localization"}
 """Titles of known losses; another has its name in the history."""
 OTHERS = (
-    *("epoch", "step", "lr", "skipped", "grad_norm", "val_ao"),
+    *("tracker", "seed", "epoch", "step", "lr", "skipped", "grad_norm", "val_ao"),
     *("pairs_per_second", "wait_share", "memory_mib", "seconds"),
 )
-"""Columns of a history that are no losses."""
+"""Columns that are no losses."""
 WIDE = 4  # panels beside each other
 
 
-class Entry(Figure):
+class Entry(TrackerFigure):
     """Losses over the epochs."""
 
     kind: Literal["training"]
-    variants: Names | None = Field(
-        None, description="variants to show; null = all that were trained"
-    )
 
 
 def needs(plan: Plan, entry: Entry) -> list[Job] | None:
@@ -49,77 +41,58 @@ def facts(plan: Plan, entry: Entry) -> dict[str, Any]:
     return {"synthetic": any(map(jobs.rendered, plan.profile.train.values()))}
 
 
-def _history(folder: Path | None) -> "DataFrame":
-    """The last row of each epoch."""
+def _histories(data: Data) -> "DataFrame":
+    """The last row of each epoch of each training."""
     import pandas as pd
 
-    assert folder is not None
-    return pd.read_csv(folder / HISTORY).groupby("epoch").last()
+    histories = []
+    for run in data.runs:
+        assert run.folder is not None
+        history = pd.read_csv(run.folder / HISTORY).groupby("epoch", as_index=False).last()
+        histories.append(history.assign(tracker=run.tracker, seed=run.seed))
+    if not histories:
+        raise Nothing("nothing was trained")
+    return pd.concat(histories)
 
 
-def _course(histories: Sequence["DataFrame"], loss: str) -> dict[str, Any]:
-    """Mean, lowest and highest of a loss over seeds, by epoch."""
-    import pandas as pd
-
-    columns = [history[loss] for history in histories if loss in history]
-    if not columns:
-        return {}
-    spread = pd.concat(columns, axis=1).agg(["mean", "min", "max"], axis=1).dropna()
-    course = {"x": spread.index, "mean": spread["mean"]}
-    return course | ({"low": spread["min"], "high": spread["max"]} if len(histories) > 1 else {})
-
-
-def _losses(histories: Mapping[str, Sequence["DataFrame"]]) -> list[str]:
-    """The losses in the histories, the known ones first."""
-    columns = {str(name): None for runs in histories.values() for run in runs for name in run}
-    losses = [name for name in columns if name not in OTHERS]
-    return sorted(losses, key=lambda name: [*WORDS, name].index(name))
-
-
-def _rows(tracker: str, label: str, loss: str, seeds: int, course: Any) -> list[dict[str, Any]]:
-    fixed = {"tracker": tracker, "label": label, "loss": loss, "seeds": seeds}
-    low, high = course.get("low", course["mean"]), course.get("high", course["mean"])
-    points = zip(course["x"], course["mean"], low, high, strict=True)
-    names = ("epoch", "mean", "low", "high")
-    return [fixed | dict(zip(names, point, strict=True)) for point in points]
+def _courses(histories: "DataFrame", loss: str, data: Data) -> dict[str, Course]:
+    """The course of a loss of each tracker that has it."""
+    courses = {}
+    for name in data.runners():
+        losses = histories[histories["tracker"] == name].dropna(subset=[loss])
+        seeds = losses.pivot(index="epoch", columns="seed", values=loss)
+        spread = seeds.agg(["mean", "min", "max"], axis=1)
+        if len(spread):
+            mean, low, high = spread.to_numpy().T
+            epochs = spread.index.to_numpy()
+            courses[name] = Course(epochs, mean, low, high, len(data.runs_of(name)))
+    return courses
 
 
 def draw(entry: Entry, data: Data) -> Drawn:
     """A panel for each loss, a line for each variant."""
     from matplotlib.ticker import MaxNLocator
 
-    histories = {
-        name: [_history(run.folder) for run in data.runs_of(name)] for name in data.runners()
-    }
-    losses = _losses(histories)
-    wide = min(WIDE, max(1, len(losses)))
-    figure, panels = style.grid(len(losses), wide, style.PAGE, 2.1)
-    rows: list[dict[str, Any]] = []
-    for axes, loss in zip(panels, losses, strict=False):
-        for name, runs in histories.items():
-            if course := _course(runs, loss):
-                how = style.look(data.trackers[name]) | {"label": data.label(name)}
-                style.line(axes, name, course, how)
-                rows += _rows(name, data.label(name), loss, len(runs), course)
+    histories = _histories(data)
+    losses = [str(name) for name in histories if name not in OTHERS]
+    losses.sort(key=lambda name: [*WORDS, name].index(name))
+    figure, panels = style.grid(len(losses), min(WIDE, len(losses)), 2.1)
+    rows: Rows = []
+    for axes, loss in zip(panels, losses, strict=True):
+        for name, course in _courses(histories, loss, data).items():
+            label = data.label(name)
+            style.line(axes, name, course, style.look(data.trackers[name]) | {"label": label})
+            rows += course.rows("epoch", "mean", tracker=name, label=label, loss=loss)
         axes.set(xlabel="Epoch")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         style.title(axes, WORDS.get(loss, loss))
-    for axes in panels[::wide]:
+    for axes in panels[::WIDE]:
         axes.set_ylabel("Loss on synthetic clips" if data.facts.get("synthetic") else "Loss")
-    handles, labels = panels[0].get_legend_handles_labels()
-    if handles:
-        lines = style.legend_below(figure, handles, labels, 100)
-        figure.set_figheight(figure.get_figheight() + 0.13 * lines)
+    style.legend_below(figure, *panels[0].get_legend_handles_labels())
+    ends = {row["label"]: row["mean"] for row in rows if row["loss"] == TOTAL}
+    words = ", ".join(f"{label} {value:.3f}" for label, value in ends.items())
     notes = [
         "Losses differ between variants in what they sum, so a lower sum is not a better tracker.",
         "Lines are means over seeds, bands their range.",
     ]
-    return Drawn(figure, COLUMNS, rows, _alt(rows), notes)
-
-
-def _alt(rows: Sequence[Mapping[str, Any]]) -> str:
-    ends = {row["label"]: row["mean"] for row in rows if row["loss"] == TOTAL}
-    if not ends:
-        return "Nothing was trained."
-    every = ", ".join(f"{label} {value:.3f}" for label, value in ends.items())
-    return f"Loss at the end of training: {every}."
+    return Drawn(figure, COLUMNS, rows, f"Loss at the end of training: {words}.", notes)

@@ -1,85 +1,84 @@
-"""The page's parts as plain data, and the page from them."""
+"""The page's parts as plain data, and the page from them. Cells of a grid are text or a link."""
 
 import base64
+import io
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
+from PIL import Image, ImageDraw
 
+from siamla.benchmark.onepass import read_image
 from siamla.errors import UserError
-from siamla.report.differences import OVERALL, difference, numbers, value
-from siamla.report.drawing.data import Data, Score
-from siamla.report.drawing.style import sequences as sequences_told
+from siamla.report.differences import (
+    OVERALL,
+    Difference,
+    by_sequence,
+    difference,
+    interval,
+    signed,
+)
+from siamla.report.drawing.data import Array, Data, overall
+from siamla.report.drawing.style import sequences
 from siamla.report.render import Table, shown
+from siamla.sequence import Sequence as Video
 
 MOST = 10 * 2**20  # bytes of a page
 SCREEN = 2.0  # pixels for a point of the printed figure
 INLINE = 350_000  # bytes of an SVG; a larger one is shown as PNG
+CLIP = {"duration": 160, "loop": 0, "quality": 50, "method": 4}
+FRAMES, WIDTH = 14, 300  # of a clip
+ABSENT = "–"
 Grid = dict[str, Any]
-
-
-def cell(text: Any, number: float | None = None, kind: str = "", link: str = "") -> dict[str, Any]:
-    """A cell of a grid; `number` is what it sorts by."""
-    known = number is not None and math.isfinite(number)
-    return {"text": text, "value": f"{number:.6g}" if known else None, "kind": kind, "link": link}
-
-
-def row(cells: list[dict[str, Any]], tracker: str = "", ours: bool = False) -> dict[str, Any]:
-    """A row of a grid; `tracker` is what the pointer highlights."""
-    return {"cells": cells, "tracker": tracker, "ours": ours, "section": ""}
 
 
 def anchor(benchmark: str, tracker: str) -> str:
     """Where the provenance of a tracker's scores on a benchmark stands."""
-    return "from-" + re.sub(
-        r"[^A-Za-z0-9]+",
-        lambda found: "-" + found[0].encode().hex() + "-",
-        f"{benchmark}.{tracker}",
-    )
+    words = re.split(r"([^A-Za-z0-9]+)", f"{benchmark}.{tracker}")
+    words[1::2] = [f"-{word.encode().hex()}-" for word in words[1::2]]
+    return "from-" + "".join(words)
 
 
-def signed(number: float, digits: int) -> dict[str, Any]:
-    """A difference, coloured by its sign."""
-    if not math.isfinite(number):
-        return cell("–")
-    return cell(
-        f"{number:+.{digits}f}".replace("-", "−"),
-        number,
-        "up" if number > 0 else "down" if number < 0 else "",
-    )
+def _linked(benchmark: str, tracker: str, text: str) -> Markup:
+    """A number that leads to where it comes from."""
+    link = Markup('<a href="#{}-all">{}</a>')
+    return link.format(anchor(benchmark, tracker), text)
 
 
-def table_grid(table: Table, ours: str | None) -> Grid:
+def row(cells: list[Any], tracker: str = "", ours: bool = False) -> dict[str, Any]:
+    """A row of a grid; `tracker` is what the pointer highlights."""
+    return {"cells": cells, "tracker": tracker, "ours": ours}
+
+
+def table_grid(table: Table, ours: str) -> Grid:
     """A table of the paper with a column Δ where measured and published stand side by side."""
-    heads, rows = [], []
     pairs = [index for index, key in enumerate(table.keys) if key.startswith("paper.")]
+    heads: list[str] = []
     for index, head in enumerate(table.heads):
-        heads += [head] + (["Δ"] if index in pairs else [])
-    first = len(table.rows) - len(table.variants)  # published rows stand above
-    for number, cells in enumerate(table.rows):
+        heads += [head, "Δ"] if index in pairs else [head]
+    variants = [""] * (len(table.rows) - len(table.variants)) + table.variants
+    rows: list[dict[str, Any]] = []
+    for number, (tracker, cells) in enumerate(zip(variants, table.rows, strict=True)):
         if number in table.sections:
             rows.append({"section": table.sections[number]})
-        tracker = table.variants[number - first] if number >= first else ""
-        made = []
-        for index, one in enumerate(cells):
+        texts: list[str] = []
+        for index, cell in enumerate(cells):
             benchmark = table.keys[index].partition(".")[0]
-            link = f"{anchor(benchmark, tracker)}-all" if one.seeds and tracker else ""
-            kind = "paper" if index in pairs or number < first else ""
-            made.append(cell(shown(one), one.value, kind, link))
+            text = shown(cell)
+            texts.append(_linked(benchmark, tracker, text) if cell.seeds and tracker else text)
             if index in pairs:
-                before = cells[index - 1]
-                gap = (
-                    before.value - one.value
-                    if before.value is not None and one.value is not None
-                    else math.nan
-                )
-                made.append(signed(gap, max(one.digits, before.digits)))
-        rows.append(row(made, tracker, tracker == ours))
+                before, after = cells[index - 1], cell
+                gap = math.nan
+                if before.value is not None and after.value is not None:
+                    gap = before.value - after.value
+                texts.append(signed(gap, max(before.digits, after.digits)))
+        rows.append(row(texts, tracker, tracker == ours))
     return {
         "title": f"{table.name}. {table.title}",
         "heads": heads,
@@ -89,149 +88,82 @@ def table_grid(table: Table, ours: str | None) -> Grid:
     }
 
 
-def _interval(low: float, high: float, digits: int) -> str:
-    if not math.isfinite(low):
-        return "–"
-    return f"[{low:+.{digits}f}, {high:+.{digits}f}]".replace("-", "−")
-
-
-def _contents(scores: Sequence[Score]) -> list[Any]:
-    return [score.content for score in scores]
+def _sentence(data: Data, benchmark: str, gap: Difference, seeds: int) -> str:
+    """What came out on a benchmark."""
+    _, described = data.headline(benchmark)
+    info = data.benchmarks[benchmark]
+    verdict = "no difference can be called"
+    if gap.told:
+        verdict = "a difference"
+        verdict += " between these two trainings, one seed each" if seeds == 1 else ""
+    elif math.isfinite(gap.low):
+        verdict = "within noise"
+    return (
+        f"On {info['label']} ({sequences(info, data.count(benchmark))}) the {described['label']} of"
+        f" {data.label(data.role('ours'))} differs from that of"
+        f" {data.label(data.role('baseline'))} by {signed(gap.value, described['digits'])}, 95 %"
+        f" interval {interval(gap, described['digits'])}: {verdict}."
+    )
 
 
 def overview(data: Data) -> tuple[list[str], Grid]:
-    """(the result in sentences, every tracker's headline on every benchmark with the difference of
-    ours).
-    """
-    ours, baseline = data.role("ours"), data.role("baseline")
+    """(the result in a sentence, the headline of ours and the baseline on every benchmark)."""
+    pair = [data.role("ours"), data.role("baseline")]
     rows: list[dict[str, Any]] = []
-    told: list[str] = []
+    results: list[str] = []
     for name, info in data.benchmarks.items():
-        groups, metric = data.of(name), info["headline"]
-        described = info["metrics"][metric]
+        groups, (metric, described) = data.of(name), data.headline(name)
         digits = described["digits"]
-        count = len(
-            {
-                s
-                for scores in groups.values()
-                for score in scores
-                for s in score.content["per_sequence"]
-            }
-        )
-        cells = [cell(info["label"]), cell(sequences_told(info, count)), cell(described["label"])]
-        for tracker in (ours, baseline):
-            scores = groups.get(tracker or "", [])
-            values = numbers(score.content["overall"].get(metric) for score in scores)
-            if not len(values):
-                cells.append(cell("not measured"))
-                continue
+        cells = [info["label"], sequences(info, data.count(name)), described["label"]]
+        for tracker in pair:
+            values = overall(groups.get(tracker, []), metric)
             spread = f" ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
-            link = f"{anchor(name, str(tracker))}-all"
-            cells.append(
-                cell(f"{values.mean():.{digits}f}{spread}", float(values.mean()), link=link)
-            )
-        if ours in groups and baseline in groups:
-            gap = difference(_contents(groups[ours]), _contents(groups[baseline]), OVERALL, metric)
-            seeds = min(len(groups[ours]), len(groups[baseline]))
-            cells += [
-                signed(gap.value, digits),
-                cell(_interval(gap.low, gap.high, digits)),
-                cell(seeds, seeds),
-            ]
-            if not told:
-                told.append(
-                    _sentence(data, name, ours, baseline, gap.value, (gap.low, gap.high), seeds)
-                )
-        else:
-            cells += [cell("–"), cell("–"), cell("–")]
-        rows.append(row(cells))
-    names = [
-        data.trackers[t]["label"] if t else role
-        for t, role in ((ours, "ours"), (baseline, "baseline"))
-    ]
-    heads = ["Benchmark", "Data", "Metric", *names, "Difference", "95 % interval", "Seeds"]
-    note = (
-        "Mean ± sample standard deviation over seeds. Intervals: a mixed model of sequences, in"
-        " pairs, and seeds; with one seed over sequences alone, which is too narrow."
-    )
-    return told, {"title": "Overview", "heads": heads, "rows": rows, "note": note, "sortable": True}
-
-
-def _sentence(
-    data: Data,
-    benchmark: str,
-    ours: str,
-    baseline: str,
-    gap: float,
-    interval: tuple[float, float],
-    seeds: int,
-) -> str:
-    info = data.benchmarks[benchmark]
-    metric = info["metrics"][info["headline"]]
-    digits, (low, high) = metric["digits"], interval
-    groups = data.of(benchmark)
-    one, two = (
-        value(_contents(groups[name]), OVERALL, info["headline"]) for name in (ours, baseline)
-    )
-    count = len(groups[ours][0].content["per_sequence"])
-    verdict = "no difference can be called"
-    if low > 0 or high < 0:
-        verdict = (
-            "a difference"
-            if seeds > 1
-            else "a difference between these two trainings, one seed each"
-        )
-    elif math.isfinite(low):
-        verdict = "within noise"
-    return (
-        f"On {info['label']} ({sequences_told(info, count)}) {data.trackers[ours]['label']} reaches"
-        f" {metric['label']} {one:.{digits}f} and {data.trackers[baseline]['label']}"
-        f" {two:.{digits}f}: a difference of {f'{gap:+.{digits}f}'.replace('-', '−')}, 95 %"
-        f" interval {_interval(low, high, digits)}: {verdict}."
-    )
+            text = f"{values.mean():.{digits}f}{spread}" if len(values) else "not measured"
+            cells.append(_linked(name, tracker, text) if len(values) else text)
+        words = [ABSENT, ABSENT, ABSENT]
+        if set(pair) <= set(groups):
+            contents = [[score.content for score in groups[tracker]] for tracker in pair]
+            gap = difference(contents[0], contents[1], OVERALL, metric)
+            seeds = min(map(len, contents))
+            words = [signed(gap.value, digits), interval(gap, digits), str(seeds)]
+            results.append(_sentence(data, name, gap, seeds))
+        rows.append(row([*cells, *words]))
+    labels = [data.label(tracker) if tracker else ABSENT for tracker in pair]
+    heads = ["Benchmark", "Data", "Metric", *labels, "Difference", "95 % interval", "Seeds"]
+    return results[:1], {"title": "Overview", "heads": heads, "rows": rows, "sortable": True}
 
 
 def sequence_grid(data: Data, benchmark: str) -> Grid | None:
-    """Every sequence with each tracker's headline, means over seeds; None where nothing is known by
-    sequence.
-    """
+    """Every sequence with each tracker's headline; None where nothing is known by sequence."""
     info, groups = data.benchmarks[benchmark], data.of(benchmark)
-    known = next(iter(groups.values()), [])
-    per = known[0].content["per_sequence"] if known else {}
-    metric = info["headline"]
-    if not any(metric in values for values in per.values()):  # EAO is of a whole benchmark
-        metric = next(
-            (m for m in info["metrics"] if any(m in values for values in per.values())), ""
-        )
-    if not metric:
+    if not groups:
+        return None
+    contents = {name: [score.content for score in scores] for name, scores in groups.items()}
+    per = next(iter(contents.values()))[0]["per_sequence"]
+    metrics = [info["headline"], *info["metrics"]]  # EAO is of a whole benchmark
+    metric = next((m for m in metrics if any(m in values for values in per.values())), None)
+    if metric is None:
         return None
     digits = info["metrics"][metric]["digits"]
-    ours, baseline = data.role("ours"), data.role("baseline")
+    means = {name: by_sequence(own, list(per), metric).mean(0) for name, own in contents.items()}
+    heads = ["Sequence", "Frames", *map(data.label, groups)]
+    pair = [data.role("ours"), data.role("baseline")]
+    both = set(pair) <= set(groups)
+    heads += ["Difference"] if both else []
     rows = []
-    for name in per:
-        cells, means = (
-            [cell(name), cell(per[name].get("frames", ""), numbers([per[name].get("frames")])[0])],
-            {},
-        )
-        for tracker, scores in groups.items():
-            values = numbers(
-                score.content["per_sequence"].get(name, {}).get(metric) for score in scores
-            )
-            means[tracker] = float(values.mean()) if len(values) else math.nan
-            text = f"{means[tracker]:.{digits}f}" if math.isfinite(means[tracker]) else "–"
-            cells.append(cell(text, means[tracker]))
-        if ours in means and baseline in means:
-            cells.append(signed(means[ours] - means[baseline], digits))
-        rows.append(row(cells))
-    heads = ["Sequence", "Frames", *(data.trackers[tracker]["label"] for tracker in groups)]
-    heads += ["Difference"] if ours in groups and baseline in groups else []
+    for index, (name, values) in enumerate(per.items()):
+        numbers = [column[index] for column in means.values()]
+        texts = [f"{each:.{digits}f}" if np.isfinite(each) else ABSENT for each in numbers]
+        if both:
+            texts.append(signed(means[pair[0]][index] - means[pair[1]][index], digits))
+        rows.append(row([name, f"{values.get('frames', 0):.0f}", *texts]))
+    label = info["metrics"][metric]["label"]
     return {
         "title": info["label"],
         "heads": heads,
         "rows": rows,
-        "metric": info["metrics"][metric]["label"],
+        "metric": label,
         "sortable": True,
-        "clips": [],
     }
 
 
@@ -242,9 +174,7 @@ def _larger(found: re.Match[str]) -> str:
 
 
 def picture(path: Path, name: str, alt: str) -> Markup:
-    """A figure for the page: its SVG in the text with names of its own, or its PNG where the SVG is
-    large.
-    """
+    """A figure for the page: its SVG with names of its own, or its PNG where the SVG is large."""
     svg = path.with_name(f"{path.name}.svg").read_text(encoding="utf-8")
     if len(svg) > INLINE or "<image" in svg:
         data = base64.b64encode(path.with_name(f"{path.name}.png").read_bytes()).decode()
@@ -261,21 +191,50 @@ def picture(path: Path, name: str, alt: str) -> Markup:
     return Markup(svg.replace("<svg ", f'<svg role="img" aria-label="{escape(alt)}" ', 1))
 
 
+def _frame(video: Video, index: int, boxes: Mapping[str, Array]) -> Image.Image:
+    image = Image.fromarray(read_image(video.frames[index])[..., ::-1])
+    scale = min(1.0, WIDTH / image.width)
+    size = (round(image.width * scale), round(image.height * scale))
+    image = image.resize(size, Image.Resampling.LANCZOS)
+    draw = ImageDraw.Draw(image)
+    for colour, tracks in {"#FFFFFF": video.boxes, **boxes}.items():
+        if index < len(tracks) and np.isfinite(tracks[index]).all():
+            x, y, w, h = tracks[index] * scale
+            draw.rectangle((x, y, x + max(w, 1), y + max(h, 1)), outline=colour, width=2)
+    return image
+
+
+def _url(images: list[Image.Image]) -> str:
+    """Images as WebP, which any browser shows; several of them move."""
+    held = io.BytesIO()
+    images[0].save(held, "WEBP", save_all=True, append_images=images[1:], **CLIP)
+    return f"data:image/webp;base64,{base64.b64encode(held.getvalue()).decode()}"
+
+
+def clip(video: Video, boxes: Mapping[str, Array]) -> dict[str, Any]:
+    """A sequence in a few frames, moving and still, with white truth and boxes (N, 4) by colour."""
+    count = min([len(video.frames), *map(len, boxes.values())])
+    chosen = np.unique(np.linspace(0, count - 1, FRAMES).round().astype(int))
+    images = [_frame(video, int(index), boxes) for index in chosen]
+    still = _url(images[len(images) // 2 :][:1])
+    width, height = images[0].size
+    return {"moving": _url(images), "still": still, "width": width, "height": height}
+
+
 def render(context: Mapping[str, Any]) -> str:
     """The page; UserError where it is too large to be sent around."""
     here = files("siamla.report.page")
+    texts = {name: (here / name).read_text(encoding="utf-8") for name in ("style.css", "script.js")}
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     template = environment.from_string((here / "page.html").read_text(encoding="utf-8"))
-    own = {
-        name: Markup((here / file).read_text(encoding="utf-8"))
-        for name, file in (("css", "style.css"), ("script", "script.js"))
-    }
+    own = {"css": Markup(texts["style.css"]), "script": Markup(texts["script.js"])}
     text = template.render({**context, **own})
-    if len(text.encode()) > MOST:
+    size = len(text.encode())
+    if size > MOST:
         raise UserError(
-            f"the page has {len(text.encode()) / 2**20:.1f} MiB, at most {MOST // 2**20} are"
-            " wanted; draw fewer figures"
+            f"the page has {size / 2**20:.1f} MiB, at most {MOST // 2**20} are wanted; draw fewer"
+            " figures"
         )
     return text

@@ -11,7 +11,10 @@ for (const table of document.querySelectorAll("table.sort")) {
       const up = head.getAttribute("aria-sort") === "descending";
       for (const other of heads) other.removeAttribute("aria-sort");
       head.setAttribute("aria-sort", up ? "ascending" : "descending");
-      const key = (row) => row.cells[column].dataset.v ?? row.cells[column].textContent.trim();
+      const key = (row) => {
+        const text = row.cells[column].textContent.trim().replace("−", "-");
+        return column && !isNaN(parseFloat(text)) ? parseFloat(text) : text;
+      };
       const rows = [...table.tBodies[0].rows].sort((a, b) => {
         const [x, y] = [key(a), key(b)];
         if (x === "" || y === "") return (x === "") - (y === "");

@@ -5,34 +5,28 @@ from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
-from siamla.report.drawing.data import Info
+from siamla.report.drawing.data import Info, Rows
 from siamla.report.study.claims import (
     OPEN,
     RULE,
     Claim,
     Claims,
-    Part,
     claim_verdict,
     part_verdict,
 )
 from siamla.report.study.grids import Grid, Measured, pooled
-from siamla.report.study.notes import notes
-from siamla.statistics.corrections import holm
-from siamla.statistics.effects import Effect, mean_effect
+from siamla.statistics import Effect, holm, mean_effect
 
-Grids = Mapping[str, Grid]
 Scopes = dict[str, list[str]]
 """Label → benchmarks that are looked at together, every sequence counting alike."""
-Rows = list[dict[str, Any]]
 CROPS = {"chosen": 1.0, "lost": -1.0}
 """What is compared on crops, and whether more of it is better."""
 MEANS = ("chosen", "lost", "rest", "middle", "best")
+NAMED = 6  # sequences that a note lists
 
 
-def scopes(grids: Grids, benchmarks: Info) -> Scopes:
-    """Each benchmark; the rendered and the real ones together where there are both and several; and
-    all.
-    """
+def scopes(grids: Mapping[str, Grid], benchmarks: Info) -> Scopes:
+    """Each benchmark; all rendered and all real ones where there are both; and all."""
     chosen = {str(benchmarks[name]["label"]): [name] for name in grids}
     rendered = [name for name in grids if benchmarks[name]["synthetic"]]
     real = [name for name in grids if name not in rendered]
@@ -58,88 +52,73 @@ def _plain(effect: Effect | None) -> dict[str, Any] | None:
     }
 
 
-def _used(part: Part, grids: Grids, names: Iterable[str]) -> list[str]:
-    """The benchmarks on which a part of a claim was measured."""
-    wanted = set(part.weights)
-    return [name for name in names if name in grids and wanted <= set(grids[name].seeds)]
-
-
-def _scoped(measured: Measured, claim: Claim, every: Scopes) -> list[dict[str, Any]]:
-    """Scope by scope what was measured of a claim; without scopes in which nothing was measured, or
-    no more than in a narrower one.
-    """
-    pairs = [(part, measured.grids(part.kind, claim.metric)) for part in claim.parts]
-    before: list[list[list[str]]] = [[[] for _ in pairs]]
-    scoped: list[dict[str, Any]] = []
+def _scoped(measured: Measured, claim: Claim, every: Scopes) -> Rows:
+    """Scope by scope what was measured of a claim, where that is more than in a narrower one."""
+    grids = [measured.grids(part.kind, claim.metric) for part in claim.parts]
+    before: list[list[list[str]]] = [[[] for _ in grids]]
+    scoped = []
     for label, benchmarks in every.items():
         names = [name for name in benchmarks if name in (claim.benchmarks or benchmarks)]
-        used = [_used(part, grids, names) for part, grids in pairs]
+        used = []
+        for part, own in zip(claim.parts, grids, strict=True):
+            wanted = set(part.weights)
+            used.append([name for name in names if name in own and wanted <= set(own[name].seeds)])
         if used in before:
             continue
         before.append(used)
         parts = []
-        for (part, grids), chosen in zip(pairs, used, strict=True):
-            effect = _effect([grids[name] for name in chosen], part.weights)
+        for part, own, chosen in zip(claim.parts, grids, used, strict=True):
+            effect = _effect([own[name] for name in chosen], part.weights)
             p = effect.p if effect and isfinite(effect.p) else None
-            told = {"words": part.words, "kind": part.kind, "decides": part.decides}
-            parts.append({**told, "effect": effect, "p": p})
+            about = {"words": part.words, "kind": part.kind, "decides": part.decides}
+            parts.append({**about, "effect": effect, "p": p})
         scoped.append({"scope": label, "parts": parts})
     return scoped
 
 
-def _claims(measured: Measured, claims: Claims, every: Scopes) -> list[dict[str, Any]]:
+def _claims(measured: Measured, claims: Claims, every: Scopes) -> Rows:
     """The claims with their parts in each scope. A claim's verdict is that of its widest scope, in
     which p is corrected for the number of all parts that decide.
     """
-    told: list[dict[str, Any]] = []
+    entries: Rows = []
+    tested = []
     for claim in claims.claims:
+        scoped = _scoped(measured, claim, every)
         words = {"words": claim.claim, "paper": claim.paper, "gains": claim.gains}
-        told.append({**words, "verdict": OPEN, "scopes": _scoped(measured, claim, every)})
-    widest = [entry["scopes"][-1]["parts"] for entry in told if entry["scopes"]]
-    tested = [
-        part for parts in widest for part in parts if part["decides"] and part["p"] is not None
-    ]
+        entries.append({**words, "verdict": OPEN, "scopes": scoped})
+        widest = scoped[-1]["parts"] if scoped else []
+        tested += [part for part in widest if part["decides"] and part["p"] is not None]
     for part, p in zip(tested, holm([part["p"] for part in tested]), strict=True):
         part["p"] = p
-    for entry in told:
+    for entry in entries:
         for scope in entry["scopes"]:
             for part in scope["parts"]:
                 part["verdict"] = part_verdict(part["effect"], part["p"])
                 part["effect"] = _plain(part["effect"])
             verdicts = [part["verdict"] for part in scope["parts"] if part["decides"]]
-            scope["verdict"] = claim_verdict(verdicts)
-            entry["verdict"] = scope["verdict"]
-    return told
+            entry["verdict"] = scope["verdict"] = claim_verdict(verdicts)
+    return entries
 
 
 def _rows(grids: Sequence[Grid], variants: Info, baseline: str) -> Rows:
     """Each variant's mean and its difference to the baseline."""
-    rows = []
+    rows: Rows = []
     for name, info in variants.items():
         tables = pooled(grids, [name])
         if tables is None:
             continue
         means = tables[name].mean(1)
         effect = _effect(grids, {name: 1.0, baseline: -1.0}) if name != baseline else None
-        rows.append(
-            {
-                "variant": name,
-                "label": info["label"],
-                "mean": float(means.mean()),
-                "seeds": len(means),
-                "sd": float(means.std(ddof=1)) if len(means) > 1 else None,
-                "sequences": tables[name].shape[1],
-                "effect": _plain(effect),
-            }
-        )
+        sd = float(means.std(ddof=1)) if len(means) > 1 else None
+        row = {"variant": name, "label": info["label"], "mean": float(means.mean()), "sd": sd}
+        row |= {"seeds": len(means), "sequences": tables[name].shape[1], "effect": _plain(effect)}
+        rows.append(row)
     return rows
 
 
 def _crop_rows(grids: Mapping[str, Sequence[Grid]], variants: Info, baseline: str) -> Rows:
-    """Each variant's means on crops, and its differences to the baseline, above 0 where it is
-    better. grids: metric → those of a scope.
-    """
-    rows = []
+    """Means of each variant and differences to the baseline. grids: metric → those of a scope."""
+    rows: Rows = []
     for name, info in variants.items():
         tables = {metric: pooled(own, [name]) for metric, own in grids.items()}
         if tables["chosen"] is None:
@@ -158,12 +137,72 @@ def _crop_rows(grids: Mapping[str, Sequence[Grid]], variants: Info, baseline: st
 def _crops(measured: Measured, baseline: str) -> Rows:
     """Scope by scope the rows of numbers on crops."""
     grids = {metric: measured.on_crops(metric) for metric in MEANS}
-    tables = []
+    tables: Rows = []
     for label, names in scopes(grids["chosen"], measured.benchmarks).items():
         chosen = {m: [own[name] for name in names if name in own] for m, own in grids.items()}
         rows = _crop_rows(chosen, measured.variants, baseline)
         tables += [{"scope": label, "rows": rows}] if rows else []
     return tables
+
+
+def _on_seeds(counts: Mapping[str, int]) -> list[str]:
+    """counts: label of a variant → its seeds."""
+    lines = []
+    if single := [label for label, count in counts.items() if count == 1]:
+        lines.append(
+            f"One seed alone of {', '.join(single)}: another training would give another number,"
+            " and how far it would lie away is not known; nothing about it is resolved."
+        )
+    if len(set(counts.values())) > 1:
+        each = ", ".join(f"{label} {count}" for label, count in counts.items())
+        lines.append(
+            f"The variants have different numbers of seeds ({each}); each counts with its own."
+        )
+    return lines
+
+
+def _on_grid(grid: Grid, labels: Mapping[str, str], seeds: Mapping[str, set[int]]) -> list[str]:
+    lines = []
+    if grid.dropped:
+        more = f" and {len(grid.dropped) - NAMED} more" if len(grid.dropped) > NAMED else ""
+        lines.append(
+            f"{', '.join(grid.dropped[:NAMED])}{more} left out of every row, since a variant or"
+            " seed has no score of it."
+        )
+    for variant, own in grid.seeds.items():
+        if lacking := sorted(seeds[variant] - set(own)):
+            lines.append(
+                f"{labels[variant]} has no seed {', '.join(map(str, lacking))} there; where"
+                " benchmarks are taken together, it counts with the seeds that it has in all."
+            )
+    return lines
+
+
+def _notes(measured: Measured, grids: Mapping[str, Grid], claims: Claims) -> list[str]:
+    """Sentences. grids: benchmark → that of the headline."""
+    labels = {name: str(info["label"]) for name, info in measured.variants.items()}
+    seeds: dict[str, set[int]] = {}
+    for score in measured.scores:
+        if score.tracker in labels:
+            seeds.setdefault(score.tracker, set()).add(score.seed)
+    lines = _on_seeds({labels[name]: len(own) for name, own in seeds.items()})
+    for name, info in measured.benchmarks.items():
+        said = [f"no values by sequence of {info['headline']} in which higher is better; left out."]
+        if name in grids:
+            said = _on_grid(grids[name], labels, seeds)
+        lines += [f"{info['label']}: {line}" for line in said]
+    weights = [part.weights for claim in claims.claims for part in claim.parts]
+    needed = dict.fromkeys(name for own in weights for name in own)
+    if lacking := [name for name in needed if name not in seeds]:
+        lines.append(f"Not measured, and claims about them not resolved: {', '.join(lacking)}.")
+    for results, missing, what in (
+        (measured.runs, "No score maps are stored (`maps:`", "confidence and IoU"),
+        (measured.swept, f"No sweep of the {claims.swept} was run (`sweeps:`", "it"),
+        (measured.crops, "Nothing was measured on crops (`alignment:`", "them"),
+    ):
+        if not results:
+            lines.append(f"{missing} of the profile): nothing is said of {what}.")
+    return lines
 
 
 def build(measured: Measured, claims: Claims, baseline: str) -> dict[str, Any]:
@@ -172,17 +211,16 @@ def build(measured: Measured, claims: Claims, baseline: str) -> dict[str, Any]:
     """
     grids = measured.grids()
     every = scopes(grids, measured.benchmarks)
-    metrics = {n: info["metrics"][info["headline"]] for n, info in measured.benchmarks.items()}
     benchmarks = {}
     for name, info in measured.benchmarks.items():
-        told = {key: info[key] for key in ("label", "synthetic")}
         sequences = grids[name].values.shape[1] if name in grids else 0
-        benchmarks[name] = told | {"metric": metrics[name]["label"], "sequences": sequences}
+        about = {"label": info["label"], "synthetic": info["synthetic"], "sequences": sequences}
+        benchmarks[name] = about | {"metric": info["metrics"][info["headline"]]["label"]}
     tables = []
     for label, names in every.items():
         rows = _rows([grids[name] for name in names], measured.variants, baseline)
-        labels = list(dict.fromkeys(metrics[name]["label"] for name in names))
-        tables.append({"scope": label, "benchmarks": names, "metrics": labels, "rows": rows})
+        metrics = list(dict.fromkeys(benchmarks[name]["metric"] for name in names))
+        tables.append({"scope": label, "benchmarks": names, "metrics": metrics, "rows": rows})
     return {
         "rule": RULE,
         "baseline": baseline,
@@ -190,5 +228,5 @@ def build(measured: Measured, claims: Claims, baseline: str) -> dict[str, Any]:
         "scopes": tables,
         "claims": _claims(measured, claims, every),
         "crops": _crops(measured, baseline),
-        "notes": notes(measured, grids, claims),
+        "notes": _notes(measured, grids, claims),
     }

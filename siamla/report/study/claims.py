@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from siamla.settings import Chosen, Settings, read_yaml, validate
-from siamla.statistics.effects import LEVEL, Effect
+from siamla.statistics import LEVEL, Effect
 
 SUPPORTED, CONTRADICTED, OPEN = "supported", "contradicted", "not resolved"
 RULE = (
@@ -19,36 +19,46 @@ RULE = (
     " that decide."
 )
 Kind = Literal["scores", "drop", "pearson", "spearman", "pearson inside", "spearman inside"]
+"""Of what: of scores; of the losses from a sweep's best value to its largest (drop); of the
+correlations of confidence and IoU, over all cells or inside the target.
+"""
 
 
 class Part(Settings):
-    """One thing that a claim says, put so that a value above 0 is in its favour."""
+    """One thing that a claim says, put so that a value above 0 is in its favour.
+
+    Attributes:
+        weights: variant → its weight in the difference.
+        decides: false where it stands beside the verdict.
+    """
 
     words: str
-    weights: dict[str, float] = Field(description="variant → its weight in the difference")
-    kind: Kind = Field(
-        "scores",
-        description="of what: of scores; of the losses from a sweep's best value to its largest"
-        " (drop); of the correlations of confidence and IoU, over all cells or inside the target",
-    )
-    decides: bool = Field(True, description="false: it stands beside the verdict")
+    weights: dict[str, float]
+    kind: Kind = "scores"
+    decides: bool = True
 
 
 class Claim(Settings):
-    """What is claimed; all parts that decide must hold."""
+    """What is claimed; all parts that decide must hold.
+
+    Attributes:
+        paper: where the paper says it, with its numbers.
+        gains: the paper's differences of the first part.
+        benchmarks, metric: default all of the profile, each by its headline.
+    """
 
     claim: str
-    paper: str = Field(description="where the paper says it, with its numbers")
-    gains: str | None = Field(None, description="the paper's differences of the first part")
-    benchmarks: Chosen | None = Field(None, description="default: all of the profile")
-    metric: str | None = Field(None, description="default: each benchmark's headline")
+    paper: str
+    gains: str | None = None
+    benchmarks: Chosen | None = None
+    metric: str | None = None
     parts: list[Part] = Field(min_length=1)
 
 
 class Paper(Settings):
-    """The paper's own experiments, beside which the study says what it did."""
+    """The paper's own experiments; `profile` is the one whose cost is reckoned."""
 
-    profile: str = Field(description="the profile of these experiments, whose cost is told")
+    profile: str
     epochs: int
     data: str
     backbone: str
@@ -56,9 +66,9 @@ class Paper(Settings):
 
 
 class Claims(Settings):
-    """params/claims.yaml."""
+    """params/claims.yaml; `swept` is the tracker setting whose sweeps parts of kind drop read."""
 
-    swept: str = Field(description="the tracker setting whose sweeps parts of kind drop read")
+    swept: str
     paper: Paper
     claims: list[Claim] = Field(min_length=1)
 

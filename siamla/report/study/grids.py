@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,18 +10,21 @@ from numpy.typing import NDArray
 
 from siamla.report.drawing.data import Info, Run, Score
 from siamla.report.figures.confidence import on_cells
-from siamla.statistics.correlation import correlation_values
+from siamla.statistics import correlation_values
 
 Array = NDArray[np.float64]
 
 
 class Grid(NamedTuple):
-    """The values of variants on the sequences of a benchmark that every seed of all of them has."""
+    """The values of variants on the sequences of a benchmark that every seed of all of them has.
+
+    Attributes:
+        values: rows are (variant, seed), columns sequences.
+        dropped: the sequences that one lacks.
+    """
 
     values: pd.DataFrame
-    """Rows are (variant, seed), columns sequences."""
     dropped: list[str]
-    """The sequences that one lacks."""
 
     @property
     def seeds(self) -> dict[str, list[int]]:
@@ -33,7 +35,7 @@ class Grid(NamedTuple):
         return seeds
 
 
-def _grid(rows: Mapping[tuple[str, int], Mapping[str, float | None]]) -> Grid:
+def _grid(rows: Mapping[tuple[str, int], Mapping[str, Any]]) -> Grid:
     """The grid of sequence → value, by variant and seed."""
     index = pd.MultiIndex.from_tuples(sorted(rows), names=["variant", "seed"])
     frame = pd.DataFrame([rows[key] for key in sorted(rows)], index, dtype=float)
@@ -52,49 +54,47 @@ def grid(scores: Iterable[Score], metric: str) -> Grid:
 
 
 def drops(scores: Sequence[Score], metric: str) -> Grid:
-    """The grid of what each variant loses from the best value of a sweep to the largest, of score
-    files of one benchmark.
-
-    Best is the value of the highest mean over seeds and sequences, each variant's own.
+    """What each variant loses from its best value of a sweep (by the mean over seeds and
+    sequences) to the largest, of score files of one benchmark.
     """
     points = sorted({score.value for score in scores if score.value is not None})
     grids = [grid((s for s in scores if s.value == point), metric) for point in points]
     if not grids:
         return _grid({})
-    rows = reduce(pd.Index.intersection, (one.values.index for one in grids)).sort_values()
-    names = reduce(pd.Index.intersection, (one.values.columns for one in grids)).sort_values()
     every = {name for one in grids for name in (*one.values.columns, *one.dropped)}
-    lost: dict[Any, Any] = {}
-    for variant in rows.unique("variant") if len(names) else ():
-        tables = [one.values.loc[rows, names].loc[[variant]] for one in grids]
+    names = sorted(set.intersection(*(set(one.values.columns) for one in grids)))
+    tables = [one.values[names] for one in grids]
+    both = pd.concat(tables, axis="columns", join="inner", keys=range(len(points))).sort_index()
+    lost = []
+    for _, part in both.groupby(level="variant") if names else ():
+        tables = [pd.DataFrame(part[point]) for point in range(len(points))]
         best = max(tables, key=lambda table: float(table.to_numpy().mean()))
-        for key, row in (best - tables[-1]).iterrows():
-            lost[key] = row.to_dict()
-    return Grid(_grid(lost).values, sorted(every - set(names)))
+        lost.append(best - tables[-1])
+    return Grid(pd.concat(lost) if lost else _grid({}).values, sorted(every - set(names)))
 
 
 def correlations(runs: Sequence[Run], ranks: bool, inside: bool) -> Grid:
-    """The grid of the correlation of confidence and IoU, of the stored maps of one benchmark.
-
-    Sequences are those of which every run of every variant has points. Ranks are among all points
-    of a variant. Variants whose points define no correlation are left out.
+    """The correlation of confidence and IoU, of the stored maps of one benchmark. Sequences are
+    those of which every run has points; variants without a coefficient are left out.
     """
     cells = {(run.tracker, run.seed): on_cells(run, inside) for run in runs}
     every = set().union(*cells.values())
     names = sorted(name for name in every if all(name in points for points in cells.values()))
-    rows: dict[tuple[str, int], dict[str, float | None]] = {}
+    rows: dict[tuple[str, int], dict[str, float]] = {}
     for variant in {run.tracker for run in runs}:
         keys = sorted(key for key in cells if key[0] == variant)
         table = correlation_values([[cells[key][name] for name in names] for key in keys], ranks)
         if table is not None:
-            for key, row in zip(keys, table, strict=True):
-                rows[key] = dict(zip(names, row, strict=True))
+            rows |= {
+                key: dict(zip(names, row, strict=True))
+                for key, row in zip(keys, table, strict=True)
+            }
     return Grid(_grid(rows).values, sorted(every - set(names)))
 
 
 def pooled(grids: Iterable[Grid], variants: Iterable[str]) -> dict[str, Array] | None:
-    """Variant → (seeds, sequences of all grids), of the grids and the seeds that these variants
-    have in common; None where there are none.
+    """Variant → (seeds, sequences of all grids), of what these variants have in common; None where
+    that is nothing.
     """
     wanted = list(variants)
     frames = [one.values for one in grids if not one.values.empty and set(wanted) <= set(one.seeds)]

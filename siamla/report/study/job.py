@@ -31,9 +31,7 @@ def claims_of(plan: Plan) -> Claims:
 
 
 def _paper_pairs(profile: str, params: Path) -> int | None:
-    """Pairs of all trainings of the paper's profile; None where that is not here, or its settings
-    are being edited.
-    """
+    """Pairs of all trainings of the paper's profile; None where that cannot be read."""
     try:
         paper = Plan.load(profile, params)
         courses = [paper.spec(job.names["variant"]).training for job in paper.jobs_of("train")]
@@ -42,37 +40,30 @@ def _paper_pairs(profile: str, params: Path) -> int | None:
     return sum(course.epochs * course.pairs_per_epoch for course in courses)
 
 
-def _parents(plan: Plan, claims: Claims) -> list[Job]:
-    """The scores of all variants, and of those that the figures compare the sweeps and maps."""
-    figures = figures_of(plan)
-    pair = (figures.ours, figures.baseline)
-    sweeps = [name for name, one in plan.experiment.sweeps.items() if one.key == claims.swept]
-    jobs = [job for job in plan.scores() if "tracker" not in job.names]
-    for job in plan.jobs_of("score_sweep"):
-        if job.names["sweep"] in sweeps and job.names["variant"] in pair:
-            jobs.append(job)
-    jobs += [job for job in plan.jobs_of("maps") if job.names["variant"] in pair]
-    return [*jobs, *plan.jobs_of("alignment")]
-
-
 def study_job(plan: Plan) -> Job:
-    """The study of a profile; its parents are scores, sweeps, score maps, and what the models do on
-    crops.
-    """
+    """The study; its parents are scores, sweeps and maps of the two that it compares, and crops."""
     claims = claims_of(plan)
+    figures = figures_of(plan)
     labels = trackers(plan)
+    sweeps = [name for name, one in plan.experiment.sweeps.items() if one.key == claims.swept]
     keys = ("label", "headline", "metrics", "synthetic", "layout")
     looks = {name: {k: info[k] for k in keys} for name, info in benchmarks(plan).items()}
     shown: dict[str, Any] = {
         "variants": {name: {"label": labels[name]["label"]} for name in plan.variants},
         "benchmarks": looks,
-        "baseline": figures_of(plan).baseline,
+        "baseline": figures.baseline,
         "claims": plain(claims),
         "caption": caption(plan),
         "paper_pairs": _paper_pairs(claims.paper.profile, plan.params),
     }
     code = plan.code.digest("siamla.report.study.build:build", "siamla.report.study.page:markdown")
     code = digest([code, template()])
+    pair = [*plan.jobs_of("score_sweep"), *plan.jobs_of("maps")]
+    pair = [job for job in pair if job.names["variant"] in (figures.ours, figures.baseline)]
+    parents = [
+        *plan.jobs_of("score"),
+        *(job for job in pair if job.names.get("sweep") in (*sweeps, None)),
+        *plan.jobs_of("alignment"),
+    ]
     folder = Path("reports", plan.name, "study")
-    values = {"shown": shown, "code": code}
-    return view_job(plan, ("study",), folder, values, _parents(plan, claims), ".json")
+    return view_job(plan, ("study",), folder, {"shown": shown, "code": code}, parents, ".json")

@@ -1,7 +1,7 @@
 """Tables I to VI from the gathered scores, the published numbers and params/tables.yaml."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -11,14 +11,19 @@ import pandas as pd
 
 from siamla.errors import UserError
 from siamla.files import write_csv, write_text
-from siamla.report.measured import BUSY, LOADED, Cell, Info, Measured
+from siamla.report.measured import BUSY, Cell, Info, Measured
 from siamla.report.render import TICK, Table, csv_rows, latex, markdown
-from siamla.report.tables.layout import Column, Layout, Row, TableLayout
+from siamla.report.tables.job import Column, Layout, Row, TableLayout
 from siamla.report.tables.notes import notes
 from siamla.settings import nearest
 
 ABSENT = Cell(text="–")
+HERE = "Measured here"
 OTHERS = "Other trackers' raw results, scored here"
+LEGEND = (
+    "Best three of the published rows: bold, underlined, italic (in LaTeX red, green, blue, as in"
+    " the paper)"
+)
 
 
 def published(number: int) -> list[dict[str, str]]:
@@ -27,21 +32,18 @@ def published(number: int) -> list[dict[str, str]]:
     return list(csv.DictReader(text.splitlines()))
 
 
-def _published_cell(row: Mapping[str, str] | None, column: Column) -> Cell:
-    text = (row or {}).get(column.paper or "") or ""
+def _published_cell(row: Mapping[str, str], column: Column) -> Cell:
+    text = row.get(column.paper or "") or ""
     if not text or column.metric == "device":
         return Cell(text=text or ABSENT.text)
     return Cell(value=float(text), digits=len(text.partition(".")[2]))  # as in print
 
 
-def _published_row(number: int, row: Row) -> dict[str, str] | None:
-    """The published row that a row of the layout stands beside; None for a variant that the paper
-    does not have.
-    """
-    if not row.paper:
-        return None
-    for line in published(number):
-        if all(line.get(key) == str(value) for key, value in row.paper.items()):
+def _published_row(number: int, row: Row) -> dict[str, str]:
+    """The published row that a row of the layout stands beside; empty for a user's variant."""
+    wanted = {key: str(value) for key, value in row.paper.items()}
+    for line in published(number) if wanted else [{}]:
+        if wanted.items() <= line.items():
             return line
     raise UserError(
         f"tables.{number}, row {row.variant}: the published table has no row with {row.paper}"
@@ -49,60 +51,47 @@ def _published_row(number: int, row: Row) -> dict[str, str] | None:
 
 
 def _described(column: Column, benchmarks: Info) -> Mapping[str, Any]:
-    """What the benchmark's protocol says of a metric; empty for speeds and the device, which no
-    protocol has.
-    """
-    metrics: Mapping[str, Any] = benchmarks.get(column.benchmark, {}).get("metrics", {})
-    described: Mapping[str, Any] = metrics.get(column.metric, {})
+    """What the protocol says of a metric; empty for speeds and the device."""
+    described: Mapping[str, Any] = (
+        benchmarks.get(column.benchmark, {}).get("metrics", {}).get(column.metric, {})
+    )
     return described
 
 
-def _check_columns(number: int, columns: list[Column], benchmarks: Info) -> None:
+def _check_columns(number: int, columns: Sequence[Column], benchmarks: Info) -> None:
     """UserError for a metric that its protocol does not have, and for digits that it has."""
     for column in columns:
         where = f"tables.{number}, column {column.label!r}"
-        described = _described(column, benchmarks)
-        if described and column.digits is not None:
-            raise UserError(
-                f"{where}: digits: those of {column.metric} stand in the protocol of"
-                f" {column.benchmark}"
-            )
-        if described or column.digits is not None or column.metric == "device":
-            continue
-        metrics = benchmarks.get(column.benchmark, {}).get("metrics")
-        if metrics is not None:
+        if _described(column, benchmarks):
+            if column.digits is not None:
+                raise UserError(
+                    f"{where}: digits: those of {column.metric} stand in the protocol of"
+                    f" {column.benchmark}"
+                )
+        elif column.digits is None and column.metric != "device" and column.benchmark in benchmarks:
+            metrics = list(benchmarks[column.benchmark]["metrics"])
             raise UserError(
                 f"{where}: metric: {column.metric!r} is not in the protocol of {column.benchmark}; "
-                f"{nearest(column.metric, list(metrics))} (a speed needs digits)"
+                f"{nearest(column.metric, metrics)} (a speed needs digits)"
             )
 
 
 def _users_columns(layout: Layout, benchmarks: Info) -> list[Column]:
     """Headline columns of the benchmarks that no table names."""
-    named = layout.named_benchmarks()
     columns = []
-    for name, info in benchmarks.items():
-        if name not in named:
-            metric = info["headline"]
-            label = f"{info['label']} {info['metrics'][metric]['label']}"
-            columns.append(Column(label=label, benchmark=name, metric=metric))
+    for name in (name for name in benchmarks if name not in layout.named_benchmarks()):
+        metric = benchmarks[name]["headline"]
+        label = f"{benchmarks[name]['label']} {benchmarks[name]['metrics'][metric]['label']}"
+        columns.append(Column(label=label, benchmark=name, metric=metric))
     return columns
 
 
 def _users_rows(layout: Layout, variants: Info, imported: bool) -> list[Row]:
     """The variants that no table names, or imported trackers."""
-    named = layout.named_variants()
     return [
         Row(variant=name)
         for name, info in variants.items()
-        if name not in named and bool(info.get("imported")) == imported
-    ]
-
-
-def _matched_rows(variants: Info) -> list[Row]:
-    """The user's own variants that this table takes up by what they set."""
-    return [
-        Row(variant=name, label=info["row"]) for name, info in variants.items() if "row" in info
+        if name not in layout.named_variants() and bool(info.get("imported")) == imported
     ]
 
 
@@ -110,19 +99,16 @@ def _label(row: Row, variants: Info) -> Cell:
     return Cell(text=row.label or str(variants.get(row.variant, {}).get("label", row.variant)))
 
 
-def _measured_cell(measured: Measured, row: Row, baseline: str, column: Column) -> Cell:
-    """A number with its mark: of a metric how sure its difference is, of a speed that the machine
-    was at other work.
-    """
+def _measured_cell(measured: Measured, variant: str, baseline: str, column: Column) -> Cell:
+    """A number with its mark: how sure the difference is, or that the machine was busy."""
     described = _described(column, measured.benchmarks)
     digits = described["digits"] if described else column.digits or 0
-    cell = measured.cell(row.variant, column.benchmark, column.metric, digits)
+    cell = measured.cell(variant, column.benchmark, column.metric, digits)
     if not described:
-        loads = measured.load(row.variant, column.benchmark)
-        return replace(cell, mark=BUSY) if any(load > LOADED for load in loads) else cell
-    if row.variant == baseline or cell.value is None:
+        return replace(cell, mark=BUSY) if measured.busy(variant, column.benchmark) else cell
+    if variant == baseline or cell.value is None:
         return cell
-    mark = measured.mark(row.variant, baseline, column.benchmark, column.metric)
+    mark = measured.mark(variant, baseline, column.benchmark, column.metric)
     return replace(cell, mark=mark)
 
 
@@ -134,97 +120,63 @@ def _ticks(row: Row, table: TableLayout, variants: Info) -> list[Cell]:
     return [Cell(text=TICK if head in heads else "") for head in table.components]
 
 
-def _ablation(number: int, table: TableLayout, layout: Layout, measured: Measured) -> Table:
-    """Rows are variants; each measured column has the paper's beside it."""
-    variants = measured.variants
-    columns = list(table.columns)
-    rows = [*table.rows, *_matched_rows(variants)]
-    others = []
-    if table.extend:
-        columns += _users_columns(layout, measured.benchmarks)
-        rows += _users_rows(layout, variants, imported=False)
-        others = _users_rows(layout, variants, imported=True)
-    keys = ["row", *(head.lower() for head in table.components)]
-    heads = [table.stub, *table.components]
-    for column in columns:
-        keys.append(f"{column.benchmark}.{column.metric}")
-        heads.append(column.label)
-        if column.paper:
-            keys.append(f"paper.{column.paper}")
-            heads.append(f"{column.label}, paper")
-    made = Table(number, table.title, keys, heads, [])
-    for row in [*rows, *others]:
-        cells = [_measured_cell(measured, row, rows[0].variant, column) for column in columns]
-        if row in others and not any(cell.value is not None for cell in cells):
-            continue
-        if row in others:
-            made.sections.setdefault(len(rows), OTHERS)
-        paper = _published_row(number, row)
-        line = [_label(row, variants), *_ticks(row, table, variants)]
-        for column, cell in zip(columns, cells, strict=True):
-            line += [cell, _published_cell(paper, column)] if column.paper else [cell]
-        made.rows.append(line)
-        made.variants.append(row.variant)
-    return made
-
-
-def _best_three(lines: list[list[Cell]], columns: list[Column], benchmarks: Info) -> None:
-    """Mark the three best values of each column, which stand behind a line's label; equal values
-    share a mark.
-    """
+def _best_three(lines: list[list[Cell]], columns: Sequence[Column], benchmarks: Info) -> None:
+    """Mark the three best values of each column behind the label; equal values share a mark."""
     for index, column in enumerate(columns, start=1):
         described = _described(column, benchmarks)
-        if not described:
-            continue
         values = {value for line in lines if (value := line[index].value) is not None}
-        ranking = sorted(values, reverse=described["better"] == "higher")[:3]
+        ordered = sorted(values, reverse=described.get("better") == "higher")
+        ranking = ordered[:3] if described else []
         for line in lines:
             if (value := line[index].value) in ranking:
                 line[index] = replace(line[index], rank=ranking.index(value) + 1)
 
 
-def _sections(rows: list[dict[str, str]], group: str | None) -> dict[int, str]:
-    """Index of a published row → the title above it."""
-    titles = {}
+def _add_published(made: Table, table: TableLayout, benchmarks: Info) -> None:
+    """The paper's rows, the best three marked among themselves, with a title above each group."""
     before = None
-    for index, row in enumerate(rows):
-        name = row[group] if group else ""
+    for row in published(made.number):
+        name = row[table.group] if table.group else ""
         if name != before:
-            titles[index] = f"As published: {name}" if name else "As published"
+            made.sections[len(made.rows)] = f"As published: {name}" if name else "As published"
         before = name
-    return titles
+        cells = [_published_cell(row, column) for column in table.columns]
+        made.rows.append([Cell(text=row["tracker"]), *cells])
+    _best_three(made.rows, table.columns, benchmarks)
+    made.sections[len(made.rows)] = HERE
 
 
-def _comparison(number: int, table: TableLayout, layout: Layout, measured: Measured) -> Table:
-    """The paper's rows as published, best three marked among themselves; below them what was
-    measured here.
-    """
+def _add_measured(
+    made: Table, layout: Layout, columns: Sequence[Column], measured: Measured
+) -> None:
+    """A row for each variant; in an ablation with ticks, and the paper's cells beside it."""
+    table = layout.tables[made.number]
     variants = measured.variants
-    paper = published(number)
-    lines = []
-    for line in paper:
-        cells = [_published_cell(line, column) for column in table.columns]
-        lines.append([Cell(text=line["tracker"]), *cells])
-    _best_three(lines, table.columns, measured.benchmarks)
-    made = Table(
-        number,
-        table.title,
-        ["row", *(f"{column.benchmark}.{column.metric}" for column in table.columns)],
-        [table.stub, *(column.label for column in table.columns)],
-        lines,
-        _sections(paper, table.group) | {len(paper): "Measured here"},
-    )
-    rows = list(table.rows)
+    ablation = table.kind == "ablation"
+    rows = [*table.rows]
+    others = []
+    if ablation:
+        rows += [
+            Row(variant=name, label=info["row"]) for name, info in variants.items() if "row" in info
+        ]
     if table.extend:
         rows += _users_rows(layout, variants, imported=False)
-        rows += _users_rows(layout, variants, imported=True)
-    baseline = rows[0].variant
-    for row in rows:
-        cells = [_measured_cell(measured, row, baseline, column) for column in table.columns]
-        if row in table.rows or any(cell.value is not None for cell in cells):
-            made.rows.append([_label(row, variants), *cells])
-            made.variants.append(row.variant)
-    return made
+        others = _users_rows(layout, variants, imported=True)
+    for row in [*rows, *others]:
+        cells = [_measured_cell(measured, row.variant, rows[0].variant, each) for each in columns]
+        optional = row in others or not (ablation or row in table.rows)
+        if optional and all(cell.value is None for cell in cells):
+            continue
+        line = [_label(row, variants)]
+        if ablation:
+            paper = _published_row(made.number, row)
+            line += _ticks(row, table, variants)
+            for column, cell in zip(columns, cells, strict=True):
+                line += [cell, _published_cell(paper, column)] if column.paper else [cell]
+            if row in others:
+                made.sections.setdefault(len(rows), OTHERS)
+        made.rows.append(line if ablation else line + cells)
+        made.variants.append(row.variant)
 
 
 def build(
@@ -251,18 +203,27 @@ def build(
     table = layout.tables[number]
     _check_columns(number, table.columns, shown["benchmarks"])
     measured = Measured(scores, sequences, shown["variants"], shown["benchmarks"])
-    make = _ablation if table.kind == "ablation" else _comparison
-    made = make(number, table, layout, measured)
-    caption = shown["caption"].strip()
-    made.notes = [caption] if caption else []
+    keys, heads, columns = ["row"], [table.stub], [*table.columns]
+    ablation = table.kind == "ablation"
+    if ablation:
+        keys += [head.lower() for head in table.components]
+        heads += table.components
+        columns += _users_columns(layout, measured.benchmarks) if table.extend else []
+    for column in columns:
+        keys.append(f"{column.benchmark}.{column.metric}")
+        heads.append(column.label)
+        if ablation and column.paper:
+            keys.append(f"paper.{column.paper}")
+            heads.append(f"{column.label}, paper")
+    made = Table(number, table.title, keys, heads, [])
+    if not ablation:
+        _add_published(made, table, measured.benchmarks)
+    _add_measured(made, layout, columns, measured)
     baseline = _label(table.rows[0], measured.variants).text
-    made.notes += notes(measured, made, table.columns, baseline)
-    if table.kind == "comparison":
-        legend = (
-            "Best three of the published rows: bold, underlined, italic (in LaTeX red, green, blue,"
-            " as in the paper)"
-        )
-        made.notes.insert(0, legend)
+    caption = shown["caption"].strip()
+    lines = [] if ablation else [LEGEND]
+    lines += [caption] if caption else []
+    made.notes = lines + notes(measured, made, table.columns, baseline)
     return made
 
 

@@ -1,9 +1,11 @@
-"""A table as a job of the plan: its rows and columns, and the scores that it is made from."""
+"""What the tables consist of, params/tables.yaml, and a table as a job of the plan."""
 
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from siamla.errors import UserError
 from siamla.experiment.job import Job
@@ -11,9 +13,81 @@ from siamla.experiment.plan import Plan
 from siamla.experiment.spec import changed, dotted_keys, plain
 from siamla.files import digest
 from siamla.provenance.record import flat
-from siamla.report.tables.layout import Layout, Match, TableLayout
 from siamla.report.view import view_job
-from siamla.settings import Mistakes, nearest, read_yaml, validate
+from siamla.settings import Mistakes, Settings, nearest, read_yaml, validate
+
+
+class Column(Settings):
+    """A measured quantity and where the paper prints it.
+
+    Attributes:
+        metric: of the benchmark's protocol, a speed of the score files, or device.
+        paper: column of siamla/report/paper/tableN.csv.
+        digits: of a speed; those of a metric stand in params/protocols.yaml.
+    """
+
+    label: str
+    benchmark: str
+    metric: str
+    paper: str | None = None
+    digits: int | None = Field(None, ge=0, le=6)
+
+
+class Row(Settings):
+    """A variant, and the cells that pick the published row that it stands beside."""
+
+    variant: str
+    label: str | None = None
+    paper: dict[str, str | int | float] = Field(default_factory=dict)
+
+
+class Match(Settings):
+    """Variants of the user's own that an ablation takes up: those that differ from `base`, a
+    variant of the table, in these settings alone: dotted keys of the spec, where a group's name is
+    all that is in it. `label` is what such a row is called.
+    """
+
+    base: str
+    settings: list[str] = Field(min_length=1)
+    label: Literal["value", "variant"] = "variant"
+
+
+class TableLayout(Settings):
+    """One table. ablation: measured beside published, cell by cell; comparison: published rows,
+    then measured rows.
+
+    Attributes:
+        stub: head of the first column.
+        group: published column that groups the rows of a comparison.
+        components: head of a column with ticks → settings of the variants that have the tick.
+        extend: append the user's own variants; in an ablation benchmarks as columns, too.
+    """
+
+    title: str
+    kind: Literal["ablation", "comparison"]
+    stub: str = "Variant"
+    group: str | None = None
+    components: dict[str, dict[str, bool | int | float | str]] = Field(default_factory=dict)
+    extend: bool = False
+    match: Match | None = None
+    columns: list[Column] = Field(min_length=1)
+    rows: list[Row] = Field(min_length=1)
+
+
+class Layout(Settings):
+    """params/tables.yaml; `elsewhere` are benchmarks that figures show, not tables."""
+
+    elsewhere: list[str] = Field(default_factory=list)
+    tables: dict[int, TableLayout]
+
+    def named_variants(self) -> set[str]:
+        """Variants that a table names."""
+        return {row.variant for table in self.tables.values() for row in table.rows}
+
+    def named_benchmarks(self) -> set[str]:
+        """Benchmarks that a table names or that are shown elsewhere."""
+        columns = {column.benchmark for table in self.tables.values() for column in table.columns}
+        return columns | set(self.elsewhere)
 
 
 @lru_cache(maxsize=8)
@@ -28,16 +102,14 @@ def layout_of(plan: Plan) -> Layout:
         settings |= {f"components.{head}": list(keys) for head, keys in table.components.items()}
         for where, keys in settings.items():
             for key in (key for key in keys if key not in valid):
-                place = f"{path}: tables.{number}.{where}"
-                mistakes.add(f"{place}: unknown key {key!r}; {nearest(key, valid)}")
+                entry = f"{path}: tables.{number}.{where}"
+                mistakes.add(f"{entry}: unknown key {key!r}; {nearest(key, valid)}")
     mistakes.tell()
     return layout
 
 
 def caption(plan: Plan) -> str:
-    """The profile's caption; data that nothing made or fetched are the user's, and not what it
-    speaks of.
-    """
+    """The profile's caption, and of the user's own data where they come from."""
     notes = [plan.profile.caption]
     for name, entry in plan.profile.benchmarks.items():
         cut = f", the first {entry.frames} frames of each sequence" if entry.frames else ""
@@ -68,18 +140,14 @@ def _matches(plan: Plan, variant: str, match: Match) -> str | None:
 
 @lru_cache(maxsize=1024)
 def taken_up(plan: Plan, variant: str) -> dict[int, str]:
-    """The ablations that take up a variant which no table names, by what it sets, and what its
-    rows are called.
-    """
+    """The ablations that take up a variant which no table names → what its row is called there."""
     layout = layout_of(plan)
-    if variant in layout.named_variants():
-        return {}
-    rows = {
-        number: _matches(plan, variant, table.match)
-        for number, table in layout.tables.items()
-        if table.match
-    }
-    return {number: label for number, label in rows.items() if label is not None}
+    rows: dict[int, str] = {}
+    for number, table in layout.tables.items():
+        if table.match and variant not in layout.named_variants():
+            label = _matches(plan, variant, table.match)
+            rows |= {} if label is None else {number: label}
+    return rows
 
 
 def _components(plan: Plan, variant: str, table: TableLayout) -> list[str]:
@@ -99,30 +167,32 @@ def table_variants(plan: Plan, number: int) -> dict[str, dict[str, Any]]:
             "seeds": list(plan.experiment.seeds(name)),
         }
         rows = taken_up(plan, name)
-        if number in rows:
-            variants[name]["row"] = rows[number]
+        variants[name] |= {"row": rows[number]} if number in rows else {}
     for name, entry in plan.profile.imported.items():
         variants[name] = {"label": entry.label or name, "imported": True}
     return variants
 
 
 def table_benchmarks(plan: Plan) -> dict[str, dict[str, Any]]:
-    """Label, headline and metrics of each benchmark: those of the profile, and those that tables
-    name besides.
-    """
+    """Label, headline and metrics of each benchmark of the profile and of the tables."""
     labels = {name: entry.label or name for name, entry in plan.profile.benchmarks.items()}
-    others = sorted(layout_of(plan).named_benchmarks() - set(labels))
-    rules = {name: plan.experiment.protocol(name) for name in labels}
     protocols = plan.experiment.protocols
-    rules |= {name: protocols[name] for name in others if name in protocols}
+    others = sorted((layout_of(plan).named_benchmarks() - set(labels)) & set(protocols))
+    rules = {name: plan.experiment.protocol(name) for name in labels}
+    rules |= {name: protocols[name] for name in others}
     return {
         name: {
             "label": labels.get(name, protocol.title),
             "headline": protocol.headline,
-            "metrics": {metric: plain(told) for metric, told in protocol.metrics.items()},
+            "metrics": plain_metrics(protocol.metrics),
         }
         for name, protocol in rules.items()
     }
+
+
+def plain_metrics(metrics: Any) -> dict[str, Any]:
+    """Name → label, direction and digits of a protocol's metrics."""
+    return {name: plain(metric) for name, metric in metrics.items()}
 
 
 def _shows(plan: Plan, number: int, job: Job) -> bool:
@@ -130,10 +200,10 @@ def _shows(plan: Plan, number: int, job: Job) -> bool:
     layout = layout_of(plan)
     table = layout.tables[number]
     benchmark = job.names["benchmark"]
-    if benchmark not in {column.benchmark for column in table.columns}:
-        appended = table.extend and table.kind == "ablation"
-        if not appended or benchmark in layout.named_benchmarks():
-            return False
+    appended = table.extend and table.kind == "ablation"
+    appended = appended and benchmark not in layout.named_benchmarks()
+    if not appended and benchmark not in {column.benchmark for column in table.columns}:
+        return False
     variant = job.names.get("variant", job.names.get("tracker"))
     if variant in {row.variant for row in table.rows}:
         return True
@@ -148,22 +218,20 @@ def table_job(plan: Plan, number: int) -> Job:
     if number not in layout.tables:
         numbers = ", ".join(map(str, sorted(layout.tables)))
         raise UserError(f"table {number}: there are {numbers}")
-    paper = files("siamla.report") / "paper" / f"table{number}.csv"
-    shown = {
-        "variants": table_variants(plan, number),
-        "benchmarks": table_benchmarks(plan),
-        "caption": caption(plan),
-    }
-    code = plan.code.digest(
-        "siamla.report.tables.build:build",
-        "siamla.report.tables.build:write_table",
-        "siamla.report.collect",
-    )
+    here = files("siamla.report")
+    paper = here / "paper" / f"table{number}.csv"
+    templates = [here / "tables" / name for name in ("table.md.jinja", "table.tex.jinja")]
+    build = "siamla.report.tables.build"
+    code = plan.code.digest(f"{build}:build", f"{build}:write_table", "siamla.report.collect")
     values = {
         "layout": {**plain(layout.tables[number]), "elsewhere": list(layout.elsewhere)},
         "published": digest(paper.read_text(encoding="utf-8")),
-        "shown": shown,
-        "code": code,
+        "shown": {
+            "variants": table_variants(plan, number),
+            "benchmarks": table_benchmarks(plan),
+            "caption": caption(plan),
+        },
+        "code": digest([code, *(path.read_text(encoding="utf-8") for path in templates)]),
     }
     folder = Path("reports", plan.name, "tables", f"table{number}")
     parents = [job for job in plan.scores() if _shows(plan, number, job)]

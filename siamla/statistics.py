@@ -1,16 +1,15 @@
-"""How far trackers are apart, where other videos and other trainings would both have given another
-number.
+"""How sure a difference is: one mixed model, correlations as means of it, and Holm's correction.
 
-A mixed model: a value of a variant is its mean + the sequence's + the training's (seed's) + what
-both do together, the last three drawn at random. Sequences are shared by all variants, so
-differences are taken in pairs; seeds are each variant's own, their variance that of all variants
-pooled, since a variant may have two. The variances are those of a two-way table, by moments. A
-bootstrap that resamples seeds and sequences counts the last part three times (Owen, Annals of
-Applied Statistics 1, 2007), adding the errors of both twice, and in tracking that part is large:
-whether a target is lost depends on the video and the training together.
+The model: a value of a variant is its mean + the sequence's + the training's (seed's) + what both
+do together, the last three drawn at random. Sequences are shared by all variants, so differences
+are taken in pairs; seeds are each variant's own, their variance that of all variants pooled, since
+a variant may have two. The variances are those of a two-way table, by moments. A bootstrap that
+resamples seeds and sequences counts the last part three times (Owen, Annals of Applied Statistics
+1, 2007), and in tracking that part is large: whether a target is lost depends on the video and the
+training together.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf, nan, sqrt
 
@@ -19,9 +18,12 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Parts = list[tuple[float, float]]  # variances, each with its degrees of freedom
+Points = tuple[Array, Array]
+"""Confidence (N,) and IoU (N,) of boxes."""
 LEVEL = 0.05
 POWER = 0.8
 DIGITS = 12  # a value that rounds to 0 at so many digits is 0: rounding errors make no difference
+FEWEST = 3  # points below which no correlation is computed
 
 
 @dataclass(frozen=True)
@@ -58,18 +60,15 @@ class Effect:
         return float(2 * t.sf(abs(self.value) / self.error, self.freedom))
 
 
-def _freedom(parts: Parts, total: float) -> float:
-    """Satterthwaite's degrees of freedom of a sum of variances."""
-    noise = sum(variance**2 / free for variance, free in parts)
-    return max(total**2 / noise, min(free for _, free in parts)) if noise > 0 else inf
-
-
 def _interval(value: float, total: float, parts: Parts) -> tuple[float, float, float, float, float]:
-    """low, high, seen, error, freedom of a value whose squared error is `total`, made of parts."""
-    from scipy.stats import t  # slow to import, and a plan needs none of it
+    """low, high, seen, error, freedom (Satterthwaite's) of a value whose squared error is `total`,
+    made of parts.
+    """
+    from scipy.stats import t
 
+    noise = sum(variance**2 / free for variance, free in parts)
+    freedom = max(total**2 / noise, min(free for _, free in parts)) if noise > 0 else inf
     error = sqrt(total)
-    freedom = _freedom(parts, total)
     side = float(t.ppf(1 - LEVEL / 2, freedom))
     power = float(t.ppf(POWER, freedom))
     low = round(value - side * error, DIGITS)
@@ -93,11 +92,7 @@ def _trainings(tables: Mapping[str, Array], weights: Mapping[str, float]) -> Par
 
 
 def _shares(videos: float, trainings: float, both: float) -> dict[str, float]:
-    pieces = {
-        "sequences": max(videos - both, 0),
-        "seeds": max(trainings - both, 0),
-        "both": both,
-    }
+    pieces = {"sequences": max(videos - both, 0), "seeds": max(trainings - both, 0), "both": both}
     whole = sum(pieces.values())
     return {name: 100 * piece / whole for name, piece in pieces.items()} if whole > 0 else {}
 
@@ -109,15 +104,13 @@ def mean_effect(
     order.
 
     The squared error is that of the weighted sums over sequences, plus that of the variants' means
-    over seeds, less the part of seed and sequence together, which both of them hold; it is never
-    taken below any of the three. The quantile is Student's t with Satterthwaite's degrees of
-    freedom. Seeds are not paired: the same seed in two variants shares the order of the data and
-    the start of some weights, of which little is left after training; what is left makes the
-    interval too wide rather than too narrow.
+    over seeds, less the part of both together, which each of them holds; it is never taken below
+    any of the three. Seeds are not paired: the same seed in two variants shares the order of the
+    data and the start of some weights, which makes the interval too wide rather than too narrow.
 
     With one sequence or one seed of a variant there is no interval. one_seed: with one seed the
-    interval is over sequences alone; what another training would change is not in it. ValueError
-    where the variants have different numbers of sequences.
+    interval is over sequences alone. ValueError where the variants have different numbers of
+    sequences.
     """
     tables = {name: np.asarray(values[name], np.float64) for name in weights}
     seeds = {name: len(table) for name, table in tables.items()}
@@ -136,3 +129,40 @@ def mean_effect(
     errors = [variance for variance, _ in parts]
     total = max(errors[0] + errors[1] - errors[2], *errors)
     return Effect(value, *_interval(value, total, parts), seeds, count, _shares(*errors))
+
+
+def correlation_values(cells: Sequence[Sequence[Points]], ranks: bool) -> Array | None:
+    """Values (seeds, S) whose mean is Pearson's coefficient of all points, or Spearman's: that of
+    their ranks among all. `cells` are the points of each seed and sequence.
+
+    A value is the coefficient and what the points of its cell add to it: the sum of their influence
+    x·y − r/2 · (x² + y²) at standard scores x and y (Devlin, Gnanadesikan and Kettenring,
+    Biometrika 62, 1975), over the mean number of points in a cell. Ranks are taken as given. None
+    where the coefficient is not defined: for fewer than three points, or constant ones.
+    """
+    from scipy.stats import rankdata
+
+    flat = [points for row in cells for points in row]
+    columns = [np.concatenate([np.zeros(0), *column]) for column in zip(*flat, strict=True)]
+    if not flat or len(columns[0]) < FEWEST or min(map(np.ptp, columns)) == 0:
+        return None
+    x, y = (rankdata(column) if ranks else column for column in columns)
+    x = (x - x.mean()) / x.std()
+    y = (y - y.mean()) / y.std()
+    coefficient = (x * y).mean()
+    influence = x * y - coefficient / 2 * (x**2 + y**2)
+    groups = np.repeat(np.arange(len(flat)), [len(confidence) for confidence, _ in flat])
+    added = np.bincount(groups, influence, minlength=len(flat)) * len(flat) / len(x)
+    values: Array = (coefficient + added).reshape(len(cells), -1)
+    return values
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """p-values that may be compared with the level though there are several, in the order given
+    (Holm, Scandinavian Journal of Statistics 6, 1979).
+    """
+    order = np.argsort(values, kind="stable")
+    factors = np.arange(len(values), 0, -1)
+    adjusted = np.empty(len(values))
+    adjusted[order] = np.minimum(np.maximum.accumulate(np.asarray(values)[order] * factors), 1)
+    return [float(value) for value in adjusted]

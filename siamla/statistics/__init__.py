@@ -1,1 +1,0 @@
-"""How sure a difference is: one mixed model with its intervals, and Holm's correction."""
