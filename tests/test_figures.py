@@ -4,7 +4,6 @@ may be missing.
 
 import csv
 import json
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -26,7 +25,6 @@ from siamla.benchmark.score import score
 from siamla.benchmark.store import corners
 from siamla.errors import UserError
 from siamla.experiment.plan import Plan
-from siamla.experiment.spec import merge
 from siamla.files import write_json
 from siamla.provenance.record import make_record
 from siamla.report import figures
@@ -53,7 +51,7 @@ def real() -> dict[str, dict[str, Any]]:
 
 
 def tracker(label: str, place: int = 0, role: str = "other") -> dict[str, Any]:
-    return {"label": label, "role": role, "place": place, "imported": False}
+    return {"label": label, "role": role, "place": place}
 
 
 TWO = {"ours": tracker("Ours", role="ours"), "base": tracker("Base", role="baseline")}
@@ -103,6 +101,21 @@ def entry_of(kind: str, **settings: Any) -> Any:
 
 CURVES = entry_of("curves", curves=["success", "precision"])
 ATTRIBUTES = entry_of("attributes", benchmark="otb100")
+
+
+Draw = Callable[..., Drawn]
+
+
+@pytest.fixture
+def draw(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> Draw:
+    """Draws an entry as a.csv, a.md and pictures, without a warning."""
+
+    def figure(entry: Any, given: Data) -> Drawn:
+        drawn = write(tmp_path / "a", entry, given, ["Data: synthetic."])
+        assert not [str(warning.message) for warning in recwarn]
+        return drawn
+
+    return figure
 
 
 def legend(drawn: Drawn) -> list[str]:
@@ -198,26 +211,24 @@ def only(public: Data, benchmark: str, **more: Any) -> Data:
     ],
 )
 def test_legends_are_the_published_numbers(
-    public: Data, tmp_path: Path, figure: str, benchmark: str, metrics: tuple[str, ...], also: str
+    public: Data, draw: Draw, figure: str, benchmark: str, metrics: tuple[str, ...], also: str
 ) -> None:
     key = SETS[benchmark][0]
     where = {"benchmarks": [key]} if figure == "fig9" else {"benchmark": key}
     entry = FIGURES.figures[figure].model_copy(update=where)
-    drawn = write(tmp_path / figure, entry, only(public, key), [])
+    drawn = draw(entry, only(public, key))
     assert expected(benchmark, *metrics) <= set(legend(drawn))
     assert also in texts(drawn)
 
 
-def test_legend_of_figure_11_is_the_published_numbers(public: Data, tmp_path: Path) -> None:
+def test_legend_of_figure_11_is_the_published_numbers(public: Data, draw: Draw) -> None:
     entry = FIGURES.figures["fig11"]
     facts = kind_of("ranking").facts(None, entry)
-    drawn = write(tmp_path / "fig11", entry, only(public, "vot2018", facts=facts), [])
-    told = legend(drawn)
-    assert expected("VOT2018", "eao") <= set(told)
-    assert {"[0.462] SiamLA", "[0.356] DRT"} <= set(told)
-    values = [float(text[1:6]) for text in told]
+    entries = legend(draw(entry, only(public, "vot2018", facts=facts)))
+    assert expected("VOT2018", "eao") | {"[0.462] SiamLA", "[0.356] DRT"} <= set(entries)
+    values = [float(text[1:6]) for text in entries]
     assert values == sorted(values, reverse=True)
-    curve = write(tmp_path / "curve", FIGURES.figures["fig11_curve"], only(public, "vot2018"), [])
+    curve = draw(FIGURES.figures["fig11_curve"], only(public, "vot2018"))
     assert expected("VOT2018", "eao") <= set(legend(curve))
 
 
@@ -238,64 +249,49 @@ def test_two_runs_give_equal_bytes(tmp_path: Path, real: dict) -> None:
     assert b"matplotlib" not in (tmp_path / "a" / "figure.png").read_bytes()[:300].lower()
 
 
-def test_the_numbers_stand_beside_the_picture(tmp_path: Path, real: dict) -> None:
+def test_the_numbers_stand_beside_the_picture(tmp_path: Path, draw: Draw, real: dict) -> None:
     given = data(real)
-    write(tmp_path / "figure", CURVES, given, ["Data: synthetic."])
-    rows = list(csv.DictReader((tmp_path / "figure.csv").open()))
+    assert "synthetic miniatures" in texts(draw(CURVES, given))
+    rows = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
     ours = [row for row in rows if row["tracker"] == "ours" and row["curve"] == "success"]
-    curves = np.array(
-        [s.content["curves"]["success"]["y"] for s in given.scores if s.tracker == "ours"]
-    )
+    scores = [score for score in given.scores if score.tracker == "ours"]
+    curves = np.array([score.content["curves"]["success"]["y"] for score in scores])
     assert [float(row["y"]) for row in ours] == pytest.approx(curves.mean(0))
     assert [float(row["high"]) for row in ours] == pytest.approx(curves.max(0))
     assert {row["seeds"] for row in ours} == {"2"}
-    caption = (tmp_path / "figure.md").read_text()
+    caption = (tmp_path / "a.md").read_text()
     assert "Data: synthetic." in caption
     assert "means over 2 seeds, bands their range" in caption
-    assert "synthetic miniatures" in texts(write(tmp_path / "x", CURVES, given, []))
-    assert "synthetic" not in texts(write(tmp_path / "x", CURVES, data(real, synthetic=False), []))
+    assert "synthetic" not in texts(draw(CURVES, data(real, synthetic=False)))
 
 
-def test_a_tracker_has_one_colour_in_every_figure(tmp_path: Path, real: dict) -> None:
+def test_a_tracker_has_one_colour_in_every_figure(draw: Draw, real: dict) -> None:
     given = data(real, {**TWO, "other": tracker("Other")})
-    sweep = Data(
-        given.trackers,
-        given.benchmarks,
-        [Score(s.benchmark, s.tracker, s.seed, s.content, 0.1 * s.seed) for s in given.scores],
-        facts={"key": "tracker.window", "used": {}},
-    )
-    expected = {
-        style.gid(name): style.look(given.trackers[name])["color"] for name in given.trackers
-    }
+    points = [replace(score, value=0.1 * score.seed) for score in given.scores]
+    sweep = replace(given, scores=points, facts={"key": "tracker.window", "used": {}})
+    looks = {style.gid(name): style.look(each) for name, each in given.trackers.items()}
+    expected = {name: look["color"] for name, look in looks.items()}
     swept = entry_of("sweep", sweep="window")
     for entry, what in ((CURVES, given), (ATTRIBUTES, given), (swept, sweep)):
-        drawn = write(tmp_path / entry.kind, entry, what, [])
-        lines = [line for axes in drawn.figure.axes for line in axes.lines if line.get_gid()]
-        colours = {line.get_gid(): line.get_color() for line in lines}
-        assert colours == expected, entry.kind
+        panels = draw(entry, what).figure.axes
+        lines = [line for axes in panels for line in axes.lines if line.get_gid()]
+        assert {line.get_gid(): line.get_color() for line in lines} == expected, entry.kind
     assert len(set(expected.values())) == 3
 
 
-def test_differences_have_counts_and_intervals(tmp_path: Path, real: dict) -> None:
-    drawn = write(tmp_path / "a", ATTRIBUTES, data(real), [])
+def test_differences_have_counts_and_intervals(tmp_path: Path, draw: Draw, real: dict) -> None:
+    drawn = draw(ATTRIBUTES, data(real))
     rows = {row["attribute"]: row for row in drawn.rows if row["tracker"] == "ours"}
     assert [rows[a]["count"] for a in "ABC"] == [6, 3, 1]
     assert rows["A"]["low"] < rows["A"]["difference"] < rows["A"]["high"]
     assert np.isnan(rows["C"]["low"])  # of one sequence there is no interval
     assert "C (1)" in texts(drawn)
-    assert any("seeds (a mixed model)" in note for note in drawn.notes)
-    one = write(tmp_path / "b", ATTRIBUTES, data(real, seeds=1), [])
-    assert any(
-        "with one seed what another training would change is not known" in note
-        for note in one.notes
-    )
-    kept = {
-        row["attribute"]: row
-        for row in csv.DictReader((tmp_path / "a.csv").open())
-        if row["tracker"] == "ours"
-    }
-    assert kept["C"]["low"] == ""
-    assert float(kept["A"]["low"]) == rows["A"]["low"]
+    assert "seeds (a mixed model)" in " ".join(drawn.notes)
+    stored = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
+    kept = {row["attribute"]: row["low"] for row in stored if row["tracker"] == "ours"}
+    assert (kept["C"], float(kept["A"])) == ("", rows["A"]["low"])
+    one = draw(ATTRIBUTES, data(real, seeds=1))
+    assert "with one seed what another training would change is not known" in " ".join(one.notes)
 
 
 def histories(folder: Path, columns: str, *seeds: list[str]) -> list[Run]:
@@ -311,21 +307,21 @@ def histories(folder: Path, columns: str, *seeds: list[str]) -> list[Run]:
 
 @pytest.mark.parametrize("synthetic", [True, False])
 def test_losses_are_means_over_seeds_and_say_what_was_trained_on(
-    tmp_path: Path, synthetic: bool
+    tmp_path: Path, draw: Draw, synthetic: bool
 ) -> None:
     runs = histories(tmp_path, "epoch,total", ["1,4", "2,2"], ["1,6", "2,3"])
     given = Data(TWO, {}, runs=runs, facts={"synthetic": synthetic})
-    drawn = write(tmp_path / "a", FIGURES.figures["training"], given, [])
+    drawn = draw(FIGURES.figures["training"], given)
     rows = [tuple(row[key] for key in ("epoch", "mean", "low", "high")) for row in drawn.rows]
     assert rows == [(1, 5, 4, 6), (2, 2.5, 2, 3)]
     assert ("Loss on synthetic clips" in texts(drawn)) == synthetic
 
 
-def test_every_loss_of_the_history_has_a_panel(tmp_path: Path) -> None:
+def test_every_loss_of_the_history_has_a_panel(tmp_path: Path, draw: Draw) -> None:
     columns = "epoch,step,lr,total,cls,reg,loc,contrast,grad_norm,skipped,val_ao,pairs_per_second"
     columns += ",wait_share,memory_mib,seconds"
     runs = histories(tmp_path, columns, [",".join(["1"] * 15), ",".join(["2"] * 15)])
-    drawn = write(tmp_path / "a", FIGURES.figures["training"], Data(TWO, {}, runs=runs), [])
+    drawn = draw(FIGURES.figures["training"], Data(TWO, {}, runs=runs))
     titles = [axes.get_title() for axes in drawn.figure.axes if axes.axison]
     assert titles == ["Sum", "Classification", "Regression", "Localization", "contrast"]
     assert {row["loss"] for row in drawn.rows} == {"total", "cls", "reg", "loc", "contrast"}
@@ -335,84 +331,66 @@ def test_every_loss_of_the_history_has_a_panel(tmp_path: Path) -> None:
 # ----------------------------------------------------------------------------------------------
 
 
-def drawn_without_a_word(recwarn: pytest.WarningsRecorder) -> None:
-    assert not [str(warning.message) for warning in recwarn]
-
-
 @pytest.mark.parametrize("entry", [CURVES, ATTRIBUTES])
-def test_one_tracker(
-    tmp_path: Path, real: dict, entry: Any, recwarn: pytest.WarningsRecorder
-) -> None:
-    for seeds in (1, 3):
-        drawn = write(tmp_path / "a", entry, data(real, {"ours": TWO["ours"]}, seeds), [])
-        assert any("Ours" in text for text in legend(drawn))
-    drawn_without_a_word(recwarn)
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_one_tracker(draw: Draw, real: dict, entry: Any, seeds: int) -> None:
+    entries = legend(draw(entry, data(real, {"ours": TWO["ours"]}, seeds)))
+    assert any("Ours" in text for text in entries)
 
 
 def test_thirty_trackers_and_strange_names(
-    tmp_path: Path,
-    real: dict,
-    recwarn: pytest.WarningsRecorder,
-    monkeypatch: pytest.MonkeyPatch,
+    draw: Draw, real: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = ["a_b", "$x^2$", "A<b>&amp;", "SiamRPN++", "Fußgänger-λ", "_hidden", "x" * 60]
-    many = {
-        **TWO,
-        **{f"t{i}": tracker(names[i] if i < len(names) else f"T{i}", i) for i in range(28)},
-    }
-    with monkeypatch.context() as patch:
-        patch.setattr("siamla.report.figures.curves.RANKS", 30)
-        told = legend(write(tmp_path / "all", CURVES, data(real, many), []))
-    for name in names[:-1]:
-        assert any(text.endswith(f"] {name}") for text in told), name
-    assert any(text.endswith("x…") for text in told)
-    few = legend(write(tmp_path / "few", CURVES, data(real, many), []))
+    names += [f"T{i}" for i in range(21)]
+    given = data(real, {**TWO, **{f"t{i}": tracker(name, i) for i, name in enumerate(names)}})
+    few = legend(draw(CURVES, given))
     assert len(few) in (11, 12, 13)  # ten ranks, ours and the baseline, and how many more
     assert any(text.endswith(" more") for text in few)
-    write(tmp_path / "radar", ATTRIBUTES, data(real, many), [])
-    drawn_without_a_word(recwarn)
+    draw(ATTRIBUTES, given)
+    monkeypatch.setattr("siamla.report.figures.curves.RANKS", 30)
+    every = legend(draw(CURVES, given))
+    for name in [*names[:6], "x…"]:
+        assert any(text.endswith(name) for text in every), name
 
 
-def test_a_curve_that_is_all_zero_stays(tmp_path: Path, real: dict) -> None:
+def test_a_curve_that_is_all_zero_stays(draw: Draw, real: dict) -> None:
     given = data(real)
-    lost = {
-        "overall": {"auc": 0.0, "precision": 0.0},
-        "per_sequence": {"s0": {"auc": 0.0}},
-        "per_attribute": {},
-        "curves": {"success": {"x": [0, 1], "y": [0, 0]}},
-    }
+    lost = {"overall": {"auc": 0.0}, "per_sequence": {"s0": {"auc": 0.0}}, "per_attribute": {}}
+    lost["curves"] = {"success": {"x": [0, 1], "y": [0, 0]}}
     scores = [s for s in given.scores if s.tracker == "ours"] + [Score("otb100", "base", 1, lost)]
-    told = legend(write(tmp_path / "a", CURVES, Data(given.trackers, given.benchmarks, scores), []))
-    assert "[0.000] Base" in told
+    assert "[0.000] Base" in legend(draw(CURVES, replace(given, scores=scores)))
 
 
-def test_a_missing_sequence_counts_only_where_both_have_it(tmp_path: Path, real: dict) -> None:
+def test_a_missing_sequence_counts_only_where_both_have_it(draw: Draw, real: dict) -> None:
     given = data(real)
     for one in given.scores:
         if one.tracker == "base":
             del one.content["per_sequence"]["s1"]
             one.content["per_sequence"]["s2"] = {"auc": None}  # withheld or NaN truth
-    drawn = write(tmp_path / "a", ATTRIBUTES, given, [])
-    row = next(row for row in drawn.rows if row["tracker"] == "ours" and row["attribute"] == "B")
+    rows = draw(ATTRIBUTES, given).rows
+    row = next(row for row in rows if row["tracker"] == "ours" and row["attribute"] == "B")
     assert np.isfinite([row["low"], row["difference"], row["score"]]).all()  # s3 and s5 are left
 
 
-@pytest.mark.parametrize("kind", ["curves", "attributes", "ranking", "unlabelled"])
+@pytest.mark.parametrize(
+    ("entry", "scored", "said"),
+    [
+        (CURVES, False, "nothing was scored"),
+        (entry_of("ranking", benchmark="otb100"), False, "nothing was scored"),
+        (ATTRIBUTES, False, "no sequence of OTB100 has attributes"),
+        (ATTRIBUTES, True, "no sequence of OTB100 has attributes"),
+    ],
+)
 def test_nothing_to_draw_is_said(
-    tmp_path: Path, real: dict, kind: str, recwarn: pytest.WarningsRecorder
+    tmp_path: Path, draw: Draw, real: dict, entry: Any, scored: bool, said: str
 ) -> None:
-    nothing = {"overall": {}, "per_sequence": {}, "per_attribute": {}, "curves": {}}
+    nothing: Any = {"overall": {}, "per_sequence": {}, "per_attribute": {}, "curves": {}}
     given = Data(TWO, {"otb100": real["otb100"]}, [Score("otb100", "ours", 1, nothing)])
-    ranking = entry_of("ranking", benchmark="otb100")
-    entry = {"curves": CURVES, "ranking": ranking}.get(kind, ATTRIBUTES)
-    if kind == "unlabelled":
-        given = data(real, per_attribute={}, attributes_of={})
-    drawn = write(tmp_path / "a", entry, given, [])
-    said = "has attributes" if entry is ATTRIBUTES else "nothing was scored"
+    drawn = draw(entry, data(real, per_attribute={}, attributes_of={}) if scored else given)
     assert said in texts(drawn)
     assert said in (tmp_path / "a.md").read_text()
     assert drawn.rows == []
-    drawn_without_a_word(recwarn)
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path, real: dict) -> None:
@@ -465,10 +443,7 @@ def test_the_plan_loads_no_library_of_drawing_and_no_display_is_needed(tmp_path:
             {"kind": "curves", "title": "x", "curves": ["success"], "benchmark": "otb100"},
             "did you mean 'benchmarks'",
         ),
-        (
-            {"kind": "labels", "title": "x", "lambdas": [0]},
-            "figures.mine",
-        ),
+        ({"kind": "labels", "title": "x", "lambdas": [0]}, "figures.mine"),
         ("curves", "figures.mine.kind"),
     ],
 )
@@ -532,45 +507,20 @@ def test_a_curve_has_an_entry_and_thresholds() -> None:
     assert set(CURVES_KNOWN) - fields == {"expected_overlap"}
 
 
-@pytest.fixture
-def changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Plan]:
-    """The smoke profile's plan after changes of settings files."""
-    monkeypatch.chdir(tmp_path)
-    shutil.copytree(ROOT / "params", tmp_path / "params")
-
-    def change(**files: dict) -> Plan:
-        for name, over in files.items():
-            source = next((ROOT / "params").rglob(f"{name}.yaml"))
-            path = tmp_path / source.relative_to(ROOT)
-            path.write_text(
-                yaml.safe_dump(merge(yaml.safe_load(source.read_text()), over), sort_keys=False)
-            )
-        return Plan.load("smoke")
-
-    return change
+Changed = Callable[..., Plan]
 
 
 def keys(plan: Plan) -> dict[str, str]:
     return {name: figure_job(plan, name).key for name in figure_names(plan)}
 
 
-def test_a_change_of_an_entry_redraws_that_figure_alone(changed: Callable[..., Plan]) -> None:
+def test_a_change_of_an_entry_redraws_that_figure_alone(changed: Changed) -> None:
     before = keys(changed())
     after = keys(changed(figures={"figures": {"fig9": {"title": "Another"}}}))
     assert {name for name in before if before[name] != after[name]} == {"fig9"}
 
 
-def test_a_change_of_a_score_is_a_change_of_what_a_figure_is_made_from(
-    changed: Callable[..., Plan],
-) -> None:
-    plan = changed()
-    before = {parent.folder: parent.key for parent in figure_job(plan, "ablation").parents.values()}
-    plan = changed(variants={"variants": {"siamla": {"set": {"tracker.window": 0.31}}}})
-    after = {parent.folder: parent.key for parent in figure_job(plan, "ablation").parents.values()}
-    assert {path.parent.name for path in before if before[path] != after[path]} == {"siamla"}
-
-
-def test_a_figure_of_a_benchmark_of_ones_own_is_one_entry(changed: Callable[..., Plan]) -> None:
+def test_a_figure_of_a_benchmark_of_ones_own_is_one_entry(changed: Changed) -> None:
     own = {"kind": "curves", "title": "Mine", "benchmarks": ["street"], "curves": ["success"]}
     plan = changed(
         smoke={"benchmarks": {"street": {"layout": "otb", "root": "street", "label": "Street"}}},
@@ -582,7 +532,7 @@ def test_a_figure_of_a_benchmark_of_ones_own_is_one_entry(changed: Callable[...,
     assert benchmarks(plan)["otb100"]["synthetic"]
 
 
-def test_what_is_missing_names_the_command_that_makes_it(changed: Callable[..., Plan]) -> None:
+def test_what_is_missing_names_the_command_that_makes_it(changed: Changed) -> None:
     from siamla.steps.figures import figure
 
     for name, key, said in (
@@ -595,7 +545,7 @@ def test_what_is_missing_names_the_command_that_makes_it(changed: Callable[..., 
             figure(changed(), name, key)
 
 
-def test_a_score_of_other_settings_is_refused(changed: Callable[..., Plan]) -> None:
+def test_a_score_of_other_settings_is_refused(changed: Changed) -> None:
     from siamla.steps.figures import figure
 
     plan = changed()
@@ -666,13 +616,13 @@ def mapped(real: dict, **frames: list[Any]) -> Data:
     )
 
 
-def test_figure_2_finds_the_frame_whose_picked_box_is_worst(tmp_path: Path, real: dict) -> None:
+def test_figure_2_finds_the_frame_whose_picked_box_is_worst(draw: Draw, real: dict) -> None:
     entry = entry_of(
         "maps", benchmark="otb100", variants=["base", "ours"], show="misplaced", rows=1
     )
     base = [frame("a", 3, (12, 13)), frame("b", 5, (2, 2)), frame("b", 6, (12, 12))]
     given = mapped(real, base=base, ours=[frame("a", 3, (12, 12))])
-    drawn = write(tmp_path / "a", entry, given, [])
+    drawn = draw(entry, given)
     rows = {(row["tracker"], row["cell"]): row for row in drawn.rows}
     picked, best = rows["base", "picked"], rows["base", "best"]
     assert (picked["sequence"], picked["frame"]) == ("b", 5)
@@ -683,23 +633,23 @@ def test_figure_2_finds_the_frame_whose_picked_box_is_worst(tmp_path: Path, real
     assert any("anchor-based" in note for note in drawn.notes)
 
 
-def test_figure_13_shows_a_gain_a_distractor_and_a_loss(tmp_path: Path, real: dict) -> None:
+def test_figure_13_shows_a_gain_a_distractor_and_a_loss(draw: Draw, real: dict) -> None:
     entry = entry_of("maps", benchmark="otb100", variants=["base", "ours"], show="quality", rows=3)
     cells = {"gain": (2, 2), "loud": (20, 20), "loss": (12, 12)}
     base = [frame(n, 1, cells[n], q) for n, q in zip(cells, (0.5, 0.99, 0.9), strict=True)]
     cells |= {"gain": (12, 12), "loss": (2, 2)}
     ours = [frame(n, 1, cells[n], q) for n, q in zip(cells, (0.9, 0.2, 0.5), strict=True)]
-    drawn = write(tmp_path / "a", entry, mapped(real, base=base, ours=ours), [])
+    drawn = draw(entry, mapped(real, base=base, ours=ours))
     rows = [row["sequence"] for row in drawn.rows if row["tracker"] == "ours"]
     assert rows == ["gain", "loud", "loss"]
     ours_iou = [row["iou"] for row in drawn.rows if row["tracker"] == "ours"]
     assert ours_iou == pytest.approx([1, 0, 0])
     unknown = replace(base[0], truth=np.full(4, np.nan))
-    nothing = write(tmp_path / "b", entry, mapped(real, base=[unknown], ours=ours[:1]), [])
+    nothing = draw(entry, mapped(real, base=[unknown], ours=ours[:1]))
     assert "no frame was found" in texts(nothing)
 
 
-def test_figure_12_has_three_correlations_with_intervals(tmp_path: Path, real: dict) -> None:
+def test_figure_12_has_three_correlations_with_intervals(draw: Draw, real: dict) -> None:
     rng = np.random.default_rng(0)
     entry = entry_of("confidence", benchmark="otb100", variants=["base", "ours"])
 
@@ -710,7 +660,7 @@ def test_figure_12_has_three_correlations_with_intervals(tmp_path: Path, real: d
         return replace(one, q=follow if follows else rng.uniform(0, 1, (25, 25)))
 
     frames = {name: [scattered(n, name == "ours") for n in "abcd"] for name in ("ours", "base")}
-    drawn = write(tmp_path / "a", entry, mapped(real, **frames), [])
+    drawn = draw(entry, mapped(real, **frames))
     told = {(r["tracker"], r["points"], r["statistic"]): r for r in drawn.rows if "statistic" in r}
     assert told["ours", "cells", "pearson"]["value"] == pytest.approx(1)
     assert abs(told["base", "cells", "spearman"]["value"]) < 0.1
@@ -718,7 +668,5 @@ def test_figure_12_has_three_correlations_with_intervals(tmp_path: Path, real: d
     assert found["low"] < found["value"] < found["high"]
     assert np.isnan(told["base", "tracked", "pearson"]["value"])  # no predictions were given
     assert "none stored" in texts(drawn)
-    counted = sum(
-        row["count"] for row in drawn.rows if row.get("points") == "cells" and "count" in row
-    )
-    assert counted == 2 * 4 * 625
+    cells = [row for row in drawn.rows if row["points"] == "cells"]
+    assert sum(row.get("count", 0) for row in cells) == 2 * 4 * 625

@@ -12,7 +12,7 @@ from siamla.cli.main import main
 from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
-from siamla.report.collect import SWEEP_COLUMNS, sweep_rows, write_sweeps
+from siamla.report.collect import SWEEP_COLUMNS, write_sweeps
 from siamla.steps.outlook import job_named, outlook
 
 WINDOW = {"key": "window", "values": [0, 0.25], "variants": ["siamcar"], "benchmarks": ["otb100"]}
@@ -133,4 +133,6 @@ def test_the_table_of_a_sweep(plan: Plan, tmp_path: Path) -> None:
     for path, score in scores.items():
         if "0.25" in path.parts:
             score["record"]["names"]["value"] = "release"
-    assert [row["value"] for row in sweep_rows(scores, {"window": "window"})] == ["0", "release"]
+    write_sweeps(scores, {"window": "window"}, tmp_path / "c.csv")
+    rows = list(csv.DictReader((tmp_path / "c.csv").open()))
+    assert [row["value"] for row in rows] == ["0", "release"]

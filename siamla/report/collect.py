@@ -1,6 +1,7 @@
 """From checked score files, path → content, to long tables: frames and CSV files."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -120,27 +121,6 @@ def _curves(scores: Contents) -> Rows:
     return _sorted(rows, CURVE_COLUMNS, "y")
 
 
-def sweep_rows(scores: Contents, keys: Mapping[str, str]) -> Rows:
-    """SWEEP_COLUMNS: the overall scores at every point of sweeps.
-
-    keys: sweep → the tracker setting that it varies. value is a number where all values of all
-    sweeps are.
-    """
-    points: dict[str, float | str] = {}
-    texts = {score["record"]["names"]["value"] for score in scores.values()}
-    try:
-        points = {text: float(text) for text in texts}
-    except ValueError:
-        points = {text: text for text in texts}
-
-    def parts(score: Score) -> Parts:
-        names = score["record"]["names"]
-        point = {"sweep": names["sweep"], "key": keys[names["sweep"]]}
-        return [(point | {"value": points[names["value"]]}, score["overall"])]
-
-    return _rows(scores, SWEEP_COLUMNS, parts, "score")
-
-
 def frames(scores: Contents) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows of scores.csv and of sequences.csv."""
     tables = []
@@ -152,8 +132,21 @@ def frames(scores: Contents) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def write_sweeps(scores: Contents, keys: Mapping[str, str], path: Path) -> None:
-    """Write `sweep_rows` as CSV; equal scores give equal bytes."""
-    write_csv(path, SWEEP_COLUMNS, sweep_rows(scores, keys))
+    """Write the overall scores at every point of sweeps as CSV; equal scores give equal bytes.
+
+    keys: sweep → the tracker setting that it varies. value is a number where all values are.
+    """
+    texts = {score["record"]["names"]["value"] for score in scores.values()}
+    points: dict[str, Any] = {text: text for text in texts}
+    with suppress(ValueError):
+        points = {text: float(text) for text in texts}
+
+    def parts(score: Score) -> Parts:
+        names = score["record"]["names"]
+        point = {"sweep": names["sweep"], "key": keys[names["sweep"]]}
+        return [(point | {"value": points[names["value"]]}, score["overall"])]
+
+    write_csv(path, SWEEP_COLUMNS, _rows(scores, SWEEP_COLUMNS, parts, "score"))
 
 
 def write(scores: Contents, folder: Path) -> None:

@@ -108,11 +108,6 @@ class Measured:
         effect = mean_effect(tables, {variant: 1.0, baseline: -1.0})
         return NOISE if effect.low <= 0 <= effect.high else ""
 
-    def sequence_count(self, benchmark: str) -> int:
-        """Number of sequences that were scored."""
-        rows = self.sequences[self.sequences["benchmark"] == benchmark]
-        return int(rows["sequence"].nunique())
-
 
 def place_told(place: Mapping[str, Any]) -> str:
     """A record's place in words: "cpu, fp32, 1 thread", of tracking with the engine: "…, openvino

@@ -1,12 +1,10 @@
 """One table as Markdown, LaTeX (booktabs) and CSV."""
 
 from dataclasses import dataclass, field
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
-
 from siamla.report.measured import Cell
+from siamla.report.view import filled
 
 ROMAN = {1: "I", 2: "II", 3: "III", 4: "IV", 5: "V", 6: "VI"}
 MARKS = ("{}", "**{}**", "<u>{}</u>", "*{}*")
@@ -81,24 +79,16 @@ def _latex_cell(cell: Cell) -> str:
     return COLOURS[cell.rank].replace("{}", _latex(shown(cell)))
 
 
-def _rendered(table: Table, name: str) -> str:
-    environment = Environment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
-    cells = {"md": _markdown_cell, "tex": _latex_cell}
-    environment.filters |= {"latex": _latex, "cell": cells[name]}
-    text = (files("siamla.report.tables") / f"table.{name}.jinja").read_text(encoding="utf-8")
-    return environment.from_string(text).render(table=table)
-
-
 def markdown(table: Table) -> str:
     """GitHub Markdown: bold title, table, legend as a list."""
-    return _rendered(table, "md")
+    filters = {"cell": _markdown_cell}
+    return filled("tables", "table.md.jinja", filters=filters, table=table)
 
 
 def latex(table: Table) -> str:
     """A table environment for booktabs, xcolor and amssymb; the legend is part of the caption."""
-    return _rendered(table, "tex")
+    filters = {"cell": _latex_cell, "latex": _latex}
+    return filled("tables", "table.tex.jinja", filters=filters, table=table)
 
 
 def csv_rows(table: Table) -> tuple[list[str], list[dict[str, Any]]]:

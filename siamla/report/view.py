@@ -1,11 +1,29 @@
-"""A view as a job: what people read, made from results. The plan knows none of them."""
+"""A view, what people read, as a job, which the plan does not know; and its text by a template."""
 
 from collections.abc import Iterable, Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, StrictUndefined
+
 from siamla.experiment.job import Identity, Job
 from siamla.experiment.plan import Plan
+
+
+def resource(*path: str) -> str:
+    """The text of a file beside this one."""
+    return files("siamla.report").joinpath(*path).read_text(encoding="utf-8")
+
+
+def filled(*path: str, filters: Mapping[str, Any], html: bool = False, **context: Any) -> str:
+    """The text of a jinja template, filled in."""
+    environment = Environment(
+        autoescape=html, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.keep_trailing_newline = True
+    environment.filters |= filters
+    return environment.from_string(resource(*path)).render(**context)
 
 
 def view_job(

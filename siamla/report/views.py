@@ -1,7 +1,6 @@
 """The table of views: what people read, made from results. The plan knows none of them."""
 
 from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,10 +10,8 @@ from siamla.files import digest
 from siamla.report.drawing.jobs import figure_job, figure_names
 from siamla.report.study.job import study_job
 from siamla.report.tables.job import table_job
-from siamla.report.view import view_job
+from siamla.report.view import resource, view_job
 from siamla.settings import Mistakes
-
-PAGE = "siamla.report.page"
 
 
 def scores_job(plan: Plan) -> Job:
@@ -32,12 +29,11 @@ def sweeps_job(plan: Plan) -> Job:
 
 def page_job(plan: Plan) -> Job:
     """The page; its parents are the scores, and its figures and tables stand in its identity."""
-    names = ("page.html", "style.css", "script.js")
-    texts = [(files(PAGE) / name).read_text(encoding="utf-8") for name in names]
+    texts = [resource("page", name) for name in ("page.html", "style.css", "script.js")]
     values = {
         "figures": {name: figure_job(plan, name).key for name in figure_names(plan)},
         "tables": {str(number): table_job(plan, number).key for number in plan.profile.tables},
-        "code": digest([texts, plan.code.digest(f"{PAGE}.build")]),
+        "code": digest([texts, plan.code.digest("siamla.report.page.build")]),
     }
     return view_job(plan, ("page",), Path("reports", plan.name, "index"), values, plan.scores())
 

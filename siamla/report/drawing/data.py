@@ -68,7 +68,7 @@ class Data:
     """Everything that a kind may draw.
 
     Attributes:
-        trackers: name → {label, role: ours, baseline or other, place, imported}.
+        trackers: name → {label, role: ours, baseline or other, place}.
         benchmarks: name → {label, headline, metrics, curves, synthetic, layout}.
         scores: as far as the figure shows scores.
         runs: as far as it shows boxes, maps or losses.

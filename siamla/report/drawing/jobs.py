@@ -43,6 +43,11 @@ def scores(plan: Plan, entry: Any, benchmarks: Container[str]) -> list[Job]:
     ]
 
 
+def benchmark_scores(plan: Plan, entry: Any) -> list[Job] | None:
+    """The scores on an entry's benchmark, for `needs` of a kind."""
+    return scores(plan, entry, [entry.benchmark]) or None
+
+
 def tracked(plan: Plan, step: str, entry: Any, first: bool = False) -> list[Job]:
     """Jobs (step score or maps) of an entry's variants on its benchmark, first: of one seed."""
     seeds = {
@@ -78,12 +83,8 @@ def trackers(plan: Plan) -> dict[str, dict[str, Any]]:
     others = 0
     looks: dict[str, dict[str, Any]] = {}
     for name, label in labels.items():
-        looks[name] = {
-            "label": figures.labels.get(name, label),
-            "role": roles.get(name, "other"),
-            "place": others,
-            "imported": name in plan.profile.imported,
-        }
+        role = roles.get(name, "other")
+        looks[name] = {"label": figures.labels.get(name, label), "role": role, "place": others}
         others += name not in roles
         if spec := plan.experiment.specs.get(name):
             localization = spec.model.localization
@@ -129,10 +130,8 @@ def benchmarks(plan: Plan) -> dict[str, dict[str, Any]]:
 
 def figure_names(plan: Plan) -> list[str]:
     """The figures that the profile can draw: those with a benchmark and a variant that it runs."""
-    entries = figures_of(plan).figures
-    return [
-        name for name, each in entries.items() if kind_of(each.kind).needs(plan, each) is not None
-    ]
+    entries = figures_of(plan).figures.items()
+    return [name for name, one in entries if kind_of(one.kind).needs(plan, one) is not None]
 
 
 def figure_job(plan: Plan, name: str) -> Job:

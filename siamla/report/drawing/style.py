@@ -69,12 +69,9 @@ def applied() -> Iterator[None]:
 
 def new(width: float, height: float) -> "Figure":
     """A figure of so many inches that needs no display."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def grid(count: int, wide: int, height: float) -> "tuple[Figure, list[Axes]]":

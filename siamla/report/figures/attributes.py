@@ -6,8 +6,6 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from siamla.experiment.job import Job
-from siamla.experiment.plan import Plan
 from siamla.report.differences import OVERALL, Difference, difference, value
 from siamla.report.drawing import jobs, style
 from siamla.report.drawing.data import Array, Course, Data, Drawn, Nothing, Rows, ranked
@@ -43,9 +41,7 @@ class Measured(NamedTuple):
     whole: Mapping[str, float]
 
 
-def needs(plan: Plan, entry: Entry) -> list[Job] | None:
-    """The scores on its benchmark."""
-    return jobs.scores(plan, entry, [entry.benchmark]) or None
+needs = jobs.benchmark_scores
 
 
 def _measured(entry: Entry, data: Data) -> Measured:

@@ -1,7 +1,7 @@
 """Figure 12: target confidence against the IoU of its box: all cells, those inside, and tracks."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from siamla.grid import SCORE, SEARCH, START, STRIDE
 from siamla.report.drawing import jobs, style
 from siamla.report.drawing.data import Data, Drawn, Nothing, Rows, Run
 from siamla.report.drawing.settings import Figure, Names
-from siamla.statistics import Points, correlation_values, mean_effect
+from siamla.statistics import Effect, Points, correlation_values, mean_effect
 
 COLUMNS = ("tracker", "points", "iou", "confidence", "count", "statistic", "value", "low", "high")
 WORDS = {"cells": "all cells", "inside": "cells inside the target", "tracked": "tracked frames"}
@@ -32,14 +32,6 @@ def needs(plan: Plan, entry: Entry) -> list[Job] | None:
     """The boxes and score maps of its variants on its benchmark, and the videos."""
     boxes = jobs.boxes(plan, entry)
     return [*boxes, *jobs.tracked(plan, "maps", entry)] if boxes else None
-
-
-class Correlation(NamedTuple):
-    """A coefficient with its 95 % interval; NaN where it is not defined."""
-
-    value: float
-    low: float
-    high: float
 
 
 def on_cells(run: Run, inside: bool) -> dict[str, Points]:
@@ -94,18 +86,17 @@ def pooled(runs: Sequence[dict[str, Points]]) -> Points:
     return confidence, quality
 
 
-def correlation(runs: Sequence[dict[str, Points]], ranks: bool) -> Correlation:
+def correlation(runs: Sequence[dict[str, Points]], ranks: bool) -> Effect:
     """Pearson's coefficient, or Spearman's, of the points of a tracker's runs (seeds)."""
     names = sorted(set().union(*runs))
     cells = [[points.get(name, NOTHING) for name in names] for points in runs]
     values = correlation_values(cells, ranks)
     if values is None:
-        return Correlation(np.nan, np.nan, np.nan)
-    effect = mean_effect({"tracker": values}, {"tracker": 1.0}, one_seed=True)
-    return Correlation(effect.value, effect.low, effect.high)
+        return Effect(np.nan)
+    return mean_effect({"tracker": values}, {"tracker": 1.0}, one_seed=True)
 
 
-def _words(name: str, one: Correlation) -> str:
+def _words(name: str, one: Effect) -> str:
     """A coefficient with its interval: "r = 0.52 [0.40, 0.61]"."""
     if not np.isfinite(one.value):
         return f"{name} not defined"
@@ -187,7 +178,9 @@ def draw(entry: Entry, data: Data) -> Drawn:
         style.title(axes, panel)
         words.append(f"{panel}: {texts[1]}")
         fixed = {"tracker": name, "points": kind}
-        rows += [fixed | {"statistic": key} | one._asdict() for key, one in both.items()]
+        for key, one in both.items():
+            effect = {"value": one.value, "low": one.low, "high": one.high}
+            rows.append(fixed | {"statistic": key} | effect)
         rows += [fixed | bin for bin in _bins(pooled(part))]
     for line in grid:
         line[0].set_ylabel("Target confidence")

@@ -124,12 +124,8 @@ def _draw_panel(axes: Any, panel: Panel, data: Data, small: bool) -> None:
 def _rows(panel: Panel, data: Data) -> Rows:
     rows: Rows = []
     for rank, (name, course) in enumerate(panel.courses.items(), 1):
-        fixed: dict[str, Any] = {
-            "benchmark": panel.benchmark,
-            "curve": panel.curve,
-            "tracker": name,
-        }
-        fixed |= {"label": data.label(name), "rank": rank, "metric": panel.reading["metric"]}
+        values = (panel.benchmark, panel.curve, name, data.label(name), rank)
+        fixed = dict(zip(LINE, (*values, panel.reading["metric"]), strict=False))
         rows += course.rows("x", "y", **fixed, score=panel.scores[name])
     return rows
 

@@ -1,8 +1,7 @@
 """Figure 8: frames with the boxes of several trackers, where these differ most, both ways."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -30,25 +29,19 @@ class Entry(TrackerFigure):
     benchmark: str
 
 
-@dataclass(frozen=True)
-class Tracks:
-    """Boxes of the first seed, on the sequences of which every tracker has some.
-
-    Attributes:
-        trackers: ours, the baseline, the others.
-        boxes: sequence → tracker → boxes (N, 4).
-        ious: sequence → tracker → IoU (N,) with the truth; NaN where that is not known.
+class Track(NamedTuple):
+    """Of each tracker its boxes (N, 4) of a sequence and their IoU (N,), NaN where the truth is
+    not known; ours, the baseline, the others.
     """
 
-    trackers: list[str]
-    boxes: Mapping[str, Mapping[str, Array]]
-    ious: Mapping[str, Mapping[str, Array]]
+    boxes: Mapping[str, Array]
+    ious: Mapping[str, Array]
 
-    def gap(self, sequence: str) -> Array:
+    @property
+    def gap(self) -> Array:
         """IoU (N,) of the first tracker less the second's, or less 1 where there is none."""
-        ious = self.ious[sequence]
-        first, *others = self.trackers
-        return ious[first] - (ious[others[0]] if others else 1.0)
+        first, *others = self.ious.values()
+        return first - (others[0] if others else 1.0)
 
 
 def needs(plan: Plan, entry: Entry) -> list[Job] | None:
@@ -89,7 +82,8 @@ def _mean(values: Array) -> float:
     return float(values.mean()) if len(values) else 0.0
 
 
-def _tracks(data: Data, benchmark: str) -> Tracks:
+def _tracks(data: Data, benchmark: str) -> dict[str, Track]:
+    """The sequences of which every tracker has boxes."""
     from siamla.benchmark import store
 
     layout = data.benchmarks[benchmark]["layout"]
@@ -98,16 +92,15 @@ def _tracks(data: Data, benchmark: str) -> Tracks:
             f"frames: {benchmark}: its runs start anew after a failure; expected a one-pass"
             " benchmark"
         )
-    folders = {run.tracker: run.folder for run in data.runs if run.folder is not None}
-    names = sorted(folders, key=lambda name: ORDER[data.trackers[name]["role"]])
-    boxes = {}
-    ious = {}
-    for video in data.videos[benchmark] if names else ():
+    runs = sorted(data.runs, key=lambda run: ORDER[data.trackers[run.tracker]["role"]])
+    folders = {run.tracker: run.folder for run in runs if run.folder is not None}
+    tracks = {}
+    for video in data.videos[benchmark] if folders else ():
         if all(store.is_done(folder, video.name, layout) for folder in folders.values()):
-            tracks = {name: store.read_boxes(folders[name], video.name, layout) for name in names}
-            boxes[video.name] = tracks
-            ious[video.name] = {name: _ious(video, tracks[name]) for name in names}
-    return Tracks(names, boxes, ious)
+            boxes = {n: store.read_boxes(f, video.name, layout) for n, f in folders.items()}
+            ious = {name: _ious(video, each) for name, each in boxes.items()}
+            tracks[video.name] = Track(boxes, ious)
+    return tracks
 
 
 def _picture(axes: Any, video: Video, index: int, boxes: Mapping[str, Array], data: Data) -> None:
@@ -132,12 +125,12 @@ def _picture(axes: Any, video: Video, index: int, boxes: Mapping[str, Array], da
     axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
 
 
-def _rows(tracks: Tracks, sequence: str, index: int, gain: float) -> Rows:
+def _rows(track: Track, **fixed: Any) -> Rows:
+    index = fixed["frame"]
     rows: Rows = []
-    for tracker in tracks.trackers:
-        row = dict(zip(BOX, tracks.boxes[sequence][tracker][index], strict=True))
-        row |= {"iou": tracks.ious[sequence][tracker][index], "mean_iou_difference": gain}
-        rows.append({"sequence": sequence, "frame": index, "tracker": tracker, **row})
+    for tracker, boxes in track.boxes.items():
+        row = dict(zip(BOX, boxes[index], strict=True))
+        rows.append({**fixed, "tracker": tracker, **row, "iou": track.ious[tracker][index]})
     return rows
 
 
@@ -158,7 +151,7 @@ def draw(entry: Entry, data: Data) -> Drawn:
 
     videos = {video.name: video for video in data.videos[entry.benchmark]}
     tracks = _tracks(data, entry.benchmark)
-    gains = {name: _mean(tracks.gap(name)) for name in tracks.boxes}
+    gains = {name: _mean(track.gap) for name, track in tracks.items()}
     chosen = choose_sequences(gains, SEQUENCES)
     if not chosen:
         raise Nothing("no sequence has boxes of all trackers")
@@ -169,14 +162,16 @@ def draw(entry: Entry, data: Data) -> Drawn:
     style.bare(grid.flat)
     rows: Rows = []
     for line, name in zip(grid, chosen, strict=True):
-        for axes, index in zip(line, choose_frames(tracks.gap(name), FRAMES), strict=False):
-            _picture(axes, videos[name], index, tracks.boxes[name], data)
-            rows += _rows(tracks, name, index, gains[name])
+        track, gain = tracks[name], gains[name]
+        for axes, index in zip(line, choose_frames(track.gap, FRAMES), strict=False):
+            _picture(axes, videos[name], index, track.boxes, data)
+            rows += _rows(track, sequence=name, frame=index, mean_iou_difference=gain)
         line[0].set_ylabel(f"{name}  {gains[name]:+.2f}", fontsize=6.5)
-    _legend(figure, tracks.trackers, data, style.on(data.benchmarks[entry.benchmark]))
+    trackers = list(tracks[chosen[0]].boxes)
+    _legend(figure, trackers, data, style.on(data.benchmarks[entry.benchmark]))
     words = ", ".join(f"{name} {gains[name]:+.2f}" for name in chosen)
     alt = f"Boxes on frames of {len(chosen)} sequences, with the mean difference of IoU: {words}."
-    return Drawn(figure, COLUMNS, rows, alt, [_note(data, tracks.trackers)])
+    return Drawn(figure, COLUMNS, rows, alt, [_note(data, trackers)])
 
 
 def _note(data: Data, trackers: list[str]) -> str:

@@ -139,11 +139,6 @@ def choose_misplaced(frames: Mapping[Key, "FrameMaps"], rows: int) -> list[Key]:
     return chosen
 
 
-def _bare(axes: Any) -> None:
-    limits = {"xlim": (-0.5, SEARCH - 0.5), "ylim": (SEARCH - 0.5, -0.5)}
-    axes.set(aspect="equal", **limits)
-
-
 def _cross(axes: Any, cell: Cell, colour: str, shape: str) -> None:
     row, column = cell
     at = START + STRIDE * column, START + STRIDE * row
@@ -200,7 +195,7 @@ def _draw_spot(pair: Any, spot: Spot, quality: bool) -> tuple[Any, Rows]:
         style.box(crop, _in_crop(frame, frame.boxes[cell]), colour)
         _cross(plain, cell, colour, shape)
     for axes in pair:
-        _bare(axes)
+        axes.set(xlim=(-0.5, SEARCH - 0.5), ylim=(SEARCH - 0.5, -0.5), aspect="equal")
     words = [f"peak {frame.q[peak]:.2f}, IoU there {ious[peak]:.2f}"]
     if not quality:
         words = [

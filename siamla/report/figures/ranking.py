@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from siamla.errors import UserError
-from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.report.drawing import jobs, style
 from siamla.report.drawing.data import Data, Drawn, Nothing, Rows, overall, ranked
@@ -40,9 +39,7 @@ class Entry(TrackerFigure):
     published: list[Published] = Field(default_factory=list)
 
 
-def needs(plan: Plan, entry: Entry) -> list[Job] | None:
-    """The scores on its benchmark."""
-    return jobs.scores(plan, entry, [entry.benchmark]) or None
+needs = jobs.benchmark_scores
 
 
 def _column(source: Published) -> dict[str, float]:

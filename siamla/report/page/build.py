@@ -5,28 +5,20 @@ import io
 import math
 import re
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 from PIL import Image, ImageDraw
 
 from siamla.benchmark.onepass import read_image
 from siamla.errors import UserError
-from siamla.report.differences import (
-    OVERALL,
-    Difference,
-    by_sequence,
-    difference,
-    interval,
-    signed,
-)
+from siamla.report.differences import OVERALL, Difference, by_sequence, difference, interval, signed
 from siamla.report.drawing.data import Array, Data, overall
 from siamla.report.drawing.style import sequences
 from siamla.report.render import Table, shown
+from siamla.report.view import filled, resource
 from siamla.sequence import Sequence as Video
 
 MOST = 10 * 2**20  # bytes of a page
@@ -158,13 +150,7 @@ def sequence_grid(data: Data, benchmark: str) -> Grid | None:
             texts.append(signed(means[pair[0]][index] - means[pair[1]][index], digits))
         rows.append(row([name, f"{values.get('frames', 0):.0f}", *texts]))
     label = info["metrics"][metric]["label"]
-    return {
-        "title": info["label"],
-        "heads": heads,
-        "rows": rows,
-        "metric": label,
-        "sortable": True,
-    }
+    return {"title": info["label"], "heads": heads, "rows": rows, "metric": label, "sortable": True}
 
 
 def _larger(found: re.Match[str]) -> str:
@@ -223,14 +209,9 @@ def clip(video: Video, boxes: Mapping[str, Array]) -> dict[str, Any]:
 
 def render(context: Mapping[str, Any]) -> str:
     """The page; UserError where it is too large to be sent around."""
-    here = files("siamla.report.page")
-    texts = {name: (here / name).read_text(encoding="utf-8") for name in ("style.css", "script.js")}
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string((here / "page.html").read_text(encoding="utf-8"))
-    own = {"css": Markup(texts["style.css"]), "script": Markup(texts["script.js"])}
-    text = template.render({**context, **own})
+    own = {"css": Markup(resource("page", "style.css"))}
+    own["script"] = Markup(resource("page", "script.js"))
+    text = filled("page", "page.html", filters={}, html=True, **context, **own)
     size = len(text.encode())
     if size > MOST:
         raise UserError(

@@ -18,7 +18,8 @@ for (const table of document.querySelectorAll("table.sort")) {
       const rows = [...table.tBodies[0].rows].sort((a, b) => {
         const [x, y] = [key(a), key(b)];
         if (x === "" || y === "") return (x === "") - (y === "");
-        const order = isNaN(x) || isNaN(y) ? x.localeCompare(y) : x - y;
+        if (isNaN(x) !== isNaN(y)) return isNaN(x) - isNaN(y);
+        const order = isNaN(x) ? x.localeCompare(y) : x - y;
         return up ? order : -order;
       });
       table.tBodies[0].append(...rows);

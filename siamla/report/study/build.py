@@ -6,14 +6,7 @@ from math import isfinite
 from typing import Any
 
 from siamla.report.drawing.data import Info, Rows
-from siamla.report.study.claims import (
-    OPEN,
-    RULE,
-    Claim,
-    Claims,
-    claim_verdict,
-    part_verdict,
-)
+from siamla.report.study.claims import OPEN, RULE, Claim, Claims, claim_verdict, part_verdict
 from siamla.report.study.grids import Grid, Measured, pooled
 from siamla.statistics import Effect, holm, mean_effect
 

@@ -10,9 +10,8 @@ from siamla.experiment.spec import plain
 from siamla.files import digest
 from siamla.report.drawing.jobs import benchmarks, figures_of, trackers
 from siamla.report.study.claims import Claims, load_claims
-from siamla.report.study.page import template
 from siamla.report.tables.job import caption
-from siamla.report.view import view_job
+from siamla.report.view import resource, view_job
 from siamla.settings import Mistakes, nearest
 
 
@@ -57,7 +56,7 @@ def study_job(plan: Plan) -> Job:
         "paper_pairs": _paper_pairs(claims.paper.profile, plan.params),
     }
     code = plan.code.digest("siamla.report.study.build:build", "siamla.report.study.page:markdown")
-    code = digest([code, template()])
+    code = digest([code, resource("study", "page.md")])
     pair = [*plan.jobs_of("score_sweep"), *plan.jobs_of("maps")]
     pair = [job for job in pair if job.names["variant"] in (figures.ours, figures.baseline)]
     parents = [

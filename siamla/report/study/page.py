@@ -1,20 +1,13 @@
 """The study as a Markdown page: page.md, filled in."""
 
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
-
 from siamla.report.study.claims import CONTRADICTED, OPEN, SUPPORTED
+from siamla.report.view import filled
 
 GENERATED = "<!-- Made by `siamla report study`; what is changed by hand is lost. -->"
 Plain = Mapping[str, Any]
-
-
-def template() -> str:
-    """The text of the page around its numbers."""
-    return (files("siamla.report.study") / "page.md").read_text(encoding="utf-8")
 
 
 def _cell(text: str) -> str:
@@ -42,19 +35,10 @@ def _seeds(effect: Plain) -> str:
     return ", ".join(map(str, dict.fromkeys(effect["seeds"].values())))
 
 
-def _shares(effect: Plain) -> str:
-    return ", ".join(f"{name} {share:.0f} %" for name, share in effect["shares"].items())
-
-
 def _deciding(claim: Plain) -> list[Plain]:
     """The parts that decide a claim, in its widest scope."""
     widest = claim["scopes"][-1]["parts"] if claim["scopes"] else []
     return [part for part in widest if part["decides"]]
-
-
-def _label_of(scope: Plain, variant: str) -> str:
-    labels = {row["variant"]: str(row["label"]) for row in scope["rows"]}
-    return labels.get(variant, variant)
 
 
 def sentence(study: Plain) -> str:
@@ -85,10 +69,6 @@ def sentence(study: Plain) -> str:
 
 def markdown(study: Plain) -> str:
     """The page, of the content of study.json."""
-    environment = Environment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
-    filters = (_cell, _number, _difference, _seeds, _shares, _deciding, _label_of)
-    environment.filters |= {function.__name__[1:]: function for function in filters}
-    environment.filters["sentence"] = sentence
-    return environment.from_string(template()).render(study=study)
+    functions = (_cell, _number, _difference, _seeds, _deciding)
+    filters = {function.__name__[1:]: function for function in functions} | {"sentence": sentence}
+    return filled("study", "page.md", filters=filters, study=study)

@@ -3,7 +3,6 @@
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from siamla.report.measured import BUSY, Cell, Info, Measured
 from siamla.report.render import TICK, Table, csv_rows, latex, markdown
 from siamla.report.tables.job import Column, Layout, Row, TableLayout
 from siamla.report.tables.notes import notes
+from siamla.report.view import resource
 from siamla.settings import nearest
 
 ABSENT = Cell(text="–")
@@ -28,8 +28,7 @@ LEGEND = (
 
 def published(number: int) -> list[dict[str, str]]:
     """The rows of Table `number` as the paper prints them; an empty cell is a dash in print."""
-    text = (files("siamla.report") / "paper" / f"table{number}.csv").read_text(encoding="utf-8")
-    return list(csv.DictReader(text.splitlines()))
+    return list(csv.DictReader(resource("paper", f"table{number}.csv").splitlines()))
 
 
 def _published_cell(row: Mapping[str, str], column: Column) -> Cell:
@@ -156,9 +155,8 @@ def _add_measured(
     rows = [*table.rows]
     others = []
     if ablation:
-        rows += [
-            Row(variant=name, label=info["row"]) for name, info in variants.items() if "row" in info
-        ]
+        taken = {name: info["row"] for name, info in variants.items() if "row" in info}
+        rows += [Row(variant=name, label=label) for name, label in taken.items()]
     if table.extend:
         rows += _users_rows(layout, variants, imported=False)
         others = _users_rows(layout, variants, imported=True)
@@ -189,14 +187,11 @@ def build(
     """The table as data.
 
     Args:
-        scores, sequences: the frames of siamla.report.collect.frames, of scores that belong to the
-            plan.
-        layout: params/tables.yaml; rows, columns and which published cells stand beside them.
+        scores, sequences: the frames of siamla.report.collect.frames.
         shown: variants: name → {label, components, seeds}, with {row} where the table takes it up;
             {label, imported: true} for imported results. benchmarks: name → {label, headline,
-            metrics: name → {label, better, digits}}. Those that the table names and the profile
-            does not run may be given as well: the best published values of their columns are marked
-            then. caption: what the data were.
+            metrics: name → {label, better, digits}}, of the profile and of the table, whose best
+            published values are marked. caption: what the data were.
 
     UserError for a column whose metric its protocol does not have.
     """

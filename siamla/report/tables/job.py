@@ -1,7 +1,6 @@
 """What the tables consist of, params/tables.yaml, and a table as a job of the plan."""
 
 from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +12,7 @@ from siamla.experiment.plan import Plan
 from siamla.experiment.spec import changed, dotted_keys, plain
 from siamla.files import digest
 from siamla.provenance.record import flat
-from siamla.report.view import view_job
+from siamla.report.view import resource, view_job
 from siamla.settings import Mistakes, Settings, nearest, read_yaml, validate
 
 
@@ -218,20 +217,18 @@ def table_job(plan: Plan, number: int) -> Job:
     if number not in layout.tables:
         numbers = ", ".join(map(str, sorted(layout.tables)))
         raise UserError(f"table {number}: there are {numbers}")
-    here = files("siamla.report")
-    paper = here / "paper" / f"table{number}.csv"
-    templates = [here / "tables" / name for name in ("table.md.jinja", "table.tex.jinja")]
+    templates = [resource("tables", f"table.{name}.jinja") for name in ("md", "tex")]
     build = "siamla.report.tables.build"
     code = plan.code.digest(f"{build}:build", f"{build}:write_table", "siamla.report.collect")
     values = {
         "layout": {**plain(layout.tables[number]), "elsewhere": list(layout.elsewhere)},
-        "published": digest(paper.read_text(encoding="utf-8")),
+        "published": digest(resource("paper", f"table{number}.csv")),
         "shown": {
             "variants": table_variants(plan, number),
             "benchmarks": table_benchmarks(plan),
             "caption": caption(plan),
         },
-        "code": digest([code, *(path.read_text(encoding="utf-8") for path in templates)]),
+        "code": digest([code, templates]),
     }
     folder = Path("reports", plan.name, "tables", f"table{number}")
     parents = [job for job in plan.scores() if _shows(plan, number, job)]

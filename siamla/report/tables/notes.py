@@ -96,8 +96,8 @@ def notes(measured: Measured, table: Table, columns: list[Column], baseline: str
     labels = {name: str(measured.benchmarks[name].get("label", name)) for name in names}
     every = measured.scores
     scores = every[every["benchmark"].isin(names) & every["variant"].isin(table.variants)]
-    sizes = {label: measured.sequence_count(name) for name, label in labels.items()}
-    sequences = ", ".join(f"{label} {count}" for label, count in sizes.items() if count)
+    sizes = measured.sequences.groupby("benchmark")["sequence"].nunique()
+    sequences = ", ".join(f"{labels[name]} {sizes[name]}" for name in names if name in sizes)
     marks = {cell.mark for cell in cells}
     speeds = {column.benchmark for column in columns if column.metric == "fps"} & set(names)
     seeds = f"Mean ± sample standard deviation over {span(counts)} seeds"
