@@ -63,14 +63,15 @@ def kind_of(name: str) -> Any:
 
     - `Entry`, a Figure: the settings;
     - `needs(plan, entry)`: the jobs whose results are drawn; None where the profile runs none;
-    - `draw(entry, data)`: a siamla.report.drawing.data.Drawn;
+    - `draw(entry, data)`: a siamla.report.drawing.data.Drawn; or it raises Nothing, and `COLUMNS`
+      are the heads of the empty CSV file;
     - where it shows more of the plan, `facts(plan, entry)`: plain data, a part of the identity.
     """
     try:
         return import_module(f"{figures.__name__}.{name}")
     except SyntaxError as error:
-        place = f"{error.filename}: line {error.lineno}"
-        raise UserError(f"{place}: not valid Python ({error.msg})") from None
+        where = f"{error.filename}: line {error.lineno}"
+        raise UserError(f"{where}: not valid Python ({error.msg})") from None
 
 
 @lru_cache(maxsize=1)

@@ -137,7 +137,7 @@ def sequence_grid(data: Data, benchmark: str) -> Grid | None:
     if metric is None:
         return None
     digits = info["metrics"][metric]["digits"]
-    means = {name: by_sequence(own, list(per), metric).mean(0) for name, own in contents.items()}
+    means = {name: by_sequence(each, list(per), metric).mean(0) for name, each in contents.items()}
     heads = ["Sequence", "Frames", *map(data.label, groups)]
     pair = [data.role("ours"), data.role("baseline")]
     both = set(pair) <= set(groups)
@@ -153,10 +153,10 @@ def sequence_grid(data: Data, benchmark: str) -> Grid | None:
     return {"title": info["label"], "heads": heads, "rows": rows, "metric": label, "sortable": True}
 
 
-def _larger(found: re.Match[str]) -> str:
+def _larger(match: re.Match[str]) -> str:
     """An SVG's head with the size that suits a screen, where a paper's is small."""
-    width, height = (round(float(number) * SCREEN) for number in found.group(2, 3))
-    return f'{found[1]}width="{width}" height="{height}"'
+    width, height = (round(float(number) * SCREEN) for number in match.group(2, 3))
+    return f'{match[1]}width="{width}" height="{height}"'
 
 
 def picture(path: Path, name: str, alt: str) -> Markup:
@@ -209,9 +209,9 @@ def clip(video: Video, boxes: Mapping[str, Array]) -> dict[str, Any]:
 
 def render(context: Mapping[str, Any]) -> str:
     """The page; UserError where it is too large to be sent around."""
-    own = {"css": Markup(resource("page", "style.css"))}
-    own["script"] = Markup(resource("page", "script.js"))
-    text = filled("page", "page.html", filters={}, html=True, **context, **own)
+    texts = {"css": Markup(resource("page", "style.css"))}
+    texts["script"] = Markup(resource("page", "script.js"))
+    text = filled("page", "page.html", filters={}, html=True, **context, **texts)
     size = len(text.encode())
     if size > MOST:
         raise UserError(

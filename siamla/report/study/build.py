@@ -53,15 +53,17 @@ def _scoped(measured: Measured, claim: Claim, every: Scopes) -> Rows:
     for label, benchmarks in every.items():
         names = [name for name in benchmarks if name in (claim.benchmarks or benchmarks)]
         used = []
-        for part, own in zip(claim.parts, grids, strict=True):
+        for part, by_name in zip(claim.parts, grids, strict=True):
             wanted = set(part.weights)
-            used.append([name for name in names if name in own and wanted <= set(own[name].seeds)])
+            used.append(
+                [name for name in names if name in by_name and wanted <= set(by_name[name].seeds)]
+            )
         if used in before:
             continue
         before.append(used)
         parts = []
-        for part, own, chosen in zip(claim.parts, grids, used, strict=True):
-            effect = _effect([own[name] for name in chosen], part.weights)
+        for part, by_name, chosen in zip(claim.parts, grids, used, strict=True):
+            effect = _effect([by_name[name] for name in chosen], part.weights)
             p = effect.p if effect and isfinite(effect.p) else None
             about = {"words": part.words, "kind": part.kind, "decides": part.decides}
             parts.append({**about, "effect": effect, "p": p})
@@ -113,14 +115,14 @@ def _crop_rows(grids: Mapping[str, Sequence[Grid]], variants: Info, baseline: st
     """Means of each variant and differences to the baseline. grids: metric → those of a scope."""
     rows: Rows = []
     for name, info in variants.items():
-        tables = {metric: pooled(own, [name]) for metric, own in grids.items()}
+        tables = {metric: pooled(several, [name]) for metric, several in grids.items()}
         if tables["chosen"] is None:
             continue
         effects = {}
         for metric, sign in CROPS.items() if name != baseline else ():
             effect = _effect(grids[metric], {name: sign, baseline: -sign})
             effects[metric] = {"effect": _plain(effect), "verdict": part_verdict(effect)}
-        means = {m: float(own[name].mean()) if own else None for m, own in tables.items()}
+        means = {m: float(each[name].mean()) if each else None for m, each in tables.items()}
         seeds, sequences = tables["chosen"][name].shape
         row = {"variant": name, "label": info["label"], "seeds": seeds, "effects": effects}
         rows.append(row | {"sequences": sequences, "means": means})
@@ -132,7 +134,7 @@ def _crops(measured: Measured, baseline: str) -> Rows:
     grids = {metric: measured.on_crops(metric) for metric in MEANS}
     tables: Rows = []
     for label, names in scopes(grids["chosen"], measured.benchmarks).items():
-        chosen = {m: [own[name] for name in names if name in own] for m, own in grids.items()}
+        chosen = {m: [each[name] for name in names if name in each] for m, each in grids.items()}
         rows = _crop_rows(chosen, measured.variants, baseline)
         tables += [{"scope": label, "rows": rows}] if rows else []
     return tables
@@ -162,8 +164,8 @@ def _on_grid(grid: Grid, labels: Mapping[str, str], seeds: Mapping[str, set[int]
             f"{', '.join(grid.dropped[:NAMED])}{more} left out of every row, since a variant or"
             " seed has no score of it."
         )
-    for variant, own in grid.seeds.items():
-        if lacking := sorted(seeds[variant] - set(own)):
+    for variant, numbers in grid.seeds.items():
+        if lacking := sorted(seeds[variant] - set(numbers)):
             lines.append(
                 f"{labels[variant]} has no seed {', '.join(map(str, lacking))} there; where"
                 " benchmarks are taken together, it counts with the seeds that it has in all."
@@ -178,14 +180,14 @@ def _notes(measured: Measured, grids: Mapping[str, Grid], claims: Claims) -> lis
     for score in measured.scores:
         if score.tracker in labels:
             seeds.setdefault(score.tracker, set()).add(score.seed)
-    lines = _on_seeds({labels[name]: len(own) for name, own in seeds.items()})
+    lines = _on_seeds({labels[name]: len(numbers) for name, numbers in seeds.items()})
     for name, info in measured.benchmarks.items():
         said = [f"no values by sequence of {info['headline']} in which higher is better; left out."]
         if name in grids:
             said = _on_grid(grids[name], labels, seeds)
         lines += [f"{info['label']}: {line}" for line in said]
     weights = [part.weights for claim in claims.claims for part in claim.parts]
-    needed = dict.fromkeys(name for own in weights for name in own)
+    needed = dict.fromkeys(name for each in weights for name in each)
     if lacking := [name for name in needed if name not in seeds]:
         lines.append(f"Not measured, and claims about them not resolved: {', '.join(lacking)}.")
     for results, missing, what in (

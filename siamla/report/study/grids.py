@@ -49,7 +49,7 @@ def grid(scores: Iterable[Score], metric: str) -> Grid:
     rows = {}
     for score in scores:
         values = score.content["per_sequence"].items()
-        rows[score.tracker, score.seed] = {name: own.get(metric) for name, own in values}
+        rows[score.tracker, score.seed] = {name: each.get(metric) for name, each in values}
     return _grid(rows)
 
 

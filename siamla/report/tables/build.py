@@ -131,25 +131,25 @@ def _best_three(lines: list[list[Cell]], columns: Sequence[Column], benchmarks: 
                 line[index] = replace(line[index], rank=ranking.index(value) + 1)
 
 
-def _add_published(made: Table, table: TableLayout, benchmarks: Info) -> None:
+def _add_published(result: Table, table: TableLayout, benchmarks: Info) -> None:
     """The paper's rows, the best three marked among themselves, with a title above each group."""
     before = None
-    for row in published(made.number):
+    for row in published(result.number):
         name = row[table.group] if table.group else ""
         if name != before:
-            made.sections[len(made.rows)] = f"As published: {name}" if name else "As published"
+            result.sections[len(result.rows)] = f"As published: {name}" if name else "As published"
         before = name
         cells = [_published_cell(row, column) for column in table.columns]
-        made.rows.append([Cell(text=row["tracker"]), *cells])
-    _best_three(made.rows, table.columns, benchmarks)
-    made.sections[len(made.rows)] = HERE
+        result.rows.append([Cell(text=row["tracker"]), *cells])
+    _best_three(result.rows, table.columns, benchmarks)
+    result.sections[len(result.rows)] = HERE
 
 
 def _add_measured(
-    made: Table, layout: Layout, columns: Sequence[Column], measured: Measured
+    result: Table, layout: Layout, columns: Sequence[Column], measured: Measured
 ) -> None:
     """A row for each variant; in an ablation with ticks, and the paper's cells beside it."""
-    table = layout.tables[made.number]
+    table = layout.tables[result.number]
     variants = measured.variants
     ablation = table.kind == "ablation"
     rows = [*table.rows]
@@ -167,14 +167,14 @@ def _add_measured(
             continue
         line = [_label(row, variants)]
         if ablation:
-            paper = _published_row(made.number, row)
+            paper = _published_row(result.number, row)
             line += _ticks(row, table, variants)
             for column, cell in zip(columns, cells, strict=True):
                 line += [cell, _published_cell(paper, column)] if column.paper else [cell]
             if row in others:
-                made.sections.setdefault(len(rows), OTHERS)
-        made.rows.append(line if ablation else line + cells)
-        made.variants.append(row.variant)
+                result.sections.setdefault(len(rows), OTHERS)
+        result.rows.append(line if ablation else line + cells)
+        result.variants.append(row.variant)
 
 
 def build(
@@ -210,16 +210,16 @@ def build(
         if ablation and column.paper:
             keys.append(f"paper.{column.paper}")
             heads.append(f"{column.label}, paper")
-    made = Table(number, table.title, keys, heads, [])
+    result = Table(number, table.title, keys, heads, [])
     if not ablation:
-        _add_published(made, table, measured.benchmarks)
-    _add_measured(made, layout, columns, measured)
+        _add_published(result, table, measured.benchmarks)
+    _add_measured(result, layout, columns, measured)
     baseline = _label(table.rows[0], measured.variants).text
     caption = shown["caption"].strip()
     lines = [] if ablation else [LEGEND]
     lines += [caption] if caption else []
-    made.notes = lines + notes(measured, made, table.columns, baseline)
-    return made
+    result.notes = lines + notes(measured, result, table.columns, baseline)
+    return result
 
 
 def write_table(table: Table, folder: Path) -> str:
