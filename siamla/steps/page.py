@@ -41,6 +41,7 @@ def _figures(plan: Plan) -> list[dict[str, Any]]:
         if reasons := view_reasons(job):
             words = "; ".join(reasons[:3])
             raise UserError(f"{job.record_path}: {words}; `{job.command}` makes it")
+        date_back([job.record_path])
         drawn = read_json(job.record_path)
         title = f"{drawn['paper']}: {drawn['title']}" if drawn["paper"] else drawn["title"]
         figure = {"name": name, "title": title, "notes": " ".join(drawn["notes"]), "key": job.key}
