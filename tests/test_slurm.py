@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -26,7 +27,7 @@ SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
 AuthInfo=socket={folder}/munge/socket
-SlurmctldPort=16817
+SlurmctldPort={ports[0]}
 SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd-%n.pid
 SlurmdSpoolDir={folder}/spool-%n
@@ -42,8 +43,8 @@ SchedulerParameters=sched_interval=2,bf_interval=2,sched_min_interval=0
 KillWait=60
 MpiDefault=none
 GresTypes=gpu
-NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port=16821 CPUs=32 RealMemory=200000 Gres=gpu:2
-NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port=16822 CPUs=32 RealMemory=200000
+NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=32 RealMemory=200000 Gres=gpu:2
+NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=32 RealMemory=200000
 PartitionName=cpu Nodes=n1,n2
 PartitionName=gpu Nodes=n1
 """
@@ -62,6 +63,15 @@ def wait(reached: Callable[[], object], seconds: float = 120, more: object = "")
 def ask(*command: str) -> list[str]:
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     return done.stdout.split()
+
+
+def _ports(count: int) -> list[int]:
+    """Ports that are free now."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("", 0))
+        return [each.getsockname()[1] for each in sockets]
 
 
 def _missing() -> str | None:
@@ -85,7 +95,7 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("slurm")
     cgroups = Path("/sys/fs/cgroup/freezer").is_dir()
-    values = {"folder": folder, "host": socket.gethostname().partition(".")[0]}
+    values = {"folder": folder, "host": socket.gethostname().partition(".")[0], "ports": _ports(3)}
     text = CONF.format(**values, tracked="cgroup" if cgroups else "linuxproc")
     (folder / "slurm.conf").write_text(text)
     (folder / "cgroup.conf").write_text("ConstrainCores=no\n")
