@@ -210,7 +210,7 @@ NOTHING = {
     "interval of the bar": edits(("progress.py", "mininterval=10", "mininterval=20")),
     "how often a state is saved": edits(("training/course.py", "= 10.0", "= 30.0")),
     "when a training gives up": edits(("training/course.py", "IN_A_ROW = 20", "IN_A_ROW = 30")),
-    "how many states are kept": edits(("training/checkpoint.py", "KEPT = 3", "KEPT = 5")),
+    "how many states are kept": edits(("training/course.py", "KEPT = 3", "KEPT = 5")),
     "annotation": edits((LOSSES, "target: Tensor) -> Tensor:", "target: object):")),
     "local variable": edits((LOSSES, "spread", "width")),
     "comment": edits((LOSSES, '"""Eq. 5', '# a comment\n    """Eq. 5')),

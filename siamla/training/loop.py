@@ -3,21 +3,34 @@
 What is shown, told and saved of a training stands in siamla.training.course and decides nothing.
 """
 
+import math
 import time
-from collections.abc import Iterator
-from contextlib import closing
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from contextlib import closing, nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from siamla.errors import UserError
+from siamla.files import locked, write_csv
+from siamla.model.checkpoint import save_model
 from siamla.model.siamla import SiamLA
 from siamla.stopping import stop_requests
 from siamla.training.batches import Source, batches, negative_noise, steps_per_epoch
 from siamla.training.course import Course, Upkeep, accidents
 from siamla.training.features import Batch
-from siamla.training.schedule import learning_rate
-from siamla.training.step import Learner, Progress, Recipe, Resources, StepTaken, optimise, start
+from siamla.training.settings import TrainingSettings
+from siamla.training.step import (
+    Learner,
+    Progress,
+    Recipe,
+    Resources,
+    StepTaken,
+    optimise,
+    set_up,
+    start,
+)
 
 
 class Trained(NamedTuple):
@@ -30,12 +43,24 @@ class Trained(NamedTuple):
     processes: list[int]
 
 
-def rate(recipe: Recipe, epoch: int, step: int) -> float:
-    """The learning rate of a step of an epoch, both counted from 0."""
-    per_epoch = steps_per_epoch(recipe.training)
-    return learning_rate(
-        epoch * per_epoch + step, recipe.training.epochs * per_epoch, recipe.training
-    )
+def learning_rate(step: int, steps: int, settings: TrainingSettings) -> float:
+    """Learning rate of `step` (0-based) out of `steps`: lr_start at the first, lr_end at the last.
+
+    Exponential decay as in section IV-A, or a half cosine; a linear warm-up multiplies the first
+    steps.
+    """
+    start, end = settings.lr_start, settings.lr_end
+    progress = step / max(1, steps - 1)
+    if settings.schedule == "exponential":
+        rate = start * (end / start) ** progress
+    else:
+        rate = end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
+    return rate * min(1.0, (step + 1) / (settings.warmup_steps + 1))
+
+
+def _rate(settings: TrainingSettings, epoch: int, step: int) -> float:
+    per_epoch = steps_per_epoch(settings)
+    return learning_rate(epoch * per_epoch + step, settings.epochs * per_epoch, settings)
 
 
 def take_step(learner: Learner, stream: Iterator[Batch], epoch: int, step: int) -> StepTaken:
@@ -47,17 +72,17 @@ def take_step(learner: Learner, stream: Iterator[Batch], epoch: int, step: int) 
     waited = time.monotonic() - begun
     learner.model.backbone.requires_grad_(epoch >= settings.frozen_epochs)
     for group in learner.optimizer.param_groups:
-        group["lr"] = rate(recipe, epoch, step) * group["scale"]
+        group["lr"] = _rate(settings, epoch, step) * group["scale"]
     row = optimise(learner, batch, noise, epoch)
     return StepTaken(row, time.monotonic() - begun, waited)
 
 
-def epoch_row(recipe: Recipe, progress: Progress) -> dict[str, float]:
+def epoch_row(settings: TrainingSettings, progress: Progress) -> dict[str, float]:
     """The epoch's row of the history: means over its steps, also over those done before a stop.
 
     UserError when no step of the epoch had a usable loss.
     """
-    per_epoch, epoch = steps_per_epoch(recipe.training), progress.epoch
+    per_epoch, epoch = steps_per_epoch(settings), progress.epoch
     used = [row for row in progress.rows if not row["skipped"]]
     if not used:
         last = progress.rows[-1]["total"]
@@ -65,12 +90,11 @@ def epoch_row(recipe: Recipe, progress: Progress) -> dict[str, float]:
             f"epoch {epoch + 1}: no step had a usable loss (last: {last:g}); lower lr_start"
         )
     names = [name for name in used[0] if name != "skipped"]
-    means = {name: float(np.mean([row[name] for row in used])) for name in names}
     return {
         "epoch": epoch + 1,
         "step": (epoch + 1) * per_epoch,
-        "lr": rate(recipe, epoch, per_epoch - 1),
-        **means,
+        "lr": _rate(settings, epoch, per_epoch - 1),
+        **{name: float(np.mean([row[name] for row in used])) for name in names},
         "skipped": float(per_epoch - len(used)),
     }
 
@@ -79,8 +103,8 @@ def train(recipe: Recipe, source: Source, resources: Resources, upkeep: Upkeep) 
     """Train from the saved state, or from the start when there is none, to the end.
 
     Raises Stopped, in all processes after the same step, when a signal asked one of them for it.
-    Raises UserError for a state that does not fit, for losses that are not usable, for too little
-    memory, and when a loading process or another rank has died.
+    UserError for a state that does not fit, for losses that are not usable, for too little memory,
+    and when a loading process or another rank has died.
     """
     settings, per_epoch = recipe.training, steps_per_epoch(recipe.training)
     with stop_requests() as asked, accidents(source.workers):
@@ -103,7 +127,33 @@ def train(recipe: Recipe, source: Source, resources: Resources, upkeep: Upkeep) 
                     progress.rows.append(taken.row)
                     progress.step += 1
                     course.after_step(taken)
-                row = epoch_row(recipe, progress) | course.measured()
+                row = epoch_row(settings, progress) | course.measured()
                 progress.close_epoch(row)
                 course.after_epoch(row)
         return Trained(learner.trained(), progress.history, progress.processes)
+
+
+def train_model(
+    recipe: Recipe,
+    source: Source,
+    resources: Resources,
+    upkeep: Upkeep,
+    folder: Path,
+    label: str,
+    tracker: Mapping[str, Any],
+) -> Trained:
+    """Train, or go on, and write model.pt and history.csv; of several processes the first writes.
+
+    The place of the resources is put into force for this process, and the state is locked. The
+    label and the tracker's settings go into the model's file. Raises as `train`.
+    """
+    set_up(resources.place)
+    first = resources.ranks.first
+    with locked(upkeep.state.with_suffix(".lock")) if first else nullcontext():
+        trained = train(recipe, source, resources, upkeep)
+        if first:
+            # all rows: not every epoch is validated
+            columns = list(dict.fromkeys(name for row in trained.history for name in row))
+            write_csv(folder / "history.csv", columns, trained.history)
+            save_model(folder / "model.pt", trained.model.to("cpu"), label, tracker)
+    return trained
