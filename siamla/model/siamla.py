@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from siamla.errors import UserError
-from siamla.grid import CELLS, KERNEL, SEARCH, STRIDE, TEMPLATE
-from siamla.model.backbone import build_backbone, check_images
+from siamla.grid import CELLS, KERNEL, STRIDE
+from siamla.model.backbone import build_backbone
 from siamla.model.correlation import Correlation
 from siamla.model.head import Head
 from siamla.model.lafa import Lafa
@@ -48,11 +48,7 @@ def coarse(side: int, factor: int) -> int:
 
 
 class Upsampling(nn.Module):
-    """Cells of stride 8·factor brought to stride 8.
-
-    From n cells to factor·(n - 1) + 1 it is exact: each cell of the coarse stride is a cell of
-    stride 8, and those between are weighted means of their neighbours.
-    """
+    """Cells of stride 8·factor brought to stride 8, those between by linear interpolation."""
 
     def __init__(self, factor: int) -> None:
         super().__init__()
@@ -107,9 +103,7 @@ class Neck(nn.Module):
 
 
 class SiamLA(nn.Module):
-    """SiamCAR, or SiamLA when the settings choose the LAFA branch; one network, other labels and
-    losses aside.
-    """
+    """SiamCAR, or SiamLA when the settings choose the LAFA branch."""
 
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__()
@@ -134,30 +128,22 @@ class SiamLA(nn.Module):
         """Score maps of template images (B, 3, 127, 127) and search images (B, 3, 255, 255), BGR
         0..255.
         """
-        check_images(template, TEMPLATE, "template")
-        check_images(search, SEARCH, "search")
         return self.forward_features(self.backbone(template), self.backbone(search))
 
     def forward_features(self, template: tuple[Tensor, ...], search: tuple[Tensor, ...]) -> Output:
-        """Score maps of the backbone's levels, which a frozen backbone computes once for all
-        variants.
-
-        Template levels may be cropped beforehand with `crop_template`.
-        """
+        """Score maps of the backbone's levels; the template's may be cropped by `crop_template`."""
         levels = zip(self.each_neck(), template, search, strict=True)
         kernels, features = zip(*(neck.pair(z, x) for neck, z, x in levels), strict=True)
         return self._predict(torch.cat(kernels, dim=1), torch.cat(features, dim=1))
 
     def embed_template(self, template: Tensor) -> Tensor:
         """The kernels (B, L·C, 7, 7) of L levels that `track` needs of template images (B, 3, 127,
-        127); computed once a sequence.
+        127).
         """
-        check_images(template, TEMPLATE, "template")
         return self._project(self.backbone(template), KERNEL)
 
     def track(self, kernels: Tensor, search: Tensor) -> Output:
         """Score maps of search images (B, 3, 255, 255) for templates embedded before."""
-        check_images(search, SEARCH, "search")
         return self._predict(kernels, self._project(self.backbone(search), CELLS))
 
     def each_neck(self) -> list[Neck]:
