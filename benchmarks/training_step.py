@@ -31,7 +31,7 @@ from siamla.data.crops import CropCache
 from siamla.data.pairs import PairSampler
 from siamla.experiment.plan import Plan
 from siamla.experiment.spec import Spec
-from siamla.place import Place
+from siamla.hardware import Hardware
 from siamla.sequence import Sequence
 from siamla.training import features, loop
 from siamla.training.batches import Source
@@ -45,7 +45,7 @@ except ImportError:  # an older checkout
 
 ROOT = Path(__file__).parents[1]
 STEPS, PAIRS = 4, 64
-PLACE = Place("cpu", "fp32", 1)
+PLACE = Hardware("cpu", "fp32", 1)
 
 
 def make_crops(folder: Path, spec: Spec) -> Path:

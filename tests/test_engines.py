@@ -17,22 +17,21 @@ from torch import Tensor, nn
 
 from siamla.data.crop import crop, fill_colour, mean_colour
 from siamla.engine import engines, openvino_engine, torch_engine
-from siamla.engine.engines import entry, prepare, resolve_engine
+from siamla.engine.engines import Engine, Maps, entry, prepare, resolve_engine
 from siamla.engine.graph import SearchGraph, TemplateGraph
-from siamla.engine.network import Engine, Maps
 from siamla.engine.settings import EngineName
 from siamla.errors import UserError
 from siamla.experiment.step import engine_code
+from siamla.hardware import Hardware
 from siamla.model.fast import for_inference
 from siamla.model.settings import Lafa, ModelSettings
 from siamla.model.siamla import Output, SiamLA, build_model
-from siamla.place import Place
 from siamla.provenance.code import sources
 from siamla.tracker.settings import TrackerSettings
 from siamla.tracker.tracker import SiamTracker, recorded, tracking_place
 
 CPU = torch.device("cpu")
-PLACE = Place("cpu", "fp32", 1)
+PLACE = Hardware("cpu", "fp32", 1)
 ENGINES = [name for name in get_args(EngineName) if name != "auto"]
 SMALL = ModelSettings(
     backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4, regression_bias=3.4
@@ -226,7 +225,7 @@ def test_what_was_compiled_is_taken_again_and_never_for_another_network(
         openvino_engine, "to_openvino", lambda *given: compiled.append(1) or real(*given)
     )
 
-    def run(network: SiamLA, times: int, place: Place = PLACE, rows: int = 1) -> None:
+    def run(network: SiamLA, times: int, place: Hardware = PLACE, rows: int = 1) -> None:
         ready = prepare("openvino", network, place, rows)
         close(ready.search(ready.embed(template), search), expected(network, template, search))
         assert len(compiled) == times
@@ -249,7 +248,7 @@ def test_what_was_compiled_is_taken_again_and_never_for_another_network(
     (second,) = set(cache.glob("*.bin")) - {file}
     second.write_bytes(file.read_bytes())  # another network's under its name
     run(other, 2)
-    run(model, 3, Place("cpu", "fp32", 2))
+    run(model, 3, Hardware("cpu", "fp32", 2))
     run(model, 4, PLACE, rows=2)
     assert len(list(cache.glob("*.bin"))) == 4
     assert not list(cache.glob(".*"))
@@ -313,7 +312,7 @@ def test_bf16_is_near(engine: str) -> None:
     """
     needs(engine)
     model, template, search = network("siamla"), crops(127), crops(255, seed=1)
-    ready = prepare(engine, model, Place("cpu", "bf16", 1))
+    ready = prepare(engine, model, Hardware("cpu", "bf16", 1))
     found, output = ready.search(ready.embed(template), search), expected(model, template, search)
     assert np.abs(found.cls - torch.softmax(output.cls, 1)[:, 1].numpy()).max() < 0.1
     assert np.abs(np.log(found.ltrb / output.ltrb.numpy())).max() < 0.1

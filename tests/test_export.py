@@ -10,8 +10,8 @@ from test_engines import CPU, KINDS, clip, close, crops, expected, needs, networ
 
 from siamla.cli.main import main
 from siamla.engine import export as module
+from siamla.engine.engines import Maps
 from siamla.engine.export import export
-from siamla.engine.network import Maps
 from siamla.errors import UserError
 from siamla.model.checkpoint import save_model
 from siamla.tracker.settings import TrackerSettings, stored

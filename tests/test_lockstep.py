@@ -13,16 +13,15 @@ import torch
 from siamla.benchmark.protocols import load_protocols, run_rules
 from siamla.benchmark.runner import TrackingFailed
 from siamla.benchmark.tracking import track_benchmark
-from siamla.engine.engines import installed
-from siamla.engine.network import Maps, Network
-from siamla.place import Place
+from siamla.engine.engines import Maps, Network, installed
+from siamla.hardware import Hardware
 from siamla.sequence import Sequence
 from siamla.tracker.lockstep import LockStep, Stopped
 from siamla.tracker.settings import TrackerSettings
 
 PROTOCOLS = load_protocols(Path(__file__).parents[1] / "params" / "protocols.yaml")
 OTB, VOT = (run_rules(PROTOCOLS[name]) for name in ("otb100", "vot2018"))
-CPU = Place("cpu", "fp32", 1)
+CPU = Hardware("cpu", "fp32", 1)
 
 
 def answer(state: torch.Tensor, crops: np.ndarray) -> Maps:

@@ -35,8 +35,8 @@ from siamla.data.pairs import Pair, PairSampler
 from siamla.data.settings import CropSettings, PairSettings
 from siamla.errors import UserError
 from siamla.files import sha256
+from siamla.hardware import Hardware
 from siamla.model.settings import ModelSettings
-from siamla.place import Place
 from siamla.sequence import Sequence
 from siamla.steps import train as steps
 from siamla.training import loop, trial
@@ -47,7 +47,7 @@ from siamla.training.loop import train
 from siamla.training.settings import Labels, LossWeights, TrainingSettings
 from siamla.training.step import Recipe, Resources, set_up
 
-PLACE = Place("cpu", "fp32", 1)
+PLACE = Hardware("cpu", "fp32", 1)
 MODEL = ModelSettings(
     backbone="efficientnet_lite0",
     weights="package",

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from siamla.engine.network import Maps, Network
-from siamla.place import Place
+from siamla.engine.engines import Maps, Network
+from siamla.hardware import Hardware
 from siamla.tracker import tracker as module
 from siamla.tracker.settings import TrackerSettings
 from siamla.tracker.tracker import SiamTracker
@@ -134,7 +134,7 @@ def follow(
     patch.setattr(
         module, "prepare", lambda engine, network, place: Network(network.embed, network.search)
     )
-    tracker = SiamTracker(model, EXACT, place=Place("cpu", "fp32", 1))  # type: ignore[arg-type]
+    tracker = SiamTracker(model, EXACT, place=Hardware("cpu", "fp32", 1))  # type: ignore[arg-type]
     first, *boxes = path(*size)
     filled = 0
 

@@ -18,6 +18,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from siamla.training.run import Output, train_model
+from siamla.training.schedule import learning_rate
 from torch import nn
 
 from siamla.data import crops
@@ -26,17 +28,15 @@ from siamla.data.pairs import PairSampler
 from siamla.data.settings import CropSettings, PairSettings
 from siamla.errors import UserError
 from siamla.files import sha256
+from siamla.hardware import Hardware
 from siamla.model.settings import ModelSettings
 from siamla.model.siamla import build_model
-from siamla.place import Place
 from siamla.sequence import Sequence
 from siamla.training import course, features, loop, step
 from siamla.training.batches import Inputs, Source, batches, negative_noise, pair_numbers
 from siamla.training.course import Stopped, Upkeep
 from siamla.training.features import BATCH, Batch, FeatureCache
 from siamla.training.loop import train
-from siamla.training.run import Output, train_model
-from siamla.training.schedule import learning_rate
 from siamla.training.settings import Labels, LossWeights, TrainingSettings
 from siamla.training.step import Learner, Recipe, Resources, set_up, start
 
@@ -59,7 +59,7 @@ TRAINING = TrainingSettings(
     lr_end=1e-3,
 )
 STEPS = 3  # of an epoch
-CPU = Resources(Place("cpu", "fp32", 1))
+CPU = Resources(Hardware("cpu", "fp32", 1))
 DIED = -signal.SIGKILL
 
 
@@ -579,7 +579,7 @@ def _steps(
     **settings: Any,
 ) -> tuple[Learner, list]:
     """A learner after so many steps on the same pairs, and what each gave."""
-    set_up(resources.place)
+    set_up(resources.hardware)
     changed = replace(recipe(TRAINING.model_copy(update=settings)), model=model)
     learner, batch = start(changed, resources), _noise_batch()
     learner.model.backbone.requires_grad_(thawed)
@@ -609,7 +609,7 @@ def test_every_parameter_moves(localization: str, optimizer: str) -> None:
 
 def test_in_fp16_losses_are_scaled_and_the_scale_falls_after_an_overflow() -> None:
     expected = _steps(1, thawed=False)[1][0]
-    fp16 = Resources(Place("cpu", "fp16", 1))
+    fp16 = Resources(Hardware("cpu", "fp16", 1))
     learner, rows = _steps(3, fp16, thawed=False, precision="fp16", lr_start=1e-3)
     used = [row for row in rows if not row["skipped"]]
     assert used[0]["total"] == pytest.approx(expected["total"], rel=1e-2)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from siamla.benchmark.protocols import RunRules
 from siamla.benchmark.runner import run, run_in_lock_step
-from siamla.place import Place
+from siamla.hardware import Hardware
 from siamla.sequence import Sequence
 from siamla.tracker.lockstep import load_lock_step
 from siamla.tracker.settings import TrackerSettings
@@ -18,7 +18,7 @@ from siamla.tracker.tracker import load_tracker
 def track_benchmark(
     model: Path,
     settings: TrackerSettings,
-    place: Place,
+    place: Hardware,
     sequences: Many[Sequence],
     folder: Path,
     rules: RunRules,

@@ -7,16 +7,17 @@ from siamla.settings.base import (
     NAME,
     Chosen,
     EachOnce,
+    Mistakes,
     Name,
     Settings,
     field_names,
+    nearest,
     neutral,
     neutral_fields,
     without_neutral,
 )
 from siamla.settings.reading import read_yaml
 from siamla.settings.validation import validate, validate_json
-from siamla.settings.words import Mistakes, nearest
 
 __all__ = [
     "NAME",

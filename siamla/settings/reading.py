@@ -8,17 +8,14 @@ import yaml
 
 from siamla.errors import UserError
 from siamla.files import regular
-from siamla.settings.words import short
+from siamla.settings.base import short
 
+_TAG = "tag:yaml.org,2002:"
 MOST_VALUES = 100_000  # in a settings file whose aliases are written out
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain data alone: no dates, no tags, no key twice, no bomb of aliases.
-
-    Numbers are those of YAML 1.2: 1e-3 is one; 010, 1:30 and 3_0 are text, which YAML 1.1 would
-    read as 8, 90 and 30.
-    """
+    """Plain data: no dates, no tags, no key twice, no bomb of aliases; numbers of YAML 1.2."""
 
     def get_single_node(self) -> yaml.Node | None:
         node: yaml.Node | None = super().get_single_node()
@@ -44,7 +41,7 @@ def _weight(node: yaml.Node, weights: dict[int, int]) -> int:
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: set[str] = set()
     for key_node, _ in node.value:
-        if key_node.tag == "tag:yaml.org,2002:merge":
+        if key_node.tag == _TAG + "merge":
             continue
         key, message = loader.construct_object(key_node, deep=True), ""
         if isinstance(key, bool) or not isinstance(key, str | int):
@@ -57,17 +54,14 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     return dict(yaml.SafeLoader.construct_mapping(loader, node, deep=True))
 
 
-_TAG = "tag:yaml.org,2002:"
 INT = re.compile(r"[-+]?(0|[1-9][0-9]*)$")
 FLOAT = re.compile(
     r"[-+]?(((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)(e[-+]?[0-9]+)?|\.inf)$|\.nan$", re.IGNORECASE
 )
-_Loader.yaml_constructors = {}
-_Loader.yaml_implicit_resolvers = {}
-for _kind in ("null", "bool", "int", "float", "str", "seq"):
-    _Loader.add_constructor(_TAG + _kind, yaml.SafeLoader.yaml_constructors[_TAG + _kind])
-_Loader.add_constructor(None, yaml.SafeLoader.yaml_constructors[None])
 _Loader.add_constructor(_TAG + "map", _mapping)
+for _kind in ("binary", "timestamp", "omap", "pairs", "set"):
+    _Loader.add_constructor(_TAG + _kind, yaml.SafeLoader.construct_undefined)
+_Loader.yaml_implicit_resolvers = {}
 for _first, _resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items():
     for _tag, _pattern in _resolvers:
         if _tag in (_TAG + "null", _TAG + "bool", _TAG + "merge"):
@@ -77,7 +71,6 @@ _Loader.add_implicit_resolver(_TAG + "float", FLOAT, list("-+0123456789."))
 
 
 def _text(path: Path) -> str:
-    """The text of a settings file; UserError when there is none."""
     try:
         data = regular(path).read_bytes()
         return data.decode("utf-8-sig")
@@ -93,11 +86,8 @@ def _text(path: Path) -> str:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file as plain data; UserError, with the line, for whatever cannot be
-    that.
-    """
-    text = _text(path)
-    where = str(path)
+    """The mapping in a YAML file as plain data; UserError with the line where it is none."""
+    text, where = _text(path), str(path)
     try:
         value = yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:

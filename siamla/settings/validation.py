@@ -9,9 +9,8 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from siamla.errors import UserError
-from siamla.settings.base import NAME, field_names
+from siamla.settings.base import NAME, closest, field_names, nearest, short
 from siamla.settings.reading import FLOAT, INT
-from siamla.settings.words import closest, nearest, short
 
 T = TypeVar("T")
 Keys = tuple[int | str, ...]
@@ -33,9 +32,7 @@ def _valid_keys(kind: Any, keys: Keys) -> list[str]:
 
 
 def _keys(mistake: Any, value: Any) -> Keys:
-    """Where a mistake is, in keys of the value itself: pydantic's location has tags of the members
-    of unions besides.
-    """
+    """Where a mistake is, in keys of the value itself, without pydantic's tags of unions."""
     keys: list[int | str] = []
     for part in mistake["loc"]:
         if isinstance(value, dict) and str(part) in value:
@@ -75,7 +72,6 @@ _WRONG_KIND = {kind for kind in _EXPECTED if kind.endswith("_type")} | {"literal
 
 
 def _expected(mistake: Any) -> str:
-    """What one mistake should have been."""
     kind, context = mistake["type"], mistake.get("ctx", {})
     if context.get("pattern") == NAME:
         return "a name of lower-case letters, digits and _, at most 64"
@@ -85,7 +81,6 @@ def _expected(mistake: Any) -> str:
 
 
 def _hint(value: Any, kinds: set[str], literals: str) -> str:
-    """What to write instead, where that can be guessed."""
     if isinstance(value, str):
         if kinds & {"int_type", "float_type"} and re.match(r"[-+.]?[0-9]", value):
             number = INT.match(value) or FLOAT.match(value)
@@ -121,10 +116,9 @@ def _line(keys: Keys, mistakes: list[Any], kind: Any) -> str:
 
 
 def _lines(mistakes: list[Any], value: Any, kind: Any) -> list[str]:
-    """One line for each mistake that a person made, of pydantic's list; `value` as JSON has it.
+    """One line for each mistake that a person made, of pydantic's list.
 
-    Of a union's members those are told that fit: a mistake inside of a value, or one of its range,
-    says that its kind was right.
+    Of a union's members those are told whose kind fits: a mistake inside a value, or one of range.
     """
     places: dict[Keys, list[Any]] = {}
     for mistake in mistakes:
@@ -146,8 +140,7 @@ def _lines(mistakes: list[Any], value: Any, kind: Any) -> list[str]:
 def validate(kind: type[T], value: Any, where: str) -> T:
     """Plain data as `kind`, a Settings class or a container of such; nothing is converted silently.
 
-    UserError with one line per mistake, each beginning with `where`: a file, or an option of the
-    command line.
+    UserError with one line per mistake, each beginning with `where`: a file, or an option.
     """
     try:  # pydantic is strict and yet takes lists for tuples where it reads JSON
         text = json.dumps(value)

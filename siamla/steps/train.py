@@ -27,8 +27,8 @@ from siamla.steps.perform import (
 from siamla.tracker.settings import stored
 
 if TYPE_CHECKING:
+    from siamla.hardware import Hardware
     from siamla.model.siamla import SiamLA
-    from siamla.place import Place
     from siamla.training.batches import Source
     from siamla.training.distributed import Ranks
     from siamla.training.step import Recipe, Resources
@@ -75,15 +75,15 @@ def _threads(means: Means) -> int:
 
 def _resources(spec: Spec, means: Means, ranks: "Ranks") -> "Resources":
     """What to train with: a GPU where there is one."""
-    from siamla.place import default_device, place_on
+    from siamla.hardware import default_device, hardware_on
     from siamla.training.step import Resources
 
-    place = place_on(default_device(), spec.training.precision, _threads(means))
+    place = hardware_on(default_device(), spec.training.precision, _threads(means))
     return Resources(place, ranks, means.accumulate)
 
 
 def _validator(
-    plan: Plan, spec: Spec, means: Means, place: "Place"
+    plan: Plan, spec: Spec, means: Means, place: "Hardware"
 ) -> "Callable[[SiamLA, int], float | None] | None":
     """What tracks the held-out sequences after every so many epochs: their AO, the mean over
     sequences of mean IoU.
@@ -147,8 +147,8 @@ def _work(
     label = plan.experiment.variants[_name(job).partition("@")[0]].label
     source = _source(job, spec, _workers(job, spec, means), sound)
     resources = _resources(spec, means, ranks)
-    validate = _validator(plan, spec, means, resources.place)
-    record["place"] = resources.place.plain
+    validate = _validator(plan, spec, means, resources.hardware)
+    record["place"] = resources.hardware.plain
     state, whole = state_of(job, record), full_key(record)
     result = state / "result"
     announce({"state": str(state / "state.pt"), "key": whole})

@@ -16,10 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from siamla.engine.engines import prepare, resolve_engine
-from siamla.engine.network import Crops, Maps, Network
+from siamla.engine.engines import Crops, Maps, Network, prepare, resolve_engine
+from siamla.hardware import Hardware
 from siamla.model.checkpoint import load_model
-from siamla.place import Place
 from siamla.tracker.settings import TrackerSettings
 from siamla.tracker.tracker import SiamTracker
 
@@ -114,7 +113,7 @@ class _Question:
 
 
 def load_lock_step(
-    model: Path, settings: TrackerSettings, place: Place
+    model: Path, settings: TrackerSettings, place: Hardware
 ) -> tuple[LockStep, list[SiamTracker]]:
     """`settings.batch` trackers with a model file, and where they meet. Their times are not those
     of a frame.

@@ -8,15 +8,14 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from siamla.data.crop import crop, fill_colour
-from siamla.engine.engines import described, entry, prepare, resolve_engine
-from siamla.engine.network import Network
-from siamla.engine.network import State as TemplateState
+from siamla.engine.engines import Network, described, entry, prepare, resolve_engine
+from siamla.engine.engines import State as TemplateState
 from siamla.errors import UserError
 from siamla.geometry import Array, padded_size
 from siamla.grid import SEARCH, TEMPLATE
+from siamla.hardware import Hardware, default_device, hardware_on, has_bf16
 from siamla.model.checkpoint import load_model
 from siamla.model.siamla import SiamLA
-from siamla.place import Place, default_device, has_bf16, place_on
 from siamla.tracker import postprocess
 from siamla.tracker.postprocess import State
 from siamla.tracker.settings import TrackerSettings
@@ -41,7 +40,7 @@ class Search(NamedTuple):
 
 def tracking_place(
     settings: TrackerSettings, device: torch.device | None = None, threads: int | None = None
-) -> Place:
+) -> Hardware:
     """Device, precision and threads for tracking; a GPU and this process's threads by default.
 
     UserError where the engine of the settings is not installed, or it or the device does not
@@ -59,10 +58,10 @@ def tracking_place(
             "tracker.precision: bf16, but openvino does not compute in it on this CPU; take fp32"
         )
     threads = threads or torch.get_num_threads()
-    return place_on(device, settings.precision, threads, of="tracker")
+    return hardware_on(device, settings.precision, threads, of="tracker")
 
 
-def recorded(settings: TrackerSettings, place: Place) -> dict[str, Any]:
+def recorded(settings: TrackerSettings, place: Hardware) -> dict[str, Any]:
     """The place with the engine and its version, as a record holds it: all that decides sums and is
     no setting.
     """
@@ -88,7 +87,7 @@ class SiamTracker:
         model: SiamLA,
         settings: TrackerSettings,
         device: torch.device | None = None,
-        place: Place | None = None,
+        place: Hardware | None = None,
         network: Network | None = None,
     ) -> None:
         """Without a place the precision is that of the settings on `device`, by default a GPU where
@@ -148,6 +147,8 @@ class SiamTracker:
         return crop(image, self.state.centre, side, size, fill), side
 
 
-def load_tracker(model: Path, settings: TrackerSettings, place: Place | None = None) -> SiamTracker:
+def load_tracker(
+    model: Path, settings: TrackerSettings, place: Hardware | None = None
+) -> SiamTracker:
     """The tracker with a model file written by `siamla train` or `siamla model import`."""
     return SiamTracker(load_model(model), settings, place=place)

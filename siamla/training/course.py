@@ -18,8 +18,8 @@ import torch
 
 from siamla.errors import UserError
 from siamla.files import atomic
+from siamla.hardware import Hardware
 from siamla.model.siamla import SiamLA
-from siamla.place import Place
 from siamla.progress import progress as progress_bar
 from siamla.training.batches import Source, pair_numbers, steps_per_epoch
 from siamla.training.step import Learner, Progress, StepTaken
@@ -99,9 +99,9 @@ def _restore_state(upkeep: Upkeep, learner: Learner) -> Progress:
     return progress
 
 
-def peak_memory(place: Place) -> float:
+def peak_memory(hardware: Hardware) -> float:
     """The most memory in MiB that this process has held, of its GPU where it has one."""
-    if place.torch_device.type == "cuda":
+    if hardware.torch_device.type == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
@@ -182,7 +182,7 @@ class Course:
         return row | {
             "pairs_per_second": self.per_epoch * self.learner.recipe.training.batch / seconds,
             "wait_share": progress.waited / seconds,
-            "memory_mib": peak_memory(self.learner.resources.place),
+            "memory_mib": peak_memory(self.learner.resources.hardware),
             "seconds": progress.seconds,
         }
 

@@ -1,4 +1,4 @@
-"""The training loop. Equal settings, seed, data and place give equal bytes, also when killed.
+"""The training loop. Equal settings, seed, data and hardware give equal bytes, also when killed.
 
 What is shown, told and saved of a training stands in siamla.training.course and decides nothing.
 """
@@ -117,7 +117,7 @@ def train(recipe: Recipe, source: Source, resources: Resources, upkeep: Upkeep) 
             settings,
             progress.epoch,
             progress.step,
-            pinned=resources.place.torch_device.type == "cuda",
+            pinned=resources.hardware.torch_device.type == "cuda",
             part=resources.ranks.part(settings.batch),
         )
         with course.bar, closing(stream):
@@ -144,10 +144,10 @@ def train_model(
 ) -> Trained:
     """Train, or go on, and write model.pt and history.csv; of several processes the first writes.
 
-    The place of the resources is put into force for this process, and the state is locked. The
-    label and the tracker's settings go into the model's file. Raises as `train`.
+    The state is locked. The label and the tracker's settings go into the model's file. Raises as
+    `train`.
     """
-    set_up(resources.place)
+    set_up(resources.hardware)
     first = resources.ranks.first
     with locked(upkeep.state.with_suffix(".lock")) if first else nullcontext():
         trained = train(recipe, source, resources, upkeep)

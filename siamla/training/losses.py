@@ -79,7 +79,7 @@ def classification_label(quality: Tensor, targets: Targets, labels: Labels, epoc
 
     Without LADL: 1 at centre cells and λ at boundary cells. With it: eq. 5 or, `mapping: linear`,
     the IoU itself; eq. 7 at boundary cells; then, in epochs before `normalize_epochs`, eq. 6 over
-    all positives together, or what `normalize` has in its place.
+    all positives together, or what `normalize` has instead.
     """
     positive, kind = targets.positive, quality.dtype
     if not labels.ladl:

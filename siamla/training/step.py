@@ -13,11 +13,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.checkpoint import checkpoint
 
 from siamla.errors import UserError
+from siamla.hardware import Hardware
 from siamla.model.backbone import Backbone
 from siamla.model.fast import for_training
 from siamla.model.settings import ModelSettings
 from siamla.model.siamla import SiamLA, build_model
-from siamla.place import Place
 from siamla.training.distributed import ALONE, GlobalBatchNorm, Ranks
 from siamla.training.features import Batch
 from siamla.training.losses import losses
@@ -45,7 +45,7 @@ class Resources:
     `accumulate` are the parts in which the backbone sees a batch; more take less memory.
     """
 
-    place: Place
+    hardware: Hardware
     ranks: Ranks = ALONE
     accumulate: int = 1
 
@@ -127,11 +127,9 @@ class Learner:
         return model.eval()
 
 
-def set_up(place: Place) -> None:
-    """Make this process compute as the place says: its threads, the same bytes each time, and fp32
-    that is fp32.
-    """
-    torch.set_num_threads(place.threads)
+def set_up(hardware: Hardware) -> None:
+    """Make this process compute with so many threads, the same bytes each time, and true fp32."""
+    torch.set_num_threads(hardware.threads)
     # cuBLAS is deterministic only with a workspace
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
@@ -165,7 +163,7 @@ def _layout(device: torch.device) -> torch.memory_format:
 
 def start(recipe: Recipe, resources: Resources) -> Learner:
     """The network with its initial weights, in training mode on its device, and its optimiser."""
-    settings, device = recipe.training, resources.place.torch_device
+    settings, device = recipe.training, resources.hardware.torch_device
     model = for_training(build_model(recipe.model, recipe.seed)).to(device)
     model = model.to(memory_format=_layout(device))  # type: ignore[call-overload]
     for neck in model.each_neck() if resources.ranks.world > 1 else ():
@@ -181,7 +179,7 @@ def start(recipe: Recipe, resources: Resources) -> Learner:
             )
         model.backbone.compile()  # in place: names of parameters stay
     optimizer = build_optimizer(model, settings)
-    scaler = torch.amp.GradScaler(device.type, enabled=resources.place.precision == "fp16")
+    scaler = torch.amp.GradScaler(device.type, enabled=resources.hardware.precision == "fp16")
     return Learner(recipe, resources, model.train(), optimizer, scaler, average)
 
 
@@ -212,12 +210,12 @@ def optimise(learner: Learner, batch: Batch, noise: Tensor, epoch: int) -> dict[
     Returns the batch's loss terms and the norm of its gradient as numbers, the same in all
     processes, with skipped = 1 when loss or gradient was not usable: then nothing has changed.
     """
-    recipe, model, place = learner.recipe, learner.model, learner.resources.place
-    device, ranks = place.torch_device, learner.resources.ranks
+    recipe, model, hardware = learner.recipe, learner.model, learner.resources.hardware
+    device, ranks = hardware.torch_device, learner.resources.ranks
     template, search = _on_device(batch.template, device), _on_device(batch.search, device)
     statistics = [buffer.clone() for buffer in model.necks.buffers()]
     learner.optimizer.zero_grad(set_to_none=True)
-    with place.autocast():
+    with hardware.autocast():
         if not batch.frozen:
             template, search = (
                 _levels(model.backbone, side[0], learner.resources.accumulate)

@@ -74,10 +74,10 @@ def _seconds(work: Callable[[], object], ranks: Ranks, budget: float, warm: int)
 
 def _phase(learner: Learner, source: Source, epochs: int, frozen: bool, budget: float) -> Phase:
     """Measure a step with one batch repeated, the batches alone, and both together."""
-    place, ranks = learner.resources.place, learner.resources.ranks
+    hardware, ranks = learner.resources.hardware, learner.resources.ranks
     recipe = _endless(learner.recipe, frozen)
     learner, settings = replace(learner, recipe=recipe), recipe.training
-    cuda = place.torch_device.type == "cuda"
+    cuda = hardware.torch_device.type == "cuda"
     if cuda:
         torch.cuda.reset_peak_memory_stats()
     waits: list[float] = []
@@ -103,7 +103,7 @@ def _phase(learner: Learner, source: Source, epochs: int, frozen: bool, budget: 
     line = (
         f"{'frozen' if frozen else 'thawed'}: {steps} steps; pairs/s: model {rates[0]},"
         f" loader {rates[1]}, both {rates[2]}; waiting {waiting:.0f} %;"
-        f" memory {peak_memory(place):,.0f} MiB a process"
+        f" memory {peak_memory(hardware):,.0f} MiB a process"
     )
     shared = held * _size([batch.template, batch.search, batch.boxes])
     return Phase(line, steps * both, shared)
@@ -124,7 +124,7 @@ def rehearse(
     written, `budget` the seconds for each of the three measurements of a phase. UserError where
     memory does not suffice.
     """
-    set_up(resources.place)
+    set_up(resources.hardware)
     settings, world = recipe.training, resources.ranks.world
     epochs = {False: settings.epochs - settings.frozen_epochs, True: settings.frozen_epochs}
     with accidents(source.workers):
@@ -157,7 +157,7 @@ def overfit(
 
     UserError when it has not fallen: then something is wrong that more data will not mend.
     """
-    set_up(resources.place)
+    set_up(resources.hardware)
     recipe = _endless(recipe, recipe.training.frozen_epochs > 0)
     part = resources.ranks.part(recipe.training.batch)
     losses: list[float] = []
