@@ -75,7 +75,7 @@ def test_the_precision_auto_of_an_older_model_file_is_fp32() -> None:
         tracker_settings(Path("new.pt"), {}, {"precision": "auto"})
 
 
-def test_a_place_says_where_and_how() -> None:
+def test_hardware_says_where_and_how() -> None:
     assert Hardware("cpu", "bf16", 2).plain == {"device": "cpu", "precision": "bf16", "threads": 2}
     assert Hardware("cuda: NVIDIA H100", "bf16", 2).torch_device == torch.device("cuda")
     x = torch.ones(2, 2)
