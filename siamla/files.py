@@ -81,9 +81,7 @@ def cache_folder() -> Path:
 
 
 def regular(path: Path) -> Path:
-    """`path` itself, for reading; UserError for a folder, and for a pipe or a device, which might
-    never end. Opening a path at which there is nothing says so itself.
-    """
+    """`path` itself, for reading; UserError for a folder, a pipe or a device."""
     if path.exists() and not path.is_file():
         kind = "a folder" if path.is_dir() else "a pipe or a device"
         raise UserError(f"{path}: is {kind}, expected a file")
@@ -92,9 +90,7 @@ def regular(path: Path) -> Path:
 
 @contextmanager
 def parsed_by(library: str, path: Path, kind: str) -> Iterator[None]:
-    """For the one call by which a library reads a file as `kind`: whatever it raises on damaged
-    input becomes a UserError. Nothing of ours belongs into the block.
-    """
+    """For the one call by which a library reads a file: what it raises becomes a UserError."""
     try:
         yield
     except (UserError, MemoryError):

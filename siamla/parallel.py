@@ -27,9 +27,7 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 @contextmanager
 def worker_launch() -> Iterator[None]:
-    """Processes spawned in this block compute with one thread and hear no Ctrl-C, from their first
-    moment on; this process is left as it was.
-    """
+    """Processes spawned in this block compute with one thread and hear no Ctrl-C."""
     before = {name: os.environ.get(name) for name in THREADS}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     os.environ.update(dict.fromkeys(THREADS, "1"))
@@ -42,9 +40,7 @@ def worker_launch() -> Iterator[None]:
 
 
 def start_worker(parent: Connection | None = None) -> None:
-    """To be called first in a worker: one OpenCV thread, and an end when the parent closes its side
-    of `parent`, or dies.
-    """
+    """Called first in a worker: one OpenCV thread, and an end when the parent closes `parent`."""
     import cv2
 
     cv2.setNumThreads(0)

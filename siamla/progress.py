@@ -23,9 +23,7 @@ class _Lines:
 def progress(
     total: int | None, title: str, unit: str, initial: int = 0, silent: bool = False
 ) -> "tqdm[Any]":
-    """A tqdm bar over `total` units (None: unknown), `initial` of them done before; in a log, a
-    line every ten seconds. `silent`: another process shows the same.
-    """
+    """A tqdm bar over `total` units, `initial` of them done; in a log a line every ten seconds."""
     shown: dict[str, Any] = {"dynamic_ncols": True}
     if not sys.stderr.isatty():
         shown = {"file": _Lines(sys.stderr), "mininterval": 10, "ncols": 100}

@@ -67,9 +67,7 @@ def lead_jobs() -> None:
 
 
 def follow_pipeline(every: float = 1.0) -> None:
-    """SIGTERM to this process once the pipeline that started it is gone; looks every `every`
-    seconds. Without a pipeline on this host nothing is watched.
-    """
+    """SIGTERM to this process once the pipeline of this host that started it is gone."""
     host, _, pipeline = os.environ.get(PIPELINE, "").partition(" ")
     if host != platform.node() or not pipeline.isdecimal():
         return

@@ -43,9 +43,7 @@ def test_a_request_is_noted_and_work_goes_on(number: signal.Signals) -> None:
     with stop_requests() as asked:
         assert not asked()
         os.kill(os.getpid(), number)
-        os.kill(
-            os.getpid(), number
-        )  # twice in a moment, as from a terminal and a pipeline, is one request
+        os.kill(os.getpid(), number)  # as from a terminal and a pipeline: one request
         assert asked()
     assert signal.getsignal(number) == before
 

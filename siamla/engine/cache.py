@@ -70,9 +70,7 @@ def cached(
 
 
 def _prune(newest: Path) -> None:
-    """Remove the oldest files beyond LIMIT; one that another process has open stays readable for
-    it.
-    """
+    """Remove the oldest files beyond LIMIT."""
     others = [path for path in newest.parent.glob("*.bin") if path != newest]
     total = newest.stat().st_size
     for path in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True):

@@ -96,9 +96,7 @@ def described(engine: str) -> str:
 
 
 def _search(network: Network, rows: int, state: State, crops: Crops) -> Maps:
-    """Maps of any number of crops by a network that takes `rows` at a time: the last ones with
-    zeros, so that what is said of a crop does not depend on how many there are.
-    """
+    """Maps of any number of crops by a network that takes `rows` at a time, the last with zeros."""
     state = state.expand(len(crops), *state.shape[1:]).contiguous()
     if len(crops) == rows:
         return network.search(state, crops)

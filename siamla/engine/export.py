@@ -1,6 +1,4 @@
-"""A network as two files that other programs run: the template's graph, run once, and the search's,
-run each frame.
-"""
+"""A network as two files for other programs: the template's graph, and the search's."""
 
 import shutil
 from collections.abc import Callable, Mapping

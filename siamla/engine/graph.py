@@ -40,9 +40,7 @@ class TemplateGraph(Graph):
     outputs = ("state",)
 
     def forward(self, template: Tensor) -> Tensor:
-        """State (B, L·C, 7, 7), a kernel for each of L levels of C channels, of crops (B, 127, 127,
-        3).
-        """
+        """State (B, L·C, 7, 7), a kernel for each of L levels, of crops (B, 127, 127, 3)."""
         return self.model.embed_template(template.permute(0, 3, 1, 2)).float()
 
 
@@ -63,9 +61,7 @@ class SearchGraph(Graph):
 
 
 def examples(template: TemplateGraph, rows: int) -> tuple[Inputs, Inputs]:
-    """Inputs of the template graph and of the search graph that belongs to it: noise of the right
-    shapes.
-    """
+    """Inputs of the template graph and of its search graph: noise of the right shapes."""
     noise = torch.Generator().manual_seed(0)
     first, crops = (
         torch.randint(0, 256, (rows, side, side, 3), generator=noise, dtype=torch.uint8)
@@ -76,9 +72,7 @@ def examples(template: TemplateGraph, rows: int) -> tuple[Inputs, Inputs]:
 
 
 def to_openvino(graph: Graph, inputs: Inputs) -> "Model":
-    """The graph for OpenVINO. By its frontend itself: `convert_model` reports each use to
-    OpenVINO's makers.
-    """
+    """The graph for OpenVINO, by its frontend: `convert_model` reports each use to its makers."""
     import openvino
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder

@@ -15,9 +15,7 @@ from siamla.model.siamla import SiamLA
 
 @cache
 def core() -> Any:
-    """The process's one Core: a second one that goes leaves a freed stack for signals behind, and
-    the next signal that Python handles ends the process.
-    """
+    """The one Core: a second one that goes would let the next signal end the process."""
     import openvino
 
     return openvino.Core()

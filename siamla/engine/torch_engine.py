@@ -1,6 +1,4 @@
-"""PyTorch as the engine: the reference on a CPU, and the one for a GPU, where a frame is one
-replayed CUDA graph.
-"""
+"""PyTorch as the engine: the reference on a CPU; on a GPU a frame is one replayed CUDA graph."""
 
 from collections.abc import Callable
 from functools import partial
@@ -27,9 +25,7 @@ def embedding(template: TemplateGraph, device: torch.device) -> Callable[[Crops]
 
 
 def _cast(model: SiamLA) -> None:
-    """Weights of convolutions and norms to bf16 once; autocast would cast at each call. The
-    correlation is computed in fp32, and given as bf16.
-    """
+    """Weights to bf16 once, where autocast would cast at each call; the correlation stays fp32."""
     model.correlation.register_forward_hook(lambda _, inputs, maps: maps.to(torch.bfloat16))
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d | nn.GroupNorm):

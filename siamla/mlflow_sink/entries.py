@@ -29,9 +29,7 @@ Metrics = dict[str, dict[int, float]]  # name → step → value
 
 @dataclass(frozen=True)
 class Part:
-    """What one result adds to a run: parameters and metrics, which MLflow cannot change, and tags
-    and files (each with its folder among the artefacts), which it can.
-    """
+    """What one result adds to a run; MLflow cannot change parameters and metrics, only add them."""
 
     parameters: Mapping[str, str]
     metrics: Metrics = field(default_factory=dict)

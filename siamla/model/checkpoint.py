@@ -1,6 +1,4 @@
-"""Our model files: all that a tracker needs, the weights, the settings of network and tracker, and
-a label.
-"""
+"""Our model files: all that a tracker needs."""
 
 import hashlib
 import io
@@ -81,9 +79,7 @@ def load_model(path: Path) -> SiamLA:
 
 
 def weights_digest(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> str:
-    """16 hex digits of a network: the names, types, shapes and bytes of its weights, and its
-    settings.
-    """
+    """16 hex digits of the names, types, shapes and bytes of the weights, and of the settings."""
     content = hashlib.sha256(canonical_json(settings).encode())
     for key, value in sorted(state.items()):
         content.update(f"{key} {value.dtype} {list(value.shape)}".encode())
@@ -103,9 +99,7 @@ def empty_model(settings: ModelSettings) -> SiamLA:
 
 
 def load_state(model: SiamLA, state: dict[str, Tensor], name: str) -> None:
-    """Make a state dict the weights of the model; UserError naming the first key that does not fit
-    or holds NaN.
-    """
+    """Make a state dict the weights of the model; UserError naming a key that does not fit."""
     weights, hint = model.state_dict(), "the file is of another architecture"
     check_shapes(name, state, weights, hint)
     if unknown := sorted(set(state) - set(weights)):

@@ -6,9 +6,7 @@ from torch.nn import functional as F
 
 
 def grouped(images: Tensor, kernels: Tensor) -> tuple[Tensor, Tensor, int]:
-    """Image (1, B·C, H, W), kernels (B·C, 1, h, w) and the groups B·C of a convolution that meets
-    each channel (B, C, H, W) with its own kernel (B, C, h, w).
-    """
+    """Image (1, B·C, H, W), kernels (B·C, 1, h, w) and groups of a depth-wise convolution."""
     groups = images.shape[0] * images.shape[1]
     image = images.reshape(1, groups, *images.shape[2:])
     return image, kernels.reshape(groups, 1, *kernels.shape[2:]), groups

@@ -26,9 +26,7 @@ Forms = dict[str, type[nn.Module]]
 
 
 class Pointwise(nn.Conv2d):
-    """A 1×1 convolution as a matrix product, channels first in memory, as the correlation needs
-    them: a change of layout makes the gradient of the batch norm five times slower on a CPU.
-    """
+    """A 1×1 convolution as a matrix product, channels first in memory, as the correlation is."""
 
     def forward(self, x: Tensor) -> Tensor:
         flat = x.flatten(2)
@@ -48,9 +46,7 @@ class ChannelsLastConv(nn.Conv2d):
 
 
 class MatrixUpsampling(Upsampling):
-    """Two matrix products, in at least fp32; `interpolate` takes twice the time, and has no
-    deterministic gradient on a GPU.
-    """
+    """Two matrix products in at least fp32: twice as fast, and deterministic on a GPU."""
 
     def forward(self, x: Tensor, side: int) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
@@ -158,9 +154,7 @@ class ProductsNonLocal(NonLocal):
 
 
 def _corners(points: Tensor, side: int) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-    """Column and row (B, K) of the cell to the upper left of points (B, K, 2), and the weights (B,
-    K) of it and of the cells to the right, below, and below to the right.
-    """
+    """Column, row of the cell up and left of points (B, K, 2); weights (B, K) of the four cells."""
     points = points.detach().clamp(0, side - 1)
     low = points.floor().clamp(max=side - 2)
     right, down = (points - low).unbind(-1)
@@ -195,9 +189,7 @@ class _Bags(torch.autograd.Function):
 
 
 class BagSampler(Sampler):
-    """Samples as weighted sums of four rows of the features with channels last, which an embedding
-    bag gathers with their gradient; five times as fast as grid_sample on a CPU.
-    """
+    """Weighted sums of four rows of the features: five times as fast as grid_sample on a CPU."""
 
     def forward(self, features: Tensor, points: Tensor) -> Tensor:
         batch, channels, side, _ = features.shape
@@ -269,16 +261,12 @@ def _take(model: SiamLA, forms: Forms) -> SiamLA:
 
 
 def for_training(model: SiamLA) -> SiamLA:
-    """The network itself, its modules in the forms that train fast, and on a GPU to the same bits
-    each time.
-    """
+    """The network itself, in the forms that train fast, and on a GPU to the same bits."""
     return _take(model, TRAINING)
 
 
 def for_inference(model: SiamLA) -> SiamLA:
-    """A copy of the network, as printed or in training, in evaluation mode, without gradients, its
-    batch norms folded and its modules in the forms that compilers like.
-    """
+    """A copy for inference: batch norms folded, modules in the forms that compilers like."""
     model = copy.deepcopy(model).eval().requires_grad_(False)
     fold(model)
     return _take(model, INFERENCE)

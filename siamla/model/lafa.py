@@ -70,9 +70,7 @@ class Sampler(nn.Module):
 
 
 class Aggregation(nn.Module):
-    """The feature aggregation block: features at five points of a cell's predicted box, or with
-    `points` = 1 (Table VI) its own feature alone, fused by a 1×1 convolution.
-    """
+    """Features at five points of a cell's box (its own alone in Table VI), fused by a 1×1 conv."""
 
     def __init__(self, channels: int, points: int) -> None:
         super().__init__()
@@ -110,9 +108,7 @@ class Lafa(nn.Module):
         nn.init.kaiming_normal_(self.aggregation.fuse.weight, nonlinearity="relu")
 
     def forward(self, fused: Tensor, naive: Tensor, ltrb: Tensor) -> Tensor:
-        """Quality logits (B, 1, n, n) of fused correlation features, naive correlation and box
-        offsets.
-        """
+        """Quality logits (B, 1, n, n) of fused features, naive correlation and box offsets."""
         x = self.tower(fused)
         if self.nonlocal_block is not None:
             x = self.nonlocal_block(x, naive)

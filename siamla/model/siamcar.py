@@ -1,6 +1,4 @@
-"""Public SiamCAR checkpoints: the same network under other names (reference of names: its published
-state dict).
-"""
+"""Public SiamCAR checkpoints: the same network under other names."""
 
 from pathlib import Path
 

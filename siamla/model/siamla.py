@@ -125,9 +125,7 @@ class SiamLA(nn.Module):
         return self
 
     def forward(self, template: Tensor, search: Tensor) -> Output:
-        """Score maps of template images (B, 3, 127, 127) and search images (B, 3, 255, 255), BGR
-        0..255.
-        """
+        """Score maps of templates (B, 3, 127, 127) and searches (B, 3, 255, 255), BGR 0..255."""
         return self.forward_features(self.backbone(template), self.backbone(search))
 
     def forward_features(self, template: tuple[Tensor, ...], search: tuple[Tensor, ...]) -> Output:
@@ -137,9 +135,7 @@ class SiamLA(nn.Module):
         return self._predict(torch.cat(kernels, dim=1), torch.cat(features, dim=1))
 
     def embed_template(self, template: Tensor) -> Tensor:
-        """The kernels (B, L·C, 7, 7) of L levels that `track` needs of template images (B, 3, 127,
-        127).
-        """
+        """The kernels (B, L·C, 7, 7) of templates (B, 3, 127, 127) that `track` needs."""
         return self._project(self.backbone(template), KERNEL)
 
     def track(self, kernels: Tensor, search: Tensor) -> Output:
@@ -169,9 +165,7 @@ class SiamLA(nn.Module):
 
 
 def crop_template(levels: tuple[Tensor, ...], strides: tuple[int, ...]) -> tuple[Tensor, ...]:
-    """The part of uncropped template levels that the network reads: 7×7 cells of stride 8, 5×5 of
-    stride 16.
-    """
+    """The central part of template levels that the network reads: 7×7 cells of stride 8."""
     return tuple(
         centre_crop(x, coarse(KERNEL, stride // STRIDE))
         for x, stride in zip(levels, strides, strict=True)
@@ -179,9 +173,7 @@ def crop_template(levels: tuple[Tensor, ...], strides: tuple[int, ...]) -> tuple
 
 
 def build_model(settings: ModelSettings, seed: int) -> SiamLA:
-    """The network with its initial weights drawn from `seed`; the global random state is left
-    alone.
-    """
+    """The network with weights drawn from `seed`; the global random state is left alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return SiamLA(settings)

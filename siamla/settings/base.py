@@ -1,6 +1,4 @@
-"""The base of all settings, the kinds of values that they share, neutral defaults, and the words of
-messages about settings.
-"""
+"""The base of all settings: kinds of values, neutral defaults, words of messages."""
 
 import difflib
 import json
@@ -80,9 +78,7 @@ def neutral_fields(settings: type[BaseModel]) -> tuple[str, ...]:
 
 
 def without_neutral(settings: Settings) -> dict[str, Any]:
-    """What an identity holds of settings: JSON-ready data with the keys as in YAML, without the
-    values that equal a neutral default.
-    """
+    """JSON-ready settings with keys as in YAML, without values that equal a neutral default."""
     return settings.model_dump(mode="json", by_alias=True, context=DECISIVE)
 
 

@@ -38,9 +38,7 @@ def _connected(world: int) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process, number `rank` from 0, among the `world` that train together. The first one
-    writes, prints and decides what is decided once.
-    """
+    """This process, number `rank` of `world` that train together; the first one writes."""
 
     rank: int = 0
     world: int = 1
@@ -99,9 +97,7 @@ ALONE = Ranks()
 
 @contextmanager
 def joined() -> Iterator[Ranks]:
-    """This process among those that torchrun started, with a GPU of its own where there are any;
-    else it is alone.
-    """
+    """This process among those of torchrun, with a GPU of its own if there are any; else alone."""
     world = os.environ.get("WORLD_SIZE", "1")
     if world == "1":
         yield ALONE

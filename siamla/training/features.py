@@ -70,9 +70,7 @@ def _chunk_path(folder: Path, chunk: int) -> Path:
 def _write_chunk(
     chunk: int, crops: Path, pairs: PairSettings, model: ModelSettings, out: Path
 ) -> None:
-    """Compute one chunk with one thread, so that its bytes do not depend on how many work beside
-    it.
-    """
+    """Compute one chunk with one thread, so that bytes do not depend on the number of workers."""
     torch.set_num_threads(1)
     sampler, backbone = PairSampler(CropCache(crops), pairs), build_backbone(model).eval()
     last = min(sampler.views, (chunk + 1) * CHUNK)
@@ -124,9 +122,7 @@ class FeatureCache:
         ]
 
     def batch(self, parts: Sequence[Parts]) -> Batch:
-        """Features of pairs that consist of these items; the box of a target that is not there is
-        ABSENT.
-        """
+        """Features of pairs that consist of these items; the box of an absent target is ABSENT."""
         absent = torch.tensor(to_index(ABSENT), dtype=torch.float32)
         half = len(self._chunks[0]) // 2
         rows = []

@@ -34,9 +34,7 @@ from siamla.training.step import (
 
 
 class Trained(NamedTuple):
-    """The model, the history (one row an epoch), and how many processes trained together, each time
-    this changed.
-    """
+    """Model, history (a row an epoch), and how many processes trained, each time this changed."""
 
     model: SiamLA
     history: list[dict[str, float]]

@@ -59,9 +59,7 @@ def image_normalize(label: Tensor, positive: Tensor) -> Tensor:
 
 
 def scale_label(label: Tensor, quality: Tensor, positive: Tensor) -> Tensor:
-    """The labels (B, n, n) of each image's positives, scaled so that the largest is the largest
-    IoU; else 0. In place of eq. 6, as TOOD (Feng et al. 2021): nothing is subtracted.
-    """
+    """In place of eq. 6 (TOOD, Feng et al. 2021): scaled so that the largest is the largest IoU."""
     flat, mask = label.flatten(1), positive.flatten(1)
     high = flat.masked_fill(~mask, 0.0).amax(1, keepdim=True)
     best = quality.flatten(1).masked_fill(~mask, 0.0).amax(1, keepdim=True)

@@ -141,9 +141,7 @@ def set_up(hardware: Hardware) -> None:
 
 
 def build_optimizer(model: SiamLA, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """One optimiser for the whole course: frozen parameters get no gradient and are passed over
-    until they thaw.
-    """
+    """One optimiser for the whole course: it passes over frozen parameters until they thaw."""
     backbone = list(model.backbone.parameters())
     slow = {id(parameter) for parameter in backbone}
     groups = [

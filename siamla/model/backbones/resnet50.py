@@ -1,6 +1,4 @@
-"""SiamCAR's modified ResNet-50: stride 8 throughout, layers 2 to 4 as levels, as its public code
-has it.
-"""
+"""SiamCAR's ResNet-50: stride 8 throughout, layers 2 to 4 as levels, as its public code has it."""
 
 import torch
 from torch import Tensor, nn
