@@ -62,10 +62,7 @@ def has_bf16(device: "torch.device") -> bool:
 def hardware_on(
     device: "torch.device", precision: Precision, threads: int, of: str = "training"
 ) -> Hardware:
-    """The hardware of this device; UserError for bf16 on a GPU that does not compute in it.
-
-    `of` names the settings that ask for the precision.
-    """
+    """The hardware of a device; UserError, with the name of settings `of`, where bf16 is lacking."""
     if device.type == "cpu":
         return Hardware("cpu", precision, threads)
     import torch

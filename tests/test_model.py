@@ -13,10 +13,9 @@ from siamla.errors import UserError
 from siamla.grid import CELLS, KERNEL
 from siamla.model.backbone import Backbone, backbone_class, build_backbone
 from siamla.model.checkpoint import load_model, save_model
-from siamla.model.correlation import Correlation
 from siamla.model.lafa import NonLocal, Sampler, box_points
 from siamla.model.settings import BackboneName, ModelSettings
-from siamla.model.siamla import Neck, build_model, crop_template
+from siamla.model.siamla import Correlation, Neck, build_model, crop_template
 
 SMALL = ModelSettings(
     backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4, regression_bias=3.4

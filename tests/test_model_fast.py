@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from siamla.model.correlation import Correlation
 from siamla.model.fast import (
     BagSampler,
     GatherSampler,
@@ -21,7 +20,7 @@ from siamla.model.fast import (
 from siamla.model.head import Head
 from siamla.model.lafa import NonLocal, Sampler
 from siamla.model.settings import Lafa, ModelSettings
-from siamla.model.siamla import SiamLA, Upsampling, build_model
+from siamla.model.siamla import Correlation, SiamLA, Upsampling, build_model
 
 SMALL = ModelSettings(backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4)
 LAFA = SMALL.model_copy(update={"localization": "lafa"})

@@ -1,9 +1,7 @@
-"""What engines made ready before, in the machine's cache folder: a file for a network on a kind of
-machine.
+"""What engines made ready before, in the machine's cache folder.
 
 A file's name is the digest of all that decides its bytes; inside stands the SHA-256 of this and of
-them, so that a damaged file is made again. Nothing needs these files. The oldest go when together
-they are larger than LIMIT.
+them, so that a damaged file is made again. Nothing needs these files.
 """
 
 import hashlib
@@ -33,11 +31,10 @@ def _code() -> str:
 def cached(
     engine: str, model: SiamLA, hardware: Hardware, rows: int, make: Callable[[], bytes]
 ) -> bytes:
-    """What `make` gives, from the cache where it was made before for the same network, engine and
-    machine.
+    """What `make` gives, from the cache where it was made before on such a machine.
 
-    `engine` is its name and version, `model` the network as it was trained, before any folding, and
-    `rows` the crops that the compiled network takes.
+    `engine` is its name and version, `model` the network as it was trained, and `rows` the crops
+    that the compiled network takes.
     """
     settings = model.settings.model_dump(mode="json", by_alias=True, exclude={"weights"})
     key = {

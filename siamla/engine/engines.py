@@ -69,10 +69,7 @@ def installed(package: str) -> str | None:
 
 
 def resolve_engine(name: EngineName, device: torch.device) -> str:
-    """The engine that `name` stands for on this device.
-
-    UserError where its package is not installed, or it does not run on the device.
-    """
+    """The engine that `name` stands for on this device; UserError where it cannot run."""
     if name == "auto":
         able = (each for each in AUTO if device.type in entry(each).devices)
         return next(each for each in able if installed(entry(each).package))
@@ -114,8 +111,7 @@ def _search(network: Network, rows: int, state: State, crops: Crops) -> Maps:
 def prepare(engine: str, model: SiamLA, hardware: Hardware, rows: int = 1) -> Network:
     """The network ready to run on an engine that `resolve_engine` gave; the model stays as it is.
 
-    `rows` are the crops that the engine computes in one pass. `search` takes any number; `rows` of
-    them are the fastest.
+    `search` takes any number of crops; `rows` of them are the fastest.
     """
     network = entry(engine).prepare(model, hardware, rows)
     return Network(network.embed, partial(_search, network, rows))

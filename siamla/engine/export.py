@@ -130,11 +130,8 @@ def _check(model: SiamLA, template: Run, search: Run) -> dict[str, float]:
 def export(
     model: SiamLA, folder: Path, kind: Format, more: Mapping[str, Any] | None = None
 ) -> dict[str, float]:
-    """Write both graphs and ABOUT into a new folder, run them, and return how far they are from the
-    network. `more` are further entries of ABOUT, such as the tracker's settings.
-
-    UserError where the folder is there already, a package is not installed, or a graph gives other
-    numbers; then nothing is left behind.
+    """Write both graphs, and ABOUT with `more` entries, into a new folder; how far from the network
+    they are. UserError where that fails; then nothing is left behind.
     """
     extra, packages = NEEDS[kind]
     for package in packages:

@@ -44,20 +44,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Entry:
-    """What MLflow is to show as one run.
+    """What MLflow is to show as one run."""
 
-    Attributes:
-        key: 16 hex digits that name the run. title: for people, "siamla seed 1".
-        labels: group (trained, reuses a model, imported, report), profile, variant, seed.
-        parts: "train" and the benchmarks; or "report".
-        started, ended: milliseconds since the epoch; None: now.
-    """
-
-    key: str
-    title: str
-    labels: Mapping[str, str]
-    parts: dict[str, Part]
-    started: int | None = None
+    key: str  # 16 hex digits that name the run
+    title: str  # for people, "siamla seed 1"
+    labels: Mapping[str, str]  # group, profile, variant, seed
+    parts: dict[str, Part]  # of "train" and of the benchmarks; or of "report"
+    started: int | None = None  # milliseconds since the epoch; None: now
     ended: int | None = None
 
     def content(self) -> str:

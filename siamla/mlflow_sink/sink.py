@@ -197,8 +197,7 @@ class LiveTraining:
 
     Its run ends as FINISHED, FAILED by an exception, or KILLED by a signal. The first failure of
     MLflow, or call that takes longer than PATIENCE, is told in one line and ends the view, never
-    the training. A run with the same key is made anew: a training that goes on after a kill tells
-    its earlier epochs again.
+    the training. A run with the same key is made anew.
     """
 
     def __init__(self, results: Path, record: Mapping[str, Any]) -> None:
@@ -280,7 +279,7 @@ def sync(results: Path, profile: str) -> tuple[int, int]:
     """Let MLflow hold what the result files of a profile say; a second call changes nothing.
 
     Returns the number of runs, and of those that were made or completed now. UserError where MLflow
-    fails, where a file is broken (the others are shown), and where there is no result.
+    fails, where a file is broken, and where there is no result.
     """
     entries, problems = read_entries(results, profile)
     if not entries and not problems:

@@ -20,23 +20,16 @@ KEYS = {"model", "settings", "label", "tracker", "digest"}
 
 
 class ModelFile(NamedTuple):
-    """What a model file holds: the model in evaluation mode, its name for people, the settings of
-    the tracker that it was made for (siamla.tracker.settings reads them), and the digest of weights
-    and network.
-    """
+    """What a model file holds."""
 
-    model: SiamLA
-    label: str
-    tracker: dict[str, Any]
-    digest: str
+    model: SiamLA  # in evaluation mode
+    label: str  # its name for people
+    tracker: dict[str, Any]  # settings, which siamla.tracker.settings reads
+    digest: str  # of the weights and the network's settings
 
 
 def save_model(path: Path, model: SiamLA, label: str, tracker: Mapping[str, Any]) -> None:
-    """Write a ModelFile as a mapping of state dict and plain data, atomically; equal content gives
-    equal bytes.
-
-    UserError when a weight is NaN or infinite.
-    """
+    """Write a model file atomically; equal content gives equal bytes. UserError for NaN."""
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     check_finite(path, state)
     settings = model.settings.model_dump(mode="json", by_alias=True)
@@ -49,11 +42,10 @@ def save_model(path: Path, model: SiamLA, label: str, tracker: Mapping[str, Any]
 
 
 def read_model(path: Path) -> ModelFile:
-    """What a file that `save_model` wrote holds; needs no ImageNet weights and nothing beside the
-    file.
+    """What a file that `save_model` wrote holds; it needs no other file.
 
-    UserError when the file is missing, is another kind of file, was damaged, does not fit its
-    settings, or holds NaN.
+    UserError when it is missing, is another kind of file, was damaged, does not fit its settings,
+    or holds NaN.
     """
     if not path.is_file():
         raise UserError(f"{path}: not found; expected a model file that siamla wrote")
@@ -88,8 +80,7 @@ def weights_digest(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> 
 
 
 def empty_model(settings: ModelSettings) -> SiamLA:
-    """The network with arbitrary weights, to be given its own by `load_state`; reads no weight
-    file.
+    """The network with arbitrary weights, to be given its own by `load_state`.
 
     Not on the device "meta": initialising there costs three seconds of imports inside torch.
     """

@@ -16,10 +16,9 @@ from torch.nn import functional as F
 from torch.nn.grad import conv2d_input
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from siamla.model.correlation import Correlation, grouped
 from siamla.model.head import Head
 from siamla.model.lafa import NonLocal, Sampler
-from siamla.model.siamla import SiamLA, Upsampling
+from siamla.model.siamla import Correlation, SiamLA, Upsampling, grouped
 
 Forms = dict[str, type[nn.Module]]
 """Pattern of a module's name → the class that it takes."""

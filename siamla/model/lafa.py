@@ -55,10 +55,7 @@ class Sampler(nn.Module):
     """Bilinear samples of features at points, which are clamped to the map."""
 
     def forward(self, features: Tensor, points: Tensor) -> Tensor:
-        """Samples (B, K, C) of features (B, C, n, n) at points (B, K, 2), x and y in cells.
-
-        No gradient into the points.
-        """
+        """Samples (B, K, C) of features (B, C, n, n) at points (B, K, 2), x and y in cells."""
         middle = (features.shape[-1] - 1) / 2
         samples = F.grid_sample(
             features.to(points.dtype),
@@ -90,9 +87,8 @@ class Aggregation(nn.Module):
 class Lafa(nn.Module):
     """Own conv tower → non-local block → aggregation block → one-channel location quality.
 
-    What the paper leaves open: the tower is like the head's; a ReLU follows the fusion (without it,
-    fusion and output would be one linear map); the quality is a 3×3 convolution as the head's
-    outputs are.
+    What the paper leaves open: the tower is like the head's; a ReLU follows the fusion; the quality
+    is a 3×3 convolution.
     """
 
     def __init__(self, settings: ModelSettings) -> None:

@@ -36,10 +36,7 @@ def our_name(key: str) -> str | None:
 
 
 def convert(public: dict[str, Tensor], file: str) -> SiamLA:
-    """The network, in evaluation mode, of a public SiamCAR state dict that was read from `file`.
-
-    UserError naming the first key that does not fit, in the file's own names where it has one.
-    """
+    """The network of a public state dict from `file`; UserError for a key that does not fit."""
     model = empty_model(SETTINGS)
     # counters of batch norm play no part; files before PyTorch 0.4.1 lack them
     weights = model.state_dict()
@@ -61,9 +58,5 @@ def convert(public: dict[str, Tensor], file: str) -> SiamLA:
 
 
 def load_siamcar(path: Path) -> SiamLA:
-    """The network of a public SiamCAR checkpoint; its outputs equal the public code's.
-
-    The file may wrap the weights in `state_dict` and prefix them with `module.`. UserError as in
-    `read_state` and `convert`.
-    """
+    """The network of a public checkpoint; its outputs equal the public code's."""
     return convert(read_state(path), str(path))

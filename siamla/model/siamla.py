@@ -9,7 +9,6 @@ from torch.nn import functional as F
 from siamla.errors import UserError
 from siamla.grid import CELLS, KERNEL, STRIDE
 from siamla.model.backbone import build_backbone
-from siamla.model.correlation import Correlation
 from siamla.model.head import Head
 from siamla.model.lafa import Lafa
 from siamla.model.settings import ModelSettings
@@ -29,10 +28,7 @@ class Output(NamedTuple):
 
 
 def centre_crop(features: Tensor, side: int) -> Tensor:
-    """The central side×side cells of features (B, C, n, n).
-
-    UserError where the middle cell would not stay the middle, or there are too few cells.
-    """
+    """The central cells (B, C, side, side) of features; UserError where that is not possible."""
     cells = int(features.shape[-1])
     if cells < side or (cells - side) % 2:
         raise UserError(
@@ -45,6 +41,35 @@ def centre_crop(features: Tensor, side: int) -> Tensor:
 def coarse(side: int, factor: int) -> int:
     """Cells of stride 8·factor on which the central `side` cells of stride 8 depend."""
     return 2 * -(-(side // 2) // factor) + 1
+
+
+def grouped(images: Tensor, kernels: Tensor) -> tuple[Tensor, Tensor, int]:
+    """Image (1, B·C, H, W), kernels (B·C, 1, h, w) and groups of a depth-wise convolution."""
+    groups = images.shape[0] * images.shape[1]
+    image = images.reshape(1, groups, *images.shape[2:])
+    return image, kernels.reshape(groups, 1, *kernels.shape[2:]), groups
+
+
+class Correlation(nn.Module):
+    """Σ_uv z[u, v]·x[i + u, j + v] of search x and template z, for each image and channel.
+
+    Computed in (at least) fp32, also under autocast: on a CPU bf16 is slower here, and sums of 49
+    products gain.
+    """
+
+    def forward(self, search: Tensor, template: Tensor) -> Tensor:
+        """Maps (B, C, H-h+1, W-w+1) of search (B, C, H, W) and square templates (B, C, h, h)."""
+        with torch.autocast(search.device.type, enabled=False):
+            if search.dtype != torch.float64:
+                search, template = search.float(), template.float()
+            return self.correlate(search, template)
+
+    @staticmethod
+    def correlate(search: Tensor, template: Tensor) -> Tensor:
+        """The maps, in the type of the features."""
+        image, kernels, groups = grouped(search, template)
+        maps = F.conv2d(image, kernels, groups=groups)
+        return maps.view(*search.shape[:2], *maps.shape[2:])
 
 
 class Upsampling(nn.Module):

@@ -14,11 +14,7 @@ from siamla.model.settings import Weights
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a state dict on disk, by key; unwraps `state_dict` and strips the prefix
-    `module.`.
-
-    UserError when the file is missing, is no state dict of tensors, or holds NaN or infinity.
-    """
+    """The tensors of a state dict, perhaps below `state_dict`, without the prefix `module.`."""
     if not path.is_file():
         raise UserError(f"{path}: not found; expected a PyTorch state dict")
     with parsed_by("torch", path, "a state dict of tensors"):
@@ -58,10 +54,7 @@ def check_shapes(
 
 
 def locate(weights: Weights) -> Path:
-    """The local file of `weights`, fetched into the cache if it is a URL, with its SHA-256 checked.
-
-    Of processes that want the same file one fetches it. UserError says what to do.
-    """
+    """The file of `weights`, fetched into the cache if it is a URL; its SHA-256 is checked."""
     if weights.path is not None:
         if not weights.path.is_file():
             raise UserError(

@@ -27,14 +27,11 @@ WHOLE = slice(None)  # of a batch, where no other process takes a part
 
 @dataclass(frozen=True)
 class Source:
-    """Where batches come from: cached features for the frozen epochs, else crops.
-
-    `workers` processes load pairs beside this one; bytes do not depend on them.
-    """
+    """Where batches come from: cached features for the frozen epochs, else crops."""
 
     sampler: Sampler
     features: FeatureCache | None = None
-    workers: int = 0
+    workers: int = 0  # processes that load pairs beside this one; bytes do not depend on them
 
     @classmethod
     def open(
@@ -60,10 +57,7 @@ def pair_numbers(seed: int, settings: TrainingSettings, epoch: int, step: int) -
 def negative_noise(
     seed: int, epoch: int, step: int, settings: TrainingSettings, part: slice = WHOLE
 ) -> Tensor:
-    """Uniform numbers (B, 25, 25) in [0, 1) that draw the negatives of a part of a step's pairs.
-
-    Each position of the walk has numbers of its own, from a counter that stands there.
-    """
+    """Uniform numbers (B, 25, 25) in [0, 1), of each pair its own, that draw the negatives."""
     blocks = -(-(SCORE**2) // BLOCK)
     pairs = range(settings.batch)[part]
     position = epoch * settings.pairs_per_epoch + step * settings.batch + pairs.start

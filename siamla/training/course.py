@@ -35,21 +35,13 @@ class Stopped(KeyboardInterrupt):
 
 @dataclass(frozen=True)
 class Upkeep:
-    """How a training is kept, and who hears of it.
+    """How a training is kept, and who hears of it; the first process makes the calls."""
 
-    Attributes:
-        state: file of the resumable state, written after every epoch, every `save_minutes`, and
-            when SIGTERM or SIGINT asks for an end. The states before it stand beside it.
-        key: digest of all that the training depends on; a state with another key is refused.
-        on_epoch: called by the first process with the row of every epoch, also with the rows of
-            epochs that were done before a stop.
-        validate: called by the first process with a copy of the model and the number of the epoch
-            done. Its number, if it gives one, is `val_ao` of the epoch's row.
-    """
-
-    state: Path
-    key: str
+    state: Path  # written after an epoch, every `save_minutes`, and when a signal asks for an end
+    key: str  # digest of all that the training depends on; a state with another key is refused
+    # takes the row of every epoch, also of epochs that were done before a stop
     on_epoch: Callable[[dict[str, float]], None] = lambda row: None
+    # takes the model and the number of the epoch done; may give `val_ao` of the epoch's row
     validate: Callable[[SiamLA, int], float | None] | None = None
     save_minutes: float = 10.0
 
@@ -74,10 +66,7 @@ def _save_state(upkeep: Upkeep, learner: Learner, progress: Progress) -> None:
 
 
 def _restore_state(upkeep: Upkeep, learner: Learner) -> Progress:
-    """Load the newest state into the learner; an empty Progress when there is none.
-
-    UserError when the state belongs to another training or is damaged.
-    """
+    """Load the newest state; UserError for a damaged one or another training's."""
     states = [state for state in _states(upkeep.state) if state.exists()]
     if not states:
         return Progress()

@@ -137,8 +137,7 @@ class _Sum(torch.autograd.Function):
 class GlobalBatchNorm(nn.BatchNorm2d):
     """Batch norm by the statistics of all processes, on any device, of parts of unequal size.
 
-    PyTorch's SyncBatchNorm is for GPUs alone. Means and sums of squares meet in fp64, where nothing
-    cancels out.
+    PyTorch's SyncBatchNorm is for GPUs alone. Sums meet in fp64, where nothing cancels out.
     """
 
     def __init__(self, norm: nn.BatchNorm2d, ranks: Ranks) -> None:

@@ -1,10 +1,8 @@
-"""Features of the frozen backbone for the views of training crops: computed once, shared by all
-variants.
+"""Features of the frozen backbone, computed once for views of training crops.
 
 A feature cache is a folder of chunks and a manifest, which is written last. A chunk is a list of
-tensors: the boxes and the backbone's levels of CHUNK views. A finished chunk is never computed
-again. A view is one of the `pairs.views` draws of a crop's jitter, once as a template and once as
-a search crop; the sampler puts pairs together of them.
+tensors: the boxes and the backbone's levels of CHUNK views. A view is one of the `pairs.views`
+draws of a crop's jitter, once as a template and once as a search crop.
 """
 
 from collections.abc import Sequence
@@ -34,10 +32,8 @@ STORED = torch.float16
 
 @dataclass(frozen=True)
 class Batch:
-    """What a training step needs: features or images of template and search, and the boxes (B, 4)
-    in the search crop.
-
-    `template` and `search` are the backbone's levels when `frozen`, else one tensor of images each.
+    """Template and search, each the backbone's levels if `frozen`, else one tensor of images; and
+    the boxes (B, 4) in the search crop.
     """
 
     template: tuple[Tensor, ...]

@@ -42,10 +42,8 @@ class Trained(NamedTuple):
 
 
 def learning_rate(step: int, steps: int, settings: TrainingSettings) -> float:
-    """Learning rate of `step` (0-based) out of `steps`: lr_start at the first, lr_end at the last.
-
-    Exponential decay as in section IV-A, or a half cosine; a linear warm-up multiplies the first
-    steps.
+    """Learning rate of `step` (0-based) out of `steps`, from lr_start at the first to lr_end at the
+    last: exponential as in section IV-A, or a half cosine; a linear warm-up multiplies the first.
     """
     start, end = settings.lr_start, settings.lr_end
     progress = step / max(1, steps - 1)
@@ -76,10 +74,7 @@ def take_step(learner: Learner, stream: Iterator[Batch], epoch: int, step: int) 
 
 
 def epoch_row(settings: TrainingSettings, progress: Progress) -> dict[str, float]:
-    """The epoch's row of the history: means over its steps, also over those done before a stop.
-
-    UserError when no step of the epoch had a usable loss.
-    """
+    """The epoch's row: means over its steps; UserError when none had a usable loss."""
     per_epoch, epoch = steps_per_epoch(settings), progress.epoch
     used = [row for row in progress.rows if not row["skipped"]]
     if not used:
@@ -101,8 +96,7 @@ def train(recipe: Recipe, source: Source, resources: Resources, upkeep: Upkeep) 
     """Train from the saved state, or from the start when there is none, to the end.
 
     Raises Stopped, in all processes after the same step, when a signal asked one of them for it.
-    UserError for a state that does not fit, for losses that are not usable, for too little memory,
-    and when a loading process or another rank has died.
+    UserError for a state that does not fit, unusable losses, too little memory, a dead process.
     """
     settings, per_epoch = recipe.training, steps_per_epoch(recipe.training)
     with stop_requests() as asked, accidents(source.workers):
@@ -140,10 +134,8 @@ def train_model(
     label: str,
     tracker: Mapping[str, Any],
 ) -> Trained:
-    """Train, or go on, and write model.pt and history.csv; of several processes the first writes.
-
-    The state is locked. The label and the tracker's settings go into the model's file. Raises as
-    `train`.
+    """Train, or go on, with the state locked, and let the first process write model.pt, with label
+    and tracker's settings, and history.csv. Raises as `train`.
     """
     set_up(resources.hardware)
     first = resources.ranks.first

@@ -1,8 +1,7 @@
 """The losses of the paper, eq. 4–7, 10 and 11, and of SiamCAR; one function for each.
 
-Map functions take score maps of shape (B, n, n) and work in the precision that they are given.
-Where several processes share a batch, `across` sums a count over them, and their losses sum up to
-the batch's.
+Map functions take score maps (B, n, n) in any precision. Where several processes share a batch,
+`across` sums a count over them, and their losses sum up to the batch's.
 """
 
 from collections.abc import Callable
@@ -46,10 +45,7 @@ def dynamic_label(quality: Tensor, alpha: float = 0.5, beta: float = 10.0) -> Te
 
 
 def image_normalize(label: Tensor, positive: Tensor) -> Tensor:
-    """Eq. 6: min-max of the labels (B, n, n) over each image's positives; 0 elsewhere.
-
-    Where max = min (a single positive, say) the label stays what it was.
-    """
+    """Eq. 6: min-max of labels over each image's positives (as they are if max = min); else 0."""
     flat, mask = label.flatten(1), positive.flatten(1)
     low = flat.masked_fill(~mask, torch.inf).amin(1, keepdim=True)
     high = flat.masked_fill(~mask, -torch.inf).amax(1, keepdim=True)
@@ -113,10 +109,7 @@ def ladl_loss(
 
 
 def iou_loss(ltrb: Tensor, target: Tensor, weight: Tensor, across: Across = _alone) -> Tensor:
-    """-ln((I+1)/(U+1)) of offsets (B, 4, n, n), averaged with weights (B, n, n): a scalar.
-
-    As in SiamCAR's public code (loss_car.py); its paper prints none.
-    """
+    """-ln((I+1)/(U+1)), as in SiamCAR's code (loss_car.py), averaged with weights (B, n, n)."""
     intersection, union = overlap(ltrb, target)
     loss = torch.log((union + 1) / (intersection + 1))
     chosen = weight > 0
@@ -146,8 +139,7 @@ def quality_loss(logit: Tensor, quality: Tensor, chosen: Tensor, across: Across 
 
 def draw_negatives(positive: Tensor, noise: Tensor) -> Tensor:
     """(B, n, n) bool: as many negative cells as positives in each image (at most all), those with
-    the smallest `noise` (B, n, n) in [0, 1): uniform random numbers, or 1 - c for the most
-    confident cells.
+    the smallest `noise` (B, n, n) in [0, 1).
     """
     mask = positive.flatten(1)
     order = noise.flatten(1).masked_fill(mask, 2.0).argsort(dim=1, stable=True)

@@ -40,14 +40,11 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Resources:
-    """What a training is computed with. It decides no more than last digits.
-
-    `accumulate` are the parts in which the backbone sees a batch; more take less memory.
-    """
+    """What a training is computed with: it decides no more than last digits."""
 
     hardware: Hardware
     ranks: Ranks = ALONE
-    accumulate: int = 1
+    accumulate: int = 1  # parts in which the backbone sees a batch; more take less memory
 
 
 class StepTaken(NamedTuple):
@@ -60,26 +57,16 @@ class StepTaken(NamedTuple):
 
 @dataclass
 class Progress:
-    """Where a training stands. Random numbers need no state: each step has its own.
+    """Where a training stands. Random numbers need no state: each step has its own."""
 
-    Attributes:
-        epoch: epochs done.
-        step: steps done of the next epoch.
-        rows: what those steps gave; the epoch's row of the history is their mean.
-        seconds, waited: that those steps took, and in which they waited for pairs.
-        unusable: how many of the last steps, one after another, had no usable loss or gradient.
-        processes: how many trained together, each time that this changed.
-        history: rows of the epochs done.
-    """
-
-    epoch: int = 0
-    step: int = 0
-    rows: list[dict[str, float]] = field(default_factory=list)
-    seconds: float = 0.0
-    waited: float = 0.0
-    unusable: int = 0
-    processes: list[int] = field(default_factory=list)
-    history: list[dict[str, float]] = field(default_factory=list)
+    epoch: int = 0  # epochs done
+    step: int = 0  # steps done of the next epoch
+    rows: list[dict[str, float]] = field(default_factory=list)  # what those steps gave
+    seconds: float = 0.0  # that those steps took
+    waited: float = 0.0  # seconds of these, for pairs
+    unusable: int = 0  # the last steps, in a row, without a usable loss or gradient
+    processes: list[int] = field(default_factory=list)  # that trained, each time this changed
+    history: list[dict[str, float]] = field(default_factory=list)  # rows of the epochs done
 
     def close_epoch(self, row: dict[str, float]) -> None:
         """Note that the epoch is done and gave `row`."""
@@ -93,18 +80,14 @@ class Progress:
 
 @dataclass
 class Learner:
-    """What a training changes from step to step.
-
-    `scaler` scales losses in fp16 and does nothing in other precisions; `average` is the moving
-    average of the model, where one is asked for.
-    """
+    """What a training changes from step to step."""
 
     recipe: Recipe
     resources: Resources
     model: SiamLA
     optimizer: torch.optim.Optimizer
-    scaler: torch.amp.GradScaler
-    average: AveragedModel | None = None
+    scaler: torch.amp.GradScaler  # of the losses in fp16; in other precisions it does nothing
+    average: AveragedModel | None = None  # the moving average of the model
 
     def _parts(self) -> dict[str, Any]:
         whole = {"model": self.model, "optimizer": self.optimizer, "scaler": self.scaler}
@@ -188,11 +171,7 @@ def _on_device(side: tuple[Tensor, ...], device: torch.device) -> tuple[Tensor, 
 
 
 def _levels(backbone: Backbone, images: Tensor, parts: int) -> tuple[Tensor, ...]:
-    """The backbone's levels of images, computed in parts.
-
-    Of a part nothing is kept but the levels; the backward pass computes it again. The rest of the
-    network sees the batch as a whole, its batch norm too.
-    """
+    """The backbone's levels of images, computed in parts, and again by the backward pass."""
     if parts == 1:
         return backbone(images)
     chunks = [

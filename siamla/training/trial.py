@@ -121,8 +121,7 @@ def rehearse(
     """Do steps of the training's phases; lines that say what all of it would take.
 
     The thawed phase comes first: in it memory would run out. `folder` is where the state would be
-    written, `budget` the seconds for each of the three measurements of a phase. UserError where
-    memory does not suffice.
+    written, `budget` the seconds for each of the three measurements of a phase.
     """
     set_up(resources.hardware)
     settings, world = recipe.training, resources.ranks.world
@@ -153,9 +152,8 @@ def overfit(
     tell: Callable[[str], None],
     steps: int = OVERFIT_STEPS,
 ) -> None:
-    """Train on the first `count` batches again and again, and tell now and then how the loss falls.
-
-    UserError when it has not fallen: then something is wrong that more data will not mend.
+    """Train on the first `count` batches again and again, and tell now and then how the loss falls;
+    UserError when it has not.
     """
     set_up(resources.hardware)
     recipe = _endless(recipe, recipe.training.frozen_epochs > 0)

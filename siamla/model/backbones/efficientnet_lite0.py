@@ -34,11 +34,9 @@ EPSILON = 1e-3  # of the batch norms that the package's weights were trained wit
 
 
 class Bottleneck(nn.Module):
-    """Expansion 1×1 → depth-wise k×k → projection 1×1, ReLU6 between, identity added where the
-    shape allows.
+    """Expansion 1×1 → depth-wise k×k → projection 1×1, ReLU6 between, and a residual.
 
-    The batch norms, which stay in evaluation mode (see Backbone), are folded into the convolutions:
-    that saves a third of the time.
+    The batch norms are folded into the convolutions, which saves a third of the time.
     """
 
     def __init__(self, inputs: int, stage: Stage, stride: int) -> None:

@@ -55,11 +55,9 @@ def _stage(
 
 
 class ResNet50(Backbone):
-    """Layers 2, 3 and 4 (512, 1024, 2048 channels) at stride 8: 127 px give 15×15 cells, 255 px
-    31×31.
+    """Layers 2, 3 and 4 at stride 8: 127 px give 15×15 cells, 255 px 31×31.
 
-    Input BGR 0..255 as it is, without mean and standard deviation. Names of parameters are the
-    public ones.
+    Input BGR 0..255, not normalised. Names of parameters are the public ones.
     """
 
     out_channels = (512, 1024, 2048)
