@@ -62,7 +62,7 @@ def has_bf16(device: "torch.device") -> bool:
 def hardware_on(
     device: "torch.device", precision: Precision, threads: int, of: str = "training"
 ) -> Hardware:
-    """The hardware of a device; UserError, with the name of settings `of`, where bf16 is lacking."""
+    """The hardware of a device; UserError, which names settings `of`, where bf16 is lacking."""
     if device.type == "cpu":
         return Hardware("cpu", precision, threads)
     import torch

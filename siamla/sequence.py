@@ -10,26 +10,15 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Sequence:
-    """One target in one video.
+    """One target in one video of N rows, which a reader does not bring to len(frames)."""
 
-    Attributes:
-        name: unique in its data set ("Jogging.1" and "Jogging.2" are two sequences).
-        frames: image files in order.
-        boxes: (N, 4) float64 xywh, 0-based continuous (siamla.geometry); NaN where the truth is
-            unknown. Rows stand as the file has them, `0,0,0,0` too. N is their number; a reader
-            does not hide a difference to len(frames).
-        visible: (N,) bool, False where the benchmark says that the target is absent.
-        polygons: (N, 8) float64 corner points for VOT, else None. Same origin as boxes.
-        attributes: the benchmark's attribute labels of the whole sequence.
-        frame_attributes: per-frame labels, each (N,) bool (VOT's tags).
-    """
-
-    name: str
-    frames: tuple[Path, ...]
-    boxes: NDArray[np.float64]
-    visible: NDArray[np.bool_]
-    polygons: NDArray[np.float64] | None = None
-    attributes: frozenset[str] = frozenset()
+    name: str  # unique in its data set: "Jogging.1" and "Jogging.2" are two sequences
+    frames: tuple[Path, ...]  # image files in order
+    boxes: NDArray[np.float64]  # (N, 4) xywh as in the file; NaN where the truth is unknown
+    visible: NDArray[np.bool_]  # (N,) False where the benchmark says that the target is absent
+    polygons: NDArray[np.float64] | None = None  # (N, 8) corner points for VOT
+    attributes: frozenset[str] = frozenset()  # labels of the whole sequence
+    # labels of frames, each (N,) bool: VOT's tags
     frame_attributes: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -37,8 +26,6 @@ class Sequence:
 
     @property
     def valid(self) -> NDArray[np.bool_]:
-        """(N,) bool, True where the row is a box: finite and with an area. Nothing is trained on
-        the others; what they score is the protocol's affair (`valid_truth`).
-        """
+        """(N,) bool, True where the row is a box, finite and with an area: what is trained on."""
         with np.errstate(invalid="ignore"):
             return np.asarray(np.isfinite(self.boxes).all(1) & (self.boxes[:, 2:] > 0).all(1), bool)

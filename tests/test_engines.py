@@ -138,30 +138,22 @@ def test_engines_say_what_the_network_says_for_two_templates(engine: str, kind: 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_batch_says_of_each_crop_what_it_says_alone(engine: str) -> None:
+    """Also where a tracker looks at two regions with one template: then to the same bits."""
     needs(engine)
     model, template, search = network("siamla"), crops(127, 4), crops(255, 4, seed=1)
     alone, together = prepare(engine, model, HARDWARE), prepare(engine, model, HARDWARE, rows=3)
     for count in range(1, 5):  # fewer than a pass takes, as many, and more
-        state = together.embed(template[:count])
-        found = together.search(state, search[:count])
+        maps = together.search(together.embed(template[:count]), search[:count])
         for index in range(count):
             one = slice(index, index + 1)
             expected = alone.search(alone.embed(template[one]), search[one])
-            for a, b in zip(found, expected, strict=True):
+            for a, b in zip(maps, expected, strict=True):
                 assert len(a) == count
                 np.testing.assert_allclose(a[one], b, atol=1e-4)
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("rows", [1, 2])
-def test_a_tracker_may_look_twice(engine: str, rows: int) -> None:
-    """At two regions with the one template that it has; to the same bits, whoever looks beside."""
-    needs(engine)
-    ready = prepare(engine, network("siamcar"), HARDWARE, rows=rows)
-    state, search = ready.embed(crops(127)), crops(255, 2, seed=1)
-    both = ready.search(state, search)
+    state = together.embed(template[:1])
+    both = together.search(state, search[:2])
     for index in range(2):
-        single = ready.search(state, search[index : index + 1])
+        single = together.search(state, search[index : index + 1])
         for a, b in zip(both, single, strict=True):
             np.testing.assert_array_equal(a[index], b[0])
 
@@ -180,27 +172,6 @@ def clip(frames: int) -> list[NDArray[np.uint8]]:
         image[60:108, x : x + part.shape[1]] = part
         images.append(image)
     return images
-
-
-@pytest.mark.parametrize("engine", [name for name in ENGINES if name != "torch"])
-def test_boxes_are_the_same_in_every_engine(engine: str) -> None:
-    """Each frame from the same place: what is in the crop decides, and a network of noise carries
-    any difference on.
-    """
-    needs(engine)
-    model = network("siamla")
-    settings = {
-        name: TrackerSettings(engine=name, precision="fp32", top_n=1, window=0.9)
-        for name in ("torch", engine)
-    }
-    trackers = [SiamTracker(model, each, CPU) for each in settings.values()]
-    first, *others = clip(9)
-    for tracker in trackers:
-        tracker.init(first, [150, 60, 48, 48])
-    for image in others:
-        trackers[1].state = trackers[0].state
-        ours, theirs = (tracker.update(image) for tracker in trackers)
-        np.testing.assert_allclose(theirs, ours, atol=0.02)
 
 
 def test_what_was_compiled_is_taken_again_and_never_for_another_network(

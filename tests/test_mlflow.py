@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny import wait_for
 
 from siamla.cli.main import main
 from siamla.errors import UserError
@@ -390,13 +391,6 @@ def answers(port: int) -> bool:
             return True
     except OSError:
         return False
-
-
-def wait_for(happened: Callable[[], bool], seconds: float = 100) -> None:
-    until = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < until
-        time.sleep(0.005)
 
 
 def test_the_page_is_a_server_that_takes_runs_and_ends_by_ctrl_c(

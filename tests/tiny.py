@@ -2,6 +2,7 @@
 
 import multiprocessing
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,3 +49,11 @@ def in_process(work: Callable[[], None]) -> int | None:
     process.start()
     process.join(120)
     return process.exitcode
+
+
+def wait_for(happened: Callable[[], bool], seconds: float = 60) -> None:
+    """AssertionError when it has not happened by then."""
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.005)
