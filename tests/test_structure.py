@@ -120,7 +120,7 @@ def test_settings_have_one_validator() -> None:
         "model_validate",
         "TypeAdapter",
     )
-    allowed = {"siamla.settings.reading", "siamla.settings.validation"}
+    allowed = {"siamla.settings.validation"}
     found = [
         f"{module}: {node.attr if isinstance(node, ast.Attribute) else node.id}"
         for module, path in SOURCES.items()

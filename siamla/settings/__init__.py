@@ -13,6 +13,6 @@ from siamla.settings.base import nearest as nearest
 from siamla.settings.base import neutral as neutral
 from siamla.settings.base import neutral_fields as neutral_fields
 from siamla.settings.base import without_neutral as without_neutral
-from siamla.settings.reading import read_yaml as read_yaml
+from siamla.settings.validation import read_yaml as read_yaml
 from siamla.settings.validation import validate as validate
 from siamla.settings.validation import validate_json as validate_json

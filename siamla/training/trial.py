@@ -1,5 +1,6 @@
 """What a training will take, before it is started: some steps of it, of which nothing is kept."""
 
+import io
 import math
 import shutil
 import time
@@ -8,10 +9,9 @@ from contextlib import closing
 from dataclasses import replace
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 from siamla.errors import UserError
 from siamla.training.batches import Source, batches, steps_per_epoch
@@ -45,17 +45,6 @@ def _endless(recipe: Recipe, frozen: bool) -> Recipe:
         "warmup_steps": 0,
     }
     return replace(recipe, training=recipe.training.model_copy(update=changes))
-
-
-def _size(values: Any) -> int:
-    """Bytes of all tensors in nested data."""
-    if isinstance(values, Tensor):
-        return values.nbytes
-    if isinstance(values, dict):
-        values = values.values()
-    elif not isinstance(values, list | tuple):
-        return 0
-    return sum(_size(value) for value in values)
 
 
 def _seconds(work: Callable[[], object], ranks: Ranks, budget: float, warm: int) -> float:
@@ -105,7 +94,7 @@ def _phase(learner: Learner, source: Source, epochs: int, frozen: bool, budget: 
         f" loader {rates[1]}, both {rates[2]}; waiting {waiting:.0f} %;"
         f" memory {peak_memory(hardware):,.0f} MiB a process"
     )
-    shared = held * _size([batch.template, batch.search, batch.boxes])
+    shared = held * sum(x.nbytes for x in (*batch.template, *batch.search, batch.boxes))
     return Phase(line, steps * both, shared)
 
 
@@ -135,7 +124,9 @@ def rehearse(
         ]
     hours = sum(phase.seconds for phase in phases) / 3600
     shared = max(phase.shared for phase in phases) / MIB
-    disk = (KEPT + 1) * _size(learner.state()) / MIB
+    state = io.BytesIO()
+    torch.save(learner.state(), state)
+    disk = (KEPT + 1) * state.tell() / MIB
     return [
         *(phase.line for phase in phases),
         f"whole training: {hours:.3g} hours, {hours * world:.3g} process hours ({world} at work)",
