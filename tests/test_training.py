@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -61,22 +61,26 @@ def as_before() -> Iterator[None]:
     torch.use_deterministic_algorithms(False)
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return noise_crops(tmp_path_factory.mktemp("tiny"), videos=2)
+class Data(NamedTuple):
+    """Folders of the crops, of their features, and of a training that nothing interrupted."""
+
+    crops: Path
+    features: Path
+    whole: Path
 
 
 @pytest.fixture(scope="module")
-def stored(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the features."""
-    folder = tmp_path_factory.mktemp("features") / "features"
-    features.build(cache, PAIRS, MODEL, folder, 1, "key")
-    return folder
+def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
+    folder = tmp_path_factory.mktemp("tiny")
+    found = Data(noise_crops(folder, videos=2), folder / "features", folder / "whole")
+    features.build(found.crops, PAIRS, MODEL, found.features, 1, "key")
+    _train(found.whole, found)
+    return found
 
 
 @pytest.fixture(scope="module")
-def source(cache: Path, stored: Path) -> Source:
-    return Source.open([cache], PAIRS, stored, workers=0)
+def source(data: Data) -> Source:
+    return Source.open([data.crops], PAIRS, data.features, workers=0)
 
 
 @pytest.mark.parametrize(
@@ -114,15 +118,11 @@ def test_negatives_belong_to_the_position_in_the_walk() -> None:
 
 
 def _train(
-    folder: Path,
-    cache: Path,
-    stored: Path | None,
-    workers: int = 0,
-    key: str = "key",
-    save_minutes: float = 10,
+    folder: Path, data: Data, workers: int = 0, key: str = "key", save_minutes: float = 10
 ) -> None:
     """Train to folder/model.pt and folder/history.csv."""
-    source = Source.open([cache], PAIRS, stored, workers)
+    stored = data.features if data.features.exists() else None
+    source = Source.open([data.crops], PAIRS, stored, workers)
     upkeep = Upkeep(folder / "state.pt", key, save_minutes=save_minutes)
     train_model(recipe(), source, CPU, upkeep, folder, "Ours", {})
 
@@ -141,18 +141,10 @@ def _signal_after(
     patch(loop, "optimise", optimise)
 
 
-def _killed(steps: int, *arguments: Any) -> None:
+def _killed(steps: int, folder: Path, data: Data) -> None:
     """Train with a state after every step; SIGKILL in the step after `steps` more."""
     _signal_after(steps, signal.SIGKILL, setattr)
-    _train(*arguments, save_minutes=0)
-
-
-@pytest.fixture(scope="module")
-def whole(cache: Path, stored: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a training that nothing interrupted."""
-    folder = tmp_path_factory.mktemp("uninterrupted")
-    _train(folder, cache, stored)
-    return folder
+    _train(folder, data, save_minutes=0)
 
 
 def _history(folder: Path) -> list[list[str]]:
@@ -184,9 +176,7 @@ def _saved(folder: Path, name: str = "state.pt") -> tuple[int, int, int]:
     ids=["first step", "first of an epoch", "thrice", "workers change in the thawed epoch"],
 )
 def test_stopped_in_any_step_it_ends_with_the_same_bytes(
-    whole: Path,
-    cache: Path,
-    stored: Path,
+    data: Data,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -199,48 +189,48 @@ def test_stopped_in_any_step_it_ends_with_the_same_bytes(
         with monkeypatch.context() as patch:
             _signal_after(stop, signal.SIGINT if done else signal.SIGTERM, patch.setattr)
             with pytest.raises(Stopped):
-                _train(tmp_path, cache, stored, count)
+                _train(tmp_path, data, count)
         done += stop + 1  # the step itself is finished
         epoch, at = divmod(done, STEPS)
         assert _saved(tmp_path) == (epoch, at, at)
         assert f"epoch {epoch + 1}, {at} of 3 steps done" in capsys.readouterr().err
         assert not (tmp_path / "model.pt").exists()
-    _train(tmp_path, cache, stored, workers[-1])
-    _is_same(tmp_path, whole)
+    _train(tmp_path, data, workers[-1])
+    _is_same(tmp_path, data.whole)
 
 
 def test_asked_to_stop_in_the_last_step_it_is_done(
-    whole: Path, cache: Path, stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And its state gives the model again."""
     _signal_after(3 * STEPS - 1, signal.SIGTERM, monkeypatch.setattr)
     for _ in range(2):
-        _train(tmp_path, cache, stored)
-        _is_same(tmp_path, whole)
+        _train(tmp_path, data)
+        _is_same(tmp_path, data.whole)
         (tmp_path / "model.pt").unlink()
 
 
 def test_killed_in_the_middle_of_an_epoch_it_ends_with_the_same_bytes(
-    whole: Path, cache: Path, stored: Path, tmp_path: Path
+    data: Data, tmp_path: Path
 ) -> None:
     """The second kill falls into the thawed epoch."""
     for steps, left in ((4, (1, 1, 1)), (3, (2, 1, 1))):
-        assert in_process(partial(_killed, steps, tmp_path, cache, stored)) == KILLED
+        assert in_process(partial(_killed, steps, tmp_path, data)) == KILLED
         assert _saved(tmp_path) == left
-    _train(tmp_path, cache, stored)
-    _is_same(tmp_path, whole)
+    _train(tmp_path, data)
+    _is_same(tmp_path, data.whole)
 
 
-def test_loading_processes_change_nothing(cache: Path, tmp_path: Path) -> None:
+def test_loading_processes_change_nothing(data: Data, tmp_path: Path) -> None:
     """Without features every epoch reads crops, here by two processes, and by none."""
     for workers in (0, 2):
-        _train(tmp_path / str(workers), cache, None, workers)
+        _train(tmp_path / str(workers), data._replace(features=tmp_path / "none"), workers)
     _is_same(tmp_path / "2", tmp_path / "0")
     assert not multiprocessing.active_children()
 
 
 def test_a_killed_loading_process_is_one_clear_line(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = loop.optimise
 
@@ -252,60 +242,58 @@ def test_a_killed_loading_process_is_one_clear_line(
     monkeypatch.setattr(loop, "optimise", optimise)
     message = r"^train: a process that loads pairs died .*; run the same command again.*$"
     with pytest.raises(UserError, match=message):
-        _train(tmp_path, cache, None, workers=1)
+        _train(tmp_path, data._replace(features=tmp_path / "none"), workers=1)
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_crop_that_cannot_be_read_is_one_clear_line(
-    cache: Path, tmp_path: Path, workers: int
+    data: Data, tmp_path: Path, workers: int
 ) -> None:
-    shutil.copytree(cache, tmp_path / "crops")
+    shutil.copytree(data.crops, tmp_path / "crops")
     shard = tmp_path / "crops" / "shard-00000.bin"
     shard.write_bytes(bytes(shard.stat().st_size))
     message = r"crops: crop \d+ cannot be decoded; delete the folder"
     with pytest.raises(UserError, match=message) as caught:
-        _train(tmp_path, tmp_path / "crops", None, workers)
+        _train(tmp_path, Data(tmp_path / "crops", tmp_path / "none", data.whole), workers)
     assert "\n" not in str(caught.value)
 
 
-def test_the_backbone_moves_when_it_has_thawed(whole: Path) -> None:
+def test_the_backbone_moves_when_it_has_thawed(data: Data) -> None:
     before = build_model(MODEL, 1).state_dict()
-    after = torch.load(whole / "model.pt", weights_only=True)["model"]
+    after = torch.load(data.whole / "model.pt", weights_only=True)["model"]
     names = [name for name in before if name.startswith("backbone.")]
     assert any(not torch.equal(before[name], after[name]) for name in names)
 
 
-def test_a_state_of_another_training_is_refused(
-    whole: Path, cache: Path, stored: Path, tmp_path: Path
-) -> None:
-    shutil.copy(whole / "state.pt", tmp_path)
+def test_a_state_of_another_training_is_refused(data: Data, tmp_path: Path) -> None:
+    shutil.copy(data.whole / "state.pt", tmp_path)
     message = r"state\.pt: belongs to another training \(key, expected other\)"
     with pytest.raises(UserError, match=message):
-        _train(tmp_path, cache, stored, key="other")
-    assert sha256(tmp_path / "state.pt") == sha256(whole / "state.pt")
+        _train(tmp_path, data, key="other")
+    assert sha256(tmp_path / "state.pt") == sha256(data.whole / "state.pt")
 
 
 @pytest.mark.parametrize("kept", [0, 1000, -1], ids=["empty", "head", "all but the last byte"])
 def test_of_a_damaged_state_the_one_before_is_named_and_gone_on_from(
-    whole: Path, cache: Path, stored: Path, tmp_path: Path, kept: int
+    data: Data, tmp_path: Path, kept: int
 ) -> None:
     names = ["state.1.pt", "state.2.pt", "state.pt"]
-    assert sorted(path.name for path in whole.glob("state*.pt")) == names
-    assert [_saved(whole, name)[0] for name in names] == [2, 1, 3]
-    shutil.copy(whole / "state.1.pt", tmp_path)
-    (tmp_path / "state.pt").write_bytes((whole / "state.pt").read_bytes()[:kept])
+    assert sorted(path.name for path in data.whole.glob("state*.pt")) == names
+    assert [_saved(data.whole, name)[0] for name in names] == [2, 1, 3]
+    shutil.copy(data.whole / "state.1.pt", tmp_path)
+    (tmp_path / "state.pt").write_bytes((data.whole / "state.pt").read_bytes()[:kept])
     message = r"state\.pt: damaged training state .*; delete it to go on from state\.1\.pt"
     with pytest.raises(UserError, match=message):
-        _train(tmp_path, cache, stored)
+        _train(tmp_path, data)
     (tmp_path / "state.pt").unlink()
-    _train(tmp_path, cache, stored)
-    _is_same(tmp_path, whole)
+    _train(tmp_path, data)
+    _is_same(tmp_path, data.whole)
 
 
 def test_a_full_disk_is_one_clear_line_and_leaves_the_state_before(
-    whole: Path, cache: Path, stored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copy(whole / "state.2.pt", tmp_path / "state.pt")
+    shutil.copy(data.whole / "state.2.pt", tmp_path / "state.pt")
     before = sha256(tmp_path / "state.pt")
 
     def full(path: Path, content: bytes) -> int:
@@ -313,14 +301,14 @@ def test_a_full_disk_is_one_clear_line_and_leaves_the_state_before(
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(UserError, match=r"state\.new\.pt: the disk is full"):
-        _train(tmp_path, cache, stored)
+        _train(tmp_path, data)
     assert sha256(tmp_path / "state.pt") == before
 
 
 # --- features ---
 
 
-def _features(folder: Path, cache: Path, killed_batch: int = -1) -> None:
+def _features(folder: Path, crops: Path, killed_batch: int = -1) -> None:
     """Build a feature cache of chunks of 32 views; SIGKILL this process when it comes to the batch
     `killed_batch`.
     """
@@ -333,31 +321,31 @@ def _features(folder: Path, cache: Path, killed_batch: int = -1) -> None:
         return levels(*arguments)
 
     features._levels = dying
-    features.build(cache, PAIRS.model_copy(update={"views": 7}), MODEL, folder, 1, "key")
+    features.build(crops, PAIRS.model_copy(update={"views": 7}), MODEL, folder, 1, "key")
 
 
 def test_a_killed_feature_build_goes_on_and_ends_with_the_same_bytes(
-    cache: Path, tmp_path: Path
+    data: Data, tmp_path: Path
 ) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert in_process(partial(_features, whole, cache)) == 0
-    assert in_process(partial(_features, killed, cache, 32 // BATCH)) == KILLED
+    assert in_process(partial(_features, whole, data.crops)) == 0
+    assert in_process(partial(_features, killed, data.crops, 32 // BATCH)) == KILLED
     first = killed / "chunk-00000.bin"
     written = first.stat().st_mtime_ns
     with pytest.raises(UserError, match="not found"):
         FeatureCache(killed)  # without a manifest it is not finished
-    assert in_process(partial(_features, killed, cache)) == 0
+    assert in_process(partial(_features, killed, data.crops)) == 0
     assert first.stat().st_mtime_ns == written  # a finished chunk is not computed again
     finished = [path for path in killed.iterdir() if not path.name.endswith(".tmp")]
     expected = {path.name: sha256(path) for path in whole.iterdir()}
     assert {path.name: sha256(path) for path in finished} == expected
 
 
-def test_cached_features_are_those_of_the_live_backbone(cache: Path, tmp_path: Path) -> None:
+def test_cached_features_are_those_of_the_live_backbone(data: Data, tmp_path: Path) -> None:
     """Also in which images the target is missing."""
     pairs = PAIRS.model_copy(update={"views": 2, "negatives": 0.4})
-    features.build(cache, pairs, MODEL, tmp_path / "features", 1, "key")
-    sampler, stored = PairSampler(CropCache(cache), pairs), FeatureCache(tmp_path / "features")
+    features.build(data.crops, pairs, MODEL, tmp_path / "features", 1, "key")
+    sampler, stored = PairSampler(CropCache(data.crops), pairs), FeatureCache(tmp_path / "features")
     assert stored.count == sampler.views == 12  # 2 videos, 3 frames
     model, numbers = build_model(MODEL, 1).eval(), range(24)
     cached = stored.batch([sampler.parts(number) for number in numbers])
@@ -394,14 +382,12 @@ def test_training_on_features_is_training_on_images(source: Source, tmp_path: Pa
     ],
 )
 def test_features_are_of_views_and_of_shared_weights(
-    views: int | None, weights: str, message: str, cache: Path, tmp_path: Path
+    views: int | None, weights: str, message: str, data: Data, tmp_path: Path
 ) -> None:
-    pairs, model = (
-        PAIRS.model_copy(update={"views": views}),
-        MODEL.model_copy(update={"weights": weights}),
-    )
+    pairs = PAIRS.model_copy(update={"views": views})
+    model = MODEL.model_copy(update={"weights": weights})
     with pytest.raises(UserError, match=message):
-        features.build(cache, pairs, model, tmp_path / "out", 1, "key")
+        features.build(data.crops, pairs, model, tmp_path / "out", 1, "key")
     assert not (tmp_path / "out").exists()
 
 
