@@ -47,8 +47,8 @@ def build_backbone(settings: ModelSettings) -> Backbone:
     backbone = backbone_class(settings.backbone)()
     if settings.weights == "random":
         return backbone
-    given = isinstance(settings.weights, Weights)
-    path = locate(settings.weights) if given else backbone.package_weights()
+    weights = settings.weights
+    path = locate(weights) if isinstance(weights, Weights) else backbone.package_weights()
     if path is None:
         raise UserError(
             f"weights: no package ships {settings.backbone}; give weights: {{path or url, sha256}}"

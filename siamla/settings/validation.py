@@ -68,7 +68,7 @@ FLOAT = re.compile(
 )
 _Loader.add_constructor(_TAG + "map", _mapping)
 for _kind in ("binary", "timestamp", "omap", "pairs", "set"):
-    _Loader.add_constructor(_TAG + _kind, yaml.SafeLoader.construct_undefined)
+    _Loader.add_constructor(_TAG + _kind, yaml.SafeLoader.yaml_constructors[None])
 _Loader.yaml_implicit_resolvers = {}
 for _first, _resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items():
     for _tag, _pattern in _resolvers:

@@ -101,7 +101,7 @@ def _live(source: Source, groups: Iterator[range], pinned: bool) -> Iterator[Bat
         if isinstance(batch, UserError):
             raise batch
         template, search, boxes = batch
-        images = [(side.permute(0, 3, 1, 2),) for side in (template, search)]
+        images = (template.permute(0, 3, 1, 2),), (search.permute(0, 3, 1, 2),)
         yield Batch(*images, boxes, frozen=False)
 
 

@@ -131,7 +131,11 @@ def build_optimizer(model: SiamLA, settings: TrainingSettings) -> torch.optim.Op
         {"params": [p for p in model.parameters() if id(p) not in slow], "scale": 1.0},
         {"params": backbone, "scale": settings.backbone_lr_scale},
     ]
-    common = {"lr": settings.lr_start, "weight_decay": settings.weight_decay, "fused": True}
+    common: dict[str, Any] = {
+        "lr": settings.lr_start,
+        "weight_decay": settings.weight_decay,
+        "fused": True,
+    }
     if settings.optimizer == "adamw":
         return torch.optim.AdamW(groups, **common)
     return torch.optim.SGD(groups, momentum=settings.momentum, **common)
