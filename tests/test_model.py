@@ -150,7 +150,7 @@ def levels(*sides: int) -> tuple[Tensor, ...]:
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_where_the_gradient_of_the_quality_goes(shared: bool) -> None:
+def test_no_gradient_through_sampling_positions(shared: bool) -> None:
     """To LAFA's own weights, to the shared features unless `shared_gradient` is off, and never to
     the regression through the positions of samples. Outputs are the same.
     """

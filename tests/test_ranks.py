@@ -137,11 +137,11 @@ def _run(
     try:
         source = Source(Sampler(cache, broken), workers=workers)
         upkeep = Upkeep(folder / "state.pt", "key", save_minutes=save_minutes)
-        trained = train(RECIPE, source, Resources(HARDWARE, ranks, accumulate), upkeep)
+        model, _ = train(RECIPE, source, Resources(HARDWARE, ranks, accumulate), upkeep)
     finally:
         loop.optimise = real
     if ranks.first:
-        torch.save({"rows": rows, "model": trained.model.state_dict()}, folder / "trained.pt")
+        torch.save({"rows": rows, "model": model.state_dict()}, folder / "trained.pt")
 
 
 def _several(ranks: Ranks, cache: Path, folder: Path) -> None:

@@ -32,9 +32,9 @@ from siamla.training import course, features, loop, step
 from siamla.training.batches import Source, batches, negative_noise, pair_numbers
 from siamla.training.course import Stopped, Upkeep
 from siamla.training.features import BATCH, Batch, FeatureCache
-from siamla.training.loop import Trained, learning_rate, train, train_model
+from siamla.training.loop import learning_rate, train, train_model
 from siamla.training.settings import Labels, LossWeights, TrainingSettings
-from siamla.training.step import Learner, Recipe, Resources, set_up, start
+from siamla.training.step import Learner, Progress, Recipe, Resources, set_up, start
 
 PAIRS = PairSettings(dataset="tiny", views=6, frame_range=2)  # 36 views
 TRAINING = TrainingSettings(
@@ -364,8 +364,8 @@ def test_training_on_features_is_training_on_images(source: Source, tmp_path: Pa
     """The same losses but for the cache's half precision."""
     histories = []
     for name, reads in (("stored", source), ("live", Source(source.sampler))):
-        trained = train(recipe(epochs=2), reads, CPU, Upkeep(tmp_path / name, "key"))
-        histories.append(trained.history)
+        _, progress = train(recipe(epochs=2), reads, CPU, Upkeep(tmp_path / name, "key"))
+        histories.append(progress.history)
     for stored, live in zip(*histories, strict=True):
         assert [stored[key] for key in ("epoch", "step", "lr")] == [
             live[key] for key in ("epoch", "step", "lr")
@@ -483,7 +483,7 @@ def test_a_moving_average_is_the_model_and_goes_on_after_a_stop(
 
     def run(name: str) -> dict[str, Tensor]:
         upkeep = Upkeep(tmp_path / name, "key")
-        return train(recipe(epochs=2, ema=0.5), source, CPU, upkeep).model.state_dict()
+        return train(recipe(epochs=2, ema=0.5), source, CPU, upkeep)[0].state_dict()
 
     whole = run("whole.pt")
     with monkeypatch.context() as patch:
@@ -529,10 +529,10 @@ def test_a_step_without_a_usable_loss_changes_nothing() -> None:
     assert all(torch.equal(after[name], value) for name, value in before.items())
 
 
-def _train_with(losses: object, source: Source, folder: Path, **changes: Any) -> Trained:
+def _train_with(losses: object, source: Source, folder: Path, **changes: Any) -> Progress:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(step, "losses", losses)
-        return train(recipe(**changes), source, CPU, Upkeep(folder / "state.pt", "key"))
+        return train(recipe(**changes), source, CPU, Upkeep(folder / "state.pt", "key"))[1]
 
 
 def test_steps_with_an_unusable_loss_do_not_enter_the_means(source: Source, tmp_path: Path) -> None:

@@ -155,10 +155,10 @@ def _work(
     with LiveTraining(Path("results"), record) as live:
         upkeep = Upkeep(state / "state.pt", whole, live.epoch, validate)
         recipe, tracker = _recipe(spec, job.names["seed"]), stored(spec.tracker)
-        trained = train_model(recipe, source, resources, upkeep, result, label, tracker)
+        progress = train_model(recipe, source, resources, upkeep, result, label, tracker)
     # they may change last digits, and no key: a training may go on with fewer processes
-    if trained.processes != [1]:
-        record["place"]["processes"] = trained.processes
+    if progress.processes != [1]:
+        record["place"]["processes"] = progress.processes
     if means.accumulate > 1:
         record["place"]["accumulate"] = means.accumulate
     write_json(result / "spec.json", training_settings(spec))

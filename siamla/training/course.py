@@ -22,7 +22,7 @@ from siamla.hardware import Hardware
 from siamla.model.siamla import SiamLA
 from siamla.progress import progress as progress_bar
 from siamla.training.batches import Source, pair_numbers, steps_per_epoch
-from siamla.training.step import Learner, Progress, StepTaken
+from siamla.training.step import Learner, Progress
 
 KEPT = 3  # states: should the disk lose the last one, the one before it is there
 IN_A_ROW = 20  # steps without a usable loss after which a training ends
@@ -137,18 +137,18 @@ class Course:
         if processes[-1:] != [world]:
             processes.append(world)
 
-    def after_step(self, taken: StepTaken) -> None:
+    def after_step(self, row: dict[str, float], seconds: float, waited: float) -> None:
         """Tell of a step and save if it is time; Stopped when that was asked for.
 
         UserError when too many steps in a row were not usable.
         """
-        progress, row = self.progress, taken.row
-        progress.seconds += taken.seconds
-        progress.waited += taken.waited
+        progress = self.progress
+        progress.seconds += seconds
+        progress.waited += waited
         progress.unusable = progress.unusable + 1 if row["skipped"] else 0
         if row["skipped"]:
             self._note_unusable(row)
-        seconds = max(progress.seconds, 1e-9)
+        seconds = max(progress.seconds, 1e-9)  # of the epoch
         speed = progress.step * self.learner.recipe.training.batch / seconds
         self.bar.set_postfix_str(
             f"epoch {progress.epoch + 1} loss {row['total']:.3f}, {speed:.1f} pairs/s,"

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -26,19 +26,10 @@ from siamla.training.step import (
     Progress,
     Recipe,
     Resources,
-    StepTaken,
     optimise,
     set_up,
     start,
 )
-
-
-class Trained(NamedTuple):
-    """Model, history (a row an epoch), and how many processes trained, each time this changed."""
-
-    model: SiamLA
-    history: list[dict[str, float]]
-    processes: list[int]
 
 
 def learning_rate(step: int, steps: int, settings: TrainingSettings) -> float:
@@ -59,8 +50,12 @@ def _rate(settings: TrainingSettings, epoch: int, step: int) -> float:
     return learning_rate(epoch * per_epoch + step, settings.epochs * per_epoch, settings)
 
 
-def take_step(learner: Learner, stream: Iterator[Batch], epoch: int, step: int) -> StepTaken:
-    """Take the next batch of the stream and learn from it; epoch and step count from 0."""
+def take_step(
+    learner: Learner, stream: Iterator[Batch], epoch: int, step: int
+) -> tuple[dict[str, float], float, float]:
+    """Learn from the stream's next batch: its row, seconds, and those of them in waiting for it.
+    Epoch and step count from 0.
+    """
     recipe, settings = learner.recipe, learner.recipe.training
     part = learner.resources.ranks.part(settings.batch)
     begun = time.monotonic()
@@ -70,7 +65,7 @@ def take_step(learner: Learner, stream: Iterator[Batch], epoch: int, step: int) 
     for group in learner.optimizer.param_groups:
         group["lr"] = _rate(settings, epoch, step) * group["scale"]
     row = optimise(learner, batch, noise, epoch)
-    return StepTaken(row, time.monotonic() - begun, waited)
+    return row, time.monotonic() - begun, waited
 
 
 def epoch_row(settings: TrainingSettings, progress: Progress) -> dict[str, float]:
@@ -92,7 +87,9 @@ def epoch_row(settings: TrainingSettings, progress: Progress) -> dict[str, float
     }
 
 
-def train(recipe: Recipe, source: Source, resources: Resources, upkeep: Upkeep) -> Trained:
+def train(
+    recipe: Recipe, source: Source, resources: Resources, upkeep: Upkeep
+) -> tuple[SiamLA, Progress]:
     """Train from the saved state, or from the start when there is none, to the end.
 
     Raises Stopped, in all processes after the same step, when a signal asked one of them for it.
@@ -116,13 +113,13 @@ def train(recipe: Recipe, source: Source, resources: Resources, upkeep: Upkeep) 
             while progress.epoch < settings.epochs:
                 while progress.step < per_epoch:
                     taken = take_step(learner, stream, progress.epoch, progress.step)
-                    progress.rows.append(taken.row)
+                    progress.rows.append(taken[0])
                     progress.step += 1
-                    course.after_step(taken)
+                    course.after_step(*taken)
                 row = epoch_row(settings, progress) | course.measured()
                 progress.close_epoch(row)
                 course.after_epoch(row)
-        return Trained(learner.trained(), progress.history, progress.processes)
+        return learner.trained(), progress
 
 
 def train_model(
@@ -133,17 +130,17 @@ def train_model(
     folder: Path,
     label: str,
     tracker: Mapping[str, Any],
-) -> Trained:
+) -> Progress:
     """Train, or go on, with the state locked, and let the first process write model.pt, with label
     and tracker's settings, and history.csv. Raises as `train`.
     """
     set_up(resources.hardware)
     first = resources.ranks.first
     with locked(upkeep.state.with_suffix(".lock")) if first else nullcontext():
-        trained = train(recipe, source, resources, upkeep)
+        model, progress = train(recipe, source, resources, upkeep)
         if first:
             # all rows: not every epoch is validated
-            columns = list(dict.fromkeys(name for row in trained.history for name in row))
-            write_csv(folder / "history.csv", columns, trained.history)
-            save_model(folder / "model.pt", trained.model.to("cpu"), label, tracker)
-    return trained
+            columns = list(dict.fromkeys(name for row in progress.history for name in row))
+            write_csv(folder / "history.csv", columns, progress.history)
+            save_model(folder / "model.pt", model.to("cpu"), label, tracker)
+    return progress

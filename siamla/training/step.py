@@ -4,7 +4,7 @@ import copy
 import os
 import shutil
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,14 +45,6 @@ class Resources:
     hardware: Hardware
     ranks: Ranks = ALONE
     accumulate: int = 1  # parts in which the backbone sees a batch; more take less memory
-
-
-class StepTaken(NamedTuple):
-    """The row that a step gives, its seconds, and those of them in which it waited for pairs."""
-
-    row: dict[str, float]
-    seconds: float
-    waited: float
 
 
 @dataclass

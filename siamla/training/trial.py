@@ -72,11 +72,10 @@ def _phase(learner: Learner, source: Source, epochs: int, frozen: bool, budget: 
     waits: list[float] = []
 
     def step(pairs: Iterator[Batch]) -> None:
-        taken = take_step(learner, pairs, 0, 0)
-        if taken.row["skipped"]:
-            loss = taken.row["total"]
-            raise UserError(f"a step's loss is not usable ({loss:g}); lower lr_start")
-        waits.append(taken.waited)
+        row, _, waited = take_step(learner, pairs, 0, 0)
+        if row["skipped"]:
+            raise UserError(f"a step's loss is not usable ({row['total']:g}); lower lr_start")
+        waits.append(waited)
 
     part = ranks.part(settings.batch)
     with closing(batches(source, recipe.seed, settings, pinned=cuda, part=part)) as stream:
@@ -155,7 +154,7 @@ def overfit(
         with closing(batches(source, recipe.seed, recipe.training, part=part)) as stream:
             repeated = cycle(list(islice(stream, count)))
         for number in range(steps):
-            row = take_step(learner, repeated, 0, number % count).row
+            row, *_ = take_step(learner, repeated, 0, number % count)
             losses.append(row["total"])
             if math.log2(number + 1).is_integer() or number + 1 == steps:
                 values = ", ".join(f"{name} {value:.4g}" for name, value in row.items())
