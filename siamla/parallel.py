@@ -88,9 +88,8 @@ def in_parallel(
 ) -> Iterator[Result]:
     """work(item) of each item from `jobs` processes (1: from this one), with a progress bar.
 
-    Each process calls `initializer` first. Results come in the order of the items or, unless
-    `ordered`, as they are finished. `done` items were finished before. UserError when a worker
-    dies. Closed or interrupted before its end, it stops the workers at once.
+    Each process calls `initializer` first. Unless `ordered`, results come as they are finished.
+    UserError when a worker dies. Closed before its end, it stops the workers at once.
     """
     todo = list(items)
     with progress(done + len(todo), label, unit, done) as bar:
