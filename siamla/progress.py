@@ -24,7 +24,7 @@ def progress(
     total: int | None, title: str, unit: str, initial: int = 0, silent: bool = False
 ) -> "tqdm[Any]":
     """A tqdm bar over `total` units, `initial` of them done; in a log a line every ten seconds."""
-    shown: dict[str, Any] = {"dynamic_ncols": True}
+    options: dict[str, Any] = {"dynamic_ncols": True}
     if not sys.stderr.isatty():
-        shown = {"file": _Lines(sys.stderr), "mininterval": 10, "ncols": 100}
-    return tqdm(total=total, initial=initial, desc=title, unit=unit, disable=silent, **shown)
+        options = {"file": _Lines(sys.stderr), "mininterval": 10, "ncols": 100}
+    return tqdm(total=total, initial=initial, desc=title, unit=unit, disable=silent, **options)

@@ -215,8 +215,8 @@ def _norms(ranks: Ranks) -> None:
     part = ranks.part(5)
     expected = values(torch.nn.BatchNorm2d(4), slice(None), alone=True)
     expected[:2] = [each[part] for each in expected[:2]]
-    found = values(GlobalBatchNorm(torch.nn.BatchNorm2d(4), ranks), part, alone=False)
-    for a, b in zip(found, expected, strict=True):
+    ours = values(GlobalBatchNorm(torch.nn.BatchNorm2d(4), ranks), part, alone=False)
+    for a, b in zip(ours, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=2e-4, atol=2e-4)
 
 

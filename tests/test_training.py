@@ -72,10 +72,10 @@ class Data(NamedTuple):
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
     folder = tmp_path_factory.mktemp("tiny")
-    found = Data(noise_crops(folder, videos=2), folder / "features", folder / "whole")
-    features.build(found.crops, PAIRS, MODEL, found.features, 1, "key")
-    _train(found.whole, found)
-    return found
+    folders = Data(noise_crops(folder, videos=2), folder / "features", folder / "whole")
+    features.build(folders.crops, PAIRS, MODEL, folders.features, 1, "key")
+    _train(folders.whole, folders)
+    return folders
 
 
 @pytest.fixture(scope="module")
