@@ -51,6 +51,11 @@ def read_model(path: Path) -> ModelFile:
         raise UserError(f"{path}: not found; expected a model file that siamla wrote")
     with parsed_by("torch", path, "a model file"):
         loaded = torch.load(path, map_location="cpu", weights_only=True)
+    if isinstance(loaded, dict) and set(loaded) == {"model", "settings"}:
+        raise UserError(
+            f"{path}: an earlier siamla wrote it, without the tracker's settings; train the model"
+            " again"
+        )
     ours = isinstance(loaded, dict) and set(loaded) == KEYS
     if not ours or not isinstance(loaded["tracker"], dict):
         raise UserError(
