@@ -28,10 +28,10 @@ from siamla.engine.engines import described, entry, installed
 from siamla.engine.settings import AUTO
 from siamla.geometry import padded_size
 from siamla.grid import SEARCH, TEMPLATE
+from siamla.hardware import Hardware, has_bf16, processor
 from siamla.model.checkpoint import load_model
 from siamla.model.settings import ModelSettings
 from siamla.model.siamla import SiamLA, build_model
-from siamla.place import Place, has_bf16, processor
 from siamla.tracker import postprocess
 from siamla.tracker.settings import TrackerSettings
 from siamla.tracker.tracker import SiamTracker
@@ -139,7 +139,7 @@ def ways(args: argparse.Namespace) -> dict[str, Callable[[], object]]:
         found[f"{name} plain"] = lambda model=model: Plain(model, TrackerSettings(**settings))
         for engine in ready:
             for precision in precisions:
-                place = Place("cpu", precision, args.threads)  # type: ignore[arg-type]
+                place = Hardware("cpu", precision, args.threads)  # type: ignore[arg-type]
                 chosen = TrackerSettings(**settings, engine=engine, precision=precision)
                 found[f"{name} {engine} {precision}"] = (
                     lambda model=model, chosen=chosen, place=place: SiamTracker(

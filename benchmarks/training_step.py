@@ -31,21 +31,20 @@ from siamla.data.crops import CropCache
 from siamla.data.pairs import PairSampler
 from siamla.experiment.plan import Plan
 from siamla.experiment.spec import Spec
-from siamla.place import Place
 from siamla.sequence import Sequence
 from siamla.training import features, loop
 from siamla.training.batches import Source
-from siamla.training.step import Recipe, set_up
+from siamla.training.course import Upkeep
+from siamla.training.step import Recipe, Resources, set_up
 
 try:
-    from siamla.training.course import Upkeep
-    from siamla.training.step import Resources
+    from siamla.hardware import Hardware
 except ImportError:  # an older checkout
-    Resources = None  # type: ignore[assignment,misc]
+    from siamla.hardware import Hardware as Hardware
 
 ROOT = Path(__file__).parents[1]
 STEPS, PAIRS = 4, 64
-PLACE = Place("cpu", "fp32", 1)
+HARDWARE = Hardware("cpu", "fp32", 1)
 
 
 def make_crops(folder: Path, spec: Spec) -> Path:
@@ -76,12 +75,9 @@ def train(spec: Spec, folder: Path, on_turn: Callable[[], None]) -> None:
     source = Source(
         PairSampler(CropCache(cache), pairs), features.FeatureCache(folder / "features")
     )
-    set_up(PLACE)
-    if Resources is None:
-        loop.train(recipe, source, PLACE, folder / "state.pt", "key", lambda row: on_turn())
-    else:
-        upkeep = Upkeep(folder / "state.pt", "key", lambda row: on_turn())
-        loop.train(recipe, source, Resources(PLACE), upkeep)
+    set_up(HARDWARE)
+    upkeep = Upkeep(folder / "state.pt", "key", lambda row: on_turn())
+    loop.train(recipe, source, Resources(HARDWARE), upkeep)
 
 
 def build_features(spec: Spec, folder: Path, on_turn: Callable[[], None]) -> None:
@@ -189,7 +185,7 @@ def main() -> None:
     if args.serve:
         serve(args.serve)
     if args.profile:
-        torch.set_num_threads(PLACE.threads)
+        torch.set_num_threads(HARDWARE.threads)
         profile(args.profile)
     if args.against:
         for what in args.what:

@@ -17,9 +17,7 @@ __version__ = "0.1.0"
 
 
 def load(path: str | Path, tracker: Mapping[str, Any] | None = None, threads: int = 1) -> "Tracker":
-    """The tracker of a model file; siamla.tracker.api.load says all. Here, so that `import siamla`
-    loads no PyTorch.
-    """
+    """The tracker of a model file (siamla.tracker.api.load); `import siamla` loads no PyTorch."""
     from siamla.tracker import api
 
     return api.load(path, tracker, threads)

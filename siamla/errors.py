@@ -2,8 +2,6 @@
 
 
 class UserError(Exception):
-    """Bad input, said in one line: the file, the field, what was found and what was expected.
-
-    The command line prints it without a stack trace and exits with status 2. Raise it before
-    anything is written.
+    """Bad input, said in one line: the file, the field, what was found and what was expected. The
+    command line prints it without a stack trace and exits with status 2.
     """

@@ -9,7 +9,6 @@ import json
 import os
 import platform
 import shutil
-import stat
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,9 +32,7 @@ def _tidy(path: Path) -> None:
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, renamed to it when the block ends well and deleted when it
-    does not.
-
-    Raises UserError naming the folder when the disk is full.
+    does not. UserError when the disk is full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _tidy(path)
@@ -62,67 +59,46 @@ def atomic(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[int]:
-    """Hold the lock file `path`; waits for a process that holds it (the orphan of a killed
-    pipeline, say).
+    """Hold the lock file `path`, of which the descriptor is given; waits for who holds it.
 
-    The lock goes with the process that holds it, however that ends, and with the children that were
-    given the descriptor.
+    The lock goes with the process that holds it, however that ends.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(
-                f"{path.parent}: another process is at work here; waiting for it",
-                file=sys.stderr,
-                flush=True,
-            )
+            waiting = f"{path.parent}: another process is at work here; waiting for it"
+            print(waiting, file=sys.stderr, flush=True)
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield handle.fileno()
 
 
 def cache_folder() -> Path:
-    """What a machine keeps for all projects: $SIAMLA_CACHE, else $XDG_CACHE_HOME/siamla, else
-    ~/.cache/siamla.
-    """
+    """What a machine keeps for all projects: $SIAMLA_CACHE, else the user's cache folder."""
     if folder := os.environ.get("SIAMLA_CACHE"):
         return Path(folder)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "siamla"
 
 
 def regular(path: Path) -> Path:
-    """`path` itself, for reading; UserError for a folder, and for a pipe or a device, which might
-    never end.
-
-    A path at which there is nothing passes: opening it says so.
-    """
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        return path
-    if stat.S_ISREG(mode):
-        return path
-    raise UserError(
-        f"{path}: is {'a folder' if stat.S_ISDIR(mode) else 'a pipe or a device'}, expected a file"
-    )
+    """`path` itself, for reading; UserError for a folder, a pipe or a device."""
+    if path.exists() and not path.is_file():
+        kind = "a folder" if path.is_dir() else "a pipe or a device"
+        raise UserError(f"{path}: is {kind}, expected a file")
+    return path
 
 
 @contextmanager
 def parsed_by(library: str, path: Path, kind: str) -> Iterator[None]:
-    """For the one call by which a library reads a file: whatever it raises says what is wrong with
-    the file.
-
-    Nothing of ours belongs into the block: on damaged input parsers fail in any way there is, and
-    here all of them become a UserError that names the file and what was expected, `kind`.
-    """
+    """For the one call by which a library reads a file: what it raises becomes a UserError."""
     try:
         yield
     except (UserError, MemoryError):
         raise
     except Exception as error:
-        said = ": ".join(filter(None, [type(error).__name__, str(error).partition("\n")[0][:80]]))
-        raise UserError(f"{path}: {library} cannot read it as {kind} ({said})") from None
+        reason = ": ".join(filter(None, [type(error).__name__, str(error).partition("\n")[0][:80]]))
+        raise UserError(f"{path}: {library} cannot read it as {kind} ({reason})") from None
 
 
 def free_for_output(path: Path, overwrite: bool, *sources: Path) -> None:
@@ -150,7 +126,6 @@ def date_back(paths: Iterable[Path]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically."""
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
@@ -164,10 +139,8 @@ def canonical_json(value: Any) -> str:
 
 def write_json(path: Path, value: Any) -> None:
     """Write indented JSON with sorted keys, atomically."""
-    write_text(
-        path,
-        json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
-    )
+    text = json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n")
 
 
 def read_json(path: Path) -> Any:

@@ -11,9 +11,7 @@ Array = NDArray[np.float64]
 
 
 def iou(a: ArrayLike, b: ArrayLike) -> Array:
-    """Intersection over union of boxes (..., 4) in xywh, broadcast; 0 where either box is empty or
-    NaN.
-    """
+    """IoU of boxes (..., 4) in xywh, broadcast; 0 where either box is empty or NaN."""
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     left_top = np.maximum(a[..., :2], b[..., :2])
     right_bottom = np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:])
@@ -37,9 +35,7 @@ def from_centre(middle: ArrayLike, size: ArrayLike) -> Array:
 
 
 def padded_size(w: ArrayLike, h: ArrayLike, context: float = 0.5) -> Array:
-    """Side √((w+p)(h+p)), p = context·(w+h), of the square of a target with its context (eq. 13;
-    SiamCAR's crops).
-    """
+    """Side √((w+p)(h+p)), p = context·(w+h), of a target's square with its context (eq. 13)."""
     w, h = np.asarray(w, np.float64), np.asarray(h, np.float64)
     pad = context * (w + h)
     return np.sqrt((w + pad) * (h + pad))

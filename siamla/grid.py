@@ -1,5 +1,4 @@
-"""The grid: sides of the crops and of the score map, and on which pixel a cell lies (SiamCAR's:
-docs/equations.md).
+"""The grid of SiamCAR: sides of the crops and of the score map, and on which pixel a cell lies.
 
 Cell i of the score map lies on the pixel with *index* START + STRIDE·i of the search crop, so the
 middle cell lies on MIDDLE, the crop's middle pixel. Boxes are continuous (siamla.geometry): the
@@ -8,9 +7,7 @@ convention to the other, and nothing else does.
 """
 
 TEMPLATE = 127
-"""Side of the template crop in pixels; it spans the target with its context
-(siamla.geometry.padded_size).
-"""
+"""Side of the template crop in pixels, which spans siamla.geometry.padded_size."""
 SEARCH = 255
 """Side of the search crop in pixels, at the template's scale."""
 SCORE = 25

@@ -1,4 +1,4 @@
-"""Work on many items over several processes: the one pool of the project, with a progress bar.
+"""Work on many items over several processes, with a progress bar.
 
 Workers are spawned, because a forked child of a process with OpenCV or torch threads can hang. They
 compute with one thread each, leave Ctrl-C to their parent, and do not outlive it.
@@ -27,12 +27,7 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 @contextmanager
 def worker_launch() -> Iterator[None]:
-    """Processes spawned in this block compute with one thread and hear no Ctrl-C; this process is
-    left as it was.
-
-    Both are inherited from the first moment on: libraries read the environment when they are
-    imported.
-    """
+    """Processes spawned in this block compute with one thread and hear no Ctrl-C."""
     before = {name: os.environ.get(name) for name in THREADS}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     os.environ.update(dict.fromkeys(THREADS, "1"))
@@ -45,12 +40,7 @@ def worker_launch() -> Iterator[None]:
 
 
 def start_worker(parent: Connection | None = None) -> None:
-    """To be called first in a worker: one OpenCV thread, and an end when the parent closes its side
-    of `parent`.
-
-    The side of a parent that died is closed too. Without a connection only the parent's death ends
-    the worker.
-    """
+    """Called first in a worker: one OpenCV thread, and an end when the parent closes `parent`."""
     import cv2
 
     cv2.setNumThreads(0)
@@ -98,13 +88,8 @@ def in_parallel(
 ) -> Iterator[Result]:
     """work(item) of each item from `jobs` processes (1: from this one), with a progress bar.
 
-    Args:
-        initializer: called once in each process that works, before its first item.
-        ordered: results come in the order of the items, else as they are finished.
-        done: items that were finished before this call; the bar counts them.
-
-    Raises UserError when a worker dies. Closed or interrupted before its end, it stops the workers
-    at once.
+    Each process calls `initializer` first. Unless `ordered`, results come as they are finished.
+    UserError when a worker dies. Closed before its end, it stops the workers at once.
     """
     todo = list(items)
     with progress(done + len(todo), label, unit, done) as bar:

@@ -23,32 +23,8 @@ class _Lines:
 def progress(
     total: int | None, title: str, unit: str, initial: int = 0, silent: bool = False
 ) -> "tqdm[Any]":
-    """A tqdm bar over `total` units, `initial` of them done before; in a log, a line every ten
-    seconds.
-
-    `unit` is a word; "B" (bytes) is shown in MB. `total` is None where it is not known.
-    `silent`: nothing is shown, where another process shows the same.
-    """
-    scale = unit == "B"
-    if silent:
-        return tqdm(total=total, disable=True)
-    if sys.stderr.isatty():
-        return tqdm(
-            total=total,
-            initial=initial,
-            desc=title,
-            unit=unit,
-            unit_scale=scale,
-            dynamic_ncols=True,
-        )
-    lines = _Lines(sys.stderr)
-    return tqdm(
-        total=total,
-        initial=initial,
-        desc=title,
-        unit=unit,
-        unit_scale=scale,
-        file=lines,
-        mininterval=10,
-        ncols=100,
-    )
+    """A tqdm bar over `total` units, `initial` of them done; in a log a line every ten seconds."""
+    options: dict[str, Any] = {"dynamic_ncols": True}
+    if not sys.stderr.isatty():
+        options = {"file": _Lines(sys.stderr), "mininterval": 10, "ncols": 100}
+    return tqdm(total=total, initial=initial, desc=title, unit=unit, disable=silent, **options)

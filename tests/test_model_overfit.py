@@ -52,9 +52,8 @@ def test_every_variant_overfits_a_batch(
     for _ in range(STEPS):
         output = model.forward_features(*features)
         noise = torch.rand(len(BOXES), 25, 25, generator=generator)
-        terms = losses(
-            output, BOXES, spec.labels, spec.loss, spec.model.localization, epoch=0, noise=noise
-        )
+        kind = spec.model.localization
+        terms = losses(output, BOXES, spec.labels, spec.loss, kind, epoch=0, noise=noise)
         optimizer.zero_grad()
         terms["total"].backward()
         optimizer.step()

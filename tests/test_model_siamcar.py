@@ -53,23 +53,20 @@ def state() -> dict[str, Tensor]:
 def test_outputs_match_the_public_code(state: dict[str, Tensor], tmp_path: Path) -> None:
     wrapped = {"state_dict": {f"module.{key}": value for key, value in state.items()}, "epoch": 19}
     torch.save(wrapped, tmp_path / "public.pth")
-    assert (
-        main(["model", "import", str(tmp_path / "public.pth"), "--out", str(tmp_path / "ours.pt")])
-        == 0
+    public, ours = str(tmp_path / "public.pth"), tmp_path / "ours.pt"
+    assert main(["model", "import", public, "--out", str(ours)]) == 0
+    model, rng = load_model(ours), np.random.default_rng(7)
+    template, search = (
+        torch.from_numpy(rng.integers(0, 256, (1, 3, side, side)).astype(np.float32))
+        for side in (127, 255)
     )
-    model = load_model(tmp_path / "ours.pt")
-    rng = np.random.default_rng(7)
-    template = torch.from_numpy(rng.integers(0, 256, (1, 3, 127, 127)).astype(np.float32))
-    search = torch.from_numpy(rng.integers(0, 256, (1, 3, 255, 255)).astype(np.float32))
     expected = np.load(REFERENCE / "siamcar_vector.npz")
     with torch.no_grad():
         whole = model(template, search)
         tracked = model.track(model.embed_template(template), search)
     for output in (whole, tracked):
-        for ours, theirs in zip(
-            output, (expected["cls"], expected["loc"], expected["cen"]), strict=True
-        ):
-            np.testing.assert_allclose(ours.numpy(), theirs, atol=1e-4)
+        for part, name in zip(output, ("cls", "loc", "cen"), strict=True):
+            np.testing.assert_allclose(part.numpy(), expected[name], atol=1e-4)
 
 
 def test_a_key_that_does_not_fit_is_named(state: dict[str, Tensor], tmp_path: Path) -> None:
@@ -88,14 +85,14 @@ def test_a_key_that_does_not_fit_is_named(state: dict[str, Tensor], tmp_path: Pa
 
 
 def test_a_file_that_is_no_checkpoint(tmp_path: Path) -> None:
-    for name, content, message in (
-        ("list.pth", [1, 2], "expected a state dict"),
-        ("nan.pth", {"down.bias": torch.tensor([torch.nan])}, "down.bias holds NaN"),
-    ):
-        torch.save(content, tmp_path / name)
-        with pytest.raises(UserError, match=message):
-            load_siamcar(tmp_path / name)
+    torch.save([1, 2], tmp_path / "list.pth")
+    torch.save({"down.bias": torch.tensor([torch.nan])}, tmp_path / "nan.pth")
     (tmp_path / "text.pth").write_text("hello")
-    for name in ("text.pth", "absent.pth"):
-        with pytest.raises(UserError, match=name):
+    for name, message in (
+        ("list.pth", "expected a state dict"),
+        ("nan.pth", "down.bias holds NaN"),
+        ("text.pth", "text.pth"),
+        ("absent.pth", "absent.pth"),
+    ):
+        with pytest.raises(UserError, match=message):
             load_siamcar(tmp_path / name)

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import cv2
 import pytest
+from tiny import wait_for
 
 from siamla.errors import UserError
 from siamla.parallel import THREADS, in_parallel
+from siamla.stopping import gone
 
 _made: list[int] = []
 
@@ -105,26 +107,12 @@ def test_workers_end_with_their_parent(tmp_path: Path, number: signal.Signals) -
     script.write_text(SCRIPT)
     command = [sys.executable, str(script), str(Path(__file__).parent), str(tmp_path)]
     parent = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert _until(lambda: len(list(tmp_path.glob("*.pid"))) == 2, 60)
+    wait_for(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
     workers = [int(path.read_text()) for path in tmp_path.glob("*.pid")]
-    assert all(_alive(worker) for worker in workers)
+    assert not any(map(gone, workers))
     parent.send_signal(number)
     assert parent.wait(20) != 0
-    assert _until(lambda: not any(_alive(worker) for worker in workers), 20)
+    wait_for(lambda: all(map(gone, workers)), 20)
     assert len(list(tmp_path.glob("*.pid"))) == 2  # nothing new was begun
     assert parent.stderr is not None
     assert "BrokenProcessPool" not in parent.stderr.read()
-
-
-def _until(happened, seconds: float) -> bool:  # type: ignore[no-untyped-def]
-    end = time.monotonic() + seconds
-    while not happened() and time.monotonic() < end:
-        time.sleep(0.02)
-    return bool(happened())
-
-
-def _alive(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False

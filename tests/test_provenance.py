@@ -164,7 +164,7 @@ def test_of_settings_what_computes_counts_and_values_do_not(package: Path) -> No
 
 
 def test_the_weight_of_a_loss_and_the_parts_of_a_mix_are_code() -> None:
-    found = Sources().definitions(["siamla.training.run:train_model"])
+    found = Sources().definitions(["siamla.training.loop:train_model"])
     assert {
         "siamla.training.settings:LossWeights",
         "siamla.data.settings:PairSettings",

@@ -20,24 +20,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 import torch
 import training_sets as sets
 from conftest import REPOSITORY
 from test_sources import PROFILE
+from tiny import HARDWARE, KILLED, MODEL, noise_crops
 
 from siamla.cli.main import main
-from siamla.data import crops
 from siamla.data.crops import CropCache
 from siamla.data.pairs import Pair, PairSampler
-from siamla.data.settings import CropSettings, PairSettings
+from siamla.data.settings import PairSettings
 from siamla.errors import UserError
 from siamla.files import sha256
-from siamla.model.settings import ModelSettings
-from siamla.place import Place
-from siamla.sequence import Sequence
 from siamla.steps import train as steps
 from siamla.training import loop, trial
 from siamla.training.batches import Source
@@ -47,34 +43,16 @@ from siamla.training.loop import train
 from siamla.training.settings import Labels, LossWeights, TrainingSettings
 from siamla.training.step import Recipe, Resources, set_up
 
-PLACE = Place("cpu", "fp32", 1)
-MODEL = ModelSettings(
-    backbone="efficientnet_lite0",
-    weights="package",
-    channels=8,
-    tower_depth=1,
-    groups=2,
-    regression_bias=3.4,
-    localization="lafa",
-)
 # without momentum or Adam's division a last digit stays a last digit
 TRAINING = TrainingSettings(
-    epochs=2,
-    frozen_epochs=1,
-    pairs_per_epoch=12,
-    batch=6,
-    optimizer="sgd",
-    lr_start=1e-3,
-    lr_end=1e-3,
+    epochs=2, frozen_epochs=1, pairs_per_epoch=12, batch=6, lr_start=1e-3, lr_end=1e-3
 )
 STEPS = 4
 TIMED = re.compile("second|wait|memory")  # columns of a history that no two runs share
 RECIPE = Recipe(MODEL, Labels(ladl=True, lals=True), LossWeights(), TRAINING, seed=0)
 PAIRS = PairSettings(dataset="tiny", frame_range=2)
-WITHOUT_POSITIVES, BROKEN = (
-    0,
-    8,
-)  # numbers of pairs; the second is in the second step, with rank 1 of 2 or 3
+WITHOUT_POSITIVES = 0  # number of a pair
+BROKEN = 8  # of one in the second step, with rank 1 of 2 or 3
 
 
 class Sampler(PairSampler):
@@ -100,17 +78,7 @@ class Sampler(PairSampler):
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A crop cache of a noise video of three frames."""
-    folder = tmp_path_factory.mktemp("tiny")
-    rng, files = np.random.default_rng(0), [folder / f"{frame}.png" for frame in range(3)]
-    for file in files:
-        noise = rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)
-        cv2.imwrite(str(file), cv2.resize(noise, (160, 120), interpolation=cv2.INTER_CUBIC))
-    boxes = np.array([[50.0 + 4 * frame, 40, 30, 24] for frame in range(3)])
-    crops.build(
-        [Sequence("video", tuple(files), boxes, np.ones(3, bool))], CropSettings(), folder / "crops"
-    )
-    return folder / "crops"
+    return noise_crops(tmp_path_factory.mktemp("tiny"), videos=1)
 
 
 @pytest.fixture(autouse=True)
@@ -123,11 +91,9 @@ def as_before() -> Iterator[None]:
 
 
 def _one(rank: int, world: int, port: int, work: Callable[[Ranks], None]) -> None:
-    own = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "MASTER_PORT": port}
-    os.environ.update(
-        {name: str(value) for name, value in own.items()} | {"MASTER_ADDR": "127.0.0.1"}
-    )
-    os.environ["OMP_NUM_THREADS"] = "1"
+    numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in numbers.items()})
+    os.environ.update({"MASTER_ADDR": "127.0.0.1", "OMP_NUM_THREADS": "1"})
     with joined() as ranks:
         work(ranks)
 
@@ -159,7 +125,7 @@ def _run(
     save_minutes: float = 10,
 ) -> None:
     """Train to folder/trained.pt, with the rows of every step."""
-    set_up(PLACE)
+    set_up(HARDWARE)
     rows: list[dict[str, float]] = []
     real = loop.optimise
 
@@ -171,11 +137,11 @@ def _run(
     try:
         source = Source(Sampler(cache, broken), workers=workers)
         upkeep = Upkeep(folder / "state.pt", "key", save_minutes=save_minutes)
-        trained = train(RECIPE, source, Resources(PLACE, ranks, accumulate), upkeep)
+        model, _ = train(RECIPE, source, Resources(HARDWARE, ranks, accumulate), upkeep)
     finally:
         loop.optimise = real
     if ranks.first:
-        torch.save({"rows": rows, "model": trained.model.state_dict()}, folder / "trained.pt")
+        torch.save({"rows": rows, "model": model.state_dict()}, folder / "trained.pt")
 
 
 def _several(ranks: Ranks, cache: Path, folder: Path) -> None:
@@ -194,8 +160,13 @@ def alone(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _loaded(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = torch.load(folder / "trained.pt", weights_only=True)
-    return found
+    trained: dict[str, Any] = torch.load(folder / "trained.pt", weights_only=True)
+    return trained
+
+
+def _near(model: dict[str, Any], other: dict[str, Any], tolerance: float = 1e-5) -> None:
+    for name, value in other.items():
+        torch.testing.assert_close(model[name], value, rtol=tolerance, atol=tolerance)
 
 
 def _close(folder: Path, other: Path, tolerance: float) -> None:
@@ -203,12 +174,10 @@ def _close(folder: Path, other: Path, tolerance: float) -> None:
     ours, theirs = _loaded(folder), _loaded(other)
     assert len(ours["rows"]) == len(theirs["rows"]) == STEPS
     for row, expected in zip(ours["rows"], theirs["rows"], strict=True):
-        assert row.pop("grad_norm") == pytest.approx(
-            expected.pop("grad_norm"), rel=1e-5, nan_ok=True
-        )  # of all weights
+        norm = pytest.approx(expected.pop("grad_norm"), rel=1e-5, nan_ok=True)  # of all weights
+        assert row.pop("grad_norm") == norm
         assert row == pytest.approx(expected, rel=tolerance, abs=tolerance, nan_ok=True)
-    for name, value in theirs["model"].items():
-        torch.testing.assert_close(ours["model"][name], value, rtol=tolerance, atol=tolerance)
+    _near(ours["model"], theirs["model"], tolerance)
 
 
 @pytest.fixture(scope="module")
@@ -234,27 +203,21 @@ def _norms(ranks: Ranks) -> None:
     torch.manual_seed(0)
     whole = torch.randn(5, 4, 1, 6) * 0.1 + torch.tensor([0.0, 3, -30, 1]).view(1, 4, 1, 1)
     factor = torch.randn(whole.shape)
-    plain, part = torch.nn.BatchNorm2d(4), ranks.part(5)
-    for norm, rows in (
-        (plain, slice(None)),
-        (GlobalBatchNorm(torch.nn.BatchNorm2d(4), ranks), part),
-    ):
+
+    def values(norm: torch.nn.BatchNorm2d, rows: slice, alone: bool) -> list[torch.Tensor]:
         x = whole[rows].clone().requires_grad_()
         (norm(x) * factor[rows]).sum().backward()
-        values = [
-            x.grad,
-            norm.running_mean,
-            norm.running_var,
-            norm.weight.grad,
-            norm.bias.grad,
-            norm(x).detach(),
-        ]
-        if norm is plain:
-            expected = [values[0][part], *values[1:5], values[5][part]]
-    ranks.sum_gradients(norm.parameters())
-    values[3:5] = [norm.weight.grad, norm.bias.grad]
-    for found, wanted in zip(values, expected, strict=True):
-        torch.testing.assert_close(found, wanted, rtol=2e-4, atol=2e-4)
+        if not alone:
+            ranks.sum_gradients(norm.parameters())
+        named = [x.grad, norm(x).detach(), norm.running_mean, norm.running_var]
+        return [*named, norm.weight.grad, norm.bias.grad]
+
+    part = ranks.part(5)
+    expected = values(torch.nn.BatchNorm2d(4), slice(None), alone=True)
+    expected[:2] = [each[part] for each in expected[:2]]
+    ours = values(GlobalBatchNorm(torch.nn.BatchNorm2d(4), ranks), part, alone=False)
+    for a, b in zip(ours, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=2e-4, atol=2e-4)
 
 
 def _norms_and_several(ranks: Ranks, cache: Path, folder: Path) -> None:
@@ -270,14 +233,9 @@ def test_two_processes_are_one(alone: Path, cache: Path, tmp_path: Path) -> None
 
 def test_pairs_without_a_usable_loss_are_named(three: Path) -> None:
     (line,) = (three / "broken/unusable.jsonl").read_text().splitlines()
-    found = json.loads(line)
-    assert found["pairs"] == [6, 7, 8, 9, 10, 11]
-    assert (found["epoch"], found["step"], found["total"], found["grad_norm"]) == (
-        1,
-        2,
-        "nan",
-        "nan",
-    )
+    step = json.loads(line)
+    assert step["pairs"] == [6, 7, 8, 9, 10, 11]
+    assert [step[name] for name in ("epoch", "step", "total", "grad_norm")] == [1, 2, "nan", "nan"]
 
 
 def test_the_backbone_in_parts_learns_as_in_one(alone: Path, cache: Path, tmp_path: Path) -> None:
@@ -317,15 +275,13 @@ def _stopped_twice(ranks: Ranks, cache: Path, folder: Path) -> None:
 def _same(folder: Path, other: Path) -> None:
     ours, theirs = _loaded(folder)["model"], _loaded(other)["model"]
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
-    histories = [
-        torch.load(each / "state.pt", weights_only=True)["progress"]["history"]
-        for each in (folder, other)
-    ]
-    timeless = [
-        [{name: value for name, value in row.items() if not TIMED.search(name)} for row in rows]
-        for rows in histories
-    ]
-    assert timeless[0] == timeless[1]
+    assert _history(folder) == _history(other)
+
+
+def _history(folder: Path) -> list[dict[str, float]]:
+    """The rows without times and memory."""
+    rows = torch.load(folder / "state.pt", weights_only=True)["progress"]["history"]
+    return [{name: value for name, value in row.items() if not TIMED.search(name)} for row in rows]
 
 
 def test_asked_of_one_rank_all_stop_after_the_same_step_and_go_on_to_the_same_bytes(
@@ -348,11 +304,7 @@ def test_a_killed_rank_is_one_clear_line_and_the_course_goes_on(
     three: Path, alone: Path, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With as many processes to the same bytes, and with fewer to the same numbers."""
-    assert together(3, partial(_killed, cache=cache, folder=tmp_path / "3")) == [
-        0,
-        -signal.SIGKILL,
-        0,
-    ]
+    assert together(3, partial(_killed, cache=cache, folder=tmp_path / "3")) == [0, KILLED, 0]
     for rank in (0, 2):
         said = (tmp_path / f"3/said{rank}").read_text()
         assert re.match(r"train: one of the 3 processes has ended .*the same command goes on", said)
@@ -361,20 +313,15 @@ def test_a_killed_rank_is_one_clear_line_and_the_course_goes_on(
     assert together(3, partial(_run, cache=cache, folder=tmp_path / "3")) == [0, 0, 0]
     _same(tmp_path / "3", three / "sound")
     _run(ALONE, cache, tmp_path / "1")
-    assert (
-        "state.pt: 3 processes so far, 1 from here; last digits may differ"
-        in capsys.readouterr().err
-    )
-    ours, theirs = _loaded(tmp_path / "1")["model"], _loaded(alone / "sound")["model"]
-    for name, value in theirs.items():
-        torch.testing.assert_close(ours[name], value, rtol=1e-5, atol=1e-5)
+    message = "state.pt: 3 processes so far, 1 from here; last digits may differ"
+    assert message in capsys.readouterr().err
+    _near(_loaded(tmp_path / "1")["model"], _loaded(alone / "sound")["model"])
 
 
 def test_a_batch_is_too_small_for_more_processes() -> None:
     assert [Ranks(rank, 3).part(8) for rank in range(3)] == [slice(0, 2), slice(2, 5), slice(5, 8)]
-    with pytest.raises(
-        UserError, match=r"training\.batch: 2 pairs for 3 processes; start at most 2"
-    ):
+    message = r"training\.batch: 2 pairs for 3 processes; start at most 2"
+    with pytest.raises(UserError, match=message):
         Ranks(0, 3).part(2)
 
 
@@ -414,17 +361,11 @@ RUN = ["train", "run", "siamcar@five", "--profile", "tiny"]
 TRAINED = Path("results/tiny/train/siamcar@five/seed1")
 
 
-def _torchrun(*more: str) -> "subprocess.Popen[str]":
-    launch = [
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        "3",
-        "-m",
-        "siamla.cli.main",
-    ]
-    command = [sys.executable, *launch, *RUN, *more]
+LAUNCH = "-m torch.distributed.run --standalone --nproc-per-node 3 -m siamla.cli.main"
+
+
+def _torchrun() -> "subprocess.Popen[str]":
+    command = [sys.executable, *LAUNCH.split(), *RUN]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -455,12 +396,8 @@ def test_five_sets_train_the_same_on_one_process_and_on_three_stopped_and_resume
         torch.load(folder / "model.pt", weights_only=True)["model"]
         for folder in (TRAINED, Path("one"))
     )
-    for name, value in theirs.items():
-        torch.testing.assert_close(ours[name], value, rtol=1e-5, atol=1e-5)
-
-
-def test_a_result_that_is_there_is_not_made_by_several_processes_either(project: Path) -> None:
-    process = _torchrun()
+    _near(ours, theirs)
+    process = _torchrun()  # the result is there
     said = process.communicate(timeout=150)[0]
     assert process.returncode == 0, said
     assert "train:" not in said
@@ -471,25 +408,21 @@ def test_a_dry_run_tells_what_a_training_takes_and_keeps_nothing(
 ) -> None:
     """The thawed steps come first: there memory would run out."""
     before = sorted(Path().rglob("*"))
-    real = steps.dry_run
-    monkeypatch.setattr(steps, "dry_run", partial(real, budget=0.1))
+    monkeypatch.setattr(steps, "dry_run", partial(steps.dry_run, budget=0.1))
     assert main([*RUN, "--seed", "2", "--dry-run"]) == 0
     thawed, frozen, whole, shared, disk = capsys.readouterr().out.splitlines()
-    number = r"[\d,.]+"
-    shape = (
+    number = r"[\d,.]+(e-\d+)?"
+    steps_of = (
         rf": 2 steps; pairs/s: model {number}, loader {number}, both {number}; waiting \d+ %;"
-        rf" memory {number} MiB"
     )
-    assert re.match(f"thawed{shape}", thawed)
-    assert re.match(f"frozen{shape}", frozen)
-    assert re.match(
-        rf"whole training: {number}(e-\d+)? hours, {number}(e-\d+)? process hours \(1 at work\)",
-        whole,
-    )
-    assert re.match(rf"/dev/shm: 0 MiB a process; {number} MiB free", shared)
-    assert re.match(
-        rf"disk: {number} MiB for 3 states and one being written; {number} MiB free", disk
-    )
+    for line, shape in (
+        (thawed, rf"thawed{steps_of} memory {number} MiB a process"),
+        (frozen, rf"frozen{steps_of} memory {number} MiB a process"),
+        (whole, rf"whole training: {number} hours, {number} process hours \(1 at work\)"),
+        (shared, rf"/dev/shm: 0 MiB a process; {number} MiB free"),
+        (disk, rf"disk: {number} MiB for 3 states and one being written; {number} MiB free"),
+    ):
+        assert re.fullmatch(shape, line)
     assert sorted(Path().rglob("*")) == before
 
 
@@ -500,12 +433,11 @@ def test_a_few_batches_are_learnt_by_heart(
     monkeypatch.setattr(trial.overfit, "__defaults__", (12,))
     assert main([*RUN, "--overfit", "1"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.partition(":")[0] for line in lines[:-1]] == [
-        f"step {number}" for number in (1, 2, 4, 8, 12)
-    ]
-    found = re.fullmatch(r"on the same 5 pairs the loss fell from ([\d.]+) to ([\d.]+)", lines[-1])
-    assert found is not None
-    assert float(found[2]) < float(found[1])
+    steps_told = [f"step {number}" for number in (1, 2, 4, 8, 12)]
+    assert [line.partition(":")[0] for line in lines[:-1]] == steps_told
+    loss = re.fullmatch(r"on the same 5 pairs the loss fell from ([\d.]+) to ([\d.]+)", lines[-1])
+    assert loss is not None
+    assert float(loss[2]) < float(loss[1])
     assert sorted(Path().rglob("*")) == before
 
 
@@ -522,10 +454,8 @@ def test_held_out_sequences_are_tracked_now_and_then_and_decide_nothing(
         first, second = csv.DictReader(handle)
     assert first["val_ao"] == ""
     assert 0 < float(second["val_ao"]) <= 1
-    for name, said in (
-        ("got", "the training sees it"),
-        ("valey", "no such data set in profile tiny; .*valley"),
-    ):
+    refused = {"got": "the training sees it", "valey": "no such data set in profile tiny; .*valley"}
+    for name, said in refused.items():
         shutil.rmtree(folder, ignore_errors=True)
         assert main([*RUN, "--seed", "3", "--validate", name]) == 2
         assert re.search(f"--validate {name}: {said}", capsys.readouterr().err)
@@ -541,7 +471,5 @@ def test_a_trial_without_crops_names_the_command_that_comes_first(
     shutil.copytree(project / "params", tmp_path / "params")
     monkeypatch.chdir(tmp_path)
     assert main([*RUN, "--dry-run"]) == 2
-    assert (
-        "`siamla data crops siamcar@five --dataset coco --profile tiny` comes first"
-        in capsys.readouterr().err
-    )
+    command = "`siamla data crops siamcar@five --dataset coco --profile tiny`"
+    assert f"{command} comes first" in capsys.readouterr().err

@@ -207,10 +207,10 @@ LOSSES = "training/losses.py"
 NOTHING = {
     "text of the bar": edits(("training/course.py", '"train", "step"', '"training", "step"')),
     "words beside it": edits(("training/course.py", "} pairs/s,", "} pairs a second,")),
-    "interval of the bar": edits(("progress.py", "mininterval=10", "mininterval=20")),
+    "interval of the bar": edits(("progress.py", '"mininterval": 10', '"mininterval": 20')),
     "how often a state is saved": edits(("training/course.py", "= 10.0", "= 30.0")),
     "when a training gives up": edits(("training/course.py", "IN_A_ROW = 20", "IN_A_ROW = 30")),
-    "how many states are kept": edits(("training/checkpoint.py", "KEPT = 3", "KEPT = 5")),
+    "how many states are kept": edits(("training/course.py", "KEPT = 3", "KEPT = 5")),
     "annotation": edits((LOSSES, "target: Tensor) -> Tensor:", "target: object):")),
     "local variable": edits((LOSSES, "spread", "width")),
     "comment": edits((LOSSES, '"""Eq. 5', '# a comment\n    """Eq. 5')),
@@ -243,7 +243,7 @@ DECISIVE = {
         ("training/targets.py", "self.centre | ", "self.centre & "),
         TRAINED,
     ),
-    "schedule": (("training/schedule.py", "math.pi * progress", "math.pi * progress**2"), TRAINED),
+    "schedule": (("training/loop.py", "math.pi * progress", "math.pi * progress**2"), TRAINED),
     "when the backbone thaws": (
         ("training/loop.py", "epoch >= settings.frozen_epochs", "epoch > settings.frozen_epochs"),
         TRAINED,

@@ -43,8 +43,9 @@ SchedulerParameters=sched_interval=2,bf_interval=2,sched_min_interval=0
 KillWait=60
 MpiDefault=none
 GresTypes=gpu
-NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=32 RealMemory=200000 Gres=gpu:2
-NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=32 RealMemory=200000
+NodeName=DEFAULT NodeHostname={host} NodeAddr=127.0.0.1 CPUs=32 RealMemory=200000
+NodeName=n1 Port={ports[1]} Gres=gpu:2
+NodeName=n2 Port={ports[2]}
 PartitionName=cpu Nodes=n1,n2
 PartitionName=gpu Nodes=n1
 """
@@ -218,6 +219,7 @@ def test_two_trainings_on_one_node_have_a_gpu_each(cluster: Tree) -> None:
     script.write_text('echo "$CUDA_VISIBLE_DEVICES" >> "$0.seen"; sleep 5; exit 1\n')
     options = ("--keep-going", "--until", "train")
     driver(cluster, *options, kind="slurm-gpu", train=f"sh {script}").wait(200)
+    assert script.with_name("note.sh.seen").exists(), cluster.log.read_text()
     assert sorted(script.with_name("note.sh.seen").read_text().split()) == ["0", "1"]
 
 

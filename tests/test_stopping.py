@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tiny import wait_for
 
 from siamla import stopping
 from siamla.stopping import PIPELINE, follow_pipeline, stop_requests
@@ -43,9 +44,7 @@ def test_a_request_is_noted_and_work_goes_on(number: signal.Signals) -> None:
     with stop_requests() as asked:
         assert not asked()
         os.kill(os.getpid(), number)
-        os.kill(
-            os.getpid(), number
-        )  # twice in a moment, as from a terminal and a pipeline, is one request
+        os.kill(os.getpid(), number)  # as from a terminal and a pipeline: one request
         assert asked()
     assert signal.getsignal(number) == before
 
@@ -68,9 +67,9 @@ def test_a_job_ends_with_its_pipeline(tmp_path: Path, number: signal.Signals) ->
     pipeline = subprocess.Popen(
         [sys.executable, str(tmp_path / "pipeline.py"), str(tmp_path)], stderr=subprocess.PIPE
     )
-    _wait_for(tmp_path / "started")
+    wait_for((tmp_path / "started").exists)
     pipeline.send_signal(number)
-    _wait_for(tmp_path / "saved")
+    wait_for((tmp_path / "saved").exists)
     assert pipeline.wait(10) != 0
 
 
@@ -84,14 +83,14 @@ def test_a_command_typed_by_hand_follows_nobody(tmp_path: Path) -> None:
     assert shell.stdout is not None
     job = int(shell.stdout.readline())
     try:
-        _wait_for(tmp_path / "started")
+        wait_for((tmp_path / "started").exists)
         shell.kill()
         shell.wait()
         time.sleep(0.5)
         assert not (tmp_path / "saved").exists()
     finally:
         os.kill(job, signal.SIGTERM)
-    _wait_for(tmp_path / "saved")
+    wait_for((tmp_path / "saved").exists)
 
 
 def test_what_is_no_process_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,10 +99,3 @@ def test_what_is_no_process_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> 
         follow_pipeline(every=0.01)
         time.sleep(0.05)
         assert not asked()
-
-
-def _wait_for(path: Path) -> None:
-    end = time.monotonic() + 30
-    while not path.exists():
-        assert time.monotonic() < end, f"{path.name} did not come"
-        time.sleep(0.02)

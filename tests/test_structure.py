@@ -34,9 +34,8 @@ LAYERS = (
         "files",
         "geometry",
         "grid",
-        "machine",
         "parallel",
-        "place",
+        "hardware",
         "progress",
         "sequence",
         "settings",
@@ -121,7 +120,7 @@ def test_settings_have_one_validator() -> None:
         "model_validate",
         "TypeAdapter",
     )
-    allowed = {"siamla.settings.reading", "siamla.settings.validation"}
+    allowed = {"siamla.settings.validation"}
     found = [
         f"{module}: {node.attr if isinstance(node, ast.Attribute) else node.id}"
         for module, path in SOURCES.items()

@@ -24,12 +24,10 @@ def test_positives_of_a_square_target() -> None:
     119, 127, 135.
     """
     targets = assign(torch.tensor([[95.0, 95.0, 64.0, 64.0]]), Labels(lals=True))
-    assert targets.centre[0].nonzero().tolist() == [
-        [r, c] for r in (11, 12, 13) for c in (11, 12, 13)
-    ]
-    assert (
-        int(targets.boundary.sum()) == 7 * 7 - 9
-    )  # |x - 127| < 32: 103, …, 151; 95 and 159 are on the edge
+    middle = (11, 12, 13)
+    assert targets.centre[0].nonzero().tolist() == [[r, c] for r in middle for c in middle]
+    # |x - 127| < 32: 103, …, 151; 95 and 159 are on the edge
+    assert int(targets.boundary.sum()) == 7 * 7 - 9
     assert targets.ltrb[0, :, 12, 13].tolist() == [40, 32, 24, 32]
     assert math.isclose(targets.centerness[0, 12, 13], math.sqrt(24 / 40), rel_tol=1e-6)
     assert not assign(torch.tensor([[95.0, 95.0, 64.0, 64.0]]), Labels()).boundary.any()
@@ -47,10 +45,8 @@ def brute_force(box: np.ndarray, labels: Labels) -> tuple[np.ndarray, np.ndarray
             dx = abs(np.float32(31 + 8 * column) - (x + w / 2))
             dy = abs(np.float32(31 + 8 * row) - (y + h / 2))
             distances[row, column] = (dx, dy)
-            centre[row, column] = (
-                dx < np.float32(labels.centre_fraction) * w / 2
-                and dy < np.float32(labels.centre_fraction) * h / 2
-            )
+            share = np.float32(labels.centre_fraction)
+            centre[row, column] = dx < share * w / 2 and dy < share * h / 2
             boundary[row, column] = dx < w / 2 and dy < h / 2
     if labels.nearest_if_none and not centre.any():
         centre[min(distances, key=lambda cell: distances[cell][0] + distances[cell][1])] = True

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from siamla.engine.network import Maps, Network
-from siamla.place import Place
+from siamla.engine.engines import Maps, Network
+from siamla.hardware import Hardware
 from siamla.tracker.settings import TrackerSettings
 from siamla.tracker.tracker import SiamTracker
 
@@ -120,7 +120,7 @@ def follow(colour: Colour, size: tuple[int, int], decoy: Colour | None) -> None:
     """Track a rectangle along `path`, beside it the decoy, and check every box."""
     model = Measure(colour)
     network = Network(model.embed, model.search)
-    place = Place("cpu", "fp32", 1)
+    place = Hardware("cpu", "fp32", 1)
     tracker = SiamTracker(model, EXACT, place=place, network=network)  # type: ignore[arg-type]
     first, *boxes = path(*size)
     filled = 0

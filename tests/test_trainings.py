@@ -65,10 +65,10 @@ MODULES = {
 def meaning(number: int, row: dict[str, str]) -> dict[str, Any]:
     """What a row of the paper's Table III to VI was trained with."""
     if number == 3:
-        parts = [(row["ladl"], LADL), (row["lals"], LALS), (row["lafa"], LAFA)]
-        return NOTHING | {
-            key: value for on, part in parts if on == "1" for key, value in part.items()
-        }
+        kind = dict(NOTHING)
+        for name, part in (("ladl", LADL), ("lals", LALS), ("lafa", LAFA)):
+            kind |= part if row[name] == "1" else {}
+        return kind
     if number == 4:  # without smoothing, as its nonlinear row repeats Table III's
         return NOTHING | LADL | {"mapping": row["label"].removesuffix(" IoU")}
     if number == 5:  # LADL and LALS, as its λ = 0.2 repeats Table III's
@@ -82,13 +82,9 @@ def paper_rows(number: int) -> list[Row]:
 
 
 def paper_row(number: int, row: Row) -> dict[str, str]:
-    fitting = [
-        p
-        for p in published(number)
-        if all(p[key] == str(value) for key, value in row.paper.items())
-    ]
-    assert len(fitting) == 1, (number, row.variant)
-    return fitting[0]
+    wanted = {key: str(value) for key, value in row.paper.items()}
+    (fitting,) = (each for each in published(number) if wanted.items() <= each.items())
+    return fitting
 
 
 @pytest.mark.parametrize("profile", ["mini", "paper"])
@@ -100,13 +96,9 @@ def test_the_twelve_trainings(profile: str) -> None:
 def test_a_row_stands_beside_the_papers_row_of_the_same_training(number: int) -> None:
     rows = paper_rows(number)
     for row in rows:
-        assert meaning(number, paper_row(number, row)) == TRAININGS[row.variant], (
-            number,
-            row.variant,
-        )
-    assert [paper_row(number, row) for row in rows] == published(
-        number
-    )  # all of them, in print's order
+        assert meaning(number, paper_row(number, row)) == TRAININGS[row.variant], row.variant
+    # all of them, in print's order
+    assert [paper_row(number, row) for row in rows] == published(number)
 
 
 def test_the_tables_show_every_training() -> None:
@@ -117,10 +109,7 @@ def test_the_tables_show_every_training() -> None:
 def test_what_rows_are_called_says_what_they_are() -> None:
     names = {number: {row.variant: row.label for row in paper_rows(number)} for number in (4, 5, 6)}
     for variant, label in names[4].items():
-        assert (
-            label
-            == {"nonlinear": "Nonlinear IoU", "linear": "Linear IoU"}[TRAININGS[variant]["mapping"]]
-        )
+        assert label == f"{TRAININGS[variant]['mapping'].capitalize()} IoU"
     for variant, label in names[5].items():
         assert float(label or "nan") == TRAININGS[variant]["lambda"]
     for variant, label in names[6].items():

@@ -18,8 +18,7 @@ from scipy.stats import rankdata
 from siamla.benchmark.metrics import overlap
 from siamla.benchmark.onepass import read_image
 from siamla.data.crop import crop, mean_colour, to_crop, to_index
-from siamla.engine.engines import prepare, resolve_engine
-from siamla.engine.network import Network
+from siamla.engine.engines import Network, prepare, resolve_engine
 from siamla.errors import UserError
 from siamla.geometry import Array, centre, padded_size
 from siamla.grid import SCORE, SEARCH, START, STRIDE, TEMPLATE

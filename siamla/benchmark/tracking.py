@@ -18,8 +18,8 @@ from siamla.benchmark.protocols import RunRules
 from siamla.benchmark.region import region_overlap
 from siamla.benchmark.store import FAILED, INITIALISED, SKIPPED, TRACKED, Trajectory, corners
 from siamla.errors import UserError
+from siamla.hardware import Hardware
 from siamla.parallel import in_parallel
-from siamla.place import Place
 from siamla.progress import progress
 from siamla.sequence import Sequence
 from siamla.tracker.settings import TrackerSettings
@@ -161,7 +161,7 @@ def run(
 def track_benchmark(
     model: Path,
     settings: TrackerSettings,
-    place: Place,
+    place: Hardware,
     sequences: Many[Sequence],
     folder: Path,
     rules: RunRules,

@@ -29,7 +29,7 @@ MODULES = (
     "siamla.cli.steps",
     *dict.fromkeys(f"siamla.steps.{step.result}" for step in STEPS.values()),
     "siamla.steps.report",
-    "siamla.training.run",
+    "siamla.training.loop",
     "siamla.benchmark.tracking",
     "siamla.mlflow_sink.sink",
     "pyarrow.parquet",

@@ -1,23 +1,63 @@
-"""The engines by name: which one runs, and a network made ready by it."""
+"""The engines: what one is, which one runs, and a network made ready by it."""
 
+from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from siamla.engine.network import Crops, Engine, Maps, Network, State
 from siamla.engine.settings import AUTO, EngineName
 from siamla.errors import UserError
+from siamla.hardware import Hardware, Precision
 from siamla.model.siamla import SiamLA
-from siamla.place import Place
+
+Crops = NDArray[np.uint8]
+"""(B, side, side, 3) uint8, BGR."""
+State = Any
+"""Templates as the engine that embedded them keeps them: a tensor with a row for each."""
+
+
+class Maps(NamedTuple):
+    """Score maps of B search crops, fp32."""
+
+    cls: NDArray[np.float32]
+    """(B, 25, 25) classification score c in [0, 1]."""
+    ltrb: NDArray[np.float32]
+    """(B, 4, 25, 25) distances to the box's sides, crop pixels."""
+    loc: NDArray[np.float32]
+    """(B, 25, 25) logit of q."""
+
+
+class Network(NamedTuple):
+    """A network made ready by an engine."""
+
+    embed: Callable[[Crops], State]
+    """Template crops (B, 127, 127, 3) → their state, for `search`."""
+    search: Callable[[State, Crops], Maps]
+    """Maps of search crops (B, 255, 255, 3) with a template for each, or one for all."""
+
+
+class Engine(NamedTuple):
+    """An engine: what runs a network, and what that needs."""
+
+    prepare: Callable[[SiamLA, Hardware, int], Network]
+    """Makes a network ready to search so many crops at a time and never another number."""
+    package: str
+    """The package that must be installed; its version is the engine's."""
+    extra: str | None = None
+    """The extra of siamla that installs the package; None where siamla needs it anyway."""
+    devices: tuple[str, ...] = ("cpu",)
+    precisions: tuple[Precision, ...] = ("fp32", "bf16")
 
 
 def entry(engine: str) -> Engine:
     """The engine of a name other than auto."""
-    found: Engine = import_module(f"siamla.engine.{engine}_engine").ENGINE
-    return found
+    listed: Engine = import_module(f"siamla.engine.{engine}_engine").ENGINE
+    return listed
 
 
 def installed(package: str) -> str | None:
@@ -29,11 +69,7 @@ def installed(package: str) -> str | None:
 
 
 def resolve_engine(name: EngineName, device: torch.device) -> str:
-    """The engine that `name` stands for on this device; auto: torch on a GPU, openvino on a CPU
-    where it is installed.
-
-    UserError where its package is not installed, or it does not run on the device.
-    """
+    """The engine that `name` stands for on this device; UserError where it cannot run."""
     if name == "auto":
         able = (each for each in AUTO if device.type in entry(each).devices)
         return next(each for each in able if installed(entry(each).package))
@@ -52,16 +88,12 @@ def resolve_engine(name: EngineName, device: torch.device) -> str:
 
 
 def described(engine: str) -> str:
-    """An engine that `resolve_engine` gave with its version, "openvino 2026.4.1": a part of what
-    decides boxes.
-    """
+    """An engine that `resolve_engine` gave with its version, "openvino 2026.4.1"."""
     return f"{engine} {installed(entry(engine).package)}"
 
 
 def _search(network: Network, rows: int, state: State, crops: Crops) -> Maps:
-    """Maps of any number of crops by a network that takes `rows` at a time: the last ones with
-    others of zeros, so that what is said of a crop does not depend on how many there are.
-    """
+    """Maps of any number of crops by a network that takes `rows` at a time, the last with zeros."""
     state = state.expand(len(crops), *state.shape[1:]).contiguous()
     if len(crops) == rows:
         return network.search(state, crops)
@@ -76,13 +108,10 @@ def _search(network: Network, rows: int, state: State, crops: Crops) -> Maps:
     return Maps(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def prepare(engine: str, model: SiamLA, place: Place, rows: int = 1) -> Network:
-    """The network ready to run on an engine that `resolve_engine` gave; the model itself stays as
-    it is.
+def prepare(engine: str, model: SiamLA, hardware: Hardware, rows: int = 1) -> Network:
+    """The network ready to run on an engine that `resolve_engine` gave; the model stays as it is.
 
-    Args:
-        rows: crops that the engine computes in one pass. `search` takes any number; `rows` of them
-            are the fastest.
+    `search` takes any number of crops; `rows` of them are the fastest.
     """
-    network = entry(engine).prepare(model, place, rows)
+    network = entry(engine).prepare(model, hardware, rows)
     return Network(network.embed, partial(_search, network, rows))

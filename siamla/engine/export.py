@@ -1,6 +1,4 @@
-"""A network as two files that other programs run: the template's graph, run once, and the search's,
-run each frame.
-"""
+"""A network as two files for other programs: the template's graph, and the search's."""
 
 import shutil
 from collections.abc import Callable, Mapping
@@ -12,9 +10,17 @@ import torch
 from numpy.typing import NDArray
 
 from siamla.engine.engines import installed
-from siamla.engine.graph import SearchGraph, TemplateGraph
+from siamla.engine.graph import (
+    OPSET,
+    Graph,
+    Inputs,
+    SearchGraph,
+    TemplateGraph,
+    examples,
+    to_onnx,
+    to_openvino,
+)
 from siamla.engine.openvino_engine import core
-from siamla.engine.tracing import OPSET, Graph, Inputs, examples, names, to_onnx, to_openvino
 from siamla.errors import UserError
 from siamla.files import canonical_json, write_json
 from siamla.grid import MIDDLE, SCORE, SEARCH, START, STRIDE, TEMPLATE
@@ -26,37 +32,36 @@ NEEDS = {"onnx": ("onnx", ("onnx", "onnxruntime")), "openvino": ("fast", ("openv
 """The extra of siamla that a format needs, and the packages in it: they write and check."""
 ABOUT = "siamla.json"
 FORMAT = 1
-EXACT = 1e-4  # of scores and logits
-NEAR = 0.02  # of offsets, crop pixels
+LIMITS = {"cls": 1e-4, "ltrb": 0.02, "loc": 1e-4}  # of scores and logits, offsets in crop pixels
 TRIED = 2  # templates that the check takes through the graphs
 
 Run = Callable[[list[NDArray[Any]]], list[NDArray[Any]]]
 
 
-def _described(graph: Graph, inputs: Inputs) -> dict[str, Any]:
-    """Names, types and shapes of a graph's inputs and outputs."""
-    with torch.no_grad():
-        given = graph(*inputs)
-    outputs = given if isinstance(given, tuple) else (given,)
-    taken, returned = names(graph)
+def _described(names: tuple[str, ...], values: Inputs) -> dict[str, Any]:
+    """Types and shapes of a graph's inputs or outputs."""
     return {
-        kind: {
-            name: {"type": str(value.dtype).removeprefix("torch."), "shape": list(value.shape)}
-            for name, value in zip(labels, values, strict=True)
-        }
-        for kind, labels, values in (("inputs", taken, inputs), ("outputs", returned, outputs))
+        name: {"type": str(value.dtype).removeprefix("torch."), "shape": list(value.shape)}
+        for name, value in zip(names, values, strict=True)
     }
 
 
-def _about(
-    kind: Format, graphs: Mapping[str, tuple[Graph, Inputs]], more: Mapping[str, Any]
-) -> Any:
+def _about(kind: Format, graphs: Mapping[str, tuple[Graph, Inputs]]) -> dict[str, Any]:
     """What a program must know to run the two files, as JSON-ready data."""
+    described = {}
+    for name, (graph, inputs) in graphs.items():
+        with torch.no_grad():
+            given = graph(*inputs)
+        outputs = given if isinstance(given, tuple) else (given,)
+        described[name] = {
+            "inputs": _described(graph.inputs, inputs),
+            "outputs": _described(graph.outputs, outputs),
+        }
     return {
         "format": FORMAT,
         "files": kind,
         "opset": OPSET if kind == "onnx" else None,
-        "graphs": {name: _described(graph, inputs) for name, (graph, inputs) in graphs.items()},
+        "graphs": described,
         "crops": {
             "template": TEMPLATE,
             "search": SEARCH,
@@ -70,7 +75,6 @@ def _about(
             " search crop"
         ),
         "loc": "logit of the location quality or centre-ness q: q = 1 / (1 + exp(-loc))",
-        **more,
     }
 
 
@@ -78,34 +82,32 @@ def _write_onnx(path: Path, graph: Graph, inputs: Inputs, about: Any) -> Run:
     import onnx
     import onnxruntime
 
+    path = path.with_suffix(".onnx")
     model = onnx.load_model_from_string(to_onnx(graph, inputs))
     onnx.helper.set_model_props(model, {"siamla": canonical_json(about)})
     onnx.checker.check_model(model)
-    onnx.save_model(model, path.with_suffix(".onnx"))
+    onnx.save_model(model, path)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(
-        path.with_suffix(".onnx"), options, providers=["CPUExecutionProvider"]
-    )
-    taken = names(graph)[0]
-    return lambda values: session.run(None, dict(zip(taken, values, strict=True)))
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return lambda values: session.run(None, dict(zip(graph.inputs, values, strict=True)))
 
 
 def _write_openvino(path: Path, graph: Graph, inputs: Inputs, about: Any) -> Run:
     import openvino
 
+    path = path.with_suffix(".xml")
     model = to_openvino(graph, inputs)
     model.set_rt_info(canonical_json(about), "siamla")
-    openvino.save_model(model, path.with_suffix(".xml"), compress_to_fp16=False)
-    options = {"INFERENCE_PRECISION_HINT": "f32"}
-    compiled = core().compile_model(path.with_suffix(".xml"), "CPU", options)
+    openvino.save_model(model, path, compress_to_fp16=False)
+    compiled = core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return lambda values: list(compiled(values).to_tuple())
 
 
 def _check(model: SiamLA, template: Run, search: Run) -> dict[str, float]:
     """The largest differences from the network itself; UserError where one is too large."""
     noise = np.random.default_rng(0)
-    worst = dict.fromkeys(("cls", "ltrb", "loc"), 0.0)
+    worst = dict.fromkeys(LIMITS, 0.0)
     crops = noise.integers(0, 256, (1, SEARCH, SEARCH, 3), dtype=np.uint8)
     for _ in range(TRIED):
         first = noise.integers(0, 256, (1, TEMPLATE, TEMPLATE, 3), dtype=np.uint8)
@@ -116,7 +118,7 @@ def _check(model: SiamLA, template: Run, search: Run) -> dict[str, float]:
         expected = (torch.softmax(output.cls, 1)[:, 1], output.ltrb, output.loc[:, 0])
         for name, ours, theirs in zip(worst, expected, given, strict=True):
             worst[name] = max(worst[name], float(np.abs(ours.numpy() - theirs).max()))
-    for name, limit in (("cls", EXACT), ("ltrb", NEAR), ("loc", EXACT)):
+    for name, limit in LIMITS.items():
         if not worst[name] <= limit:
             raise UserError(
                 f"the exported graphs are not the network: {name} differs by {worst[name]:.2g},"
@@ -128,14 +130,8 @@ def _check(model: SiamLA, template: Run, search: Run) -> dict[str, float]:
 def export(
     model: SiamLA, folder: Path, kind: Format, more: Mapping[str, Any] | None = None
 ) -> dict[str, float]:
-    """Write both graphs and ABOUT into a new folder, run them, and return how far they are from the
-    network.
-
-    Args:
-        more: further entries of ABOUT, such as the tracker's settings.
-
-    UserError where the folder is there already, a package is not installed, or a graph gives other
-    numbers; then nothing is left behind.
+    """Write both graphs, and ABOUT with `more` entries, into a new folder; how far from the network
+    they are. UserError where that fails; then nothing is left behind.
     """
     extra, packages = NEEDS[kind]
     for package in packages:
@@ -146,23 +142,19 @@ def export(
     if folder.exists():
         raise UserError(f"--out {folder}: is there already; name a new folder")
     inference = for_inference(model)
-    template = TemplateGraph(inference).eval()
+    template = TemplateGraph(inference)
     first, crops = examples(template, rows=1)
     graphs: dict[str, tuple[Graph, Inputs]] = {
         "template": (template, first),
-        "search": (SearchGraph(inference).eval(), crops),
+        "search": (SearchGraph(inference), crops),
     }
     write = {"onnx": _write_onnx, "openvino": _write_openvino}[kind]
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    about = {**_about(kind, graphs), **(more or {})}
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)  # of a killed export
-    temporary.mkdir()
+    temporary.mkdir(parents=True)
     try:
-        about = _about(kind, graphs, more or {})
-        runs = [
-            write(temporary / name, graph, inputs, about)
-            for name, (graph, inputs) in graphs.items()
-        ]
+        runs = [write(temporary / name, *graph, about) for name, graph in graphs.items()]
         worst = _check(model.eval(), *runs)
         write_json(temporary / ABOUT, {**about, "largest_differences": worst})
         temporary.rename(folder)

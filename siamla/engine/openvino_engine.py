@@ -1,45 +1,102 @@
-"""OpenVINO as the engine, the fastest on a CPU."""
+"""OpenVINO as the engine, the fastest on a CPU.
 
+What it compiles is kept in the machine's cache folder. A file's name is the digest of all that
+decides its bytes; inside stands the SHA-256 of this and of them, so that a damaged file is made
+again. Nothing needs these files.
+"""
+
+import hashlib
 import io
+import sys
+from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
-from siamla.engine.cache import cached
-from siamla.engine.graph import SearchGraph, TemplateGraph
-from siamla.engine.network import Crops, Engine, Maps, Network
+import torch
+
+from siamla.engine.engines import Crops, Engine, Maps, Network
+from siamla.engine.graph import SearchGraph, TemplateGraph, examples, to_openvino
 from siamla.engine.torch_engine import embedding
-from siamla.engine.tracing import examples, to_openvino
+from siamla.errors import UserError
+from siamla.files import atomic, cache_folder, canonical_json, digest
+from siamla.hardware import Hardware, processor
+from siamla.model.checkpoint import weights_digest
 from siamla.model.fast import for_inference
 from siamla.model.siamla import SiamLA
-from siamla.place import Place
+
+LIMIT = 2 * 2**30
+HEAD = hashlib.sha256().digest_size
+
+
+def _code() -> str:
+    """Digest of the sources of the graphs and of the network."""
+    package = Path(__file__).parents[1]
+    files = [package / "grid.py", *package.glob("engine/*.py"), *package.glob("model/*.py")]
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in sorted(files))).hexdigest()
+
+
+def _cached(model: SiamLA, hardware: Hardware, rows: int, make: Callable[[], bytes]) -> bytes:
+    """What `make` gives, from the cache where it was made before for such a model and machine."""
+    import openvino
+
+    settings = model.settings.model_dump(mode="json", by_alias=True, exclude={"weights"})
+    key = {
+        "engine": f"openvino {openvino.get_version()}",
+        "torch": torch.__version__,
+        "code": _code(),
+        "model": weights_digest(model.state_dict(), settings),
+        "processor": processor(),
+        "precision": hardware.precision,
+        "threads": hardware.threads,
+        "rows": rows,
+    }
+
+    def seal(content: bytes) -> bytes:
+        return hashlib.sha256(canonical_json(key).encode() + b"\0" + content).digest()
+
+    path = cache_folder() / "engines" / f"{digest(key)}.bin"
+    content = path.read_bytes() if path.is_file() else b""
+    if content[:HEAD] == seal(content[HEAD:]):
+        return content[HEAD:]
+    content = make()
+    try:
+        with atomic(path) as temporary:
+            temporary.write_bytes(seal(content) + content)
+        _prune(path)
+    except (OSError, UserError) as error:
+        advice = "the network is compiled again each time; $SIAMLA_CACHE names another folder"
+        print(f"{path.parent}: cannot be written ({error}); {advice}", file=sys.stderr, flush=True)
+    return content
+
+
+def _prune(newest: Path) -> None:
+    """Remove the oldest files beyond LIMIT."""
+    others = [path for path in newest.parent.glob("*.bin") if path != newest]
+    total = newest.stat().st_size
+    for path in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True):
+        total += path.stat().st_size
+        if total > LIMIT:
+            path.unlink(missing_ok=True)
 
 
 @cache
 def core() -> Any:
-    """The process's one Core.
-
-    Its CPU plugin gives the process a stack for signals and takes it back when it goes. With two
-    that go in the order in which they came, the first one's, already freed, stays: the next signal
-    that Python handles ends the process.
-    """
+    """The one Core: a second one that goes would let the next signal end the process."""
     import openvino
 
     return openvino.Core()
 
 
-def prepare_openvino(model: SiamLA, place: Place, rows: int) -> Network:
-    """The network compiled for this machine, the place's precision and threads; PyTorch embeds the
-    templates.
-    """
-    import openvino
-
+def prepare_openvino(model: SiamLA, hardware: Hardware, rows: int) -> Network:
+    """The network compiled for this machine; PyTorch embeds the templates."""
     plain = for_inference(model)
-    template = TemplateGraph(plain).eval()
+    template = TemplateGraph(plain)
     # bf16 unless told otherwise where the CPU has it; pinned, the workers of a benchmark would
     # share one core
     options: dict[str, Any] = {
-        "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[place.precision],
-        "INFERENCE_NUM_THREADS": place.threads,
+        "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[hardware.precision],
+        "INFERENCE_NUM_THREADS": hardware.threads,
         "NUM_STREAMS": 1,
         "PERFORMANCE_HINT": "LATENCY",
         "ENABLE_CPU_PINNING": False,
@@ -51,14 +108,14 @@ def prepare_openvino(model: SiamLA, place: Place, rows: int) -> Network:
         exported = core().compile_model(network, "CPU", options).export_model()
         return bytes(exported.getvalue() if isinstance(exported, io.BytesIO) else exported)
 
-    blob = cached(f"openvino {openvino.get_version()}", model, place, rows, compiled)
+    blob = _cached(model, hardware, rows, compiled)
     request = core().import_model(io.BytesIO(blob), "CPU", options).create_infer_request()
 
     def search(state: Any, crops: Crops) -> Maps:
-        found = request.infer([crops, state.numpy()])
-        return Maps(found[0], found[1], found[2])
+        maps = request.infer([crops, state.numpy()])
+        return Maps(maps[0], maps[1], maps[2])
 
-    return Network(embedding(template, place.torch_device), search)
+    return Network(embedding(template, hardware.torch_device), search)
 
 
 ENGINE = Engine(prepare_openvino, package="openvino", extra="fast")

@@ -1,6 +1,6 @@
 """The engines' names, for settings.
 
-An engine is a module `siamla.engine.NAME_engine` with an `ENGINE` (siamla.engine.network.Engine),
+An engine is a module `siamla.engine.NAME_engine` with an `ENGINE` (siamla.engine.engines.Engine),
 and its name here.
 """
 

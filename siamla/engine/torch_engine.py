@@ -1,6 +1,4 @@
-"""PyTorch as the engine: the reference on a CPU, and the one for a GPU, where a frame is one
-replayed CUDA graph.
-"""
+"""PyTorch as the engine: the reference on a CPU; on a GPU a frame is one replayed CUDA graph."""
 
 from collections.abc import Callable
 from functools import partial
@@ -8,18 +6,16 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from siamla.engine.engines import Crops, Engine, Maps, Network
 from siamla.engine.graph import SearchGraph, TemplateGraph
-from siamla.engine.network import Crops, Engine, Maps, Network
 from siamla.grid import KERNEL, SEARCH
+from siamla.hardware import Hardware
 from siamla.model.fast import for_inference
 from siamla.model.siamla import SiamLA
-from siamla.place import Place
 
 
 def embedding(template: TemplateGraph, device: torch.device) -> Callable[[Crops], Tensor]:
-    """Template crops → state on the device. It is done once a sequence, so that other engines leave
-    it to PyTorch, too.
-    """
+    """Template crops → state on the device; once a sequence, so that other engines take it, too."""
 
     @torch.inference_mode()
     def embed(crops: Crops) -> Tensor:
@@ -29,9 +25,7 @@ def embedding(template: TemplateGraph, device: torch.device) -> Callable[[Crops]
 
 
 def _cast(model: SiamLA) -> None:
-    """Weights of convolutions and norms to bf16 once, their inputs as they come; autocast would
-    cast at each call. The correlation is computed in fp32, and given as bf16.
-    """
+    """Weights to bf16 once, where autocast would cast at each call; the correlation stays fp32."""
     model.correlation.register_forward_hook(lambda _, inputs, maps: maps.to(torch.bfloat16))
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d | nn.GroupNorm):
@@ -44,9 +38,7 @@ def _cast(model: SiamLA) -> None:
 def _captured(
     search: SearchGraph, state: Tensor, crops: Tensor
 ) -> Callable[[Tensor, Tensor], Tensor]:
-    """The packed search as a CUDA graph, for inputs shaped like `state` and `crops`: one launch
-    instead of hundreds.
-    """
+    """The packed search as a CUDA graph, for inputs shaped like `state` and `crops`."""
     state, crops = state.clone(), crops.clone()
     aside = torch.cuda.Stream()
     aside.wait_stream(torch.cuda.current_stream())
@@ -74,13 +66,13 @@ def _packed(search: SearchGraph, state: Tensor, crops: Tensor) -> Tensor:
     return torch.cat([cls.unsqueeze(1), ltrb, loc.unsqueeze(1)], dim=1)
 
 
-def prepare_torch(model: SiamLA, place: Place, rows: int) -> Network:
-    """The network on the place's device and in its precision; on a GPU for so many rows alone."""
-    device = place.torch_device
+def prepare_torch(model: SiamLA, hardware: Hardware, rows: int) -> Network:
+    """The network on its device and in its precision; on a GPU for so many rows alone."""
+    device = hardware.torch_device
     model = for_inference(model).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if place.precision == "bf16":
+    if hardware.precision == "bf16":
         _cast(model)
-    search, embed = SearchGraph(model).eval(), embedding(TemplateGraph(model).eval(), device)
+    search, embed = SearchGraph(model), embedding(TemplateGraph(model), device)
     run: Callable[[Tensor, Tensor], Tensor] = partial(_packed, search)
     if device.type == "cuda":
         with torch.inference_mode():

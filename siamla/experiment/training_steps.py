@@ -214,7 +214,7 @@ class Train(Step):
 
     def code(self, plan: Planned, names: Names) -> Iterable[str]:
         spec = plan.spec(names["variant"])
-        return "siamla.training.run:train_model", backbone_code(spec)
+        return "siamla.training.loop:train_model", backbone_code(spec)
 
     def wanted(self, plan: Planned) -> Iterator[Names]:
         for variant in plan.variants:

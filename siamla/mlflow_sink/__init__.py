@@ -1,3 +1,1 @@
-"""MLflow as a view of the result files, for people to look at: nothing waits for it, stops with it
-or reads from it.
-"""
+"""MLflow as a view of the result files: nothing waits for it, stops with it or reads from it."""

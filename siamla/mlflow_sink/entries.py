@@ -2,11 +2,7 @@
 
 The key of a run follows from the variant, the seed and the identity of the model: any process finds
 the run again, and other settings are another run. A run has a part for its training and one for
-each benchmark. A variant on another one's model, and an imported tracker, have no training.
-
-MLflow draws a section of charts for what stands before the last "/" of a metric's name:
-scores/BENCHMARK/METRIC, train/LOSS and train_rates/NAME by epoch, and wall_clock/BENCHMARK/NAME and
-wall_clock/train/NAME for what the machine took, which is no result.
+each benchmark. docs/mlflow.md has the names of tags and metrics.
 """
 
 import csv
@@ -22,6 +18,7 @@ from siamla.provenance.record import RECORDS, flat, read_record
 
 LONGEST = 6000  # characters of a parameter, MLflow's limit
 TRAIN = "train"
+LABELS = ("profile", "variant", "seed", "tracker")  # names of a result that are tags of its run
 RATES = ("step", "lr", "skipped", "grad_norm")  # columns of a history that are no losses
 TIMES = ("seconds", "pairs_per_second", "wait_share", "memory_mib")
 SECTIONS = dict.fromkeys(RATES, "train_rates") | dict.fromkeys(TIMES, "wall_clock/train")
@@ -32,9 +29,7 @@ Metrics = dict[str, dict[int, float]]  # name → step → value
 
 @dataclass(frozen=True)
 class Part:
-    """What one result adds to a run: parameters and metrics, which MLflow can add to a run and not
-    change, and tags and files (each with its folder among the artefacts), which it can.
-    """
+    """What one result adds to a run; MLflow cannot change parameters and metrics, only add them."""
 
     parameters: Mapping[str, str]
     metrics: Metrics = field(default_factory=dict)
@@ -49,20 +44,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Entry:
-    """What MLflow is to show as one run.
+    """What MLflow is to show as one run."""
 
-    Attributes:
-        key: 16 hex digits that name the run. title: for people, "siamla seed 1".
-        labels: group (trained, reuses a model, imported, report), profile, variant, seed.
-        parts: "train" and the benchmarks; or "report".
-        started, ended: milliseconds since the epoch; None: now.
-    """
-
-    key: str
-    title: str
-    labels: Mapping[str, str]
-    parts: dict[str, Part]
-    started: int | None = None
+    key: str  # 16 hex digits that name the run
+    title: str  # for people, "siamla seed 1"
+    labels: Mapping[str, str]  # group, profile, variant, seed
+    parts: dict[str, Part]  # of "train" and of the benchmarks; or of "report"
+    started: int | None = None  # milliseconds since the epoch; None: now
     ended: int | None = None
 
     def content(self) -> str:
@@ -74,16 +62,8 @@ class Entry:
         return digest(content)
 
 
-def _result_files(results: Path, profile: str) -> list[Path]:
-    """The records of trainings and, after them, of scores."""
-    trainings = sorted((results / profile / "train").glob(f"*/*/{RECORDS}"))
-    return trainings + sorted((results / profile / "scores").glob(f"*/*/*/{RECORDS}"))
-
-
 def _texts(value: Mapping[str, Any] | None, prefix: str = "") -> dict[str, str]:
-    """Nested data by dotted names: {"model.lafa.nonlocal_block": "true"}; no digests of code, which
-    say nothing to people who compare.
-    """
+    """Nested data by dotted names, {"loss.boundary": "1.0"}, without digests of code."""
     return {
         name: (leaf if isinstance(leaf, str) else canonical_json(leaf))[:LONGEST]
         for name, leaf in flat(value or {}, prefix).items()
@@ -94,19 +74,15 @@ def _texts(value: Mapping[str, Any] | None, prefix: str = "") -> dict[str, str]:
 def _entry(
     record: Mapping[str, Any], model: Mapping[str, Any] | None, name: str, part: Part
 ) -> Entry:
-    """An entry with one part, to whose tags the record adds its own. model: the identity of the
-    model that was used.
-    """
+    """An entry with one part, to whose tags the record adds its own; `model` is its identity."""
     names = record["names"]
     who, seed = names.get("variant", names.get("tracker")), names.get("seed")
     group = "reuses a model" if "variant" in names else "imported"
     labels = {"group": "trained" if name == TRAIN else group}
-    for label in ("profile", "variant", "seed", "tracker"):
-        if label in names:
-            labels[label] = str(names[label])
+    labels |= {label: str(names[label]) for label in LABELS if label in names}
     commit = record["environment"].get("git_commit")
-    told = {"key": record["key"], "commit": commit, "place": record["place"]}
-    tags = {**part.tags, **_texts(told, f"{name}.")}
+    about = {"key": record["key"], "commit": commit, "place": record["place"]}
+    tags = {**part.tags, **_texts(about, f"{name}.")}
     title = str(who) if seed is None else f"{who} seed {seed}"
     return Entry(digest([who, seed, model]), title, labels, {name: replace(part, tags=tags)})
 
@@ -141,14 +117,8 @@ def training_entry(
 def _read_training(path: Path, record: Mapping[str, Any]) -> Entry:
     history = path.with_name("history.csv")
     files = [path, history, path.with_name("spec.json")]
-    try:
-        with history.open(newline="", encoding="utf-8") as handle:
-            rows = list(csv.DictReader(handle))
-        return training_entry(record, rows, [(file, "") for file in files if file.is_file()])
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{history}: not a training history ({error}), expected epoch and numbers"
-        ) from None
+    with history.open(newline="", encoding="utf-8") as handle:
+        return training_entry(record, csv.DictReader(handle), [(file, "") for file in files])
 
 
 def _numbers(values: Mapping[str, Any] | None, section: str) -> Metrics:
@@ -173,7 +143,7 @@ def _read_score(record_path: Path, record: Mapping[str, Any]) -> Entry:
 
 
 def _read_report(reports: Path, profile: str) -> Entry | None:
-    """The tables and figures of a profile, as files to look at; None where there are none."""
+    """The tables and figures of a profile, beside its results; None where there are none."""
     paths = [path for pattern in REPORTS for path in sorted((reports / profile).glob(pattern))]
     if not paths:
         return None
@@ -185,13 +155,12 @@ def _read_report(reports: Path, profile: str) -> Entry | None:
 
 
 def read_entries(results: Path, profile: str) -> tuple[list[Entry], list[str]]:
-    """All that MLflow is to show of a profile, and what is wrong with files that cannot be read.
-
-    The tables and figures lie in the folder `reports` beside the results.
-    """
+    """All that MLflow is to show of a profile, and what is wrong with files that cannot be read."""
     entries: dict[str, Entry] = {}
     problems = []
-    for path in _result_files(results, profile):
+    trainings = sorted((results / profile / "train").glob(f"*/*/{RECORDS}"))
+    scores = sorted((results / profile / "scores").glob(f"*/*/*/{RECORDS}"))
+    for path in (*trainings, *scores):
         try:
             record = read_record(path)
             trained = record["step"] == "train"

@@ -80,9 +80,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _make_database(database: Path) -> None:
-    """Make MLflow's database, whole or not at all. Of processes that migrate one together, all but
-    one fail.
-    """
+    """Make MLflow's database, whole or not at all, by one process of many."""
     from mlflow import MlflowClient
 
     if database.exists():
@@ -168,10 +166,10 @@ class Sink:
                 self.client.log_batch(run_id, **{kind: items[start : start + BATCH]})
 
     def write(self, entry: Entry, run: Any) -> bool:
-        """Let MLflow hold all that an entry says, and no other number. Whether something was done.
+        """Let MLflow hold all that an entry says, and no other number; whether something was done.
 
         What is missing is added to `run`, the one with the entry's key. A run with other numbers
-        is deleted and made anew: MLflow can add numbers and not change them.
+        is deleted and made anew.
         """
         held = {} if run is None else dict(run.data.tags)
         numbers = {f"{NUMBERS}{name}": part.numbers() for name, part in entry.parts.items()}
@@ -194,25 +192,15 @@ class Sink:
         return True
 
 
-def _catch(act: Callable[[], None], errors: list[Exception]) -> None:
-    try:
-        act()
-    except Exception as error:
-        errors.append(error)
-
-
 class LiveTraining:
-    """Shows a training in MLflow as it goes on: `with LiveTraining(results, record) as live:
-    live.epoch(row)`.
+    """Shows a training in MLflow as it goes on.
 
     Its run ends as FINISHED, FAILED by an exception, or KILLED by a signal. The first failure of
     MLflow, or call that takes longer than PATIENCE, is told in one line and ends the view, never
-    the training; `sync` completes it from the files. A run with the same key is made anew: a
-    training that goes on after a kill tells its earlier epochs again.
+    the training. A run with the same key is made anew.
     """
 
     def __init__(self, results: Path, record: Mapping[str, Any]) -> None:
-        """record: that of the training, as it is when it starts."""
         self._results = results
         self._record = record
         self._rows: list[Mapping[str, Any]] = []
@@ -255,8 +243,14 @@ class LiveTraining:
         if self._failed:
             return
         errors: list[Exception] = []
-        # one that hangs ends with the process
-        thread = threading.Thread(target=_catch, args=(act, errors), daemon=True)
+
+        def catch() -> None:
+            try:
+                act()
+            except Exception as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=catch, daemon=True)  # one that hangs ends with the process
         thread.start()
         thread.join(seconds)
         if thread.is_alive():
@@ -273,21 +267,19 @@ class LiveTraining:
 
 
 def _retire(sink: Sink, entries: list[Entry], runs: Mapping[str, Any]) -> None:
-    """Mark the runs in whose place others have come: of the same variant and seed."""
+    """Mark the runs that the files hold no more, where they hold another of variant and seed."""
     keys = {entry.key for entry in entries}
     titles = {entry.title for entry in entries}
     for key, run in runs.items():
-        replaced = key not in keys and run.info.run_name in titles
-        if replaced and run.data.tags.get(CURRENT) != "false":
+        if key not in keys and run.info.run_name in titles:
             sink.client.set_tag(run.info.run_id, CURRENT, "false")
 
 
 def sync(results: Path, profile: str) -> tuple[int, int]:
-    """Let MLflow hold what the result files of a profile say; a second call changes nothing. The
-    number of runs, and of those that were made or completed now.
+    """Let MLflow hold what the result files of a profile say; a second call changes nothing.
 
-    UserError where MLflow fails, where a file is broken (the others are shown), and where there is
-    no result.
+    Returns the number of runs, and of those that were made or completed now. UserError where MLflow
+    fails, where a file is broken, and where there is no result.
     """
     entries, problems = read_entries(results, profile)
     if not entries and not problems:

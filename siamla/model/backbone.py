@@ -18,10 +18,9 @@ class Backbone(nn.Module, ABC):
     `out_channels` and `strides` describe the levels. A stride is a multiple of 8, and cell m of
     stride 8·k lies on cell k·m of stride 8, counted from the middle. Every level is centred: its
     middle cell looks at the middle pixel of an image of 127 or 255 px. Each backbone does its own
-    colour conversion and normalisation. Batch norm never updates its statistics here, `train()` or
-    not: SiamCAR lets it when layers 2-4 unfreeze, with statistics of a few images a device; ours
-    keeps ImageNet's, so that a step does not depend on how a batch is split. Thawed, all layers
-    learn ("end-to-end", section IV-A); SiamCAR keeps conv1 and layer1.
+    colour conversion and normalisation. Batch norm keeps ImageNet's statistics, so that a step does
+    not depend on how a batch is split; SiamCAR's learns them when layers 2-4 unfreeze. Thawed, all
+    layers learn ("end-to-end", section IV-A); SiamCAR keeps conv1 and layer1.
     """
 
     out_channels: tuple[int, ...]
@@ -39,8 +38,8 @@ class Backbone(nn.Module, ABC):
 
 def backbone_class(name: BackboneName) -> type[Backbone]:
     """The backbone of this name."""
-    found: type[Backbone] = import_module(f"siamla.model.backbones.{name}").BACKBONE
-    return found
+    backbone: type[Backbone] = import_module(f"siamla.model.backbones.{name}").BACKBONE
+    return backbone
 
 
 def build_backbone(settings: ModelSettings) -> Backbone:
@@ -48,10 +47,8 @@ def build_backbone(settings: ModelSettings) -> Backbone:
     backbone = backbone_class(settings.backbone)()
     if settings.weights == "random":
         return backbone
-    if isinstance(settings.weights, Weights):
-        path: Path | None = locate(settings.weights)
-    else:
-        path = backbone.package_weights()
+    weights = settings.weights
+    path = locate(weights) if isinstance(weights, Weights) else backbone.package_weights()
     if path is None:
         raise UserError(
             f"weights: no package ships {settings.backbone}; give weights: {{path or url, sha256}}"
@@ -59,11 +56,3 @@ def build_backbone(settings: ModelSettings) -> Backbone:
         )
     backbone.load_imagenet(read_state(path), str(path))
     return backbone
-
-
-def check_images(images: Tensor, size: int, name: str) -> None:
-    """UserError unless `images` is (B, 3, size, size)."""
-    if images.ndim != 4 or tuple(images.shape[1:]) != (3, size, size):
-        raise UserError(
-            f"{name}: images of shape {tuple(images.shape)}, expected (batch, 3, {size}, {size})"
-        )

@@ -1,6 +1,4 @@
-"""Our model files: all that a tracker needs, the weights, the settings of network and tracker, and
-a label.
-"""
+"""Our model files: all that a tracker needs."""
 
 import hashlib
 import io
@@ -15,6 +13,7 @@ from siamla.errors import UserError
 from siamla.files import atomic, canonical_json, parsed_by
 from siamla.model.settings import ModelSettings
 from siamla.model.siamla import SiamLA, build_model
+from siamla.model.weights import check_finite, check_shapes
 from siamla.settings import validate
 
 KEYS = {"model", "settings", "label", "tracker", "digest"}
@@ -23,44 +22,30 @@ KEYS = {"model", "settings", "label", "tracker", "digest"}
 class ModelFile(NamedTuple):
     """What a model file holds."""
 
-    model: SiamLA
-    """In evaluation mode."""
-    label: str
-    """Its name for people."""
-    tracker: dict[str, Any]
-    """Settings of the tracker that it was made for, as plain data; siamla.tracker.settings reads
-    them.
-    """
-    digest: str
-    """16 hex digits of the weights and the network's settings: what the label and the tracker are
-    is no part of it.
-    """
+    model: SiamLA  # in evaluation mode
+    label: str  # its name for people
+    tracker: dict[str, Any]  # settings, which siamla.tracker.settings reads
+    digest: str  # of the weights and the network's settings
 
 
 def save_model(path: Path, model: SiamLA, label: str, tracker: Mapping[str, Any]) -> None:
-    """Write a ModelFile as a mapping of state dict and plain data, atomically; equal content gives
-    equal bytes.
-
-    Raises UserError when a weight is NaN or infinite.
-    """
+    """Write a model file atomically; equal content gives equal bytes. UserError for NaN."""
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    _check_finite(path, state)
+    check_finite(path, state)
     settings = model.settings.model_dump(mode="json", by_alias=True)
     content = {"model": state, "settings": settings, "label": label, "tracker": dict(tracker)}
-    buffer = (
-        io.BytesIO()
-    )  # torch names the archive after the file: a buffer keeps the bytes free of the path
+    # torch names the archive after the file: a buffer keeps the bytes free of the path
+    buffer = io.BytesIO()
     torch.save({**content, "digest": weights_digest(state, settings)}, buffer)
     with atomic(path) as temporary:
         temporary.write_bytes(buffer.getvalue())
 
 
 def read_model(path: Path) -> ModelFile:
-    """What a file that `save_model` wrote holds; needs no ImageNet weights and nothing beside the
-    file.
+    """What a file that `save_model` wrote holds; it needs no other file.
 
-    Raises UserError when the file is missing, is another kind of file, was damaged, does not fit
-    its settings, or holds NaN.
+    UserError when it is missing, is another kind of file, was damaged, does not fit its settings,
+    or holds NaN.
     """
     if not path.is_file():
         raise UserError(f"{path}: not found; expected a model file that siamla wrote")
@@ -71,14 +56,11 @@ def read_model(path: Path) -> ModelFile:
             f"{path}: an earlier siamla wrote it, without the tracker's settings; train the model"
             " again"
         )
-    if (
-        not isinstance(loaded, dict)
-        or set(loaded) != KEYS
-        or not isinstance(loaded["tracker"], dict)
-    ):
-        hint = "a SiamCAR checkpoint is converted by `siamla model import`"
+    ours = isinstance(loaded, dict) and set(loaded) == KEYS
+    if not ours or not isinstance(loaded["tracker"], dict):
         raise UserError(
-            f"{path}: expected the keys {', '.join(sorted(KEYS))} as siamla writes them; {hint}"
+            f"{path}: expected the keys {', '.join(sorted(KEYS))} as siamla writes them; a SiamCAR"
+            " checkpoint is converted by `siamla model import`"
         )
     settings = validate(ModelSettings, loaded["settings"], f"{path}: settings")
     model = empty_model(settings)
@@ -94,9 +76,7 @@ def load_model(path: Path) -> SiamLA:
 
 
 def weights_digest(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> str:
-    """16 hex digits of a network: the names, types, shapes and bytes of its weights, and its
-    settings.
-    """
+    """16 hex digits of the names, types, shapes and bytes of the weights, and of the settings."""
     content = hashlib.sha256(canonical_json(settings).encode())
     for key, value in sorted(state.items()):
         content.update(f"{key} {value.dtype} {list(value.shape)}".encode())
@@ -105,8 +85,7 @@ def weights_digest(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> 
 
 
 def empty_model(settings: ModelSettings) -> SiamLA:
-    """The network with arbitrary weights, to be given its own by `load_state`; reads no weight
-    file.
+    """The network with arbitrary weights, to be given its own by `load_state`.
 
     Not on the device "meta": initialising there costs three seconds of imports inside torch.
     """
@@ -116,30 +95,10 @@ def empty_model(settings: ModelSettings) -> SiamLA:
 
 
 def load_state(model: SiamLA, state: dict[str, Tensor], name: str) -> None:
-    """Make a state dict the weights of the model; UserError naming the first key that does not fit
-    or holds NaN.
-    """
-    own = model.state_dict()
-    for key, value in own.items():
-        if key not in state:
-            raise UserError(f"{name}: no key {key}; the file is of another architecture")
-        if state[key].shape != value.shape:
-            found, expected = tuple(state[key].shape), tuple(value.shape)
-            raise UserError(f"{name}: {key} has shape {found}, expected {expected}")
-    unknown = sorted(set(state) - set(own))
-    if unknown:
-        raise UserError(
-            f"{name}: unknown key {unknown[0]} ({len(unknown)} in all); the file is of another"
-            " architecture"
-        )
-    _check_finite(name, state)
+    """Make a state dict the weights of the model; UserError naming a key that does not fit."""
+    weights, hint = model.state_dict(), "the file is of another architecture"
+    check_shapes(name, state, weights, hint)
+    if unknown := sorted(set(state) - set(weights)):
+        raise UserError(f"{name}: unknown key {unknown[0]} ({len(unknown)} in all); {hint}")
+    check_finite(name, state)
     model.load_state_dict(state, assign=True)
-
-
-def _check_finite(name: Any, state: dict[str, Tensor]) -> None:
-    for key, value in state.items():
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise UserError(
-                f"{name}: {key} holds NaN or infinite values; the training diverged or the file is"
-                " damaged"
-            )

@@ -1,13 +1,13 @@
 """Other forms of the network's modules: faster to train, or easier for a compiler.
 
-The rest of siamla.model says what the network is. A form computes the same numbers but for
-rounding, which tests hold, and has the parameters of the module whose class it takes, so that the
-names of the weights stay. `for_training` is called where a training starts, `for_inference` where
-an engine gets a network; nothing else knows of forms.
+A form computes the same numbers but for rounding, and has the parameters of the module whose class
+it takes, so that the names of the weights stay. `for_training` is called where a training starts,
+`for_inference` where an engine gets a network; nothing else knows of forms.
 """
 
 import copy
 import math
+import re
 from typing import Any
 
 import torch
@@ -16,22 +16,18 @@ from torch.nn import functional as F
 from torch.nn.grad import conv2d_input
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from siamla.model.correlation import Correlation, grouped
 from siamla.model.head import Head
 from siamla.model.lafa import NonLocal, Sampler
-from siamla.model.siamla import SiamLA, Upsampling
+from siamla.model.siamla import Correlation, SiamLA, Upsampling, grouped
+
+Forms = dict[str, type[nn.Module]]
+"""Pattern of a module's name → the class that it takes."""
 
 
 class Pointwise(nn.Conv2d):
-    """A 1×1 convolution as a matrix product, channels first in memory, where the correlation needs
-    them.
-
-    With channels last a convolution would copy before and after, and the gradient of the batch norm
-    that follows would get two layouts at once, which is five times slower on a CPU.
-    """
+    """A 1×1 convolution as a matrix product, channels first in memory, as the correlation is."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """As nn.Conv2d's."""
         flat = x.flatten(2)
         weight = self.weight.flatten(1).expand(len(flat), -1, -1)
         if self.bias is None:
@@ -45,17 +41,13 @@ class ChannelsLastConv(nn.Conv2d):
     """A convolution that brings its input to channels last, for an engine's layers after it."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """As nn.Conv2d's."""
         return super().forward(x.contiguous(memory_format=torch.channels_last))
 
 
 class MatrixUpsampling(Upsampling):
-    """Two matrix products, in at least fp32; `interpolate` takes twice the time, and has no
-    deterministic gradient on a GPU.
-    """
+    """Two matrix products in at least fp32: twice as fast, and deterministic on a GPU."""
 
     def forward(self, x: Tensor, side: int) -> Tensor:
-        """As Upsampling's."""
         with torch.autocast(x.device.type, enabled=False):
             x = x.to(torch.promote_types(x.dtype, torch.float32))
             coarse = torch.arange(x.shape[-1], dtype=x.dtype, device=x.device)
@@ -69,9 +61,8 @@ class MatrixUpsampling(Upsampling):
 class _Depthwise(torch.autograd.Function):
     """The correlation, each gradient by the kernel that is fast for it.
 
-    The search's gradient is a convolution's. The template's is a correlation of the search with the
-    output's gradient, which autograd would compute as the gradient of the weights of B·C
-    convolutions, ten times more slowly.
+    The template's is a correlation of the search with the output's gradient: autograd computes it
+    ten times more slowly, as the gradient of the weights of B·C convolutions.
     """
 
     @staticmethod
@@ -99,7 +90,6 @@ class LearningCorrelation(Correlation):
 
     @staticmethod
     def correlate(search: Tensor, template: Tensor) -> Tensor:
-        """As Correlation's."""
         maps: Tensor = _Depthwise.apply(search, template)
         return maps
 
@@ -108,8 +98,7 @@ def narrow(x: Tensor, *convs: nn.Conv2d) -> tuple[Tensor, ...]:
     """The outputs of 3×3 convolutions of the same features to a few channels each.
 
     On a CPU they are one 1×1 convolution to nine shifted channels for each output, which are then
-    added: with so few outputs a 3×3 convolution spends itself on moving its input, and takes twice
-    the time to train.
+    added: a 3×3 convolution takes twice the time to train.
     """
     if x.is_cuda:
         return tuple(F.conv2d(x, conv.weight, conv.bias, padding=1) for conv in convs)
@@ -126,7 +115,6 @@ class NarrowConv(nn.Conv2d):
     """A 3×3 convolution to a few channels, by `narrow`."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """As nn.Conv2d's."""
         return narrow(x, self)[0]
 
 
@@ -134,7 +122,6 @@ class NarrowHead(Head):
     """The head with its outputs by `narrow`, those of one tower together."""
 
     def forward(self, fused: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """As Head's."""
         classified = self.cls_tower(fused)
         (logits,) = narrow(self.reg_tower(fused), self.reg)
         offsets = torch.exp(logits.float())
@@ -148,7 +135,6 @@ class RowsNonLocal(NonLocal):
     """NonLocal on channels last: its attention takes rows."""
 
     def forward(self, x: Tensor, naive: Tensor) -> Tensor:
-        """As NonLocal's."""
         return super().forward(x.contiguous(memory_format=torch.channels_last), naive)
 
 
@@ -156,7 +142,6 @@ class ProductsNonLocal(NonLocal):
     """NonLocal as two matrix products and a softmax, channels first, which compilers know."""
 
     def forward(self, x: Tensor, naive: Tensor) -> Tensor:
-        """As NonLocal's."""
         x = x.contiguous(memory_format=torch.channels_last)
         positioned = x + self.embed(naive)
         scale = 1 / math.sqrt(self.theta.out_channels) if self.scale is None else self.scale
@@ -168,9 +153,7 @@ class ProductsNonLocal(NonLocal):
 
 
 def _corners(points: Tensor, side: int) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-    """Column and row (B, K) of the cell to the upper left of points (B, K, 2), and the weights (B,
-    K) of it and of the cells to the right, below, and below to the right.
-    """
+    """Column, row of the cell up and left of points (B, K, 2); weights (B, K) of the four cells."""
     points = points.detach().clamp(0, side - 1)
     low = points.floor().clamp(max=side - 2)
     right, down = (points - low).unbind(-1)
@@ -182,9 +165,8 @@ def _corners(points: Tensor, side: int) -> tuple[Tensor, Tensor, tuple[Tensor, .
 class _Bags(torch.autograd.Function):
     """Weighted sums of the rows of a table (N, C), four to a sum; no gradient into the weights.
 
-    The table's gradient is such sums again, over the places where a row occurs: sorted by rows,
-    they are computed three times as fast as by the gradient of the embedding bag, and to the same
-    bits.
+    The table's gradient is such sums again, over the places where a row occurs: three times as fast
+    as the gradient of the embedding bag, and to the same bits.
     """
 
     @staticmethod
@@ -197,9 +179,8 @@ class _Bags(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         rows, weights = ctx.saved_tensors
         ordered, places = rows.flatten().sort(stable=True)
-        starts = torch.searchsorted(
-            ordered, torch.arange(ctx.count, dtype=rows.dtype, device=rows.device)
-        )
+        every = torch.arange(ctx.count, dtype=rows.dtype, device=rows.device)
+        starts = torch.searchsorted(ordered, every)
         sums = places.div(rows.shape[1], rounding_mode="floor")
         weights = weights.flatten()[places]
         gradient = F.embedding_bag(sums, grads[0], starts, mode="sum", per_sample_weights=weights)
@@ -207,12 +188,9 @@ class _Bags(torch.autograd.Function):
 
 
 class BagSampler(Sampler):
-    """Samples as weighted sums of four rows of the features with channels last, which an embedding
-    bag gathers with their gradient; five times as fast as grid_sample on a CPU.
-    """
+    """Weighted sums of four rows of the features: five times as fast as grid_sample on a CPU."""
 
     def forward(self, features: Tensor, points: Tensor) -> Tensor:
-        """As Sampler's."""
         batch, channels, side, _ = features.shape
         column, row, corners = _corners(points, side)
         weights = torch.stack(corners, dim=-1).view(-1, 4)
@@ -228,7 +206,6 @@ class GatherSampler(Sampler):
     """Samples from plain gathers; as an embedding bag, ONNX has a loop over all points."""
 
     def forward(self, features: Tensor, points: Tensor) -> Tensor:
-        """As Sampler's."""
         batch, channels, side, _ = (int(length) for length in features.shape)
         column, row, corners = _corners(points, side)
         image = torch.arange(batch, device=points.device, dtype=points.dtype)[:, None] * side**2
@@ -255,43 +232,40 @@ def fold(model: SiamLA) -> None:
             before = (name, child) if isinstance(child, nn.Conv2d) else None
 
 
-def _become(module: nn.Module, form: type[nn.Module]) -> None:
-    module.__class__ = form
+COMMON: Forms = {r"necks\.\d+\.conv": Pointwise, r"necks\.\d+\.upsample": MatrixUpsampling}
+TRAINING: Forms = COMMON | {
+    r"correlation": LearningCorrelation,
+    r"fusion": Pointwise,
+    r"head": NarrowHead,
+    r"lafa\.nonlocal_block": RowsNonLocal,
+    r"lafa\.aggregation\.sample": BagSampler,
+    r"lafa\.quality": NarrowConv,
+}
+INFERENCE: Forms = COMMON | {
+    r"correlation": Correlation,
+    r"fusion": ChannelsLastConv,
+    r"head": Head,
+    r"lafa\.nonlocal_block": ProductsNonLocal,
+    r"lafa\.aggregation\.sample": GatherSampler,
+    r"lafa\.quality": nn.Conv2d,
+}
+
+
+def _take(model: SiamLA, forms: Forms) -> SiamLA:
+    for name, module in model.named_modules():
+        for pattern, form in forms.items():
+            if re.fullmatch(pattern, name):
+                module.__class__ = form
+    return model
 
 
 def for_training(model: SiamLA) -> SiamLA:
-    """The network itself, its modules in the forms that train fast, and on a GPU to the same bits
-    each time.
-    """
-    for neck in model.each_neck():
-        _become(neck.conv, Pointwise)
-        _become(neck.upsample, MatrixUpsampling)
-    _become(model.correlation, LearningCorrelation)
-    _become(model.fusion, Pointwise)
-    _become(model.head, NarrowHead)
-    if model.lafa is not None:
-        if model.lafa.nonlocal_block is not None:
-            _become(model.lafa.nonlocal_block, RowsNonLocal)
-        _become(model.lafa.aggregation.sample, BagSampler)
-        _become(model.lafa.quality, NarrowConv)
-    return model
+    """The network itself, in the forms that train fast, and on a GPU to the same bits."""
+    return _take(model, TRAINING)
 
 
 def for_inference(model: SiamLA) -> SiamLA:
-    """A copy of the network, as printed or in training, in evaluation mode, without gradients, its
-    batch norms folded and its modules in the forms that compilers like.
-    """
+    """A copy for inference: batch norms folded, modules in the forms that compilers like."""
     model = copy.deepcopy(model).eval().requires_grad_(False)
     fold(model)
-    for neck in model.each_neck():
-        _become(neck.conv, Pointwise)
-        _become(neck.upsample, MatrixUpsampling)
-    _become(model.correlation, Correlation)
-    _become(model.fusion, ChannelsLastConv)
-    _become(model.head, Head)
-    if model.lafa is not None:
-        if model.lafa.nonlocal_block is not None:
-            _become(model.lafa.nonlocal_block, ProductsNonLocal)
-        _become(model.lafa.aggregation.sample, GatherSampler)
-        _become(model.lafa.quality, nn.Conv2d)
-    return model
+    return _take(model, INFERENCE)

@@ -30,12 +30,11 @@ def initialise(module: nn.Module) -> None:
 
 
 class Head(nn.Module):
-    """Classification logits, box offsets and, for the baseline, centre-ness from the classification
-    tower.
+    """The outputs of two towers: class, box offsets and, for the baseline, centre-ness.
 
     SiamCAR starts both classification biases at -log 99, which cancels in the softmax; ours start
     at 0. With `settings.prior` π the target's starts at log(π / (1 - π)), so that every score c
-    starts at π (RetinaNet's prior, on the difference of the two logits, which alone counts).
+    starts at π.
     """
 
     def __init__(self, settings: ModelSettings) -> None:

@@ -1,6 +1,4 @@
-"""LAFA, the localization-aware feature aggregation module (paper, section III-D), and its two
-blocks.
-"""
+"""LAFA, the localization-aware feature aggregation module (paper, section III-D)."""
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +14,9 @@ POINTS = 5
 class NonLocal(nn.Module):
     """Eq. 8–9: y = f(softmax(θ(x+p)·φ(x+p)ᵀ)·ϕ(x)) + x over all cells; p = e(h(φ(z), φ(x))).
 
-    h, the naive one-channel cross-correlation, is the sum over channels of the depth-wise one,
-    which the head's input has paid for already; we divide it by its number of terms, a constant
-    that e's weights absorb. Its levels are summed. The logits are divided by √d when `scale` is set
-    (off = as printed).
+    h, the naive one-channel cross-correlation, is the mean of the depth-wise one over channels and
+    levels; e's weights absorb the constant. The logits are divided by √d when `scale` is set (off =
+    as printed).
     """
 
     def __init__(self, channels: int, scale: bool) -> None:
@@ -34,24 +31,16 @@ class NonLocal(nn.Module):
     def forward(self, x: Tensor, naive: Tensor) -> Tensor:
         """Features (B, C, n, n) of features (B, C, n, n) and the naive correlation (B, 1, n, n)."""
         positioned = x + self.embed(naive)
-        query, key, value = (
-            layer(features).flatten(2).transpose(1, 2).unsqueeze(1)
-            for layer, features in (
-                (self.theta, positioned),
-                (self.phi, positioned),
-                (self.value, x),
-            )
-        )
+        projected = self.theta(positioned), self.phi(positioned), self.value(x)
+        query, key, value = (each.flatten(2).transpose(1, 2).unsqueeze(1) for each in projected)
         attended = F.scaled_dot_product_attention(query, key, value, scale=self.scale)
         return self.out(attended.squeeze(1).transpose(1, 2).reshape(x.shape)) + x
 
 
 def box_points(ltrb: Tensor) -> Tensor:
-    """Five points (B, n, n, 5, 2) of the box predicted at each cell, as (x, y) in cells of the
-    score map.
+    """Centre and corners, clockwise from the top left, of the box predicted at each cell.
 
-    Centre, top-left, top-right, bottom-right, bottom-left of offsets (B, 4, n, n) in crop pixels.
-    No gradient.
+    (B, n, n, 5, 2), as (x, y) in cells, from offsets (B, 4, n, n) in crop pixels. No gradient.
     """
     left, top, right, bottom = ltrb.detach().float().div(STRIDE).unbind(1)
     index = torch.arange(ltrb.shape[-1], device=ltrb.device, dtype=left.dtype)
@@ -66,10 +55,7 @@ class Sampler(nn.Module):
     """Bilinear samples of features at points, which are clamped to the map."""
 
     def forward(self, features: Tensor, points: Tensor) -> Tensor:
-        """Samples (B, K, C) of features (B, C, n, n) at points (B, K, 2), x and y in cells.
-
-        No gradient into the points.
-        """
+        """Samples (B, K, C) of features (B, C, n, n) at points (B, K, 2), x and y in cells."""
         middle = (features.shape[-1] - 1) / 2
         samples = F.grid_sample(
             features.to(points.dtype),
@@ -81,11 +67,7 @@ class Sampler(nn.Module):
 
 
 class Aggregation(nn.Module):
-    """The feature aggregation block: features at five points of a cell's predicted box, fused by a
-    1×1 convolution.
-
-    With `points` = 1 (Table VI's ablation) the cell's own feature takes the place of the five.
-    """
+    """Features at five points of a cell's box (its own alone in Table VI), fused by a 1×1 conv."""
 
     def __init__(self, channels: int, points: int) -> None:
         super().__init__()
@@ -105,9 +87,8 @@ class Aggregation(nn.Module):
 class Lafa(nn.Module):
     """Own conv tower → non-local block → aggregation block → one-channel location quality.
 
-    What the paper leaves open: the tower is like the head's; a ReLU follows the fusion (without it,
-    fusion and output would be one linear map); the quality is a 3×3 convolution as the head's
-    outputs are.
+    What the paper leaves open: the tower is like the head's; a ReLU follows the fusion; the quality
+    is a 3×3 convolution.
     """
 
     def __init__(self, settings: ModelSettings) -> None:
@@ -123,9 +104,7 @@ class Lafa(nn.Module):
         nn.init.kaiming_normal_(self.aggregation.fuse.weight, nonlinearity="relu")
 
     def forward(self, fused: Tensor, naive: Tensor, ltrb: Tensor) -> Tensor:
-        """Quality logits (B, 1, n, n) of fused correlation features, naive correlation and box
-        offsets.
-        """
+        """Quality logits (B, 1, n, n) of fused features, naive correlation and box offsets."""
         x = self.tower(fused)
         if self.nonlocal_block is not None:
             x = self.nonlocal_block(x, naive)

@@ -1,8 +1,8 @@
 """ImageNet weights of a backbone: found or fetched, checked against their SHA-256, read safely."""
 
-import http.client
-import urllib.error
-import urllib.request
+import sys
+from collections.abc import Mapping
+from http.client import HTTPException
 from pathlib import Path
 
 import torch
@@ -11,113 +11,73 @@ from torch import Tensor
 from siamla.errors import UserError
 from siamla.files import cache_folder, locked, parsed_by, sha256
 from siamla.model.settings import Weights
-from siamla.progress import progress
-
-CHUNK = 1 << 20
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """The tensors of a state dict on disk, by key; unwraps `state_dict` and strips the prefix
-    `module.`.
-
-    Raises UserError when the file is missing, is no state dict of tensors, or holds NaN or
-    infinity.
-    """
+    """The tensors of a state dict, perhaps below `state_dict`, without the prefix `module.`."""
     if not path.is_file():
         raise UserError(f"{path}: not found; expected a PyTorch state dict")
     with parsed_by("torch", path, "a state dict of tensors"):
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
         loaded = loaded["state_dict"]
-    if (
-        not isinstance(loaded, dict)
-        or not loaded
-        or not all(isinstance(v, Tensor) for v in loaded.values())
-    ):
+    values = loaded.values() if isinstance(loaded, dict) else ()
+    if not values or not all(isinstance(value, Tensor) for value in values):
         raise UserError(
             f"{path}: expected a state dict (names to tensors), possibly under the key state_dict"
         )
     state = {str(key).removeprefix("module."): value for key, value in loaded.items()}
-    for key, value in state.items():
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise UserError(
-                f"{path}: {key} holds NaN or infinite values; the file is damaged or its training"
-                " diverged"
-            )
+    check_finite(path, state)
     return state
 
 
-def locate(weights: Weights) -> Path:
-    """The local file of `weights`, fetched into the cache if it is a URL, with its SHA-256 checked.
+def check_finite(file: object, state: Mapping[str, Tensor]) -> None:
+    """UserError naming the first key that holds NaN or infinity."""
+    for key, value in state.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise UserError(
+                f"{file}: {key} holds NaN or infinite values; the training diverged or the file is"
+                " damaged"
+            )
 
-    A transfer that was cut off goes on from where it stopped; a whole one with another checksum is
-    deleted. Of processes that want the same file one fetches it. Raises UserError that says what to
-    do.
-    """
+
+def check_shapes(
+    file: str, state: Mapping[str, Tensor], expected: Mapping[str, Tensor], hint: str
+) -> None:
+    """UserError naming the first expected key that the state lacks or has in another shape."""
+    for key, value in expected.items():
+        if key not in state:
+            raise UserError(f"{file}: no key {key}; {hint}")
+        if state[key].shape != value.shape:
+            shapes = f"{tuple(state[key].shape)}, expected {tuple(value.shape)}"
+            raise UserError(f"{file}: {key} has shape {shapes}; {hint}")
+
+
+def locate(weights: Weights) -> Path:
+    """The file of `weights`, fetched into the cache if it is a URL; its SHA-256 is checked."""
     if weights.path is not None:
         if not weights.path.is_file():
             raise UserError(
                 f"weights.path: {weights.path} not found; put the file there or give weights.url"
             )
-        _check(weights.path, weights.sha256, "check the file or correct weights.sha256")
-        return weights.path
-    target = cache_folder() / "weights" / f"{weights.sha256}.pth"
-    if target.is_file():
-        return target
-    with locked(target.with_suffix(".lock")):
-        if target.is_file():  # another process was at work
-            return target
-        partial = target.with_suffix(".part")
-        _fetch(str(weights.url), partial)
-        try:
-            _check(
-                partial,
-                weights.sha256,
-                f"fetched from {weights.url} and deleted; correct weights.url or its sha256",
-            )
-        except UserError:
-            partial.unlink()
-            raise
-        partial.replace(target)
-    return target
-
-
-def _check(path: Path, expected: str, advice: str) -> None:
-    found = sha256(path)
-    if found != expected:
-        raise UserError(f"{path}: SHA-256 is {found}, expected {expected}: {advice}")
-
-
-def _fetch(url: str, partial: Path) -> None:
-    """Download `url` to `partial`; of a part that is there only the rest, by an HTTP Range."""
-    start = partial.stat().st_size if partial.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
-    try:
-        with urllib.request.urlopen(request, timeout=60) as reply:
-            if start and reply.status != 206:  # the server sends the whole file again
-                start = 0
-            length = reply.headers.get("Content-Length")
-            total = start + int(length) if length else None
-            with (
-                partial.open("ab" if start else "wb") as out,
-                progress(total, url.rsplit("/", 1)[-1], "B", start) as bar,
-            ):
-                while chunk := reply.read(CHUNK):
-                    out.write(chunk)
-                    bar.update(len(chunk))
-        size = partial.stat().st_size
-        if total is not None and size < total:
+        if (digest := sha256(weights.path)) != weights.sha256:
             raise UserError(
-                f"weights.url: {url} ended after {size} of {total} bytes; run again to resume"
+                f"{weights.path}: SHA-256 is {digest}, expected {weights.sha256}; check the file or"
+                " correct weights.sha256"
             )
-    except urllib.error.HTTPError as error:
-        if error.code == 416 and start:  # nothing is left to fetch; the checksum decides
-            return
-        raise UserError(
-            f"weights.url: {url} answered {error.code} {error.reason}; correct it or give"
-            " weights.path"
-        ) from None
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise UserError(
-            f"weights.url: cannot fetch {url} ({error}); run again to resume, or give weights.path"
-        ) from None
+        return weights.path
+    target, url = cache_folder() / "weights" / f"{weights.sha256}.pth", str(weights.url)
+    with locked(target.with_suffix(".lock")):
+        if target.is_file():
+            return target
+        try:
+            torch.hub.download_url_to_file(
+                url, str(target), hash_prefix=weights.sha256, progress=sys.stderr.isatty()
+            )
+        except RuntimeError as error:  # another checksum
+            raise UserError(f"weights.url: {url}: {error}; correct it or weights.sha256") from None
+        except (OSError, HTTPException, ValueError) as error:
+            raise UserError(
+                f"weights.url: cannot fetch {url} ({error}); correct it or give weights.path"
+            ) from None
+    return target

@@ -25,8 +25,7 @@ OUTSIDE = (*GROUND, "provenance", "experiment", "mlflow_sink", "cli", "steps")
 """Modules that decide no number: what prints, checks and writes."""
 ALSO_OUTSIDE = (
     "siamla.data.layout",  # the list of layouts' names
-    "siamla.training.course",  # bar, messages, when a state is saved
-    "siamla.training.checkpoint",  # files of states, and how many are kept
+    "siamla.training.course",  # bar, messages, saved states
 )
 SETTINGS = "settings"
 """The last name of modules of settings. Their values stand in the identity itself, so that of these
@@ -215,7 +214,7 @@ class Sources:
     def digest(self, *entries: str) -> str:
         """Digest (16 hex digits) of the code that a step computes with.
 
-        An entry is a definition ("siamla.training.run:train_model") or a module, of which every
+        An entry is a definition ("siamla.training.loop:train_model") or a module, of which every
         definition counts ("siamla.data.formats.otb"). Nothing is imported; names that are computed
         at run time are not seen. UserError when an entry does not exist or a file does not parse.
         """

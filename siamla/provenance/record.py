@@ -10,7 +10,7 @@ from typing import Any
 
 from siamla.errors import UserError
 from siamla.files import read_json
-from siamla.machine import processor
+from siamla.hardware import processor
 from siamla.provenance.git import git_state
 
 RECORDS = "record-*.json"  # with the key of what it is the record of

@@ -1,36 +1,18 @@
 """Settings: YAML files and JSON options in, typed data out; a mistake is one line with file, key,
-value and help. The only validator of the package: no other module catches pydantic's errors or
-reads YAML settings by itself.
+value and help. No other module catches pydantic's errors or reads YAML settings by itself.
 """
 
-from siamla.settings.base import (
-    NAME,
-    Chosen,
-    EachOnce,
-    Name,
-    Settings,
-    field_names,
-    neutral,
-    neutral_fields,
-    without_neutral,
-)
-from siamla.settings.reading import read_yaml
-from siamla.settings.validation import validate, validate_json
-from siamla.settings.words import Mistakes, nearest
-
-__all__ = [
-    "NAME",
-    "Chosen",
-    "EachOnce",
-    "Mistakes",
-    "Name",
-    "Settings",
-    "field_names",
-    "nearest",
-    "neutral",
-    "neutral_fields",
-    "read_yaml",
-    "validate",
-    "validate_json",
-    "without_neutral",
-]
+from siamla.settings.base import NAME as NAME
+from siamla.settings.base import Chosen as Chosen
+from siamla.settings.base import EachOnce as EachOnce
+from siamla.settings.base import Mistakes as Mistakes
+from siamla.settings.base import Name as Name
+from siamla.settings.base import Settings as Settings
+from siamla.settings.base import field_names as field_names
+from siamla.settings.base import nearest as nearest
+from siamla.settings.base import neutral as neutral
+from siamla.settings.base import neutral_fields as neutral_fields
+from siamla.settings.base import without_neutral as without_neutral
+from siamla.settings.validation import read_yaml as read_yaml
+from siamla.settings.validation import validate as validate
+from siamla.settings.validation import validate_json as validate_json

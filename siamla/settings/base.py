@@ -1,5 +1,9 @@
-"""The base of all settings, the kinds of values that they share, and neutral defaults."""
+"""The base of all settings: kinds of values, neutral defaults, words of messages."""
 
+import difflib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Annotated, Any
 
@@ -12,6 +16,8 @@ from pydantic import (
     SerializerFunctionWrapHandler,
     model_serializer,
 )
+
+from siamla.errors import UserError
 
 NAME = r"^[a-z0-9][a-z0-9_]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME)]
@@ -29,19 +35,11 @@ EachOnce = AfterValidator(_each_once)
 Chosen = Annotated[
     list[str], Field(min_length=1, json_schema_extra={"uniqueItems": True}), EachOnce
 ]
-"""Names of a list, each of them once."""
-
-
-DECISIVE = "decisive"
-"""Context of a dump: without neutral values."""
+DECISIVE = "decisive"  # context of a dump: without neutral values
 
 
 class Settings(BaseModel):
-    """The base of every typed group of settings; each layer keeps its own beside the code that
-    reads it.
-
-    Immutable, typed, and closed: an unknown key is an error that names the nearest valid one.
-    """
+    """The base of every group of settings: immutable, typed, and closed to unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -62,8 +60,7 @@ def field_names(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def neutral(default: Any, **described: Any) -> Any:
-    """A field whose default changes nothing: the code that has the setting computes the same bytes
-    with it as the code before, which had no such setting.
+    """A field whose default changes no byte against the code that had no such setting.
 
     `without_neutral` leaves it out at this value, so that a new setting makes no result again.
     tests/test_neutral.py holds for each such field the comparison that shows the equal bytes.
@@ -74,16 +71,55 @@ def neutral(default: Any, **described: Any) -> Any:
 @cache
 def neutral_fields(settings: type[BaseModel]) -> tuple[str, ...]:
     """The names of the fields that a group declares by `neutral`, or has from its base."""
-    names = []
-    for name, field in settings.model_fields.items():
-        extra = field.json_schema_extra
-        if isinstance(extra, dict) and "neutral" in extra:
-            names.append(name)
-    return tuple(names)
+    extras = {name: field.json_schema_extra for name, field in settings.model_fields.items()}
+    return tuple(
+        name for name, extra in extras.items() if isinstance(extra, dict) and "neutral" in extra
+    )
 
 
 def without_neutral(settings: Settings) -> dict[str, Any]:
-    """What an identity holds of settings: JSON-ready data with the keys as in YAML, without the
-    values that equal a neutral default.
-    """
+    """JSON-ready settings with keys as in YAML, without values that equal a neutral default."""
     return settings.model_dump(mode="json", by_alias=True, context=DECISIVE)
+
+
+class Mistakes:
+    """The lines of many checks, to be told all at once."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def add(self, line: str) -> None:
+        self.lines.append(line)
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Note the lines of a UserError that ends the block."""
+        try:
+            yield
+        except UserError as error:
+            self.lines += str(error).splitlines()
+
+    def tell(self) -> None:
+        """UserError with every mistake once, if there is any."""
+        if self.lines:
+            raise UserError("\n".join(dict.fromkeys(self.lines)))
+
+
+def closest(word: str, valid: Sequence[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(word, valid, 1, 0.5)), None)
+
+
+def nearest(word: str, valid: Sequence[str]) -> str:
+    """ "did you mean …?" for the closest valid word, or the list of what is valid."""
+    close = closest(word, valid)
+    return f"did you mean {close!r}?" if close else f"valid: {', '.join(valid)}"
+
+
+def short(value: Any) -> str:
+    """A value as a message shows it, at most 80 characters."""
+    if isinstance(value, dict):
+        return "a mapping"
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"

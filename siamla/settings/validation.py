@@ -1,20 +1,122 @@
-"""The one way in: plain data as typed settings, and pydantic's mistakes as lines for people."""
+"""The one way in: YAML and JSON as plain data, plain data as typed settings, and mistakes as lines
+for people.
+"""
 
 import json
 import re
 import types
 from collections import Counter
+from pathlib import Path
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
+import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from siamla.errors import UserError
-from siamla.settings.base import NAME, field_names
-from siamla.settings.reading import FLOAT, INT
-from siamla.settings.words import closest, nearest, short
+from siamla.files import regular
+from siamla.settings.base import NAME, closest, field_names, nearest, short
 
 T = TypeVar("T")
 Keys = tuple[int | str, ...]
+_TAG = "tag:yaml.org,2002:"
+MOST_VALUES = 100_000  # in a settings file whose aliases are written out
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain data: no dates, no tags, no key twice, no bomb of aliases; numbers of YAML 1.2."""
+
+    def get_single_node(self) -> yaml.Node | None:
+        node: yaml.Node | None = super().get_single_node()
+        if node is not None and _weight(node, {}) > MOST_VALUES:
+            raise yaml.composer.ComposerError(None, None, "its aliases stand for too many values")
+        return node
+
+
+def _weight(node: yaml.Node, weights: dict[int, int]) -> int:
+    """How many values a node stands for when every alias in it is written out."""
+    if weights.get(id(node)) == 0:  # begun, and not done
+        message = "an alias stands inside what it refers to"
+        raise yaml.composer.ComposerError(None, None, message, node.start_mark)
+    if id(node) not in weights:
+        weights[id(node)] = 0
+        parts = [] if isinstance(node, yaml.ScalarNode) else node.value
+        if isinstance(node, yaml.MappingNode):
+            parts = [part for pair in parts for part in pair]
+        weights[id(node)] = 1 + sum(_weight(part, weights) for part in parts)
+    return weights[id(node)]
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[str] = set()
+    for key_node, _ in node.value:
+        if key_node.tag == _TAG + "merge":
+            continue
+        key, message = loader.construct_object(key_node, deep=True), ""
+        if isinstance(key, bool) or not isinstance(key, str | int):
+            message = f"the key {short(key)} is not a word"
+        elif str(key) in seen:
+            message = f"the key {str(key)!r} is given twice"
+        if message:
+            raise yaml.constructor.ConstructorError(None, None, message, key_node.start_mark)
+        seen.add(str(key))
+    return dict(yaml.SafeLoader.construct_mapping(loader, node, deep=True))
+
+
+INT = re.compile(r"[-+]?(0|[1-9][0-9]*)$")
+FLOAT = re.compile(
+    r"[-+]?(((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)(e[-+]?[0-9]+)?|\.inf)$|\.nan$", re.IGNORECASE
+)
+_Loader.add_constructor(_TAG + "map", _mapping)
+for _kind in ("binary", "timestamp", "omap", "pairs", "set"):
+    _Loader.add_constructor(_TAG + _kind, yaml.SafeLoader.yaml_constructors[None])
+_Loader.yaml_implicit_resolvers = {}
+for _first, _resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items():
+    for _tag, _pattern in _resolvers:
+        if _tag in (_TAG + "null", _TAG + "bool", _TAG + "merge"):
+            _Loader.add_implicit_resolver(_tag, _pattern, [_first])
+_Loader.add_implicit_resolver(_TAG + "int", INT, list("-+0123456789"))
+_Loader.add_implicit_resolver(_TAG + "float", FLOAT, list("-+0123456789."))
+
+
+def _text(path: Path) -> str:
+    try:
+        data = regular(path).read_bytes()
+        return data.decode("utf-8-sig")
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found") from None
+    except UnicodeDecodeError as error:
+        line, byte = data[: error.start].count(b"\n") + 1, data[error.start]
+        raise UserError(
+            f"{path}, line {line}: byte 0x{byte:02x} is not UTF-8; save the file as UTF-8"
+        ) from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file as plain data; UserError with the line where it is none."""
+    text, where = _text(path), str(path)
+    try:
+        value = yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        if mark := error.problem_mark or error.context_mark:
+            where = f"{path}, line {mark.line + 1}"
+        problem = " ".join(" ".join(filter(None, [error.context, error.problem])).split())
+    except yaml.reader.ReaderError as error:
+        line = text[: error.position].count("\n") + 1
+        where = f"{path}, line {line}"
+        problem = f"the character {chr(int(error.character))!r}"
+    except RecursionError:
+        problem = "nested too deeply"
+    except ValueError as error:  # a number that Python refuses: of thousands of digits, say
+        problem = str(error)
+    else:
+        if value is None:
+            raise UserError(f"{path}: the file is empty; expected a mapping")
+        if not isinstance(value, dict):
+            raise UserError(f"{path}: expected a mapping at the top, found {short(value)}")
+        return value
+    raise UserError(f"{where}: not valid YAML: {problem}")
 
 
 def _valid_keys(kind: Any, keys: Keys) -> list[str]:
@@ -33,9 +135,7 @@ def _valid_keys(kind: Any, keys: Keys) -> list[str]:
 
 
 def _keys(mistake: Any, value: Any) -> Keys:
-    """Where a mistake is, in keys of the value itself: pydantic's location has tags of the members
-    of unions besides.
-    """
+    """Where a mistake is, in keys of the value itself, without pydantic's tags of unions."""
     keys: list[int | str] = []
     for part in mistake["loc"]:
         if isinstance(value, dict) and str(part) in value:
@@ -75,7 +175,6 @@ _WRONG_KIND = {kind for kind in _EXPECTED if kind.endswith("_type")} | {"literal
 
 
 def _expected(mistake: Any) -> str:
-    """What one mistake should have been."""
     kind, context = mistake["type"], mistake.get("ctx", {})
     if context.get("pattern") == NAME:
         return "a name of lower-case letters, digits and _, at most 64"
@@ -85,7 +184,6 @@ def _expected(mistake: Any) -> str:
 
 
 def _hint(value: Any, kinds: set[str], literals: str) -> str:
-    """What to write instead, where that can be guessed."""
     if isinstance(value, str):
         if kinds & {"int_type", "float_type"} and re.match(r"[-+.]?[0-9]", value):
             number = INT.match(value) or FLOAT.match(value)
@@ -121,10 +219,9 @@ def _line(keys: Keys, mistakes: list[Any], kind: Any) -> str:
 
 
 def _lines(mistakes: list[Any], value: Any, kind: Any) -> list[str]:
-    """One line for each mistake that a person made, of pydantic's list; `value` as JSON has it.
+    """One line for each mistake that a person made, of pydantic's list.
 
-    Of a union's members those are told that fit: a mistake inside of a value, or one of its range,
-    says that its kind was right.
+    Of a union's members those are told whose kind fits: a mistake inside a value, or one of range.
     """
     places: dict[Keys, list[Any]] = {}
     for mistake in mistakes:
@@ -146,8 +243,7 @@ def _lines(mistakes: list[Any], value: Any, kind: Any) -> list[str]:
 def validate(kind: type[T], value: Any, where: str) -> T:
     """Plain data as `kind`, a Settings class or a container of such; nothing is converted silently.
 
-    UserError with one line per mistake, each beginning with `where`: a file, or an option of the
-    command line.
+    UserError with one line per mistake, each beginning with `where`: a file, or an option.
     """
     try:  # pydantic is strict and yet takes lists for tuples where it reads JSON
         text = json.dumps(value)

@@ -125,12 +125,12 @@ def _device(plan: Plan, findings: Findings) -> None:
 
 def _precision(plan: Plan, findings: Findings) -> None:
     """Trainings that are not done yet, in a precision that the device lacks."""
-    from siamla.place import default_device, place_on
+    from siamla.hardware import default_device, hardware_on
 
     for job in plan.jobs_of("train"):
         precision = plan.spec(job.names["variant"]).training.precision
         try:
-            place_on(default_device(), precision, threads=1)
+            hardware_on(default_device(), precision, threads=1)
         except UserError as error:
             if job.record() is None:
                 findings.problems.append(f"{job.title}: {error}")
@@ -140,7 +140,7 @@ def _precision(plan: Plan, findings: Findings) -> None:
 def _engines(plan: Plan, findings: Findings) -> None:
     """Engines and precisions that tracking, after all training, would find missing."""
     from siamla.engine.engines import resolve_engine
-    from siamla.place import default_device
+    from siamla.hardware import default_device
     from siamla.tracker.settings import TrackerSettings
     from siamla.tracker.tracker import tracking_place
 

@@ -13,7 +13,7 @@ from siamla.steps.perform import Means, Outcome, hashed, publish, result_files, 
 from siamla.tracker.settings import TrackerSettings
 
 if TYPE_CHECKING:
-    from siamla.place import Place
+    from siamla.hardware import Hardware
 
 ORIGIN = ("key", "content", "inputs", "place", "environment", "started", "seconds")
 
@@ -24,7 +24,7 @@ def settings_of(job: Job) -> TrackerSettings:
     return validate(TrackerSettings, identity.get("predictions", identity)["tracker"], job.title)
 
 
-def tracking_on(settings: TrackerSettings, record: dict[str, Any]) -> "Place":
+def tracking_on(settings: TrackerSettings, record: dict[str, Any]) -> "Hardware":
     """Where the tracker computes, which goes into the record.
 
     One thread: threads must not decide the boxes, and sequences are spread over workers instead.

@@ -27,9 +27,9 @@ from siamla.steps.perform import (
 from siamla.tracker.settings import stored
 
 if TYPE_CHECKING:
+    from siamla.hardware import Hardware
     from siamla.model.siamla import SiamLA
-    from siamla.place import Place
-    from siamla.training.batches import Inputs
+    from siamla.training.batches import Source
     from siamla.training.distributed import Ranks
     from siamla.training.step import Recipe, Resources
 
@@ -47,14 +47,14 @@ def _recipe(spec: Spec, seed: int) -> "Recipe":
     return Recipe(spec.model, spec.labels, spec.loss, spec.training, seed)
 
 
-def _inputs(job: Job, spec: Spec, workers: int, look: Callable[[Job], Path]) -> "Inputs":
+def _source(job: Job, spec: Spec, workers: int, look: Callable[[Job], Path]) -> "Source":
     """What a training reads; `look` says of a job where its result stands."""
-    from siamla.training.batches import Inputs
+    from siamla.training.batches import Source
 
     cached = look(job.parents["features"]) if "features" in job.parents else None
     parents = [parent for parent in job.parents.values() if parent.step == "crops"]
     crops = [look(each) if _reads_crops(job, spec) else each.folder for each in parents]
-    return Inputs(crops, spec.pairs, cached, workers)
+    return Source.open(crops, spec.pairs, cached, workers)
 
 
 def _reads_crops(job: Job, spec: Spec) -> bool:
@@ -75,15 +75,15 @@ def _threads(means: Means) -> int:
 
 def _resources(spec: Spec, means: Means, ranks: "Ranks") -> "Resources":
     """What to train with: a GPU where there is one."""
-    from siamla.place import default_device, place_on
+    from siamla.hardware import default_device, hardware_on
     from siamla.training.step import Resources
 
-    place = place_on(default_device(), spec.training.precision, _threads(means))
+    place = hardware_on(default_device(), spec.training.precision, _threads(means))
     return Resources(place, ranks, means.accumulate)
 
 
 def _validator(
-    plan: Plan, spec: Spec, means: Means, place: "Place"
+    plan: Plan, spec: Spec, means: Means, place: "Hardware"
 ) -> "Callable[[SiamLA, int], float | None] | None":
     """What tracks the held-out sequences after every so many epochs: their AO, the mean over
     sequences of mean IoU.
@@ -136,24 +136,24 @@ def _work(
     from siamla.mlflow_sink.sink import LiveTraining
     from siamla.model.checkpoint import read_model
     from siamla.training.course import Upkeep
-    from siamla.training.run import Output, train_model
+    from siamla.training.loop import train_model
 
     spec = plan.spec(_name(job))
     label = plan.experiment.variants[_name(job).partition("@")[0]].label
-    inputs = _inputs(job, spec, _workers(job, spec, means), sound)
+    source = _source(job, spec, _workers(job, spec, means), sound)
     resources = _resources(spec, means, ranks)
-    validate = _validator(plan, spec, means, resources.place)
-    record["place"] = resources.place.plain
+    validate = _validator(plan, spec, means, resources.hardware)
+    record["place"] = resources.hardware.plain
     state, whole = state_of(job, record), full_key(record)
     result = state / "result"
     announce({"state": str(state / "state.pt"), "key": whole})
     with LiveTraining(Path("results"), record) as live:
         upkeep = Upkeep(state / "state.pt", whole, live.epoch, validate)
-        output = Output(result, label, stored(spec.tracker))
-        trained = train_model(_recipe(spec, job.names["seed"]), inputs, resources, upkeep, output)
+        recipe, tracker = _recipe(spec, job.names["seed"]), stored(spec.tracker)
+        progress = train_model(recipe, source, resources, upkeep, result, label, tracker)
     # they may change last digits, and no key: a training may go on with fewer processes
-    if trained.processes != [1]:
-        record["place"]["processes"] = trained.processes
+    if progress.processes != [1]:
+        record["place"]["processes"] = progress.processes
     if means.accumulate > 1:
         record["place"]["accumulate"] = means.accumulate
     write_json(result / "spec.json", training_settings(spec))
@@ -202,27 +202,27 @@ def train(plan: Plan, job: Job, means: Means, key: str | None = None) -> bool:
 def _follow(ranks: "Ranks", plan: Plan, job: Job, means: Means) -> None:
     """Train along with the first process; where it has nothing to do, nothing is done."""
     from siamla.training.course import Upkeep
-    from siamla.training.run import Output, train_model
+    from siamla.training.loop import train_model
 
     orders = ranks.broadcast(None)
     if orders is None:
         return
     spec = plan.spec(_name(job))
-    inputs = _inputs(job, spec, _workers(job, spec, means), lambda parent: parent.folder)
+    source = _source(job, spec, _workers(job, spec, means), lambda parent: parent.folder)
     upkeep = Upkeep(Path(orders["state"]), orders["key"])
     recipe, resources = _recipe(spec, job.names["seed"]), _resources(spec, means, ranks)
-    train_model(recipe, inputs, resources, upkeep, Output(job.folder, "", {}))
+    train_model(recipe, source, resources, upkeep, job.folder, "", {})
 
 
 def _trial(
     plan: Plan, job: Job, means: Means, ranks: "Ranks"
-) -> "tuple[Recipe, Inputs, Resources]":
+) -> "tuple[Recipe, Source, Resources]":
     """What a training of the variant would be done with."""
     spec = plan.spec(_name(job))
     for parent in job.parents.values():
         planned(parent)  # or the command that comes first is named
-    inputs = _inputs(job, spec, _workers(job, spec, means), lambda parent: parent.folder)
-    return _recipe(spec, job.names["seed"]), inputs, _resources(spec, means, ranks)
+    source = _source(job, spec, _workers(job, spec, means), lambda parent: parent.folder)
+    return _recipe(spec, job.names["seed"]), source, _resources(spec, means, ranks)
 
 
 def dry_run(
@@ -230,16 +230,12 @@ def dry_run(
 ) -> None:
     """Do some steps of a training of which nothing is kept, and tell what all of it would take."""
     from siamla.training.distributed import joined
-    from siamla.training.trial import rehearse, report
+    from siamla.training.trial import rehearse
 
     with joined() as ranks:
-        recipe, inputs, resources = _trial(plan, job, means, ranks)
-        phases, state = rehearse(recipe, inputs.open(), resources, budget)
-        if ranks.first:
-            for line in report(
-                phases, state, recipe.training.batch, ranks, Path("results", plan.name)
-            ):
-                tell(line)
+        lines = rehearse(*_trial(plan, job, means, ranks), Path("results", plan.name), budget)
+        for line in lines if ranks.first else ():
+            tell(line)
 
 
 def overfit(plan: Plan, job: Job, means: Means, count: int, tell: Callable[[str], None]) -> None:
@@ -250,10 +246,5 @@ def overfit(plan: Plan, job: Job, means: Means, count: int, tell: Callable[[str]
     from siamla.training.distributed import joined
 
     with joined() as ranks:
-        recipe, inputs, resources = _trial(plan, job, means, ranks)
         said = tell if ranks.first else lambda line: None
-        first, last = trial.overfit(recipe, inputs.open(), resources, count, said)
-        said(
-            f"on the same {count * recipe.training.batch} pairs the loss fell from {first:.4g} to"
-            f" {last:.4g}"
-        )
+        trial.overfit(*_trial(plan, job, means, ranks), count, said)

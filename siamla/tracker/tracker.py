@@ -13,15 +13,14 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from siamla.data.crop import crop, fill_colour
-from siamla.engine.engines import described, entry, prepare, resolve_engine
-from siamla.engine.network import Crops, Maps, Network
-from siamla.engine.network import State as TemplateState
+from siamla.engine.engines import Crops, Maps, Network, described, entry, prepare, resolve_engine
+from siamla.engine.engines import State as TemplateState
 from siamla.errors import UserError
 from siamla.geometry import Array, padded_size
 from siamla.grid import SEARCH, TEMPLATE
+from siamla.hardware import Hardware, default_device, hardware_on, has_bf16
 from siamla.model.checkpoint import load_model
 from siamla.model.siamla import SiamLA
-from siamla.place import Place, default_device, has_bf16, place_on
 from siamla.tracker.postprocess import State, release, start, topn
 from siamla.tracker.settings import TrackerSettings
 
@@ -39,7 +38,7 @@ class Search(NamedTuple):
 
 def tracking_place(
     settings: TrackerSettings, device: torch.device | None = None, threads: int | None = None
-) -> Place:
+) -> Hardware:
     """Device, precision and threads for tracking; a GPU and this process's threads by default.
 
     UserError where the engine of the settings is not installed, or it or the device does not
@@ -56,10 +55,10 @@ def tracking_place(
         raise UserError(
             "tracker.precision: bf16, but openvino does not compute in it on this CPU; take fp32"
         )
-    return place_on(device, settings.precision, threads or torch.get_num_threads(), of="tracker")
+    return hardware_on(device, settings.precision, threads or torch.get_num_threads(), of="tracker")
 
 
-def recorded(settings: TrackerSettings, place: Place) -> dict[str, Any]:
+def recorded(settings: TrackerSettings, place: Hardware) -> dict[str, Any]:
     """The place with the engine and its version, as a record holds it."""
     return place.plain | {"engine": described(resolve_engine(settings.engine, place.torch_device))}
 
@@ -74,7 +73,7 @@ class SiamTracker:
         model: SiamLA,
         settings: TrackerSettings,
         device: torch.device | None = None,
-        place: Place | None = None,
+        place: Hardware | None = None,
         network: Network | None = None,
     ) -> None:
         """Without a place it is `tracking_place` on `device`. network: one that is ready there."""
@@ -121,7 +120,9 @@ class SiamTracker:
         return crop(image, state.centre, side, size, fill), side
 
 
-def load_tracker(model: Path, settings: TrackerSettings, place: Place | None = None) -> SiamTracker:
+def load_tracker(
+    model: Path, settings: TrackerSettings, place: Hardware | None = None
+) -> SiamTracker:
     """The tracker with a model file written by `siamla train` or `siamla model import`."""
     return SiamTracker(load_model(model), settings, place=place)
 
@@ -188,7 +189,7 @@ class LockStep:
 
 
 def load_lock_step(
-    model: Path, settings: TrackerSettings, place: Place
+    model: Path, settings: TrackerSettings, place: Hardware
 ) -> tuple[LockStep, list[SiamTracker]]:
     """`settings.batch` trackers with a model file, and where they meet."""
     loaded = load_model(model)

@@ -2,8 +2,7 @@
 any step can be next.
 
 The pairs of a training are one endless walk. Its position 0, 1, 2, … decides the pair and the
-random numbers of its negatives, whatever was drawn before, by how many processes, and where the
-training was stopped in between.
+random numbers of its negatives, however many processes draw them.
 """
 
 from collections.abc import Generator, Iterator, Sequence
@@ -28,35 +27,19 @@ WHOLE = slice(None)  # of a batch, where no other process takes a part
 
 @dataclass(frozen=True)
 class Source:
-    """Where batches come from: cached features for the frozen epochs, else crops read by `workers`
-    processes.
-    """
+    """Where batches come from: cached features for the frozen epochs, else crops."""
 
     sampler: Sampler
     features: FeatureCache | None = None
-    workers: int = 0
+    workers: int = 0  # processes that load pairs beside this one; bytes do not depend on them
 
-
-@dataclass(frozen=True)
-class Inputs:
-    """The files that a training reads, and how.
-
-    Attributes:
-        crops: the crop cache of each training set.
-        features: feature cache for the epochs with a frozen backbone; None: these read crops like
-            the others.
-        workers: processes that load pairs beside this one. Bytes do not depend on them.
-    """
-
-    crops: Sequence[Path]
-    pairs: PairSettings
-    features: Path | None = None
-    workers: int = 0
-
-    def open(self) -> Source:
-        """The source of its batches; UserError for a cache that is not complete."""
-        cached = FeatureCache(self.features) if self.features else None
-        return Source(open_sampler(self.crops, self.pairs), cached, self.workers)
+    @classmethod
+    def open(
+        cls, crops: Sequence[Path], pairs: PairSettings, features: Path | None, workers: int
+    ) -> "Source":
+        """The source on disk: the crop cache of each training set, and a feature cache or None."""
+        cached = FeatureCache(features) if features else None
+        return cls(open_sampler(crops, pairs), cached, workers)
 
 
 def steps_per_epoch(settings: TrainingSettings) -> int:
@@ -74,23 +57,13 @@ def pair_numbers(seed: int, settings: TrainingSettings, epoch: int, step: int) -
 def negative_noise(
     seed: int, epoch: int, step: int, settings: TrainingSettings, part: slice = WHOLE
 ) -> Tensor:
-    """Uniform numbers (B, n, n) in [0, 1) that draw the negatives of a step's pairs, or of a part
-    of them, n = 25.
-
-    Each position of the walk has numbers of its own, from a counter that stands there.
-    """
+    """Uniform numbers (B, 25, 25) in [0, 1), of each pair its own, that draw the negatives."""
     blocks = -(-(SCORE**2) // BLOCK)
     pairs = range(settings.batch)[part]
     position = epoch * settings.pairs_per_epoch + step * settings.batch + pairs.start
     generator = np.random.Generator(np.random.Philox(key=seed, counter=position * blocks))
     drawn = generator.random((len(pairs), blocks * BLOCK))[:, : SCORE**2]
     return torch.from_numpy(drawn.astype(np.float32)).view(-1, SCORE, SCORE)
-
-
-def _groups(seed: int, settings: TrainingSettings, steps: range, part: slice) -> Iterator[range]:
-    """The pair numbers, of each global batch a part, of steps counted from the first epoch on."""
-    for number in steps:
-        yield pair_numbers(seed, settings, *divmod(number, steps_per_epoch(settings)))[part]
 
 
 class _Groups(torch.utils.data.Dataset[tuple[np.ndarray, ...] | UserError]):
@@ -128,9 +101,8 @@ def _live(source: Source, groups: Iterator[range], pinned: bool) -> Iterator[Bat
         if isinstance(batch, UserError):
             raise batch
         template, search, boxes = batch
-        yield Batch(
-            (template.permute(0, 3, 1, 2),), (search.permute(0, 3, 1, 2),), boxes, frozen=False
-        )
+        images = (template.permute(0, 3, 1, 2),), (search.permute(0, 3, 1, 2),)
+        yield Batch(*images, boxes, frozen=False)
 
 
 def batches(
@@ -148,14 +120,19 @@ def batches(
     only these pairs. UserError when a pair cannot be read.
     """
     per_epoch = steps_per_epoch(settings)
+
+    def groups(first: int, end: int) -> Iterator[range]:
+        for number in range(first, end):
+            yield pair_numbers(seed, settings, *divmod(number, per_epoch))[part]
+
     now, end = epoch * per_epoch + step, settings.epochs * per_epoch
     if source.features is not None:
         sampler = source.sampler
         assert isinstance(sampler, PairSampler)  # features are of the views of a single set
         thaw = settings.frozen_epochs * per_epoch
-        for group in _groups(seed, settings, range(now, thaw), part):
+        for group in groups(now, thaw):
             batch = source.features.batch([sampler.parts(number) for number in group])
             yield batch.pinned() if pinned else batch
         now = max(now, thaw)
     if now < end:
-        yield from _live(source, _groups(seed, settings, range(now, end), part), pinned)
+        yield from _live(source, groups(now, end), pinned)

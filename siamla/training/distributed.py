@@ -1,11 +1,9 @@
-"""Several processes that train one model, started by torchrun: who they are, what they sum, batch
-norm over all.
+"""Several processes that train one model, started by torchrun: what they sum, batch norm over all.
 
 Each takes its part of every global batch. Counts that losses are divided by are summed over the
-processes before, and gradients after the backward pass, so that a step is the same but for the
-order of its sums. Gradients are summed in buckets that are cut in the order of the parameters:
-DistributedDataParallel cuts other ones in its first step after a start than in the others, so that
-a training taken up again would end with other bytes.
+processes before the backward pass, and gradients after it. Gradients are summed in buckets that
+are cut in the order of the parameters: DistributedDataParallel cuts other ones in its first step
+after a start, so that a training taken up again would end with other bytes.
 """
 
 import os
@@ -31,29 +29,22 @@ def _connected(world: int) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        said = str(error).partition("\n")[0][:80]
+        reason = str(error).partition("\n")[0][:80]
         raise UserError(
-            f"train: one of the {world} processes has ended or cannot be reached ({said}); when the"
-            " others have ended, the same command goes on from the last saved state"
+            f"train: one of the {world} processes has ended or cannot be reached ({reason}); when"
+            " the others have ended, the same command goes on from the last saved state"
         ) from None
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those that train together; one alone by default, for which sums are what
-    they are.
-
-    Attributes:
-        rank: its number, from 0; the first one writes, prints and decides what is decided once.
-        world: how many there are.
-    """
+    """This process, number `rank` of `world` that train together; the first one writes."""
 
     rank: int = 0
     world: int = 1
 
     @property
     def first(self) -> bool:
-        """Whether this process is the one that writes."""
         return self.rank == 0
 
     def part(self, count: int) -> slice:
@@ -77,12 +68,11 @@ class Ranks:
 
     def broadcast(self, value: Any) -> Any:
         """The first process's value."""
+        box = [value]
         if self.world > 1:
-            box = [value]
             with _connected(self.world):
                 dist.broadcast_object_list(box)
-            return box[0]
-        return value
+        return box[0]
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Overwrite the gradients by their sums over all processes."""
@@ -107,25 +97,23 @@ ALONE = Ranks()
 
 @contextmanager
 def joined() -> Iterator[Ranks]:
-    """This process among those that torchrun started, with a GPU of its own where there are any;
-    else it is alone.
-    """
+    """This process among those of torchrun, with a GPU of its own if there are any; else alone."""
     world = os.environ.get("WORLD_SIZE", "1")
     if world == "1":
         yield ALONE
         return
+    backend = "gloo"
     try:
         if torch.cuda.is_available():
+            backend = "cpu:gloo,cuda:nccl"
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
             # sums inside a switch differ from run to run
             os.environ.setdefault("NCCL_NVLS_ENABLE", "0")
-        dist.init_process_group(
-            "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=PATIENCE
-        )
+        dist.init_process_group(backend, timeout=PATIENCE)
     except (KeyError, ValueError, RuntimeError) as error:
-        said = str(error).partition("\n")[0]
+        reason = str(error).partition("\n")[0]
         raise UserError(
-            f"WORLD_SIZE={world}, but the processes do not meet ({said}); start them by torchrun"
+            f"WORLD_SIZE={world}, but the processes do not meet ({reason}); start them by torchrun"
         ) from None
     try:
         yield Ranks(dist.get_rank(), dist.get_world_size())
@@ -147,11 +135,9 @@ class _Sum(torch.autograd.Function):
 
 
 class GlobalBatchNorm(nn.BatchNorm2d):
-    """Batch norm by the statistics of the batches of all processes; on any device, and in parts of
-    unequal size.
+    """Batch norm by the statistics of all processes, on any device, of parts of unequal size.
 
-    PyTorch's SyncBatchNorm is for GPUs alone. Means and sums of squares meet in fp64, where nothing
-    cancels out.
+    PyTorch's SyncBatchNorm is for GPUs alone. Sums meet in fp64, where nothing cancels out.
     """
 
     def __init__(self, norm: nn.BatchNorm2d, ranks: Ranks) -> None:
@@ -162,7 +148,7 @@ class GlobalBatchNorm(nn.BatchNorm2d):
         self.num_batches_tracked = norm.num_batches_tracked
 
     def forward(self, x: Tensor) -> Tensor:
-        """As nn.BatchNorm2d: of (B, C, H, W) the normalised values, of the same type."""
+        """The normalised values (B, C, H, W), of the type of x."""
         if not self.training:
             return super().forward(x)
         with torch.autocast(x.device.type, enabled=False):
@@ -177,18 +163,11 @@ class GlobalBatchNorm(nn.BatchNorm2d):
             mean, square = (sums[:-1] / sums[-1]).chunk(2)
             variance = square - mean.square()
             scale = torch.rsqrt(variance + self.eps).float() * self.weight
-            out = (values - mean.float()[:, None, None]) * scale[:, None, None] + self.bias[
-                :, None, None
-            ]
-            self._remember(mean.detach(), (variance * sums[-1] / (sums[-1] - 1)).detach())
+            shifted = (values - mean.float()[:, None, None]) * scale[:, None, None]
+            out = shifted + self.bias[:, None, None]
+            unbiased = variance * sums[-1] / (sums[-1] - 1)
+            running = {"running_mean": mean, "running_var": unbiased}
+            for name, statistic in running.items():
+                getattr(self, name).lerp_(statistic.detach().float(), self.momentum)
+            self.get_buffer("num_batches_tracked").add_(1)
         return out.to(x.dtype)
-
-    def _remember(self, mean: Tensor, variance: Tensor) -> None:
-        """The running statistics go on, as nn.BatchNorm2d's do."""
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        assert self.num_batches_tracked is not None
-        assert self.momentum is not None
-        self.running_mean.lerp_(mean.float(), self.momentum)
-        self.running_var.lerp_(variance.float(), self.momentum)
-        self.num_batches_tracked.add_(1)

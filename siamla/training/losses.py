@@ -1,9 +1,7 @@
-"""The losses of the paper, eq. 4–7, 10 and 11, and of SiamCAR; one function for each, named as
-there.
+"""The losses of the paper, eq. 4–7, 10 and 11, and of SiamCAR; one function for each.
 
-Map functions take score maps of shape (B, n, n) and work in the precision that they are given;
-`losses` gives fp32. Where several processes share a batch, `across` sums a count over them, and
-their losses sum up to the batch's.
+Map functions take score maps (B, n, n) in any precision. Where several processes share a batch,
+`across` sums a count over them, and their losses sum up to the batch's.
 """
 
 from collections.abc import Callable
@@ -28,9 +26,7 @@ def _mean(values: Tensor, mask: Tensor, across: Across) -> Tensor:
 
 
 def overlap(ltrb: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Intersection and union (B, n, n), in square pixels, of boxes given as offsets (B, 4, n, n)
-    from the same cell.
-    """
+    """Intersection and union (B, n, n) in square pixels of boxes as offsets (B, 4, n, n)."""
     near, far = torch.minimum(ltrb, target)[:, :2], torch.minimum(ltrb, target)[:, 2:]
     intersection = (near + far).clamp_min(0).prod(1)
     area = (ltrb[:, :2] + ltrb[:, 2:]).prod(1) + (target[:, :2] + target[:, 2:]).prod(1)
@@ -44,17 +40,12 @@ def iou(ltrb: Tensor, target: Tensor) -> Tensor:
 
 
 def dynamic_label(quality: Tensor, alpha: float = 0.5, beta: float = 10.0) -> Tensor:
-    """Eq. 5: ŷ = 1 / (1 + exp(-(IoU - α)·β)). The print lacks the minus sign and would fall as the
-    IoU rises.
-    """
+    """Eq. 5: ŷ = 1 / (1 + exp(-(IoU - α)·β)). The print lacks the minus sign."""
     return torch.sigmoid((quality - alpha) * beta)
 
 
 def image_normalize(label: Tensor, positive: Tensor) -> Tensor:
-    """Eq. 6: min-max of the labels (B, n, n) over each image's positives; 0 elsewhere.
-
-    Where max = min (a single positive, say) the label stays what it was.
-    """
+    """Eq. 6: min-max of labels over each image's positives (as they are if max = min); else 0."""
     flat, mask = label.flatten(1), positive.flatten(1)
     low = flat.masked_fill(~mask, torch.inf).amin(1, keepdim=True)
     high = flat.masked_fill(~mask, -torch.inf).amax(1, keepdim=True)
@@ -64,12 +55,7 @@ def image_normalize(label: Tensor, positive: Tensor) -> Tensor:
 
 
 def scale_label(label: Tensor, quality: Tensor, positive: Tensor) -> Tensor:
-    """The labels (B, n, n) of each image's positives times a factor, so that the largest is the
-    largest IoU; else 0.
-
-    What detectors with such labels do in place of eq. 6 (TOOD, Feng et al. 2021): they scale and
-    subtract nothing, so that a good cell among good ones keeps a high label.
-    """
+    """In place of eq. 6 (TOOD, Feng et al. 2021): scaled so that the largest is the largest IoU."""
     flat, mask = label.flatten(1), positive.flatten(1)
     high = flat.masked_fill(~mask, 0.0).amax(1, keepdim=True)
     best = quality.flatten(1).masked_fill(~mask, 0.0).amax(1, keepdim=True)
@@ -87,17 +73,14 @@ def classification_label(quality: Tensor, targets: Targets, labels: Labels, epoc
 
     Without LADL: 1 at centre cells and λ at boundary cells. With it: eq. 5 or, `mapping: linear`,
     the IoU itself; eq. 7 at boundary cells; then, in epochs before `normalize_epochs`, eq. 6 over
-    all positives together, or what `normalize` has in its place.
+    all positives together, or what `normalize` has instead.
     """
-    positive = targets.positive
+    positive, kind = targets.positive, quality.dtype
     if not labels.ladl:
-        return targets.centre.to(quality.dtype) + labels.lambda_ * targets.boundary.to(
-            quality.dtype
-        )
-    quality = quality.detach()
-    label = (
-        quality if labels.mapping == "linear" else dynamic_label(quality, labels.alpha, labels.beta)
-    )
+        return targets.centre.to(kind) + labels.lambda_ * targets.boundary.to(kind)
+    label = quality = quality.detach()
+    if labels.mapping == "nonlinear":
+        label = dynamic_label(quality, labels.alpha, labels.beta)
     label = smooth_label(label, targets.boundary, labels.lambda_)
     if labels.normalize_epochs is None or epoch < labels.normalize_epochs:
         if labels.normalize == "minmax":
@@ -113,25 +96,20 @@ def ladl_loss(
     """Eq. 3–4 from logits (B, 2, n, n) and labels ŷ (B, n, n): a scalar.
 
     Positive cells: -(ŷ·log c + (1-ŷ)·log(1-c)); the print has log(1-c) twice. Negative cells:
-    -(1+c)·log(1-c), where (1+c) is a weight that stresses hard negatives and carries no gradient
-    (the print does not say). Balanced as the baseline's cross-entropy, 0.5·mean(positives) +
-    0.5·mean(negatives) over the batch, so that an ablation changes the label alone; an empty class
-    adds 0. With `reweight` off and ŷ = 1 it is that cross-entropy.
+    -(1+c)·log(1-c), where the weight (1+c) carries no gradient (the print does not say). The loss
+    is 0.5·mean(positives) + 0.5·mean(negatives) over the batch; an empty class adds 0. With
+    `reweight` off and ŷ = 1 it is the baseline's cross-entropy.
     """
     log_probability = F.log_softmax(cls, dim=1)
     background, target = log_probability.unbind(1)
     on_positive = -(label * target + (1 - label) * background)
     weight = 1 + target.detach().exp() if reweight else 1.0
-    return 0.5 * _mean(on_positive, positive, across) + 0.5 * _mean(
-        -weight * background, ~positive, across
-    )
+    on_negative = -weight * background
+    return 0.5 * _mean(on_positive, positive, across) + 0.5 * _mean(on_negative, ~positive, across)
 
 
 def iou_loss(ltrb: Tensor, target: Tensor, weight: Tensor, across: Across = _alone) -> Tensor:
-    """-ln((I+1)/(U+1)) of offsets (B, 4, n, n), averaged with weights (B, n, n): a scalar.
-
-    As in SiamCAR's public code (loss_car.py); its paper prints none.
-    """
+    """-ln((I+1)/(U+1)), as in SiamCAR's code (loss_car.py), averaged with weights (B, n, n)."""
     intersection, union = overlap(ltrb, target)
     loss = torch.log((union + 1) / (intersection + 1))
     chosen = weight > 0
@@ -144,9 +122,7 @@ def regression_weight(targets: Targets, weights: LossWeights, localization: str)
 
     As `boxes` says, centre-ness (SiamCAR's code) or 1 for every positive (as both papers print it);
     "auto" is centre-ness, and 1 where LAFA has replaced that branch. At boundary cells they are
-    multiplied by `boundary`: these are five sixths of the positives under LALS and their boxes the
-    hard ones, so that a short training spends itself on them while those of the centre cells, which
-    tracking chooses, get worse (docs/recipe.md has the numbers).
+    multiplied by `boundary` (docs/recipe.md has what that gains).
     """
     uniform = localization == "lafa" if weights.boxes == "auto" else weights.boxes == "uniform"
     weight = targets.positive.float() if uniform else targets.positive * targets.centerness
@@ -155,24 +131,15 @@ def regression_weight(targets: Targets, weights: LossWeights, localization: str)
 
 def quality_loss(logit: Tensor, quality: Tensor, chosen: Tensor, across: Across = _alone) -> Tensor:
     """Eq. 10: mean BCE of the location quality logits (B, n, n) to IoU_ij over the chosen cells; no
-    gradient into IoU.
-
-    The printed -1/N in front of a loss that is positive already is read as 1/N.
+    gradient into IoU. The printed -1/N in front of a positive loss is read as 1/N.
     """
-    return _mean(
-        F.binary_cross_entropy_with_logits(logit, quality.detach(), reduction="none"),
-        chosen,
-        across,
-    )
+    loss = F.binary_cross_entropy_with_logits(logit, quality.detach(), reduction="none")
+    return _mean(loss, chosen, across)
 
 
 def draw_negatives(positive: Tensor, noise: Tensor) -> Tensor:
-    """(B, n, n) bool: as many negative cells as positives in each image (at most all), drawn
-    without replacement.
-
-    `noise` (B, n, n) are uniform random numbers in [0, 1): the negatives with the smallest are
-    taken. With 1 - c in their place these are the most confident ones, the look-alikes that q has
-    to tell apart.
+    """(B, n, n) bool: as many negative cells as positives in each image (at most all), those with
+    the smallest `noise` (B, n, n) in [0, 1).
     """
     mask = positive.flatten(1)
     order = noise.flatten(1).masked_fill(mask, 2.0).argsort(dim=1, stable=True)
@@ -194,8 +161,7 @@ def losses(
 
     `boxes` (B, 4) are the truth as `assign` takes it, `localization` is "centerness" or "lafa",
     `epoch` counts from 0, and `noise` (B, n, n) in [0, 1) draws the negatives of eq. 10. Computed
-    in fp32 also under autocast. A new term is a line in the table: history, MLflow and figures take
-    the names from there.
+    in fp32 also under autocast. A new term is a line in the table.
     """
     with torch.autocast(output.cls.device.type, enabled=False):
         targets = assign(boxes.to(output.cls.device), labels)
@@ -211,12 +177,10 @@ def losses(
         else:
             loc = quality_loss(logit, targets.centerness, positive, across)
         box_weight = regression_weight(targets, weights, localization)
+        reg = iou_loss(ltrb, targets.ltrb, box_weight, across)
         terms = {
             "cls": (weights.classification, ladl_loss(cls, label, positive, labels.ladl, across)),
-            "reg": (
-                weights.of_regression(localization),
-                iou_loss(ltrb, targets.ltrb, box_weight, across),
-            ),
+            "reg": (weights.of_regression(localization), reg),
             "loc": (weights.localization, loc),
         }
         total = torch.stack([weight * value for weight, value in terms.values()]).sum()

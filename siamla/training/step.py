@@ -1,12 +1,10 @@
-"""One step of a training: what learns, and what a batch does to it. Of several processes each does
-it with its part.
-"""
+"""One step of a training: what learns, and what a batch does to it."""
 
 import copy
 import os
 import shutil
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,11 +13,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.checkpoint import checkpoint
 
 from siamla.errors import UserError
+from siamla.hardware import Hardware
 from siamla.model.backbone import Backbone
 from siamla.model.fast import for_training
 from siamla.model.settings import ModelSettings
-from siamla.model.siamla import Neck, SiamLA, build_model
-from siamla.place import Place
+from siamla.model.siamla import SiamLA, build_model
 from siamla.training.distributed import ALONE, GlobalBatchNorm, Ranks
 from siamla.training.features import Batch
 from siamla.training.losses import losses
@@ -42,93 +40,59 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Resources:
-    """What a training is computed with. It decides no more than last digits.
+    """What a training is computed with: it decides no more than last digits."""
 
-    Attributes:
-        place: device, precision and the CPU threads of this process.
-        ranks: the processes that train together.
-        accumulate: parts in which the backbone sees a batch; more take less memory.
-    """
-
-    place: Place
+    hardware: Hardware
     ranks: Ranks = ALONE
-    accumulate: int = 1
-
-
-class StepTaken(NamedTuple):
-    """The row that a step gives, its seconds, and those of them in which it waited for pairs."""
-
-    row: dict[str, float]
-    seconds: float
-    waited: float
+    accumulate: int = 1  # parts in which the backbone sees a batch; more take less memory
 
 
 @dataclass
 class Progress:
-    """Where a training stands. Random numbers need no state: each step has its own.
+    """Where a training stands. Random numbers need no state: each step has its own."""
 
-    Attributes:
-        epoch: epochs done.
-        step: steps done of the next epoch.
-        rows: what those steps gave; the epoch's row of the history is their mean.
-        seconds: that those steps took.
-        waited: seconds of these in which they waited for pairs.
-        unusable: the last steps, one after another, whose loss or gradient was not usable.
-        processes: how many trained together, each time that this changed.
-        history: rows of the epochs done.
-    """
-
-    epoch: int = 0
-    step: int = 0
-    rows: list[dict[str, float]] = field(default_factory=list)
-    seconds: float = 0.0
-    waited: float = 0.0
-    unusable: int = 0
-    processes: list[int] = field(default_factory=list)
-    history: list[dict[str, float]] = field(default_factory=list)
+    epoch: int = 0  # epochs done
+    step: int = 0  # steps done of the next epoch
+    rows: list[dict[str, float]] = field(default_factory=list)  # what those steps gave
+    seconds: float = 0.0  # that those steps took
+    waited: float = 0.0  # seconds of these, for pairs
+    unusable: int = 0  # the last steps, in a row, without a usable loss or gradient
+    processes: list[int] = field(default_factory=list)  # that trained, each time this changed
+    history: list[dict[str, float]] = field(default_factory=list)  # rows of the epochs done
 
     def close_epoch(self, row: dict[str, float]) -> None:
-        """The epoch is done and gave `row`."""
+        """Note that the epoch is done and gave `row`."""
         self.history.append(row)
         self.epoch += 1
         self.step = 0
         self.rows = []
-        self.seconds = self.waited = 0.0
+        self.seconds = 0.0
+        self.waited = 0.0
 
 
 @dataclass
 class Learner:
-    """What a training changes from step to step.
-
-    Attributes:
-        scaler: of the losses in fp16; in other precisions it does nothing.
-        average: the moving average of the model, where one is asked for.
-    """
+    """What a training changes from step to step."""
 
     recipe: Recipe
     resources: Resources
     model: SiamLA
     optimizer: torch.optim.Optimizer
-    scaler: torch.amp.GradScaler
-    average: AveragedModel | None = None
+    scaler: torch.amp.GradScaler  # of the losses in fp16; in other precisions it does nothing
+    average: AveragedModel | None = None  # the moving average of the model
+
+    def _parts(self) -> dict[str, Any]:
+        whole = {"model": self.model, "optimizer": self.optimizer, "scaler": self.scaler}
+        return whole if self.average is None else whole | {"average": self.average}
 
     def state(self) -> dict[str, Any]:
         """All of it, to be saved."""
-        whole: dict[str, Any] = {
-            "model": self.model,
-            "optimizer": self.optimizer,
-            "scaler": self.scaler,
-            "average": self.average,
-        }
-        return {name: part.state_dict() for name, part in whole.items() if part is not None}
+        return {name: part.state_dict() for name, part in self._parts().items()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a saved state."""
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
-        if self.average is not None:
-            self.average.load_state_dict(state["average"])
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
 
     def trained(self) -> SiamLA:
         """A copy of the model as it stands, for use: its moving average where there is one."""
@@ -138,14 +102,11 @@ class Learner:
         return model.eval()
 
 
-def set_up(place: Place) -> None:
-    """Make this process compute as the place says: its threads, the same bytes each time, and fp32
-    that is fp32.
-    """
-    torch.set_num_threads(place.threads)
-    os.environ.setdefault(
-        "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
-    )  # cuBLAS is deterministic only with a workspace
+def set_up(hardware: Hardware) -> None:
+    """Make this process compute with so many threads, the same bytes each time, and true fp32."""
+    torch.set_num_threads(hardware.threads)
+    # cuBLAS is deterministic only with a workspace
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
     # off: filling new memory costs 4 % of a step and only helps to find what reads it too early
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -155,63 +116,47 @@ def set_up(place: Place) -> None:
 
 
 def build_optimizer(model: SiamLA, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """One optimiser for the whole course: frozen parameters get no gradient and are passed over
-    until they thaw.
-    """
+    """One optimiser for the whole course: it passes over frozen parameters until they thaw."""
     backbone = list(model.backbone.parameters())
     slow = {id(parameter) for parameter in backbone}
     groups = [
         {"params": [p for p in model.parameters() if id(p) not in slow], "scale": 1.0},
         {"params": backbone, "scale": settings.backbone_lr_scale},
     ]
+    common: dict[str, Any] = {
+        "lr": settings.lr_start,
+        "weight_decay": settings.weight_decay,
+        "fused": True,
+    }
     if settings.optimizer == "adamw":
-        return torch.optim.AdamW(
-            groups, lr=settings.lr_start, weight_decay=settings.weight_decay, fused=True
-        )
-    return torch.optim.SGD(
-        groups,
-        lr=settings.lr_start,
-        momentum=settings.momentum,
-        weight_decay=settings.weight_decay,
-        fused=True,
-    )
+        return torch.optim.AdamW(groups, **common)
+    return torch.optim.SGD(groups, momentum=settings.momentum, **common)
 
 
 def _layout(device: torch.device) -> torch.memory_format:
-    """Channels last for a GPU's convolutions; a CPU's bring their own, its group norm wants
-    channels first.
-    """
+    """Channels last for a GPU's convolutions; a CPU's group norm wants channels first."""
     return torch.contiguous_format if device.type == "cpu" else torch.channels_last
-
-
-def _averaged(model: SiamLA, decay: float | None) -> AveragedModel | None:
-    """A moving average that begins with the first step's weights; None without a decay."""
-    return (
-        None
-        if decay is None
-        else AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
-    )
 
 
 def start(recipe: Recipe, resources: Resources) -> Learner:
     """The network with its initial weights, in training mode on its device, and its optimiser."""
-    settings, device = recipe.training, resources.place.torch_device
+    settings, device = recipe.training, resources.hardware.torch_device
     model = for_training(build_model(recipe.model, recipe.seed)).to(device)
     model = model.to(memory_format=_layout(device))  # type: ignore[call-overload]
-    for neck in model.necks if resources.ranks.world > 1 else ():
-        assert isinstance(neck, Neck)
+    for neck in model.each_neck() if resources.ranks.world > 1 else ():
         neck.norm = GlobalBatchNorm(neck.norm, resources.ranks)
-    average = _averaged(model, settings.ema)
+    average = None
+    if settings.ema is not None:  # the average begins with the first step's weights
+        decay = get_ema_multi_avg_fn(settings.ema)
+        average = AveragedModel(model, multi_avg_fn=decay, use_buffers=True)
     if settings.compile:
-        if not any(
-            shutil.which(compiler) for compiler in (os.environ.get("CC", "gcc"), "cc", "clang")
-        ):
+        if not any(map(shutil.which, (os.environ.get("CC", "gcc"), "cc", "clang"))):
             raise UserError(
                 "training.compile: no C compiler found; install gcc, or leave compile off"
             )
         model.backbone.compile()  # in place: names of parameters stay
     optimizer = build_optimizer(model, settings)
-    scaler = torch.amp.GradScaler(device.type, enabled=resources.place.precision == "fp16")
+    scaler = torch.amp.GradScaler(device.type, enabled=resources.hardware.precision == "fp16")
     return Learner(recipe, resources, model.train(), optimizer, scaler, average)
 
 
@@ -222,12 +167,7 @@ def _on_device(side: tuple[Tensor, ...], device: torch.device) -> tuple[Tensor, 
 
 
 def _levels(backbone: Backbone, images: Tensor, parts: int) -> tuple[Tensor, ...]:
-    """The backbone's levels of images, computed in parts.
-
-    Of a part nothing is kept but the levels; the backward pass computes it again. So the backbone,
-    which takes the memory, has one part in it at a time, and the rest of the network sees the batch
-    as a whole: its batch norm too.
-    """
+    """The backbone's levels of images, computed in parts, and again by the backward pass."""
     if parts == 1:
         return backbone(images)
     chunks = [
@@ -243,34 +183,30 @@ def optimise(learner: Learner, batch: Batch, noise: Tensor, epoch: int) -> dict[
     Returns the batch's loss terms and the norm of its gradient as numbers, the same in all
     processes, with skipped = 1 when loss or gradient was not usable: then nothing has changed.
     """
-    recipe, model, place = learner.recipe, learner.model, learner.resources.place
-    device, ranks = place.torch_device, learner.resources.ranks
+    recipe, model, hardware = learner.recipe, learner.model, learner.resources.hardware
+    device, ranks = hardware.torch_device, learner.resources.ranks
     template, search = _on_device(batch.template, device), _on_device(batch.search, device)
     statistics = [buffer.clone() for buffer in model.necks.buffers()]
     learner.optimizer.zero_grad(set_to_none=True)
-    with place.autocast():
+    with hardware.autocast():
         if not batch.frozen:
             template, search = (
                 _levels(model.backbone, side[0], learner.resources.accumulate)
                 for side in (template, search)
             )
         output = model.forward_features(template, search)
-    localization = recipe.model.localization
-    boxes = batch.boxes.to(device)
-    terms = losses(output, boxes, recipe.labels, recipe.loss, localization, epoch, noise, ranks.sum)
+    branch, boxes = recipe.model.localization, batch.boxes.to(device)
+    terms = losses(output, boxes, recipe.labels, recipe.loss, branch, epoch, noise, ranks.sum)
     learner.scaler.scale(terms["total"]).backward()
     ranks.sum_gradients(model.parameters())
     learner.scaler.unscale_(learner.optimizer)
     norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.training.clip_norm)
     summed = ranks.sum(torch.stack([value.detach() for value in terms.values()]))
-    numbers = torch.cat(
-        [summed, norm.detach().reshape(1).to(summed)]
-    ).tolist()  # one wait for the device
+    # one wait for the device
+    numbers = torch.cat([summed, norm.detach().reshape(1).to(summed)]).tolist()
     values = dict(zip([*terms, "grad_norm"], numbers, strict=True))
-    usable = (
-        bool(np.isfinite([values["total"], values["grad_norm"]]).all())
-        and values["total"] < MAX_LOSS
-    )
+    finite = bool(np.isfinite([values["total"], values["grad_norm"]]).all())
+    usable = finite and values["total"] < MAX_LOSS
     if usable:
         learner.scaler.step(learner.optimizer)
         if learner.average is not None:

@@ -1,6 +1,4 @@
-"""Which cells of the score map are positive, and what they regress to (SiamCAR's public code;
-paper, section III-C).
-"""
+"""Which cells of the score map are positive, and what they regress to (paper, section III-C)."""
 
 from typing import NamedTuple
 
@@ -25,19 +23,15 @@ class Targets(NamedTuple):
 
     @property
     def positive(self) -> Tensor:
-        """(B, n, n) bool: centre or boundary; every other cell is negative, there is no ignore
-        zone.
-        """
+        """(B, n, n) bool: centre or boundary; every other cell is negative."""
         return self.centre | self.boundary
 
 
 def grid(device: torch.device | str = "cpu") -> Tensor:
     """Positions (25,) in crop pixels of the cells along an axis: 31, 39, …, 223.
 
-    These are the centres of what the cells see. SiamCAR's public code trains on 32 + 8·i and
-    decodes with 31 + 8·i; ours uses 31 for both. The crop's middle, 127 = 31 + 8·12, is a pixel's
-    index: a box that counts pixel i as the interval [i, i + 1) is shifted by half a pixel before it
-    comes here.
+    SiamCAR's public code trains on 32 + 8·i and decodes with 31 + 8·i; ours uses 31 for both. The
+    crop's middle, 127 = 31 + 8·12, is a pixel's index (siamla.grid).
     """
     return torch.arange(SCORE, device=device, dtype=torch.float32) * STRIDE + START
 
@@ -73,7 +67,7 @@ def assign(boxes: Tensor, labels: Labels) -> Targets:
 
 
 def _nearest(offset: Tensor) -> Tensor:
-    """(B, n, n) bool with one True each, the cell at the least distance, from offsets (B, 2, n)."""
+    """(B, n, n) bool, True in the cell at the least distance, from offsets (B, 2, n)."""
     column, row = offset.abs().argmin(2).unbind(1)
     cells = torch.arange(offset.shape[2], device=offset.device)
     return (cells == row[:, None])[:, :, None] & (cells == column[:, None])[:, None, :]

@@ -1,22 +1,21 @@
 """What a training will take, before it is started: some steps of it, of which nothing is kept."""
 
+import io
 import math
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 from siamla.errors import UserError
 from siamla.training.batches import Source, batches, steps_per_epoch
-from siamla.training.checkpoint import KEPT
-from siamla.training.course import accidents, peak_memory
+from siamla.training.course import KEPT, accidents, peak_memory
 from siamla.training.distributed import Ranks
 from siamla.training.features import Batch
 from siamla.training.loop import take_step
@@ -26,28 +25,14 @@ ENDLESS = 10**6  # epochs
 LEAST = 2  # timed steps
 PREFETCHED = 2  # batches that a loading process holds ready
 OVERFIT_STEPS = 100
+MIB = 2**20
 
 
-@dataclass(frozen=True)
-class Phase:
-    """The steps of one kind, and the seconds that one of them takes.
+class Phase(NamedTuple):
+    """The steps of one kind, as a line, their seconds in all, and bytes of shared memory."""
 
-    Attributes:
-        steps: that the training has of them.
-        model, loader, both: seconds a step with one batch repeated, of the batches alone, and of
-            both together.
-        wait: share of `both` in which the model waits for pairs.
-        memory: the most MiB held so far by this process, or by its GPU in this phase.
-        shared: bytes in shared memory, of all loading processes.
-    """
-
-    name: str
-    steps: int
-    model: float
-    loader: float
-    both: float
-    wait: float
-    memory: float
+    line: str
+    seconds: float
     shared: int
 
 
@@ -60,17 +45,6 @@ def _endless(recipe: Recipe, frozen: bool) -> Recipe:
         "warmup_steps": 0,
     }
     return replace(recipe, training=recipe.training.model_copy(update=changes))
-
-
-def _size(values: Any) -> int:
-    """Bytes of all tensors in nested data."""
-    if isinstance(values, Tensor):
-        return values.nbytes
-    if isinstance(values, dict):
-        values = values.values()
-    elif not isinstance(values, list | tuple):
-        return 0
-    return sum(_size(value) for value in values)
 
 
 def _seconds(work: Callable[[], object], ranks: Ranks, budget: float, warm: int) -> float:
@@ -87,96 +61,77 @@ def _seconds(work: Callable[[], object], ranks: Ranks, budget: float, warm: int)
     return (time.monotonic() - begun) / calls
 
 
-def _epochs(recipe: Recipe, frozen: bool) -> int:
-    """Epochs with a frozen or with a thawed backbone."""
-    settings = recipe.training
-    return settings.frozen_epochs if frozen else settings.epochs - settings.frozen_epochs
-
-
-def _phase(learner: Learner, source: Source, frozen: bool, budget: float) -> Phase:
-    place, ranks = learner.resources.place, learner.resources.ranks
-    recipe, endless = learner.recipe, _endless(learner.recipe, frozen)
-    learner = replace(learner, recipe=endless)
-    cuda = place.torch_device.type == "cuda"
+def _phase(learner: Learner, source: Source, epochs: int, frozen: bool, budget: float) -> Phase:
+    """Measure a step with one batch repeated, the batches alone, and both together."""
+    hardware, ranks = learner.resources.hardware, learner.resources.ranks
+    recipe = _endless(learner.recipe, frozen)
+    learner, settings = replace(learner, recipe=recipe), recipe.training
+    cuda = hardware.torch_device.type == "cuda"
     if cuda:
         torch.cuda.reset_peak_memory_stats()
     waits: list[float] = []
-    part = ranks.part(recipe.training.batch)
-    with closing(batches(source, recipe.seed, endless.training, pinned=cuda, part=part)) as stream:
+
+    def step(pairs: Iterator[Batch]) -> None:
+        row, _, waited = take_step(learner, pairs, 0, 0)
+        if row["skipped"]:
+            raise UserError(f"a step's loss is not usable ({row['total']:g}); lower lr_start")
+        waits.append(waited)
+
+    part = ranks.part(settings.batch)
+    with closing(batches(source, recipe.seed, settings, pinned=cuda, part=part)) as stream:
         batch = next(stream)
-
-        def step(pairs: Iterator[Batch]) -> None:
-            taken = take_step(learner, pairs, 0, 0)
-            if taken.row["skipped"]:
-                loss = taken.row["total"]
-                raise UserError(f"a step's loss is not usable ({loss:g}); lower lr_start")
-            waits.append(taken.waited)
-
         held = 0 if batch.frozen else PREFETCHED * source.workers
         model = _seconds(lambda: step(iter([batch])), ranks, budget, 1)
         loader = _seconds(lambda: next(stream), ranks, budget, held)
         waits.clear()
         both = _seconds(lambda: step(stream), ranks, budget, held)
-    return Phase(
-        name="frozen" if frozen else "thawed",
-        steps=steps_per_epoch(recipe.training) * _epochs(recipe, frozen),
-        model=model,
-        loader=loader,
-        both=both,
-        wait=sum(waits) / len(waits) / both,
-        memory=peak_memory(place),
-        shared=held * _size([batch.template, batch.search, batch.boxes]),
+    steps = steps_per_epoch(settings) * epochs
+    rates = [f"{settings.batch / seconds:.1f}" for seconds in (model, loader, both)]
+    waiting = 100 * sum(waits) / len(waits) / both
+    line = (
+        f"{'frozen' if frozen else 'thawed'}: {steps} steps; pairs/s: model {rates[0]},"
+        f" loader {rates[1]}, both {rates[2]}; waiting {waiting:.0f} %;"
+        f" memory {peak_memory(hardware):,.0f} MiB a process"
     )
-
-
-def rehearse(
-    recipe: Recipe, source: Source, resources: Resources, budget: float = 10.0
-) -> tuple[list[Phase], int]:
-    """Steps of the training's phases, and the bytes of a state.
-
-    The thawed phase comes first: in it memory would run out. `budget`: seconds for each of the
-    three measurements of a phase. UserError where memory does not suffice.
-    """
-    set_up(resources.place)
-    with accidents(source.workers):
-        learner = start(recipe, resources)
-        phases = [
-            _phase(learner, source, frozen, budget)
-            for frozen in (False, True)
-            if _epochs(recipe, frozen)
-        ]
-        return phases, _size(learner.state())
+    shared = held * sum(x.nbytes for x in (*batch.template, *batch.search, batch.boxes))
+    return Phase(line, steps * both, shared)
 
 
 def _free(folder: Path) -> str:
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
-    return (
-        f"{shutil.disk_usage(folder).free / 2**20:,.0f} MiB free"
-        if folder.exists()
-        else "not there"
-    )
+    return f"{shutil.disk_usage(folder).free / MIB:,.0f} MiB free"
 
 
-def report(phases: list[Phase], state: int, batch: int, ranks: Ranks, folder: Path) -> list[str]:
-    """What `rehearse` measured, in lines. folder: where the state would be written."""
-    lines = []
-    for phase in phases:
-        lines.append(
-            f"{phase.name}: {phase.steps} steps; pairs/s: model {batch / phase.model:.1f},"
-            f" loader {batch / phase.loader:.1f}, both {batch / phase.both:.1f};"
-            f" waiting {100 * phase.wait:.0f} %; memory {phase.memory:,.0f} MiB a process"
-        )
-    hours = sum(phase.steps * phase.both for phase in phases) / 3600
-    lines.append(
-        f"whole training: {hours:.3g} hours, {hours * ranks.world:.3g} process hours ({ranks.world}"
-        " at work)"
-    )
-    shared = max(phase.shared for phase in phases) / 2**20
-    lines.append(f"/dev/shm: {shared:,.0f} MiB a process; {_free(Path('/dev/shm'))}")
-    disk = (KEPT + 1) * state / 2**20
-    lines.append(f"disk: {disk:,.0f} MiB for {KEPT} states and one being written; {_free(folder)}")
-    return lines
+def rehearse(
+    recipe: Recipe, source: Source, resources: Resources, folder: Path, budget: float = 10.0
+) -> list[str]:
+    """Do steps of the training's phases; lines that say what all of it would take.
+
+    The thawed phase comes first: in it memory would run out. `folder` is where the state would be
+    written, `budget` the seconds for each of the three measurements of a phase.
+    """
+    set_up(resources.hardware)
+    settings, world = recipe.training, resources.ranks.world
+    epochs = {False: settings.epochs - settings.frozen_epochs, True: settings.frozen_epochs}
+    with accidents(source.workers):
+        learner = start(recipe, resources)
+        phases = [
+            _phase(learner, source, count, frozen, budget)
+            for frozen, count in epochs.items()
+            if count
+        ]
+    hours = sum(phase.seconds for phase in phases) / 3600
+    shared = max(phase.shared for phase in phases) / MIB
+    state = io.BytesIO()
+    torch.save(learner.state(), state)
+    disk = (KEPT + 1) * state.tell() / MIB
+    return [
+        *(phase.line for phase in phases),
+        f"whole training: {hours:.3g} hours, {hours * world:.3g} process hours ({world} at work)",
+        f"/dev/shm: {shared:,.0f} MiB a process; {_free(Path('/dev/shm'))}",
+        f"disk: {disk:,.0f} MiB for {KEPT} states and one being written; {_free(folder)}",
+    ]
 
 
 def overfit(
@@ -186,30 +141,28 @@ def overfit(
     count: int,
     tell: Callable[[str], None],
     steps: int = OVERFIT_STEPS,
-) -> tuple[float, float]:
-    """Train on the first `count` batches again and again; the loss of the first step and of the
-    last.
-
-    `tell` is given a line now and then. UserError when the loss has not fallen: then something is
-    wrong that more data will not mend.
+) -> None:
+    """Train on the first `count` batches again and again, and tell now and then how the loss falls;
+    UserError when it has not.
     """
-    set_up(resources.place)
-    endless = _endless(recipe, recipe.training.frozen_epochs > 0)
+    set_up(resources.hardware)
+    recipe = _endless(recipe, recipe.training.frozen_epochs > 0)
+    part = resources.ranks.part(recipe.training.batch)
+    losses: list[float] = []
     with accidents(source.workers):
-        learner = start(endless, resources)
-        part = resources.ranks.part(endless.training.batch)
-        with closing(batches(source, endless.seed, endless.training, part=part)) as stream:
+        learner = start(recipe, resources)
+        with closing(batches(source, recipe.seed, recipe.training, part=part)) as stream:
             repeated = cycle(list(islice(stream, count)))
-        losses: list[float] = []
         for number in range(steps):
-            row = take_step(learner, repeated, 0, number % count).row
+            row, *_ = take_step(learner, repeated, 0, number % count)
             losses.append(row["total"])
             if math.log2(number + 1).is_integer() or number + 1 == steps:
                 values = ", ".join(f"{name} {value:.4g}" for name, value in row.items())
                 tell(f"step {number + 1}: {values}")
-    if not losses[-1] < losses[0]:
+    first, last = losses[0], losses[-1]
+    if not last < first:
         raise UserError(
-            f"--overfit: the loss has not fallen, from {losses[0]:g} to {losses[-1]:g} in {steps}"
-            " steps"
+            f"--overfit: the loss has not fallen, from {first:g} to {last:g} in {steps} steps"
         )
-    return losses[0], losses[-1]
+    pairs = count * recipe.training.batch
+    tell(f"on the same {pairs} pairs the loss fell from {first:.4g} to {last:.4g}")

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from siamla.errors import UserError
 from siamla.model.backbone import Backbone
+from siamla.model.weights import check_shapes
 
 
 class Stage(NamedTuple):
@@ -29,16 +29,14 @@ STAGES = (
 )
 STEM = 32
 LEVELS = (4, 10)  # the blocks whose outputs are returned
+NORM = ("weight", "bias", "running_mean", "running_var")
 EPSILON = 1e-3  # of the batch norms that the package's weights were trained with
 
 
 class Bottleneck(nn.Module):
-    """Expansion 1×1 → depth-wise k×k → projection 1×1, ReLU6 between, identity added where the
-    shape allows.
+    """Expansion 1×1 → depth-wise k×k → projection 1×1, ReLU6 between, and a residual.
 
-    The batch norms are folded into the convolutions: they stay in evaluation mode anyway (see
-    Backbone), so folding changes no output, saves a third of the time, and leaves every weight
-    trainable.
+    The batch norms are folded into the convolutions, which saves a third of the time.
     """
 
     def __init__(self, inputs: int, stage: Stage, stride: int) -> None:
@@ -118,23 +116,13 @@ class EfficientNetLite0(Backbone):
 
 
 def _fold(conv: nn.Conv2d, state: dict[str, Tensor], source: str, norm: str, name: str) -> None:
-    keys = [
-        f"{source}.weight",
-        *(f"{norm}.{part}" for part in ("weight", "bias", "running_mean", "running_var")),
-    ]
-    for key in keys:
-        if key not in state:
-            raise UserError(
-                f"{name}: no key {key}; expected the state dict of an EfficientNet-Lite0"
-            )
-    weight, gamma, beta, mean, variance = (state[key] for key in keys)
-    if weight.shape != conv.weight.shape:
-        raise UserError(
-            f"{name}: {keys[0]} has shape {tuple(weight.shape)}, expected"
-            f" {tuple(conv.weight.shape)}"
-        )
-    gain = gamma / torch.sqrt(variance + EPSILON)
+    """The convolution's weights with those of the batch norm after it."""
     assert conv.bias is not None
+    expected = {f"{source}.weight": conv.weight}
+    expected |= {f"{norm}.{part}": conv.bias for part in NORM}
+    check_shapes(name, state, expected, "expected the state dict of an EfficientNet-Lite0")
+    weight, gamma, beta, mean, variance = (state[key] for key in expected)
+    gain = gamma / torch.sqrt(variance + EPSILON)
     conv.weight.copy_(weight * gain.view(-1, 1, 1, 1))
     conv.bias.copy_(beta - mean * gain)
 

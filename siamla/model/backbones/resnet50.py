@@ -1,12 +1,10 @@
-"""SiamCAR's modified ResNet-50: stride 8 throughout, layers 2 to 4 as levels, as its public code
-has it.
-"""
+"""SiamCAR's ResNet-50: stride 8 throughout, layers 2 to 4 as levels, as its public code has it."""
 
 import torch
 from torch import Tensor, nn
 
-from siamla.errors import UserError
 from siamla.model.backbone import Backbone
+from siamla.model.weights import check_shapes
 
 EXPANSION = 4
 
@@ -57,11 +55,9 @@ def _stage(
 
 
 class ResNet50(Backbone):
-    """Layers 2, 3 and 4 (512, 1024, 2048 channels) at stride 8: 127 px give 15×15 cells, 255 px
-    31×31.
+    """Layers 2, 3 and 4 at stride 8: 127 px give 15×15 cells, 255 px 31×31.
 
-    Input BGR 0..255 as it is, without mean and standard deviation. Names of parameters are the
-    public ones.
+    Input BGR 0..255, not normalised. Names of parameters are the public ones.
     """
 
     out_channels = (512, 1024, 2048)
@@ -91,26 +87,15 @@ class ResNet50(Backbone):
 
     @torch.no_grad()
     def load_imagenet(self, state: dict[str, Tensor], name: str) -> None:
-        """Load a published state dict with pysot's names and shapes; keys of a classifier are
-        ignored.
-        """
-        own = self.state_dict()
-        for key, value in own.items():
-            if key not in state:
-                if key.endswith("num_batches_tracked"):
-                    continue
-                raise UserError(
-                    f"{name}: no key {key}; expected pysot's resnet50.model (3×3 shortcuts in"
-                    " layers 2-4)"
-                )
-            if state[key].shape != value.shape:
-                found, expected = tuple(state[key].shape), tuple(value.shape)
-                hint = (
-                    "; torchvision's 1×1 shortcuts do not fit, use pysot's resnet50.model"
-                    if "downsample" in key
-                    else ""
-                )
-                raise UserError(f"{name}: {key} has shape {found}, expected {expected}{hint}")
+        """Load a published state dict with pysot's names and shapes, whatever else it holds."""
+        weights = {
+            key: value
+            for key, value in self.state_dict().items()
+            if not key.endswith("num_batches_tracked")
+        }
+        hint = "use pysot's resnet50.model, whose shortcuts in layers 2-4 are 3×3"
+        check_shapes(name, state, weights, hint)
+        for key, value in weights.items():
             value.copy_(state[key])
 
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from conftest import REPOSITORY
 
-from siamla import place as module
+from siamla import hardware as module
 from siamla.errors import UserError
 from siamla.experiment.plan import Plan
-from siamla.place import Place, place_on
+from siamla.hardware import Hardware, hardware_on
 from siamla.steps.check import check
 from siamla.tracker import tracker
 from siamla.tracker.api import tracker_settings
@@ -30,15 +30,15 @@ def old_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_precision_is_fp32_unless_another_one_is_set() -> None:
     assert TrainingSettings().precision == TrackerSettings().precision == "fp32"
-    assert place_on(CPU, "bf16", 2) == Place("cpu", "bf16", 2)
-    assert tracking_place(TrackerSettings(engine="torch"), CPU, 2) == Place("cpu", "fp32", 2)
+    assert hardware_on(CPU, "bf16", 2) == Hardware("cpu", "bf16", 2)
+    assert tracking_place(TrackerSettings(engine="torch"), CPU, 2) == Hardware("cpu", "fp32", 2)
 
 
 @pytest.mark.usefixtures("old_gpu")
 def test_a_gpu_without_bf16_is_told_before_anything_is_trained() -> None:
-    assert place_on(GPU, "fp16", 1) == Place("cuda: Old GPU", "fp16", 1)
+    assert hardware_on(GPU, "fp16", 1) == Hardware("cuda: Old GPU", "fp16", 1)
     with pytest.raises(UserError, match="precision: bf16, but Old GPU does not compute in it"):
-        place_on(GPU, "bf16", 1)
+        hardware_on(GPU, "bf16", 1)
 
 
 def test_an_engine_without_bf16_is_told_before_anything_is_tracked(
@@ -50,7 +50,7 @@ def test_an_engine_without_bf16_is_told_before_anything_is_tracked(
     with pytest.raises(UserError, match=r"tracker\.precision: bf16, but openvino does not"):
         tracking_place(settings, CPU)
     monkeypatch.setattr(tracker, "has_bf16", lambda device: True)
-    assert tracking_place(settings, CPU, 1) == Place("cpu", "bf16", 1)
+    assert tracking_place(settings, CPU, 1) == Hardware("cpu", "bf16", 1)
 
 
 def test_the_check_of_a_profile_tells_a_precision_that_cannot_be(
@@ -75,11 +75,11 @@ def test_the_precision_auto_of_an_older_model_file_is_fp32() -> None:
         tracker_settings(Path("new.pt"), {}, {"precision": "auto"})
 
 
-def test_a_place_says_where_and_how() -> None:
-    assert Place("cpu", "bf16", 2).plain == {"device": "cpu", "precision": "bf16", "threads": 2}
-    assert Place("cuda: NVIDIA H100", "bf16", 2).torch_device == torch.device("cuda")
+def test_hardware_says_where_and_how() -> None:
+    assert Hardware("cpu", "bf16", 2).plain == {"device": "cpu", "precision": "bf16", "threads": 2}
+    assert Hardware("cuda: NVIDIA H100", "bf16", 2).torch_device == torch.device("cuda")
     x = torch.ones(2, 2)
-    with Place("cpu", "bf16", 2).autocast():
+    with Hardware("cpu", "bf16", 2).autocast():
         assert (x @ x).dtype == torch.bfloat16
-    with Place("cpu", "fp32", 2).autocast():
+    with Hardware("cpu", "fp32", 2).autocast():
         assert (x @ x).dtype == torch.float32

@@ -1,0 +1,59 @@
+"""A training of seconds: a small network, a few crops of noise, and processes that are killed."""
+
+import multiprocessing
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from siamla.data import crops
+from siamla.data.settings import CropSettings
+from siamla.hardware import Hardware
+from siamla.model.settings import ModelSettings
+from siamla.sequence import Sequence
+
+HARDWARE = Hardware("cpu", "fp32", 1)
+MODEL = ModelSettings(  # LAFA, because its loss draws negatives
+    backbone="efficientnet_lite0",
+    weights="package",
+    channels=8,
+    tower_depth=1,
+    groups=2,
+    regression_bias=3.4,
+    localization="lafa",
+)
+KILLED = -signal.SIGKILL
+
+
+def noise_crops(folder: Path, videos: int) -> Path:
+    """The crop cache of noise videos of three frames each."""
+    rng = np.random.default_rng(0)
+    sequences = []
+    for number in range(videos):
+        files = [folder / f"{number}-{frame}.png" for frame in range(3)]
+        for file in files:
+            noise = rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)
+            cv2.imwrite(str(file), cv2.resize(noise, (160, 120), interpolation=cv2.INTER_CUBIC))
+        boxes = np.array([[50.0 + 4 * frame, 40, 30, 24] for frame in range(3)])
+        sequences.append(Sequence(f"video{number}", tuple(files), boxes, np.ones(3, bool)))
+    crops.build(sequences, CropSettings(), folder / "crops")
+    return folder / "crops"
+
+
+def in_process(work: Callable[[], None]) -> int | None:
+    """Exit status of `work` in a process of its own."""
+    process = multiprocessing.get_context("spawn").Process(target=work)
+    process.start()
+    process.join(120)
+    return process.exitcode
+
+
+def wait_for(happened: Callable[[], bool], seconds: float = 60) -> None:
+    """AssertionError when it has not happened by then."""
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.005)
