@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 import time
@@ -18,6 +19,8 @@ from typing import Any
 
 from siamla.errors import UserError
 from siamla.stopping import gone
+
+NUMBER = re.compile(r"[-+]?[0-9.]+(e[-+]?[0-9]+)?")
 
 
 def _tidy(path: Path) -> None:
@@ -71,6 +74,11 @@ def locked(path: Path) -> Iterator[int]:
             waiting = f"{path.parent}: another process is at work here; waiting for it"
             print(waiting, file=sys.stderr, flush=True)
             fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError as error:
+            raise UserError(
+                f"{path}: this file system has no locks ({error.strerror}); on Lustre mount it with"
+                " the option flock"
+            ) from None
         yield handle.fileno()
 
 
@@ -155,12 +163,19 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path}: not valid JSON ({error})") from None
 
 
+def _harmless(value: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula: an apostrophe stands before such a text."""
+    formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@"))
+    return f"'{value}" if formula and not NUMBER.fullmatch(value) else value
+
+
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Write rows as CSV with a header, atomically."""
     with atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.DictWriter(handle, columns, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        for row in rows:
+            writer.writerow({name: _harmless(value) for name, value in row.items()})
 
 
 def sha256(path: Path) -> str:

@@ -5,6 +5,7 @@ them.
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -109,12 +110,20 @@ def test_wrong_files_and_settings_are_told(model_file: Path, tmp_path: Path) -> 
     content = torch.load(model_file, weights_only=True)
     old = {key: content[key] for key in ("model", "settings")}
     name = next(iter(content["model"]))
+    weight = content["model"][name]
+    odd = ("x", [1, 2], torch.zeros(weight.shape, dtype=torch.int64), weight.to_sparse())
+
+    def changed(weight: object) -> dict[str, Any]:
+        return {**content, "model": {**content["model"], name: weight}}
+
     damaged = {**content, "model": {**content["model"], name: content["model"][name] + 1}}
     for broken, said in (
         (old, "an earlier siamla wrote it, without the tracker's settings; train the model again"),
         (damaged, "the weights are not those that were written; the file is damaged"),
         ({**content, "tracker": {"window": 7}}, "tracker: window is 7"),
         ({**content, "tracker": 7}, "expected the keys"),
+        ({**content, "model": 3}, "expected the keys"),
+        *((changed(weight), f"{name} is no array of fractions") for weight in odd),
     ):
         torch.save(broken, tmp_path / "broken.pt")
         with pytest.raises(UserError, match=said):

@@ -159,6 +159,8 @@ def test_the_page_holds_everything_and_needs_nothing(written: Path) -> None:
     for word in (*NAMES, *words):
         assert word in text, word
     assert "<100>" not in text
+    assert [tag for tag, _ in elements].count("script") == 1  # the page's own
+    assert not [name for _, a in elements for name in a if name.startswith("on")]
 
 
 def test_two_pages_have_equal_bytes_and_a_change_of_a_figure_is_noticed(plan: Plan) -> None:

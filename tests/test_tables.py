@@ -4,6 +4,7 @@ numbers come from.
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,24 @@ def firsts(text: str) -> list[str]:
     """The first cells of a table's rows."""
     rows = [line for line in text.splitlines() if line.startswith("|")][2:]
     return [row.split("|")[1].strip() for row in rows]
+
+
+HOSTILE = """=cmd|' /C calc'!A0 <script>alert(1)</script> \\input{x} | ~ $&%#_{}^"""
+
+
+def test_a_hostile_label_and_caption_are_text_in_every_format(tmp_path: Path) -> None:
+    """No tag, cell, command or formula of theirs."""
+    variants = {**VARIANTS, "siamla": VARIANTS["siamla"] | {"label": HOSTILE}}
+    text = table(tmp_path, four(tmp_path), variants=variants, caption=f"{HOSTILE}\n\n{HOSTILE}")
+    assert "<script" not in text
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({len(re.findall(r"(?<!\\)\|", row)) for row in rows}) == 1
+    latex = (tmp_path / "out/table3.tex").read_text()
+    assert r"\textbackslash{}input\{x\}" in latex
+    assert r"\input{" not in latex
+    assert "<" not in latex.replace("$<$", "")
+    firsts = [next(iter(row.values())) for row in stored(tmp_path / "out/table3.csv")]
+    assert f"'{HOSTILE}" in firsts
 
 
 def test_frames_are_sorted_whatever_the_order(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from siamla.settings import (
     NAME,
     Chosen,
     EachOnce,
+    Line,
     Mistakes,
     Name,
     Settings,
@@ -81,7 +82,7 @@ class Benchmark(Dataset):
     protocol: str | None = Field(
         None, description="default: the one named like the benchmark, else its layout's"
     )
-    label: str | None = Field(None, min_length=1, description="column title; default: the name")
+    label: Line | None = Field(None, description="column title; default: the name")
     training: str | None = Field(
         None, description="which of `trainings` its models have; null = that of `spec`"
     )
@@ -94,7 +95,7 @@ class Benchmark(Dataset):
 class Imported(Settings):
     """Raw results of another tracker, in the folders that `siamla results import` writes."""
 
-    label: str | None = Field(None, min_length=1, description="row title; default: the name")
+    label: Line | None = Field(None, description="row title; default: the name")
     results: dict[str, Path] = Field(
         min_length=1, description="benchmark of this profile → folder with its results"
     )

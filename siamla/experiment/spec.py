@@ -13,6 +13,7 @@ from siamla.errors import UserError
 from siamla.model.settings import ModelSettings
 from siamla.provenance.record import flat
 from siamla.settings import (
+    Line,
     Mistakes,
     Name,
     Settings,
@@ -56,7 +57,7 @@ class Spec(Settings):
 class Variant(Settings):
     """One entry of params/variants.yaml: what it changes, as dotted keys of the spec."""
 
-    label: str = Field(min_length=1)
+    label: Line
     extends: str | None = None
     set: dict[str, Any] = Field(default_factory=dict, description="dotted key of the spec → value")
 

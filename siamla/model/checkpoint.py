@@ -57,7 +57,7 @@ def read_model(path: Path) -> ModelFile:
             " again"
         )
     ours = isinstance(loaded, dict) and set(loaded) == KEYS
-    if not ours or not isinstance(loaded["tracker"], dict):
+    if not ours or not all(isinstance(loaded[key], dict) for key in ("model", "tracker")):
         raise UserError(
             f"{path}: expected the keys {', '.join(sorted(KEYS))} as siamla writes them; a SiamCAR"
             " checkpoint is converted by `siamla model import`"

@@ -47,7 +47,7 @@ class ModelSettings(Settings):
     weights: Weights | Literal["package", "random"] = Field(
         "random", description="file or URL; 'package' (efficientnet_lite0) or 'random'"
     )
-    channels: int = Field(256, ge=8, multiple_of=8)
+    channels: int = Field(256, ge=8, le=2048, multiple_of=8)
     tower_depth: int = Field(4, ge=1, le=8)
     groups: int = Field(32, ge=1, description="groups of GroupNorm; divides channels")
     regression_bias: float = Field(

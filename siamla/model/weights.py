@@ -44,12 +44,19 @@ def check_finite(file: object, state: Mapping[str, Tensor]) -> None:
 def check_shapes(
     file: str, state: Mapping[str, Tensor], expected: Mapping[str, Tensor], hint: str
 ) -> None:
-    """UserError naming the first expected key that the state lacks or has in another shape."""
+    """UserError naming the first expected key that the state lacks, or has in another shape or
+    kind.
+    """
     for key, value in expected.items():
         if key not in state:
             raise UserError(f"{file}: no key {key}; {hint}")
-        if state[key].shape != value.shape:
-            shapes = f"{tuple(state[key].shape)}, expected {tuple(value.shape)}"
+        weight = state[key]
+        dense = isinstance(weight, Tensor) and weight.layout == torch.strided
+        if not dense or weight.is_floating_point() != value.is_floating_point():
+            kind = "fractions" if value.is_floating_point() else "whole numbers"
+            raise UserError(f"{file}: {key} is no array of {kind}; {hint}")
+        if weight.shape != value.shape:
+            shapes = f"{tuple(weight.shape)}, expected {tuple(value.shape)}"
             raise UserError(f"{file}: {key} has shape {shapes}; {hint}")
 
 

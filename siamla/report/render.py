@@ -66,8 +66,13 @@ def shown(cell: Cell) -> str:
     return number + spread + (f" {cell.mark}" if cell.mark else "")
 
 
+def markdown_text(text: str) -> str:
+    """Text for Markdown: no cell ends in it, and no tag begins."""
+    return text.replace("<", "&lt;").replace("~", r"\~").replace("|", r"\|")
+
+
 def _markdown_cell(cell: Cell) -> str:
-    return MARKS[cell.rank].format(shown(cell).replace("~", r"\~")).replace("|", r"\|")
+    return MARKS[cell.rank].format(markdown_text(shown(cell)))
 
 
 def _latex(text: str) -> str:
@@ -81,7 +86,7 @@ def _latex_cell(cell: Cell) -> str:
 
 def markdown(table: Table) -> str:
     """GitHub Markdown: bold title, table, legend as a list."""
-    filters = {"cell": _markdown_cell}
+    filters = {"cell": _markdown_cell, "text": markdown_text}
     return filled("tables", "table.md.jinja", filters=filters, table=table)
 
 

@@ -5,6 +5,7 @@ value and help. No other module catches pydantic's errors or reads YAML settings
 from siamla.settings.base import NAME as NAME
 from siamla.settings.base import Chosen as Chosen
 from siamla.settings.base import EachOnce as EachOnce
+from siamla.settings.base import Line as Line
 from siamla.settings.base import Mistakes as Mistakes
 from siamla.settings.base import Name as Name
 from siamla.settings.base import Settings as Settings

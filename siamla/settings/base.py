@@ -23,6 +23,9 @@ NAME = r"^[a-z0-9][a-z0-9_]{0,63}$"
 Name = Annotated[str, Field(pattern=NAME)]
 """What can be a folder, a wildcard of the workflow and a word of the command line."""
 
+Line = Annotated[str, Field(min_length=1, pattern=r"^[^\r\n]+$")]
+"""What people read in one line, such as a label."""
+
 
 def _each_once(values: list[Any]) -> list[Any]:
     for value in values:

@@ -77,10 +77,10 @@ class TrainingSettings(Settings):
     frozen_epochs.
     """
 
-    epochs: int = Field(50, ge=1)
+    epochs: int = Field(50, ge=1, le=100_000)
     frozen_epochs: int = Field(5, ge=0)
-    pairs_per_epoch: int = Field(600_000, ge=1)
-    batch: int = Field(128, ge=1)
+    pairs_per_epoch: int = Field(600_000, ge=1, le=10**9)
+    batch: int = Field(128, ge=1, le=8192)
     optimizer: Literal["sgd", "adamw"] = "sgd"
     schedule: Literal["exponential", "cosine"] = "exponential"
     lr_start: float = Field(5e-3, gt=0)

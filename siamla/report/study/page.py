@@ -3,15 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from siamla.report.render import markdown_text
 from siamla.report.study.claims import CONTRADICTED, OPEN, SUPPORTED
 from siamla.report.view import filled
 
 GENERATED = "<!-- Made by `siamla report study`; what is changed by hand is lost. -->"
 Plain = Mapping[str, Any]
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 def _number(value: float | None) -> str:
@@ -69,6 +66,7 @@ def sentence(study: Plain) -> str:
 
 def markdown(study: Plain) -> str:
     """The page, of the content of study.json."""
-    functions = (_cell, _number, _difference, _seeds, _deciding)
-    filters = {function.__name__[1:]: function for function in functions} | {"sentence": sentence}
+    functions = (_number, _difference, _seeds, _deciding)
+    filters: dict[str, Any] = {function.__name__[1:]: function for function in functions}
+    filters |= {"cell": markdown_text, "sentence": sentence}
     return filled("study", "page.md", filters=filters, study=study)

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -77,7 +77,7 @@ class Layout(Settings):
     """params/tables.yaml; `elsewhere` are benchmarks that figures show, not tables."""
 
     elsewhere: list[str] = Field(default_factory=list)
-    tables: dict[int, TableLayout]
+    tables: dict[Annotated[int, Field(ge=1, le=99)], TableLayout]
 
     def named_variants(self) -> set[str]:
         """Variants that a table names."""
@@ -114,7 +114,7 @@ def caption(plan: Plan) -> str:
         cut = f", the first {entry.frames} frames of each sequence" if entry.frames else ""
         if not entry.dvc or cut:
             notes.append(f"{entry.label or name}: {entry.root}{cut}.")
-    return " ".join(notes)
+    return " ".join(" ".join(notes).split())
 
 
 def _matches(plan: Plan, variant: str, match: Match) -> str | None:
