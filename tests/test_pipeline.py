@@ -182,7 +182,7 @@ def test_a_folder_of_video_and_an_imported_tracker_by_one_entry_each(tree: Tree)
 NOTHING = (
     (LOSSES, '"""The losses', '# a comment\n"""Of the losses'),
     ("siamla/training/loop.py", "no step had a usable loss", "no loss was usable"),
-    ("siamla/progress.py", "mininterval=10", "mininterval=20"),
+    ("siamla/progress.py", '"mininterval": 10', '"mininterval": 20'),
 )
 WORDS = (
     (VARIANTS, "label: SiamCAR", "label: The baseline"),

@@ -57,12 +57,14 @@ def forget_what_ran():
 
 
 def made_from(job, again):
-    """The records of a job's parents, and the folders of others that it reads. Their times never count: results may
-    have been copied, and the clocks of a cluster's nodes differ.
+    """The records of a job's parents, and the folders of others that it reads. Their times never make a result again.
+    Where the job runs anyway they are no ancient ones: Snakemake asks nothing else of a job after one that runs.
     """
     forget_what_ran()
     decide(job.record_path, again)
-    return [ancient(path.as_posix()) for path in job.read()]
+    paths = [path.as_posix() for path in job.read()]
+    here = job.record_path.exists() and not again
+    return [ancient(path) for path in paths] if here else paths
 
 
 def record_of(step):
