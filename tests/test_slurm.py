@@ -43,9 +43,9 @@ SchedulerParameters=sched_interval=2,bf_interval=2,sched_min_interval=0
 KillWait=60
 MpiDefault=none
 GresTypes=gpu
-NodeName=DEFAULT NodeHostname={host} NodeAddr=127.0.0.1 CPUs=32 RealMemory=200000
-NodeName=n1 Port={ports[1]} Gres=gpu:2
-NodeName=n2 Port={ports[2]}
+NodeName=DEFAULT CPUs=32 RealMemory=200000
+NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} Gres=gpu:2
+NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]}
 PartitionName=cpu Nodes=n1,n2
 PartitionName=gpu Nodes=n1
 """
