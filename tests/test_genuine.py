@@ -169,6 +169,27 @@ def test_tnl2k_damaged_frame_is_read_from_the_toolkit(tmp_path: Path) -> None:
     assert load_curated(tmp_path / "out")[0].frames[1] == tmp_path / "tnl/00000492.png"
 
 
+def test_tnl2k_labels_past_the_last_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As in advSamp_monitor_bikeyellow: indexing by `labels == 1` ignores zeros past the end, and
+    fails on a one there.
+    """
+    folder, labels = tmp_path / "advSamp_monitor_bikeyellow", tmp_path / "absent"
+    pictures(folder / "imgs", (1, 2, 3), "%08d.png")
+    annotate(folder / "groundtruth.txt", [BOX] * 3)
+    path = labels / f"{folder.name}.txt"
+    annotate(path, ["0", "1", "0", "0"])
+    sequence = LAYOUTS["tnl2k"].read(tmp_path, folder.name)
+    assert sequence.visible.tolist() == [True, False, True]
+    said = f"{path}: 4 labels for 3 boxes; the zeros past the last box are ignored"
+    assert said in capsys.readouterr().err
+    annotate(tmp_path / "p" / path.name, [BOX] * 3)
+    assert overall("tnl2k", tmp_path / "p", sequence)["auc"] == pytest.approx(2 / 3 * HIT)
+    for rows in (["0", "1", "0", "1"], ["0", "1"]):
+        annotate(path, rows)
+        with pytest.raises(UserError, match=f"{len(rows)} labels for 3 boxes"):
+            LAYOUTS["tnl2k"].read(tmp_path, folder.name)
+
+
 @pytest.mark.parametrize("form", ["%05d.jpg", "%08d.jpg"])
 def test_vot_numbers_and_got10k_cover(tmp_path: Path, form: str) -> None:
     pictures(tmp_path / "vot/bag/color", [9, 10, 100], form)
