@@ -3,6 +3,7 @@ toolkits' rules.
 """
 
 import io
+import shutil
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -253,6 +254,35 @@ def test_mat_files_by_the_names_that_toolkits_give_them(tmp_path: Path) -> None:
     names = import_results(tmp_path / "in", tmp_path / "out", "otb")
     assert names == ["Bird1", "David", "David2", "Human4.2", "Jogging.1", "Jogging.2"]
     assert (tmp_path / "out/Bird1.txt").read_text().splitlines()[0] == f"1.5,2,3,{third!r}"
+
+
+def test_mat_files_with_several_matrices_or_runs(tmp_path: Path) -> None:
+    """The annotation comes first by name; known names win; SRE has 12 runs and TRE 20."""
+    from scipy.io import savemat
+
+    (tmp_path / "in").mkdir()
+    path, out = tmp_path / "in/Deer_X.mat", tmp_path / "out/Deer.txt"
+    truth, boxes = np.full((3, 4), 7.0), np.full((3, 4), 9.0)
+    run = {"res": boxes, "type": "rect"}
+    for content in ({"res": boxes}, {"results": run}, {"results": boxes}):
+        savemat(path, {"anno": truth, **content})
+        import_results(path.parent, out.parent, "otb")
+        assert out.read_text() == "9,9,9,9\n" * 3
+        shutil.rmtree(out.parent)
+    savemat(path, {"boxes": boxes, "fps": 30.0})  # the only ones, whatever their name
+    import_results(path.parent, out.parent, "otb")
+    assert out.read_text() == "9,9,9,9\n" * 3
+    shutil.rmtree(out.parent)
+    runs = np.empty((1, 20), object)
+    runs[0] = [run] * 20
+    for wrong, said in (
+        ({"anno": truth, "boxes": boxes}, "found anno 3 × 4, boxes 3 × 4; expected the result to"),
+        ({"anno": truth, "results": {**run, "type": "ivtAff"}}, "no N × 4 boxes of type 'rect'"),
+        ({"anno": truth, "results": runs}, "20 runs, as of SRE or TRE; expected the one of OPE"),
+    ):
+        savemat(path, wrong)
+        with pytest.raises(UserError, match=said):
+            import_results(path.parent, out.parent, "otb")
 
 
 def test_board_with_a_row_too_few(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,20 +97,38 @@ def canonical(name: str, layout: str, known: Iterable[str] = ()) -> str:
     return {candidate.lower(): candidate for candidate in known}.get(name.lower(), name)
 
 
+def _rects(path: Path, value: Any) -> NDArray[np.float64] | None:
+    """The boxes (N, 4) that a variable of a .mat file holds: a matrix, or a run's `res` of type
+    "rect"; UserError for several runs.
+    """
+    cell = isinstance(value, np.ndarray) and value.dtype == object
+    runs = value.ravel().tolist() if cell else [value]
+    if len(runs) > 1 and hasattr(runs[0], "res"):
+        what = f"{len(runs)} runs, as of SRE or TRE; expected the one of OPE"
+        raise UserError(f"{path}: {what}")
+    first = runs[0] if runs else None
+    boxes = np.asarray(getattr(first, "res", first))
+    kind = str(getattr(first, "type", "rect"))
+    right = boxes.ndim == 2 and boxes.shape[1] == 4 and boxes.dtype.kind in "fiu"
+    return boxes.astype(np.float64) if right and kind == "rect" else None
+
+
 def _mat_boxes(path: Path) -> NDArray[np.float64]:
-    """The boxes (N, 4) of an OTB result: `results{1}.res`, or a plain N × 4 matrix."""
+    """The boxes (N, 4) of an OTB result: those of `results` or `res`, else the only ones in it."""
     from scipy.io import loadmat
 
     with parsed_by("scipy", regular(path), "a .mat file"):
         content = loadmat(path, squeeze_me=True, struct_as_record=False)
-    values = [value for key, value in content.items() if not key.startswith("__")]
-    for value in [content.get("results"), *values]:
-        first = value.flat[0] if isinstance(value, np.ndarray) and value.dtype == object else value
-        kind = str(getattr(first, "type", "rect"))
-        boxes = np.asarray(getattr(first, "res", first))
-        if boxes.ndim == 2 and boxes.shape[1] == 4 and kind == "rect" and boxes.dtype.kind in "fiu":
-            return boxes.astype(np.float64)
-    raise UserError(f"{path}: no N × 4 boxes of type 'rect' in it; expected results{{1}}.res")
+    variables = {key: value for key, value in content.items() if not key.startswith("__")}
+    known = {key: variables[key] for key in ("results", "res") if key in variables}
+    read = {key: _rects(path, value) for key, value in (known or variables).items()}
+    found = {key: boxes for key, boxes in read.items() if boxes is not None}
+    if not found:
+        raise UserError(f"{path}: no N × 4 boxes of type 'rect' in it; expected results{{1}}.res")
+    if len(found) > 1 and not known:
+        names = ", ".join(f"{key} {len(boxes)} × 4" for key, boxes in found.items())
+        raise UserError(f"{path}: found {names}; expected the result to be named results or res")
+    return next(iter(found.values()))
 
 
 def _finite(path: Path, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
