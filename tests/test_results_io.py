@@ -56,6 +56,32 @@ def test_pysot_text(tmp_path: Path) -> None:
     assert list(out.parent.iterdir()) == [out]  # no scratch is left
 
 
+def test_what_is_of_no_known_sequence_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A README, scores of another kind and results of other sequences, beside those of the data."""
+    stray = {"README.txt": "by hand\n", "Deer_object_presence_scores.txt": "0.9\n0.8\n0.7\n"}
+    source = flat(tmp_path / "in", {"Deer.txt": TEXT, "atv-1.txt": "1,2\n", **stray})
+    WRITERS["otb"].write(
+        tmp_path / "otb",
+        Sequence("Deer", tuple(map(Path, "abc")), ROWS, np.ones(3, bool)),
+        [b""] * 3,
+    )
+    command = ["results", "import", str(source), "--benchmark", "otb100", "--as", "kcf", "--out"]
+    assert main([*command, str(tmp_path / "a"), "--data", str(tmp_path / "otb")]) == 0
+    said = capsys.readouterr()
+    assert "3 results are of no sequence of the data and were left out, first" in said.err
+    assert "Deer_object_presence_scores.txt, README.txt, atv-1.txt" in said.err
+    assert "a/kcf: 1 sequences of otb100" in said.out
+    assert [path.name for path in (tmp_path / "a/kcf").iterdir()] == ["Deer.txt"]
+    assert main([*command, str(tmp_path / "b")]) == 2  # nothing says what is a sequence
+    assert "found '0.9', expected 4 numbers" in capsys.readouterr().err
+    for name in ("bag", "ball"):
+        flat(tmp_path / "vot/baseline" / name, {f"{name}_001.txt": "1\n"})
+    assert import_results(tmp_path / "vot", tmp_path / "c", "vot", ["bag"]) == ["bag"]
+    assert "1 results are of no sequence of the data" in capsys.readouterr().err
+
+
 def test_otb_mat(tmp_path: Path) -> None:
     from scipy.io import savemat
 

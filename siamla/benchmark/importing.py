@@ -10,7 +10,7 @@ import stat
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -177,19 +177,26 @@ def _confidence(source: Path, stem: str, name: str, layout: str, repetition: int
     return {store.confidence_path(Path(), name, layout, repetition): content}
 
 
-def _read_flat(source: Path, layout: str, known: Iterable[str]) -> dict[str, Files]:
-    """What a folder of `<sequence>.txt` or `.mat` files has of each sequence."""
+def _read_flat(
+    source: Path, layout: str, known: Collection[str], others: list[str]
+) -> dict[str, Files]:
+    """What a folder of `<sequence>.txt` or `.mat` files has of each sequence; `others` gets the
+    files that are of none of the known.
+    """
     sequences: dict[str, Files] = {}
     for path in sorted(source.iterdir()):
         beside = path.stem.endswith(("_time", "_confidence")) or path.name == "SOURCE.txt"
         if path.suffix not in (".txt", ".mat") or beside:
             continue
-        if path.suffix == ".txt":
-            name = canonical(path.stem, layout, known)
+        plain = path.suffix == ".txt"
+        name = (canonical if plain else _mat_name)(path.stem, layout, known)
+        if known and name not in known:
+            others.append(path.name)
+            continue
+        if plain:
             boxes = _finite(path, text.numbers(path, (4,)))
             rows = text.plain(path)
         else:
-            name = _mat_name(path.stem, layout, known)
             boxes = _finite(path, _mat_boxes(path))
             rows = "".join(",".join(map(_number, row)) + "\n" for row in boxes.tolist())
         if name in sequences:
@@ -202,8 +209,12 @@ def _read_flat(source: Path, layout: str, known: Iterable[str]) -> dict[str, Fil
     return sequences
 
 
-def _read_folders(source: Path, layout: str) -> dict[str, Files]:
-    """What a folder has of `<sequence>/<sequence>_001.txt …`, times and confidences."""
+def _read_folders(
+    source: Path, layout: str, known: Collection[str], others: list[str]
+) -> dict[str, Files]:
+    """What a folder has of `<sequence>/<sequence>_001.txt …`, times and confidences; `others` gets
+    the folders that are of no known sequence.
+    """
     inner = source / "baseline" if layout == "vot" and (source / "baseline").is_dir() else source
     names = [
         path.name for path in sorted(inner.iterdir()) if (path / f"{path.name}_001.txt").is_file()
@@ -211,8 +222,9 @@ def _read_folders(source: Path, layout: str) -> dict[str, Files]:
     if layout == "vot" and names and inner.name != "baseline":
         raise UserError(f"{source}: expected the folder that holds baseline/")
     root = inner.parent if layout == "vot" else inner
+    others += [name for name in names if known and name not in known]
     sequences: dict[str, Files] = {}
-    for name in names:
+    for name in (name for name in names if name not in others):
         files = sequences[name] = {}
         for number in store.repetitions(root, name, layout):
             path = store.track_path(root, name, layout, number)
@@ -243,11 +255,14 @@ def lost_boxes(folder: Path, name: str, layout: str) -> int:
     return sum(int(np.isnan(boxes).any(1).sum()) for boxes in tracks)
 
 
-def import_results(source: Path, target: Path, layout: str, known: Iterable[str] = ()) -> list[str]:
+def import_results(
+    source: Path, target: Path, layout: str, known: Collection[str] = ()
+) -> list[str]:
     """Copy another tracker's raw results into `target`, in our store's format; returns the sequence
     names.
 
-    `source` is a folder or a zip; a single folder inside it is looked into. UserError, with
+    `source` is a folder or a zip; a single folder inside it is looked into. Where the data's
+    sequences are `known`, what is of none of them is left out with a warning. UserError, with
     `target` untouched, for an unreadable file, a zip member with a traversing path, or a target
     that exists.
     """
@@ -264,7 +279,12 @@ def import_results(source: Path, target: Path, layout: str, known: Iterable[str]
             unpack(source, folder)
         folder = _inner(folder)
         folders = layout in FOLDERS
-        results = _read_folders(folder, layout) if folders else _read_flat(folder, layout, known)
+        others: list[str] = []
+        results = (_read_folders if folders else _read_flat)(folder, layout, known, others)
+        if others:
+            first = ", ".join(others[:5])
+            what = f"{len(others)} results are of no sequence of the data and were left out"
+            store.warn([f"{source}: {what}, first {first}"])
         if not results:
             kind = "<sequence>/<sequence>_001.txt" if folders else "<sequence>.txt or .mat"
             raise UserError(f"{source}: no results found; expected {kind} files")
