@@ -351,6 +351,34 @@ def test_got10k_refuses_a_nan_that_would_make_its_ao_nan(tmp_path: Path) -> None
         overall("got10k", tmp_path, sequence, sizes=sizes)
 
 
+INFINITE = ["inf,8,20,16", "10,8,inf,16", "-inf,8,inf,16", "10,8,20,inf", "10,-inf,inf,inf"]
+
+
+@pytest.mark.parametrize("key", ["otb100", "lasot", "tnl2k", "plain"])
+def test_infinite_boxes_miss(tmp_path: Path, key: str) -> None:
+    """Their area is infinite or they end before they begin; the distance is infinite or NaN."""
+    first = LATER if LAYOUTS[PROTOCOLS[key].layout].ORIGIN else BOX
+    annotate(tmp_path / "in/a.txt", [first, *INFINITE])
+    import_results(tmp_path / "in", tmp_path / "out", PROTOCOLS[key].layout)
+    scores = overall(key, tmp_path / "out", still("a", 6))
+    exact = 0 if key == "plain" else 1 / 6  # the first frame
+    assert scores["auc"] == pytest.approx(exact * HIT)
+    assert scores["precision"] == pytest.approx(exact)
+
+
+def test_infinite_boxes_are_cut_at_the_image_as_got10k_does(tmp_path: Path) -> None:
+    from got10k.utils.metrics import rect_iou
+
+    annotate(tmp_path / "in/a/a_001.txt", [BOX, *INFINITE])
+    import_results(tmp_path / "in", tmp_path / "out", "got10k")
+    boxes = np.array([[float(word) for word in row.split(",")] for row in INFINITE])
+    expected = rect_iou(boxes, still("a", 5).boxes, bound=(80, 60))
+    assert expected[1] == pytest.approx(20 * 16 / (70 * 16))
+    sizes = {"a": (80, 60)}
+    values = overall("got10k", tmp_path / "out", still("a", 6), sizes=sizes)
+    assert values["ao"] == pytest.approx(expected.mean(), abs=1e-12)
+
+
 def devkit(truth: np.ndarray, content: str) -> list[float]:
     """TrackingNet's definition in data frames: success, precision and normalised precision of one
     sequence.
@@ -385,6 +413,7 @@ def devkit(truth: np.ndarray, content: str) -> list[float]:
         ["10,8,20,16"] * 7,  # two too many
         ["10,8,20,16", "0,0,0,0", "nan,8,20,16", "10,8,nan,16", "nan,nan,nan,nan"],
         ["1,1,1,1", "nan,nan,nan,nan", "14.6,8.5,20.5,15.5", "10,8,0,0", "inf,8,20,16"],
+        ["10,8,20,16", *INFINITE[1:]],
     ],
 )
 def test_trackingnet_agrees_with_data_frames(tmp_path: Path, rows: list[str]) -> None:

@@ -249,7 +249,7 @@ def test_a_submission_replaces_nothing_that_it_reads(
 
 
 def test_import_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    files = {"Deer.txt": TEXT, "a.txt": "5,6,10,12\nnan,nan,nan,nan\n7,8,10,12\n"}
+    files = {"Deer.txt": TEXT, "a.txt": "5,6,10,12\nnan,nan,nan,nan\n7,8,inf,12\n"}
     source, out = flat(tmp_path / "source", files), tmp_path / "out"
     command = ["results", "import", str(source), "--out", str(out), "--benchmark", "otb100"]
     assert main([*command, "--as", "kcf"]) == 0
@@ -257,6 +257,7 @@ def test_import_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "2 sequences of otb100" in said.out
     lost = "warning: 1 boxes of 1 sequences are nan, first a; they are scored as misses"
     assert lost in said.err
+    assert "1 boxes of 1 sequences are infinite, first a; they are scored as misses" in said.err
     np.testing.assert_array_equal(boxes(out / "kcf", "Deer", "otb"), ROWS)
 
 

@@ -131,17 +131,6 @@ def _mat_boxes(path: Path) -> NDArray[np.float64]:
     return next(iter(found.values()))
 
 
-def _finite(path: Path, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The boxes; UserError for an infinite number. NaN stands for a lost target."""
-    if np.isinf(boxes).any():
-        row = int(np.isinf(boxes).any(1).argmax())
-        raise UserError(
-            f"{path}, row {row + 1}: {boxes[row].tolist()}, expected finite numbers, or nan for a"
-            " lost box"
-        )
-    return boxes
-
-
 def _mat_name(stem: str, layout: str, known: Iterable[str]) -> str:
     """The sequence of a .mat file, whose name ends in the tracker's: "Jogging_1_siamfc3s",
     "bird1_1_X". The longest beginning that is a sequence's name; else the first word.
@@ -194,10 +183,10 @@ def _read_flat(
             others.append(path.name)
             continue
         if plain:
-            boxes = _finite(path, text.numbers(path, (4,)))
+            boxes = text.numbers(path, (4,))
             rows = text.plain(path)
         else:
-            boxes = _finite(path, _mat_boxes(path))
+            boxes = _mat_boxes(path)
             rows = "".join(",".join(map(_number, row)) + "\n" for row in boxes.tolist())
         if name in sequences:
             raise UserError(f"{path}: a second result for sequence {name!r}")
@@ -231,7 +220,7 @@ def _read_folders(
             if layout == "vot":
                 store.read_regions(root, name, number)
             else:
-                _finite(path, store.read_boxes(root, name, layout, number))
+                store.read_boxes(root, name, layout, number)
             files[path.relative_to(root)] = text.plain(path)
             files |= _confidence(root, name, name, layout, number)
         if store.read_seconds(root, name, layout) is not None:
@@ -248,11 +237,13 @@ def _inner(folder: Path) -> Path:
     return folder if (inner[0] / f"{inner[0].name}_001.txt").is_file() else inner[0]
 
 
-def lost_boxes(folder: Path, name: str, layout: str) -> int:
-    """How many stored boxes of a sequence are NaN; in VOT's files none is."""
+def odd_boxes(folder: Path, name: str, layout: str) -> tuple[int, int]:
+    """How many stored boxes of a sequence are NaN, and infinite; in VOT's files none is."""
     numbers = store.repetitions(folder, name, layout) if layout != "vot" else []
-    tracks = (store.read_boxes(folder, name, layout, number) for number in numbers)
-    return sum(int(np.isnan(boxes).any(1).sum()) for boxes in tracks)
+    tracks = [store.read_boxes(folder, name, layout, number) for number in numbers]
+    boxes = np.concatenate([np.zeros((0, 4)), *tracks])
+    lost = np.isnan(boxes).any(1)
+    return int(lost.sum()), int((np.isinf(boxes).any(1) & ~lost).sum())
 
 
 def import_results(

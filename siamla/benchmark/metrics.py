@@ -47,9 +47,9 @@ def _open_overlap(truth: Array, boxes: Array) -> Array:
     """IoU (N,) as data frames compute it: NaN bounds nothing; 0/0 and sizes of NaN give NaN."""
     x, y, w, h = truth.T
     u, v, p, q = boxes.T
-    across = np.fmin(x + w, u + p) - np.fmax(x, u)
-    down = np.fmin(y + h, v + q) - np.fmax(y, v)
     with np.errstate(divide="ignore", invalid="ignore"):
+        across = np.fmin(x + w, u + p) - np.fmax(x, u)
+        down = np.fmin(y + h, v + q) - np.fmax(y, v)
         shared = np.maximum(across, 0) * np.maximum(down, 0)
         return np.asarray(shared / (w * h + p * q - shared))
 

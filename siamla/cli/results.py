@@ -24,7 +24,7 @@ def _names(root: Path | None, layout: str) -> list[str]:
 
 def run_import(args: argparse.Namespace) -> None:
     """Copy raw results into <out>/<name>."""
-    from siamla.benchmark.importing import import_results, lost_boxes
+    from siamla.benchmark.importing import import_results, odd_boxes
     from siamla.benchmark.protocols import default_protocols
     from siamla.errors import UserError
 
@@ -38,15 +38,16 @@ def run_import(args: argparse.Namespace) -> None:
     layout = protocols[args.benchmark].layout
     known = _names(args.data, layout)
     found = import_results(args.source, args.out / args.name, layout, known)
-    lost = {
-        name: count for name in found if (count := lost_boxes(args.out / args.name, name, layout))
-    }
     rules = protocols[args.benchmark].onepass
-    if lost and rules:
-        counts = (
-            f"{sum(lost.values())} boxes of {len(lost)} sequences are nan, first {next(iter(lost))}"
-        )
-        print(f"warning: {counts}; {LOST[rules.broken_prediction]}", file=sys.stderr)
+    if rules:
+        infinite = "they are cut at the image" if rules.clipped else "they are scored as misses"
+        odd = [odd_boxes(args.out / args.name, name, layout) for name in found]
+        said = {"nan": LOST[rules.broken_prediction], "infinite": infinite}
+        for (word, what), counts in zip(said.items(), zip(*odd, strict=True), strict=True):
+            where = [name for name, count in zip(found, counts, strict=True) if count]
+            if where:
+                boxes = f"{sum(counts)} boxes of {len(where)} sequences are {word}"
+                print(f"warning: {boxes}, first {where[0]}; {what}", file=sys.stderr)
     missing = sorted(set(known) - set(found))
     if missing:
         print(
