@@ -343,6 +343,20 @@ def test_a_benchmark_has_its_own_protocol_or_its_names_or_its_layouts(params):
     assert titles == ["OTB100", "LaSOT", "GOT-10k"]
 
 
+def test_official_counts(params):
+    """A folder of one's own has none, whatever its layout."""
+    lasot = {**OTB, "layout": "lasot"}
+    own = {"extension": {**lasot, "protocol": "lasot_ext"}, "b": OTB}
+    experiment = params({"benchmarks": {"lasot": lasot, "lasot_ext": lasot, "dtb70": OTB, **own}})()
+    names = ("lasot", "lasot_ext", "dtb70", "extension", "b", "not one")
+    assert [experiment.official(name) for name in names] == [280, 150, 70, 0, 0, 0]
+    counts = {key: rules.sequences for key, rules in experiment.protocols.items()}
+    of_layouts = {"otb100": 100, "got10k": 180, "lasot": 280, "trackingnet": 511, "tnl2k": 700}
+    others = {"vot2016": 60, "vot2018": 60, "vot2019": 60, "plain": 0, "nfs": 100, "dtb70": 70}
+    more = {"lasot_ext": 150, "uav123": 123, "uav123_10fps": 123}
+    assert counts == of_layouts | others | more
+
+
 def test_a_layout_without_a_protocol_needs_one(params, tmp_path):
     load_them = params()
     protocols = yaml.safe_load((tmp_path / "protocols.yaml").read_text())

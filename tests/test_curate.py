@@ -152,7 +152,7 @@ def test_damage_in_an_image_is_a_warning(root: Path, tmp_path: Path, capfd: Capt
     report = run(root, tmp_path / "out")
     assert report["damaged_images"] == {"count": 1, "first": ["video_1/00000004.jpg"]}
     line = "tiny: 1 images are damaged inside, first video_1/00000004.jpg"
-    assert line in "\n".join(warnings(report, True))
+    assert line in "\n".join(warnings(report, 0))
     assert "Corrupt JPEG" not in capfd.readouterr().err
     assert run(root, tmp_path / "out") == report  # remembered
 
@@ -160,10 +160,9 @@ def test_damage_in_an_image_is_a_warning(root: Path, tmp_path: Path, capfd: Capt
 def test_a_part_of_a_benchmark_is_a_warning(root: Path, tmp_path: Path) -> None:
     report = curate(root, "got10k", "got10k", tmp_path / "out")
     line = "got10k: 3 of 180 sequences: scores are not comparable with published ones"
-    assert warnings(report, True) == [line]
-    assert warnings(report, False) == []  # a training set may have any size
-    assert warnings({**report, "name": "mine"}, True) == []
-    assert warnings({**report, "sequences": 180}, True) == []
+    assert warnings(report, 180) == [line]
+    assert warnings(report, 0) == []  # a training set may have any size
+    assert warnings({**report, "sequences": 180}, 180) == []
 
 
 def test_rejected_sequences_are_left_out_when_allowed(root: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from siamla.benchmark.importing import import_results
 from siamla.benchmark.onepass import Track
 from siamla.benchmark.protocols import load_protocols, score_rules
 from siamla.benchmark.score import score
-from siamla.benchmark.submission import submit
+from siamla.benchmark.submission import SERVERS, submit
 from siamla.data.crops import usable_frames
 from siamla.data.curate import curate, load_curated, warnings
 from siamla.data.formats import LAYOUTS, text
@@ -111,7 +111,7 @@ def test_frames_without_a_box_are_counted_and_never_trained_on(tmp_path: Path) -
     assert report["without_box"] == {"Twinnings": 1}
     assert (report["rejected"], report["boxes_known"]) == (0, 5)
     said = "1 frames without a valid box (Twinnings 1)"
-    assert any(said in line for line in warnings(report, True))
+    assert any(said in line for line in warnings(report, 0))
     (sequence,) = load_curated(tmp_path / "out")
     assert sequence.boxes[5].tolist() == [-1, -1, 0, 0]
     assert sequence.visible.all()
@@ -156,6 +156,23 @@ def test_lasot_absent_frames(tmp_path: Path) -> None:
     assert overall("lasot", tmp_path / "p", *load_curated(tmp_path / "out")) == pytest.approx(
         {"auc": 0.6 * HIT, "precision": 0.8, "norm_precision": 0.8}
     )
+
+
+def test_lasot_extension_beside_the_test_set(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A class of training and test videos, and one of the extension."""
+    for name in ("airplane-1", "airplane-2", "atv-1", "atv-2"):
+        annotate(tmp_path / "both" / name.split("-")[0] / name / "groundtruth.txt", [BOX])
+    lasot = LAYOUTS["lasot"]
+    assert lasot.names(tmp_path / "both") == ["airplane-1"]
+    said = "both: 2 sequences are not of LaSOT's 1400 and are left out, first atv-1"
+    assert said in capsys.readouterr().err
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "both/atv").rename(tmp_path / "alone/atv")
+    assert lasot.names(tmp_path / "alone") == ["atv-1", "atv-2"]
+    assert lasot.names(tmp_path / "both") == ["airplane-1"]
+    assert not capsys.readouterr().err
 
 
 def test_tnl2k_damaged_frame_is_read_from_the_toolkit(tmp_path: Path) -> None:
@@ -443,22 +460,61 @@ def test_matlab_repeats_raw_rows_and_plots_drop_zeros(tmp_path: Path, key: str) 
     assert scores.beside["plotted"]["precision"] == scores.overall["precision"]
 
 
+@pytest.mark.parametrize("key", ["uav123", "uav123_10fps", "nfs"])
+def test_a_frame_without_a_box_by_pysot(tmp_path: Path, key: str) -> None:
+    """UAV123 has rows of NaN where the target is away: a success miss and a precision hit. Two of
+    the other three frames are exact.
+    """
+    pictures(tmp_path / "data/bird1_1", range(1, 5), "%06d.jpg")
+    annotate(tmp_path / "data/bird1_1/groundtruth.txt", [BOX, "NaN,NaN,NaN,NaN", BOX, BOX])
+    curate(tmp_path / "data", PROTOCOLS[key].layout, key, tmp_path / "out")
+    annotate(tmp_path / "p/bird1_1.txt", [BOX, "60,40,9,9", BOX, "60,40,9,9"])
+    assert overall(key, tmp_path / "p", *load_curated(tmp_path / "out")) == pytest.approx(
+        {"auc": 2 / 4 * HIT, "precision": 3 / 4, "norm_precision": 3 / 4}
+    )
+    annotate(tmp_path / "p/bird1_1.txt", [BOX] * 3)
+    with pytest.raises(UserError, match="3 rows, but the annotation has 4"):
+        overall(key, tmp_path / "p", *load_curated(tmp_path / "out"))
+
+
+def test_dtb70_has_the_folders_of_otb(tmp_path: Path) -> None:
+    for name in ("Animal1", "Walking"):
+        pictures(tmp_path / "data" / name / "img", range(1, 5), "%05d.jpg")
+        annotate(tmp_path / "data" / name / "groundtruth_rect.txt", [LATER] * 4)
+        annotate(tmp_path / "in" / f"{name}.txt", [LATER] * 3 + ["60,40,9,9"])
+    curate(tmp_path / "data", "otb", "dtb70", tmp_path / "out")
+    names = LAYOUTS["otb"].names(tmp_path / "data")
+    assert import_results(tmp_path / "in", tmp_path / "p", "otb", names) == names
+    assert overall("dtb70", tmp_path / "p", *load_curated(tmp_path / "out")) == pytest.approx(
+        {"auc": 3 / 4 * HIT, "precision": 3 / 4, "norm_precision": 3 / 4}
+    )
+
+
+def test_lasots_extension_is_scored_as_lasot() -> None:
+    assert score_rules(PROTOCOLS["lasot_ext"]) == score_rules(PROTOCOLS["lasot"])
+
+
 # -- VOT --
 
 
-def vot_score(folder: Path, rows: list[str]) -> dict[str, Any]:
+def vot_score(folder: Path, rows: list[str], key: str = "vot2018") -> dict[str, Any]:
     annotate(folder / "baseline/bag/bag_001.txt", rows)
     annotate(folder / "baseline/ball/ball_001.txt", ["1"] + [BOX] * 399)
     sizes = {"bag": (80, 60), "ball": (80, 60)}
-    return overall("vot2018", folder, still("bag", 300), still("ball", 400), sizes=sizes)
+    return overall(key, folder, still("bag", 300), still("ball", 400), sizes=sizes)
 
 
-def test_a_failure_five_frames_before_the_end_weighs_its_fragment_less(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("key", "low", "high"), [("vot2016", 107, 370), ("vot2018", 99, 355), ("vot2019", 45, 290)]
+)
+def test_a_failure_five_frames_before_the_end_weighs_its_fragment_less(
+    tmp_path: Path, key: str, low: int, high: int
+) -> None:
     """300 frames that fail at frame 295: the restart, frame 300, is just past the end, and counts
-    in the weight.
+    in the weight. The windows are pysot's: low - 1 to high - 1 of 108-371, 100-356 and 46-291.
     """
-    eao = vot_score(tmp_path, ["1"] + [BOX] * 294 + ["2"] + ["0"] * 4)["eao"]
-    curve = [(300 / 301 * (min(i, 294) / i) + 1) / (300 / 301 + 1) for i in range(99, 356)]
+    eao = vot_score(tmp_path, ["1"] + [BOX] * 294 + ["2"] + ["0"] * 4, key)["eao"]
+    curve = [(300 / 301 * (min(i, 294) / i) + 1) / (300 / 301 + 1) for i in range(low, high + 1)]
     assert eao == pytest.approx(np.mean(curve), abs=1e-12)
 
 
@@ -487,14 +543,14 @@ def test_the_servers_own_readers_read_our_zips(
     """
     from got10k.experiments import ExperimentGOT10k
 
-    boxes = np.array([[10.0, 8, 20, 16], [11, 8, 20.4996, 16], [12, 8.25, 20, 16]])
+    boxes = np.array([[10.0, 8, 20, 16], [11, 8, 21.4996, 16], [12, 8.25, 20, 16]])
     for server, folder in (("got10k", "data/val"), ("trackingnet", "test")):
         for name in "ab":
             store.write_track(tmp_path / server, name, Track(boxes, np.full(3, 0.01)), server)
             sequence = Sequence(name, tuple(map(Path, "123")), boxes, np.ones(3, bool))
             WRITERS[server].write(tmp_path / folder, sequence, [GREY] * 3)
         WRITERS[server].finish(tmp_path / folder, ["a", "b"])
-        monkeypatch.setattr(LAYOUTS[server], "official_count", 2)
+        monkeypatch.setitem(SERVERS, server, SERVERS[server]._replace(sequences=2))
         submit(server, tmp_path / server, tmp_path / folder, tmp_path / f"{server}.zip")
     with zipfile.ZipFile(tmp_path / "got10k.zip") as archive:
         archive.extractall(tmp_path / "results/GOT-10k/siamla")
@@ -508,4 +564,11 @@ def test_the_servers_own_readers_read_our_zips(
         members = [name for name in archive.namelist() if name.endswith(".txt") and "a.txt" in name]
         assert members == ["a.txt"]
         frame = pd.read_csv(archive.open("a.txt"), sep=",", names=["x", "y", "w", "h"])
-    np.testing.assert_allclose(frame.to_numpy(), boxes, atol=0.005)
+        content = archive.read("a.txt").decode()
+    # all decimals: 21.4996 is 21 pixels wide, 21.50 would be 22
+    np.testing.assert_array_equal(frame.to_numpy(), boxes)
+    truth = np.round(boxes)
+    sequence = Sequence("a", (), truth, np.ones(3, bool))
+    values = overall("trackingnet", tmp_path / "trackingnet", sequence)
+    assert list(values.values()) == pytest.approx(devkit(truth, content), abs=1e-12)
+    assert values["auc"] == pytest.approx(1)

@@ -50,8 +50,7 @@ def scored(folder: Path, sequences: list[Sequence], key: str) -> dict[str, float
 
 THREE = ("auc", "precision", "norm_precision")
 PERFECT = {
-    **{key: dict(zip(THREE, (HIT, 1, 1), strict=True)) for key in ("lasot", "tnl2k", "plain")},
-    "otb100": {"auc": HIT, "precision": 1, "norm_precision": 1},
+    **{key: dict(zip(THREE, (HIT, 1, 1), strict=True)) for key in PROTOCOLS},
     "trackingnet": {"auc": 1, "precision": 1, "norm_precision": 1},
     "got10k": {"ao": 1, "sr50": 1, "sr75": 1},
 }

@@ -13,8 +13,8 @@ import pytest
 from siamla.benchmark import store
 from siamla.benchmark.importing import canonical, import_results
 from siamla.benchmark.onepass import Track
+from siamla.benchmark.submission import SERVERS
 from siamla.cli.main import main
-from siamla.data.formats import LAYOUTS
 from siamla.errors import UserError
 from siamla.files import read_json
 from siamla.miniatures.dataset import WRITERS
@@ -80,6 +80,9 @@ def test_what_is_of_no_known_sequence_is_left_out(
         flat(tmp_path / "vot/baseline" / name, {f"{name}_001.txt": "1\n"})
     assert import_results(tmp_path / "vot", tmp_path / "c", "vot", ["bag"]) == ["bag"]
     assert "1 results are of no sequence of the data" in capsys.readouterr().err
+    many = flat(tmp_path / "many", {f"video{number}.txt": TEXT for number in range(101)})
+    assert main([*command[:2], str(many), *command[3:], str(tmp_path / "d")]) == 0
+    assert "101 results, but otb100 has 100 sequences; --data" in capsys.readouterr().err
 
 
 def test_otb_mat(tmp_path: Path) -> None:
@@ -102,14 +105,17 @@ def test_otb_mat(tmp_path: Path) -> None:
     assert not (tmp_path / "IVT").exists()
 
 
-def test_got10k_folders_from_a_zip(tmp_path: Path) -> None:
+def test_got10k_folders_from_a_zip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "other.zip"
     with zipfile.ZipFile(path, "w") as target:
         for number in (1, 2):
             rows = "4,5,10,12\n5,6,10,12\n6,7,10,12\n"
             target.writestr(f"other/seq/seq_{number:03d}.txt", rows)
         target.writestr("other/seq/seq_time.txt", "0.1,0.2\n0.1,0.2\n0.1,0.2\n")
-    assert import_results(path, tmp_path / "out", "got10k") == ["seq"]
+    command = ["results", "import", str(path), "--benchmark", "got10k", "--as", "out"]
+    assert main([*command, "--out", str(tmp_path)]) == 0
+    said = "out: 1 sequences of got10k, 2 repetitions of each, all of which are averaged\n"
+    assert said in capsys.readouterr().out
     assert store.repetitions(tmp_path / "out", "seq", "got10k") == [1, 2]
     np.testing.assert_array_equal(boxes(tmp_path / "out", "seq", "got10k"), ROWS)
     seconds = store.read_seconds(tmp_path / "out", "seq", "got10k")
@@ -162,7 +168,7 @@ def to_submit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str]
     """Predictions p of two sequences of three frames and their test set d; `submit` in words."""
 
     def make(server: str) -> list[str]:
-        monkeypatch.setattr(LAYOUTS[server], "official_count", 2)
+        monkeypatch.setitem(SERVERS, server, SERVERS[server]._replace(sequences=2))
         image = cv2.imencode(".jpg", np.full((40, 40, 3), 90, np.uint8))[1].tobytes()
         for name in "ab":
             sequence = Sequence(name, tuple(map(Path, "xyz")), ROWS, np.ones(3, bool))
@@ -179,7 +185,7 @@ def to_submit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str]
     ("server", "files", "box"),
     [
         ("got10k", ["%s/%s_001.txt", "%s/%s_time.txt"], "4.000,5.000,10.000,12.000"),
-        ("trackingnet", ["%s.txt"], "4.00,5.00,10.00,12.00"),
+        ("trackingnet", ["%s.txt"], "4.0,5.0,10.0,12.0"),
     ],
 )
 def test_a_submission(

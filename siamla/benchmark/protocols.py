@@ -182,6 +182,7 @@ class Protocol(Settings):
     title: str  # as tables print it
     layout: LayoutName  # of the official data
     source: str  # whose definition this is
+    sequences: int = Field(default=0, ge=0)  # of the whole benchmark; 0: there is no such number
     headline: str  # the metric that ranks trackers
     metrics: dict[str, Metric]  # by name, in table order
     repetitions: int = Field(ge=1)  # of a stochastic tracker; a deterministic one runs once

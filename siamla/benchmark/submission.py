@@ -1,12 +1,12 @@
 """Zip files for evaluation servers, validated first: the servers reject in silence.
 
-A new server is an entry of SERVERS: under the name of its test set's layout the texts by their
-names in the zip, of (folder of predictions, sequence, frames); UserError for what it would reject.
+A new server is an entry of SERVERS under the name of its test set's layout.
 """
 
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,17 @@ from siamla.files import atomic
 from siamla.settings import nearest
 
 
+class Server(NamedTuple):
+    """How many sequences its test set has, and of (folder of predictions, sequence, frames) the
+    texts by their names in the zip; UserError for what it would reject.
+    """
+
+    sequences: int
+    members: Callable[[Path, str, int], dict[str, str]]
+
+
 def _rows(values: NDArray[np.float64], form: str) -> str:
-    return "".join(",".join(form % value for value in row) + "\n" for row in values)
+    return "".join(",".join(form % value for value in row) + "\n" for row in values.tolist())
 
 
 def _boxes(folder: Path, name: str, layout: str, frames: int, form: str, number: int = 1) -> str:
@@ -60,14 +69,13 @@ def _got10k(folder: Path, name: str, frames: int) -> dict[str, str]:
 
 
 def _trackingnet(folder: Path, name: str, frames: int) -> dict[str, str]:
-    """`<sequence>.txt` at the top of the zip."""
-    return {f"{name}.txt": _boxes(folder, name, "trackingnet", frames, "%.2f")}
+    """`<sequence>.txt` at the top of the zip, with all decimals: the server rounds to whole pixels,
+    and what was rounded before may get another one.
+    """
+    return {f"{name}.txt": _boxes(folder, name, "trackingnet", frames, "%r")}
 
 
-SERVERS: dict[str, Callable[[Path, str, int], dict[str, str]]] = {
-    "got10k": _got10k,
-    "trackingnet": _trackingnet,
-}
+SERVERS = {"got10k": Server(180, _got10k), "trackingnet": Server(511, _trackingnet)}
 
 
 def submit(name: str, predictions: Path, data: Path, out: Path) -> int:
@@ -80,12 +88,12 @@ def submit(name: str, predictions: Path, data: Path, out: Path) -> int:
     """
     if name not in SERVERS:
         raise UserError(f"{name}: no such evaluation server; {nearest(name, list(SERVERS))}")
-    layout = LAYOUTS[name]
+    layout, server = LAYOUTS[name], SERVERS[name]
     sequences = layout.names(data)
-    if len(sequences) != layout.official_count:
+    if len(sequences) != server.sequences:
         raise UserError(
             f"{name}: the data have {len(sequences)} sequences, the server expects all"
-            f" {layout.official_count}"
+            f" {server.sequences}"
         )
     missing = [each for each in sequences if not store.is_done(predictions, each, name)]
     if missing:
@@ -95,7 +103,7 @@ def submit(name: str, predictions: Path, data: Path, out: Path) -> int:
         )
     members: dict[str, str] = {}
     for each in sequences:
-        members |= SERVERS[name](predictions, each, len(layout.read(data, each).frames))
+        members |= server.members(predictions, each, len(layout.read(data, each).frames))
     with atomic(out) as temporary, zipfile.ZipFile(temporary, "w") as target:
         for member in sorted(members):
             entry = zipfile.ZipInfo(member, (1980, 1, 1, 0, 0, 0))

@@ -26,6 +26,7 @@ def run_import(args: argparse.Namespace) -> None:
     """Copy raw results into <out>/<name>."""
     from siamla.benchmark.importing import import_results, odd_boxes
     from siamla.benchmark.protocols import default_protocols
+    from siamla.benchmark.store import repetitions
     from siamla.errors import UserError
 
     protocols = default_protocols()
@@ -54,7 +55,14 @@ def run_import(args: argparse.Namespace) -> None:
             f"warning: {len(missing)} sequences of {args.data} have no result, first {missing[0]}",
             file=sys.stderr,
         )
-    print(f"{args.out / args.name}: {len(found)} sequences of {args.benchmark}")
+    total = protocols[args.benchmark].sequences
+    if total and len(found) > total:
+        what = f"{len(found)} results, but {args.benchmark} has {total} sequences"
+        print(f"warning: {what}; --data leaves the others out", file=sys.stderr)
+    runs = {len(repetitions(args.out / args.name, name, layout)) for name in found}
+    many = " to ".join(map(str, sorted({min(runs), max(runs)})))
+    more = f", {many} repetitions of each, all of which are averaged" if max(runs) > 1 else ""
+    print(f"{args.out / args.name}: {len(found)} sequences of {args.benchmark}{more}")
 
 
 def run_submit(args: argparse.Namespace) -> None:

@@ -137,15 +137,14 @@ def _report(checked: list[Checked], rejected: list[Checked]) -> dict[str, Any]:
     }
 
 
-def warnings(report: dict[str, Any], benchmark: bool) -> list[str]:
+def warnings(report: dict[str, Any], official: int) -> list[str]:
     """What a user should know of a curated set that was not refused, one line each.
 
-    A part of a benchmark gives other scores. Official sets have names that begin with that of their
-    layout (otb100, got10k); a folder of one's own has no official number of sequences.
+    A part of a benchmark gives other scores; `official` is how many sequences the whole one has, 0
+    where there is no such number.
     """
     name, count, lines = report["name"], report["sequences"], []
-    official = LAYOUTS[report["layout"]].official_count
-    if benchmark and name.startswith(report["layout"]) and count < official:
+    if official and count != official:
         what = "scores are not comparable with published ones"
         lines.append(f"{name}: {count} of {official} sequences: {what}")
     damaged = report["damaged_images"]

@@ -92,6 +92,15 @@ class Experiment:
         valid = ", ".join(self.protocols)
         raise UserError(f"is missing, and no protocol is of layout {entry.layout}; valid: {valid}")
 
+    def official(self, dataset: str) -> int:
+        """How many sequences the whole of a benchmark has; 0 for a training set and a folder of
+        one's own, whose name is none of a protocol and does not begin with its layout's.
+        """
+        entry = self.profile.benchmarks.get(dataset)
+        if entry is None or not (dataset in self.protocols or dataset.startswith(entry.layout)):
+            return 0
+        return self.protocol(dataset).sequences
+
     def runs(self, benchmark: str) -> list[str]:
         """The variants that a benchmark is run with."""
         chosen = self.profile.benchmarks[benchmark].variants

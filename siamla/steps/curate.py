@@ -45,7 +45,7 @@ def summary(plan: Plan, job: Job) -> str:
     if "tracks" in report:  # a table of boxes
         boxes = f"{report['kept']} of {report['boxes']} boxes kept, in {report['tracks']} tracks"
         return f"{name}: {boxes} -> {job.folder}"
-    for line in warnings(report, name in plan.profile.benchmarks):
+    for line in warnings(report, plan.experiment.official(name)):
         print(f"warning: {line}", file=sys.stderr)
     return (
         f"{name}: {report['sequences']} sequences, {report['frames']} frames,"

@@ -15,7 +15,6 @@ class Layout(Protocol):
     """What each module of this package offers."""
 
     ORIGIN: int  # coordinate of the first pixel in the layout's files
-    official_count: int  # sequences in the full benchmark
     EMPTY_TRUTH: bool  # whether the benchmark has a rule for frames whose row is no box
 
     def names(self, root: Path) -> list[str]: ...

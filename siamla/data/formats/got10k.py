@@ -15,7 +15,6 @@ from siamla.sequence import Sequence
 
 ORIGIN = 0
 EXPECTED = "GOT-10k layout: list.txt and <sequence>/00000001.jpg … with groundtruth.txt"
-official_count = 180
 EMPTY_TRUTH = False
 
 

@@ -20,7 +20,6 @@ from siamla.sequence import Sequence
 ORIGIN = 1
 ATTRIBUTES = ("IV", "OPR", "SV", "OCC", "DEF", "MB", "FM", "IPR", "OV", "BC", "LR")
 EXPECTED = "OTB layout: <video>/img/0001.jpg … and <video>/groundtruth_rect.txt"
-official_count = 100
 EMPTY_TRUTH = True
 
 _NAMES = """

@@ -16,7 +16,6 @@ from siamla.sequence import Sequence
 
 ORIGIN = 0
 EXPECTED = "plain layout: <sequence>/*.jpg and <sequence>/groundtruth.txt"
-official_count = 0  # there is no such number
 EMPTY_TRUTH = True
 
 

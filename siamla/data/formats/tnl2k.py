@@ -25,7 +25,6 @@ ATTRIBUTES = (
     *("BC", "MB", "ARC", "LR", "FM", "AS", "TC", "MS"),
 )
 EXPECTED = "TNL2K layout: <sequence>/imgs/00000001.jpg … and <sequence>/groundtruth.txt"
-official_count = 700
 EMPTY_TRUTH = True
 MENDED = ("test_015_Sord_video_Q01_done", "00000492.png")
 

@@ -16,7 +16,6 @@ from siamla.sequence import Sequence
 
 ORIGIN = 0
 EXPECTED = "TrackingNet layout: frames/<sequence>/0.jpg … and anno/<sequence>.txt"
-official_count = 511
 EMPTY_TRUTH = False
 
 

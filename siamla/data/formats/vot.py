@@ -16,7 +16,6 @@ from siamla.sequence import Sequence
 ORIGIN = 0
 TAGS = ("camera_motion", "illum_change", "motion_change", "occlusion", "size_change")
 EXPECTED = "VOT layout: list.txt and <sequence>/color/00000001.jpg … with groundtruth.txt"
-official_count = 60
 EMPTY_TRUTH = False
 
 
