@@ -96,7 +96,9 @@ def register(commands: Commands) -> None:
         "--out", type=Path, required=True, help="folder of imported trackers; <out>/<name> is made"
     )
     parser.add_argument(
-        "--data", type=Path, help="the benchmark's data, to check and spell the sequence names"
+        "--data",
+        type=Path,
+        help="the benchmark's data: names are spelt as there, and what is of none is left out",
     )
 
     parser = commands.add(
