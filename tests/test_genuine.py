@@ -348,6 +348,22 @@ def test_otb_two_toolkits_and_centres(tmp_path: Path) -> None:
     assert score_rules(PROTOCOLS["otb100"])["beside"]["all_positive"]["valid_truth"] == "all"
 
 
+@pytest.mark.parametrize(("key", "hits"), [("otb100", 1), ("lasot", 1), ("trackingnet", 2)])
+def test_a_distance_of_just_a_fifth(tmp_path: Path, key: str, hits: int) -> None:
+    """Two pixels off on ten, by centres in the file's own numbers: 13.5/10 - 11.5/10 is above .2 by
+    a rounding, 14.5/10 - 12.5/10 is not. TrackingNet's devkit divides the offset: 2/10 is .2.
+    """
+    truth = np.array([[50, 20, 10, 10], [7, 20, 10, 10], [8, 20, 10, 10.0]])
+    origin = LAYOUTS[PROTOCOLS[key].layout].ORIGIN
+    sequence = Sequence("a", (), truth - [origin, origin, 0, 0], np.ones(3, bool))
+    annotate(tmp_path / "a.txt", ["50,20,10,10", "9,20,10,10", "10,20,10,10"])
+    rules = PROTOCOLS[key].onepass
+    assert rules is not None
+    curve = score([sequence], tmp_path, PROTOCOLS[key]).curves["norm_precision"][1]
+    at = np.isclose(rules.curves()["norm_precision"].thresholds(), 0.2)
+    assert curve[at] == pytest.approx((1 + hits) / 3)
+
+
 def test_pysot_counts_a_nan_as_a_miss(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [LATER, "-nan(ind),9,20,16", "nan,nan,nan,nan", "inf,9,20,16"]
     annotate(tmp_path / "a.txt", rows)

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from pydantic import Field
 
-from siamla.benchmark.protocols import Protocol, score_rules
+from siamla.benchmark.metrics import frame_values
+from siamla.benchmark.protocols import Protocol, load_protocols, score_rules
 from siamla.experiment.plan import training_settings
 from siamla.experiment.spec import Spec
 from siamla.files import digest
@@ -25,7 +26,21 @@ from siamla.training.settings import LossWeights
 
 PROTOCOLS = Path(__file__).parents[1] / "params/protocols.yaml"
 Comparison = Callable[[], tuple[bytes, bytes]]
-COMPARED: dict[str, Comparison] = {}
+
+
+def by_offset() -> tuple[bytes, bytes]:
+    """Normalised distances, by the rules of a protocol that leaves it at that."""
+    rules = load_protocols(Path(__file__).parents[1] / "params" / "protocols.yaml")["plain"].onepass
+    assert rules is not None
+    truth, boxes = np.random.default_rng(0).uniform(1, 90, (2, 500, 4))
+    x, y = (
+        (boxes[:, a] + boxes[:, a + 2] / 2 - (truth[:, a] + truth[:, a + 2] / 2)) for a in (0, 1)
+    )
+    before = np.sqrt((x / truth[:, 2]) ** 2 + (y / truth[:, 3]) ** 2)
+    return frame_values("norm_precision", truth, boxes, rules, 0).tobytes(), before.tobytes()
+
+
+COMPARED: dict[str, Comparison] = {"OnePass.normalised": by_offset}
 """Group.setting that is declared neutral → what is computed with it at its default, and the same as
 it was computed before there was the setting.
 """

@@ -61,30 +61,39 @@ def _offset(truth: Array, boxes: Array, axis: int) -> Array:
         return np.asarray(ends - (truth[:, axis] + truth[:, axis + 2] / 2))
 
 
-def _overlaps(truth: Array, boxes: Array, rules: OnePass) -> Array:
+def _centre(boxes: Array, axis: int, origin: int = 0) -> Array:
+    """The centre's coordinate (N,) of boxes whose last pixel is x + w - 1, in the file's own
+    coordinates if `origin` is the first pixel there.
+    """
+    return np.asarray(boxes[:, axis] + origin + (boxes[:, axis + 2] - 1) / 2)
+
+
+def _overlaps(truth: Array, boxes: Array, rules: OnePass, origin: int) -> Array:
     return (_open_overlap if rules.undefined_overlap == "miss" else overlap)(truth, boxes)
 
 
-def _distances(truth: Array, boxes: Array, rules: OnePass) -> Array:
+def _distances(truth: Array, boxes: Array, rules: OnePass, origin: int) -> Array:
     """Distance (N,) of the centres in pixels."""
     x, y = _offset(truth, boxes, 0), _offset(truth, boxes, 1)
     return np.asarray(np.sqrt(x * x + y * y))
 
 
-def _normalised(truth: Array, boxes: Array, rules: OnePass) -> Array:
+def _normalised(truth: Array, boxes: Array, rules: OnePass, origin: int) -> Array:
     """Distance (N,) of the centres in units of the truth's width and height, infinite where it is
     not defined, as for a truth without area.
     """
     added = TINY if rules.valid_distance == "centre" else 0
+    parts = []
     with np.errstate(divide="ignore", invalid="ignore"):
-        x = _offset(truth, boxes, 0) / (truth[:, 2] + added)
-        y = _offset(truth, boxes, 1) / (truth[:, 3] + added)
+        for axis in (0, 1):
+            size = truth[:, axis + 2] + added
+            if rules.normalised == "centres":
+                there, here = (_centre(part, axis, origin) / size for part in (boxes, truth))
+                parts.append(there - here)
+            else:
+                parts.append(_offset(truth, boxes, axis) / size)
+    x, y = parts
     return np.nan_to_num(np.sqrt(x * x + y * y), nan=np.inf)
-
-
-def _centre(truth: Array, axis: int) -> Array:
-    """The centre's coordinate (N,) of boxes whose last pixel is x + w - 1."""
-    return np.asarray(truth[:, axis] + (truth[:, axis + 2] - 1) / 2)
 
 
 def _positive(truth: Array) -> Mask:
@@ -101,8 +110,8 @@ class CurveKind(NamedTuple):
     """One kind of curve.
 
     Attributes:
-        values: what is held against the thresholds, (N,) of truth and predictions (N, 4); None for
-            a curve that is not of single frames.
+        values: what is held against the thresholds, (N,) of truth and predictions (N, 4), by the
+            rules and the files' first pixel; None for a curve that is not of single frames.
         centred: of a distance, the frames (N,) whose truth (N, 4) in the file's own coordinates has
             a positive centre, for protocols that ask for it; None for an overlap.
     """
@@ -111,7 +120,7 @@ class CurveKind(NamedTuple):
     x: str  # of its axes
     y: str
     legend: str  # the corner of a panel that the lines leave free
-    values: Callable[[Array, Array, OnePass], Array] | None = None
+    values: Callable[[Array, Array, OnePass, int], Array] | None = None
     centred: Callable[[Array], Mask] | None = None
 
 
@@ -142,11 +151,14 @@ CURVES = {
 """Name in protocols, score files and figures.yaml → the curve."""
 
 
-def frame_values(name: str, truth: Array, boxes: Array, rules: OnePass) -> Array:
-    """What a curve holds against its thresholds: a value (N,) for each of the boxes (N, 4)."""
+def frame_values(name: str, truth: Array, boxes: Array, rules: OnePass, origin: int) -> Array:
+    """What a curve holds against its thresholds: a value (N,) for each of the boxes (N, 4).
+
+    `origin` is the first pixel of the layout's files.
+    """
     values = CURVES[name].values
     assert values is not None, f"{name} is not a curve of single frames"
-    return values(truth, boxes, rules)
+    return values(truth, boxes, rules, origin)
 
 
 def valid_frames(name: str, truth: Array, rules: OnePass, origin: int) -> Mask:

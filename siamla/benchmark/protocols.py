@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from siamla.data.layout import LayoutName
-from siamla.settings import Name, Settings, read_yaml, validate, without_neutral
+from siamla.settings import Name, Settings, neutral, read_yaml, validate, without_neutral
 
 Summary = Literal["mean", "trapezoid"] | float
 Valid = Literal["size", "all", "any"]
@@ -60,6 +60,8 @@ class OnePass(Settings):
             size.
         invalid_distance: centre distance of a frame without valid truth: -1 (always a precision
             hit) or 0..inf.
+        normalised: what is divided by the truth's size: the "offset" of the centres, or each of
+            the "centres" before they are subtracted, which rounds otherwise and so decides ties.
         broken_prediction: a prediction that is NaN or without area: "previous" repeats the row
             before it, which for the second is the first as the file has it (an infinite box is no
             broken one: it misses); "miss" leaves its overlap 0 and its distance unknown; "error":
@@ -87,6 +89,7 @@ class OnePass(Settings):
     valid_truth: Valid
     valid_distance: Literal["overlap", "centre"] = "overlap"
     invalid_distance: float = -1
+    normalised: Literal["offset", "centres"] = neutral("offset")
     broken_prediction: Literal["previous", "miss", "error"]
     undefined_overlap: Literal["zero", "miss"] = "zero"
     lacking: float = Field(default=0, ge=0, le=1)

@@ -174,7 +174,7 @@ def _load(
     return _Frames(truth, boxes, sum(run.denominator for run in runs), size)
 
 
-def _compare(frames: Many[_Frames], rules: OnePass) -> _Compared:
+def _compare(frames: Many[_Frames], rules: OnePass, origin: int) -> _Compared:
     """Overlaps and distances of all frames in one pass, whether their truth is valid or not."""
     counts = np.array([len(part.truth) for part in frames])
     # By columns in memory: everything below works on one coordinate at a time.
@@ -185,7 +185,7 @@ def _compare(frames: Many[_Frames], rules: OnePass) -> _Compared:
     if rules.clipped:
         limits = np.repeat([part.size or (np.inf, np.inf) for part in frames], counts, axis=0)
         truth, boxes = clip_to_image(truth, limits), clip_to_image(boxes, limits)
-    values = {name: frame_values(name, truth, boxes, rules) for name in rules.curves()}
+    values = {name: frame_values(name, truth, boxes, rules, origin) for name in rules.curves()}
     return _Compared(truth, values, counts, np.array([part.denominator for part in frames]))
 
 
@@ -244,7 +244,8 @@ def _score_onepass(
     notes: list[str] = []
     frames = [_load(sequence, folder, protocol, sizes, notes) for sequence in sequences]
     store.warn(notes)
-    origin, compared = LAYOUTS[protocol.layout].ORIGIN, _compare(frames, rules)
+    origin = LAYOUTS[protocol.layout].ORIGIN
+    compared = _compare(frames, rules, origin)
     thresholds = {name: curve.thresholds() for name, curve in rules.curves().items()}
 
     def together(
