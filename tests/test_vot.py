@@ -62,6 +62,38 @@ def test_region_overlap_of_a_diamond() -> None:
     assert region_overlap(diamond, boxes((0, 0, 20, 20)))[0] == pytest.approx(pixels / 21**2)
 
 
+@pytest.mark.parametrize(
+    ("polygon", "box", "pixels"),
+    [
+        # Dented from above at (10, 5). Rows 1 to 4 are two intervals, row 3 is 2..6 and 14..18; row
+        # 4 starts at 8/3 and ends at 17 1/3, both cut. Row 0 joins its two tips. Below one interval
+        # each, 3..16 to 9..10; the tip counts nothing.
+        (
+            [0.0, 0, 10, 5, 20, 0, 10, 15],
+            (0, 0, 20, 15),
+            21 + (3 + 2) + (4 + 3) + (5 + 5) + (7 + 6) + 14 + 13 + 12 + 10 + 9 + 8 + 6 + 5 + 4 + 2,
+        ),
+        # Two triangles that meet at (5, 5): row y is 0..y and 10-y..10, the middle one counts its
+        # common pixel once, and the first and the last join their two vertices.
+        ([0.0, 0, 10, 10, 10, 0, 0, 10], (0, 0, 10, 10), 11 + 2 * (4 + 6 + 8 + 10) + 11 + 11),
+    ],
+)
+def test_region_overlap_of_concave_and_crossing_polygons(
+    polygon: list[float], box: tuple[float, float, float, float], pixels: int
+) -> None:
+    whole = (box[2] + 1) * (box[3] + 1)
+    pair = np.array([polygon]), boxes(box)
+    assert region_overlap(*pair, (100, 100))[0] == pytest.approx(pixels / whole)
+    assert region_overlap(*pair[::-1])[0] == pytest.approx(pixels / whole)
+
+
+def test_regions_without_a_pixel_have_no_overlap() -> None:
+    """All corners round to one pixel, which counts nothing: 0/0 is unknown, 0/121 is not."""
+    dots, box = boxes((20.1, 20.1, 0.3, 0.3), (20.2, 20.2, 0.2, 0.2)), boxes((15, 15, 10, 10))
+    overlaps = region_overlap(dots[[0, 0]], np.concatenate([dots[1:], box]), (100, 100))
+    np.testing.assert_array_equal(overlaps, [np.nan, 0])
+
+
 def test_region_overlap_approaches_the_area_ratio() -> None:
     from got10k.utils.metrics import poly_iou
 
@@ -187,6 +219,15 @@ def test_expected_overlap_by_hand() -> None:
     fragments = [np.array([0, 1.0, 0.5]), np.array([0, 0.5])]
     curve = expected_overlap(fragments, [False, True], [1, 3], 4)
     np.testing.assert_allclose(curve, [1, 0.625, 0.375, 0.5 / 3])
+
+
+def test_expected_overlap_after_an_unknown_frame() -> None:
+    """As in pysot: the frame leaves its fragment out, and the curve is unknown after it until the
+    fragment ends.
+    """
+    fragments = [np.array([0, 1.0, np.nan, 1]), np.array([0, 0.5, 0.5, 0.5, 0.5])]
+    curve = expected_overlap(fragments, [False, False], [1, 1], 5)
+    np.testing.assert_allclose(curve, [1, 0.75, 0.5, np.nan, 0.5])
 
 
 @dataclass

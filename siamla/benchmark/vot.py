@@ -85,13 +85,14 @@ def _load(
 
 def _fragments(run: _Run, rules: Supervised) -> list[tuple[Array, bool, slice, int]]:
     """Tracking from one initialisation to the next: overlaps, whether it ended in a failure, the
-    frames whose labels weigh it, and what their number is divided by.
+    frames whose labels weigh it, and what their number is divided by. An overlap that is not known
+    is 0 in a run that failed anywhere, and stays NaN in others.
     """
     count, extra = len(run.codes), int(rules.restart_frame == "counted")
     failures = np.flatnonzero(run.codes == FAILED)
     restarts = [int(index) + rules.gap for index in failures if index + rules.gap <= count]
     late = len(restarts) < len(failures) and rules.late_failure == "failure"
-    overlaps, parts = np.nan_to_num(run.expected), []
+    overlaps, parts = np.nan_to_num(run.expected) if len(failures) else run.expected, []
     for start, end in zip([0, *restarts], restarts, strict=False):
         labels = slice(start, end + extra)
         parts.append((overlaps[start:end], True, labels, end - start + extra))
@@ -110,17 +111,19 @@ def expected_overlap(
 
     A fragment that ended in a failure counts as zero from there on; one that reached the end of its
     video counts as far as it goes. Entry 0, the initialisation, is 1 by convention; NaN where no
-    fragment reaches.
+    fragment reaches, and where one that does has a NaN before.
     """
     values, reached = np.zeros((len(fragments), length)), np.zeros((len(fragments), length), bool)
     for index, overlaps in enumerate(fragments):
         values[index, : len(overlaps)] = overlaps
         reached[index, : length if failed[index] else len(overlaps)] = True
     values[:, 0] = 0
+    reached &= np.isfinite(values)
     means = np.cumsum(values, axis=1) / np.maximum(np.arange(length), 1)
     weight = reached * np.asarray(weights, np.float64)[:, None]
     total = weight.sum(0)
-    curve = np.where(total > 0, (weight * means).sum(0) / np.where(total > 0, total, 1), np.nan)
+    sums = np.where(reached, weight * means, 0).sum(0)
+    curve = np.where(total > 0, sums / np.where(total > 0, total, 1), np.nan)
     curve[0] = 1
     return np.asarray(curve)
 
