@@ -345,6 +345,8 @@ def test_otb_two_toolkits_and_centres(tmp_path: Path) -> None:
     expected = {"auc": 2 / 4 * HIT, "precision": 1, "norm_precision": 1}
     assert scores.overall == pytest.approx(expected)
     assert scores.beside["all_positive"]["auc"] == pytest.approx(1 / 4 * HIT)
+    success = scores.curves["success"], scores.beside_curves["all_positive"]["success"]
+    assert [curve[1][10] for curve in success] == [2 / 4, 1 / 4]  # OP50: above the threshold .5
     assert score_rules(PROTOCOLS["otb100"])["beside"]["all_positive"]["valid_truth"] == "all"
 
 

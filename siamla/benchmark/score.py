@@ -44,7 +44,8 @@ class Scores:
         curves: of all sequences.
         attribute_curves: of an attribute's sequences; none for VOT, whose tags are of frames.
         attributes_of: sequence → its labels, sorted; for VOT the tags that any of its frames has.
-        beside: the overall values by each of the protocol's other conventions.
+        beside, beside_curves: the overall values and curves by each of the protocol's other
+            conventions.
     """
 
     overall: dict[str, Any]
@@ -54,6 +55,7 @@ class Scores:
     attribute_curves: dict[str, Curves] = field(default_factory=dict)
     attributes_of: dict[str, list[str]] = field(default_factory=dict)
     beside: dict[str, dict[str, float]] = field(default_factory=dict)
+    beside_curves: dict[str, Curves] = field(default_factory=dict)
 
 
 class _Frames(NamedTuple):
@@ -257,10 +259,11 @@ def _score_onepass(
 
     everything, measured = np.ones(len(sequences), bool), _measure(compared, rules, origin)
     overall, curves = together(everything, measured, rules)
-    beside = {}
+    beside, beside_curves = {}, {}
     for name, convention in protocol.beside.items():
         other = convention.over(rules)
-        beside[name] = together(everything, _measure(compared, other, origin), other)[0]
+        by_other = _measure(compared, other, origin)
+        beside[name], beside_curves[name] = together(everything, by_other, other)
     columns = _reported(measured, protocol, rules)
     rows = [
         {"sequence": sequence.name, "frames": len(sequence.boxes)}
@@ -273,7 +276,8 @@ def _score_onepass(
         values, attribute_curves[attribute] = together(chosen, measured, rules)
         attributes[attribute] = {"sequences": float(chosen.sum())} | values
     labels = attributes_of(sequences)
-    return Scores(overall, rows, attributes, curves, attribute_curves, labels, beside)
+    others = labels, beside, beside_curves
+    return Scores(overall, rows, attributes, curves, attribute_curves, *others)
 
 
 def attributes_of(sequences: Many[Sequence]) -> dict[str, list[str]]:

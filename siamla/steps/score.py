@@ -29,12 +29,13 @@ def _plain(scores: Scores) -> dict[str, Any]:
     for row in scores.per_sequence:
         values = dict(row)
         per_sequence[values.pop("sequence")] = values
-    by_attribute = scores.attribute_curves.items()
+    by_attribute, by_other = scores.attribute_curves.items(), scores.beside_curves.items()
     return {
         "overall": scores.overall,
         "per_sequence": per_sequence,
         "per_attribute": scores.per_attribute,
         "beside": scores.beside,
+        "beside_curves": {name: _plain_curves(curves) for name, curves in by_other},
         "curves": _plain_curves(scores.curves),
         "attribute_curves": {name: _plain_curves(curves) for name, curves in by_attribute},
         "attributes_of": scores.attributes_of,
