@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import Field
 
@@ -30,7 +31,7 @@ Comparison = Callable[[], tuple[bytes, bytes]]
 
 def by_offset() -> tuple[bytes, bytes]:
     """Normalised distances, by the rules of a protocol that leaves it at that."""
-    rules = load_protocols(Path(__file__).parents[1] / "params" / "protocols.yaml")["plain"].onepass
+    rules = load_protocols(PROTOCOLS)["plain"].onepass
     assert rules is not None
     truth, boxes = np.random.default_rng(0).uniform(1, 90, (2, 500, 4))
     x, y = (
