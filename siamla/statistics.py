@@ -1,4 +1,5 @@
-"""How sure a difference is: one mixed model, correlations as means of it, and Holm's correction.
+"""How sure a difference is: one mixed model, weighted means and correlations as means of it, and
+Holm's correction.
 
 The model: a value of a variant is its mean + the sequence's + the training's (seed's) + what both
 do together, the last three drawn at random. Sequences are shared by all variants, so differences
@@ -129,6 +130,25 @@ def mean_effect(
     errors = [variance for variance, _ in parts]
     total = max(errors[0] + errors[1] - errors[2], *errors)
     return Effect(value, *_interval(value, total, parts), seeds, count, _shares(*errors))
+
+
+def weighted_values(values: Array, weights: Array) -> Array:
+    """Values (..., S) whose mean is the weighted mean of `values` (..., S), so that its interval is
+    that of all means.
+
+    A value is the weighted mean and what its sequence moves it by, S times: with h the sequence's
+    share of all weights, S · h · (v − mean) / (1 − h), up to a factor what the mean changes by when
+    the sequence is left out (jackknife). Equal weights change nothing; a value that is NaN has no
+    weight.
+    """
+    weights = np.where(np.isnan(values), 0, weights)
+    values = np.where(weights > 0, values, 0)
+    count = values.shape[-1]
+    with np.errstate(invalid="ignore"):  # no weight, or one sequence alone
+        shares = weights / weights.sum(-1, keepdims=True)
+        mean = (shares * values).sum(-1, keepdims=True)
+        moved = (count - 1) * shares * (values - mean) / (1 - shares)
+    return np.asarray(mean + moved - moved.mean(-1, keepdims=True))
 
 
 def correlation_values(cells: Sequence[Sequence[Points]], ranks: bool) -> Array | None:

@@ -6,6 +6,7 @@ import csv
 import json
 import tarfile
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ import pytest
 from siamla.benchmark.metrics import fractions, summarise
 from siamla.benchmark.onepass import Track
 from siamla.benchmark.protocols import Curve, load_protocols
-from siamla.benchmark.score import score
+from siamla.benchmark.score import Scores, score
 from siamla.benchmark.store import corners, write_track
 from siamla.errors import UserError
+from siamla.report.differences import OVERALL, difference
 from siamla.sequence import Sequence
 
 PROTOCOLS = load_protocols(Path(__file__).parents[1] / "params" / "protocols.yaml")
@@ -46,6 +48,16 @@ def store_all(
 def scored(folder: Path, sequences: list[Sequence], key: str) -> dict[str, float]:
     sizes = {sequence.name: SIZE for sequence in sequences}
     return score(sequences, folder, PROTOCOLS[key], sizes).overall
+
+
+def weighted(scores: Scores) -> dict[str, float]:
+    """The overall values of metrics that pool frames, of those by sequence."""
+    values = {}
+    for metric, weights in scores.weights.items():
+        known = [row for row in scores.per_sequence if row[metric] is not None]
+        each = [weights[row["sequence"]] for row in known]
+        values[metric] = float(np.average([row[metric] for row in known], weights=each))
+    return values
 
 
 THREE = ("auc", "precision", "norm_precision")
@@ -170,7 +182,10 @@ def test_agrees_with_the_got10k_toolkit_on_got10k(tmp_path: Path, seed: int) -> 
             pooled.append(ious[sequence.visible[1:]])
     ious = np.concatenate(pooled)
     expected = {"ao": ious.mean(), "sr50": (ious > 0.5).mean(), "sr75": (ious > 0.75).mean()}
-    assert scored(tmp_path, sequences, "got10k") == pytest.approx(expected, abs=1e-12)
+    sizes = {sequence.name: SIZE for sequence in sequences}
+    scores = score(sequences, tmp_path, PROTOCOLS["got10k"], sizes)
+    assert scores.overall == pytest.approx(expected, abs=1e-12)
+    assert weighted(scores) == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -272,3 +287,20 @@ def test_published_digits(published: Path, benchmark: str) -> None:
             value = values[METRICS.get(row["metric"], row["metric"])]
             digits = len(row["published"].partition(".")[2])
             assert f"{value:.{digits}f}" == row["published"], (tracker, row["metric"], value)
+
+
+def test_intervals_lie_around_published_differences(published: Path) -> None:
+    """Accuracy and robustness pool frames of sequences from 41 to 1500 of them."""
+    sequences, sizes = annotated(next(published.rglob("VOT2018.json")), "vot2018")
+    contents = []
+    for folder in sorted(path for path in (published / "VOT2018").iterdir() if path.is_dir()):
+        scores = score(sequences, folder, PROTOCOLS["vot2018"], sizes)
+        assert weighted(scores) == pytest.approx({m: scores.overall[m] for m in scores.weights})
+        rows = {row["sequence"]: row for row in scores.per_sequence}
+        fields = ("overall", "per_attribute", "weights")
+        contents.append({"per_sequence": rows} | {name: getattr(scores, name) for name in fields})
+    for one, other in combinations(contents, 2):
+        for metric in ("accuracy", "robustness"):
+            gap = difference([one], [other], OVERALL, metric)
+            assert gap.low < gap.value < gap.high
+            assert (gap.low + gap.high) / 2 == pytest.approx(gap.value, abs=1e-9)

@@ -164,6 +164,7 @@ def test_hand_worked_scores(tmp_path: Path) -> None:
     assert scores.overall["accuracy"] == pytest.approx((10 + 5 / 3) / 15)
     assert scores.overall["robustness"] == pytest.approx(100 / 40)
     assert scores.overall["failures"] == 1
+    assert scores.weights == {"accuracy": {"a": 15}, "robustness": {"a": 40}}
     # The first fragment: 19 ones, then zeros for ever. The second: frames 1..14 at 1/3, unknown
     # from 15 on.
     first = np.array([min(i, 19) / i for i in range(1, 40)])

@@ -44,6 +44,8 @@ class Scores:
         curves: of all sequences.
         attribute_curves: of an attribute's sequences; none for VOT, whose tags are of frames.
         attributes_of: sequence → its labels, sorted; for VOT the tags that any of its frames has.
+        weights: of a metric that pools frames, metric → sequence → its weight in the overall
+            value; the others' are plain means over sequences.
         beside, beside_curves: the overall values and curves by each of the protocol's other
             conventions.
     """
@@ -54,6 +56,7 @@ class Scores:
     curves: Curves = field(default_factory=dict)
     attribute_curves: dict[str, Curves] = field(default_factory=dict)
     attributes_of: dict[str, list[str]] = field(default_factory=dict)
+    weights: dict[str, dict[str, float]] = field(default_factory=dict)
     beside: dict[str, dict[str, float]] = field(default_factory=dict)
     beside_curves: dict[str, Curves] = field(default_factory=dict)
 
@@ -233,6 +236,18 @@ def _average(
     return _mean(measured[0][chosen], kept), curves
 
 
+def _weights(
+    sequences: Many[Sequence], compared: _Compared, protocol: Protocol, rules: OnePass
+) -> dict[str, dict[str, float]]:
+    """What `_average` weights each sequence by, as in Scores."""
+    weights = {}
+    for metric in protocol.metrics if rules.pooled == "frames" else ():
+        each = compared.counts if metric == rules.overlap else compared.denominators
+        named = zip(sequences, each, strict=True)
+        weights[metric] = {sequence.name: float(count) for sequence, count in named}
+    return weights
+
+
 def _mean(rows: Array, weights: Array) -> Array:
     """Weighted mean over the first axis; 0 where all weights are 0."""
     return np.tensordot(weights, rows, 1) / max(float(weights.sum()), 1e-300)
@@ -275,8 +290,8 @@ def _score_onepass(
         chosen = np.array([attribute in sequence.attributes for sequence in sequences])
         values, attribute_curves[attribute] = together(chosen, measured, rules)
         attributes[attribute] = {"sequences": float(chosen.sum())} | values
-    labels = attributes_of(sequences)
-    others = labels, beside, beside_curves
+    labels, weights = attributes_of(sequences), _weights(sequences, compared, protocol, rules)
+    others = labels, weights, beside, beside_curves
     return Scores(overall, rows, attributes, curves, attribute_curves, *others)
 
 

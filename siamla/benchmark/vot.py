@@ -164,16 +164,21 @@ def _nanmean(values: Array, axis: int | None = None) -> Any:
     return np.where(count > 0, np.nansum(values, axis) / np.maximum(count, 1), np.nan)
 
 
+def _overlaps(group: Many[_Run], label: Mask) -> Array:
+    """The overlaps of the labelled frames for accuracy, means over repetitions."""
+    overlaps = np.full((len(group), len(label)), np.nan)
+    for row, run in zip(overlaps, group, strict=True):
+        row[: len(run.accuracy)] = run.accuracy
+    return np.asarray(_nanmean(overlaps, 0)[label])
+
+
 def _measure(
     runs: Many[Many[_Run]], labels: Many[Mask], rules: Supervised
 ) -> dict[str, float | None]:
     """Accuracy (None where no frame counts), robustness and failures on the labelled frames."""
     frames, failed = [], []
     for group, label in zip(runs, labels, strict=True):
-        overlaps = np.full((len(group), len(label)), np.nan)
-        for row, run in zip(overlaps, group, strict=True):
-            row[: len(run.accuracy)] = run.accuracy
-        frames.append(_nanmean(overlaps, 0)[label])
+        frames.append(_overlaps(group, label))
         failed.append(
             np.mean([(run.codes[label[: len(run.codes)]] == FAILED).sum() for run in group])
         )
@@ -220,6 +225,12 @@ def score_supervised(
         | _measure([group], [label], rules)
         for sequence, group, label in zip(sequences, runs, every, strict=True)
     ]
+    weights: dict[str, dict[str, float]] = {"accuracy": {}, "robustness": {}}
+    for sequence, group, label in zip(sequences, runs, every, strict=True):
+        length = float(label.sum())
+        known = float(np.isfinite(_overlaps(group, label)).sum())
+        weights["accuracy"][sequence.name] = known if rules.accuracy == "frames" else length
+        weights["robustness"][sequence.name] = length
     tags = sorted({tag for sequence in sequences for tag in sequence.frame_attributes})
     attributes = {}
     for tag in [*tags, EMPTY] if tags else []:
@@ -232,6 +243,7 @@ def score_supervised(
         "overall": overall,
         "per_sequence": rows,
         "per_attribute": attributes,
+        "weights": weights,
         "curves": {"expected_overlap": (np.arange(len(curve), dtype=np.float64), curve)},
     }
 

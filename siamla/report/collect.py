@@ -27,7 +27,8 @@ git_commit: of training, tracking and scoring, several parted by a blank. git_di
 them had uncommitted changes; missing outside git. other_cores: how many cores other work kept busy
 while the tracker ran; missing where that is not known.
 """
-SEQUENCE_COLUMNS = (*NAMES, "sequence", "metric", "value")
+SEQUENCE_COLUMNS = (*NAMES, "sequence", "metric", "value", "weight")
+"""weight: of the sequence in the value of the whole benchmark, 1 for a plain mean."""
 CURVE_COLUMNS = (*NAMES, "curve", "x", "y")
 SWEEP_COLUMNS = ("sweep", "key", "value", *NAMES, "metric", "score")
 ATTRIBUTE_COLUMNS = (*NAMES, "attribute", "metric", "value", "count")
@@ -35,6 +36,7 @@ COUNTS = ("sequences", "frames")  # what an attribute's scores rest on
 TYPES = {
     "seed": "int64",
     "value": "float64",
+    "weight": "float64",
     "other_cores": "float64",
     "threads": "Int64",
     "train_threads": "Int64",
@@ -99,7 +101,11 @@ def _overall(score: Score) -> Parts:
 
 
 def _sequences(score: Score) -> Parts:
-    return [({"sequence": name}, values) for name, values in score["per_sequence"].items()]
+    weights = score.get("weights", {})
+    for name, values in score["per_sequence"].items():
+        for metric, value in values.items():
+            weight = weights.get(metric, {}).get(name, 1.0)
+            yield {"sequence": name, "weight": weight}, {metric: value}
 
 
 def _attributes(score: Score) -> Parts:

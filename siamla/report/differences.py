@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from siamla.statistics import mean_effect
+from siamla.statistics import mean_effect, weighted_values
 
 Array = NDArray[np.float64]
 Content = Mapping[str, Any]
@@ -60,6 +60,17 @@ def by_sequence(scores: Sequence[Content], names: Sequence[str], metric: str) ->
     return np.array(rows).reshape(len(scores), len(names))
 
 
+def parts(scores: Sequence[Content], names: Sequence[str], metric: str) -> Array:
+    """Values (seeds, sequences) whose mean over the sequences is the metric of all of them: where
+    the protocol pools frames, no plain mean of the metric by sequence. NaN where one is missing.
+    """
+    values = by_sequence(scores, names, metric)
+    weights = [score.get("weights", {}).get(metric) for score in scores]
+    if None in weights:
+        return values
+    return weighted_values(values, numbers([[own.get(n, 0) for n in names] for own in weights]))
+
+
 def members(scores: Sequence[Content], attribute: str) -> list[str]:
     """The sequences of an attribute, or all."""
     names = scores[0]["per_sequence"]
@@ -79,7 +90,7 @@ def difference(
     if "frames" in ours[0]["per_attribute"].get(attribute, {}):
         return Difference(attribute, gap, np.nan, np.nan)
     names = members(ours, attribute)
-    pair = {"ours": by_sequence(ours, names, metric), "theirs": by_sequence(theirs, names, metric)}
+    pair = {"ours": parts(ours, names, metric), "theirs": parts(theirs, names, metric)}
     both = np.isfinite(np.concatenate(list(pair.values()))).all(0)
     tables = {name: table[:, both] for name, table in pair.items()}
     effect = mean_effect(tables, {"ours": 1.0, "theirs": -1.0}, one_seed=True)

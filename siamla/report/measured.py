@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from siamla.report.collect import PLACE
-from siamla.statistics import mean_effect
+from siamla.statistics import mean_effect, weighted_values
 
 WITHHELD = "submit to the server"  # of a test set whose truth is not public
 MISSING = "not measured"
@@ -91,20 +91,28 @@ class Measured:
         """What to say of the difference to the baseline: NOISE, UNTOLD, or "" for a difference.
 
         NOISE where the interval of the mixed model covers 0. UNTOLD with fewer than two seeds
-        on either side, and where there are no values by sequence, as for EAO. For a metric that
-        pools frames (AO) it is the mean over sequences that is tested.
+        on either side, and where there are no values by sequence, as for EAO. Sequences weigh as in
+        the table's value, one that was not scored nothing.
         """
         frame = self.sequences[self.sequences["metric"] == metric]
-        values = {
-            name: self._of(frame, name, benchmark).pivot(
-                index="seed", columns="sequence", values="value"
-            )
-            for name in (variant, baseline)
-        }
-        both = pd.concat(values, join="inner").dropna(axis="columns")
-        if both.shape[1] < 2 or min(map(len, values.values())) < 2:
+        rows = {name: self._of(frame, name, benchmark) for name in (variant, baseline)}
+        counts = [part["seed"].nunique() for part in rows.values()]
+        if min(counts) < 2 or pd.concat(rows)["sequence"].nunique() < 2:
             return UNTOLD
-        tables = {name: both.loc[name].to_numpy(float) for name in values}
+        columns = ["value", "weight"]
+        both = pd.concat(
+            {
+                name: part.pivot(index="seed", columns="sequence", values=columns)
+                for name, part in rows.items()
+            }
+        )
+        values, weights = (both[column] for column in columns)
+        tables = {
+            name: weighted_values(
+                values.loc[name].to_numpy(float), weights.loc[name].to_numpy(float)
+            )
+            for name in rows
+        }
         effect = mean_effect(tables, {variant: 1.0, baseline: -1.0})
         return NOISE if effect.low <= 0 <= effect.high else ""
 

@@ -33,6 +33,7 @@ def _plain(scores: Scores) -> dict[str, Any]:
     return {
         "overall": scores.overall,
         "per_sequence": per_sequence,
+        "weights": scores.weights,
         "per_attribute": scores.per_attribute,
         "beside": scores.beside,
         "beside_curves": {name: _plain_curves(curves) for name, curves in by_other},

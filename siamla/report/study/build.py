@@ -11,7 +11,7 @@ from siamla.report.study.grids import Grid, Measured, pooled
 from siamla.statistics import Effect, holm, mean_effect
 
 Scopes = dict[str, list[str]]
-"""Label → benchmarks that are looked at together, every sequence counting alike."""
+"""Label → benchmarks that are looked at together, each weighing by its number of sequences."""
 CROPS = {"chosen": 1.0, "lost": -1.0}
 """What is compared on crops, and whether more of it is better."""
 MEANS = ("chosen", "lost", "rest", "middle", "best")

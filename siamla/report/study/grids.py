@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from siamla.report.differences import parts
 from siamla.report.drawing.data import Info, Run, Score
 from siamla.report.figures.confidence import on_cells
 from siamla.statistics import correlation_values
@@ -45,11 +46,12 @@ def _grid(rows: Mapping[tuple[str, int], Mapping[str, Any]]) -> Grid:
 
 
 def grid(scores: Iterable[Score], metric: str) -> Grid:
-    """The grid of a metric, of score files of one benchmark."""
+    """The grid of a metric, of score files of one benchmark; its means are the benchmark's own."""
     rows = {}
     for score in scores:
-        values = score.content["per_sequence"].items()
-        rows[score.tracker, score.seed] = {name: each.get(metric) for name, each in values}
+        names = list(score.content["per_sequence"])
+        values = parts([score.content], names, metric)[0]
+        rows[score.tracker, score.seed] = dict(zip(names, values, strict=True))
     return _grid(rows)
 
 
