@@ -1,11 +1,28 @@
 """The crop function: exact pixel-centre algebra, both coordinate conventions, the border."""
 
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siamla.data.crop import crop, mean_colour, tile, to_continuous, to_crop, to_image, to_index
+from siamla.benchmark.onepass import read_image
+from siamla.data.crop import (
+    crop,
+    mean_colour,
+    tile,
+    to_continuous,
+    to_crop,
+    to_image,
+    to_index,
+    whole_pixels,
+)
+from siamla.data.formats import LAYOUTS
+from siamla.geometry import padded_size
+
+REAL = Path(__file__).parents[2] / "shared" / "sequences" / "OTB"
 
 
 def gradient(width: int = 200, height: int = 160) -> np.ndarray:
@@ -35,6 +52,51 @@ def test_a_crop_at_scale_one_is_a_slice() -> None:
     image = gradient()
     assert np.array_equal(crop(image, (60.5, 70.5), 31, 31, (0, 0, 0)), image[55:86, 45:76])
     assert np.array_equal(crop(image, (60.0, 70.0), 20, 20, (0, 0, 0)), image[60:80, 50:70])
+
+
+def test_the_public_codes_crop_is_up_and_left_of_ours() -> None:
+    """Box 100, 100, 50, 50 has the index centre 124.5: 100 px start at 74, ours at 75; 101 px start
+    at 74, too.
+    """
+    image = gradient(240, 240)
+    pixels, middle = whole_pixels(image, (125, 125), 100, 100, (0, 0, 0))
+    assert np.array_equal(pixels, image[74:174, 74:174])
+    assert middle.tolist() == [124, 124]
+    ours = crop(image, (125, 125), 100, 100, (0, 0, 0))
+    assert np.array_equal(ours, image[75:175, 75:175])
+    pixels, middle = whole_pixels(image, (125, 125), 101, 101, (0, 0, 0))
+    assert np.array_equal(pixels, image[74:175, 74:175])
+    assert middle.tolist() == [124.5, 124.5]
+
+
+def test_the_public_codes_crop_beyond_the_border() -> None:
+    """Columns −11 to 9 and rows 229 to 249 of 240; the colour is cut, not rounded."""
+    image = gradient(240, 240)
+    pixels, _ = whole_pixels(image, (0.5, 240), 21, 21, (10.9, 20, 30.5))
+    assert np.array_equal(pixels[:11, 11:], image[229:, :10])
+    assert (pixels[11:] == (10, 20, 30)).all()
+    assert (pixels[:, :11] == (10, 20, 30)).all()
+    outside, _ = whole_pixels(image, (0.5, 0.5), 1, 5, (1, 2, 3))  # the pixel −1, −1
+    assert (outside == (1, 2, 3)).all()
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real sequences are not here")
+def test_the_public_codes_crops_of_real_sequences() -> None:
+    """As slices of the whole padded image, both crops of the first frames, moved by up to 80 px."""
+    for name in LAYOUTS["otb"].names(REAL):
+        sequence = LAYOUTS["otb"].read(REAL, name)
+        image, box = read_image(sequence.frames[0]), sequence.boxes[0]
+        target, fill = box[:2] + box[2:] / 2, image.mean((0, 1))
+        for size, moved in ((127, (0, 0)), (255, (3.25, -80)), (255, (-80, 7.5))):
+            middle = target + moved
+            side = round(float(padded_size(*box[2:])) * size / 127)
+            padded = np.empty((image.shape[0] + 4 * side, image.shape[1] + 4 * side, 3), np.uint8)
+            padded[:] = fill.astype(int)
+            padded[2 * side : -2 * side, 2 * side : -2 * side] = image
+            left, top = (int(np.floor(p - 0.5 - side / 2)) + 2 * side for p in middle)
+            expected = cv2.resize(padded[top : top + side, left : left + side], (size, size))
+            pixels, _ = whole_pixels(image, middle, side, size, fill)
+            np.testing.assert_array_equal(pixels, expected)
 
 
 @pytest.mark.parametrize(("side", "size"), [(100.0, 255), (61.7, 127), (90.0, 90), (150.0, 127)])

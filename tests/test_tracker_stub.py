@@ -156,3 +156,33 @@ def test_a_bright_target_is_followed_to_the_pixel_at_the_border_and_across_it(
 @pytest.mark.parametrize("colour", [BLACK, WHITE], ids=["black", "white"])
 def test_the_fill_beyond_the_border_is_not_the_target(colour: Colour) -> None:
     follow(colour, (30, 30), None)
+
+
+def test_release_cuts_its_crops_as_the_public_code() -> None:
+    """Box 100, 100, 50, 50: s = 100, the template's pixels are 74 to 173. The search crop has
+    round(100 · 255/127) = 201 of them, from ⌊124.5 − 100.5⌋ = 24 on to 224; there are 200 rows, and
+    below them is the mean of the first image, whatever the next one's is, cut to integers.
+    """
+    crops = []
+
+    class Recorder(Measure):
+        def embed(self, given: NDArray[np.uint8]) -> str:
+            crops.append(given[0])
+            return super().embed(given)
+
+    model = Recorder(ORANGE)
+    settings = TrackerSettings(postprocess="release", precision="fp32")
+    network = Network(model.embed, model.search)
+    place = Hardware("cpu", "fp32", 1)
+    tracker = SiamTracker(model, settings, place=place, network=network)  # type: ignore[arg-type]
+    first = draw({ORANGE: (100, 100, 50, 50)})
+    tracker.init(first, (100, 100, 50, 50))
+    np.testing.assert_array_equal(crops[0], cv2.resize(first[74:174, 74:174], (127, 127)))
+    later = draw({ORANGE: (104, 98, 50, 50), BLUE: (0, 0, 60, 60)})
+    tracker.update(later)
+    window = np.empty((201, 201, 3), np.uint8)
+    window[:176] = later[24:200, 24:225]
+    window[176:] = np.floor(first.reshape(-1, 3).mean(0))
+    np.testing.assert_array_equal(model.crop, cv2.resize(window, (255, 255)))
+    assert tracker.search is not None
+    assert (tracker.search.centre, tracker.search.side) == ((124.5, 124.5), 201)

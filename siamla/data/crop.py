@@ -1,5 +1,5 @@
-"""How a crop is cut: the tracker's to the last bit as it is asked for, the cache's at the speed of
-a resize.
+"""How a crop is cut: the tracker's to the last bit as it is asked for, the public SiamCAR code's on
+whole pixels, the cache's at the speed of a resize.
 
 Two conventions meet here. Boxes and centres are continuous (siamla.geometry): pixel i covers [i, i
 + 1), so the middle of a crop of `size` pixels is size / 2. The score map's grid (siamla.grid)
@@ -81,6 +81,29 @@ def crop(image: Image, centre: ArrayLike, side: float, size: int, fill: ArrayLik
         image, matrix, (size, size), flags=flags, borderMode=mode, borderValue=colour
     )
     return np.asarray(out, np.uint8)
+
+
+def whole_pixels(
+    image: Image, centre: ArrayLike, side: int, size: int, fill: ArrayLike
+) -> tuple[Image, Array]:
+    """The square that the public SiamCAR code cuts as (size, size, 3) uint8, and its middle (2,).
+
+    It has whole pixels, those from ⌊p − side/2⌋ on with p the centre's index coordinate
+    (`to_index`), so that it lies half a pixel to one and a half up and left of `crop`'s, and is
+    resized. Beyond the border is `fill`, cut to integers.
+    """
+    left, top = np.floor(np.asarray(centre, np.float64) - (side + 1) / 2).astype(int).tolist()
+    height, width = image.shape[:2]
+    rows = slice(max(top, 0), max(min(top + side, height), 0))
+    columns = slice(max(left, 0), max(min(left + side, width), 0))
+    pixels = image[rows, columns]
+    if pixels.shape[:2] != (side, side):
+        inner, pixels = pixels, np.empty((side, side, 3), np.uint8)
+        pixels[:] = np.asarray(fill).astype(np.uint8)
+        row, column = rows.start - top, columns.start - left
+        pixels[row : row + inner.shape[0], column : column + inner.shape[1]] = inner
+    pixels = np.asarray(cv2.resize(pixels, (size, size)), np.uint8)
+    return pixels, np.array([left, top], np.float64) + side / 2
 
 
 def _span(middle: float, side: float, size: int, extent: int) -> tuple[int, int, int, float]:

@@ -135,7 +135,8 @@ def release(
     window: float = 0.4,
     size_lr: float = 0.33,
 ) -> Result:
-    """The public SiamCAR code's two-stage search on bicubically upsampled maps, to the digit.
+    """The public SiamCAR code's two-stage search on bicubically upsampled maps, to the digit. Its
+    crops are siamla.data.crop.whole_pixels.
 
     Arguments as for `topn`; `loc` is min-max normalised over the frame instead of squashed. Kept as
     they are:

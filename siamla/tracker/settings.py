@@ -17,7 +17,7 @@ LOST = (
 
 class TrackerSettings(Settings):
     """Post-processing: `topn` is the paper's (eq. 12–13, mean of the top n boxes), `release` the
-    public SiamCAR's.
+    public SiamCAR code's, with its crops.
     """
 
     postprocess: Literal["topn", "release"] = "topn"

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from siamla.data.crop import crop, fill_colour
+from siamla.data.crop import crop, fill_colour, whole_pixels
 from siamla.engine.engines import Crops, Maps, Network, described, entry, prepare, resolve_engine
 from siamla.engine.engines import State as TemplateState
 from siamla.errors import UserError
@@ -86,6 +86,7 @@ class SiamTracker:
         self.state: State | None = None
         self.search: Search | None = None  # of the last update
         self._template: TemplateState | None = None
+        self._mean = np.zeros(3)  # colour of the first image
 
     def init(self, image: NDArray[np.uint8], box: ArrayLike) -> None:
         """Take `box` (xywh, 0-based continuous) in `image` (H, W, 3) BGR as the target."""
@@ -97,27 +98,33 @@ class SiamTracker:
                 f"the box {box.tolist()} (x, y, w, h) is not in the {width}×{height} image"
             )
         self.state, self.score = start(box, (width, height)), 1.0
+        self._mean = image.mean((0, 1)) if self.settings.postprocess == "release" else self._mean
         self._template = self.network.embed(self._crop(image, self.state, TEMPLATE)[0][None])
 
     def update(self, image: NDArray[np.uint8]) -> Array:
         """The target's box (4,) in the next image."""
         if self.state is None:
             raise UserError("the tracker has no target yet: call init(image, box) first")
-        pixels, side = self._crop(image, self.state, SEARCH)
+        pixels, centre, side = self._crop(image, self.state, SEARCH)
         cls, ltrb, loc = (part[0] for part in self.network.search(self._template, pixels[None]))
-        self.search = Search(pixels, self.state.centre, side, cls, ltrb, loc)
+        self.search = Search(pixels, centre, side, cls, ltrb, loc)
         s = self.settings
         maps, rates = (cls, ltrb, loc, self.state), (s.penalty_k, s.window, s.size_lr)
         result = topn(*maps, s.top_n, *rates) if s.postprocess == "topn" else release(*maps, *rates)
         self.state, self.score = result.state, result.score
         return result.box
 
-    @staticmethod
-    def _crop(image: NDArray[np.uint8], state: State, size: int) -> tuple[NDArray[np.uint8], float]:
-        """The crop (size, size, 3) around the target and its side."""
+    def _crop(
+        self, image: NDArray[np.uint8], state: State, size: int
+    ) -> tuple[NDArray[np.uint8], tuple[float, float], float]:
+        """The crop (size, size, 3) around the target, its middle and its side."""
+        if self.settings.postprocess == "release":
+            whole = max(round(float(padded_size(*state.size)) * (size / TEMPLATE)), 1)
+            pixels, (x, y) = whole_pixels(image, state.centre, whole, size, self._mean)
+            return pixels, (float(x), float(y)), float(whole)
         side = float(padded_size(*state.size)) * size / TEMPLATE
         fill = fill_colour(image, state.centre, side, size)
-        return crop(image, state.centre, side, size, fill), side
+        return crop(image, state.centre, side, size, fill), state.centre, side
 
 
 def load_tracker(
