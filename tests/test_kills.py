@@ -83,6 +83,7 @@ def test_jobs_that_a_killed_run_left_on_a_cluster_are_waited_for(
     done = tree.call(*COMMAND, PATH=path)
     assert done.returncode == 0, done.stdout
     assert "Waiting for 1 jobs of an earlier run on the cluster: 4711" in done.stdout
+    tree.remove(".snakemake/slurm_logs")  # else later runs would ask a cluster, where there is one
     assert tree.planned() == set()
     assert record.read_bytes() == made
     assert record.with_name("score.json").read_bytes() == score
