@@ -21,7 +21,9 @@ from siamla.benchmark import store
 from siamla.data.formats import otb, text
 from siamla.errors import UserError
 from siamla.files import parsed_by, regular
+from siamla.progress import progress
 
+MANY = 1000  # files of which reading takes so long that progress is shown
 FOLDERS = ("got10k", "vot")
 MOST_BYTES = 2**32  # unpacked; a year of benchmark results is far below
 MOST_NAME = 1024  # characters of a zip member's name
@@ -173,7 +175,10 @@ def _read_flat(
     files that are of none of the known.
     """
     sequences: dict[str, Files] = {}
-    for path in sorted(source.iterdir()):
+    paths = sorted(source.iterdir())
+    bar = progress(len(paths), "read", "file", silent=len(paths) < MANY)
+    for path in paths:
+        bar.update()
         beside = path.stem.endswith(("_time", "_confidence")) or path.name == "SOURCE.txt"
         if path.suffix not in (".txt", ".mat") or beside:
             continue
@@ -195,6 +200,7 @@ def _read_flat(
             **_times(source, path.stem, name, layout, len(boxes)),
             **_confidence(source, path.stem, name, layout),
         }
+    bar.close()
     return sequences
 
 
