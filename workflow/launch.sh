@@ -13,7 +13,7 @@ cpus=${SLURM_CPUS_PER_TASK:-1}
 gpus=${SLURM_GPUS_ON_NODE:-1}
 nodes=$(squeue --noheader --jobs "$job" --format %D | tr -d ' ')
 first=$(scontrol show hostnames "$(squeue --noheader --jobs "$job" --format %N)" | head -n 1)
-address=$(scontrol show node "$first" | grep -oP 'NodeAddr=\K\S+')
+address=$(scontrol show node "$first" | sed -n 's/.*NodeAddr=\([^ ]*\).*/\1/p')
 port=$((20000 + job % 10000))  # two trainings may share a node
 
 # what the plugin's step has set would bind this one to it

@@ -80,8 +80,8 @@ def unpack(archive: Path, folder: Path) -> None:
                 )
             folder.mkdir(parents=True, exist_ok=True)
             source.extractall(folder)
-    # zipfile's NotImplementedError: packed in a way that it cannot unpack
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    # zipfile's RuntimeError: packed in a way that it cannot unpack
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise UserError(f"{archive}: not a sound zip file ({error})") from None
 
 
