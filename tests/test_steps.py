@@ -4,7 +4,9 @@ written down.
 
 import errno
 import json
+import os
 import re
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -156,6 +158,17 @@ def test_a_parent_that_is_missing_or_changed(job: Job, tmp_path: Path) -> None:
     done(parent, Work("two"))
     assert reasons([parent, child])[child.folder] == ["data has other content"]
     assert done(child) is True
+
+
+def test_what_another_clock_dated_in_the_future_is_dated_back(job: Job, tmp_path: Path) -> None:
+    """Snakemake refuses a result that is older than what it is made from."""
+    parent = job_in(tmp_path / "e")
+    done(parent)
+    later = time.time() + 1000
+    os.utime(parent.record_path, (later, later))
+    child = replace(job, parents={"data": parent})
+    done(child)
+    assert parent.record_path.stat().st_mtime <= child.record_path.stat().st_mtime
 
 
 def test_what_is_made_from_a_result_that_is_made_anew_is_made_anew(

@@ -152,10 +152,13 @@ def test_the_work_ends_with_its_command(pipeline: Pipeline, number: signal.Signa
     wait_until(lambda: set(pipeline.servers()) == before)
 
 
-def test_a_command_works_itself_with_more_threads_and_for_an_edited_package(
-    pipeline: Pipeline,
+def test_a_command_works_itself_with_more_threads_in_a_clusters_job_and_for_an_edited_package(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert pipeline.run("config", "keys", threads=2) == (0, "", "here\n")
+    with monkeypatch.context() as patch:
+        patch.setenv(warm.JOB, "4711")
+        assert pipeline.run("config", "keys") == (0, "", "here\n")
     source = pipeline.folder / "siamla/geometry.py"
     text, times = source.read_text(), source.stat()
     source.write_text(f"{text}\n# edited\n")
