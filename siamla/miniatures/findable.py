@@ -28,9 +28,11 @@ def across(lab: NDArray[np.float32], outline: Array, ring: float) -> Array:
     return np.asarray(np.linalg.norm(lab[y, x] - lab[v, u], axis=1), np.float64)
 
 
-def standing(frame: NDArray[np.uint8], outline: Array) -> tuple[float, float, float]:
+def standing(
+    frame: NDArray[np.uint8], outline: Array, weak: float = 0.25
+) -> tuple[float, float, float]:
     """How far an outline (P, 2) stands out in a frame (H, W, 3) uint8 BGR: the contrast across its
-    weak quarter and the median, in levels of Lab, and the median's ratio to that of the same
+    `weak` share and the median, in levels of Lab, and the median's ratio to that of the same
     outline laid beside it on its four sides. Zeros where none of it is in the frame.
     """
     lab = cv2.cvtColor(frame, cv2.COLOR_BGR2LAB).astype(np.float32)
@@ -45,9 +47,9 @@ def standing(frame: NDArray[np.uint8], outline: Array) -> tuple[float, float, fl
         other = across(lab, outline + _ASIDE * sides * way, ring)
         if len(other) > len(outline) / 2:
             beside.append(np.median(other))
-    weak, usual = np.quantile(seen, (0.25, 0.5))
+    least, usual = np.quantile(seen, (weak, 0.5))
     ratio = usual / max(float(np.mean(beside)), 1.0) if beside else np.inf
-    return float(weak), float(usual), float(ratio)
+    return float(least), float(usual), float(ratio)
 
 
 def findable(frame: NDArray[np.uint8], outline: Array) -> bool:

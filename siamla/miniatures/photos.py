@@ -62,10 +62,9 @@ _SOLID = 0.72  # least share of the convex hull that is filled
 _SHARE, _TEXTURE = 0.5, 0.3
 _MOST, _FEW = 30, 10  # segments of a photo of things and of a surface
 _LEAST = 25.0  # worth, in levels of Lab
-_WHOLE = (
-    25.0,
-    5.0,
-)  # contrast of a thing of its own, levels of Lab, and its ratio to what is beside
+# contrast of a thing of its own across all but a tenth of its outline, levels of Lab, and the ratio
+# of the median's to that beside it
+_WHOLE = (22.0, 5.0)
 _OVERLAP = 0.5  # of two kept segments' boxes at most, IoU
 _RING = 5  # pixels on both sides of an outline that its contrast is taken from
 
@@ -193,7 +192,7 @@ def _cut(photo: NDArray[np.uint8], outline: Array) -> Segment:
     colours = np.zeros((int(nearest.max()) + 1, 3), np.uint8)
     colours[nearest[mask > 0]] = patch[mask > 0]
     middle, half = np.array([x0 + x1, y0 + y1]) / 2, np.array([x1 - x0, y1 - y0]) / 2
-    weak, _, ratio = standing(photo, outline)
+    weak, _, ratio = standing(photo, outline, weak=0.1)
     whole = weak >= _WHOLE[0] and ratio >= _WHOLE[1]
     return Segment((outline - middle) / half, colours[nearest], outline, whole)
 
