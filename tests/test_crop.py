@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siamla.benchmark.onepass import read_image
 from siamla.data.crop import (
     crop,
     mean_colour,
@@ -20,6 +19,7 @@ from siamla.data.crop import (
     whole_pixels,
 )
 from siamla.data.formats import LAYOUTS
+from siamla.data.images import read_image
 from siamla.geometry import padded_size
 
 REAL = Path(__file__).parents[2] / "shared" / "sequences" / "OTB"

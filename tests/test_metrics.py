@@ -17,7 +17,8 @@ from siamla.benchmark.metrics import fractions, summarise
 from siamla.benchmark.onepass import Track
 from siamla.benchmark.protocols import Curve, load_protocols
 from siamla.benchmark.score import Scores, score
-from siamla.benchmark.store import corners, write_track
+from siamla.benchmark.store import corners, track_path, write_track
+from siamla.data.formats.text import write_boxes
 from siamla.errors import UserError
 from siamla.report.differences import OVERALL, difference
 from siamla.sequence import Sequence
@@ -174,9 +175,8 @@ def test_agrees_with_the_got10k_toolkit_on_got10k(tmp_path: Path, seed: int) -> 
         for sequence in sequences:
             boxes = (sequence.boxes + 6 * rng.normal(size=sequence.boxes.shape)).round(3)
             boxes[:, 2:] = np.abs(boxes[:, 2:])
-            track = Track(boxes, np.ones(len(boxes)))
-            write_track(tmp_path, sequence.name, track, "got10k", repetition)
-            path = tmp_path / sequence.name / f"{sequence.name}_{repetition:03d}.txt"
+            path = track_path(tmp_path, sequence.name, "got10k", repetition)
+            write_boxes(path, boxes, 0)
             boxes = np.loadtxt(path, delimiter=",")
             ious = rect_iou(boxes[1:], sequence.boxes[1:].copy(), bound=SIZE)
             pooled.append(ious[sequence.visible[1:]])

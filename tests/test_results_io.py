@@ -1,7 +1,6 @@
 """Raw results in and out: import of four formats, submissions, zip members, the command line."""
 
 import shutil
-import stat
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -149,16 +148,14 @@ def test_names(name: str, expected: str) -> None:
     assert canonical(name, "otb", known) == expected
 
 
-@pytest.mark.parametrize("name", ["a/../../evil.txt", "C:/evil.txt", "link.txt"])
+@pytest.mark.parametrize("name", ["a/../../evil.txt", "C:/evil.txt"])
 def test_zips_are_refused_before_anything_is_written(tmp_path: Path, name: str) -> None:
     """tests/bad_inputs.yaml has the others."""
-    path, member = tmp_path / "evil.zip", zipfile.ZipInfo(name)
-    if name == "link.txt":
-        member.external_attr = (stat.S_IFLNK | 0o777) << 16
+    path = tmp_path / "evil.zip"
     with zipfile.ZipFile(path, "w") as target:
         target.writestr("good.txt", TEXT)
-        target.writestr(member, "/etc/hostname")
-    with pytest.raises(UserError, match=r"leads outside the archive|is a link"):
+        target.writestr(name, "/etc/hostname")
+    with pytest.raises(UserError, match="leads outside the archive"):
         import_results(path, tmp_path / "inner/out", "otb")
     assert list(tmp_path.iterdir()) == [path]
 

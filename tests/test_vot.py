@@ -237,7 +237,6 @@ class Scripted:
 
     truth: np.ndarray
     lost: set[int]
-    deterministic: bool = True
     starts: list[list[float]] = field(default_factory=list)
 
     def init(self, image: np.ndarray, box: np.ndarray) -> None:
@@ -300,18 +299,6 @@ def test_confidences_stand_in_the_toolkits_file(tmp_path: Path, numbered: Sequen
     path.write_text("\nhalf\n")
     with pytest.raises(UserError, match=r"line 2: found 'half', expected a number or nothing"):
         read_confidence(tmp_path, "a", "vot")
-
-
-def test_stochastic_trackers_repeat_until_three_are_equal(
-    tmp_path: Path, numbered: Sequence
-) -> None:
-    tracker = Scripted(numbered.boxes, {3}, deterministic=False)
-    run(lambda: tracker, [numbered], tmp_path / "out", RULES)
-    names = sorted(path.name for path in (tmp_path / "out/baseline/a").iterdir())
-    assert names == ["a_001.txt", "a_002.txt", "a_003.txt", "a_time.txt"]
-    tracker.starts.clear()
-    run(lambda: tracker, [numbered], tmp_path / "out", RULES)
-    assert not tracker.starts  # finished: never tracked again
 
 
 @pytest.mark.skipif(

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from siamla.benchmark.metrics import overlap
-from siamla.benchmark.onepass import read_image
 from siamla.data.crop import crop, mean_colour, to_crop, to_index
+from siamla.data.images import read_image
 from siamla.engine.engines import Network, prepare, resolve_engine
 from siamla.errors import UserError
 from siamla.geometry import Array, centre, padded_size

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from siamla.benchmark.onepass import read_image
 from siamla.benchmark.settings import MapRule
 from siamla.data.crop import to_continuous, to_image
+from siamla.data.images import read_image
 from siamla.errors import UserError
 from siamla.files import atomic, parsed_by
 from siamla.geometry import Array

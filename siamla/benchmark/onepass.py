@@ -2,13 +2,12 @@
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from siamla.data.images import read_image
 from siamla.errors import UserError
 from siamla.sequence import Sequence
 
@@ -20,8 +19,6 @@ class Tracker(Protocol):
     """What the runners drive. Boxes are (4,) float64 xywh, 0-based continuous; images (H, W, 3)
     uint8 BGR. One that knows how sure it is of its last box says so in an attribute `score`.
     """
-
-    deterministic: bool
 
     def init(self, image: Image, box: Array) -> None:
         """Start on a new target; everything remembered of the last one is forgotten."""
@@ -43,14 +40,6 @@ class Track:
 
 class FrameError(UserError):
     """Tracking failed at a frame, which the message names."""
-
-
-def read_image(path: Path) -> Image:
-    """The image as (H, W, 3) BGR; ValueError if it cannot be read."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ValueError(f"{path}: not a readable image")
-    return np.asarray(image, np.uint8)
 
 
 def step(

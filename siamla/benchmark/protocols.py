@@ -188,8 +188,6 @@ class Protocol(Settings):
     sequences: int = Field(default=0, ge=0)  # of the whole benchmark; 0: there is no such number
     headline: str  # the metric that ranks trackers
     metrics: dict[str, Metric]  # by name, in table order
-    repetitions: int = Field(ge=1)  # of a stochastic tracker; a deterministic one runs once
-    early_stop: int = Field(default=0, ge=0)  # after so many equal runs; 0: never
     speed: Literal["total", "frames", "sequences"] = "total"
     onepass: OnePass | None = None
     supervised: Supervised | None = None
@@ -219,18 +217,16 @@ class RunRules(Settings):
     """The part of a protocol that decides what is run and stored; the rest decides scores alone."""
 
     layout: str
-    repetitions: int
-    early_stop: int
     gap: int | None = None  # None for a one-pass run
     init_padding: float = 0.0
 
 
 def run_rules(protocol: Protocol) -> RunRules:
     """What running needs to know of a protocol."""
-    common = protocol.model_dump(include={"layout", "repetitions", "early_stop"})
-    supervised = protocol.supervised
-    restarts = supervised.model_dump(include={"gap", "init_padding"}) if supervised else {}
-    return RunRules(**common, **restarts)
+    if protocol.supervised is None:
+        return RunRules(layout=protocol.layout)
+    restarts = protocol.supervised.model_dump(include={"gap", "init_padding"})
+    return RunRules(layout=protocol.layout, **restarts)
 
 
 def score_rules(protocol: Protocol) -> dict[str, Any]:

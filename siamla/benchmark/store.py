@@ -66,9 +66,9 @@ def confidence_path(folder: Path, sequence: str, layout: str, repetition: int = 
     return boxes.with_name(name)
 
 
-def is_done(folder: Path, sequence: str, layout: str, repetition: int = 1) -> bool:
+def is_done(folder: Path, sequence: str, layout: str) -> bool:
     """True if the sequence's boxes are stored. An empty file holds none."""
-    path = track_path(folder, sequence, layout, repetition)
+    path = track_path(folder, sequence, layout)
     return path.is_file() and path.stat().st_size > 0
 
 
@@ -107,36 +107,24 @@ def read_confidence(folder: Path, sequence: str, layout: str, repetition: int = 
     return np.array(values, np.float64)
 
 
-def _write_column(path: Path, values: Array, repetition: int, form: str) -> None:
-    """Put the values of a repetition into their column, after those of the repetitions before."""
-    columns = [values]
-    if repetition > 1 and path.is_file():
-        columns = [text.numbers(path, COLUMNS)[:, : repetition - 1], values]
-    text.write_rows(path, np.column_stack(columns), form)
-
-
-def _write_beside(
-    folder: Path, sequence: str, run: Track | Trajectory, layout: str, repetition: int
-) -> None:
+def _write_beside(folder: Path, sequence: str, run: Track | Trajectory, layout: str) -> None:
     """Store times and confidences, as far as they are known."""
     if not np.isnan(run.seconds).all():
-        _write_column(time_path(folder, sequence, layout), run.seconds, repetition, "%.8f")
+        text.write_rows(time_path(folder, sequence, layout), run.seconds[:, None], "%.8f")
     if run.confidence is None or np.isnan(run.confidence).all():
         return
-    path = confidence_path(folder, sequence, layout, repetition)
+    path = confidence_path(folder, sequence, layout)
     if layout == "vot":
         words = ["" if np.isnan(value) else f"{value:.6f}" for value in run.confidence]
         write_text(path, "".join(word + "\n" for word in words))
     else:
-        _write_column(path, run.confidence, repetition, "%.6f")
+        text.write_rows(path, run.confidence[:, None], "%.6f")
 
 
-def write_track(
-    folder: Path, sequence: str, track: Track, layout: str, repetition: int = 1
-) -> None:
+def write_track(folder: Path, sequence: str, track: Track, layout: str) -> None:
     """Store a one-pass run; each file appears whole or not at all."""
-    _write_beside(folder, sequence, track, layout, repetition)
-    path = track_path(folder, sequence, layout, repetition)
+    _write_beside(folder, sequence, track, layout)
+    path = track_path(folder, sequence, layout)
     text.write_boxes(path, track.boxes, LAYOUTS[layout].ORIGIN)
 
 
@@ -148,14 +136,14 @@ def read_boxes(folder: Path, sequence: str, layout: str, repetition: int = 1) ->
     return text.boxes(path, LAYOUTS[layout].ORIGIN)
 
 
-def write_trajectory(folder: Path, sequence: str, run: Trajectory, repetition: int = 1) -> None:
+def write_trajectory(folder: Path, sequence: str, run: Trajectory) -> None:
     """Store a supervised run in VOT's format; axis-aligned regions become x,y,w,h."""
-    _write_beside(folder, sequence, run, "vot", repetition)
+    _write_beside(folder, sequence, run, "vot")
     lines = [
         str(code) if code != TRACKED else ",".join(f"{value:.4f}" for value in _compact(region))
         for code, region in zip(run.codes, run.regions, strict=True)
     ]
-    write_text(track_path(folder, sequence, "vot", repetition), "\n".join(lines) + "\n")
+    write_text(track_path(folder, sequence, "vot"), "\n".join(lines) + "\n")
 
 
 def _compact(region: Array) -> Array:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from got10k.trackers import Tracker as ToolkitTracker
 
-from siamla.benchmark.onepass import Tracker, read_image
+from siamla.benchmark.onepass import Tracker
+from siamla.data.images import read_image
 from siamla.errors import UserError
 from siamla.settings import validate
 from siamla.tracker.settings import TrackerSettings
@@ -28,7 +29,7 @@ class Got10kTracker(ToolkitTracker):
     """
 
     def __init__(self, tracker: Tracker, name: str, origin: int = 0) -> None:
-        super().__init__(name=name, is_deterministic=tracker.deterministic)
+        super().__init__(name=name, is_deterministic=True)
         self.tracker = tracker
         self.shift = np.array([origin, origin, 0, 0], np.float64)
 

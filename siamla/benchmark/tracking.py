@@ -58,41 +58,23 @@ def run_supervised(tracker: Tracker, sequence: Sequence, rules: RunRules) -> Tra
     return Trajectory(codes, regions, seconds, confidence)
 
 
-def _finished(folder: Path, sequence: Sequence, rules: RunRules, wanted: int) -> bool:
-    """Whether all repetitions are stored, or as many equal ones as end it early."""
-    numbers = range(1, wanted + 1)
-    done = [n for n in numbers if store.is_done(folder, sequence.name, rules.layout, n)]
-    stop = rules.early_stop
-    if len(done) == wanted or not 0 < stop <= len(done) == max(done):
-        return len(done) == wanted
-    first = (store.track_path(folder, sequence.name, rules.layout, n) for n in range(1, stop + 1))
-    return len({path.read_bytes() for path in first}) == 1
-
-
 def _run_sequence(
     tracker: Tracker, sequence: Sequence, folder: Path, rules: RunRules, timed: bool = True
 ) -> str | None:
-    """Track and store all missing repetitions of a sequence; returns what failed.
+    """Track and store a sequence; returns what failed.
 
     timed: whether a frame's time is its own; else no times are stored.
     """
-    name, layout = sequence.name, rules.layout
     unknown = {} if timed else {"seconds": np.full(len(sequence), np.nan)}
-    wanted = 1 if tracker.deterministic else rules.repetitions
-    for repetition in range(1, wanted + 1):
-        if _finished(folder, sequence, rules, wanted):
-            break
-        if store.is_done(folder, name, layout, repetition):
-            continue
-        try:
-            if rules.gap is None:
-                track: Track = replace(track_sequence(tracker, sequence), **unknown)
-                store.write_track(folder, name, track, layout, repetition)
-            else:
-                run = replace(run_supervised(tracker, sequence, rules), **unknown)
-                store.write_trajectory(folder, name, run, repetition)
-        except FrameError as error:
-            return str(error)
+    try:
+        if rules.gap is None:
+            track: Track = replace(track_sequence(tracker, sequence), **unknown)
+            store.write_track(folder, sequence.name, track, rules.layout)
+        else:
+            run = replace(run_supervised(tracker, sequence, rules), **unknown)
+            store.write_trajectory(folder, sequence.name, run)
+    except FrameError as error:
+        return str(error)
     return None
 
 
@@ -117,7 +99,7 @@ def _todo(sequences: Many[Sequence], folder: Path, rules: RunRules) -> list[Sequ
             raise UserError(
                 f"{sequence.name}: the first box {first.tolist()} cannot start a tracker"
             )
-    todo = [each for each in sequences if not _finished(folder, each, rules, rules.repetitions)]
+    todo = [each for each in sequences if not store.is_done(folder, each.name, rules.layout)]
     return sorted(todo, key=lambda sequence: (-len(sequence), sequence.name))
 
 

@@ -71,14 +71,15 @@ def decode(data: bytes) -> tuple[Image | None, bool]:
 
 
 def read_image(file: Path) -> Image:
-    """The image of a file; UserError for one that is not there, cut short or none."""
+    """The image of a file, (H, W, 3) BGR; UserError for one that is not there, cut short or none.
+
+    16 bits become 8, grey three channels, and a transparent pixel shows its colour.
+    """
     try:
         data = regular(file).read_bytes()
     except OSError as error:
         raise UserError(f"{file}: {error.strerror}") from None
-    image = None
-    if data and complete(data):
-        image = _pixels(data)
+    image = _pixels(data) if data and complete(data) else None
     if image is None:
         raise UserError(f"{file}: not a readable image")
     return image

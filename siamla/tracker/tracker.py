@@ -66,8 +66,6 @@ def recorded(settings: TrackerSettings, place: Hardware) -> dict[str, Any]:
 class SiamTracker:
     """SiamCAR or SiamLA as a tracker (Algorithm 1): the template is taken once, never updated."""
 
-    deterministic = True  # benchmarks need not repeat it
-
     def __init__(
         self,
         model: SiamLA,

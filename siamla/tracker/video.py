@@ -17,9 +17,9 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from siamla.data.images import complete
+from siamla.data.images import read_image
 from siamla.errors import UserError
-from siamla.files import free_for_output, parsed_by, regular
+from siamla.files import free_for_output, regular
 from siamla.progress import progress
 from siamla.stopping import stop_requests
 from siamla.tracker.api import Image, Tracker, fit
@@ -73,24 +73,12 @@ def _natural(path: Path) -> list[tuple[int, str]]:
     return [(int(part), part) if part.isdecimal() else (-1, part) for part in parts]
 
 
-def _decoded(files: list[Path]) -> Iterator[Image]:
-    for file in files:
-        data, image = regular(file).read_bytes(), None
-        if data and complete(data):
-            with parsed_by("OpenCV", file, "an image"):
-                # 16 bits become 8, grey three channels, and a transparent pixel shows its colour
-                image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        if image is None:
-            raise UserError(f"{file}: not a readable image")
-        yield np.asarray(image, np.uint8)
-
-
 def _folder(path: Path) -> Source:
     images = (file for file in path.iterdir() if file.suffix.lower() in IMAGES)
     files = sorted((file for file in images if not file.name.startswith(".")), key=_natural)
     if not files:
         raise UserError(f"{path}: no images, expected files ending in {', '.join(IMAGES)}")
-    return Source(str(path), _decoded(files), None, len(files), False)
+    return Source(str(path), map(read_image, files), None, len(files), False)
 
 
 def open_source(text: str) -> Source:

@@ -106,7 +106,7 @@ def _tracks(data: Data, benchmark: str) -> dict[str, Track]:
 def _picture(axes: Any, video: Video, index: int, boxes: Mapping[str, Array], data: Data) -> None:
     from matplotlib import patheffects
 
-    from siamla.benchmark.onepass import read_image
+    from siamla.data.images import read_image
 
     image = read_image(video.frames[index])[..., ::-1]
     axes.set_axis_on()
@@ -147,7 +147,7 @@ def _legend(figure: Any, trackers: list[str], data: Data, title: str) -> None:
 
 def draw(entry: Entry, data: Data) -> Drawn:
     """A row of frames for each sequence."""
-    from siamla.benchmark.onepass import read_image
+    from siamla.data.images import read_image
 
     videos = {video.name: video for video in data.videos[entry.benchmark]}
     tracks = _tracks(data, entry.benchmark)
