@@ -118,7 +118,7 @@ def test_wrong_files_and_settings_are_told(model_file: Path, tmp_path: Path) -> 
 
     damaged = {**content, "model": {**content["model"], name: content["model"][name] + 1}}
     for broken, said in (
-        (old, "an earlier siamla wrote it, without the tracker's settings; train the model again"),
+        (old, "expected the keys"),
         (damaged, "the weights are not those that were written; the file is damaged"),
         ({**content, "tracker": {"window": 7}}, "tracker: window is 7"),
         ({**content, "tracker": 7}, "expected the keys"),

@@ -17,9 +17,10 @@ from siamla.benchmark.metrics import fractions, summarise
 from siamla.benchmark.onepass import Track
 from siamla.benchmark.protocols import Curve, load_protocols
 from siamla.benchmark.score import Scores, score
-from siamla.benchmark.store import corners, track_path, write_track
+from siamla.benchmark.store import track_path, write_track
 from siamla.data.formats.text import write_boxes
 from siamla.errors import UserError
+from siamla.geometry import corners
 from siamla.report.differences import OVERALL, difference
 from siamla.sequence import Sequence
 

@@ -1,8 +1,5 @@
-"""What the network said of single frames: score maps, the box of every cell and the search crop,
-packed in one file.
-
-The tracker runs over a few sequences once more and its maps are kept at a few frames, by a rule and
-not by hand.
+"""What the network said of single frames, chosen by a rule: score maps, the box of every cell and
+the search crop, packed in one file.
 """
 
 from collections.abc import Sequence as Many

@@ -29,9 +29,7 @@ class Tracker(Protocol):
 
 @dataclass(frozen=True)
 class Track:
-    """What a tracker gave. Its confidence (N,) is NaN in the first row and where it has none; None
-    where nothing is known.
-    """
+    """What a tracker gave. Confidence (N,) is NaN where it has none; None: nothing is known."""
 
     boxes: Array  # (N, 4) xywh 0-based, the first row the given box
     seconds: Array  # (N,) without decoding; NaN where they are not known
@@ -46,10 +44,8 @@ def step(
     tracker: Tracker, sequence: Sequence, index: int, start: Array | None
 ) -> tuple[Array, float, float, tuple[int, int]]:
     """Initialise on the box `start` in a frame, or update where it is None: the box (4,), the
-    seconds it took, the confidence, and the image's (width, height).
-
-    The confidence is NaN after an initialisation, whose box was given, and where the tracker has
-    none. FrameError for anything that is raised.
+    seconds it took, the confidence (NaN for a given box), and the image's (width, height).
+    FrameError for anything that is raised.
     """
     try:
         image = read_image(sequence.frames[index])
@@ -62,13 +58,10 @@ def step(
         seconds = time.perf_counter() - before
         box = np.asarray(box, np.float64)
         if box.shape != (4,) or not np.isfinite(box).all():
-            raise ValueError(
-                f"the tracker returned {box.tolist()}, expected four finite numbers x, y, w, h"
-            )
+            raise ValueError(f"the tracker returned {box.tolist()}, expected four finite numbers")
     except Exception as error:
-        raise FrameError(
-            f"{sequence.name}, frame {index + 1}: {type(error).__name__}: {error}"
-        ) from error
+        reason = f"{type(error).__name__}: {error}"
+        raise FrameError(f"{sequence.name}, frame {index + 1}: {reason}") from error
     confidence = float(getattr(tracker, "score", np.nan)) if start is None else np.nan
     return box, seconds, confidence, (image.shape[1], image.shape[0])
 

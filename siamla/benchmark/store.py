@@ -1,15 +1,13 @@
 """Predictions on disk, in the text formats of the field.
 
-One-pass benchmarks, pysot's way: `<folder>/<sequence>.txt`, rows x,y,w,h counted from the layout's
-origin, and `<sequence>_time.txt`, seconds per frame. GOT-10k, its toolkit's way:
-`<sequence>/<sequence>_001.txt` for each repetition and `<sequence>_time.txt` with one column per
-repetition. VOT: the same below `baseline/`, where a row is a region or one of the codes 0
-(skipped), 1 (initialised), 2 (failed).
+One-pass benchmarks, pysot's way: `<folder>/<sequence>.txt`, x,y,w,h from the layout's origin, and
+`<sequence>_time.txt`, seconds per frame. GOT-10k: `<sequence>/<sequence>_001.txt` for each
+repetition, and times with a column for each. VOT: the same below `baseline/`, where a row is a
+region or a code: 0 skipped, 1 initialised, 2 failed.
 
-Beside them stands how sure the tracker was of each box: `<sequence>_confidence.txt`, laid out as
-the times are, with nan where there is nothing to be sure of; for VOT the toolkit's
-`<sequence>_001_confidence.value` for each repetition, with an empty line there. Times and
-confidences are written before the boxes, so a sequence whose boxes exist is finished.
+Confidences stand in `<sequence>_confidence.txt`, laid out as the times are; for VOT in the
+toolkit's `<sequence>_001_confidence.value`, with an empty line for none. The boxes are written
+last, so a sequence whose boxes exist is finished.
 """
 
 import sys
@@ -23,6 +21,7 @@ from siamla.benchmark.onepass import Track
 from siamla.data.formats import LAYOUTS, text
 from siamla.errors import UserError
 from siamla.files import write_text
+from siamla.geometry import corners
 from siamla.sequence import Sequence
 
 SKIPPED, INITIALISED, FAILED, TRACKED = 0, 1, 2, -1
@@ -35,8 +34,7 @@ Array = NDArray[np.float64]
 @dataclass(frozen=True)
 class Trajectory:
     """A supervised run: codes (N,) of the constants above, regions (N, 8) corner points 0-based,
-    NaN under a code. confidence (N,) is NaN where the tracker was not asked for a box, and None
-    where nothing is known of it.
+    NaN under a code; confidence (N,) as of a Track.
     """
 
     codes: NDArray[np.int8]
@@ -88,9 +86,7 @@ def read_seconds(folder: Path, sequence: str, layout: str) -> Array | None:
 
 
 def read_confidence(folder: Path, sequence: str, layout: str, repetition: int = 1) -> Array | None:
-    """The confidence (N,) of every frame of a stored run, or None if none is stored (results of
-    others lack it). NaN in the first frame and wherever the tracker was not asked for a box.
-    """
+    """The confidence (N,) of a stored run, NaN for a given box; None if none is stored."""
     path = confidence_path(folder, sequence, layout, repetition)
     if not path.is_file():
         return None
@@ -153,12 +149,6 @@ def _compact(region: Array) -> Array:
     return box if np.allclose(corners(box), region, rtol=0, atol=1e-9) else region
 
 
-def corners(box: Array) -> Array:
-    """Corner points (..., 8) of xywh boxes (..., 4): clockwise from the top left."""
-    x, y, w, h = np.moveaxis(np.asarray(box, np.float64), -1, 0)
-    return np.stack([x, y, x + w, y, x + w, y + h, x, y + h], axis=-1)
-
-
 def truth_regions(sequence: Sequence) -> Array:
     """A sequence's truth as corner points (N, 8)."""
     return corners(sequence.boxes) if sequence.polygons is None else sequence.polygons
@@ -167,10 +157,7 @@ def truth_regions(sequence: Sequence) -> Array:
 def read_regions(
     folder: Path, sequence: str, repetition: int = 1
 ) -> tuple[NDArray[np.int8], Array]:
-    """Codes (N,) and regions (N, 8) of a stored supervised run, as in Trajectory.
-
-    UserError names the line that is neither a code, nor 4, nor 8 numbers.
-    """
+    """Codes (N,) and regions (N, 8) of a stored supervised run; UserError naming a wrong line."""
     path = track_path(folder, sequence, "vot", repetition)
     if not path.is_file():
         raise UserError(f"{path}: no stored predictions for sequence {sequence!r}")

@@ -77,13 +77,10 @@ def resolve_engine(name: EngineName, device: torch.device) -> str:
     if installed(engine.package) is None:
         what = f"'siamla[{engine.extra}]'" if engine.extra else engine.package
         raise UserError(
-            f"tracker.engine: {name}: {engine.package} is not installed; pip install {what}, or"
-            " take engine auto or torch"
+            f"tracker.engine: {engine.package} is not installed; pip install {what}, or take auto"
         )
     if device.type not in engine.devices:
-        raise UserError(
-            f"tracker.engine: {name} runs on a CPU here; on a GPU take engine auto or torch"
-        )
+        raise UserError(f"tracker.engine: {name} runs on a CPU; on a GPU take auto or torch")
     return name
 
 
@@ -109,9 +106,8 @@ def _search(network: Network, rows: int, state: State, crops: Crops) -> Maps:
 
 
 def prepare(engine: str, model: SiamLA, hardware: Hardware, rows: int = 1) -> Network:
-    """The network ready to run on an engine that `resolve_engine` gave; the model stays as it is.
-
-    `search` takes any number of crops; `rows` of them are the fastest.
+    """The network ready to run on an engine; the model stays as it is. `search` takes any number of
+    crops; `rows` of them are the fastest.
     """
     network = entry(engine).prepare(model, hardware, rows)
     return Network(network.embed, partial(_search, network, rows))

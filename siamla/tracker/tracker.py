@@ -39,10 +39,8 @@ class Search(NamedTuple):
 def tracking_place(
     settings: TrackerSettings, device: torch.device | None = None, threads: int | None = None
 ) -> Hardware:
-    """Device, precision and threads for tracking; a GPU and this process's threads by default.
-
-    UserError where the engine of the settings is not installed, or it or the device does not
-    compute in the precision of the settings.
+    """Device, precision and threads for tracking; UserError where the engine is not installed, or
+    it or the device does not compute in the precision of the settings.
     """
     device = device or default_device()
     engine = resolve_engine(settings.engine, device)
@@ -53,7 +51,7 @@ def tracking_place(
         )
     if settings.precision == "bf16" and engine == "openvino" and not has_bf16(device):
         raise UserError(
-            "tracker.precision: bf16, but openvino does not compute in it on this CPU; take fp32"
+            "tracker.precision: bf16, but openvino does not have it on this CPU; take fp32"
         )
     return hardware_on(device, settings.precision, threads or torch.get_num_threads(), of="tracker")
 
@@ -92,9 +90,7 @@ class SiamTracker:
         height, width = image.shape[:2]
         outside = (box[:2] >= (width, height)).any() or (box[:2] + box[2:] <= 0).any()
         if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] <= 0).any() or outside:
-            raise UserError(
-                f"the box {box.tolist()} (x, y, w, h) is not in the {width}×{height} image"
-            )
+            raise UserError(f"the box {box.tolist()} is not in the {width}×{height} image")
         self.state, self.score = start(box, (width, height)), 1.0
         self._mean = image.mean((0, 1)) if self.settings.postprocess == "release" else self._mean
         self._template = self.network.embed(self._crop(image, self.state, TEMPLATE)[0][None])
@@ -133,12 +129,10 @@ def load_tracker(
 
 
 class LockStep:
-    """Several trackers over one network: the crops of all that search meet in one pass, which is
-    what a GPU is fast at.
+    """Several trackers over one network: the crops of all that search meet in one pass.
 
-    Each tracker works in its own thread; its network waits until all that are at work have asked,
-    and one thread runs the pass for all. The engine fills a pass up to one size, so that a
-    tracker's answers do not depend on who else is there. network: searches any number of crops.
+    Each tracker works in its own thread and waits until all that are at work have asked. The engine
+    fills a pass up to one size, so that answers do not depend on who else is there.
     """
 
     def __init__(self, network: Network) -> None:

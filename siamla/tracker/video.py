@@ -82,9 +82,7 @@ def _folder(path: Path) -> Source:
 
 
 def open_source(text: str) -> Source:
-    """What a user names: a folder, a file, the number of a camera, or an address such as
-    rtsp://host/path. UserError for what is not there or cannot be opened.
-    """
+    """A folder, file, camera's number or address; UserError for what cannot be opened."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # its own lines would surround ours
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     path = Path(text)
@@ -134,14 +132,11 @@ def check_outputs(out: Path, overwrite: bool, *read: Path) -> None:
 
 
 def need_window() -> None:
-    """UserError where no window can be opened. Another process tries: without a display Qt ends
-    the process that asks.
-    """
+    """UserError without a window; another process tries, since without a display Qt ends it."""
     command = [sys.executable, "-c", "import cv2; cv2.namedWindow('siamla')"]
     if subprocess.run(command, capture_output=True, timeout=60, check=False).returncode:
         raise UserError(
-            "--select and --show need a window, and this machine has no display or this OpenCV was"
-            " built without one (headless); give --box and look at the video"
+            "--select and --show need a window: a display, and an OpenCV that is not headless"
         )
 
 
@@ -227,14 +222,13 @@ class _Recording:
         if not self._video:
             return
         self._video.release()
-        table, video = self._paths
+        video = self._paths[1]
         grabbed = cv2.VideoCapture(str(_part(video)))
         grabbed.set(cv2.CAP_PROP_FORMAT, -1)  # frames are counted and not decoded
         stored = sum(1 for _ in iter(grabbed.grab, False))
         if stored != self.frames:
             raise UserError(
-                f"{video}: only {stored} of {self.frames} frames could be written; is the disk"
-                f" full? The boxes are in {table}"
+                f"{video}: only {stored} of {self.frames} frames could be written; is the disk full"
             )
         _part(video).replace(video)
 
@@ -282,15 +276,12 @@ def track_video(
     fps: float,
     show: bool = False,
 ) -> Summary:
-    """Follow `box`, or what is selected in a window where it is None, to the source's end, to q or
-    to Ctrl-C.
+    """Follow `box`, or what is selected where it is None, to the source's end, to q or to Ctrl-C.
 
-    Writes `out` (a drawn video at the source's rate, `fps` where it has none) and the table beside
-    it: frame (from 1), x, y, w, h (pixels of that frame, from 0), score, lost (0 or 1, empty
-    without a threshold) and seconds. Both grow under names with ".part" and get their own at the
-    end; what exists is replaced. A killed process leaves the parts, an error leaves nothing.
-
-    UserError where an image cannot be read, no box was selected, or the video was not written.
+    Writes `out` (a drawn video at the source's rate, else `fps`) and the table beside it
+    (docs/tracking.md). Both grow under names with ".part"; a killed process leaves these, an error
+    nothing. UserError where an image cannot be read, no box was selected, or the video was not
+    written.
     """
     first = next(source.images, None)
     if first is None:

@@ -126,8 +126,7 @@ class Course:
         processes, world, state = self.progress.processes, self._ranks.world, self.upkeep.state
         if self._ranks.any(done != self._ranks.broadcast(done)):
             raise UserError(
-                f"{state}: not the same file for all processes; a folder that all nodes share"
-                " is needed"
+                f"{state}: not the same file for all processes; a shared folder is needed"
             )
         if processes and processes[-1] != world:
             self._say(
@@ -138,9 +137,8 @@ class Course:
             processes.append(world)
 
     def after_step(self, row: dict[str, float], seconds: float, waited: float) -> None:
-        """Tell of a step and save if it is time; Stopped when that was asked for.
-
-        UserError when too many steps in a row were not usable.
+        """Tell of a step and save if it is time; Stopped when that was asked for; UserError for too
+        many unusable steps in a row.
         """
         progress = self.progress
         progress.seconds += seconds
@@ -215,8 +213,7 @@ class Course:
         )
         if progress.unusable == IN_A_ROW:
             raise UserError(
-                f"epoch {epoch}: {IN_A_ROW} steps in a row had no usable loss (last:"
-                f" {row['total']:g}); lower lr_start; {path} has their pairs"
+                f"epoch {epoch}: {IN_A_ROW} steps in a row had no usable loss; see {path}"
             )
 
 
@@ -226,14 +223,13 @@ def accidents(workers: int) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
+        reason = str(error).partition(". ")[0]
         raise UserError(
-            f"train: the GPU's memory is full ({str(error).partition('. ')[0]}); --accumulate 2, or"
-            " more, passes the backbone a part of the batch at a time; --dry-run tries it"
+            f"train: the GPU's memory is full ({reason}); take --accumulate 2, or more"
         ) from None
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
         raise UserError(
-            f"train: a process that loads pairs died (killed, or out of memory: {workers} were at"
-            " work); run the same command again to go on"
+            f"train: one of {workers} processes that loads pairs died; run the same command again"
         ) from None

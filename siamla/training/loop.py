@@ -53,9 +53,7 @@ def _rate(settings: TrainingSettings, epoch: int, step: int) -> float:
 def take_step(
     learner: Learner, stream: Iterator[Batch], epoch: int, step: int
 ) -> tuple[dict[str, float], float, float]:
-    """Learn from the stream's next batch: its row, seconds, and those of them in waiting for it.
-    Epoch and step count from 0.
-    """
+    """Learn from the stream's next batch: its row, seconds, and those of them in waiting for it."""
     recipe, settings = learner.recipe, learner.recipe.training
     part = learner.resources.ranks.part(settings.batch)
     begun = time.monotonic()
@@ -75,7 +73,7 @@ def epoch_row(settings: TrainingSettings, progress: Progress) -> dict[str, float
     if not used:
         last = progress.rows[-1]["total"]
         raise UserError(
-            f"epoch {epoch + 1}: no step had a usable loss (last: {last:g}); lower lr_start"
+            f"epoch {epoch + 1}: no step had a usable loss (last {last:g}); lower lr_start"
         )
     names = [name for name in used[0] if name != "skipped"]
     return {
@@ -131,9 +129,7 @@ def train_model(
     label: str,
     tracker: Mapping[str, Any],
 ) -> Progress:
-    """Train, or go on, with the state locked, and let the first process write model.pt, with label
-    and tracker's settings, and history.csv. Raises as `train`.
-    """
+    """Train, or go on; the first process writes model.pt and history.csv. Raises as `train`."""
     set_up(resources.hardware)
     first = resources.ranks.first
     with locked(upkeep.state.with_suffix(".lock")) if first else nullcontext():

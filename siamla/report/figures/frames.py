@@ -5,10 +5,10 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from siamla.benchmark.metrics import overlap
 from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
+from siamla.geometry import iou
 from siamla.report.drawing import jobs, style
 from siamla.report.drawing.data import Array, Data, Drawn, Nothing, Rows
 from siamla.report.drawing.settings import TrackerFigure
@@ -74,7 +74,7 @@ def _ious(video: Video, boxes: Array) -> Array:
     count = min(len(video.boxes), len(boxes))
     truth = video.boxes[:count]
     clear = np.isfinite(truth).all(1) & video.visible[:count]
-    return np.where(clear, overlap(truth, boxes[:count]), np.nan)
+    return np.where(clear, iou(truth, boxes[:count]), np.nan)
 
 
 def _mean(values: Array) -> float:
