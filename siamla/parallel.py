@@ -115,7 +115,8 @@ def in_parallel(
                 bar.update()
         except BrokenProcessPool:
             raise UserError(
-                f"{label}: a worker process died; run the same command again to go on"
+                f"{label}: a worker process died (killed, or out of memory); run the same command"
+                " again to go on"
             ) from None
         except (KeyboardInterrupt, GeneratorExit):
             ours.close()

@@ -42,7 +42,8 @@ def unpack(archive: Path, folder: Path) -> None:
             total = sum(member.file_size for member in source.infolist())
             if total > MOST_BYTES:
                 raise UserError(
-                    f"{archive}: unpacked {total} bytes, at most {MOST_BYTES} are accepted"
+                    f"{archive}: {total / 2**30:.1f} GiB unpacked, at most {MOST_BYTES // 2**30}"
+                    " are accepted"
                 )
             folder.mkdir(parents=True)
             source.extractall(folder)

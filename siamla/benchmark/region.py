@@ -26,7 +26,7 @@ def _convex(points: Array) -> bool:
 
 
 def _paired(crossings: Array) -> tuple[Array, Array]:
-    """First and last pixel (2, R, N) of rows with crossings (4, R, N); infinite ones lack."""
+    """First and last pixel (2, R, N) of rows with crossings (4, R, N), which inf fills up."""
     a, b, c, d = np.sort(crossings, axis=0)
     one = (a < b) & (b < np.inf)
     shifted = (a == b) & (b < c) & (c < np.inf)

@@ -23,7 +23,7 @@ EMPTY = "no_tag"
 
 
 class _Run(NamedTuple):
-    """One repetition: codes and overlaps (N,), NaN without a region; the truth's rows."""
+    """One repetition: codes and overlaps (N,), NaN without a region; annotated: rows of truth."""
 
     codes: NDArray[np.int8]
     accuracy: Array

@@ -108,8 +108,8 @@ class Draw(NamedTuple):
 def augment(
     window: Image, box: Sequence[float], out: Image, jitter: Jitter, draw: Draw
 ) -> list[float]:
-    """Write the view of a window (H, W, 3) to `out` (size, size, 3), contiguous; the box of the
-    target, which is `box` in the window, in the view. Both continuous xywh.
+    """Write the view of a window (H, W, 3) to `out` (size, size, 3), contiguous; the box in the
+    view of the target that is `box` in the window, continuous xywh.
     """
     size, (height, width) = out.shape[0], window.shape[:2]
     image = cv2.flip(window, 1) if draw.flip else window

@@ -128,12 +128,12 @@ def export(
     model: SiamLA, folder: Path, kind: Format, more: Mapping[str, Any] | None = None
 ) -> dict[str, float]:
     """Write both graphs and ABOUT into a new folder, or nothing; their largest differences."""
+    if folder.exists():
+        raise UserError(f"--out {folder}: is there already; name a new folder")
     extra, packages = NEEDS[kind]
     for package in packages:
         if installed(package) is None:
             raise UserError(f"--format {kind}: no {package}; pip install 'siamla[{extra}]'")
-    if folder.exists():
-        raise UserError(f"--out {folder}: is there already; name a new folder")
     inference = for_inference(model)
     template = TemplateGraph(inference)
     first, crops = examples(template, rows=1)

@@ -93,7 +93,7 @@ class Neck(nn.Module):
         super().__init__()
         if stride <= 0 or stride % STRIDE:
             raise UserError(
-                f"backbone: a level has stride {stride}; expected a multiple of {STRIDE}"
+                f"backbone: a level has stride {stride}; possible are {STRIDE} and its multiples"
             )
         self.factor = stride // STRIDE
         self.conv = nn.Conv2d(inputs, channels, 1, bias=False)

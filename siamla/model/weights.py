@@ -24,7 +24,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     values = loaded.values() if isinstance(loaded, dict) else ()
     if not values or not all(isinstance(value, Tensor) for value in values):
         raise UserError(
-            f"{path}: expected a state dict (names to tensors), perhaps under state_dict"
+            f"{path}: expected a state dict (names to tensors), possibly under the key state_dict"
         )
     state = {str(key).removeprefix("module."): value for key, value in loaded.items()}
     check_finite(path, state)
@@ -76,5 +76,7 @@ def locate(weights: Weights) -> Path:
         except RuntimeError as error:  # another checksum
             raise UserError(f"weights.url: {url}: {error}; correct it or weights.sha256") from None
         except (OSError, HTTPException, ValueError) as error:
-            raise UserError(f"weights.url: cannot fetch {url} ({error})") from None
+            raise UserError(
+                f"weights.url: cannot fetch {url} ({error}); correct it or give weights.path"
+            ) from None
     return target

@@ -51,7 +51,7 @@ def tracking_place(
         )
     if settings.precision == "bf16" and engine == "openvino" and not has_bf16(device):
         raise UserError(
-            "tracker.precision: bf16, but openvino does not have it on this CPU; take fp32"
+            "tracker.precision: bf16, but openvino does not compute in it on this CPU; take fp32"
         )
     return hardware_on(device, settings.precision, threads or torch.get_num_threads(), of="tracker")
 
@@ -90,7 +90,9 @@ class SiamTracker:
         height, width = image.shape[:2]
         outside = (box[:2] >= (width, height)).any() or (box[:2] + box[2:] <= 0).any()
         if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] <= 0).any() or outside:
-            raise UserError(f"the box {box.tolist()} is not in the {width}×{height} image")
+            raise UserError(
+                f"the box {box.tolist()} (x, y, w, h) is not in the {width}×{height} image"
+            )
         self.state, self.score = start(box, (width, height)), 1.0
         self._mean = image.mean((0, 1)) if self.settings.postprocess == "release" else self._mean
         self._template = self.network.embed(self._crop(image, self.state, TEMPLATE)[0][None])

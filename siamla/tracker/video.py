@@ -222,13 +222,14 @@ class _Recording:
         if not self._video:
             return
         self._video.release()
-        video = self._paths[1]
+        table, video = self._paths
         grabbed = cv2.VideoCapture(str(_part(video)))
         grabbed.set(cv2.CAP_PROP_FORMAT, -1)  # frames are counted and not decoded
         stored = sum(1 for _ in iter(grabbed.grab, False))
         if stored != self.frames:
             raise UserError(
-                f"{video}: only {stored} of {self.frames} frames could be written; is the disk full"
+                f"{video}: only {stored} of {self.frames} frames could be written; is the disk"
+                f" full? The boxes are in {table}"
             )
         _part(video).replace(video)
 

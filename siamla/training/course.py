@@ -213,23 +213,24 @@ class Course:
         )
         if progress.unusable == IN_A_ROW:
             raise UserError(
-                f"epoch {epoch}: {IN_A_ROW} steps in a row had no usable loss; see {path}"
+                f"epoch {epoch}: {IN_A_ROW} steps in a row had no usable loss (last:"
+                f" {row['total']:g}); lower lr_start; {path} has their pairs"
             )
 
 
 @contextmanager
-def accidents(workers: int) -> Iterator[None]:
+def accidents() -> Iterator[None]:
     """The death of a process that loads pairs, and a GPU without room, become a UserError."""
     try:
         yield
     except torch.OutOfMemoryError as error:
-        reason = str(error).partition(". ")[0]
         raise UserError(
-            f"train: the GPU's memory is full ({reason}); take --accumulate 2, or more"
+            f"train: the GPU's memory is full ({str(error).partition('. ')[0]}); --accumulate 2, or"
+            " more, passes the backbone a part of the batch at a time; --dry-run tries it"
         ) from None
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
         raise UserError(
-            f"train: one of {workers} processes that loads pairs died; run the same command again"
+            "train: a process that loads pairs died (out of memory?); the same command goes on"
         ) from None

@@ -49,7 +49,7 @@ class Ranks:
         """This process's part of `count` things; UserError when there are too few for all."""
         if count < self.world:
             raise UserError(
-                f"training.batch: {count} pairs for {self.world} ranks; start at most {count}"
+                f"training.batch: {count} pairs for {self.world} processes; start at most {count}"
             )
         return slice(self.rank * count // self.world, (self.rank + 1) * count // self.world)
 

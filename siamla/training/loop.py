@@ -73,7 +73,7 @@ def epoch_row(settings: TrainingSettings, progress: Progress) -> dict[str, float
     if not used:
         last = progress.rows[-1]["total"]
         raise UserError(
-            f"epoch {epoch + 1}: no step had a usable loss (last {last:g}); lower lr_start"
+            f"epoch {epoch + 1}: no step had a usable loss (last: {last:g}); lower lr_start"
         )
     names = [name for name in used[0] if name != "skipped"]
     return {
@@ -94,7 +94,7 @@ def train(
     UserError for a state that does not fit, unusable losses, too little memory, a dead process.
     """
     settings, per_epoch = recipe.training, steps_per_epoch(recipe.training)
-    with stop_requests() as asked, accidents(source.workers):
+    with stop_requests() as asked, accidents():
         learner = start(recipe, resources)
         course = Course(learner, source, upkeep, asked)
         progress = course.progress

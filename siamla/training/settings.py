@@ -106,6 +106,6 @@ class TrainingSettings(Settings):
             raise ValueError(f"frozen_epochs ({self.frozen_epochs}) exceeds epochs ({self.epochs})")
         if self.pairs_per_epoch < self.batch:
             raise ValueError(
-                f"pairs_per_epoch {self.pairs_per_epoch} is less than one batch ({self.batch})"
+                f"pairs_per_epoch ({self.pairs_per_epoch}) is less than one batch ({self.batch})"
             )
         return self

@@ -113,7 +113,7 @@ def rehearse(
     set_up(resources.hardware)
     settings, world = recipe.training, resources.ranks.world
     epochs = {False: settings.epochs - settings.frozen_epochs, True: settings.frozen_epochs}
-    with accidents(source.workers):
+    with accidents():
         learner = start(recipe, resources)
         phases = [
             _phase(learner, source, count, frozen, budget)
@@ -146,7 +146,7 @@ def overfit(
     recipe = _endless(recipe, recipe.training.frozen_epochs > 0)
     part = resources.ranks.part(recipe.training.batch)
     losses: list[float] = []
-    with accidents(source.workers):
+    with accidents():
         learner = start(recipe, resources)
         with closing(batches(source, recipe.seed, recipe.training, part=part)) as stream:
             repeated = cycle(list(islice(stream, count)))
