@@ -110,13 +110,6 @@ def test_a_box_maps_to_where_its_pixels_go(
     assert np.abs(centre_of_mass(view) - (expected[:2] + expected[2:] / 2)).max() < 0.05
 
 
-def test_gradient_values_follow_the_algebra() -> None:
-    view = crop(gradient(), (80.0, 70.0), 40.0, 80, (0, 0, 0)).astype(float)
-    index = 80 + (np.arange(80) + 0.5 - 40) * 0.5 - 0.5
-    assert np.abs(view[40, :, 0] - index).max() <= 0.55  # rounding to uint8
-    assert abs((view[40, :, 0] - index).mean()) < 0.05
-
-
 def test_box_by_hand() -> None:
     box = to_crop([90, 80, 20, 40], (100, 100), 51, 255)
     assert box.tolist() == [127.5 - 50, 127.5 - 100, 100, 200]
@@ -137,18 +130,6 @@ lengths = st.floats(1, 500)
 def test_to_crop_is_undone_by_to_image(box: tuple, middle: tuple, side: float, size: int) -> None:
     there = to_crop(box, middle, side, size)
     assert np.allclose(to_image(there, middle, side, size), box, atol=1e-6)
-
-
-def test_beyond_the_border_is_the_mean_colour() -> None:
-    image = np.full((50, 60, 3), (10, 200, 30), np.uint8)
-    image[:, 30:] = (50, 100, 30)
-    fill = mean_colour(image)
-    assert fill == (30, 150, 30)
-    view = crop(image, (0, 0), 40, 40, fill)
-    assert view.dtype == np.uint8
-    assert view.shape == (40, 40, 3)
-    assert view[5, 5].tolist() == [30, 150, 30]
-    assert view[30, 30].tolist() == [10, 200, 30]
 
 
 def smooth(width: int = 320, height: int = 240) -> np.ndarray:

@@ -64,13 +64,3 @@ def test_the_check_of_a_profile_tells_a_precision_that_cannot_be(
     training, tracking = check(Plan.load("smoke")).problems
     assert training == f"train siamcar, seed 1: training.{precision}"
     assert tracking == f"predict otb100 siamcar, seed 1: tracker.{precision}"
-
-
-def test_hardware_says_where_and_how() -> None:
-    assert Hardware("cpu", "bf16", 2).plain == {"device": "cpu", "precision": "bf16", "threads": 2}
-    assert Hardware("cuda: NVIDIA H100", "bf16", 2).torch_device == torch.device("cuda")
-    x = torch.ones(2, 2)
-    with Hardware("cpu", "bf16", 2).autocast():
-        assert (x @ x).dtype == torch.bfloat16
-    with Hardware("cpu", "fp32", 2).autocast():
-        assert (x @ x).dtype == torch.float32

@@ -52,15 +52,6 @@ def test_region_overlap_apart_cut_and_unknown() -> None:
     np.testing.assert_array_equal(region_overlap(a, b, (100, 100)), [0, 1, np.nan])
 
 
-def test_region_overlap_of_a_diamond() -> None:
-    """Rows of the diamond |x - 10| + |y - 10| ≤ 10 have 2k + 1 pixels for k = 1..10..1; its two
-    tips count nothing.
-    """
-    diamond = np.array([[10.0, 0, 20, 10, 10, 20, 0, 10]])
-    pixels = 2 * sum(2 * k + 1 for k in range(1, 10)) + 21
-    assert region_overlap(diamond, boxes((0, 0, 20, 20)))[0] == pytest.approx(pixels / 21**2)
-
-
 @pytest.mark.parametrize(
     ("polygon", "box", "pixels"),
     [
@@ -91,19 +82,6 @@ def test_regions_without_a_pixel_have_no_overlap() -> None:
     dots, box = boxes((20.1, 20.1, 0.3, 0.3), (20.2, 20.2, 0.2, 0.2)), boxes((15, 15, 10, 10))
     overlaps = region_overlap(dots[[0, 0]], np.concatenate([dots[1:], box]), (100, 100))
     np.testing.assert_array_equal(overlaps, [np.nan, 0])
-
-
-def test_region_overlap_approaches_the_area_ratio() -> None:
-    from got10k.utils.metrics import poly_iou
-
-    rng = np.random.default_rng(0)
-    angles = rng.uniform(0, np.pi, 50)
-    turn = np.stack([np.cos(angles), np.sin(angles), -np.sin(angles), np.cos(angles)], 1)
-    turn = turn.reshape(-1, 2, 2)
-    square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * 300
-    a = (square @ turn + rng.uniform(900, 1100, (50, 1, 2))).reshape(-1, 8)
-    b = (square @ turn[::-1] + rng.uniform(900, 1100, (50, 1, 2))).reshape(-1, 8)
-    np.testing.assert_allclose(region_overlap(a, b), poly_iou(a, b), atol=5e-3)
 
 
 def test_polygons_overlap_as_in_the_vot_toolkit() -> None:
