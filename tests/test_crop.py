@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siamla.data.crop import (
@@ -139,6 +139,7 @@ def smooth(width: int = 320, height: int = 240) -> np.ndarray:
     return np.rint(128 + 100 * waves).astype(np.uint8)
 
 
+@settings(deadline=None)
 @given(
     x=st.floats(-20, 340),
     y=st.floats(-20, 260),
