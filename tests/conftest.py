@@ -276,6 +276,17 @@ def changed(params: Path) -> "Change":
     return partial(changed_plan, params)
 
 
+@pytest.fixture
+def as_before() -> Iterator[None]:
+    """Threads and determinism, which a training sets for its whole process."""
+    import torch
+
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
+
+
 @pytest.fixture(scope="session")
 def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small model of random weights with tracker settings of its own."""

@@ -28,7 +28,7 @@ from siamla.model.settings import Lafa, ModelSettings
 from siamla.model.siamla import Output, SiamLA, build_model
 from siamla.provenance.code import sources
 from siamla.tracker.settings import TrackerSettings
-from siamla.tracker.tracker import SiamTracker, recorded, tracking_place
+from siamla.tracker.tracker import SiamTracker, tracking_place
 
 CPU = torch.device("cpu")
 HARDWARE = Hardware("cpu", "fp32", 1)
@@ -233,14 +233,6 @@ def test_what_auto_is() -> None:
     assert resolve_engine("auto", CPU) == "openvino"
     with pytest.raises(UserError, match="openvino runs on a CPU"):
         resolve_engine("openvino", torch.device("cuda"))
-
-
-def test_a_record_tells_the_engine_and_its_version() -> None:
-    settings = TrackerSettings(engine="torch", precision="fp32")
-    assert recorded(settings, HARDWARE) == {
-        **HARDWARE.plain,
-        "engine": f"torch {torch.__version__}",
-    }
 
 
 def test_the_code_of_engines_that_may_run_is_part_of_a_prediction() -> None:

@@ -19,13 +19,12 @@ import yaml
 from matplotlib.legend import Legend
 
 from siamla.benchmark.metrics import CURVES as CURVES_KNOWN
-from siamla.benchmark.metrics import overlap
 from siamla.benchmark.protocols import OnePass, load_protocols
 from siamla.benchmark.score import score
-from siamla.benchmark.store import corners
 from siamla.errors import UserError
 from siamla.experiment.plan import Plan
 from siamla.files import write_json
+from siamla.geometry import corners, iou
 from siamla.provenance.record import make_record
 from siamla.report import figures
 from siamla.report.drawing import settings, style
@@ -655,7 +654,7 @@ def test_figure_12_has_three_correlations_with_intervals(draw: Draw, real: dict)
 
     def scattered(name: str, follows: bool) -> Any:
         one = frame(name, 1, (12, 12))
-        ious = overlap(np.broadcast_to(one.truth, (625, 4)), one.boxes.reshape(-1, 4))
+        ious = iou(np.broadcast_to(one.truth, (625, 4)), one.boxes.reshape(-1, 4))
         follow = 0.2 + 0.6 * ious.reshape(25, 25)
         return replace(one, q=follow if follows else rng.uniform(0, 1, (25, 25)))
 

@@ -13,7 +13,6 @@ from siamla.experiment.plan import Plan
 from siamla.hardware import Hardware, hardware_on
 from siamla.steps.check import check
 from siamla.tracker import tracker
-from siamla.tracker.api import tracker_settings
 from siamla.tracker.settings import TrackerSettings
 from siamla.tracker.tracker import tracking_place
 from siamla.training.settings import TrainingSettings
@@ -65,21 +64,3 @@ def test_the_check_of_a_profile_tells_a_precision_that_cannot_be(
     training, tracking = check(Plan.load("smoke")).problems
     assert training == f"train siamcar, seed 1: training.{precision}"
     assert tracking == f"predict otb100 siamcar, seed 1: tracker.{precision}"
-
-
-def test_the_precision_auto_of_an_older_model_file_is_fp32() -> None:
-    """It was measured; the file's other settings stay, and nobody can ask for it any more."""
-    settings = tracker_settings("old.pt", {"precision": "auto", "window": 0.3}, {"top_n": 5})
-    assert (settings.precision, settings.window, settings.top_n) == ("fp32", 0.3, 5)
-    with pytest.raises(UserError, match="precision"):
-        tracker_settings(Path("new.pt"), {}, {"precision": "auto"})
-
-
-def test_hardware_says_where_and_how() -> None:
-    assert Hardware("cpu", "bf16", 2).plain == {"device": "cpu", "precision": "bf16", "threads": 2}
-    assert Hardware("cuda: NVIDIA H100", "bf16", 2).torch_device == torch.device("cuda")
-    x = torch.ones(2, 2)
-    with Hardware("cpu", "bf16", 2).autocast():
-        assert (x @ x).dtype == torch.bfloat16
-    with Hardware("cpu", "fp32", 2).autocast():
-        assert (x @ x).dtype == torch.float32

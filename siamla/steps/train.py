@@ -106,8 +106,8 @@ def _validator(
     def overlap(model: "SiamLA", epoch: int) -> float | None:
         import numpy as np
 
-        from siamla.benchmark.metrics import overlap as iou
         from siamla.benchmark.onepass import track_sequence
+        from siamla.geometry import iou
         from siamla.tracker.tracker import SiamTracker
 
         if epoch % every:

@@ -39,10 +39,8 @@ class Search(NamedTuple):
 def tracking_place(
     settings: TrackerSettings, device: torch.device | None = None, threads: int | None = None
 ) -> Hardware:
-    """Device, precision and threads for tracking; a GPU and this process's threads by default.
-
-    UserError where the engine of the settings is not installed, or it or the device does not
-    compute in the precision of the settings.
+    """Device, precision and threads for tracking; UserError where the engine is not installed, or
+    it or the device does not compute in the precision of the settings.
     """
     device = device or default_device()
     engine = resolve_engine(settings.engine, device)
@@ -65,8 +63,6 @@ def recorded(settings: TrackerSettings, place: Hardware) -> dict[str, Any]:
 
 class SiamTracker:
     """SiamCAR or SiamLA as a tracker (Algorithm 1): the template is taken once, never updated."""
-
-    deterministic = True  # benchmarks need not repeat it
 
     def __init__(
         self,
@@ -135,12 +131,10 @@ def load_tracker(
 
 
 class LockStep:
-    """Several trackers over one network: the crops of all that search meet in one pass, which is
-    what a GPU is fast at.
+    """Several trackers over one network: the crops of all that search meet in one pass.
 
-    Each tracker works in its own thread; its network waits until all that are at work have asked,
-    and one thread runs the pass for all. The engine fills a pass up to one size, so that a
-    tracker's answers do not depend on who else is there. network: searches any number of crops.
+    Each tracker works in its own thread and waits until all that are at work have asked. The engine
+    fills a pass up to one size, so that answers do not depend on who else is there.
     """
 
     def __init__(self, network: Network) -> None:

@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from siamla.benchmark.metrics import overlap
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
+from siamla.geometry import iou
 from siamla.grid import SCORE, SEARCH, START, STRIDE
 from siamla.report.drawing import jobs, style
 from siamla.report.drawing.data import Data, Drawn, Nothing, Rows, Run
@@ -51,7 +51,7 @@ def on_cells(run: Run, inside: bool) -> dict[str, Points]:
             within = (column > x) & (column < x + w) & (row > y) & (row < y + h)
             chosen = within.ravel()
         confidence = frame.confidence.ravel()[chosen].astype(float)
-        quality = overlap(np.broadcast_to(truth, boxes.shape), boxes)[chosen]
+        quality = iou(np.broadcast_to(truth, boxes.shape), boxes)[chosen]
         if len(quality):
             before = points.get(frame.sequence, NOTHING)
             points[frame.sequence] = (np.r_[before[0], confidence], np.r_[before[1], quality])
@@ -75,7 +75,7 @@ def on_tracks(run: Run, data: Data, benchmark: str) -> dict[str, Points]:
         truth = video.boxes[:count]
         confidence = confidence[:count]
         clear = np.isfinite(confidence) & np.isfinite(truth).all(1) & video.visible[:count]
-        points[video.name] = (confidence[clear], overlap(truth, boxes[:count])[clear])
+        points[video.name] = (confidence[clear], iou(truth, boxes[:count])[clear])
     return points
 
 

@@ -5,10 +5,10 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from siamla.benchmark.metrics import overlap
 from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
+from siamla.geometry import iou
 from siamla.report.drawing import jobs, style
 from siamla.report.drawing.data import Array, Data, Drawn, Nothing, Rows
 from siamla.report.drawing.settings import TrackerFigure
@@ -74,7 +74,7 @@ def _ious(video: Video, boxes: Array) -> Array:
     count = min(len(video.boxes), len(boxes))
     truth = video.boxes[:count]
     clear = np.isfinite(truth).all(1) & video.visible[:count]
-    return np.where(clear, overlap(truth, boxes[:count]), np.nan)
+    return np.where(clear, iou(truth, boxes[:count]), np.nan)
 
 
 def _mean(values: Array) -> float:
@@ -106,7 +106,7 @@ def _tracks(data: Data, benchmark: str) -> dict[str, Track]:
 def _picture(axes: Any, video: Video, index: int, boxes: Mapping[str, Array], data: Data) -> None:
     from matplotlib import patheffects
 
-    from siamla.benchmark.onepass import read_image
+    from siamla.data.images import read_image
 
     image = read_image(video.frames[index])[..., ::-1]
     axes.set_axis_on()
@@ -147,7 +147,7 @@ def _legend(figure: Any, trackers: list[str], data: Data, title: str) -> None:
 
 def draw(entry: Entry, data: Data) -> Drawn:
     """A row of frames for each sequence."""
-    from siamla.benchmark.onepass import read_image
+    from siamla.data.images import read_image
 
     videos = {video.name: video for video in data.videos[entry.benchmark]}
     tracks = _tracks(data, entry.benchmark)

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import Field
 
-from siamla.benchmark.metrics import overlap
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
+from siamla.geometry import iou
 from siamla.grid import SCORE, SEARCH, START, STRIDE
 from siamla.report.drawing import jobs, style
 from siamla.report.drawing.data import Array, Data, Drawn, Nothing, Rows
@@ -59,7 +59,7 @@ def needs(plan: Plan, entry: Entry) -> list[Job] | None:
 def _ious(frame: "FrameMaps") -> Array:
     """IoU (25, 25) of every cell's box with the truth."""
     boxes = frame.boxes.reshape(-1, 4)
-    return overlap(np.broadcast_to(frame.truth, boxes.shape), boxes).reshape(SCORE, SCORE)
+    return iou(np.broadcast_to(frame.truth, boxes.shape), boxes).reshape(SCORE, SCORE)
 
 
 def _in_crop(frame: "FrameMaps", box: ArrayLike) -> Array:

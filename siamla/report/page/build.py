@@ -12,7 +12,7 @@ import numpy as np
 from markupsafe import Markup, escape
 from PIL import Image, ImageDraw
 
-from siamla.benchmark.onepass import read_image
+from siamla.data.images import read_image
 from siamla.errors import UserError
 from siamla.report.differences import OVERALL, Difference, by_sequence, difference, interval, signed
 from siamla.report.drawing.data import Array, Data, overall
