@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from siamla.files import atomic
-from siamla.report.drawing.data import Course, Data
+from siamla.report.drawing.data import Course
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -117,22 +117,16 @@ def marker(tracker: Mapping[str, Any]) -> str:
     return shapes.get(tracker["role"]) or MARKERS[tracker["place"] % len(MARKERS)]
 
 
-def gid(name: str) -> str:
-    """How an SVG marks what belongs to a tracker; the page highlights by it."""
-    return f"tracker:{name}"
-
-
-def line(axes: "Axes", name: str, course: Course, how: Mapping[str, Any]) -> Any:
-    """Draw a tracker's line and the band of its seeds' range; the line. how: for matplotlib."""
+def line(axes: "Axes", course: Course, how: Mapping[str, Any]) -> Any:
+    """Draw a line and the band of its seeds' range; the line. how: for matplotlib."""
     import seaborn
 
     drawing = {"estimator": None, "sort": False, "legend": False, **how}
     seaborn.lineplot(x=course.x, y=course.mean, ax=axes, **drawing)
     drawn = axes.lines[-1]
-    drawn.set_gid(gid(name))
     if np.max(course.seeds) > 1:
         light = {"color": how["color"], "alpha": 0.15, "linewidth": 0, "zorder": 1}
-        axes.fill_between(course.x, course.low, course.high, gid=gid(name), **light)
+        axes.fill_between(course.x, course.low, course.high, **light)
     return drawn
 
 
@@ -152,17 +146,6 @@ def strokes(colours: Mapping[str, str]) -> dict[str, Any]:
     from matplotlib.lines import Line2D
 
     return {text: Line2D([], [], color=each, linewidth=1.6) for text, each in colours.items()}
-
-
-def legend(where: Any, entries: Sequence[tuple[Any, str, str]], data: Data, **how: Any) -> Any:
-    """A legend of (handle, text, tracker); ours is bold. The tracker is "" where it is of none."""
-    handles, texts, names = zip(*entries, strict=True)
-    legend = where.legend(handles, texts, **how)
-    for text, name in zip(legend.get_texts(), names, strict=True):
-        if name:
-            text.set_gid(gid(name))
-            text.set_fontweight("bold" if data.trackers[name]["role"] == "ours" else "normal")
-    return legend
 
 
 def legend_below(figure: "Figure", handles: Sequence[Any], labels: Sequence[str]) -> None:

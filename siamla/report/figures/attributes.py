@@ -110,7 +110,7 @@ def _radar(axes: Any, measured: Measured, data: Data) -> None:
         how = style.look(data.trackers[name]) | {"markersize": 2.5}
         how |= {"marker": style.marker(data.trackers[name]), "markeredgecolor": how["color"]}
         values = np.append(measured.values[name], measured.values[name][0])
-        lines[name] = style.line(axes, name, Course(angles, values, values, values, 1), how)
+        lines[name] = style.line(axes, Course(angles, values, values, values, 1), how)
     highest = max(float(np.nanmax(measured.values[name], initial=0)) for name in names)
     _radar_axes(axes, measured.counts, highest)
     labels = [style.entry(measured.whole[name], data.label(name), digits) for name in names]

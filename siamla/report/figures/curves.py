@@ -82,21 +82,22 @@ def _legend(axes: Any, panel: Panel, drawn: Mapping[str, Any], data: Data, small
     """The ranks of the lines that are drawn in colour, and how many others there are."""
     digits = panel.described["digits"]
     entries = [
-        (line, style.entry(panel.scores[name], data.label(name), digits), name)
+        (line, style.entry(panel.scores[name], data.label(name), digits))
         for name, line in drawn.items()
     ]
     if others := len(panel.courses) - len(drawn):
         more = f"{others} more"
-        entries.append((style.strokes({more: style.GREY})[more], more, ""))
+        entries.append((style.strokes({more: style.GREY})[more], more))
+    lines, texts = zip(*entries, strict=True)
     how: dict[str, Any] = {"fontsize": 5.6, "handlelength": 1.6} if small else {}
-    if len(entries) > INSIDE:
-        style.legend(axes, entries, data, loc="upper center", bbox_to_anchor=(0.5, -0.2), **how)
+    if len(lines) > INSIDE:
+        axes.legend(lines, texts, loc="upper center", bbox_to_anchor=(0.5, -0.2), **how)
         return
     middle = 0.45 * axes.get_xlim()[1]
     low = any(np.interp(middle, line.x, line.mean) < 0.35 for line in panel.courses.values())
     corner = CURVES[panel.curve].legend
     corner = "upper right" if panel.curve == "success" and low else corner
-    legend = style.legend(axes, entries, data, loc=corner, **how)
+    legend = axes.legend(lines, texts, loc=corner, **how)
     legend.set_in_layout(False)  # however wide it is, the panel keeps its size
 
 
@@ -105,9 +106,9 @@ def _draw_panel(axes: Any, panel: Panel, data: Data, small: bool) -> None:
     for rank, (name, course) in enumerate(panel.courses.items()):
         tracker = data.trackers[name]
         if rank < RANKS or tracker["role"] != "other":
-            drawn[name] = style.line(axes, name, course, style.look(tracker))
+            drawn[name] = style.line(axes, course, style.look(tracker))
         else:
-            style.line(axes, name, course, GREY)
+            style.line(axes, course, GREY)
     for at in panel.reading["at"]:
         axes.axvline(at, color="0.55", linewidth=0.6, linestyle=style.DOTTED, zorder=1)
     kind = CURVES[panel.curve]

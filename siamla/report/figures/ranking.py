@@ -102,22 +102,20 @@ def _point(axes: Any, row: dict[str, Any], data: Data, hollow: int) -> Any:
         colour = style.look(tracker)["color"]
         shape = style.marker(tracker)
         how = {"color": colour, "markersize": 7 if tracker["role"] == "ours" else 5.5}
-        how["gid"] = style.gid(row["tracker"])
         if row["seeds"] > 1:
             seam = {"color": colour, "linewidth": 1.2, "zorder": 3}
             axes.vlines(row["rank"], row["lowest"], row["highest"], **seam)
     return axes.plot(row["rank"], row["score"], shape, zorder=4, **how)[0]
 
 
-def _panel(axes: Any, rows: Rows, data: Data, digits: int) -> list[tuple[Any, str, str]]:
+def _panel(axes: Any, rows: Rows, data: Data, digits: int) -> list[tuple[Any, str]]:
     """Draw ranked rows; the legend's entries."""
     entries = []
     hollow = 0
     for row in rows:
         point = _point(axes, row, data, hollow)
         hollow += row["group"] == "published"
-        name = row["tracker"] if row["group"] == "measured" else ""
-        entries.append((point, style.entry(row["score"], row["label"], digits), name))
+        entries.append((point, style.entry(row["score"], row["label"], digits)))
     count = len(rows)
     axes.set_xticks(range(1, count + 1, max(1, math.ceil(math.log(count)))))
     axes.set_xlim(count + 0.6, 0.4)  # the best at the right
@@ -152,7 +150,7 @@ def draw(entry: Entry, data: Data) -> Drawn:
     how = {"loc": "outside right upper", "handlelength": 1.2, "title_fontsize": 6.3}
     words = [WORDS[group] for group in WORDS if any(row["group"] == group for row in rows)]
     how |= {"title": "; ".join(words), "ncols": 1 + (min(len(entries), MOST) > 20)}
-    style.legend(figure, entries[:MOST], data, **how)
+    figure.legend(*zip(*entries[:MOST], strict=True), **how)
     best = ", ".join(f"{row['label']} {row['score']:.{described['digits']}f}" for row in rows[:3])
     alt = f"{described['label']} ranking on {style.on(info)}: {best}."
     return Drawn(figure, COLUMNS, rows, alt, _notes(data, entry.benchmark))

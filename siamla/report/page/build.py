@@ -1,40 +1,28 @@
 """The page's parts as plain data, and the page from them. Cells of a grid are text or a link."""
 
 import base64
-import io
 import math
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
-from markupsafe import Markup, escape
-from PIL import Image, ImageDraw
+from markupsafe import Markup
 
-from siamla.benchmark.onepass import read_image
-from siamla.errors import UserError
 from siamla.report.differences import OVERALL, Difference, by_sequence, difference, interval, signed
-from siamla.report.drawing.data import Array, Data, overall
+from siamla.report.drawing.data import Data, overall
 from siamla.report.drawing.style import sequences
 from siamla.report.render import Table, shown
 from siamla.report.view import filled, resource
-from siamla.sequence import Sequence as Video
 
-MOST = 10 * 2**20  # bytes of a page
-SCREEN = 2.0  # pixels for a point of the printed figure
-INLINE = 350_000  # bytes of an SVG; a larger one is shown as PNG
-CLIP = {"duration": 160, "loop": 0, "quality": 50, "method": 4}
-FRAMES, WIDTH = 14, 300  # of a clip
 ABSENT = "–"
 Grid = dict[str, Any]
 
 
 def anchor(benchmark: str, tracker: str) -> str:
     """Where the provenance of a tracker's scores on a benchmark stands."""
-    words = re.split(r"([^A-Za-z0-9]+)", f"{benchmark}.{tracker}")
-    words[1::2] = [f"-{word.encode().hex()}-" for word in words[1::2]]
-    return "from-" + "".join(words)
+    return "from-" + quote(f"{benchmark}.{tracker}", safe="")
 
 
 def _linked(benchmark: str, tracker: str, text: str) -> Markup:
@@ -43,37 +31,22 @@ def _linked(benchmark: str, tracker: str, text: str) -> Markup:
     return link.format(anchor(benchmark, tracker), text)
 
 
-def row(cells: list[Any], tracker: str = "", ours: bool = False) -> dict[str, Any]:
-    """A row of a grid; `tracker` is what the pointer highlights."""
-    return {"cells": cells, "tracker": tracker, "ours": ours}
-
-
 def table_grid(table: Table, ours: str) -> Grid:
-    """A table of the paper with a column Δ where measured and published stand side by side."""
-    pairs = [index for index, key in enumerate(table.keys) if key.startswith("paper.")]
-    heads: list[str] = []
-    for index, head in enumerate(table.heads):
-        heads += [head, "Δ"] if index in pairs else [head]
+    """A table of the paper; a row has `ours` where it is of that variant."""
     variants = [""] * (len(table.rows) - len(table.variants)) + table.variants
     rows: list[dict[str, Any]] = []
     for number, (tracker, cells) in enumerate(zip(variants, table.rows, strict=True)):
         if number in table.sections:
             rows.append({"section": table.sections[number]})
         texts: list[str] = []
-        for index, cell in enumerate(cells):
-            benchmark = table.keys[index].partition(".")[0]
+        for key, cell in zip(table.keys, cells, strict=True):
             text = shown(cell)
-            texts.append(_linked(benchmark, tracker, text) if cell.seeds and tracker else text)
-            if index in pairs:
-                before, after = cells[index - 1], cell
-                gap = math.nan
-                if before.value is not None and after.value is not None:
-                    gap = before.value - after.value
-                texts.append(signed(gap, max(before.digits, after.digits)))
-        rows.append(row(texts, tracker, tracker == ours))
+            linked = cell.seeds and tracker
+            texts.append(_linked(key.partition(".")[0], tracker, text) if linked else text)
+        rows.append({"cells": texts, "ours": tracker == ours})
     return {
         "title": f"{table.name}. {table.title}",
-        "heads": heads,
+        "heads": table.heads,
         "rows": rows,
         "notes": table.notes,
         "sortable": not table.sections,
@@ -119,7 +92,7 @@ def overview(data: Data) -> tuple[list[str], Grid]:
             seeds = min(map(len, contents))
             words = [signed(gap.value, digits), interval(gap, digits), str(seeds)]
             results.append(_sentence(data, name, gap, seeds))
-        rows.append(row([*cells, *words]))
+        rows.append({"cells": [*cells, *words]})
     labels = [data.label(tracker) if tracker else ABSENT for tracker in pair]
     heads = ["Benchmark", "Data", "Metric", *labels, "Difference", "95 % interval", "Seeds"]
     return results[:1], {"title": "Overview", "heads": heads, "rows": rows, "sortable": True}
@@ -148,74 +121,19 @@ def sequence_grid(data: Data, benchmark: str) -> Grid | None:
         texts = [f"{each:.{digits}f}" if np.isfinite(each) else ABSENT for each in numbers]
         if both:
             texts.append(signed(means[pair[0]][index] - means[pair[1]][index], digits))
-        rows.append(row([name, f"{values.get('frames', 0):.0f}", *texts]))
+        rows.append({"cells": [name, f"{values.get('frames', 0):.0f}", *texts]})
     label = info["metrics"][metric]["label"]
     return {"title": info["label"], "heads": heads, "rows": rows, "metric": label, "sortable": True}
 
 
-def _larger(match: re.Match[str]) -> str:
-    """An SVG's head with the size that suits a screen, where a paper's is small."""
-    width, height = (round(float(number) * SCREEN) for number in match.group(2, 3))
-    return f'{match[1]}width="{width}" height="{height}"'
-
-
-def picture(path: Path, name: str, alt: str) -> Markup:
-    """A figure for the page: its SVG with names of its own, or its PNG where the SVG is large."""
-    svg = path.with_name(f"{path.name}.svg").read_text(encoding="utf-8")
-    if len(svg) > INLINE or "<image" in svg:
-        data = base64.b64encode(path.with_name(f"{path.name}.png").read_bytes()).decode()
-        return Markup('<img loading="lazy" src="data:image/png;base64,{}" alt="{}">').format(
-            data, alt
-        )
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' id="tracker:([^"]*)"', r' class="t" data-t="\1"', svg)
-    svg = re.sub(r'(<svg [^>]*?)width="([\d.]+)pt" height="([\d.]+)pt"', _larger, svg, count=1)
-    svg = re.sub(r' id="([^"]+)"', rf' id="{name}.\1"', svg)
-    svg = re.sub(r'href="#([^"]+)"', rf'href="#{name}.\1"', svg)
-    svg = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}.\1)", svg)
-    return Markup(svg.replace("<svg ", f'<svg role="img" aria-label="{escape(alt)}" ', 1))
-
-
-def _frame(video: Video, index: int, boxes: Mapping[str, Array]) -> Image.Image:
-    image = Image.fromarray(read_image(video.frames[index])[..., ::-1])
-    scale = min(1.0, WIDTH / image.width)
-    size = (round(image.width * scale), round(image.height * scale))
-    image = image.resize(size, Image.Resampling.LANCZOS)
-    draw = ImageDraw.Draw(image)
-    for colour, tracks in {"#FFFFFF": video.boxes, **boxes}.items():
-        if index < len(tracks) and np.isfinite(tracks[index]).all():
-            x, y, w, h = tracks[index] * scale
-            draw.rectangle((x, y, x + max(w, 1), y + max(h, 1)), outline=colour, width=2)
-    return image
-
-
-def _url(images: list[Image.Image]) -> str:
-    """Images as WebP, which any browser shows; several of them move."""
-    held = io.BytesIO()
-    images[0].save(held, "WEBP", save_all=True, append_images=images[1:], **CLIP)
-    return f"data:image/webp;base64,{base64.b64encode(held.getvalue()).decode()}"
-
-
-def clip(video: Video, boxes: Mapping[str, Array]) -> dict[str, Any]:
-    """A sequence in a few frames, moving and still, with white truth and boxes (N, 4) by colour."""
-    count = min([len(video.frames), *map(len, boxes.values())])
-    chosen = np.unique(np.linspace(0, count - 1, FRAMES).round().astype(int))
-    images = [_frame(video, int(index), boxes) for index in chosen]
-    still = _url(images[len(images) // 2 :][:1])
-    width, height = images[0].size
-    return {"moving": _url(images), "still": still, "width": width, "height": height}
+def picture(path: Path, alt: str) -> Markup:
+    """A figure for the page."""
+    data = base64.b64encode(path.with_name(f"{path.name}.png").read_bytes()).decode()
+    return Markup('<img loading="lazy" src="data:image/png;base64,{}" alt="{}">').format(data, alt)
 
 
 def render(context: Mapping[str, Any]) -> str:
-    """The page; UserError where it is too large to be sent around."""
+    """The page."""
     texts = {"css": Markup(resource("page", "style.css"))}
     texts["script"] = Markup(resource("page", "script.js"))
-    text = filled("page", "page.html", filters={}, html=True, **context, **texts)
-    size = len(text.encode())
-    if size > MOST:
-        raise UserError(
-            f"the page has {size / 2**20:.1f} MiB, at most {MOST // 2**20} are wanted; draw fewer"
-            " figures"
-        )
-    return text
+    return filled("page", "page.html", filters={}, html=True, **context, **texts)
