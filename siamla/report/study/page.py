@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from siamla.report.differences import interval, signed
 from siamla.report.render import markdown_text
-from siamla.report.study.claims import CONTRADICTED, OPEN, SUPPORTED
+from siamla.report.study.build import CONTRADICTED, OPEN, SUPPORTED
 from siamla.report.view import filled
 
 GENERATED = "<!-- Made by `siamla report study`; what is changed by hand is lost. -->"
@@ -15,16 +16,12 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
-def _signed(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "−")
-
-
 def _difference(effect: Plain | None) -> str:
     if effect is None:
         return "not measured"
     if effect["low"] is None:
-        return f"{_signed(effect['value'])}, no interval"
-    return f"{_signed(effect['value'])} [{_signed(effect['low'])}, {_signed(effect['high'])}]"
+        return f"{signed(effect['value'], 3)}, no interval"
+    return f"{signed(effect['value'], 3)} {interval(effect['low'], effect['high'], 3)}"
 
 
 def _seeds(effect: Plain) -> str:
