@@ -147,7 +147,7 @@ def test_the_page_holds_everything_and_needs_nothing(written: Path) -> None:
     targets = {(a.get("href") or "")[1:] for tag, a in elements if tag == "a"}
     assert targets <= set(names)
     assert any(target.startswith("from-otb100") for target in targets)
-    words = ("OTB &lt;100&gt;", "differs from that of", "95 % interval", "report figure fig9")
+    words = ("OTB &lt;100&gt;", "95 % interval", "report figure fig9")
     for word in (*NAMES, *words):
         assert word in text, word
     assert "<100>" not in text

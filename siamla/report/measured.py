@@ -1,10 +1,12 @@
 """What was measured: cells over seeds, and which differences can be told from noise."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from siamla.report.collect import PLACE
 from siamla.statistics import mean_effect, weighted_values
@@ -36,6 +38,14 @@ class Cell:
     seeds: tuple[int, ...] = ()
     mark: str = ""
     rank: int = 0
+
+
+def over_seeds(values: NDArray[np.float64], digits: int) -> Cell:
+    """Mean and sample standard deviation of values (seeds,); MISSING for none."""
+    if not len(values):
+        return Cell(text=MISSING)
+    sd = float(values.std(ddof=1)) if len(values) > 1 else None
+    return Cell(value=float(values.mean()), digits=digits, sd=sd)
 
 
 class Measured:
@@ -78,10 +88,8 @@ class Measured:
         if chosen.empty:
             scored = len(self._of(self.sequences, variant, benchmark))
             return Cell(text=WITHHELD if len(rows) and not scored else MISSING)
-        values = chosen["value"].to_numpy(float)
-        sd = float(values.std(ddof=1)) if len(values) > 1 else None
         seeds = tuple(int(seed) for seed in chosen["seed"])
-        return Cell(value=float(values.mean()), digits=digits, sd=sd, seeds=seeds)
+        return replace(over_seeds(chosen["value"].to_numpy(float), digits), seeds=seeds)
 
     def busy(self, variant: str, benchmark: str) -> bool:
         """Whether other work kept cores busy while a seed was tracked."""
@@ -94,27 +102,19 @@ class Measured:
         on either side, and where there are no values by sequence, as for EAO. Sequences weigh as in
         the table's value, one that was not scored nothing.
         """
-        frame = self.sequences[self.sequences["metric"] == metric]
-        rows = {name: self._of(frame, name, benchmark) for name in (variant, baseline)}
-        counts = [part["seed"].nunique() for part in rows.values()]
-        if min(counts) < 2 or pd.concat(rows)["sequence"].nunique() < 2:
+        every = self.sequences
+        pair = every["variant"].isin([variant, baseline]) & (every["benchmark"] == benchmark)
+        frame = every[pair & (every["metric"] == metric)]
+        seeds = frame.groupby("variant")["seed"].nunique()
+        if (seeds < 2).any() or len(seeds) < 2 or frame["sequence"].nunique() < 2:
             return UNTOLD
-        columns = ["value", "weight"]
-        both = pd.concat(
-            {
-                name: part.pivot(index="seed", columns="sequence", values=columns)
-                for name, part in rows.items()
-            }
-        )
-        values, weights = (both[column] for column in columns)
-        tables = {
-            name: weighted_values(
-                values.loc[name].to_numpy(float), weights.loc[name].to_numpy(float)
-            )
-            for name in rows
-        }
+        both = frame.pivot(index=["variant", "seed"], columns="sequence")
+        tables = {}
+        for name in (variant, baseline):
+            values, weights = (both[[column]].loc[[name]] for column in ("value", "weight"))
+            tables[name] = weighted_values(values.to_numpy(float), weights.to_numpy(float))
         effect = mean_effect(tables, {variant: 1.0, baseline: -1.0})
-        return NOISE if effect.low <= 0 <= effect.high else ""
+        return "" if effect.told else NOISE
 
 
 def place_told(place: Mapping[str, Any]) -> str:

@@ -89,14 +89,12 @@ def page(plan: Plan, key: str | None = None) -> Path:
     looks = drawing.trackers(plan)
     trackers = {name: looks[name] for name in looks if name in {each.tracker for each in scores}}
     data = Data(trackers, drawing.benchmarks(plan), scores)
-    results, overview = build.overview(data)
     sequences = [build.sequence_grid(data, benchmark) for benchmark in data.benchmarks]
     tables = [built(plan, table_job(plan, number), contents) for number in plan.profile.tables]
     context = {
         "profile": plan.name,
         "caption": caption(plan),
-        "results": results,
-        "overview": overview,
+        "overview": build.overview(data),
         "tables": [build.table_grid(table, data.role("ours")) for table in tables],
         "figures": _figures(plan),
         "sequences": [grid for grid in sequences if grid],

@@ -1,4 +1,4 @@
-"""How every figure looks, and files whose bytes repeat.
+"""How every figure looks, and writing it: pictures whose bytes repeat, its numbers, its caption.
 
 matplotlib and seaborn are imported where something is drawn, so that the plan loads without them.
 """
@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from siamla.files import atomic
-from siamla.report.drawing.data import Course
+from siamla.errors import UserError
+from siamla.files import atomic, write_csv, write_text
+from siamla.report.drawing.data import Course, Data, Drawn, Nothing
+from siamla.report.drawing.settings import Figure as Entry
+from siamla.report.drawing.settings import kind_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -183,8 +186,35 @@ def on(benchmark: Mapping[str, Any]) -> str:
     return f"{benchmark['label']}{', synthetic miniatures' if benchmark['synthetic'] else ''}"
 
 
-def save(figure: "Figure", path: Path) -> None:
-    """Write `path` with the suffixes .pdf, .svg and .png; the same figure gives the same bytes."""
-    for kind, metadata in METADATA.items():
-        with atomic(path.with_name(f"{path.name}.{kind}")) as temporary:
-            figure.savefig(temporary, format=kind, metadata=metadata)
+def _plain(row: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
+    """A row with every digit and no NaN."""
+    values = {name: row.get(name) for name in columns}
+    for name, value in values.items():
+        value = value.item() if isinstance(value, np.generic) else value
+        values[name] = None if value != value else value
+    return values
+
+
+def write(path: Path, entry: Entry, data: Data, sources: Sequence[str]) -> Drawn:
+    """Draw an entry and write its .csv, .pdf, .svg, .png and .md. sources: of the caption."""
+    title = f"{entry.paper}: {entry.title}" if entry.paper else entry.title
+    kind = kind_of(entry.kind)
+    with applied():
+        try:
+            drawn: Drawn = kind.draw(entry, data)
+        except Nothing as reason:
+            drawn = Drawn(said(str(reason)), kind.COLUMNS, [], f"Nothing: {reason}.")
+        lines = [f"**{title.rstrip('.')}.** {' '.join(drawn.notes)}", ""]
+        lines += [f"- {line}" for line in [*sources, f"In words: {drawn.alt}"]]
+        rows = [_plain(row, drawn.columns) for row in drawn.rows]
+        try:
+            write_csv(path.with_name(f"{path.name}.csv"), drawn.columns, rows)
+            for suffix, metadata in METADATA.items():
+                with atomic(path.with_name(f"{path.name}.{suffix}")) as temporary:
+                    drawn.figure.savefig(temporary, format=suffix, metadata=metadata)
+            write_text(path.with_name(f"{path.name}.md"), "\n".join(lines) + "\n")
+        except OSError as error:
+            raise UserError(
+                f"{error.filename or path}: cannot be written ({error.strerror})"
+            ) from None
+    return drawn

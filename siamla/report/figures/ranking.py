@@ -18,7 +18,7 @@ from siamla.settings import Settings, nearest
 COLUMNS = ("rank", "group", "tracker", "label", "metric", "score", "lowest", "highest", "seeds")
 HOLLOW = "ox*v^d+<p>sh"
 MOST = 40  # entries of a legend
-WORDS = {"measured": "filled: from raw results", "published": "hollow: as published"}
+FILLED = "filled: from raw results; hollow: as published"
 
 
 class Published(Settings):
@@ -147,9 +147,9 @@ def draw(entry: Entry, data: Data) -> Drawn:
         whole = f"{described['label']} on {info['label']}"
         style.title(axes, titles[group[0]["group"]] if info["synthetic"] else whole)
     panels[0].set_ylabel(described["label"])
-    how = {"loc": "outside right upper", "handlelength": 1.2, "title_fontsize": 6.3}
-    words = [WORDS[group] for group in WORDS if any(row["group"] == group for row in rows)]
-    how |= {"title": "; ".join(words), "ncols": 1 + (min(len(entries), MOST) > 20)}
+    columns = 1 + (min(len(entries), MOST) > 20)
+    how: dict[str, Any] = {"loc": "outside right upper", "handlelength": 1.2, "ncols": columns}
+    how |= {"title": FILLED, "title_fontsize": 6.3} if data.facts.get("published") else {}
     figure.legend(*zip(*entries[:MOST], strict=True), **how)
     best = ", ".join(f"{row['label']} {row['score']:.{described['digits']}f}" for row in rows[:3])
     alt = f"{described['label']} ranking on {style.on(info)}: {best}."
@@ -158,14 +158,11 @@ def draw(entry: Entry, data: Data) -> Drawn:
 
 def _notes(data: Data, benchmark: str) -> Sequence[str]:
     info = data.benchmarks[benchmark]
-    notes = []
-    if count := data.count(benchmark):
-        notes.append(f"Filled: computed here from raw results ({style.sequences(info, count)}).")
-    if data.facts.get("published"):
-        notes.append("Hollow: as published; of those there are no raw results here.")
-        if info["synthetic"]:
-            notes.append(
-                "The two panels are ranked apart: a score on miniatures says nothing about one on"
-                " the benchmark."
-            )
+    count = style.sequences(info, data.count(benchmark))
+    notes = [f"Filled: computed here from raw results ({count}); hollow: as published."]
+    if data.facts.get("published") and info["synthetic"]:
+        notes.append(
+            "The two panels are ranked apart: a score on miniatures says nothing about one on the"
+            " benchmark."
+        )
     return notes

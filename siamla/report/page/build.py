@@ -1,7 +1,6 @@
 """The page's parts as plain data, and the page from them. Cells of a grid are text or a link."""
 
 import base64
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,10 @@ from urllib.parse import quote
 import numpy as np
 from markupsafe import Markup
 
-from siamla.report.differences import OVERALL, Difference, by_sequence, difference, interval, signed
+from siamla.report.differences import OVERALL, by_sequence, difference, interval, signed
 from siamla.report.drawing.data import Data, overall
 from siamla.report.drawing.style import sequences
+from siamla.report.measured import over_seeds
 from siamla.report.render import Table, shown
 from siamla.report.view import filled, resource
 
@@ -53,49 +53,28 @@ def table_grid(table: Table, ours: str) -> Grid:
     }
 
 
-def _sentence(data: Data, benchmark: str, gap: Difference, seeds: int) -> str:
-    """What came out on a benchmark."""
-    _, described = data.headline(benchmark)
-    info = data.benchmarks[benchmark]
-    verdict = "no difference can be called"
-    if gap.told:
-        verdict = "a difference"
-        verdict += " between these two trainings, one seed each" if seeds == 1 else ""
-    elif math.isfinite(gap.low):
-        verdict = "within noise"
-    return (
-        f"On {info['label']} ({sequences(info, data.count(benchmark))}) the {described['label']} of"
-        f" {data.label(data.role('ours'))} differs from that of"
-        f" {data.label(data.role('baseline'))} by {signed(gap.value, described['digits'])}, 95 %"
-        f" interval {interval(gap, described['digits'])}: {verdict}."
-    )
-
-
-def overview(data: Data) -> tuple[list[str], Grid]:
-    """(the result in a sentence, the headline of ours and the baseline on every benchmark)."""
+def overview(data: Data) -> Grid:
+    """The headline of ours and the baseline on every benchmark."""
     pair = [data.role("ours"), data.role("baseline")]
     rows: list[dict[str, Any]] = []
-    results: list[str] = []
     for name, info in data.benchmarks.items():
         groups, (metric, described) = data.of(name), data.headline(name)
         digits = described["digits"]
         cells = [info["label"], sequences(info, data.count(name)), described["label"]]
         for tracker in pair:
             values = overall(groups.get(tracker, []), metric)
-            spread = f" ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
-            text = f"{values.mean():.{digits}f}{spread}" if len(values) else "not measured"
+            text = shown(over_seeds(values, digits))
             cells.append(_linked(name, tracker, text) if len(values) else text)
         words = [ABSENT, ABSENT, ABSENT]
         if set(pair) <= set(groups):
             contents = [[score.content for score in groups[tracker]] for tracker in pair]
             gap = difference(contents[0], contents[1], OVERALL, metric)
-            seeds = min(map(len, contents))
-            words = [signed(gap.value, digits), interval(gap, digits), str(seeds)]
-            results.append(_sentence(data, name, gap, seeds))
+            seeds = str(min(map(len, contents)))
+            words = [signed(gap.value, digits), interval(gap.low, gap.high, digits), seeds]
         rows.append({"cells": [*cells, *words]})
     labels = [data.label(tracker) if tracker else ABSENT for tracker in pair]
     heads = ["Benchmark", "Data", "Metric", *labels, "Difference", "95 % interval", "Seeds"]
-    return results[:1], {"title": "Overview", "heads": heads, "rows": rows, "sortable": True}
+    return {"title": "Overview", "heads": heads, "rows": rows, "sortable": True}
 
 
 def sequence_grid(data: Data, benchmark: str) -> Grid | None:
