@@ -25,15 +25,17 @@ from siamla.report.drawing.data import Run, Score
 from siamla.report.figures.confidence import on_cells
 from siamla.report.study.build import (
     CONTRADICTED,
+    GENERATED,
     OPEN,
     SUPPORTED,
     build,
     claim_verdict,
+    markdown,
     part_verdict,
+    sentence,
 )
 from siamla.report.study.grids import Measured, correlations, drops, grid
 from siamla.report.study.job import claims_of, study_job
-from siamla.report.study.page import GENERATED, markdown, sentence
 from siamla.statistics import Effect, holm
 from siamla.steps.decision import outdated
 from siamla.steps.outlook import outlook

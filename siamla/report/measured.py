@@ -1,14 +1,13 @@
-"""What was measured: cells over seeds, and which differences can be told from noise."""
+"""What was measured as cells of a table, and the table as Markdown, LaTeX (booktabs) and CSV."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from siamla.report.collect import PLACE
+from siamla.report.view import filled
 from siamla.statistics import mean_effect, weighted_values
 
 WITHHELD = "submit to the server"  # of a test set whose truth is not public
@@ -16,6 +15,28 @@ MISSING = "not measured"
 NOISE, UNTOLD, BUSY = "~", "†", "‡"
 LOADED = 0.2  # cores busy with other work, above which a speed was measured under load
 Info = Mapping[str, Mapping[str, Any]]
+ROMAN = {1: "I", 2: "II", 3: "III", 4: "IV", 5: "V", 6: "VI"}
+MARKS = ("{}", "**{}**", "<u>{}</u>", "*{}*")
+COLOURS = ("{}", r"\textcolor{red}{{}}", r"\textcolor{green}{{}}", r"\textcolor{blue}{{}}")
+"""By rank, as in the paper."""
+TICK = "✓"
+LATEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"$\sim$",
+    "^": r"\textasciicircum{}",
+    "<": r"$<$",
+    ">": r"$>$",
+    "±": r"$\pm$",
+    "λ": r"$\lambda$",
+    TICK: r"\checkmark",
+    "–": "--",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "×": r"$\times$",
+    "†": r"$\dagger$",
+    "‡": r"$\ddagger$",
+    "é": r"\'e",
+}
 
 
 @dataclass(frozen=True)
@@ -38,14 +59,6 @@ class Cell:
     seeds: tuple[int, ...] = ()
     mark: str = ""
     rank: int = 0
-
-
-def over_seeds(values: NDArray[np.float64], digits: int) -> Cell:
-    """Mean and sample standard deviation of values (seeds,); MISSING for none."""
-    if not len(values):
-        return Cell(text=MISSING)
-    sd = float(values.std(ddof=1)) if len(values) > 1 else None
-    return Cell(value=float(values.mean()), digits=digits, sd=sd)
 
 
 class Measured:
@@ -89,7 +102,9 @@ class Measured:
             scored = len(self._of(self.sequences, variant, benchmark))
             return Cell(text=WITHHELD if len(rows) and not scored else MISSING)
         seeds = tuple(int(seed) for seed in chosen["seed"])
-        return replace(over_seeds(chosen["value"].to_numpy(float), digits), seeds=seeds)
+        values = chosen["value"].to_numpy(float)
+        sd = float(values.std(ddof=1)) if len(values) > 1 else None
+        return Cell(value=float(values.mean()), digits=digits, sd=sd, seeds=seeds)
 
     def busy(self, variant: str, benchmark: str) -> bool:
         """Whether other work kept cores busy while a seed was tracked."""
@@ -135,3 +150,89 @@ def places(rows: pd.DataFrame, prefix: str = "") -> list[str]:
     names = PLACE if prefix else (*PLACE, "engine")
     columns = [rows[prefix + name] for name in names]
     return [place_told(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
+
+
+@dataclass
+class Table:
+    """A table before it is written.
+
+    Attributes:
+        keys: name of each column in the CSV.
+        heads: head of each column for people.
+        sections: index of a row → title printed above it.
+        notes: the lines of the legend.
+        variants: what the measured rows are of.
+    """
+
+    number: int
+    title: str
+    keys: list[str]
+    heads: list[str]
+    rows: list[list[Cell]]
+    sections: dict[int, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    variants: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """ "Table III"."""
+        return f"Table {ROMAN.get(self.number, self.number)}"
+
+
+def shown(cell: Cell) -> str:
+    """A cell as text: "0.512", "0.512 ± 0.010", with its mark behind it."""
+    if cell.value is None:
+        return cell.text
+    number = f"{cell.value:.{cell.digits}f}"
+    spread = "" if cell.sd is None else f" ± {cell.sd:.{cell.digits}f}"
+    return number + spread + (f" {cell.mark}" if cell.mark else "")
+
+
+def markdown_text(text: str) -> str:
+    """Text for Markdown: no cell ends in it, and no tag begins."""
+    return text.replace("<", "&lt;").replace("~", r"\~").replace("|", r"\|")
+
+
+def _markdown_cell(cell: Cell) -> str:
+    return MARKS[cell.rank].format(markdown_text(shown(cell)))
+
+
+def _latex(text: str) -> str:
+    """Text for LaTeX: its special characters, and the few others that tables use."""
+    return "".join(LATEX.get(character, character) for character in text)
+
+
+def _latex_cell(cell: Cell) -> str:
+    return COLOURS[cell.rank].replace("{}", _latex(shown(cell)))
+
+
+def markdown(table: Table) -> str:
+    """GitHub Markdown: bold title, table, legend as a list."""
+    filters = {"cell": _markdown_cell, "text": markdown_text}
+    return filled("tables", "table.md.jinja", filters=filters, table=table)
+
+
+def latex(table: Table) -> str:
+    """A table environment for booktabs, xcolor and amssymb; the legend is part of the caption."""
+    filters = {"cell": _latex_cell, "latex": _latex}
+    return filled("tables", "table.tex.jinja", filters=filters, table=table)
+
+
+def csv_rows(table: Table) -> tuple[list[str], list[dict[str, Any]]]:
+    """(columns, rows) with unrounded numbers; measured columns have .sd, .seeds and .mark."""
+    seeded = [any(row[index].seeds for row in table.rows) for index in range(len(table.keys))]
+    columns = ["section"] if table.sections else []
+    for key, has in zip(table.keys, seeded, strict=True):
+        columns += [key, f"{key}.sd", f"{key}.seeds", f"{key}.mark"] if has else [key]
+    rows, section = [], ""
+    for index, row in enumerate(table.rows):
+        section = table.sections.get(index, section)
+        values: dict[str, Any] = {"section": section} if table.sections else {}
+        for key, cell in zip(table.keys, row, strict=True):
+            values[key] = cell.text if cell.value is None else cell.value
+            if cell.seeds:
+                values[f"{key}.sd"] = "" if cell.sd is None else cell.sd
+                values[f"{key}.seeds"] = " ".join(map(str, cell.seeds))
+                values[f"{key}.mark"] = cell.mark
+        rows.append(values)
+    return columns, rows

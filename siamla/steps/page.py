@@ -1,5 +1,6 @@
 """The report page from tables, figures and scores that belong to the plan."""
 
+import base64
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,9 +11,9 @@ from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.files import date_back, read_json, write_text
 from siamla.report.drawing import jobs as drawing
-from siamla.report.drawing.data import Data
-from siamla.report.page import build
+from siamla.report.measured import shown
 from siamla.report.tables.job import caption, table_job
+from siamla.report.view import filled, resource
 from siamla.report.views import page_job
 from siamla.steps.decision import view_reasons
 from siamla.steps.figures import as_score
@@ -38,8 +39,8 @@ def _figures(plan: Plan) -> list[dict[str, Any]]:
         title = f"{drawn['paper']}: {drawn['title']}" if drawn["paper"] else drawn["title"]
         figure = {"name": name, "title": title, "notes": " ".join(drawn["notes"]), "key": job.key}
         figure["made"] = _json({key: drawn[key] for key in ("identity", "made_from")})
-        figure["picture"] = build.picture(job.folder, drawn["alt"])
-        figures.append(figure)
+        png = job.folder.with_name(f"{job.folder.name}.png").read_bytes()
+        figures.append(figure | {"alt": drawn["alt"], "png": base64.b64encode(png).decode()})
     return figures
 
 
@@ -47,8 +48,9 @@ def _commit(environment: Mapping[str, Any]) -> str:
     return f"commit {(environment.get('git_commit') or 'none')[:12]}"
 
 
-def _provenance(jobs: Mapping[Path, Job], scores: Scores, data: Data) -> list[dict[str, Any]]:
+def _provenance(plan: Plan, jobs: Mapping[Path, Job], scores: Scores) -> list[dict[str, Any]]:
     """For each benchmark and tracker its score files, their identity and how to make them."""
+    trackers, benchmarks = drawing.trackers(plan), drawing.benchmarks(plan)
     groups: dict[tuple[str, str], dict[str, Any]] = {}
     for path, job in jobs.items():
         record = scores[path]["record"]
@@ -58,11 +60,9 @@ def _provenance(jobs: Mapping[Path, Job], scores: Scores, data: Data) -> list[di
         commit = _commit(record["environment"])
         result["about"] = f"scored {record['started']}, {commit}, tracked on {place}"
         score = as_score(job, scores[path])
-        title = f"{data.label(score.tracker)} on {data.benchmarks[score.benchmark]['label']}"
-        new: dict[str, Any] = {
-            "anchor": build.anchor(score.benchmark, score.tracker),
-            "title": title,
-        }
+        label = trackers[score.tracker]["label"]
+        title = f"{label} on {benchmarks[score.benchmark]['label']}"
+        new: dict[str, Any] = {"name": f"{score.benchmark}.{score.tracker}", "title": title}
         new |= {"results": [], "identity": _json(record["identity"])}
         groups.setdefault((score.benchmark, score.tracker), new)["results"].append(result)
     return list(groups.values())
@@ -85,25 +85,19 @@ def page(plan: Plan, key: str | None = None) -> Path:
     check_key(job, key)
     jobs = {parent.folder: parent for parent in job.parents.values()}
     contents = gather(jobs.values())
-    scores = [as_score(job, contents[path]) for path, job in jobs.items()]
-    looks = drawing.trackers(plan)
-    trackers = {name: looks[name] for name in looks if name in {each.tracker for each in scores}}
-    data = Data(trackers, drawing.benchmarks(plan), scores)
-    sequences = [build.sequence_grid(data, benchmark) for benchmark in data.benchmarks]
-    tables = [built(plan, table_job(plan, number), contents) for number in plan.profile.tables]
     context = {
         "profile": plan.name,
         "caption": caption(plan),
-        "overview": build.overview(data),
-        "tables": [build.table_grid(table, data.role("ours")) for table in tables],
+        "tables": [built(plan, table_job(plan, n), contents) for n in plan.profile.tables],
         "figures": _figures(plan),
-        "sequences": [grid for grid in sequences if grid],
-        "provenance": _provenance(jobs, contents, data),
+        "provenance": _provenance(plan, jobs, contents),
         "environments": _environments(contents),
-        "synthetic": any(info["synthetic"] for info in data.benchmarks.values()),
+        "synthetic": any(map(drawing.rendered, plan.profile.benchmarks.values())),
+        "css": resource("page", "style.css"),
+        "script": resource("page", "script.js"),
     }
     path = Path("reports", plan.name, "index.html")
-    text = build.render(context)
+    text = filled("page", "page.html", filters={"shown": shown}, html=True, **context)
     try:
         write_text(path, text)
     except OSError as error:

@@ -11,10 +11,9 @@ from siamla.experiment.plan import Plan
 from siamla.files import free_for_output, read_json, write_json, write_text
 from siamla.report.drawing.data import Run, Score
 from siamla.report.measured import place_told
-from siamla.report.study.build import build
+from siamla.report.study.build import GENERATED, build, markdown, sentence
 from siamla.report.study.grids import Measured
 from siamla.report.study.job import claims_of, study_job
-from siamla.report.study.page import GENERATED, markdown, sentence
 from siamla.steps.alignment import CROPS
 from siamla.steps.figures import as_score, checked
 from siamla.steps.maps import MAPS

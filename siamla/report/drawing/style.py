@@ -27,7 +27,6 @@ OTHERS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C564B")
 DASHES: tuple[Any, ...] = ("solid", (0, (4, 1.2)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 DOTTED = DASHES[2]
 MARKERS = "Dv^<>pPXh"
-GREY = "0.75"
 LONGEST = 32  # characters of a name in a legend
 RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # matplotlib brings it
@@ -142,13 +141,6 @@ def box(axes: "Axes", rectangle: Any, colour: str, width: float = 1.3, dashes: A
         how = {"edgecolor": edge, "linewidth": thick, "alpha": alpha, "linestyle": dashes}
         if np.isfinite(rectangle).all():
             axes.add_patch(Rectangle((x, y), w, h, fill=False, **how))
-
-
-def strokes(colours: Mapping[str, str]) -> dict[str, Any]:
-    """Text of a legend → a line of its colour."""
-    from matplotlib.lines import Line2D
-
-    return {text: Line2D([], [], color=each, linewidth=1.6) for text, each in colours.items()}
 
 
 def legend_below(figure: "Figure", handles: Sequence[Any], labels: Sequence[str]) -> None:

@@ -202,6 +202,8 @@ def _draw_spot(pair: Any, spot: Spot, quality: bool) -> tuple[Any, Rows]:
 
 def draw(entry: Entry, data: Data) -> Drawn:
     """Rows of frames; for each variant its search region and its map."""
+    from matplotlib.lines import Line2D
+
     runs: dict[str, dict[Key, FrameMaps]] = {}
     for run in data.runs:
         runs.setdefault(run.tracker, {(frame.sequence, frame.frame): frame for frame in run.maps})
@@ -230,8 +232,8 @@ def draw(entry: Entry, data: Data) -> Drawn:
     colours = {"truth (white)": "0.6"}
     colours |= {"box at the peak" if quality else "picked: highest confidence": PICKED}
     colours |= {} if quality else {"best box of all cells": BEST}
-    lines = style.strokes(colours)
-    figure.legend(lines.values(), lines, loc="outside lower center", ncols=len(lines))
+    lines = [Line2D([], [], color=colour, linewidth=1.6) for colour in colours.values()]
+    figure.legend(lines, colours, loc="outside lower center", ncols=len(lines))
     figure.suptitle(style.on(data.benchmarks[entry.benchmark]), fontsize=7.5)
     words = [
         f"{data.label(row['tracker'])} on {row['sequence']}, frame {row['frame'] + 1}: IoU"

@@ -1,13 +1,16 @@
-"""The study as plain data: rows, claims with verdicts, numbers on crops, and what is to be told."""
+"""The study: its numbers and verdicts as plain data, and the page from them, page.md filled in."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
+from siamla.report.differences import interval, signed
 from siamla.report.drawing.data import Info, Rows
+from siamla.report.measured import markdown_text
 from siamla.report.study.grids import Grid, Measured, pooled
 from siamla.report.study.job import Claim, Claims
+from siamla.report.view import filled
 from siamla.statistics import LEVEL, Effect, holm, mean_effect
 
 Scopes = dict[str, list[str]]
@@ -15,6 +18,8 @@ Scopes = dict[str, list[str]]
 CROPS = {"chosen": 1.0, "lost": -1.0}
 """What is compared on crops, and whether more of it is better."""
 MEANS = ("chosen", "lost", "rest", "middle", "best")
+GENERATED = "<!-- Made by `siamla report study`; what is changed by hand is lost. -->"
+Plain = Mapping[str, Any]
 NAMED = 6  # sequences that a note lists
 SUPPORTED, CONTRADICTED, OPEN = "supported", "contradicted", "not resolved"
 RULE = (
@@ -226,3 +231,60 @@ def build(measured: Measured, claims: Claims, baseline: str) -> dict[str, Any]:
         "crops": _crops(measured, baseline),
         "notes": _notes(measured, grids, claims),
     }
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _difference(effect: Plain | None) -> str:
+    if effect is None:
+        return "not measured"
+    if effect["low"] is None:
+        return f"{signed(effect['value'], 3)}, no interval"
+    return f"{signed(effect['value'], 3)} {interval(effect['low'], effect['high'], 3)}"
+
+
+def _seeds(effect: Plain) -> str:
+    """ "8", or "8, 7" where the variants differ."""
+    return ", ".join(map(str, dict.fromkeys(effect["seeds"].values())))
+
+
+def _deciding(claim: Plain) -> list[Plain]:
+    """The parts that decide a claim, in its widest scope."""
+    widest = claim["scopes"][-1]["parts"] if claim["scopes"] else []
+    return [part for part in widest if part["decides"]]
+
+
+def sentence(study: Plain) -> str:
+    """What came out, in one sentence for README's first screen."""
+    first, *others = study["claims"]
+    parts = _deciding(first)
+    effect = parts[0]["effect"] if parts else None
+    text = f"“{first['words']}” was not measured"
+    if effect is not None:
+        kinds = {info["synthetic"] for info in study["benchmarks"].values() if info["sequences"]}
+        clips = "rendered and real sequences"
+        if len(kinds) == 1:
+            clips = "rendered clips" if kinds == {True} else "real sequences"
+        seeds = f"{_seeds(effect)} seed{'s' if set(effect['seeds'].values()) != {1} else ''}"
+        power = ""
+        if first["verdict"] == OPEN and effect["seen"] is not None:
+            power = f"; a difference of {effect['seen']:.3f} would have been seen"
+        text = (
+            f"On {effect['sequences']} {clips} with {seeds} each “{first['words']}” is"
+            f" {first['verdict']} ({_difference(effect)}{power})"
+        )
+    groups = []
+    for verdict in (SUPPORTED, CONTRADICTED, OPEN):
+        words = [f"“{claim['words']}”" for claim in others if claim["verdict"] == verdict]
+        groups += [f"{verdict}: {', '.join(words)}"] if words else []
+    return f"{text}; of the paper's other claims {'; '.join(groups)}." if groups else f"{text}."
+
+
+def markdown(study: Plain) -> str:
+    """The page, of the content of study.json."""
+    functions = (_number, _difference, _seeds, _deciding)
+    filters: dict[str, Any] = {function.__name__[1:]: function for function in functions}
+    filters |= {"cell": markdown_text, "sentence": sentence}
+    return filled("study", "page.md", filters=filters, study=study)

@@ -98,7 +98,8 @@ def study_job(plan: Plan) -> Job:
         "claims": plain(claims),
         "caption": caption(plan),
     }
-    code = plan.code.digest("siamla.report.study.build:build", "siamla.report.study.page:markdown")
+    build = "siamla.report.study.build"
+    code = plan.code.digest(f"{build}:build", f"{build}:markdown")
     code = digest([code, resource("study", "page.md")])
     pair = [*plan.jobs_of("score_sweep"), *plan.jobs_of("maps")]
     pair = [job for job in pair if job.names["variant"] in (figures.ours, figures.baseline)]
