@@ -9,17 +9,16 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import matplotlib
 import numpy as np
 import pytest
 import yaml
+from map_frames import map_frame
 from matplotlib.legend import Legend
 
-from siamla.benchmark.metrics import CURVES as CURVES_KNOWN
 from siamla.benchmark.metrics import overlap
-from siamla.benchmark.protocols import OnePass
 from siamla.errors import UserError
 from siamla.experiment.plan import Plan
 from siamla.files import write_json
@@ -28,7 +27,7 @@ from siamla.report import figures
 from siamla.report.drawing import settings, style
 from siamla.report.drawing.data import Data, Drawn, Run, Score
 from siamla.report.drawing.jobs import benchmarks, figure_job, figure_names
-from siamla.report.drawing.settings import Figures, kind_of, load_figures
+from siamla.report.drawing.settings import kind_of, load_figures
 from siamla.report.drawing.style import write
 from siamla.steps.perform import hashed
 
@@ -256,14 +255,6 @@ def test_thirty_trackers_and_strange_names(draw: Draw, real: dict) -> None:
         assert any(text.endswith(name) for text in every), name
 
 
-def test_a_curve_that_is_all_zero_stays(draw: Draw, real: dict) -> None:
-    given = data(real)
-    lost = {"overall": {"auc": 0.0}, "per_sequence": {"s0": {"auc": 0.0}}, "per_attribute": {}}
-    lost["curves"] = {"success": {"x": [0, 1], "y": [0, 0]}}
-    scores = [s for s in given.scores if s.tracker == "ours"] + [Score("otb100", "base", 1, lost)]
-    assert "[0.000] Base" in legend(draw(CURVES, replace(given, scores=scores)))
-
-
 def test_a_missing_sequence_counts_only_where_both_have_it(draw: Draw, real: dict) -> None:
     given = data(real)
     for one in given.scores:
@@ -393,22 +384,6 @@ def test_a_new_kind_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     settings.figures_model.cache_clear()
 
 
-@pytest.mark.parametrize("kind", settings.kinds())
-def test_a_kind_names_itself_in_its_settings(kind: str) -> None:
-    module = settings.kind_of(kind)
-    assert get_args(module.Entry.model_fields["kind"].annotation) == (kind,)
-    assert callable(module.needs)
-    assert callable(module.draw)
-
-
-def test_a_curve_has_an_entry_and_thresholds() -> None:
-    fields = {
-        name for name, field in OnePass.model_fields.items() if "Curve" in str(field.annotation)
-    }
-    assert fields == {name for name, curve in CURVES_KNOWN.items() if curve.values}
-    assert set(CURVES_KNOWN) - fields == {"expected_overlap"}
-
-
 Changed = Callable[..., Plan]
 
 
@@ -474,12 +449,6 @@ def test_a_score_of_other_settings_is_refused(changed: Changed) -> None:
         figure(plan, "ablation")
 
 
-def test_the_settings_of_the_project_are_sound() -> None:
-    assert isinstance(FIGURES, Figures)
-    paper = {f"fig{name}" for name in ("2", "4b", *range(7, 15))}
-    assert paper <= set(FIGURES.figures)
-
-
 # Maps and confidence
 # ----------------------------------------------------------------------------------------------
 
@@ -488,25 +457,9 @@ def frame(sequence: str, number: int, picked: tuple[int, int], quality: float = 
     """A frame whose box of cell (12, 12) is the truth, and whose confidence and quality are highest
     at `picked`.
     """
-    maps = pytest.importorskip("siamla.benchmark.maps")
-    row, column = np.mgrid[:25, :25] * 8 + 31.5
-    size = np.broadcast_to([40.0, 30.0], (25, 25, 2))
-    boxes = np.concatenate([np.stack([column, row], -1) - size / 2, size], -1)
     q = np.full((25, 25), 0.1)
     q[picked] = quality
-    return maps.FrameMaps(
-        sequence=sequence,
-        frame=number,
-        image=f"{number}.jpg",
-        crop=np.full((255, 255, 3), 120, np.uint8),
-        centre=np.array([100.0, 100.0]),
-        side=255.0,
-        c=np.full((25, 25), 0.8),
-        q=q,
-        crop_boxes=boxes,
-        truth=boxes[12, 12] + [100 - 127.5, 100 - 127.5, 0, 0],
-        chosen=boxes[picked],
-    )
+    return map_frame(sequence, number, (40, 30), np.full((25, 25), 0.8), q, picked)
 
 
 def mapped(real: dict, **frames: list[Any]) -> Data:
