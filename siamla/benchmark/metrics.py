@@ -93,20 +93,16 @@ class CurveKind(NamedTuple):
     title: str  # of a panel
     x: str  # of its axes
     y: str
-    legend: str  # the corner of a panel that the lines leave free
     values: Callable[[Array, Array, OnePass, int], Array] | None = None
     centred: Callable[[Array], Mask] | None = None
 
 
 CURVES = {
-    "success": CurveKind(
-        "Success plots of OPE", "Overlap threshold", "Success rate", "lower left", _overlaps
-    ),
+    "success": CurveKind("Success plots of OPE", "Overlap threshold", "Success rate", _overlaps),
     "precision": CurveKind(
         "Precision plots of OPE",
         "Location error threshold (px)",
         "Precision",
-        "lower right",
         _distances,
         _positive,
     ),
@@ -114,13 +110,10 @@ CURVES = {
         "Normalized precision plots of OPE",
         "Normalized error threshold",
         "Precision",
-        "lower right",
         _normalised,
         _positive_share,
     ),
-    "expected_overlap": CurveKind(
-        "Expected overlap", "Sequence length", "Expected overlap", "upper right"
-    ),
+    "expected_overlap": CurveKind("Expected overlap", "Sequence length", "Expected overlap"),
 }
 """Name in protocols, score files and figures.yaml → the curve."""
 

@@ -11,7 +11,7 @@ from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.report.drawing.data import Data, Run, Score
 from siamla.report.drawing.jobs import figure_job, figures_of
-from siamla.report.drawing.write import write
+from siamla.report.drawing.style import write
 from siamla.report.measured import place_told
 from siamla.steps.perform import check_key, sound
 from siamla.steps.report import gather, write_sources

@@ -9,7 +9,7 @@ from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.files import date_back, read_json, write_json
 from siamla.report.collect import frames, write, write_sweeps
-from siamla.report.render import Table
+from siamla.report.measured import Table
 from siamla.report.tables.build import build, write_table
 from siamla.report.tables.job import layout_of, table_job
 from siamla.report.views import scores_job, sweeps_job

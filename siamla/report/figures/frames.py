@@ -8,9 +8,8 @@ import numpy as np
 from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
-from siamla.geometry import iou
 from siamla.report.drawing import jobs, style
-from siamla.report.drawing.data import Array, Data, Drawn, Nothing, Rows
+from siamla.report.drawing.data import Array, Data, Drawn, Nothing, Rows, ious
 from siamla.report.drawing.settings import TrackerFigure
 from siamla.sequence import Sequence as Video
 
@@ -69,14 +68,6 @@ def choose_frames(gaps: Array, count: int) -> list[int]:
     return sorted(chosen)
 
 
-def _ious(video: Video, boxes: Array) -> Array:
-    """IoU (N,) with the truth; NaN where that is not known."""
-    count = min(len(video.boxes), len(boxes))
-    truth = video.boxes[:count]
-    clear = np.isfinite(truth).all(1) & video.visible[:count]
-    return np.where(clear, iou(truth, boxes[:count]), np.nan)
-
-
 def _mean(values: Array) -> float:
     values = values[np.isfinite(values)]
     return float(values.mean()) if len(values) else 0.0
@@ -98,8 +89,7 @@ def _tracks(data: Data, benchmark: str) -> dict[str, Track]:
     for video in data.videos[benchmark] if folders else ():
         if all(store.is_done(folder, video.name, layout) for folder in folders.values()):
             boxes = {n: store.read_boxes(f, video.name, layout) for n, f in folders.items()}
-            ious = {name: _ious(video, each) for name, each in boxes.items()}
-            tracks[video.name] = Track(boxes, ious)
+            tracks[video.name] = Track(boxes, {n: ious(video, each) for n, each in boxes.items()})
     return tracks
 
 
