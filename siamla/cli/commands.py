@@ -1,6 +1,4 @@
-"""A tree of sub-commands on argparse: `commands.add("data show", run, help)` returns the parser to
-add options to.
-"""
+"""Commands on argparse: `commands.add("data show", run, help)` gives the parser for options."""
 
 import argparse
 from collections.abc import Callable

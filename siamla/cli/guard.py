@@ -25,9 +25,7 @@ DAMAGE = (
 
 
 def _ours(error: BaseException) -> list[tuple[Path, int, dict[str, object]]]:
-    """File, line and local names of the frames of this package that the error passed, the innermost
-    first.
-    """
+    """File, line and local names of our frames that the error passed, the innermost first."""
     frames = [
         (Path(frame.f_code.co_filename), line, frame.f_locals)
         for frame, line in traceback.walk_tb(error.__traceback__)
@@ -37,9 +35,7 @@ def _ours(error: BaseException) -> list[tuple[Path, int, dict[str, object]]]:
 
 
 def in_hand(error: BaseException) -> Path | None:
-    """The file that was worked on where the error arose: the first that a function, from within,
-    has as a Path.
-    """
+    """The first file that a function, from within, had as a Path where the error arose."""
     for _, _, names in _ours(error):
         for value in names.values():
             if isinstance(value, Path) and value.is_file():

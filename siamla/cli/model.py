@@ -1,6 +1,4 @@
-"""`siamla model`: SiamCAR's public checkpoint in our format, ours in others', and when a tracker is
-lost.
-"""
+"""`siamla model`: SiamCAR's checkpoint in our format, ours in others', when it is lost."""
 
 import argparse
 from pathlib import Path
@@ -56,9 +54,7 @@ def import_siamcar(args: argparse.Namespace) -> None:
 
 
 def calibrate(args: argparse.Namespace) -> None:
-    """Track, find the threshold on the confidence, write args.out and say how well it tells lost
-    frames.
-    """
+    """Find the threshold below which a tracker is lost, write args.out, and say how well."""
     from siamla.benchmark.lost import calibrate as find
     from siamla.benchmark.lost import judged
     from siamla.errors import UserError

@@ -42,9 +42,7 @@ def seed(text: str) -> int:
 
 
 def threads(text: str) -> int:
-    """A number of threads that a machine can start; more than it has cores may be wanted for the
-    same last digits.
-    """
+    """Threads that a machine can start; more than it has cores keep the same last digits."""
     return _whole(text, 1, 1024)
 
 

@@ -1,6 +1,4 @@
-"""`siamla plan`: what would run and why, one job's identity, and acceptance of code that changed no
-number.
-"""
+"""`siamla plan`: what would run and why, one job whole, and acceptance of changed code."""
 
 import argparse
 import sys

@@ -1,6 +1,4 @@
-"""The process of which a pipeline's commands are forked (siamla.cli.warm): it imports, and waits
-for them.
-"""
+"""The process of which a pipeline's commands are forked (siamla.cli.warm)."""
 
 import gc
 import importlib
@@ -44,9 +42,7 @@ def _alone() -> bool:
 
 
 def _serve(address: str, pipeline: int, unchanged: Callable[[], bool]) -> socket.socket | None:
-    """Fork for everyone who asks. Returns in each fork, with its connection; and None when the
-    pipeline has ended, whose child this process is.
-    """
+    """Fork for who asks: in each fork the connection; None when the pipeline has ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # forks are not waited for
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
@@ -66,9 +62,7 @@ def _serve(address: str, pipeline: int, unchanged: Callable[[], bool]) -> socket
 
 
 def _follow(connection: socket.socket) -> None:
-    """Send the signals that the command passes on to this process; end it, as SIGKILL would, when
-    the command is gone.
-    """
+    """Pass on the command's signals to this process, and end with it, as SIGKILL would."""
 
     def watch() -> None:
         with suppress(ConnectionResetError):
@@ -97,9 +91,7 @@ def _receive(connection: socket.socket) -> list[str]:
 
 
 def main(profile: str, address: str, pipeline: str) -> int:
-    """Import what jobs import, and serve; the exit status of this process, or of the command in a
-    fork.
-    """
+    """Import what jobs import, and serve; the exit status, in a fork that of its command."""
     mend_streams()  # once: a fork's are other files, which Python does not know
     before = source_state()
     for module in MODULES:

@@ -34,9 +34,7 @@ ONE_THREAD = {
 
 
 def ask(words: Sequence[str]) -> int | None:
-    """Have a command done by a fork of the warm process; its exit status, or None where it is to be
-    done here.
-    """
+    """Have a command done by a fork; its exit status, or None where it is to be done here."""
     address, _, job = os.environ.get(ADDRESS, "").partition(" ")
     # a cluster's job keeps to its own node, memory and time
     if not address or job != os.environ.get(JOB, "") or os.environ.get(THREADS) != "1":
@@ -70,9 +68,7 @@ def _attend(connection: socket.socket) -> int:
 
 
 def start(profile: str) -> None:
-    """Start the warm process of a pipeline; to be called in the pipeline's own process, which it
-    does not outlive.
-    """
+    """Start the warm process of a pipeline, in whose process this is called."""
     folder = Path(".snakemake")
     # of a killed run: one pipeline of a profile runs at a time
     for left in folder.glob(f"siamla-{profile}.*.sock"):

@@ -39,9 +39,7 @@ class Plan:
 
     @classmethod
     def load(cls, profile: str, params: Path = Path("params")) -> "Plan":
-        """Read and check a profile and all that belongs to it; UserError with every mistake, before
-        any work.
-        """
+        """Read and check a profile and what belongs to it; UserError with every mistake."""
         return cls(load(profile, params), params)
 
     # --- what there is ---
@@ -67,9 +65,7 @@ class Plan:
         }
 
     def check_name(self, kind: str, name: str) -> None:
-        """UserError, with the nearest name, where the profile has no such benchmark, variant,
-        dataset or tracker.
-        """
+        """UserError, with the nearest name, where the profile has none such."""
         valid = self._valid.get(kind)
         if valid is not None and name not in valid:
             near = nearest(name, valid)
@@ -77,9 +73,7 @@ class Plan:
             raise UserError(f"{name}: no such {what} in profile {self.name}; {near}")
 
     def spec(self, model: str) -> Spec:
-        """A variant's resolved settings, or those of its other trainings (VARIANT@TRAINING);
-        UserError with the nearest name.
-        """
+        """Settings of a variant, or of another training of it (VARIANT@TRAINING)."""
         self.check_name("variant", model)
         return self.experiment.models[model]
 
@@ -95,9 +89,7 @@ class Plan:
         return load_sets(self.params / "synthetic.yaml")
 
     def trained_as(self, variant: str) -> str:
-        """The variant whose model this one uses: the first with the same training. Others differ in
-        the tracker.
-        """
+        """The variant whose model this one uses: the first with the same training."""
         self.check_name("variant", variant)
         return self._owners[variant]
 
@@ -114,9 +106,7 @@ class Plan:
         return owners
 
     def models(self, variant: str) -> list[str]:
-        """The variant, and as VARIANT@TRAINING those of its other trainings that a benchmark asks
-        for.
-        """
+        """The variant, and as VARIANT@TRAINING its other trainings that a benchmark asks for."""
         tracked = [
             name for name in self.profile.benchmarks if variant in self.experiment.runs(name)
         ]

@@ -197,9 +197,7 @@ def _over(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def load_profile(name: str, params: Path) -> Profile:
-    """A profile laid over those that it extends; UserError with every mistake of the first wrong
-    file, the oldest first.
-    """
+    """A profile over those that it extends; UserError with all mistakes of the first wrong file."""
     folder = params / "profiles"
     path = _path(name, folder)
     contents: dict[str, dict[str, Any]] = {}

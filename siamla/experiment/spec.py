@@ -1,6 +1,4 @@
-"""A variant's resolved spec: defaults (the paper's) ← profile ← the variants that it extends ← its
-own `set`.
-"""
+"""A variant's spec: defaults (the paper's) ← profile ← what it extends ← its own `set`."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -100,9 +98,7 @@ def nest(dotted: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def ancestry(name: str, parent: Callable[[str], str | None], where: str = "") -> list[str]:
-    """What `name` extends, oldest first, and itself; UserError, beginning with `where`, for a
-    circle.
-    """
+    """What `name` extends, oldest first, and itself; UserError, after `where`, for a circle."""
     line = {name: None}
     while (older := parent(name)) is not None:
         if older in line:

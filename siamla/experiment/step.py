@@ -152,9 +152,7 @@ def training_settings(spec: Spec) -> dict[str, Any]:
 
 
 def uses_features(spec: Spec) -> bool:
-    """Whether a frozen backbone sees a finite set of views. Random weights differ from seed to
-    seed.
-    """
+    """Whether a frozen backbone, whose weights no seed changes, sees a finite set of views."""
     finite = spec.pairs.views is not None and spec.training.frozen_epochs > 0
     return finite and spec.model.weights != "random"
 
@@ -171,9 +169,7 @@ def network(spec: Spec) -> dict[str, Any]:
 
 
 def mixed_crops(spec: Spec, parents: Parents) -> dict[str, Any]:
-    """The identity of the crops that a variant is trained on; of several sets with the share of
-    the pairs and the reach of each.
-    """
+    """The identity of a training's crops; of several sets with each one's share and reach."""
     if isinstance(spec.pairs.dataset, str):
         return dict(parents["crops"].identity.plain)
     crops = [job for job in parents.values() if job.step == "crops"]
@@ -204,9 +200,7 @@ def backbone_code(spec: Spec) -> str:
 
 
 def engine_code(engine: EngineName) -> list[str]:
-    """The engines that may run under a setting. Which one `auto` stands for is known only where a
-    step runs.
-    """
+    """The engines that may run under a setting: what `auto` is, only a machine can tell."""
     return [
         f"siamla.engine.{name}_engine:ENGINE" for name in (AUTO if engine == "auto" else (engine,))
     ]

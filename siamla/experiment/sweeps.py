@@ -25,9 +25,7 @@ Values = Annotated[list[Value], Field(min_length=1), EachOnce]
 
 
 class Sweep(Settings):
-    """Each value of one tracker setting is a point: a benchmark is tracked and scored with it,
-    nothing is trained.
-    """
+    """Each value of one tracker setting is a point: tracked and scored, and not trained."""
 
     key: str = Field(description="a tracker setting, such as window")
     values: Values

@@ -25,9 +25,7 @@ ALIGNMENT_CROPS = {"count": 16, "seed": 0}  # of a sequence, around its truth
 
 
 class Predict(Step):
-    """A tracker's boxes on a benchmark. `run` is the part of the protocol that decides what is
-    run.
-    """
+    """A tracker's boxes on a benchmark; `run` is what the protocol says of running."""
 
     name = "predict"
     names: ClassVar[tuple[str, ...]] = ("benchmark", "variant", "seed")
@@ -72,9 +70,7 @@ class Predict(Step):
 
 
 class PredictSweep(Predict):
-    """The same at a point of a sweep: with the variant's own model, and one value of one
-    setting.
-    """
+    """The same at a point of a sweep: with one value of one setting."""
 
     name = "predict_sweep"
     result = "predict"

@@ -25,9 +25,7 @@ from siamla.settings import nearest, without_neutral
 
 
 class Fetch(Step):
-    """A data set as it is brought: "generated" by settings and code, the digest in a DVC "pointer",
-    or a "folder", of which nothing is known before it is read.
-    """
+    """A data set: rendered, brought by DVC, or a folder of which nothing is known before."""
 
     name = "fetch"
     names = ("dataset",)
@@ -134,9 +132,7 @@ class Crops(Step):
 
 
 class Features(Step):
-    """The frozen backbone's features of the training pairs; variants that see the same share
-    them.
-    """
+    """The frozen backbone's features of training pairs; variants that see the same share them."""
 
     name = "features"
     names = ("variant",)

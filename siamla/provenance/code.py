@@ -45,9 +45,7 @@ result: the step names the one that it uses.
 
 @dataclass(frozen=True)
 class Module:
-    """A parsed source file: its top-level definitions, what its imports name, and its bare
-    statements.
-    """
+    """A parsed source file: definitions, what imports name, and bare statements."""
 
     name: str
     definitions: dict[str, ast.stmt]
@@ -110,9 +108,7 @@ class Sources:
         self._file, self._described = cache(self._find), cache(self._describe)
 
     def _find(self, module: str) -> Path | None:
-        """The source file of a dotted name; None when there is none (the name of a function,
-        say).
-        """
+        """The source file of a dotted name; None when there is none."""
         path = self._root.joinpath(*module.split("."))
         for candidate in (path.with_suffix(".py") if path.name else path, path / "__init__.py"):
             if candidate.is_file():
@@ -124,9 +120,7 @@ class Sources:
         return _parse(path, name) if path else None
 
     def _resolve(self, target: str) -> tuple[str, str | None] | None:
-        """(module, definition or None for all of it) that an import names; None outside of what
-        counts.
-        """
+        """(module, definition or None for all) of an import; None outside of what counts."""
         name, _, attribute = target.partition(":")
         if attribute and self._file(f"{name}.{attribute}") is not None:
             name, attribute = f"{name}.{attribute}", ""
@@ -195,9 +189,7 @@ class Sources:
         return found
 
     def _listed(self, registry: str, name: str) -> str:
-        """The entry of what a registry ("module:TABLE", a dict display) lists under a name, for
-        `digest`.
-        """
+        """The entry that a registry ("module:TABLE", a dict display) lists under a name."""
         module, _, table = registry.partition(":")
         parsed = self.module(module)
         node = parsed.definitions.get(table) if parsed else None
@@ -238,9 +230,7 @@ def _files(folder: str) -> Iterator[tuple[str, int, int]]:
 
 
 def source_state(root: Path = ROOT) -> frozenset[tuple[str, int, int]]:
-    """Path, time and size of every source file of the package: equal as long as nobody edits
-    one.
-    """
+    """Path, time and size of every source file of the package: equal until an edit."""
     return frozenset(_files(str(root / PACKAGE)))
 
 

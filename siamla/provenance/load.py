@@ -1,6 +1,4 @@
-"""What else the machine did meanwhile: a speed that was measured beside other work is no speed of
-the tracker.
-"""
+"""What else the machine did: a speed beside other work is no speed of the tracker."""
 
 import os
 import time
@@ -33,9 +31,7 @@ class OtherWork:
         self._start = _busy(), _own(), time.monotonic()
 
     def cores(self) -> float | None:
-        """How many cores were busy with other work since, on average; None where that cannot be
-        told.
-        """
+        """Cores that were busy with other work since, on average; None where unknown."""
         before, own, started = self._start
         now, seconds = _busy(), time.monotonic() - started
         if before is None or now is None or seconds <= 0:

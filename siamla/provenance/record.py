@@ -37,9 +37,7 @@ MAPPINGS = ("names", "identity", "inputs", "place", "files", "environment")
 
 
 def environment() -> dict[str, Any]:
-    """What the result came out of and what does not decide it: versions, machine, commit and state
-    of the git tree.
-    """
+    """What a result came out of and what does not decide it: versions, machine, git."""
     versions: dict[str, str | None] = {}
     for name in PACKAGES:
         try:
@@ -119,9 +117,7 @@ def flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def differences(found: Mapping[str, Any], planned: Mapping[str, Any]) -> list[str]:
-    """Where two identities differ, in words, the code last: "settings.loss.regression is 1.0, the
-    plan has 2.0".
-    """
+    """Where two identities differ, in words, the code last."""
     ours, theirs = flat(planned), flat(found)
     lines, code = [], []
     for name in sorted({*ours, *theirs}, key=lambda name: (name.count("."), name)):

@@ -1,6 +1,4 @@
-"""A benchmark by hand: a model file and a folder in, raw results and scores out, without a project
-or a profile.
-"""
+"""A benchmark by hand: a model file and a folder in, raw results and scores out."""
 
 import re
 from collections.abc import Mapping
@@ -54,9 +52,7 @@ def protocol_of(layout: str, name: str | None) -> Protocol:
 
 
 def _read(root: Path, layout: str) -> list[Sequence]:
-    """All sequences of a folder; UserError where frames and boxes are not as many and more than the
-    first is known.
-    """
+    """All sequences of a folder; UserError where frames and boxes are not as many."""
     sequences = [LAYOUTS[layout].read(root, name) for name in LAYOUTS[layout].names(root)]
     for sequence in sequences:
         if len(sequence.boxes) < len(sequence) and not withheld(sequence):
@@ -78,9 +74,7 @@ def _content(sequence: Sequence) -> list[Any]:
 
 
 def _claim(out: Path, identity: Mapping[str, Any], label: str) -> None:
-    """Make `out` the folder of this run; UserError when it holds anything else, and nothing is
-    touched.
-    """
+    """Make `out` this run's; UserError, and nothing is touched, when it holds anything else."""
     if out.exists() and not out.is_dir():
         raise UserError(f"{out}: expected a folder, found a file")
     if (out / RUN).is_file():

@@ -1,6 +1,4 @@
-"""Everything that can be known before the first job: what would stop the experiment later, and what
-it will cost.
-"""
+"""What can be known before the first job: what would stop the experiment, and its cost."""
 
 import os
 import shutil
@@ -39,9 +37,7 @@ class Findings:
 
 
 def missing_data(plan: Plan) -> list[str]:
-    """A line for each data set that a job reads and that is not there; quick, so that a look at the
-    plan can tell.
-    """
+    """A line for each data set that a job reads and that is not there."""
     findings = Findings()
     _data(plan, findings)
     return findings.problems
@@ -166,9 +162,7 @@ def _tables(plan: Plan, findings: Findings) -> None:
 
 
 def check_job(plan: Plan) -> Job:
-    """The check as a job: what the profile expects of a machine decides when it is made again.
-    These are folders, DVC sources, weights, imported results, and engines and precisions.
-    """
+    """The check as a job: it is made again where a profile expects other things of a machine."""
     sets = {name: [str(entry.root), entry.dvc] for name, entry in plan.datasets.items()}
     weights = {digest(plain(spec.model)["weights"]) for spec in plan.experiment.specs.values()}
     trackers = [job.identity.plain["tracker"] for job in plan.jobs() if job.step == "predict"]
@@ -191,9 +185,7 @@ def check_job(plan: Plan) -> Job:
 
 
 def check(plan: Plan) -> Findings:
-    """What stops or will stop the experiment on this machine, all at once; nothing is run or
-    changed.
-    """
+    """What would stop the experiment on this machine, all at once; nothing is changed."""
     findings = Findings()
     for look in (_data, _weights, _imported, _disk, _device, _precision, _engines, _tables):
         look(plan, findings)

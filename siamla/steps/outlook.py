@@ -37,9 +37,7 @@ def cost(step: Sequence[Job], waiting: Sequence[Job]) -> str:
 
 
 def _amount(plan: Plan, job: Job) -> float | None:
-    """Pairs or frames of a job of RATES; None where it is not known without data, or the network is
-    another.
-    """
+    """Pairs or frames of a job of RATES; None where data or the network would have to tell."""
     spec = plan.spec(job.names["variant"])
     if spec.model.backbone != SMALL or spec.training.frozen_epochs < spec.training.epochs:
         return None
@@ -63,9 +61,7 @@ def _guess(plan: Plan, waiting: Sequence[Job]) -> float:
 
 
 def _views(plan: Plan) -> list[str]:
-    """Lines that tell which tables would be made, and which figures and study that are here would
-    be made anew.
-    """
+    """Which tables would be made, and which figures and study that are here, anew."""
     lines = []
     others = []
     try:
@@ -84,9 +80,7 @@ def _views(plan: Plan) -> list[str]:
 
 
 def outlook(plan: Plan) -> str:
-    """What a run of the profile would do now, as text: per step how many jobs, which and why, and
-    their cost.
-    """
+    """What a run would do now, as text: of each step how many jobs, which, why, their cost."""
     jobs = plan.jobs()
     why = reasons(jobs)
     running = needed(plan, why)
@@ -135,9 +129,7 @@ def _view_named(plan: Plan, words: Sequence[str]) -> Job:
 
 
 def job_named(plan: Plan, words: Sequence[str]) -> Job:
-    """The job of a step and its names, as `siamla plan` prints them; UserError with what is
-    expected.
-    """
+    """The job that words as `siamla plan` prints them name; UserError with what is expected."""
     step, *rest = words
     if step in VIEWS:
         return _view_named(plan, words)

@@ -1,6 +1,4 @@
-"""The report page from tables, figures, scores, records and stored boxes that belong to the
-plan.
-"""
+"""The report page from tables, figures, scores, records and boxes that are the plan's."""
 
 import json
 from collections.abc import Mapping
@@ -52,9 +50,7 @@ def _figures(plan: Plan) -> list[dict[str, Any]]:
 
 
 def _clips(plan: Plan, data: Data, benchmark: str) -> list[dict[str, Any]]:
-    """The sequence that ours tracks worst and the one that it tracks best, as far as boxes and
-    images are here.
-    """
+    """The sequences that ours tracks worst and best, as far as boxes and images are here."""
     ours, baseline = data.role("ours"), data.role("baseline")
     layout, groups = data.benchmarks[benchmark]["layout"], data.of(benchmark)
     curated = plan.job("curate", dataset=benchmark)

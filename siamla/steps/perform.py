@@ -122,9 +122,7 @@ def planned(job: Job) -> dict[str, Any]:
 
 
 def inputs_of(job: Job) -> dict[str, str]:
-    """Content digests of all that a job reads; UserError where a parent's result is not there or is
-    not the plan's.
-    """
+    """Content digests of all that a job reads; UserError where one is not the plan's."""
     return {name: planned(parent)["content"] for name, parent in job.parents.items()} | brought(job)
 
 
@@ -164,9 +162,7 @@ def sound(job: Job, names: Iterable[str] | None = None) -> Path:
 
 
 def check_key(job: Job, key: str | None) -> None:
-    """UserError when a caller's key is not the plan's: settings or code changed since the caller
-    read them.
-    """
+    """UserError when a caller's key is not the plan's: settings or code have changed."""
     if key is None or key == job.key:
         return
     former = job.former()

@@ -42,17 +42,13 @@ def tracking_on(settings: TrackerSettings, record: dict[str, Any]) -> "Hardware"
 
 
 def origin(record: dict[str, Any]) -> dict[str, Any]:
-    """What a result keeps of the record of what it is made from; the identity is nested in its
-    own.
-    """
+    """What a result keeps of the record of what it is made from."""
     kept = {name: record[name] for name in ORIGIN}
     return kept | {"other_cores": record.get("other_cores")}
 
 
 def work(plan: Plan, job: Job, record: dict[str, Any], means: Means) -> Outcome:
-    """Track every sequence of a benchmark; the content is that of the boxes, since no two runs take
-    the same time.
-    """
+    """Track a benchmark; the content is that of the boxes: no two runs take the same time."""
     from siamla.benchmark.tracking import track_benchmark
 
     benchmark = str(job.names["benchmark"])

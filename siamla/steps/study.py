@@ -61,9 +61,7 @@ def _costs(plan: Plan, pairs: int | None, epochs: int) -> tuple[str, str]:
 
 
 def beside_paper(plan: Plan, pairs: int | None) -> list[dict[str, str]]:
-    """What the study does not share with the paper: here, in the paper, and what it would cost to
-    test.
-    """
+    """What the study does not share with the paper: here, there, and the cost of testing it."""
     paper = claims_of(plan).paper
     longer, everything = _costs(plan, pairs, paper.epochs)
     specs = [plan.spec(variant) for variant in plan.variants]

@@ -85,9 +85,7 @@ def _resources(spec: Spec, means: Means, ranks: "Ranks") -> "Resources":
 def _validator(
     plan: Plan, spec: Spec, means: Means, place: "Hardware"
 ) -> "Callable[[SiamLA, int], float | None] | None":
-    """What tracks the held-out sequences after every so many epochs: their AO, the mean over
-    sequences of mean IoU.
-    """
+    """What tracks held-out sequences now and then: their AO, the mean of mean IoU."""
     if means.validate is None:
         return None
     name, every = means.validate
@@ -239,9 +237,7 @@ def dry_run(
 
 
 def overfit(plan: Plan, job: Job, means: Means, count: int, tell: Callable[[str], None]) -> None:
-    """Train on the same few batches again and again, of which nothing is kept, and tell how the
-    loss falls.
-    """
+    """Train on the same few batches, and tell how the loss falls; nothing is kept."""
     from siamla.training import trial
     from siamla.training.distributed import joined
 

@@ -37,9 +37,7 @@ class Clips(NamedTuple):
 
 
 def validation_set(plan: Plan, name: str) -> SetSettings:
-    """The generated set to choose on; UserError for one that the profile trains on or that tables
-    or figures show.
-    """
+    """The generated set to choose on; UserError for one that is trained on or shown."""
     path = plan.params / "synthetic.yaml"
     sets = load_sets(path)
     if name in plan.datasets or name in layout_of(plan).named_benchmarks():
@@ -78,9 +76,7 @@ def _start(plan: Plan, variant: str) -> dict[str, Any]:
 
 
 def _origin(plan: Plan, variant: str, jobs: dict[str, Job], clips: Clips) -> dict[str, Any]:
-    """All that decides what is chosen. What the variant itself sets is not tried: it would win over
-    whatever is chosen.
-    """
+    """All that decides what is chosen. What the variant sets would win, and is not tried."""
     tuning = load_tuning(plan.params / "tune.yaml")
     fixed = plan.experiment.own_tracker(variant)
     grid = {key: values for key, values in tuning.grid.items() if key not in fixed}
