@@ -4,8 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from siamla.cli.commands import Commands
-from siamla.cli.options import add_profile, load_plan
+from siamla.cli.options import Commands, add_profile, load_plan
 from siamla.errors import UserError
 
 
@@ -17,16 +16,15 @@ def run_check(args: argparse.Namespace) -> None:
     plan = load_plan(args)
     found = check(plan)
     views = [line for line in view_mistakes(plan) if line not in found.problems]
-    warnings, problems = found.warnings, found.problems + views
-    if args.stamp:  # a pipeline tells a mistake in a view to who asks for that view
-        warnings, problems = found.warnings + views, found.problems
-    for line in warnings:
+    what = "cannot run yet"
+    if not found.problems:
+        what = "can run, but not make all of its figures and pages yet"
+    # a pipeline tells a mistake in a view to who asks for that view
+    (found.warnings if args.stamp else found.problems).extend(views)
+    for line in found.warnings:
         print(f"warning: {line}", file=sys.stderr)
-    if problems:
-        what = "cannot run yet"
-        if not found.problems:
-            what = "can run, but not make all of its figures and pages yet"
-        lines = [f"profile {plan.name} {what}:", *(f"- {line}" for line in problems)]
+    if found.problems:
+        lines = [f"profile {plan.name} {what}:", *(f"- {line}" for line in found.problems)]
         raise UserError("\n".join(lines))
     for variant in plan.variants:
         seeds = plan.experiment.seeds(variant)
@@ -42,7 +40,7 @@ def run_check(args: argparse.Namespace) -> None:
 
         job = check_job(plan)
         stamp = {"identity": job.identity.plain, "key": job.key, "made_from": {}}
-        beside = {"profile": plan.name, "checked": found.checked, "warnings": warnings}
+        beside = {"profile": plan.name, "checked": found.checked, "warnings": found.warnings}
         write_json(job.record_path, stamp | beside)
 
 
@@ -52,12 +50,8 @@ def run_show(args: argparse.Namespace) -> None:
 
     from siamla.experiment.spec import plain
 
-    print(
-        yaml.safe_dump(
-            plain(load_plan(args).spec(args.variant)), sort_keys=False, allow_unicode=True
-        ),
-        end="",
-    )
+    spec = plain(load_plan(args).spec(args.variant))
+    print(yaml.safe_dump(spec, sort_keys=False, allow_unicode=True), end="")
 
 
 def run_keys(args: argparse.Namespace) -> None:
@@ -90,8 +84,5 @@ def register(commands: Commands) -> None:
     parser.add_argument("--params", type=Path, default=Path("params"))
     add_profile(parser, key=False)
     commands.add("config keys", run_keys, "list every key that a variant can set")
-    commands.add(
-        "config schema",
-        run_schema,
-        "write the JSON schemas that editors use: workflow/schemas/*.json",
-    )
+    text = "write the JSON schemas that editors use: workflow/schemas/*.json"
+    commands.add("config schema", run_schema, text)

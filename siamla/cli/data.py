@@ -3,8 +3,7 @@
 import argparse
 from pathlib import Path
 
-from siamla.cli.commands import Commands
-from siamla.cli.options import add_overwrite, positive
+from siamla.cli.options import Commands, add_overwrite, positive
 from siamla.errors import UserError
 
 SHOWN = 12  # sequences on a contact sheet, from the first on

@@ -6,8 +6,7 @@ import re
 import sys
 from pathlib import Path
 
-from siamla.cli.commands import Commands
-from siamla.cli.options import port
+from siamla.cli.options import Commands, port
 
 RESULTS = Path("results")
 

@@ -3,8 +3,7 @@
 import argparse
 import sys
 
-from siamla.cli.commands import Commands
-from siamla.cli.options import add_profile, load_plan
+from siamla.cli.options import Commands, add_profile, load_plan
 
 
 def run(args: argparse.Namespace) -> None:
@@ -14,9 +13,8 @@ def run(args: argparse.Namespace) -> None:
         from siamla.steps.accept import accept
 
         for line in accept(plan):
-            print(
-                line, file=sys.stderr if line.startswith("not accepted") else sys.stdout, flush=True
-            )
+            stream = sys.stderr if line.startswith("not accepted") else sys.stdout
+            print(line, file=stream, flush=True)
         return
     from siamla.steps.outlook import job_named, outlook, show_job
 
@@ -25,17 +23,13 @@ def run(args: argparse.Namespace) -> None:
 
 def register(commands: Commands) -> None:
     """Add the command of this module."""
-    parser = commands.add(
-        "plan", run, "what would run, why, and how long it took before; one job; or accept"
+    text = "what would run, why, and how long it took before; one job; or accept"
+    parser = commands.add("plan", run, text)
+    text = (
+        "none: all jobs. Words of one job (train siamla 1, predict otb100 siamla 1, score otb100"
+        " siamla 1, curate otb100, table 3, study): its whole identity, and how the result that is"
+        " there differs. `accept`: code changed and numbers did not: a few jobs of each kind are"
+        " run again, bytes are compared, and the others taken over"
     )
-    parser.add_argument(
-        "job",
-        nargs="*",
-        help=(
-            "none: all jobs. Words of one job (train siamla 1, predict otb100 siamla 1, score"
-            " otb100 siamla 1, curate otb100, table 3, study): its whole identity, and how the"
-            " result that is there differs. `accept`: code changed and numbers did not: a few jobs"
-            " of each kind are run again, bytes are compared, and the others taken over"
-        ),
-    )
+    parser.add_argument("job", nargs="*", help=text)
     add_profile(parser, key=False)

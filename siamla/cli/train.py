@@ -2,8 +2,7 @@
 
 import argparse
 
-from siamla.cli.commands import Commands
-from siamla.cli.options import add_profile, count, load_plan, positive, seed, threads
+from siamla.cli.options import Commands, add_profile, count, load_plan, positive, seed, threads
 
 
 def run_train(args: argparse.Namespace) -> None:
@@ -18,59 +17,36 @@ def run_train(args: argparse.Namespace) -> None:
         dry_run(plan, job, means, print)
     elif args.overfit:
         overfit(plan, job, means, args.overfit, print)
-    else:
-        if train(plan, job, means, args.key):
-            print(job.folder / "model.pt")
+    elif train(plan, job, means, args.key):
+        print(job.folder / "model.pt")
 
 
 def register(commands: Commands) -> None:
     """Add the commands of this module."""
-    about = (
+    text = (
         "train one variant with one seed; killed, the same command resumes; torchrun starts it on"
         " several GPUs"
     )
-    parser = commands.add("train run", run_train, about)
-    parser.add_argument("variant")
-    parser.add_argument("--seed", type=seed, default=1)
-    parser.add_argument(
-        "--threads",
-        "--cores",
-        dest="cores",
-        type=threads,
-        default=1,
-        help="of all processes here; on a CPU they change the last digits",
+    parser = commands.add("train run", run_train, text)
+    option = parser.add_argument
+    option("variant")
+    option("--seed", type=seed, default=1)
+    text = "of all processes here; on a CPU they change the last digits"
+    option("--threads", "--cores", dest="cores", type=threads, default=1, help=text)
+    text = "processes that read pairs, and change nothing; default: threads - 1"
+    option("--workers", type=count, help=text)
+    text = (
+        "the backbone sees a batch in N parts: less memory, and each part is computed twice when it"
+        " learns"
     )
-    parser.add_argument(
-        "--workers",
-        type=count,
-        help="processes that read pairs, and change nothing; default: threads - 1",
-    )
-    parser.add_argument(
-        "--accumulate",
-        type=positive,
-        default=1,
-        metavar="N",
-        help=(
-            "the backbone sees a batch in N parts: less memory, and each part is computed twice"
-            " when it learns"
-        ),
-    )
-    parser.add_argument(
-        "--validate",
-        metavar="DATASET",
-        help="track this held-out set now and then: val_ao in the log",
-    )
-    parser.add_argument(
-        "--validate-every", type=positive, default=5, metavar="EPOCHS", help="default: %(default)s"
-    )
+    option("--accumulate", type=positive, default=1, metavar="N", help=text)
+    text = "track this held-out set now and then: val_ao in the log"
+    option("--validate", metavar="DATASET", help=text)
+    text = "default: %(default)s"
+    option("--validate-every", type=positive, default=5, metavar="EPOCHS", help=text)
     trial = parser.add_mutually_exclusive_group()
-    trial.add_argument(
-        "--dry-run", action="store_true", help="a few steps: memory, pairs/s, hours; keeps nothing"
-    )
-    trial.add_argument(
-        "--overfit",
-        type=positive,
-        metavar="N",
-        help="train on N batches again and again; keeps nothing",
-    )
+    text = "a few steps: memory, pairs/s, hours; keeps nothing"
+    trial.add_argument("--dry-run", action="store_true", help=text)
+    text = "train on N batches again and again; keeps nothing"
+    trial.add_argument("--overfit", type=positive, metavar="N", help=text)
     add_profile(parser)

@@ -4,8 +4,7 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from siamla.cli.commands import Commands
-from siamla.cli.options import add_profile, load_plan, positive
+from siamla.cli.options import Commands, add_profile, load_plan, positive
 
 
 def _pairs(settings: Mapping[str, Any]) -> str:
@@ -37,17 +36,10 @@ def register(commands: Commands) -> None:
         " trained"
     )
     parser = commands.add("tune", run, text)
-    parser.add_argument(
-        "variant",
-        nargs="?",
-        help="this one alone; default: all of the profile, each with the models of all its seeds",
-    )
-    parser.add_argument(
-        "--benchmark",
-        default="validation",
-        help="a set of params/synthetic.yaml; default: %(default)s",
-    )
-    parser.add_argument(
-        "--workers", type=positive, default=1, help="processes; they change nothing"
-    )
+    text = "this one alone; default: all of the profile, each with the models of all its seeds"
+    parser.add_argument("variant", nargs="?", help=text)
+    text = "a set of params/synthetic.yaml; default: %(default)s"
+    parser.add_argument("--benchmark", default="validation", help=text)
+    text = "processes; they change nothing"
+    parser.add_argument("--workers", type=positive, default=1, help=text)
     add_profile(parser, key=False)

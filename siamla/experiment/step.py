@@ -125,10 +125,12 @@ class Step(ABC):
         return f"{self.result} {named}{seed}"
 
 
-def tracked(plan: Planned, benchmarks: Iterable[str]) -> Iterator[Names]:
-    """Benchmark, variant and seed of all that the profile tracks of some benchmarks."""
+def tracked(
+    plan: Planned, benchmarks: Iterable[str], variants: Iterable[str] | None = None
+) -> Iterator[Names]:
+    """Benchmark, variant and seed of all that is tracked; by default each benchmark's variants."""
     for benchmark in benchmarks:
-        for variant in plan.experiment.runs(benchmark):
+        for variant in plan.experiment.runs(benchmark) if variants is None else variants:
             for seed in plan.experiment.seeds(variant):
                 yield {"benchmark": benchmark, "variant": variant, "seed": seed}
 
