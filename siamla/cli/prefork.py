@@ -13,19 +13,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from siamla.cli.main import mend_streams, run
+from siamla.cli.main import GROUPS, mend_streams, run
 from siamla.experiment.plan import Plan
 from siamla.experiment.steps import STEPS
 from siamla.mlflow_sink.sink import quieten
 from siamla.provenance.code import source_state
 
 MODULES = (
-    "siamla.cli.benchmark",
-    "siamla.cli.train",
-    "siamla.cli.data",
-    "siamla.cli.report",
-    "siamla.cli.steps",
-    *dict.fromkeys(f"siamla.steps.{step.result}" for step in STEPS.values()),
+    *(f"siamla.cli.{group}" for group in GROUPS.split()),
+    *(f"siamla.steps.{step.result}" for step in STEPS.values()),
     "siamla.steps.report",
     "siamla.training.loop",
     "siamla.benchmark.tracking",
@@ -62,15 +58,10 @@ def _serve(address: str, pipeline: int, unchanged: Callable[[], bool]) -> socket
 
 
 def _follow(connection: socket.socket) -> None:
-    """Pass on the command's signals to this process, and end with it, as SIGKILL would."""
-
-    def watch() -> None:
-        with suppress(ConnectionResetError):
-            while number := connection.recv(1):
-                os.kill(os.getpid(), number[0])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    """End, as by SIGKILL, when the command is gone, which says nothing before."""
+    with suppress(ConnectionResetError):
+        connection.recv(1)
+    os._exit(1)
 
 
 def _receive(connection: socket.socket) -> list[str]:
@@ -85,8 +76,8 @@ def _receive(connection: socket.socket) -> list[str]:
     os.chdir(request["folder"])
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    connection.send(b"+")
-    _follow(connection)
+    connection.send(str(os.getpid()).encode())
+    threading.Thread(target=_follow, args=(connection,), daemon=True).start()
     return list(request["words"])
 
 

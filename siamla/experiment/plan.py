@@ -66,11 +66,10 @@ class Plan:
 
     def check_name(self, kind: str, name: str) -> None:
         """UserError, with the nearest name, where the profile has none such."""
-        valid = self._valid.get(kind)
-        if valid is not None and name not in valid:
-            near = nearest(name, valid)
-            what = KINDS.get(kind, kind)
-            raise UserError(f"{name}: no such {what} in profile {self.name}; {near}")
+        valid = self._valid.get(kind, [name])
+        if name not in valid:
+            what = f"no such {KINDS.get(kind, kind)} in profile {self.name}"
+            raise UserError(f"{name}: {what}; {nearest(name, valid)}")
 
     def spec(self, model: str) -> Spec:
         """Settings of a variant, or of another training of it (VARIANT@TRAINING)."""
@@ -115,9 +114,7 @@ class Plan:
 
     def once(self, what: Hashable, make: Callable[[], Any]) -> Any:
         """What `make` gives, made once: thousands of jobs share a few settings."""
-        if what not in self._kept:
-            self._kept[what] = make()
-        return self._kept[what]
+        return self._kept[what] if what in self._kept else self._kept.setdefault(what, make())
 
     # --- jobs ---
 
@@ -174,6 +171,10 @@ class Plan:
         """Every score of the profile, the imported trackers' last; none of a sweep."""
         return [*self.jobs_of("score"), *self.jobs_of("score_imported")]
 
+    def jobs(self) -> list[Job]:
+        """All jobs in an order in which they can run, each once."""
+        return self._every
+
     @cached_property
     def _every(self) -> list[Job]:
         jobs: dict[Path, Job] = {}
@@ -189,10 +190,6 @@ class Plan:
                 add(job)
         order = list(STEPS)
         return sorted(jobs.values(), key=lambda job: order.index(job.entry))
-
-    def jobs(self) -> list[Job]:
-        """All jobs in an order in which they can run, each once."""
-        return self._every
 
     def sets_in_use(self) -> list[str]:
         """The data sets that a job reads."""

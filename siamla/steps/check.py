@@ -17,14 +17,8 @@ from siamla.model.settings import Weights
 from siamla.report.tables.job import table_job
 from siamla.settings import Mistakes
 
-SLOW_STEPS = 20_000
-"""Training steps of one variant that are worth a warning where there is no GPU: hours with the
-smallest network.
-"""
-SPARE = 2 * 2**30
-"""Bytes of free disk below which a run is warned of: what README asks for without the environment,
-which is here.
-"""
+SLOW_STEPS = 20_000  # of one training without a GPU, worth a warning: hours with a small network
+SPARE = 2 * 2**30  # bytes of free disk that README asks for, without the environment
 
 
 @dataclass
@@ -54,10 +48,8 @@ def _data(plan: Plan, findings: Findings) -> None:
             except UserError as error:
                 findings.problems.append(f"{where}.dvc: {error}")
         elif not entry.dvc and not entry.root.is_dir():
-            findings.problems.append(
-                f"{where}.root: {entry.root}: no such folder; put the data there, or name its place"
-                " (docs/data.md)"
-            )
+            what = "no such folder; put the data there, or name its place (docs/data.md)"
+            findings.problems.append(f"{where}.root: {entry.root}: {what}")
 
 
 def _weights(plan: Plan, findings: Findings) -> None:
@@ -87,9 +79,8 @@ def _imported(plan: Plan, findings: Findings) -> None:
         for benchmark, folder in entry.results.items():
             if not folder.is_dir():
                 where = f"imported.{tracker}.results.{benchmark}"
-                findings.problems.append(
-                    f"{where}: {folder}: no such folder; `siamla results import` makes it"
-                )
+                what = "no such folder; `siamla results import` makes it"
+                findings.problems.append(f"{where}: {folder}: {what}")
 
 
 def _disk(_: Plan, findings: Findings) -> None:
@@ -113,10 +104,9 @@ def _device(plan: Plan, findings: Findings) -> None:
     courses = [plan.spec(job.names["variant"]).training for job in plan.jobs_of("train")]
     steps = max(each.epochs * (each.pairs_per_epoch // each.batch) for each in courses)
     if steps > SLOW_STEPS:
-        findings.warnings.append(
-            f"no GPU is visible, and {len(courses)} trainings of {steps:,} steps are planned; on a"
-            " CPU they take weeks"
-        )
+        planned = f"{len(courses)} trainings of {steps:,} steps are planned"
+        words = f"no GPU is visible, and {planned}; on a CPU they take weeks"
+        findings.warnings.append(words)
 
 
 def _precision(plan: Plan, findings: Findings) -> None:
