@@ -9,8 +9,7 @@ import pytest
 from siamla.errors import UserError
 from siamla.files import write_json
 from siamla.provenance.code import Sources
-from siamla.provenance.git import git_state
-from siamla.provenance.record import differences, make_record, read_record
+from siamla.provenance.record import differences, git_state, make_record, read_record
 
 SOURCE = '''"""What it is."""
 from siamla.low import helper  # the helper

@@ -61,10 +61,8 @@ def calibrate(args: argparse.Namespace) -> None:
 
     free_for_output(args.out, args.overwrite, args.model, args.root)
     if byhand.protocol_of(args.layout, args.protocol).onepass is None:
-        raise UserError(
-            f"--layout {args.layout}: its protocol starts a lost tracker again; expected a one-pass"
-            " layout"
-        )
+        why = "its protocol starts a lost tracker again; expected a one-pass layout"
+        raise UserError(f"--layout {args.layout}: {why}")
     done = byhand.track(
         args.model, args.layout, args.root, None, args.protocol, changed(args), args.workers
     )

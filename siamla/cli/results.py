@@ -30,9 +30,8 @@ def run_import(args: argparse.Namespace) -> None:
 
     protocols = default_protocols()
     if args.benchmark not in protocols:
-        raise UserError(
-            f"--benchmark {args.benchmark}: unknown, expected one of {', '.join(protocols)}"
-        )
+        valid = ", ".join(protocols)
+        raise UserError(f"--benchmark {args.benchmark}: unknown, expected one of {valid}")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", args.name):
         raise UserError(f"--as {args.name!r}: expected a name of letters, digits, _, - and .")
     layout = protocols[args.benchmark].layout

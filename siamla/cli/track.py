@@ -23,9 +23,8 @@ def _box(words: list[str]) -> "NDArray[np.float64]":
     values = [number(word) for word in " ".join(words).replace(",", " ").split()]
     box = np.array(values, np.float64)  # None becomes NaN
     if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] < SMALLEST).any():
-        raise UserError(
-            f"--box: {' '.join(words)!r}, expected x y w h in pixels with w and h above 0.01"
-        )
+        expected = "expected x y w h in pixels with w and h above 0.01"
+        raise UserError(f"--box: {' '.join(words)!r}, {expected}")
     return box
 
 

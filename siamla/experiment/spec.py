@@ -39,16 +39,13 @@ class Spec(Settings):
     def fits(self) -> "Spec":
         if self.crops.size < self.pairs.reach:
             reach = f"shift and scale of the pairs reach {self.pairs.reach}"
-            raise ValueError(
-                f"crops.size: {self.crops.size} pixels, but {reach}; cut larger crops or reduce the"
-                " jitter"
-            )
+            what = f"{self.crops.size} pixels, but {reach}"
+            raise ValueError(f"crops.size: {what}; cut larger crops or reduce the jitter")
         for name, part in self.pairs.parts.items():
             if (part.exact * self.training.pairs_per_epoch).denominator != 1:
-                pairs = (
-                    f"{part.share:g} of training.pairs_per_epoch ({self.training.pairs_per_epoch})"
-                )
-                raise ValueError(f"pairs.dataset.{name}.share: {pairs} is no whole number of pairs")
+                pairs = f"training.pairs_per_epoch ({self.training.pairs_per_epoch})"
+                what = f"{part.share:g} of {pairs} is no whole number of pairs"
+                raise ValueError(f"pairs.dataset.{name}.share: {what}")
         return self
 
 

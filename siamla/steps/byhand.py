@@ -45,9 +45,8 @@ def protocol_of(layout: str, name: str | None) -> Protocol:
     if not protocols:
         raise UserError(f"no protocol is of layout {layout}")
     if name is not None and name not in protocols:
-        raise UserError(
-            f"--protocol {name}: no protocol of layout {layout}; {nearest(name, list(protocols))}"
-        )
+        near = nearest(name, list(protocols))
+        raise UserError(f"--protocol {name}: no protocol of layout {layout}; {near}")
     return protocols[name] if name else next(iter(protocols.values()))
 
 
@@ -56,10 +55,8 @@ def _read(root: Path, layout: str) -> list[Sequence]:
     sequences = [LAYOUTS[layout].read(root, name) for name in LAYOUTS[layout].names(root)]
     for sequence in sequences:
         if len(sequence.boxes) < len(sequence) and not withheld(sequence):
-            raise UserError(
-                f"{root}: {sequence.name} has {len(sequence.boxes)} boxes for {len(sequence)}"
-                " images"
-            )
+            counts = f"{len(sequence.boxes)} boxes for {len(sequence)} images"
+            raise UserError(f"{root}: {sequence.name} has {counts}")
     return sequences
 
 
@@ -75,20 +72,17 @@ def _content(sequence: Sequence) -> list[Any]:
 
 def _claim(out: Path, identity: Mapping[str, Any], label: str) -> None:
     """Make `out` this run's; UserError, and nothing is touched, when it holds anything else."""
+    elsewhere = "was not made by `siamla benchmark run`; name another --out"
     if out.exists() and not out.is_dir():
         raise UserError(f"{out}: expected a folder, found a file")
     if (out / RUN).is_file():
         before = read_json(out / RUN)
         if not isinstance(before, dict) or not isinstance(before.get("identity"), dict):
-            raise UserError(
-                f"{out / RUN}: not written by `siamla benchmark run`; name another --out"
-            )
+            raise UserError(f"{out / RUN}: {elsewhere}")
         if other := differences(before["identity"], identity):
             raise UserError(f"{out}: holds another run: {'; '.join(other[:3])}; name another --out")
     elif out.is_dir() and any(path.name != ".lock" for path in out.iterdir()):
-        raise UserError(
-            f"{out}: is not empty and was not made by `siamla benchmark run`; name another --out"
-        )
+        raise UserError(f"{out}: is not empty and {elsewhere}")
     else:
         write_json(out / RUN, {"identity": identity, "label": label})
 
@@ -102,8 +96,7 @@ def track(
     changed: Mapping[str, Any] | None = None,
     workers: int = 1,
 ) -> Run:
-    """Track every sequence of a folder with a model file; killed, the same call goes on with the
-    missing ones.
+    """Track every sequence of a folder with a model file; killed, the same call goes on.
 
     Args:
         layout: one of siamla.data.formats.
@@ -141,11 +134,7 @@ def track(
 
 
 def score(run: Run) -> dict[str, Any] | None:
-    """The scores of a run by its protocol, with fps unless it was in lock step; None where truth is
-    withheld.
-
-    scores.csv has them by sequence.
-    """
+    """The scores of a run, with fps unless it was in lock step; None where truth is withheld."""
     if any(withheld(sequence) for sequence in run.sequences):
         return None
     scores = score_stored(run.sequences, run.folder, run.rules)

@@ -82,9 +82,8 @@ def _bring(plan: Plan, dataset: str) -> str:
     if source:
         _pull(source)
     if not entry.root.is_dir():
-        raise UserError(
-            f"{entry.root}: no such folder; the root of {dataset} in profile {plan.name} must exist"
-        )
+        where = f"the root of {dataset} in profile {plan.name}"
+        raise UserError(f"{entry.root}: no such folder; {where} must exist")
     return pointer_digest(source, entry.root) if source else listing_digest(entry.root)
 
 

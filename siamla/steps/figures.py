@@ -18,9 +18,7 @@ from siamla.steps.report import gather, write_sources
 
 
 def checked(job: Job) -> Path:
-    """The folder of a result that belongs to the plan and is as it was made. Of a training a figure
-    reads the losses alone; its weights may have stayed on another machine.
-    """
+    """The folder of a sound result; the weights of a training may be on another machine."""
     return sound(job, ["history.csv"] if job.step == "train" else None)
 
 

@@ -73,10 +73,8 @@ def work_of(step: str) -> Work:
     except (ModuleNotFoundError, AttributeError) as error:
         if isinstance(error, ModuleNotFoundError) and error.name != f"siamla.steps.{step}":
             raise
-        raise UserError(
-            f"the step {step!r} of the table has no work: expected siamla/steps/{step}.py with a"
-            " function `work`"
-        ) from None
+        expected = f"expected siamla/steps/{step}.py with a function `work`"
+        raise UserError(f"the step {step!r} of the table has no work: {expected}") from None
 
 
 # --- what is there ---
@@ -249,9 +247,8 @@ def _sweep(folder: Path) -> None:
 
 
 def publish(source: Path, job: Job) -> None:
-    """Copy finished files into the job's folder, in place of those of the result before.
-
-    They are small, and as long as they stay in `source` too, a kill at any moment costs nothing.
+    """Copy finished files into the job's folder, in place of those of the result before; they stay
+    in `source`, so that a kill at any moment costs nothing.
     """
     _sweep(source)
     before = job.record() or job.former()

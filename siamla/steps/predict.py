@@ -7,7 +7,7 @@ from siamla.data.curate import load_curated
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.files import digest
-from siamla.provenance.load import OtherWork
+from siamla.provenance.load import other_work
 from siamla.settings import validate
 from siamla.steps.perform import Means, Outcome, hashed, publish, result_files, sound, state_of
 from siamla.tracker.settings import TrackerSettings
@@ -60,9 +60,9 @@ def work(plan: Plan, job: Job, record: dict[str, Any], means: Means) -> Outcome:
     place = tracking_on(settings, record)
     sequences = load_curated(job.parents["data"].folder)
     state = state_of(job, record)
-    beside = OtherWork()
+    beside = other_work()
     track_benchmark(model, settings, place, sequences, state, rules, means.cores, benchmark)
-    record["other_cores"] = beside.cores()
+    record["other_cores"] = beside()
     publish(state, job)
     files = hashed(job.folder, result_files(job.folder))
     boxes = {name: value for name, value in files.items() if not name.endswith("_time.txt")}

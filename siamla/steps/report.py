@@ -31,10 +31,8 @@ def _consistent(scores: dict[Path, dict[str, Any]]) -> None:
             other, before = seen.setdefault(what, (path, value))
             if before != value:
                 words = " ".join(map(str, what))
-                raise UserError(
-                    f"{path} and {other} are of different contents of one {words}; run the pipeline"
-                    " again"
-                )
+                both = f"{path} and {other} are of different contents of one {words}"
+                raise UserError(f"{both}; run the pipeline again")
 
 
 def gather(jobs: Iterable[Job]) -> dict[Path, dict[str, Any]]:

@@ -90,10 +90,8 @@ def _validator(
         return None
     name, every = means.validate
     if name not in plan.datasets:
-        raise UserError(
-            f"--validate {name}: no such data set in profile {plan.name};"
-            f" {nearest(name, [*plan.datasets])}"
-        )
+        near = nearest(name, [*plan.datasets])
+        raise UserError(f"--validate {name}: no such data set in profile {plan.name}; {near}")
     if name in spec.pairs.parts:
         raise UserError(f"--validate {name}: the training sees it; name a set that is held out")
     from siamla.data.curate import load_curated
