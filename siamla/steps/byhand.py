@@ -25,7 +25,7 @@ from siamla.sequence import Sequence
 from siamla.settings import nearest
 from siamla.steps.fetch import fingerprint
 from siamla.tracker.api import tracker_settings
-from siamla.tracker.tracker import recorded, tracking_place
+from siamla.tracker.tracker import recorded, tracking_hardware
 
 RUN = "run.json"
 
@@ -113,14 +113,14 @@ def track(
     # one thread, as in the pipeline: threads must not decide boxes, processes share the sequences
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    place = tracking_place(settings)
+    hardware = tracking_hardware(settings)
     identity = {
         "model": file.digest,
         "tracker": plain(settings),
         "run": plain(running),
         "data": digest([_content(sequence) for sequence in sequences]),
         "code": sources().digest("siamla.benchmark.tracking:track_benchmark"),
-        "place": recorded(settings, place),
+        "place": recorded(settings, hardware),
     }
     title = root.resolve().name
     word = re.sub(r"[^a-z0-9]+", "_", file.label.lower()).strip("_")
@@ -129,7 +129,7 @@ def track(
         _claim(out, identity, file.label)  # says no before a lock is put into somebody's folder
     with locked(out / ".lock"):
         _claim(out, identity, file.label)
-        track_benchmark(model, settings, place, sequences, out, running, workers, title)
+        track_benchmark(model, settings, hardware, sequences, out, running, workers, title)
     return Run(file.label, sequences, rules, out)
 
 

@@ -128,7 +128,7 @@ def _engines(plan: Plan, findings: Findings) -> None:
     from siamla.engine.engines import resolve_engine
     from siamla.hardware import default_device
     from siamla.tracker.settings import TrackerSettings
-    from siamla.tracker.tracker import tracking_place
+    from siamla.tracker.tracker import tracking_hardware
 
     users: dict[tuple[Any, Any], Job] = {}
     for job in (job for job in plan.jobs() if job.step == "predict"):
@@ -137,7 +137,7 @@ def _engines(plan: Plan, findings: Findings) -> None:
     findings.checked["engines"] = {}
     for (engine, precision), job in users.items():
         try:
-            tracking_place(TrackerSettings(engine=engine, precision=precision))
+            tracking_hardware(TrackerSettings(engine=engine, precision=precision))
             findings.checked["engines"][engine] = resolve_engine(engine, default_device())
         except UserError as error:
             findings.problems.append(f"{job.title}: {error}")

@@ -220,10 +220,10 @@ def full_key(record: Mapping[str, Any]) -> str:
 
     The CPU's threads change sums on a CPU alone.
     """
-    place = dict(record["place"])
-    if str(place.get("device", "")).startswith("cuda"):
-        place.pop("threads", None)
-    return digest([record["step"], record["key"], record["inputs"], place])
+    hardware = dict(record["place"])
+    if str(hardware.get("device", "")).startswith("cuda"):
+        hardware.pop("threads", None)
+    return digest([record["step"], record["key"], record["inputs"], hardware])
 
 
 def state_of(job: Job, record: Mapping[str, Any]) -> Path:

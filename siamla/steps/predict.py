@@ -32,13 +32,13 @@ def tracking_on(settings: TrackerSettings, record: dict[str, Any]) -> "Hardware"
     import cv2
     import torch
 
-    from siamla.tracker.tracker import recorded, tracking_place
+    from siamla.tracker.tracker import recorded, tracking_hardware
 
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    place = tracking_place(settings)
-    record["place"] = recorded(settings, place)
-    return place
+    hardware = tracking_hardware(settings)
+    record["place"] = recorded(settings, hardware)
+    return hardware
 
 
 def origin(record: dict[str, Any]) -> dict[str, Any]:
@@ -57,11 +57,11 @@ def work(plan: Plan, job: Job, record: dict[str, Any], means: Means) -> Outcome:
     assert trained is not None
     record["training"] = origin(trained)
     settings, rules = settings_of(job), run_rules(plan.experiment.protocol(benchmark))
-    place = tracking_on(settings, record)
+    hardware = tracking_on(settings, record)
     sequences = load_curated(job.parents["data"].folder)
     state = state_of(job, record)
     beside = other_work()
-    track_benchmark(model, settings, place, sequences, state, rules, means.cores, benchmark)
+    track_benchmark(model, settings, hardware, sequences, state, rules, means.cores, benchmark)
     record["other_cores"] = beside()
     publish(state, job)
     files = hashed(job.folder, result_files(job.folder))

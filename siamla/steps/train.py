@@ -78,12 +78,12 @@ def _resources(spec: Spec, means: Means, ranks: "Ranks") -> "Resources":
     from siamla.hardware import default_device, hardware_on
     from siamla.training.step import Resources
 
-    place = hardware_on(default_device(), spec.training.precision, _threads(means))
-    return Resources(place, ranks, means.accumulate)
+    hardware = hardware_on(default_device(), spec.training.precision, _threads(means))
+    return Resources(hardware, ranks, means.accumulate)
 
 
 def _validator(
-    plan: Plan, spec: Spec, means: Means, place: "Hardware"
+    plan: Plan, spec: Spec, means: Means, hardware: "Hardware"
 ) -> "Callable[[SiamLA, int], float | None] | None":
     """What tracks held-out sequences now and then: their AO, the mean of mean IoU."""
     if means.validate is None:
@@ -108,7 +108,7 @@ def _validator(
 
         if epoch % every:
             return None
-        tracker = SiamTracker(model, settings, place=replace(place, precision="fp32"))
+        tracker = SiamTracker(model, settings, hardware=replace(hardware, precision="fp32"))
         means = []
         for sequence in sequences:
             later = np.arange(len(sequence)) > 0  # the first is given
