@@ -77,7 +77,7 @@ class SiamTracker:
         hardware: Hardware | None = None,
         network: Network | None = None,
     ) -> None:
-        """hardware: by default `tracking_hardware` on `device`; network: one that is ready there."""
+        """hardware: else `tracking_hardware` on `device`; network: one that is ready there."""
         self.hardware = hardware or tracking_hardware(settings, device)
         self.network = network or prepare(
             resolve_engine(settings.engine, self.hardware.torch_device), model, self.hardware
