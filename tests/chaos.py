@@ -108,9 +108,7 @@ class Met:
 
 @dataclass(frozen=True)
 class Round:
-    """forgotten: a key of PARTS; disturbed: by which of DISTURBANCES; retries: snakemake starts
-    killed jobs again; kills: at the most, in this order.
-    """
+    """forgotten: of PARTS; disturbed: of DISTURBANCES; retries: by snakemake; kills: at most."""
 
     forgotten: str
     disturbed: str | None
@@ -181,9 +179,7 @@ def _comparable(path: Path) -> object:
 
 
 def _made(tree: Tree) -> Iterator[Path]:
-    """All that a run makes, without logs, locks, Snakemake's timings and what is remembered or
-    shown elsewhere.
-    """
+    """All that a run makes, without logs, locks, timings and views."""
     for top in ("data", "results/smoke", "reports/smoke"):
         for path in sorted((tree.folder / top).rglob("*")):
             name = path.relative_to(tree.folder).as_posix()
@@ -192,9 +188,7 @@ def _made(tree: Tree) -> Iterator[Path]:
 
 
 def outcome(tree: Tree) -> dict[str, object]:
-    """Everything that must come out the same, to the byte: weights, boxes, scores, table, all
-    files; not the times.
-    """
+    """What must come out the same, to the byte: weights, boxes, scores, table."""
     results = tree.folder / "results/smoke"
     boxes = [
         path for path in (results / "predictions").rglob("*.txt") if not path.stem.endswith("_time")
@@ -286,9 +280,7 @@ def _busy(pipeline: "subprocess.Popen[bytes]") -> tuple[float, bool]:
 
 
 def _wait(pipeline: "subprocess.Popen[bytes]", after: float, count: bool) -> int | None:
-    """Until it has used `after` processor seconds, counted from now or from its first job: None;
-    its exit status where it ends before.
-    """
+    """Until it has used `after` processor seconds: None; its status where it ends before."""
     counted = _busy(pipeline)[0] if count else None
     most, changed = 0.0, time.monotonic()
     while (status := pipeline.poll()) is None:
@@ -431,9 +423,7 @@ def differing(expected: dict[str, object], found: dict[str, object]) -> list[str
 
 
 def play(tree: Tree, expected: dict[str, object], seed: int, number: int) -> list[Met]:
-    """One round; who was killed. AssertionError when it does not end with what `files` gave after a
-    clean run.
-    """
+    """One round; who was killed. AssertionError when bytes differ from a clean run's."""
     plan = draw(seed, number)
     forget(tree, plan.forgotten)
     if plan.disturbed:

@@ -101,9 +101,7 @@ class Tree:
         return done.stdout
 
     def planned(self) -> set[str]:
-        """What a run would do now: each job's rule and wildcards, without profile and seed
-        ("predict otb100 lafa").
-        """
+        """What a run would do now, without profile and seed: "predict otb100 lafa"."""
         done = self.call(*COMMAND, "-n")
         assert done.returncode == 0, done.stdout
         jobs = set()
@@ -133,9 +131,7 @@ class Tree:
             )
 
     def kill_when(self, reached: Callable[[], bool], orphans: bool = False) -> None:
-        """Start the pipeline and kill -9 it, with all its jobs or leaving them as orphans, as soon
-        as `reached()`.
-        """
+        """Start the pipeline and, once `reached()`, kill -9 it, with or without its jobs."""
         process = self.start()
         self.wait_for(reached, process)
         os.kill(process.pid, signal.SIGKILL) if orphans else os.killpg(process.pid, signal.SIGKILL)
@@ -161,9 +157,7 @@ class Tree:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """What happens inside is undone: the whole folder is as before afterwards, without another
-        run.
-        """
+        """The whole folder is as before afterwards, without another run."""
         aside = self.folder.with_name(f"{self.folder.name}-kept")
         copy_whole(self.folder, aside)
         try:
@@ -174,9 +168,7 @@ class Tree:
 
     @contextmanager
     def edited(self, name: str, old: str, new: str) -> Iterator[None]:
-        """The file `name` with `old`, which it must contain, replaced by `new`; as before
-        afterwards.
-        """
+        """A file with `old`, which it must contain, replaced; as before afterwards."""
         path = self.folder / name
         text = path.read_text()
         assert old in text
@@ -195,9 +187,7 @@ def copy_whole(source: Path, folder: Path) -> None:
 
 
 def copy_tree(folder: Path) -> Tree:
-    """The working tree's own files copied into an empty folder, in a git repository (DVC wants
-    one).
-    """
+    """The working tree's own files in an empty folder, as a git repository."""
     listed = [
         "git",
         "-C",
@@ -268,9 +258,7 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def changed(params: Path) -> "Change":
-    """The smoke profile's plan after changes of settings files, given as nested mappings laid over
-    their content.
-    """
+    """The smoke profile's plan after changes of settings files, laid over their content."""
     from plans import changed_plan
 
     return partial(changed_plan, params)

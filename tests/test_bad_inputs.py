@@ -88,9 +88,7 @@ def _write(path: Path, text: str) -> None:
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project in which a tiny profile has run: data, a model, predictions and a score; and things
-    to import.
-    """
+    """A project in which a tiny profile has run, and things to import."""
     root = tmp_path_factory.mktemp("world")
     shutil.copytree(REPOSITORY / "params", root / "params")
     shutil.copy(REPOSITORY / "dvc.lock", root)
@@ -133,9 +131,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _contents(root: Path) -> dict[str, bytes | None]:
-    """Every file with its bytes, every empty folder and every other thing without; not what a
-    command that refuses may leave.
-    """
+    """Every file with its bytes, every empty folder; not what a refusing command may leave."""
     found: dict[str, bytes | None] = {}
     for path in sorted(root.rglob("*")):
         folder = path.is_dir() and not path.is_symlink()

@@ -1,6 +1,4 @@
-"""Bad input on the command line: status 2, one line that names the place, no stack trace, nothing
-half-written.
-"""
+"""Bad input on the command line: status 2, one line with the place, nothing half-written."""
 
 import io
 import json
@@ -26,9 +24,7 @@ Run = Callable[..., str]
 
 @pytest.fixture
 def fails(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command that must fail as bad input; what it says last, after "siamla: error: ": a line
-    per mistake.
-    """
+    """Run a command that must fail as bad input; its message, a line per mistake."""
 
     def run(*arguments: object) -> str:
         status = main([str(argument) for argument in arguments])
@@ -122,9 +118,7 @@ CROPS = ["data", "crops", "siamcar", "--profile", "own"]
 
 
 def test_a_full_disk_while_writing_crops(fails: Run, project: Make, small_disk: Path) -> None:
-    """One line with the file; what is left are no half-written files, and with room the same
-    command succeeds.
-    """
+    """Nothing half-written is left, and with room the same command succeeds."""
     project()
     Path("data/crops").symlink_to(small_disk)
     line = fails(*CROPS)

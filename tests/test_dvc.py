@@ -1,6 +1,4 @@
-"""Data sets and DVC: rendered sets need none, pointers are pushed and pulled, dvc.lock is no run's
-affair.
-"""
+"""Data sets and DVC: rendered sets need none, pointers are pushed and pulled."""
 
 import json
 import os

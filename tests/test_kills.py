@@ -17,9 +17,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def forget(tree: Tree, *patterns: str) -> None:
-    """Delete files, all trainings, and what was made of them: Snakemake does not miss what lies
-    between.
-    """
+    """Delete files, all trainings, and what was made of them."""
     kinds = ("train", "state", "predictions", "scores", "scores.csv", "sequences.csv")
     tree.remove("reports/smoke", *patterns, *(f"results/smoke/{kind}" for kind in kinds))
 
@@ -30,9 +28,7 @@ def working(tree: Tree, words: str) -> Callable[[], bool]:
 
 
 def test_killed_at_random_moments_it_ends_with_the_same_bytes(tree: Tree) -> None:
-    """A round of tests/chaos.py, of scores and tables; `python tests/chaos.py --kills 200` plays
-    more.
-    """
+    """A round of tests/chaos.py; `python tests/chaos.py --kills 200` plays more."""
     play(tree, files(tree), seed=0, number=1)
 
 
@@ -57,9 +53,7 @@ def test_looking_works_beside_a_running_pipeline_and_changes_nothing(
 def test_jobs_that_a_killed_run_left_on_a_cluster_are_waited_for(
     tree: Tree, tmp_path: Path
 ) -> None:
-    """Snakemake's mark of a job that it has submitted, and a squeue that knows that job for a
-    while, after which its result is there: it counts, and is not made a second time.
-    """
+    """Their results count, and are not made a second time."""
     (record,) = tree.folder.glob("results/smoke/scores/otb100/siamcar/seed1/record-*.json")
     made, score = record.read_bytes(), record.with_name("score.json").read_bytes()
     mark = tree.folder / ".snakemake/incomplete"

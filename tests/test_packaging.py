@@ -43,9 +43,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def add_python(path: Path, name: str, version: tuple[int, int, int], before: str = "pass") -> Path:
-    """A Python that says it is of this version; a venv it is asked for is noted beside it, and not
-    made.
-    """
+    """A Python of this version; a venv that it is asked for is noted beside it."""
     python, prelude = path / name, f"import sys; sys.version_info = {version}; {before}"
     python.write_text(
         "#!/bin/sh\n"

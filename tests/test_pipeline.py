@@ -1,6 +1,4 @@
-"""The pipeline on the `smoke` profile: what runs again after a change, and what travels. Kills:
-test_kills.py.
-"""
+"""The pipeline on the `smoke` profile: what runs again after a change, and what travels."""
 
 import json
 import os
@@ -131,9 +129,7 @@ def test_a_variant_of_the_tracker_alone_trains_nothing(tree: Tree) -> None:
 
 
 def test_a_folder_of_video_and_an_imported_tracker_by_one_entry_each(tree: Tree) -> None:
-    """With a blank in the folder's name; imported are our own predictions, and VOT's runs are in
-    the DAG, too.
-    """
+    """With a blank in the folder's name; VOT's runs are in the DAG, too."""
     with tree.kept():
         shutil.copytree(tree.folder / "data/raw/smoke_otb", tree.folder / "street clips")
         results = tree.folder / "results/imported/otb100"
@@ -276,9 +272,7 @@ def test_a_run_leaves_the_work_tree_clean(tree: Tree) -> None:
 def test_code_that_changed_no_number_is_accepted(
     tree: Tree, undisturbed: dict[str, object]
 ) -> None:
-    """TINY is of the post-processing `release`, which this profile does not use; torch.half is
-    another name.
-    """
+    """TINY is of a post-processing that is not used; torch.half is another name."""
     with (
         tree.kept(),
         tree.edited("siamla/tracker/postprocess.py", "TINY = 1e-3", "TINY = 2e-3"),
@@ -316,9 +310,7 @@ def test_two_profiles_run_at_once_in_one_clone(tree: Tree, undisturbed: dict[str
 
 
 def test_results_travel_without_snakemakes_memory(tree: Tree, tmp_path: Path) -> None:
-    """Into a clone whose path has a blank and an umlaut; times are scrambled, and the data stay
-    behind.
-    """
+    """To a path with a blank and an umlaut; times are scrambled, data stay."""
     place = tmp_path / "Mein Gerät" / "siamla clone"
     left = {"data", "results", "reports", ".snakemake"}
 

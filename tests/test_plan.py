@@ -29,14 +29,6 @@ def variant(name: str, **settings: object) -> dict:
     return {"variants": {name: {"set": settings}}}
 
 
-def test_what_a_variant_sets_wins_over_its_benchmark_and_profile(changed: Change) -> None:
-    over = {"benchmarks": {"otb100": {"tracker": {"window": 0.45, "size_lr": 0.5}}}}
-    plan = changed(smoke=over, variants=variant("siamla", **{"tracker.window": 0.1}))
-    ours, base = (plan.experiment.tracker(name, "otb100") for name in ("siamla", "siamcar"))
-    assert (ours.window, ours.size_lr) == (0.1, 0.5)
-    assert (base.window, base.size_lr) == (0.45, 0.5)
-
-
 def test_a_variant_that_differs_in_the_tracker_trains_nothing(changed: Change) -> None:
     mine = {"label": "Mine", "extends": "siamla", "set": {"tracker.window": 0.1}}
     chosen = ["siamcar", "siamla", "mine"]

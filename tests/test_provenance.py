@@ -85,9 +85,7 @@ def package(tmp_path: Path) -> Path:
 
 
 def test_code_digest_ignores_what_decides_no_number(package: Path) -> None:
-    """Comments, docstrings, layout, order, messages, printing, progress, annotations, the names of
-    local variables, unused definitions.
-    """
+    """Words, layout, order, annotations, names of local variables, what is unused."""
     before = digest(package)
     (package / "siamla" / "high.py").write_text(SAME)
     (package / "siamla" / "progress.py").write_text("def progress(n, text):\n    return n\n")

@@ -1,6 +1,4 @@
-"""The shape of the package: arrows point one way, lists of names agree, settings have one
-validator.
-"""
+"""The shape of the package: arrows point one way, lists of names agree, one validator."""
 
 import ast
 from graphlib import CycleError, TopologicalSorter
@@ -109,9 +107,7 @@ def test_training_and_tracker_do_not_know_each_other() -> None:
 
 
 def test_settings_have_one_validator() -> None:
-    """No other module reads YAML settings, catches pydantic's errors or has pydantic convert values
-    silently.
-    """
+    """No other module reads YAML settings, or catches pydantic's errors."""
     words = (
         "ValidationError",
         "safe_load",

@@ -1,6 +1,4 @@
-"""Views are views: a mistake in a figure, the study or the page stops who asks for it, and no
-training or table.
-"""
+"""A mistake in a figure, the study or the page stops who asks for it, and nothing else."""
 
 import json
 import re
@@ -41,9 +39,7 @@ Params = Callable[..., Plan]
 
 @pytest.fixture
 def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
-    """The smoke profile's plan after changes of files below params/, given as mappings laid over
-    their content.
-    """
+    """The smoke profile's plan after changes of files below params/."""
     shutil.copytree(ROOT / "params", tmp_path / "params")
     monkeypatch.chdir(tmp_path)
 
