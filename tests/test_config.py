@@ -181,10 +181,7 @@ def test_a_variants_tracker_stands_between_the_profile_and_the_benchmark(params)
     experiment = params(
         {
             "spec": {"tracker": {"window": 0.1, "penalty_k": 0.1, "size_lr": 0.1}},
-            "trackers": {
-                "base": {"window": 0.5, "size_lr": 0.5},
-                "wide": {"window": 0.6},
-            },
+            "trackers": {"base": {"window": 0.5, "size_lr": 0.5}, "wide": {"window": 0.6}},
             "benchmarks": {"b": {"tracker": {"window": 0.2}}, "otb100": OTB},
         },
         {

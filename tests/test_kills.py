@@ -91,16 +91,13 @@ def test_killed_at_every_stage_it_ends_with_the_same_bytes(
     which ends a training. Orphans do no harm, whatever they still do.
     """
     forget(tree, "data/crops", "data/features")
-    training, tracking = (
-        working(tree, "siamla train run"),
-        working(tree, "siamla benchmark predict"),
-    )
+    training = working(tree, "siamla train run")
+    tracking = working(tree, "siamla benchmark predict")
     tree.kill_when(tree.exists("data/crops/smoke/*/*/.siamla"))
     tree.kill_when(tree.exists("data/features/smoke/*/.siamla"), orphans=True)
     tree.kill_when(tree.exists("results/smoke/state/train-*/state.pt"))
-    interrupt_when(
-        tree, training
-    )  # not right after orphans: one of theirs would be taken for its own
+    # not right after orphans: one of theirs would be taken for its own
+    interrupt_when(tree, training)
     forget(tree)  # a training that the interrupt met in its last step is done
     tree.kill_when(training, orphans=True)
     tree.kill_when(tracking)
@@ -138,9 +135,8 @@ def running(words: str) -> list[str]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            command = (
-                (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            )
+            line = (process / "cmdline").read_bytes().replace(b"\0", b" ")
+            command = line.decode(errors="replace")
             if words in command.replace("-m siamla.cli.main", "siamla"):
                 found.append(str((process / "cwd").resolve()))
         except OSError:

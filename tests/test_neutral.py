@@ -11,14 +11,7 @@ from pydantic import Field
 from siamla.benchmark.metrics import frame_values
 from siamla.benchmark.protocols import Protocol, load_protocols, score_rules
 from siamla.experiment.spec import Spec
-from siamla.settings import (
-    Settings,
-    neutral,
-    neutral_fields,
-    read_yaml,
-    validate,
-    without_neutral,
-)
+from siamla.settings import Settings, neutral, neutral_fields, read_yaml, validate, without_neutral
 from siamla.training.settings import LossWeights
 
 PROTOCOLS = Path(__file__).parents[1] / "params/protocols.yaml"

@@ -17,16 +17,7 @@ from siamla.experiment.job import Identity, Job
 from siamla.experiment.plan import Plan
 from siamla.files import sha256, write_text
 from siamla.steps.decision import reasons
-from siamla.steps.perform import (
-    OWNER,
-    Means,
-    Outcome,
-    hashed,
-    own,
-    perform,
-    publish,
-    state_of,
-)
+from siamla.steps.perform import OWNER, Means, Outcome, hashed, own, perform, publish, state_of
 
 PLAN: Any = None  # what these works do not ask
 

@@ -44,13 +44,12 @@ def explain(error: Exception) -> str | None:
     where = "siamla"
     if frames:
         where = f"{frames[0][0].relative_to(PACKAGE.parent)}, line {frames[0][1]}"
-    file: object = in_hand(error)
     if isinstance(error, OSError) and error.strerror:
-        name = file if error.filename is None else error.filename
+        name = in_hand(error) if error.filename is None else error.filename
         name = os.fsdecode(name) if isinstance(name, bytes) else name
         said = f"{name}: {error.strerror}" if isinstance(name, str | Path) else error.strerror
         return f"{said} ({where})"
-    if isinstance(error, DAMAGE) and file is not None:
+    if isinstance(error, DAMAGE) and (file := in_hand(error)):
         reason = " ".join(str(error).split()) or type(error).__name__
         return f"{file}: cannot be read: {reason} ({where})"
     return None
