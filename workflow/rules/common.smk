@@ -23,14 +23,23 @@ from siamla.stopping import lead_jobs
 # the commands of the environment that snakemake runs in, also where it is not activated
 shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
+
+def asked(function, *arguments):
+    """What a function says. A mistake of the user's is one line, and ends the run before anything is begun."""
+    try:
+        return function(*arguments)
+    except UserError as error:
+        print(error, file=sys.stderr, flush=True)
+        os._exit(1)  # an exception would come with Snakemake's trace around it
+
+
 PROFILE = config.get("profile", "mini")
 CHECK = f"results/{PROFILE}/check.json"
-try:
-    PLAN = Plan.load(PROFILE)
-    JOBS = {job.record_path.as_posix(): job for job in PLAN.jobs()}
-    STALE = {job.record_path for job in stale(PLAN)}
-except UserError as error:
-    raise WorkflowError(f"\n{error}")
+PLAN = asked(Plan.load, PROFILE)
+JOBS = {job.record_path.as_posix(): job for job in asked(PLAN.jobs)}
+STALE = {job.record_path for job in asked(stale, PLAN)}
+HELD = {}
+LOCK = Path(".snakemake", f"siamla-{PROFILE}.lock")
 
 
 def made_from(job, again):
@@ -68,29 +77,17 @@ def command(step, wildcards):
     return job.command.replace(words, config.get(step.name, words), 1)
 
 
-def asked(function, *arguments):
-    """What a function says of a view. A mistake of the user's is one line to who asks for that view, and ends the run
-    before anything is begun: an exception would come with Snakemake's trace around it.
-    """
-    try:
-        return function(*arguments)
-    except UserError as error:
-        print(error, file=sys.stderr, flush=True)
-        os._exit(1)
-
-
 def shown(kind, wildcards):
     """What a view or the check is made from. It is made again where it is of other results than the plan's, or of other
     expectations of the machine. Before the check is made, a look tells which data a run would not find.
     """
-    names = dict(wildcards.items())
-    name = names.get("table") or names.get("figure")
+    name = wildcards.get("table") or wildcards.get("figure")
     job = check_job(PLAN) if kind == "check" else asked(view, PLAN, kind, name)
     again = outdated(job) or any(each.record_path in STALE for each in job.parents.values())
     if kind == "check" and "missing" not in HELD and (again or not job.record_path.exists()):
         HELD["missing"] = missing_data(PLAN)
+        lines = [f"profile {PROFILE} cannot run yet:", *HELD["missing"]]
         if HELD["missing"]:
-            lines = [f"profile {PROFILE} cannot run yet:", *HELD["missing"]]
             print("\n- ".join(lines), file=sys.stderr, flush=True)
     return made_from(job, again)
 
@@ -118,16 +115,13 @@ def begin():
             break
         time.sleep(wait)
     else:
-        where = f"is running in {Path.cwd()}"
-        raise WorkflowError(f"another pipeline of profile {PROFILE} {where}")
+        raise WorkflowError(f"another pipeline of profile {PROFILE} is running in {Path.cwd()}")
     lead_jobs()
     if wait_for_jobs(PROFILE):  # what they made is to be seen: from the start
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
     warm.start(PROFILE)
 
 
-HELD = {}
-LOCK = Path(".snakemake", f"siamla-{PROFILE}.lock")
 if "--mode" not in sys.argv:  # not in the process of a single job
     LOCK.parent.mkdir(exist_ok=True)
     with LOCK.open("w") as handle:

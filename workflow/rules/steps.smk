@@ -1,5 +1,4 @@
-# A rule for each entry of the table of steps (siamla/experiment/steps.py): paths, what it asks of the machine, and one
-# command.
+# A rule for each entry of the table of steps, siamla/experiment/steps.py
 
 for step in STEPS.values():
     names = step.folder.split("/", 3)[3]
