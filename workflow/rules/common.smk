@@ -54,8 +54,7 @@ def made_from(job, again):
         workflow.dag.forcefiles.add(job.record_path.as_posix())
     paths = [path.as_posix() for path in job.read()]
     # of a job that runs they are no ancient ones: Snakemake asks nothing else of a job after one that runs
-    here = job.record_path.exists() and not again
-    return [ancient(path) for path in paths] if here else paths
+    return [ancient(path) for path in paths] if job.record_path.exists() and not again else paths
 
 
 def record_of(step):
