@@ -28,7 +28,7 @@ from siamla.model.settings import Lafa, ModelSettings
 from siamla.model.siamla import Output, SiamLA, build_model
 from siamla.provenance.code import sources
 from siamla.tracker.settings import TrackerSettings
-from siamla.tracker.tracker import SiamTracker, tracking_place
+from siamla.tracker.tracker import SiamTracker, tracking_hardware
 
 CPU = torch.device("cpu")
 HARDWARE = Hardware("cpu", "fp32", 1)
@@ -246,7 +246,7 @@ def test_an_engine_says_which_precisions_it_has(monkeypatch: pytest.MonkeyPatch)
     coarse = Engine(entry("torch").prepare, package="torch", precisions=("fp32",))
     monkeypatch.setattr(torch_engine, "ENGINE", coarse)
     with pytest.raises(UserError, match=r"tracker.precision: bf16, but torch computes in fp32"):
-        tracking_place(TrackerSettings(engine="torch", precision="bf16"), CPU)
+        tracking_hardware(TrackerSettings(engine="torch", precision="bf16"), CPU)
 
 
 @pytest.mark.parametrize("engine", ["torch", "openvino"])

@@ -1,6 +1,4 @@
-"""The guard of the command line: a line for damaged input and for what the machine refuses, a trace
-for our faults.
-"""
+"""A line for damaged input and for what the machine refuses, a trace for our faults."""
 
 import argparse
 import json

@@ -14,7 +14,7 @@ from siamla.hardware import Hardware, hardware_on
 from siamla.steps.check import check
 from siamla.tracker import tracker
 from siamla.tracker.settings import TrackerSettings
-from siamla.tracker.tracker import tracking_place
+from siamla.tracker.tracker import tracking_hardware
 from siamla.training.settings import TrainingSettings
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -30,7 +30,7 @@ def old_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_precision_is_fp32_unless_another_one_is_set() -> None:
     assert TrainingSettings().precision == TrackerSettings().precision == "fp32"
     assert hardware_on(CPU, "bf16", 2) == Hardware("cpu", "bf16", 2)
-    assert tracking_place(TrackerSettings(engine="torch"), CPU, 2) == Hardware("cpu", "fp32", 2)
+    assert tracking_hardware(TrackerSettings(engine="torch"), CPU, 2) == Hardware("cpu", "fp32", 2)
 
 
 @pytest.mark.usefixtures("old_gpu")
@@ -47,9 +47,9 @@ def test_an_engine_without_bf16_is_told_before_anything_is_tracked(
     monkeypatch.setattr(tracker, "has_bf16", lambda device: False)
     settings = TrackerSettings(engine="openvino", precision="bf16")
     with pytest.raises(UserError, match=r"tracker\.precision: bf16, but openvino does not"):
-        tracking_place(settings, CPU)
+        tracking_hardware(settings, CPU)
     monkeypatch.setattr(tracker, "has_bf16", lambda device: True)
-    assert tracking_place(settings, CPU, 1) == Hardware("cpu", "bf16", 1)
+    assert tracking_hardware(settings, CPU, 1) == Hardware("cpu", "bf16", 1)
 
 
 def test_the_check_of_a_profile_tells_a_precision_that_cannot_be(

@@ -1,6 +1,4 @@
-"""`import siamla; siamla.load("model.pt")`: quick to import, one file, images as people have
-them.
-"""
+"""`siamla.load("model.pt")`: quick to import, one file, images as people have them."""
 
 import subprocess
 import sys
@@ -33,9 +31,7 @@ def test_the_import_brings_no_pytorch() -> None:
 def test_three_lines_from_any_folder(
     model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file alone is moved: the boxes are those of its own settings, which are not the
-    defaults.
-    """
+    """The file alone is moved; its own settings, which are no defaults, decide."""
     moved = tmp_path / "elsewhere" / "mine.pt"
     moved.parent.mkdir()
     moved.write_bytes(model_file.read_bytes())

@@ -39,7 +39,6 @@ from siamla.report.study.grids import Measured, correlations, drops
 from siamla.report.study.job import claims_of, study_job
 from siamla.statistics import Effect, holm
 from siamla.steps.decision import outdated
-from siamla.steps.outlook import outlook
 from siamla.steps.perform import hashed
 
 ROOT = Path(__file__).parents[1]
@@ -406,17 +405,6 @@ def test_the_profile_plans_the_study() -> None:
     assert (kinds.count("score"), kinds.count("maps")) == (6 * 8 * 2 + 4 * 2 * 8, 2 * 8)
     assert kinds.count("alignment") == 6 * 8 * 2
     assert "predict" not in kinds
-
-
-def test_the_plan_says_what_the_study_may_cost() -> None:
-    """48 trainings of 5120 pairs at 100 a second are 41 minutes, beside what is tracked."""
-    text = outlook(Plan.load("study", ROOT / "params"))
-    assert "no earlier run to go by; perhaps 41 min of one process at 100 pairs a second" in text
-    assert re.search(r"predict_sweep +64 of +64 to run, .*frames a second", text)
-    assert text.splitlines()[-1].startswith("in all perhaps ")
-    assert "perhaps" not in outlook(
-        Plan.load("paper", ROOT / "params")
-    )  # nothing is known of ResNet-50 here
 
 
 def test_snakemake_plans_the_study(bare_tree: Tree) -> None:

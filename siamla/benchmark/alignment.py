@@ -21,7 +21,7 @@ from siamla.grid import SCORE, SEARCH, START, STRIDE, TEMPLATE
 from siamla.model.siamla import SiamLA
 from siamla.sequence import Sequence
 from siamla.tracker.settings import TrackerSettings
-from siamla.tracker.tracker import tracking_place
+from siamla.tracker.tracker import tracking_hardware
 
 FEWEST = 5  # points below which a rank correlation is left out
 SHIFT = 0.25  # of the crop's side, the largest shift of its centre along each axis
@@ -143,9 +143,9 @@ def measure(
     """Sequence → `summary` of so many crops of it, drawn by seed and the sequence's place;
     UserError where there is no crop at all. Of settings precision and engine are read.
     """
-    place = tracking_place(settings)
-    rows = 1 if place.torch_device.type == "cpu" else ROWS
-    network = prepare(resolve_engine(settings.engine, place.torch_device), model, place, rows)
+    hardware = tracking_hardware(settings)
+    rows = 1 if hardware.torch_device.type == "cpu" else ROWS
+    network = prepare(resolve_engine(settings.engine, hardware.torch_device), model, hardware, rows)
     summaries = {}
     for number, sequence in enumerate(sequences):
         if results := on_crops(network, cut(sequence, crops, (seed, number))):

@@ -134,7 +134,7 @@ def run(
 def track_benchmark(
     model: Path,
     settings: TrackerSettings,
-    place: Hardware,
+    hardware: Hardware,
     sequences: Many[Sequence],
     folder: Path,
     rules: RunRules,
@@ -143,12 +143,13 @@ def track_benchmark(
 ) -> None:
     """`run` with a model file; in lock step in threads of this process, without times."""
     if settings.batch == 1:
-        run(partial(load_tracker, model, settings, place), sequences, folder, rules, workers, title)
+        make = partial(load_tracker, model, settings, hardware)
+        run(make, sequences, folder, rules, workers, title)
         return
     todo = _todo(sequences, folder, rules)
     if not todo:
         return
-    meeting, trackers = load_lock_step(model, settings, place)
+    meeting, trackers = load_lock_step(model, settings, hardware)
     thread = threading.local()
 
     def take() -> None:

@@ -36,7 +36,7 @@ class Search(NamedTuple):
     loc: NDArray[np.float32]  # (25, 25) logit of q
 
 
-def tracking_place(
+def tracking_hardware(
     settings: TrackerSettings, device: torch.device | None = None, threads: int | None = None
 ) -> Hardware:
     """Device, precision and threads for tracking; UserError where the engine is not installed, or
@@ -56,9 +56,10 @@ def tracking_place(
     return hardware_on(device, settings.precision, threads or torch.get_num_threads(), of="tracker")
 
 
-def recorded(settings: TrackerSettings, place: Hardware) -> dict[str, Any]:
-    """The place with the engine and its version, as a record holds it."""
-    return place.plain | {"engine": described(resolve_engine(settings.engine, place.torch_device))}
+def recorded(settings: TrackerSettings, hardware: Hardware) -> dict[str, Any]:
+    """The hardware with the engine and its version, as a record holds it."""
+    engine = resolve_engine(settings.engine, hardware.torch_device)
+    return hardware.plain | {"engine": described(engine)}
 
 
 class SiamTracker:
@@ -69,13 +70,13 @@ class SiamTracker:
         model: SiamLA,
         settings: TrackerSettings,
         device: torch.device | None = None,
-        place: Hardware | None = None,
+        hardware: Hardware | None = None,
         network: Network | None = None,
     ) -> None:
-        """Without a place it is `tracking_place` on `device`. network: one that is ready there."""
-        self.place = place or tracking_place(settings, device)
+        """hardware: else `tracking_hardware` on `device`; network: one that is ready there."""
+        self.hardware = hardware or tracking_hardware(settings, device)
         self.network = network or prepare(
-            resolve_engine(settings.engine, self.place.torch_device), model, self.place
+            resolve_engine(settings.engine, self.hardware.torch_device), model, self.hardware
         )
         self.settings = settings
         self.score = 1.0  # target confidence c·q of the last update, in [0, 1]
@@ -124,10 +125,10 @@ class SiamTracker:
 
 
 def load_tracker(
-    model: Path, settings: TrackerSettings, place: Hardware | None = None
+    model: Path, settings: TrackerSettings, hardware: Hardware | None = None
 ) -> SiamTracker:
     """The tracker with a model file written by `siamla train` or `siamla model import`."""
-    return SiamTracker(load_model(model), settings, place=place)
+    return SiamTracker(load_model(model), settings, hardware=hardware)
 
 
 class LockStep:
@@ -190,15 +191,15 @@ class LockStep:
 
 
 def load_lock_step(
-    model: Path, settings: TrackerSettings, place: Hardware
+    model: Path, settings: TrackerSettings, hardware: Hardware
 ) -> tuple[LockStep, list[SiamTracker]]:
     """`settings.batch` trackers with a model file, and where they meet."""
     loaded = load_model(model)
-    engine = resolve_engine(settings.engine, place.torch_device)
-    meeting = LockStep(prepare(engine, loaded, place, settings.batch))
+    engine = resolve_engine(settings.engine, hardware.torch_device)
+    meeting = LockStep(prepare(engine, loaded, hardware, settings.batch))
     shared = Network(meeting.network.embed, meeting.search)
 
     def tracker() -> SiamTracker:
-        return SiamTracker(loaded, settings, place=place, network=shared)
+        return SiamTracker(loaded, settings, hardware=hardware, network=shared)
 
     return meeting, [tracker() for _ in range(settings.batch)]
