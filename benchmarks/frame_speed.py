@@ -33,8 +33,8 @@ from siamla.model.checkpoint import load_model
 from siamla.model.settings import ModelSettings
 from siamla.model.siamla import SiamLA, build_model
 from siamla.tracker import postprocess
+from siamla.tracker.loading import tracker_of
 from siamla.tracker.settings import TrackerSettings
-from siamla.tracker.tracker import SiamTracker
 
 Image = NDArray[np.uint8]
 BOX = (600.0, 320.0, 90.0, 120.0)
@@ -142,7 +142,7 @@ def ways(args: argparse.Namespace) -> dict[str, Callable[[], object]]:
                 hardware = Hardware("cpu", precision, args.threads)  # type: ignore[arg-type]
                 chosen = TrackerSettings(**settings, engine=engine, precision=precision)
                 found[f"{name} {engine} {precision}"] = (
-                    lambda model=model, chosen=chosen, hardware=hardware: SiamTracker(
+                    lambda model=model, chosen=chosen, hardware=hardware: tracker_of(
                         model, chosen, hardware=hardware
                     )
                 )

@@ -1,7 +1,7 @@
 """SiamLA: a Siamese tracker whose scores know about localization, and the pipeline that reproduces
 its paper.
 
-tracker = siamla.load("model.pt")
+tracker = siamla.load()  # the model that ships with siamla; load("model.pt") takes yours
 tracker.init(image, (x, y, w, h))
 box = tracker.update(next_image)
 """
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def load(path: str | Path, tracker: Mapping[str, Any] | None = None, threads: int = 1) -> "Tracker":
-    """The tracker of a model file (siamla.tracker.api.load); `import siamla` loads no PyTorch."""
+def load(
+    path: str | Path | None = None, tracker: Mapping[str, Any] | None = None, threads: int = 1
+) -> "Tracker":
+    """The tracker of a model (siamla.tracker.api.load); `import siamla` itself loads nothing."""
     from siamla.tracker import api
 
     return api.load(path, tracker, threads)

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from siamla.data.crop import crop, fill_colour, mean_colour
 from siamla.engine import engines, openvino_engine, torch_engine
-from siamla.engine.engines import Engine, Maps, entry, prepare, resolve_engine
+from siamla.engine.engines import Engine, entry, prepare, resolve_engine
 from siamla.engine.graph import SearchGraph, TemplateGraph
+from siamla.engine.network import Maps
 from siamla.engine.settings import EngineName
 from siamla.errors import UserError
 from siamla.experiment.step import engine_code
@@ -27,8 +28,8 @@ from siamla.model.fast import for_inference
 from siamla.model.settings import Lafa, ModelSettings
 from siamla.model.siamla import Output, SiamLA, build_model
 from siamla.provenance.code import sources
+from siamla.tracker.loading import tracker_of, tracking_hardware
 from siamla.tracker.settings import TrackerSettings
-from siamla.tracker.tracker import SiamTracker, tracking_hardware
 
 CPU = torch.device("cpu")
 HARDWARE = Hardware("cpu", "fp32", 1)
@@ -224,7 +225,7 @@ def test_an_engine_that_is_not_installed_names_its_extra(monkeypatch: pytest.Mon
     settings = TrackerSettings(engine="openvino", precision="fp32")
     message = r"^tracker.engine: openvino: .* not installed.*siamla\[fast\]"
     with pytest.raises(UserError, match=message):
-        SiamTracker(network("siamcar"), settings, CPU)
+        tracker_of(network("siamcar"), settings, CPU)
 
 
 def test_what_auto_is() -> None:

@@ -10,12 +10,12 @@ from test_engines import CPU, KINDS, clip, close, crops, expected, needs, networ
 
 from siamla.cli.main import main
 from siamla.engine import export as module
-from siamla.engine.engines import Maps
 from siamla.engine.export import export
+from siamla.engine.network import Maps
 from siamla.errors import UserError
 from siamla.model.checkpoint import save_model
+from siamla.tracker.loading import tracker_of
 from siamla.tracker.settings import TrackerSettings, stored
-from siamla.tracker.tracker import SiamTracker
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = {"top_n": 3, "penalty_k": 0.1, "window": 0.3, "size_lr": 0.3}
@@ -46,7 +46,7 @@ def test_the_tracker_of_the_docs_gives_our_boxes(tmp_path: Path) -> None:
     space: dict[str, type] = {}
     exec(code[1], space)
     theirs = space["OnnxTracker"](str(out))
-    ours = SiamTracker(
+    ours = tracker_of(
         network("siamla"), TrackerSettings(engine="torch", precision="fp32", **SETTINGS), CPU
     )
     first, *others = clip(9)

@@ -13,8 +13,8 @@ from siamla.experiment.plan import Plan
 from siamla.hardware import Hardware, hardware_on
 from siamla.steps.check import check
 from siamla.tracker import tracker
+from siamla.tracker.loading import tracking_hardware
 from siamla.tracker.settings import TrackerSettings
-from siamla.tracker.tracker import tracking_hardware
 from siamla.training.settings import TrainingSettings
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")

@@ -12,8 +12,8 @@ import torch
 import siamla
 from siamla.errors import UserError
 from siamla.tracker.api import bgr
+from siamla.tracker.loading import load_tracker
 from siamla.tracker.settings import TrackerSettings
-from siamla.tracker.tracker import load_tracker
 
 BOX = (50.0, 40.0, 30.0, 24.0)
 

@@ -13,12 +13,13 @@ from clips import moving_square
 
 from siamla.benchmark.protocols import RunRules, load_protocols, run_rules
 from siamla.benchmark.tracking import track_benchmark
-from siamla.engine.engines import Maps, Network, installed
+from siamla.engine.engines import installed
+from siamla.engine.network import Maps, Network
 from siamla.errors import UserError
 from siamla.hardware import Hardware
 from siamla.sequence import Sequence
+from siamla.tracker.lockstep import LockStep
 from siamla.tracker.settings import TrackerSettings
-from siamla.tracker.tracker import LockStep
 
 PROTOCOLS = load_protocols(Path(__file__).parents[1] / "params" / "protocols.yaml")
 OTB, VOT = (run_rules(PROTOCOLS[name]) for name in ("otb100", "vot2018"))

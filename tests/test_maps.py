@@ -21,8 +21,8 @@ from siamla.grid import MIDDLE, SEARCH
 from siamla.model.settings import ModelSettings
 from siamla.model.siamla import build_model
 from siamla.sequence import Sequence
+from siamla.tracker.loading import tracker_of
 from siamla.tracker.settings import TrackerSettings
-from siamla.tracker.tracker import SiamTracker
 
 SMALL = ModelSettings(
     backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4, regression_bias=3.4
@@ -37,7 +37,7 @@ def video(tmp_path: Path) -> Sequence:
 
 @pytest.fixture
 def found(video: Sequence, tmp_path: Path) -> list[FrameMaps]:
-    tracker = SiamTracker(build_model(SMALL, seed=0), ONE_CELL)
+    tracker = tracker_of(build_model(SMALL, seed=0), ONE_CELL)
     return follow(tracker, video, [1, 3, 5], tmp_path)
 
 
@@ -61,7 +61,7 @@ def test_a_frame_is_what_the_tracker_saw_and_chose(found: list[FrameMaps], video
     assert [(frame.sequence, frame.frame, frame.image) for frame in found] == [
         ("square", index, f"square/{index:04d}.png") for index in (1, 3, 5)
     ]
-    tracker = SiamTracker(build_model(SMALL, seed=0), ONE_CELL)
+    tracker = tracker_of(build_model(SMALL, seed=0), ONE_CELL)
     tracker.init(cv2.imread(str(video.frames[0])), video.boxes[0])
     boxes = [tracker.update(cv2.imread(str(path))) for path in video.frames[1:]]
     for frame in found:
@@ -79,7 +79,7 @@ def test_the_crop_is_in_rgb_and_unknown_truth_is_nan(video: Sequence, tmp_path: 
     hidden = replace(video, boxes=video.boxes[:1])
     for path in video.frames:
         cv2.imwrite(str(path), np.full((600, 800, 3), (200, 0, 0), np.uint8))
-    (frame,) = follow(SiamTracker(build_model(SMALL, seed=0), ONE_CELL), hidden, [1], tmp_path)
+    (frame,) = follow(tracker_of(build_model(SMALL, seed=0), ONE_CELL), hidden, [1], tmp_path)
     assert frame.crop[127, 127].tolist() == [0, 0, 200]
     assert np.isnan(frame.truth).all()
 

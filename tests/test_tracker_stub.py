@@ -12,8 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from siamla.engine.engines import Maps, Network
-from siamla.hardware import Hardware
+from siamla.engine.network import Maps, Network
 from siamla.tracker.settings import TrackerSettings
 from siamla.tracker.tracker import SiamTracker
 
@@ -120,8 +119,7 @@ def follow(colour: Colour, size: tuple[int, int], decoy: Colour | None) -> None:
     """Track a rectangle along `path`, beside it the decoy, and check every box."""
     model = Measure(colour)
     network = Network(model.embed, model.search)
-    hardware = Hardware("cpu", "fp32", 1)
-    tracker = SiamTracker(model, EXACT, hardware=hardware, network=network)  # type: ignore[arg-type]
+    tracker = SiamTracker(network, EXACT)
     first, *boxes = path(*size)
     filled = 0
 
@@ -173,8 +171,7 @@ def test_release_cuts_its_crops_as_the_public_code() -> None:
     model = Recorder(ORANGE)
     settings = TrackerSettings(postprocess="release", precision="fp32")
     network = Network(model.embed, model.search)
-    hardware = Hardware("cpu", "fp32", 1)
-    tracker = SiamTracker(model, settings, hardware=hardware, network=network)  # type: ignore[arg-type]
+    tracker = SiamTracker(network, settings)
     first = draw({ORANGE: (100, 100, 50, 50)})
     tracker.init(first, (100, 100, 50, 50))
     np.testing.assert_array_equal(crops[0], cv2.resize(first[74:174, 74:174], (127, 127)))

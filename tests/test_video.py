@@ -65,7 +65,8 @@ def tracker(lost: float | None = None) -> Tracker:
 
 def track(source: Path | Source, out: Path, box: Any = BOX, **options: Any) -> Summary:
     opened = source if isinstance(source, Source) else open_source(str(source))
-    return track_video(options.pop("tracker", tracker()), opened, box, out, 25.0, **options)
+    boxes = [] if box is None else [box]
+    return track_video(options.pop("tracker", tracker()), opened, boxes, out, 25.0, **options)
 
 
 def grey(value: int, height: int = 48, width: int = 64) -> np.ndarray:
@@ -234,7 +235,7 @@ def test_an_image_of_another_size_is_fitted_and_its_box_is_in_its_own_pixels(
     assert track(folder, tmp_path / "out.webm", tracker=ours).frames == 30
     assert length(tmp_path / "out.webm") == 30
     assert {image.shape for image in ours.core.images} == {(48, 64, 3)}  # type: ignore[attr-defined]
-    boxes = np.genfromtxt(tmp_path / "out.csv", delimiter=",", skip_header=1)[:, 1:5]
+    boxes = np.genfromtxt(tmp_path / "out.csv", delimiter=",", skip_header=1)[:, 2:6]
     np.testing.assert_allclose(boxes[1], (BOX + np.array([1, 0, 0, 0])) / 2)
     np.testing.assert_allclose(boxes[2], BOX + np.array([2 - 16, 0, 0, 0]))
 
@@ -288,7 +289,7 @@ def test_a_kill_leaves_the_boxes_so_far(folder: Path, tmp_path: Path, number: in
     assert len(rows(table)) >= 8
     assert names(tmp_path) == ["images", "out.part.csv", "out.part.webm"]
     with pytest.raises(UserError, match=r"out\.part\.webm: exists already; --overwrite"):
-        check_outputs(tmp_path / "out.webm", False, folder)
+        check_outputs(tmp_path / "out.webm", None, False, folder)
     assert track(folder, tmp_path / "out.webm").frames == 30  # what --overwrite allows
     assert names(tmp_path) == ["images", "out.csv", "out.webm"]
 
@@ -312,7 +313,7 @@ def test_what_is_read_is_never_replaced(tmp_path: Path) -> None:
     read = (tmp_path / "source.avi", tmp_path / "model.csv")
     for name in ("source.avi", "link.avi", "model.csv", "model.webm"):
         with pytest.raises(UserError, match="would replace what is read"):
-            check_outputs(tmp_path / name, True, *read)
+            check_outputs(tmp_path / name, None, True, *read)
 
 
 # -- the window --

@@ -14,14 +14,15 @@ from scipy.stats import rankdata
 
 from siamla.data.crop import crop, mean_colour, to_crop, to_index
 from siamla.data.images import read_image
-from siamla.engine.engines import Network, prepare, resolve_engine
+from siamla.engine.engines import prepare, resolve_engine
+from siamla.engine.network import Network
 from siamla.errors import UserError
 from siamla.geometry import Array, centre, iou, padded_size
 from siamla.grid import SCORE, SEARCH, START, STRIDE, TEMPLATE
 from siamla.model.siamla import SiamLA
 from siamla.sequence import Sequence
+from siamla.tracker.loading import tracking_hardware
 from siamla.tracker.settings import TrackerSettings
-from siamla.tracker.tracker import tracking_hardware
 
 FEWEST = 5  # points below which a rank correlation is left out
 SHIFT = 0.25  # of the crop's side, the largest shift of its centre along each axis

@@ -14,8 +14,8 @@ from siamla.benchmark.onepass import Tracker
 from siamla.data.images import read_image
 from siamla.errors import UserError
 from siamla.settings import validate
+from siamla.tracker.loading import load_tracker
 from siamla.tracker.settings import TrackerSettings
-from siamla.tracker.tracker import load_tracker
 
 
 def _bgr(image: Any) -> np.ndarray:

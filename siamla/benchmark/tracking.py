@@ -23,8 +23,8 @@ from siamla.hardware import Hardware
 from siamla.parallel import in_parallel
 from siamla.progress import progress
 from siamla.sequence import Sequence
+from siamla.tracker.loading import load_lock_step, load_tracker
 from siamla.tracker.settings import TrackerSettings
-from siamla.tracker.tracker import load_lock_step, load_tracker
 
 
 def run_supervised(tracker: Tracker, sequence: Sequence, rules: RunRules) -> Trajectory:

@@ -56,6 +56,12 @@ def run(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"siamla: error: {error}", file=sys.stderr)
         return 2
+    except ModuleNotFoundError as error:
+        if (error.name or "siamla").partition(".")[0] == "siamla":
+            raise
+        advice = "pip install 'siamla[pipeline]'"
+        print(f"siamla: error: {error.name} is not installed; {advice}", file=sys.stderr)
+        return 2
     except ImportError as error:
         if "cannot open shared object file" not in str(error):
             raise

@@ -28,6 +28,9 @@ def register(commands: Commands) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL", help="model.pt of a training")
     forms = ("onnx", "openvino")
     parser.add_argument("--format", choices=forms, default="onnx", help="default: %(default)s")
+    parser.add_argument(
+        "--half", action="store_true", help="weights rounded to fp16, for files of half the size"
+    )
     add_tracker(parser)
     parser.add_argument("--out", type=Path, required=True, help="the folder to make")
 
@@ -88,7 +91,8 @@ def export_model(args: argparse.Namespace) -> None:
 
     file = read_model(args.model)
     settings = tracker_settings(args.model, file.tracker, changed(args))
-    more = {"tracker": settings.model_dump(mode="json", exclude={"precision", "engine", "batch"})}
-    worst = export(file.model, args.out, args.format, more)
+    plain = settings.model_dump(mode="json", exclude={"precision", "engine", "batch"})
+    more = {"label": file.label, "tracker": plain}
+    worst = export(file.model, args.out, args.format, more, args.half)
     largest = ", ".join(f"{name} {value:.1e}" for name, value in worst.items())
     print(f"{args.out}: {args.format}, as the network but for at most {largest}")

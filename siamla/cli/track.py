@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SMALLEST = 0.01  # pixels of a side of a box
+SAME = 0.9  # IoU of two boxes above which they are of one target
 
 
 def _box(words: list[str]) -> "NDArray[np.float64]":
@@ -30,17 +32,22 @@ def _box(words: list[str]) -> "NDArray[np.float64]":
 
 def _track(args: argparse.Namespace) -> None:
     from siamla.errors import UserError
+    from siamla.geometry import iou
     from siamla.tracker.api import load
     from siamla.tracker.video import check_outputs, need_window, open_source, outputs, track_video
 
-    box = _box(args.box) if args.box else None
-    check_outputs(args.out, args.overwrite, Path(args.source), args.model)
+    boxes = [_box(words) for words in args.box or []]
+    for (i, one), (j, other) in combinations(enumerate(boxes, 1), 2):
+        if iou(one, other) > SAME:
+            raise UserError(f"--box: boxes {i} and {j} are one target; give each target once")
+    read = [Path(args.source), *([args.model] if args.model else [])]
+    check_outputs(args.out, args.format, args.overwrite, *read)
     if args.select or args.show:
         need_window()
     tracker = load(args.model, changed(args), args.threads)
     source = open_source(args.source)
-    done = track_video(tracker, source, box, args.out, args.fps, args.show)
-    written = " and ".join(map(str, reversed(outputs(args.out))))
+    done = track_video(tracker, source, boxes, args.out, args.fps, args.show, args.format)
+    written = " and ".join(map(str, reversed(outputs(args.out, args.format))))
     lost = f", {done.lost} of them lost" if done.lost is not None else ""
     print(f"{done.frames} frames{lost}, {done.rate:.1f} a second: {written}")
     if done.ended and source.live:
@@ -66,11 +73,11 @@ def register(commands: Commands) -> None:
     option = parser.add_argument
     text = "video file, folder of images, number of a camera, or address of a stream"
     option("source", help=text)
-    text = "a model file, such as model.pt of a training"
-    option("--model", type=Path, required=True, help=text)
+    text = "a model file or a folder of `siamla model export`; default: the model in siamla"
+    option("--model", type=Path, help=text)
     target = parser.add_mutually_exclusive_group(required=True)
-    text = "the target in the first image, in pixels counted from 0"
-    target.add_argument("--box", nargs="+", metavar="X Y W H", help=text)
+    text = "a target in the first image, in pixels counted from 0; once for each target"
+    target.add_argument("--box", nargs="+", action="append", metavar="X Y W H", help=text)
     target.add_argument("--select", action="store_true", help="draw the box in a window")
     text = "a window with keys: space pauses, r selects again, q ends"
     option("--show", action="store_true", help=text)
@@ -79,6 +86,8 @@ def register(commands: Commands) -> None:
         " %(default)s"
     )
     option("--out", type=Path, default=Path("track.webm"), help=text)
+    text = "the boxes as other tools read them, too, beside the table"
+    option("--format", choices=("cvat", "mot", "coco", "yolo"), help=text)
     text = "images per second where the source has none"
     option("--fps", type=_rate, default=25.0, help=text)
     add_tracker(parser)

@@ -4,41 +4,16 @@ from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from siamla.engine.network import Crops, Maps, Network, State
 from siamla.engine.settings import AUTO, EngineName
 from siamla.errors import UserError
 from siamla.hardware import Hardware, Precision
 from siamla.model.siamla import SiamLA
-
-Crops = NDArray[np.uint8]
-"""(B, side, side, 3) uint8, BGR."""
-State = Any
-"""Templates as the engine that embedded them keeps them: a tensor with a row for each."""
-
-
-class Maps(NamedTuple):
-    """Score maps of B search crops, fp32."""
-
-    cls: NDArray[np.float32]
-    """(B, 25, 25) classification score c in [0, 1]."""
-    ltrb: NDArray[np.float32]
-    """(B, 4, 25, 25) distances to the box's sides, crop pixels."""
-    loc: NDArray[np.float32]
-    """(B, 25, 25) logit of q."""
-
-
-class Network(NamedTuple):
-    """A network made ready by an engine."""
-
-    embed: Callable[[Crops], State]
-    """Template crops (B, 127, 127, 3) → their state, for `search`."""
-    search: Callable[[State, Crops], Maps]
-    """Maps of search crops (B, 255, 255, 3) with a template for each, or one for all."""
 
 
 class Engine(NamedTuple):

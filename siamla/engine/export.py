@@ -3,13 +3,14 @@
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from siamla.engine.engines import installed
+from siamla.engine.exported import ABOUT, FORMAT, core
 from siamla.engine.graph import (
     OPSET,
     Graph,
@@ -20,19 +21,20 @@ from siamla.engine.graph import (
     to_onnx,
     to_openvino,
 )
-from siamla.engine.openvino_engine import core
 from siamla.errors import UserError
-from siamla.files import canonical_json, write_json
+from siamla.files import canonical_json, sha256, write_json
 from siamla.grid import MIDDLE, SCORE, SEARCH, START, STRIDE, TEMPLATE
 from siamla.model.fast import for_inference
 from siamla.model.siamla import SiamLA
 
+if TYPE_CHECKING:
+    import onnx
+
 Format = Literal["onnx", "openvino"]
 NEEDS = {"onnx": ("onnx", ("onnx", "onnxruntime")), "openvino": ("fast", ("openvino",))}
 """The extra of siamla that a format needs, and the packages in it: they write and check."""
-ABOUT = "siamla.json"
-FORMAT = 1
 LIMITS = {"cls": 1e-4, "ltrb": 0.02, "loc": 1e-4}  # of scores and logits, offsets in crop pixels
+SMALL = 64  # values; smaller weights are not worth a cast
 TRIED = 2  # templates that the check takes through the graphs
 
 Run = Callable[[list[NDArray[Any]]], list[NDArray[Any]]]
@@ -78,12 +80,35 @@ def _about(kind: Format, graphs: Mapping[str, tuple[Graph, Inputs]]) -> dict[str
     }
 
 
+def _halve(model: "onnx.ModelProto") -> None:
+    """Store weights as fp16, with a cast to fp32 before their use: they are rounded so already."""
+    import onnx
+
+    casts, kept = [], []
+    for weight in model.graph.initializer:
+        values = onnx.numpy_helper.to_array(weight)
+        if values.dtype != np.float32 or values.size < SMALL:
+            kept.append(weight)
+            continue
+        name = f"{weight.name}.half"
+        kept.append(onnx.numpy_helper.from_array(values.astype(np.float16), name))
+        to = onnx.TensorProto.FLOAT
+        casts.append(onnx.helper.make_node("Cast", [name], [weight.name], to=to))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.initializer[:]
+    del model.graph.node[:]
+    model.graph.initializer.extend(kept)
+    model.graph.node.extend(nodes)
+
+
 def _write_onnx(path: Path, graph: Graph, inputs: Inputs, about: Any) -> Run:
     import onnx
     import onnxruntime
 
     path = path.with_suffix(".onnx")
     model = onnx.load_model_from_string(to_onnx(graph, inputs))
+    if about["weights"] == "fp16":
+        _halve(model)
     onnx.helper.set_model_props(model, {"siamla": canonical_json(about)})
     onnx.checker.check_model(model)
     onnx.save_model(model, path)
@@ -99,7 +124,7 @@ def _write_openvino(path: Path, graph: Graph, inputs: Inputs, about: Any) -> Run
     path = path.with_suffix(".xml")
     model = to_openvino(graph, inputs)
     model.set_rt_info(canonical_json(about), "siamla")
-    openvino.save_model(model, path, compress_to_fp16=False)
+    openvino.save_model(model, path, compress_to_fp16=about["weights"] == "fp16")
     compiled = core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return lambda values: list(compiled(values).to_tuple())
 
@@ -125,9 +150,16 @@ def _check(model: SiamLA, template: Run, search: Run) -> dict[str, float]:
 
 
 def export(
-    model: SiamLA, folder: Path, kind: Format, more: Mapping[str, Any] | None = None
+    model: SiamLA,
+    folder: Path,
+    kind: Format,
+    more: Mapping[str, Any] | None = None,
+    half: bool = False,
 ) -> dict[str, float]:
-    """Write both graphs and ABOUT into a new folder, or nothing; their largest differences."""
+    """Write both graphs and ABOUT into a new folder, or nothing; their largest differences from the
+    network. half: weights are rounded to fp16 and stored so, and computed with in fp32; the
+    differences are from the network with these weights.
+    """
     if folder.exists():
         raise UserError(f"--out {folder}: is there already; name a new folder")
     extra, packages = NEEDS[kind]
@@ -135,6 +167,9 @@ def export(
         if installed(package) is None:
             raise UserError(f"--format {kind}: no {package}; pip install 'siamla[{extra}]'")
     inference = for_inference(model)
+    if half:
+        for values in (*inference.parameters(), *inference.buffers()):
+            values.data = values.data.half().float() if values.is_floating_point() else values.data
     template = TemplateGraph(inference)
     first, crops = examples(template, rows=1)
     graphs: dict[str, tuple[Graph, Inputs]] = {
@@ -142,14 +177,15 @@ def export(
         "search": (SearchGraph(inference), crops),
     }
     write = {"onnx": _write_onnx, "openvino": _write_openvino}[kind]
-    about = {**_about(kind, graphs), **(more or {})}
+    about = {**_about(kind, graphs), "weights": "fp16" if half else "fp32", **(more or {})}
     temporary = folder.with_name(f".{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)  # of a killed export
     temporary.mkdir(parents=True)
     try:
         runs = [write(temporary / name, *graph, about) for name, graph in graphs.items()]
-        worst = _check(model.eval(), *runs)
-        write_json(temporary / ABOUT, {**about, "largest_differences": worst})
+        worst = _check(inference if half else model.eval(), *runs)
+        digests = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
+        write_json(temporary / ABOUT, {**about, "largest_differences": worst, "sha256": digests})
         temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -6,14 +6,15 @@ import hashlib
 import io
 import sys
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from siamla.engine.engines import Crops, Engine, Maps, Network
+from siamla.engine.engines import Engine
+from siamla.engine.exported import core
 from siamla.engine.graph import SearchGraph, TemplateGraph, examples, to_openvino
+from siamla.engine.network import Crops, Maps, Network
 from siamla.engine.torch_engine import embedding
 from siamla.errors import UserError
 from siamla.files import atomic, cache_folder, canonical_json, digest
@@ -75,14 +76,6 @@ def _prune(newest: Path) -> None:
         total += path.stat().st_size
         if total > LIMIT:
             path.unlink(missing_ok=True)
-
-
-@cache
-def core() -> Any:
-    """The one Core: a second one that goes would let the next signal end the process."""
-    import openvino
-
-    return openvino.Core()
 
 
 def prepare_openvino(model: SiamLA, hardware: Hardware, rows: int) -> Network:

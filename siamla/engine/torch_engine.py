@@ -6,8 +6,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from siamla.engine.engines import Crops, Engine, Maps, Network
+from siamla.engine.engines import Engine
 from siamla.engine.graph import SearchGraph, TemplateGraph
+from siamla.engine.network import Crops, Maps, Network
 from siamla.grid import KERNEL, SEARCH
 from siamla.hardware import Hardware
 from siamla.model.fast import for_inference

@@ -25,7 +25,7 @@ from siamla.sequence import Sequence
 from siamla.settings import nearest
 from siamla.steps.fetch import fingerprint
 from siamla.tracker.api import tracker_settings
-from siamla.tracker.tracker import recorded, tracking_hardware
+from siamla.tracker.loading import recorded, tracking_hardware
 
 RUN = "run.json"
 

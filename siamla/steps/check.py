@@ -127,8 +127,8 @@ def _engines(plan: Plan, findings: Findings) -> None:
     """Engines and precisions that tracking, after all training, would find missing."""
     from siamla.engine.engines import resolve_engine
     from siamla.hardware import default_device
+    from siamla.tracker.loading import tracking_hardware
     from siamla.tracker.settings import TrackerSettings
-    from siamla.tracker.tracker import tracking_hardware
 
     users: dict[tuple[Any, Any], Job] = {}
     for job in (job for job in plan.jobs() if job.step == "predict"):

@@ -14,7 +14,7 @@ MAPS = "maps.npz"
 def work(plan: Plan, job: Job, record: dict[str, Any], means: Means) -> Outcome:
     """Store the score maps of the frames that the profile's rule chooses."""
     from siamla.benchmark.maps import choose, follow, write_maps
-    from siamla.tracker.tracker import load_tracker
+    from siamla.tracker.loading import load_tracker
 
     rule = plan.experiment.map_rule
     assert rule is not None

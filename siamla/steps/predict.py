@@ -32,7 +32,7 @@ def tracking_on(settings: TrackerSettings, record: dict[str, Any]) -> "Hardware"
     import cv2
     import torch
 
-    from siamla.tracker.tracker import recorded, tracking_hardware
+    from siamla.tracker.loading import recorded, tracking_hardware
 
     torch.set_num_threads(1)
     cv2.setNumThreads(1)

@@ -104,11 +104,11 @@ def _validator(
 
         from siamla.benchmark.onepass import track_sequence
         from siamla.geometry import iou
-        from siamla.tracker.tracker import SiamTracker
+        from siamla.tracker.loading import tracker_of
 
         if epoch % every:
             return None
-        tracker = SiamTracker(model, settings, hardware=replace(hardware, precision="fp32"))
+        tracker = tracker_of(model, settings, hardware=replace(hardware, precision="fp32"))
         means = []
         for sequence in sequences:
             later = np.arange(len(sequence)) > 0  # the first is given

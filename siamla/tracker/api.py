@@ -1,4 +1,4 @@
-"""The tracker for Python: `siamla.load("model.pt")` takes images as people have them."""
+"""The tracker for Python: `siamla.load()` takes images as people have them."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,18 +6,18 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
+from siamla.engine.exported import ABOUT, prepare_exported, read_exported
 from siamla.errors import UserError
 from siamla.geometry import Array
-from siamla.model.checkpoint import read_model
 from siamla.settings import validate
 from siamla.tracker.settings import TrackerSettings
 from siamla.tracker.tracker import SiamTracker
 
 Image = NDArray[np.uint8]
 BORDER = 114  # grey
+RELEASED = Path(__file__).parents[1] / "released"
 
 
 def bgr(image: ArrayLike) -> Image:
@@ -93,6 +93,10 @@ class Tracker:
         fitted = fit(bgr(image), self._size)
         return fitted.back(self.core.update(fitted.image))
 
+    def another(self) -> "Tracker":
+        """A tracker of the same model for another target; the two share the network."""
+        return Tracker(SiamTracker(self.core.network, self.core.settings), self.label)
+
     @property
     def score(self) -> float:
         """Confidence of the last box, in [0, 1]."""
@@ -105,17 +109,42 @@ class Tracker:
         return None if limit is None else self.score < limit
 
 
-def load(path: str | Path, tracker: Mapping[str, Any] | None = None, threads: int = 1) -> Tracker:
-    """The tracker of a model file alone, which may lie anywhere.
+def load(
+    path: str | Path | None = None, tracker: Mapping[str, Any] | None = None, threads: int = 1
+) -> Tracker:
+    """The tracker of a model.
 
-    `tracker` are settings that replace the file's, such as {"window": 0.3}; `threads` PyTorch's:
-    more rarely help, since a frame is so little work. UserError (siamla.errors) for a file that is
-    missing, damaged or of another kind, and for wrong settings.
+    Args:
+        path: a model file that `siamla train`, `siamla model import` or `siamla model calibrate`
+            wrote, which needs PyTorch; or a folder that `siamla model export` wrote, which needs
+            none and runs on the CPU; by default the folder that ships with siamla.
+        tracker: settings that replace the model's, such as {"window": 0.3}.
+        threads: of the network, and of PyTorch or OpenCV in this process; a frame is so little work
+            that more rarely help and often hinder.
+
+    Raises UserError (siamla.errors) for a model that is missing, damaged or of another kind, for
+    wrong settings, and where a model file is given and PyTorch is not installed.
     """
+    path = Path(path) if path else RELEASED
+    if path.is_dir():
+        exported = read_exported(path)
+        settings = tracker_settings(path / ABOUT, exported.tracker, tracker or {})
+        core = SiamTracker(prepare_exported(exported, threads), settings)
+        return Tracker(core, exported.label)
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"{path}: a model file needs PyTorch: pip install 'siamla[train]'; the folder that"
+            " `siamla model export` makes of it needs none"
+        ) from error
+    from siamla.model.checkpoint import read_model
+    from siamla.tracker.loading import tracker_of
+
     torch.set_num_threads(threads)
-    file = read_model(Path(path))
+    file = read_model(path)
     settings = tracker_settings(path, file.tracker, tracker or {})
-    return Tracker(SiamTracker(file.model, settings), file.label)
+    return Tracker(tracker_of(file.model, settings), file.label)
 
 
 def tracker_settings(

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -22,6 +22,7 @@ from siamla.errors import UserError
 from siamla.files import free_for_output, regular
 from siamla.progress import progress
 from siamla.stopping import stop_requests
+from siamla.tracker.annotations import FORMATS, Row, Video, annotate
 from siamla.tracker.api import Image, Tracker, fit
 
 IMAGES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff")
@@ -30,8 +31,9 @@ CODECS = {".webm": "VP80", ".mp4": "vp09", ".avi": "MJPG"}
 """By the end of the video's name. OpenCV's wheels can write all three, and no H.264."""
 LARGEST = 1280  # pixels of the drawn video's longer side; 4K would take ten times as long to encode
 SMALLEST = 16  # pixels of its shorter side, which encoders ask for
-COLUMNS = ("frame", "x", "y", "w", "h", "score", "lost", "seconds")
-GREEN, RED = (60, 220, 60), (50, 50, 230)
+COLUMNS = ("frame", "target", "x", "y", "w", "h", "score", "lost", "seconds")
+COLOURS = ((60, 220, 60), (230, 160, 40), (60, 200, 230), (220, 80, 200), (200, 200, 200))
+RED = (50, 50, 230)  # lost
 ESCAPE = "\x1b"
 TITLE = "siamla: space pauses, r selects again, q ends"
 
@@ -110,9 +112,10 @@ class Summary(NamedTuple):
     ended: str | None  # why images are missing; None where all came or somebody stopped
 
 
-def outputs(out: Path) -> list[Path]:
-    """The table and, unless `out` is a table, the video."""
-    return [out] if out.suffix.lower() == ".csv" else [out.with_suffix(".csv"), out]
+def outputs(out: Path, form: str | None = None) -> list[Path]:
+    """The table and, unless `out` is a table, the video; and the boxes in a format of others."""
+    files = [out] if out.suffix.lower() == ".csv" else [out.with_suffix(".csv"), out]
+    return [*files, out.with_suffix(FORMATS[form].suffix)] if form else files
 
 
 def _part(path: Path) -> Path:
@@ -120,13 +123,15 @@ def _part(path: Path) -> Path:
     return path.with_name(f"{path.stem}.part{path.suffix}")
 
 
-def check_outputs(out: Path, overwrite: bool, *read: Path) -> None:
+def check_outputs(out: Path, form: str | None, overwrite: bool, *read: Path) -> None:
     """UserError unless all that `out` stands for may be written; `read`: files that must stay."""
     if out.suffix.lower() not in (*CODECS, ".csv"):
         raise UserError(
             f"{out}: expected a name ending in {', '.join(CODECS)}, or in .csv for boxes alone"
         )
-    for path in reversed(outputs(out)):
+    for path in reversed(outputs(out, form)):
+        if path.is_dir():
+            raise UserError(f"{path}: is a folder; move it away or name another output")
         free_for_output(path, overwrite, *read)
         free_for_output(_part(path), overwrite, *read)
 
@@ -153,18 +158,20 @@ def _pressed(canvas: Image) -> str:
     return chr(cv2.waitKey(0) & 0xFF) if key == " " else key
 
 
-def _draw(image: Image, size: tuple[int, int], box: ArrayLike, tracker: Tracker) -> Image:
-    """A copy of the image, fitted into `size`, with box and score; red where the target is lost."""
+def _draw(image: Image, size: tuple[int, int], rows: list[Row]) -> Image:
+    """A copy of the image, fitted into `size`, with boxes and scores; red where one is lost."""
     fitted = fit(image, size)
     canvas = fitted.image.copy()
-    x, y, w, h = fitted.into(box)
-    corners = np.rint([x, y, x + w, y + h]).clip(-32000, 32000)
-    left, top, right, bottom = corners.astype(int).tolist()
-    colour = RED if tracker.lost else GREEN
-    text = f"{tracker.score:.2f} lost" if tracker.lost else f"{tracker.score:.2f}"
-    cv2.rectangle(canvas, (left, top), (right, bottom), colour, 2)
-    where = (left, max(12, top - 5))
-    cv2.putText(canvas, text, where, cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1, cv2.LINE_AA)
+    for row in rows:
+        x, y, w, h = fitted.into(row.box)
+        corners = np.rint([x, y, x + w, y + h]).clip(-32000, 32000)
+        left, top, right, bottom = corners.astype(int).tolist()
+        colour = RED if row.lost else COLOURS[(row.target - 1) % len(COLOURS)]
+        text = f"{row.score:.2f} lost" if row.lost else f"{row.score:.2f}"
+        cv2.rectangle(canvas, (left, top), (right, bottom), colour, 2)
+        where = (left, max(12, top - 5))
+        for thick, ink in ((3, (0, 0, 0)), (1, colour)):  # readable on any ground
+            cv2.putText(canvas, text, where, cv2.FONT_HERSHEY_SIMPLEX, 0.5, ink, thick, cv2.LINE_AA)
     return canvas
 
 
@@ -181,11 +188,19 @@ def _silent() -> Iterator[None]:
         os.close(kept)
 
 
+class Target(NamedTuple):
+    """A target of several in one frame."""
+
+    tracker: Tracker
+    box: NDArray[np.float64]  # (4,)
+
+
 class _Recording:
     """The table and the drawn video while they grow, under names with ".part"."""
 
     def __init__(self, out: Path, image: Image, fps: float) -> None:
         self.frames = 0
+        self.rows: list[Row] = []
         self._paths, self._fps = outputs(out), fps
         shrink = min(1.0, LARGEST / max(image.shape[:2]))
         height, width = (max(SMALLEST, 2 * round(side * shrink / 2)) for side in image.shape[:2])
@@ -202,15 +217,21 @@ class _Recording:
                 others = ", ".join(CODECS)
                 raise UserError(f"{out}: this OpenCV cannot write such a video; try {others}")
 
-    def add(self, image: Image, box: ArrayLike, tracker: Tracker, seconds: float | None) -> Image:
-        """Append a row and a frame; the drawn image. seconds: None where the rate tells them."""
+    def add(self, image: Image, targets: list[Target], seconds: float | None) -> Image:
+        """Append rows and a frame; the drawn image. seconds: None where the rate tells them."""
         seconds = self.frames / self._fps if seconds is None else seconds
         self.frames += 1
-        numbers = [f"{value:.3f}" for value in np.asarray(box)]
-        flag = "" if tracker.lost is None else int(tracker.lost)
-        row = [self.frames, *numbers, f"{tracker.score:.4f}", flag, f"{seconds:.3f}"]
-        self._rows.writerow(row)
-        canvas = _draw(image, self._size, box, tracker)
+        rows = []
+        for number, (tracker, box) in enumerate(targets, 1):
+            x, y, w, h = (float(value) for value in box)
+            score, lost = tracker.score, tracker.lost
+            rows.append(Row(self.frames, number, (x, y, w, h), score, bool(lost)))
+            numbers = [f"{value:.3f}" for value in (x, y, w, h)]
+            flag = "" if lost is None else int(lost)
+            row = [self.frames, number, *numbers, f"{score:.4f}", flag, f"{seconds:.3f}"]
+            self._rows.writerow(row)
+        self.rows += rows
+        canvas = _draw(image, self._size, rows)
         if self._video:
             self._video.write(canvas)
         return canvas
@@ -245,56 +266,70 @@ def _why_ended(source: Source, count: int) -> str | None:
 
 
 def _follow(
-    tracker: Tracker, first: Image, source: Source, box: ArrayLike, out: _Recording, show: bool
+    targets: list[Target], first: Image, source: Source, out: _Recording, show: bool
 ) -> Summary:
-    """From the first image, on whose box the tracker has started, to the end."""
+    """From the first image, on whose boxes the trackers have started, to the end."""
     started = time.perf_counter()
     losses, ended = 0, None
     with progress(source.total, "track", "frame") as bar, stop_requests(signal.SIGINT) as stop:
         for image in chain([first], source.images):
             if out.frames:
-                box = tracker.update(image)
+                targets = [Target(one.tracker, one.tracker.update(image)) for one in targets]
             seconds = time.perf_counter() - started if source.live else None
-            canvas = out.add(image, box, tracker, seconds)
-            losses += bool(tracker.lost)
+            canvas = out.add(image, targets, seconds)
+            losses += any(one.tracker.lost for one in targets)
             bar.update()
             key = _pressed(canvas) if show else ""
             if key in ("q", ESCAPE) or stop():
                 break
             if key == "r" and (again := _select(image)) is not None:
-                tracker.init(image, again)
+                targets[0].tracker.init(image, again)
         else:
             ended = _why_ended(source, out.frames)
     taken = max(time.perf_counter() - started, 1e-9)
-    return Summary(out.frames, None if tracker.lost is None else losses, out.frames / taken, ended)
+    knows = targets[0].tracker.lost is not None
+    return Summary(out.frames, losses if knows else None, out.frames / taken, ended)
 
 
 def track_video(
     tracker: Tracker,
     source: Source,
-    box: ArrayLike | None,
+    boxes: Sequence[ArrayLike],
     out: Path,
     fps: float,
     show: bool = False,
+    form: str | None = None,
 ) -> Summary:
-    """Follow `box`, or what is selected where it is None, to the source's end, to q or to Ctrl-C.
+    """Follow `boxes`, or what is selected where there is none, to the source's end, to q or to
+    Ctrl-C.
 
-    Writes `out` (a drawn video at the source's rate, else `fps`) and the table beside it
-    (docs/tracking.md). Both grow under names with ".part"; a killed process leaves these, an error
-    nothing. UserError where an image cannot be read, no box was selected, or the video was not
-    written.
+    Writes `out` (a drawn video at the source's rate, else `fps`), the table beside it, and the
+    boxes in a format of FORMATS (docs/tracking.md). Video and table grow under names with ".part";
+    a killed process leaves these, an error nothing. UserError where an image cannot be read, no box
+    was selected, or the video was not written.
     """
     first = next(source.images, None)
     if first is None:
         raise UserError(f"{source.name}: OpenCV cannot read this video; it has no image")
-    start = _select(first) if box is None else np.asarray(box, np.float64)
-    if start is None:
-        raise UserError("no box was selected")
-    tracker.init(first, start)
+    starts = [np.asarray(box, np.float64) for box in boxes]
+    if not starts:
+        selected = _select(first)
+        if selected is None:
+            raise UserError("no box was selected")
+        starts = [selected]
+    targets: list[Target] = []
+    for start in starts:
+        one = tracker.another() if targets else tracker
+        one.init(first, start)
+        targets.append(Target(one, start))
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
         recording = _Recording(out, first, source.fps or fps)
-        summary = _follow(tracker, first, source, start, recording, show)
+        summary = _follow(targets, first, source, recording, show)
+        if form:
+            size = (first.shape[1], first.shape[0])
+            video = Video(Path(source.name).name, size, summary.frames)
+            annotate(outputs(out, form)[-1], form, recording.rows, video)
         recording.finish()
     except Exception as error:
         for path in outputs(out):

@@ -1,0 +1,119 @@
+"""A network that `siamla model export` wrote, run without PyTorch: by OpenVINO where it is
+installed, else by OpenCV.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from siamla.engine.network import Crops, Maps, Network, State
+from siamla.errors import UserError
+from siamla.files import read_json, sha256
+
+ABOUT = "siamla.json"
+FORMAT = 2
+OUTPUTS = ("cls", "ltrb", "loc")
+
+Run = Callable[[dict[str, NDArray[Any]]], list[NDArray[Any]]]
+
+
+class Exported(NamedTuple):
+    """A folder that `siamla model export` wrote."""
+
+    graphs: dict[str, Path]  # "template" and "search"
+    label: str  # the model's name for people
+    tracker: dict[str, Any]  # settings, which siamla.tracker.settings reads
+
+
+def read_exported(folder: Path) -> Exported:
+    """What lies in the folder; UserError where it is no exported model, or a file was damaged."""
+    about = read_json(folder / ABOUT) if (folder / ABOUT).is_file() else None
+    if not isinstance(about, dict) or not isinstance(about.get("sha256"), dict):
+        raise UserError(
+            f"{folder}: no {ABOUT} with digests; expected a folder of `siamla model export`"
+        )
+    if about.get("format") != FORMAT:
+        raise UserError(
+            f"{folder / ABOUT}: format is {about.get('format')}, expected {FORMAT}; export again"
+        )
+    for name, digest in about["sha256"].items():
+        path = folder / Path(name).name
+        if not path.is_file():
+            raise UserError(f"{path}: not found; export the model again, or install siamla again")
+        if sha256(path) != digest:
+            raise UserError(f"{path}: is damaged; export the model again, or install siamla again")
+    suffix = {"onnx": ".onnx", "openvino": ".xml"}[about["files"]]
+    graphs = {name: folder / f"{name}{suffix}" for name in ("template", "search")}
+    return Exported(graphs, about["label"], about["tracker"])
+
+
+@cache
+def core() -> Any:
+    """OpenVINO's one Core: a second one that goes would let the next signal end the process."""
+    import openvino
+
+    return openvino.Core()
+
+
+def by_openvino(graph: Path, outputs: tuple[str, ...], threads: int) -> Run:
+    """The graph of a file, run by OpenVINO in fp32."""
+    options: dict[str, Any] = {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": 1,
+        "ENABLE_CPU_PINNING": False,
+    }
+    request = core().compile_model(graph, "CPU", options).create_infer_request()
+
+    def run(inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        request.infer(inputs)
+        return [request.get_tensor(name).data.copy() for name in outputs]
+
+    return run
+
+
+def by_opencv(graph: Path, outputs: tuple[str, ...], threads: int) -> Run:
+    """The graph of an ONNX file, run by OpenCV, on so many threads in the whole process."""
+    if graph.suffix != ".onnx":
+        raise UserError(f"{graph}: OpenVINO is not installed; pip install 'siamla[fast]'")
+    cv2.setNumThreads(threads)
+    try:
+        network = cv2.dnn.readNetFromONNX(str(graph))
+    except cv2.error as error:
+        why = f"OpenCV {cv2.__version__} cannot read it, expected 5.0 or newer"
+        raise UserError(
+            f"{graph}: {why}; pip install 'siamla[fast]' runs it by OpenVINO"
+        ) from error
+
+    def run(inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        for name, values in inputs.items():
+            network.setInput(values, name)
+        return [np.array(values) for values in network.forward(outputs)]
+
+    return run
+
+
+def runtime() -> Callable[[Path, tuple[str, ...], int], Run]:
+    """What runs exported graphs here: OpenVINO, the faster, where it is installed."""
+    return by_openvino if find_spec("openvino") else by_opencv
+
+
+def prepare_exported(exported: Exported, threads: int = 1) -> Network:
+    """The network of an exported model, ready for one crop at a time on a CPU."""
+    made = runtime()
+    template = made(exported.graphs["template"], ("state",), threads)
+    searching = made(exported.graphs["search"], OUTPUTS, threads)
+
+    def embed(crops: Crops) -> State:
+        return template({"template": crops})[0]
+
+    def search(state: State, crops: Crops) -> Maps:
+        return Maps(*searching({"search": crops, "state": state}))
+
+    return Network(embed, search)
