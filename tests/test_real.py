@@ -87,7 +87,7 @@ def world(tmp_path: Path) -> Path:
     with zipfile.ZipFile(tmp_path / "packages/toy-1.0-py3-none-any.whl", "w") as wheel:
         wheel.writestr("toy/__init__.py", "")
         wheel.writestr(FILM, gzip.compress(film.read_bytes()))
-    members = {f"./{STILLS % number}": data for number, data in enumerate(stills)}
+    members = {f"./{STILLS % number}": data for number, data in reversed([*enumerate(stills)])}
     package = debian(lzma.compress(tarred({"./usr/share/other": b"", **members})))
     (tmp_path / "packages/toy-doc_1_all.deb").write_bytes(package)
     (tmp_path / "source/clips").mkdir(parents=True)

@@ -9,17 +9,12 @@ import tarfile
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO
 
 from siamla.errors import UserError
 from siamla.files import parsed_by
 
-Entry = tuple[str, int, IO[bytes] | None]
-"""Name, size and content of an entry of an archive; None for what is no file, such as a link."""
-Way = Literal["r|gz", "r|xz"]
-
 MOST_BYTES = 2**26  # of a file
-WAYS: dict[str, Way] = {"data.tar.gz": "r|gz", "data.tar.xz": "r|xz"}
 _MAGIC, _HEADER = b"!<arch>\n", 60  # of the ar archive that a .deb is
 
 
@@ -28,40 +23,36 @@ def _limited(name: str, size: int) -> None:
         raise UserError(f"{name}: {size} bytes, at most {MOST_BYTES} are accepted")
 
 
-def _zipped(archive: Path) -> Iterator[Entry]:
-    with zipfile.ZipFile(archive) as source:
-        for entry in source.infolist():
-            with source.open(entry) as handle:
-                yield entry.filename, entry.file_size, None if entry.is_dir() else handle
-
-
-def _tarred(handle: IO[bytes], way: Way) -> Iterator[Entry]:
-    with tarfile.open(fileobj=handle, mode=way) as source:
-        for member in source:
-            yield member.name, member.size, source.extractfile(member) if member.isreg() else None
-
-
-def _data(archive: Path, handle: IO[bytes]) -> Way:
-    """How a .deb's files are packed; `handle` then stands at their tar archive, which is last."""
+def _to_data(archive: Path, handle: IO[bytes]) -> None:
+    """Move `handle` to the tar archive of a .deb's files, its last part."""
     if handle.read(len(_MAGIC)) != _MAGIC:
         raise UserError(f"{archive}: not a Debian package")
     while len(header := handle.read(_HEADER)) == _HEADER:
         name, size = header[:16].decode("ascii").strip().rstrip("/"), int(header[48:58])
-        if name in WAYS:
-            return WAYS[name]
-        if name.startswith("data.tar"):
+        if name == "data.tar.zst":
             unpack = f"dpkg-deb -x {archive.name} ."
             raise UserError(f"{archive}: {name} is not read here; in {archive.parent}: {unpack}")
+        if name.startswith("data.tar"):
+            return
         handle.seek(size + size % 2, io.SEEK_CUR)
     raise UserError(f"{archive}: no data.tar in it; not a whole Debian package")
 
 
-def _entries(archive: Path) -> Iterator[Entry]:
+def _entries(archive: Path) -> Iterator[tuple[str, int, IO[bytes] | None]]:
+    """Name, size and content of each entry; None for what is no file, such as a link."""
     if archive.suffix in (".whl", ".zip"):
-        yield from _zipped(archive)
+        with zipfile.ZipFile(archive) as wheel:
+            for entry in wheel.infolist():
+                with wheel.open(entry) as content:
+                    yield entry.filename, entry.file_size, None if entry.is_dir() else content
         return
     with archive.open("rb") as handle:
-        yield from _tarred(handle, _data(archive, handle) if archive.suffix == ".deb" else "r|gz")
+        if archive.suffix == ".deb":
+            _to_data(archive, handle)
+        with tarfile.open(fileobj=handle, mode="r|*") as source:
+            for member in source:
+                file = source.extractfile(member) if member.isreg() else None
+                yield member.name, member.size, file
 
 
 def _archived(archive: Path, names: Iterable[str]) -> dict[str, bytes]:
@@ -91,8 +82,8 @@ def _plain(name: str, data: bytes) -> bytes:
 
 
 def read(folder: Path, archive: str, names: Sequence[str]) -> dict[str, bytes] | None:
-    """The files `names` of a package by name, unpacked where they are a .gz; None where the package
-    is not there.
+    """The files `names` of a package in this order, unpacked where they are a .gz; None where the
+    package is not there.
 
     They are read in `folder` where it is unpacked there, where it is installed (Python's packages,
     Debian's), else in `folder` from the archive, a pattern with *; of several the last. UserError
@@ -104,4 +95,5 @@ def read(folder: Path, archive: str, names: Sequence[str]) -> dict[str, bytes] |
     archives = sorted(folder.glob(archive))
     if not archives:
         return None
-    return {name: _plain(name, data) for name, data in _archived(archives[-1], names).items()}
+    found = _archived(archives[-1], names)
+    return {name: _plain(name, found[name]) for name in names}
