@@ -12,7 +12,7 @@ from siamla.errors import UserError
 from siamla.experiment.plan import Plan
 from siamla.hardware import Hardware, hardware_on
 from siamla.steps.check import check
-from siamla.tracker import tracker
+from siamla.tracker import loading
 from siamla.tracker.loading import tracking_hardware
 from siamla.tracker.settings import TrackerSettings
 from siamla.training.settings import TrainingSettings
@@ -44,11 +44,11 @@ def test_an_engine_without_bf16_is_told_before_anything_is_tracked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("siamla.engine.engines.installed", lambda package: "1")
-    monkeypatch.setattr(tracker, "has_bf16", lambda device: False)
+    monkeypatch.setattr(loading, "has_bf16", lambda device: False)
     settings = TrackerSettings(engine="openvino", precision="bf16")
     with pytest.raises(UserError, match=r"tracker\.precision: bf16, but openvino does not"):
         tracking_hardware(settings, CPU)
-    monkeypatch.setattr(tracker, "has_bf16", lambda device: True)
+    monkeypatch.setattr(loading, "has_bf16", lambda device: True)
     assert tracking_hardware(settings, CPU, 1) == Hardware("cpu", "bf16", 1)
 
 
