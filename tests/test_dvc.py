@@ -230,6 +230,23 @@ def test_what_is_no_finished_training_is_not_published(
     assert f"models/{NAME}.dvc: no such pointer" in capsys.readouterr().err
 
 
+def test_an_edited_file_below_a_pointer_is_noticed(
+    project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """And brought back, or kept, as docs/data.md says."""
+    content, truth = fetched("street"), Path("data/raw/street/one/groundtruth_rect.txt")
+    truth.write_text("1,1,1,1\n")
+    assert main(["data", "fetch", "street", "--profile", "own"]) == 2
+    said = capfd.readouterr().err
+    assert "unsaved files" in said
+    assert str(truth) in said
+    call(project, "dvc", "checkout", "--force", "data/raw/street.dvc")
+    assert fetched("street") == content
+    truth.write_text("1,1,1,1\n")
+    call(project, "dvc", "add", "-q", "data/raw/street")
+    assert fetched("street") != content
+
+
 def test_what_dvc_cannot_bring_is_one_line(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
