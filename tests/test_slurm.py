@@ -141,6 +141,12 @@ def _stop(folder: Path) -> None:
     for pid in [*folder.glob("*.pid"), *folder.glob("munge/pid")]:
         with suppress(ProcessLookupError):
             os.kill(int(pid.read_text()), signal.SIGKILL)
+    for node in NODES:
+        for cgroup in sorted(
+            Path("/sys/fs/cgroup/freezer").glob(f"slurm_{node}/**/"), reverse=True
+        ):
+            with suppress(OSError):  # slurmd of a node that is gone may keep it
+                cgroup.rmdir()
 
 
 @pytest.fixture(scope="module")
