@@ -2,17 +2,20 @@
 # snakemake --cores all [--config profile=NAME] [reproduce_tables | reproduce_figures | reproduce_study | reproduce_all]
 
 
-import re
-
-
 include: "workflow/rules/common.smk"
 
 
+localrules:
+    reproduce_tables,
+    reproduce_figures,
+    reproduce_study,
+    reproduce_all,
+
+
 wildcard_constraints:
-    **{name: "|".join(map(re.escape, names)) or "(?!)" for name, names in NAMES.items()},
+    **{name: "[^/]+" for step in STEPS.values() for name in step.names},
     profile=PROFILE,
     figure=r"\w+",
-    seed=r"\d+",
     table=r"\d+",
     key=r"[0-9a-f]{16}",
 
@@ -20,24 +23,21 @@ wildcard_constraints:
 rule reproduce_tables:
     default_target: True
     input:
-        f"results/{PROFILE}/check.json",
+        CHECK,
         files_of("table", ".md"),
         f"results/{PROFILE}/scores.csv",
-    localrule: True
 
 
 rule reproduce_figures:
     input:
         files_of("figure", ".png"),
-        f"results/{PROFILE}/check.json",
-    localrule: True
+        CHECK,
 
 
 rule reproduce_study:
     input:
         files_of("study", ".md"),
-        f"results/{PROFILE}/check.json",
-    localrule: True
+        CHECK,
 
 
 rule reproduce_all:
@@ -45,7 +45,6 @@ rule reproduce_all:
         rules.reproduce_figures.input,
         rules.reproduce_tables.input,
         f"reports/{PROFILE}/index.html",
-    localrule: True
 
 
 include: "workflow/rules/steps.smk"

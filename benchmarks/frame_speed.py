@@ -139,11 +139,11 @@ def ways(args: argparse.Namespace) -> dict[str, Callable[[], object]]:
         found[f"{name} plain"] = lambda model=model: Plain(model, TrackerSettings(**settings))
         for engine in ready:
             for precision in precisions:
-                place = Hardware("cpu", precision, args.threads)  # type: ignore[arg-type]
+                hardware = Hardware("cpu", precision, args.threads)  # type: ignore[arg-type]
                 chosen = TrackerSettings(**settings, engine=engine, precision=precision)
                 found[f"{name} {engine} {precision}"] = (
-                    lambda model=model, chosen=chosen, place=place: SiamTracker(
-                        model, chosen, place=place
+                    lambda model=model, chosen=chosen, hardware=hardware: SiamTracker(
+                        model, chosen, hardware=hardware
                     )
                 )
     if hasattr(cv2, "TrackerCSRT_create"):

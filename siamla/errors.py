@@ -2,6 +2,4 @@
 
 
 class UserError(Exception):
-    """Bad input, said in one line: the file, the field, what was found and what was expected. The
-    command line prints it without a stack trace and exits with status 2.
-    """
+    """Bad input in one line: file, field, found, expected. The command line exits with status 2."""

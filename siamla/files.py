@@ -12,7 +12,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,7 @@ def _tidy(path: Path) -> None:
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, renamed to it when the block ends well and deleted when it
-    does not. UserError when the disk is full.
-    """
+    """A temporary path, renamed to `path` when the block ends well; UserError for a full disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _tidy(path)
     temporary = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.tmp")
@@ -51,9 +49,7 @@ def atomic(path: Path) -> Iterator[Path]:
             error.filename = str(path)  # for the message
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             free = shutil.disk_usage(path.parent).free // 2**20
-            raise UserError(
-                f"{path}: the disk is full ({free} MiB free); nothing was written"
-            ) from error
+            raise UserError(f"{path}: the disk is full ({free} MiB free)") from error
         raise
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -62,10 +58,7 @@ def atomic(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[int]:
-    """Hold the lock file `path`, of which the descriptor is given; waits for who holds it.
-
-    The lock goes with the process that holds it, however that ends.
-    """
+    """Hold the lock file `path`, whose descriptor is given, as long as this process lives."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
         try:
@@ -76,8 +69,7 @@ def locked(path: Path) -> Iterator[int]:
             fcntl.flock(handle, fcntl.LOCK_EX)
         except OSError as error:
             raise UserError(
-                f"{path}: this file system has no locks ({error.strerror}); on Lustre mount it with"
-                " the option flock"
+                f"{path}: this file system has no locks ({error.strerror}); on Lustre use flock"
             ) from None
         yield handle.fileno()
 
@@ -110,9 +102,7 @@ def parsed_by(library: str, path: Path, kind: str) -> Iterator[None]:
 
 
 def free_for_output(path: Path, overwrite: bool, *sources: Path) -> None:
-    """UserError unless `path` may be written: it is new or to be overwritten, and neither one of
-    the `sources` that are read nor a file in one that is a folder.
-    """
+    """UserError unless `path` may be written and is none of, or in, the `sources` that are read."""
     for source in sources:
         inside = source.is_dir() and path.resolve().is_relative_to(source.resolve())
         if path.exists() and source.exists() and (inside or path.samefile(source)):
@@ -124,9 +114,7 @@ def free_for_output(path: Path, overwrite: bool, *sources: Path) -> None:
 
 
 def date_back(paths: Iterable[Path]) -> None:
-    """Let no file or folder that is read be dated in the future, where another machine's clock had
-    dated it: Snakemake refuses an output that is older than its input.
-    """
+    """Date files of the future, by another machine's clock, now: Snakemake would refuse outputs."""
     for path in paths:
         with suppress(OSError):  # it is not there, or somebody else's
             if path.stat().st_mtime > time.time():
@@ -151,10 +139,10 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, text + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read JSON; UserError when the file is missing or broken."""
+def read_json(path: Path, of_object: Callable[[dict[str, Any]], Any] | None = None) -> Any:
+    """Read JSON, with what `of_object` makes of each object; UserError for a broken file."""
     try:
-        return json.loads(regular(path).read_text(encoding="utf-8"))
+        return json.loads(regular(path).read_text(encoding="utf-8"), object_hook=of_object)
     except FileNotFoundError:
         raise UserError(f"{path}: not found") from None
     except RecursionError:

@@ -11,15 +11,24 @@ Array = NDArray[np.float64]
 
 
 def iou(a: ArrayLike, b: ArrayLike) -> Array:
-    """IoU of boxes (..., 4) in xywh, broadcast; 0 where either box is empty or NaN."""
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    left_top = np.maximum(a[..., :2], b[..., :2])
-    right_bottom = np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:])
-    intersection = np.prod(np.clip(right_bottom - left_top, 0, None), axis=-1)
-    area_a, area_b = np.prod(a[..., 2:], axis=-1), np.prod(b[..., 2:], axis=-1)
-    valid = (a[..., 2:] > 0).all(-1) & (b[..., 2:] > 0).all(-1) & np.isfinite(intersection)
-    union = np.where(valid, area_a + area_b - intersection, 1.0)
-    return np.where(valid, intersection / union, 0.0)
+    """IoU of boxes (..., 4) in xywh, broadcast; 0 where either has no area or is NaN, and never
+    above 1, which equal boxes exceed by rounding. One coordinate at a time: long columns are fast.
+    """
+    x, y, w, h = np.moveaxis(np.asarray(a, np.float64), -1, 0)
+    u, v, p, q = np.moveaxis(np.asarray(b, np.float64), -1, 0)
+    with np.errstate(invalid="ignore"):  # infinite and unknown boxes
+        across = np.minimum(x + w, u + p) - np.maximum(x, u)
+        down = np.minimum(y + h, v + q) - np.maximum(y, v)
+        shared = np.maximum(across, 0) * np.maximum(down, 0)
+        valid = (w > 0) & (h > 0) & (p > 0) & (q > 0) & np.isfinite(shared)
+        union = np.where(valid, w * h + p * q - shared, 1)
+        return np.where(valid, np.minimum(shared / union, 1), 0)
+
+
+def corners(box: ArrayLike) -> Array:
+    """Corner points (..., 8) of xywh boxes (..., 4): clockwise from the top left."""
+    x, y, w, h = np.moveaxis(np.asarray(box, np.float64), -1, 0)
+    return np.stack([x, y, x + w, y, x + w, y + h, x, y + h], axis=-1)
 
 
 def centre(box: ArrayLike) -> Array:
@@ -42,10 +51,8 @@ def padded_size(w: ArrayLike, h: ArrayLike, context: float = 0.5) -> Array:
 
 
 def polygon_to_box(polygon: ArrayLike) -> Array:
-    """The axis-aligned xywh box (4,) of equal area around a polygon (8,) = x1, y1, …, x4, y4.
-
-    The rule that Siamese trackers use on VOT: the bounding rectangle, shrunk about the vertices'
-    mean so that its area is the rotated rectangle's. Continuous: without pysot's +1 pixel.
+    """The axis-aligned xywh box (4,) of equal area around a polygon (8,), as Siamese trackers do on
+    VOT: the bounding rectangle, shrunk about the vertices' mean; without pysot's +1 pixel.
     """
     points = np.asarray(polygon, np.float64).reshape(4, 2)
     middle, low, high = points.mean(0), points.min(0), points.max(0)

@@ -86,10 +86,9 @@ def in_parallel(
     ordered: bool = True,
     done: int = 0,
 ) -> Iterator[Result]:
-    """work(item) of each item from `jobs` processes (1: from this one), with a progress bar.
-
-    Each process calls `initializer` first. Unless `ordered`, results come as they are finished.
-    UserError when a worker dies. Closed before its end, it stops the workers at once.
+    """work(item) of each item from `jobs` processes (1: from this one), which call `initializer`
+    first; in order unless not `ordered`. UserError when a worker dies. Closed early, it stops the
+    workers.
     """
     todo = list(items)
     with progress(done + len(todo), label, unit, done) as bar:

@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Sequence:
-    """One target in one video. N is the number of rows of its file, which a reader does not bring
-    to len(frames).
-    """
+    """One target in one video. N is the number of rows of its file, perhaps not len(frames)."""
 
     name: str  # unique in its data set: "Jogging.1" and "Jogging.2" are two sequences
     frames: tuple[Path, ...]  # image files in order

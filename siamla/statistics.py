@@ -52,6 +52,11 @@ class Effect:
     shares: Mapping[str, float] = field(default_factory=dict)
 
     @property
+    def told(self) -> bool:
+        """Whether the interval leaves out 0."""
+        return self.low > 0 or self.high < 0
+
+    @property
     def p(self) -> float:
         """The two-sided p-value of no difference; NaN where there is no interval."""
         from scipy.stats import t  # slow to import, and a plan needs none of it

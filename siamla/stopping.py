@@ -1,8 +1,4 @@
-"""When a command has to end: asked by a signal, or because the pipeline that started it is gone.
-
-Ctrl-C in a terminal reaches snakemake and its jobs alike; a signal or a crash that meets snakemake
-alone would leave its jobs to work on beside the next run.
-"""
+"""When a command has to end: asked by a signal, or because the pipeline that started it is gone."""
 
 import os
 import platform
@@ -24,9 +20,8 @@ PATIENCE = 5.0  # seconds after which a second signal ends the process where it 
 def stop_requests(*signals: signal.Signals) -> Iterator[Callable[[], bool]]:
     """A function that says whether one of the signals (ENDINGS by default) has come in the block.
 
-    They do nothing else, so that work goes on to where it can be taken up again; a second one,
-    PATIENCE seconds or more after the first, raises KeyboardInterrupt. Outside the main thread,
-    which alone receives signals, the answer is always no.
+    They do nothing else; a second one, PATIENCE seconds or more later, raises KeyboardInterrupt.
+    Outside the main thread the answer is always no.
     """
     first: list[float] = []
 
@@ -47,9 +42,7 @@ def stop_requests(*signals: signal.Signals) -> Iterator[Callable[[], bool]]:
 
 
 def lead_jobs() -> None:
-    """To be called in the pipeline's process: all that it started hears the SIGINT that it hears,
-    and those of its jobs that call `follow_pipeline` end when it has ended in another way.
-    """
+    """For the pipeline's process: what it started hears its SIGINT, and its jobs its end."""
     os.environ[PIPELINE] = f"{platform.node()} {os.getpid()}"
 
     def pass_on(number: int, frame: FrameType | None) -> None:

@@ -56,22 +56,15 @@ WEIGHTS = (2, 2, 2, 3, 2, 2, 2, 3)  # how often
 WHOM = {"snakemake": 1, "all": 1, "job": 4, "process": 4}  # and how often
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 FEWEST, MOST = 3, 12  # kills in one round
-# processor seconds of the pipeline between two kills, at the most: what two trainings take, so that
+# processor seconds between two kills, at the most: what two trainings take; most come sooner
 LONGEST = 12.0
-# there is progress; most kills come sooner
-# seconds without work: Snakemake's handler of SIGTERM waits for ever where its own thread holds its
-# lock
+# seconds without work: Snakemake's handler of SIGTERM may wait for ever for its own thread's lock
 HUNG = 30.0
 EARLY = 0.1  # share of kills that do not wait until a job runs
 DISTURBED = 0.3  # share of rounds that meet a disturbance
 STILL = 5.0  # seconds that a pipeline works, and stands still
-TIMES = {
-    "started",
-    "seconds",
-    "speed",
-    "other_cores",
-    "free disk",
-}  # what tells when, how long and beside what
+# what tells when, how long and beside what
+TIMES = {"started", "seconds", "speed", "other_cores", "free disk"}
 # files that hold times, whose digests stand in records
 TIMED = ("_time.txt", "history.csv", "score.json")
 UNCOMPARED = ("results/smoke/logs/", "results/smoke/timings/", "results/smoke/state/")
@@ -108,9 +101,7 @@ class Met:
 
 @dataclass(frozen=True)
 class Round:
-    """forgotten: a key of PARTS; disturbed: by which of DISTURBANCES; retries: snakemake starts
-    killed jobs again; kills: at the most, in this order.
-    """
+    """forgotten: of PARTS; disturbed: of DISTURBANCES; retries: by snakemake; kills: at most."""
 
     forgotten: str
     disturbed: str | None
@@ -127,15 +118,8 @@ def draw(seed: int, number: int) -> Round:
     kills = []
     for _ in range(rng.randint(FEWEST, MOST)):
         (whom,) = rng.choices(list(WHOM), list(WHOM.values()))
-        kills.append(
-            Kill(
-                whom,
-                rng.choice(SIGNALS),
-                LONGEST * rng.random() ** 2,
-                rng.random() < EARLY,
-                rng.random(),
-            )
-        )
+        number, after = rng.choice(SIGNALS), LONGEST * rng.random() ** 2
+        kills.append(Kill(whom, number, after, rng.random() < EARLY, rng.random()))
     return Round(forgotten, disturbed, retries, tuple(kills))
 
 
@@ -146,10 +130,8 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def _timeless(value: Any) -> Any:
     if isinstance(value, dict):
-        kept = {
-            key: part for key, part in value.items() if key not in TIMES and not key.endswith(TIMED)
-        }
-        return {key: _timeless(part) for key, part in kept.items()}
+        kept = (key for key in value if key not in TIMES and not key.endswith(TIMED))
+        return {key: _timeless(value[key]) for key in kept}
     return [_timeless(part) for part in value] if isinstance(value, list) else value
 
 
@@ -157,33 +139,19 @@ def _comparable(path: Path) -> object:
     """What of a file must be the same in every run: all, but for times."""
     if path.suffix == ".json":
         return _timeless(json.loads(path.read_text(encoding="utf-8")))
-    if path.name in ("scores.csv", "sequences.csv", "table3.csv"):
-        return [
-            {
-                name: text
-                for name, text in row.items()
-                if not SPEED.search(name) and name not in TIMES
-            }
-            for row in rows(path)
-            if not SPEED.search(row.get("metric", ""))
-        ]
-    if path.name in (
-        "table3.md",
-        "table3.tex",
-    ):  # the same as table3.csv, with a column of speeds
+    if path.name in ("scores.csv", "sequences.csv", "table3.csv", "history.csv"):
+        kept = [row for row in rows(path) if not SPEED.search(row.get("metric", ""))]
+        for name in [name for name in kept[0] if SPEED.search(name) or name in TIMES]:
+            for row in kept:
+                del row[name]
+        return kept
+    if path.name in ("table3.md", "table3.tex"):  # the same as table3.csv, with a column of speeds
         return path.is_file()
-    if path.name == "history.csv":
-        return [
-            {name: text for name, text in row.items() if not SPEED.search(name)}
-            for row in rows(path)
-        ]
     return path.is_file() if path.stem.endswith("_time") else sha256(path)
 
 
 def _made(tree: Tree) -> Iterator[Path]:
-    """All that a run makes, without logs, locks, Snakemake's timings and what is remembered or
-    shown elsewhere.
-    """
+    """All that a run makes, without logs, locks, timings and views."""
     for top in ("data", "results/smoke", "reports/smoke"):
         for path in sorted((tree.folder / top).rglob("*")):
             name = path.relative_to(tree.folder).as_posix()
@@ -192,24 +160,18 @@ def _made(tree: Tree) -> Iterator[Path]:
 
 
 def outcome(tree: Tree) -> dict[str, object]:
-    """Everything that must come out the same, to the byte: weights, boxes, scores, table, all
-    files; not the times.
-    """
+    """What must come out the same, to the byte: weights, boxes, scores, table."""
     results = tree.folder / "results/smoke"
-    boxes = [
-        path for path in (results / "predictions").rglob("*.txt") if not path.stem.endswith("_time")
-    ]
+    weights = sorted(results.glob("train/*/*/model.pt"))
+    stored = (results / "predictions").rglob("*.txt")
+    boxes = [path for path in sorted(stored) if not path.stem.endswith("_time")]
     scores = [row for row in rows(results / "scores.csv") if not SPEED.search(row["metric"])]
-    table = rows(tree.folder / "reports/smoke/tables/table3.csv")
+    names = ("benchmark", "variant", "metric", "value")
     return {
-        "weights": {
-            path.parts[-3]: sha256(path) for path in sorted(results.glob("train/*/*/model.pt"))
-        },
-        "boxes": {str(path.relative_to(results)): sha256(path) for path in sorted(boxes)},
-        "scores": [
-            (row["benchmark"], row["variant"], row["metric"], row["value"]) for row in scores
-        ],
-        "table": [[text for name, text in row.items() if not SPEED.search(name)] for row in table],
+        "weights": {path.parts[-3]: sha256(path) for path in weights},
+        "boxes": {str(path.relative_to(results)): sha256(path) for path in boxes},
+        "scores": [tuple(row[name] for name in names) for row in scores],
+        "table": _comparable(tree.folder / "reports/smoke/tables/table3.csv"),
     }
 
 
@@ -235,8 +197,7 @@ def _processes(
     tree: Tree, pipeline: int
 ) -> tuple[dict[psutil.Process, str], dict[psutil.Process, str | None]]:
     """The siamla commands that work in the tree with their steps; and all others that belong to the
-    pipeline or to a command, also of an earlier pipeline, with the step of that command: shells,
-    workers, what commands are forked of.
+    pipeline or to a command, also of an earlier pipeline: shells, workers, what commands fork of.
     """
     jobs: dict[psutil.Process, str] = {}
     others: dict[psutil.Process, str | None] = {}
@@ -259,9 +220,8 @@ def _strike(tree: Tree, pipeline: "subprocess.Popen[bytes]", kill: Kill) -> Met:
     stage = steps[int(kill.choice * len(steps))] if steps else "between jobs"
     there: dict[psutil.Process, Any] = {"job": jobs, "process": others}.get(kill.whom, {})
     if there:
-        victim, step = sorted(there.items(), key=lambda item: item[0].pid)[
-            int(kill.choice * len(there))
-        ]
+        ordered = sorted(there.items(), key=lambda item: item[0].pid)
+        victim, step = ordered[int(kill.choice * len(there))]
         with suppress(psutil.NoSuchProcess):
             victim.send_signal(kill.number)
             return Met(step or stage, kill.whom, kill.number.name)
@@ -286,9 +246,7 @@ def _busy(pipeline: "subprocess.Popen[bytes]") -> tuple[float, bool]:
 
 
 def _wait(pipeline: "subprocess.Popen[bytes]", after: float, count: bool) -> int | None:
-    """Until it has used `after` processor seconds, counted from now or from its first job: None;
-    its exit status where it ends before.
-    """
+    """Until it has used `after` processor seconds: None; its status where it ends before."""
     counted = _busy(pipeline)[0] if count else None
     most, changed = 0.0, time.monotonic()
     while (status := pipeline.poll()) is None:
@@ -324,10 +282,8 @@ def live(tree: Tree, plan: Round) -> tuple[list[Met], bool]:
             pipeline, struck = tree.start(*options), False
         met.append(_strike(tree, pipeline, kill))
         struck = True
-    return (
-        met,
-        _wait(pipeline, float("inf"), True) == 0,
-    )  # without retries snakemake lets the other jobs end and fails
+    # without retries snakemake lets the other jobs end and fails
+    return met, _wait(pipeline, float("inf"), True) == 0
 
 
 def _ends_well(tree: Tree, pipeline: "subprocess.Popen[bytes]") -> None:
@@ -413,27 +369,20 @@ DISTURBANCES: dict[str, Callable[[Tree], None]] = {
 
 def leftovers(tree: Tree) -> list[str]:
     """Half-written files, and states of work that is done."""
-    found = [*(tree.folder / "data").rglob("*.tmp"), *(tree.folder / "results").rglob("*.tmp")]
-    return sorted(
-        str(path) for path in [*found, *(tree.folder / "results/smoke/state").glob("*/*")]
-    )
+    patterns = ("data/**/*.tmp", "results/**/*.tmp", "results/smoke/state/*/*")
+    return sorted(str(path) for pattern in patterns for path in tree.folder.glob(pattern))
 
 
 def differing(expected: dict[str, object], found: dict[str, object]) -> list[str]:
     """Files that are missing, too many or of other content, in words."""
     lines = [f"{name} is missing" for name in sorted(set(expected) - set(found))]
     lines += [f"{name} is new" for name in sorted(set(found) - set(expected))]
-    return lines + [
-        f"{name} differs"
-        for name in sorted(set(expected) & set(found))
-        if expected[name] != found[name]
-    ]
+    both = sorted(set(expected) & set(found))
+    return lines + [f"{name} differs" for name in both if expected[name] != found[name]]
 
 
 def play(tree: Tree, expected: dict[str, object], seed: int, number: int) -> list[Met]:
-    """One round; who was killed. AssertionError when it does not end with what `files` gave after a
-    clean run.
-    """
+    """One round; who was killed. AssertionError when bytes differ from a clean run's."""
     plan = draw(seed, number)
     forget(tree, plan.forgotten)
     if plan.disturbed:
@@ -454,17 +403,11 @@ def play(tree: Tree, expected: dict[str, object], seed: int, number: int) -> lis
 
 def _report(met: Counter[Met]) -> str:
     """How many kills by stage, by who was met and by signal."""
-    lines = [f"{sum(met.values())} kills, the same bytes after each round"]
-    for title, names in (
-        ("stage", Counter({m.stage: 0 for m in met})),
-        ("whom", Counter({m.whom: 0 for m in met})),
-        ("signal", Counter({m.signal: 0 for m in met})),
-    ):
-        for one, count in met.items():
-            names[getattr(one, title)] += count
-        lines.append(
-            f"by {title}: " + ", ".join(f"{name} {count}" for name, count in names.most_common())
-        )
+    lines = [f"{met.total()} kills, the same bytes after each round"]
+    for title in ("stage", "whom", "signal"):
+        names = Counter(getattr(one, title) for one in met.elements())
+        counts = ", ".join(f"{name} {count}" for name, count in names.most_common())
+        lines.append(f"by {title}: {counts}")
     return "\n".join(lines)
 
 
@@ -472,17 +415,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--kills", type=int, default=20, help="begin no round after so many")
-    parser.add_argument(
-        "--seconds", type=float, default=float("inf"), help="begin no round after so many"
-    )
+    text = "begin no round after so many"
+    parser.add_argument("--kills", type=int, default=20, help=text)
+    parser.add_argument("--seconds", type=float, default=float("inf"), help=text)
     parser.add_argument("--first", type=int, default=0, help="number of the first round")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--tree",
-        type=Path,
-        help="a clone to work in, whose smoke results may be deleted; default: new",
-    )
+    text = "a clone to work in, whose smoke results may be deleted; default: new"
+    parser.add_argument("--tree", type=Path, help=text)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="siamla-chaos-") as scratch:
         tree = Tree(args.tree.resolve()) if args.tree else copy_tree(Path(scratch))

@@ -67,11 +67,8 @@ class Tree:
 
     @property
     def environment(self) -> dict[str, str]:
-        own = {
-            "PATH": f"{BIN}:{os.environ['PATH']}",
-            "PYTHONPATH": str(self.folder),
-            "OMP_NUM_THREADS": "1",
-        }
+        own = {"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": str(self.folder)}
+        own["OMP_NUM_THREADS"] = "1"
         return {**{k: v for k, v in os.environ.items() if not k.startswith("MLFLOW")}, **own}
 
     def call(
@@ -92,33 +89,22 @@ class Tree:
     def run(self) -> str:
         """The pipeline, which must succeed; what it prints."""
         done = self.call(*COMMAND)
-        logs = sorted(
-            (self.folder / "results/smoke/logs").rglob("*.log"),
-            key=lambda path: path.stat().st_mtime,
-        )
-        assert done.returncode == 0, done.stdout + "".join(
-            f"\n{p}\n{p.read_text()}" for p in logs[-3:]
-        )
+        logs = [*(self.folder / "results/smoke/logs").rglob("*.log")]
+        last = sorted(logs, key=lambda path: path.stat().st_mtime)[-3:]
+        told = "".join(f"\n{path}\n{path.read_text()}" for path in last)
+        assert done.returncode == 0, done.stdout + told
         return done.stdout
 
     def planned(self) -> set[str]:
-        """What a run would do now: each job's rule and wildcards, without profile and seed
-        ("predict otb100 lafa").
-        """
+        """What a run would do now, without profile and seed: "predict otb100 lafa"."""
         done = self.call(*COMMAND, "-n")
         assert done.returncode == 0, done.stdout
         jobs = set()
         for rule, body in JOB.findall(done.stdout):
             wildcards = re.search(r"wildcards: (.*)", body)
             pairs = [pair.split("=") for pair in wildcards[1].split(", ")] if wildcards else []
-            jobs.add(
-                " ".join(
-                    [
-                        rule,
-                        *(value for key, value in pairs if key not in ("profile", "seed", "key")),
-                    ]
-                )
-            )
+            named = [value for key, value in pairs if key not in ("profile", "seed", "key")]
+            jobs.add(" ".join([rule, *named]))
         return jobs - {"reproduce_tables"}
 
     def start(self, *options: str) -> "subprocess.Popen[bytes]":
@@ -134,9 +120,7 @@ class Tree:
             )
 
     def kill_when(self, reached: Callable[[], bool], orphans: bool = False) -> None:
-        """Start the pipeline and kill -9 it, with all its jobs or leaving them as orphans, as soon
-        as `reached()`.
-        """
+        """Start the pipeline and, once `reached()`, kill -9 it, with or without its jobs."""
         process = self.start()
         self.wait_for(reached, process)
         os.kill(process.pid, signal.SIGKILL) if orphans else os.killpg(process.pid, signal.SIGKILL)
@@ -162,9 +146,7 @@ class Tree:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """What happens inside is undone: the whole folder is as before afterwards, without another
-        run.
-        """
+        """The whole folder is as before afterwards, without another run."""
         aside = self.folder.with_name(f"{self.folder.name}-kept")
         copy_whole(self.folder, aside)
         try:
@@ -175,9 +157,7 @@ class Tree:
 
     @contextmanager
     def edited(self, name: str, old: str, new: str) -> Iterator[None]:
-        """The file `name` with `old`, which it must contain, replaced by `new`; as before
-        afterwards.
-        """
+        """A file with `old`, which it must contain, replaced; as before afterwards."""
         path = self.folder / name
         text = path.read_text()
         assert old in text
@@ -196,22 +176,10 @@ def copy_whole(source: Path, folder: Path) -> None:
 
 
 def copy_tree(folder: Path) -> Tree:
-    """The working tree's own files copied into an empty folder, in a git repository (DVC wants
-    one).
-    """
-    listed = [
-        "git",
-        "-C",
-        str(REPOSITORY),
-        "ls-files",
-        "-z",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-    ]
-    for name in subprocess.run(listed, capture_output=True, check=True, text=True).stdout.split(
-        "\0"
-    ):
+    """The working tree's own files in an empty folder, as a git repository."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.check_output(command, text=True, cwd=REPOSITORY)
+    for name in listed.split("\0"):
         if name and (REPOSITORY / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(REPOSITORY / name, folder / name)
@@ -233,9 +201,7 @@ def bare_tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
 
 @pytest.fixture(scope="session")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
-    """A copy of the working tree after `snakemake --cores 2 --config profile=smoke`; of all
-    processes that share the tests one runs it, the others copy its folder.
-    """
+    """A copy of the working tree after a run of smoke, which one process makes for all."""
     if shutil.which("git") is None:
         pytest.skip("git is not installed")
     own = tmp_path_factory.mktemp("siamla")
@@ -269,12 +235,21 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def changed(params: Path) -> "Change":
-    """The smoke profile's plan after changes of settings files, given as nested mappings laid over
-    their content.
-    """
+    """The smoke profile's plan after changes of settings files, laid over their content."""
     from plans import changed_plan
 
     return partial(changed_plan, params)
+
+
+@pytest.fixture
+def as_before() -> Iterator[None]:
+    """Threads and determinism, which a training sets for its whole process."""
+    import torch
+
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
 
 
 @pytest.fixture(scope="session")
@@ -285,13 +260,8 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from siamla.model.siamla import build_model
     from siamla.tracker.settings import TrackerSettings, stored
 
-    network = {
-        "backbone": "efficientnet_lite0",
-        "weights": "random",
-        "channels": 16,
-        "tower_depth": 1,
-        "groups": 4,
-    }
+    network = {"backbone": "efficientnet_lite0", "weights": "random"}
+    network |= {"channels": 16, "tower_depth": 1, "groups": 4}
     path = tmp_path_factory.mktemp("model") / "noise.pt"
     settings = TrackerSettings(window=0.1, size_lr=0.9, precision="fp32", lost=0.25)
     save_model(path, build_model(ModelSettings(**network), seed=0), "Noise", stored(settings))  # type: ignore[arg-type]

@@ -22,9 +22,7 @@ Change = Callable[..., Plan]
 
 
 def changed_plan(params: Path, **files: dict) -> Plan:
-    """The smoke profile's plan after changes of settings files, each laid over its file of the
-    repository.
-    """
+    """The smoke profile's plan after changes, each laid over a file of the repository."""
     for name, over in files.items():
         source = next((REPOSITORY / "params").rglob(f"{name}.yaml"))
         settings = merge(yaml.safe_load(source.read_text()), over)

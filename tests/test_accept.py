@@ -1,6 +1,4 @@
-"""`siamla plan accept` tries as few jobs as have every value of every setting, and takes over the
-others.
-"""
+"""`siamla plan accept` tries few jobs, and takes over the others of their kind."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,9 +30,7 @@ def plan(changed: Change) -> Plan:
 
 @pytest.fixture
 def tried(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> Callable[[Outcomes], list[str]]:
-    """Titles of the jobs that `accept` runs again; the content that each variant has then, else
-    what it had.
-    """
+    """Titles of jobs that `accept` runs again; the content that a variant has then."""
 
     def try_with(outcomes: Outcomes) -> list[str]:
         titles: list[str] = []

@@ -12,26 +12,19 @@ from siamla.benchmark.alignment import (
     crop_alignment,
     cut,
     measure,
-    on_crops,
     rank_correlation,
     summary,
 )
-from siamla.data.formats import otb
-from siamla.engine.engines import prepare
 from siamla.errors import UserError
-from siamla.hardware import Hardware
 from siamla.model.settings import ModelSettings
 from siamla.model.siamla import build_model
 from siamla.sequence import Sequence
 from siamla.tracker.settings import TrackerSettings
 
-ROOT = Path(__file__).parents[1]
-SHARED = ROOT.parent / "shared" / "sequences" / "OTB"
 SMALL = ModelSettings(
     backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4, regression_bias=3.4
 )
 FP32 = TrackerSettings(precision="fp32")
-CPU = Hardware("cpu", "fp32", 1)
 INDEX = np.arange(625.0).reshape(25, 25)  # of cells in reading order
 
 
@@ -88,12 +81,6 @@ def test_only_cells_inside_the_box_are_inside() -> None:
     assert np.isnan(empty.border)
 
 
-def test_index_coordinates() -> None:
-    """A box of cell (12, 12) with equal offsets is centred on pixel index 127."""
-    box = np.array([107.0, 107, 40, 40])
-    assert crop_alignment(np.eye(25), np.full((4, 25, 25), 20.0), box).best == pytest.approx(1)
-
-
 def test_a_summary_by_hand() -> None:
     """Chosen .05, .5 and .7: one of three is lost; what is not defined is left out."""
     nan = float("nan")
@@ -121,13 +108,6 @@ def test_alignment_of_a_model(video: Sequence) -> None:
     assert 0 <= numbers["chosen"] <= numbers["best"] <= 1
 
 
-def test_a_batch_is_as_its_crops(video: Sequence) -> None:
-    """On a GPU many are seen at once, the last batch filled up."""
-    model, part = build_model(SMALL, seed=0), cut(video, 5, (0,))
-    one, many = (on_crops(prepare("torch", model, CPU, rows), part) for rows in (1, 3))
-    np.testing.assert_allclose(one, many, atol=1e-4)
-
-
 def test_crops_are_those_of_visible_frames(video: Sequence) -> None:
     part = cut(video, 20, (0,))
     assert part.searches.shape == (6, 255, 255, 3)  # 8 frames without the first and the hidden one
@@ -143,11 +123,3 @@ def test_missing_boxes_are_refused(video: Sequence) -> None:
     one = Sequence("one", video.frames[:1], video.boxes[:1], video.visible[:1])
     with pytest.raises(UserError, match="no frame after a first one"):
         measure(build_model(SMALL, seed=0), [one], 4, 0, FP32)
-
-
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the real sequences are not part of the repository")
-def test_on_a_real_sequence() -> None:
-    whole = otb.read(SHARED, "Crossing")
-    short = Sequence(whole.name, whole.frames[:8], whole.boxes[:8], whole.visible[:8])
-    means = measure(build_model(SMALL, seed=0), [short], 3, 0, FP32)["Crossing"]
-    assert means["inside"] is not None

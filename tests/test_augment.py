@@ -10,7 +10,6 @@ from siamla.data.augment import (
     degrade,
     motion_blur,
     move_colour,
-    turn_gray,
     view_window,
 )
 from siamla.data.settings import Jitter
@@ -63,14 +62,6 @@ def test_the_box_follows_the_pixels(seed: int, flip: bool) -> None:
     assert np.abs(box - bright_box(seen)).max() < 1.6
 
 
-def test_flip_mirrors_the_unflipped_view() -> None:
-    image = noise(SIZE, 1)
-    plain, box = view(image, 255, Jitter(shift=20, scale=0.1), 5)
-    flipped, mirrored = view(image, 255, Jitter(shift=20, scale=0.1), 5, flip=True)
-    assert np.abs(flipped[:, ::-1].astype(int) - plain).max() <= 1
-    assert mirrored == pytest.approx([255 - box[0] - box[2], *box[1:]])
-
-
 def test_windows_are_uniform_in_their_range_and_apart_for_both_axes() -> None:
     rng = np.random.default_rng(0)
     jitter = Jitter(shift=64, scale=0.18)
@@ -95,16 +86,6 @@ def test_the_utmost_windows_lie_in_a_crop_of_the_reach(jitter: Jitter, size: int
         assert max(window) <= crop
 
 
-def test_same_numbers_same_view() -> None:
-    jitter = Jitter(shift=30, scale=0.1, blur=0.5, colour=1)
-    image = cached_crop()
-    first, second, other = (view(image, 127, jitter, seed) for seed in (3, 3, 4))
-    assert np.array_equal(first[0], second[0])
-    assert first[1] == second[1]
-    assert not np.array_equal(first[0], other[0])
-    assert np.array_equal(image, cached_crop())  # the input is left alone
-
-
 def test_colour_moves_all_pixels_alike_and_saturates() -> None:
     ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, 2)
     for offset in ([3, -4, 0], [-20, 30, 255]):
@@ -126,12 +107,6 @@ def test_a_blur_is_a_cross_of_two_lines() -> None:
     assert np.count_nonzero(image[..., 0]) == 9
 
 
-def test_gray_has_three_equal_channels() -> None:
-    image = noise(20)
-    turn_gray(image)
-    assert np.ptp(image, axis=2).max() == 0
-
-
 @pytest.mark.parametrize("kind", range(3))
 def test_a_degraded_view_has_bounds_and_stays_in_place(kind: int) -> None:
     image = cached_crop()[88:343, 88:343]
@@ -145,18 +120,3 @@ def test_a_degraded_view_has_bounds_and_stays_in_place(kind: int) -> None:
         assert abs(spoiled.mean() - image.mean()) < 4  # a coarse JPEG rounds the mean of a block
         assert np.abs(bright_box(spoiled) - bright_box(image)).max() <= 2
     assert 0 < errors[0] < errors[1] < 16
-
-
-def test_views_without_degradation_keep_their_bytes() -> None:
-    image, box = cached_crop(), BOX
-    plain, same, spoiled = (np.empty((127, 127, 3), np.uint8) for _ in range(3))
-    rng = np.random.default_rng(2)
-    draw = Draw(rng.random(4).tolist(), rng.standard_normal(3).tolist())
-    jitter = Jitter(colour=1, blur=0.2)
-    augment(image, box, plain, jitter, draw)
-    augment(image, box, same, jitter, draw._replace(spoiled=(0.0, 0.5, 0.5, 0.5)))
-    degrading = jitter.model_copy(update={"degrade": 0.5})
-    followed = augment(image, box, spoiled, degrading, draw._replace(spoiled=(0.4, 0.5, 0.9, 0)))
-    assert np.array_equal(plain, same)
-    assert not np.array_equal(plain, spoiled)
-    assert followed == augment(image, box, same, jitter, draw)

@@ -26,9 +26,8 @@ LEFT = (".lock", ".siamla", "rejected.csv", "checked.jsonl", "mlflow.db")
 """Ends of names: locks, the mark of an own folder, what curation says of the set that it refuses,
 MLflow's view.
 """
-NOBODY = (  # MLflow's view is no part of this, and to make its database takes a third of the time
-    "http://127.0.0.1:9"
-)
+# MLflow's view is no part of this, and to make its database takes a third of the time
+NOBODY = "http://127.0.0.1:9"
 PROFILE = """
 caption: "Data: noise."
 train: {clips: {layout: got10k, root: clips}}
@@ -57,19 +56,12 @@ SETS = """train:
   ytbb: {layout: youtubebb, root: sets/ytbb}
   clips: {layout: got10k, root: clips}"""
 COMMANDS = (
-    "data fetch clips",
-    "data fetch street",
-    "data curate clips",
-    "data curate street",
+    *(f"data fetch {name}" for name in ("clips", "street", "hill", "valley", "alley")),
+    *(f"data curate {name}" for name in ("clips", "street", "hill")),
     "data crops siamcar",
     "train run siamcar",
-    "benchmark predict street siamcar",
+    *(f"benchmark predict {name} siamcar" for name in ("street", "hill")),
     "benchmark score street siamcar",
-    "data fetch hill",
-    "data curate hill",
-    "benchmark predict hill siamcar",
-    "data fetch valley",
-    "data fetch alley",
 )
 
 
@@ -88,17 +80,13 @@ def _write(path: Path, text: str) -> None:
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project in which a tiny profile has run: data, a model, predictions and a score; and things
-    to import.
-    """
+    """A project in which a tiny profile has run, and things to import."""
     root = tmp_path_factory.mktemp("world")
     shutil.copytree(REPOSITORY / "params", root / "params")
     shutil.copy(REPOSITORY / "dvc.lock", root)
     _write(root / "params/profiles/tiny.yaml", PROFILE)
-    _write(
-        root / "params/profiles/sets.yaml",
-        PROFILE.replace("train: {clips: {layout: got10k, root: clips}}", SETS),
-    )
+    clips = "train: {clips: {layout: got10k, root: clips}}"
+    _write(root / "params/profiles/sets.yaml", PROFILE.replace(clips, SETS))
     for name in ("one", "two"):
         _images(root / "clips" / name, "%08d.jpg", 1)
         _write(root / f"clips/{name}/groundtruth.txt", "50,40,30,24\n" * 4)
@@ -133,9 +121,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _contents(root: Path) -> dict[str, bytes | None]:
-    """Every file with its bytes, every empty folder and every other thing without; not what a
-    command that refuses may leave.
-    """
+    """Every file with its bytes, every empty folder; not what a refusing command may leave."""
     found: dict[str, bytes | None] = {}
     for path in sorted(root.rglob("*")):
         folder = path.is_dir() and not path.is_symlink()
@@ -183,10 +169,8 @@ def _spoil(path: Path, fault: str, values: tuple[Any, ...]) -> None:
     path.unlink(missing_ok=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     first = values[0]
-    if fault == "text":
-        path.write_text(first, encoding="utf-8")
-    elif fault == "latin-1":
-        path.write_text(first, encoding="latin-1")
+    if fault in ("text", "latin-1"):
+        path.write_text(first, encoding="latin-1" if fault == "latin-1" else "utf-8")
     elif fault == "repeat":
         path.write_text(first * values[1], encoding="utf-8")
     elif fault == "replace":
@@ -218,9 +202,8 @@ def _spoil(path: Path, fault: str, values: tuple[Any, ...]) -> None:
 @pytest.fixture
 def place(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "world"
-    shutil.copytree(
-        world, root, copy_function=os.link
-    )  # a row replaces files and never writes into them
+    # a row replaces files and never writes into them
+    shutil.copytree(world, root, copy_function=os.link)
     monkeypatch.chdir(root)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", NOBODY)
     return root

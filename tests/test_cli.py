@@ -1,6 +1,4 @@
-"""Bad input on the command line: status 2, one line that names the place, no stack trace, nothing
-half-written.
-"""
+"""Bad input on the command line: status 2, one line with the place, nothing half-written."""
 
 import io
 import json
@@ -26,9 +24,7 @@ Run = Callable[..., str]
 
 @pytest.fixture
 def fails(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command that must fail as bad input; what it says last, after "siamla: error: ": a line
-    per mistake.
-    """
+    """Run a command that must fail as bad input; its message, a line per mistake."""
 
     def run(*arguments: object) -> str:
         status = main([str(argument) for argument in arguments])
@@ -36,11 +32,8 @@ def fails(capsys: pytest.CaptureFixture[str]) -> Run:
         assert status == 2, said
         assert "Traceback" not in said
         lines = said.splitlines()
-        (start,) = [
-            number for number, line in enumerate(lines) if line.startswith("siamla: error: ")
-        ]
-        assert start == len(lines) - 1
-        return "\n".join(lines[start:]).removeprefix("siamla: error: ")
+        assert [line.startswith("siamla: error: ") for line in lines].index(True) == len(lines) - 1
+        return lines[-1].removeprefix("siamla: error: ")
 
     return run
 
@@ -122,9 +115,7 @@ CROPS = ["data", "crops", "siamcar", "--profile", "own"]
 
 
 def test_a_full_disk_while_writing_crops(fails: Run, project: Make, small_disk: Path) -> None:
-    """One line with the file; what is left are no half-written files, and with room the same
-    command succeeds.
-    """
+    """Nothing half-written is left, and with room the same command succeeds."""
     project()
     Path("data/crops").symlink_to(small_disk)
     line = fails(*CROPS)
@@ -194,12 +185,9 @@ def test_an_edit_of_ones_own_data_set_in_place_is_noticed(project: Make, got10k:
 
 def test_a_copy_of_a_data_set_has_its_digest(got10k: Path, tmp_path: Path) -> None:
     before = listing_digest(got10k)
-    shutil.copytree(
-        got10k, tmp_path / "copy", copy_function=shutil.copyfile
-    )  # with the times of today
-    (tmp_path / "copy/back").symlink_to(
-        tmp_path / "copy"
-    )  # a link to a folder above is no endless data set
+    # with the times of today; a link to a folder above is no endless data set
+    shutil.copytree(got10k, tmp_path / "copy", copy_function=shutil.copyfile)
+    (tmp_path / "copy/back").symlink_to(tmp_path / "copy")
     (tmp_path / "copy/broken").symlink_to("nowhere")
     assert listing_digest(tmp_path / "copy") == before
     image = tmp_path / "copy/one/00000001.jpg"
@@ -226,14 +214,10 @@ def test_a_stream_that_is_closed_or_speaks_ascii_ends_no_command(
 
 @pytest.mark.slow
 def test_snakemake_stops_before_any_job_on_a_mistake_in_params(bare_tree: Tree) -> None:
-    with bare_tree.edited(
-        "params/variants.yaml", "labels.ladl: true, labels.lals", "labels.ladle: true, labels.lals"
-    ):
+    before = "labels.ladl: true, labels.lals"
+    with bare_tree.edited("params/variants.yaml", before, before.replace("ladl:", "ladle:")):
         done = bare_tree.call(*COMMAND)
     assert done.returncode == 1
-    assert (
-        "params/variants.yaml: variants.siamla.set: unknown key 'labels.ladle'; did you mean"
-        in done.stdout
-    )
+    assert "variants.siamla.set: unknown key 'labels.ladle'; did you mean" in done.stdout
     assert "Traceback" not in done.stdout
     assert "Job stats" not in done.stdout

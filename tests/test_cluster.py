@@ -47,9 +47,8 @@ def test_it_waits_until_none_of_this_folders_jobs_is_left(
     assert wait_for_jobs("mini", every=0.01)
     assert len((squeue / "calls").read_text().splitlines()) == 3
     said = capsys.readouterr().out
-    assert (
-        said == "Waiting for 2 jobs of an earlier run on the cluster: 12, 13; scancel ends them\n"
-    )
+    told = "Waiting for 2 jobs of an earlier run on the cluster: 12, 13; scancel ends them\n"
+    assert said == told
 
 
 def test_a_silent_slurm_is_told(squeue: Path) -> None:

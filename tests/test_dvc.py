@@ -1,6 +1,4 @@
-"""Data sets and DVC: rendered sets need none, pointers are pushed and pulled, dvc.lock is no run's
-affair.
-"""
+"""Data sets and DVC: rendered sets need none, pointers are pushed and pulled."""
 
 import json
 import os
@@ -32,30 +30,17 @@ variants: [siamcar]
 tables: [3]
 spec: {pairs: {dataset: clips}}
 """
-SMALL = {
-    "layout": "otb",
-    "split": "test",
-    "sequences": 1,
-    "frames": [2, 2],
-    "size": [96, 72],
-    "seed": 5,
-}
+SMALL = {"layout": "otb", "split": "test", "sequences": 1, "frames": [2, 2], "size": [96, 72]}
+SMALL |= {"seed": 5}
 
 
 def call(folder: Path, *words: str) -> str:
     """What a command prints, which must end well."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    done = subprocess.run(
-        words,
-        cwd=folder,
-        env={**os.environ, "PATH": path},
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+    environment = {**os.environ, "PATH": path}
+    done = subprocess.run(words, cwd=folder, env=environment, text=True, capture_output=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
 
 
 def commit(folder: Path) -> None:
@@ -68,10 +53,9 @@ def commit(folder: Path) -> None:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A clone with a small set to render and a benchmark that DVC has; its remote is a folder."""
     root = tmp_path / "one"
+    own = shutil.ignore_patterns("tmp", "cache")
     for name in ("params", ".dvc"):
-        shutil.copytree(
-            REPOSITORY / name, root / name, ignore=shutil.ignore_patterns("tmp", "cache")
-        )
+        shutil.copytree(REPOSITORY / name, root / name, ignore=own)
     for name in (".gitignore", ".dvcignore", "dvc.yaml"):
         shutil.copy(REPOSITORY / name, root / name)
     (root / "params/profiles/own.yaml").write_text(PROFILE)

@@ -28,7 +28,7 @@ from siamla.model.settings import Lafa, ModelSettings
 from siamla.model.siamla import Output, SiamLA, build_model
 from siamla.provenance.code import sources
 from siamla.tracker.settings import TrackerSettings
-from siamla.tracker.tracker import SiamTracker, recorded, tracking_place
+from siamla.tracker.tracker import SiamTracker, tracking_hardware
 
 CPU = torch.device("cpu")
 HARDWARE = Hardware("cpu", "fp32", 1)
@@ -235,14 +235,6 @@ def test_what_auto_is() -> None:
         resolve_engine("openvino", torch.device("cuda"))
 
 
-def test_a_record_tells_the_engine_and_its_version() -> None:
-    settings = TrackerSettings(engine="torch", precision="fp32")
-    assert recorded(settings, HARDWARE) == {
-        **HARDWARE.plain,
-        "engine": f"torch {torch.__version__}",
-    }
-
-
 def test_the_code_of_engines_that_may_run_is_part_of_a_prediction() -> None:
     auto, torch_alone = (set(sources().definitions(engine_code(e))) for e in ("auto", "torch"))
     compiler = "siamla.engine.openvino_engine:prepare_openvino"
@@ -254,7 +246,7 @@ def test_an_engine_says_which_precisions_it_has(monkeypatch: pytest.MonkeyPatch)
     coarse = Engine(entry("torch").prepare, package="torch", precisions=("fp32",))
     monkeypatch.setattr(torch_engine, "ENGINE", coarse)
     with pytest.raises(UserError, match=r"tracker.precision: bf16, but torch computes in fp32"):
-        tracking_place(TrackerSettings(engine="torch", precision="bf16"), CPU)
+        tracking_hardware(TrackerSettings(engine="torch", precision="bf16"), CPU)
 
 
 @pytest.mark.parametrize("engine", ["torch", "openvino"])

@@ -123,15 +123,3 @@ def test_wrong_numbers_are_not_left_behind(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(UserError, match=r"not the network: .* differs by"):
         export(network("siamcar"), tmp_path / "out", "openvino")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_that_is_there_is_left_alone(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pytest.importorskip("onnxruntime")
-    save_model(tmp_path / "model.pt", network("siamcar"), "SiamCAR", stored(TrackerSettings()))
-    (tmp_path / "out").mkdir()
-    arguments = [str(tmp_path / "model.pt"), "--out", str(tmp_path / "out"), "--tracker", "{}"]
-    assert main(["model", "export", *arguments]) == 2
-    assert "is there already" in capsys.readouterr().err
-    assert list((tmp_path / "out").iterdir()) == []

@@ -6,40 +6,33 @@ import csv
 import json
 import subprocess
 import sys
-import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import matplotlib
 import numpy as np
 import pytest
 import yaml
+from map_frames import map_frame
 from matplotlib.legend import Legend
 
-from siamla.benchmark.metrics import CURVES as CURVES_KNOWN
-from siamla.benchmark.metrics import overlap
-from siamla.benchmark.protocols import OnePass, load_protocols
-from siamla.benchmark.score import score
-from siamla.benchmark.store import corners
 from siamla.errors import UserError
 from siamla.experiment.plan import Plan
 from siamla.files import write_json
+from siamla.geometry import iou
 from siamla.provenance.record import make_record
 from siamla.report import figures
 from siamla.report.drawing import settings, style
 from siamla.report.drawing.data import Data, Drawn, Run, Score
 from siamla.report.drawing.jobs import benchmarks, figure_job, figure_names
-from siamla.report.drawing.settings import Figures, kind_of, load_figures
-from siamla.report.drawing.write import write
-from siamla.sequence import Sequence
+from siamla.report.drawing.settings import kind_of, load_figures
+from siamla.report.drawing.style import write
 from siamla.steps.perform import hashed
 
 ROOT = Path(__file__).parents[1]
-SHARED = ROOT.parent / "shared" / "results"
 FIGURES = load_figures(ROOT / "params" / "figures.yaml")
-PROTOCOLS = load_protocols(ROOT / "params" / "protocols.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -127,111 +120,6 @@ def texts(drawn: Drawn) -> str:
     return "\n".join(text.get_text() for text in drawn.figure.findobj(matplotlib.text.Text))
 
 
-# Published results
-# ------------------------------------------------------------------------------------------------
-
-SETS = {
-    "OTB100": ("otb100", "OTB100.json"),
-    "LaSOT": ("lasot", "LaSOT_test.json"),
-    "VOT2018": ("vot2018", "VOT2018.json"),
-}
-METRICS = {"prec20": "precision"}
-
-
-def annotated(path: Path, key: str) -> tuple[list[Sequence], dict[str, tuple[int, int]]]:
-    """Sequences with their attributes from pysot's annotation files."""
-    order = FIGURES.figures["fig7"].order  # type: ignore[union-attr]
-    sequences, sizes = [], {}
-    for name, video in json.loads(path.read_text()).items():
-        count = len(video["gt_rect"])
-        seen = np.array(video.get("absent", [1] * count)) == 1
-        if key == "vot2018":
-            rows = [row if len(row) == 8 else corners(np.array(row)) for row in video["gt_rect"]]
-            sizes[name] = (video["width"], video["height"])
-            sequences.append(Sequence(name, (), np.zeros((count, 4)), seen, np.array(rows, float)))
-            continue
-        own = (
-            video["attr"]
-            if key == "otb100"
-            else [a for a, has in zip(order, video["attr"], strict=True) if has]
-        )
-        boxes = np.array(video["gt_rect"], float) - [1, 1, 0, 0]
-        sequences.append(Sequence(name, (), boxes, seen, attributes=frozenset(own)))
-    return sequences, sizes
-
-
-@pytest.fixture(scope="module")
-def public(tmp_path_factory: pytest.TempPathFactory, real: dict) -> Data:
-    """The public trackers' raw results, scored."""
-    if not (SHARED / "EXPECTED.tsv").is_file():
-        pytest.skip("the published raw results are not here")
-    folder = tmp_path_factory.mktemp("public")
-    for path in sorted(SHARED.glob("*.tar.xz")):
-        with tarfile.open(path) as archive:
-            archive.extractall(folder, filter="data")
-    scores, trackers = [], {}
-    for benchmark, (key, file) in SETS.items():
-        sequences, sizes = annotated(next(folder.rglob(file)), key)
-        for place in sorted((folder / benchmark).iterdir()):
-            found = score(sequences, place, PROTOCOLS[key], sizes)
-            trackers.setdefault(place.name, tracker(place.name, len(trackers)))
-            curves = {name: {"x": list(x), "y": list(y)} for name, (x, y) in found.curves.items()}
-            whole = {
-                "overall": found.overall,
-                "per_sequence": {row["sequence"]: row for row in found.per_sequence},
-                "per_attribute": found.per_attribute,
-                "curves": curves,
-                "attributes_of": {s.name: sorted(s.attributes) for s in sequences},
-            }
-            scores.append(Score(key, place.name, 0, whole))
-    return Data(trackers, real, scores)
-
-
-def expected(benchmark: str, *metrics: str) -> set[str]:
-    """Legend entries "[0.696] SiamBAN" of the published scores."""
-    with (SHARED / "EXPECTED.tsv").open() as handle:
-        rows = [row for row in csv.DictReader(handle, delimiter="\t") if row["set"] == benchmark]
-    entries = {f"[{r['published']}] {r['tracker']}" for r in rows if r["metric"] in metrics}
-    assert entries
-    return entries
-
-
-def only(public: Data, benchmark: str, **more: Any) -> Data:
-    scores = [score for score in public.scores if score.benchmark == benchmark]
-    return Data(public.trackers, {benchmark: public.benchmarks[benchmark]}, scores, **more)
-
-
-@pytest.mark.parametrize(
-    ("figure", "benchmark", "metrics", "also"),
-    [
-        ("fig9", "OTB100", ("auc", "prec20"), ""),
-        ("fig9", "LaSOT", ("auc", "prec20"), ""),
-        ("fig7", "OTB100", ("auc",), "SV\n(63)"),
-        ("fig7", "LaSOT", ("auc",), "SV\n(273)"),
-    ],
-)
-def test_legends_are_the_published_numbers(
-    public: Data, draw: Draw, figure: str, benchmark: str, metrics: tuple[str, ...], also: str
-) -> None:
-    key = SETS[benchmark][0]
-    where = {"benchmarks": [key]} if figure == "fig9" else {"benchmark": key}
-    entry = FIGURES.figures[figure].model_copy(update=where)
-    drawn = draw(entry, only(public, key))
-    assert expected(benchmark, *metrics) <= set(legend(drawn))
-    assert also in texts(drawn)
-
-
-def test_legend_of_figure_11_is_the_published_numbers(public: Data, draw: Draw) -> None:
-    entry = FIGURES.figures["fig11"]
-    facts = kind_of("ranking").facts(None, entry)
-    entries = legend(draw(entry, only(public, "vot2018", facts=facts)))
-    assert expected("VOT2018", "eao") | {"[0.462] SiamLA", "[0.356] DRT"} <= set(entries)
-    values = [float(text[1:6]) for text in entries]
-    assert values == sorted(values, reverse=True)
-    curve = draw(FIGURES.figures["fig11_curve"], only(public, "vot2018"))
-    assert expected("VOT2018", "eao") <= set(legend(curve))
-
-
 # What every figure keeps
 # ------------------------------------------------------------------------------------------
 
@@ -269,14 +157,33 @@ def test_a_tracker_has_one_colour_in_every_figure(draw: Draw, real: dict) -> Non
     given = data(real, {**TWO, "other": tracker("Other")})
     points = [replace(score, value=0.1 * score.seed) for score in given.scores]
     sweep = replace(given, scores=points, facts={"key": "tracker.window", "used": {}})
-    looks = {style.gid(name): style.look(each) for name, each in given.trackers.items()}
-    expected = {name: look["color"] for name, look in looks.items()}
+    expected = {style.look(each)["color"] for each in given.trackers.values()}
     swept = entry_of("sweep", sweep="window")
     for entry, what in ((CURVES, given), (ATTRIBUTES, given), (swept, sweep)):
-        panels = draw(entry, what).figure.axes
-        lines = [line for axes in panels for line in axes.lines if line.get_gid()]
-        assert {line.get_gid(): line.get_color() for line in lines} == expected, entry.kind
-    assert len(set(expected.values())) == 3
+        lines = draw(entry, what).figure.axes[0].lines
+        assert expected <= {line.get_color() for line in lines}, entry.kind
+    assert len(expected) == 3
+
+
+def test_published_scores_are_ranked_beside_real_ones_and_apart_from_miniatures(
+    draw: Draw, real: dict
+) -> None:
+    published = kind_of("ranking").facts(None, FIGURES.figures["fig11"])["published"]
+    assert (published["SiamLA"], published["DRT"]) == (0.462, 0.356)
+    ranking = entry_of("ranking", benchmark="otb100")
+    facts = {"published": {"A": 0.9, "B": 0.1}}
+    apart = draw(ranking, replace(data(real), facts=facts))
+    ranks = {(row["group"], row["tracker"]): row["rank"] for row in apart.rows}
+    assert ranks == {
+        ("measured", "ours"): 1,
+        ("measured", "base"): 2,
+        ("published", "A"): 1,
+        ("published", "B"): 2,
+    }
+    together = draw(ranking, replace(data(real, synthetic=False), facts=facts))
+    assert [row["tracker"] for row in together.rows] == ["A", "ours", "base", "B"]
+    entries = legend(together)
+    assert (entries[0], entries[-1]) == ("[0.900] A", "[0.100] B")
 
 
 def test_differences_have_counts_and_intervals(tmp_path: Path, draw: Draw, real: dict) -> None:
@@ -285,7 +192,7 @@ def test_differences_have_counts_and_intervals(tmp_path: Path, draw: Draw, real:
     assert [rows[a]["count"] for a in "ABC"] == [6, 3, 1]
     assert rows["A"]["low"] < rows["A"]["difference"] < rows["A"]["high"]
     assert np.isnan(rows["C"]["low"])  # of one sequence there is no interval
-    assert "C (1)" in texts(drawn)
+    assert "C\n(1)" in texts(drawn)
     assert "seeds (a mixed model)" in " ".join(drawn.notes)
     stored = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
     kept = {row["attribute"]: row["low"] for row in stored if row["tracker"] == "ours"}
@@ -338,28 +245,14 @@ def test_one_tracker(draw: Draw, real: dict, entry: Any, seeds: int) -> None:
     assert any("Ours" in text for text in entries)
 
 
-def test_thirty_trackers_and_strange_names(
-    draw: Draw, real: dict, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_thirty_trackers_and_strange_names(draw: Draw, real: dict) -> None:
     names = ["a_b", "$x^2$", "A<b>&amp;", "SiamRPN++", "Fußgänger-λ", "_hidden", "x" * 60]
     names += [f"T{i}" for i in range(21)]
     given = data(real, {**TWO, **{f"t{i}": tracker(name, i) for i, name in enumerate(names)}})
-    few = legend(draw(CURVES, given))
-    assert len(few) in (11, 12, 13)  # ten ranks, ours and the baseline, and how many more
-    assert any(text.endswith(" more") for text in few)
     draw(ATTRIBUTES, given)
-    monkeypatch.setattr("siamla.report.figures.curves.RANKS", 30)
     every = legend(draw(CURVES, given))
     for name in [*names[:6], "x…"]:
         assert any(text.endswith(name) for text in every), name
-
-
-def test_a_curve_that_is_all_zero_stays(draw: Draw, real: dict) -> None:
-    given = data(real)
-    lost = {"overall": {"auc": 0.0}, "per_sequence": {"s0": {"auc": 0.0}}, "per_attribute": {}}
-    lost["curves"] = {"success": {"x": [0, 1], "y": [0, 0]}}
-    scores = [s for s in given.scores if s.tracker == "ours"] + [Score("otb100", "base", 1, lost)]
-    assert "[0.000] Base" in legend(draw(CURVES, replace(given, scores=scores)))
 
 
 def test_a_missing_sequence_counts_only_where_both_have_it(draw: Draw, real: dict) -> None:
@@ -408,7 +301,7 @@ plan = Plan.load("mini")
 assert len([figure_job(plan, name) for name in figure_names(plan)]) > 10
 print({"matplotlib", "seaborn", "torch", "pandas", "scipy", "cv2"} & set(sys.modules))
 from siamla.report.drawing.data import Data
-from siamla.report.drawing.write import write
+from siamla.report.drawing.style import write
 write(Path(sys.argv[1]), figures_of(plan).figures["fig4b"], Data({}, {}), [])
 """
 
@@ -491,22 +384,6 @@ def test_a_new_kind_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     settings.figures_model.cache_clear()
 
 
-@pytest.mark.parametrize("kind", settings.kinds())
-def test_a_kind_names_itself_in_its_settings(kind: str) -> None:
-    module = settings.kind_of(kind)
-    assert get_args(module.Entry.model_fields["kind"].annotation) == (kind,)
-    assert callable(module.needs)
-    assert callable(module.draw)
-
-
-def test_a_curve_has_an_entry_and_thresholds() -> None:
-    fields = {
-        name for name, field in OnePass.model_fields.items() if "Curve" in str(field.annotation)
-    }
-    assert fields == {name for name, curve in CURVES_KNOWN.items() if curve.values}
-    assert set(CURVES_KNOWN) - fields == {"expected_overlap"}
-
-
 Changed = Callable[..., Plan]
 
 
@@ -572,12 +449,6 @@ def test_a_score_of_other_settings_is_refused(changed: Changed) -> None:
         figure(plan, "ablation")
 
 
-def test_the_settings_of_the_project_are_sound() -> None:
-    assert isinstance(FIGURES, Figures)
-    paper = {f"fig{name}" for name in ("2", "4b", *range(7, 15))}
-    assert paper <= set(FIGURES.figures)
-
-
 # Maps and confidence
 # ----------------------------------------------------------------------------------------------
 
@@ -586,25 +457,9 @@ def frame(sequence: str, number: int, picked: tuple[int, int], quality: float = 
     """A frame whose box of cell (12, 12) is the truth, and whose confidence and quality are highest
     at `picked`.
     """
-    maps = pytest.importorskip("siamla.benchmark.maps")
-    row, column = np.mgrid[:25, :25] * 8 + 31.5
-    size = np.broadcast_to([40.0, 30.0], (25, 25, 2))
-    boxes = np.concatenate([np.stack([column, row], -1) - size / 2, size], -1)
     q = np.full((25, 25), 0.1)
     q[picked] = quality
-    return maps.FrameMaps(
-        sequence=sequence,
-        frame=number,
-        image=f"{number}.jpg",
-        crop=np.full((255, 255, 3), 120, np.uint8),
-        centre=np.array([100.0, 100.0]),
-        side=255.0,
-        c=np.full((25, 25), 0.8),
-        q=q,
-        crop_boxes=boxes,
-        truth=boxes[12, 12] + [100 - 127.5, 100 - 127.5, 0, 0],
-        chosen=boxes[picked],
-    )
+    return map_frame(sequence, number, (40, 30), np.full((25, 25), 0.8), q, picked)
 
 
 def mapped(real: dict, **frames: list[Any]) -> Data:
@@ -655,7 +510,7 @@ def test_figure_12_has_three_correlations_with_intervals(draw: Draw, real: dict)
 
     def scattered(name: str, follows: bool) -> Any:
         one = frame(name, 1, (12, 12))
-        ious = overlap(np.broadcast_to(one.truth, (625, 4)), one.boxes.reshape(-1, 4))
+        ious = iou(np.broadcast_to(one.truth, (625, 4)), one.boxes.reshape(-1, 4))
         follow = 0.2 + 0.6 * ious.reshape(25, 25)
         return replace(one, q=follow if follows else rng.uniform(0, 1, (25, 25)))
 

@@ -62,42 +62,6 @@ def test_missing_and_empty_roots_say_what_belongs_there(tmp_path: Path, key: str
             LAYOUTS[key].names(root)
 
 
-@pytest.mark.parametrize("key", ["got10k", "lasot", "tnl2k"])
-def test_absent_frames(tmp_path: Path, key: str) -> None:
-    seen = np.array([True, True, False, True, False])
-    WRITERS[key].write(tmp_path, replace(example("ball-1"), visible=seen), images(5))
-    WRITERS[key].finish(tmp_path, ["ball-1"])
-    np.testing.assert_array_equal(LAYOUTS[key].read(tmp_path, "ball-1").visible, seen)
-
-
-@pytest.mark.parametrize("delimiter", [",", "\t", " ", ", "])
-def test_otb_delimiters_and_first_pixel(tmp_path: Path, delimiter: str) -> None:
-    """The first pixel is zero inside and one in OTB's files."""
-    make(tmp_path, "otb", "Ball")
-    path = tmp_path / "Ball/groundtruth_rect.txt"
-    assert path.read_text().splitlines()[0] == "11,9,12,9"
-    path.write_text(path.read_text().replace(",", delimiter) + "\n\n")
-    np.testing.assert_array_equal(otb.read(tmp_path, "Ball").boxes, example("Ball").boxes)
-
-
-def test_otb_two_targets_share_the_frames(tmp_path: Path) -> None:
-    """An empty annotation of a second target is no sequence."""
-    make(tmp_path, "otb", "Jogging.1", "Jogging.2", "Deer", "Human4.2")
-    (tmp_path / "Human4/groundtruth_rect.1.txt").write_text("\n")
-    assert otb.names(tmp_path) == ["Deer", "Human4.2", "Jogging.1", "Jogging.2"]
-    first, second = (otb.read(tmp_path, f"Jogging.{n}") for n in (1, 2))
-    assert first.frames == second.frames
-
-
-def test_otb_ranges_apply_only_to_more_frames_than_boxes(tmp_path: Path) -> None:
-    sequence = example("Football1", 74)
-    WRITERS["otb"].write(tmp_path, sequence, images(80, 8, 8))
-    found = LAYOUTS["otb"].read(tmp_path, "Football1")
-    assert [found.frames[0].name, found.frames[-1].name, len(found)] == ["0001.jpg", "0074.jpg", 74]
-    WRITERS["otb"].write(tmp_path, replace(sequence, name="Deer"), images(80, 8, 8))
-    assert len(LAYOUTS["otb"].read(tmp_path, "Deer")) == 80  # a mismatch is shown, not hidden
-
-
 def test_trackingnet_first_frame_only_and_numeric_order(tmp_path: Path) -> None:
     sequence = example("abc_0", 12)
     first = replace(sequence, boxes=sequence.boxes[:1])
@@ -141,59 +105,3 @@ def test_vot_polygons_and_tags(tmp_path: Path) -> None:
     (tmp_path / "bag/occlusion.tag").write_text("0\n1\n")  # files that end early are filled
     seen = vot.read(tmp_path, "bag").frame_attributes["occlusion"]
     assert seen.tolist() == [False, True, False]
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("1,2,3,4\n1,2,x,4\n", "line 2: 'x' is not a number"),
-        ("1,2,3,4\n1,2,3\n", "line 2: found '1,2,3', expected 4 numbers"),
-        ("1,2,3,4\n1,,3,4,5\n", "line 2"),
-        ("1,2,3,4\n1,2 3,4\n", "line 2"),
-        ("1,2,3,4\n\n1,2,3,4\n", "line 2"),
-        ("", "the file is empty"),
-    ],
-)
-def test_broken_numbers_name_file_and_line(tmp_path: Path, content: str, message: str) -> None:
-    path = tmp_path / "boxes.txt"
-    path.write_text(content)
-    with pytest.raises(UserError, match=message) as caught:
-        text.numbers(path, (4,))
-    assert str(path) in str(caught.value)
-
-
-def test_lists_refuse_paths_and_repeats(tmp_path: Path) -> None:
-    path = tmp_path / "list.txt"
-    for content, message in [("a\n../b\n", "line 2"), ("a\na\n", "twice"), ("\n", "empty")]:
-        path.write_text(content)
-        with pytest.raises(UserError, match=message):
-            text.listed(path)
-
-
-def test_label_count_must_match(tmp_path: Path) -> None:
-    make(tmp_path, "got10k", "a")
-    (tmp_path / "a/cover.label").write_text("8\n8\n")
-    with pytest.raises(UserError, match=r"cover.label: 2 labels for 5 boxes"):
-        LAYOUTS["got10k"].read(tmp_path, "a")
-
-
-@pytest.mark.skipif(not (shared / "sequences").is_dir(), reason="the real sequences are not here")
-def test_real_sequences() -> None:
-    for layout, folder, count in ((otb, "OTB", 10), (vot, "VOT", None)):
-        root = shared / "sequences" / folder
-        sequences = [layout.read(root, name) for name in layout.names(root)]
-        assert len(sequences) == count or count is None
-        assert all(len(sequence) == len(sequence.boxes) for sequence in sequences)
-        assert all((layout is vot) == (s.polygons is not None) for s in sequences)
-
-
-def test_got10k_toolkit_reads_what_we_write(tmp_path: Path) -> None:
-    from got10k.datasets import GOT10k
-
-    make(tmp_path / "val", "got10k", "a", "b")
-    data = GOT10k(str(tmp_path), subset="val", return_meta=True)
-    files, boxes, meta = data["b"]
-    np.testing.assert_allclose(boxes, example("b").boxes)
-    assert len(files) == 5
-    assert meta["resolution"] == "(40, 30)"
-    assert meta["cover"].tolist() == [8] * 5

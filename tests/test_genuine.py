@@ -300,6 +300,9 @@ def test_mat_files_with_several_matrices_or_runs(tmp_path: Path) -> None:
         savemat(path, wrong)
         with pytest.raises(UserError, match=said):
             import_results(path.parent, out.parent, "otb")
+    path.write_bytes(b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + bytes(400))
+    with pytest.raises(UserError, match=r"scipy cannot read it as a .mat file \(.*v7.3"):
+        import_results(path.parent, out.parent, "otb")
 
 
 def test_board_with_a_row_too_few(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -329,6 +332,8 @@ def test_tiger1_with_and_without_its_first_five_frames(tmp_path: Path) -> None:
     annotate(tmp_path / "b/Deer.txt", [LATER] * 35)
     with pytest.raises(UserError, match="35 rows, but the annotation has 30"):
         overall("otb100", tmp_path / "b", still("Deer", 30))
+    with pytest.raises(UserError, match=r"Boy.txt: no stored predictions"):
+        overall("otb100", tmp_path / "b", still("Boy", 30))
 
 
 # -- rules --

@@ -1,6 +1,4 @@
-"""The guard of the command line: a line for damaged input and for what the machine refuses, a trace
-for our faults.
-"""
+"""A line for damaged input and for what the machine refuses, a trace for our faults."""
 
 import argparse
 import json
@@ -77,7 +75,7 @@ def test_a_fault_of_ours_tells_which_file_was_in_hand(
 ) -> None:
     path = tmp_path / "x.json"
     path.write_text("{}")
-    monkeypatch.setattr(json, "loads", lambda text: {}["missing"])
+    monkeypatch.setattr(json, "loads", lambda text, **_: {}["missing"])
     with pytest.raises(KeyError) as caught:
         main(command(monkeypatch, lambda args: read_json(path)))
     assert in_hand(caught.value) == path

@@ -13,9 +13,8 @@ from siamla.experiment.plan import Plan
 from siamla.hardware import Hardware, hardware_on
 from siamla.steps.check import check
 from siamla.tracker import tracker
-from siamla.tracker.api import tracker_settings
 from siamla.tracker.settings import TrackerSettings
-from siamla.tracker.tracker import tracking_place
+from siamla.tracker.tracker import tracking_hardware
 from siamla.training.settings import TrainingSettings
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -31,7 +30,7 @@ def old_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_precision_is_fp32_unless_another_one_is_set() -> None:
     assert TrainingSettings().precision == TrackerSettings().precision == "fp32"
     assert hardware_on(CPU, "bf16", 2) == Hardware("cpu", "bf16", 2)
-    assert tracking_place(TrackerSettings(engine="torch"), CPU, 2) == Hardware("cpu", "fp32", 2)
+    assert tracking_hardware(TrackerSettings(engine="torch"), CPU, 2) == Hardware("cpu", "fp32", 2)
 
 
 @pytest.mark.usefixtures("old_gpu")
@@ -48,9 +47,9 @@ def test_an_engine_without_bf16_is_told_before_anything_is_tracked(
     monkeypatch.setattr(tracker, "has_bf16", lambda device: False)
     settings = TrackerSettings(engine="openvino", precision="bf16")
     with pytest.raises(UserError, match=r"tracker\.precision: bf16, but openvino does not"):
-        tracking_place(settings, CPU)
+        tracking_hardware(settings, CPU)
     monkeypatch.setattr(tracker, "has_bf16", lambda device: True)
-    assert tracking_place(settings, CPU, 1) == Hardware("cpu", "bf16", 1)
+    assert tracking_hardware(settings, CPU, 1) == Hardware("cpu", "bf16", 1)
 
 
 def test_the_check_of_a_profile_tells_a_precision_that_cannot_be(
@@ -65,21 +64,3 @@ def test_the_check_of_a_profile_tells_a_precision_that_cannot_be(
     training, tracking = check(Plan.load("smoke")).problems
     assert training == f"train siamcar, seed 1: training.{precision}"
     assert tracking == f"predict otb100 siamcar, seed 1: tracker.{precision}"
-
-
-def test_the_precision_auto_of_an_older_model_file_is_fp32() -> None:
-    """It was measured; the file's other settings stay, and nobody can ask for it any more."""
-    settings = tracker_settings("old.pt", {"precision": "auto", "window": 0.3}, {"top_n": 5})
-    assert (settings.precision, settings.window, settings.top_n) == ("fp32", 0.3, 5)
-    with pytest.raises(UserError, match="precision"):
-        tracker_settings(Path("new.pt"), {}, {"precision": "auto"})
-
-
-def test_hardware_says_where_and_how() -> None:
-    assert Hardware("cpu", "bf16", 2).plain == {"device": "cpu", "precision": "bf16", "threads": 2}
-    assert Hardware("cuda: NVIDIA H100", "bf16", 2).torch_device == torch.device("cuda")
-    x = torch.ones(2, 2)
-    with Hardware("cpu", "bf16", 2).autocast():
-        assert (x @ x).dtype == torch.bfloat16
-    with Hardware("cpu", "fp32", 2).autocast():
-        assert (x @ x).dtype == torch.float32

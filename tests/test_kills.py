@@ -17,9 +17,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def forget(tree: Tree, *patterns: str) -> None:
-    """Delete files, all trainings, and what was made of them: Snakemake does not miss what lies
-    between.
-    """
+    """Delete files, all trainings, and what was made of them."""
     kinds = ("train", "state", "predictions", "scores", "scores.csv", "sequences.csv")
     tree.remove("reports/smoke", *patterns, *(f"results/smoke/{kind}" for kind in kinds))
 
@@ -30,9 +28,7 @@ def working(tree: Tree, words: str) -> Callable[[], bool]:
 
 
 def test_killed_at_random_moments_it_ends_with_the_same_bytes(tree: Tree) -> None:
-    """A round of tests/chaos.py, of scores and tables; `python tests/chaos.py --kills 200` plays
-    more.
-    """
+    """A round of tests/chaos.py; `python tests/chaos.py --kills 200` plays more."""
     play(tree, files(tree), seed=0, number=1)
 
 
@@ -57,9 +53,7 @@ def test_looking_works_beside_a_running_pipeline_and_changes_nothing(
 def test_jobs_that_a_killed_run_left_on_a_cluster_are_waited_for(
     tree: Tree, tmp_path: Path
 ) -> None:
-    """Snakemake's mark of a job that it has submitted, and a squeue that knows that job for a
-    while, after which its result is there: it counts, and is not made a second time.
-    """
+    """Their results count, and are not made a second time."""
     (record,) = tree.folder.glob("results/smoke/scores/otb100/siamcar/seed1/record-*.json")
     made, score = record.read_bytes(), record.with_name("score.json").read_bytes()
     mark = tree.folder / ".snakemake/incomplete"
@@ -97,16 +91,13 @@ def test_killed_at_every_stage_it_ends_with_the_same_bytes(
     which ends a training. Orphans do no harm, whatever they still do.
     """
     forget(tree, "data/crops", "data/features")
-    training, tracking = (
-        working(tree, "siamla train run"),
-        working(tree, "siamla benchmark predict"),
-    )
+    training = working(tree, "siamla train run")
+    tracking = working(tree, "siamla benchmark predict")
     tree.kill_when(tree.exists("data/crops/smoke/*/*/.siamla"))
     tree.kill_when(tree.exists("data/features/smoke/*/.siamla"), orphans=True)
     tree.kill_when(tree.exists("results/smoke/state/train-*/state.pt"))
-    interrupt_when(
-        tree, training
-    )  # not right after orphans: one of theirs would be taken for its own
+    # not right after orphans: one of theirs would be taken for its own
+    interrupt_when(tree, training)
     forget(tree)  # a training that the interrupt met in its last step is done
     tree.kill_when(training, orphans=True)
     tree.kill_when(tracking)
@@ -144,9 +135,8 @@ def running(words: str) -> list[str]:
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            command = (
-                (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            )
+            line = (process / "cmdline").read_bytes().replace(b"\0", b" ")
+            command = line.decode(errors="replace")
             if words in command.replace("-m siamla.cli.main", "siamla"):
                 found.append(str((process / "cwd").resolve()))
         except OSError:

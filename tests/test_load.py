@@ -1,6 +1,4 @@
-"""`import siamla; siamla.load("model.pt")`: quick to import, one file, images as people have
-them.
-"""
+"""`siamla.load("model.pt")`: quick to import, one file, images as people have them."""
 
 import subprocess
 import sys
@@ -13,7 +11,7 @@ import torch
 
 import siamla
 from siamla.errors import UserError
-from siamla.tracker.api import bgr, fit
+from siamla.tracker.api import bgr
 from siamla.tracker.settings import TrackerSettings
 from siamla.tracker.tracker import load_tracker
 
@@ -33,9 +31,7 @@ def test_the_import_brings_no_pytorch() -> None:
 def test_three_lines_from_any_folder(
     model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file alone is moved: the boxes are those of its own settings, which are not the
-    defaults.
-    """
+    """The file alone is moved; its own settings, which are no defaults, decide."""
     moved = tmp_path / "elsewhere" / "mine.pt"
     moved.parent.mkdir()
     moved.write_bytes(model_file.read_bytes())
@@ -91,16 +87,6 @@ def test_a_pixel_and_a_box_outside(model_file: Path) -> None:
     assert np.isfinite(tracker.update(picture(1, 1, 1, 3))).all()
 
 
-def test_a_fitted_image_leads_there_and_back() -> None:
-    image = picture(0, 60, 40, 3)
-    assert fit(image, (40, 60)).image is image
-    fitted = fit(image, (80, 40))
-    assert fitted.image.shape == (40, 80, 3)
-    assert fitted.offset == (26, 0)
-    np.testing.assert_allclose(fitted.back(fitted.into(BOX)), BOX)
-    assert (fitted.image[:, :26] == fitted.image[0, 0]).all()
-
-
 def test_wrong_files_and_settings_are_told(model_file: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nowhere\.pt: not found"):
         siamla.load(tmp_path / "nowhere.pt")
@@ -109,17 +95,23 @@ def test_wrong_files_and_settings_are_told(model_file: Path, tmp_path: Path) -> 
         siamla.load(model_file, {"windw": 1})
     content = torch.load(model_file, weights_only=True)
     old = {key: content[key] for key in ("model", "settings")}
-    name = next(iter(content["model"]))
+    name, *names = content["model"]
     weight = content["model"][name]
     odd = ("x", [1, 2], torch.zeros(weight.shape, dtype=torch.int64), weight.to_sparse())
 
-    def changed(weight: object) -> dict[str, Any]:
+    def changed(weight: object, name: str = name) -> dict[str, Any]:
         return {**content, "model": {**content["model"], name: weight}}
 
-    damaged = {**content, "model": {**content["model"], name: content["model"][name] + 1}}
+    lacking = {**content, "model": {each: content["model"][each] for each in names}}
     for broken, said in (
-        (old, "an earlier siamla wrote it, without the tracker's settings; train the model again"),
-        (damaged, "the weights are not those that were written; the file is damaged"),
+        (old, "expected the keys"),
+        (changed(weight + 1), "the weights are not those that were written; the file is damaged"),
+        (lacking, f"no key {name}"),
+        (changed(weight, "extra"), "unknown key extra"),
+        (changed(weight[:1]), rf"{name} has shape .*, expected"),
+        (changed(weight * np.nan), f"{name} holds NaN"),
+        ({**content, "settings": {"backbone": "alexnet"}}, "backbone is .alexnet.*did you mean"),
+        ({**content, "more": 1}, "siamla model import"),
         ({**content, "tracker": {"window": 7}}, "tracker: window is 7"),
         ({**content, "tracker": 7}, "expected the keys"),
         ({**content, "model": 3}, "expected the keys"),

@@ -69,13 +69,6 @@ def test_everybody_gets_their_own_answer() -> None:
     assert sum(network.sizes) == 14
 
 
-def test_who_asks_for_two_crops_gets_two_answers() -> None:
-    meeting = meeting_of(Counted())
-    with meeting.taking_part():
-        maps = meeting.search(HALF, crops(10, 20))
-    assert maps.cls[:, 0, 0].tolist() == [10.5, 20.5]
-
-
 def test_what_the_network_raises_all_get_and_a_stop_ends_waiting() -> None:
     meeting = meeting_of(Counted())
     with meeting.taking_part(), pytest.raises(RuntimeError, match="no memory"):

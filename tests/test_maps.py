@@ -161,5 +161,5 @@ def test_a_profile_without_maps_has_no_such_jobs(changed: Change, params: Path) 
     (params / "maps.yaml").unlink()
     plan = changed(smoke={"maps": []})
     assert "maps" not in {job.step for job in plan.jobs()}
-    with pytest.raises(UserError, match="stores no score maps"):
+    with pytest.raises(UserError, match="profile smoke does not name it under `maps`"):
         plan.job("maps", benchmark="otb100", variant="siamcar", seed=1)

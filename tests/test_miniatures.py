@@ -25,6 +25,7 @@ from siamla.miniatures.dataset import (
     content,
     synthesize,
 )
+from siamla.miniatures.findable import findable
 from siamla.miniatures.photos import PHOTOS, load_photo, photo_path, photo_segments
 from siamla.miniatures.scene import clip_boxes, render
 from siamla.miniatures.settings import (
@@ -138,7 +139,9 @@ def test_boxes_are_cut_at_the_border() -> None:
 def test_truth_is_in_range(region: bool) -> None:
     challenges = frozenset(Challenges.model_fields) - {"tiny", "switch"}
     scene = PHOTOS["test"][1]
-    clip = ClipSettings(40, (160, 120), "test", region, scene, Motion(knot_frames=8), challenges)
+    clip = ClipSettings(
+        40, (160, 120), "test", region, scene, (), Motion(knot_frames=8), challenges
+    )
     for seed in range(4):
         made = render(clip, np.random.SeedSequence(seed))
         assert len(made.frames) == len(made.boxes) == len(made.visible) == len(made.polygons) == 40
@@ -204,15 +207,47 @@ def test_looks_change_what_is_seen_not_where_it_is() -> None:
     film = Looks(segments=1, feather=1.5, degrade=1)
     scene, light = PHOTOS["train"][0], frozenset({"light"})
     for region in (False, True):
-        clip = ClipSettings(6, (160, 120), "train", region, scene, Motion(), light, film)
+        clip = ClipSettings(6, (160, 120), "train", region, scene, (), Motion(), light, film)
         looks = (film, film, Looks(segments=1, feather=1.5))
         first, second, clean = (
-            render(replace(clip, looks=each), np.random.SeedSequence(3)) for each in looks
+            render(replace(clip, looks=each), np.random.SeedSequence(8)) for each in looks
         )
         assert np.array_equal(first.frames, second.frames)
         assert np.array_equal(clean.boxes, first.boxes)
         assert not np.array_equal(clean.frames[0], first.frames[0])
         assert 0.1 < np.abs(np.array(clean.frames, int) - first.frames).mean() < 30
+
+
+def test_what_a_person_finds() -> None:
+    """A disc is found by who sees its edge all around: not one of the ground's own colour, in the
+    dark, half in front of its like, out of focus, or on a pattern as strong as its edge.
+    """
+    angle = np.linspace(0, 2 * np.pi, 72, endpoint=False)
+    outline = np.stack([np.cos(angle), np.sin(angle)], axis=1) * 20 + (60, 50)
+    rows, columns = np.indices((100, 120)) // 8
+    checks = ((rows + columns) % 2)[..., None].astype(np.uint8) * np.ones(3, np.uint8)
+
+    def disc(ground: np.ndarray, at: float = 0.0) -> np.ndarray:
+        points = (outline + np.array([at, 0.0])).astype(np.int32)
+        return np.asarray(cv2.fillPoly(ground.copy(), [points], (190, 190, 190)), np.uint8)
+
+    grey = np.full((100, 120, 3), 90, np.uint8)
+    half = disc(grey)
+    half[50:] = 190
+    dark = np.asarray(disc(grey) // 10, np.uint8)
+    assert findable(disc(grey), outline)
+    assert findable(disc(80 + 20 * checks), outline)
+    assert findable(disc(grey, 60), outline + np.array([60.0, 0]))  # as far as it is in the frame
+    blurred = np.asarray(cv2.blur(disc(grey), (61, 61)), np.uint8)
+    for frame in (grey, dark, half, blurred, disc(60 + 140 * checks)):
+        assert not findable(frame, outline)
+
+
+def test_a_target_that_nobody_would_find_is_refused() -> None:
+    gravel = "skimage/data/gravel.png"  # no part of it is a thing of its own
+    clip = ClipSettings(40, (160, 120), "test", True, gravel, (), Motion(), frozenset({"blur"}))
+    with pytest.raises(UserError, match="no clip of 40 frames with blur in 200 draws has a target"):
+        render(clip, np.random.SeedSequence(1))
 
 
 @pytest.mark.parametrize("layout", WRITERS)

@@ -374,25 +374,6 @@ def test_a_server_that_does_not_answer_costs_seconds_and_one_line(
     assert time.monotonic() - began < 30
 
 
-def test_a_locked_database_costs_seconds_and_one_line(
-    results: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 1.0)
-    with LiveTraining(results, training_record()) as live:
-        base = sqlite3.connect(results / "mlflow.db", isolation_level=None)
-        base.execute("BEGIN EXCLUSIVE")
-        began = time.monotonic()
-        for row in rows(3):
-            live.epoch(row)
-        assert time.monotonic() - began < 3
-        base.close()
-    (line,) = lines(caplog)
-    assert "no answer within 1 s; epoch 1 and later ones are not shown" in line
-    train(results)
-    assert sync(results, "smoke") == (1, 1)
-    assert points(results, "train/total") == [(1, 3.0), (2, 1.5), (3, 1.0)]
-
-
 def answers(port: int) -> bool:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5):
@@ -432,18 +413,6 @@ def test_the_page_is_a_server_that_takes_runs_and_ends_by_ctrl_c(
     os.killpg(process.pid, signal.SIGINT)  # to all of a terminal
     process.communicate(timeout=60)
     assert not answers(port)
-
-
-def test_a_kill_while_the_database_is_made(tmp_path: Path) -> None:
-    first = child(tmp_path, "siamla")
-    half = ".mlflow.db.*.tmp"
-    wait_for(lambda: any(path.stat().st_size > 100_000 for path in tmp_path.glob(half)))
-    first.kill()
-    first.communicate()
-    assert not (tmp_path / "mlflow.db").exists()
-    second = child(tmp_path, "siamla")
-    assert second.communicate(timeout=200)[0] == ""
-    assert not list(tmp_path.glob(".mlflow.db.*"))
 
 
 # --- the commands ---

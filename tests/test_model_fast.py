@@ -14,7 +14,6 @@ from siamla.model.fast import (
     Pointwise,
     ProductsNonLocal,
     RowsNonLocal,
-    for_inference,
     for_training,
 )
 from siamla.model.head import Head
@@ -88,11 +87,6 @@ def test_a_form_has_the_numbers_and_gradients_of_what_it_stands_for(
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
 
 
-def test_the_correlation_learns_by_its_own_gradients() -> None:
-    inputs = (noise(2, 3, 6, 5), noise(2, 3, 3, 3, seed=1))
-    assert torch.autograd.gradcheck(LearningCorrelation(), inputs)
-
-
 def numbers(model: SiamLA) -> list[Tensor]:
     """The maps of two pairs."""
     generator = torch.Generator().manual_seed(0)
@@ -119,16 +113,3 @@ def test_a_network_trains_in_its_forms_as_printed(kind: str) -> None:
             torch.testing.assert_close(b.grad, a.grad, atol=1e-5, rtol=1e-3, msg=name)
     for a, b in zip(plain.necks.buffers(), fast.necks.buffers(), strict=True):
         torch.testing.assert_close(b, a)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_network_is_run_in_its_forms_as_printed(kind: str) -> None:
-    """Whether it comes from a file or from a training; and it stays as it is."""
-    model = build_model(KINDS[kind], seed=0).eval()
-    with torch.no_grad():
-        expected = numbers(model)
-        for source in (model, for_training(build_model(KINDS[kind], seed=0))):
-            found = numbers(for_inference(source))
-            for a, b in zip(found, expected, strict=True):
-                torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)
-        assert all(torch.equal(a, b) for a, b in zip(numbers(model), expected, strict=True))

@@ -10,7 +10,7 @@ from torch import Tensor
 from siamla.cli.main import main
 from siamla.errors import UserError
 from siamla.model.checkpoint import load_model
-from siamla.model.siamcar import convert, load_siamcar
+from siamla.model.siamcar import convert
 
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference"
 pytestmark = pytest.mark.skipif(
@@ -82,17 +82,3 @@ def test_a_key_that_does_not_fit_is_named(state: dict[str, Tensor], tmp_path: Pa
             convert({**state, **change}, "x.pth")
     with pytest.raises(UserError, match=r"no key fusion.bias"):
         convert({key: value for key, value in state.items() if key != "down.bias"}, "x.pth")
-
-
-def test_a_file_that_is_no_checkpoint(tmp_path: Path) -> None:
-    torch.save([1, 2], tmp_path / "list.pth")
-    torch.save({"down.bias": torch.tensor([torch.nan])}, tmp_path / "nan.pth")
-    (tmp_path / "text.pth").write_text("hello")
-    for name, message in (
-        ("list.pth", "expected a state dict"),
-        ("nan.pth", "down.bias holds NaN"),
-        ("text.pth", "text.pth"),
-        ("absent.pth", "absent.pth"),
-    ):
-        with pytest.raises(UserError, match=message):
-            load_siamcar(tmp_path / name)

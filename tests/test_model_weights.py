@@ -95,7 +95,10 @@ def test_what_is_wrong_is_said(server: Server, tmp_path: Path) -> None:
         (Weights(url=url(server, "absent"), sha256=SHA256), r"absent \(.*404.*weights.path"),
         (Weights(url="http://127.0.0.1:9/x", sha256=SHA256), r"cannot fetch http://127.0.0.1:9/x"),
         (Weights(path=tmp_path / "no.pth", sha256=SHA256), "no.pth not found; put the file there"),
-        (Weights(path=tmp_path / "w.pth", sha256=SHA256), "w.pth: SHA-256 is .* check the file"),
+        (
+            Weights(path=tmp_path / "w.pth", sha256=SHA256),
+            "w.pth: SHA-256 is .* says",
+        ),
     ):
         with pytest.raises(UserError, match=message):
             locate(weights)

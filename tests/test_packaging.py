@@ -43,9 +43,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def add_python(path: Path, name: str, version: tuple[int, int, int], before: str = "pass") -> Path:
-    """A Python that says it is of this version; a venv it is asked for is noted beside it, and not
-    made.
-    """
+    """A Python of this version; a venv that it is asked for is noted beside it."""
     python, prelude = path / name, f"import sys; sys.version_info = {version}; {before}"
     python.write_text(
         "#!/bin/sh\n"
@@ -64,44 +62,39 @@ def find_python(path: Path, python: str = "") -> subprocess.CompletedProcess[str
     return run(path / "sh", ROOT / ".ci/find-python", python, cwd=path, PATH=str(path))
 
 
-def test_the_newest_python_that_fits_is_taken(path: Path) -> None:
-    for version in ((3, 10, 9), (3, 11, 2), (3, 13, 5), (3, 15, 0)):
-        add_python(path, f"python3.{version[1]}", version)
-    add_python(path, "python3", (3, 12, 1))
-    found = find_python(path)
-    assert found.stdout.strip() == str(path / "python3.13")
-    assert found.stderr.strip() == f"Python 3.13.5: {path / 'python3.13'}"
+NO_VENV = 'sys.modules["ensurepip"] = None'
+PATCHES = {"python3": (3, 12, 1), "python3.10": (3, 10, 9), "python3.11": (3, 11, 2)}
+PATCHES |= {"python3.12": (3, 12, 1), "python3.13": (3, 13, 5), "python3.15": (3, 15, 0)}
 
 
-def test_a_python_without_a_minor_version_in_its_name_is_found(path: Path) -> None:
-    add_python(path, "python3.11", (3, 11, 2))
-    add_python(path, "python3", (3, 12, 1))
-    assert find_python(path).stdout.strip() == str(path / "python3")
-
-
-def test_a_python_that_cannot_make_the_environment_is_passed_over(path: Path) -> None:
+@pytest.mark.parametrize(
+    ("names", "unfit", "taken"),
+    [
+        ("python3.10 python3.11 python3 python3.13 python3.15", None, "python3.13"),
+        ("python3.11 python3", None, "python3"),
+        ("python3.12 python3.13", "python3.13", "python3.12"),
+    ],
+    ids=["the newest that fits", "without a minor version in its name", "that makes environments"],
+)
+def test_which_python_is_taken(path: Path, names: str, unfit: str | None, taken: str) -> None:
     (path / "python3.14").write_text("#!/bin/sh\nexit 127\n")
     (path / "python3.14").chmod(0o755)
-    add_python(path, "python3.13", (3, 13, 5), before='sys.modules["ensurepip"] = None')
-    add_python(path, "python3.12", (3, 12, 1))
-    assert find_python(path).stdout.strip() == str(path / "python3.12")
-
-
-def test_3_14_needs_a_compiler(path: Path) -> None:
-    add_python(path, "python3.14", (3, 14, 0))
+    for name in names.split():
+        add_python(path, name, PATCHES[name], NO_VENV if name == unfit else "pass")
     found = find_python(path)
-    assert found.returncode == 1
-    assert "3.14.0, and one package is compiled for it, which needs cc and Python.h" in found.stderr
+    assert found.stdout.strip() == str(path / taken)
+    assert re.fullmatch(rf"Python 3\.1[23]\.\d: {path / taken}", found.stderr.strip())
 
 
 def test_what_was_found_is_named_when_nothing_fits(path: Path) -> None:
     add_python(path, "python3", (3, 9, 2))
     add_python(path, "python", (2, 7, 18))
+    add_python(path, "python3.14", (3, 14, 0))
     found = find_python(path)
-    assert found.returncode == 1
-    assert found.stdout == ""
+    assert (found.returncode, found.stdout) == (1, "")
     assert f"{path / 'python3'}: 3.9.2, and 3.11 to 3.14 are wanted" in found.stderr
     assert f"{path / 'python'}: 2.7.18" in found.stderr
+    assert "3.14.0, and one package is compiled for it, which needs cc and Python.h" in found.stderr
     assert "make PYTHON=" in found.stderr
 
 
@@ -110,10 +103,8 @@ def test_make_takes_the_newest_or_the_one_it_is_told(path: Path, tmp_path: Path)
     shutil.copytree(ROOT / ".ci", clone / ".ci")
     for name in ("Makefile", "requirements.lock", "requirements-torch.txt", "pyproject.toml"):
         shutil.copy(ROOT / name, clone)
-    newer, older = (
-        add_python(path, "python3.13", (3, 13, 5)),
-        add_python(path, "python3.12", (3, 12, 1)),
-    )
+    newer = add_python(path, "python3.13", (3, 13, 5))
+    older = add_python(path, "python3.12", (3, 12, 1))
     for python, option in ((newer, []), (older, [f"PYTHON={older}"])):
         made = run("make", ".venv/.ready", *option, cwd=clone, PATH=str(path), PYTHON="")
         assert made.returncode != 0
@@ -141,11 +132,7 @@ def test_all_is_pinned_with_hashes_and_torch_alone_stands_apart() -> None:
         assert hashes, requirement
     names = {canonicalize_name(requirement.name) for requirement, _ in pins()}
     assert len(names) == len(pins()) > 150
-    apart = [
-        line
-        for line in (ROOT / "requirements-torch.txt").read_text().splitlines()
-        if not line.startswith("#")
-    ]
+    apart = re.findall(r"^[^#].*", (ROOT / "requirements-torch.txt").read_text(), re.MULTILINE)
     assert [Requirement(line).name for line in apart] == ["torch"]
     assert "torch" not in names
 
@@ -167,9 +154,8 @@ def test_the_lock_is_what_pyproject_asks_for(version: str) -> None:
         for pin in [torch, *(pin for pin, _ in pins())]
         if pin.marker is None or pin.marker.evaluate(machine)
     }
-    for wanted in map(
-        Requirement, project["dependencies"] + project["optional-dependencies"]["dev"]
-    ):
+    asked = project["dependencies"] + project["optional-dependencies"]["dev"]
+    for wanted in map(Requirement, asked):
         assert wanted.specifier.contains(locked[canonicalize_name(wanted.name)]), wanted
 
 
@@ -199,10 +185,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, clone)
-    options = ("--quiet", "--no-deps", "--no-build-isolation", "--no-index")
-    built = run(
-        sys.executable, "-m", "pip", "wheel", *options, "--wheel-dir", "wheels", ".", cwd=clone
-    )
+    options = ("--quiet", "--no-deps", "--no-build-isolation", "--no-index", "-w", "wheels")
+    built = run(sys.executable, "-m", "pip", "wheel", *options, ".", cwd=clone)
     assert built.returncode == 0, built.stderr
     return next((clone / "wheels").glob("siamla-*.whl"))
 
@@ -212,11 +196,8 @@ def test_the_wheel_holds_the_whole_package(wheel: Path) -> None:
         inside = {
             name: packed.read(name) for name in packed.namelist() if ".dist-info/" not in name
         }
-    files = (
-        file
-        for file in (ROOT / "siamla").rglob("*")
-        if file.is_file() and "__pycache__" not in file.parts
-    )
+    there = (ROOT / "siamla").rglob("*")
+    files = [file for file in there if file.is_file() and "__pycache__" not in file.parts]
     assert inside == {file.relative_to(ROOT).as_posix(): file.read_bytes() for file in files}
     assert b"otb100:" in inside["siamla/benchmark/protocols.yaml"]
     assert "siamla/report/paper/table3.csv" in inside
@@ -239,40 +220,16 @@ def siamla(site: Path, *words: str | Path, cwd: Path) -> str:
 
 
 def test_the_installed_command_works_in_any_folder(installed: Path, tmp_path: Path) -> None:
-    where = run(
-        sys.executable,
-        "-c",
-        "import siamla; print(siamla.__file__)",
-        cwd=tmp_path,
-        PYTHONPATH=str(installed),
-    )
+    command = (sys.executable, "-c", "import siamla; print(siamla.__file__)")
+    where = run(*command, cwd=tmp_path, PYTHONPATH=str(installed))
     assert where.stdout.strip() == str(installed / "siamla" / "__init__.py")
     assert "results" in siamla(installed, "--help", cwd=tmp_path)
     assert "labels.lambda" in siamla(installed, "config", "keys", cwd=tmp_path)
     (tmp_path / "kcf").mkdir()
     (tmp_path / "kcf" / "Basketball.txt").write_text("1,2,3,4\n2,3,3,4\n")
-    words = (
-        "results",
-        "import",
-        "kcf",
-        "--as",
-        "kcf",
-        "--benchmark",
-        "otb100",
-        "--out",
-        "imported",
-    )
-    assert "1 sequences of otb100" in siamla(installed, *words, cwd=tmp_path)
+    words = "results import kcf --as kcf --benchmark otb100 --out imported"
+    assert "1 sequences of otb100" in siamla(installed, *words.split(), cwd=tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["imported", "kcf"]
-
-
-def test_paper_numbers_come_with_the_package(installed: Path, tmp_path: Path) -> None:
-    script = (
-        "from importlib.resources import files\nprint((files('siamla.report') / 'paper' /"
-        " 'table3.csv').read_text())"
-    )
-    read = run(sys.executable, "-c", script, cwd=tmp_path, PYTHONPATH=str(installed))
-    assert read.stdout.strip() == (ROOT / "siamla/report/paper/table3.csv").read_text().strip()
 
 
 def test_protocols_of_the_folder_win_over_the_package(

@@ -19,8 +19,6 @@ from siamla.experiment.spec import Spec
 from siamla.sequence import Sequence
 from siamla.settings import validate
 
-STILL = Jitter()
-
 
 def drawn(sampler: PairSampler, count: int) -> list[tuple[int, int]]:
     """Rows of template and search frame of some pairs."""
@@ -86,16 +84,6 @@ def test_a_pair_is_a_function_of_seed_and_index(cache: CropCache) -> None:
     assert batch.search.shape == (3, 255, 255, 3)
     assert batch.box.shape == (3, 4)
     assert np.array_equal(batch.search[1], forward[0].search)
-
-
-def test_a_centred_target_has_its_centre_at_index_127(cache: CropCache) -> None:
-    pair = sampler_of(cache, template=STILL, search=STILL).pair(0)
-    assert pair.box[:2] + pair.box[2:] / 2 == pytest.approx([127, 127], abs=0.5)
-    scale = 127 / np.sqrt((30 + 25) * (20 + 25))
-    assert pair.box[2:] == pytest.approx([30 * scale, 20 * scale])
-    bright = pair.search[..., 0] > 125
-    middle = np.array([np.average(np.flatnonzero(bright.any(axis))) for axis in (0, 1)])
-    assert middle == pytest.approx(pair.box[:2] + pair.box[2:] / 2, abs=0.3)
 
 
 def test_frames_are_within_range_and_of_one_sequence(cache: CropCache) -> None:
@@ -202,12 +190,6 @@ def test_a_pair_of_a_mix_is_its_sets_own_with_its_own_reach(cache: CropCache) ->
         assert np.array_equal(sampler.pair(number).template, alone.template)
     again = pickle.loads(pickle.dumps(sampler)).batch([5, 2])
     assert np.array_equal(again.search[0], sampler.pair(5).search)
-
-
-def test_a_single_set_is_drawn_as_ever(cache: CropCache) -> None:
-    settings = PairSettings(dataset="x", seed=4)
-    pair = open_sampler([cache.folder], settings).pair(3)
-    assert np.array_equal(pair.search, PairSampler(cache, settings).pair(3).search)
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,7 @@ from siamla.training.loop import train
 from siamla.training.settings import Labels, LossWeights, TrainingSettings
 from siamla.training.step import Recipe, Resources, set_up
 
+pytestmark = pytest.mark.usefixtures("as_before")
 # without momentum or Adam's division a last digit stays a last digit
 TRAINING = TrainingSettings(
     epochs=2, frozen_epochs=1, pairs_per_epoch=12, batch=6, lr_start=1e-3, lr_end=1e-3
@@ -79,15 +80,6 @@ class Sampler(PairSampler):
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return noise_crops(tmp_path_factory.mktemp("tiny"), videos=1)
-
-
-@pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
-    """A training sets threads and determinism for its whole process."""
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(False)
 
 
 def _one(rank: int, world: int, port: int, work: Callable[[Ranks], None]) -> None:
@@ -307,7 +299,7 @@ def test_a_killed_rank_is_one_clear_line_and_the_course_goes_on(
     assert together(3, partial(_killed, cache=cache, folder=tmp_path / "3")) == [0, KILLED, 0]
     for rank in (0, 2):
         said = (tmp_path / f"3/said{rank}").read_text()
-        assert re.match(r"train: one of the 3 processes has ended .*the same command goes on", said)
+        assert re.match(r"train: one of 3 processes has ended .*the same command goes on", said)
         assert "\n" not in said
     shutil.copytree(tmp_path / "3", tmp_path / "1")
     assert together(3, partial(_run, cache=cache, folder=tmp_path / "3")) == [0, 0, 0]
@@ -391,6 +383,7 @@ def test_five_sets_train_the_same_on_one_process_and_on_three_stopped_and_resume
     assert said.splitlines().count(str(TRAINED / "model.pt")) == 1
     (path,) = TRAINED.glob("record-*.json")
     record = json.loads(path.read_text())
+    assert sorted(record["inputs"]) == [f"crops{number}" for number in range(1, 6)]
     assert record["place"]["processes"] == [3]
     ours, theirs = (
         torch.load(folder / "model.pt", weights_only=True)["model"]
@@ -460,16 +453,3 @@ def test_held_out_sequences_are_tracked_now_and_then_and_decide_nothing(
         assert main([*RUN, "--seed", "3", "--validate", name]) == 2
         assert re.search(f"--validate {name}: {said}", capsys.readouterr().err)
         assert not (folder / "model.pt").exists()
-
-
-def test_a_trial_without_crops_names_the_command_that_comes_first(
-    project: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    shutil.copytree(project / "params", tmp_path / "params")
-    monkeypatch.chdir(tmp_path)
-    assert main([*RUN, "--dry-run"]) == 2
-    command = "`siamla data crops siamcar@five --dataset coco --profile tiny`"
-    assert f"{command} comes first" in capsys.readouterr().err

@@ -1,7 +1,6 @@
 """Raw results in and out: import of four formats, submissions, zip members, the command line."""
 
 import shutil
-import stat
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 
 from siamla.benchmark import store
-from siamla.benchmark.importing import canonical, import_results
+from siamla.benchmark.importing import import_results
 from siamla.benchmark.onepass import Track
 from siamla.benchmark.submission import SERVERS
 from siamla.cli.main import main
@@ -39,7 +38,7 @@ def flat(folder: Path, files: dict[str, str]) -> Path:
 
 def test_pysot_text(tmp_path: Path) -> None:
     files = {
-        "Jogging-1.txt": TEXT,
+        "jogging-1.txt": TEXT,
         "Human4-2.txt": TEXT.replace(",", "\t"),
         "Human4-2_time.txt": "0.1\n0.1\n0.2\n",
         "Human4-2_confidence.txt": "nan\n0.5\n0.25\n",
@@ -85,26 +84,6 @@ def test_what_is_of_no_known_sequence_is_left_out(
     assert "101 results, but otb100 has 100 sequences; --data" in capsys.readouterr().err
 
 
-def test_otb_mat(tmp_path: Path) -> None:
-    from scipy.io import savemat
-
-    path, cell = tmp_path / "source/david3_Struck.mat", np.empty((1, 1), object)
-    path.parent.mkdir()
-    cell[0, 0] = {"res": ROWS + np.array([1, 1, 0, 0]), "type": "rect", "len": 3}
-    savemat(path, {"results": cell})
-    assert import_results(path.parent, tmp_path / "Struck", "otb", ["David3"]) == ["David3"]
-    np.testing.assert_array_equal(boxes(tmp_path / "Struck", "David3", "otb"), ROWS)
-    cell[0, 0] = {"res": np.ones((3, 6)), "type": "ivtAff"}
-    savemat(path, {"results": cell})
-    with pytest.raises(UserError, match=r"david3_Struck.mat: no N × 4 boxes"):
-        import_results(path.parent, tmp_path / "IVT", "otb")
-    path.write_bytes(b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + bytes(400))
-    said = r"david3_Struck.mat: scipy cannot read it as a .mat file \(.*v7.3"
-    with pytest.raises(UserError, match=said):
-        import_results(path.parent, tmp_path / "IVT", "otb")
-    assert not (tmp_path / "IVT").exists()
-
-
 def test_got10k_folders_from_a_zip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "other.zip"
     with zipfile.ZipFile(path, "w") as target:
@@ -135,30 +114,14 @@ def test_vot_baseline(tmp_path: Path, inner: str) -> None:
     assert copied[3:] == ["2", "0"]
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("Jogging-1", "Jogging.1"),
-        ("skating2_2", "Skating2.2"),
-        ("Human4", "Human4.2"),
-        ("basketball", "Basketball"),
-    ],
-)
-def test_names(name: str, expected: str) -> None:
-    known = ["Basketball", "Human4.2", "Jogging.1", "Jogging.2", "Skating2.1", "Skating2.2"]
-    assert canonical(name, "otb", known) == expected
-
-
-@pytest.mark.parametrize("name", ["a/../../evil.txt", "C:/evil.txt", "link.txt"])
+@pytest.mark.parametrize("name", ["a/../../evil.txt", "C:/evil.txt"])
 def test_zips_are_refused_before_anything_is_written(tmp_path: Path, name: str) -> None:
     """tests/bad_inputs.yaml has the others."""
-    path, member = tmp_path / "evil.zip", zipfile.ZipInfo(name)
-    if name == "link.txt":
-        member.external_attr = (stat.S_IFLNK | 0o777) << 16
+    path = tmp_path / "evil.zip"
     with zipfile.ZipFile(path, "w") as target:
         target.writestr("good.txt", TEXT)
-        target.writestr(member, "/etc/hostname")
-    with pytest.raises(UserError, match=r"leads outside the archive|is a link"):
+        target.writestr(name, "/etc/hostname")
+    with pytest.raises(UserError, match="leads outside the archive"):
         import_results(path, tmp_path / "inner/out", "otb")
     assert list(tmp_path.iterdir()) == [path]
 
@@ -219,12 +182,12 @@ def damage(name: str, content: str) -> Callable[[Path], object]:
     [
         (damage("a_001.txt", "1,2,3,4\n"), "a_001.txt: 1 rows, but the sequence has 3 frames"),
         (damage("a_001.txt", "1,2,3,4\n1,2,3\n1,2,3,4\n"), "a_001.txt, line 2"),
-        (damage("a_001.txt", "1,2,3,4\n1,2,nan,4\n1,2,3,4\n"), "expected finite numbers"),
+        (damage("a_001.txt", "1,2,3,4\n1,2,nan,4\n1,2,3,4\n"), "expected a box with an area"),
         (damage("a_001.txt", "1,2,3,4\n1,2,3,4\n1,2,0,4\n"), "a_001.txt, line 3: [1.0, 2.0, 0.0"),
-        (damage("a_time.txt", "1\n1\n"), "a_time.txt: 2 × 1 times"),
+        (damage("a_time.txt", "1\n1\n"), "a_time.txt: (2, 1) times, expected (3, 1)"),
         (damage("a_time.txt", "1\n-1\n1\n"), "a_time.txt: a time is negative"),
         (lambda folder: (folder / "p/a/a_time.txt").unlink(), "a_time.txt: not found"),
-        (damage("a_001.txt", ""), "no predictions for 1 sequences, the first is 'a'"),
+        (damage("a_001.txt", ""), "no predictions for 1 sequences, first 'a'"),
     ],
 )
 def test_bad_submissions_write_nothing(
@@ -239,19 +202,6 @@ def test_bad_submissions_write_nothing(
     assert main(command) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "s.zip").exists()
-
-
-def test_a_submission_replaces_nothing_that_it_reads(
-    tmp_path: Path, to_submit: Callable[[str], list[str]], capsys: pytest.CaptureFixture[str]
-) -> None:
-    command = to_submit("got10k")
-    for read in ("p/a/a_001.txt", "d/list.txt"):
-        before = (tmp_path / read).read_bytes()
-        assert main([*command[:-1], str(tmp_path / read), "--overwrite"]) == 2
-        assert "expected a name ending in .zip" in capsys.readouterr().err
-        assert (tmp_path / read).read_bytes() == before
-    assert main([*command[:2], "got1k", *command[3:]]) == 2
-    assert "got1k: no such evaluation server; did you mean 'got10k'?" in capsys.readouterr().err
 
 
 def test_import_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,6 @@ import pytest
 import training_sets as sets
 from conftest import COMMAND, Tree
 
-from siamla.cli.main import main
 from siamla.data.crops import CropCache, build
 from siamla.data.settings import CropSettings
 from siamla.data.sources.survey import curate_boxes, load_tracks
@@ -227,27 +226,6 @@ spec:
   training: {epochs: 2, frozen_epochs: 1, pairs_per_epoch: 10, batch: 5, precision: fp32}
   tracker: {precision: fp32}
 """
-
-
-def test_five_sets_train_two_epochs(
-    params: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("SIAMLA_CACHE", str(params.parent / "cache"))
-    (params / "profiles/tiny.yaml").write_text(PROFILE)
-    for layout, write in sets.SETS.items():
-        write(params.parent / layout)
-    for name in ("coco", "det", "vid", "ytbb", "got"):
-        assert main(["data", "fetch", name, "--profile", "tiny"]) == 0
-        assert main(["data", "curate", name, "--profile", "tiny", "--allow-rejected"]) == 0
-    assert main(["data", "crops", "siamcar@five", "--profile", "tiny"]) == 0
-    assert "vid: 63 of 63 boxes kept, in 4 tracks" in capsys.readouterr().out
-    assert main(["train", "run", "siamcar@five", "--profile", "tiny"]) == 0
-    folder = Path("results/tiny/train/siamcar@five/seed1")
-    assert len((folder / "history.csv").read_text().splitlines()) == 3
-    (record,) = folder.glob("record-*.json")
-    inputs = json.loads(record.read_text())["inputs"]
-    assert sorted(inputs) == ["crops1", "crops2", "crops3", "crops4", "crops5"]
-    assert (folder / "model.pt").is_file()
 
 
 def test_a_share_of_images_may_be_unreadable(tmp_path: Path) -> None:

@@ -119,28 +119,6 @@ def test_the_interval_covers_at_its_level(
     )
 
 
-def told(trials: int, seeds: int, sd: tuple[float, float, float], gap: float = 0) -> float:
-    """How often 0 lies outside the interval of trackers on 14 sequences."""
-    rng = np.random.default_rng(5)
-    effects = [mean_effect(drawn(rng, (seeds, seeds), 14, sd, gap), PAIR) for _ in range(trials)]
-    return float(np.mean([not e.low <= 0 <= e.high for e in effects]))
-
-
-@pytest.mark.parametrize(
-    "sd", [(0, 0.02, 0), (0.07, 0, 0), (0, 0, 0.1), (0.07, 0.015, 0.08), (0.07, 0.01, 0.01)]
-)
-def test_equal_trackers_are_seldom_told_apart_with_two_seeds(
-    sd: tuple[float, float, float],
-) -> None:
-    """Nominally in 5 of 100 cases, whether trainings, videos or both vary."""
-    assert told(400, 2, sd) < 0.1
-
-
-def test_a_large_difference_is_told_and_more_seeds_tell_a_smaller() -> None:
-    assert told(100, 2, (0.07, 0.01, 0.05), gap=0.2) > 0.95
-    assert told(100, 5, (0.07, 0.01, 0.05), gap=0.1) > 0.95
-
-
 def test_the_smallest_difference_seen_is_found_in_four_of_five() -> None:
     rng, sd = np.random.default_rng(3), (0.05, 0.01, 0.1)
     seen = float(np.mean([mean_effect(drawn(rng, (8, 8), 40, sd), PAIR).seen for _ in range(50)]))

@@ -1,6 +1,4 @@
-"""What every step does around its work: whose folder it is, whether the result is there, what is
-written down.
-"""
+"""What every step does around its work: whose folder it is, what is there, what is recorded."""
 
 import errno
 import json
@@ -19,16 +17,7 @@ from siamla.experiment.job import Identity, Job
 from siamla.experiment.plan import Plan
 from siamla.files import sha256, write_text
 from siamla.steps.decision import reasons
-from siamla.steps.perform import (
-    OWNER,
-    Means,
-    Outcome,
-    hashed,
-    own,
-    perform,
-    publish,
-    state_of,
-)
+from siamla.steps.perform import OWNER, Means, Outcome, hashed, own, perform, publish, state_of
 
 PLAN: Any = None  # what these works do not ask
 
@@ -248,9 +237,7 @@ def test_publishing_replaces_the_files_of_the_result_before_and_keeps_the_users(
 def test_jobs_of_one_identity_keep_their_unfinished_work_apart(
     job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The ordinary prediction, say, and the point of a sweep with the plan's own value, which may
-    run at once.
-    """
+    """As of a prediction and of the point of a sweep with the plan's own value."""
     monkeypatch.chdir(tmp_path)
     other = replace(job, folder=job.folder.with_name("other"))
     record = {"step": job.step, "key": job.key, "inputs": {}, "place": {}}

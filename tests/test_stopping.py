@@ -13,7 +13,7 @@ import pytest
 from tiny import wait_for
 
 from siamla import stopping
-from siamla.stopping import PIPELINE, follow_pipeline, stop_requests
+from siamla.stopping import PIPELINE, stop_requests
 
 JOB = """
 import os, sys, time
@@ -91,11 +91,3 @@ def test_a_command_typed_by_hand_follows_nobody(tmp_path: Path) -> None:
     finally:
         os.kill(job, signal.SIGTERM)
     wait_for((tmp_path / "saved").exists)
-
-
-def test_what_is_no_process_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(PIPELINE, "nobody")
-    with stop_requests() as asked:
-        follow_pipeline(every=0.01)
-        time.sleep(0.05)
-        assert not asked()

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conftest import Tree
-from plans import fake
+from map_frames import map_frame
 from scipy.stats import spearmanr
 
 from siamla.benchmark.maps import FrameMaps, write_maps
@@ -24,25 +24,25 @@ from siamla.files import read_json, write_json, write_text
 from siamla.provenance.record import make_record
 from siamla.report.drawing.data import Run, Score
 from siamla.report.figures.confidence import on_cells
-from siamla.report.study.build import build
-from siamla.report.study.claims import (
+from siamla.report.study.build import (
     CONTRADICTED,
+    GENERATED,
     OPEN,
     SUPPORTED,
+    build,
     claim_verdict,
-    load_claims,
+    markdown,
     part_verdict,
+    sentence,
 )
-from siamla.report.study.grids import Measured, correlations, drops, grid
-from siamla.report.study.job import study_job
-from siamla.report.study.page import GENERATED, markdown, sentence
+from siamla.report.study.grids import Measured, correlations, drops
+from siamla.report.study.job import claims_of, study_job
 from siamla.statistics import Effect, holm
 from siamla.steps.decision import outdated
-from siamla.steps.outlook import outlook
 from siamla.steps.perform import hashed
 
 ROOT = Path(__file__).parents[1]
-CLAIMS = load_claims(ROOT / "params")
+CLAIMS = claims_of(Plan.load("mini", ROOT / "params"))
 AUC = {"label": "AUC", "better": "higher", "digits": 3}
 EAO = {"label": "EAO", "better": "higher", "digits": 3}
 BENCHMARKS = {
@@ -212,16 +212,6 @@ def test_one_seed_resolves_nothing_and_says_so() -> None:
     assert "no interval" in text
 
 
-def test_unequal_seeds_count_each_and_are_told() -> None:
-    scores = [each for each in made_up() if (each.tracker, each.seed) != ("siamla", 4)]
-    found = studied(scores)
-    effect = found["claims"][0]["scopes"][0]["parts"][0]["effect"]
-    assert effect["seeds"] == {"siamla": 3, "siamcar": 4}
-    assert found["claims"][0]["verdict"] == SUPPORTED
-    assert "different numbers of seeds (SIAMCAR 4," in page_of(found)
-    assert "SIAMLA 3)" in page_of(found)
-
-
 def test_a_seed_that_one_benchmark_lacks_counts_where_it_is() -> None:
     every = made_up(benchmarks=("clips", "films"))
     lacking = ("siamla", 4, "films")
@@ -229,7 +219,6 @@ def test_a_seed_that_one_benchmark_lacks_counts_where_it_is() -> None:
     scopes = found["claims"][0]["scopes"]
     seeds = [scope["parts"][0]["effect"]["seeds"]["siamla"] for scope in scopes]
     assert seeds == [4, 3, 3]
-    assert any("Films: SIAMLA has no seed 4 there" in note for note in found["notes"])
 
 
 @pytest.mark.parametrize("how", ["absent", "null"])
@@ -267,14 +256,6 @@ def test_a_headline_without_values_by_sequence_is_left_out() -> None:
     assert any(note.startswith("VOT: no values by sequence of eao") for note in found["notes"])
 
 
-def test_grids_are_of_all_in_one_order() -> None:
-    both = [score("b", 2, {"y": 0.2, "x": 0.1}), score("b", 1, {"x": 0.3, "y": 0.4})]
-    found = grid([*both, score("a", 1, {"x": 1, "y": 2, "z": 3})], "auc")
-    assert list(found.values.columns) == ["x", "y"]
-    assert (found.dropped, found.seeds) == (["z"], {"b": [1, 2], "a": [1]})
-    np.testing.assert_allclose(found.values.loc["b"], [[0.3, 0.4], [0.1, 0.2]])
-
-
 def swept(losses: Mapping[str, float], seeds: int = 4) -> Scores:
     """Windows 0, .3 and .6: best at .3, and a loss from there to the largest."""
     scores = []
@@ -299,23 +280,9 @@ def test_the_loss_from_the_best_window_to_the_largest() -> None:
 def frame(sequence: str, noise: float, rng: np.random.Generator) -> FrameMaps:
     """A frame whose confidence follows the distance of a cell from the target, but for noise."""
     row, column = np.mgrid[:25, :25] * 8 + 31.5
-    size = np.broadcast_to([60.0, 50.0], (25, 25, 2))
-    boxes = np.concatenate([np.stack([column, row], -1) - size / 2, size], -1)
     near = np.exp(-(np.hypot(row - 127.5, column - 127.5) ** 2) / 3000)
     q = np.clip(near + rng.normal(0, noise, near.shape), 0, 1)
-    return FrameMaps(
-        sequence=sequence,
-        frame=1,
-        image="1.jpg",
-        crop=np.full((255, 255, 3), 120, np.uint8),
-        centre=np.array([100.0, 100.0]),
-        side=255.0,
-        c=np.ones((25, 25), np.float32),
-        q=q.astype(np.float32),
-        crop_boxes=boxes.astype(np.float32),
-        truth=boxes[12, 12] + [100 - 127.5, 100 - 127.5, 0, 0],
-        chosen=boxes[12, 12],
-    )
+    return map_frame(sequence, 1, (60, 50), np.ones((25, 25)), q)
 
 
 def mapped(noise: Mapping[str, float], seeds: int = 4, names: str = "abcd") -> list[Run]:
@@ -440,17 +407,6 @@ def test_the_profile_plans_the_study() -> None:
     assert "predict" not in kinds
 
 
-def test_the_plan_says_what_the_study_may_cost() -> None:
-    """48 trainings of 5120 pairs at 100 a second are 41 minutes, beside what is tracked."""
-    text = outlook(Plan.load("study", ROOT / "params"))
-    assert "no earlier run to go by; perhaps 41 min of one process at 100 pairs a second" in text
-    assert re.search(r"predict_sweep +64 of +64 to run, .*frames a second", text)
-    assert text.splitlines()[-1].startswith("in all perhaps ")
-    assert "perhaps" not in outlook(
-        Plan.load("paper", ROOT / "params")
-    )  # nothing is known of ResNet-50 here
-
-
 def test_snakemake_plans_the_study(bare_tree: Tree) -> None:
     options = ("--cores", "1", "-n", "--quiet", "host", "--config", "profile=study")
     done = bare_tree.call("snakemake", *options, "--", "reproduce_study")
@@ -478,7 +434,7 @@ def test_the_command_writes_json_page_and_docs(study: Study) -> None:
         f"identity {job.key}",
         "16 sets of score maps and 96 of numbers on crops, whose identity is the plan's; trained on"
         " cpu, bf16, 1 thread",
-        "training | 10 epochs of 512 pairs | 50 epochs | unknown (no earlier run to go by)",
+        "| Length of the training | 10 epochs of 512 pairs | 50 epochs |",
     ):
         assert words in text, words
     assert made["places"]["tracked"] == ["cpu"]
@@ -522,12 +478,3 @@ def test_results_of_other_settings_are_refused(study: Study) -> None:
     code, said = study()
     assert code == 2
     assert "settings.training.epochs is 10, the plan has 11" in said
-
-
-def test_what_the_trainings_took_tells_what_fifty_epochs_would(study: Study) -> None:
-    plan = Plan.load("study")
-    for job in plan.jobs_of("train"):
-        fake(job, seconds=60.0)
-    assert study()[0] == 0
-    text = Path("reports/study/study.md").read_text()
-    assert "took 48 min of one process; 50 epochs of the same size, about 4.0 h" in text

@@ -305,7 +305,10 @@ def test_a_table_says_that_it_mixes_places(tmp_path: Path) -> None:
     paths = four(tmp_path)
     assert "Trained on" not in table(tmp_path, paths)
     assert "Tracked on" not in table(tmp_path, paths)
-    paths[2:] = [write_score(tmp_path, "siamla", seed, [0.6] * 3, trained=GPU) for seed in (1, 2)]
+    paths[2:] = [
+        write_score(tmp_path, "siamla", seed, [0.6] * 3, trained={**GPU, "threads": seed})
+        for seed in (1, 2)  # threads of a GPU are no difference
+    ]
     text = table(tmp_path, paths)
     assert "- Trained on: cpu, fp32, 1 thread (siamcar); cuda: Some GPU, bf16 (siamla)\n" in text
     assert "Tracked on" not in text
@@ -317,26 +320,6 @@ def test_a_table_says_that_it_mixes_places(tmp_path: Path) -> None:
         " (otb100/siamla/seed2)"
     )
     assert f"- Tracked on: {told}\n" in table(tmp_path, paths)
-
-
-def test_threads_of_a_gpu_are_no_difference(tmp_path: Path) -> None:
-    paths = four(tmp_path)[:2]
-    paths += [
-        write_score(tmp_path, "siamla", s, [0.6] * 3, trained={**GPU, "threads": s}) for s in (1, 2)
-    ]
-    assert "(siamcar); cuda: Some GPU, bf16 (siamla)\n" in table(tmp_path, paths)
-
-
-def test_several_commits_are_told(tmp_path: Path) -> None:
-    paths = [
-        *four(tmp_path)[:3],
-        write_score(tmp_path, "siamla", 2, [0.6] * 3, commit="fedcba9876543210"),
-    ]
-    code = (
-        "- Code: commit 0123456789ab with uncommitted changes; commit fedcba987654 with uncommitted"
-        " changes\n"
-    )
-    assert code in table(tmp_path, paths)
 
 
 def test_a_metric_has_one_description(tmp_path: Path) -> None:

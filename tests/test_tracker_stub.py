@@ -120,8 +120,8 @@ def follow(colour: Colour, size: tuple[int, int], decoy: Colour | None) -> None:
     """Track a rectangle along `path`, beside it the decoy, and check every box."""
     model = Measure(colour)
     network = Network(model.embed, model.search)
-    place = Hardware("cpu", "fp32", 1)
-    tracker = SiamTracker(model, EXACT, place=place, network=network)  # type: ignore[arg-type]
+    hardware = Hardware("cpu", "fp32", 1)
+    tracker = SiamTracker(model, EXACT, hardware=hardware, network=network)  # type: ignore[arg-type]
     first, *boxes = path(*size)
     filled = 0
 
@@ -173,8 +173,8 @@ def test_release_cuts_its_crops_as_the_public_code() -> None:
     model = Recorder(ORANGE)
     settings = TrackerSettings(postprocess="release", precision="fp32")
     network = Network(model.embed, model.search)
-    place = Hardware("cpu", "fp32", 1)
-    tracker = SiamTracker(model, settings, place=place, network=network)  # type: ignore[arg-type]
+    hardware = Hardware("cpu", "fp32", 1)
+    tracker = SiamTracker(model, settings, hardware=hardware, network=network)  # type: ignore[arg-type]
     first = draw({ORANGE: (100, 100, 50, 50)})
     tracker.init(first, (100, 100, 50, 50))
     np.testing.assert_array_equal(crops[0], cv2.resize(first[74:174, 74:174], (127, 127)))

@@ -1,6 +1,4 @@
-"""What the paper's twelve trainings are, against the rows of params/tables.yaml and of the paper's
-tables. Variants that somebody adds are no business of these tests.
-"""
+"""The paper's twelve trainings, against params/tables.yaml and the paper's tables."""
 
 from pathlib import Path
 from typing import Any
@@ -123,9 +121,7 @@ def test_what_rows_are_called_says_what_they_are() -> None:
 
 @pytest.mark.parametrize("profile", ["mini", "paper"])
 def test_nothing_else_differs_between_them(profile: str) -> None:
-    """Beside the parts only the weight of the regression loss goes with LAFA (eq. 11), and in mini
-    not even that.
-    """
+    """But the weight of the regression loss, which goes with LAFA (eq. 11), in mini not."""
     common = set()
     for name, spec in specs(profile).items():
         plain = spec.model_dump(mode="json", by_alias=True)

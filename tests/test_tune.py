@@ -13,7 +13,7 @@ from siamla.benchmark.tuning import search
 from siamla.cli.main import main
 from siamla.errors import UserError
 from siamla.experiment.plan import Plan
-from siamla.experiment.tuning import load_tuning
+from siamla.experiment.sweeps import load_tuning
 from siamla.files import canonical_json, digest, read_json, write_json, write_text
 from siamla.model.checkpoint import save_model
 from siamla.model.siamla import build_model

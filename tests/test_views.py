@@ -1,6 +1,4 @@
-"""Views are views: a mistake in a figure, the study or the page stops who asks for it, and no
-training or table.
-"""
+"""A mistake in a figure, the study or the page stops who asks for it, and nothing else."""
 
 import json
 import re
@@ -22,37 +20,26 @@ from siamla.report.views import view_mistakes
 from siamla.steps.check import check, check_job
 
 ROOT = Path(__file__).parents[1]
-TITLE = (
-    "params/figures.yaml",
-    "{kind: maps, paper: Fig. 2 (b), title:",
-    "{kind: maps, paper: Fig. 2 (b), titel:",
-)
+MAPS = "{kind: maps, paper: Fig. 2 (b), title:"
+TITLE = ("params/figures.yaml", MAPS, MAPS.replace("title", "titel"))
 SWEEP = "siamla/report/figures/sweep.py"
 SMOKE = "params/profiles/smoke.yaml"
-MAKE = (
-    "make",
-    "-o",
-    ".venv/.ready",
-    "PROFILE=smoke",
-    "CORES=2",
-)  # in the environment that runs the tests
+# in the environment that runs the tests
+MAKE = ("make", "-o", ".venv/.ready", "PROFILE=smoke", "CORES=2")
 Params = Callable[..., Plan]
 
 
 @pytest.fixture
 def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
-    """The smoke profile's plan after changes of files below params/, given as mappings laid over
-    their content.
-    """
+    """The smoke profile's plan after changes of files below params/."""
     shutil.copytree(ROOT / "params", tmp_path / "params")
     monkeypatch.chdir(tmp_path)
 
     def change(**files: dict[str, Any]) -> Plan:
         for name, over in files.items():
             (path,) = Path("params").rglob(f"{name}.yaml")
-            path.write_text(
-                yaml.safe_dump(merge(yaml.safe_load(path.read_text()), over), sort_keys=False)
-            )
+            settings = merge(yaml.safe_load(path.read_text()), over)
+            path.write_text(yaml.safe_dump(settings, sort_keys=False))
         return Plan.load("smoke")
 
     return change
@@ -90,20 +77,16 @@ def test_a_mistake_in_a_view_is_an_error_by_hand_and_a_warning_to_a_pipeline(
     ("swept", "found"),
     [
         ({"key": "postprocess", "values": ["topn", "release"]}, "postprocess: found topn, release"),
-        (
-            {"key": "lost", "values": [0.1, 0.2]},
-            "lost: found null",
-        ),  # what the plan tracks with is no number
+        # what the plan tracks with is no number
+        ({"key": "lost", "values": [0.1, 0.2]}, "lost: found null"),
     ],
 )
 def test_a_figure_of_a_sweep_needs_numbers(
     params: Params, swept: dict[str, Any], found: str
 ) -> None:
     plan = params(sweeps={"sweeps": {"window": swept}})
-    line = (
-        f"params/figures.yaml: figures.fig14.sweep: window varies {found}; a figure of kind sweep"
-        " needs numbers"
-    )
+    where = "params/figures.yaml: figures.fig14.sweep"
+    line = f"{where}: window varies {found}; a figure of kind sweep needs numbers"
     with pytest.raises(UserError) as error:
         figure_job(plan, "fig14")
     assert str(error.value) == line
@@ -128,10 +111,8 @@ def test_an_engine_without_its_package_is_told_before_anything_is_trained(
     assert check_job(plan).key != usual  # so that a pipeline looks again
     monkeypatch.setattr("siamla.engine.engines.installed", lambda package: "1")
     found = check(plan)
-    assert (found.problems, found.checked["engines"]) == (
-        [],
-        {"auto": "openvino", "openvino": "openvino"},
-    )
+    assert found.problems == []
+    assert found.checked["engines"] == {"auto": "openvino", "openvino": "openvino"}
 
 
 # --- the pipeline ---
@@ -169,9 +150,8 @@ def test_what_needs_data_is_checked_first(bare_tree: Tree, target: str) -> None:
 
 
 def test_make_figures_begins_nothing_where_the_check_fails(bare_tree: Tree) -> None:
-    with bare_tree.edited(
-        SMOKE, "benchmarks:\n", "benchmarks:\n  street: {layout: otb, root: nowhere}\n"
-    ):
+    more = "benchmarks:\n  street: {layout: otb, root: nowhere}\n"
+    with bare_tree.edited(SMOKE, "benchmarks:\n", more):
         done = bare_tree.call(*MAKE, "figures")
     assert done.returncode == 2
     assert "benchmarks.street.root: nowhere: no such folder" in done.stdout
@@ -181,10 +161,8 @@ def test_make_figures_begins_nothing_where_the_check_fails(bare_tree: Tree) -> N
 @pytest.mark.slow
 def test_make_figures_draws_the_others_where_one_fails(tree: Tree) -> None:
     tree.remove("reports/smoke/figures/*")
-    stored = (
-        "sweeps: [window]\nmaps: [otb100]\nalignment: [otb100]\n",
-        "",
-    )  # of the results that are there
+    # of the results that are there
+    stored = ("sweeps: [window]\nmaps: [otb100]\nalignment: [otb100]\n", "")
     with (
         tree.edited(SMOKE, *stored),
         tree.edited("siamla/report/figures/labels.py", "rows = []", "rows = 1 / 0"),

@@ -43,12 +43,8 @@ class Pipeline:
     address: str
 
     def environment(self, threads: int) -> dict[str, str]:
-        return {
-            **os.environ,
-            "PYTHONPATH": str(self.folder),
-            warm.ADDRESS: self.address,
-            warm.THREADS: str(threads),
-        }
+        own = {warm.ADDRESS: self.address, warm.THREADS: str(threads)}
+        return {**os.environ, "PYTHONPATH": str(self.folder), **own}
 
     def start(self, *words: str, threads: int = 1) -> "subprocess.Popen[str]":
         return subprocess.Popen(
@@ -68,11 +64,8 @@ class Pipeline:
 
     def servers(self) -> list[int]:
         """The warm process and its forks."""
-        return [
-            pid
-            for pid, words in processes()
-            if self.address in words and "siamla.cli.prefork" in words
-        ]
+        wanted = {self.address, "siamla.cli.prefork"}
+        return [pid for pid, words in processes() if wanted <= {*words}]
 
 
 def processes() -> Iterator[tuple[int, list[str]]]:
@@ -96,10 +89,9 @@ def wait_until(reached: Callable[[], bool]) -> None:
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     folder = tmp_path_factory.mktemp("warm")
+    compiled = shutil.ignore_patterns("__pycache__")
     for name in ("siamla", "params"):
-        shutil.copytree(
-            REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__")
-        )
+        shutil.copytree(REPOSITORY / name, folder / name, ignore=compiled)
     (folder / ".snakemake").mkdir()
     process = subprocess.Popen(
         [sys.executable, "-c", PIPELINE],
@@ -120,15 +112,9 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
 
 def test_a_command_says_and_returns_what_it_does_cold(pipeline: Pipeline) -> None:
     words = ("config", "show", "siamla", "--profile", "smoke")
-    cold = subprocess.run(
-        [sys.executable, "-m", "siamla.cli.main", *words],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    status, out, err = pipeline.run(*words)
-    assert (status, out, err) == (0, cold.stdout, "torch in the command: False\n")
+    command = [sys.executable, "-m", "siamla.cli.main", *words]
+    cold = subprocess.check_output(command, cwd=REPOSITORY, text=True)
+    assert pipeline.run(*words) == (0, cold, "torch in the command: False\n")
 
 
 def test_bad_input_ends_with_its_line_and_status(pipeline: Pipeline) -> None:

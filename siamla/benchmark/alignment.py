@@ -1,10 +1,7 @@
-"""Task alignment, the claim of the paper's Fig. 12, as numbers: does a higher target confidence
-mean a better box?
-
-On search crops cut around the truth, where nothing but the network plays a part: the box that it
-would choose, how often that box is not on the target at all, how good boxes are whatever the
-confidence says, and Spearman's rank correlation between target confidence c·q and the IoU of the
-box that goes with it.
+"""Task alignment, the claim of the paper's Fig. 12, as numbers, on search crops cut around the
+truth: does a higher target confidence mean a better box? The box that the network would choose, how
+often it is not on the target, how good boxes are whatever the confidence says, and Spearman's rank
+correlation between c·q and IoU.
 """
 
 from collections.abc import Iterable
@@ -15,17 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from siamla.benchmark.metrics import overlap
-from siamla.benchmark.onepass import read_image
 from siamla.data.crop import crop, mean_colour, to_crop, to_index
+from siamla.data.images import read_image
 from siamla.engine.engines import Network, prepare, resolve_engine
 from siamla.errors import UserError
-from siamla.geometry import Array, centre, padded_size
+from siamla.geometry import Array, centre, iou, padded_size
 from siamla.grid import SCORE, SEARCH, START, STRIDE, TEMPLATE
 from siamla.model.siamla import SiamLA
 from siamla.sequence import Sequence
 from siamla.tracker.settings import TrackerSettings
-from siamla.tracker.tracker import tracking_place
+from siamla.tracker.tracker import tracking_hardware
 
 FEWEST = 5  # points below which a rank correlation is left out
 SHIFT = 0.25  # of the crop's side, the largest shift of its centre along each axis
@@ -65,16 +61,13 @@ def rank_correlation(score: Array, quality: Array) -> float:
 
 
 def crop_alignment(confidence: Array, ltrb: Array, box: Array) -> CropAlignment:
-    """Alignment on one search crop from its maps: confidence c·q (25, 25) and offsets (4, 25, 25)
-    in crop pixels.
-
-    `box` (4,) is the truth, xywh in the crop's pixel-index coordinates (siamla.data.crop), those of
-    the grid 31 + 8·i.
+    """Alignment on one search crop: confidence c·q (25, 25), offsets (4, 25, 25) in crop pixels,
+    and the true `box` (4,), xywh in the crop's pixel-index coordinates (siamla.data.crop).
     """
     row, column = np.mgrid[:SCORE, :SCORE] * STRIDE + START
     left, top, right, bottom = np.asarray(ltrb, np.float64)
     boxes = np.stack([column - left, row - top, left + right, top + bottom], axis=-1).reshape(-1, 4)
-    quality = overlap(np.broadcast_to(box, boxes.shape), boxes)
+    quality = iou(box, boxes)
     x, y, w, h = box
     offset = np.stack([np.abs(column - x - w / 2) / w, np.abs(row - y - h / 2) / h]).reshape(2, -1)
     inside, central = (offset < 0.5).all(0), (offset < CENTRE_FRACTION / 2).all(0)
@@ -93,16 +86,10 @@ def crop_alignment(confidence: Array, ltrb: Array, box: Array) -> CropAlignment:
 
 def cut(sequence: Sequence, crops: int, seed: Many[int]) -> Cut:
     """`crops` search crops around the truth, of frames evenly spaced after the first, the
-    template's; fewer where the target is visible in fewer.
-
-    seed: draws the crops' shifts (up to a quarter of the crop along each axis) and scales (up to 10
-    %). UserError where boxes are missing.
+    template's; fewer where the target is visible in fewer. seed: draws their shifts and scales.
     """
     if len(sequence.boxes) != len(sequence):
-        raise UserError(
-            f"{sequence.name}: {len(sequence.boxes)} boxes for {len(sequence)} frames; alignment"
-            " needs all"
-        )
+        raise UserError(f"{sequence.name}: {len(sequence.boxes)} boxes for {len(sequence)} frames")
     chosen = np.flatnonzero(np.asarray(sequence.visible & sequence.valid, bool))
     chosen = chosen[chosen > 0]
     evenly = np.linspace(0, len(chosen) - 1, min(crops, len(chosen)))
@@ -137,9 +124,9 @@ def _mean(values: Iterable[float]) -> float | None:
 
 
 def summary(crops: Many[CropAlignment]) -> dict[str, float | None]:
-    """Of some crops "chosen", the mean IoU of the chosen box; "lost", the share of crops in which
-    it is below .1; "rest", the mean of the others; and the means of all other fields of
-    CropAlignment. Undefined values are left out; None where all are.
+    """Of some crops "chosen", the mean IoU of the chosen box; "lost", the share in which it is
+    below .1; "rest", the mean of the others; and the means of all other fields. None where nothing
+    is defined.
     """
     columns = {
         field: np.array(values)
@@ -153,14 +140,12 @@ def summary(crops: Many[CropAlignment]) -> dict[str, float | None]:
 def measure(
     model: SiamLA, sequences: Iterable[Sequence], crops: int, seed: int, settings: TrackerSettings
 ) -> dict[str, dict[str, float | None]]:
-    """Sequence → `summary` of so many crops of it; sequences without crops are left out.
-
-    seed: draws the crops, with the place of the sequence among all. settings: precision and engine
-    are read, no more. UserError where there is no crop at all.
+    """Sequence → `summary` of so many crops of it, drawn by seed and the sequence's place;
+    UserError where there is no crop at all. Of settings precision and engine are read.
     """
-    place = tracking_place(settings)
-    rows = 1 if place.torch_device.type == "cpu" else ROWS
-    network = prepare(resolve_engine(settings.engine, place.torch_device), model, place, rows)
+    hardware = tracking_hardware(settings)
+    rows = 1 if hardware.torch_device.type == "cpu" else ROWS
+    network = prepare(resolve_engine(settings.engine, hardware.torch_device), model, hardware, rows)
     summaries = {}
     for number, sequence in enumerate(sequences):
         if results := on_crops(network, cut(sequence, crops, (seed, number))):

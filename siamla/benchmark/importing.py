@@ -1,17 +1,13 @@
-"""Raw results of other trackers, copied into our store so that they are scored like our own.
-
-Read are pysot's and the got10k toolkit's text files, GOT-10k folders, VOT baseline folders and
-OTB's .mat files, from a folder or a zip. Numbers stay as they were written, in the benchmark's own
-coordinates; only what parts them becomes commas and line feeds.
+"""Raw results of other trackers, copied into our store: text files, GOT-10k folders, VOT baseline
+folders and OTB's .mat files, from a folder or a zip. Numbers stay as they were written.
 """
 
 import re
-import stat
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Collection, Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,71 +22,40 @@ from siamla.progress import progress
 MANY = 1000  # files of which reading takes so long that progress is shown
 FOLDERS = ("got10k", "vot")
 MOST_BYTES = 2**32  # unpacked; a year of benchmark results is far below
-MOST_NAME = 1024  # characters of a zip member's name
-MOST_PART = 200  # bytes of a part of it: file systems take 255
 
 Files = dict[Path, str]  # texts by their paths in the store
-
-
-def _fault(member: zipfile.ZipInfo) -> str | None:
-    """Why a member of a zip is not unpacked."""
-    name = member.orig_filename
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or any(sign in name for sign in "\\:\0"):
-        return f"member {name!r} leads outside the archive"
-    if len(name) > MOST_NAME or any(len(part.encode()) > MOST_PART for part in path.parts):
-        return f"the name of member {name[:40]!r}… is too long"
-    if stat.S_ISLNK(member.external_attr >> 16):
-        return f"member {name!r} is a link"
-    return f"member {name!r} is encrypted" if member.flag_bits & 1 else None
-
-
-def _clash(members: Iterable[zipfile.ZipInfo]) -> str | None:
-    """Two members with one name, or a file with that of another's folder."""
-    files: set[PurePosixPath] = set()
-    folders: set[PurePosixPath] = set()
-    for member in members:
-        path = PurePosixPath(member.filename)
-        if path in files and not member.is_dir():
-            return f"two members are named {member.filename!r}"
-        (folders if member.is_dir() else files).add(path)
-        folders.update(path.parents)
-    both = sorted(files & folders)
-    return f"member {str(both[0])!r} is both a file and a folder" if both else None
 
 
 def unpack(archive: Path, folder: Path) -> None:
     """Unpack a zip file of a stranger into a folder.
 
-    UserError, before anything is written, for a member that would land outside the folder, a link,
-    an encrypted member, a name that is too long or stands for two things, or more than 4 GiB; and
-    for damage inside.
+    UserError, before anything is written, for a member that would land outside the folder and for
+    more than 4 GiB; and for damage inside. Of a link zipfile makes a file.
     """
     try:
         with zipfile.ZipFile(archive) as source:
-            members = source.infolist()
-            fault = next(filter(None, map(_fault, members)), None) or _clash(members)
-            if fault:
-                raise UserError(f"{archive}: {fault}; nothing was unpacked")
-            total = sum(member.file_size for member in members)
+            for name in (member.orig_filename for member in source.infolist()):
+                odd = any(sign in name for sign in "\\:\0")
+                if odd or name.startswith("/") or ".." in name.split("/"):
+                    what = f"member {name!r} leads outside the archive"
+                    raise UserError(f"{archive}: {what}; nothing was unpacked")
+            total = sum(member.file_size for member in source.infolist())
             if total > MOST_BYTES:
                 raise UserError(
                     f"{archive}: {total / 2**30:.1f} GiB unpacked, at most {MOST_BYTES // 2**30}"
                     " are accepted"
                 )
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True)
             source.extractall(folder)
-    # zipfile's RuntimeError: packed in a way that it cannot unpack
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        raise UserError(f"{archive}: not a sound zip file ({error})") from None
+    # zipfile's RuntimeError: encrypted, or packed in a way that it cannot unpack
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{archive}: not a sound zip file ({reason})") from None
 
 
 def canonical(name: str, layout: str, known: Iterable[str] = ()) -> str:
     """Our name of a sequence that another toolkit calls `name`: "Jogging-1", "jogging_1" →
-    "Jogging.1" on OTB.
-
-    `known` are the data set's names, if at hand; they settle upper and lower case and Human4's
-    missing number.
+    "Jogging.1" on OTB. Names that are `known` settle upper and lower case.
     """
     if layout == "otb":
         known = [*otb.OFFICIAL, *known]
@@ -100,9 +65,7 @@ def canonical(name: str, layout: str, known: Iterable[str] = ()) -> str:
 
 
 def _rects(path: Path, value: Any) -> NDArray[np.float64] | None:
-    """The boxes (N, 4) that a variable of a .mat file holds: a matrix, or a run's `res` of type
-    "rect"; UserError for several runs.
-    """
+    """The boxes (N, 4) of a variable of a .mat file, if it has any; UserError for several runs."""
     cell = isinstance(value, np.ndarray) and value.dtype == object
     runs = value.ravel().tolist() if cell else [value]
     if len(runs) > 1 and hasattr(runs[0], "res"):
@@ -134,9 +97,7 @@ def _mat_boxes(path: Path) -> NDArray[np.float64]:
 
 
 def _mat_name(stem: str, layout: str, known: Iterable[str]) -> str:
-    """The sequence of a .mat file, whose name ends in the tracker's: "Jogging_1_siamfc3s",
-    "bird1_1_X". The longest beginning that is a sequence's name; else the first word.
-    """
+    """The sequence of "Jogging_1_siamfc3s.mat": the longest beginning that is one's name."""
     parts, there = stem.split("_"), {*known, *(otb.OFFICIAL if layout == "otb" else ())}
     names = [canonical("_".join(parts[:end]), layout, known) for end in range(len(parts), 0, -1)]
     return next((name for name in names if name in there), names[-1])
@@ -171,9 +132,7 @@ def _confidence(source: Path, stem: str, name: str, layout: str, repetition: int
 def _read_flat(
     source: Path, layout: str, known: Collection[str], others: list[str]
 ) -> dict[str, Files]:
-    """What a folder of `<sequence>.txt` or `.mat` files has of each sequence; `others` gets the
-    files that are of none of the known.
-    """
+    """What a folder of `<sequence>.txt` or `.mat` has; `others` gets the files of none known."""
     sequences: dict[str, Files] = {}
     paths = sorted(source.iterdir())
     bar = progress(len(paths), "read", "file", silent=len(paths) < MANY)
@@ -207,9 +166,7 @@ def _read_flat(
 def _read_folders(
     source: Path, layout: str, known: Collection[str], others: list[str]
 ) -> dict[str, Files]:
-    """What a folder has of `<sequence>/<sequence>_001.txt …`, times and confidences; `others` gets
-    the folders that are of no known sequence.
-    """
+    """What `<sequence>/<sequence>_001.txt …` have; `others` gets the folders of none known."""
     inner = source / "baseline" if layout == "vot" and (source / "baseline").is_dir() else source
     names = [
         path.name for path in sorted(inner.iterdir()) if (path / f"{path.name}_001.txt").is_file()
@@ -255,13 +212,9 @@ def odd_boxes(folder: Path, name: str, layout: str) -> tuple[int, int]:
 def import_results(
     source: Path, target: Path, layout: str, known: Collection[str] = ()
 ) -> list[str]:
-    """Copy another tracker's raw results into `target`, in our store's format; returns the sequence
-    names.
-
-    `source` is a folder or a zip; a single folder inside it is looked into. Where the data's
-    sequences are `known`, what is of none of them is left out with a warning. UserError, with
-    `target` untouched, for an unreadable file, a zip member with a traversing path, or a target
-    that exists.
+    """Copy another tracker's raw results, a folder or a zip, into `target`; returns the sequence
+    names. Where the data's are `known`, what is of none of them is left out with a warning.
+    UserError, with `target` untouched, for what cannot be read, or a target that exists.
     """
     if target.exists():
         raise UserError(f"{target}: exists already; remove it or import under another name")

@@ -16,9 +16,7 @@ MISS = 0.1  # a box that overlaps the target by less has lost it
 
 
 class Calibration(NamedTuple):
-    """How well confidence tells lost frames from others, and the threshold that does it best: the
-    largest `caught` less `false_alarms`.
-    """
+    """How well confidence tells lost frames, and the threshold that does it best."""
 
     threshold: float  # a frame is called lost where the confidence is below it
     auroc: float  # the chance that a lost frame has a lower confidence than another
@@ -33,8 +31,7 @@ def calibrate(confidence: NDArray[np.float64], lost: NDArray[np.bool_]) -> Calib
     if not lost.any() or lost.all():
         kind = "no frame" if not lost.any() else "every frame"
         raise UserError(
-            f"{kind} of {len(lost)} is lost (overlap below {MISS}): no threshold can be found; use"
-            " others"
+            f"{kind} of {len(lost)} is lost (overlap below {MISS}): take other sequences"
         )
     values, group = np.unique(confidence, return_inverse=True)
     away = np.bincount(group, lost)
@@ -52,11 +49,8 @@ def calibrate(confidence: NDArray[np.float64], lost: NDArray[np.bool_]) -> Calib
 def judged(
     sequences: Many[Sequence], results: Path, layout: str
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Confidence (N,) of all stored frames but the first of each sequence, and whether they are
-    lost (N,).
-
-    Lost is an overlap below MISS, so every frame without the target, too. Frames with an unknown
-    box do not count.
+    """Confidence (N,) of all stored frames but the first, and whether they are lost (N,): an
+    overlap below MISS, so without the target, too. Frames with an unknown box do not count.
     """
     confidence, lost = [], []
     for sequence in sequences:

@@ -1,8 +1,5 @@
-"""What the network said of single frames: score maps, the box of every cell and the search crop,
-packed in one file.
-
-The tracker runs over a few sequences once more and its maps are kept at a few frames, by a rule and
-not by hand.
+"""What the network said of single frames, chosen by a rule: score maps, the box of every cell and
+the search crop, packed in one file.
 """
 
 from collections.abc import Sequence as Many
@@ -13,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from siamla.benchmark.onepass import read_image
 from siamla.benchmark.settings import MapRule
 from siamla.data.crop import to_continuous, to_image
+from siamla.data.images import read_image
 from siamla.errors import UserError
 from siamla.files import atomic, parsed_by
 from siamla.geometry import Array

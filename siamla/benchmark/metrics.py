@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from siamla.benchmark.protocols import Curve, OnePass
+from siamla.geometry import iou
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -18,29 +19,10 @@ TINY = 1e-16  # pysot adds it to the sizes that it divides by
 
 
 def clip_to_image(boxes: Array, size: ArrayLike) -> Array:
-    """Boxes (N, 4) clipped to (width, height), one for all or (N, 2), as the GOT-10k toolkit does
-    it: the size is cut at the far side; a corner that moved into the image does not shrink it.
-    """
+    """Boxes (N, 4) clipped to (width, height), or (N, 2), as the GOT-10k toolkit does it."""
     limit = np.asarray(size, np.float64)
     corner = np.clip(boxes[:, :2], 0, limit)
     return np.concatenate([corner, np.clip(boxes[:, 2:], 0, limit - corner)], axis=1)
-
-
-def overlap(truth: Array, boxes: Array) -> Array:
-    """IoU (N,) of boxes (N, 4), 0 where either has no area and never above 1, which equal boxes
-    exceed by rounding.
-
-    geometry.iou for long columns: many times faster, since it works on one coordinate at a time.
-    """
-    x, y, w, h = truth.T
-    u, v, p, q = boxes.T
-    with np.errstate(invalid="ignore"):  # infinite and unknown boxes
-        across = np.minimum(x + w, u + p) - np.maximum(x, u)
-        down = np.minimum(y + h, v + q) - np.maximum(y, v)
-        shared = np.maximum(across, 0) * np.maximum(down, 0)
-        valid = (w > 0) & (h > 0) & (p > 0) & (q > 0) & np.isfinite(shared)
-        union = np.where(valid, w * h + p * q - shared, 1)
-        return np.where(valid, np.minimum(shared / union, 1), 0)
 
 
 def _open_overlap(truth: Array, boxes: Array) -> Array:
@@ -62,14 +44,12 @@ def _offset(truth: Array, boxes: Array, axis: int) -> Array:
 
 
 def _centre(boxes: Array, axis: int, origin: int = 0) -> Array:
-    """The centre's coordinate (N,) of boxes whose last pixel is x + w - 1, in the file's own
-    coordinates if `origin` is the first pixel there.
-    """
+    """The centre (N,) along an axis of boxes whose last pixel is x + w - 1."""
     return np.asarray(boxes[:, axis] + origin + (boxes[:, axis + 2] - 1) / 2)
 
 
 def _overlaps(truth: Array, boxes: Array, rules: OnePass, origin: int) -> Array:
-    return (_open_overlap if rules.undefined_overlap == "miss" else overlap)(truth, boxes)
+    return (_open_overlap if rules.undefined_overlap == "miss" else iou)(truth, boxes)
 
 
 def _distances(truth: Array, boxes: Array, rules: OnePass, origin: int) -> Array:
@@ -79,9 +59,7 @@ def _distances(truth: Array, boxes: Array, rules: OnePass, origin: int) -> Array
 
 
 def _normalised(truth: Array, boxes: Array, rules: OnePass, origin: int) -> Array:
-    """Distance (N,) of the centres in units of the truth's width and height, infinite where it is
-    not defined, as for a truth without area.
-    """
+    """Distance (N,) of the centres in units of the truth's size, infinite where not defined."""
     added = TINY if rules.valid_distance == "centre" else 0
     parts = []
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -107,32 +85,24 @@ def _positive_share(truth: Array) -> Mask:
 
 
 class CurveKind(NamedTuple):
-    """One kind of curve.
-
-    Attributes:
-        values: what is held against the thresholds, (N,) of truth and predictions (N, 4), by the
-            rules and the files' first pixel; None for a curve that is not of single frames.
-        centred: of a distance, the frames (N,) whose truth (N, 4) in the file's own coordinates has
-            a positive centre, for protocols that ask for it; None for an overlap.
+    """One kind of curve: `values` (N,) of truth and predictions (N, 4), by the rules and the files'
+    first pixel, unless it is not of single frames; `centred`, of a distance, the frames (N,) whose
+    truth in the file's coordinates has a positive centre.
     """
 
     title: str  # of a panel
     x: str  # of its axes
     y: str
-    legend: str  # the corner of a panel that the lines leave free
     values: Callable[[Array, Array, OnePass, int], Array] | None = None
     centred: Callable[[Array], Mask] | None = None
 
 
 CURVES = {
-    "success": CurveKind(
-        "Success plots of OPE", "Overlap threshold", "Success rate", "lower left", _overlaps
-    ),
+    "success": CurveKind("Success plots of OPE", "Overlap threshold", "Success rate", _overlaps),
     "precision": CurveKind(
         "Precision plots of OPE",
         "Location error threshold (px)",
         "Precision",
-        "lower right",
         _distances,
         _positive,
     ),
@@ -140,32 +110,23 @@ CURVES = {
         "Normalized precision plots of OPE",
         "Normalized error threshold",
         "Precision",
-        "lower right",
         _normalised,
         _positive_share,
     ),
-    "expected_overlap": CurveKind(
-        "Expected overlap", "Sequence length", "Expected overlap", "upper right"
-    ),
+    "expected_overlap": CurveKind("Expected overlap", "Sequence length", "Expected overlap"),
 }
 """Name in protocols, score files and figures.yaml → the curve."""
 
 
 def frame_values(name: str, truth: Array, boxes: Array, rules: OnePass, origin: int) -> Array:
-    """What a curve holds against its thresholds: a value (N,) for each of the boxes (N, 4).
-
-    `origin` is the first pixel of the layout's files.
-    """
+    """What a curve holds against its thresholds, of boxes (N, 4). origin: files' first pixel."""
     values = CURVES[name].values
     assert values is not None, f"{name} is not a curve of single frames"
     return values(truth, boxes, rules, origin)
 
 
 def valid_frames(name: str, truth: Array, rules: OnePass, origin: int) -> Mask:
-    """The frames (N,) whose truth (N, 4) the protocol accepts for a curve.
-
-    `origin` is the first pixel of the layout's files, in whose coordinates numbers are positive.
-    """
+    """The frames (N,) whose truth (N, 4), in the files' coordinates, counts for a curve."""
     moved = truth + np.array([origin, origin, 0, 0])
     with np.errstate(invalid="ignore"):
         centred = CURVES[name].centred
@@ -193,10 +154,8 @@ def fractions(
     values: Array, curve: Curve, denominators: ArrayLike, groups: NDArray[np.int64] | None = None
 ) -> Array:
     """The curves (G, T): how many of each group's values hold against each threshold, over the
-    group's denominator.
-
-    `groups` (N,) numbers the group (sequence) of each of the values (N,); without it all are one
-    group. NaN holds against no threshold.
+    group's denominator. `groups` (N,) numbers the group (sequence) of each of the values (N,). NaN
+    holds against none.
     """
     rising = curve.compare in ("<", "<=")
     values = np.where(np.isnan(values), np.inf if rising else -np.inf, values)

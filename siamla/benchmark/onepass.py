@@ -2,13 +2,12 @@
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from siamla.data.images import read_image
 from siamla.errors import UserError
 from siamla.sequence import Sequence
 
@@ -21,8 +20,6 @@ class Tracker(Protocol):
     uint8 BGR. One that knows how sure it is of its last box says so in an attribute `score`.
     """
 
-    deterministic: bool
-
     def init(self, image: Image, box: Array) -> None:
         """Start on a new target; everything remembered of the last one is forgotten."""
 
@@ -32,9 +29,7 @@ class Tracker(Protocol):
 
 @dataclass(frozen=True)
 class Track:
-    """What a tracker gave. Its confidence (N,) is NaN in the first row and where it has none; None
-    where nothing is known.
-    """
+    """What a tracker gave. Confidence (N,) is NaN where it has none; None: nothing is known."""
 
     boxes: Array  # (N, 4) xywh 0-based, the first row the given box
     seconds: Array  # (N,) without decoding; NaN where they are not known
@@ -45,22 +40,12 @@ class FrameError(UserError):
     """Tracking failed at a frame, which the message names."""
 
 
-def read_image(path: Path) -> Image:
-    """The image as (H, W, 3) BGR; ValueError if it cannot be read."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ValueError(f"{path}: not a readable image")
-    return np.asarray(image, np.uint8)
-
-
 def step(
     tracker: Tracker, sequence: Sequence, index: int, start: Array | None
 ) -> tuple[Array, float, float, tuple[int, int]]:
     """Initialise on the box `start` in a frame, or update where it is None: the box (4,), the
-    seconds it took, the confidence, and the image's (width, height).
-
-    The confidence is NaN after an initialisation, whose box was given, and where the tracker has
-    none. FrameError for anything that is raised.
+    seconds it took, the confidence (NaN for a given box), and the image's (width, height).
+    FrameError for anything that is raised.
     """
     try:
         image = read_image(sequence.frames[index])
@@ -73,13 +58,10 @@ def step(
         seconds = time.perf_counter() - before
         box = np.asarray(box, np.float64)
         if box.shape != (4,) or not np.isfinite(box).all():
-            raise ValueError(
-                f"the tracker returned {box.tolist()}, expected four finite numbers x, y, w, h"
-            )
+            raise ValueError(f"the tracker returned {box.tolist()}, expected four finite numbers")
     except Exception as error:
-        raise FrameError(
-            f"{sequence.name}, frame {index + 1}: {type(error).__name__}: {error}"
-        ) from error
+        reason = f"{type(error).__name__}: {error}"
+        raise FrameError(f"{sequence.name}, frame {index + 1}: {reason}") from error
     confidence = float(getattr(tracker, "score", np.nan)) if start is None else np.nan
     return box, seconds, confidence, (image.shape[1], image.shape[0])
 

@@ -18,9 +18,8 @@ ZeroCurves = Literal["keep", "drop"]
 
 
 class Curve(Settings):
-    """A curve over evenly spaced thresholds, both ends included, and the numbers that are read off
-    it: metric name → its "mean", its "trapezoid" area over a unit axis, or the threshold to read
-    at.
+    """A curve over evenly spaced thresholds, both ends included; metric → its "mean", its
+    "trapezoid" area over a unit axis, or the threshold to read it at.
     """
 
     first: float
@@ -110,9 +109,7 @@ class OnePass(Settings):
 
 
 class Convention(Settings):
-    """Another toolkit's reading of the same results, scored beside the protocol's own; what is None
-    is as there.
-    """
+    """Another toolkit's reading, scored beside; what is None is as in the protocol."""
 
     source: str  # whose definition it is
     valid_truth: Valid | None = None
@@ -139,13 +136,6 @@ class Supervised(Settings):
         eao_interval: first and last frame of the window over which expected overlap is averaged
             (inclusive).
         eao_offset: added to the interval to index the curve; pysot -1, the VOT toolkit 0.
-        short_data: what EAO is where no sequence is long enough for the window: an "error", or the
-            mean over the "whole" curve, comparable with nothing but itself (miniatures).
-        late_failure: a failure that leaves no room to re-initialise: its fragment counts as
-            "success" or "failure".
-        restart_frame: a fragment that ended in a failure weighs by its share of labelled frames up
-            to and with the restart's ("counted", where a restart just past the end counts as a
-            frame without label), or up to it ("left").
         lacking: the share of its frames that a sequence's file may lack at the end; a longer one is
             cut.
     """
@@ -158,9 +148,6 @@ class Supervised(Settings):
     robustness: Literal["percent", "weighted"]
     eao_interval: tuple[int, int]
     eao_offset: int
-    short_data: Literal["error", "whole"]
-    late_failure: Literal["success", "failure"]
-    restart_frame: Literal["counted", "left"]
     lacking: float = Field(default=0, ge=0, le=1)
 
 
@@ -173,13 +160,8 @@ class Metric(Settings):
 
 
 class Protocol(Settings):
-    """One benchmark's rules.
-
-    Attributes:
-        speed: fps is all frames by all seconds ("total"), the mean of 1/seconds over all frames
-            ("frames"), or that mean in each sequence, averaged over "sequences".
-        beside: other conventions, whose overall scores stand beside the protocol's own in a score
-            file.
+    """One benchmark's rules. `speed`: all frames by all seconds ("total"), the mean of 1/seconds
+    over all "frames", or of that in each sequence over "sequences". `beside`: other conventions.
     """
 
     title: str  # as tables print it
@@ -188,8 +170,6 @@ class Protocol(Settings):
     sequences: int = Field(default=0, ge=0)  # of the whole benchmark; 0: there is no such number
     headline: str  # the metric that ranks trackers
     metrics: dict[str, Metric]  # by name, in table order
-    repetitions: int = Field(ge=1)  # of a stochastic tracker; a deterministic one runs once
-    early_stop: int = Field(default=0, ge=0)  # after so many equal runs; 0: never
     speed: Literal["total", "frames", "sequences"] = "total"
     onepass: OnePass | None = None
     supervised: Supervised | None = None
@@ -219,18 +199,16 @@ class RunRules(Settings):
     """The part of a protocol that decides what is run and stored; the rest decides scores alone."""
 
     layout: str
-    repetitions: int
-    early_stop: int
     gap: int | None = None  # None for a one-pass run
     init_padding: float = 0.0
 
 
 def run_rules(protocol: Protocol) -> RunRules:
     """What running needs to know of a protocol."""
-    common = protocol.model_dump(include={"layout", "repetitions", "early_stop"})
-    supervised = protocol.supervised
-    restarts = supervised.model_dump(include={"gap", "init_padding"}) if supervised else {}
-    return RunRules(**common, **restarts)
+    if protocol.supervised is None:
+        return RunRules(layout=protocol.layout)
+    restarts = protocol.supervised.model_dump(include={"gap", "init_padding"})
+    return RunRules(layout=protocol.layout, **restarts)
 
 
 def score_rules(protocol: Protocol) -> dict[str, Any]:

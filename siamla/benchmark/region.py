@@ -26,9 +26,7 @@ def _convex(points: Array) -> bool:
 
 
 def _paired(crossings: Array) -> tuple[Array, Array]:
-    """First and last pixel (2, R, N) of rows with crossings (4, R, N), infinite where there are
-    less; an empty interval has last < first.
-    """
+    """First and last pixel (2, R, N) of rows with crossings (4, R, N), which inf fills up."""
     a, b, c, d = np.sort(crossings, axis=0)
     one = (a < b) & (b < np.inf)
     shifted = (a == b) & (b < c) & (c < np.inf)
@@ -42,8 +40,7 @@ def _paired(crossings: Array) -> tuple[Array, Array]:
 
 def _rows(polygons: Array, extent: Array) -> tuple[Array, Array]:
     """First and last pixel (I, R, N) of the I intervals that rows of polygons (4, 2, N) have in
-    images of (width, height) `extent` (2, N); an empty one has last < first. A level edge crosses
-    no row.
+    images of `extent` (2, N); an empty one has last < first.
     """
     points = np.copysign(np.floor(np.abs(polygons) + 0.5), polygons)  # halves away from zero, as C
     width, height = extent
@@ -97,10 +94,8 @@ def _overlap(a: Array, b: Array, size: Array | None) -> Array:
 
 def region_overlap(a: Array, b: Array, size: ArrayLike | None = None) -> Array:
     """Overlap (N,) of quadrilaterals (N, 8), counted in pixels inside a (width, height) image, one
-    for all or (N, 2).
-
-    NaN where either polygon is NaN, and where neither has a pixel. `size` bounds the regions as the
-    toolkits do: pixels 0 to width and 0 to height, both included.
+    for all or (N, 2): 0 to width and 0 to height, both included. NaN where either is NaN, and where
+    neither has a pixel.
     """
     a, b = np.atleast_2d(np.asarray(a, np.float32)), np.atleast_2d(np.asarray(b, np.float32))
     overlaps = np.full(len(a), np.nan)

@@ -36,18 +36,11 @@ Measured = tuple[Array, dict[str, Array]]
 class Scores:
     """What a tracker reached on a benchmark.
 
-    Attributes:
-        overall: metric → value; None where nothing counts (accuracy of a tracker that never
-            survives the burn-in).
-        per_sequence: one row per sequence: "sequence", "frames" and the metrics.
-        per_attribute: attribute → metric → value, and a count of "sequences", for VOT of "frames".
-        curves: of all sequences.
-        attribute_curves: of an attribute's sequences; none for VOT, whose tags are of frames.
-        attributes_of: sequence → its labels, sorted; for VOT the tags that any of its frames has.
-        weights: of a metric that pools frames, metric → sequence → its weight in the overall
-            value; the others' are plain means over sequences.
-        beside, beside_curves: the overall values and curves by each of the protocol's other
-            conventions.
+    Values are by metric, None where nothing counts. A row of `per_sequence` has "sequence",
+    "frames" and the metrics; an attribute a count of "sequences", for VOT of "frames".
+    `attributes_of`: sequence → its labels, sorted. `weights`: of a metric that pools frames, metric
+    → sequence → its weight; the others' are plain means. `beside`: by the protocol's other
+    conventions.
     """
 
     overall: dict[str, Any]
@@ -62,9 +55,7 @@ class Scores:
 
 
 class _Frames(NamedTuple):
-    """The frames of one sequence that count: truth and boxes (N, 4) 0-based, what the curves divide
-    by, and the image's (width, height) where boxes are clipped to it.
-    """
+    """The frames of a sequence that count, what curves divide by, and the size that clips boxes."""
 
     truth: Array
     boxes: Array
@@ -73,9 +64,7 @@ class _Frames(NamedTuple):
 
 
 class _Compared(NamedTuple):
-    """Truth (N, 4) and, for each curve, the value (N,) of all frames of all sequences; counts (S,)
-    of the frames, and what curves divide by (S,).
-    """
+    """Of all frames truth (N, 4) and each curve's values (N,); of sequences two counts (S,)."""
 
     truth: Array
     values: dict[str, Array]
@@ -143,9 +132,9 @@ def _select(
     if len(keep) < len(truth):
         truth, boxes = truth[keep], boxes[keep]
     if rules.broken_prediction == "error" and np.isnan(boxes).any():
+        line = keep[np.isnan(boxes).any(1).argmax()] + 1
         raise UserError(
-            f"{path}, line {keep[np.isnan(boxes).any(1).argmax()] + 1}: a box that is NaN; the"
-            " benchmark's own toolkit gives NaN for all of it"
+            f"{path}, line {line}: a box that is NaN; the benchmark's own toolkit gives NaN for all"
         )
     return _Frames(truth, boxes, total if rules.denominator == "all" else len(keep), size)
 
@@ -155,9 +144,7 @@ def _load(
 ) -> _Frames:
     """All stored repetitions of a sequence, one after the other."""
     if withheld(sequence):
-        raise UserError(
-            f"{sequence.name}: only the first box is known, unlike in the other sequences"
-        )
+        raise UserError(f"{sequence.name}: only the first box is known, unlike in the others")
     if len(sequence.boxes) < len(sequence.frames):
         raise UserError(f"{sequence.name}: {len(sequence.boxes)} boxes for {len(sequence)} frames")
     rules, layout = protocol.onepass, protocol.layout
@@ -195,9 +182,7 @@ def _compare(frames: Many[_Frames], rules: OnePass, origin: int) -> _Compared:
 
 
 def _measure(compared: _Compared, rules: OnePass, origin: int) -> Measured:
-    """Every sequence by the protocol's rules. `origin` is the first pixel of the layout's files, in
-    whose coordinates a rule may ask for positive numbers.
-    """
+    """Every sequence by the protocol's rules; `origin`: first pixel of the layout's files."""
     count = len(compared.counts)
     groups = np.repeat(np.arange(count), compared.counts)
     means, curves = np.zeros(count), {}
@@ -307,12 +292,11 @@ def attributes_of(sequences: Many[Sequence]) -> dict[str, list[str]]:
 def score(
     sequences: Many[Sequence], folder: Path, protocol: Protocol, sizes: Sizes | None = None
 ) -> Scores:
-    """Score the predictions stored in `folder` against the sequences' truth, by the protocol.
+    """Score the predictions in `folder` against the sequences' truth; withheld truth gives empty
+    scores.
 
-    `sizes` gives (width, height) by sequence name where a protocol clips to the image and no frames
-    are at hand. A test set whose truth is withheld gives empty scores, and a warning: only its
-    server can score. UserError for a missing sequence, wrong counts, or numbers that the protocol
-    has no rule for.
+    `sizes` gives (width, height) by name where a protocol clips to the image and no frames are at
+    hand. UserError for what lacks, wrong counts, or numbers that the protocol has no rule for.
     """
     if not sequences:
         raise UserError(f"{protocol.title}: no sequences to score")

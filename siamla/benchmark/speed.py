@@ -14,10 +14,8 @@ WARM_UP = 10  # frames of each sequence, the initialisation among them, that the
 
 
 def speed(folder: Path, sequences: Many[Sequence], protocol: Protocol) -> dict[str, float]:
-    """Frames per second as the protocol defines them, and latency in milliseconds after warm-up.
-
-    Returns "fps", "latency_median_ms", "latency_p05_ms", "latency_p95_ms" and "frames". The times
-    hold the tracker's work alone, without image decoding. UserError where no times are stored.
+    """Of the stored times "fps" as the protocol defines it; after warm-up "latency_median_ms",
+    "latency_p05_ms" and "latency_p95_ms"; and "frames". UserError where no times are stored.
     """
     every, late = [], []
     for sequence in sequences:

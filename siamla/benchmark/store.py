@@ -1,15 +1,13 @@
 """Predictions on disk, in the text formats of the field.
 
-One-pass benchmarks, pysot's way: `<folder>/<sequence>.txt`, rows x,y,w,h counted from the layout's
-origin, and `<sequence>_time.txt`, seconds per frame. GOT-10k, its toolkit's way:
-`<sequence>/<sequence>_001.txt` for each repetition and `<sequence>_time.txt` with one column per
-repetition. VOT: the same below `baseline/`, where a row is a region or one of the codes 0
-(skipped), 1 (initialised), 2 (failed).
+One-pass benchmarks, pysot's way: `<folder>/<sequence>.txt`, x,y,w,h from the layout's origin, and
+`<sequence>_time.txt`, seconds per frame. GOT-10k: `<sequence>/<sequence>_001.txt` for each
+repetition, and times with a column for each. VOT: the same below `baseline/`, where a row is a
+region or a code: 0 skipped, 1 initialised, 2 failed.
 
-Beside them stands how sure the tracker was of each box: `<sequence>_confidence.txt`, laid out as
-the times are, with nan where there is nothing to be sure of; for VOT the toolkit's
-`<sequence>_001_confidence.value` for each repetition, with an empty line there. Times and
-confidences are written before the boxes, so a sequence whose boxes exist is finished.
+Confidences stand in `<sequence>_confidence.txt`, laid out as the times are; for VOT in the
+toolkit's `<sequence>_001_confidence.value`, with an empty line for none. The boxes are written
+last, so a sequence whose boxes exist is finished.
 """
 
 import sys
@@ -23,6 +21,7 @@ from siamla.benchmark.onepass import Track
 from siamla.data.formats import LAYOUTS, text
 from siamla.errors import UserError
 from siamla.files import write_text
+from siamla.geometry import corners
 from siamla.sequence import Sequence
 
 SKIPPED, INITIALISED, FAILED, TRACKED = 0, 1, 2, -1
@@ -35,8 +34,7 @@ Array = NDArray[np.float64]
 @dataclass(frozen=True)
 class Trajectory:
     """A supervised run: codes (N,) of the constants above, regions (N, 8) corner points 0-based,
-    NaN under a code. confidence (N,) is NaN where the tracker was not asked for a box, and None
-    where nothing is known of it.
+    NaN under a code; confidence (N,) as of a Track.
     """
 
     codes: NDArray[np.int8]
@@ -66,9 +64,9 @@ def confidence_path(folder: Path, sequence: str, layout: str, repetition: int = 
     return boxes.with_name(name)
 
 
-def is_done(folder: Path, sequence: str, layout: str, repetition: int = 1) -> bool:
+def is_done(folder: Path, sequence: str, layout: str) -> bool:
     """True if the sequence's boxes are stored. An empty file holds none."""
-    path = track_path(folder, sequence, layout, repetition)
+    path = track_path(folder, sequence, layout)
     return path.is_file() and path.stat().st_size > 0
 
 
@@ -88,9 +86,7 @@ def read_seconds(folder: Path, sequence: str, layout: str) -> Array | None:
 
 
 def read_confidence(folder: Path, sequence: str, layout: str, repetition: int = 1) -> Array | None:
-    """The confidence (N,) of every frame of a stored run, or None if none is stored (results of
-    others lack it). NaN in the first frame and wherever the tracker was not asked for a box.
-    """
+    """The confidence (N,) of a stored run, NaN for a given box; None if none is stored."""
     path = confidence_path(folder, sequence, layout, repetition)
     if not path.is_file():
         return None
@@ -107,36 +103,24 @@ def read_confidence(folder: Path, sequence: str, layout: str, repetition: int = 
     return np.array(values, np.float64)
 
 
-def _write_column(path: Path, values: Array, repetition: int, form: str) -> None:
-    """Put the values of a repetition into their column, after those of the repetitions before."""
-    columns = [values]
-    if repetition > 1 and path.is_file():
-        columns = [text.numbers(path, COLUMNS)[:, : repetition - 1], values]
-    text.write_rows(path, np.column_stack(columns), form)
-
-
-def _write_beside(
-    folder: Path, sequence: str, run: Track | Trajectory, layout: str, repetition: int
-) -> None:
+def _write_beside(folder: Path, sequence: str, run: Track | Trajectory, layout: str) -> None:
     """Store times and confidences, as far as they are known."""
     if not np.isnan(run.seconds).all():
-        _write_column(time_path(folder, sequence, layout), run.seconds, repetition, "%.8f")
+        text.write_rows(time_path(folder, sequence, layout), run.seconds[:, None], "%.8f")
     if run.confidence is None or np.isnan(run.confidence).all():
         return
-    path = confidence_path(folder, sequence, layout, repetition)
+    path = confidence_path(folder, sequence, layout)
     if layout == "vot":
         words = ["" if np.isnan(value) else f"{value:.6f}" for value in run.confidence]
         write_text(path, "".join(word + "\n" for word in words))
     else:
-        _write_column(path, run.confidence, repetition, "%.6f")
+        text.write_rows(path, run.confidence[:, None], "%.6f")
 
 
-def write_track(
-    folder: Path, sequence: str, track: Track, layout: str, repetition: int = 1
-) -> None:
+def write_track(folder: Path, sequence: str, track: Track, layout: str) -> None:
     """Store a one-pass run; each file appears whole or not at all."""
-    _write_beside(folder, sequence, track, layout, repetition)
-    path = track_path(folder, sequence, layout, repetition)
+    _write_beside(folder, sequence, track, layout)
+    path = track_path(folder, sequence, layout)
     text.write_boxes(path, track.boxes, LAYOUTS[layout].ORIGIN)
 
 
@@ -148,14 +132,14 @@ def read_boxes(folder: Path, sequence: str, layout: str, repetition: int = 1) ->
     return text.boxes(path, LAYOUTS[layout].ORIGIN)
 
 
-def write_trajectory(folder: Path, sequence: str, run: Trajectory, repetition: int = 1) -> None:
+def write_trajectory(folder: Path, sequence: str, run: Trajectory) -> None:
     """Store a supervised run in VOT's format; axis-aligned regions become x,y,w,h."""
-    _write_beside(folder, sequence, run, "vot", repetition)
+    _write_beside(folder, sequence, run, "vot")
     lines = [
         str(code) if code != TRACKED else ",".join(f"{value:.4f}" for value in _compact(region))
         for code, region in zip(run.codes, run.regions, strict=True)
     ]
-    write_text(track_path(folder, sequence, "vot", repetition), "\n".join(lines) + "\n")
+    write_text(track_path(folder, sequence, "vot"), "\n".join(lines) + "\n")
 
 
 def _compact(region: Array) -> Array:
@@ -163,12 +147,6 @@ def _compact(region: Array) -> Array:
     low, high = region.reshape(4, 2).min(0), region.reshape(4, 2).max(0)
     box = np.concatenate([low, high - low])
     return box if np.allclose(corners(box), region, rtol=0, atol=1e-9) else region
-
-
-def corners(box: Array) -> Array:
-    """Corner points (..., 8) of xywh boxes (..., 4): clockwise from the top left."""
-    x, y, w, h = np.moveaxis(np.asarray(box, np.float64), -1, 0)
-    return np.stack([x, y, x + w, y, x + w, y + h, x, y + h], axis=-1)
 
 
 def truth_regions(sequence: Sequence) -> Array:
@@ -179,10 +157,7 @@ def truth_regions(sequence: Sequence) -> Array:
 def read_regions(
     folder: Path, sequence: str, repetition: int = 1
 ) -> tuple[NDArray[np.int8], Array]:
-    """Codes (N,) and regions (N, 8) of a stored supervised run, as in Trajectory.
-
-    UserError names the line that is neither a code, nor 4, nor 8 numbers.
-    """
+    """Codes (N,) and regions (N, 8) of a stored supervised run; UserError naming a wrong line."""
     path = track_path(folder, sequence, "vot", repetition)
     if not path.is_file():
         raise UserError(f"{path}: no stored predictions for sequence {sequence!r}")

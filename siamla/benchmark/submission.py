@@ -19,9 +19,7 @@ from siamla.settings import nearest
 
 
 class Server(NamedTuple):
-    """How many sequences its test set has, and of (folder of predictions, sequence, frames) the
-    texts by their names in the zip; UserError for what it would reject.
-    """
+    """The number of its sequences; (folder, sequence, frames) → texts by names in the zip."""
 
     sequences: int
     members: Callable[[Path, str, int], dict[str, str]]
@@ -41,8 +39,7 @@ def _boxes(folder: Path, name: str, layout: str, frames: int, form: str, number:
     if bad.any():
         row = int(bad.argmax())
         raise UserError(
-            f"{path}, line {row + 1}: {boxes[row].tolist()}, expected finite numbers and a positive"
-            " width and height"
+            f"{path}, line {row + 1}: {boxes[row].tolist()}, expected a box with an area"
         )
     return _rows(boxes, form)
 
@@ -55,10 +52,7 @@ def _got10k(folder: Path, name: str, frames: int) -> dict[str, str]:
     if seconds is None:
         raise UserError(f"{path}: not found; the server wants the time of every frame")
     if seconds.shape != (frames, len(numbers)):
-        raise UserError(
-            f"{path}: {seconds.shape[0]} × {seconds.shape[1]} times, expected {frames} frames"
-            f" × {len(numbers)} repetitions"
-        )
+        raise UserError(f"{path}: {seconds.shape} times, expected {(frames, len(numbers))}")
     if not (np.isfinite(seconds).all() and (seconds >= 0).all()):
         raise UserError(f"{path}: a time is negative or not finite")
     members = {f"{name}/{name}_time.txt": _rows(seconds, "%.8f")}
@@ -69,9 +63,7 @@ def _got10k(folder: Path, name: str, frames: int) -> dict[str, str]:
 
 
 def _trackingnet(folder: Path, name: str, frames: int) -> dict[str, str]:
-    """`<sequence>.txt` at the top of the zip, with all decimals: the server rounds to whole pixels,
-    and what was rounded before may get another one.
-    """
+    """`<sequence>.txt` with all decimals: what was rounded before may get another pixel."""
     return {f"{name}.txt": _boxes(folder, name, "trackingnet", frames, "%r")}
 
 
@@ -79,12 +71,8 @@ SERVERS = {"got10k": Server(180, _got10k), "trackingnet": Server(511, _trackingn
 
 
 def submit(name: str, predictions: Path, data: Path, out: Path) -> int:
-    """Write the zip that a server takes, equal bytes of equal results; returns the number of
-    sequences in it.
-
-    `data` is the server's whole test set. UserError, with nothing written, for an unknown server,
-    when the set is not complete, a sequence is missing, or a file has wrong counts, columns,
-    numbers or times.
+    """Write the zip that a server takes of its whole test set `data`; returns the number of
+    sequences. UserError, with nothing written, for an unknown server and whatever it would reject.
     """
     if name not in SERVERS:
         raise UserError(f"{name}: no such evaluation server; {nearest(name, list(SERVERS))}")
@@ -92,14 +80,12 @@ def submit(name: str, predictions: Path, data: Path, out: Path) -> int:
     sequences = layout.names(data)
     if len(sequences) != server.sequences:
         raise UserError(
-            f"{name}: the data have {len(sequences)} sequences, the server expects all"
-            f" {server.sequences}"
+            f"{data}: {len(sequences)} sequences, the server expects all {server.sequences}"
         )
     missing = [each for each in sequences if not store.is_done(predictions, each, name)]
     if missing:
         raise UserError(
-            f"{predictions}: no predictions for {len(missing)} sequences, the first is"
-            f" {missing[0]!r}"
+            f"{predictions}: no predictions for {len(missing)} sequences, first {missing[0]!r}"
         )
     members: dict[str, str] = {}
     for each in sequences:

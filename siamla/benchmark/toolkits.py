@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from got10k.trackers import Tracker as ToolkitTracker
 
-from siamla.benchmark.onepass import Tracker, read_image
+from siamla.benchmark.onepass import Tracker
+from siamla.data.images import read_image
 from siamla.errors import UserError
 from siamla.settings import validate
 from siamla.tracker.settings import TrackerSettings
@@ -23,12 +24,10 @@ def _bgr(image: Any) -> np.ndarray:
 
 
 class Got10kTracker(ToolkitTracker):
-    """A tracker as the got10k toolkit drives it: PIL images, boxes x, y, w, h in the files' own
-    coordinates. `origin` is that of the files' first pixel (1 for OTB, 0 for GOT-10k).
-    """
+    """A tracker as the got10k toolkit drives it; `origin`: the files' first pixel (1 for OTB)."""
 
     def __init__(self, tracker: Tracker, name: str, origin: int = 0) -> None:
-        super().__init__(name=name, is_deterministic=tracker.deterministic)
+        super().__init__(name=name, is_deterministic=True)
         self.tracker = tracker
         self.shift = np.array([origin, origin, 0, 0], np.float64)
 
@@ -50,16 +49,11 @@ def vot_entry(label: str, model: Path, settings: TrackerSettings) -> str:
 
 
 def serve_vot(tracker: Tracker) -> None:
-    """Answer the VOT toolkit over TraX until it ends: it sends a rectangle and image files, we send
-    rectangles. UserError where the extra `vot` is not installed.
-    """
+    """Answer the VOT toolkit over TraX until it ends. UserError without the extra `vot`."""
     try:
         from trax import Image, Rectangle, Region, Server, TraxStatus  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
-        raise UserError(
-            "the VOT toolkit is not installed; install siamla with its extra: pip install"
-            " 'siamla[vot]'"
-        ) from None
+        raise UserError("the VOT toolkit is not installed; pip install 'siamla[vot]'") from None
     with Server([Region.RECTANGLE], [Image.PATH]) as server:
         while (request := server.wait()).type in (TraxStatus.INITIALIZE, TraxStatus.FRAME):
             image = read_image(Path(request.image["color"].path()))

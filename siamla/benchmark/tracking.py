@@ -16,8 +16,9 @@ from siamla.benchmark import store
 from siamla.benchmark.onepass import FrameError, Track, Tracker, step, track_sequence
 from siamla.benchmark.protocols import RunRules
 from siamla.benchmark.region import region_overlap
-from siamla.benchmark.store import FAILED, INITIALISED, SKIPPED, TRACKED, Trajectory, corners
+from siamla.benchmark.store import FAILED, INITIALISED, SKIPPED, TRACKED, Trajectory
 from siamla.errors import UserError
+from siamla.geometry import corners
 from siamla.hardware import Hardware
 from siamla.parallel import in_parallel
 from siamla.progress import progress
@@ -28,14 +29,11 @@ from siamla.tracker.tracker import load_lock_step, load_tracker
 
 def run_supervised(tracker: Tracker, sequence: Sequence, rules: RunRules) -> Trajectory:
     """VOT's supervised run: a tracker that loses its target is started again a few frames later, on
-    the truth's equal-area rectangle, its size padded. FrameError as `step`.
+    the truth's equal-area rectangle, padded. FrameError as `step`.
     """
     truth, count = store.truth_regions(sequence), len(sequence)
     if len(truth) < count:
-        raise FrameError(
-            f"{sequence.name}, frame {len(truth) + 1}: the annotation ends here, {count} frames"
-            " need one each"
-        )
+        raise FrameError(f"{sequence.name}, frame {len(truth) + 1}: the annotation ends before it")
     codes, seconds = np.full(count, TRACKED, np.int8), np.zeros(count)
     regions, confidence = np.full((count, 8), np.nan), np.full(count, np.nan)
     annotated = np.asarray(np.isfinite(truth).all(1))
@@ -58,41 +56,20 @@ def run_supervised(tracker: Tracker, sequence: Sequence, rules: RunRules) -> Tra
     return Trajectory(codes, regions, seconds, confidence)
 
 
-def _finished(folder: Path, sequence: Sequence, rules: RunRules, wanted: int) -> bool:
-    """Whether all repetitions are stored, or as many equal ones as end it early."""
-    numbers = range(1, wanted + 1)
-    done = [n for n in numbers if store.is_done(folder, sequence.name, rules.layout, n)]
-    stop = rules.early_stop
-    if len(done) == wanted or not 0 < stop <= len(done) == max(done):
-        return len(done) == wanted
-    first = (store.track_path(folder, sequence.name, rules.layout, n) for n in range(1, stop + 1))
-    return len({path.read_bytes() for path in first}) == 1
-
-
 def _run_sequence(
     tracker: Tracker, sequence: Sequence, folder: Path, rules: RunRules, timed: bool = True
 ) -> str | None:
-    """Track and store all missing repetitions of a sequence; returns what failed.
-
-    timed: whether a frame's time is its own; else no times are stored.
-    """
-    name, layout = sequence.name, rules.layout
+    """Track and store a sequence; returns what failed. timed: whether a frame's time is its own."""
     unknown = {} if timed else {"seconds": np.full(len(sequence), np.nan)}
-    wanted = 1 if tracker.deterministic else rules.repetitions
-    for repetition in range(1, wanted + 1):
-        if _finished(folder, sequence, rules, wanted):
-            break
-        if store.is_done(folder, name, layout, repetition):
-            continue
-        try:
-            if rules.gap is None:
-                track: Track = replace(track_sequence(tracker, sequence), **unknown)
-                store.write_track(folder, name, track, layout, repetition)
-            else:
-                run = replace(run_supervised(tracker, sequence, rules), **unknown)
-                store.write_trajectory(folder, name, run, repetition)
-        except FrameError as error:
-            return str(error)
+    try:
+        if rules.gap is None:
+            track: Track = replace(track_sequence(tracker, sequence), **unknown)
+            store.write_track(folder, sequence.name, track, rules.layout)
+        else:
+            run = replace(run_supervised(tracker, sequence, rules), **unknown)
+            store.write_trajectory(folder, sequence.name, run)
+    except FrameError as error:
+        return str(error)
     return None
 
 
@@ -114,10 +91,9 @@ def _todo(sequences: Many[Sequence], folder: Path, rules: RunRules) -> list[Sequ
     for sequence in sequences:
         first = sequence.boxes[:1]
         if not (len(first) and np.isfinite(first).all() and (first[:, 2:] > 0).all()):
-            raise UserError(
-                f"{sequence.name}: the first box {first.tolist()} cannot start a tracker"
-            )
-    todo = [each for each in sequences if not _finished(folder, each, rules, rules.repetitions)]
+            what = f"the first box {first.tolist()} cannot start a tracker"
+            raise UserError(f"{sequence.name}: {what}")
+    todo = [each for each in sequences if not store.is_done(folder, each.name, rules.layout)]
     return sorted(todo, key=lambda sequence: (-len(sequence), sequence.name))
 
 
@@ -137,11 +113,8 @@ def run(
     workers: int = 1,
     title: str = "track",
 ) -> None:
-    """Track every sequence that is not stored yet, the longest first.
-
-    With workers > 1, sequences are spread over spawned processes with one thread each, and
-    `make_tracker` must be picklable; otherwise everything happens in this process. `title` stands
-    before the progress. UserError with sequence and frame of each failure after the other sequences
+    """Track every sequence that is not stored yet, the longest first, in `workers` spawned
+    processes with one thread each (1: in this one). UserError with each failure after the others
     are finished.
     """
     todo = _todo(sequences, folder, rules)
@@ -161,23 +134,22 @@ def run(
 def track_benchmark(
     model: Path,
     settings: TrackerSettings,
-    place: Hardware,
+    hardware: Hardware,
     sequences: Many[Sequence],
     folder: Path,
     rules: RunRules,
     workers: int = 1,
     title: str = "track",
 ) -> None:
-    """`run` with a model file. In lock step there are several trackers in threads of this process,
-    and frames have no times.
-    """
+    """`run` with a model file; in lock step in threads of this process, without times."""
     if settings.batch == 1:
-        run(partial(load_tracker, model, settings, place), sequences, folder, rules, workers, title)
+        make = partial(load_tracker, model, settings, hardware)
+        run(make, sequences, folder, rules, workers, title)
         return
     todo = _todo(sequences, folder, rules)
     if not todo:
         return
-    meeting, trackers = load_lock_step(model, settings, place)
+    meeting, trackers = load_lock_step(model, settings, hardware)
     thread = threading.local()
 
     def take() -> None:

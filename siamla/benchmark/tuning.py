@@ -12,12 +12,10 @@ def search(
     grid: Mapping[str, Sequence[Any]],
     rounds: int,
 ) -> Iterator[tuple[Choice, float]]:
-    """Every choice that was measured, with what it reached, in order: `start` first, each choice
-    once.
+    """Every choice that was measured, each once, with what it reached, `start` first.
 
-    A setting takes the value that reaches the most while the others stay; it moves only when that
-    is more than before, so that equal values keep the earlier one. Ends after `rounds`, or when a
-    round changes nothing.
+    A setting takes the value that reaches the most while the others stay; equal values keep the
+    earlier one. Ends after `rounds`, or when a round changes nothing.
     """
     best, reached = dict(start), measure(start)
     measured = {tuple(best.values()): reached}

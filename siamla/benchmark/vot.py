@@ -15,7 +15,6 @@ from siamla.benchmark import store
 from siamla.benchmark.protocols import Protocol, Supervised
 from siamla.benchmark.region import region_overlap
 from siamla.benchmark.store import FAILED, INITIALISED, truth_regions
-from siamla.errors import UserError
 from siamla.sequence import Sequence
 
 Array = NDArray[np.float64]
@@ -24,9 +23,7 @@ EMPTY = "no_tag"
 
 
 class _Run(NamedTuple):
-    """One repetition: its codes, and overlaps (N,) for accuracy and for EAO, NaN where there is no
-    region. N is the smaller of the file's rows and the truth's, `annotated` the truth's.
-    """
+    """One repetition: codes and overlaps (N,), NaN without a region; annotated: rows of truth."""
 
     codes: NDArray[np.int8]
     accuracy: Array
@@ -84,34 +81,30 @@ def _load(
 
 
 def _fragments(run: _Run, rules: Supervised) -> list[tuple[Array, bool, slice, int]]:
-    """Tracking from one initialisation to the next: overlaps, whether it ended in a failure, the
-    frames whose labels weigh it, and what their number is divided by. An overlap that is not known
-    is 0 in a run that failed anywhere, and stays NaN in others.
+    """Tracking from one initialisation to the next: overlaps, whether a restart followed, the
+    frames whose labels weigh it, the restart's among them, and what their number is divided by. An
+    overlap that is not known is 0 in a run that failed anywhere, and stays NaN in others.
     """
-    count, extra = len(run.codes), int(rules.restart_frame == "counted")
-    failures = np.flatnonzero(run.codes == FAILED)
+    count, failures = len(run.codes), np.flatnonzero(run.codes == FAILED)
     restarts = [int(index) + rules.gap for index in failures if index + rules.gap <= count]
-    late = len(restarts) < len(failures) and rules.late_failure == "failure"
     overlaps, parts = np.nan_to_num(run.expected) if len(failures) else run.expected, []
     for start, end in zip([0, *restarts], restarts, strict=False):
-        labels = slice(start, end + extra)
-        parts.append((overlaps[start:end], True, labels, end - start + extra))
+        parts.append((overlaps[start:end], True, slice(start, end + 1), end - start + 1))
     start = restarts[-1] if restarts else 0
     if start < count:  # a failure whose restart would be just past the end leaves nothing to add
         span = run.annotated - start if len(failures) else count
-        parts.append((overlaps[start:], late, slice(start, count), span))
+        parts.append((overlaps[start:], False, slice(start, count), span))
     return parts
 
 
 def expected_overlap(
     fragments: Many[Array], failed: Many[bool], weights: Many[float], length: int
 ) -> Array:
-    """The expected average overlap curve (length,): entry i is the mean overlap over a fragment's
-    frames 1..i.
+    """The expected average overlap curve (length,): entry i is the mean over a fragment's frames
+    1..i.
 
-    A fragment that ended in a failure counts as zero from there on; one that reached the end of its
-    video counts as far as it goes. Entry 0, the initialisation, is 1 by convention; NaN where no
-    fragment reaches, and where one that does has a NaN before.
+    A failed fragment counts as zero after its end, another as far as it goes. Entry 0 is 1 by
+    convention; NaN where no fragment reaches, and where one that does has a NaN before.
     """
     values, reached = np.zeros((len(fragments), length)), np.zeros((len(fragments), length), bool)
     for index, overlaps in enumerate(fragments):
@@ -133,16 +126,11 @@ def _reaches_window(length: int, rules: Supervised) -> bool:
     return length > rules.eao_interval[0] + rules.eao_offset
 
 
-def _window_mean(curve: Array, rules: Supervised, title: str) -> float | None:
-    """EAO: the curve's mean over the protocol's window; None where all of it is unknown."""
+def _window_mean(curve: Array, rules: Supervised) -> float | None:
+    """EAO: the curve's mean over the window, of all of it where no sequence reaches it."""
     low, high = (edge + rules.eao_offset for edge in rules.eao_interval)
     if not _reaches_window(len(curve), rules):
         low, high = 1, len(curve) - 1
-        if rules.short_data == "error" or high < low:
-            raise UserError(
-                f"{title}: the EAO window starts at frame {rules.eao_interval[0]}, the longest"
-                f" sequence has {len(curve)} frames; set eao_interval or short_data"
-            )
     window = curve[low : high + 1]
     return float(np.nanmean(window)) if np.isfinite(window).any() else None
 
@@ -205,11 +193,8 @@ def score_supervised(
     protocol: Protocol,
     size: Callable[[Sequence], tuple[int, int]],
 ) -> dict[str, Any]:
-    """Scores of stored supervised runs, as the fields of siamla.benchmark.score.Scores.
-
-    Robustness counts failures, so less is better. Per sequence there is no EAO: its window needs
-    many fragments. "eao_short_frames" is there, the longest sequence's length, if that does not
-    reach the window.
+    """Scores of stored supervised runs, as the fields of siamla.benchmark.score.Scores. There is no
+    EAO of a sequence. "eao_short_frames": the longest sequence, if it does not reach the window.
     """
     rules = protocol.supervised
     assert rules is not None
@@ -217,7 +202,7 @@ def score_supervised(
     # A frame that all repetitions lack is no frame of the sequence.
     every = [np.arange(group[0].annotated) < max(len(run.codes) for run in group) for group in runs]
     curve = _curve(runs, every, rules)
-    overall = _measure(runs, every, rules) | {"eao": _window_mean(curve, rules, protocol.title)}
+    overall = _measure(runs, every, rules) | {"eao": _window_mean(curve, rules)}
     if not _reaches_window(len(curve), rules):
         overall["eao_short_frames"] = len(curve)  # what the tables' note is made from
     rows = [
@@ -237,7 +222,7 @@ def score_supervised(
         labels = [_label(sequence, tag) & e for sequence, e in zip(sequences, every, strict=True)]
         count = float(sum(label.sum() for label in labels))
         if count:
-            eao = _window_mean(_curve(runs, labels, rules), rules, f"{protocol.title}, {tag}")
+            eao = _window_mean(_curve(runs, labels, rules), rules)
             attributes[tag] = {"frames": count} | _measure(runs, labels, rules) | {"eao": eao}
     return {
         "overall": overall,

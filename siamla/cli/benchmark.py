@@ -4,8 +4,7 @@ import argparse
 from pathlib import Path
 from typing import get_args
 
-from siamla.cli.commands import Commands
-from siamla.cli.options import add_tracker, changed, positive
+from siamla.cli.options import Commands, add_tracker, changed, positive
 from siamla.data.layout import LayoutName
 
 

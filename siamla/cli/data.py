@@ -2,9 +2,10 @@
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
-from siamla.cli.commands import Commands
-from siamla.cli.options import add_overwrite, positive
+from siamla.cli.options import Commands, add_overwrite, positive
+from siamla.data.layout import LayoutName
 from siamla.errors import UserError
 
 SHOWN = 12  # sequences on a contact sheet, from the first on
@@ -31,10 +32,6 @@ def run_show(args: argparse.Namespace) -> None:
     if args.out.suffix.lower() != ".png":
         raise UserError(f"--out: {args.out}: expected the name of a PNG, which ends in .png")
     free_for_output(args.out, args.overwrite, args.root)
-    if args.layout not in LAYOUTS:
-        raise UserError(
-            f"--layout: unknown layout {args.layout!r}, expected one of {', '.join(LAYOUTS)}"
-        )
     layout = LAYOUTS[args.layout]
     names = layout.names(args.root)[:SHOWN]
     write_png(args.out, contact_sheet(layout.read(args.root, name) for name in names))
@@ -54,6 +51,7 @@ def register(commands: Commands) -> None:
         "data show", run_show, "draw a contact sheet: one row per sequence, boxes on frames"
     )
     parser.add_argument("root", type=Path, metavar="ROOT", help="folder of the set")
-    parser.add_argument("--layout", required=True, help="its folder layout")
+    layouts = get_args(LayoutName)
+    parser.add_argument("--layout", required=True, choices=layouts, help="its folder layout")
     parser.add_argument("--out", type=Path, required=True, help="the PNG to write")
     add_overwrite(parser)

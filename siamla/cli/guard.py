@@ -6,6 +6,7 @@ note.
 """
 
 import json
+import os
 import pickle
 import traceback
 import zipfile
@@ -13,33 +14,23 @@ import zlib
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
-DAMAGE = (
-    UnicodeDecodeError,
-    json.JSONDecodeError,
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    pickle.UnpicklingError,
-)
-"""What only the content of a file can cause."""
+# what only the content of a file can cause
+TEXT = (UnicodeDecodeError, json.JSONDecodeError)
+DAMAGE = (*TEXT, zipfile.BadZipFile, zlib.error, EOFError, pickle.UnpicklingError)
 
 
 def _ours(error: BaseException) -> list[tuple[Path, int, dict[str, object]]]:
-    """File, line and local names of the frames of this package that the error passed, the innermost
-    first.
-    """
-    frames = [
-        (Path(frame.f_code.co_filename), line, frame.f_locals)
-        for frame, line in traceback.walk_tb(error.__traceback__)
-        if Path(frame.f_code.co_filename).is_relative_to(PACKAGE)
-    ]
-    return frames[::-1]
+    """File, line and local names of our frames that the error passed, the innermost first."""
+    frames: list[tuple[Path, int, dict[str, object]]] = []
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        file = Path(frame.f_code.co_filename)
+        if file.is_relative_to(PACKAGE):
+            frames.insert(0, (file, line, frame.f_locals))
+    return frames
 
 
 def in_hand(error: BaseException) -> Path | None:
-    """The file that was worked on where the error arose: the first that a function, from within,
-    has as a Path.
-    """
+    """The first file that a function, from within, had as a Path where the error arose."""
     for _, _, names in _ours(error):
         for value in names.values():
             if isinstance(value, Path) and value.is_file():
@@ -58,26 +49,20 @@ def _shares_a_lock(error: BaseException) -> bool:
 def explain(error: Exception) -> str | None:
     """One line for damaged input, or for what the machine refuses; None for anything else."""
     frames = _ours(error)
-    where = (
-        f"{frames[0][0].relative_to(PACKAGE.parent)}, line {frames[0][1]}" if frames else "siamla"
-    )
+    where = "siamla"
+    if frames:
+        where = f"{frames[0][0].relative_to(PACKAGE.parent)}, line {frames[0][1]}"
     if isinstance(error, OSError) and error.strerror:
         if error.filename is None and _shares_a_lock(error):
             return (
                 f"/dev/shm: {error.strerror}; several processes share locks there: expected a tmpfs"
                 " that every user may write (mount -t tmpfs -o mode=1777 tmpfs /dev/shm)"
             )
-        named = error.filename if error.filename is not None else in_hand(error)
-        name = named.decode(errors="replace") if isinstance(named, bytes) else named
-        return (
-            f"{name}: {error.strerror} ({where})"
-            if isinstance(name, str | Path)
-            else f"{error.strerror} ({where})"
-        )
-    file = in_hand(error)
-    if isinstance(error, DAMAGE) and file is not None:
-        return (
-            f"{file}: cannot be read: {' '.join(str(error).split()) or type(error).__name__}"
-            f" ({where})"
-        )
+        name = in_hand(error) if error.filename is None else error.filename
+        name = os.fsdecode(name) if isinstance(name, bytes) else name
+        said = f"{name}: {error.strerror}" if isinstance(name, str | Path) else error.strerror
+        return f"{said} ({where})"
+    if isinstance(error, DAMAGE) and (file := in_hand(error)):
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return f"{file}: cannot be read: {reason} ({where})"
     return None

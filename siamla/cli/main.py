@@ -5,12 +5,14 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from siamla.cli import warm
 from siamla.cli.guard import explain, in_hand
 from siamla.errors import UserError
 from siamla.stopping import follow_pipeline
 
+GROUPS = "plan data train model benchmark results steps track report mlflow"
 SYSTEM_LIBRARIES = "libgl1 libglib2.0-0 libxcb1 libx11-6"
 
 
@@ -33,43 +35,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command that was given; UserError where the table of steps has a mistake."""
-    from siamla.cli import (
-        benchmark,
-        compare,
-        config,
-        data,
-        mlflow,
-        model,
-        plan,
-        report,
-        results,
-        steps,
-        track,
-        train,
-        tune,
-    )
-    from siamla.cli.commands import Commands
+    from siamla.cli.options import Commands
 
     parser = argparse.ArgumentParser(
         prog="siamla", description="SiamLA: train, track, benchmark, report."
     )
     commands = Commands(parser)
-    for module in (
-        plan,
-        config,
-        data,
-        train,
-        tune,
-        model,
-        benchmark,
-        results,
-        steps,
-        track,
-        report,
-        compare,
-        mlflow,
-    ):
-        module.register(commands)
+    for group in GROUPS.split():
+        import_module(f"siamla.cli.{group}").register(commands)
     return parser.parse_args(argv)
 
 

@@ -6,8 +6,7 @@ import re
 import sys
 from pathlib import Path
 
-from siamla.cli.commands import Commands
-from siamla.cli.options import port
+from siamla.cli.options import Commands, port
 
 RESULTS = Path("results")
 
@@ -39,9 +38,8 @@ def _ui(args: argparse.Namespace) -> None:
 
     address = address_of(RESULTS)
     if address.startswith("http"):
-        raise UserError(
-            f"MLFLOW_TRACKING_URI is a server, whose page is {without_password(address)}"
-        )
+        page = without_password(address)
+        raise UserError(f"MLFLOW_TRACKING_URI is a server, whose page is {page}")
     if not os.environ.get("MLFLOW_TRACKING_URI") and not (RESULTS / DATABASE).exists():
         raise UserError(
             f"{RESULTS / DATABASE}: no runs yet; `make tables` makes results and shows them, and"

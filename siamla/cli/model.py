@@ -1,20 +1,18 @@
-"""`siamla model`: SiamCAR's public checkpoint in our format, ours in others', ours through DVC, and
-when a tracker is lost.
+"""`siamla model`: SiamCAR's checkpoint in our format, ours in others' and through DVC, when it is
+lost.
 """
 
 import argparse
 from pathlib import Path
 
 from siamla.cli.benchmark import add_by_hand
-from siamla.cli.commands import Commands
-from siamla.cli.options import add_overwrite, add_tracker, changed
+from siamla.cli.options import Commands, add_overwrite, add_tracker, changed
 
 
 def register(commands: Commands) -> None:
     """Add the commands of the group `model`."""
-    parser = commands.add(
-        "model import", import_siamcar, "convert a public SiamCAR checkpoint to our format"
-    )
+    text = "convert a public SiamCAR checkpoint to our format"
+    parser = commands.add("model import", import_siamcar, text)
     parser.add_argument("file", type=Path, metavar="FILE", help="a SiamCAR checkpoint (ResNet-50)")
     parser.add_argument("--out", type=Path, required=True, help="the model file to write")
     add_overwrite(parser)
@@ -27,13 +25,11 @@ def register(commands: Commands) -> None:
     parser.add_argument("--out", type=Path, required=True, help="the model file to write")
     add_overwrite(parser)
 
-    parser = commands.add(
-        "model export", export_model, "write a model as two graphs that other programs run"
-    )
+    text = "write a model as two graphs that other programs run"
+    parser = commands.add("model export", export_model, text)
     parser.add_argument("model", type=Path, metavar="MODEL", help="model.pt of a training")
-    parser.add_argument(
-        "--format", choices=("onnx", "openvino"), default="onnx", help="default: %(default)s"
-    )
+    forms = ("onnx", "openvino")
+    parser.add_argument("--format", choices=forms, default="onnx", help="default: %(default)s")
     add_tracker(parser)
     parser.add_argument("--out", type=Path, required=True, help="the folder to make")
 
@@ -54,18 +50,15 @@ def import_siamcar(args: argparse.Namespace) -> None:
 
     free_for_output(args.out, args.overwrite, args.file)
     model = load_siamcar(args.file)
-    demo = TrackerSettings(
-        postprocess="release", penalty_k=0.04, window=0.4, size_lr=0.3
-    )  # of the public code
+    # of the public code
+    demo = TrackerSettings(postprocess="release", penalty_k=0.04, window=0.4, size_lr=0.3)
     save_model(args.out, model, "SiamCAR", stored(demo))
     count = sum(parameter.numel() for parameter in model.parameters())
     print(f"{args.out}: SiamCAR, {count / 1e6:.1f} M parameters")
 
 
 def calibrate(args: argparse.Namespace) -> None:
-    """Track, find the threshold on the confidence, write args.out and say how well it tells lost
-    frames.
-    """
+    """Find the threshold below which a tracker is lost, write args.out, and say how well."""
     from siamla.benchmark.lost import calibrate as find
     from siamla.benchmark.lost import judged
     from siamla.errors import UserError
@@ -77,10 +70,8 @@ def calibrate(args: argparse.Namespace) -> None:
 
     free_for_output(args.out, args.overwrite, args.model, args.root)
     if byhand.protocol_of(args.layout, args.protocol).onepass is None:
-        raise UserError(
-            f"--layout {args.layout}: its protocol starts a lost tracker again; expected a one-pass"
-            " layout"
-        )
+        why = "its protocol starts a lost tracker again; expected a one-pass layout"
+        raise UserError(f"--layout {args.layout}: {why}")
     done = byhand.track(
         args.model, args.layout, args.root, None, args.protocol, changed(args), args.workers
     )

@@ -1,6 +1,7 @@
-"""Options that several commands share, and values that argparse checks."""
+"""The tree of sub-commands, options that several share, and values that argparse checks."""
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,25 @@ if TYPE_CHECKING:
     from siamla.experiment.plan import Plan
 
 MOST = 2**62
+
+
+class Commands:
+    """Registers commands by their words; groups are made as they are met."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self._groups = {"": parser.add_subparsers(metavar="COMMAND", required=True)}
+
+    def add(
+        self, words: str, run: Callable[[argparse.Namespace], None], help: str
+    ) -> argparse.ArgumentParser:
+        """Add the command `words` ("train" or "data show"), to be carried out by `run(args)`."""
+        group, _, name = words.rpartition(" ")
+        if group not in self._groups:
+            parent = self._groups[""].add_parser(group, help=f"{group} commands")
+            self._groups[group] = parent.add_subparsers(metavar="COMMAND", required=True)
+        parser = self._groups[group].add_parser(name, help=help, description=help)
+        parser.set_defaults(run=run)
+        return parser
 
 
 def _whole(text: str, least: int, most: int) -> int:
@@ -42,9 +62,7 @@ def seed(text: str) -> int:
 
 
 def threads(text: str) -> int:
-    """A number of threads that a machine can start; more than it has cores may be wanted for the
-    same last digits.
-    """
+    """Threads that a machine can start; more than it has cores keep the same last digits."""
     return _whole(text, 1, 1024)
 
 

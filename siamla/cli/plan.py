@@ -1,12 +1,11 @@
-"""`siamla plan`: what would run and why, one job's identity, and acceptance of code that changed no
-number.
-"""
+"""`siamla plan`, `siamla config`: what would run and why, and a look at settings before."""
 
 import argparse
 import sys
+from pathlib import Path
 
-from siamla.cli.commands import Commands
-from siamla.cli.options import add_profile, load_plan
+from siamla.cli.options import Commands, add_profile, load_plan
+from siamla.errors import UserError
 
 
 def run(args: argparse.Namespace) -> None:
@@ -16,28 +15,99 @@ def run(args: argparse.Namespace) -> None:
         from siamla.steps.accept import accept
 
         for line in accept(plan):
-            print(
-                line, file=sys.stderr if line.startswith("not accepted") else sys.stdout, flush=True
-            )
+            stream = sys.stderr if line.startswith("not accepted") else sys.stdout
+            print(line, file=stream, flush=True)
         return
     from siamla.steps.outlook import job_named, outlook, show_job
 
     print(show_job(plan, job_named(plan, args.job)) if args.job else outlook(plan))
 
 
+def run_check(args: argparse.Namespace) -> None:
+    """Check everything that can be known before the first job, and say what is planned."""
+    from siamla.report.views import view_mistakes
+    from siamla.steps.check import check, check_job
+
+    plan = load_plan(args)
+    found = check(plan)
+    views = [line for line in view_mistakes(plan) if line not in found.problems]
+    what = "cannot run yet"
+    if not found.problems:
+        what = "can run, but not make all of its figures and pages yet"
+    # a pipeline tells a mistake in a view to who asks for that view
+    (found.warnings if args.stamp else found.problems).extend(views)
+    for line in found.warnings:
+        print(f"warning: {line}", file=sys.stderr)
+    if found.problems:
+        lines = [f"profile {plan.name} {what}:", *(f"- {line}" for line in found.problems)]
+        raise UserError("\n".join(lines))
+    for variant in plan.variants:
+        seeds = plan.experiment.seeds(variant)
+        for used in plan.models(variant):
+            model = plan.trained_as(used)
+            key = plan.job("train", variant=used, seed=seeds[0]).key
+            how = f"training {key}" if model == used else f"the model of {model}"
+            print(f"{used:24} {how}  seeds {', '.join(map(str, seeds))}")
+    for benchmark, entry in plan.profile.benchmarks.items():
+        print(f"{benchmark:24} {entry.layout:12} {entry.root}")
+    if args.stamp:
+        from siamla.files import write_json
+
+        job = check_job(plan)
+        stamp = {"identity": job.identity.plain, "key": job.key, "made_from": {}}
+        beside = {"profile": plan.name, "checked": found.checked, "warnings": found.warnings}
+        write_json(job.record_path, stamp | beside)
+
+
+def run_show(args: argparse.Namespace) -> None:
+    """Print a variant's resolved settings."""
+    import yaml
+
+    from siamla.experiment.spec import plain
+
+    spec = plain(load_plan(args).spec(args.variant))
+    print(yaml.safe_dump(spec, sort_keys=False, allow_unicode=True), end="")
+
+
+def run_keys(args: argparse.Namespace) -> None:
+    """Print every key that a variant can set."""
+    from siamla.experiment.spec import dotted_keys
+
+    print("\n".join(dotted_keys()))
+
+
+def run_schema(args: argparse.Namespace) -> None:
+    """Write the JSON schemas into workflow/schemas."""
+    from siamla.steps.schema import write_schemas
+
+    write_schemas(Path("workflow/schemas"))
+
+
 def register(commands: Commands) -> None:
-    """Add the command of this module."""
-    parser = commands.add(
-        "plan", run, "what would run, why, and how long it took before; one job; or accept"
+    """Add the commands of this module."""
+    text = "what would run, why, and how long it took before; one job; or accept"
+    parser = commands.add("plan", run, text)
+    text = (
+        "none: all jobs. Words of one job (train siamla 1, predict otb100 siamla 1, score otb100"
+        " siamla 1, curate otb100, table 3, study): its whole identity, and how the result that is"
+        " there differs. `accept`: code changed and numbers did not: a few jobs of each kind are"
+        " run again, bytes are compared, and the others taken over"
     )
-    parser.add_argument(
-        "job",
-        nargs="*",
-        help=(
-            "none: all jobs. Words of one job (train siamla 1, predict otb100 siamla 1, score"
-            " otb100 siamla 1, curate otb100, table 3, study): its whole identity, and how the"
-            " result that is there differs. `accept`: code changed and numbers did not: a few jobs"
-            " of each kind are run again, bytes are compared, and the others taken over"
-        ),
-    )
+    parser.add_argument("job", nargs="*", help=text)
     add_profile(parser, key=False)
+    text = (
+        "check a profile: settings, data, weights, device, engine, disk, views; everything that is"
+        " wrong in one list"
+    )
+    parser = commands.add("config check", run_check, text)
+    parser.add_argument("--params", type=Path, default=Path("params"))
+    text = "write results/PROFILE/check.json when the experiment can run"
+    parser.add_argument("--stamp", action="store_true", help=text)
+    add_profile(parser, key=False)
+    parser = commands.add("config show", run_show, "print a variant's resolved spec")
+    parser.add_argument("variant")
+    parser.add_argument("--params", type=Path, default=Path("params"))
+    add_profile(parser, key=False)
+    commands.add("config keys", run_keys, "list every key that a variant can set")
+    text = "write the JSON schemas that editors use: workflow/schemas/*.json"
+    commands.add("config schema", run_schema, text)

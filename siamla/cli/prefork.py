@@ -1,6 +1,4 @@
-"""The process of which a pipeline's commands are forked (siamla.cli.warm): it imports, and waits
-for them.
-"""
+"""The process of which a pipeline's commands are forked (siamla.cli.warm)."""
 
 import gc
 import importlib
@@ -15,19 +13,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from siamla.cli.main import mend_streams, run
+from siamla.cli.main import GROUPS, mend_streams, run
 from siamla.experiment.plan import Plan
 from siamla.experiment.steps import STEPS
 from siamla.mlflow_sink.sink import quieten
 from siamla.provenance.code import source_state
 
 MODULES = (
-    "siamla.cli.benchmark",
-    "siamla.cli.train",
-    "siamla.cli.data",
-    "siamla.cli.report",
-    "siamla.cli.steps",
-    *dict.fromkeys(f"siamla.steps.{step.result}" for step in STEPS.values()),
+    *(f"siamla.cli.{group}" for group in GROUPS.split()),
+    *(f"siamla.steps.{step.result}" for step in STEPS.values()),
     "siamla.steps.report",
     "siamla.training.loop",
     "siamla.benchmark.tracking",
@@ -44,9 +38,7 @@ def _alone() -> bool:
 
 
 def _serve(address: str, pipeline: int, unchanged: Callable[[], bool]) -> socket.socket | None:
-    """Fork for everyone who asks. Returns in each fork, with its connection; and None when the
-    pipeline has ended, whose child this process is.
-    """
+    """Fork for who asks: in each fork the connection; None when the pipeline has ended."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # forks are not waited for
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
@@ -66,17 +58,10 @@ def _serve(address: str, pipeline: int, unchanged: Callable[[], bool]) -> socket
 
 
 def _follow(connection: socket.socket) -> None:
-    """Send the signals that the command passes on to this process; end it, as SIGKILL would, when
-    the command is gone.
-    """
-
-    def watch() -> None:
-        with suppress(ConnectionResetError):
-            while number := connection.recv(1):
-                os.kill(os.getpid(), number[0])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+    """End, as by SIGKILL, when the command is gone, which says nothing before."""
+    with suppress(ConnectionResetError):
+        connection.recv(1)
+    os._exit(1)
 
 
 def _receive(connection: socket.socket) -> list[str]:
@@ -91,15 +76,13 @@ def _receive(connection: socket.socket) -> list[str]:
     os.chdir(request["folder"])
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    connection.send(b"+")
-    _follow(connection)
+    connection.send(str(os.getpid()).encode())
+    threading.Thread(target=_follow, args=(connection,), daemon=True).start()
     return list(request["words"])
 
 
 def main(profile: str, address: str, pipeline: str) -> int:
-    """Import what jobs import, and serve; the exit status of this process, or of the command in a
-    fork.
-    """
+    """Import what jobs import, and serve; the exit status, in a fork that of its command."""
     mend_streams()  # once: a fork's are other files, which Python does not know
     before = source_state()
     for module in MODULES:

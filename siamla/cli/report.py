@@ -1,10 +1,9 @@
-"""`siamla report`: from score files to tables."""
+"""`siamla report`: from score files to tables, figures, page and study; `siamla compare`."""
 
 import argparse
 from pathlib import Path
 
-from siamla.cli.commands import Commands
-from siamla.cli.options import add_overwrite, add_profile, load_plan
+from siamla.cli.options import Commands, add_overwrite, add_profile, load_plan
 from siamla.errors import UserError
 
 
@@ -38,8 +37,7 @@ def run_figure(args: argparse.Namespace) -> None:
     if args.key is not None and len(args.names) != 1:
         raise UserError("--key: one figure alone has one")
     for name in args.names or figure_names(plan):
-        path = figure(plan, name, args.key)
-        print(f"{path}.{{pdf,svg,png,csv,md}}")
+        print(f"{figure(plan, name, args.key)}.{{pdf,svg,png,csv,md}}")
 
 
 def run_page(args: argparse.Namespace) -> None:
@@ -61,46 +59,41 @@ def run_study(args: argparse.Namespace) -> None:
         print(f"for README: {read_json(path.with_suffix('.json'))['sentence']}")
 
 
+def run_compare(args: argparse.Namespace) -> None:
+    """Print scores, attributes, sequences and settings of two variants."""
+    from siamla.steps.compare import compare
+
+    print(compare(load_plan(args), args.a, args.b))
+
+
 def register(commands: Commands) -> None:
     """Add the commands of this module."""
     text = "gather score files into results/PROFILE/{scores,sequences,curves,attributes}.csv"
-    parser = commands.add("report collect", run_collect, text)
-    add_profile(parser, key=False)
-
+    add_profile(commands.add("report collect", run_collect, text), key=False)
     text = "gather the scores of the profile's sweeps into results/PROFILE/sweeps.csv"
-    parser = commands.add("report sweeps", run_sweeps, text)
-    add_profile(parser, key=False)
-
-    parser = commands.add(
-        "report table", run_table, "write one of the paper's tables as Markdown, LaTeX and CSV"
-    )
+    add_profile(commands.add("report sweeps", run_sweeps, text), key=False)
+    text = "write one of the paper's tables as Markdown, LaTeX and CSV"
+    parser = commands.add("report table", run_table, text)
     parser.add_argument("number", type=int, help="1 to 6")
     add_profile(parser)
-
-    parser = commands.add(
-        "report figure",
-        run_figure,
-        "draw figures as PDF, SVG and PNG, with their numbers and captions",
-    )
-    parser.add_argument(
-        "names",
-        nargs="*",
-        help="entries of params/figures.yaml; default: all that the profile can draw",
-    )
+    text = "draw figures as PDF, SVG and PNG, with their numbers and captions"
+    parser = commands.add("report figure", run_figure, text)
+    text = "entries of params/figures.yaml; default: all that the profile can draw"
+    parser.add_argument("names", nargs="*", help=text)
     add_profile(parser)
-
-    parser = commands.add(
-        "report page", run_page, "write reports/PROFILE/index.html: all of it in one file"
-    )
-    add_profile(parser)
-
-    parser = commands.add(
-        "report study",
-        run_study,
-        "write the study: the paper's claims with verdicts, effects with intervals, power",
-    )
-    parser.add_argument(
-        "--write", type=Path, metavar="FILE", help="write the page there as well (docs/results.md)"
-    )
+    text = "write reports/PROFILE/index.html: all of it in one file"
+    add_profile(commands.add("report page", run_page, text))
+    text = "write the study: the paper's claims with verdicts, effects with intervals, power"
+    parser = commands.add("report study", run_study, text)
+    text = "write the page there as well (docs/results.md)"
+    parser.add_argument("--write", type=Path, metavar="FILE", help=text)
     add_overwrite(parser)
     add_profile(parser)
+    text = (
+        "two variants: settings that differ, scores with intervals, attributes, and the sequences"
+        " that changed most"
+    )
+    parser = commands.add("compare", run_compare, text)
+    parser.add_argument("a", help="a variant")
+    parser.add_argument("b", help="another variant; differences are b less a")
+    add_profile(parser, key=False)

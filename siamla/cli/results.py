@@ -5,8 +5,7 @@ import re
 import sys
 from pathlib import Path
 
-from siamla.cli.commands import Commands
-from siamla.cli.options import add_overwrite
+from siamla.cli.options import Commands, add_overwrite
 
 LOST = {
     "previous": "each is scored as the box before it",
@@ -31,9 +30,8 @@ def run_import(args: argparse.Namespace) -> None:
 
     protocols = default_protocols()
     if args.benchmark not in protocols:
-        raise UserError(
-            f"--benchmark {args.benchmark}: unknown, expected one of {', '.join(protocols)}"
-        )
+        valid = ", ".join(protocols)
+        raise UserError(f"--benchmark {args.benchmark}: unknown, expected one of {valid}")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", args.name):
         raise UserError(f"--as {args.name!r}: expected a name of letters, digits, _, - and .")
     layout = protocols[args.benchmark].layout
@@ -80,36 +78,24 @@ def run_submit(args: argparse.Namespace) -> None:
 
 def register(commands: Commands) -> None:
     """Add the commands."""
-    parser = commands.add(
-        "results import", run_import, "copy another tracker's raw results beside ours"
-    )
-    parser.add_argument(
-        "source",
-        type=Path,
-        help="folder or zip: pysot text, got10k folders, VOT baseline, OTB .mat",
-    )
+    text = "copy another tracker's raw results beside ours"
+    parser = commands.add("results import", run_import, text)
+    text = "folder or zip: pysot text, got10k folders, VOT baseline, OTB .mat"
+    parser.add_argument("source", type=Path, help=text)
     parser.add_argument("--as", dest="name", required=True, help="the tracker's name in our tables")
-    parser.add_argument(
-        "--benchmark", required=True, help="key in params/protocols.yaml, such as otb100"
-    )
-    parser.add_argument(
-        "--out", type=Path, required=True, help="folder of imported trackers; <out>/<name> is made"
-    )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        help="the benchmark's data: names are spelt as there, and what is of none is left out",
-    )
+    text = "key in params/protocols.yaml, such as otb100"
+    parser.add_argument("--benchmark", required=True, help=text)
+    text = "folder of imported trackers; <out>/<name> is made"
+    parser.add_argument("--out", type=Path, required=True, help=text)
+    text = "the benchmark's data: names are spelt as there, and what is of none is left out"
+    parser.add_argument("--data", type=Path, help=text)
 
-    parser = commands.add(
-        "results submit", run_submit, "write the zip that an evaluation server takes"
-    )
+    text = "write the zip that an evaluation server takes"
+    parser = commands.add("results submit", run_submit, text)
     parser.add_argument("server", help="an evaluation server, such as got10k or trackingnet")
-    parser.add_argument(
-        "--predictions", type=Path, required=True, help="folder of stored predictions"
-    )
-    parser.add_argument(
-        "--data", type=Path, required=True, help="the test set, for names and frame counts"
-    )
+    text = "folder of stored predictions"
+    parser.add_argument("--predictions", type=Path, required=True, help=text)
+    text = "the test set, for names and frame counts"
+    parser.add_argument("--data", type=Path, required=True, help=text)
     parser.add_argument("--out", type=Path, required=True, help="the zip to write")
     add_overwrite(parser)

@@ -4,8 +4,7 @@ import argparse
 from functools import partial
 from typing import Any
 
-from siamla.cli.commands import Commands
-from siamla.cli.options import add_profile, load_plan, positive, seed
+from siamla.cli.options import Commands, add_profile, load_plan, positive, seed
 from siamla.errors import UserError
 from siamla.experiment.step import Step
 from siamla.experiment.steps import STEPS
@@ -80,14 +79,8 @@ def register(commands: Commands) -> None:
             continue
         parser = commands.add(words, partial(run, steps), steps[0].help)
         add_names(parser, steps)
-        parser.add_argument(
-            "--cores",
-            "--jobs",
-            "--workers",
-            type=positive,
-            default=1,
-            help="processes; they change nothing",
-        )
+        text = "processes; they change nothing"
+        parser.add_argument("--cores", "--jobs", "--workers", type=positive, default=1, help=text)
         if steps[0].name == "curate":
             text = "leave broken sequences out instead of stopping"
             parser.add_argument("--allow-rejected", action="store_true", help=text)

@@ -5,8 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from siamla.cli.commands import Commands
-from siamla.cli.options import add_overwrite, add_tracker, changed, threads
+from siamla.cli.options import Commands, add_overwrite, add_tracker, changed, threads
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,9 +23,8 @@ def _box(words: list[str]) -> "NDArray[np.float64]":
     values = [number(word) for word in " ".join(words).replace(",", " ").split()]
     box = np.array(values, np.float64)  # None becomes NaN
     if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] < SMALLEST).any():
-        raise UserError(
-            f"--box: {' '.join(words)!r}, expected x y w h in pixels with w and h above 0.01"
-        )
+        expected = "expected x y w h in pixels with w and h above 0.01"
+        raise UserError(f"--box: {' '.join(words)!r}, {expected}")
     return box
 
 
@@ -63,42 +61,27 @@ def _rate(text: str) -> float:
 
 def register(commands: Commands) -> None:
     """Add the commands of this module."""
-    parser = commands.add(
-        "track", _track, "follow a target through a video, a folder of images, a camera or a stream"
-    )
-    parser.add_argument(
-        "source", help="video file, folder of images, number of a camera, or address of a stream"
-    )
-    parser.add_argument(
-        "--model", type=Path, required=True, help="a model file, such as model.pt of a training"
-    )
+    text = "follow a target through a video, a folder of images, a camera or a stream"
+    parser = commands.add("track", _track, text)
+    option = parser.add_argument
+    text = "video file, folder of images, number of a camera, or address of a stream"
+    option("source", help=text)
+    text = "a model file, such as model.pt of a training"
+    option("--model", type=Path, required=True, help=text)
     target = parser.add_mutually_exclusive_group(required=True)
-    target.add_argument(
-        "--box",
-        nargs="+",
-        metavar="X Y W H",
-        help="the target in the first image, in pixels counted from 0",
-    )
+    text = "the target in the first image, in pixels counted from 0"
+    target.add_argument("--box", nargs="+", metavar="X Y W H", help=text)
     target.add_argument("--select", action="store_true", help="draw the box in a window")
-    parser.add_argument(
-        "--show",
-        action="store_true",
-        help="a window with keys: space pauses, r selects again, q ends",
+    text = "a window with keys: space pauses, r selects again, q ends"
+    option("--show", action="store_true", help=text)
+    text = (
+        "the drawn video (.webm, .mp4, .avi), a table beside it; .csv: the table alone; default:"
+        " %(default)s"
     )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("track.webm"),
-        help=(
-            "the drawn video (.webm, .mp4, .avi), a table beside it; .csv: the table alone;"
-            " default: %(default)s"
-        ),
-    )
-    parser.add_argument(
-        "--fps", type=_rate, default=25.0, help="images per second where the source has none"
-    )
+    option("--out", type=Path, default=Path("track.webm"), help=text)
+    text = "images per second where the source has none"
+    option("--fps", type=_rate, default=25.0, help=text)
     add_tracker(parser)
-    parser.add_argument(
-        "--threads", type=threads, default=1, help="of the network on a CPU; default: %(default)s"
-    )
+    text = "of the network on a CPU; default: %(default)s"
+    option("--threads", type=threads, default=1, help=text)
     add_overwrite(parser)

@@ -1,9 +1,10 @@
-"""`siamla train run`: one variant's training, or a trial of it."""
+"""`siamla train run`: a training, or a trial of it; `siamla tune`: tracker settings."""
 
 import argparse
+from collections.abc import Mapping
+from typing import Any
 
-from siamla.cli.commands import Commands
-from siamla.cli.options import add_profile, count, load_plan, positive, seed, threads
+from siamla.cli.options import Commands, add_profile, count, load_plan, positive, seed, threads
 
 
 def run_train(args: argparse.Namespace) -> None:
@@ -18,59 +19,70 @@ def run_train(args: argparse.Namespace) -> None:
         dry_run(plan, job, means, print)
     elif args.overfit:
         overfit(plan, job, means, args.overfit, print)
-    else:
-        if train(plan, job, means, args.key):
-            print(job.folder / "model.pt")
+    elif train(plan, job, means, args.key):
+        print(job.folder / "model.pt")
+
+
+def _pairs(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}: {value}" for key, value in settings.items())
+
+
+def run_tune(args: argparse.Namespace) -> None:
+    """Choose, and print what was found as comments and the lines for the profile."""
+    from siamla.steps.tune import tune
+
+    plan = load_plan(args)
+    variants = [args.variant] if args.variant else plan.variants
+    reports = tune(plan, variants, args.benchmark, args.workers)
+    metric = next(iter(reports.values()))["metric"] if reports else "nothing to choose"
+    print(f"# {metric} on {args.benchmark}; every point in results/{plan.name}/tune/VARIANT.json")
+    print(f"# {'variant':16} {'seeds':>5} {'points':>6}  {'start':>6}  chosen")
+    for variant, report in reports.items():
+        counts = f"{len(report['models']):5} {len(report['points']):6}"
+        print(f"# {variant:16} {counts}  {report['before']:.4f}  {report['reached']:.4f}")
+    print("trackers:")
+    for variant, report in reports.items():
+        print(f"  {variant}: {{{_pairs(report['chosen'])}}}")
 
 
 def register(commands: Commands) -> None:
     """Add the commands of this module."""
-    about = (
+    text = (
         "train one variant with one seed; killed, the same command resumes; torchrun starts it on"
         " several GPUs"
     )
-    parser = commands.add("train run", run_train, about)
-    parser.add_argument("variant")
-    parser.add_argument("--seed", type=seed, default=1)
-    parser.add_argument(
-        "--threads",
-        "--cores",
-        dest="cores",
-        type=threads,
-        default=1,
-        help="of all processes here; on a CPU they change the last digits",
+    parser = commands.add("train run", run_train, text)
+    option = parser.add_argument
+    option("variant")
+    option("--seed", type=seed, default=1)
+    text = "of all processes here; on a CPU they change the last digits"
+    option("--threads", "--cores", dest="cores", type=threads, default=1, help=text)
+    text = "processes that read pairs, and change nothing; default: threads - 1"
+    option("--workers", type=count, help=text)
+    text = (
+        "the backbone sees a batch in N parts: less memory, and each part is computed twice when it"
+        " learns"
     )
-    parser.add_argument(
-        "--workers",
-        type=count,
-        help="processes that read pairs, and change nothing; default: threads - 1",
-    )
-    parser.add_argument(
-        "--accumulate",
-        type=positive,
-        default=1,
-        metavar="N",
-        help=(
-            "the backbone sees a batch in N parts: less memory, and each part is computed twice"
-            " when it learns"
-        ),
-    )
-    parser.add_argument(
-        "--validate",
-        metavar="DATASET",
-        help="track this held-out set now and then: val_ao in the log",
-    )
-    parser.add_argument(
-        "--validate-every", type=positive, default=5, metavar="EPOCHS", help="default: %(default)s"
-    )
+    option("--accumulate", type=positive, default=1, metavar="N", help=text)
+    text = "track this held-out set now and then: val_ao in the log"
+    option("--validate", metavar="DATASET", help=text)
+    text = "default: %(default)s"
+    option("--validate-every", type=positive, default=5, metavar="EPOCHS", help=text)
     trial = parser.add_mutually_exclusive_group()
-    trial.add_argument(
-        "--dry-run", action="store_true", help="a few steps: memory, pairs/s, hours; keeps nothing"
-    )
-    trial.add_argument(
-        "--overfit",
-        type=positive,
-        metavar="N",
-        help="train on N batches again and again; keeps nothing",
-    )
+    text = "a few steps: memory, pairs/s, hours; keeps nothing"
+    trial.add_argument("--dry-run", action="store_true", help=text)
+    text = "train on N batches again and again; keeps nothing"
+    trial.add_argument("--overfit", type=positive, metavar="N", help=text)
     add_profile(parser)
+    text = (
+        "choose the tracker's settings for each variant on generated validation clips; nothing is"
+        " trained"
+    )
+    parser = commands.add("tune", run_tune, text)
+    text = "this one alone; default: all of the profile, each with the models of all its seeds"
+    parser.add_argument("variant", nargs="?", help=text)
+    text = "a set of params/synthetic.yaml; default: %(default)s"
+    parser.add_argument("--benchmark", default="validation", help=text)
+    text = "processes; they change nothing"
+    parser.add_argument("--workers", type=positive, default=1, help=text)
+    add_profile(parser, key=False)

@@ -1,14 +1,11 @@
 """Commands that start warm: a pipeline's jobs are forked from a process that has imported the
-libraries once.
+libraries once, which take a job seconds.
 
-torch, OpenCV, MLflow and the sources' digests take a job seconds before it begins, and many jobs of
-a small profile take no longer themselves. The pipeline starts one process (siamla.cli.prefork) that
-imports all of that, computes nothing and has one thread; a `siamla` command that the pipeline
-starts hands over its words, environment, folder and streams, and lets a fork of that process do the
-work. So every job is a process of its own as before, with its own log, and ends when its command is
-killed. A command does its work itself where there is no such process: typed by hand, on another
-host, in a job of a cluster, with more than one thread (libraries read that number when they are
-imported), or where the package has changed meanwhile.
+That process (siamla.cli.prefork) computes nothing and has one thread. A command hands over its
+words, environment, folder and streams. So every job is a process of its own, with its own log, and
+ends when its command is killed. A command does its work itself where there is no such process:
+typed by hand, on another host, in a job of a cluster, with more than one thread (libraries read
+that number when they are imported), or where the package has changed meanwhile.
 """
 
 import json
@@ -34,9 +31,7 @@ ONE_THREAD = {
 
 
 def ask(words: Sequence[str]) -> int | None:
-    """Have a command done by a fork of the warm process; its exit status, or None where it is to be
-    done here.
-    """
+    """Have a command done by a fork; its exit status, or None where it is to be done here."""
     address, _, job = os.environ.get(ADDRESS, "").partition(" ")
     # a cluster's job keeps to its own node, memory and time
     if not address or job != os.environ.get(JOB, "") or os.environ.get(THREADS) != "1":
@@ -46,18 +41,18 @@ def ask(words: Sequence[str]) -> int | None:
         try:
             connection.connect(address)
             socket.send_fds(connection, [json.dumps(request).encode()], [0, 1, 2])
-            begun = connection.recv(1)
+            fork = connection.recv(20)
         except OSError:  # nobody listens, or the request is too long for a packet
             return None
-        return _attend(connection) if begun else None
+        return _attend(connection, int(fork)) if fork else None
 
 
-def _attend(connection: socket.socket) -> int:
+def _attend(connection: socket.socket, fork: int) -> int:
     """Wait for the fork's exit status, and pass signals on to it."""
 
     def pass_on(number: int, frame: FrameType | None) -> None:
-        with suppress(OSError):  # it has just ended
-            connection.send(bytes([number]))
+        with suppress(ProcessLookupError):  # it has just ended
+            os.kill(fork, number)
 
     signal.signal(signal.SIGTERM, pass_on)
     signal.signal(signal.SIGINT, pass_on)
@@ -70,9 +65,7 @@ def _attend(connection: socket.socket) -> int:
 
 
 def start(profile: str) -> None:
-    """Start the warm process of a pipeline; to be called in the pipeline's own process, which it
-    does not outlive.
-    """
+    """Start the warm process of a pipeline, in whose process this is called."""
     folder = Path(".snakemake")
     # of a killed run: one pipeline of a profile runs at a time
     for left in folder.glob(f"siamla-{profile}.*.sock"):

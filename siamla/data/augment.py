@@ -1,9 +1,6 @@
 """Random views of a cached crop: shift, scale, motion blur, colour, flip, gray (SiamCAR's public
-code), degradation. Equal numbers give equal views.
-
-Shift and scale choose a window of whole pixels, which alone is read, and resized; the target's box
-follows from the window as it was rounded, and is exact. Numbers are Python's and images are changed
-in place: calls of numpy and fresh memory would cost as much again as the resize.
+code), degradation. Equal numbers give equal views, and boxes are exact. Numbers are Python's and
+images are changed in place: calls of numpy and fresh memory would cost as much as the resize.
 """
 
 from collections.abc import Sequence
@@ -31,9 +28,8 @@ _SHRINK, _QUALITY, _NOISE = (1.3, 3.0), (60, 15), (3.0, 16.0)
 
 
 def view_window(jitter: Jitter, size: int, crop_size: int, drawn: Sequence[float]) -> Window:
-    """The part of a cached crop that becomes a view of `size` pixels: of four uniform numbers in
-    [0, 1), its middle is within ± shift pixels of the crop's, its sides within ± scale, for x and y
-    apart; the edges are rounded. The crop must be as large as the jitter reaches.
+    """The window of a cached crop that becomes a view of `size` pixels, of four numbers in [0, 1):
+    its middle within ± shift pixels of the crop's, its sides within ± scale; edges are rounded.
     """
     right, down, wider, higher = drawn
     x, y = (crop_size / 2 + jitter.shift * (2 * each - 1) for each in (right, down))
@@ -77,9 +73,8 @@ def _grain(size: int) -> NDArray[np.float32]:
 
 
 def degrade(image: Image, drawn: Sequence[float]) -> None:
-    """Spoil a square view in place: fewer pixels, a low JPEG quality or noise.
-
-    Three uniform numbers in [0, 1) say which of the three, how much, and which part of the grain.
+    """Spoil a square view in place by fewer pixels, JPEG or noise: three numbers in [0, 1) say
+    which, how much, and which part of the grain.
     """
     which, amount, part = drawn
     size, kind = image.shape[0], int(3 * which)
@@ -113,10 +108,8 @@ class Draw(NamedTuple):
 def augment(
     window: Image, box: Sequence[float], out: Image, jitter: Jitter, draw: Draw
 ) -> list[float]:
-    """Write the view of a window (H, W, 3) of a cached crop to `out` (size, size, 3), a contiguous
-    array.
-
-    `box` is the target's in the window, continuous xywh. Returns the box in the view.
+    """Write the view of a window (H, W, 3) to `out` (size, size, 3), contiguous; the box in the
+    view of the target that is `box` in the window, continuous xywh.
     """
     size, (height, width) = out.shape[0], window.shape[:2]
     image = cv2.flip(window, 1) if draw.flip else window

@@ -28,9 +28,7 @@ def mean_colour(image: Image) -> tuple[float, float, float]:
 def fill_colour(
     image: Image, centre: ArrayLike, side: float, size: int
 ) -> tuple[float, float, float]:
-    """`mean_colour` where a crop (see `crop`) reaches beyond the image or its last pixels; else
-    black: the mean of a large image takes longer than its crop, and most crops lie inside.
-    """
+    """`mean_colour` where a crop reaches beyond the image; else black, which is quicker."""
     half = np.array(image.shape[1::-1]) / 2
     outermost = side / 2 * (1 - 1 / size)  # of the samples
     reach = np.abs(np.asarray(centre, np.float64) - half) + outermost
@@ -38,9 +36,7 @@ def fill_colour(
 
 
 def to_crop(box: ArrayLike, centre: ArrayLike, side: float, size: int) -> Array:
-    """Image boxes (..., 4) in the coordinates of the crop of `side` image pixels, (p -
-    centre)·size/side + size/2; continuous xywh.
-    """
+    """Image boxes (..., 4) in the crop of `side` image pixels: (p - centre)·size/side + size/2."""
     box, scale = np.asarray(box, np.float64), size / side
     corner = (box[..., :2] - np.asarray(centre, np.float64)) * scale + size / 2
     return np.concatenate([corner, box[..., 2:] * scale], axis=-1)
@@ -64,11 +60,9 @@ def to_continuous(box: ArrayLike) -> Array:
 
 
 def crop(image: Image, centre: ArrayLike, side: float, size: int, fill: ArrayLike) -> Image:
-    """The square of `side` image pixels around `centre` (2,) as (size, size, 3) uint8, bilinear;
-    `fill` is the colour beyond the image's border.
-
-    Crop pixel k, whose centre is at k + 0.5, shows the image at centre + (k + 0.5 -
-    size/2)·side/size: the continuous centre lands on the crop's middle, size / 2.
+    """The square of `side` image pixels around `centre` (2,) as (size, size, 3) uint8, bilinear,
+    with `fill` beyond the border. Crop pixel k shows the image at centre + (k + 0.5 -
+    size/2)·side/size.
     """
     scale = side / size
     # OpenCV counts pixel centres from 0, so both ends of the map are shifted by half a pixel.
@@ -86,11 +80,9 @@ def crop(image: Image, centre: ArrayLike, side: float, size: int, fill: ArrayLik
 def whole_pixels(
     image: Image, centre: ArrayLike, side: int, size: int, fill: ArrayLike
 ) -> tuple[Image, Array]:
-    """The square that the public SiamCAR code cuts as (size, size, 3) uint8, and its middle (2,).
-
-    It has whole pixels, those from ⌊p − side/2⌋ on with p the centre's index coordinate
-    (`to_index`), so that it lies half a pixel to one and a half up and left of `crop`'s, and is
-    resized. Beyond the border is `fill`, cut to integers.
+    """The square that the public SiamCAR code cuts as (size, size, 3) uint8, and its middle (2,):
+    whole pixels from ⌊p − side/2⌋ on, p the centre's index coordinate, resized. Beyond the border
+    is `fill`, cut to integers.
     """
     left, top = np.floor(np.asarray(centre, np.float64) - (side + 1) / 2).astype(int).tolist()
     height, width = image.shape[:2]
@@ -115,12 +107,9 @@ def _span(middle: float, side: float, size: int, extent: int) -> tuple[int, int,
 
 
 def tile(image: Image, centre: ArrayLike, side: float, size: int) -> tuple[Image, Array]:
-    """The square of `side` image pixels around `centre` (2,) as (size, size, 3) uint8, and the
-    centre that it has.
-
-    `crop` at the speed of a resize, five times as quick: image and crop share the corner of a
-    pixel, and to get that the centre moves by up to half a crop pixel. Beyond the border is the
-    image's mean colour.
+    """The square of `side` image pixels around `centre` (2,) as (size, size, 3) uint8, and its
+    centre: up to half a crop pixel away, so that a resize does, five times as quick as `crop`.
+    Beyond the border is the image's mean colour.
     """
     height, width = image.shape[:2]
     (x, y), scale = np.asarray(centre, np.float64).tolist(), size / side

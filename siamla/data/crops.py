@@ -109,9 +109,8 @@ def cut(image: Image, box: Array, settings: CropSettings) -> tuple[bytes, Array]
 def write_shard(
     shard: Shard, settings: CropSettings, folder: Path, skip: bool = False
 ) -> dict[str, str]:
-    """Write shard-N.bin and then its rows; each is complete or not there.
-
-    Returns file → why of the images that cannot be decoded; without `skip` the first is an error.
+    """Write shard-N.bin and then its rows. Returns file → why of the images that cannot be decoded;
+    without `skip` the first is an error.
     """
     skipped: dict[str, str] = {}
     rows = np.zeros(len(shard.files), ROW)
@@ -198,10 +197,9 @@ def build(
 ) -> None:
     """Write the crop cache of these sequences; frames without the target are left out.
 
-    `folder` must hold nothing that other settings or other data left. Stopped at any moment, the
-    same call goes on with the shards that are missing and ends with the same bytes. `skip` is the
-    share of the images that may be left out because they cannot be decoded; skipped.csv lists them,
-    and more of them are a UserError.
+    `folder` must hold nothing of other settings or data. Stopped at any moment, the same call goes
+    on and ends with the same bytes. `skip`: the share of images that may be unreadable; skipped.csv
+    lists them, and more are a UserError.
     """
     shards = plan_shards(videos, settings, shard_crops)
     if not (folder / "manifest.json").exists():
@@ -220,14 +218,9 @@ def build(
 
 
 class CropCache:
-    """A finished crop cache, or a UserError; cheap to open and to send to another process.
-
-    Attributes:
-        manifest: the content of manifest.json.
-        size: side of a crop in pixels.
-        frames: (N,) the frame number of each crop in its sequence.
-        starts: (S + 1,) the first row of each sequence that has any, in order, and N. An array:
-            every process that loads pairs opens the cache, and a set may have a million tracks.
+    """A finished crop cache, or a UserError; cheap to open and to send to another process. `frames`
+    (N,) are the crops' frame numbers, `starts` (S + 1,) the first row of each sequence that has
+    any, and N: an array, since a set may have a million tracks.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -268,9 +261,7 @@ class CropCache:
         return self._shards[number].fileno()
 
     def read(self, row: int, window: Window) -> tuple[Image, tuple[float, float, float, float]]:
-        """A window (H, W, 3) uint8 BGR inside the crop of a row, and the target's box (4,) in it,
-        continuous xywh; UserError when the crop is damaged.
-        """
+        """A window (H, W, 3) uint8 BGR of a crop, and the box (4,) in it; UserError for damage."""
         _, _, shard, length, offset, (x, y, width, height) = self._rows[row].item()
         left, top, right, bottom = window
         try:

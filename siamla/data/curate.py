@@ -61,9 +61,8 @@ class Checked:
 
 
 def check(item: tuple[str, dict[str, Any]], layout: str, root: Path, limit: int | None) -> Checked:
-    """Read and check one sequence, its first `limit` frames only.
-
-    An item is its name and what `remembered` has of it: with another key images are read again.
+    """Read and check one sequence, its first `limit` frames only. An item is its name and what
+    `remembered` has of it: with another key images are read again.
     """
     name, before = item
     try:
@@ -138,10 +137,8 @@ def _report(checked: list[Checked], rejected: list[Checked]) -> dict[str, Any]:
 
 
 def warnings(report: dict[str, Any], official: int) -> list[str]:
-    """What a user should know of a curated set that was not refused, one line each.
-
-    A part of a benchmark gives other scores; `official` is how many sequences the whole one has, 0
-    where there is no such number.
+    """What a user should know of a curated set, a line each; `official`: how many sequences the
+    whole benchmark has, 0 where there is no such number.
     """
     name, count, lines = report["name"], report["sequences"], []
     if official and count != official:
@@ -161,9 +158,7 @@ def warnings(report: dict[str, Any], official: int) -> list[str]:
 
 
 def _refuse_mixed(checked: list[Checked]) -> list[Checked]:
-    """Truth in the first frame alone is a property of a whole set; in a single sequence it is a
-    broken annotation.
-    """
+    """Truth in the first frame alone is for whole sets; in one sequence it is an error."""
     hidden = [item.video is not None and first_frame_only(item.video) for item in checked]
     if all(hidden[i] for i, item in enumerate(checked) if item.reason is None):
         return checked
@@ -173,9 +168,7 @@ def _refuse_mixed(checked: list[Checked]) -> list[Checked]:
 
 
 def remembered(path: Path) -> dict[str, dict[str, Any]]:
-    """Earlier image checks by sequence, {"key": of the files, "images": the result}; a line that a
-    kill has cut is ignored.
-    """
+    """Earlier image checks by sequence, {"key": of the files, "images": the result}."""
     checks: dict[str, dict[str, Any]] = {}
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
         try:
@@ -195,14 +188,9 @@ def curate(
     jobs: int = 1,
     allow_rejected: bool = False,
 ) -> dict[str, Any]:
-    """Check every sequence of a data set, write index, rejected list and report to `out`; returns
-    the report.
-
-    Checked: boxes as many as frames (one box alone is a hidden test set), every image decoded to
-    its end, sizes constant, boxes of visible frames finite, positive and not wholly outside; where
-    the benchmark has a rule for rows that are no box (`0,0,0,0`), those are counted instead. Images
-    of unchanged files (size and time) are not decoded again. UserError where sequences are
-    rejected, which `allow_rejected` leaves out: then only rejected.csv is written.
+    """Check every sequence of a data set (docs/data.md), write index, rejected list and report to
+    `out`; returns the report. UserError where sequences are rejected, which `allow_rejected` leaves
+    out: then only rejected.csv is written.
     """
     names = LAYOUTS[layout].names(root)
     out.mkdir(parents=True, exist_ok=True)
@@ -237,9 +225,7 @@ def curate(
 
 
 def curated_root(folder: Path) -> Path:
-    """The folder of the data that were curated into `folder`; UserError where there is no finished
-    curation, or no such data.
-    """
+    """The folder of the data that were curated into `folder`; UserError where it is none."""
     path = folder / "report.json"
     advice = "run `siamla data curate`"
     if not path.is_file():
@@ -254,10 +240,7 @@ def curated_root(folder: Path) -> Path:
 def write_index(
     path: Path, root: Path, checked: Iterable[tuple[Sequence, str, dict[str, Any]]]
 ) -> None:
-    """Write the index of sequences, each with the digest of its images and its statistics: a row a
-    sequence with list columns (LaSOT: 1,400 rows instead of 3.5 million). Frames under `root` are
-    stored relative to it.
-    """
+    """Write the index: a row a sequence with list columns, frames relative to `root`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -21,11 +21,8 @@ _DAMAGE = (b"Corrupt JPEG data", b"Premature end of JPEG")  # how libjpeg's warn
 
 def complete(data: bytes) -> bool:
     """Whether an encoded JPEG or PNG reaches its end; OpenCV decodes a truncated JPEG with a mere
-    warning. Bytes after the end, which some cameras append, do no harm.
-
-    In a JPEG the marker bytes cannot occur inside compressed data, so the last end-of-image marker
-    must follow a start-of-scan marker, and none follow it. A PNG is a chain of chunks with their
-    lengths.
+    warning. Marker bytes cannot occur inside compressed data: a JPEG's last end-of-image marker
+    must follow a start-of-scan marker, and none follow it. A PNG is a chain of chunks.
     """
     if data[:2] == b"\xff\xd8":
         end = data.rfind(b"\xff\xd9")
@@ -39,9 +36,7 @@ def complete(data: bytes) -> bool:
 
 
 def _pixels(data: bytes) -> Image | None:
-    """The image (H, W, 3) BGR of an encoded file; None for what OpenCV does not decode, or refuses:
-    2³⁰ pixels and more.
-    """
+    """The image (H, W, 3) BGR; None where OpenCV decodes none, or refuses: 2³⁰ pixels and more."""
     try:
         return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:
@@ -49,11 +44,8 @@ def _pixels(data: bytes) -> Image | None:
 
 
 def decode(data: bytes) -> tuple[Image | None, bool]:
-    """The image (H, W, 3) BGR of an encoded file, or None, and whether the decoder found damage
-    inside.
-
-    libjpeg fills what it cannot read and says so only on the process's error stream, which is
-    therefore caught while it works; whatever else was written there is passed on.
+    """The image (H, W, 3) BGR of an encoded file, or None, and whether it is damaged inside:
+    libjpeg says so only on the process's error stream, which is caught while it works.
     """
     with tempfile.TemporaryFile() as caught:
         kept = os.dup(2)
@@ -71,23 +63,22 @@ def decode(data: bytes) -> tuple[Image | None, bool]:
 
 
 def read_image(file: Path) -> Image:
-    """The image of a file; UserError for one that is not there, cut short or none."""
+    """The image of a file, (H, W, 3) BGR; UserError for one that is not there, cut short or none.
+
+    16 bits become 8, grey three channels, and a transparent pixel shows its colour.
+    """
     try:
         data = regular(file).read_bytes()
     except OSError as error:
         raise UserError(f"{file}: {error.strerror}") from None
-    image = None
-    if data and complete(data):
-        image = _pixels(data)
+    image = _pixels(data) if data and complete(data) else None
     if image is None:
         raise UserError(f"{file}: not a readable image")
     return image
 
 
 def _check(file: Path, size: list[int] | None) -> tuple[bytes, list[int], bool]:
-    """The bytes of an image file, its [height, width], and whether it is damaged inside; UserError
-    for one that is cut short, none, or not of the `size`.
-    """
+    """The bytes, [height, width] and damage of an image file; UserError unless of `size`."""
     data = regular(file).read_bytes()
     if not data:
         raise UserError(f"{file.name}: the file is empty")
@@ -102,11 +93,9 @@ def _check(file: Path, size: list[int] | None) -> tuple[bytes, list[int], bool]:
 
 
 def check_images(frames: Iterable[Path]) -> dict[str, Any]:
-    """Read and decode all frames of a sequence.
-
-    Returns the first "problem" that makes it unusable, or None; "size", [height, width]; "digest"
-    of the bytes; "damaged", names of the files that are whole but damaged inside. Those are kept:
-    every toolkit decodes them to the same pixels, and without them it would be another benchmark.
+    """Read and decode all frames: the first "problem" that makes the sequence unusable, or None;
+    "size", [height, width]; "digest" of the bytes; "damaged", names of files that are whole but
+    damaged inside, which every toolkit decodes to the same pixels.
     """
     size: list[int] | None = None
     damaged: list[str] = []
@@ -128,10 +117,8 @@ def first_frame_only(video: Sequence) -> bool:
 
 
 def box_problem(video: Sequence, size: list[int], empty_truth: bool) -> str | None:
-    """The first box of a visible target that is wrong in an image of [height, width], or None.
-
-    With `empty_truth` the benchmark has a rule for frames whose row is no box; a tracker must still
-    find one to start on, and infinity is no way to say that there is none.
+    """The first box of a visible target that is wrong in an image of [height, width], or None. With
+    `empty_truth` rows may be no box, but for the first.
     """
     judged = video.visible.copy()
     if first_frame_only(video):

@@ -1,14 +1,10 @@
 """JPEGs of which a window is decoded alone: the coder starts afresh at a restart marker every few
-blocks.
-
-Before a JPEG stand, as uint32, where its header ends, then each interval with its marker, row by
-row. An interval is COLUMN pixels wide and ROW pixels high, a row of the image a whole number of
-them.
+blocks. Before a JPEG stand, as uint32, where its header ends, then each interval with its marker,
+row by row, COLUMN pixels wide and ROW pixels high.
 
 A window is decoded from the header, with another size in it, and the intervals that the window
-touches: to any decoder a whole JPEG. Its pixels are those of the whole image, because each interval
-is decoded by itself; only the smoothed colour looks across a border, by one pixel, and so far the
-decoded part reaches beyond the window.
+touches: to any decoder a whole JPEG. Only the smoothed colour looks across an interval's border, by
+one pixel, and so far the decoded part reaches beyond the window.
 """
 
 from collections.abc import Callable
@@ -58,9 +54,8 @@ def encode(image: Image, quality: int) -> bytes:
 
 def decode(read: Callable[[int, int], bytes], size: int, window: Window) -> Image:
     """The pixels of a window of a square image of `size` pixels, as decoding all of the JPEG would
-    give them. `read` gives a number of bytes (first) from a place (second) in what `encode` made.
-
-    ValueError where the data are damaged.
+    give them; ValueError where it is damaged. `read` gives so many bytes from a place in what
+    `encode` made.
     """
     left, top, right, bottom = window
     columns, rows = -(-size // COLUMN), -(-size // ROW)

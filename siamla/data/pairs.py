@@ -30,12 +30,10 @@ SIDES = ("template", "search")
 
 @dataclass(frozen=True)
 class Pair:
-    """One pair, or a batch of them with a leading axis: crops (127, 127, 3) and (255, 255, 3)
-    uint8.
+    """Crops (127, 127, 3) and (255, 255, 3) uint8; a batch has a leading axis.
 
     box (4,): xywh of the target in the search crop, in pixel-index coordinates (siamla.data.crop):
-    a target in the middle has its centre at 127, on cell 12 of the grid 31 + 8·i. Without area
-    where the target is not in it.
+    in the middle its centre is at 127. Without area where the target is not in it.
     """
 
     template: Image
@@ -58,9 +56,8 @@ class Sampler(ABC):
 
     @abstractmethod
     def draw(self, index: int, template: Image, search: Image) -> list[float]:
-        """Write the crops of the pair number `index` to (127, 127, 3) and (255, 255, 3).
-
-        Returns the target's box (4,) in the search crop, continuous xywh.
+        """Write the crops of pair `index` to (127, 127, 3) and (255, 255, 3); the target's box (4,)
+        in the search crop, continuous xywh.
         """
 
     def batch(self, indices: Sequence[int]) -> Pair:
@@ -82,11 +79,8 @@ def _blank(count: int) -> tuple[Image, Image]:
 
 
 class PairSampler(Sampler):
-    """Draws pairs from a crop cache.
-
-    A sequence is drawn uniformly, the template uniformly from its frames and the search frame
-    uniformly from those at most `frame_range` frames away, the template's included, as in SiamCAR's
-    public code. Of `settings.negatives` of the pairs the search frame is any of another sequence.
+    """Draws pairs from a crop cache: a sequence uniformly, the template from its frames, the search
+    frame from those at most `frame_range` away, as in SiamCAR's public code.
 
     With `settings.views` a crop has that many views, numbered row · views + draw, whose jitter does
     not depend on the pair; `parts` says which two make a pair.
@@ -116,9 +110,7 @@ class PairSampler(Sampler):
         return len(self.cache) * self.settings.views
 
     def _seek(self, stream: int, number: int) -> np.random.Generator:
-        """Random numbers of this number of a stream alone: a counter that stands there; a new
-        generator takes far longer.
-        """
+        """Random numbers of this number of a stream; a new generator takes far longer."""
         counter = self._state["state"]["counter"]
         counter[1:3], counter[3] = (number & _WORD, number >> 64), stream
         self._rng.bit_generator.state = self._state
@@ -162,9 +154,7 @@ class PairSampler(Sampler):
         return Parts(template * count + first, search * count + second, present)
 
     def view(self, number: int, out: Image, side: str) -> list[float]:
-        """Write the view of this number as "template" or "search" to `out`; the target's box (4,)
-        in it, continuous xywh.
-        """
+        """Write a view as "template" or "search" to `out`; the target's box (4,) in it."""
         row, view = divmod(number, self.settings.views or 1)
         rng = self._seek(VIEWS, (row * MOST_VIEWS + view) * len(SIDES) + SIDES.index(side))
         drawn, normal = rng.random(8).tolist(), rng.standard_normal(3).tolist()
@@ -191,9 +181,7 @@ class PairSampler(Sampler):
         return template, low + int(drawn[2] * (high - low))
 
     def draw(self, index: int, template: Image, search: Image) -> list[float]:
-        """See Sampler. One draw for both crops decides flip and gray: with equal probabilities both
-        or neither are changed.
-        """
+        """See Sampler. One draw for both crops decides flip and gray."""
         settings = self.settings
         if settings.views is not None:
             parts = self.parts(index)
@@ -221,9 +209,8 @@ class PairSampler(Sampler):
         normal: Sequence[float],
         spoiled: Sequence[float],
     ) -> list[float]:
-        """Write a view of a crop to `out`; the target's box (4,) in it.
-
-        `drawn` are ten uniform numbers: flip and gray, four of the window, four of `augment`.
+        """Write a view of a crop to `out`; the target's box (4,) in it. `drawn`: flip and gray,
+        four of the window, four of `augment`.
         """
         part = view_window(jitter, out.shape[0], self.cache.size, drawn[2:6])
         window, box = self.cache.read(row, part)

@@ -28,9 +28,7 @@ class CropSettings(Settings):
 
 
 class Jitter(Settings):
-    """Random shift (± px), scale (± share, drawn for x and y apart), blur and colour, as in
-    SiamCAR's public code.
-    """
+    """Random shift (± px), scale (± share), blur and colour, as in SiamCAR's public code."""
 
     shift: float = Field(0, ge=0, le=128)
     scale: float = Field(0, ge=0, lt=1)
@@ -58,11 +56,9 @@ class Part(Settings):
 
 
 class PairSettings(Settings):
-    """Template and search are two frames of one sequence at most frame_range apart, each with its
-    jitter.
-
-    `views` is for a frozen backbone: its features of every view of every crop are computed once,
-    and any two views of a sequence make a pair, so that no two steps see the same ones.
+    """Template and search are two frames of one sequence, at most frame_range apart. `views` is for
+    a frozen backbone: its features of every view of every crop are computed once, and any two views
+    of a sequence make a pair.
     """
 
     dataset: str | dict[Name, Part] = Field(description="a training set, or several with shares")

@@ -81,9 +81,7 @@ def resolve_engine(name: EngineName, device: torch.device) -> str:
             " take engine auto or torch"
         )
     if device.type not in engine.devices:
-        raise UserError(
-            f"tracker.engine: {name} runs on a CPU here; on a GPU take engine auto or torch"
-        )
+        raise UserError(f"tracker.engine: {name} runs on a CPU; on a GPU take auto or torch")
     return name
 
 
@@ -109,9 +107,8 @@ def _search(network: Network, rows: int, state: State, crops: Crops) -> Maps:
 
 
 def prepare(engine: str, model: SiamLA, hardware: Hardware, rows: int = 1) -> Network:
-    """The network ready to run on an engine that `resolve_engine` gave; the model stays as it is.
-
-    `search` takes any number of crops; `rows` of them are the fastest.
+    """The network ready to run on an engine; the model stays as it is. `search` takes any number of
+    crops; `rows` of them are the fastest.
     """
     network = entry(engine).prepare(model, hardware, rows)
     return Network(network.embed, partial(_search, network, rows))

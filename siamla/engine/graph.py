@@ -45,10 +45,8 @@ class TemplateGraph(Graph):
 
 
 class SearchGraph(Graph):
-    """Search crops and a template's state → score maps in fp32.
-
-    `cls` (B, 25, 25) is the classification score c in [0, 1], `ltrb` (B, 4, 25, 25) the offsets in
-    crop pixels, `loc` (B, 25, 25) the logit of q.
+    """Search crops and a state → `cls` (B, 25, 25), the score c; `ltrb` (B, 4, 25, 25), offsets in
+    crop pixels; `loc` (B, 25, 25), the logit of q; all in fp32.
     """
 
     inputs = ("search", "state")

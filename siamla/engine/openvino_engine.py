@@ -1,8 +1,5 @@
-"""OpenVINO as the engine, the fastest on a CPU.
-
-What it compiles is kept in the machine's cache folder. A file's name is the digest of all that
-decides its bytes; inside stands the SHA-256 of this and of them, so that a damaged file is made
-again. Nothing needs these files.
+"""OpenVINO as the engine, the fastest on a CPU. What it compiles is kept in the machine's cache
+folder, under the digest of all that decides its bytes and with their SHA-256; it may be deleted.
 """
 
 import hashlib

@@ -1,7 +1,5 @@
-"""The engines' names, for settings.
-
-An engine is a module `siamla.engine.NAME_engine` with an `ENGINE` (siamla.engine.engines.Engine),
-and its name here.
+"""The engines' names; each is a module `siamla.engine.NAME_engine` with an `ENGINE`
+(engines.Engine).
 """
 
 from typing import Literal

@@ -1,3 +1,1 @@
-"""What the experiment is: profile, variants, the plan of all jobs, and the identity of each
-result.
-"""
+"""What the experiment is: profile, variants, all jobs, and the identity of each result."""

@@ -64,24 +64,18 @@ class Experiment:
         return own_settings(self.variants)
 
     def own_tracker(self, variant: str) -> dict[str, Any]:
-        """The tracker settings that a variant and those that it extends set themselves; they win
-        over all others.
-        """
+        """What a variant and those that it extends set themselves; it wins over all others."""
         return dict(self._own[variant].get("tracker", {}))
 
     def tracker(self, variant: str, benchmark: str) -> TrackerSettings:
-        """The tracker's settings: defaults ← the profile's ← those that it has for the variant
-        (`trackers`) ← the benchmark's ← what the variant itself sets.
-        """
+        """Defaults ← the profile's ← its `trackers` ← the benchmark's ← the variant's own."""
         settings = merge(self.profile.spec.get("tracker", {}), self.tuned[variant])
         settings = merge(settings, self.profile.benchmarks[benchmark].tracker)
         settings = merge(settings, self.own_tracker(variant))
         return validate(TrackerSettings, settings, f"the tracker of {variant} on {benchmark}")
 
     def protocol(self, benchmark: str) -> Protocol:
-        """The protocol that a benchmark is tracked and scored by: its own choice, else the one
-        named like it, else its layout's first; UserError where there is none.
-        """
+        """A benchmark's own choice, else the one of its name, else its layout's first."""
         entry = self.profile.benchmarks[benchmark]
         named = entry.protocol or benchmark
         if named in self.protocols:
@@ -93,9 +87,7 @@ class Experiment:
         raise UserError(f"is missing, and no protocol is of layout {entry.layout}; valid: {valid}")
 
     def official(self, dataset: str) -> int:
-        """How many sequences the whole of a benchmark has; 0 for a training set and a folder of
-        one's own, whose name is none of a protocol and does not begin with its layout's.
-        """
+        """How many sequences the whole of a benchmark has; 0 for a folder of one's own."""
         entry = self.profile.benchmarks.get(dataset)
         if entry is None or not (dataset in self.protocols or dataset.startswith(entry.layout)):
             return 0
@@ -156,9 +148,7 @@ def _check_names(experiment: Experiment, references: Iterable[Reference], path: 
 
 
 def _check_protocols(experiment: Experiment, path: Path) -> None:
-    """UserError with each benchmark that has no protocol, and each that starts the tracker again
-    where score maps or crops are asked for.
-    """
+    """UserError for no protocol, and for maps or crops where it starts the tracker again."""
     profile, mistakes = experiment.profile, Mistakes()
     for name in profile.benchmarks:
         try:
@@ -174,9 +164,7 @@ def _check_protocols(experiment: Experiment, path: Path) -> None:
 
 
 def _problem(pairs: PairSettings, dataset: str, train: Mapping[str, TrainingSet]) -> str | None:
-    """What is wrong with a data set to be trained on: it is not in the profile, or has no reach or
-    one too many.
-    """
+    """What is wrong with a training set: it is not in the profile, or its reach does not fit."""
     reach = pairs.parts[dataset].reach
     if dataset not in train:
         return f"{dataset!r} is not one of train; {nearest(dataset, sorted(train))}"
@@ -191,9 +179,7 @@ def _problem(pairs: PairSettings, dataset: str, train: Mapping[str, TrainingSet]
 
 
 def _check_training_sets(experiment: Experiment, path: Path) -> None:
-    """UserError with what is wrong with the data sets that variants are to be trained on, each of
-    the first model that has it.
-    """
+    """UserError with what is wrong with training sets, each of the first model that has it."""
     first: dict[str, str] = {}
     for model, spec in experiment.models.items():
         for dataset in spec.pairs.parts:

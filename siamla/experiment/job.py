@@ -72,9 +72,7 @@ class Job:
 
     @property
     def record_path(self) -> Path:
-        """The record of the plan's result. Its name holds the key: the result of other settings or
-        other code has a record of another name.
-        """
+        """The record of the plan's result; that of other settings or code has another name."""
         return self.sources or self.folder / f"record-{self.key}.json"
 
     def record(self) -> dict[str, Any] | None:
@@ -99,9 +97,7 @@ class Job:
         return [*records, *self.outside.values()]
 
     def former(self) -> dict[str, Any] | None:
-        """The record of the result that is there in place of the plan's; None where there is none,
-        or one that cannot be read.
-        """
+        """The newest record that can be read of a result in place of the plan's, or None."""
         others = [path for path in self.folder.glob(RECORDS) if path != self.record_path]
         for path in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True):
             try:

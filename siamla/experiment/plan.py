@@ -39,9 +39,7 @@ class Plan:
 
     @classmethod
     def load(cls, profile: str, params: Path = Path("params")) -> "Plan":
-        """Read and check a profile and all that belongs to it; UserError with every mistake, before
-        any work.
-        """
+        """Read and check a profile and what belongs to it; UserError with every mistake."""
         return cls(load(profile, params), params)
 
     # --- what there is ---
@@ -67,19 +65,14 @@ class Plan:
         }
 
     def check_name(self, kind: str, name: str) -> None:
-        """UserError, with the nearest name, where the profile has no such benchmark, variant,
-        dataset or tracker.
-        """
-        valid = self._valid.get(kind)
-        if valid is not None and name not in valid:
-            near = nearest(name, valid)
-            what = KINDS.get(kind, kind)
-            raise UserError(f"{name}: no such {what} in profile {self.name}; {near}")
+        """UserError, with the nearest name, where the profile has none such."""
+        valid = self._valid.get(kind, [name])
+        if name not in valid:
+            what = f"no such {KINDS.get(kind, kind)} in profile {self.name}"
+            raise UserError(f"{name}: {what}; {nearest(name, valid)}")
 
     def spec(self, model: str) -> Spec:
-        """A variant's resolved settings, or those of its other trainings (VARIANT@TRAINING);
-        UserError with the nearest name.
-        """
+        """Settings of a variant, or of another training of it (VARIANT@TRAINING)."""
         self.check_name("variant", model)
         return self.experiment.models[model]
 
@@ -95,9 +88,7 @@ class Plan:
         return load_sets(self.params / "synthetic.yaml")
 
     def trained_as(self, variant: str) -> str:
-        """The variant whose model this one uses: the first with the same training. Others differ in
-        the tracker.
-        """
+        """The variant whose model this one uses: the first with the same training."""
         self.check_name("variant", variant)
         return self._owners[variant]
 
@@ -114,9 +105,7 @@ class Plan:
         return owners
 
     def models(self, variant: str) -> list[str]:
-        """The variant, and as VARIANT@TRAINING those of its other trainings that a benchmark asks
-        for.
-        """
+        """The variant, and as VARIANT@TRAINING its other trainings that a benchmark asks for."""
         tracked = [
             name for name in self.profile.benchmarks if variant in self.experiment.runs(name)
         ]
@@ -125,9 +114,7 @@ class Plan:
 
     def once(self, what: Hashable, make: Callable[[], Any]) -> Any:
         """What `make` gives, made once: thousands of jobs share a few settings."""
-        if what not in self._kept:
-            self._kept[what] = make()
-        return self._kept[what]
+        return self._kept[what] if what in self._kept else self._kept.setdefault(what, make())
 
     # --- jobs ---
 
@@ -184,6 +171,10 @@ class Plan:
         """Every score of the profile, the imported trackers' last; none of a sweep."""
         return [*self.jobs_of("score"), *self.jobs_of("score_imported")]
 
+    def jobs(self) -> list[Job]:
+        """All jobs in an order in which they can run, each once."""
+        return self._every
+
     @cached_property
     def _every(self) -> list[Job]:
         jobs: dict[Path, Job] = {}
@@ -199,10 +190,6 @@ class Plan:
                 add(job)
         order = list(STEPS)
         return sorted(jobs.values(), key=lambda job: order.index(job.entry))
-
-    def jobs(self) -> list[Job]:
-        """All jobs in an order in which they can run, each once."""
-        return self._every
 
     def sets_in_use(self) -> list[str]:
         """The data sets that a job reads."""

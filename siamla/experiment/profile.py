@@ -50,10 +50,7 @@ class TrainingSet(Dataset):
     layout: TrainingLayout
     preset: Preset | None = Field(
         None,
-        description=(
-            "boxes to keep; null: clean, or of a benchmark's layout all of sequences without a"
-            " fault"
-        ),
+        description="boxes to keep; null: clean, or of a benchmark's layout all that are sound",
     )
 
     @property
@@ -64,14 +61,11 @@ class TrainingSet(Dataset):
     @model_validator(mode="after")
     def readable(self) -> "TrainingSet":
         if self.preset and self.layout not in get_args(SourceName):
-            raise ValueError(
-                f"preset: {self.layout} has none; only {', '.join(get_args(SourceName))} have"
-            )
+            sources = ", ".join(get_args(SourceName))
+            raise ValueError(f"preset: {self.layout} has none; only {sources} have")
         if self.boxes and self.frames:
-            raise ValueError(
-                "frames: a table of boxes has no first frames; crops.max_frames keeps some of a"
-                " track"
-            )
+            instead = "crops.max_frames keeps some of a track"
+            raise ValueError(f"frames: a table of boxes has no first frames; {instead}")
         return self
 
 
@@ -106,10 +100,7 @@ class Profile(Settings):
 
     extends: str | None = Field(
         None,
-        description=(
-            "the profile that this one is laid over: mappings merge, lists and values replace, and"
-            " null takes an entry away"
-        ),
+        description="what this is laid over: mappings merge, all else replaces, null takes away",
     )
     caption: str = Field(description="what the data were; printed under every table")
     train: dict[Name, TrainingSet] = Field(min_length=1)
@@ -139,10 +130,7 @@ class Profile(Settings):
     )
     trackers: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
-        description=(
-            "variant → tracker settings over `spec`'s, as `siamla tune` chooses them; variants that"
-            " extend it have them too"
-        ),
+        description="variant (and what extends it) → tracker settings that `siamla tune` chose",
     )
     trainings: dict[Name, dict[str, Any]] = Field(
         default_factory=dict,
@@ -197,9 +185,7 @@ def _over(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def load_profile(name: str, params: Path) -> Profile:
-    """A profile laid over those that it extends; UserError with every mistake of the first wrong
-    file, the oldest first.
-    """
+    """A profile over those that it extends; UserError with all mistakes of the first wrong file."""
     folder = params / "profiles"
     path = _path(name, folder)
     contents: dict[str, dict[str, Any]] = {}

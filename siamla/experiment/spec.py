@@ -1,6 +1,4 @@
-"""A variant's resolved spec: defaults (the paper's) ← profile ← the variants that it extends ← its
-own `set`.
-"""
+"""A variant's spec: defaults (the paper's) ← profile ← what it extends ← its own `set`."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -41,16 +39,13 @@ class Spec(Settings):
     def fits(self) -> "Spec":
         if self.crops.size < self.pairs.reach:
             reach = f"shift and scale of the pairs reach {self.pairs.reach}"
-            raise ValueError(
-                f"crops.size: {self.crops.size} pixels, but {reach}; cut larger crops or reduce the"
-                " jitter"
-            )
+            what = f"{self.crops.size} pixels, but {reach}"
+            raise ValueError(f"crops.size: {what}; cut larger crops or reduce the jitter")
         for name, part in self.pairs.parts.items():
             if (part.exact * self.training.pairs_per_epoch).denominator != 1:
-                pairs = (
-                    f"{part.share:g} of training.pairs_per_epoch ({self.training.pairs_per_epoch})"
-                )
-                raise ValueError(f"pairs.dataset.{name}.share: {pairs} is no whole number of pairs")
+                pairs = f"training.pairs_per_epoch ({self.training.pairs_per_epoch})"
+                what = f"{part.share:g} of {pairs} is no whole number of pairs"
+                raise ValueError(f"pairs.dataset.{name}.share: {what}")
         return self
 
 
@@ -100,9 +95,7 @@ def nest(dotted: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def ancestry(name: str, parent: Callable[[str], str | None], where: str = "") -> list[str]:
-    """What `name` extends, oldest first, and itself; UserError, beginning with `where`, for a
-    circle.
-    """
+    """What `name` extends, oldest first, and itself; UserError, after `where`, for a circle."""
     line = {name: None}
     while (older := parent(name)) is not None:
         if older in line:

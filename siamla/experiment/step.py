@@ -125,10 +125,12 @@ class Step(ABC):
         return f"{self.result} {named}{seed}"
 
 
-def tracked(plan: Planned, benchmarks: Iterable[str]) -> Iterator[Names]:
-    """Benchmark, variant and seed of all that the profile tracks of some benchmarks."""
+def tracked(
+    plan: Planned, benchmarks: Iterable[str], variants: Iterable[str] | None = None
+) -> Iterator[Names]:
+    """Benchmark, variant and seed of all that is tracked; by default each benchmark's variants."""
     for benchmark in benchmarks:
-        for variant in plan.experiment.runs(benchmark):
+        for variant in plan.experiment.runs(benchmark) if variants is None else variants:
             for seed in plan.experiment.seeds(variant):
                 yield {"benchmark": benchmark, "variant": variant, "seed": seed}
 
@@ -141,20 +143,15 @@ def weights(spec: Spec) -> Any:
 
 def training_settings(spec: Spec) -> dict[str, Any]:
     """What decides the weights: the spec without the tracker, and without paths and names in it."""
-    settings = {
-        key: value
-        for key, value in without_neutral(spec).items()
-        if key not in ("tracker", "crops")
-    }
-    settings["pairs"] = {key: value for key, value in settings["pairs"].items() if key != "dataset"}
-    settings["model"] = {**settings["model"], "weights": weights(spec)}
+    settings: dict[str, Any] = without_neutral(spec)
+    for group, key in ((settings, "tracker"), (settings, "crops"), (settings["pairs"], "dataset")):
+        group.pop(key, None)
+    settings["model"]["weights"] = weights(spec)
     return settings
 
 
 def uses_features(spec: Spec) -> bool:
-    """Whether a frozen backbone sees a finite set of views. Random weights differ from seed to
-    seed.
-    """
+    """Whether a frozen backbone, whose weights no seed changes, sees a finite set of views."""
     finite = spec.pairs.views is not None and spec.training.frozen_epochs > 0
     return finite and spec.model.weights != "random"
 
@@ -171,19 +168,13 @@ def network(spec: Spec) -> dict[str, Any]:
 
 
 def mixed_crops(spec: Spec, parents: Parents) -> dict[str, Any]:
-    """The identity of the crops that a variant is trained on; of several sets with the share of
-    the pairs and the reach of each.
-    """
+    """The identity of a training's crops; of several sets with each one's share and reach."""
     if isinstance(spec.pairs.dataset, str):
         return dict(parents["crops"].identity.plain)
-    crops = [job for job in parents.values() if job.step == "crops"]
+    crops = (job.identity.plain for job in parents.values() if job.step == "crops")
     mixed = {}
-    for index, (part, job) in enumerate(zip(spec.pairs.parts.values(), crops, strict=True), 1):
-        mixed[str(index)] = {
-            "share": part.share,
-            "reach": part.reach,
-            "crops": job.identity.plain,
-        }
+    for index, part in enumerate(spec.pairs.parts.values(), 1):
+        mixed[str(index)] = {"share": part.share, "reach": part.reach, "crops": next(crops)}
     return mixed
 
 
@@ -204,12 +195,9 @@ def backbone_code(spec: Spec) -> str:
 
 
 def engine_code(engine: EngineName) -> list[str]:
-    """The engines that may run under a setting. Which one `auto` stands for is known only where a
-    step runs.
-    """
-    return [
-        f"siamla.engine.{name}_engine:ENGINE" for name in (AUTO if engine == "auto" else (engine,))
-    ]
+    """The engines that may run under a setting: what `auto` is, only a machine can tell."""
+    names = AUTO if engine == "auto" else (engine,)
+    return [f"siamla.engine.{name}_engine:ENGINE" for name in names]
 
 
 def pointer_digest(source: str, root: Path) -> str:
@@ -217,11 +205,10 @@ def pointer_digest(source: str, root: Path) -> str:
     path = Path(source if source.endswith(".dvc") else "dvc.lock")
     content = read_yaml(path)
     try:
-        outs = content["outs"] if path.name != "dvc.lock" else content["stages"][source]["outs"]
-        return next(
-            str(out["md5"]) for out in outs if path.name != "dvc.lock" or Path(out["path"]) == root
-        )
-    except (KeyError, TypeError, StopIteration):
-        raise UserError(
-            f"{path}: no digest of {root} for {source!r}; is it a DVC pointer or stage?"
-        ) from None
+        if path.suffix == ".dvc":
+            return str(content["outs"][0]["md5"])
+        outs = content["stages"][source]["outs"]
+        return next(str(out["md5"]) for out in outs if Path(out["path"]) == root)
+    except (LookupError, TypeError, StopIteration):
+        wanted = f"no digest of {root} for {source!r}; is it a DVC pointer or stage?"
+        raise UserError(f"{path}: {wanted}") from None

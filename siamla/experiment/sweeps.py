@@ -1,4 +1,4 @@
-"""One tracker setting varied on a variant's own model: params/sweeps.yaml."""
+"""Values of tracker settings that are tried: params/sweeps.yaml and params/tune.yaml."""
 
 from pathlib import Path
 from typing import Annotated, NamedTuple
@@ -25,9 +25,7 @@ Values = Annotated[list[Value], Field(min_length=1), EachOnce]
 
 
 class Sweep(Settings):
-    """Each value of one tracker setting is a point: a benchmark is tracked and scored with it,
-    nothing is trained.
-    """
+    """Each value of one tracker setting is a point: tracked and scored, and not trained."""
 
     key: str = Field(description="a tracker setting, such as window")
     values: Values
@@ -98,3 +96,22 @@ def load_sweeps(path: Path) -> dict[str, Sweep]:
             mistakes.add(f"{where}.values: two values are both {text}")
     mistakes.tell()
     return sweeps
+
+
+class Tuning(Settings):
+    """params/tune.yaml: tracker setting → values, tried one setting after the other."""
+
+    rounds: int = Field(
+        ge=1,
+        description="how often all settings are gone through; it ends when a round changes none",
+    )
+    grid: dict[str, Values] = Field(min_length=1)
+
+
+def load_tuning(path: Path) -> Tuning:
+    """The grid of a YAML file; UserError with every wrong key and value."""
+    tuning, mistakes = validate(Tuning, read_yaml(path), str(path)), Mistakes()
+    for key, values in tuning.grid.items():
+        check_values(key, values, f"{path}: grid.{key}", mistakes)
+    mistakes.tell()
+    return tuning

@@ -25,9 +25,7 @@ ALIGNMENT_CROPS = {"count": 16, "seed": 0}  # of a sequence, around its truth
 
 
 class Predict(Step):
-    """A tracker's boxes on a benchmark. `run` is the part of the protocol that decides what is
-    run.
-    """
+    """A tracker's boxes on a benchmark; `run` is what the protocol says of running."""
 
     name = "predict"
     names: ClassVar[tuple[str, ...]] = ("benchmark", "variant", "seed")
@@ -72,9 +70,7 @@ class Predict(Step):
 
 
 class PredictSweep(Predict):
-    """The same at a point of a sweep: with the variant's own model, and one value of one
-    setting.
-    """
+    """The same at a point of a sweep: with one value of one setting."""
 
     name = "predict_sweep"
     result = "predict"
@@ -87,29 +83,36 @@ class PredictSweep(Predict):
         return point.settings(super().tracker(plan, names))
 
 
-class Maps(Step):
+class Again(Step):
+    """Running the model of a prediction once more, on benchmarks that the profile names."""
+
+    names = ("benchmark", "variant", "seed")
+    mem_mb = 16000
+
+    def resolve(self, plan: Planned, names: Names) -> Names:
+        if names["benchmark"] not in getattr(plan.profile, self.name):
+            raise UserError(
+                f"{names['benchmark']}: profile {plan.name} does not name it under `{self.name}`"
+            )
+        return names
+
+    def parents(self, plan: Planned, names: Names) -> Parents:
+        return plan.job("predict", **names).parents
+
+    def wanted(self, plan: Planned) -> Iterator[Names]:
+        return tracked(plan, getattr(plan.profile, self.name))
+
+
+class Maps(Again):
     """Score maps of chosen frames; the tracker runs once more, up to the last of them."""
 
     name = "maps"
-    names = ("benchmark", "variant", "seed")
     folder = "results/{profile}/maps/{benchmark}/{variant}/seed{seed}"
     command = "benchmark maps"
     help = (
         "store the score maps of chosen frames (params/maps.yaml) of a benchmark that the profile"
         " names under `maps`"
     )
-    mem_mb = 16000
-
-    def resolve(self, plan: Planned, names: Names) -> Names:
-        benchmark = names["benchmark"]
-        if plan.experiment.map_rule is None or benchmark not in plan.profile.maps:
-            raise UserError(
-                f"{benchmark}: profile {plan.name} stores no score maps of it (`maps:`)"
-            )
-        return names
-
-    def parents(self, plan: Planned, names: Names) -> Parents:
-        return plan.job("predict", **names).parents
 
     def settings(self, plan: Planned, names: Names, parents: Parents) -> dict[str, Any]:
         rule = without_neutral(plan.experiment.map_rule) if plan.experiment.map_rule else {}
@@ -124,17 +127,13 @@ class Maps(Step):
     def wanted(self, plan: Planned) -> Iterator[Names]:
         rule = plan.experiment.map_rule
         chosen = [variant for variant in rule.variants if variant in plan.variants] if rule else []
-        for benchmark in plan.profile.maps:
-            for variant in chosen:
-                for seed in plan.experiment.seeds(variant):
-                    yield {"benchmark": benchmark, "variant": variant, "seed": seed}
+        return tracked(plan, plan.profile.maps, chosen)
 
 
-class Alignment(Step):
+class Alignment(Again):
     """What a model does on crops around a benchmark's truth."""
 
     name = "alignment"
-    names = ("benchmark", "variant", "seed")
     folder = "results/{profile}/alignment/{benchmark}/{variant}/seed{seed}"
     command = "benchmark alignment"
     help = (
@@ -142,39 +141,24 @@ class Alignment(Step):
         " `alignment`: the box that it chooses, how often that is lost, how well confidence"
         " follows IoU"
     )
-    mem_mb = 16000
     runtime = 240
 
-    def resolve(self, plan: Planned, names: Names) -> Names:
-        benchmark = names["benchmark"]
-        if benchmark not in plan.profile.alignment:
-            raise UserError(
-                f"{benchmark}: profile {plan.name} measures nothing on its crops (`alignment:`)"
-            )
-        return names
-
-    def parents(self, plan: Planned, names: Names) -> Parents:
-        return plan.job("predict", **names).parents
-
     def settings(self, plan: Planned, names: Names, parents: Parents) -> dict[str, Any]:
-        settings = plan.experiment.tracker(names["variant"], names["benchmark"])
+        tracker = plan.experiment.tracker(names["variant"], names["benchmark"])
         return {
             "model": parents["model"].identity.plain,
             "data": parents["data"].identity.plain,
-            "tracker": {"engine": settings.engine, "precision": settings.precision},
+            "tracker": {"engine": tracker.engine, "precision": tracker.precision},
             "crops": ALIGNMENT_CROPS,
         }
 
     def code(self, plan: Planned, names: Names) -> Iterable[str]:
-        settings = plan.experiment.tracker(names["variant"], names["benchmark"])
+        tracker = plan.experiment.tracker(names["variant"], names["benchmark"])
         return (
             "siamla.benchmark.alignment:measure",
             backbone_code(plan.spec(names["variant"])),
-            *engine_code(settings.engine),
+            *engine_code(tracker.engine),
         )
-
-    def wanted(self, plan: Planned) -> Iterator[Names]:
-        return tracked(plan, plan.profile.alignment)
 
 
 class Score(Step):

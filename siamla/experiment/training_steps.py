@@ -25,9 +25,7 @@ from siamla.settings import nearest, without_neutral
 
 
 class Fetch(Step):
-    """A data set as it is brought: "generated" by settings and code, the digest in a DVC "pointer",
-    or a "folder", of which nothing is known before it is read.
-    """
+    """A data set: rendered, brought by DVC, or a folder of which nothing is known before."""
 
     name = "fetch"
     names = ("dataset",)
@@ -111,9 +109,8 @@ class Crops(Step):
         spec = plan.spec(variant)
         valid = list(spec.pairs.parts)
         if dataset is None and len(valid) > 1:
-            raise UserError(
-                f"{variant} is trained on several data sets; name one of {', '.join(valid)}"
-            )
+            sets = ", ".join(valid)
+            raise UserError(f"{variant} is trained on several data sets; name one of {sets}")
         if dataset is not None and dataset not in valid:
             raise UserError(f"{dataset}: {variant} is not trained on it; {nearest(dataset, valid)}")
         return {
@@ -134,9 +131,7 @@ class Crops(Step):
 
 
 class Features(Step):
-    """The frozen backbone's features of the training pairs; variants that see the same share
-    them.
-    """
+    """The frozen backbone's features of training pairs; variants that see the same share them."""
 
     name = "features"
     names = ("variant",)
@@ -151,10 +146,8 @@ class Features(Step):
     def resolve(self, plan: Planned, names: Names) -> Names:
         spec = plan.spec(names["variant"])
         if not uses_features(spec):
-            raise UserError(
-                f"{names['variant']} reads no features: its backbone learns, or its pairs have no"
-                " end"
-            )
+            why = "its backbone learns, or its pairs have no end"
+            raise UserError(f"{names['variant']} reads no features: {why}")
         crops = plan.job("crops", variant=names["variant"])
         seen = [crops.folder.as_posix(), feature_pairs(spec), network(spec)]
         return {"variant": names["variant"], "features": digest(seen)}
@@ -193,11 +186,11 @@ class Train(Step):
     def parents(self, plan: Planned, names: Names) -> Parents:
         variant = names["variant"]
         spec = plan.spec(variant)
-        crops = [
-            plan.job("crops", variant=variant, dataset=dataset) for dataset in spec.pairs.parts
-        ]
-        named = {f"crops{index}": job for index, job in enumerate(crops, 1)}
-        parents = {"crops": crops[0]} if len(crops) == 1 else named
+        several = len(spec.pairs.parts) > 1
+        parents = {}
+        for index, dataset in enumerate(spec.pairs.parts, 1):
+            name = f"crops{index}" if several else "crops"
+            parents[name] = plan.job("crops", variant=variant, dataset=dataset)
         if uses_features(spec):
             parents["features"] = plan.job("features", variant=variant)
         return parents

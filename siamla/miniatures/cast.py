@@ -151,7 +151,7 @@ def occluders(
 @dataclass(frozen=True)
 class Cast:
     """Drawn in this order: distractors, target, occluders. The target is an object, or a part of
-    the photo itself: the outline (P, 2) of a rectangle or a segment.
+    the photo itself: the outline (P, 2) of a segment.
     """
 
     target: Actor | Array
@@ -175,82 +175,36 @@ def _match_contrast(sprite: Sprite, seen: Image, strength: float) -> Sprite:
     return replace(sprite, texture=texture.astype(np.uint8))
 
 
-def _stands_out(sprite: Sprite, seen: Image) -> bool:
-    """Whether a person would find it there, by its mean colour or its texture."""
-    apart = np.abs(sprite.texture.mean((0, 1)) - seen.mean((0, 1))).mean()
-    return bool(apart + 0.3 * sprite.texture.std((0, 1)).mean() > 30)
-
-
 def make_composite(rng: Rng, clip: ClipSettings, background: Background) -> Cast:
     """An object as the target, in front of the background."""
     size = target_size(rng, clip)
     centre = position_walk(rng, clip, size)
     sprite = new_sprite(rng, clip, size)
     seen = background.frame(0)
-    if clip.looks.segments:
-        x, y = np.clip(centre[0], 0, (seen.shape[1] - 1, seen.shape[0] - 1)).astype(int)
-        reach = int(size) + 1  # what surrounds the target: a square of twice its size
-        seen = seen[max(y - reach, 0) : y + reach, max(x - reach, 0) : x + reach]
-        if not _stands_out(sprite, seen):
-            sprite = new_sprite(rng, clip, size)
-        blended = _match_contrast(sprite, seen, rng.uniform(0, 0.8))
-        blended = _blend_in(blended, seen, rng.uniform(*clip.motion.camouflage))
-        sprite = blended if _stands_out(blended, seen) else sprite
-    else:
-        sprite = _blend_in(sprite, seen, rng.uniform(*clip.motion.camouflage))
+    x, y = np.clip(centre[0], 0, (seen.shape[1] - 1, seen.shape[0] - 1)).astype(int)
+    reach = int(size) + 1  # what surrounds the target: a square of twice its size
+    seen = seen[max(y - reach, 0) : y + reach, max(x - reach, 0) : x + reach]
+    sprite = _match_contrast(sprite, seen, rng.uniform(0, 0.8))
+    sprite = _blend_in(sprite, seen, rng.uniform(*clip.motion.camouflage))
     target = actor(rng, clip, sprite, size, centre)
     twin = sprite if "lookalike" in clip.challenges else None
     others = distractors(rng, clip, size, twin)
     return Cast(target, others, occluders(rng, clip, centre, size, background))
 
 
-def _contrast(photo: Image, middle: Array, sides: Array) -> float:
-    """How textured a rectangle is, and how far its mean colour lies from that of the most similar
-    of four strips along its sides.
-    """
-    x0, y0 = (middle - sides / 2).astype(int)
-    x1, y1 = (middle + sides / 2).astype(int)
-    dx, dy = (sides / 3).astype(int) + 1
-    strips = [
-        photo[y0:y1, max(x0 - dx, 0) : x0],
-        photo[y0:y1, x1 : x1 + dx],
-        photo[max(y0 - dy, 0) : y0, x0:x1],
-        photo[y1 : y1 + dy, x0:x1],
-    ]
-    inner = photo[y0:y1:3, x0:x1:3].reshape(-1, 3)
-    means = [strip[::3, ::3].reshape(-1, 3).mean(0) for strip in strips if strip.size]
-    spread = float(inner.std(0).mean())
-    return spread + 2 * min(spread, *(float(np.abs(m - inner.mean(0)).mean()) for m in means))
-
-
-def _rectangle(rng: Rng, photo: Image, size: float, least: float) -> tuple[Array, Array]:
-    """Middle (2,) and sides (2,) of a striking rectangle of the photo that becomes `size` large
-    under a scale of `least` to 1.8, so that the photo fills the frame and is not blown up.
-    """
-    extent = np.array(photo.shape[1::-1], np.float64)
-    best = -1.0
-    for _ in range(16):
-        side = size / float(np.exp(rng.uniform(np.log(least), np.log(max(1.8, 1.2 * least)))))
-        aspect = np.exp(rng.uniform(-0.8, 0.8))
-        sides = np.minimum(side * np.array([np.sqrt(aspect), 1 / np.sqrt(aspect)]), 0.7 * extent)
-        middle = rng.uniform(sides / 2, extent - sides / 2)
-        score = _contrast(photo, middle, sides) * rng.uniform(0.6, 1)
-        if score > best:
-            best = score
-            chosen = middle, sides
-    return chosen
-
-
 def _segment_outline(
-    rng: Rng, name: str, mirrored: int | None, size: float, least: float
+    rng: Rng, clip: ClipSettings, mirrored: int | None, size: float, least: float
 ) -> Array | None:
     """The outline (P, 2) of a segment that becomes `size` large under a scale of `least` to 2.5, or
-    None; `mirrored` is the photo's width, where it is seen mirrored.
+    None; `mirrored` is the photo's width, where it is seen mirrored. What is scored is a thing of
+    its own; for training any part of a photo will do.
     """
     fit = []
-    for segment in photo_segments(name):
+    for segment in photo_segments(clip.scene):
         outline = segment.place if mirrored is None else segment.place * (-1, 1) + (mirrored, 0)
-        if least <= size / np.sqrt(np.prod(np.ptp(outline, axis=0))) <= max(2.5, 1.5 * least):
+        scale = size / np.sqrt(np.prod(np.ptp(outline, axis=0)))
+        thing = segment.whole or clip.split == "train"
+        if thing and least <= scale <= max(2.5, 1.5 * least):
             fit.append(outline)
     return fit[rng.integers(len(fit))] if fit else None
 
@@ -267,30 +221,29 @@ def _crossing(rng: Rng, clip: ClipSettings, path: Array, size: float) -> list[Ac
     return crossing
 
 
-def make_region(rng: Rng, clip: ClipSettings) -> tuple[Background, Cast]:
-    """A part of the photo as the target: the camera alone makes it move, grow and turn."""
+def make_region(rng: Rng, clip: ClipSettings) -> tuple[Background, Cast] | None:
+    """A segment of the photo as the target: the camera alone makes it move, grow and turn.
+
+    None where no segment of the photo fits the clip.
+    """
     photo, mirrored = pick_scene(rng, clip)
     size = target_size(rng, clip)
     extent = np.array(photo.shape[1::-1], np.float64)
     frame = np.array(clip.size, np.float64)
     least = 1.15 * float((frame / extent).max())
-    outline = None
-    if clip.looks.segments:
-        width = photo.shape[1] if mirrored else None
-        outline = _segment_outline(rng, clip.scene, width, size, least)
+    width = photo.shape[1] if mirrored else None
+    outline = _segment_outline(rng, clip, width, size, least)
     if outline is None:
-        middle, sides = _rectangle(rng, photo, size, least)
-        outline = middle + sides / 2 * np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
-    else:
-        sides = np.ptp(outline, axis=0)
-        middle = (outline.min(0) + outline.max(0)) / 2
+        return None
+    sides = np.ptp(outline, axis=0)
+    middle = (outline.min(0) + outline.max(0)) / 2
     zoom = size / float(np.sqrt(np.prod(sides))) * scale_walk(rng, clip)
     path = position_walk(rng, clip, size)
     if "leave" not in clip.challenges:
         # Keep most of the view on the photo: its mirror images beyond the edges would be second
         # targets.
         half = np.minimum(frame / zoom[:, None] / 2, extent / 2)
-        half *= 0.95 if clip.looks.segments else 0.6
+        half *= 0.95
         view = np.clip(middle + (frame / 2 - path) / zoom[:, None], half, extent - half)
         path = frame / 2 - (view - middle) * zoom[:, None]
     # The axis-aligned box of a turned rectangle is loose: turn less than an object does.

@@ -42,20 +42,24 @@ def clip_settings(settings: SetSettings) -> list[ClipSettings]:
 
     shares = settings.challenges.model_dump()
     chosen = {name: spread(shares[name]) for name in Challenges.model_fields}
-    region = spread(settings.region)
+    # a part of a photo would be blurred, or the frame larger than the photo, were it tiny
+    large = [index for index in rng.permutation(count).tolist() if index not in chosen["tiny"]]
+    region = set(large[: round(settings.region * count)])
     lengths = rng.integers(settings.frames[0], settings.frames[1] + 1, count)
     order = rng.permutation(count)
     scenes = scene_photos(settings.split)
-    of_things = scene_photos(settings.split, things=True) if settings.looks.segments else scenes
+    of_things = scene_photos(settings.split, things=True)
     clips = []
     for index in range(count):
         names = of_things if index in region else scenes
+        first = order[index] % len(names)
         clip = ClipSettings(
             frames=int(lengths[index]),
             size=settings.size,
             split=settings.split,
             region=index in region,
-            scene=names[order[index] % len(names)],
+            scene=names[first],
+            others=names[first + 1 :] + names[:first],
             motion=settings.motion,
             challenges=frozenset(name for name, members in chosen.items() if index in members),
             looks=settings.looks,

@@ -6,7 +6,7 @@ connected groups. Kept are compact groups that stand out from their surroundings
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
@@ -20,6 +20,7 @@ from sklearn.cluster import ward_tree
 
 from siamla.errors import UserError
 from siamla.geometry import Array, iou
+from siamla.miniatures.findable import across, standing
 from siamla.miniatures.settings import Split
 
 # The halves of the stereo pair (motorcycle) are in one split: they show the same scene. A photo of
@@ -61,6 +62,9 @@ _SOLID = 0.72  # least share of the convex hull that is filled
 _SHARE, _TEXTURE = 0.5, 0.3
 _MOST, _FEW = 30, 10  # segments of a photo of things and of a surface
 _LEAST = 25.0  # worth, in levels of Lab
+# contrast of a thing of its own across all but a tenth of its outline, levels of Lab, and the ratio
+# of the median's to that beside it
+_WHOLE = (22.0, 5.0)
 _OVERLAP = 0.5  # of two kept segments' boxes at most, IoU
 _RING = 5  # pixels on both sides of an outline that its contrast is taken from
 
@@ -82,7 +86,7 @@ def photo_path(name: str) -> Path:
     return path
 
 
-@lru_cache(maxsize=32)
+@cache
 def load_photo(name: str) -> NDArray[np.uint8]:
     """The photo as (H, W, 3) uint8 BGR, its longer side between 480 and 720 px; read-only."""
     image = cv2.imread(str(photo_path(name)), cv2.IMREAD_COLOR)
@@ -111,12 +115,14 @@ class Segment:
     """A part of a photo: outline (P, 2) in unit coordinates of its texture (H, W, 3) uint8 BGR.
 
     The texture covers the outline's box; where that is not the segment, the segment's nearest
-    pixels are repeated. place (P, 2): the outline in the photo, continuous pixels.
+    pixels are repeated. place (P, 2): the outline in the photo, continuous pixels. whole: it stands
+    out on all sides, so that a person would see a thing of its own in the photo.
     """
 
     outline: Array
     texture: NDArray[np.uint8]
     place: Array
+    whole: bool
 
 
 def _groups(photo: NDArray[np.uint8]) -> list[NDArray[np.bool_]]:
@@ -164,19 +170,12 @@ def _worth(lab: NDArray[np.float32], outline: Array) -> float:
     points = outline.astype(np.float32)
     if cv2.contourArea(points) < _SOLID * cv2.contourArea(cv2.convexHull(points)):
         return 0.0
-    along = np.roll(outline, -2, 0) - np.roll(outline, 2, 0)
-    length = np.maximum(np.linalg.norm(along, axis=1), 1e-9)
-    normal = np.stack([along[:, 1], -along[:, 0]], 1) / length[:, None]
-    sides = []
-    for way in (-_RING, _RING):
-        at = np.clip(np.floor(outline + way * normal), 0, border - 1).astype(int)
-        sides.append(lab[at[:, 1], at[:, 0]])
-    across = np.linalg.norm(sides[0] - sides[1], axis=1)
+    apart = across(lab, outline, _RING)
     (x0, y0), (x1, y1) = low.astype(int), high.astype(int)
     mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
     cv2.fillPoly(mask, [(outline - low).astype(np.int32)], 1)
     texture = float(lab[y0:y1, x0:x1][mask > 0].std(0).sum())
-    return float(np.quantile(across, 0.25)) + _SHARE * float(across.mean()) + _TEXTURE * texture
+    return float(np.quantile(apart, 0.25)) + _SHARE * float(apart.mean()) + _TEXTURE * texture
 
 
 def _cut(photo: NDArray[np.uint8], outline: Array) -> Segment:
@@ -193,10 +192,12 @@ def _cut(photo: NDArray[np.uint8], outline: Array) -> Segment:
     colours = np.zeros((int(nearest.max()) + 1, 3), np.uint8)
     colours[nearest[mask > 0]] = patch[mask > 0]
     middle, half = np.array([x0 + x1, y0 + y1]) / 2, np.array([x1 - x0, y1 - y0]) / 2
-    return Segment((outline - middle) / half, colours[nearest], outline)
+    weak, _, ratio = standing(photo, outline, weak=0.1)
+    whole = weak >= _WHOLE[0] and ratio >= _WHOLE[1]
+    return Segment((outline - middle) / half, colours[nearest], outline, whole)
 
 
-@lru_cache(maxsize=32)
+@cache
 def photo_segments(name: str) -> tuple[Segment, ...]:
     """The segments of a photo that look most like things, the best first."""
     if _KIND[name] == "texture":

@@ -2,21 +2,28 @@
 what was rendered, by the benchmarks' own definitions where they have numbers.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from siamla.errors import UserError
 from siamla.geometry import Array, centre
 from siamla.miniatures.background import Background, Weather, make_background, make_weather
 from siamla.miniatures.cast import Actor, Cast, make_composite, make_region
+from siamla.miniatures.findable import findable
+from siamla.miniatures.paths import Rng
 from siamla.miniatures.settings import ClipSettings
 from siamla.miniatures.sprites import Image, draw
 
 # Less of the target than this in view counts as absent.
 PRESENT = 0.05
+
+# A person is to find the target in every frame that shows this share of it.
+_SHOWN = 0.5
+_TRIES = 200
 
 
 @dataclass(frozen=True)
@@ -172,28 +179,62 @@ def frame_labels(trace: Trace) -> dict[str, NDArray[np.bool_]]:
     }
 
 
-def render(clip: ClipSettings, seed: np.random.SeedSequence) -> Clip:
-    """Render a clip; the same settings and seed give the same bytes."""
-    cv2.setNumThreads(1)
-    rng = np.random.Generator(np.random.PCG64(seed))
+def _try(rng: Rng, clip: ClipSettings) -> Clip | None:
+    """A clip drawn at random; None once a frame shows the target and nobody would find it."""
     if clip.region:
-        background, cast = make_region(rng, clip)
+        drawn = make_region(rng, clip)
+        if drawn is None:
+            return None
+        background, cast = drawn
     else:
         background = make_background(rng, clip)
         cast = make_composite(rng, clip, background)
     weather = make_weather(rng, clip, background)
-    rendered = [_render(t, background, weather, cast) for t in range(clip.frames)]
-    frames, outlines, covered = (list(part) for part in zip(*rendered, strict=True))
+    frames: list[Image] = []
+    outlines: list[Array] = []
+    covers: list[float] = []
+    shares: list[float] = []
+    for t in range(clip.frames):
+        frame, outline, cover = _render(t, background, weather, cast)
+        share = _share(outline, clip.size)
+        if (1 - cover) * share >= _SHOWN and not findable(frame, outline):
+            return None
+        frames.append(frame)
+        outlines.append(outline)
+        covers.append(cover)
+        shares.append(share)
     angles = cast.target.angle if isinstance(cast.target, Actor) else background.angle
     low = np.array([outline.min(0) for outline in outlines])
     high = np.array([outline.max(0) for outline in outlines])
     full = np.concatenate([low, high - low], axis=1)
-    inside = np.array([_share(outline, clip.size) for outline in outlines])
+    inside, hidden = np.array(shares), np.array(covers)
     boxes = clip_boxes(full, clip.size)
-    hidden = np.array(covered)
     # The photo itself neither wobbles nor has a twin.
     challenges = clip.challenges - ({"deform", "lookalike"} if clip.region else set())
     visible = ((1 - hidden) * inside >= PRESENT) & (boxes[:, 2] > 0)
     trace = Trace(full, inside, hidden, background.shake(), weather.gain, angles, challenges)
     polygons = np.array([_turned_rectangle(*each) for each in zip(outlines, angles, strict=True)])
     return Clip(frames, boxes, visible, polygons, sequence_labels(trace), frame_labels(trace))
+
+
+def render(clip: ClipSettings, seed: np.random.SeedSequence) -> Clip:
+    """Render a clip; the same settings and seed give the same bytes.
+
+    Clips are drawn, each in the next of its scenes, until a person would find the target in each
+    frame that shows at least half of it. UserError where 200 draws hold no such clip.
+    """
+    cv2.setNumThreads(1)
+    scenes = (clip.scene, *clip.others)
+    for index in range(_TRIES):
+        key = (*seed.spawn_key, index)
+        rng = np.random.Generator(
+            np.random.PCG64(np.random.SeedSequence(seed.entropy, spawn_key=key))
+        )
+        made = _try(rng, replace(clip, scene=scenes[index % len(scenes)]))
+        if made is not None:
+            return made
+    challenges = ", ".join(sorted(clip.challenges)) or "no challenge"
+    raise UserError(
+        f"no clip of {clip.frames} frames with {challenges} in {_TRIES} draws has a target that a "
+        "person would find: lower `region` or `motion.camouflage`, or raise `motion.target`"
+    )

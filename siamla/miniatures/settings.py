@@ -58,22 +58,24 @@ class Looks(Settings):
     """How near the frames come to video; 0: drawn, sharp objects before a clean camera."""
 
     segments: Share = 0
-    """Share of objects cut from photos along the photos' own edges; above 0 a region target is
-    such a segment where one fits.
-    """
+    """Share of objects cut from photos along the photos' own edges."""
     feather: float = Field(0, ge=0, le=4)  # widest soft edge, standard deviation in pixels
     degrade: Share = 0  # of clips that are defocused, shrunk, noisy or compressed
 
 
 @dataclass(frozen=True)
 class ClipSettings:
-    """What a clip shows. `region`: the target is a part of the photo `scene`, not an object."""
+    """What a clip shows. `region`: the target is a part of the photo `scene`, not an object.
+
+    others: scenes in whose place the clip may be set, where no target can be found in its own.
+    """
 
     frames: int
     size: tuple[int, int]
     split: Split
     region: bool
     scene: str
+    others: tuple[str, ...]
     motion: Motion
     challenges: frozenset[str]
     looks: Looks = field(default_factory=Looks)

@@ -1,8 +1,5 @@
-"""What the result files of a profile say, in MLflow's terms: one run for each variant and seed.
-
-The key of a run follows from the variant, the seed and the identity of the model: any process finds
-the run again, and other settings are another run. A run has a part for its training and one for
-each benchmark. docs/mlflow.md has the names of tags and metrics.
+"""What the result files of a profile say, in MLflow's terms: a run for each variant and seed, with
+a part for its training and one for each benchmark; docs/mlflow.md has the names.
 """
 
 import csv

@@ -166,10 +166,8 @@ class Sink:
                 self.client.log_batch(run_id, **{kind: items[start : start + BATCH]})
 
     def write(self, entry: Entry, run: Any) -> bool:
-        """Let MLflow hold all that an entry says, and no other number; whether something was done.
-
-        What is missing is added to `run`, the one with the entry's key. A run with other numbers
-        is deleted and made anew.
+        """Let MLflow hold all that an entry says; whether something was done. What is missing is
+        added to `run`; one with other numbers is deleted and made anew.
         """
         held = {} if run is None else dict(run.data.tags)
         numbers = {f"{NUMBERS}{name}": part.numbers() for name, part in entry.parts.items()}
@@ -193,11 +191,10 @@ class Sink:
 
 
 class LiveTraining:
-    """Shows a training in MLflow as it goes on.
+    """Shows a training in MLflow as it goes on; its run ends as FINISHED, FAILED or KILLED.
 
-    Its run ends as FINISHED, FAILED by an exception, or KILLED by a signal. The first failure of
-    MLflow, or call that takes longer than PATIENCE, is told in one line and ends the view, never
-    the training. A run with the same key is made anew.
+    The first failure of MLflow, or call longer than PATIENCE, is told in one line and ends the
+    view, never the training. A run with the same key is made anew.
     """
 
     def __init__(self, results: Path, record: Mapping[str, Any]) -> None:
@@ -276,10 +273,8 @@ def _retire(sink: Sink, entries: list[Entry], runs: Mapping[str, Any]) -> None:
 
 
 def sync(results: Path, profile: str) -> tuple[int, int]:
-    """Let MLflow hold what the result files of a profile say; a second call changes nothing.
-
-    Returns the number of runs, and of those that were made or completed now. UserError where MLflow
-    fails, where a file is broken, and where there is no result.
+    """Let MLflow hold what the result files say; the number of runs, and of those made or completed
+    now. UserError where MLflow fails, a file is broken, or there is no result.
     """
     entries, problems = read_entries(results, profile)
     if not entries and not problems:

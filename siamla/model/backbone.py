@@ -13,14 +13,11 @@ from siamla.model.weights import locate, read_state
 
 class Backbone(nn.Module, ABC):
     """A network whose forward takes (B, 3, H, W) BGR images, 0..255, uint8 or float, and returns
-    feature levels.
+    feature levels, described by `out_channels` and `strides`.
 
-    `out_channels` and `strides` describe the levels. A stride is a multiple of 8, and cell m of
-    stride 8·k lies on cell k·m of stride 8, counted from the middle. Every level is centred: its
-    middle cell looks at the middle pixel of an image of 127 or 255 px. Each backbone does its own
-    colour conversion and normalisation. Batch norm keeps ImageNet's statistics, so that a step does
-    not depend on how a batch is split; SiamCAR's learns them when layers 2-4 unfreeze. Thawed, all
-    layers learn ("end-to-end", section IV-A); SiamCAR keeps conv1 and layer1.
+    A stride is a multiple of 8. Every level is centred: its middle cell looks at the middle pixel
+    of an image of 127 or 255 px. Batch norm keeps ImageNet's statistics; SiamCAR's learns them when
+    layers 2-4 unfreeze. Thawed, all layers learn (section IV-A); SiamCAR keeps conv1 and layer1.
     """
 
     out_channels: tuple[int, ...]
@@ -51,8 +48,7 @@ def build_backbone(settings: ModelSettings) -> Backbone:
     path = locate(weights) if isinstance(weights, Weights) else backbone.package_weights()
     if path is None:
         raise UserError(
-            f"weights: no package ships {settings.backbone}; give weights: {{path or url, sha256}}"
-            " or 'random'"
+            f"weights: no package ships {settings.backbone}; give path or url, or 'random'"
         )
     backbone.load_imagenet(read_state(path), str(path))
     return backbone

@@ -42,25 +42,17 @@ def save_model(path: Path, model: SiamLA, label: str, tracker: Mapping[str, Any]
 
 
 def read_model(path: Path) -> ModelFile:
-    """What a file that `save_model` wrote holds; it needs no other file.
-
-    UserError when it is missing, is another kind of file, was damaged, does not fit its settings,
-    or holds NaN.
+    """What a file that `save_model` wrote holds; UserError when it is missing, of another kind,
+    damaged, does not fit its settings, or holds NaN.
     """
     if not path.is_file():
         raise UserError(f"{path}: not found; expected a model file that siamla wrote")
     with parsed_by("torch", path, "a model file"):
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    if isinstance(loaded, dict) and set(loaded) == {"model", "settings"}:
-        raise UserError(
-            f"{path}: an earlier siamla wrote it, without the tracker's settings; train the model"
-            " again"
-        )
     ours = isinstance(loaded, dict) and set(loaded) == KEYS
     if not ours or not all(isinstance(loaded[key], dict) for key in ("model", "tracker")):
         raise UserError(
-            f"{path}: expected the keys {', '.join(sorted(KEYS))} as siamla writes them; a SiamCAR"
-            " checkpoint is converted by `siamla model import`"
+            f"{path}: expected the keys {', '.join(sorted(KEYS))}; or use `siamla model import`"
         )
     settings = validate(ModelSettings, loaded["settings"], f"{path}: settings")
     model = empty_model(settings)
@@ -85,9 +77,8 @@ def weights_digest(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> 
 
 
 def empty_model(settings: ModelSettings) -> SiamLA:
-    """The network with arbitrary weights, to be given its own by `load_state`.
-
-    Not on the device "meta": initialising there costs three seconds of imports inside torch.
+    """The network with arbitrary weights, for `load_state`. Not on the device "meta": that costs
+    three seconds of imports inside torch.
     """
     model = build_model(settings.model_copy(update={"weights": "random"}), seed=0)
     model.settings = settings

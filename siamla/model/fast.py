@@ -1,7 +1,5 @@
-"""Other forms of the network's modules: faster to train, or easier for a compiler.
-
-A form computes the same numbers but for rounding, and has the parameters of the module whose class
-it takes, so that the names of the weights stay. `for_training` is called where a training starts,
+"""Other forms of the network's modules, faster to train or easier for a compiler: the same numbers
+but for rounding, and the parameters' names. `for_training` is called where a training starts,
 `for_inference` where an engine gets a network; nothing else knows of forms.
 """
 
@@ -59,10 +57,8 @@ class MatrixUpsampling(Upsampling):
 
 
 class _Depthwise(torch.autograd.Function):
-    """The correlation, each gradient by the kernel that is fast for it.
-
-    The template's is a correlation of the search with the output's gradient: autograd computes it
-    ten times more slowly, as the gradient of the weights of B·C convolutions.
+    """The correlation, each gradient by the kernel that is fast for it: autograd computes the
+    template's ten times more slowly, as the gradient of the weights of B·C convolutions.
     """
 
     @staticmethod
@@ -95,10 +91,8 @@ class LearningCorrelation(Correlation):
 
 
 def narrow(x: Tensor, *convs: nn.Conv2d) -> tuple[Tensor, ...]:
-    """The outputs of 3×3 convolutions of the same features to a few channels each.
-
-    On a CPU they are one 1×1 convolution to nine shifted channels for each output, which are then
-    added: a 3×3 convolution takes twice the time to train.
+    """The outputs of 3×3 convolutions of the same features to a few channels each. On a CPU one 1×1
+    convolution to nine shifted channels an output, which are added: half the time to train.
     """
     if x.is_cuda:
         return tuple(F.conv2d(x, conv.weight, conv.bias, padding=1) for conv in convs)
@@ -163,10 +157,8 @@ def _corners(points: Tensor, side: int) -> tuple[Tensor, Tensor, tuple[Tensor, .
 
 
 class _Bags(torch.autograd.Function):
-    """Weighted sums of the rows of a table (N, C), four to a sum; no gradient into the weights.
-
-    The table's gradient is such sums again, over the places where a row occurs: three times as fast
-    as the gradient of the embedding bag, and to the same bits.
+    """Weighted sums of the rows of a table (N, C), four to a sum; no gradient into the weights. The
+    table's gradient is such sums again, three times as fast and to the same bits.
     """
 
     @staticmethod

@@ -57,9 +57,8 @@ class Head(nn.Module):
 
     def forward(self, fused: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Logits (B, 2, n, n), offsets l, t, r, b > 0 in crop pixels (B, 4, n, n), centre-ness
-        logits (B, 1, n, n) or None.
-
-        The exponential is taken in fp32: bf16 has steps of half a pixel at 64 px.
+        logits (B, 1, n, n) or None. The exponential is in fp32: bf16 has steps of half a pixel at
+        64 px.
         """
         classified = self.cls_tower(fused)
         offsets = torch.exp(self.reg(self.reg_tower(fused)).float())

@@ -38,9 +38,8 @@ class NonLocal(nn.Module):
 
 
 def box_points(ltrb: Tensor) -> Tensor:
-    """Centre and corners, clockwise from the top left, of the box predicted at each cell.
-
-    (B, n, n, 5, 2), as (x, y) in cells, from offsets (B, 4, n, n) in crop pixels. No gradient.
+    """Centre and corners, clockwise from the top left, of the box at each cell: (B, n, n, 5, 2), x
+    and y in cells, from offsets (B, 4, n, n) in crop pixels. No gradient.
     """
     left, top, right, bottom = ltrb.detach().float().div(STRIDE).unbind(1)
     index = torch.arange(ltrb.shape[-1], device=ltrb.device, dtype=left.dtype)
@@ -85,10 +84,9 @@ class Aggregation(nn.Module):
 
 
 class Lafa(nn.Module):
-    """Own conv tower → non-local block → aggregation block → one-channel location quality.
-
-    What the paper leaves open: the tower is like the head's; a ReLU follows the fusion; the quality
-    is a 3×3 convolution.
+    """Own conv tower → non-local block → aggregation block → one-channel location quality. Open in
+    the paper: the tower is like the head's; a ReLU follows the fusion; the quality is a 3×3
+    convolution.
     """
 
     def __init__(self, settings: ModelSettings) -> None:

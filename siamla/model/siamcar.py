@@ -44,9 +44,7 @@ def convert(public: dict[str, Tensor], file: str) -> SiamLA:
     for key, value in public.items():
         name = our_name(key)
         if name not in weights:
-            raise UserError(
-                f"{file}: unknown key {key}; expected a SiamCAR checkpoint with ResNet-50"
-            )
+            raise UserError(f"{file}: unknown key {key}; expected SiamCAR with ResNet-50")
         if name == "fusion.weight" and value.ndim == 4:  # stored as a transposed convolution
             value = value.transpose(0, 1).contiguous()
         if value.shape != weights[name].shape:

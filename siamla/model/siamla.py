@@ -31,9 +31,7 @@ def centre_crop(features: Tensor, side: int) -> Tensor:
     """The central cells (B, C, side, side) of features; UserError where that is not possible."""
     cells = int(features.shape[-1])
     if cells < side or (cells - side) % 2:
-        raise UserError(
-            f"backbone: a level has {cells} cells a side; expected an odd number, at least {side}"
-        )
+        raise UserError(f"backbone: {cells} cells a side; expected an odd number, at least {side}")
     start = (cells - side) // 2
     return features[..., start : start + side, start : start + side]
 
@@ -51,10 +49,8 @@ def grouped(images: Tensor, kernels: Tensor) -> tuple[Tensor, Tensor, int]:
 
 
 class Correlation(nn.Module):
-    """Σ_uv z[u, v]·x[i + u, j + v] of search x and template z, for each image and channel.
-
-    Computed in (at least) fp32, also under autocast: on a CPU bf16 is slower here, and sums of 49
-    products gain.
+    """Σ_uv z[u, v]·x[i + u, j + v] of search x and template z, for each image and channel; in (at
+    least) fp32 also under autocast: on a CPU bf16 is slower here.
     """
 
     def forward(self, search: Tensor, template: Tensor) -> Tensor:

@@ -35,18 +35,13 @@ def check_finite(file: object, state: Mapping[str, Tensor]) -> None:
     """UserError naming the first key that holds NaN or infinity."""
     for key, value in state.items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise UserError(
-                f"{file}: {key} holds NaN or infinite values; the training diverged or the file is"
-                " damaged"
-            )
+            raise UserError(f"{file}: {key} holds NaN or infinite values")
 
 
 def check_shapes(
     file: str, state: Mapping[str, Tensor], expected: Mapping[str, Tensor], hint: str
 ) -> None:
-    """UserError naming the first expected key that the state lacks, or has in another shape or
-    kind.
-    """
+    """UserError naming the first key that the state lacks, or has in another shape or kind."""
     for key, value in expected.items():
         if key not in state:
             raise UserError(f"{file}: no key {key}; {hint}")
@@ -64,13 +59,10 @@ def locate(weights: Weights) -> Path:
     """The file of `weights`, fetched into the cache if it is a URL; its SHA-256 is checked."""
     if weights.path is not None:
         if not weights.path.is_file():
-            raise UserError(
-                f"weights.path: {weights.path} not found; put the file there or give weights.url"
-            )
+            raise UserError(f"weights.path: {weights.path} not found; put the file there")
         if (digest := sha256(weights.path)) != weights.sha256:
             raise UserError(
-                f"{weights.path}: SHA-256 is {digest}, expected {weights.sha256}; check the file or"
-                " correct weights.sha256"
+                f"{weights.path}: SHA-256 is {digest}, weights.sha256 says {weights.sha256}"
             )
         return weights.path
     target, url = cache_folder() / "weights" / f"{weights.sha256}.pth", str(weights.url)

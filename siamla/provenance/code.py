@@ -45,14 +45,16 @@ result: the step names the one that it uses.
 
 @dataclass(frozen=True)
 class Module:
-    """A parsed source file: its top-level definitions, what its imports name, and its bare
-    statements.
-    """
+    """A parsed source file: definitions, what imports name, and bare statements."""
 
     name: str
     definitions: dict[str, ast.stmt]
     imports: dict[str, str]  # local name → "module" or "module:name"
     always: tuple[ast.stmt, ...] = ()
+
+
+Reference = tuple[str, str | None]
+"""Module and definition; None for all of it."""
 
 
 def _outside(module: str) -> bool:
@@ -64,18 +66,16 @@ def _outside(module: str) -> bool:
 
 def _validates(method: ast.FunctionDef) -> bool:
     """Whether a method only says whether values fit: it has a decorator like `model_validator`."""
-    calls = (each.func if isinstance(each, ast.Call) else each for each in method.decorator_list)
-    return any(isinstance(call, ast.Name) and call.id.endswith("_validator") for call in calls)
+    return any("_validator" in ast.unparse(each) for each in method.decorator_list)
 
 
 def _counted(node: ast.stmt, module: str) -> Iterable[ast.stmt]:
     """What counts of a definition: all of it, of settings the methods that compute."""
     if module.rsplit(".", 1)[-1] != SETTINGS:
         return (node,)
-    methods = (each for each in getattr(node, "body", ()) if isinstance(each, ast.FunctionDef))
-    return (
-        [each for each in methods if not _validates(each)] if isinstance(node, ast.ClassDef) else ()
-    )
+    parts = node.body if isinstance(node, ast.ClassDef) else ()
+    methods = [each for each in parts if isinstance(each, ast.FunctionDef)]
+    return [each for each in methods if not _validates(each)]
 
 
 def _parse(path: Path, module: str) -> Module:
@@ -110,9 +110,7 @@ class Sources:
         self._file, self._described = cache(self._find), cache(self._describe)
 
     def _find(self, module: str) -> Path | None:
-        """The source file of a dotted name; None when there is none (the name of a function,
-        say).
-        """
+        """The source file of a dotted name; None when there is none."""
         path = self._root.joinpath(*module.split("."))
         for candidate in (path.with_suffix(".py") if path.name else path, path / "__init__.py"):
             if candidate.is_file():
@@ -123,16 +121,14 @@ class Sources:
         path = self._file(name)
         return _parse(path, name) if path else None
 
-    def _resolve(self, target: str) -> tuple[str, str | None] | None:
-        """(module, definition or None for all of it) that an import names; None outside of what
-        counts.
-        """
+    def _resolve(self, target: str) -> Reference | None:
+        """(module, definition or None for all) of an import; None outside of what counts."""
         name, _, attribute = target.partition(":")
         if attribute and self._file(f"{name}.{attribute}") is not None:
             name, attribute = f"{name}.{attribute}", ""
         return None if _outside(name) else (name, attribute or None)
 
-    def _referred(self, text: Text, module: Module) -> Iterator[tuple[str, str | None]]:
+    def _referred(self, text: Text, module: Module) -> Iterator[Reference]:
         """The definitions that a dumped one refers to, as (module, name)."""
         imports = {**module.imports, **text.imports}
         for name in text.names:
@@ -142,18 +138,13 @@ class Sources:
                 found = self._resolve(imports[name])
                 if found and found[1] is None:  # a module: only what is taken from it counts
                     known = self.module(found[0])
-                    taken = (
-                        a
-                        for n, a in text.attributes
-                        if n == name and known and a in known.definitions
-                    )
-                    yield from ((found[0], attribute) for attribute in taken)
+                    for owner, attribute in text.attributes:
+                        if owner == name and known and attribute in known.definitions:
+                            yield found[0], attribute
                 elif found:
                     yield found
 
-    def _describe(
-        self, name: str, attribute: str
-    ) -> tuple[str | None, tuple[tuple[str, str | None], ...]]:
+    def _describe(self, name: str, attribute: str) -> tuple[str | None, tuple[Reference, ...]]:
         """Digest of one definition, None where nothing of it counts or it is re-exported from
         another module; and what it refers to.
         """
@@ -161,9 +152,7 @@ class Sources:
         assert source is not None
         node = source.definitions.get(attribute)
         if node is None:
-            onward = (
-                self._resolve(source.imports[attribute]) if attribute in source.imports else None
-            )
+            onward = self._resolve(source.imports.get(attribute, ""))
             return None, (onward,) if onward else ()
         package = self._file(name) == self._root.joinpath(*name.split("."), "__init__.py")
         counted = [*_counted(node, name)]
@@ -175,7 +164,7 @@ class Sources:
 
     def definitions(self, entries: Sequence[str]) -> dict[str, str]:
         """ "module:name" → digest of every definition that the entries reach."""
-        todo: list[tuple[str, str | None]] = []
+        todo: list[Reference] = []
         for entry in entries:
             name, _, wanted = entry.partition(":")
             module = self.module(name)
@@ -195,9 +184,7 @@ class Sources:
         return found
 
     def _listed(self, registry: str, name: str) -> str:
-        """The entry of what a registry ("module:TABLE", a dict display) lists under a name, for
-        `digest`.
-        """
+        """The entry that a registry ("module:TABLE", a dict display) lists under a name."""
         module, _, table = registry.partition(":")
         parsed = self.module(module)
         node = parsed.definitions.get(table) if parsed else None
@@ -221,10 +208,8 @@ class Sources:
         return self._known(entries)
 
     def _digest(self, entries: tuple[str, ...]) -> str:
-        joined = "\n".join(
-            f"{name} {text}" for name, text in sorted(self.definitions(entries).items())
-        )
-        return hashlib.sha256(joined.encode()).hexdigest()[:16]
+        lines = [f"{name} {text}" for name, text in sorted(self.definitions(entries).items())]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def _files(folder: str) -> Iterator[tuple[str, int, int]]:
@@ -238,9 +223,7 @@ def _files(folder: str) -> Iterator[tuple[str, int, int]]:
 
 
 def source_state(root: Path = ROOT) -> frozenset[tuple[str, int, int]]:
-    """Path, time and size of every source file of the package: equal as long as nobody edits
-    one.
-    """
+    """Path, time and size of every source file of the package: equal until an edit."""
     return frozenset(_files(str(root / PACKAGE)))
 
 

@@ -1,14 +1,11 @@
-"""What else the machine did meanwhile: a speed that was measured beside other work is no speed of
-the tracker.
-"""
+"""What else the machine did: a speed beside other work is no speed of the tracker."""
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-STATISTICS = Path(
-    "/proc/stat"
-)  # Linux alone: its first line counts what all cores did since the start
+STATISTICS = Path("/proc/stat")  # its first line counts what all cores did since the start
 BUSY = (0, 1, 2, 5, 6, 7)  # its columns user, nice, system, irq, softirq, steal
 
 
@@ -26,18 +23,14 @@ def _own() -> float:
     return sum(os.times()[:4])
 
 
-class OtherWork:
-    """Counts from its making on."""
+def other_work() -> Callable[[], float | None]:
+    """A function: cores busy with other work since now, on average; None where unknown."""
+    before, own, started = _busy(), _own(), time.monotonic()
 
-    def __init__(self) -> None:
-        self._start = _busy(), _own(), time.monotonic()
-
-    def cores(self) -> float | None:
-        """How many cores were busy with other work since, on average; None where that cannot be
-        told.
-        """
-        before, own, started = self._start
+    def cores() -> float | None:
         now, seconds = _busy(), time.monotonic() - started
         if before is None or now is None or seconds <= 0:
             return None
         return round(max(0.0, now - before - (_own() - own)) / seconds, 2)
+
+    return cores

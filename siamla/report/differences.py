@@ -1,12 +1,13 @@
 """Two trackers beside each other, of their score files by seed; `siamla compare`."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from siamla.statistics import mean_effect, weighted_values
+from siamla.statistics import Effect, mean_effect, weighted_values
 
 Array = NDArray[np.float64]
 Content = Mapping[str, Any]
@@ -14,30 +15,14 @@ OVERALL = "Overall"
 MOST = 5  # sequences either way that a comparison lists
 
 
-class Difference(NamedTuple):
-    """Ours minus the baseline; low, high: its 95 % interval, NaN where there is none."""
-
-    attribute: str
-    value: float
-    low: float
-    high: float
-
-    @property
-    def told(self) -> bool:
-        """Whether the interval leaves out 0."""
-        return self.low > 0 or self.high < 0
-
-
 def signed(number: float, digits: int) -> str:
     """A difference in words: "−0.012"."""
     return f"{number:+.{digits}f}".replace("-", "−") if np.isfinite(number) else "–"
 
 
-def interval(one: Difference, digits: int) -> str:
+def interval(low: float, high: float, digits: int) -> str:
     """Its interval in words: "[−0.025, +0.001]"."""
-    if not np.isfinite(one.low):
-        return "–"
-    return f"[{signed(one.low, digits)}, {signed(one.high, digits)}]"
+    return f"[{signed(low, digits)}, {signed(high, digits)}]" if np.isfinite(low) else "–"
 
 
 def numbers(values: Any) -> Array:
@@ -82,19 +67,19 @@ def members(scores: Sequence[Content], attribute: str) -> list[str]:
 
 def difference(
     ours: Sequence[Content], theirs: Sequence[Content], attribute: str, metric: str
-) -> Difference:
+) -> Effect:
     """Ours minus theirs, with an interval over sequences and seeds; with one seed over sequences
     alone. There is none for fewer than two sequences that both have, and for attributes of frames.
     """
     gap = value(ours, attribute, metric) - value(theirs, attribute, metric)
     if "frames" in ours[0]["per_attribute"].get(attribute, {}):
-        return Difference(attribute, gap, np.nan, np.nan)
+        return Effect(gap)
     names = members(ours, attribute)
     pair = {"ours": parts(ours, names, metric), "theirs": parts(theirs, names, metric)}
     both = np.isfinite(np.concatenate(list(pair.values()))).all(0)
     tables = {name: table[:, both] for name, table in pair.items()}
     effect = mean_effect(tables, {"ours": 1.0, "theirs": -1.0}, one_seed=True)
-    return Difference(attribute, gap, effect.low, effect.high)
+    return replace(effect, value=gap)
 
 
 def sequence_gaps(
@@ -117,10 +102,10 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     return lines
 
 
-def _gap(one: Difference, digits: int) -> list[str]:
+def _gap(one: Effect, digits: int) -> list[str]:
     """A difference and its interval, "~" where that covers 0."""
-    noise = "" if one.told or not np.isfinite(one.low) else "  ~"
-    return [signed(one.value, digits), interval(one, digits) + noise]
+    noise = "  ~" if one.low <= 0 <= one.high else ""
+    return [signed(one.value, digits), interval(one.low, one.high, digits) + noise]
 
 
 def _number(number: float, digits: int) -> str:
@@ -147,11 +132,11 @@ def benchmark_lines(
     headline = info["headline"]
     digits, label = info["metrics"][headline]["digits"], info["metrics"][headline]["label"]
     labelled = before[0]["per_attribute"]
-    gaps = [difference(after, before, name, headline) for name in labelled]
+    gaps = {name: difference(after, before, name, headline) for name in labelled}
     rows = []
-    for one in sorted(gaps, key=lambda one: -one.value):
-        part = labelled[one.attribute]
-        head = f"{one.attribute} ({part.get('sequences', part.get('frames')):.0f})"
+    for name, one in sorted(gaps.items(), key=lambda pair: -pair[1].value):
+        part = labelled[name]
+        head = f"{name} ({part.get('sequences', part.get('frames')):.0f})"
         rows += [[head, *_gap(one, digits)]] if np.isfinite(one.value) else []
     lines += ["", f"by attribute, {label}", *aligned(rows)] if rows else []
     changes = sequence_gaps(after, before, headline)

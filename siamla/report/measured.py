@@ -1,12 +1,13 @@
-"""What was measured: cells over seeds, and which differences can be told from noise."""
+"""What was measured as cells of a table, and the table as Markdown, LaTeX (booktabs) and CSV."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
 from siamla.report.collect import PLACE
+from siamla.report.view import filled
 from siamla.statistics import mean_effect, weighted_values
 
 WITHHELD = "submit to the server"  # of a test set whose truth is not public
@@ -14,6 +15,28 @@ MISSING = "not measured"
 NOISE, UNTOLD, BUSY = "~", "†", "‡"
 LOADED = 0.2  # cores busy with other work, above which a speed was measured under load
 Info = Mapping[str, Mapping[str, Any]]
+ROMAN = {1: "I", 2: "II", 3: "III", 4: "IV", 5: "V", 6: "VI"}
+MARKS = ("{}", "**{}**", "<u>{}</u>", "*{}*")
+COLOURS = ("{}", r"\textcolor{red}{{}}", r"\textcolor{green}{{}}", r"\textcolor{blue}{{}}")
+"""By rank, as in the paper."""
+TICK = "✓"
+LATEX = {character: f"\\{character}" for character in "&%$#_{}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"$\sim$",
+    "^": r"\textasciicircum{}",
+    "<": r"$<$",
+    ">": r"$>$",
+    "±": r"$\pm$",
+    "λ": r"$\lambda$",
+    TICK: r"\checkmark",
+    "–": "--",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "×": r"$\times$",
+    "†": r"$\dagger$",
+    "‡": r"$\ddagger$",
+    "é": r"\'e",
+}
 
 
 @dataclass(frozen=True)
@@ -78,9 +101,9 @@ class Measured:
         if chosen.empty:
             scored = len(self._of(self.sequences, variant, benchmark))
             return Cell(text=WITHHELD if len(rows) and not scored else MISSING)
+        seeds = tuple(int(seed) for seed in chosen["seed"])
         values = chosen["value"].to_numpy(float)
         sd = float(values.std(ddof=1)) if len(values) > 1 else None
-        seeds = tuple(int(seed) for seed in chosen["seed"])
         return Cell(value=float(values.mean()), digits=digits, sd=sd, seeds=seeds)
 
     def busy(self, variant: str, benchmark: str) -> bool:
@@ -94,27 +117,19 @@ class Measured:
         on either side, and where there are no values by sequence, as for EAO. Sequences weigh as in
         the table's value, one that was not scored nothing.
         """
-        frame = self.sequences[self.sequences["metric"] == metric]
-        rows = {name: self._of(frame, name, benchmark) for name in (variant, baseline)}
-        counts = [part["seed"].nunique() for part in rows.values()]
-        if min(counts) < 2 or pd.concat(rows)["sequence"].nunique() < 2:
+        every = self.sequences
+        pair = every["variant"].isin([variant, baseline]) & (every["benchmark"] == benchmark)
+        frame = every[pair & (every["metric"] == metric)]
+        seeds = frame.groupby("variant")["seed"].nunique()
+        if (seeds < 2).any() or len(seeds) < 2 or frame["sequence"].nunique() < 2:
             return UNTOLD
-        columns = ["value", "weight"]
-        both = pd.concat(
-            {
-                name: part.pivot(index="seed", columns="sequence", values=columns)
-                for name, part in rows.items()
-            }
-        )
-        values, weights = (both[column] for column in columns)
-        tables = {
-            name: weighted_values(
-                values.loc[name].to_numpy(float), weights.loc[name].to_numpy(float)
-            )
-            for name in rows
-        }
+        both = frame.pivot(index=["variant", "seed"], columns="sequence")
+        tables = {}
+        for name in (variant, baseline):
+            values, weights = (both[[column]].loc[[name]] for column in ("value", "weight"))
+            tables[name] = weighted_values(values.to_numpy(float), weights.to_numpy(float))
         effect = mean_effect(tables, {variant: 1.0, baseline: -1.0})
-        return NOISE if effect.low <= 0 <= effect.high else ""
+        return "" if effect.told else NOISE
 
 
 def place_told(place: Mapping[str, Any]) -> str:
@@ -135,3 +150,89 @@ def places(rows: pd.DataFrame, prefix: str = "") -> list[str]:
     names = PLACE if prefix else (*PLACE, "engine")
     columns = [rows[prefix + name] for name in names]
     return [place_told(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
+
+
+@dataclass
+class Table:
+    """A table before it is written.
+
+    Attributes:
+        keys: name of each column in the CSV.
+        heads: head of each column for people.
+        sections: index of a row → title printed above it.
+        notes: the lines of the legend.
+        variants: what the measured rows are of.
+    """
+
+    number: int
+    title: str
+    keys: list[str]
+    heads: list[str]
+    rows: list[list[Cell]]
+    sections: dict[int, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    variants: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """ "Table III"."""
+        return f"Table {ROMAN.get(self.number, self.number)}"
+
+
+def shown(cell: Cell) -> str:
+    """A cell as text: "0.512", "0.512 ± 0.010", with its mark behind it."""
+    if cell.value is None:
+        return cell.text
+    number = f"{cell.value:.{cell.digits}f}"
+    spread = "" if cell.sd is None else f" ± {cell.sd:.{cell.digits}f}"
+    return number + spread + (f" {cell.mark}" if cell.mark else "")
+
+
+def markdown_text(text: str) -> str:
+    """Text for Markdown: no cell ends in it, and no tag begins."""
+    return text.replace("<", "&lt;").replace("~", r"\~").replace("|", r"\|")
+
+
+def _markdown_cell(cell: Cell) -> str:
+    return MARKS[cell.rank].format(markdown_text(shown(cell)))
+
+
+def _latex(text: str) -> str:
+    """Text for LaTeX: its special characters, and the few others that tables use."""
+    return "".join(LATEX.get(character, character) for character in text)
+
+
+def _latex_cell(cell: Cell) -> str:
+    return COLOURS[cell.rank].replace("{}", _latex(shown(cell)))
+
+
+def markdown(table: Table) -> str:
+    """GitHub Markdown: bold title, table, legend as a list."""
+    filters = {"cell": _markdown_cell, "text": markdown_text}
+    return filled("tables", "table.md.jinja", filters=filters, table=table)
+
+
+def latex(table: Table) -> str:
+    """A table environment for booktabs, xcolor and amssymb; the legend is part of the caption."""
+    filters = {"cell": _latex_cell, "latex": _latex}
+    return filled("tables", "table.tex.jinja", filters=filters, table=table)
+
+
+def csv_rows(table: Table) -> tuple[list[str], list[dict[str, Any]]]:
+    """(columns, rows) with unrounded numbers; measured columns have .sd, .seeds and .mark."""
+    seeded = [any(row[index].seeds for row in table.rows) for index in range(len(table.keys))]
+    columns = ["section"] if table.sections else []
+    for key, has in zip(table.keys, seeded, strict=True):
+        columns += [key, f"{key}.sd", f"{key}.seeds", f"{key}.mark"] if has else [key]
+    rows, section = [], ""
+    for index, row in enumerate(table.rows):
+        section = table.sections.get(index, section)
+        values: dict[str, Any] = {"section": section} if table.sections else {}
+        for key, cell in zip(table.keys, row, strict=True):
+            values[key] = cell.text if cell.value is None else cell.value
+            if cell.seeds:
+                values[f"{key}.sd"] = "" if cell.sd is None else cell.sd
+                values[f"{key}.seeds"] = " ".join(map(str, cell.seeds))
+                values[f"{key}.mark"] = cell.mark
+        rows.append(values)
+    return columns, rows

@@ -33,7 +33,7 @@ def page_job(plan: Plan) -> Job:
     values = {
         "figures": {name: figure_job(plan, name).key for name in figure_names(plan)},
         "tables": {str(number): table_job(plan, number).key for number in plan.profile.tables},
-        "code": digest([texts, plan.code.digest("siamla.report.page.build")]),
+        "code": digest([texts, plan.code.digest("siamla.report.measured:shown")]),
     }
     return view_job(plan, ("page",), Path("reports", plan.name, "index"), values, plan.scores())
 

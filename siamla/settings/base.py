@@ -63,10 +63,8 @@ def field_names(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def neutral(default: Any, **described: Any) -> Any:
-    """A field whose default changes no byte against the code that had no such setting.
-
-    `without_neutral` leaves it out at this value, so that a new setting makes no result again.
-    tests/test_neutral.py holds for each such field the comparison that shows the equal bytes.
+    """A field whose default changes no byte against the code without it: `without_neutral` leaves
+    it out at this value. tests/test_neutral.py holds the proof of each.
     """
     return Field(default, json_schema_extra={"neutral": True}, **described)
 

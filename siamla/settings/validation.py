@@ -219,10 +219,7 @@ def _line(keys: Keys, mistakes: list[Any], kind: Any) -> str:
 
 
 def _lines(mistakes: list[Any], value: Any, kind: Any) -> list[str]:
-    """One line for each mistake that a person made, of pydantic's list.
-
-    Of a union's members those are told whose kind fits: a mistake inside a value, or one of range.
-    """
+    """One line for each mistake of pydantic's list; of a union's members those whose kind fits."""
     places: dict[Keys, list[Any]] = {}
     for mistake in mistakes:
         places.setdefault(_keys(mistake, value), []).append(mistake)
@@ -241,9 +238,8 @@ def _lines(mistakes: list[Any], value: Any, kind: Any) -> list[str]:
 
 
 def validate(kind: type[T], value: Any, where: str) -> T:
-    """Plain data as `kind`, a Settings class or a container of such; nothing is converted silently.
-
-    UserError with one line per mistake, each beginning with `where`: a file, or an option.
+    """Plain data as `kind`, a Settings class or a container of such; UserError with one line per
+    mistake, each beginning with `where`: a file, or an option.
     """
     try:  # pydantic is strict and yet takes lists for tuples where it reads JSON
         text = json.dumps(value)

@@ -1,6 +1,4 @@
-"""Acceptance: code changed and numbers did not, so that results are taken over instead of being
-made again.
-"""
+"""Acceptance: code changed and numbers did not, so that results are taken over."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -15,9 +13,7 @@ CODE = "the code of "
 
 
 def _former_by_code(job: Job) -> dict[str, Any] | None:
-    """The record of a result that stands in place of the plan's, and from which nothing but code
-    differs; None where there is none.
-    """
+    """The record of a result from which nothing but code differs, or None."""
     former = job.former()
     if former is None or job.record() is not None:
         return None
@@ -53,9 +49,7 @@ def _take_over(job: Job, former: dict[str, Any], tried: Sequence[Job]) -> None:
 
 
 def _aspects(job: Job) -> set[str]:
-    """What may decide which code a job runs: each setting with its value, where that is no
-    number.
-    """
+    """What may decide which code a job runs: each setting, with its value if that is no number."""
     aspects = set()
     for key, value in flat(job.identity.plain).items():
         number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -65,9 +59,7 @@ def _aspects(job: Job) -> set[str]:
 
 
 def _covering(jobs: Sequence[Job]) -> list[Job]:
-    """As few of the jobs as together have every aspect of all; of those that have as many new ones,
-    the earlier.
-    """
+    """As few jobs as together have every aspect of all; of equal ones the earlier."""
     left: set[str] = set()
     for job in jobs:
         left |= _aspects(job)

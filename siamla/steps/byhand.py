@@ -1,6 +1,4 @@
-"""A benchmark by hand: a model file and a folder in, raw results and scores out, without a project
-or a profile.
-"""
+"""A benchmark by hand: a model file and a folder in, raw results and scores out."""
 
 import re
 from collections.abc import Mapping
@@ -27,7 +25,7 @@ from siamla.sequence import Sequence
 from siamla.settings import nearest
 from siamla.steps.fetch import fingerprint
 from siamla.tracker.api import tracker_settings
-from siamla.tracker.tracker import recorded, tracking_place
+from siamla.tracker.tracker import recorded, tracking_hardware
 
 RUN = "run.json"
 
@@ -47,23 +45,18 @@ def protocol_of(layout: str, name: str | None) -> Protocol:
     if not protocols:
         raise UserError(f"no protocol is of layout {layout}")
     if name is not None and name not in protocols:
-        raise UserError(
-            f"--protocol {name}: no protocol of layout {layout}; {nearest(name, list(protocols))}"
-        )
+        near = nearest(name, list(protocols))
+        raise UserError(f"--protocol {name}: no protocol of layout {layout}; {near}")
     return protocols[name] if name else next(iter(protocols.values()))
 
 
 def _read(root: Path, layout: str) -> list[Sequence]:
-    """All sequences of a folder; UserError where frames and boxes are not as many and more than the
-    first is known.
-    """
+    """All sequences of a folder; UserError where frames and boxes are not as many."""
     sequences = [LAYOUTS[layout].read(root, name) for name in LAYOUTS[layout].names(root)]
     for sequence in sequences:
         if len(sequence.boxes) < len(sequence) and not withheld(sequence):
-            raise UserError(
-                f"{root}: {sequence.name} has {len(sequence.boxes)} boxes for {len(sequence)}"
-                " images"
-            )
+            counts = f"{len(sequence.boxes)} boxes for {len(sequence)} images"
+            raise UserError(f"{root}: {sequence.name} has {counts}")
     return sequences
 
 
@@ -78,23 +71,18 @@ def _content(sequence: Sequence) -> list[Any]:
 
 
 def _claim(out: Path, identity: Mapping[str, Any], label: str) -> None:
-    """Make `out` the folder of this run; UserError when it holds anything else, and nothing is
-    touched.
-    """
+    """Make `out` this run's; UserError, and nothing is touched, when it holds anything else."""
+    elsewhere = "was not made by `siamla benchmark run`; name another --out"
     if out.exists() and not out.is_dir():
         raise UserError(f"{out}: expected a folder, found a file")
     if (out / RUN).is_file():
         before = read_json(out / RUN)
         if not isinstance(before, dict) or not isinstance(before.get("identity"), dict):
-            raise UserError(
-                f"{out / RUN}: not written by `siamla benchmark run`; name another --out"
-            )
+            raise UserError(f"{out / RUN}: {elsewhere}")
         if other := differences(before["identity"], identity):
             raise UserError(f"{out}: holds another run: {'; '.join(other[:3])}; name another --out")
     elif out.is_dir() and any(path.name != ".lock" for path in out.iterdir()):
-        raise UserError(
-            f"{out}: is not empty and was not made by `siamla benchmark run`; name another --out"
-        )
+        raise UserError(f"{out}: is not empty and {elsewhere}")
     else:
         write_json(out / RUN, {"identity": identity, "label": label})
 
@@ -108,8 +96,7 @@ def track(
     changed: Mapping[str, Any] | None = None,
     workers: int = 1,
 ) -> Run:
-    """Track every sequence of a folder with a model file; killed, the same call goes on with the
-    missing ones.
+    """Track every sequence of a folder with a model file; killed, the same call goes on.
 
     Args:
         layout: one of siamla.data.formats.
@@ -126,14 +113,14 @@ def track(
     # one thread, as in the pipeline: threads must not decide boxes, processes share the sequences
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    place = tracking_place(settings)
+    hardware = tracking_hardware(settings)
     identity = {
         "model": file.digest,
         "tracker": plain(settings),
         "run": plain(running),
         "data": digest([_content(sequence) for sequence in sequences]),
         "code": sources().digest("siamla.benchmark.tracking:track_benchmark"),
-        "place": recorded(settings, place),
+        "place": recorded(settings, hardware),
     }
     title = root.resolve().name
     word = re.sub(r"[^a-z0-9]+", "_", file.label.lower()).strip("_")
@@ -142,16 +129,12 @@ def track(
         _claim(out, identity, file.label)  # says no before a lock is put into somebody's folder
     with locked(out / ".lock"):
         _claim(out, identity, file.label)
-        track_benchmark(model, settings, place, sequences, out, running, workers, title)
+        track_benchmark(model, settings, hardware, sequences, out, running, workers, title)
     return Run(file.label, sequences, rules, out)
 
 
 def score(run: Run) -> dict[str, Any] | None:
-    """The scores of a run by its protocol, with fps unless it was in lock step; None where truth is
-    withheld.
-
-    scores.csv has them by sequence.
-    """
+    """The scores of a run, with fps unless it was in lock step; None where truth is withheld."""
     if any(withheld(sequence) for sequence in run.sequences):
         return None
     scores = score_stored(run.sequences, run.folder, run.rules)

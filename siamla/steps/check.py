@@ -1,6 +1,4 @@
-"""Everything that can be known before the first job: what would stop the experiment later, and what
-it will cost.
-"""
+"""What can be known before the first job: what would stop the experiment, and its cost."""
 
 import os
 import shutil
@@ -19,14 +17,8 @@ from siamla.model.settings import Weights
 from siamla.report.tables.job import table_job
 from siamla.settings import Mistakes
 
-SLOW_STEPS = 20_000
-"""Training steps of one variant that are worth a warning where there is no GPU: hours with the
-smallest network.
-"""
-SPARE = 2 * 2**30
-"""Bytes of free disk below which a run is warned of: what README asks for without the environment,
-which is here.
-"""
+SLOW_STEPS = 20_000  # of one training without a GPU, worth a warning: hours with a small network
+SPARE = 2 * 2**30  # bytes of free disk that README asks for, without the environment
 
 
 @dataclass
@@ -39,9 +31,7 @@ class Findings:
 
 
 def missing_data(plan: Plan) -> list[str]:
-    """A line for each data set that a job reads and that is not there; quick, so that a look at the
-    plan can tell.
-    """
+    """A line for each data set that a job reads and that is not there."""
     findings = Findings()
     _data(plan, findings)
     return findings.problems
@@ -58,10 +48,8 @@ def _data(plan: Plan, findings: Findings) -> None:
             except UserError as error:
                 findings.problems.append(f"{where}.dvc: {error}")
         elif not entry.dvc and not entry.root.is_dir():
-            findings.problems.append(
-                f"{where}.root: {entry.root}: no such folder; put the data there, or name its place"
-                " (docs/data.md)"
-            )
+            what = "no such folder; put the data there, or name its place (docs/data.md)"
+            findings.problems.append(f"{where}.root: {entry.root}: {what}")
 
 
 def _weights(plan: Plan, findings: Findings) -> None:
@@ -91,9 +79,8 @@ def _imported(plan: Plan, findings: Findings) -> None:
         for benchmark, folder in entry.results.items():
             if not folder.is_dir():
                 where = f"imported.{tracker}.results.{benchmark}"
-                findings.problems.append(
-                    f"{where}: {folder}: no such folder; `siamla results import` makes it"
-                )
+                what = "no such folder; `siamla results import` makes it"
+                findings.problems.append(f"{where}: {folder}: {what}")
 
 
 def _disk(_: Plan, findings: Findings) -> None:
@@ -117,10 +104,9 @@ def _device(plan: Plan, findings: Findings) -> None:
     courses = [plan.spec(job.names["variant"]).training for job in plan.jobs_of("train")]
     steps = max(each.epochs * (each.pairs_per_epoch // each.batch) for each in courses)
     if steps > SLOW_STEPS:
-        findings.warnings.append(
-            f"no GPU is visible, and {len(courses)} trainings of {steps:,} steps are planned; on a"
-            " CPU they take weeks"
-        )
+        planned = f"{len(courses)} trainings of {steps:,} steps are planned"
+        words = f"no GPU is visible, and {planned}; on a CPU they take weeks"
+        findings.warnings.append(words)
 
 
 def _precision(plan: Plan, findings: Findings) -> None:
@@ -142,7 +128,7 @@ def _engines(plan: Plan, findings: Findings) -> None:
     from siamla.engine.engines import resolve_engine
     from siamla.hardware import default_device
     from siamla.tracker.settings import TrackerSettings
-    from siamla.tracker.tracker import tracking_place
+    from siamla.tracker.tracker import tracking_hardware
 
     users: dict[tuple[Any, Any], Job] = {}
     for job in (job for job in plan.jobs() if job.step == "predict"):
@@ -151,7 +137,7 @@ def _engines(plan: Plan, findings: Findings) -> None:
     findings.checked["engines"] = {}
     for (engine, precision), job in users.items():
         try:
-            tracking_place(TrackerSettings(engine=engine, precision=precision))
+            tracking_hardware(TrackerSettings(engine=engine, precision=precision))
             findings.checked["engines"][engine] = resolve_engine(engine, default_device())
         except UserError as error:
             findings.problems.append(f"{job.title}: {error}")
@@ -166,9 +152,7 @@ def _tables(plan: Plan, findings: Findings) -> None:
 
 
 def check_job(plan: Plan) -> Job:
-    """The check as a job: what the profile expects of a machine decides when it is made again.
-    These are folders, DVC sources, weights, imported results, and engines and precisions.
-    """
+    """The check as a job: it is made again where a profile expects other things of a machine."""
     sets = {name: [str(entry.root), entry.dvc] for name, entry in plan.datasets.items()}
     weights = {digest(plain(spec.model)["weights"]) for spec in plan.experiment.specs.values()}
     trackers = [job.identity.plain["tracker"] for job in plan.jobs() if job.step == "predict"]
@@ -191,9 +175,7 @@ def check_job(plan: Plan) -> Job:
 
 
 def check(plan: Plan) -> Findings:
-    """What stops or will stop the experiment on this machine, all at once; nothing is run or
-    changed.
-    """
+    """What would stop the experiment on this machine, all at once; nothing is changed."""
     findings = Findings()
     for look in (_data, _weights, _imported, _disk, _device, _precision, _engines, _tables):
         look(plan, findings)

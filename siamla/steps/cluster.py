@@ -23,10 +23,8 @@ def queued(profile: str) -> list[str]:
     command.append(f"--user={getpass.getuser()}")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise UserError(
-            f"squeue does not answer ({done.stderr.strip()}); whether earlier jobs still run is"
-            " unknown"
-        )
+        silent = f"squeue does not answer ({done.stderr.strip()})"
+        raise UserError(f"{silent}; whether earlier jobs still run is unknown")
     jobs = set()
     for line in done.stdout.splitlines():
         number, name, comment, folder = line.split("|", 3)
@@ -47,11 +45,8 @@ def _answer(profile: str, every: float) -> list[str]:
 
 
 def wait_for_jobs(profile: str, every: float = 10.0) -> bool:
-    """Wait until no job is left that an earlier run of the profile submitted, and say so: their
-    results count, and no job is there twice. Nobody is asked where there is no Slurm, or where no
-    pipeline of this folder has submitted anything to it.
-
-    Returns whether there were any.
+    """Wait until no job is left that an earlier run of the profile submitted; whether there were
+    any. Nobody is asked without Slurm, or where this folder has submitted nothing to it.
     """
     if not LOGS.is_dir() or shutil.which("squeue") is None:
         return False

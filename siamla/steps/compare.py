@@ -10,9 +10,7 @@ from siamla.steps.report import gather
 
 
 def compare(plan: Plan, a: str, b: str) -> str:
-    """Two variants as text; differences are b less a. UserError where one is unknown or a score is
-    missing.
-    """
+    """Two variants as text, b less a; UserError for an unknown one and a missing score."""
     specs = [flat(plain(plan.spec(name))) for name in (a, b)]
     labels = (a, b)
     parts = [settings_lines(labels, *specs)]

@@ -12,9 +12,7 @@ from siamla.steps.perform import Means, Outcome, hashed, own
 
 
 def work(plan: Plan, job: Job, record: dict[str, Any], means: Means) -> Outcome:
-    """Check every sequence of a data set and write its index, or the table of a training set's
-    boxes.
-    """
+    """Check every sequence and write an index, or the table of a training set's boxes."""
     name = job.names["dataset"]
     entry = plan.datasets[name]
     own(job.folder, job.step, job.key)

@@ -82,18 +82,14 @@ def made(job: Job) -> dict[str, Any] | None:
 
 
 def view_reasons(job: Job) -> list[str]:
-    """Why a table, figure or study would be made, in words: it is not here, settings or code
-    changed, or it was made from other results than the plan's, or than those that are here.
-    """
+    """Why a table, figure or study would be made, in words; none where nothing has changed."""
     told = made(job)
     if told is None:
         return ["not made yet"]
     identity = told.get("identity")
-    reasons = (
-        differences(identity, job.identity.plain)
-        if isinstance(identity, dict)
-        else ["its sources are damaged"]
-    )
+    reasons = ["its sources are damaged"]
+    if isinstance(identity, dict):
+        reasons = differences(identity, job.identity.plain)
     made_from: dict[str, Any] = told.get("made_from") or {}
     for folder, parent in job.parents.items() if not reasons else ():
         source = made_from.get(parent.folder.as_posix())

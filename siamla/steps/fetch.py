@@ -24,9 +24,7 @@ TAIL = 4096  # bytes at the end of a compressed file
 
 
 def _files(folder: str, above: tuple[str, ...] = ()) -> Iterator[os.DirEntry[str]]:
-    """Every file below a folder, through links to folders too, as the readers go; not through one
-    that leads back.
-    """
+    """Every file below a folder, also through links, but for one that leads back."""
     place = os.path.realpath(folder)
     if place in above:
         return
@@ -39,9 +37,7 @@ def _files(folder: str, above: tuple[str, ...] = ()) -> Iterator[os.DirEntry[str
 
 
 def fingerprint(path: Path) -> str:
-    """The SHA-256 of a file; of an image, video or archive that is compressed, its size and the
-    SHA-256 of its end.
-    """
+    """The SHA-256 of a file; of compressed ones, which are large, of its size and its end."""
     if not path.name.lower().endswith(BULKY):
         return sha256(path)
     size = path.stat().st_size
@@ -74,9 +70,7 @@ def dvc(command: str, target: str | Path) -> None:
 
 
 def _bring(plan: Plan, dataset: str) -> str:
-    """Render a data set, have DVC bring it, or find it where the user put it; its content
-    digest.
-    """
+    """Render a data set, have DVC bring it, or find it; its content digest."""
     entry = plan.datasets[dataset]
     source = entry.dvc or ""
     if source.startswith(GENERATOR):
@@ -88,9 +82,8 @@ def _bring(plan: Plan, dataset: str) -> str:
     if source:
         dvc("pull", source)
     if not entry.root.is_dir():
-        raise UserError(
-            f"{entry.root}: no such folder; the root of {dataset} in profile {plan.name} must exist"
-        )
+        where = f"the root of {dataset} in profile {plan.name}"
+        raise UserError(f"{entry.root}: no such folder; {where} must exist")
     return pointer_digest(source, entry.root) if source else listing_digest(entry.root)
 
 

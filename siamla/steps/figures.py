@@ -11,16 +11,14 @@ from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.report.drawing.data import Data, Run, Score
 from siamla.report.drawing.jobs import figure_job, figures_of
-from siamla.report.drawing.write import write
+from siamla.report.drawing.style import write
 from siamla.report.measured import place_told
 from siamla.steps.perform import check_key, sound
 from siamla.steps.report import gather, write_sources
 
 
 def checked(job: Job) -> Path:
-    """The folder of a result that belongs to the plan and is as it was made. Of a training a figure
-    reads the losses alone; its weights may have stayed on another machine.
-    """
+    """The folder of a sound result; the weights of a training may be on another machine."""
     return sound(job, ["history.csv"] if job.step == "train" else None)
 
 
@@ -57,9 +55,7 @@ def _runs(plan: Plan, jobs: Iterable[Job]) -> list[Run]:
 
 
 def _mixed(scores: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Lines that say where the scores were made, if not all in the same precision and on the same
-    kind of device.
-    """
+    """Lines that say where scores were made, if not all in one precision on one kind of device."""
     lines = []
     for done, key in (("Trained", "training"), ("Tracked", "record")):
         places = [place_told(score[key].get("place", {})) for score in scores if score.get(key)]
@@ -95,9 +91,7 @@ def _sources(plan: Plan, job: Job, scores: dict[Path, dict[str, Any]]) -> list[s
 
 
 def figure(plan: Plan, name: str, key: str | None = None) -> Path:
-    """Draw a figure; its path without a suffix. `key`: the identity's digest that the caller
-    expects.
-    """
+    """Draw a figure; its path without a suffix. key: what the caller takes for the job's."""
     job = figure_job(plan, name)
     check_key(job, key)
     entry = figures_of(plan).figures[name]

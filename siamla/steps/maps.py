@@ -12,9 +12,7 @@ MAPS = "maps.npz"
 
 
 def work(plan: Plan, job: Job, record: dict[str, Any], means: Means) -> Outcome:
-    """Store the score maps of the frames that the profile's rule chooses; the tracker runs up to
-    the last of them.
-    """
+    """Store the score maps of the frames that the profile's rule chooses."""
     from siamla.benchmark.maps import choose, follow, write_maps
     from siamla.tracker.tracker import load_tracker
 

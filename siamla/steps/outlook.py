@@ -14,11 +14,6 @@ from siamla.settings import nearest
 from siamla.steps.decision import earlier_results, made, needed, reasons, view_reasons
 
 UNKNOWN = "no earlier run to go by"
-SMALL = "efficientnet_lite0"
-RATES = {"train": (100, "pairs"), "predict": (150, "frames"), "maps": (150, "frames")}
-"""What one core without AMX does in a second with the small frozen backbone; a guess where nothing
-ran yet.
-"""
 
 
 def duration(seconds: float) -> str:
@@ -36,36 +31,8 @@ def cost(step: Sequence[Job], waiting: Sequence[Job]) -> str:
     return f"about {duration(sum(known.get(job.folder, mean) for job in waiting))} of one process"
 
 
-def _amount(plan: Plan, job: Job) -> float | None:
-    """Pairs or frames of a job of RATES; None where it is not known without data, or the network is
-    another.
-    """
-    spec = plan.spec(job.names["variant"])
-    if spec.model.backbone != SMALL or spec.training.frozen_epochs < spec.training.epochs:
-        return None
-    if job.step == "train":
-        return float(spec.training.epochs * spec.training.pairs_per_epoch)
-    entry = plan.datasets[job.names["benchmark"]]
-    rendered = plan.job("fetch", dataset=job.names["benchmark"]).identity.plain["settings"]
-    if not rendered:  # somebody's own folder
-        return None
-    frames = sum(min(count, entry.frames or count) for count in rendered["frames"]) / 2
-    return float(rendered["sequences"] * frames)
-
-
-def _guess(plan: Plan, waiting: Sequence[Job]) -> float:
-    """Seconds that jobs of one step may take by RATES; 0 where that cannot be said."""
-    if not waiting or waiting[0].step not in RATES:
-        return 0.0
-    amounts = [_amount(plan, job) for job in waiting]
-    known = [amount for amount in amounts if amount is not None]
-    return sum(known) / RATES[waiting[0].step][0] if len(known) == len(amounts) else 0.0
-
-
 def _views(plan: Plan) -> list[str]:
-    """Lines that tell which tables would be made, and which figures and study that are here would
-    be made anew.
-    """
+    """Which tables would be made, and which figures and study that are here, anew."""
     lines = []
     others = []
     try:
@@ -84,21 +51,15 @@ def _views(plan: Plan) -> list[str]:
 
 
 def outlook(plan: Plan) -> str:
-    """What a run of the profile would do now, as text: per step how many jobs, which and why, and
-    their cost.
-    """
+    """What a run would do now, as text: of each step how many jobs, which, why, their cost."""
     jobs = plan.jobs()
     why = reasons(jobs)
     running = needed(plan, why)
-    lines, guessed = [], 0.0
+    lines = []
     for step in dict.fromkeys(job.entry for job in jobs):
         members = [job for job in jobs if job.entry == step]
         waiting = [job for job in members if job.folder in running]
         time = cost(members, waiting)
-        if time == UNKNOWN and (seconds := _guess(plan, waiting)):
-            guessed += seconds
-            rate, unit = RATES[waiting[0].step]
-            time += f"; perhaps {duration(seconds)} of one process at {rate} {unit} a second"
         after = f", {time}" if time else ""
         lines.append(f"{step:14} {len(waiting):3} of {len(members):3} to run{after}")
         by_reason: dict[str, list[str]] = {}
@@ -109,11 +70,6 @@ def outlook(plan: Plan) -> str:
             more = f" and {len(titles) - 6} more" if len(titles) > 6 else ""
             lines.append(f"               {reason}: {' | '.join(titles[:6])}{more}")
     lines += _views(plan)
-    if guessed:
-        lines.append(
-            f"in all perhaps {duration(guessed)} of one process; half of it on two cores, and a GPU"
-            " is faster"
-        )
     if earlier := earlier_results(plan):
         lines.append(
             f"{len(earlier)} results of an earlier version of siamla are here, the first in"
@@ -135,9 +91,7 @@ def _view_named(plan: Plan, words: Sequence[str]) -> Job:
 
 
 def job_named(plan: Plan, words: Sequence[str]) -> Job:
-    """The job of a step and its names, as `siamla plan` prints them; UserError with what is
-    expected.
-    """
+    """The job that words as `siamla plan` prints them name; UserError with what is expected."""
     step, *rest = words
     if step in VIEWS:
         return _view_named(plan, words)

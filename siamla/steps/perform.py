@@ -73,10 +73,8 @@ def work_of(step: str) -> Work:
     except (ModuleNotFoundError, AttributeError) as error:
         if isinstance(error, ModuleNotFoundError) and error.name != f"siamla.steps.{step}":
             raise
-        raise UserError(
-            f"the step {step!r} of the table has no work: expected siamla/steps/{step}.py with a"
-            " function `work`"
-        ) from None
+        expected = f"expected siamla/steps/{step}.py with a function `work`"
+        raise UserError(f"the step {step!r} of the table has no work: {expected}") from None
 
 
 # --- what is there ---
@@ -107,8 +105,7 @@ def planned(job: Job) -> dict[str, Any]:
     """The record of the plan's result. UserError where it is not there, with the command to type;
     where another result stands in its place, with what differs.
     """
-    record = job.record()
-    if record is not None:
+    if record := job.record():
         return record
     former = job.former()
     if former is None:
@@ -122,9 +119,7 @@ def planned(job: Job) -> dict[str, Any]:
 
 
 def inputs_of(job: Job) -> dict[str, str]:
-    """Content digests of all that a job reads; UserError where a parent's result is not there or is
-    not the plan's.
-    """
+    """Content digests of all that a job reads; UserError where one is not the plan's."""
     return {name: planned(parent)["content"] for name, parent in job.parents.items()} | brought(job)
 
 
@@ -140,13 +135,11 @@ def damaged(job: Job, record: Mapping[str, Any], names: Iterable[str] | None = N
     Args:
         names: look at these alone.
     """
-    for name, expected in record["files"].items():
-        if names is not None and name not in names:
-            continue
+    for name in record["files"] if names is None else names:
         path = job.folder / name
         if not path.is_file():
             return f"{path} is missing"
-        if sha256(path) != expected:
+        if sha256(path) != record["files"][name]:
             return f"{path} has changed since it was made"
     return None
 
@@ -164,9 +157,7 @@ def sound(job: Job, names: Iterable[str] | None = None) -> Path:
 
 
 def check_key(job: Job, key: str | None) -> None:
-    """UserError when a caller's key is not the plan's: settings or code changed since the caller
-    read them.
-    """
+    """UserError when a caller's key is not the plan's: settings or code have changed."""
     if key is None or key == job.key:
         return
     former = job.former()
@@ -181,28 +172,27 @@ def check_key(job: Job, key: str | None) -> None:
 # --- where results are written ---
 
 
+def _owner(folder: Path) -> list[str]:
+    """The step that made a folder, and for which key."""
+    path = folder / OWNER
+    return path.read_text(encoding="utf-8").split() if path.is_file() else []
+
+
 def refuse_foreign(folder: Path, step: str) -> None:
     """UserError when the folder holds anything and `step` did not make it; nothing is touched."""
-    owner = folder / OWNER
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder}: expected a folder, found a file; nothing was touched")
     if not folder.exists():
         return
-    if not owner.is_file():
-        # killed before its name was written whole, a step has left half of it, and nothing else
-        half = set(folder.glob(f".{OWNER}{CUT_OFF[1:]}"))
-        if set(folder.iterdir()) - half:
-            raise UserError(
-                f"{folder}: is not empty and was not made by siamla; name another folder, nothing"
-                " was touched"
-            )
-        return
-    before = owner.read_text(encoding="utf-8").split()
+    if not folder.is_dir():
+        raise UserError(f"{folder}: expected a folder, found a file; nothing was touched")
+    # killed before its name was written whole, a step has left half of it, and nothing else
+    half = folder.glob(f".{OWNER}{CUT_OFF[1:]}")
+    if not (folder / OWNER).is_file() and set(folder.iterdir()) - set(half):
+        words = "is not empty and was not made by siamla; name another folder, nothing was touched"
+        raise UserError(f"{folder}: {words}")
+    before = _owner(folder)
     if before and before[0] != step:
-        raise UserError(
-            f"{folder}: holds the result of another step ({before[0]}, expected {step}); name"
-            " another"
-        )
+        what = f"the result of another step ({before[0]}, expected {step})"
+        raise UserError(f"{folder}: holds {what}; name another")
 
 
 def own(folder: Path, step: str, key: str, makes: Iterable[str] = ()) -> None:
@@ -216,14 +206,13 @@ def own(folder: Path, step: str, key: str, makes: Iterable[str] = ()) -> None:
     for pattern in (RECORDS, EARLIER):
         for path in folder.glob(pattern):
             path.unlink()
-    owner = folder / OWNER
-    before = owner.read_text(encoding="utf-8").split() if owner.is_file() else []
+    before = _owner(folder)
     if before and before[1:] != [key]:
         for pattern in makes:
             for path in folder.glob(pattern):
                 path.unlink()
     if before != [step, key]:
-        write_text(owner, f"{step} {key}\n")
+        write_text(folder / OWNER, f"{step} {key}\n")
 
 
 def full_key(record: Mapping[str, Any]) -> str:
@@ -231,10 +220,10 @@ def full_key(record: Mapping[str, Any]) -> str:
 
     The CPU's threads change sums on a CPU alone.
     """
-    place = dict(record["place"])
-    if str(place.get("device", "")).startswith("cuda"):
-        place.pop("threads", None)
-    return digest([record["step"], record["key"], record["inputs"], place])
+    hardware = dict(record["place"])
+    if str(hardware.get("device", "")).startswith("cuda"):
+        hardware.pop("threads", None)
+    return digest([record["step"], record["key"], record["inputs"], hardware])
 
 
 def state_of(job: Job, record: Mapping[str, Any]) -> Path:
@@ -258,9 +247,8 @@ def _sweep(folder: Path) -> None:
 
 
 def publish(source: Path, job: Job) -> None:
-    """Copy finished files into the job's folder, in place of those of the result before.
-
-    They are small, and as long as they stay in `source` too, a kill at any moment costs nothing.
+    """Copy finished files into the job's folder, in place of those of the result before; they stay
+    in `source`, so that a kill at any moment costs nothing.
     """
     _sweep(source)
     before = job.record() or job.former()

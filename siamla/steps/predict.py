@@ -7,7 +7,7 @@ from siamla.data.curate import load_curated
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.files import digest
-from siamla.provenance.load import OtherWork
+from siamla.provenance.load import other_work
 from siamla.settings import validate
 from siamla.steps.perform import Means, Outcome, hashed, publish, result_files, sound, state_of
 from siamla.tracker.settings import TrackerSettings
@@ -32,27 +32,23 @@ def tracking_on(settings: TrackerSettings, record: dict[str, Any]) -> "Hardware"
     import cv2
     import torch
 
-    from siamla.tracker.tracker import recorded, tracking_place
+    from siamla.tracker.tracker import recorded, tracking_hardware
 
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    place = tracking_place(settings)
-    record["place"] = recorded(settings, place)
-    return place
+    hardware = tracking_hardware(settings)
+    record["place"] = recorded(settings, hardware)
+    return hardware
 
 
 def origin(record: dict[str, Any]) -> dict[str, Any]:
-    """What a result keeps of the record of what it is made from; the identity is nested in its
-    own.
-    """
+    """What a result keeps of the record of what it is made from."""
     kept = {name: record[name] for name in ORIGIN}
     return kept | {"other_cores": record.get("other_cores")}
 
 
 def work(plan: Plan, job: Job, record: dict[str, Any], means: Means) -> Outcome:
-    """Track every sequence of a benchmark; the content is that of the boxes, since no two runs take
-    the same time.
-    """
+    """Track a benchmark; the content is that of the boxes: no two runs take the same time."""
     from siamla.benchmark.tracking import track_benchmark
 
     benchmark = str(job.names["benchmark"])
@@ -61,12 +57,12 @@ def work(plan: Plan, job: Job, record: dict[str, Any], means: Means) -> Outcome:
     assert trained is not None
     record["training"] = origin(trained)
     settings, rules = settings_of(job), run_rules(plan.experiment.protocol(benchmark))
-    place = tracking_on(settings, record)
+    hardware = tracking_on(settings, record)
     sequences = load_curated(job.parents["data"].folder)
     state = state_of(job, record)
-    beside = OtherWork()
-    track_benchmark(model, settings, place, sequences, state, rules, means.cores, benchmark)
-    record["other_cores"] = beside.cores()
+    beside = other_work()
+    track_benchmark(model, settings, hardware, sequences, state, rules, means.cores, benchmark)
+    record["other_cores"] = beside()
     publish(state, job)
     files = hashed(job.folder, result_files(job.folder))
     boxes = {name: value for name, value in files.items() if not name.endswith("_time.txt")}

@@ -9,7 +9,7 @@ from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.files import date_back, read_json, write_json
 from siamla.report.collect import frames, write, write_sweeps
-from siamla.report.render import Table
+from siamla.report.measured import Table
 from siamla.report.tables.build import build, write_table
 from siamla.report.tables.job import layout_of, table_job
 from siamla.report.views import scores_job, sweeps_job
@@ -18,9 +18,7 @@ from siamla.steps.score import SCORES
 
 
 def _consistent(scores: dict[Path, dict[str, Any]]) -> None:
-    """UserError where two scores are of different models of one training, or of different data of
-    one benchmark.
-    """
+    """UserError where scores are of different models of a training, or data of a benchmark."""
     seen: dict[tuple[Any, ...], tuple[Path, str]] = {}
     facts: dict[tuple[Any, ...], str]
     for path, score in scores.items():
@@ -33,10 +31,8 @@ def _consistent(scores: dict[Path, dict[str, Any]]) -> None:
             other, before = seen.setdefault(what, (path, value))
             if before != value:
                 words = " ".join(map(str, what))
-                raise UserError(
-                    f"{path} and {other} are of different contents of one {words}; run the pipeline"
-                    " again"
-                )
+                both = f"{path} and {other} are of different contents of one {words}"
+                raise UserError(f"{both}; run the pipeline again")
 
 
 def gather(jobs: Iterable[Job]) -> dict[Path, dict[str, Any]]:
@@ -69,9 +65,7 @@ def write_sources(job: Job, **more: Any) -> None:
 
 
 def collect(plan: Plan) -> Path:
-    """Write every score of the profile, its curves and attributes as long CSV files; the first of
-    them.
-    """
+    """Write all scores, curves and attributes as long CSV files; the first of them."""
     job = scores_job(plan)
     write(gather(job.parents.values()), job.folder.parent)
     write_sources(job)
@@ -95,9 +89,7 @@ def built(plan: Plan, job: Job, scores: dict[Path, dict[str, Any]]) -> Table:
 
 
 def table(plan: Plan, number: int, key: str | None = None) -> str:
-    """Make one of the paper's tables with the list of what each of its numbers comes from; its
-    Markdown.
-    """
+    """Make a table with the list of what each number comes from; its Markdown."""
     job = table_job(plan, number)
     check_key(job, key)
     scores = gather(job.parents.values())

@@ -9,8 +9,7 @@ from pydantic import BaseModel
 from siamla.benchmark.settings import MapRule
 from siamla.experiment.profile import Profile
 from siamla.experiment.spec import Spec, Variants
-from siamla.experiment.sweeps import Sweeps
-from siamla.experiment.tuning import Tuning
+from siamla.experiment.sweeps import Sweeps, Tuning
 from siamla.report.drawing.settings import figures_model
 
 

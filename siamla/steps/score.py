@@ -61,9 +61,7 @@ def _raw_results(job: Job) -> tuple[Path, Mapping[str, Any]]:
 
 
 def work(plan: Plan, job: Job, record: dict[str, Any], means: Means) -> Outcome:
-    """Score by the benchmark's protocol. No two runs take the same time, so that speed is told
-    beside the content.
-    """
+    """Score by the benchmark's protocol; speed, never the same twice, is no content."""
     rules = plan.experiment.protocol(job.names["benchmark"])
     folder, origins = _raw_results(job)
     sequences = load_curated(job.parents["data"].folder)

@@ -11,19 +11,14 @@ from siamla.experiment.plan import Plan
 from siamla.files import free_for_output, read_json, write_json, write_text
 from siamla.report.drawing.data import Run, Score
 from siamla.report.measured import place_told
-from siamla.report.study.build import build
+from siamla.report.study.build import GENERATED, build, markdown, sentence
 from siamla.report.study.grids import Measured
 from siamla.report.study.job import claims_of, study_job
-from siamla.report.study.page import GENERATED, markdown, sentence
 from siamla.steps.alignment import CROPS
 from siamla.steps.figures import as_score, checked
 from siamla.steps.maps import MAPS
-from siamla.steps.outlook import UNKNOWN, duration
 from siamla.steps.perform import check_key
 from siamla.steps.report import gather, sources
-
-FRAME = 1.1  # seconds of one core for a frame with ResNet-50 (docs/performance.md)
-PASSES = 3  # forth and back, in frames
 
 
 def _complete(job: Job) -> None:
@@ -41,31 +36,9 @@ def _complete(job: Job) -> None:
         )
 
 
-def _costs(plan: Plan, pairs: int | None, epochs: int) -> tuple[str, str]:
-    """What more epochs would cost, and training as the paper does with so many pairs in all."""
-    spent = sum(record["seconds"] for job in plan.jobs_of("train") if (record := job.record()))
-    longest = max(plan.spec(variant).training.epochs for variant in plan.variants)
-    longer = f"unknown ({UNKNOWN})"
-    if spent:
-        longer = (
-            f"the trainings here took {duration(spent)} of one process; {epochs} epochs of the same"
-            f" size, about {duration(spent * epochs / longest)}"
-        )
-    if pairs is None:
-        return longer, f"unknown ({UNKNOWN})"
-    return longer, (
-        f"all trainings of the profile `{claims_of(plan).paper.profile}`: some"
-        f" {pairs * FRAME * PASSES / 86400:,.0f} days of one core, reckoned from {FRAME} s a frame;"
-        " for GPUs, on which it was not timed"
-    )
-
-
-def beside_paper(plan: Plan, pairs: int | None) -> list[dict[str, str]]:
-    """What the study does not share with the paper: here, in the paper, and what it would cost to
-    test.
-    """
+def beside_paper(plan: Plan) -> list[dict[str, str]]:
+    """What the study does not share with the paper: here, and in the paper."""
     paper = claims_of(plan).paper
-    longer, everything = _costs(plan, pairs, paper.epochs)
     specs = [plan.spec(variant) for variant in plan.variants]
     epochs = ", ".join(map(str, sorted({spec.training.epochs for spec in specs})))
     sizes = ", ".join(map(str, sorted({spec.training.pairs_per_epoch for spec in specs})))
@@ -78,15 +51,14 @@ def beside_paper(plan: Plan, pairs: int | None) -> list[dict[str, str]]:
     backbones += ", frozen" if frozen else ", trained after some epochs"
     real = [entry.label or name for name, entry in plan.profile.benchmarks.items() if not entry.dvc]
     videos = f"real: {', '.join(real)}" if real else "no real video"
-    tracking = "no training: one entry of the profile for each, and tracking it with every model"
     here = f"{epochs} epochs of {sizes} pairs"
     rows = [
-        ("Length of the training", here, f"{paper.epochs} epochs", longer),
-        ("Training data", ", ".join(sets), paper.data, everything),
-        ("Backbone", backbones, paper.backbone, everything),
-        ("Benchmarks", videos, paper.benchmarks, tracking),
+        ("Length of the training", here, f"{paper.epochs} epochs"),
+        ("Training data", ", ".join(sets), paper.data),
+        ("Backbone", backbones, paper.backbone),
+        ("Benchmarks", videos, paper.benchmarks),
     ]
-    return [dict(zip(("what", "here", "paper", "cost"), row, strict=True)) for row in rows]
+    return [dict(zip(("what", "here", "paper"), row, strict=True)) for row in rows]
 
 
 def _measured(job: Job, scores: dict[Path, dict[str, Any]]) -> Measured:
@@ -145,7 +117,7 @@ def study(
     shown = job.identity.plain["shown"]
     content = build(_measured(job, scores), claims_of(plan), shown["baseline"])
     content |= _state(scores, job)
-    content["differences"] = beside_paper(plan, shown["paper_pairs"])
+    content["differences"] = beside_paper(plan)
     content["sentence"] = sentence(content)
     text = markdown(content)
     write_text(job.folder.with_suffix(".md"), text)

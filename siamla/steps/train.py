@@ -78,24 +78,20 @@ def _resources(spec: Spec, means: Means, ranks: "Ranks") -> "Resources":
     from siamla.hardware import default_device, hardware_on
     from siamla.training.step import Resources
 
-    place = hardware_on(default_device(), spec.training.precision, _threads(means))
-    return Resources(place, ranks, means.accumulate)
+    hardware = hardware_on(default_device(), spec.training.precision, _threads(means))
+    return Resources(hardware, ranks, means.accumulate)
 
 
 def _validator(
-    plan: Plan, spec: Spec, means: Means, place: "Hardware"
+    plan: Plan, spec: Spec, means: Means, hardware: "Hardware"
 ) -> "Callable[[SiamLA, int], float | None] | None":
-    """What tracks the held-out sequences after every so many epochs: their AO, the mean over
-    sequences of mean IoU.
-    """
+    """What tracks held-out sequences now and then: their AO, the mean of mean IoU."""
     if means.validate is None:
         return None
     name, every = means.validate
     if name not in plan.datasets:
-        raise UserError(
-            f"--validate {name}: no such data set in profile {plan.name};"
-            f" {nearest(name, [*plan.datasets])}"
-        )
+        near = nearest(name, [*plan.datasets])
+        raise UserError(f"--validate {name}: no such data set in profile {plan.name}; {near}")
     if name in spec.pairs.parts:
         raise UserError(f"--validate {name}: the training sees it; name a set that is held out")
     from siamla.data.curate import load_curated
@@ -106,13 +102,13 @@ def _validator(
     def overlap(model: "SiamLA", epoch: int) -> float | None:
         import numpy as np
 
-        from siamla.benchmark.metrics import overlap as iou
         from siamla.benchmark.onepass import track_sequence
+        from siamla.geometry import iou
         from siamla.tracker.tracker import SiamTracker
 
         if epoch % every:
             return None
-        tracker = SiamTracker(model, settings, place=replace(place, precision="fp32"))
+        tracker = SiamTracker(model, settings, hardware=replace(hardware, precision="fp32"))
         means = []
         for sequence in sequences:
             later = np.arange(len(sequence)) > 0  # the first is given
@@ -239,9 +235,7 @@ def dry_run(
 
 
 def overfit(plan: Plan, job: Job, means: Means, count: int, tell: Callable[[str], None]) -> None:
-    """Train on the same few batches again and again, of which nothing is kept, and tell how the
-    loss falls.
-    """
+    """Train on the same few batches, and tell how the loss falls; nothing is kept."""
     from siamla.training import trial
     from siamla.training.distributed import joined
 

@@ -15,7 +15,7 @@ from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.experiment.spec import merge, plain
 from siamla.experiment.step import GENERATOR, engine_code
-from siamla.experiment.tuning import load_tuning
+from siamla.experiment.sweeps import load_tuning
 from siamla.files import digest, read_json, write_json
 from siamla.miniatures.settings import SetSettings, load_sets
 from siamla.provenance.record import environment
@@ -37,16 +37,12 @@ class Clips(NamedTuple):
 
 
 def validation_set(plan: Plan, name: str) -> SetSettings:
-    """The generated set to choose on; UserError for one that the profile trains on or that tables
-    or figures show.
-    """
+    """The generated set to choose on; UserError for one that is trained on or shown."""
     path = plan.params / "synthetic.yaml"
     sets = load_sets(path)
     if name in plan.datasets or name in layout_of(plan).named_benchmarks():
-        raise UserError(
-            f"{name}: tables show it or models are trained on it; settings are chosen on other"
-            " clips alone"
-        )
+        what = "tables show it or models are trained on it"
+        raise UserError(f"{name}: {what}; settings are chosen on other clips alone")
     if name not in sets:
         raise UserError(f"{name}: no set of {path}; {nearest(name, list(sets))}")
     if sets[name].first_frame_only:
@@ -54,10 +50,8 @@ def validation_set(plan: Plan, name: str) -> SetSettings:
     for used, entry in plan.datasets.items():
         source = (entry.dvc or "").removeprefix(GENERATOR)
         if source == name or (source in sets and sets[source].seed == sets[name].seed):
-            raise UserError(
-                f"{name}: {used} of profile {plan.name} is made from it or has its seed; choose on"
-                " others"
-            )
+            what = f"{used} of profile {plan.name} is made from it or has its seed"
+            raise UserError(f"{name}: {what}; choose on others")
     return sets[name]
 
 
@@ -78,9 +72,7 @@ def _start(plan: Plan, variant: str) -> dict[str, Any]:
 
 
 def _origin(plan: Plan, variant: str, jobs: dict[str, Job], clips: Clips) -> dict[str, Any]:
-    """All that decides what is chosen. What the variant itself sets is not tried: it would win over
-    whatever is chosen.
-    """
+    """All that decides what is chosen. What the variant sets would win, and is not tried."""
     tuning = load_tuning(plan.params / "tune.yaml")
     fixed = plan.experiment.own_tracker(variant)
     grid = {key: values for key, values in tuning.grid.items() if key not in fixed}
@@ -151,14 +143,11 @@ def _tune(plan: Plan, variant: str, clips: Clips, workers: int) -> dict[str, Any
 def tune(
     plan: Plan, variants: Sequence[str], clips: str, workers: int = 1
 ) -> dict[str, dict[str, Any]]:
-    """Choose the tracker settings of variants on a generated set of validation clips; variant →
-    report.
+    """Choose the tracker settings of variants on generated validation clips; variant → report.
 
-    No model is trained: the mean headline score over a variant's seeds decides, by the grid of
-    params/tune.yaml, from the settings that the profile has for all variants.
-    results/{profile}/tune/{variant}.json holds every point with its scores, the models, the clips
-    and the grid. It is written after each point; the same call goes on with the points that are in
-    it. UserError before any work where a training is missing.
+    The mean headline score over a variant's seeds decides, by the grid of params/tune.yaml.
+    results/{profile}/tune/{variant}.json is written after each point, and the same call goes on
+    with the points that are in it. UserError before any work where a training is missing.
     """
     settings = validation_set(plan, clips)
     for variant in variants:

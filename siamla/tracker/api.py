@@ -21,10 +21,8 @@ BORDER = 114  # grey
 
 
 def bgr(image: ArrayLike) -> Image:
-    """(H, W), (H, W, 1), (H, W, 3) or (H, W, 4), of 8 or 16 bits, as contiguous (H, W, 3) uint8;
-    UserError for others.
-
-    The order of colours stays, of 16 bits the upper eight, and an alpha channel is left out.
+    """(H, W), (H, W, 1), (H, W, 3) or (H, W, 4) as contiguous (H, W, 3) uint8: of 16 bits the upper
+    eight, without alpha, in the same order of colours; UserError for others.
     """
     array = np.asarray(image)
     if array.ndim == 2:
@@ -74,13 +72,8 @@ def fit(image: Image, size: tuple[int, int]) -> Fitted:
 
 class Tracker:
     """A trained tracker: `init` with the target's box in the first image, then `update` with each
-    further image.
-
-    Boxes are x, y, w, h in pixels of the image that is given, counted from 0; images are BGR, as
-    OpenCV reads them, of any size: later ones of another size are fitted into that of the first.
-
-    Attributes:
-        label: the model's name.
+    further one. Boxes are x, y, w, h in pixels of the image that is given, counted from 0; images
+    are BGR, of any size: later ones are fitted into that of the first.
     """
 
     def __init__(self, core: SiamTracker, label: str) -> None:
@@ -113,17 +106,11 @@ class Tracker:
 
 
 def load(path: str | Path, tracker: Mapping[str, Any] | None = None, threads: int = 1) -> Tracker:
-    """The tracker of a model file that `siamla train`, `siamla model import` or `siamla model
-    calibrate` wrote.
+    """The tracker of a model file alone, which may lie anywhere.
 
-    Args:
-        path: the file alone is needed; it may lie anywhere.
-        tracker: settings that replace the file's, such as {"window": 0.3}.
-        threads: PyTorch's, for this process; a frame is so little work that more rarely help and
-            often hinder.
-
-    Raises UserError (siamla.errors) for a file that is missing, damaged or of another kind, and for
-    wrong settings.
+    `tracker` are settings that replace the file's, such as {"window": 0.3}; `threads` PyTorch's:
+    more rarely help, since a frame is so little work. UserError (siamla.errors) for a file that is
+    missing, damaged or of another kind, and for wrong settings.
     """
     torch.set_num_threads(threads)
     file = read_model(Path(path))
@@ -134,11 +121,7 @@ def load(path: str | Path, tracker: Mapping[str, Any] | None = None, threads: in
 def tracker_settings(
     path: str | Path, stored: Mapping[str, Any], changed: Mapping[str, Any]
 ) -> TrackerSettings:
-    """The settings in a model file with others in place of some; UserError that says which of both
-    are wrong. The precision "auto" of earlier versions is fp32 now.
-    """
-    if stored.get("precision") == "auto":
-        stored = {**stored, "precision": "fp32"}
+    """A model file's settings, some of them changed; UserError says which of both are wrong."""
     settings = validate(TrackerSettings, dict(stored), f"{path}: tracker")
     if not changed:
         return settings

@@ -91,18 +91,12 @@ def topn(
     window: float = 0.4,
     size_lr: float = 0.33,
 ) -> Result:
-    """The paper's post-processing: the mean of the boxes at the n best cells by eq. 12.
+    """The paper's post-processing: the mean of the boxes at the n best cells by eq. 12, of `cls`
+    (25, 25) c in [0, 1], `ltrb` (4, 25, 25) offsets in crop pixels and `loc` (25, 25) the logit of
+    q.
 
-    Args:
-        cls: (25, 25) classification score c in [0, 1].
-        ltrb: (4, 25, 25) offsets in crop pixels.
-        loc: (25, 25) logit of q, location quality or centre-ness.
-        size_lr: as in the baseline the size moves by the rate size_lr·p·c towards the new one (mean
-            over the cells).
-
-    The centre moves to the mean box's centre and stays inside the image, the size between MIN_SIZE
-    and the image's. The score is the mean c·q of the n cells. Equal scores are taken in reading
-    order.
+    The centre stays inside the image; the size moves by size_lr·p·c, as in the baseline, between
+    MIN_SIZE and the image's. The score is the mean c·q. Equal scores are taken in reading order.
     """
     logit = np.clip(np.asarray(loc, np.float64), -60, 60)
     confidence = np.asarray(cls, np.float64) / (1 + np.exp(-logit))

@@ -16,9 +16,7 @@ LOST = (
 
 
 class TrackerSettings(Settings):
-    """Post-processing: `topn` is the paper's (eq. 12–13, mean of the top n boxes), `release` the
-    public SiamCAR code's, with its crops.
-    """
+    """Post-processing: `topn` is the paper's (eq. 12–13), `release` the public SiamCAR code's."""
 
     postprocess: Literal["topn", "release"] = "topn"
     top_n: int = Field(3, ge=1, le=SCORE**2)

@@ -36,13 +36,11 @@ class Search(NamedTuple):
     loc: NDArray[np.float32]  # (25, 25) logit of q
 
 
-def tracking_place(
+def tracking_hardware(
     settings: TrackerSettings, device: torch.device | None = None, threads: int | None = None
 ) -> Hardware:
-    """Device, precision and threads for tracking; a GPU and this process's threads by default.
-
-    UserError where the engine of the settings is not installed, or it or the device does not
-    compute in the precision of the settings.
+    """Device, precision and threads for tracking; UserError where the engine is not installed, or
+    it or the device does not compute in the precision of the settings.
     """
     device = device or default_device()
     engine = resolve_engine(settings.engine, device)
@@ -58,28 +56,27 @@ def tracking_place(
     return hardware_on(device, settings.precision, threads or torch.get_num_threads(), of="tracker")
 
 
-def recorded(settings: TrackerSettings, place: Hardware) -> dict[str, Any]:
-    """The place with the engine and its version, as a record holds it."""
-    return place.plain | {"engine": described(resolve_engine(settings.engine, place.torch_device))}
+def recorded(settings: TrackerSettings, hardware: Hardware) -> dict[str, Any]:
+    """The hardware with the engine and its version, as a record holds it."""
+    engine = resolve_engine(settings.engine, hardware.torch_device)
+    return hardware.plain | {"engine": described(engine)}
 
 
 class SiamTracker:
     """SiamCAR or SiamLA as a tracker (Algorithm 1): the template is taken once, never updated."""
-
-    deterministic = True  # benchmarks need not repeat it
 
     def __init__(
         self,
         model: SiamLA,
         settings: TrackerSettings,
         device: torch.device | None = None,
-        place: Hardware | None = None,
+        hardware: Hardware | None = None,
         network: Network | None = None,
     ) -> None:
-        """Without a place it is `tracking_place` on `device`. network: one that is ready there."""
-        self.place = place or tracking_place(settings, device)
+        """hardware: else `tracking_hardware` on `device`; network: one that is ready there."""
+        self.hardware = hardware or tracking_hardware(settings, device)
         self.network = network or prepare(
-            resolve_engine(settings.engine, self.place.torch_device), model, self.place
+            resolve_engine(settings.engine, self.hardware.torch_device), model, self.hardware
         )
         self.settings = settings
         self.score = 1.0  # target confidence c·q of the last update, in [0, 1]
@@ -128,19 +125,17 @@ class SiamTracker:
 
 
 def load_tracker(
-    model: Path, settings: TrackerSettings, place: Hardware | None = None
+    model: Path, settings: TrackerSettings, hardware: Hardware | None = None
 ) -> SiamTracker:
     """The tracker with a model file written by `siamla train` or `siamla model import`."""
-    return SiamTracker(load_model(model), settings, place=place)
+    return SiamTracker(load_model(model), settings, hardware=hardware)
 
 
 class LockStep:
-    """Several trackers over one network: the crops of all that search meet in one pass, which is
-    what a GPU is fast at.
+    """Several trackers over one network: the crops of all that search meet in one pass.
 
-    Each tracker works in its own thread; its network waits until all that are at work have asked,
-    and one thread runs the pass for all. The engine fills a pass up to one size, so that a
-    tracker's answers do not depend on who else is there. network: searches any number of crops.
+    Each tracker works in its own thread and waits until all that are at work have asked. The engine
+    fills a pass up to one size, so that answers do not depend on who else is there.
     """
 
     def __init__(self, network: Network) -> None:
@@ -196,15 +191,15 @@ class LockStep:
 
 
 def load_lock_step(
-    model: Path, settings: TrackerSettings, place: Hardware
+    model: Path, settings: TrackerSettings, hardware: Hardware
 ) -> tuple[LockStep, list[SiamTracker]]:
     """`settings.batch` trackers with a model file, and where they meet."""
     loaded = load_model(model)
-    engine = resolve_engine(settings.engine, place.torch_device)
-    meeting = LockStep(prepare(engine, loaded, place, settings.batch))
+    engine = resolve_engine(settings.engine, hardware.torch_device)
+    meeting = LockStep(prepare(engine, loaded, hardware, settings.batch))
     shared = Network(meeting.network.embed, meeting.search)
 
     def tracker() -> SiamTracker:
-        return SiamTracker(loaded, settings, place=place, network=shared)
+        return SiamTracker(loaded, settings, hardware=hardware, network=shared)
 
     return meeting, [tracker() for _ in range(settings.batch)]

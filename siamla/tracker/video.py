@@ -17,9 +17,9 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from siamla.data.images import complete
+from siamla.data.images import read_image
 from siamla.errors import UserError
-from siamla.files import free_for_output, parsed_by, regular
+from siamla.files import free_for_output, regular
 from siamla.progress import progress
 from siamla.stopping import stop_requests
 from siamla.tracker.api import Image, Tracker, fit
@@ -73,30 +73,16 @@ def _natural(path: Path) -> list[tuple[int, str]]:
     return [(int(part), part) if part.isdecimal() else (-1, part) for part in parts]
 
 
-def _decoded(files: list[Path]) -> Iterator[Image]:
-    for file in files:
-        data, image = regular(file).read_bytes(), None
-        if data and complete(data):
-            with parsed_by("OpenCV", file, "an image"):
-                # 16 bits become 8, grey three channels, and a transparent pixel shows its colour
-                image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        if image is None:
-            raise UserError(f"{file}: not a readable image")
-        yield np.asarray(image, np.uint8)
-
-
 def _folder(path: Path) -> Source:
     images = (file for file in path.iterdir() if file.suffix.lower() in IMAGES)
     files = sorted((file for file in images if not file.name.startswith(".")), key=_natural)
     if not files:
         raise UserError(f"{path}: no images, expected files ending in {', '.join(IMAGES)}")
-    return Source(str(path), _decoded(files), None, len(files), False)
+    return Source(str(path), map(read_image, files), None, len(files), False)
 
 
 def open_source(text: str) -> Source:
-    """What a user names: a folder, a file, the number of a camera, or an address such as
-    rtsp://host/path. UserError for what is not there or cannot be opened.
-    """
+    """A folder, file, camera's number or address; UserError for what cannot be opened."""
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # its own lines would surround ours
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     path = Path(text)
@@ -146,14 +132,11 @@ def check_outputs(out: Path, overwrite: bool, *read: Path) -> None:
 
 
 def need_window() -> None:
-    """UserError where no window can be opened. Another process tries: without a display Qt ends
-    the process that asks.
-    """
+    """UserError without a window; another process tries, since without a display Qt ends it."""
     command = [sys.executable, "-c", "import cv2; cv2.namedWindow('siamla')"]
     if subprocess.run(command, capture_output=True, timeout=60, check=False).returncode:
         raise UserError(
-            "--select and --show need a window, and this machine has no display or this OpenCV was"
-            " built without one (headless); give --box and look at the video"
+            "--select and --show need a window: a display, and an OpenCV that is not headless"
         )
 
 
@@ -294,15 +277,12 @@ def track_video(
     fps: float,
     show: bool = False,
 ) -> Summary:
-    """Follow `box`, or what is selected in a window where it is None, to the source's end, to q or
-    to Ctrl-C.
+    """Follow `box`, or what is selected where it is None, to the source's end, to q or to Ctrl-C.
 
-    Writes `out` (a drawn video at the source's rate, `fps` where it has none) and the table beside
-    it: frame (from 1), x, y, w, h (pixels of that frame, from 0), score, lost (0 or 1, empty
-    without a threshold) and seconds. Both grow under names with ".part" and get their own at the
-    end; what exists is replaced. A killed process leaves the parts, an error leaves nothing.
-
-    UserError where an image cannot be read, no box was selected, or the video was not written.
+    Writes `out` (a drawn video at the source's rate, else `fps`) and the table beside it
+    (docs/tracking.md). Both grow under names with ".part"; a killed process leaves these, an error
+    nothing. UserError where an image cannot be read, no box was selected, or the video was not
+    written.
     """
     first = next(source.images, None)
     if first is None:

@@ -1,8 +1,5 @@
-"""Which pairs a step sees, and the processes that load them: pure in (seed, epoch, step), so that
-any step can be next.
-
-The pairs of a training are one endless walk. Its position 0, 1, 2, … decides the pair and the
-random numbers of its negatives, however many processes draw them.
+"""Which pairs a step sees, and the processes that load them: one endless walk, whose position
+decides the pair and the random numbers of its negatives.
 """
 
 from collections.abc import Generator, Iterator, Sequence

@@ -126,8 +126,7 @@ class Course:
         processes, world, state = self.progress.processes, self._ranks.world, self.upkeep.state
         if self._ranks.any(done != self._ranks.broadcast(done)):
             raise UserError(
-                f"{state}: not the same file for all processes; a folder that all nodes share"
-                " is needed"
+                f"{state}: not the same file for all processes; a shared folder is needed"
             )
         if processes and processes[-1] != world:
             self._say(
@@ -138,9 +137,8 @@ class Course:
             processes.append(world)
 
     def after_step(self, row: dict[str, float], seconds: float, waited: float) -> None:
-        """Tell of a step and save if it is time; Stopped when that was asked for.
-
-        UserError when too many steps in a row were not usable.
+        """Tell of a step and save if it is time; Stopped when that was asked for; UserError for too
+        many unusable steps in a row.
         """
         progress = self.progress
         progress.seconds += seconds
@@ -221,7 +219,7 @@ class Course:
 
 
 @contextmanager
-def accidents(workers: int) -> Iterator[None]:
+def accidents() -> Iterator[None]:
     """The death of a process that loads pairs, and a GPU without room, become a UserError."""
     try:
         yield
@@ -234,6 +232,5 @@ def accidents(workers: int) -> Iterator[None]:
         if "DataLoader worker" not in str(error):
             raise
         raise UserError(
-            f"train: a process that loads pairs died (killed, or out of memory: {workers} were at"
-            " work); run the same command again to go on"
+            "train: a process that loads pairs died (out of memory?); the same command goes on"
         ) from None

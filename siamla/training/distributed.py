@@ -1,9 +1,8 @@
 """Several processes that train one model, started by torchrun: what they sum, batch norm over all.
 
-Each takes its part of every global batch. Counts that losses are divided by are summed over the
-processes before the backward pass, and gradients after it. Gradients are summed in buckets that
-are cut in the order of the parameters: DistributedDataParallel cuts other ones in its first step
-after a start, so that a training taken up again would end with other bytes.
+Gradients are summed in buckets that are cut in the order of the parameters: DistributedDataParallel
+cuts other ones in its first step after a start, so that a training taken up again would end with
+other bytes.
 """
 
 import os
@@ -31,8 +30,7 @@ def _connected(world: int) -> Iterator[None]:
     except RuntimeError as error:
         reason = str(error).partition("\n")[0][:80]
         raise UserError(
-            f"train: one of the {world} processes has ended or cannot be reached ({reason}); when"
-            " the others have ended, the same command goes on from the last saved state"
+            f"train: one of {world} processes has ended ({reason}); the same command goes on"
         ) from None
 
 

@@ -32,9 +32,7 @@ STORED = torch.float16
 
 @dataclass(frozen=True)
 class Batch:
-    """Template and search, each the backbone's levels if `frozen`, else one tensor of images; and
-    the boxes (B, 4) in the search crop.
-    """
+    """Template and search, levels if `frozen`, else images; boxes (B, 4) in the search."""
 
     template: tuple[Tensor, ...]
     search: tuple[Tensor, ...]
@@ -50,9 +48,7 @@ class Batch:
 
 
 def _levels(backbone: Backbone, template: Tensor, search: Tensor) -> list[Tensor]:
-    """The levels of template and search images (B, H, W, 3), the template's cropped to what the
-    network reads; computed in fp32.
-    """
+    """Levels, in fp32, of images (B, H, W, 3), the template's cropped to what is read."""
     with torch.inference_mode():
         levels = crop_template(backbone(template.permute(0, 3, 1, 2)), backbone.strides)
         levels += backbone(search.permute(0, 3, 1, 2))
@@ -85,15 +81,12 @@ def _write_chunk(
 def build(
     crops: Path, pairs: PairSettings, model: ModelSettings, out: Path, jobs: int, key: str
 ) -> None:
-    """Compute the features of all views into `out`, `jobs` chunks at a time.
-
-    `key` names all that they depend on; `out` must hold nothing that another key left. Killed at
-    any moment, the same call goes on with the chunks that are missing.
+    """Compute the features of all views into `out`, `jobs` chunks at a time; killed, the same call
+    goes on. `key` names all that they depend on.
     """
     if model.weights == "random":
         raise UserError(
-            "model.weights: random weights differ from seed to seed; a feature cache needs"
-            " pretrained ones"
+            "model.weights: random weights differ from seed to seed; take pretrained ones"
         )
     count = PairSampler(CropCache(crops), pairs).views
     chunks = range(-(-count // CHUNK))

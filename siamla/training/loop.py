@@ -53,9 +53,7 @@ def _rate(settings: TrainingSettings, epoch: int, step: int) -> float:
 def take_step(
     learner: Learner, stream: Iterator[Batch], epoch: int, step: int
 ) -> tuple[dict[str, float], float, float]:
-    """Learn from the stream's next batch: its row, seconds, and those of them in waiting for it.
-    Epoch and step count from 0.
-    """
+    """Learn from the stream's next batch: its row, seconds, and those of them in waiting for it."""
     recipe, settings = learner.recipe, learner.recipe.training
     part = learner.resources.ranks.part(settings.batch)
     begun = time.monotonic()
@@ -96,7 +94,7 @@ def train(
     UserError for a state that does not fit, unusable losses, too little memory, a dead process.
     """
     settings, per_epoch = recipe.training, steps_per_epoch(recipe.training)
-    with stop_requests() as asked, accidents(source.workers):
+    with stop_requests() as asked, accidents():
         learner = start(recipe, resources)
         course = Course(learner, source, upkeep, asked)
         progress = course.progress
@@ -131,9 +129,7 @@ def train_model(
     label: str,
     tracker: Mapping[str, Any],
 ) -> Progress:
-    """Train, or go on, with the state locked, and let the first process write model.pt, with label
-    and tracker's settings, and history.csv. Raises as `train`.
-    """
+    """Train, or go on; the first process writes model.pt and history.csv. Raises as `train`."""
     set_up(resources.hardware)
     first = resources.ranks.first
     with locked(upkeep.state.with_suffix(".lock")) if first else nullcontext():

@@ -130,17 +130,13 @@ def regression_weight(targets: Targets, weights: LossWeights, localization: str)
 
 
 def quality_loss(logit: Tensor, quality: Tensor, chosen: Tensor, across: Across = _alone) -> Tensor:
-    """Eq. 10: mean BCE of the location quality logits (B, n, n) to IoU_ij over the chosen cells; no
-    gradient into IoU. The printed -1/N in front of a positive loss is read as 1/N.
-    """
+    """Eq. 10: mean BCE of logits (B, n, n) to IoU_ij over chosen cells; no gradient into IoU."""
     loss = F.binary_cross_entropy_with_logits(logit, quality.detach(), reduction="none")
     return _mean(loss, chosen, across)
 
 
 def draw_negatives(positive: Tensor, noise: Tensor) -> Tensor:
-    """(B, n, n) bool: as many negative cells as positives in each image (at most all), those with
-    the smallest `noise` (B, n, n) in [0, 1).
-    """
+    """(B, n, n) bool: in each image as many negatives as positives, those of the least `noise`."""
     mask = positive.flatten(1)
     order = noise.flatten(1).masked_fill(mask, 2.0).argsort(dim=1, stable=True)
     rank = order.argsort(1)

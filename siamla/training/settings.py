@@ -41,9 +41,7 @@ class Labels(Settings):
 
 
 class LossWeights(Settings):
-    """Weights of the summed losses; 1, 3, 1 for the baseline, 1, 1, 1 (eq. 11) with LAFA; and cells
-    that they see.
-    """
+    """Weights of the summed losses: 1, 3, 1 for the baseline, 1, 1, 1 (eq. 11) with LAFA."""
 
     classification: float = Field(1.0, ge=0)
     regression: Annotated[float, Field(ge=0)] | Literal["auto"] = Field(
@@ -73,9 +71,7 @@ class LossWeights(Settings):
 
 
 class TrainingSettings(Settings):
-    """Optimisation: an epoch is pairs_per_epoch pairs; the backbone is frozen for the first
-    frozen_epochs.
-    """
+    """Optimisation; the backbone is frozen for the first frozen_epochs."""
 
     epochs: int = Field(50, ge=1, le=100_000)
     frozen_epochs: int = Field(5, ge=0)

@@ -151,9 +151,7 @@ def start(recipe: Recipe, resources: Resources) -> Learner:
         average = AveragedModel(model, multi_avg_fn=decay, use_buffers=True)
     if settings.compile:
         if not any(map(shutil.which, (os.environ.get("CC", "gcc"), "cc", "clang"))):
-            raise UserError(
-                "training.compile: no C compiler found; install gcc, or leave compile off"
-            )
+            raise UserError("training.compile: no C compiler found; install gcc, or leave it off")
         model.backbone.compile()  # in place: names of parameters stay
     optimizer = build_optimizer(model, settings)
     scaler = torch.amp.GradScaler(device.type, enabled=resources.hardware.precision == "fp16")

@@ -28,10 +28,8 @@ class Targets(NamedTuple):
 
 
 def grid(device: torch.device | str = "cpu") -> Tensor:
-    """Positions (25,) in crop pixels of the cells along an axis: 31, 39, …, 223.
-
-    SiamCAR's public code trains on 32 + 8·i and decodes with 31 + 8·i; ours uses 31 for both. The
-    crop's middle, 127 = 31 + 8·12, is a pixel's index (siamla.grid).
+    """Positions (25,) in crop pixels of the cells along an axis: 31, 39, …, 223; SiamCAR's public
+    code trains on 32 + 8·i and decodes with 31 + 8·i.
     """
     return torch.arange(SCORE, device=device, dtype=torch.float32) * STRIDE + START
 

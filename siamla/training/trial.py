@@ -106,15 +106,14 @@ def _free(folder: Path) -> str:
 def rehearse(
     recipe: Recipe, source: Source, resources: Resources, folder: Path, budget: float = 10.0
 ) -> list[str]:
-    """Do steps of the training's phases; lines that say what all of it would take.
-
-    The thawed phase comes first: in it memory would run out. `folder` is where the state would be
-    written, `budget` the seconds for each of the three measurements of a phase.
+    """Do steps of the training's phases, the thawed one first: lines that say what all of it would
+    take. `folder`: where the state would be; `budget`: seconds of each of three measurements of a
+    phase.
     """
     set_up(resources.hardware)
     settings, world = recipe.training, resources.ranks.world
     epochs = {False: settings.epochs - settings.frozen_epochs, True: settings.frozen_epochs}
-    with accidents(source.workers):
+    with accidents():
         learner = start(recipe, resources)
         phases = [
             _phase(learner, source, count, frozen, budget)
@@ -142,14 +141,12 @@ def overfit(
     tell: Callable[[str], None],
     steps: int = OVERFIT_STEPS,
 ) -> None:
-    """Train on the first `count` batches again and again, and tell now and then how the loss falls;
-    UserError when it has not.
-    """
+    """Train on the first `count` batches again and again; UserError unless the loss falls."""
     set_up(resources.hardware)
     recipe = _endless(recipe, recipe.training.frozen_epochs > 0)
     part = resources.ranks.part(recipe.training.batch)
     losses: list[float] = []
-    with accidents(source.workers):
+    with accidents():
         learner = start(recipe, resources)
         with closing(batches(source, recipe.seed, recipe.training, part=part)) as stream:
             repeated = cycle(list(islice(stream, count)))
@@ -161,8 +158,6 @@ def overfit(
                 tell(f"step {number + 1}: {values}")
     first, last = losses[0], losses[-1]
     if not last < first:
-        raise UserError(
-            f"--overfit: the loss has not fallen, from {first:g} to {last:g} in {steps} steps"
-        )
+        raise UserError(f"--overfit: the loss went from {first:g} to {last:g} in {steps} steps")
     pairs = count * recipe.training.batch
     tell(f"on the same {pairs} pairs the loss fell from {first:.4g} to {last:.4g}")

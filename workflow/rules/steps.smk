@@ -1,19 +1,19 @@
-# A rule for each entry of the table of steps (siamla/experiment/steps.py): paths, what it asks of the machine, and one
-# command.
+# A rule for each entry of the table of steps, siamla/experiment/steps.py
 
 for step in STEPS.values():
+    names = step.folder.split("/", 3)[3]
 
     rule:
         name:
             step.name
         input:
-            parents_of(step),
+            partial(parents, step),
         output:
             record_of(step),
         log:
-            beside(step, "logs", "log"),
+            f"results/{{profile}}/logs/{step.name}/{names}-{{key}}.log",
         benchmark:
-            beside(step, "timings", "tsv")
+            f"results/{{profile}}/timings/{step.name}/{names}-{{key}}.tsv"
         priority: step.priority
         localrule: step.local
         threads: step.threads
@@ -21,9 +21,9 @@ for step in STEPS.values():
             mem_mb=step.mem_mb,
             runtime=step.runtime,
         params:
-            command=command_of(step),
+            command=partial(command, step),
             # Snakemake deletes a log before each try: a second name keeps what the tries before said
-            tries=beside(step, "logs", "tries"),
+            tries=f"results/{{profile}}/logs/{step.name}/{names}-{{key}}.tries",
         shell:
             "touch {params.tries:q}; ln -f {params.tries:q} {log:q}; "
             "{params.command} --key {wildcards.key} --cores {threads} >> {log:q} 2>&1"

@@ -1,108 +1,35 @@
-# What people read, made from results: long files with every score, tables, figures, the study and the page.
+# What people read, made from results, and the check, which comes first. All are quick, and run where the pipeline runs.
 
+REPORTS = f"reports/{PROFILE}"
+COLLECTED = "scores.csv scores.sources.json sequences.csv curves.csv attributes.csv"
+# kind of view → its rule, which one, and its files: what their names begin with, and how they end
+KINDS = {
+    "check": ("check_experiment", "", f"results/{PROFILE}/check", ".json"),
+    "collect": ("collect_scores", "", f"results/{PROFILE}/", COLLECTED),
+    "sweeps": ("collect_sweeps", "", f"results/{PROFILE}/sweeps", ".csv .sources.json"),
+    "table": ("make_table", "{table}", f"{REPORTS}/tables/table", ".md .csv .tex .sources.json"),
+    "figure": ("make_figure", "{figure}", f"{REPORTS}/figures/", ".pdf .svg .png .csv .md .json"),
+    "study": ("make_study", "", f"{REPORTS}/study", ".md .json"),
+    "page": ("make_page", "", f"{REPORTS}/index", ".html .sources.json"),
+}
+MORE = {"sweeps": CHECK, "page": files_of("figure", ".json")}  # a sweep is a target of its own
 
-rule check_experiment:
-    input:
-        expected,
-    output:
-        "results/{profile}/check.json",
-    log:
-        "results/{profile}/logs/check_experiment.log",
-    priority: 1000  # before anything else is begun
-    localrule: True
-    shell:
-        "siamla config check --profile {wildcards.profile} --stamp > {log:q} 2>&1"
+for kind, (title, which, begins, ends) in KINDS.items():
+    words = "config check --stamp" if kind == "check" else f"report {kind} {which}"
 
-
-rule collect_scores:
-    input:
-        shown_in("collect"),
-    output:
-        multiext("results/{profile}/scores", ".csv", ".sources.json"),
-        "results/{profile}/sequences.csv",
-        "results/{profile}/curves.csv",
-        "results/{profile}/attributes.csv",
-    log:
-        "results/{profile}/logs/collect_scores.log",
-    localrule: True
-    shell:
-        "siamla report collect --profile {wildcards.profile} > {log:q} 2>&1"
-
-
-# a target of its own
-rule collect_sweeps:
-    input:
-        shown_in("sweeps"),
-        f"results/{PROFILE}/check.json",
-    output:
-        multiext(f"results/{PROFILE}/sweeps", ".csv", ".sources.json"),
-    log:
-        f"results/{PROFILE}/logs/collect_sweeps.log",
-    localrule: True
-    params:
-        profile=PROFILE,
-    shell:
-        "siamla report sweeps --profile {params.profile} > {log:q} 2>&1"
-
-
-rule make_table:
-    input:
-        shown_in("table"),
-    output:
-        multiext(
-            "reports/{profile}/tables/table{table}",
-            ".md",
-            ".csv",
-            ".tex",
-            ".sources.json",
-        ),
-    log:
-        "results/{profile}/logs/make_table/{table}.log",
-    localrule: True
-    shell:
-        "siamla report table {wildcards.table} --profile {wildcards.profile} > {log:q} 2>&1"
-
-
-rule make_figure:
-    input:
-        shown_in("figure"),
-    output:
-        multiext(
-            "reports/{profile}/figures/{figure}",
-            ".pdf",
-            ".svg",
-            ".png",
-            ".csv",
-            ".md",
-            ".json",
-        ),
-    log:
-        "results/{profile}/logs/make_figure/{figure}.log",
-    localrule: True
-    shell:
-        "siamla report figure {wildcards.figure} --profile {wildcards.profile} > {log:q} 2>&1"
-
-
-rule make_study:
-    input:
-        shown_in("study"),
-    output:
-        multiext("reports/{profile}/study", ".md", ".json"),
-    log:
-        "results/{profile}/logs/make_study.log",
-    localrule: True
-    shell:
-        "siamla report study --profile {wildcards.profile} > {log:q} 2>&1"
-
-
-rule make_page:
-    input:
-        shown_in("page"),
-        files_of("figure", ".json"),
-    output:
-        multiext("reports/{profile}/index", ".html", ".sources.json"),
-    log:
-        "results/{profile}/logs/make_page.log",
-    localrule: True
-    shell:
-        "siamla report page --profile {wildcards.profile} > {log:q} 2>&1"
+    rule:
+        name:
+            title
+        input:
+            partial(shown, kind),
+            MORE.get(kind, []),
+        output:
+            [f"{begins}{which}{end}" for end in ends.split()],
+        log:
+            Path("results", PROFILE, "logs", title, which).with_suffix(".log"),
+        priority: 1000 * (kind == "check")  # before anything else is begun
+        localrule: True
+        params:
+            command=f"siamla {words} --profile {PROFILE}",
+        shell:
+            "{params.command} > {log:q} 2>&1"

@@ -1,11 +1,9 @@
-"""GOT-10k: `<root>/list.txt` and, per sequence, `groundtruth.txt`, `00000001.jpg …`, label files
-and `meta_info.ini`.
-
-`root` is the folder of one subset (val or test), boxes are x, y, w, h with commas. `cover.label`
-grades the visible part from 0 to 8, `absence.label` marks frames without the target, and the
-toolkit scores frames with cover > 0. The test subset gives one box per sequence and no labels.
+"""GOT-10k: `<root>/list.txt` and, per sequence, `groundtruth.txt`, `00000001.jpg …` and label
+files; `root` is the folder of one subset. `cover.label` grades the visible part from 0 to 8,
+`absence.label` marks frames without the target. The test subset gives one box and no labels.
 """
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +14,7 @@ from siamla.sequence import Sequence
 ORIGIN = 0
 EXPECTED = "GOT-10k layout: list.txt and <sequence>/00000001.jpg … with groundtruth.txt"
 EMPTY_TRUTH = False
-
-
-def names(root: Path) -> list[str]:
-    """Sequence names as list.txt has them; UserError when one of them has no folder."""
-    return text.listed_folders(root, EXPECTED)
+names = partial(text.listed_folders, expected=EXPECTED)
 
 
 def read(root: Path, name: str) -> Sequence:

@@ -1,12 +1,9 @@
 """LaSOT: `<root>/<class>/<class-N>/` or `<root>/<class-N>/` with `img/00000001.jpg …` and
 `groundtruth.txt`.
 
-Rows are x, y, w, h with commas, counted from 1. `full_occlusion.txt` and `out_of_view.txt` hold one
-line of 0/1 labels; a target is absent where either is 1. Test names in order: `testing_set.txt` in
-the root, else the toolkit's 280 names as far as their folders are there, else every sequence found:
-the extension's 150 want a folder of their own, and are left out with a warning beside the 280.
-Attributes, 14 labels 0/1 per sequence, are the evaluation toolkit's files put beside the data as
-`<root>/att/<sequence>.txt`.
+Test names in order: `testing_set.txt` in the root, else the toolkit's 280 as far as their folders
+are there, else every sequence found. Attributes, 14 labels 0/1 per sequence, are the evaluation
+toolkit's files, put beside the data as `<root>/att/<sequence>.txt`.
 """
 
 import json

@@ -1,11 +1,6 @@
 """OTB: `<root>/<video>/img/0001.jpg …` with `groundtruth_rect.txt`, or `.1.txt`, `.2.txt` for two
-targets.
-
-Rows are x, y, w, h counted from 1, parted by commas, tabs or spaces. A sequence is named after its
-video; a numbered annotation adds its number ("Jogging.1"; Human4's first file is empty, so its only
-sequence is "Human4.2"). The official archives hold no attribute labels: we read and write them as
-`attrs.txt` beside the annotation, comma-separated. Board's last frame and Twinnings' are `0,0,0,0`,
-no box; Board's images have five digits.
+targets, whose number is added to the name ("Jogging.1"; Human4's first file is empty). The official
+archives hold no attributes: we read and write `attrs.txt` beside the annotation.
 """
 
 from pathlib import Path

@@ -1,9 +1,6 @@
-"""A folder of one's own: `<root>/<sequence>/*.jpg` (or .png) with `<sequence>/groundtruth.txt`, and
-nothing else.
-
-Images in the order of their numbers. Rows are x, y, w, h in pixels counted from 0, one for each
-image; a row of NaN or without area says that the target is absent. One row alone is the first box
-of a video whose truth is not known.
+"""A folder of one's own: `<root>/<sequence>/*.jpg` (or .png) with `<sequence>/groundtruth.txt`: a
+row of NaN or without area says that the target is absent; one row alone is the first box of a video
+whose truth is not known.
 """
 
 from dataclasses import replace

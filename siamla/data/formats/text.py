@@ -41,17 +41,13 @@ def read_text(path: Path) -> str:
 
 
 def _rows(text: str) -> list[list[str]]:
-    """The words of each line, parted by commas, semicolons, tabs or spaces; "" or blank stands for
-    an empty field. Blank lines at the end are ignored.
-    """
+    """The words of each line but blank ones at the end; "" stands for an empty field."""
     lines = text.replace(";", ",").rstrip().splitlines()
     return [line.split(",") if "," in line else line.split() for line in lines]
 
 
 def number(word: str) -> float | None:
-    """The number that a word spells, None if it spells none. NaN has many spellings: `-nan(ind)`,
-    `1.#QNAN`. What Python alone reads is none: 1_0 as ten, digits of other scripts.
-    """
+    """The number that a word spells, of NaN in any spelling, or None; 1_0 is none."""
     if NAN.fullmatch(word):
         return float("nan")
     try:
@@ -61,11 +57,8 @@ def number(word: str) -> float | None:
 
 
 def table(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Every number of a text file in order (M,), and how many each line has (L,).
-
-    Parted by commas, semicolons, tabs or spaces; byte-order marks, Windows line ends and blank
-    lines at the end are ignored. UserError naming file and line for a word that is no number. NaN
-    is a number.
+    """Every number of a text file in order (M,), and how many each line has (L,). UserError naming
+    file and line for a word that is no number. NaN is a number.
     """
     text = read_text(path)
     rows = _rows(text)
@@ -90,9 +83,7 @@ def table(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
 
 
 def numbers(path: Path, columns: tuple[int, ...]) -> NDArray[np.float64]:
-    """The rows (N, C) of a text file of numbers, as `table` reads them, C among `columns`;
-    UserError naming file and line for a wrong count.
-    """
+    """The rows (N, C) of `table`, C among `columns`; UserError for a wrong count."""
     values, counts = table(path)
     allowed = " or ".join(map(str, columns))
     if not len(values):
@@ -121,9 +112,7 @@ def boxes(path: Path, origin: int) -> NDArray[np.float64]:
 
 
 def flags(path: Path, count: int | None = None) -> NDArray[np.bool_]:
-    """Labels 0/1 (any number above 0 counts as 1), one per line or all in one line; UserError
-    unless they are as many as the `count` boxes.
-    """
+    """Labels 0/1, all above 0 being 1; UserError unless they are as many as the `count` boxes."""
     words = read_text(path).replace(",", " ").split()
     values = [number(word) for word in words]
     if None in values:
@@ -134,9 +123,7 @@ def flags(path: Path, count: int | None = None) -> NDArray[np.bool_]:
 
 
 def listed(path: Path, there: Container[str] | None = None) -> list[str]:
-    """The names in a list file, one per line; UserError for an empty list, a name that is repeated,
-    has a path in it, or is not `there`.
-    """
+    """The names in a list file; UserError for none, a repeated one, a path, or one not `there`."""
     names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     if not names:
         raise UserError(f"{path}: the list is empty; expected one sequence name per line")

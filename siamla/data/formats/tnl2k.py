@@ -1,12 +1,6 @@
-"""TNL2K: `<root>/<sequence>/imgs/*.jpg|png` with `groundtruth.txt` and `language.txt`.
-
-Rows are x, y, w, h with commas, counted from 1. The evaluation toolkit's label files are put beside
-the data: `<root>/absent/<sequence>.txt`, a 1 where the target is absent, and
-`<root>/att/<sequence>_attribute.txt`, 17 labels per sequence. advSamp_monitor_bikeyellow has 929
-rows and 930 labels: zeros past the last row are left out with a note, as the toolkit's code ignores
-them. Frame 00000492 of test_015_Sord_video_Q01_done is damaged in the official archive. The
-evaluation toolkit has a sound one: beside the data, as `<root>/00000492.png`, it is read instead;
-without it the sequence is rejected.
+"""TNL2K: `<root>/<sequence>/imgs/*.jpg|png` with `groundtruth.txt`; the evaluation toolkit's label
+files beside: `<root>/absent/<sequence>.txt`, a 1 where the target is absent, and
+`<root>/att/<sequence>_attribute.txt`, 17 labels. docs/protocols.md has the two odd sequences.
 """
 
 import sys

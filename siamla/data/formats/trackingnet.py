@@ -1,9 +1,6 @@
-"""TrackingNet: `<root>/frames/<sequence>/0.jpg …` and `<root>/anno/<sequence>.txt`.
-
-`root` is the folder of one subset (TEST, or a training chunk). Rows are x, y, w, h with commas,
-0-based. The test annotation holds the first frame alone: such a sequence can be tracked and
-submitted, not scored. Generated miniatures are annotated the same way and keep their whole truth in
-`<root>/anno_full/<sequence>.txt`, which is read where it is.
+"""TrackingNet: `<root>/frames/<sequence>/0.jpg …` and `<root>/anno/<sequence>.txt`; `root` is the
+folder of one subset. The test annotation holds the first frame alone. Generated miniatures keep
+their whole truth in `<root>/anno_full/<sequence>.txt`, which is read where it is.
 """
 
 from pathlib import Path

@@ -1,27 +1,22 @@
-"""VOT (supervised, 2016 to 2018): `<root>/list.txt` and `<sequence>/color/00000001.jpg …` with
-`groundtruth.txt`.
-
-A row is a polygon x1, y1, …, x4, y4 or a box x, y, w, h, with commas, 0-based. Five tag files label
-single frames. Images may lie in the sequence folder itself, as older archives have them.
+"""VOT (supervised, 2016 to 2018): `<root>/list.txt` and `<sequence>/color/00000001.jpg …` (or
+without `color`, as in older archives) with `groundtruth.txt`: polygons or boxes. Five tag files
+label frames.
 """
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from siamla.data.formats import text
-from siamla.geometry import polygon_to_box
+from siamla.geometry import corners, polygon_to_box
 from siamla.sequence import Sequence
 
 ORIGIN = 0
 TAGS = ("camera_motion", "illum_change", "motion_change", "occlusion", "size_change")
 EXPECTED = "VOT layout: list.txt and <sequence>/color/00000001.jpg … with groundtruth.txt"
 EMPTY_TRUTH = False
-
-
-def names(root: Path) -> list[str]:
-    """Sequence names as list.txt has them; UserError when one of them has no folder."""
-    return text.listed_folders(root, EXPECTED)
+names = partial(text.listed_folders, expected=EXPECTED)
 
 
 def read(root: Path, name: str) -> Sequence:
@@ -31,8 +26,7 @@ def read(root: Path, name: str) -> Sequence:
     if rows.shape[1] == 8:
         polygons, boxes = rows, np.stack([polygon_to_box(row) for row in rows])
     else:
-        x, y, w, h = rows.T
-        polygons, boxes = np.stack([x, y, x + w, y, x + w, y + h, x, y + h], axis=1), rows
+        polygons, boxes = corners(rows), rows
     tags = {}
     for tag in TAGS:
         if (folder / f"{tag}.tag").is_file():

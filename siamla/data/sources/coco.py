@@ -1,17 +1,12 @@
-"""COCO 2017, training split: single images, one JSON.
+"""COCO 2017, training split: single images, one JSON; boxes are x, y, w, h, counted from 0."""
 
-`root` holds annotations/instances_train2017.json and train2017/. Boxes are x, y, w, h, counted from
-0.
-"""
-
-import json
 from pathlib import Path
 from typing import Any
 
 from siamla.data.sources import voc
 from siamla.data.sources.rows import KEYS, Found, Notes, table_of
 from siamla.errors import UserError
-from siamla.files import regular
+from siamla.files import read_json
 
 LAYOUT = "COCO 2017: annotations/instances_train2017.json and train2017/000000000009.jpg …"
 PARTLY = False
@@ -20,8 +15,7 @@ _FILE, _IMAGES = "annotations/instances_train2017.json", "train2017"
 
 def parts(root: Path) -> tuple[list[str], Notes]:
     """The one annotation file."""
-    if not root.is_dir():
-        raise UserError(f"{root}: no such folder; expected {LAYOUT}")
+    voc.need(root, LAYOUT)
     if not (root / _FILE).exists():
         raise UserError(f"{root / _FILE}: no such file; expected {LAYOUT}")
     return [_FILE], Notes(list)
@@ -34,12 +28,7 @@ def _slim(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _content(path: Path) -> dict[str, list[Any]]:
-    try:
-        value = json.loads(regular(path).read_bytes(), object_hook=_slim)
-    except RecursionError:
-        raise UserError(f"{path}: not valid JSON (nested too deeply)") from None
-    except ValueError as error:  # of JSON, or of UTF-8
-        raise UserError(f"{path}: not valid JSON ({error})") from None
+    value = read_json(path, _slim)
     for key in ("images", "annotations", "categories"):
         if not isinstance(value, dict) or not isinstance(value.get(key), list):
             raise UserError(f"{path}: no list {key!r}; expected COCO's instances")

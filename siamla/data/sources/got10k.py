@@ -1,9 +1,4 @@
-"""GOT-10k, training split, as rows of boxes; siamla.data.formats.got10k reads it as whole
-sequences.
-
-`root` is the folder of the split: list.txt and, per sequence, 00000001.jpg …, groundtruth.txt,
-absence.label, cover.label, cut_by_image.label and meta_info.ini.
-"""
+"""GOT-10k, training split, as rows of boxes; siamla.data.formats.got10k reads whole sequences."""
 
 from pathlib import Path
 from typing import Any

@@ -1,8 +1,5 @@
-"""ImageNet DET, training split: single images, VOC XML.
-
-`root` is the folder ILSVRC (or ILSVRC2015) of the archive, with Annotations/DET/train and
-Data/DET/train. Folders of 2013 have a level more than those of 2014. ILSVRC2013_train_extra0 to 10
-hold negatives without any XML.
+"""ImageNet DET, training split: single images, VOC XML; `root` is the archive's folder ILSVRC.
+Folders of 2013 have a level more. ILSVRC2013_train_extra0 to 10 are negatives without any XML.
 """
 
 from pathlib import Path

@@ -1,9 +1,5 @@
-"""ImageNet VID, training split: every frame of each snippet annotated, several tracks in one.
-
-`root` is the folder ILSVRC2015 (or ILSVRC) of the archive, with Annotations/VID/train and
-Data/VID/train; below both ILSVRC2015_VID_train_0000/SNIPPET/000000.xml and .JPEG. Numbers of tracks
-begin anew in each snippet. A target may leave and come back: each time begins a segment of its
-track, and all are kept.
+"""ImageNet VID, training split: every frame annotated, several tracks, whose numbers begin anew in
+each snippet. A target may leave and come back: each time begins a segment of its track.
 """
 
 from pathlib import Path

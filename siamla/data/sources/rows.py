@@ -57,14 +57,9 @@ Notes = defaultdict[str, list[str]]
 
 @dataclass(frozen=True)
 class Found:
-    """What a part of a set holds.
-
-    Attributes:
-        columns: equally long columns of SCHEMA as the annotation has them: `image`, KEYS, and of
-            `segment`, `cover` and the flags what the set has; `box` (N, 4) may reach beyond the
-            image and is NaN where there is none.
-        problem: (N,) why the image of a row cannot be used ("no image", "damaged image"), else "".
-        records: how many annotations were read, the damaged ones among them.
+    """What a part of a set holds: columns of SCHEMA as the annotation has them, `box` (N, 4) not
+    yet cut and NaN where there is none; for each row why its image cannot be used, or ""; how many
+    annotations were read, the damaged ones among them.
     """
 
     columns: Mapping[str, Any]
@@ -89,12 +84,7 @@ def _repeated(columns: Mapping[str, Any]) -> NDArray[np.bool_]:
 
 
 def judge(found: Found) -> pa.Table:
-    """The table of a part's boxes by SCHEMA, with what is kept and why not.
-
-    Left out are boxes without a usable image, of an absent target, without an area, wholly outside
-    the image, given twice for one track and frame; crowds; boxes smaller than SMALLEST inside the
-    image, longer than LONGEST, and larger than LARGEST.
-    """
+    """The table of a part's boxes by SCHEMA, with what is kept and why not (docs/data.md)."""
     columns, count = found.columns, len(found.problem)
     raw = np.asarray(columns["box"], np.float64).reshape(count, 4)
     sizes = np.stack([np.asarray(columns[name], np.float64) for name in ("width", "height")], 1)

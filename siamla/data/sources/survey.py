@@ -82,9 +82,8 @@ def curate_boxes(
 ) -> dict[str, Any]:
     """Read a training set and write boxes.parquet and report.json to `out`; returns the report.
 
-    The bytes do not depend on `jobs`. Images are only looked for, and decoded when they are cut.
-    UserError for another layout, and for a set of which more than MOST is damaged or missing,
-    unless `allow_rejected`: then nothing is written.
+    The bytes do not depend on `jobs`. UserError for another layout, and where more than MOST is
+    damaged or missing, unless `allow_rejected`: then nothing is written.
     """
     source = SOURCES[layout]
     parts, notes = source.parts(root)
@@ -129,9 +128,7 @@ def curate_boxes(
 
 
 def load_tracks(folder: Path) -> list[Sequence]:
-    """The tracks of a curated training set in order, named VIDEO/TRACK/SEGMENT; no image is
-    touched.
-    """
+    """The tracks of a curated training set in order, named VIDEO/TRACK/SEGMENT."""
     root = curated_root(folder)
     path = folder / "boxes.parquet"
     keys = ("sequence", "track", "segment")

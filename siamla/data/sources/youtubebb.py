@@ -1,10 +1,6 @@
-"""YouTube-BoundingBoxes, training split: one frame a second, a CSV without a header, boxes relative
-to the frame.
-
-`root` holds yt_bb_detection_train.csv (or youtube_boundingboxes_detection_train.csv, either may be
-a .gz) and, in a folder of that name, CLASS/VIDEO_MILLISECONDS_CLASS_OBJECT.jpg, as the public
-download scripts write them. The columns are xmin, xmax, ymin, ymax in this order, -1 where the
-target is absent. Names of videos hold "_" and "-" themselves.
+"""YouTube-BoundingBoxes, training split: one frame a second, a CSV without a header (or a .gz),
+boxes relative to the frame: xmin, xmax, ymin, ymax in this order, -1 where the target is absent.
+Names of videos hold "_" and "-" themselves.
 """
 
 import re
@@ -42,11 +38,10 @@ BLOCK = 8 << 20  # bytes that are parsed at a time
 
 
 def _csv(root: Path) -> Path:
+    voc.need(root, LAYOUT)
     for name in (f"{stem}{suffix}" for stem in STEMS for suffix in (".csv", ".csv.gz")):
         if (root / name).exists():
             return regular(root / name)
-    if not root.is_dir():
-        raise UserError(f"{root}: no such folder; expected {LAYOUT}")
     raise UserError(f"{root / STEMS[0]}.csv: no such file; expected {LAYOUT}")
 
 

@@ -34,9 +34,8 @@ EPSILON = 1e-3  # of the batch norms that the package's weights were trained wit
 
 
 class Bottleneck(nn.Module):
-    """Expansion 1×1 → depth-wise k×k → projection 1×1, ReLU6 between, and a residual.
-
-    The batch norms are folded into the convolutions, which saves a third of the time.
+    """Expansion 1×1 → depth-wise k×k → projection 1×1, ReLU6 between, a residual; batch norms
+    folded in.
     """
 
     def __init__(self, inputs: int, stage: Stage, stride: int) -> None:

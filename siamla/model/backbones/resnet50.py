@@ -55,9 +55,8 @@ def _stage(
 
 
 class ResNet50(Backbone):
-    """Layers 2, 3 and 4 at stride 8: 127 px give 15×15 cells, 255 px 31×31.
-
-    Input BGR 0..255, not normalised. Names of parameters are the public ones.
+    """Layers 2, 3 and 4 at stride 8: 127 px give 15×15 cells, 255 px 31×31. Input BGR 0..255, not
+    normalised. Names of parameters are the public ones.
     """
 
     out_channels = (512, 1024, 2048)

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from siamla.geometry import iou
+from siamla.grid import SCORE, SEARCH
 from siamla.report.differences import numbers
 from siamla.sequence import Sequence as Video
 
@@ -138,6 +140,32 @@ def overall(scores: Sequence[Score], metric: str) -> Array:
     """A metric of each seed (seeds,), without those that lack it."""
     values = numbers(score.content["overall"].get(metric) for score in scores)
     return values[np.isfinite(values)]
+
+
+def ious(video: Video, boxes: Array) -> Array:
+    """IoU (N,) of boxes (N, 4) with the truth; NaN where that is not known."""
+    count = min(len(video.boxes), len(boxes))
+    truth = video.boxes[:count]
+    clear = np.isfinite(truth).all(1) & video.visible[:count]
+    return np.where(clear, iou(truth, boxes[:count]), np.nan)
+
+
+def has_truth(frame: "FrameMaps") -> bool:
+    """Whether the truth of a frame is known."""
+    return bool(np.isfinite(frame.truth).all() and (frame.truth[2:] > 0).all())
+
+
+def in_crop(frame: "FrameMaps", box: ArrayLike) -> Array:
+    """A box of the image in the crop's pixel-index coordinates, those of the grid."""
+    from siamla.data.crop import to_crop, to_index
+
+    return to_index(to_crop(np.asarray(box, np.float64), frame.centre, frame.side, SEARCH))
+
+
+def cell_ious(frame: "FrameMaps") -> Array:
+    """IoU (25, 25) of every cell's box with the truth."""
+    boxes = frame.boxes.reshape(-1, 4)
+    return iou(np.broadcast_to(frame.truth, boxes.shape), boxes).reshape(SCORE, SCORE)
 
 
 def ranked(values: Mapping[Any, float], better: str) -> list[Any]:

@@ -161,7 +161,6 @@ def figure_job(plan: Plan, name: str) -> Job:
     }
     code = plan.code.digest(
         f"siamla.report.figures.{entry.kind}:draw",
-        "siamla.report.drawing.write:write",
         "siamla.report.drawing.style",
     )
     values = {"entry": plain(entry), "shown": shown, "code": code}

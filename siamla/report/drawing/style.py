@@ -1,4 +1,4 @@
-"""How every figure looks, and files whose bytes repeat.
+"""How every figure looks, and writing it: pictures whose bytes repeat, its numbers, its caption.
 
 matplotlib and seaborn are imported where something is drawn, so that the plan loads without them.
 """
@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from siamla.files import atomic
-from siamla.report.drawing.data import Course, Data
+from siamla.errors import UserError
+from siamla.files import atomic, write_csv, write_text
+from siamla.report.drawing.data import Course, Data, Drawn, Nothing
+from siamla.report.drawing.settings import Figure as Entry
+from siamla.report.drawing.settings import kind_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +27,6 @@ OTHERS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C564B")
 DASHES: tuple[Any, ...] = ("solid", (0, (4, 1.2)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 DOTTED = DASHES[2]
 MARKERS = "Dv^<>pPXh"
-GREY = "0.75"
 LONGEST = 32  # characters of a name in a legend
 RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # matplotlib brings it
@@ -117,22 +119,16 @@ def marker(tracker: Mapping[str, Any]) -> str:
     return shapes.get(tracker["role"]) or MARKERS[tracker["place"] % len(MARKERS)]
 
 
-def gid(name: str) -> str:
-    """How an SVG marks what belongs to a tracker; the page highlights by it."""
-    return f"tracker:{name}"
-
-
-def line(axes: "Axes", name: str, course: Course, how: Mapping[str, Any]) -> Any:
-    """Draw a tracker's line and the band of its seeds' range; the line. how: for matplotlib."""
+def line(axes: "Axes", course: Course, how: Mapping[str, Any]) -> Any:
+    """Draw a line and the band of its seeds' range; the line. how: for matplotlib."""
     import seaborn
 
     drawing = {"estimator": None, "sort": False, "legend": False, **how}
     seaborn.lineplot(x=course.x, y=course.mean, ax=axes, **drawing)
     drawn = axes.lines[-1]
-    drawn.set_gid(gid(name))
     if np.max(course.seeds) > 1:
         light = {"color": how["color"], "alpha": 0.15, "linewidth": 0, "zorder": 1}
-        axes.fill_between(course.x, course.low, course.high, gid=gid(name), **light)
+        axes.fill_between(course.x, course.low, course.high, **light)
     return drawn
 
 
@@ -145,24 +141,6 @@ def box(axes: "Axes", rectangle: Any, colour: str, width: float = 1.3, dashes: A
         how = {"edgecolor": edge, "linewidth": thick, "alpha": alpha, "linestyle": dashes}
         if np.isfinite(rectangle).all():
             axes.add_patch(Rectangle((x, y), w, h, fill=False, **how))
-
-
-def strokes(colours: Mapping[str, str]) -> dict[str, Any]:
-    """Text of a legend → a line of its colour."""
-    from matplotlib.lines import Line2D
-
-    return {text: Line2D([], [], color=each, linewidth=1.6) for text, each in colours.items()}
-
-
-def legend(where: Any, entries: Sequence[tuple[Any, str, str]], data: Data, **how: Any) -> Any:
-    """A legend of (handle, text, tracker); ours is bold. The tracker is "" where it is of none."""
-    handles, texts, names = zip(*entries, strict=True)
-    legend = where.legend(handles, texts, **how)
-    for text, name in zip(legend.get_texts(), names, strict=True):
-        if name:
-            text.set_gid(gid(name))
-            text.set_fontweight("bold" if data.trackers[name]["role"] == "ours" else "normal")
-    return legend
 
 
 def legend_below(figure: "Figure", handles: Sequence[Any], labels: Sequence[str]) -> None:
@@ -200,8 +178,35 @@ def on(benchmark: Mapping[str, Any]) -> str:
     return f"{benchmark['label']}{', synthetic miniatures' if benchmark['synthetic'] else ''}"
 
 
-def save(figure: "Figure", path: Path) -> None:
-    """Write `path` with the suffixes .pdf, .svg and .png; the same figure gives the same bytes."""
-    for kind, metadata in METADATA.items():
-        with atomic(path.with_name(f"{path.name}.{kind}")) as temporary:
-            figure.savefig(temporary, format=kind, metadata=metadata)
+def _plain(row: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
+    """A row with every digit and no NaN."""
+    values = {name: row.get(name) for name in columns}
+    for name, value in values.items():
+        value = value.item() if isinstance(value, np.generic) else value
+        values[name] = None if value != value else value
+    return values
+
+
+def write(path: Path, entry: Entry, data: Data, sources: Sequence[str]) -> Drawn:
+    """Draw an entry and write its .csv, .pdf, .svg, .png and .md. sources: of the caption."""
+    title = f"{entry.paper}: {entry.title}" if entry.paper else entry.title
+    kind = kind_of(entry.kind)
+    with applied():
+        try:
+            drawn: Drawn = kind.draw(entry, data)
+        except Nothing as reason:
+            drawn = Drawn(said(str(reason)), kind.COLUMNS, [], f"Nothing: {reason}.")
+        lines = [f"**{title.rstrip('.')}.** {' '.join(drawn.notes)}", ""]
+        lines += [f"- {line}" for line in [*sources, f"In words: {drawn.alt}"]]
+        rows = [_plain(row, drawn.columns) for row in drawn.rows]
+        try:
+            write_csv(path.with_name(f"{path.name}.csv"), drawn.columns, rows)
+            for suffix, metadata in METADATA.items():
+                with atomic(path.with_name(f"{path.name}.{suffix}")) as temporary:
+                    drawn.figure.savefig(temporary, format=suffix, metadata=metadata)
+            write_text(path.with_name(f"{path.name}.md"), "\n".join(lines) + "\n")
+        except OSError as error:
+            raise UserError(
+                f"{error.filename or path}: cannot be written ({error.strerror})"
+            ) from None
+    return drawn

@@ -5,12 +5,21 @@ from typing import Any, Literal
 
 import numpy as np
 
-from siamla.benchmark.metrics import overlap
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
-from siamla.grid import SCORE, SEARCH, START, STRIDE
+from siamla.grid import SCORE, START, STRIDE
 from siamla.report.drawing import jobs, style
-from siamla.report.drawing.data import Data, Drawn, Nothing, Rows, Run
+from siamla.report.drawing.data import (
+    Data,
+    Drawn,
+    Nothing,
+    Rows,
+    Run,
+    cell_ious,
+    has_truth,
+    in_crop,
+    ious,
+)
 from siamla.report.drawing.settings import Figure, Names
 from siamla.statistics import Effect, Points, correlation_values, mean_effect
 
@@ -36,22 +45,16 @@ def needs(plan: Plan, entry: Entry) -> list[Job] | None:
 
 def on_cells(run: Run, inside: bool) -> dict[str, Points]:
     """Sequence → the points of the cells of stored maps, or of those inside the true box."""
-    from siamla.data.crop import to_crop, to_index
-
     row, column = np.mgrid[:SCORE, :SCORE] * STRIDE + START
     points: dict[str, Points] = {}
     for frame in run.maps:
-        truth = frame.truth
-        if not np.isfinite(truth).all() or (truth[2:] <= 0).any():
+        if not has_truth(frame):
             continue
-        boxes = frame.boxes.reshape(-1, 4)
-        chosen = np.ones(row.size, bool)
-        if inside:
-            x, y, w, h = to_index(to_crop(truth, frame.centre, frame.side, SEARCH))
-            within = (column > x) & (column < x + w) & (row > y) & (row < y + h)
-            chosen = within.ravel()
-        confidence = frame.confidence.ravel()[chosen].astype(float)
-        quality = overlap(np.broadcast_to(truth, boxes.shape), boxes)[chosen]
+        x, y, w, h = in_crop(frame, frame.truth)
+        within = (column > x) & (column < x + w) & (row > y) & (row < y + h)
+        chosen = within | (not inside)
+        confidence = frame.confidence[chosen].astype(float)
+        quality = cell_ious(frame)[chosen]
         if len(quality):
             before = points.get(frame.sequence, NOTHING)
             points[frame.sequence] = (np.r_[before[0], confidence], np.r_[before[1], quality])
@@ -71,11 +74,10 @@ def on_tracks(run: Run, data: Data, benchmark: str) -> dict[str, Points]:
         if confidence is None:
             continue
         boxes = store.read_boxes(run.folder, video.name, layout)
-        count = min(len(boxes), len(video.boxes), len(confidence))
-        truth = video.boxes[:count]
-        confidence = confidence[:count]
-        clear = np.isfinite(confidence) & np.isfinite(truth).all(1) & video.visible[:count]
-        points[video.name] = (confidence[clear], overlap(truth, boxes[:count])[clear])
+        quality = ious(video, boxes[: len(confidence)])
+        confidence = confidence[: len(quality)]
+        clear = np.isfinite(confidence + quality)
+        points[video.name] = (confidence[clear], quality[clear])
     return points
 
 
@@ -104,10 +106,6 @@ def _words(name: str, one: Effect) -> str:
     return f"{name} = {one.value:.2f}{interval}".replace("-", "−")
 
 
-def _thousands(count: int) -> str:
-    return f"{count:,}".replace(",", " ")
-
-
 def _density(axes: Any, points: Points, most: int, words: Sequence[str]) -> Any:
     """Draw how many boxes there are in each bin; the picture for the colour bar."""
     import seaborn
@@ -119,7 +117,7 @@ def _density(axes: Any, points: Points, most: int, words: Sequence[str]) -> Any:
     confidence, quality = points
     box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1.5}
     how: dict[str, Any] = {"va": "top", "fontsize": 6, "bbox": box, "zorder": 5}
-    text = "\n".join([*words, f"n = {_thousands(len(quality))}"]) if len(quality) else "none stored"
+    text = "\n".join([*words, f"n = {len(quality):,}"]) if len(quality) else "none stored"
     axes.text(0.04, 0.96, text, **how)
     if not len(quality):
         return None
@@ -138,14 +136,6 @@ def _bins(points: Points) -> Rows:
         middle = {"iou": (xs[i] + xs[i + 1]) / 2, "confidence": (ys[j] + ys[j + 1]) / 2}
         rows.append(middle | {"count": counts[i, j]})
     return rows
-
-
-def _bar(figure: Any, picture: Any, grid: Any, most: int) -> None:
-    ticks = [tick for tick in (1, 10, 100, 1000, 10_000) if tick <= most]
-    bar = figure.colorbar(picture, ax=grid, ticks=ticks, shrink=0.7, aspect=30, pad=0.01)
-    bar.ax.set_yticklabels([_thousands(tick) for tick in ticks])
-    bar.ax.minorticks_off()
-    bar.set_label("boxes")
 
 
 def _points(data: Data, benchmark: str) -> dict[tuple[str, str], list[dict[str, Points]]]:
@@ -187,7 +177,8 @@ def draw(entry: Entry, data: Data) -> Drawn:
     for axes in grid[-1]:
         axes.set_xlabel("IoU")
     if picture is not None:
-        _bar(figure, picture, grid, most)
+        bar = figure.colorbar(picture, ax=grid, format="{x:,.0f}", shrink=0.7, pad=0.01)
+        bar.set_label("boxes")
     figure.suptitle(style.on(data.benchmarks[entry.benchmark]), fontsize=7.5)
     seeds = max(len({run.seed for run in data.runs_of(name)}) for name in data.runners())
     over = "sequences and seeds" if seeds > 1 else "sequences"

@@ -14,11 +14,9 @@ from siamla.report.drawing import jobs, style
 from siamla.report.drawing.data import Course, Data, Drawn, Nothing, Rows, Score, overall, ranked
 from siamla.report.drawing.settings import CurveName, Names, TrackerFigure
 
-RANKS = 10  # of a legend; trackers below are grey lines without an entry
 INSIDE = 7  # longer legends stand below their panel
 LINE = ("benchmark", "curve", "tracker", "label", "rank", "metric", "score", "seeds")
 COLUMNS = (*LINE, "x", "y", "low", "high")
-GREY = {"color": style.GREY, "linewidth": 0.6, "zorder": 2}
 
 
 class Entry(TrackerFigure):
@@ -78,36 +76,16 @@ def _panel_of(data: Data, benchmark: str, curve: str) -> Panel | None:
     return Panel(benchmark, curve, info, reading, described, scores, ordered) if ordered else None
 
 
-def _legend(axes: Any, panel: Panel, drawn: Mapping[str, Any], data: Data, small: bool) -> None:
-    """The ranks of the lines that are drawn in colour, and how many others there are."""
-    digits = panel.described["digits"]
-    entries = [
-        (line, style.entry(panel.scores[name], data.label(name), digits), name)
-        for name, line in drawn.items()
-    ]
-    if others := len(panel.courses) - len(drawn):
-        more = f"{others} more"
-        entries.append((style.strokes({more: style.GREY})[more], more, ""))
-    how: dict[str, Any] = {"fontsize": 5.6, "handlelength": 1.6} if small else {}
-    if len(entries) > INSIDE:
-        style.legend(axes, entries, data, loc="upper center", bbox_to_anchor=(0.5, -0.2), **how)
-        return
-    middle = 0.45 * axes.get_xlim()[1]
-    low = any(np.interp(middle, line.x, line.mean) < 0.35 for line in panel.courses.values())
-    corner = CURVES[panel.curve].legend
-    corner = "upper right" if panel.curve == "success" and low else corner
-    legend = style.legend(axes, entries, data, loc=corner, **how)
-    legend.set_in_layout(False)  # however wide it is, the panel keeps its size
-
-
 def _draw_panel(axes: Any, panel: Panel, data: Data, small: bool) -> None:
-    drawn = {}
-    for rank, (name, course) in enumerate(panel.courses.items()):
-        tracker = data.trackers[name]
-        if rank < RANKS or tracker["role"] != "other":
-            drawn[name] = style.line(axes, name, course, style.look(tracker))
-        else:
-            style.line(axes, name, course, GREY)
+    lines = {
+        name: style.line(axes, course, style.look(data.trackers[name]))
+        for name, course in panel.courses.items()
+    }
+    digits = panel.described["digits"]
+    texts = [style.entry(panel.scores[name], data.label(name), digits) for name in lines]
+    how: dict[str, Any] = {"fontsize": 5.6, "handlelength": 1.6} if small else {}
+    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2)}
+    how |= below if len(lines) > INSIDE else {"loc": "best"}
     for at in panel.reading["at"]:
         axes.axvline(at, color="0.55", linewidth=0.6, linestyle=style.DOTTED, zorder=1)
     kind = CURVES[panel.curve]
@@ -116,7 +94,8 @@ def _draw_panel(axes: Any, panel: Panel, data: Data, small: bool) -> None:
     if panel.curve == "expected_overlap":  # beyond its window a few long videos alone are left
         end = min(end, 1.5 * max(panel.reading["at"]))
     axes.set(xlim=(x[0], end), ylim=(0, 1), xlabel=kind.x, ylabel=kind.y)
-    _legend(axes, panel, drawn, data, small)
+    legend = axes.legend(lines.values(), texts, **how)
+    legend.set_in_layout(len(lines) > INSIDE)  # inside, however wide, the panel keeps its size
     sequences = style.sequences(panel.info, data.count(panel.benchmark))
     style.title(axes, kind.title, f"{panel.info['label']}, {sequences}")
 
@@ -141,7 +120,7 @@ def draw(entry: Entry, data: Data) -> Drawn:
     if not panels:
         raise Nothing("nothing was scored: the truth is withheld or nothing was tracked")
     wide = len(columns) if len(columns) > 1 else min(2, len(table))
-    longest = max(min(len(panel.courses), RANKS + 3) for panel in panels)
+    longest = max(len(panel.courses) for panel in panels)
     below = 0.12 * longest if longest > INSIDE else 0
     figure, grid = style.grid(len(places), wide, 2.55 + below)
     rows: Rows = []

@@ -5,12 +5,11 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from siamla.benchmark.metrics import overlap
 from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.report.drawing import jobs, style
-from siamla.report.drawing.data import Array, Data, Drawn, Nothing, Rows
+from siamla.report.drawing.data import Array, Data, Drawn, Nothing, Rows, ious
 from siamla.report.drawing.settings import TrackerFigure
 from siamla.sequence import Sequence as Video
 
@@ -69,14 +68,6 @@ def choose_frames(gaps: Array, count: int) -> list[int]:
     return sorted(chosen)
 
 
-def _ious(video: Video, boxes: Array) -> Array:
-    """IoU (N,) with the truth; NaN where that is not known."""
-    count = min(len(video.boxes), len(boxes))
-    truth = video.boxes[:count]
-    clear = np.isfinite(truth).all(1) & video.visible[:count]
-    return np.where(clear, overlap(truth, boxes[:count]), np.nan)
-
-
 def _mean(values: Array) -> float:
     values = values[np.isfinite(values)]
     return float(values.mean()) if len(values) else 0.0
@@ -98,15 +89,14 @@ def _tracks(data: Data, benchmark: str) -> dict[str, Track]:
     for video in data.videos[benchmark] if folders else ():
         if all(store.is_done(folder, video.name, layout) for folder in folders.values()):
             boxes = {n: store.read_boxes(f, video.name, layout) for n, f in folders.items()}
-            ious = {name: _ious(video, each) for name, each in boxes.items()}
-            tracks[video.name] = Track(boxes, ious)
+            tracks[video.name] = Track(boxes, {n: ious(video, each) for n, each in boxes.items()})
     return tracks
 
 
 def _picture(axes: Any, video: Video, index: int, boxes: Mapping[str, Array], data: Data) -> None:
     from matplotlib import patheffects
 
-    from siamla.benchmark.onepass import read_image
+    from siamla.data.images import read_image
 
     image = read_image(video.frames[index])[..., ::-1]
     axes.set_axis_on()
@@ -147,7 +137,7 @@ def _legend(figure: Any, trackers: list[str], data: Data, title: str) -> None:
 
 def draw(entry: Entry, data: Data) -> Drawn:
     """A row of frames for each sequence."""
-    from siamla.benchmark.onepass import read_image
+    from siamla.data.images import read_image
 
     videos = {video.name: video for video in data.videos[entry.benchmark]}
     tracks = _tracks(data, entry.benchmark)

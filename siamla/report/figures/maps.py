@@ -7,12 +7,20 @@ import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import Field
 
-from siamla.benchmark.metrics import overlap
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.grid import SCORE, SEARCH, START, STRIDE
 from siamla.report.drawing import jobs, style
-from siamla.report.drawing.data import Array, Data, Drawn, Nothing, Rows
+from siamla.report.drawing.data import (
+    Array,
+    Data,
+    Drawn,
+    Nothing,
+    Rows,
+    cell_ious,
+    has_truth,
+    in_crop,
+)
 from siamla.report.drawing.settings import Figure, Names
 
 if TYPE_CHECKING:
@@ -56,24 +64,11 @@ def needs(plan: Plan, entry: Entry) -> list[Job] | None:
     return jobs.tracked(plan, "maps", entry, first=True) or None
 
 
-def _ious(frame: "FrameMaps") -> Array:
-    """IoU (25, 25) of every cell's box with the truth."""
-    boxes = frame.boxes.reshape(-1, 4)
-    return overlap(np.broadcast_to(frame.truth, boxes.shape), boxes).reshape(SCORE, SCORE)
-
-
-def _in_crop(frame: "FrameMaps", box: ArrayLike) -> Array:
-    """A box of the image in the crop's pixel-index coordinates, those of the grid."""
-    from siamla.data.crop import to_crop, to_index
-
-    return to_index(to_crop(np.asarray(box, np.float64), frame.centre, frame.side, SEARCH))
-
-
 def _seen(frame: "FrameMaps") -> bool:
     """Whether the truth is known and its middle lies in the crop."""
-    if not np.isfinite(frame.truth).all() or (frame.truth[2:] <= 0).any():
+    if not has_truth(frame):
         return False
-    x, y, w, h = _in_crop(frame, frame.truth)
+    x, y, w, h = in_crop(frame, frame.truth)
     return bool(0 < x + w / 2 < SEARCH and 0 < y + h / 2 < SEARCH)
 
 
@@ -85,20 +80,20 @@ def _peak(values: ArrayLike) -> Cell:
 
 def _at_peak(frame: "FrameMaps") -> float:
     """IoU of the box at the quality's peak."""
-    return float(_ious(frame)[_peak(frame.q)])
+    return float(cell_ious(frame)[_peak(frame.q)])
 
 
 def _outside(frame: "FrameMaps") -> float:
     """The highest quality of cells outside of the true box."""
     row, column = np.mgrid[:SCORE, :SCORE] * STRIDE + START
-    x, y, w, h = _in_crop(frame, frame.truth)
+    x, y, w, h = in_crop(frame, frame.truth)
     outside = (column < x) | (column > x + w) | (row < y) | (row > y + h)
     return float(np.where(outside, frame.q, 0).max())
 
 
 def _gap(frame: "FrameMaps") -> float:
     """IoU of the best box less that of the most confident; −1 where no box finds the target."""
-    ious = _ious(frame)
+    ious = cell_ious(frame)
     return float(ious.max() - ious[_peak(frame.confidence)]) if ious.max() >= FOUND else -1.0
 
 
@@ -150,11 +145,9 @@ def _cross(axes: Any, cell: Cell, colour: str, shape: str) -> None:
 def _rows(spot: Spot, cells: Mapping[str, Cell], ious: Array) -> Rows:
     rows: Rows = []
     for word, cell in cells.items():
-        row = {"row": spot.row, "why": spot.why, "tracker": spot.tracker, "cell": word}
-        row |= {"sequence": spot.frame.sequence, "frame": spot.frame.frame}
-        row |= {"cell_row": cell[0], "cell_column": cell[1], "iou": float(ious[cell])}
-        row |= {"confidence": float(spot.frame.confidence[cell])}
-        rows.append(row | {"quality": float(spot.frame.q[cell])})
+        values = (float(each[cell]) for each in (spot.frame.confidence, spot.frame.q, ious))
+        where = (spot.row, spot.why, spot.tracker, spot.frame.sequence, spot.frame.frame)
+        rows.append(dict(zip(COLUMNS, (*where, word, *cell, *values), strict=True)))
     return rows
 
 
@@ -180,7 +173,7 @@ def _draw_spot(pair: Any, spot: Spot, quality: bool) -> tuple[Any, Rows]:
     """Draw a search region and its map, where the cells lie in the crop; the picture, and rows."""
     crop, plain = pair
     frame = spot.frame
-    ious = _ious(frame)
+    ious = cell_ious(frame)
     values = frame.q if quality else frame.confidence
     peak = _peak(values)
     cells = {"peak": peak} if quality else {"picked": peak, "best": _peak(ious)}
@@ -189,10 +182,10 @@ def _draw_spot(pair: Any, spot: Spot, quality: bool) -> tuple[Any, Rows]:
     plain.set_facecolor("0.88")
     for axes, width in ((crop, 1.3), (plain, 1.0)):
         axes.set_axis_on()
-        style.box(axes, _in_crop(frame, frame.truth), TRUTH, width)
+        style.box(axes, in_crop(frame, frame.truth), TRUTH, width)
     for word, cell in reversed(cells.items()):
         colour, shape = MARKS[word]
-        style.box(crop, _in_crop(frame, frame.boxes[cell]), colour)
+        style.box(crop, in_crop(frame, frame.boxes[cell]), colour)
         _cross(plain, cell, colour, shape)
     for axes in pair:
         axes.set(xlim=(-0.5, SEARCH - 0.5), ylim=(SEARCH - 0.5, -0.5), aspect="equal")
@@ -209,6 +202,8 @@ def _draw_spot(pair: Any, spot: Spot, quality: bool) -> tuple[Any, Rows]:
 
 def draw(entry: Entry, data: Data) -> Drawn:
     """Rows of frames; for each variant its search region and its map."""
+    from matplotlib.lines import Line2D
+
     runs: dict[str, dict[Key, FrameMaps]] = {}
     for run in data.runs:
         runs.setdefault(run.tracker, {(frame.sequence, frame.frame): frame for frame in run.maps})
@@ -237,8 +232,8 @@ def draw(entry: Entry, data: Data) -> Drawn:
     colours = {"truth (white)": "0.6"}
     colours |= {"box at the peak" if quality else "picked: highest confidence": PICKED}
     colours |= {} if quality else {"best box of all cells": BEST}
-    lines = style.strokes(colours)
-    figure.legend(lines.values(), lines, loc="outside lower center", ncols=len(lines))
+    lines = [Line2D([], [], color=colour, linewidth=1.6) for colour in colours.values()]
+    figure.legend(lines, colours, loc="outside lower center", ncols=len(lines))
     figure.suptitle(style.on(data.benchmarks[entry.benchmark]), fontsize=7.5)
     words = [
         f"{data.label(row['tracker'])} on {row['sequence']}, frame {row['frame'] + 1}: IoU"

@@ -18,7 +18,7 @@ from siamla.settings import Settings, nearest
 COLUMNS = ("rank", "group", "tracker", "label", "metric", "score", "lowest", "highest", "seeds")
 HOLLOW = "ox*v^d+<p>sh"
 MOST = 40  # entries of a legend
-WORDS = {"measured": "filled: from raw results", "published": "hollow: as published"}
+FILLED = "filled: from raw results; hollow: as published"
 
 
 class Published(Settings):
@@ -102,22 +102,20 @@ def _point(axes: Any, row: dict[str, Any], data: Data, hollow: int) -> Any:
         colour = style.look(tracker)["color"]
         shape = style.marker(tracker)
         how = {"color": colour, "markersize": 7 if tracker["role"] == "ours" else 5.5}
-        how["gid"] = style.gid(row["tracker"])
         if row["seeds"] > 1:
             seam = {"color": colour, "linewidth": 1.2, "zorder": 3}
             axes.vlines(row["rank"], row["lowest"], row["highest"], **seam)
     return axes.plot(row["rank"], row["score"], shape, zorder=4, **how)[0]
 
 
-def _panel(axes: Any, rows: Rows, data: Data, digits: int) -> list[tuple[Any, str, str]]:
+def _panel(axes: Any, rows: Rows, data: Data, digits: int) -> list[tuple[Any, str]]:
     """Draw ranked rows; the legend's entries."""
     entries = []
     hollow = 0
     for row in rows:
         point = _point(axes, row, data, hollow)
         hollow += row["group"] == "published"
-        name = row["tracker"] if row["group"] == "measured" else ""
-        entries.append((point, style.entry(row["score"], row["label"], digits), name))
+        entries.append((point, style.entry(row["score"], row["label"], digits)))
     count = len(rows)
     axes.set_xticks(range(1, count + 1, max(1, math.ceil(math.log(count)))))
     axes.set_xlim(count + 0.6, 0.4)  # the best at the right
@@ -149,10 +147,10 @@ def draw(entry: Entry, data: Data) -> Drawn:
         whole = f"{described['label']} on {info['label']}"
         style.title(axes, titles[group[0]["group"]] if info["synthetic"] else whole)
     panels[0].set_ylabel(described["label"])
-    how = {"loc": "outside right upper", "handlelength": 1.2, "title_fontsize": 6.3}
-    words = [WORDS[group] for group in WORDS if any(row["group"] == group for row in rows)]
-    how |= {"title": "; ".join(words), "ncols": 1 + (min(len(entries), MOST) > 20)}
-    style.legend(figure, entries[:MOST], data, **how)
+    columns = 1 + (min(len(entries), MOST) > 20)
+    how: dict[str, Any] = {"loc": "outside right upper", "handlelength": 1.2, "ncols": columns}
+    how |= {"title": FILLED, "title_fontsize": 6.3} if data.facts.get("published") else {}
+    figure.legend(*zip(*entries[:MOST], strict=True), **how)
     best = ", ".join(f"{row['label']} {row['score']:.{described['digits']}f}" for row in rows[:3])
     alt = f"{described['label']} ranking on {style.on(info)}: {best}."
     return Drawn(figure, COLUMNS, rows, alt, _notes(data, entry.benchmark))
@@ -160,14 +158,11 @@ def draw(entry: Entry, data: Data) -> Drawn:
 
 def _notes(data: Data, benchmark: str) -> Sequence[str]:
     info = data.benchmarks[benchmark]
-    notes = []
-    if count := data.count(benchmark):
-        notes.append(f"Filled: computed here from raw results ({style.sequences(info, count)}).")
-    if data.facts.get("published"):
-        notes.append("Hollow: as published; of those there are no raw results here.")
-        if info["synthetic"]:
-            notes.append(
-                "The two panels are ranked apart: a score on miniatures says nothing about one on"
-                " the benchmark."
-            )
+    count = style.sequences(info, data.count(benchmark))
+    notes = [f"Filled: computed here from raw results ({count}); hollow: as published."]
+    if data.facts.get("published") and info["synthetic"]:
+        notes.append(
+            "The two panels are ranked apart: a score on miniatures says nothing about one on the"
+            " benchmark."
+        )
     return notes

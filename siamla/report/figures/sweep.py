@@ -84,7 +84,7 @@ def _panel(axes: Any, data: Data, benchmark: str) -> tuple[Rows, list[str]]:
         label = data.label(tracker)
         how = style.look(data.trackers[tracker]) | {"markersize": 3.5, "label": label}
         how |= {"marker": style.marker(data.trackers[tracker]), "markeredgecolor": how["color"]}
-        style.line(axes, tracker, course, how)
+        style.line(axes, course, how)
         fixed = {"benchmark": benchmark, "tracker": tracker, "label": label, "key": key}
         rows += course.rows("value", "mean", **fixed, metric=metric)
         best = ranked(dict(enumerate(course.mean)), described["better"])[0]

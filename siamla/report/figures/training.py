@@ -81,7 +81,7 @@ def draw(entry: Entry, data: Data) -> Drawn:
     for axes, loss in zip(panels, losses, strict=True):
         for name, course in _courses(histories, loss, data).items():
             label = data.label(name)
-            style.line(axes, name, course, style.look(data.trackers[name]) | {"label": label})
+            style.line(axes, course, style.look(data.trackers[name]) | {"label": label})
             rows += course.rows("epoch", "mean", tracker=name, label=label, loss=loss)
         axes.set(xlabel="Epoch")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))

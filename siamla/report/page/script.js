@@ -1,5 +1,5 @@
 "use strict";
-// Tables sort by a click on a head; whatever belongs to a tracker stands out while the pointer is on it.
+// Tables sort by a click on a head.
 for (const table of document.querySelectorAll("table.sort")) {
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, column) => {
@@ -26,12 +26,3 @@ for (const table of document.querySelectorAll("table.sort")) {
     });
   });
 }
-const mark = (name) => {
-  document.body.classList.toggle("mark", name !== null);
-  for (const part of document.querySelectorAll("[data-t]")) part.classList.toggle("on", part.dataset.t === name);
-};
-document.addEventListener("pointerover", (event) => {
-  const part = event.target.closest("[data-t]");
-  mark(part ? part.dataset.t : null);
-});
-document.addEventListener("pointerleave", () => mark(null));

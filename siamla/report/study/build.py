@@ -1,21 +1,49 @@
-"""The study as plain data: rows, claims with verdicts, numbers on crops, and what is to be told."""
+"""The study: its numbers and verdicts as plain data, and the page from them, page.md filled in."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
+from siamla.report.differences import interval, signed
 from siamla.report.drawing.data import Info, Rows
-from siamla.report.study.claims import OPEN, RULE, Claim, Claims, claim_verdict, part_verdict
+from siamla.report.measured import markdown_text
 from siamla.report.study.grids import Grid, Measured, pooled
-from siamla.statistics import Effect, holm, mean_effect
+from siamla.report.study.job import Claim, Claims
+from siamla.report.view import filled
+from siamla.statistics import LEVEL, Effect, holm, mean_effect
 
 Scopes = dict[str, list[str]]
 """Label → benchmarks that are looked at together, each weighing by its number of sequences."""
 CROPS = {"chosen": 1.0, "lost": -1.0}
 """What is compared on crops, and whether more of it is better."""
 MEANS = ("chosen", "lost", "rest", "middle", "best")
+GENERATED = "<!-- Made by `siamla report study`; what is changed by hand is lost. -->"
+Plain = Mapping[str, Any]
 NAMED = 6  # sequences that a note lists
+SUPPORTED, CONTRADICTED, OPEN = "supported", "contradicted", "not resolved"
+RULE = (
+    "A part is supported where its difference is above 0 with p below .05, contradicted where it"
+    " is below 0 with p below .05, and not resolved otherwise, which includes that it was not"
+    " measured or has no interval. A claim is supported where each of its parts is, contradicted"
+    " where one of them is, and not resolved otherwise. The verdict is that of the most sequences"
+    " on which the claim was measured; p is there Holm's, corrected for the number of all parts"
+    " that decide."
+)
+
+
+def part_verdict(effect: Effect | None, p: float | None = None) -> str:
+    """What an effect says of a part; None where it was not measured. p: by default its own."""
+    if effect is None or not (effect.p if p is None else p) < LEVEL:
+        return OPEN
+    return SUPPORTED if effect.value > 0 else CONTRADICTED
+
+
+def claim_verdict(parts: Sequence[str]) -> str:
+    """What the verdicts of all deciding parts say of a claim."""
+    if CONTRADICTED in parts:
+        return CONTRADICTED
+    return SUPPORTED if parts and set(parts) == {SUPPORTED} else OPEN
 
 
 def scopes(grids: Mapping[str, Grid], benchmarks: Info) -> Scopes:
@@ -140,52 +168,30 @@ def _crops(measured: Measured, baseline: str) -> Rows:
     return tables
 
 
-def _on_seeds(counts: Mapping[str, int]) -> list[str]:
-    """counts: label of a variant → its seeds."""
+def _notes(measured: Measured, grids: Mapping[str, Grid], claims: Claims) -> list[str]:
+    """Sentences. grids: benchmark → that of the headline."""
+    seeds: dict[str, set[int]] = {}
+    for score in measured.scores:
+        seeds.setdefault(score.tracker, set()).add(score.seed)
     lines = []
-    if single := [label for label, count in counts.items() if count == 1]:
+    single = [name for name, each in seeds.items() if len(each) == 1]
+    if single := [str(measured.variants[n]["label"]) for n in single if n in measured.variants]:
         lines.append(
             f"One seed alone of {', '.join(single)}: another training would give another number,"
             " and how far it would lie away is not known; nothing about it is resolved."
         )
-    if len(set(counts.values())) > 1:
-        each = ", ".join(f"{label} {count}" for label, count in counts.items())
-        lines.append(
-            f"The variants have different numbers of seeds ({each}); each counts with its own."
-        )
-    return lines
-
-
-def _on_grid(grid: Grid, labels: Mapping[str, str], seeds: Mapping[str, set[int]]) -> list[str]:
-    lines = []
-    if grid.dropped:
-        more = f" and {len(grid.dropped) - NAMED} more" if len(grid.dropped) > NAMED else ""
-        lines.append(
-            f"{', '.join(grid.dropped[:NAMED])}{more} left out of every row, since a variant or"
-            " seed has no score of it."
-        )
-    for variant, numbers in grid.seeds.items():
-        if lacking := sorted(seeds[variant] - set(numbers)):
-            lines.append(
-                f"{labels[variant]} has no seed {', '.join(map(str, lacking))} there; where"
-                " benchmarks are taken together, it counts with the seeds that it has in all."
-            )
-    return lines
-
-
-def _notes(measured: Measured, grids: Mapping[str, Grid], claims: Claims) -> list[str]:
-    """Sentences. grids: benchmark → that of the headline."""
-    labels = {name: str(info["label"]) for name, info in measured.variants.items()}
-    seeds: dict[str, set[int]] = {}
-    for score in measured.scores:
-        if score.tracker in labels:
-            seeds.setdefault(score.tracker, set()).add(score.seed)
-    lines = _on_seeds({labels[name]: len(numbers) for name, numbers in seeds.items()})
     for name, info in measured.benchmarks.items():
-        said = [f"no values by sequence of {info['headline']} in which higher is better; left out."]
-        if name in grids:
-            said = _on_grid(grids[name], labels, seeds)
-        lines += [f"{info['label']}: {line}" for line in said]
+        if name not in grids:
+            text = (
+                f"no values by sequence of {info['headline']} in which higher is better; left out."
+            )
+            lines.append(f"{info['label']}: {text}")
+        elif dropped := grids[name].dropped:
+            more = f" and {len(dropped) - NAMED} more" if len(dropped) > NAMED else ""
+            lines.append(
+                f"{info['label']}: {', '.join(dropped[:NAMED])}{more} left out of every row, since"
+                " a variant or seed has no score of it."
+            )
     weights = [part.weights for claim in claims.claims for part in claim.parts]
     needed = dict.fromkeys(name for each in weights for name in each)
     if lacking := [name for name in needed if name not in seeds]:
@@ -225,3 +231,60 @@ def build(measured: Measured, claims: Claims, baseline: str) -> dict[str, Any]:
         "crops": _crops(measured, baseline),
         "notes": _notes(measured, grids, claims),
     }
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _difference(effect: Plain | None) -> str:
+    if effect is None:
+        return "not measured"
+    if effect["low"] is None:
+        return f"{signed(effect['value'], 3)}, no interval"
+    return f"{signed(effect['value'], 3)} {interval(effect['low'], effect['high'], 3)}"
+
+
+def _seeds(effect: Plain) -> str:
+    """ "8", or "8, 7" where the variants differ."""
+    return ", ".join(map(str, dict.fromkeys(effect["seeds"].values())))
+
+
+def _deciding(claim: Plain) -> list[Plain]:
+    """The parts that decide a claim, in its widest scope."""
+    widest = claim["scopes"][-1]["parts"] if claim["scopes"] else []
+    return [part for part in widest if part["decides"]]
+
+
+def sentence(study: Plain) -> str:
+    """What came out, in one sentence for README's first screen."""
+    first, *others = study["claims"]
+    parts = _deciding(first)
+    effect = parts[0]["effect"] if parts else None
+    text = f"“{first['words']}” was not measured"
+    if effect is not None:
+        kinds = {info["synthetic"] for info in study["benchmarks"].values() if info["sequences"]}
+        clips = "rendered and real sequences"
+        if len(kinds) == 1:
+            clips = "rendered clips" if kinds == {True} else "real sequences"
+        seeds = f"{_seeds(effect)} seed{'s' if set(effect['seeds'].values()) != {1} else ''}"
+        power = ""
+        if first["verdict"] == OPEN and effect["seen"] is not None:
+            power = f"; a difference of {effect['seen']:.3f} would have been seen"
+        text = (
+            f"On {effect['sequences']} {clips} with {seeds} each “{first['words']}” is"
+            f" {first['verdict']} ({_difference(effect)}{power})"
+        )
+    groups = []
+    for verdict in (SUPPORTED, CONTRADICTED, OPEN):
+        words = [f"“{claim['words']}”" for claim in others if claim["verdict"] == verdict]
+        groups += [f"{verdict}: {', '.join(words)}"] if words else []
+    return f"{text}; of the paper's other claims {'; '.join(groups)}." if groups else f"{text}."
+
+
+def markdown(study: Plain) -> str:
+    """The page, of the content of study.json."""
+    functions = (_number, _difference, _seeds, _deciding)
+    filters: dict[str, Any] = {function.__name__[1:]: function for function in functions}
+    filters |= {"cell": markdown_text, "sentence": sentence}
+    return filled("study", "page.md", filters=filters, study=study)

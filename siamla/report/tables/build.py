@@ -10,8 +10,17 @@ import pandas as pd
 
 from siamla.errors import UserError
 from siamla.files import write_csv, write_text
-from siamla.report.measured import BUSY, Cell, Info, Measured
-from siamla.report.render import TICK, Table, csv_rows, latex, markdown
+from siamla.report.measured import (
+    BUSY,
+    TICK,
+    Cell,
+    Info,
+    Measured,
+    Table,
+    csv_rows,
+    latex,
+    markdown,
+)
 from siamla.report.tables.job import Column, Layout, Row, TableLayout
 from siamla.report.tables.notes import notes
 from siamla.report.view import resource

@@ -3,8 +3,7 @@
 import pandas as pd
 
 from siamla.report.drawing.style import span
-from siamla.report.measured import BUSY, NOISE, UNTOLD, Measured, places
-from siamla.report.render import Table
+from siamla.report.measured import BUSY, NOISE, UNTOLD, Measured, Table, places
 from siamla.report.tables.job import Column
 
 WITHIN_NOISE = (
