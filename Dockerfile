@@ -17,7 +17,8 @@ WORKDIR /siamla
 
 # what git ignores stays outside (.dockerignore); .git comes along, for the commit in the records
 COPY --chown=siamla:siamla . .
-# an index with another build of torch, such as one for CPUs alone
+# The usual build of torch brings CUDA, and the environment is 6.1 GB; with one for CPUs alone it is some 2.5 GB:
+#   docker build --build-arg PIP_EXTRA_INDEX_URL=ADDRESS --tag siamla .    the address of an index that has that build
 ARG PIP_EXTRA_INDEX_URL
 RUN PIP_NO_CACHE_DIR=1 make .venv/.ready PYTHON=python3.13
 

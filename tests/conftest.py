@@ -33,6 +33,7 @@ LONGEST = (
     "test_kills.py",
     "test_ranks.py",
     "test_pipeline.py",
+    "test_slurm.py",
     "test_mlflow.py",
     "test_training.py",
     "test_views.py",

@@ -33,7 +33,10 @@ def test_it_waits_until_none_of_this_folders_jobs_is_left(
     squeue: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Running or waiting; not of another profile, another clone, or another program."""
-    ours = [f"{number}|siamla_5|rule_train_wildcards_mini_siamla_1|{squeue}" for number in (12, 13)]
+    ours = [
+        f"12|siamla_5|rule_track_predict_score|{squeue}",
+        f"13|siamla_5|rule_train_wildcards_mini_siamla_1|{squeue}",
+    ]
     others = [
         f"14|siamla_5|rule_train_wildcards_mini2_siamla_1|{squeue}",
         "15|siamla_5|rule_train_wildcards_mini_siamla_1|/somewhere/else",

@@ -13,6 +13,7 @@ from siamla.cli.main import main
 from siamla.data.curate import remembered
 from siamla.errors import UserError
 from siamla.files import parsed_by, read_json, regular
+from siamla.parallel import in_parallel
 
 
 def command(
@@ -32,6 +33,18 @@ def test_what_the_machine_refuses_is_a_line_with_the_file_and_our_place(
     assert said.startswith(f"siamla: error: {path}: File name too long (siamla/files.py, line ")
     assert said.count("\n") == 1
     assert "Traceback" not in said
+
+
+def test_a_machine_without_shared_memory_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where /dev/shm cannot be written, the system names no file."""
+
+    def refused(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("multiprocessing.synchronize._multiprocessing.SemLock", refused)
+    with pytest.raises(PermissionError) as caught:
+        list(in_parallel(abs, range(2), 2, "count"))
+    assert str(explain(caught.value)).startswith("/dev/shm: Permission denied; several processes")
 
 
 def test_damage_names_the_file_that_was_read(
@@ -62,7 +75,7 @@ def test_a_fault_of_ours_tells_which_file_was_in_hand(
 ) -> None:
     path = tmp_path / "x.json"
     path.write_text("{}")
-    monkeypatch.setattr(json, "loads", lambda text: {}["missing"])
+    monkeypatch.setattr(json, "loads", lambda text, **_: {}["missing"])
     with pytest.raises(KeyError) as caught:
         main(command(monkeypatch, lambda args: read_json(path)))
     assert in_hand(caught.value) == path

@@ -283,6 +283,14 @@ def test_a_gpu_is_asked_for_by_the_gpu_profiles_alone() -> None:
     assert plain["slurm-status-command"] == "squeue"
 
 
+def test_a_score_that_fails_takes_no_prediction_with_it() -> None:
+    """It runs in the prediction's job, of which Snakemake would delete every record."""
+    settings = profile("slurm")
+    groups = dict(entry.split("=") for entry in settings["groups"])
+    assert groups.keys() == {"predict", "score", "predict_sweep", "score_sweep"} <= STEPS.keys()
+    assert settings["keep-incomplete"] is True
+
+
 # -- citation --
 
 

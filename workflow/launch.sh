@@ -11,8 +11,12 @@ set -euo pipefail
 job=$SLURM_JOB_ID
 cpus=${SLURM_CPUS_PER_TASK:-1}
 gpus=${SLURM_GPUS_ON_NODE:-1}
-nodes=$(squeue --noheader --jobs "$job" --format %D | tr -d ' ')
-first=$(scontrol show hostnames "$(squeue --noheader --jobs "$job" --format %N)" | head -n 1)
+ask() {  # a controller that is away for a minute ends no training
+  for _ in 1 2 3 4 5 6; do squeue --noheader --jobs "$job" --format "$1" && return; sleep 10; done
+  return 1
+}
+nodes=$(ask %D | tr -d ' ')
+first=$(scontrol show hostnames "$(ask %N)" | head -n 1)
 address=$(scontrol show node "$first" | sed -n 's/.*NodeAddr=\([^ ]*\).*/\1/p')
 port=$((20000 + job % 10000))  # two trainings may share a node
 

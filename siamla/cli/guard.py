@@ -38,6 +38,14 @@ def in_hand(error: BaseException) -> Path | None:
     return None
 
 
+def _shares_a_lock(error: BaseException) -> bool:
+    """Whether the error arose where multiprocessing makes a lock for several processes, which is a
+    file in /dev/shm that the error does not name.
+    """
+    files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return any(file.endswith("multiprocessing/synchronize.py") for file in files)
+
+
 def explain(error: Exception) -> str | None:
     """One line for damaged input, or for what the machine refuses; None for anything else."""
     frames = _ours(error)
@@ -45,6 +53,11 @@ def explain(error: Exception) -> str | None:
     if frames:
         where = f"{frames[0][0].relative_to(PACKAGE.parent)}, line {frames[0][1]}"
     if isinstance(error, OSError) and error.strerror:
+        if error.filename is None and _shares_a_lock(error):
+            return (
+                f"/dev/shm: {error.strerror}; several processes share locks there: expected a tmpfs"
+                " that every user may write (mount -t tmpfs -o mode=1777 tmpfs /dev/shm)"
+            )
         name = in_hand(error) if error.filename is None else error.filename
         name = os.fsdecode(name) if isinstance(name, bytes) else name
         said = f"{name}: {error.strerror}" if isinstance(name, str | Path) else error.strerror

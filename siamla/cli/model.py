@@ -1,4 +1,6 @@
-"""`siamla model`: SiamCAR's checkpoint in our format, ours in others', when it is lost."""
+"""`siamla model`: SiamCAR's checkpoint in our format, ours in others' and through DVC, when it is
+lost.
+"""
 
 import argparse
 from pathlib import Path
@@ -33,6 +35,13 @@ def register(commands: Commands) -> None:
     )
     add_tracker(parser)
     parser.add_argument("--out", type=Path, required=True, help="the folder to make")
+
+    for word, run, text in (
+        ("publish", publish, "add a trained model to DVC, with its record, and push it"),
+        ("fetch", fetch, "have DVC bring a published model, and compare it with its digest"),
+    ):
+        parser = commands.add(f"model {word}", run, text)
+        parser.add_argument("name", metavar="NAME", help="PROFILE/VARIANT/seedN")
 
 
 def import_siamcar(args: argparse.Namespace) -> None:
@@ -96,3 +105,20 @@ def export_model(args: argparse.Namespace) -> None:
     worst = export(file.model, args.out, args.format, more, args.half)
     largest = ", ".join(f"{name} {value:.1e}" for name, value in worst.items())
     print(f"{args.out}: {args.format}, as the network but for at most {largest}")
+
+
+def publish(args: argparse.Namespace) -> None:
+    """Publish args.name and say what is left to do."""
+    from siamla.steps.publish import publish
+
+    pointer = publish(args.name)
+    print(f"{pointer}: pushed; `git add {pointer}` and a commit let others fetch it")
+
+
+def fetch(args: argparse.Namespace) -> None:
+    """Fetch args.name and say which file that is."""
+    from siamla.files import sha256
+    from siamla.steps.publish import fetch
+
+    path = fetch(args.name)
+    print(f"{path}: SHA-256 {sha256(path)}")

@@ -29,7 +29,8 @@ def queued(profile: str) -> list[str]:
     for line in done.stdout.splitlines():
         number, name, comment, folder = line.split("|", 3)
         ours = name.startswith(PREFIX) and Path(folder) == Path.cwd()
-        if ours and f"_wildcards_{profile}_" in f"{comment}_":
+        # a group, such as a prediction with its score, names its rules alone, and no profile
+        if ours and ("_wildcards_" not in comment or f"_wildcards_{profile}_" in f"{comment}_"):
             jobs.add(number)
     return sorted(jobs)
 

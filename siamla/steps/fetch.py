@@ -56,17 +56,17 @@ def listing_digest(root: Path) -> str:
     return digest(sorted((path.relative_to(root).as_posix(), fingerprint(path)) for path in paths))
 
 
-def _pull(source: str) -> None:
-    """Have DVC bring what a pointer or dvc.lock names; UserError when it fails.
+def dvc(command: str, target: str | Path) -> None:
+    """Run a command of DVC for one target, such as a pointer; UserError when it fails.
 
     DVC allows one writer and gives up after three seconds, so that all wait for a lock of ours. DVC
     holds it, too: killed alone, this process leaves DVC at work.
     """
+    words = ["dvc", command, str(target)]
     with locked(Path(".dvc", "tmp", "siamla.lock")) as lock:
-        command = ["dvc", "pull", source]
-        status = subprocess.run(command, check=False, pass_fds=(lock,)).returncode
+        status = subprocess.run(words, check=False, pass_fds=(lock,)).returncode
     if status:
-        raise UserError(f"dvc pull {source} failed with status {status}; its message is above")
+        raise UserError(f"{' '.join(words)} failed with status {status}; its message is above")
 
 
 def _bring(plan: Plan, dataset: str) -> str:
@@ -80,7 +80,7 @@ def _bring(plan: Plan, dataset: str) -> str:
         settings = plan.generated_set(name)
         return render(name, settings, entry.root, len(os.sched_getaffinity(0)))
     if source:
-        _pull(source)
+        dvc("pull", source)
     if not entry.root.is_dir():
         where = f"the root of {dataset} in profile {plan.name}"
         raise UserError(f"{entry.root}: no such folder; {where} must exist")

@@ -22,5 +22,8 @@ for step in STEPS.values():
             runtime=step.runtime,
         params:
             command=partial(command, step),
+            # Snakemake deletes a log before each try: a second name keeps what the tries before said
+            tries=f"results/{{profile}}/logs/{step.name}/{names}-{{key}}.tries",
         shell:
+            "touch {params.tries:q}; ln -f {params.tries:q} {log:q}; "
             "{params.command} --key {wildcards.key} --cores {threads} >> {log:q} 2>&1"
