@@ -39,6 +39,7 @@ def register(commands: Commands) -> None:
     for word, run, text in (
         ("publish", publish, "add a trained model to DVC, with its record, and push it"),
         ("fetch", fetch, "have DVC bring a published model, and compare it with its digest"),
+        ("release", release, "put a trained model into the package, with a card of its scores"),
     ):
         parser = commands.add(f"model {word}", run, text)
         parser.add_argument("name", metavar="NAME", help="PROFILE/VARIANT/seedN")
@@ -122,3 +123,10 @@ def fetch(args: argparse.Namespace) -> None:
 
     path = fetch(args.name)
     print(f"{path}: SHA-256 {sha256(path)}")
+
+
+def release(args: argparse.Namespace) -> None:
+    """Release args.name and say where its card is."""
+    from siamla.steps.release import release
+
+    print(release(args.name))
