@@ -2,7 +2,6 @@
 
 import csv
 import errno
-import fcntl
 import glob
 import hashlib
 import json
@@ -19,6 +18,7 @@ from typing import Any
 
 from siamla.errors import UserError
 from siamla.stopping import gone
+from siamla.system import lock
 
 NUMBER = re.compile(r"[-+]?[0-9.]+(e[-+]?[0-9]+)?")
 
@@ -40,7 +40,7 @@ def atomic(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}.tmp")
     try:
         yield temporary
-        with temporary.open("rb") as handle:
+        with temporary.open("r+b") as handle:  # Windows flushes no file that is open to read
             os.fsync(handle.fileno())
         temporary.replace(path)
     except OSError as error:
@@ -62,11 +62,11 @@ def locked(path: Path) -> Iterator[int]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(handle, wait=False)
         except BlockingIOError:
             waiting = f"{path.parent}: another process is at work here; waiting for it"
             print(waiting, file=sys.stderr, flush=True)
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            lock(handle, wait=True)
         except OSError as error:
             raise UserError(
                 f"{path}: this file system has no locks ({error.strerror}); on Lustre use flock"

@@ -74,7 +74,11 @@ def follow_pipeline(every: float = 1.0) -> None:
 
 
 def gone(process: int) -> bool:
-    """Whether there is no such process on this machine, or only a zombie."""
+    """Whether there is no such process on this machine, or only a zombie; False on Windows, where
+    to ask would be to interrupt.
+    """
+    if os.name == "nt":
+        return False
     try:
         os.kill(process, 0)
         state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]

@@ -27,7 +27,7 @@ SOURCES = {
 }
 
 GROUND = {"errors", "files", "geometry", "grid", "parallel", "hardware", "progress", "sequence"}
-GROUND |= {"settings", "statistics", "stopping"}
+GROUND |= {"settings", "statistics", "stopping", "system"}
 # From the ground up. A module imports from its own layer and from those below it.
 LAYERS = (
     GROUND,

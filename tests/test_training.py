@@ -2,6 +2,7 @@
 unusable losses.
 """
 
+import copy
 import errno
 import json
 import multiprocessing
@@ -442,6 +443,23 @@ def test_a_moving_average_is_the_model_and_goes_on_after_a_stop(
             run("state.pt")
     resumed = run("state.pt")
     assert all(torch.equal(resumed[name], value) for name, value in whole.items())
+
+
+def test_the_moving_average_is_pytorchs_to_the_bit() -> None:
+    """Its own waits for the GPU (tests/test_fakegpu.py)."""
+    learner, _ = _steps(0, ema=0.75)
+    ours = learner.average
+    assert ours is not None
+    theirs = copy.deepcopy(ours)
+    for number in range(3):
+        with torch.no_grad():
+            for value in learner.model.parameters():
+                value.mul_(1 + number)
+        learner.model.necks[0].norm.num_batches_tracked += number
+        step._follow(ours, learner.model)
+        theirs.update_parameters(learner.model)
+    expected = theirs.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in ours.state_dict().items())
 
 
 def test_a_compiled_backbone_keeps_the_names_of_its_weights(

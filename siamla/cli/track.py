@@ -44,7 +44,7 @@ def _track(args: argparse.Namespace) -> None:
     check_outputs(args.out, args.format, args.overwrite, *read)
     if args.select or args.show:
         need_window()
-    tracker = load(args.model, changed(args), args.threads)
+    tracker = load(args.model, changed(args), args.threads, args.device)
     source = open_source(args.source)
     done = track_video(tracker, source, boxes, args.out, args.fps, args.show, args.format)
     written = " and ".join(map(str, reversed(outputs(args.out, args.format))))
@@ -93,4 +93,6 @@ def register(commands: Commands) -> None:
     add_tracker(parser)
     text = "of the network on a CPU; default: %(default)s"
     option("--threads", type=threads, default=1, help=text)
+    text = "cpu, cuda or mps; default: a GPU where there is one, NVIDIA's or Apple's"
+    option("--device", metavar="NAME", help=text)
     add_overwrite(parser)

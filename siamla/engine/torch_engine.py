@@ -14,6 +14,8 @@ from siamla.hardware import Hardware
 from siamla.model.fast import for_inference
 from siamla.model.siamla import SiamLA
 
+RECORDS = "cuda"  # the kind of device on which a frame is recorded as a graph
+
 
 def embedding(template: TemplateGraph, device: torch.device) -> Callable[[Crops], Tensor]:
     """Template crops → state on the device; once a sequence, so that other engines take it, too."""
@@ -75,7 +77,7 @@ def prepare_torch(model: SiamLA, hardware: Hardware, rows: int) -> Network:
         _cast(model)
     search, embed = SearchGraph(model), embedding(TemplateGraph(model), device)
     run: Callable[[Tensor, Tensor], Tensor] = partial(_packed, search)
-    if device.type == "cuda":
+    if device.type == RECORDS:
         with torch.inference_mode():
             state = torch.zeros(rows, model.fusion.in_channels, KERNEL, KERNEL, device=device)
             crops = torch.zeros(rows, SEARCH, SEARCH, 3, dtype=torch.uint8, device=device)
@@ -83,13 +85,18 @@ def prepare_torch(model: SiamLA, hardware: Hardware, rows: int) -> Network:
 
     @torch.inference_mode()
     def track(state: Tensor, crops: Crops) -> Maps:
-        # on a GPU the graph's own buffer takes the crops
-        maps = run(state, torch.from_numpy(crops)).cpu().numpy()
+        images = torch.from_numpy(crops)
+        # the graph's own buffer takes them
+        images = images if device.type == RECORDS else images.to(device)
+        maps = run(state, images).cpu().numpy()
         return Maps(maps[:, 0], maps[:, 1:5], maps[:, 5])
 
     return Network(embed, track)
 
 
 ENGINE = Engine(
-    prepare_torch, package="torch", devices=("cpu", "cuda"), precisions=("fp32", "bf16", "fp16")
+    prepare_torch,
+    package="torch",
+    devices=("cpu", "cuda", "mps"),
+    precisions=("fp32", "bf16", "fp16"),
 )

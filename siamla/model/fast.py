@@ -94,7 +94,7 @@ def narrow(x: Tensor, *convs: nn.Conv2d) -> tuple[Tensor, ...]:
     """The outputs of 3×3 convolutions of the same features to a few channels each. On a CPU one 1×1
     convolution to nine shifted channels an output, which are added: half the time to train.
     """
-    if x.is_cuda:
+    if x.device.type != "cpu":
         return tuple(F.conv2d(x, conv.weight, conv.bias, padding=1) for conv in convs)
     weight = torch.cat([conv.weight for conv in convs])
     taps = weight.flip(2, 3).permute(0, 2, 3, 1).flatten(0, 2)

@@ -20,7 +20,7 @@ from siamla.provenance.syntax import Text, assigned, dump, import_targets, speak
 PACKAGE = "siamla"
 ROOT = Path(__file__).parents[2]  # the folder that holds the package
 
-GROUND = ("errors", "files", "progress", "settings", "stopping")
+GROUND = ("errors", "files", "progress", "settings", "stopping", "system")
 OUTSIDE = (*GROUND, "provenance", "experiment", "mlflow_sink", "cli", "steps")
 """Modules that decide no number: what prints, checks and writes."""
 ALSO_OUTSIDE = (

@@ -126,7 +126,7 @@ def _precision(plan: Plan, findings: Findings) -> None:
 def _engines(plan: Plan, findings: Findings) -> None:
     """Engines and precisions that tracking, after all training, would find missing."""
     from siamla.engine.engines import resolve_engine
-    from siamla.hardware import default_device
+    from siamla.hardware import tracking_device
     from siamla.tracker.loading import tracking_hardware
     from siamla.tracker.settings import TrackerSettings
 
@@ -138,7 +138,7 @@ def _engines(plan: Plan, findings: Findings) -> None:
     for (engine, precision), job in users.items():
         try:
             tracking_hardware(TrackerSettings(engine=engine, precision=precision))
-            findings.checked["engines"][engine] = resolve_engine(engine, default_device())
+            findings.checked["engines"][engine] = resolve_engine(engine, tracking_device())
         except UserError as error:
             findings.problems.append(f"{job.title}: {error}")
 

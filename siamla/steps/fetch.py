@@ -13,6 +13,7 @@ from siamla.experiment.plan import Plan
 from siamla.experiment.step import GENERATOR, pointer_digest
 from siamla.files import digest, locked, sha256
 from siamla.steps.perform import Means, Outcome, own
+from siamla.system import cores
 
 IMAGES = (".jpeg", ".jpg", ".png")
 VIDEOS = (".avi", ".mkv", ".mov", ".mp4", ".webm")
@@ -78,7 +79,7 @@ def _bring(plan: Plan, dataset: str) -> str:
 
         name = source.removeprefix(GENERATOR)
         settings = plan.generated_set(name)
-        return render(name, settings, entry.root, len(os.sched_getaffinity(0)))
+        return render(name, settings, entry.root, cores())
     if source:
         dvc("pull", source)
     if not entry.root.is_dir():

@@ -110,7 +110,10 @@ class Tracker:
 
 
 def load(
-    path: str | Path | None = None, tracker: Mapping[str, Any] | None = None, threads: int = 1
+    path: str | Path | None = None,
+    tracker: Mapping[str, Any] | None = None,
+    threads: int = 1,
+    device: str | None = None,
 ) -> Tracker:
     """The tracker of a model.
 
@@ -121,12 +124,16 @@ def load(
         tracker: settings that replace the model's, such as {"window": 0.3}.
         threads: of the network, and of PyTorch or OpenCV in this process; a frame is so little work
             that more rarely help and often hinder.
+        device: of a model file "cpu", "cuda" or "mps"; by default a GPU where there is one.
 
     Raises UserError (siamla.errors) for a model that is missing, damaged or of another kind, for
-    wrong settings, and where a model file is given and PyTorch is not installed.
+    wrong settings, for a device that is not there, and where a model file is given and PyTorch is
+    not installed.
     """
     path = Path(path) if path else RELEASED
     if path.is_dir():
+        if device not in (None, "cpu"):
+            raise UserError(f"device {device}: {path} is an exported model, which runs on the cpu")
         exported = read_exported(path)
         settings = tracker_settings(path / ABOUT, exported.tracker, tracker or {})
         core = SiamTracker(prepare_exported(exported, threads), settings)
@@ -138,13 +145,15 @@ def load(
             f"{path}: a model file needs PyTorch: pip install 'siamla[train]'; the folder that"
             " `siamla model export` makes of it needs none"
         ) from error
+    from siamla.hardware import named_device
     from siamla.model.checkpoint import read_model
     from siamla.tracker.loading import tracker_of
 
     torch.set_num_threads(threads)
+    chosen = None if device is None else named_device(device)
     file = read_model(path)
     settings = tracker_settings(path, file.tracker, tracker or {})
-    return Tracker(tracker_of(file.model, settings), file.label)
+    return Tracker(tracker_of(file.model, settings, chosen), file.label)
 
 
 def tracker_settings(

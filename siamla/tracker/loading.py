@@ -8,7 +8,7 @@ import torch
 from siamla.engine.engines import described, entry, prepare, resolve_engine
 from siamla.engine.network import Network
 from siamla.errors import UserError
-from siamla.hardware import Hardware, default_device, hardware_on, has_bf16
+from siamla.hardware import Hardware, hardware_on, has_bf16, tracking_device
 from siamla.model.checkpoint import load_model
 from siamla.model.siamla import SiamLA
 from siamla.tracker.lockstep import LockStep
@@ -22,7 +22,7 @@ def tracking_hardware(
     """Device, precision and threads for tracking; UserError where the engine is not installed, or
     it or the device does not compute in the precision of the settings.
     """
-    device = device or default_device()
+    device = device or tracking_device()
     engine = resolve_engine(settings.engine, device)
     able = entry(engine).precisions
     if settings.precision not in able:

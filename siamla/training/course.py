@@ -5,7 +5,6 @@ No result depends on this module: an edit here trains nothing again (siamla.prov
 
 import io
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from siamla import system
 from siamla.errors import UserError
 from siamla.files import atomic
 from siamla.hardware import Hardware
@@ -92,8 +92,7 @@ def peak_memory(hardware: Hardware) -> float:
     """The most memory in MiB that this process has held, of its GPU where it has one."""
     if hardware.torch_device.type == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    return system.peak_memory()
 
 
 class Course:

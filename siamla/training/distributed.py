@@ -93,6 +93,17 @@ class Ranks:
 ALONE = Ranks()
 
 
+def _own_gpu(rank: int) -> int:
+    """The GPU of the process of this number on its machine; UserError where there are too few."""
+    count = torch.cuda.device_count()
+    if rank >= count:
+        raise UserError(
+            f"train: process {rank + 1} of this machine has no GPU of its own, there are {count};"
+            f" start torchrun with --nproc-per-node {count}"
+        )
+    return rank
+
+
 @contextmanager
 def joined() -> Iterator[Ranks]:
     """This process among those of torchrun, with a GPU of its own if there are any; else alone."""
@@ -104,7 +115,7 @@ def joined() -> Iterator[Ranks]:
     try:
         if torch.cuda.is_available():
             backend = "cpu:gloo,cuda:nccl"
-            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+            torch.cuda.set_device(_own_gpu(int(os.environ["LOCAL_RANK"])))
             # sums inside a switch differ from run to run
             os.environ.setdefault("NCCL_NVLS_ENABLE", "0")
         dist.init_process_group(backend, timeout=PATIENCE)
@@ -154,7 +165,7 @@ class GlobalBatchNorm(nn.BatchNorm2d):
             local = values.mean((0, 2, 3))
             spread = (values - local[:, None, None]).square().sum((0, 2, 3)).double()
             local = local.double()
-            number = local.new_tensor([count])
+            number = local.new_full((1,), count)  # a tensor of a list is a copy from the CPU
             sums = _Sum.apply(
                 torch.cat([local * count, spread + local.square() * count, number]), self.ranks
             )

@@ -158,10 +158,39 @@ def start(recipe: Recipe, resources: Resources) -> Learner:
     return Learner(recipe, resources, model.train(), optimizer, scaler, average)
 
 
+def _sent(x: Tensor, device: torch.device) -> Tensor:
+    """On the device: the CPU does not wait for a copy out of page-locked memory."""
+    if device.type != "cpu" and not x.is_pinned():
+        x = x.pin_memory()
+    return x.to(device, non_blocking=True)
+
+
 def _on_device(side: tuple[Tensor, ...], device: torch.device) -> tuple[Tensor, ...]:
     """Levels or images in fp32; to a GPU they travel as they are stored, which is smaller."""
-    there = (x.to(device, non_blocking=device.type == "cuda") for x in side)
-    return tuple(x.to(torch.float32, memory_format=_layout(device)) for x in there)
+    layout = _layout(device)
+    return tuple(_sent(x, device).to(torch.float32, memory_format=layout) for x in side)
+
+
+@torch.no_grad()
+def _follow(average: AveragedModel, model: SiamLA) -> None:
+    """As average.update_parameters, which makes the CPU wait: it sends its count to the GPU."""
+    blend: Any = average.multi_avg_fn
+    pairs = [
+        (ours.detach(), theirs.detach())
+        for part in ("parameters", "buffers")
+        for ours, theirs in zip(
+            getattr(average.module, part)(), getattr(model, part)(), strict=True
+        )
+    ]
+    if average.n_averaged == 0:
+        for ours, theirs in pairs:
+            ours.copy_(theirs)
+    else:
+        for kind in {ours.dtype for ours, _ in pairs}:
+            same = [pair for pair in pairs if pair[0].dtype == kind]
+            means, values = map(list, zip(*same, strict=True))
+            blend(means, values, average.n_averaged)
+    average.n_averaged += 1
 
 
 def _levels(backbone: Backbone, images: Tensor, parts: int) -> tuple[Tensor, ...]:
@@ -193,8 +222,9 @@ def optimise(learner: Learner, batch: Batch, noise: Tensor, epoch: int) -> dict[
                 for side in (template, search)
             )
         output = model.forward_features(template, search)
-    branch, boxes = recipe.model.localization, batch.boxes.to(device)
-    terms = losses(output, boxes, recipe.labels, recipe.loss, branch, epoch, noise, ranks.sum)
+    branch = recipe.model.localization
+    boxes, drawn = _sent(batch.boxes, device), _sent(noise, device)
+    terms = losses(output, boxes, recipe.labels, recipe.loss, branch, epoch, drawn, ranks.sum)
     learner.scaler.scale(terms["total"]).backward()
     ranks.sum_gradients(model.parameters())
     learner.scaler.unscale_(learner.optimizer)
@@ -208,7 +238,7 @@ def optimise(learner: Learner, batch: Batch, noise: Tensor, epoch: int) -> dict[
     if usable:
         learner.scaler.step(learner.optimizer)
         if learner.average is not None:
-            learner.average.update_parameters(model)
+            _follow(learner.average, model)
     else:
         for buffer, before in zip(model.necks.buffers(), statistics, strict=True):
             buffer.copy_(before)

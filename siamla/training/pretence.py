@@ -1,0 +1,207 @@
+"""A GPU that is not there: its tensors have a shape, a type and a place, and no numbers.
+
+A training or a network runs on it in seconds, without its memory. What this shows is what does not
+depend on numbers: that all tensors are where and of what type they should be, what memory and
+arithmetic they take, and where the CPU would wait for the GPU. Convolutions choose no algorithm
+here, so that it says nothing of speed. Experimental and private names of PyTorch stand here alone.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest import mock
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map_only
+
+from siamla.errors import UserError
+from siamla.hardware import Hardware, Precision
+
+NAME = "fakegpu"
+PACKAGE = str(Path(__file__).parents[1])
+# what autocast computes in the lower precision, and in fp32, of what the network calls; as on CUDA
+LOWER = "conv2d linear matmul mm bmm addmm baddbmm scaled_dot_product_attention"
+HIGHER = "exp group_norm softmax.int log_softmax.int"
+AUTOCAST = "AutocastPrivateUse1"
+STRICT = ("convolution", "convolution_backward", "mm", "bmm", "addmm", "baddbmm")  # of one type
+COPIES = ("_to_copy", "copy_", "_foreach_copy_")
+
+
+class Wait(NamedTuple):
+    """What would make the CPU wait for the GPU, or may not be recorded in a graph.
+
+    Attributes:
+        what: the operator.
+        where: the module and the function of the package that called it, "step optimise"; of a
+            gradient, who called the backward pass.
+        line: of that module.
+    """
+
+    what: str
+    where: str
+    line: int
+
+
+def _cast(value: Any, kind: torch.dtype) -> Any:
+    """Tensors on the device in that type, alone or in lists; anything else as it is."""
+    if isinstance(value, Tensor) and value.device.type == NAME and value.is_floating_point():
+        return value if value.dtype == torch.float64 else value.to(kind)
+    return [_cast(each, kind) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _autocast(operator: Any, fixed: torch.dtype | None) -> Callable[..., Any]:
+    """The operator as autocast has it, in a type that is fixed or the one that was asked for."""
+    key = torch._C.DispatchKeySet(getattr(torch._C.DispatchKey, AUTOCAST))
+
+    def run(*args: Any, **named: Any) -> Any:
+        kind = fixed or torch.get_autocast_dtype(NAME)
+        with torch._C._ExcludeDispatchKeyGuard(key):
+            cast = {name: _cast(value, kind) for name, value in named.items()}
+            return operator(*(_cast(each, kind) for each in args), **cast)
+
+    return run
+
+
+@cache
+def _register() -> tuple[torch.library.Library, ...]:
+    """Make the device known to this process. UserError where this PyTorch cannot."""
+    try:
+        from torch.utils.backend_registration import (
+            _DummyBackendModule,
+            _setup_privateuseone_for_python_backend,
+        )
+
+        class Device(_DummyBackendModule):
+            def get_amp_supported_dtype(self) -> list[torch.dtype]:
+                return [torch.float16, torch.bfloat16]
+
+        _setup_privateuseone_for_python_backend(NAME, Device())
+        rest, aten = torch.library.Library("_", "IMPL"), torch.library.Library("aten", "IMPL")
+        rest.fallback(torch.library.fallthrough_kernel, AUTOCAST)
+        for names, kind in ((LOWER, None), (HIGHER, torch.float32)):
+            for name in names.split():
+                packet, _, overload = name.partition(".")
+                operator = getattr(getattr(torch.ops.aten, packet), overload or "default")
+                aten.impl(operator, _autocast(operator, kind), AUTOCAST)
+        aten.impl("_fused_sgd_", lambda *args, **named: None, "Meta")  # it works in place
+    except (ImportError, AttributeError, RuntimeError) as error:
+        raise UserError(
+            f"PyTorch {torch.__version__} cannot pretend to have a GPU ({error}); 2.13 can"
+        ) from None
+    return rest, aten
+
+
+def _apply(self: nn.Module, change: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
+    """In place of nn.Module._apply, which cannot swap such tensors: parameters become others."""
+    for module in self.modules():
+        for name, old in module._parameters.items():
+            if old is not None:
+                module._parameters[name] = nn.Parameter(change(old.detach()), old.requires_grad)
+        for name, buffer in module._buffers.items():
+            module._buffers[name] = None if buffer is None else change(buffer)
+    return self
+
+
+class Pretence(TorchDispatchMode):
+    """Runs every operator on tensors without numbers, and notes what is worth knowing.
+
+    Attributes:
+        ran: operators, each with the type of its first tensor.
+        waits: where the CPU would wait for the GPU.
+        recording: whether what runs now would be recorded as a CUDA graph; then what a graph cannot
+            repeat is noted, too: any tensor on the CPU.
+        summed: shape and bytes of each tensor that went through a collective.
+    """
+
+    def __init__(self, fakes: Any) -> None:
+        super().__init__()
+        self.ran: set[tuple[str, torch.dtype | None]] = set()
+        self.waits: list[Wait] = []
+        self.recording = False
+        self.summed: list[tuple[str, tuple[int, ...], int]] = []
+        self._fakes = fakes
+        self._pinned: list[Tensor] = []
+
+    def _fake(self, value: Tensor) -> Tensor:
+        known = isinstance(value, torch._subclasses.FakeTensor)
+        return value if known else self._fakes.from_tensor(value)
+
+    def _is_pinned(self, value: Tensor) -> bool:
+        storage = value.untyped_storage()._cdata
+        return any(each.untyped_storage()._cdata == storage for each in self._pinned)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        named, name = kwargs or {}, func.overloadpacket.__name__
+        given = [each for each in tree_leaves((args, named)) if isinstance(each, Tensor)]
+        if not all(isinstance(each, torch._subclasses.FakeTensor) for each in given):
+            args, named = tree_map_only(Tensor, self._fake, (args, named))
+            given = [each for each in tree_leaves((args, named)) if isinstance(each, Tensor)]
+        if name in ("pin_memory", "_pin_memory"):
+            self._pinned.append(args[0].clone())
+            return self._pinned[-1]
+        if name == "is_pinned":
+            return self._is_pinned(args[0])
+        self.ran.add((name, given[0].dtype if given else None))
+        places = {each.device.type for each in given}
+        if func.namespace == "c10d":
+            parts = [(name, tuple(each.shape), each.nbytes) for each in given]
+            self.summed += parts
+        if self._waits(func, name, given, places, named):
+            self._note(name)
+        kinds = {each.dtype for each in given}
+        if name in STRICT and len(kinds) > 1:
+            raise RuntimeError(f"{name} of tensors of several types: {sorted(map(str, kinds))}")
+        if name == "_local_scalar_dense":
+            return 0 if given[0].dtype == torch.bool else 1
+        out = func(*args, **named)
+        if self.recording:
+            made = [each for each in tree_leaves(out) if isinstance(each, Tensor)]
+            if any(each.device.type != NAME for each in (*given, *made)):
+                self._note(f"{name} on the CPU")
+        return out
+
+    def _waits(
+        self, func: Any, name: str, given: list[Tensor], places: set[str], named: Any
+    ) -> bool:
+        if name in COPIES:
+            target = named.get("device")
+            places = places | {target.type} if target is not None else places
+            whence = given[-1]  # the last, since copy_ has the target first
+            early = named.get("non_blocking") and self._is_pinned(whence)
+            return len(places) > 1 and not (whence.device.type == "cpu" and early)
+        if name in ("index", "index_put", "index_put_"):
+            return any(each.dtype in (torch.bool, torch.uint8) for each in given[1:])
+        unknown = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
+        return NAME in places and bool(unknown & set(func.tags))
+
+    def _note(self, what: str) -> None:
+        frame = sys._getframe(2)
+        while frame.f_back is not None and not frame.f_code.co_filename.startswith(PACKAGE):
+            frame = frame.f_back
+        code = frame.f_code
+        where = f"{Path(code.co_filename).stem} {code.co_name}"
+        self.waits.append(Wait(what, where, frame.f_lineno))
+
+
+@contextmanager
+def pretended() -> Iterator[Pretence]:
+    """In the block there is the device NAME, and no tensor has numbers; those from outside are
+    taken without. What is asked for as a number is 1, as a truth False. UserError where PyTorch is
+    too old.
+    """
+    _register()
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    fakes = FakeTensorMode(allow_non_fake_inputs=True)
+    with mock.patch.object(nn.Module, "_apply", _apply), fakes, Pretence(fakes) as pretence:
+        yield pretence
+
+
+def pretended_gpu(precision: Precision) -> Hardware:
+    """A GPU for `pretended`."""
+    return Hardware(f"{NAME}: none", precision, threads=1)
