@@ -1,16 +1,24 @@
 """`siamla plan`, `siamla config`: what would run and why, and a look at settings before."""
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
-from siamla.cli.options import Commands, add_profile, load_plan
+from siamla.cli.options import Commands, add_profile, load_plan, positive
 from siamla.errors import UserError
+
+TFLOPS = 100.0
 
 
 def run(args: argparse.Namespace) -> None:
     """Print the plan or one job of it, or accept what code that changed has made."""
     plan = load_plan(args)
+    if args.gpu:
+        from siamla.steps.costs import Gpus, costs
+
+        print(costs(plan, Gpus(args.gpu, args.tflops, args.gpus)))
+        return
     if args.job == ["accept"]:
         from siamla.steps.accept import accept
 
@@ -83,6 +91,25 @@ def run_schema(args: argparse.Namespace) -> None:
     write_schemas(Path("workflow/schemas"))
 
 
+def _memory(text: str) -> int:
+    """Bytes of a size with its unit."""
+    units = {"GiB": 2**30, "GB": 10**9, "MiB": 2**20}
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(GiB|GB|MiB)", text)
+    if found is None or not float(found[1]):
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a size with its unit, like 24GiB")
+    return int(float(found[1]) * units[found[2]])
+
+
+def _tflops(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.01 <= value <= 1e5:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected TFLOP/s from 0.01 to 100000")
+    return value
+
+
 def register(commands: Commands) -> None:
     """Add the commands of this module."""
     text = "what would run, why, and how long it took before; one job; or accept"
@@ -94,6 +121,11 @@ def register(commands: Commands) -> None:
         " run again, bytes are compared, and the others taken over"
     )
     parser.add_argument("job", nargs="*", help=text)
+    text = "what the trainings would cost on GPUs with so much memory each, like 24GiB"
+    parser.add_argument("--gpu", type=_memory, metavar="SIZE", help=text)
+    text = "10^12 operations a second that such a GPU sustains in a training; default: %(default)s"
+    parser.add_argument("--tflops", type=_tflops, default=TFLOPS, help=f"{text}, which is assumed")
+    parser.add_argument("--gpus", type=positive, default=1, help="that share each training")
     add_profile(parser, key=False)
     text = (
         "check a profile: settings, data, weights, device, engine, disk, views; everything that is"

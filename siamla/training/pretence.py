@@ -7,6 +7,7 @@ here, so that it says nothing of speed. Experimental and private names of PyTorc
 """
 
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils.flop_counter import flop_registry
 
 from siamla.errors import UserError
 from siamla.hardware import Hardware, Precision
@@ -29,6 +31,7 @@ LOWER = "conv2d linear matmul mm bmm addmm baddbmm scaled_dot_product_attention"
 HIGHER = "exp group_norm softmax.int log_softmax.int"
 AUTOCAST = "AutocastPrivateUse1"
 STRICT = ("convolution", "convolution_backward", "mm", "bmm", "addmm", "baddbmm")  # of one type
+BLOCK = 512  # bytes that CUDA's allocator rounds up to
 COPIES = ("_to_copy", "copy_", "_foreach_copy_")
 
 
@@ -115,6 +118,8 @@ class Pretence(TorchDispatchMode):
         waits: where the CPU would wait for the GPU.
         recording: whether what runs now would be recorded as a CUDA graph; then what a graph cannot
             repeat is noted, too: any tensor on the CPU.
+        peak: the most bytes that tensors of the device held at a time.
+        flop: floating point operations, two for a multiplication with its addition.
         summed: shape and bytes of each tensor that went through a collective.
     """
 
@@ -126,10 +131,26 @@ class Pretence(TorchDispatchMode):
         self.summed: list[tuple[str, tuple[int, ...], int]] = []
         self._fakes = fakes
         self._pinned: list[Tensor] = []
+        self.peak = self.flop = self._held = 0
+        self._alive: dict[int, weakref.ref[torch.UntypedStorage]] = {}
 
     def _fake(self, value: Tensor) -> Tensor:
         known = isinstance(value, torch._subclasses.FakeTensor)
         return value if known else self._fakes.from_tensor(value)
+
+    def _hold(self, made: Tensor) -> None:
+        """Count the tensor's memory, as CUDA hands it out, until nobody has it any more."""
+        storage = made.untyped_storage()
+        key, size = storage._cdata, -(-storage.nbytes() // BLOCK) * BLOCK
+
+        def release(gone: object) -> None:
+            del self._alive[key]
+            self._held -= size
+
+        if made.device.type == NAME and key not in self._alive:
+            self._alive[key] = weakref.ref(storage, release)
+            self._held += size
+            self.peak = max(self.peak, self._held)
 
     def _is_pinned(self, value: Tensor) -> bool:
         storage = value.untyped_storage()._cdata
@@ -159,10 +180,13 @@ class Pretence(TorchDispatchMode):
         if name == "_local_scalar_dense":
             return 0 if given[0].dtype == torch.bool else 1
         out = func(*args, **named)
-        if self.recording:
-            made = [each for each in tree_leaves(out) if isinstance(each, Tensor)]
-            if any(each.device.type != NAME for each in (*given, *made)):
-                self._note(f"{name} on the CPU")
+        if func.overloadpacket in flop_registry:
+            self.flop += flop_registry[func.overloadpacket](*args, **named, out_val=out)
+        made = [each for each in tree_leaves(out) if isinstance(each, Tensor)]
+        for each in made:
+            self._hold(each)
+        if self.recording and any(each.device.type != NAME for each in (*given, *made)):
+            self._note(f"{name} on the CPU")
         return out
 
     def _waits(

@@ -1,0 +1,152 @@
+"""What the trainings of a profile would cost on GPUs: reckoned, none has to be there."""
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from siamla.errors import UserError
+from siamla.experiment.plan import Plan
+from siamla.experiment.spec import Spec
+from siamla.files import digest
+
+if TYPE_CHECKING:
+    from siamla.training.cost import Step
+
+GIB = 2**30
+FEW = 2  # pairs of a step of which the arithmetic alone counts
+RESERVE = GIB
+"""Bytes of a GPU that are no tensors: CUDA's own, workspaces, gaps. Assumed."""
+LOADED = 879.0  # pairs a second and core (docs/training.md)
+CROP = 45.4 * 2**10  # bytes of a crop (docs/training.md)
+BOXES = {
+    "coco": 860_001,
+    "imagenet_det": 478_807,
+    "imagenet_vid": 1_900_000,
+    "youtubebb": 4_500_000,
+    "got10k": 1_400_000,
+}
+"""Boxes of the training sets, as published or about so: what curation leaves out is not known."""
+
+
+@dataclass(frozen=True)
+class Gpus:
+    """What is trained on: so many GPUs with `memory` bytes each, that sustain `tflops` each."""
+
+    memory: int
+    tflops: float
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A training's. flop: of all its steps; peak: bytes of a GPU, with `accumulate`; rate: pairs a
+    second that the GPUs would take in the fastest of its phases.
+    """
+
+    flop: float
+    peak: int
+    accumulate: int
+    rate: float
+
+
+class Costs:
+    """Costs of trainings, each network measured once in a process."""
+
+    _known: ClassVar[dict[str, "Step"]] = {}
+
+    def step(self, spec: Spec, pairs: int, accumulate: int = 1, frozen: bool = False) -> "Step":
+        """A step of the training with so many pairs of one process."""
+        from siamla.training.cost import measured
+        from siamla.training.step import Recipe
+
+        model = spec.model.model_copy(update={"weights": "random"})
+        parts = [model.model_dump(mode="json"), spec.training.precision, spec.training.optimizer]
+        key = digest([*parts, spec.training.ema, pairs, accumulate, frozen])
+        if key not in self._known:
+            recipe = Recipe(model, spec.labels, spec.loss, spec.training, seed=0)
+            self._known[key] = measured(recipe, pairs, accumulate, frozen)
+        return self._known[key]
+
+    def flop(self, spec: Spec, pairs: int = FEW, accumulate: int = 1) -> float:
+        """Floating point operations of a whole training, whose steps see so many pairs at a time
+        in a process.
+        """
+        course = spec.training
+        thawed = course.epochs - course.frozen_epochs
+        total = 0.0
+        if thawed:
+            total += thawed * self.step(spec, pairs, accumulate).flop / pairs
+        if course.frozen_epochs:
+            total += course.frozen_epochs * self.step(spec, FEW, frozen=True).flop / FEW
+        return total * course.pairs_per_epoch
+
+    def cost(self, name: str, spec: Spec, gpus: Gpus) -> Cost:
+        """The cost of the training of this name, with the least `accumulate` that fits.
+
+        UserError where none does, and where there are more GPUs than pairs in a batch.
+        """
+        course = spec.training
+        if gpus.count > course.batch:
+            raise UserError(
+                f"--gpus {gpus.count}: {name} has {course.batch} pairs in a batch; at most"
+                f" {course.batch} share them"
+            )
+        pairs = math.ceil(course.batch / gpus.count)
+        frozen = course.frozen_epochs == course.epochs
+        for accumulate in (2**power for power in range(pairs.bit_length())):
+            peak = self.step(spec, pairs, accumulate, frozen).memory
+            if peak + RESERVE <= gpus.memory:
+                flop = self.flop(spec, pairs, accumulate)
+                easiest = self.step(spec, FEW, frozen=course.frozen_epochs > 0).flop / FEW
+                rate = gpus.count * gpus.tflops * 1e12 / easiest
+                return Cost(flop, peak, accumulate, rate)
+        raise UserError(
+            f"--gpu {gpus.memory / GIB:.3g}GiB: {name} takes {(peak + RESERVE) / GIB:.2f} GiB with"
+            f" --accumulate {accumulate}; more GPUs (--gpus) have fewer pairs each"
+        )
+
+
+def _disk(plan: Plan) -> str:
+    """What the crops of all training sets take."""
+    boxes = {name: BOXES.get(entry.layout) for name, entry in plan.profile.train.items()}
+    rendered = {
+        name for name in boxes if plan.job("fetch", dataset=name).identity.plain["settings"]
+    }
+    known = {name: count for name, count in boxes.items() if count and name not in rendered}
+    gib = sum(known.values()) * CROP / GIB
+    lines = [f"about {gib:,.0f} GiB of {', '.join(known)}"] if known else []
+    if others := [name for name in boxes if name not in known]:
+        lines.append(f"not known of {', '.join(others)}")
+    return f"disk of crops: {'; '.join(lines)}"
+
+
+def costs(plan: Plan, gpus: Gpus) -> str:
+    """A Markdown table of the profile's trainings, their sum, and what is assumed."""
+    lines = [
+        "| training | seeds | memory, GiB | `--accumulate` | FLOP | hours | pairs/s | cores |",
+        "|:--|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    known, total = Costs(), 0.0
+    seeds: dict[str, int] = {}
+    for job in plan.jobs_of("train"):
+        seeds[job.names["variant"]] = seeds.get(job.names["variant"], 0) + 1
+    speed = gpus.count * gpus.tflops * 1e12
+    for name, count in seeds.items():
+        one = known.cost(name, plan.spec(name), gpus)
+        total += one.flop * count
+        memory = f"{(one.peak + RESERVE) / GIB:.1f} | {one.accumulate}"
+        loading = f"{one.rate:,.0f} | {math.ceil(one.rate / LOADED)}"
+        hours = one.flop / speed / 3600
+        lines.append(f"| {name} | {count} | {memory} | {one.flop:.2e} | {hours:.1f} | {loading} |")
+    lines += [
+        "",
+        f"all trainings: {total:.3g} FLOP, {total / gpus.tflops / 1e12 / 86400:.1f} GPU days at"
+        f" {gpus.tflops:g} TFLOP/s",
+        _disk(plan),
+        f"assumed: {gpus.tflops:g} TFLOP/s that a GPU sustains (--tflops); {RESERVE / GIB:g} GiB"
+        f" beside the tensors; that GPUs share the work without loss. A core loads {LOADED:g}"
+        " pairs/s (an AMD EPYC, docs/training.md); a set has about its published boxes of"
+        f" {CROP / 2**10:.1f} KiB. Memory and FLOP are PyTorch's own count on a GPU that is not"
+        " there (docs/gpu.md)",
+    ]
+    return "\n".join(lines)
