@@ -196,7 +196,7 @@ def test_a_frame_is_a_graph_for_one_and_for_32(
         model = build_model(recipe(variant, precision).model, 0)
         network, several = (prepare("torch", model, place, rows) for rows in (1, 32))
         pretence.waits.clear()
-        tracker = SiamTracker(model, TrackerSettings(), place=place, network=network)
+        tracker = SiamTracker(model, TrackerSettings(), hardware=place, network=network)
         tracker.init(image, [40, 30, 20, 25])
         for _ in range(2):
             assert np.isfinite(tracker.update(image)).all()
@@ -240,9 +240,10 @@ WAITS = {
 }
 
 
+@pytest.mark.parametrize("inference", [False, True])
 @pytest.mark.parametrize("kind", WAITS)
-def test_a_wait_is_noticed(kind: str) -> None:
-    with pretended() as pretence:
+def test_a_wait_is_noticed(kind: str, inference: bool) -> None:
+    with pretended() as pretence, torch.inference_mode(inference):
         x = torch.ones(2, device=NAME)
         assert not pretence.waits
         with suppress(Exception):  # of some the result is not known without numbers

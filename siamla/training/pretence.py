@@ -158,6 +158,11 @@ class Pretence(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         named, name = kwargs or {}, func.overloadpacket.__name__
+        if torch.is_inference_mode_enabled() and func.namespace == "aten":  # they come whole
+            with self:
+                out = func.decompose(*args, **named)
+            if out is not NotImplemented:
+                return out
         given = [each for each in tree_leaves((args, named)) if isinstance(each, Tensor)]
         if not all(isinstance(each, torch._subclasses.FakeTensor) for each in given):
             args, named = tree_map_only(Tensor, self._fake, (args, named))
@@ -204,8 +209,10 @@ class Pretence(TorchDispatchMode):
         return NAME in places and bool(unknown & set(func.tags))
 
     def _note(self, what: str) -> None:
-        frame = sys._getframe(2)
-        while frame.f_back is not None and not frame.f_code.co_filename.startswith(PACKAGE):
+        frame, own = sys._getframe(2), __file__
+        while frame.f_back is not None and (
+            not frame.f_code.co_filename.startswith(PACKAGE) or frame.f_code.co_filename == own
+        ):
             frame = frame.f_back
         code = frame.f_code
         where = f"{Path(code.co_filename).stem} {code.co_name}"
