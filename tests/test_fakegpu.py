@@ -16,6 +16,7 @@ import torch.distributed as dist
 from conftest import REPOSITORY
 from tiny import HARDWARE, MODEL, noise_crops
 from torch.nn import functional as F
+from watched import Watched, watched
 
 from siamla.data.crops import CropCache
 from siamla.data.pairs import PairSampler
@@ -34,11 +35,11 @@ from siamla.training.batches import Source, batches
 from siamla.training.course import Upkeep
 from siamla.training.distributed import BUCKET, Ranks
 from siamla.training.features import STORED, Batch
-from siamla.training.pretence import NAME, Pretence, pretended, pretended_gpu
+from siamla.training.pretence import NAME, pretended_gpu
 from siamla.training.step import Learner, Recipe, Resources, optimise, set_up, start
 
 try:
-    with pretended():
+    with watched():
         pass
 except UserError as error:
     pytest.skip(str(error), allow_module_level=True)
@@ -91,8 +92,8 @@ def recipe(variant: str, precision: Precision, **training: Any) -> Recipe:
     return Recipe(model, spec.labels, spec.loss, settings, seed=0)
 
 
-def hidden(pretence: Pretence) -> list[Any]:
-    return [each for each in pretence.waits if each[:2] not in ALLOWED]
+def hidden(seen: Watched) -> list[Any]:
+    return [each for each in seen.waits if each[:2] not in ALLOWED]
 
 
 def cached(learner: Learner) -> Batch:
@@ -112,9 +113,10 @@ def test_steps_of_each_variant_in_each_precision_frozen_and_thawed(
     """From the loader's batch to the moving average; each tensor where it belongs. Frozen steps
     see images in bf16, as the paper profile has them, else cached features.
     """
-    with pretended() as pretence:
+    with watched() as seen:
         set_up(pretended_gpu("fp32"))
-        whole = start(recipe(variant, "fp32", ema=0.9), Resources(pretended_gpu("fp32")))
+        ema = 0.9 if variant == "siamla" else None
+        whole = start(recipe(variant, "fp32", ema=ema), Resources(pretended_gpu("fp32")))
         named = dict(whole.model.named_parameters())
         assert {each.device.type for each in named.values()} == {NAME}
         for precision, kind in KINDS.items():
@@ -123,8 +125,8 @@ def test_steps_of_each_variant_in_each_precision_frozen_and_thawed(
             average = whole.average if precision == "bf16" else None
             learner = replace(whole, resources=resources, scaler=scaler, average=average)
             stream = batches(source, 0, whole.recipe.training, pinned=True)
-            pretence.waits.clear()
-            pretence.ran.clear()
+            seen.waits.clear()
+            seen.ran.clear()
             for epoch in range(2):
                 images = epoch == 1 or precision == "bf16"
                 pairs = stream if images else iter([cached(learner)])
@@ -133,11 +135,11 @@ def test_steps_of_each_variant_in_each_precision_frozen_and_thawed(
                 moved = {name for name, each in named.items() if each.grad is not None}
                 assert any(name.startswith("backbone.") for name in moved) == (epoch == 1)
             assert moved == set(named)
-            assert not hidden(pretence)
-            assert {each.where for each in pretence.waits} == {"step optimise"}
-            ran = {name for name, _ in pretence.ran}
+            assert not hidden(seen)
+            assert {each.where for each in seen.waits} == {"step optimise"}
+            ran = {name for name, _ in seen.ran}
             assert not ran & set(UNREPEATABLE.split())
-            assert {("convolution", kind), ("_fused_sgd_", torch.float32)} <= pretence.ran
+            assert {("convolution", kind), ("_fused_sgd_", torch.float32)} <= seen.ran
             assert ("_amp_update_scale_" in ran) == (precision == "fp16")
             assert ("_foreach_lerp_" in ran) == (average is not None)
 
@@ -145,31 +147,31 @@ def test_steps_of_each_variant_in_each_precision_frozen_and_thawed(
 def test_a_batch_in_parts_from_cached_features_and_confident_negatives(source: Source) -> None:
     """What the paper's recipe leaves out."""
     place = pretended_gpu("bf16")
-    with pretended() as pretence:
+    with watched() as seen:
         ours = recipe("siamla", "bf16", optimizer="adamw")
         loss = ours.loss.model_copy(update={"negatives": "confident"})
         learner = start(replace(ours, loss=loss), Resources(place, accumulate=2))
         first = next(batches(source, 0, ours.training, pinned=True))
-        pretence.waits.clear()
+        seen.waits.clear()
         for batch in (first, cached(learner)):
             optimise(learner, batch, torch.rand(4, 25, 25), 0)
-    assert not hidden(pretence)
-    assert "_fused_adamw_" in {name for name, _ in pretence.ran}
+    assert not hidden(seen)
+    assert "_fused_adamw_" in {name for name, _ in seen.ran}
 
 
 # --- tracking ---
 
 
 @contextmanager
-def recorded(pretence: Pretence, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def recorded(seen: Watched, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """CUDA's names for the device; numbers for its maps. Gives the replays of graphs."""
     replays: list[int] = []
 
     @contextmanager
     def graph(recording: Any) -> Iterator[None]:
-        pretence.recording = True
+        seen.recording = True
         yield
-        pretence.recording = False
+        seen.recording = False
 
     stream = SimpleNamespace(wait_stream=lambda other: None)
     names = {
@@ -192,10 +194,10 @@ def test_a_frame_is_a_graph_for_one_and_for_32(
     variant: str, precision: Precision, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place, image = pretended_gpu(precision), np.zeros((90, 120, 3), np.uint8)
-    with pretended() as pretence, recorded(pretence, monkeypatch) as replays:
+    with watched() as seen, recorded(seen, monkeypatch) as replays:
         model = build_model(recipe(variant, precision).model, 0)
         network, several = (prepare("torch", model, place, rows) for rows in (1, 32))
-        pretence.waits.clear()
+        seen.waits.clear()
         tracker = SiamTracker(model, TrackerSettings(), hardware=place, network=network)
         tracker.init(image, [40, 30, 20, 25])
         for _ in range(2):
@@ -208,21 +210,21 @@ def test_a_frame_is_a_graph_for_one_and_for_32(
             maps = meeting.search(state[:count], crops[:count])
             assert [len(part) for part in maps] == [count] * 3
         assert len(replays) == 4
-    assert not hidden(pretence)
-    assert ("convolution", KINDS[precision]) in pretence.ran
+    assert not hidden(seen)
+    assert ("convolution", KINDS[precision]) in seen.ran
 
 
 def test_a_gpu_without_graphs_gets_each_crop(monkeypatch: pytest.MonkeyPatch) -> None:
     """As Apple's: nothing of a frame is left on the CPU."""
-    with pretended() as pretence, recorded(pretence, monkeypatch) as replays:
+    with watched() as seen, recorded(seen, monkeypatch) as replays:
         monkeypatch.setattr(torch_engine, "RECORDS", "cuda")
         model = build_model(recipe("siamla", "fp32").model, 0)
         network = prepare("torch", model, pretended_gpu("fp32"))
-        pretence.waits.clear()
+        seen.waits.clear()
         state = network.embed(np.zeros((1, 127, 127, 3), np.uint8))
         network.search(state, np.zeros((1, 255, 255, 3), np.uint8))
     assert not replays
-    assert not hidden(pretence)
+    assert not hidden(seen)
 
 
 # --- the pretence itself ---
@@ -243,25 +245,25 @@ WAITS = {
 @pytest.mark.parametrize("inference", [False, True])
 @pytest.mark.parametrize("kind", WAITS)
 def test_a_wait_is_noticed(kind: str, inference: bool) -> None:
-    with pretended() as pretence, torch.inference_mode(inference):
+    with watched() as seen, torch.inference_mode(inference):
         x = torch.ones(2, device=NAME)
-        assert not pretence.waits
+        assert not seen.waits
         with suppress(Exception):  # of some the result is not known without numbers
             WAITS[kind](x)
-            assert pretence.waits
+            assert seen.waits
 
 
 def test_what_does_not_wait_is_let_be() -> None:
-    with pretended() as pretence:
+    with watched() as seen:
         x = torch.zeros(2, 3).pin_memory().to(NAME, non_blocking=True)
         x[:, 1:].clamp_(0, 1).masked_fill_(x[:, 1:] > 0, 2.0)
         torch.where(x > 0, x, 0.0).sort()
         x[torch.zeros(2, dtype=torch.long, device=NAME)].copy_(x)
-    assert not pretence.waits
+    assert not seen.waits
 
 
 def test_a_tensor_in_the_wrong_place_or_of_another_type_raises() -> None:
-    with pretended():
+    with watched():
         x = torch.ones(2, 2, device=NAME)
         with pytest.raises(RuntimeError, match="fakegpu"):
             x + torch.ones(2, 2)
@@ -272,13 +274,13 @@ def test_a_tensor_in_the_wrong_place_or_of_another_type_raises() -> None:
 
 
 def test_a_graph_repeats_nothing_that_the_cpu_does() -> None:
-    with pretended() as pretence:
+    with watched() as seen:
         x = torch.ones(2, device=NAME)
-        pretence.recording = True
+        seen.recording = True
         x.mul_(2)
-        assert not pretence.waits
+        assert not seen.waits
         torch.ones(2)
-    assert [each.what for each in pretence.waits] == ["ones on the CPU"]
+    assert [each.what for each in seen.waits] == ["ones on the CPU"]
 
 
 # --- processes ---
@@ -300,16 +302,16 @@ def one_of_many(rank: int) -> Iterator[Ranks]:
 def collectives(rank: int, source: Source) -> tuple[list[Any], int, int]:
     """What a thawed step sums; the bytes of all gradients, and of the largest."""
     place = pretended_gpu("bf16")
-    with pretended() as pretence, one_of_many(rank) as ranks:
+    with watched() as seen, one_of_many(rank) as ranks:
         ours = recipe("siamla", "bf16", batch=100, pairs_per_epoch=100)
         learner = start(ours, Resources(place, ranks))
         stream = batches(source, 0, ours.training, pinned=True, part=ranks.part(100))
-        pretence.waits.clear()
+        seen.waits.clear()
         row, *_ = loop.take_step(learner, stream, 1, 0)
         assert not row["skipped"]
-        assert not hidden(pretence)
+        assert not hidden(seen)
         sizes = [each.nbytes for each in learner.model.parameters()]
-        return pretence.summed, sum(sizes), max(sizes)
+        return seen.summed, sum(sizes), max(sizes)
 
 
 def test_every_rank_sums_the_same_in_the_same_order(source: Source) -> None:

@@ -1,53 +1,33 @@
 """A GPU that is not there: its tensors have a shape, a type and a place, and no numbers.
 
 A training or a network runs on it in seconds, without its memory. What this shows is what does not
-depend on numbers: that all tensors are where and of what type they should be, what memory and
-arithmetic they take, and where the CPU would wait for the GPU. Convolutions choose no algorithm
-here, so that it says nothing of speed. Experimental and private names of PyTorch stand here alone.
+depend on numbers: that all tensors are where and of what type they should be, and what memory and
+arithmetic they take. Convolutions choose no algorithm here, so that it says nothing of speed.
+Experimental and private names of PyTorch stand here and in tests/watched.py alone.
 """
 
-import sys
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from unittest import mock
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import flop_registry
 
 from siamla.errors import UserError
 from siamla.hardware import Hardware, Precision
 
 NAME = "fakegpu"
-PACKAGE = str(Path(__file__).parents[1])
 # what autocast computes in the lower precision, and in fp32, of what the network calls; as on CUDA
 LOWER = "conv2d linear matmul mm bmm addmm baddbmm scaled_dot_product_attention"
 HIGHER = "exp group_norm softmax.int log_softmax.int"
 AUTOCAST = "AutocastPrivateUse1"
-STRICT = ("convolution", "convolution_backward", "mm", "bmm", "addmm", "baddbmm")  # of one type
 BLOCK = 512  # bytes that CUDA's allocator rounds up to
-COPIES = ("_to_copy", "copy_", "_foreach_copy_")
-
-
-class Wait(NamedTuple):
-    """What would make the CPU wait for the GPU, or may not be recorded in a graph.
-
-    Attributes:
-        what: the operator.
-        where: the module and the function of the package that called it, "step optimise"; of a
-            gradient, who called the backward pass.
-        line: of that module.
-    """
-
-    what: str
-    where: str
-    line: int
 
 
 def _cast(value: Any, kind: torch.dtype) -> Any:
@@ -111,27 +91,17 @@ def _apply(self: nn.Module, change: Callable[[Tensor], Tensor], recurse: bool = 
 
 
 class Pretence(TorchDispatchMode):
-    """Runs every operator on tensors without numbers, and notes what is worth knowing.
+    """Runs every operator on tensors without numbers.
 
     Attributes:
-        ran: operators, each with the type of its first tensor.
-        waits: where the CPU would wait for the GPU.
-        recording: whether what runs now would be recorded as a CUDA graph; then what a graph cannot
-            repeat is noted, too: any tensor on the CPU.
         peak: the most bytes that tensors of the device held at a time.
         flop: floating point operations, two for a multiplication with its addition.
-        summed: shape and bytes of each tensor that went through a collective.
     """
 
     def __init__(self, fakes: Any) -> None:
         super().__init__()
-        self.ran: set[tuple[str, torch.dtype | None]] = set()
-        self.waits: list[Wait] = []
-        self.recording = False
-        self.summed: list[tuple[str, tuple[int, ...], int]] = []
-        self._fakes = fakes
-        self._pinned: list[Tensor] = []
         self.peak = self.flop = self._held = 0
+        self._fakes = fakes
         self._alive: dict[int, weakref.ref[torch.UntypedStorage]] = {}
 
     def _fake(self, value: Tensor) -> Tensor:
@@ -152,71 +122,20 @@ class Pretence(TorchDispatchMode):
             self._held += size
             self.peak = max(self.peak, self._held)
 
-    def _is_pinned(self, value: Tensor) -> bool:
-        storage = value.untyped_storage()._cdata
-        return any(each.untyped_storage()._cdata == storage for each in self._pinned)
-
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        named, name = kwargs or {}, func.overloadpacket.__name__
-        if torch.is_inference_mode_enabled() and func.namespace == "aten":  # they come whole
-            with self:
-                out = func.decompose(*args, **named)
-            if out is not NotImplemented:
-                return out
-        given = [each for each in tree_leaves((args, named)) if isinstance(each, Tensor)]
-        if not all(isinstance(each, torch._subclasses.FakeTensor) for each in given):
-            args, named = tree_map_only(Tensor, self._fake, (args, named))
-            given = [each for each in tree_leaves((args, named)) if isinstance(each, Tensor)]
-        if name in ("pin_memory", "_pin_memory"):
-            self._pinned.append(args[0].clone())
-            return self._pinned[-1]
+        args, named = tree_map_only(Tensor, self._fake, (args, kwargs or {}))
+        name = func.overloadpacket.__name__
+        if name == "_pin_memory":
+            return args[0].clone()
         if name == "is_pinned":
-            return self._is_pinned(args[0])
-        self.ran.add((name, given[0].dtype if given else None))
-        places = {each.device.type for each in given}
-        if func.namespace == "c10d":
-            parts = [(name, tuple(each.shape), each.nbytes) for each in given]
-            self.summed += parts
-        if self._waits(func, name, given, places, named):
-            self._note(name)
-        kinds = {each.dtype for each in given}
-        if name in STRICT and len(kinds) > 1:
-            raise RuntimeError(f"{name} of tensors of several types: {sorted(map(str, kinds))}")
+            return False
         if name == "_local_scalar_dense":
-            return 0 if given[0].dtype == torch.bool else 1
+            return 0 if args[0].dtype == torch.bool else 1
         out = func(*args, **named)
         if func.overloadpacket in flop_registry:
             self.flop += flop_registry[func.overloadpacket](*args, **named, out_val=out)
-        made = [each for each in tree_leaves(out) if isinstance(each, Tensor)]
-        for each in made:
-            self._hold(each)
-        if self.recording and any(each.device.type != NAME for each in (*given, *made)):
-            self._note(f"{name} on the CPU")
+        tree_map_only(Tensor, self._hold, out)
         return out
-
-    def _waits(
-        self, func: Any, name: str, given: list[Tensor], places: set[str], named: Any
-    ) -> bool:
-        if name in COPIES:
-            target = named.get("device")
-            places = places | {target.type} if target is not None else places
-            whence = given[-1]  # the last, since copy_ has the target first
-            early = named.get("non_blocking") and self._is_pinned(whence)
-            return len(places) > 1 and not (whence.device.type == "cpu" and early)
-        if name in ("index", "index_put", "index_put_"):
-            return any(each.dtype in (torch.bool, torch.uint8) for each in given[1:])
-        unknown = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
-        return NAME in places and bool(unknown & set(func.tags))
-
-    def _note(self, what: str) -> None:
-        frame, own = sys._getframe(2), __file__
-        while frame.f_back is not None and (
-            not frame.f_code.co_filename.startswith(PACKAGE) or frame.f_code.co_filename == own
-        ):
-            frame = frame.f_back
-        code = frame.f_code
-        where = f"{Path(code.co_filename).stem} {code.co_name}"
-        self.waits.append(Wait(what, where, frame.f_lineno))
 
 
 @contextmanager
