@@ -16,14 +16,13 @@ import torch.distributed as dist
 from conftest import REPOSITORY
 from tiny import HARDWARE, MODEL, noise_crops
 from torch.nn import functional as F
-from watched import Watched, watched
+from watched import Watched, need_pretence, watched
 
 from siamla.data.crops import CropCache
 from siamla.data.pairs import PairSampler
 from siamla.data.settings import PairSettings
 from siamla.engine import torch_engine
 from siamla.engine.engines import prepare
-from siamla.errors import UserError
 from siamla.experiment.plan import Plan
 from siamla.grid import CELLS, KERNEL
 from siamla.hardware import Precision
@@ -38,11 +37,7 @@ from siamla.training.features import STORED, Batch
 from siamla.training.pretence import NAME, pretended_gpu
 from siamla.training.step import Learner, Recipe, Resources, optimise, set_up, start
 
-try:
-    with watched():
-        pass
-except UserError as error:
-    pytest.skip(str(error), allow_module_level=True)
+need_pretence()
 
 KINDS: dict[Precision, torch.dtype] = {
     "fp32": torch.float32,

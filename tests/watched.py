@@ -6,12 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import siamla
+from siamla.errors import UserError
 from siamla.training import pretence
 from siamla.training.pretence import NAME, pretended
 
@@ -108,6 +110,18 @@ class Watched(TorchDispatchMode):
             frame = frame.f_back
         where = f"{Path(frame.f_code.co_filename).stem} {frame.f_code.co_name}"
         self.waits.append(Wait(what, where, frame.f_lineno))
+
+
+def need_pretence() -> None:
+    """Skip the module that calls this where no GPU can be pretended, or a real one is there."""
+    if torch.cuda.is_available():
+        reason = "in one process PyTorch would take the pretended GPU before the real one"
+        pytest.skip(reason, allow_module_level=True)
+    try:
+        with pretended():
+            pass
+    except UserError as error:
+        pytest.skip(str(error), allow_module_level=True)
 
 
 @contextmanager

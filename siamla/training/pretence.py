@@ -3,7 +3,8 @@
 A training or a network runs on it in seconds, without its memory. What this shows is what does not
 depend on numbers: that all tensors are where and of what type they should be, and what memory and
 arithmetic they take. Convolutions choose no algorithm here, so that it says nothing of speed.
-Experimental and private names of PyTorch stand here and in tests/watched.py alone.
+Experimental and private names of PyTorch stand here and in tests/watched.py alone. PyTorch takes
+this device before a real one: a process that computes must not pretend.
 """
 
 import weakref
