@@ -35,6 +35,7 @@ LONGEST = (
     "test_pipeline.py",
     "test_slurm.py",
     "test_mlflow.py",
+    "test_fakegpu.py",
     "test_training.py",
     "test_views.py",
     "test_engines.py",

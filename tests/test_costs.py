@@ -85,6 +85,8 @@ def test_the_table_has_a_row_a_training_and_says_what_is_assumed(
     first, second = capsys.readouterr().err.splitlines()
     assert "--gpu 1GiB: siamcar takes 1.0" in first
     assert "--gpus 5: siamcar has 4 pairs in a batch; at most 4 share them" in second
+    assert main([*words, "9GiB", "train", "siamla", "1"]) == 2
+    assert "leave out train siamla 1" in capsys.readouterr().err
     for wrong in (["24"], ["0GiB"], ["9GiB", "--tflops", "0"], ["9GiB", "--gpus", "0"]):
         with pytest.raises(SystemExit):
             main([*words, *wrong])

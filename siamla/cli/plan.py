@@ -17,6 +17,8 @@ def run(args: argparse.Namespace) -> None:
     if args.gpu:
         from siamla.steps.costs import Gpus, costs
 
+        if args.job:
+            raise UserError(f"--gpu: of all trainings of a profile; leave out {' '.join(args.job)}")
         print(costs(plan, Gpus(args.gpu, args.tflops, args.gpus)))
         return
     if args.job == ["accept"]:
