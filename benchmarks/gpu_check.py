@@ -36,7 +36,8 @@ from siamla.data import crops
 from siamla.data.crops import CropCache
 from siamla.data.pairs import PairSampler
 from siamla.engine import torch_engine
-from siamla.engine.engines import Network, prepare
+from siamla.engine.engines import prepare
+from siamla.engine.network import Network
 from siamla.experiment.plan import Plan
 from siamla.hardware import Hardware, hardware_on, has_bf16, named_device
 from siamla.model.siamla import build_model

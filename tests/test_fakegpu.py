@@ -27,8 +27,9 @@ from siamla.experiment.plan import Plan
 from siamla.grid import CELLS, KERNEL
 from siamla.hardware import Precision
 from siamla.model.siamla import build_model
+from siamla.tracker.lockstep import LockStep
 from siamla.tracker.settings import TrackerSettings
-from siamla.tracker.tracker import LockStep, SiamTracker
+from siamla.tracker.tracker import SiamTracker
 from siamla.training import loop
 from siamla.training.batches import Source, batches
 from siamla.training.course import Upkeep
@@ -193,7 +194,7 @@ def test_a_frame_is_a_graph_for_one_and_for_32(
         model = build_model(recipe(variant, precision).model, 0)
         network, several = (prepare("torch", model, place, rows) for rows in (1, 32))
         seen.waits.clear()
-        tracker = SiamTracker(model, TrackerSettings(), hardware=place, network=network)
+        tracker = SiamTracker(network, TrackerSettings())
         tracker.init(image, [40, 30, 20, 25])
         for _ in range(2):
             assert np.isfinite(tracker.update(image)).all()
