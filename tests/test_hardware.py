@@ -24,6 +24,7 @@ from siamla.model.checkpoint import save_model
 from siamla.model.siamla import build_model
 from siamla.steps.check import check
 from siamla.tracker import loading
+from siamla.tracker.api import load
 from siamla.tracker.loading import tracking_hardware
 from siamla.tracker.settings import TrackerSettings
 from siamla.training.distributed import joined
@@ -80,7 +81,7 @@ def test_the_check_of_a_profile_tells_a_precision_that_cannot_be(
 
 
 def test_a_device_that_is_not_there_is_one_line_with_what_is(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("cuda", "mps", "tpu"):
         with pytest.raises(UserError, match=f"device {name}: not there; this machine has cpu$"):
@@ -90,6 +91,8 @@ def test_a_device_that_is_not_there_is_one_line_with_what_is(
     assert main([*words, "--device", "cuda"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line == "siamla: error: device cuda: not there; this machine has cpu, mps"
+    with pytest.raises(UserError, match=r"device cuda: .* is an exported model, which runs on the"):
+        load(tmp_path, device="cuda")
     with pytest.raises(UserError, match="cuda: not there"):
         tracking_hardware(TrackerSettings(), GPU)
 
