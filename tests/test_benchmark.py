@@ -77,7 +77,7 @@ def done(folder: Path) -> list[bool]:
 def test_run_and_score(
     tmp_path: Path, sequences: list[Sequence], workers: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "out"
+    out, before = tmp_path / "out", multiprocessing.active_children()
     run(Drift, sequences, out, RULES["otb100"], workers, "otb100")
     assert "otb100: 100%" in capsys.readouterr().err
     files = [f"{name}{end}.txt" for name in "abc" for end in ("", "_time")]
@@ -87,7 +87,7 @@ def test_run_and_score(
         written = sorted("abc", key=lambda name: (out / f"{name}.txt").stat().st_mtime_ns)
         assert written == ["b", "a", "c"]  # the longest first
     assert (out / "a.txt").read_text().splitlines()[0] == "81.0000,61.0000,30.0000,24.0000"
-    assert not multiprocessing.active_children()
+    assert set(multiprocessing.active_children()) <= set(before)
 
 
 @pytest.mark.parametrize(
