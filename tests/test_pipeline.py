@@ -337,8 +337,14 @@ def test_damaged_features_are_noticed_named_and_made_again(tree: Tree) -> None:
     )
     assert not list((tree.folder / "results/smoke/state").glob("train*"))
     record.write_bytes(trained)
+    done = tree.call("siamla", "verify", "--profile", "smoke")
+    assert done.returncode == 2
+    assert "1 have changed:\n- data/features/smoke/" in done.stdout
     siamla(tree, "train features siamcar --profile smoke")
     assert chunk.read_bytes() == sound
+    done = tree.call("siamla", "verify", "--profile", "smoke")
+    assert done.returncode == 0, done.stdout
+    assert "results are what their records say" in done.stdout
 
 
 def test_without_mlflow_the_tables_come_out_and_a_later_sync_completes_it(

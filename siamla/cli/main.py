@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from siamla import __version__
 from siamla.cli import warm
 from siamla.cli.guard import explain, in_hand
 from siamla.errors import UserError
@@ -40,6 +41,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="siamla", description="SiamLA: train, track, benchmark, report."
     )
+    parser.add_argument("--version", action="version", version=f"siamla {__version__}")
     commands = Commands(parser)
     for group in GROUPS.split():
         import_module(f"siamla.cli.{group}").register(commands)

@@ -69,6 +69,27 @@ def run_check(args: argparse.Namespace) -> None:
         write_json(job.record_path, stamp | beside)
 
 
+def run_verify(args: argparse.Namespace) -> None:
+    """Compare every result of a profile with its record; print how many are whole."""
+    from siamla.steps.perform import damaged
+
+    plan = load_plan(args)
+    problems, whole, missing = [], 0, 0
+    for job in plan.jobs():
+        record = job.record()
+        if record is None:
+            missing += 1
+        elif problem := damaged(job, record):
+            problems.append(f"- {problem}; delete {job.record_path}, or `{job.command}`")
+        else:
+            whole += 1
+    said = f"profile {plan.name}: {whole} results are what their records say"
+    said += f", {missing} are not made yet" if missing else ""
+    if problems:
+        raise UserError("\n".join([f"{said}, {len(problems)} have changed:", *problems]))
+    print(said)
+
+
 def run_show(args: argparse.Namespace) -> None:
     """Print a variant's resolved settings."""
     import yaml
@@ -129,6 +150,8 @@ def register(commands: Commands) -> None:
     parser.add_argument("--tflops", type=_tflops, default=TFLOPS, help=f"{text}, which is assumed")
     parser.add_argument("--gpus", type=positive, default=1, help="that share each training")
     add_profile(parser, key=False)
+    text = "compare every result of a profile with its record, file by file"
+    add_profile(commands.add("verify", run_verify, text), key=False)
     text = (
         "check a profile: settings, data, weights, device, engine, disk, views; everything that is"
         " wrong in one list"

@@ -168,6 +168,11 @@ def _path(name: str, folder: Path, where: str = "") -> Path:
     if not re.fullmatch(NAME, name):
         words = "expected a name of lower-case letters, digits and _"
         raise UserError(f"{where}the profile {name!r}: {words}")
+    if not folder.is_dir():
+        raise UserError(
+            f"{where}{folder}: no such folder; run this in a clone of siamla, whose params/ holds"
+            " the profiles (only `siamla track` and models by hand need none)"
+        )
     if not path.exists():
         names = sorted(each.stem for each in folder.glob("*.yaml"))
         raise UserError(f"{where}{path}: no such profile; {nearest(name, names)}")
