@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import shutil
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -345,6 +346,25 @@ def test_damaged_features_are_noticed_named_and_made_again(tree: Tree) -> None:
     done = tree.call("siamla", "verify", "--profile", "smoke")
     assert done.returncode == 0, done.stdout
     assert "results are what their records say" in done.stdout
+
+
+def test_a_released_model_has_a_card_of_its_scores(tree: Tree) -> None:
+    code = (
+        "from pathlib import Path; from siamla.steps import release as module;"
+        "module.export = lambda model, folder, *more, **others: folder.mkdir();"  # needs onnx
+        "print(module.release('smoke/siamla/seed1', Path('card')).read_text())"
+    )
+    done = tree.call(sys.executable, "-c", code)
+    assert done.returncode == 0, done.stdout
+    path = tree.folder / "results/smoke/scores/otb100/siamla/seed1/score.json"
+    scores = json.loads(path.read_text())
+    row = f"| OTB100 | AUC | {scores['overall']['auc']:.3f} ["
+    assert row in done.stdout
+    assert "nan" not in done.stdout
+    assert "window 0." in done.stdout
+    done = tree.call("siamla", "model", "release", "smoke/siamla/seed9")
+    assert done.returncode == 2
+    tree.remove("card")
 
 
 def test_without_mlflow_the_tables_come_out_and_a_later_sync_completes_it(
