@@ -1,6 +1,6 @@
 """Draws README's animation: a clip with its truth and the boxes of one or two models.
 
-python docs/images/animation.py data/raw/real_test/carphone-head docs/images/real.webp model.pt other.pt
+python docs/images/animation.py data/raw/real_test/carphone-head out.webp model.pt other.pt
 """
 
 import sys
