@@ -40,6 +40,7 @@ LAYERS = (
     {"report", "mlflow_sink"},
     {"steps"},  # the work: it reads the plan, writes results, and shows them in the views
     {"cli"},
+    {"__main__"},
 )
 
 
