@@ -12,7 +12,7 @@ from siamla.statistics import mean_effect
 from siamla.steps.perform import planned, sound
 from siamla.steps.publish import NAME
 from siamla.steps.report import gather
-from siamla.tracker.api import RELEASED, tracker_settings
+from siamla.tracker.api import RELEASED
 
 CARD = Path(__file__).with_name("card.md")
 
@@ -59,7 +59,7 @@ def release(name: str, out: Path = RELEASED) -> Path:
     job = plan.job("train", variant=variant, seed=seed)
     record = planned(job)
     file = read_model(sound(job) / "model.pt")
-    settings = tracker_settings(job.folder, file.tracker, {})
+    settings = plan.spec(variant).tracker
     plain = settings.model_dump(mode="json", exclude={"precision", "engine", "batch", "lost"})
     scores = [
         _row(plan, benchmark, variant, seed)
