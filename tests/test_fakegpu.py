@@ -64,13 +64,7 @@ algorithms, as far as such a network might use it.
 """
 
 
-@pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
-    """A training sets threads and determinism for its whole process."""
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(False)
+pytestmark = pytest.mark.usefixtures("as_before")
 
 
 @pytest.fixture(scope="module")

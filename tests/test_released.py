@@ -112,9 +112,10 @@ def test_the_command_tracks_without_what_the_pipeline_needs(folder: Path, tmp_pa
     done = subprocess.run([*model], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "m.pt: a model file needs PyTorch: pip install 'siamla[train]'" in done.stderr
-    plan = [sys.executable, "-c", BARE, "results", "show", "x"]
-    done = subprocess.run(plan, cwd=tmp_path, capture_output=True, text=True, check=False)
+    compare = [sys.executable, "-c", BARE, "compare", ".", "."]
+    done = subprocess.run(compare, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
+    assert "pandas is not installed; pip install 'siamla[pipeline]'" in done.stderr
 
 
 @pytest.mark.parametrize("form", ["cvat", "mot", "coco", "yolo"])

@@ -61,6 +61,22 @@ def seed(text: str) -> int:
     return _whole(text, 0, 2**31 - 1)
 
 
+def number(low: float, high: float, what: str) -> Callable[[str], float]:
+    """A check for argparse: a number of `what` in a range."""
+
+    def checked(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:
+            expected = f"expected {what} from {low:g} to {high:g}"
+            raise argparse.ArgumentTypeError(f"{text!r}, {expected}")
+        return value
+
+    return checked
+
+
 def threads(text: str) -> int:
     """Threads that a machine can start; more than it has cores keep the same last digits."""
     return _whole(text, 1, 1024)

@@ -5,7 +5,7 @@ import re
 import sys
 from pathlib import Path
 
-from siamla.cli.options import Commands, add_profile, load_plan, positive
+from siamla.cli.options import Commands, add_profile, load_plan, number, positive
 from siamla.errors import UserError
 
 TFLOPS = 100.0
@@ -123,16 +123,6 @@ def _memory(text: str) -> int:
     return int(float(found[1]) * units[found[2]])
 
 
-def _tflops(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.01 <= value <= 1e5:
-        raise argparse.ArgumentTypeError(f"{text!r}, expected TFLOP/s from 0.01 to 100000")
-    return value
-
-
 def register(commands: Commands) -> None:
     """Add the commands of this module."""
     text = "what would run, why, and how long it took before; one job; or accept"
@@ -147,7 +137,12 @@ def register(commands: Commands) -> None:
     text = "what the trainings would cost on GPUs with so much memory each, like 24GiB"
     parser.add_argument("--gpu", type=_memory, metavar="SIZE", help=text)
     text = "10^12 operations a second that such a GPU sustains in a training; default: %(default)s"
-    parser.add_argument("--tflops", type=_tflops, default=TFLOPS, help=f"{text}, which is assumed")
+    parser.add_argument(
+        "--tflops",
+        type=number(0.01, 1e5, "TFLOP/s"),
+        default=TFLOPS,
+        help=f"{text}, which is assumed",
+    )
     parser.add_argument("--gpus", type=positive, default=1, help="that share each training")
     add_profile(parser, key=False)
     text = "compare every result of a profile with its record, file by file"

@@ -6,7 +6,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from siamla.cli.options import Commands, add_overwrite, add_tracker, changed, threads
+from siamla.cli.options import Commands, add_overwrite, add_tracker, changed, number, threads
+from siamla.tracker.annotations import FORMATS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,16 +57,6 @@ def _track(args: argparse.Namespace) -> None:
         print(f"warning: {done.ended}", file=sys.stderr)
 
 
-def _rate(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.1 <= value <= 1000:
-        raise argparse.ArgumentTypeError(f"{text!r}, expected images per second from 0.1 to 1000")
-    return value
-
-
 def register(commands: Commands) -> None:
     """Add the commands of this module."""
     text = "follow a target through a video, a folder of images, a camera or a stream"
@@ -87,9 +78,9 @@ def register(commands: Commands) -> None:
     )
     option("--out", type=Path, default=Path("track.webm"), help=text)
     text = "the boxes as other tools read them, too, beside the table"
-    option("--format", choices=("cvat", "mot", "coco", "yolo"), help=text)
+    option("--format", choices=FORMATS, help=text)
     text = "images per second where the source has none"
-    option("--fps", type=_rate, default=25.0, help=text)
+    option("--fps", type=number(0.1, 1000, "images per second"), default=25.0, help=text)
     add_tracker(parser)
     text = "of the network on a CPU; default: %(default)s"
     option("--threads", type=threads, default=1, help=text)
