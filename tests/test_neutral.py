@@ -7,12 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 from pydantic import Field
+from tiny import HARDWARE, MODEL
 
 from siamla.benchmark.metrics import frame_values
 from siamla.benchmark.protocols import Protocol, load_protocols, score_rules
 from siamla.experiment.spec import Spec
+from siamla.model.checkpoint import initial_model, weights_digest
+from siamla.model.siamla import build_model
 from siamla.settings import Settings, neutral, neutral_fields, read_yaml, validate, without_neutral
-from siamla.training.settings import LossWeights
+from siamla.training.settings import Labels, LossWeights, TrainingSettings
+from siamla.training.step import Recipe, Resources, start
 
 PROTOCOLS = Path(__file__).parents[1] / "params/protocols.yaml"
 Comparison = Callable[[], tuple[bytes, bytes]]
@@ -30,7 +34,32 @@ def by_offset() -> tuple[bytes, bytes]:
     return frame_values("norm_precision", truth, boxes, rules, 0).tobytes(), before.tobytes()
 
 
-COMPARED: dict[str, Comparison] = {"OnePass.normalised": by_offset}
+def by_thaw() -> tuple[bytes, bytes]:
+    """Which weights learn before and after frozen_epochs, where all of the backbone thaws."""
+    training = TrainingSettings(epochs=2, frozen_epochs=1)
+    recipe = Recipe(MODEL, Labels(), LossWeights(), training, seed=0)
+    learner = start(recipe, Resources(HARDWARE))
+    now, before = [], []
+    for epoch in range(2):
+        learner.thaw(epoch)
+        now += [parameter.requires_grad for parameter in learner.model.backbone.parameters()]
+        learner.model.backbone.requires_grad_(epoch >= 1)
+        before += [parameter.requires_grad for parameter in learner.model.backbone.parameters()]
+    return bytes(now), bytes(before)
+
+
+def by_init() -> tuple[bytes, bytes]:
+    """The weights that a training without a model file starts from."""
+    models = initial_model(MODEL, 3, None), build_model(MODEL, 3)
+    now, before = (weights_digest(model.state_dict(), {}).encode() for model in models)
+    return now, before
+
+
+COMPARED: dict[str, Comparison] = {
+    "OnePass.normalised": by_offset,
+    "TrainingSettings.thaw": by_thaw,
+    "TrainingSettings.init": by_init,
+}
 """Group.setting that is declared neutral → what is computed with it at its default, and the same as
 it was computed before there was the setting.
 """
