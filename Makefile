@@ -1,4 +1,4 @@
-# make tables | figures | report | study | test | mlflow | lint | lock | clean: everything runs in .venv, made on first use
+# make tables | figures | report | study | release | test | mlflow | lint | lock | clean: everything runs in .venv, made on first use
 # by the newest Python that fits, or by PYTHON=…
 PYTHON ?=
 VENV := .venv
@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 export GIT_PYTHON_REFRESH := quiet
 
-.PHONY: tables figures report study test mlflow lint schemas lock clean
+.PHONY: tables figures report study release test mlflow lint schemas lock clean
 tables: $(VENV)/.ready
 	snakemake --cores $(CORES) --show-failed-logs --config profile=$(PROFILE) -- reproduce_tables
 	@cat reports/$(PROFILE)/tables/table*.md
@@ -30,6 +30,12 @@ study: PROFILE := study
 study: $(VENV)/.ready
 	snakemake --cores $(CORES) --show-failed-logs --config profile=$(PROFILE) -- reproduce_study
 	siamla report study --profile $(PROFILE) --write docs/results.md --overwrite
+
+# the model in the package, made anew: about an hour on two cores; needs the real clips (params/profiles/release.yaml)
+release: PROFILE := release
+release: $(VENV)/.ready
+	snakemake --cores $(CORES) --show-failed-logs --config profile=$(PROFILE) -- reproduce_tables
+	siamla model release release/siamcar --by real_validation
 
 # three processes, each with whole files: those that run a pipeline wait for it often, so that two cores are not enough
 # for two
@@ -70,7 +76,7 @@ $(VENV)/.ready: requirements.lock requirements-torch.txt pyproject.toml
 
 # Newer versions: make lock LOCK=--upgrade, or LOCK="--upgrade-package numpy"; needs uv
 lock:
-	uv pip compile pyproject.toml --extra pipeline --extra dev --universal --python-version 3.11 --generate-hashes --no-header $(LOCK) \
+	uv pip compile pyproject.toml --extra pipeline --extra onnx --extra dev --universal --python-version 3.11 --generate-hashes --no-header $(LOCK) \
 	  --config-file .ci/lock.toml --constraint requirements-torch.txt --no-emit-package torch --quiet --output-file requirements.lock
 	{ echo "$$LOCK_HEAD"; cat requirements.lock; } > requirements.lock.new && mv requirements.lock.new requirements.lock
 
