@@ -5,6 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from siamla.benchmark.metrics import CURVES
 from siamla.benchmark.protocols import Protocol
 from siamla.errors import UserError
 from siamla.experiment.job import Job
@@ -106,7 +107,7 @@ def _curves(rules: Protocol) -> dict[str, dict[str, Any]]:
             readings[name] = {"metric": rules.onepass.overlap, "how": "the mean overlap", "at": []}
         elif metric is not None:
             value = curve.report[metric]
-            how = WORDS.get(value) or f"at {value:g}"
+            how = WORDS.get(value) or f"at {value:g}{' px' if '(px)' in CURVES[name].x else ''}"
             reading = {"metric": metric, "how": how, "at": [value]}
             readings[name] = reading | ({"at": []} if value in WORDS else {})
     return readings
