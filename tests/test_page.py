@@ -21,7 +21,9 @@ from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.files import write_json, write_text
 from siamla.provenance.record import make_record
+from siamla.report.differences import signed
 from siamla.report.drawing.jobs import figure_names
+from siamla.report.figures.frames import choose_sequences
 from siamla.steps.figures import figure
 from siamla.steps.page import page
 from siamla.steps.perform import OWNER, hashed, perform
@@ -181,6 +183,21 @@ def test_figure_8_shows_gains_and_losses_by_rule(plan: Plan) -> None:
     assert rows[0].startswith("sequence,frame,tracker,x,y")
     assert {row.split(",")[0] for row in rows[1:]} == set(NAMES)
     assert all(int(row.split(",")[1]) > 0 for row in rows[1:])
+    assert "Left out: 0 of 3 sequences" in made["notes"][1]
+    settings = Path("params/figures.yaml")
+    shown = yaml.safe_load(settings.read_text())
+    shown["figures"]["fig8"]["least"] = 0.9
+    settings.write_text(yaml.safe_dump(shown))
+    figure(Plan.load("smoke"), "fig8")
+    said = path.with_name("fig8.md").read_text()
+    assert "in no sequence do mean IoUs differ by 0.9 or more" in said
+
+
+def test_rows_of_figure_8_differ_by_the_least_difference_and_none_is_minus_zero() -> None:
+    gains = {"a": 0.2, "b": 0.04, "c": -0.001, "d": -0.06, "e": 0.07}
+    assert choose_sequences(gains, 4, 0.05) == ["a", "e", "d"]
+    assert choose_sequences(gains, 2, 0.05) == ["a", "d"]
+    assert [signed(gains[name], 2) for name in "acd"] == ["+0.20", "+0.00", "−0.06"]
 
 
 def test_compare_prints_what_differs(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,6 +22,7 @@ OTHERS = (
 )
 """Columns that are no losses."""
 WIDE = 4  # panels beside each other
+NOT_COMPARED = "Losses of variants with other labels or another localization cannot be compared"
 
 
 class Entry(TrackerFigure):
@@ -88,11 +89,12 @@ def draw(entry: Entry, data: Data) -> Drawn:
         style.title(axes, WORDS.get(loss, loss))
     for axes in panels[::WIDE]:
         axes.set_ylabel("Loss on synthetic clips" if data.facts.get("synthetic") else "Loss")
+    figure.suptitle(NOT_COMPARED, fontsize=6.5, color="0.35")
     style.legend_below(figure, *panels[0].get_legend_handles_labels())
     ends = {row["label"]: row["mean"] for row in rows if row["loss"] == TOTAL}
     words = ", ".join(f"{label} {value:.3f}" for label, value in ends.items())
     notes = [
-        "Losses differ between variants in what they sum, so a lower sum is not a better tracker.",
+        f"{NOT_COMPARED}: they sum other things, so a lower one is not a better tracker.",
         "Lines are means over seeds, bands their range.",
     ]
     return Drawn(figure, COLUMNS, rows, f"Loss at the end of training: {words}.", notes)
