@@ -488,8 +488,11 @@ def test_a_figure_of_a_benchmark_of_ones_own_is_one_entry(changed: Changed) -> N
         figures={"figures": {"mine": own}},
     )
     assert "mine" in figure_names(plan)
-    shown = figure_job(plan, "mine").identity.plain["shown"]["benchmarks"]["street"]
+    identity = figure_job(plan, "mine").identity.plain["shown"]
+    shown = identity["benchmarks"]["street"]
     assert (shown["label"], shown["synthetic"]) == ("Street", False)
+    assert identity["caption"].endswith(" Street: data of your own.")
+    assert "Street" not in figure_job(plan, "ablation").identity.plain["shown"]["caption"]
     assert benchmarks(plan)["otb100"]["synthetic"]
 
 

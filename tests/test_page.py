@@ -69,7 +69,7 @@ def make_results(folder: Path) -> None:
     path = folder / "params" / "profiles" / "smoke.yaml"
     profile = yaml.safe_load(path.read_text())
     profile["benchmarks"] = {"otb100": {"layout": "otb", "root": "data/mine", "label": "OTB <100>"}}
-    profile |= {"seeds": [1, 2], "sweeps": [], "maps": [], "alignment": []}
+    profile |= {"seeds": [1, 2], "sweeps": [], "maps": [], "alignment": [], "tables": [2, 3, 5]}
     path.write_text(yaml.safe_dump(profile))
     path = folder / "params" / "figures.yaml"
     figures = yaml.safe_load(path.read_text())
@@ -155,6 +155,17 @@ def test_the_page_holds_everything_and_needs_nothing(written: Path) -> None:
     assert "<100>" not in text
     assert [tag for tag, _ in elements].count("script") == 1  # the page's own
     assert not [name for _, a in elements for name in a if name.startswith("on")]
+
+
+def test_tables_of_the_page_mark_the_best_and_repeat_no_note(written: Path) -> None:
+    text = written.read_text()
+    assert text.count("Best three of the published rows") == 1  # of Table II alone
+    for cell in ("<strong>0.467</strong>", "<u>0.462</u>", "<em>0.457</em>"):
+        assert f"{cell}</td>" in text, cell
+    assert text.count("Code: ") == 1
+    assert "Nothing of this table was measured (Table II, Table V)" in text
+    assert text.partition('id="figures"')[0].count("for testing the pipeline") == 1
+    assert 'class="hint"' in text
 
 
 def test_two_pages_have_equal_bytes_and_a_change_of_a_figure_is_noticed(plan: Plan) -> None:
