@@ -29,6 +29,7 @@ from siamla.report.drawing.data import Data, Drawn, Run, Score
 from siamla.report.drawing.jobs import benchmarks, figure_job, figure_names
 from siamla.report.drawing.settings import kind_of, load_figures
 from siamla.report.drawing.style import write
+from siamla.report.tables.job import table_job
 from siamla.steps.perform import hashed
 
 ROOT = Path(__file__).parents[1]
@@ -494,6 +495,21 @@ def test_a_figure_of_a_benchmark_of_ones_own_is_one_entry(changed: Changed) -> N
     assert identity["caption"].endswith(" Street: data of your own.")
     assert "Street" not in figure_job(plan, "ablation").identity.plain["shown"]["caption"]
     assert benchmarks(plan)["otb100"]["synthetic"]
+
+
+def test_a_benchmark_of_ones_own_remakes_what_shows_it_wherever_its_folder_is(
+    changed: Changed,
+) -> None:
+    def made(root: str | None = None) -> dict[str, str]:
+        own = {"layout": "otb", "root": root, "label": "Street", "frames": 60}
+        benchmarks = {"street": own} if root else {}
+        plan = changed(smoke={"benchmarks": benchmarks, "tables": [3, 4, 5]})
+        tables = {f"table{number}": table_job(plan, number).key for number in (3, 4, 5)}
+        return tables | keys(plan)
+
+    without, here, elsewhere = made(), made("street"), made("/elsewhere/street")
+    assert here == elsewhere
+    assert {name for name in without if without[name] != here[name]} == {"table3", "benchmarks"}
 
 
 def test_what_is_missing_names_the_command_that_makes_it(changed: Changed) -> None:

@@ -161,10 +161,10 @@ def _notes(data: Data, panels: Sequence[Panel]) -> list[str]:
 
 
 def _alt(data: Data, panels: Sequence[Panel]) -> str:
-    words = []
+    words: dict[str, list[str]] = {}
     for panel in panels:
         digits = panel.described["digits"]
         best = [f"{data.label(n)} {panel.scores[n]:.{digits}f}" for n in list(panel.courses)[:3]]
-        title = f"{CURVES[panel.curve].title} on {style.on(panel.info)}"
-        words.append(f"{title}: {', '.join(best)}")
-    return "; ".join(words) + "."
+        curve = f"{panel.curve.replace('_', ' ')} {', '.join(best)}"
+        words.setdefault(style.on(panel.info), []).append(curve)
+    return " ".join(f"Curves on {where}: {'; '.join(curves)}." for where, curves in words.items())

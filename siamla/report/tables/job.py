@@ -184,11 +184,22 @@ def table_variants(plan: Plan, number: int) -> dict[str, dict[str, Any]]:
     return variants
 
 
-def table_benchmarks(plan: Plan) -> dict[str, dict[str, Any]]:
-    """Label, headline and metrics of each benchmark of the profile and of the tables."""
-    labels = {name: entry.label or name for name, entry in plan.profile.benchmarks.items()}
+def _has_column(layout: Layout, number: int, benchmark: str) -> bool:
+    """Whether a table has a column of a benchmark; an ablation may append those of the user."""
+    table = layout.tables[number]
+    if benchmark in {column.benchmark for column in table.columns}:
+        return True
+    return table.extend and table.kind == "ablation" and benchmark not in layout.named_benchmarks()
+
+
+def table_benchmarks(plan: Plan, number: int) -> dict[str, dict[str, Any]]:
+    """Label, headline and metrics of each benchmark that the table has a column of."""
+    layout = layout_of(plan)
+    entries = plan.profile.benchmarks.items()
+    labels = {n: entry.label or n for n, entry in entries if _has_column(layout, number, n)}
     protocols = plan.experiment.protocols
-    others = sorted((layout_of(plan).named_benchmarks() - set(labels)) & set(protocols))
+    columns = {column.benchmark for column in layout.tables[number].columns}
+    others = sorted((columns - set(labels)) & set(protocols))
     rules = {name: plan.experiment.protocol(name) for name in labels}
     rules |= {name: protocols[name] for name in others}
     return {
@@ -210,10 +221,7 @@ def _shows(plan: Plan, number: int, job: Job) -> bool:
     """Whether a table shows a score."""
     layout = layout_of(plan)
     table = layout.tables[number]
-    benchmark = job.names["benchmark"]
-    appended = table.extend and table.kind == "ablation"
-    appended = appended and benchmark not in layout.named_benchmarks()
-    if not appended and benchmark not in {column.benchmark for column in table.columns}:
+    if not _has_column(layout, number, job.names["benchmark"]):
         return False
     variant = job.names.get("variant", job.names.get("tracker"))
     if variant in {row.variant for row in table.rows}:
@@ -238,7 +246,7 @@ def table_job(plan: Plan, number: int) -> Job:
         "published": digest(resource("paper", f"table{number}.csv")),
         "shown": {
             "variants": table_variants(plan, number),
-            "benchmarks": table_benchmarks(plan),
+            "benchmarks": table_benchmarks(plan, number),
             "caption": caption(plan, {job.names["benchmark"] for job in parents}),
         },
         "code": digest([code, templates]),
