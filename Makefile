@@ -10,25 +10,25 @@ export GIT_PYTHON_REFRESH := quiet
 
 .PHONY: tables figures report study test mlflow lint schemas lock clean
 tables: $(VENV)/.ready
-	snakemake --cores $(CORES) --show-failed-logs --config profile=$(PROFILE) -- reproduce_tables
+	snakemake --cores $(CORES) --config profile=$(PROFILE) -- reproduce_tables
 	@cat reports/$(PROFILE)/tables/table*.md
 
 # figures and pages are views: one that fails keeps no other from being made, and make fails at the end. Since nothing
 # but the target waits for the check, which would not stop a run that keeps going, the check comes first by itself.
 figures: $(VENV)/.ready
-	snakemake --cores $(CORES) --show-failed-logs --config profile=$(PROFILE) --until check_experiment -- reproduce_figures
-	snakemake --cores $(CORES) --show-failed-logs --config profile=$(PROFILE) --keep-going -- reproduce_figures
+	snakemake --cores $(CORES) --config profile=$(PROFILE) --until check_experiment -- reproduce_figures
+	snakemake --cores $(CORES) --config profile=$(PROFILE) --keep-going -- reproduce_figures
 	@echo "reports/$(PROFILE)/figures/"
 
 report: $(VENV)/.ready
-	snakemake --cores $(CORES) --show-failed-logs --config profile=$(PROFILE) --until check_experiment -- reproduce_all
-	snakemake --cores $(CORES) --show-failed-logs --config profile=$(PROFILE) --keep-going -- reproduce_all
+	snakemake --cores $(CORES) --config profile=$(PROFILE) --until check_experiment -- reproduce_all
+	snakemake --cores $(CORES) --config profile=$(PROFILE) --keep-going -- reproduce_all
 	@echo "open reports/$(PROFILE)/index.html"
 
 # about an hour on two cores; killed, the same command goes on; the page takes the place of docs/results.md
 study: PROFILE := study
 study: $(VENV)/.ready
-	snakemake --cores $(CORES) --show-failed-logs --config profile=$(PROFILE) -- reproduce_study
+	snakemake --cores $(CORES) --config profile=$(PROFILE) -- reproduce_study
 	siamla report study --profile $(PROFILE) --write docs/results.md --overwrite
 
 # three processes, each with whole files: those that run a pipeline wait for it often, so that two cores are not enough

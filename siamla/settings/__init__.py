@@ -14,6 +14,8 @@ from siamla.settings.base import nearest as nearest
 from siamla.settings.base import neutral as neutral
 from siamla.settings.base import neutral_fields as neutral_fields
 from siamla.settings.base import without_neutral as without_neutral
+from siamla.settings.validation import PROJECT as PROJECT
+from siamla.settings.validation import params_file as params_file
 from siamla.settings.validation import read_yaml as read_yaml
 from siamla.settings.validation import validate as validate
 from siamla.settings.validation import validate_json as validate_json
