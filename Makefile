@@ -1,17 +1,24 @@
-# make tables | figures | report | study | test | mlflow | lint | lock | clean: everything runs in .venv, made on first use
+# make tables | model | figures | report | study | test | mlflow | lint | lock | clean: everything runs in .venv, made on first use
 # by the newest Python that fits, or by PYTHON=…
 PYTHON ?=
 VENV := .venv
 CORES ?= all
 PROFILE ?= mini
+VARIANT ?= siamla
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 export GIT_PYTHON_REFRESH := quiet
 
-.PHONY: tables figures report study test mlflow lint schemas lock clean
+.PHONY: tables model figures report study test mlflow lint schemas lock clean
 tables: $(VENV)/.ready
 	snakemake --cores $(CORES) --config profile=$(PROFILE) -- reproduce_tables
 	@cat reports/$(PROFILE)/tables/table*.md
+
+# one training in place of all, by its file
+MODEL = results/$(PROFILE)/train/$(VARIANT)/seed1/model.pt
+model: $(VENV)/.ready
+	snakemake --cores $(CORES) --config profile=$(PROFILE) -- $(MODEL)
+	@echo "siamla track VIDEO --select --model $(MODEL)"
 
 # figures and pages are views: one that fails keeps no other from being made, and make fails at the end. Since nothing
 # but the target waits for the check, which would not stop a run that keeps going, the check comes first by itself.

@@ -8,6 +8,7 @@ import sys
 import tomllib
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -224,6 +225,12 @@ def siamla(site: Path, *words: str | Path, cwd: Path) -> str:
     return done.stdout
 
 
+def look(site: Path, project: Path, target: str, **environment: str) -> Any:
+    """A dry run of a project for a target, in the smoke profile."""
+    words = ("-m", "snakemake", "--cores", "1", "--config", "profile=smoke", "-n", "--", target)
+    return run(sys.executable, *words, cwd=project, PYTHONPATH=str(site), **environment)
+
+
 def test_the_installed_command_works_in_any_folder(installed: Path, tmp_path: Path) -> None:
     command = (sys.executable, "-c", "import siamla; print(siamla.__file__)")
     where = run(*command, cwd=tmp_path, PYTHONPATH=str(installed))
@@ -253,13 +260,7 @@ def test_a_project_is_made_from_the_wheel_alone(installed: Path, tmp_path: Path)
     tools.mkdir()
     for tool in ("sh", "bash", "which"):
         (tools / tool).symlink_to(str(shutil.which(tool)))
-    words = ("--cores", "1", "--config", "profile=smoke", "-n", "reproduce_tables")
-    looked = run(
-        *(sys.executable, "-m", "snakemake", *words),
-        cwd=project,
-        PYTHONPATH=str(installed),
-        PATH=str(tools),
-    )
+    looked = look(installed, project, "reproduce_tables", PATH=str(tools))
     assert looked.returncode == 0, looked.stderr
     assert "predict" in looked.stdout
     again = run(
@@ -269,6 +270,22 @@ def test_a_project_is_made_from_the_wheel_alone(installed: Path, tmp_path: Path)
     )
     assert (again.returncode, len(again.stderr.splitlines())) == (2, 1)
     assert "my try: exists already" in again.stderr
+
+
+def test_a_model_is_a_target_of_its_own(tmp_path: Path) -> None:
+    """It takes its training and nothing more; a training that is not the plan's is one line."""
+    siamla(ROOT, "init", "project", cwd=tmp_path)
+    folder = "results/smoke/train/siamla/seed1"
+    looked = look(ROOT, tmp_path / "project", f"{folder}/model.pt")
+    jobs = re.findall(r"^(\w+) +1$", looked.stdout, re.MULTILINE)
+    assert (
+        {"train", "model"}
+        <= set(jobs)
+        <= {"train", "model", "crops", "features", "curate", "fetch"}
+    )
+    missing = look(ROOT, tmp_path / "project", "results/smoke/train/siamIa/seed1/model.pt")
+    assert missing.returncode == 1
+    assert f"no training of profile smoke; did you mean '{folder}'?" in missing.stderr
 
 
 def test_protocols_of_the_folder_win_over_the_package(
