@@ -101,10 +101,13 @@ def run_show(args: argparse.Namespace) -> None:
 
 
 def run_keys(args: argparse.Namespace) -> None:
-    """Print every key that a variant can set."""
-    from siamla.experiment.spec import dotted_keys
+    """Print every key that a variant can set, with type, default and meaning."""
+    from siamla.experiment.spec import described_keys
 
-    print("\n".join(dotted_keys()))
+    rows = [("key", "type", "default", "meaning"), *described_keys()]
+    wide = [max(len(row[column]) for row in rows) for column in range(3)]
+    for key, kind, default, meaning in rows:
+        print(f"{key:{wide[0]}}  {kind:{wide[1]}}  {default:{wide[2]}}  {meaning}".rstrip())
 
 
 def run_schema(args: argparse.Namespace) -> None:
@@ -160,6 +163,8 @@ def register(commands: Commands) -> None:
     parser.add_argument("variant")
     parser.add_argument("--params", type=Path, default=Path("params"))
     add_profile(parser, key=False)
-    commands.add("config keys", run_keys, "list every key that a variant can set")
+    commands.add(
+        "config keys", run_keys, "list every key that a variant can set: type, default, meaning"
+    )
     text = "write the JSON schemas that editors use: workflow/schemas/*.json"
     commands.add("config schema", run_schema, text)

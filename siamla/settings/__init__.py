@@ -10,6 +10,7 @@ from siamla.settings.base import Mistakes as Mistakes
 from siamla.settings.base import Name as Name
 from siamla.settings.base import Settings as Settings
 from siamla.settings.base import field_names as field_names
+from siamla.settings.base import kind_text as kind_text
 from siamla.settings.base import nearest as nearest
 from siamla.settings.base import neutral as neutral
 from siamla.settings.base import neutral_fields as neutral_fields
