@@ -8,18 +8,16 @@ from pathlib import Path
 from siamla.cli.options import Commands, add_profile, load_plan, number, positive
 from siamla.errors import UserError
 
-TFLOPS = 100.0
-
 
 def run(args: argparse.Namespace) -> None:
     """Print the plan or one job of it, or accept what code that changed has made."""
     plan = load_plan(args)
     if args.gpu:
-        from siamla.steps.costs import Gpus, costs
+        from siamla.steps.costs import TFLOPS, Gpus, costs
 
         if args.job:
             raise UserError(f"--gpu: of all trainings of a profile; leave out {' '.join(args.job)}")
-        print(costs(plan, Gpus(args.gpu, args.tflops, args.gpus)))
+        print(costs(plan, Gpus(args.gpu, args.tflops or TFLOPS, args.gpus)))
         return
     if args.job == ["accept"]:
         from siamla.steps.accept import accept
@@ -139,13 +137,11 @@ def register(commands: Commands) -> None:
     parser.add_argument("job", nargs="*", help=text)
     text = "what the trainings would cost on GPUs with so much memory each, like 24GiB"
     parser.add_argument("--gpu", type=_memory, metavar="SIZE", help=text)
-    text = "10^12 operations a second that such a GPU sustains in a training; default: %(default)s"
-    parser.add_argument(
-        "--tflops",
-        type=number(0.01, 1e5, "TFLOP/s"),
-        default=TFLOPS,
-        help=f"{text}, which is assumed",
+    text = (
+        "10^12 operations a second that such a GPU sustains in a training; default: 100, which is"
+        " assumed"
     )
+    parser.add_argument("--tflops", type=number(0.01, 1e5, "TFLOP/s"), help=text)
     parser.add_argument("--gpus", type=positive, default=1, help="that share each training")
     add_profile(parser, key=False)
     text = "compare every result of a profile with its record, file by file"
