@@ -17,6 +17,7 @@ from siamla.benchmark.onepass import Track
 from siamla.benchmark.store import write_track
 from siamla.cli.main import main
 from siamla.errors import UserError
+from siamla.experiment.experiment import Experiment
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.files import write_json, write_text
@@ -220,8 +221,22 @@ def test_compare_prints_what_differs(plan: Plan, capsys: pytest.CaptureFixture[s
     assert re.search(r"FM \(3\) +[+−]0\.\d{3} +\[", text)
     assert re.search(r"OCC \(2\)", text)
     assert all(name in text for name in NAMES)
+    assert "†" not in text.rpartition("\n† ")[0]
     assert "OTB <100>: 3 sequences; seeds 2 and 2" in text
     assert main(["compare", "siamcar", "siamal", "--profile", "smoke"]) == 2
     assert "did you mean 'siamla'" in capsys.readouterr().err
     assert main(["compare", "siamla", "siamla", "--profile", "smoke"]) == 0
     assert "no setting differs" in capsys.readouterr().out
+
+
+def test_compare_calls_no_difference_of_single_seeds(
+    plan: Plan, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the tables' rule, and in their words."""
+    monkeypatch.setattr(Experiment, "seeds", lambda experiment, variant: [1])
+    assert main(["compare", "siamcar", "siamla", "--profile", "smoke"]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"AUC ↑ +0\.\d{3} +0\.\d{3} +[+−]0\.\d{3} +†\n", text)
+    assert re.search(r"FM \(3\) +[+−]0\.\d{3} +†\n", text)
+    assert "]" not in text
+    assert "† no difference to siamcar can be called: fewer than two seeds" in text
