@@ -78,11 +78,12 @@ def calibrate(args: argparse.Namespace) -> None:
     if byhand.protocol_of(args.layout, args.protocol).onepass is None:
         why = "its protocol starts a lost tracker again; expected a one-pass layout"
         raise UserError(f"--layout {args.layout}: {why}")
+    file = read_model(args.model)
+    tracker_settings(args.model, file.tracker, {**changed(args), "lost": 0})
     done = byhand.track(
         args.model, args.layout, args.root, None, args.protocol, changed(args), args.workers
     )
     found = find(*judged(done.sequences, done.folder, done.rules.layout))
-    file = read_model(args.model)
     settings = tracker_settings(
         args.model, file.tracker, {**changed(args), "lost": round(found.threshold, 4)}
     )
@@ -100,11 +101,11 @@ def export_model(args: argparse.Namespace) -> None:
     from siamla.engine.export import export
     from siamla.model.checkpoint import read_model
     from siamla.tracker.api import tracker_settings
+    from siamla.tracker.settings import exported
 
     file = read_model(args.model)
     settings = tracker_settings(args.model, file.tracker, changed(args))
-    plain = settings.model_dump(mode="json", exclude={"precision", "engine", "batch"})
-    more = {"label": file.label, "tracker": plain}
+    more = {"label": file.label, "tracker": exported(settings)}
     worst = export(file.model, args.out, args.format, more, args.half)
     largest = ", ".join(f"{name} {value:.1e}" for name, value in worst.items())
     print(f"{args.out}: {args.format}, as the network but for at most {largest}")

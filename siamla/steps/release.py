@@ -14,6 +14,7 @@ from siamla.steps.perform import planned, sound
 from siamla.steps.publish import NAME
 from siamla.steps.report import gather
 from siamla.tracker.api import RELEASED
+from siamla.tracker.settings import exported
 
 CARD = Path(__file__).with_name("card.md")
 
@@ -82,8 +83,7 @@ def release(name: str, out: Path = RELEASED) -> Path:
     job = plan.job("train", variant=variant, seed=seed)
     record = planned(job)
     file = read_model(sound(job) / "model.pt")
-    settings = plan.spec(variant).tracker
-    plain = settings.model_dump(mode="json", exclude={"precision", "engine", "batch", "lost"})
+    plain = exported(plan.spec(variant).tracker)
     scores = [
         _row(plan, benchmark, variant, seed)
         for benchmark in plan.profile.benchmarks

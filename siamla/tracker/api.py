@@ -104,9 +104,8 @@ class Tracker:
 
     @property
     def lost(self) -> bool | None:
-        """Whether the last box is too unsure; None where the model has no threshold."""
-        limit = self.core.settings.lost
-        return None if limit is None else self.score < limit
+        """Whether the target is lost; None where the tracker has no way to say so."""
+        return self.core.lost
 
 
 def load(
