@@ -1,5 +1,5 @@
-# make tables | figures | report | study | test | docs | mlflow | lint | lock | clean: everything runs in .venv, made on first use
-# by the newest Python that fits, or by PYTHON=…
+# make tables | figures | report | study | test | docs | mlflow | lint | lock | clean: everything runs in .venv, made on
+# first use by the newest Python that fits, or by PYTHON=…
 PYTHON ?=
 VENV := .venv
 CORES ?= all

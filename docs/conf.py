@@ -18,6 +18,7 @@ draw(HERE / "_made")
 
 project = "siamla"
 author = "siamla contributors"
+copyright = author
 release = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 exclude_patterns = ["_build", "_made"]
@@ -26,6 +27,7 @@ myst_heading_anchors = 3
 myst_enable_extensions = ["deflist"]
 
 autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # docstrings have shapes and units; types spell out whole unions
 default_role = "code"  # docstrings have `code` as Markdown has it
 napoleon_numpy_docstring = False
 
@@ -61,7 +63,7 @@ def page(app: Any, name: str, source: list[str]) -> None:
 
 
 def docstring(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
-    """Docstrings are plain text with `code` and lists, as people write them; here as Sphinx asks."""
+    """Docstrings are plain text with `code` and lists; here they become what Sphinx reads."""
     done: list[str] = []
     for line in lines:
         item = re.match(r" *- ", line)

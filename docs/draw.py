@@ -1,4 +1,4 @@
-"""The two pictures of architecture.md, drawn from the code when the site is built: which part of the
+"""The pictures of architecture.md, drawn from the code when the site is built: which part of the
 package imports which, and which step of the pipeline reads which.
 """
 
@@ -47,12 +47,12 @@ def steps() -> Graph:
 
 
 def levels(graph: Graph) -> list[list[str]]:
-    """Names by the longest way down, from the ground up; a circle stands on one level."""
+    """Names by the longest way down, from the ground up."""
     names = sorted(set(graph).union(*graph.values()))
     level = dict.fromkeys(names, 0)
     for _ in names:
         for name in names:
-            below = [level[other] + 1 for other in graph.get(name, ()) if name not in graph[other]]
+            below = [level[other] + 1 for other in graph.get(name, ())]
             level[name] = max([level[name], *below])
     rows: list[list[str]] = [[] for _ in range(max(level.values()) + 1)]
     for name in names:
@@ -84,7 +84,8 @@ def picture(graph: Graph, title: str) -> str:
         for index, name in enumerate(row):
             place[name] = first + index * (WIDTH + GAP) + WIDTH / 2, high - (number + 0.5) * ROW
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide}" height="{high}"'
+        f' viewBox="0 0 {wide} {high}" role="img">',
         f"<title>{escape(title)}</title>",
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="7"'
         ' markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z" fill="#666"/></marker></defs>',
