@@ -79,7 +79,7 @@ $(VENV)/.ready: requirements.lock requirements-torch.txt pyproject.toml
 
 # Newer versions: make lock LOCK=--upgrade, or LOCK="--upgrade-package numpy"; needs uv
 lock:
-	uv pip compile pyproject.toml --extra pipeline --extra dev --extra docs --universal --python-version 3.11 --generate-hashes --no-header $(LOCK) \
+	uv pip compile pyproject.toml --extra pipeline --extra dev --extra docs --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-header $(LOCK) \
 	  --config-file .ci/lock.toml --constraint requirements-torch.txt --no-emit-package torch --quiet --output-file requirements.lock
 	{ echo "$$LOCK_HEAD"; cat requirements.lock; } > requirements.lock.new && mv requirements.lock.new requirements.lock
 
