@@ -18,9 +18,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import yaml
 from conftest import REPOSITORY, Tree
 
 from siamla.cli.main import parse, run
+from siamla.experiment.plan import Plan
 
 ROOT = REPOSITORY
 CARD = ROOT / "siamla/released/README.md"
@@ -80,7 +82,7 @@ def commands(path: Path, program: str) -> set[str]:
     return {re.split(r"\s+[#|]|&&|;|…", line)[0].strip() for line in lines}
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_commands_and_options_are_there(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for command in sorted(commands(path, "siamla")):
         words = command.split()[1:]
@@ -167,7 +169,7 @@ PYTHON = [block for block in BLOCKS if block.language == "python" and block.reas
 
 
 @pytest.mark.parametrize(
-    "page", sorted({block.page for block in PYTHON}), ids=lambda page: page.name
+    "page", sorted({block.page for block in PYTHON}), ids=lambda page: str(page.relative_to(ROOT))
 )
 def test_the_blocks_of_python_run(page: Path, desk: Path) -> None:
     """Those of a page one after the other, as a reader would type them."""
@@ -180,14 +182,39 @@ def test_the_blocks_of_python_run(page: Path, desk: Path) -> None:
     assert np.asarray(names["box"]).shape == (4,)
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+YAML = [block for block in BLOCKS if block.language == "yaml"]
+
+
+@pytest.mark.parametrize("block", YAML, ids=lambda block: block.place)
+def test_settings_of_a_block_are_accepted(block: Block, params: Path) -> None:
+    """Whole profiles and parts of one; single entries, of its benchmarks or of the variants."""
+    values = yaml.safe_load(block.code)
+    if block.code.startswith("  "):
+        (entry,) = values.values()
+        if "extends" in entry:
+            with (params / "variants.yaml").open("a", encoding="utf-8") as file:
+                file.write(f"\n{block.code}")
+            assert set(values) <= set(Plan.load("mini").variants)
+            return
+        values = {"benchmarks": values}
+    profile = {"extends": "mini", **values}
+    if "trainings" in values and "extends" not in values:  # of sets that mini does not have
+        profile["train"] = yaml.safe_load((params / "profiles/paper.yaml").read_text())["train"]
+    (params / "profiles/example.yaml").write_text(yaml.safe_dump(profile), encoding="utf-8")
+    benchmarks = Plan.load("example").profile.benchmarks
+    assert {name for name, entry in values.get("benchmarks", {}).items() if entry} <= set(
+        benchmarks
+    )
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(path: Path) -> None:
     targets = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
     missing = [target for target in targets if not (path.parent / target).exists()]
     assert not [target for target in missing if not target.startswith(MADE)]
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_targets_of_make_are_there(path: Path) -> None:
     rules = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     named = {word for command in commands(path, "make") for word in command.split()[1:]}
