@@ -198,8 +198,8 @@ def test_settings_of_a_block_are_accepted(block: Block, params: Path) -> None:
             return
         values = {"benchmarks": values}
     profile = {"extends": "mini", **values}
-    if "trainings" in values and "extends" not in values:  # of sets that mini does not have
-        profile["train"] = yaml.safe_load((params / "profiles/paper.yaml").read_text())["train"]
+    if "trainings" in values and "extends" not in values:  # of sets that paper has
+        profile = {"extends": "paper", "trainings": {"example": values["trainings"]["five"]}}
     (params / "profiles/example.yaml").write_text(yaml.safe_dump(profile), encoding="utf-8")
     benchmarks = Plan.load("example").profile.benchmarks
     assert {name for name, entry in values.get("benchmarks", {}).items() if entry} <= set(
