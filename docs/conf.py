@@ -75,6 +75,12 @@ def docstring(app: Any, what: str, name: str, thing: Any, options: Any, lines: l
     lines[:] = done
 
 
+def hidden(app: Any, what: str, name: str, thing: Any, skip: bool, options: Any) -> bool | None:
+    """Fields of named tuples, of which Python says their number alone; the class says the rest."""
+    return True if (thing.__doc__ or "").startswith("Alias for field") else None
+
+
 def setup(app: Any) -> None:
+    app.connect("autodoc-skip-member", hidden)
     app.connect("source-read", page)
     app.connect("autodoc-process-docstring", docstring, priority=400)

@@ -64,7 +64,7 @@ def test_forms_of_faults_and_numbers_ask_for_the_record() -> None:
 def test_the_visible_ci_is_the_one_that_is_run_here() -> None:
     jobs = yaml.safe_load((REPOSITORY / ".github/workflows/ci.yml").read_text())["jobs"]
     commands = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
-    assert commands == ["bash .ci/run"]
+    assert [command.split()[-2:] for command in commands] == [["bash", ".ci/run"]]
     done = (REPOSITORY / ".ci/run").read_text().splitlines()[-3:]
     assert done == ["make lint", "make docs", "make test"]
 
