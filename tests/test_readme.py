@@ -226,5 +226,11 @@ def test_targets_of_make_are_there(path: Path) -> None:
     assert {word for word in named if word.isalpha()} <= set(rules)
 
 
+def test_every_part_of_the_package_is_explained() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    parts = {path.parent.name for path in (ROOT / "siamla").glob("*/__init__.py")} - {"settings"}
+    assert parts == set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
+
+
 def test_readme_stays_short() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 200
