@@ -24,7 +24,6 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphin
 exclude_patterns = ["_build", "_made"]
 
 myst_heading_anchors = 3
-myst_enable_extensions = ["deflist"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # docstrings have shapes and units; types spell out whole unions
