@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from siamla.engine.exported import ABOUT, prepare_exported, read_exported, runtime
-from siamla.errors import UserError
+from siamla.errors import UserError, install
 from siamla.geometry import Array
 from siamla.settings import validate
 from siamla.tracker.settings import TrackerSettings
@@ -141,7 +141,7 @@ def load(
         import torch
     except ModuleNotFoundError as error:
         raise UserError(
-            f"{path}: a model file needs PyTorch: pip install 'siamla[train]'; the folder that"
+            f"{path}: a model file needs PyTorch: {install('train')}; the folder that"
             " `siamla model export` makes of it needs none"
         ) from error
     from siamla.hardware import named_device
