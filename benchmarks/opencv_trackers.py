@@ -1,6 +1,7 @@
 """Trackers that come with OpenCV, and a box that never moves, on a folder of sequences.
 
-    python benchmarks/opencv_trackers.py --root data/raw/real_test [--layout plain] [--nano FOLDER]
+    python benchmarks/opencv_trackers.py --root data/raw/real_test [--layout plain] [--frames N]
+        [--nano FOLDER]
 
 Prints each one's headline score, its 95 % interval over sequences, and frames a second on one
 thread, by the protocol and the scorer that siamla's own trackers have. CSRT needs
@@ -11,7 +12,9 @@ are left under --out, from where `siamla results import` takes them.
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -24,6 +27,7 @@ from siamla.benchmark.tracking import run
 from siamla.data.formats import LAYOUTS
 from siamla.data.layout import LayoutName
 from siamla.report.differences import OVERALL, members, parts
+from siamla.sequence import Sequence
 from siamla.statistics import mean_effect
 from siamla.steps.byhand import protocol_of
 
@@ -83,16 +87,28 @@ def trackers(files: Path | None) -> dict[str, Callable[[], Tracker]]:
     return found
 
 
+def first(sequence: Sequence, count: int | None) -> Sequence:
+    """The first frames of a sequence, or all."""
+    return replace(
+        sequence,
+        frames=sequence.frames[:count],
+        boxes=sequence.boxes[:count],
+        visible=sequence.visible[:count],
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, required=True)
-    parser.add_argument("--layout", choices=LayoutName.__args__, default="plain")
+    parser.add_argument("--layout", choices=get_args(LayoutName), default="plain")
+    parser.add_argument("--frames", type=int, metavar="N", help="the first of each sequence alone")
     parser.add_argument("--nano", type=Path, metavar="FOLDER")
     parser.add_argument("--out", type=Path, default=Path("runs/opencv"))
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     layout = LAYOUTS[arguments.layout]
-    sequences = [layout.read(arguments.root, name) for name in layout.names(arguments.root)]
+    whole = [layout.read(arguments.root, name) for name in layout.names(arguments.root)]
+    sequences = [first(sequence, arguments.frames) for sequence in whole]
     rules = protocol_of(arguments.layout, None)
     for name, make in trackers(arguments.nano).items():
         folder = arguments.out / arguments.root.resolve().name / name.replace(" ", "_")
