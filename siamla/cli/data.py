@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import get_args
 
-from siamla.cli.options import Commands, add_overwrite, positive
+from siamla.cli.options import Commands, add_overwrite, add_profile, positive
 from siamla.data.layout import LayoutName
 from siamla.errors import UserError
 
@@ -15,12 +15,13 @@ SHOWN = 12  # sequences on a contact sheet, from the first on
 def run_synthesize(args: argparse.Namespace) -> None:
     """Render one set of params/synthetic.yaml."""
     from siamla.miniatures.settings import load_sets
-    from siamla.settings import nearest
+    from siamla.settings import nearest, params_file
     from siamla.steps.generated import render
 
-    sets = load_sets(args.params)
+    path = args.params or params_file("synthetic.yaml")
+    sets = load_sets(path)
     if args.name not in sets:
-        raise UserError(f"{args.params}: no set {args.name!r}; {nearest(args.name, list(sets))}")
+        raise UserError(f"{path}: no set {args.name!r}; {nearest(args.name, list(sets))}")
     render(args.name, sets[args.name], args.root, args.jobs)
 
 
@@ -46,11 +47,22 @@ def run_show(args: argparse.Namespace) -> None:
     write_png(args.out, contact_sheet(layout.read(args.root, name) for name in names))
 
 
+def run_card(args: argparse.Namespace) -> None:
+    """Print the card of a profile's data."""
+    from siamla.steps.data_card import data_card
+
+    print(data_card(args.profile), end="")
+
+
 def register(commands: Commands) -> None:
     """Add the commands."""
+    text = "print the card of a profile's data: photos, sets, clips, licences, digests"
+    add_profile(commands.add("data card", run_card, text), key=False)
+
     parser = commands.add("data synthesize", run_synthesize, "render a generated data set")
     parser.add_argument("name", metavar="NAME", help="an entry of the params file")
-    parser.add_argument("--params", type=Path, default=Path("params/synthetic.yaml"))
+    text = "default: params/synthetic.yaml here, else siamla's own"
+    parser.add_argument("--params", type=Path, metavar="FILE", help=text)
     parser.add_argument(
         "--root", type=Path, required=True, help="folder of the set; it appears when it is whole"
     )

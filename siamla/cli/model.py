@@ -43,6 +43,8 @@ def register(commands: Commands) -> None:
     ):
         parser = commands.add(f"model {word}", run, text)
         parser.add_argument("name", metavar="NAME", help="PROFILE/VARIANT/seedN")
+    text = "NAME is PROFILE/VARIANT: the seed that scores best on this benchmark"
+    parser.add_argument("--by", metavar="BENCHMARK", help=text)
 
 
 def import_siamcar(args: argparse.Namespace) -> None:
@@ -128,6 +130,6 @@ def fetch(args: argparse.Namespace) -> None:
 
 def release(args: argparse.Namespace) -> None:
     """Release args.name and say where its card is."""
-    from siamla.steps.release import release
+    from siamla.steps.release import best, release
 
-    print(release(args.name))
+    print(release(best(args.name, args.by) if args.by else args.name))

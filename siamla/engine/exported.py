@@ -1,9 +1,9 @@
-"""A network that `siamla model export` wrote, run without PyTorch: by OpenVINO where it is
-installed, else by OpenCV.
+"""A network that `siamla model export` wrote, run without PyTorch: by OpenVINO or ONNX
+Runtime where one is installed, else by OpenCV, which takes twice the time.
 """
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamla.engine.network import Crops, Maps, Network, State
-from siamla.errors import UserError
+from siamla.errors import UserError, install
 from siamla.files import read_json, sha256
 
 ABOUT = "siamla.json"
@@ -81,15 +81,13 @@ def by_openvino(graph: Path, outputs: tuple[str, ...], threads: int) -> Run:
 def by_opencv(graph: Path, outputs: tuple[str, ...], threads: int) -> Run:
     """The graph of an ONNX file, run by OpenCV, on so many threads in the whole process."""
     if graph.suffix != ".onnx":
-        raise UserError(f"{graph}: OpenVINO is not installed; pip install 'siamla[fast]'")
+        raise UserError(f"{graph}: OpenVINO is not installed; {install('fast')}")
     cv2.setNumThreads(threads)
     try:
         network = cv2.dnn.readNetFromONNX(str(graph))
     except cv2.error as error:
         why = f"OpenCV {cv2.__version__} cannot read it, expected 5.0 or newer"
-        raise UserError(
-            f"{graph}: {why}; pip install 'siamla[fast]' runs it by OpenVINO"
-        ) from error
+        raise UserError(f"{graph}: {why}; {install('fast')} runs it by OpenVINO") from error
 
     def run(inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
         for name, values in inputs.items():
@@ -99,14 +97,30 @@ def by_opencv(graph: Path, outputs: tuple[str, ...], threads: int) -> Run:
     return run
 
 
-def runtime() -> Callable[[Path, tuple[str, ...], int], Run]:
-    """What runs exported graphs here: OpenVINO, the faster, where it is installed."""
-    return by_openvino if find_spec("openvino") else by_opencv
+def by_onnxruntime(graph: Path, outputs: tuple[str, ...], threads: int) -> Run:
+    """The graph of an ONNX file, run by ONNX Runtime on the CPU."""
+    if graph.suffix != ".onnx":
+        raise UserError(f"{graph}: OpenVINO is not installed; pip install 'siamla[fast]'")
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    return partial(session.run, list(outputs))
+
+
+RUNTIMES = {"openvino": by_openvino, "onnxruntime": by_onnxruntime, "opencv": by_opencv}
+"""The fastest first."""
+
+
+def runtime() -> str:
+    """What runs exported graphs here: the fastest that is installed."""
+    return next(name for name in RUNTIMES if name == "opencv" or find_spec(name))
 
 
 def prepare_exported(exported: Exported, threads: int = 1) -> Network:
     """The network of an exported model, ready for one crop at a time on a CPU."""
-    made = runtime()
+    made = RUNTIMES[runtime()]
     template = made(exported.graphs["template"], ("state",), threads)
     searching = made(exported.graphs["search"], OUTPUTS, threads)
 

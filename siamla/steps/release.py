@@ -8,6 +8,7 @@ from siamla.errors import UserError
 from siamla.experiment.plan import Plan
 from siamla.model.checkpoint import read_model
 from siamla.report.differences import OVERALL, members, parts
+from siamla.settings import nearest
 from siamla.statistics import mean_effect
 from siamla.steps.perform import planned, sound
 from siamla.steps.publish import NAME
@@ -39,6 +40,28 @@ def _row(plan: Plan, benchmark: str, variant: str, seed: int) -> str:
         cells.append(f"{value} [{low}, {high}]")
     label = plan.profile.benchmarks[benchmark].label or benchmark
     return f"| {label} | {metric.label} | {cells[0]} | {cells[1]} | {len(names)} |"
+
+
+def best(name: str, benchmark: str) -> str:
+    """PROFILE/VARIANT with the seed of its trainings that scores best on a benchmark, on which a
+    choice may be made: PROFILE/VARIANT/seedN. UserError where a score is missing.
+    """
+    profile, _, variant = name.partition("/")
+    plan = Plan.load(profile)
+    if variant not in plan.variants:
+        raise UserError(
+            f"{name!r}: no variant of profile {profile}; {nearest(variant, plan.variants)}"
+        )
+    if benchmark not in plan.profile.benchmarks:
+        near = nearest(benchmark, [*plan.profile.benchmarks])
+        raise UserError(f"--by {benchmark}: no benchmark of profile {profile}; {near}")
+    jobs = {}
+    for seed in plan.experiment.seeds(variant):
+        jobs[seed] = plan.job("score", benchmark=benchmark, variant=variant, seed=seed)
+    contents = gather(jobs.values())
+    metric = plan.experiment.protocol(benchmark).headline
+    values = {seed: contents[job.folder]["overall"][metric] for seed, job in jobs.items()}
+    return f"{name}/seed{max(values, key=values.__getitem__)}"
 
 
 def release(name: str, out: Path = RELEASED) -> Path:

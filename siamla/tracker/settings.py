@@ -26,8 +26,10 @@ RECOVER = (
 class TrackerSettings(Settings):
     """Post-processing: `topn` is the paper's (eq. 12–13), `release` the public SiamCAR code's."""
 
-    postprocess: Literal["topn", "release"] = "topn"
-    top_n: int = Field(3, ge=1, le=SCORE**2)
+    postprocess: Literal["topn", "release"] = Field(
+        "topn", description="the paper's, or the public SiamCAR code's"
+    )
+    top_n: int = Field(3, ge=1, le=SCORE**2, description="best cells whose boxes are averaged")
     penalty_k: float = Field(0.04, ge=0, description="k of eq. 13")
     window: float = Field(0.4, ge=0, le=1, description="w of eq. 12, the window influence")
     size_lr: float = Field(0.33, gt=0, le=1, description="rate of the size smoothing")

@@ -73,7 +73,8 @@ class SiamTracker:
         outside = (box[:2] >= (width, height)).any() or (box[:2] + box[2:] <= 0).any()
         if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] <= 0).any() or outside:
             raise UserError(
-                f"the box {box.tolist()} (x, y, w, h) is not in the {width}×{height} image"
+                f"the box {box.tolist()} (x, y, w, h) "
+                + (f"is not in the {width}×{height} image" if outside else "has no area")
             )
         self.state, self.score = start(box, (width, height)), 1.0
         self._mean = image.mean((0, 1)) if self.settings.postprocess == "release" else self._mean
