@@ -80,7 +80,7 @@ def test_what_is_written_is_described(kind: str, tmp_path: Path) -> None:
         assert [each.name for each in model.graph.input] == ["search", "state"]
         assert [each.name for each in model.graph.output] == ["cls", "ltrb", "loc"]
         inside = {each.key: each.value for each in model.metadata_props}
-        assert json.loads(inside["siamla"]) == about
+        assert {**json.loads(inside["siamla"]), "sha256": about["sha256"]} == about
         operations = {node.op_type for node in model.graph.node}
         assert not operations & {"Loop", "Scan", "GridSample", "BatchNormalization"}
 
