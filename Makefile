@@ -1,5 +1,5 @@
-# make tables | model | figures | report | study | test | mlflow | lint | lock | clean: everything runs in .venv, made on first use
-# by the newest Python that fits, or by PYTHON=…
+# make tables | model | figures | report | study | release | test | docs | mlflow | lint | lock | clean: everything runs
+# in .venv, made on first use by the newest Python that fits, or by PYTHON=…
 PYTHON ?=
 VENV := .venv
 CORES ?= all
@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 export GIT_PYTHON_REFRESH := quiet
 
-.PHONY: tables model figures report study test mlflow lint schemas lock clean
+.PHONY: tables model figures report study release test docs linkcheck mlflow lint schemas lock clean
 tables: $(VENV)/.ready
 	snakemake --cores $(CORES) --config profile=$(PROFILE) -- reproduce_tables
 	@cat reports/$(PROFILE)/tables/table*.md
@@ -38,6 +38,12 @@ study: $(VENV)/.ready
 	snakemake --cores $(CORES) --config profile=$(PROFILE) -- reproduce_study
 	siamla report study --profile $(PROFILE) --write docs/results.md --overwrite
 
+# the model in the package, made anew: about an hour on two cores; needs the real clips (params/profiles/release.yaml)
+release: PROFILE := release
+release: $(VENV)/.ready
+	snakemake --cores $(CORES) --config profile=$(PROFILE) -- reproduce_tables
+	siamla model release release/siamcar --by real_validation
+
 # three processes, each with whole files: those that run a pipeline wait for it often, so that two cores are not enough
 # for two
 test: $(VENV)/.ready
@@ -49,6 +55,15 @@ lint: $(VENV)/.ready
 	mypy
 	snakefmt --check Snakefile workflow
 	python .ci/lint_workflow.py
+
+# every warning is an error: a link within the site that leads nowhere, a docstring that cannot be read
+docs: $(VENV)/.ready
+	sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
+# links to other sites; needs the network, so no part of .ci/run
+linkcheck: $(VENV)/.ready
+	sphinx-build -b linkcheck --quiet docs docs/_build/linkcheck
 
 mlflow: $(VENV)/.ready
 	siamla mlflow ui
@@ -77,7 +92,7 @@ $(VENV)/.ready: requirements.lock requirements-torch.txt pyproject.toml
 
 # Newer versions: make lock LOCK=--upgrade, or LOCK="--upgrade-package numpy"; needs uv
 lock:
-	uv pip compile pyproject.toml --extra pipeline --extra dev --universal --python-version 3.11 --generate-hashes --no-header $(LOCK) \
+	uv pip compile pyproject.toml --extra pipeline --extra onnx --extra dev --extra docs --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-header $(LOCK) \
 	  --config-file .ci/lock.toml --constraint requirements-torch.txt --no-emit-package torch --quiet --output-file requirements.lock
 	{ echo "$$LOCK_HEAD"; cat requirements.lock; } > requirements.lock.new && mv requirements.lock.new requirements.lock
 

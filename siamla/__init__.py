@@ -17,9 +17,12 @@ __version__ = "0.1.0"
 
 
 def load(
-    path: str | Path | None = None, tracker: Mapping[str, Any] | None = None, threads: int = 1
+    path: str | Path | None = None,
+    tracker: Mapping[str, Any] | None = None,
+    threads: int = 1,
+    device: str | None = None,
 ) -> "Tracker":
     """The tracker of a model (siamla.tracker.api.load); `import siamla` itself loads nothing."""
     from siamla.tracker import api
 
-    return api.load(path, tracker, threads)
+    return api.load(path, tracker, threads, device)

@@ -205,3 +205,8 @@ def test_half_of_the_bytes_have_the_numbers_of_the_rounded_network(tmp_path: Pat
         assert worst["cls"] < 1e-4
         sizes[half] = sum(path.stat().st_size for path in out.glob("*.onnx"))
     assert sizes[True] < 0.6 * sizes[False]
+
+
+def test_load_hands_the_device_on() -> None:
+    with pytest.raises(UserError, match=r"device cuda: .*released is an exported model"):
+        siamla.load(device="cuda")

@@ -19,6 +19,7 @@ from scipy.stats import spearmanr
 
 from siamla.benchmark.maps import FrameMaps, write_maps
 from siamla.cli.main import main
+from siamla.errors import UserError
 from siamla.experiment.plan import Job, Plan
 from siamla.files import read_json, write_json, write_text
 from siamla.provenance.record import make_record
@@ -35,8 +36,9 @@ from siamla.report.study.build import (
     part_verdict,
     sentence,
 )
-from siamla.report.study.grids import Measured, correlations, drops
-from siamla.report.study.job import claims_of, study_job
+from siamla.report.study.doses import curves, response
+from siamla.report.study.grids import Dose, Measured, correlations, drops
+from siamla.report.study.job import claims_of, design, study_job
 from siamla.statistics import Effect, holm
 from siamla.steps.decision import outdated
 from siamla.steps.perform import hashed
@@ -63,6 +65,99 @@ def test_verdicts_follow_the_rule() -> None:
     assert claim_verdict([SUPPORTED, SUPPORTED]) == SUPPORTED
     assert claim_verdict([SUPPORTED, OPEN]) == claim_verdict([]) == OPEN
     assert claim_verdict([OPEN, CONTRADICTED]) == CONTRADICTED
+
+
+# Doses
+# ------------------------------------------------------------------------------------------------
+
+
+def dosed(gaps: Mapping[int, float], **more: Any) -> Measured:
+    """SiamLA's and LAFA's scores at doses of so many steps, SiamLA so much above SiamCAR; the
+    first dose's benchmark is called clips.
+    """
+    scores = []
+    for steps, gap in gaps.items():
+        name = "clips" if steps == min(gaps) else f"clips_{steps}"
+        levels = {"siamcar": 0.5, "siamla": 0.5 + gap} | ({"lafa": 0.5} if steps < 900 else {})
+        noisy = made_up(levels=levels)
+        scores += [replace(each, benchmark=name) for each in noisy]
+    names = dict.fromkeys(each.benchmark for each in scores)
+    doses = [Dose(steps, {"clips": name}) for steps, name in zip(sorted(gaps), names, strict=True)]
+    labels = {name: {"label": name.upper()} for name in ("siamcar", "siamla", "lafa")}
+    used = dict.fromkeys(names, BENCHMARKS["clips"])
+    return Measured(labels, used, scores, doses=doses, **more)
+
+
+def test_a_slope_is_the_gain_of_three_times_the_steps() -> None:
+    """Gaps of 0, .05, .1 at 320, 960, 2,880 steps rise by .05; the noise of all doses is one."""
+    measured = dosed({320: 0.0, 960: 0.05, 2880: 0.1})
+    (table,) = curves(measured, "siamcar")
+    rows = {row["variant"]: row for row in table["rows"]}
+    points = {n: effect.value for n, effect in rows["siamla"]["points"].items()}
+    rises = np.diff([*points.values()])
+    assert list(points) == [320, 960, 2880]
+    assert rises == pytest.approx([0.05, 0.05], abs=1e-9)
+    assert rows["siamla"]["slope"].value == pytest.approx(0.05, abs=1e-9)
+    assert rows["siamla"]["slope"].low < 0.05 < rows["siamla"]["slope"].high
+    assert list(rows["lafa"]["points"]) == [320]  # which has the first dose alone
+    assert rows["lafa"]["slope"] is None
+    largest = response(measured, "scores", {"siamla": 1, "siamcar": -1}, "largest")
+    assert largest is not None
+    assert largest.value == pytest.approx(points[2880])
+    assert response(measured, "scores", {"lafa": 1, "siamcar": -1}, "slope") is None
+
+
+def test_doses_have_claims_of_their_own_and_count_no_sequence_twice() -> None:
+    claims = claims_of(Plan.load("dose", ROOT / "params"))
+    study = build(dosed({320: 0.0, 960: 0.05, 2880: 0.1}), claims, "siamcar")
+    found = {claim["words"][:2]: claim["verdict"] for claim in study["claims"]}
+    assert (found["H1"], found["H2"], found["H3"]) == (SUPPORTED, SUPPORTED, OPEN)
+    assert [scope["scope"] for scope in study["scopes"]] == ["Clips"]
+    assert study["scopes"][0]["rows"][0]["sequences"] == 12
+    text = page_of(study)
+    assert "trainings of 320, 960, 2880 steps" in text
+    assert "| LAFA | " in text
+    assert "H1" not in str(CLAIMS)  # of a profile without doses
+
+
+def test_one_tracker_for_all_rows_stands_beside() -> None:
+    names = ("clips", "clips_one")
+    scores = [replace(each, benchmark=name) for name in names for each in made_up()]
+    labels = {name: {"label": name} for name in LEVELS}
+    used = dict.fromkeys(names, BENCHMARKS["clips"])
+    beside = {"one tracker for all rows: window 0.3": ["clips_one"]}
+    study = build(Measured(labels, used, scores, beside=beside), CLAIMS, "siamcar")
+    assert [scope["scope"] for scope in study["scopes"]] == ["Clips", *beside]
+    assert study["claims"][0]["scopes"][-1]["parts"][0]["effect"]["sequences"] == 12
+
+
+def test_the_profile_has_each_dose_on_every_benchmark() -> None:
+    shown = design(Plan.load("dose", ROOT / "params"))
+    assert [dose["steps"] for dose in shown["doses"]] == [320, 960, 2880]
+    assert shown["doses"][2]["benchmarks"] == {"otb100": "otb100_x9", "got10k": "got10k_x9"}
+    (label,) = shown["beside"]
+    assert label.startswith("one tracker for all rows: window 0.3")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            "benchmarks: {otb100_x3: null}\nmaps: []\nalignment: []",
+            "otb100 has no benchmark of .* with training: x3",
+        ),
+        ("trainings: {x3: {training: {epochs: 10, frozen_epochs: 10}}}", "equal numbers of steps"),
+        ("doses: [x27]", "doses: 'x27' is unknown"),
+    ],
+)
+def test_doses_that_do_not_go_together(
+    change: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(ROOT / "params", tmp_path / "params")
+    monkeypatch.chdir(tmp_path)
+    Path("params/profiles/mine.yaml").write_text(f"extends: dose\n{change}\n")
+    with pytest.raises(UserError, match=said):
+        design(Plan.load("mine"))
 
 
 # From score files

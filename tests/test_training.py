@@ -27,6 +27,7 @@ from siamla.data.settings import PairSettings
 from siamla.errors import UserError
 from siamla.files import sha256
 from siamla.hardware import Hardware
+from siamla.model.checkpoint import load_model
 from siamla.model.settings import ModelSettings
 from siamla.model.siamla import build_model
 from siamla.training import course, features, loop, step
@@ -65,7 +66,7 @@ class Data(NamedTuple):
 def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
     folder = tmp_path_factory.mktemp("tiny")
     folders = Data(noise_crops(folder, videos=2), folder / "features", folder / "whole")
-    features.build(folders.crops, PAIRS, MODEL, folders.features, 1, "key")
+    features.build(folders.crops, PAIRS, MODEL, TRAINING, folders.features, 1, "key")
     _train(folders.whole, folders)
     return folders
 
@@ -286,7 +287,7 @@ def _features(folder: Path, crops: Path, killed_batch: int = -1) -> None:
         return levels(*arguments)
 
     features._levels = dying
-    features.build(crops, PAIRS.model_copy(update={"views": 7}), MODEL, folder, 1, "key")
+    features.build(crops, PAIRS.model_copy(update={"views": 7}), MODEL, TRAINING, folder, 1, "key")
 
 
 def test_a_killed_feature_build_goes_on_and_ends_with_the_same_bytes(
@@ -309,7 +310,7 @@ def test_a_killed_feature_build_goes_on_and_ends_with_the_same_bytes(
 def test_cached_features_are_those_of_the_live_backbone(data: Data, tmp_path: Path) -> None:
     """Also in which images the target is missing."""
     pairs = PAIRS.model_copy(update={"views": 2, "negatives": 0.4})
-    features.build(data.crops, pairs, MODEL, tmp_path / "features", 1, "key")
+    features.build(data.crops, pairs, MODEL, TRAINING, tmp_path / "features", 1, "key")
     sampler, stored = PairSampler(CropCache(data.crops), pairs), FeatureCache(tmp_path / "features")
     assert stored.count == sampler.views == 12  # 2 videos, 3 frames
     model, numbers = build_model(MODEL, 1).eval(), range(24)
@@ -338,8 +339,80 @@ def test_features_are_of_views_and_of_shared_weights(
     pairs = PAIRS.model_copy(update={"views": views})
     model = MODEL.model_copy(update={"weights": weights})
     with pytest.raises(UserError, match=message):
-        features.build(data.crops, pairs, model, tmp_path / "out", 1, "key")
+        features.build(data.crops, pairs, model, TRAINING, tmp_path / "out", 1, "key")
     assert not (tmp_path / "out").exists()
+
+
+# --- the backbone's upper blocks alone ---
+
+
+def _of_upper(data: Data, folder: Path, init: Path | None = None) -> tuple[Source, Recipe]:
+    """A source with whole templates, and a recipe whose upper blocks learn from its features."""
+    upper = recipe(thaw="upper", init=init)
+    pairs = PAIRS.model_copy(update={"views": 2})
+    features.build(data.crops, pairs, MODEL, upper.training, folder, 1, "key")
+    return Source.open([data.crops], pairs, folder, workers=0), upper
+
+
+def test_only_upper_blocks_learn_and_no_crop_is_read(
+    data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, upper = _of_upper(data, tmp_path / "features")
+    monkeypatch.setattr(PairSampler, "batch", None)  # which reads crops
+    model, _ = train(upper, source, CPU, Upkeep(tmp_path / "state.pt", "key"))
+    before, after = build_model(MODEL, 1).backbone, model.backbone
+    changed = [
+        not torch.equal(ours, theirs)
+        for ours, theirs in zip(before.parameters(), after.parameters(), strict=True)
+    ]
+    above = len([*after.upper_parameters()])
+    assert not any(changed[:-above])
+    assert sum(changed[-above:]) > 0.8 * above
+
+
+def test_cached_first_levels_give_the_gradients_of_crops(data: Data, tmp_path: Path) -> None:
+    source, upper = _of_upper(data, tmp_path / "features")
+    assert isinstance(source.sampler, PairSampler)
+    numbers = range(4)
+    live = source.sampler.batch(numbers)
+    images = [torch.from_numpy(x).permute(0, 3, 1, 2) for x in (live.template, live.search)]
+    boxes = torch.from_numpy(live.box.astype(np.float32))
+    assert source.features is not None
+    cached = source.features.batch([source.sampler.parts(number) for number in numbers])
+    gradients = []
+    for batch in (Batch((images[0],), (images[1],), boxes, frozen=False), cached):
+        learner = start(upper, CPU)
+        learner.thaw(2)
+        step.optimise(learner, batch, torch.zeros(4, 25, 25), 2)
+        found = [parameter.grad for parameter in learner.model.backbone.upper_parameters()]
+        gradients.append(torch.cat([x.flatten() for x in found if x is not None]))
+    likeness = torch.cosine_similarity(*gradients, dim=0)  # features are stored in fp16
+    assert likeness > 0.999
+
+
+def test_a_training_starts_from_a_model_file(data: Data, tmp_path: Path) -> None:
+    """And its features are those of the file's backbone."""
+    model, folder = data.whole / "model.pt", tmp_path / "features"
+    source, fine = _of_upper(data, folder, model)
+    weights = load_model(model).state_dict()
+    started = start(fine, CPU).model.state_dict()
+    assert all(torch.equal(started[name], value) for name, value in weights.items())
+    assert isinstance(source.sampler, PairSampler)
+    pair = source.sampler.batch([0])
+    assert source.features is not None
+    cached = source.features.batch([source.sampler.parts(0)]).search
+    with torch.no_grad():
+        levels = load_model(model).backbone(torch.from_numpy(pair.search).permute(0, 3, 1, 2))
+    torch.testing.assert_close(cached[1].float(), levels[1], rtol=2e-3, atol=2e-3)
+
+
+def test_a_model_file_of_another_network_is_refused(data: Data) -> None:
+    other = replace(recipe(), model=MODEL.model_copy(update={"channels": 32}))
+    fine = replace(
+        other, training=other.training.model_copy(update={"init": data.whole / "model.pt"})
+    )
+    with pytest.raises(UserError, match=r"training\.init: .*model\.pt: .* has shape"):
+        start(fine, CPU)
 
 
 # --- steps ---

@@ -15,6 +15,8 @@ from siamla.errors import UserError
 from siamla.experiment.plan import Plan
 from siamla.experiment.sweeps import load_tuning
 from siamla.files import canonical_json, digest, read_json, write_json, write_text
+from siamla.miniatures.dataset import synthesize
+from siamla.miniatures.settings import load_sets
 from siamla.model.checkpoint import save_model
 from siamla.model.siamla import build_model
 from siamla.provenance.record import make_record
@@ -105,8 +107,29 @@ def trained(plan: Plan, variant: str = "siamla") -> None:
 def test_a_missing_training_names_its_command(plan: Plan) -> None:
     said = "`siamla train run siamla --seed 1 --profile smoke` comes first"
     with pytest.raises(UserError, match=said):
-        tune(plan, ["siamla"], "smoke_validation")
+        tune(plan, ["siamla"], ["smoke_validation"])
     assert not Path("data").exists()
+
+
+def test_real_clips_count_as_much_as_a_rendered_set(
+    plan: Plan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained(plan)
+    sets = load_sets(plan.params / "synthetic.yaml")
+    real = Path("real")
+    synthesize("real", sets["smoke_validation"].model_copy(update={"layout": "plain"}), real)
+    write_json(real / "real.json", {"split": "validation", "videos": {}})
+    command = ["tune", "siamla", "--profile", "smoke", "--benchmark", "smoke_validation"]
+    assert main([*command, "--benchmark", "real"]) == 0
+    assert "# auc on smoke_validation, auc on real; every point in" in capsys.readouterr().out
+    report = read_json(Path("results/smoke/tune/siamla.json"))
+    assert report["metric"] == {"smoke_validation": "auc", "real": "auc"}
+    scores = report["points"][0]["scores"]["1"]
+    assert report["before"] == pytest.approx(sum(scores.values()) / 2)
+    write_json(real / "real.json", {"split": "test", "videos": {}})
+    assert main([*command, "--benchmark", "real"]) == 2
+    said = "real/real.json says split 'test'; settings are chosen on the split validation alone"
+    assert said in capsys.readouterr().err
 
 
 def test_the_report_says_where_the_values_came_from(
@@ -125,7 +148,7 @@ def test_the_report_says_where_the_values_came_from(
     made = plan.job("train", variant="siamla", seed=1).record()
     assert made is not None
     assert report["models"]["1"]["content"] == made["content"]
-    assert report["clips"]["settings"]["seed"] == 3101
+    assert report["clips"][0]["settings"]["seed"] == 3101
     # the variant's own come first
     assert report["points"][0]["settings"] == {"window": 0.4, "top_n": 3}
     assert {point["settings"]["window"] for point in report["points"]} == {0.1, 0.4}

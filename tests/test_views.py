@@ -102,7 +102,8 @@ def test_an_engine_without_its_package_is_told_before_anything_is_trained(
     )
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     told = (
-        "tracker.engine: openvino: openvino is not installed; pip install 'siamla[fast]', or"
+        "tracker.engine: openvino: openvino is not installed; pip install 'siamla[fast]'"
+        " (in a clone '.[fast]'), or"
         " take engine auto"
     )
     plan = params(smoke={"trackers": {"siamla": {"engine": "openvino"}}})

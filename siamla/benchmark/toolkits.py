@@ -12,7 +12,7 @@ from got10k.trackers import Tracker as ToolkitTracker
 
 from siamla.benchmark.onepass import Tracker
 from siamla.data.images import read_image
-from siamla.errors import UserError
+from siamla.errors import UserError, install
 from siamla.settings import validate
 from siamla.tracker.loading import load_tracker
 from siamla.tracker.settings import TrackerSettings
@@ -53,7 +53,7 @@ def serve_vot(tracker: Tracker) -> None:
     try:
         from trax import Image, Rectangle, Region, Server, TraxStatus  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
-        raise UserError("the VOT toolkit is not installed; pip install 'siamla[vot]'") from None
+        raise UserError(f"the VOT toolkit is not installed; {install('vot')}") from None
     with Server([Region.RECTANGLE], [Image.PATH]) as server:
         while (request := server.wait()).type in (TraxStatus.INITIALIZE, TraxStatus.FRAME):
             image = read_image(Path(request.image["color"].path()))

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import get_args
 
-from siamla.cli.options import Commands, add_overwrite, positive
+from siamla.cli.options import Commands, add_overwrite, add_profile, positive
 from siamla.data.layout import LayoutName
 from siamla.errors import UserError
 
@@ -47,8 +47,18 @@ def run_show(args: argparse.Namespace) -> None:
     write_png(args.out, contact_sheet(layout.read(args.root, name) for name in names))
 
 
+def run_card(args: argparse.Namespace) -> None:
+    """Print the card of a profile's data."""
+    from siamla.steps.data_card import data_card
+
+    print(data_card(args.profile), end="")
+
+
 def register(commands: Commands) -> None:
     """Add the commands."""
+    text = "print the card of a profile's data: photos, sets, clips, licences, digests"
+    add_profile(commands.add("data card", run_card, text), key=False)
+
     parser = commands.add("data synthesize", run_synthesize, "render a generated data set")
     parser.add_argument("name", metavar="NAME", help="an entry of the params file")
     text = "default: params/synthetic.yaml here, else siamla's own"

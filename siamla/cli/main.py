@@ -10,7 +10,7 @@ from importlib import import_module
 from siamla import __version__
 from siamla.cli import warm
 from siamla.cli.guard import explain, in_hand
-from siamla.errors import UserError
+from siamla.errors import UserError, install
 from siamla.stopping import follow_pipeline
 
 GROUPS = "init plan data train model benchmark results steps track report mlflow"
@@ -61,7 +61,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "siamla").partition(".")[0] == "siamla":
             raise
-        advice = "pip install 'siamla[pipeline]'"
+        advice = install("pipeline")
         print(f"siamla: error: {error.name} is not installed; {advice}", file=sys.stderr)
         return 2
     except ImportError as error:

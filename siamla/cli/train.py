@@ -33,9 +33,11 @@ def run_tune(args: argparse.Namespace) -> None:
 
     plan = load_plan(args)
     variants = [args.variant] if args.variant else plan.variants
-    reports = tune(plan, variants, args.benchmark, args.workers)
-    metric = next(iter(reports.values()))["metric"] if reports else "nothing to choose"
-    print(f"# {metric} on {args.benchmark}; every point in results/{plan.name}/tune/VARIANT.json")
+    reports = tune(plan, variants, args.benchmark or ["validation"], args.workers)
+    metrics = next(iter(reports.values()))["metric"] if reports else {}
+    chosen_on = ", ".join(f"{metric} on {name}" for name, metric in metrics.items())
+    stored = f"every point in results/{plan.name}/tune/VARIANT.json"
+    print(f"# {chosen_on or 'nothing to choose'}; {stored}")
     print(f"# {'variant':16} {'seeds':>5} {'points':>6}  {'start':>6}  chosen")
     for variant, report in reports.items():
         counts = f"{len(report['models']):5} {len(report['points']):6}"
@@ -75,14 +77,17 @@ def register(commands: Commands) -> None:
     trial.add_argument("--overfit", type=positive, metavar="N", help=text)
     add_profile(parser)
     text = (
-        "choose the tracker's settings for each variant on generated validation clips; nothing is"
-        " trained"
+        "choose the tracker's settings for each variant on validation clips, by the mean of the"
+        " sets that are named; nothing is trained"
     )
     parser = commands.add("tune", run_tune, text)
     text = "this one alone; default: all of the profile, each with the models of all its seeds"
     parser.add_argument("variant", nargs="?", help=text)
-    text = "a set of params/synthetic.yaml; default: %(default)s"
-    parser.add_argument("--benchmark", default="validation", help=text)
+    text = (
+        "a set of params/synthetic.yaml, or a folder of real clips (`siamla data real validation`);"
+        " may be repeated; default: validation"
+    )
+    parser.add_argument("--benchmark", action="append", metavar="CLIPS", help=text)
     text = "processes; they change nothing"
     parser.add_argument("--workers", type=positive, default=1, help=text)
     add_profile(parser, key=False)

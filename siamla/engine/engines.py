@@ -52,8 +52,8 @@ def resolve_engine(name: EngineName, device: torch.device) -> str:
     if installed(engine.package) is None:
         what = f"'siamla[{engine.extra}]'" if engine.extra else engine.package
         raise UserError(
-            f"tracker.engine: {name}: {engine.package} is not installed; pip install {what}, or"
-            " take engine auto or torch"
+            f"tracker.engine: {name}: {engine.package} is not installed; pip install {what}"
+            f" (in a clone '.[{engine.extra}]'), or take engine auto or torch"
         )
     if device.type not in engine.devices:
         raise UserError(f"tracker.engine: {name} runs on a CPU; on a GPU take auto or torch")

@@ -21,7 +21,7 @@ from siamla.engine.graph import (
     to_onnx,
     to_openvino,
 )
-from siamla.errors import UserError
+from siamla.errors import UserError, install
 from siamla.files import canonical_json, sha256, write_json
 from siamla.grid import MIDDLE, SCORE, SEARCH, START, STRIDE, TEMPLATE
 from siamla.model.fast import for_inference
@@ -165,7 +165,7 @@ def export(
     extra, packages = NEEDS[kind]
     for package in packages:
         if installed(package) is None:
-            raise UserError(f"--format {kind}: no {package}; pip install 'siamla[{extra}]'")
+            raise UserError(f"--format {kind}: no {package}; {install(extra)}")
     inference = for_inference(model)
     if half:
         for values in (*inference.parameters(), *inference.buffers()):

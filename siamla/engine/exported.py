@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamla.engine.network import Crops, Maps, Network, State
-from siamla.errors import UserError
+from siamla.errors import UserError, install
 from siamla.files import read_json, sha256
 
 ABOUT = "siamla.json"
@@ -81,15 +81,13 @@ def by_openvino(graph: Path, outputs: tuple[str, ...], threads: int) -> Run:
 def by_opencv(graph: Path, outputs: tuple[str, ...], threads: int) -> Run:
     """The graph of an ONNX file, run by OpenCV, on so many threads in the whole process."""
     if graph.suffix != ".onnx":
-        raise UserError(f"{graph}: OpenVINO is not installed; pip install 'siamla[fast]'")
+        raise UserError(f"{graph}: OpenVINO is not installed; {install('fast')}")
     cv2.setNumThreads(threads)
     try:
         network = cv2.dnn.readNetFromONNX(str(graph))
     except cv2.error as error:
         why = f"OpenCV {cv2.__version__} cannot read it, expected 5.0 or newer"
-        raise UserError(
-            f"{graph}: {why}; pip install 'siamla[fast]' runs it by OpenVINO"
-        ) from error
+        raise UserError(f"{graph}: {why}; {install('fast')} runs it by OpenVINO") from error
 
     def run(inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
         for name, values in inputs.items():

@@ -113,6 +113,7 @@ def _references(
     yield f"{path}: variant_seeds", profile.variant_seeds, variants
     yield f"{path}: trackers", profile.trackers, variants
     yield f"{path}: tables", profile.tables, tables
+    yield f"{path}: doses", profile.doses, profile.trainings
     yield f"{path}: sweeps", profile.sweeps, sweeps
     yield f"{path}: maps", profile.maps, profile.benchmarks
     yield f"{path}: alignment", profile.alignment, profile.benchmarks

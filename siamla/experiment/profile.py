@@ -136,6 +136,13 @@ class Profile(Settings):
         default_factory=dict,
         description="other trainings of the variants: name → nested settings over `spec`",
     )
+    doses: Names = Field(
+        default_factory=list,
+        description=(
+            "longer `trainings` that the study compares with that of `spec`; each has a benchmark"
+            " of every root"
+        ),
+    )
 
 
 def _check_settings(profile: Profile, path: Path) -> None:

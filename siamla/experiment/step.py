@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -11,6 +12,7 @@ from siamla.experiment.experiment import Experiment
 from siamla.experiment.job import Job
 from siamla.experiment.profile import Benchmark, Profile, TrainingSet
 from siamla.experiment.spec import Spec, plain
+from siamla.files import sha256
 from siamla.miniatures.settings import SetSettings
 from siamla.provenance.code import Sources
 from siamla.settings import read_yaml, without_neutral
@@ -141,12 +143,26 @@ def weights(spec: Spec) -> Any:
     return {"sha256": source["sha256"]} if isinstance(source, dict) else source
 
 
+@cache
+def _content(path: Path) -> str:
+    if not path.is_file():
+        raise UserError(f"training.init: {path} not found; expected a model file")
+    return sha256(path)
+
+
+def initial(spec: Spec) -> str | None:
+    """The SHA-256 of the model file that a training starts from."""
+    return None if spec.training.init is None else _content(spec.training.init)
+
+
 def training_settings(spec: Spec) -> dict[str, Any]:
     """What decides the weights: the spec without the tracker, and without paths and names in it."""
     settings: dict[str, Any] = without_neutral(spec)
     for group, key in ((settings, "tracker"), (settings, "crops"), (settings["pairs"], "dataset")):
         group.pop(key, None)
     settings["model"]["weights"] = weights(spec)
+    if spec.training.init is not None:
+        settings["training"]["init"] = initial(spec)
     return settings
 
 
@@ -164,7 +180,10 @@ def feature_pairs(spec: Spec) -> dict[str, Any]:
 
 def network(spec: Spec) -> dict[str, Any]:
     """What decides features of the network."""
-    return {"backbone": spec.model.backbone, "weights": weights(spec)}
+    found = {"backbone": spec.model.backbone, "weights": weights(spec)}
+    if spec.training.thaw == "upper":
+        found["template"] = "whole"
+    return found if spec.training.init is None else found | {"init": initial(spec)}
 
 
 def mixed_crops(spec: Spec, parents: Parents) -> dict[str, Any]:

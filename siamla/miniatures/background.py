@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from siamla.errors import UserError
 from siamla.geometry import Array
 from siamla.miniatures.paths import Rng, clipped, walk
 from siamla.miniatures.photos import load_photo
@@ -16,14 +18,25 @@ from siamla.miniatures.sprites import Image, blur_kernel, recolour
 _NOISE_MEAN = 24
 
 
+def _image(path: Path) -> Image:
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise UserError(f"{path}: cannot be read as an image")
+    return np.asarray(image, np.uint8)
+
+
 @dataclass(frozen=True)
 class Background:
-    """A photo under a camera: matrices (N, 2, 3) map photo to frame points, both continuous."""
+    """A photo under a camera: matrices (N, 2, 3) map photo to frame points, both continuous.
+
+    film: the images (N) that are there in place of the photo, one a frame, all of its size.
+    """
 
     photo: Image
     matrices: Array
     angle: Array
     size: tuple[int, int]
+    film: tuple[Path, ...] = ()
 
     def frame(self, t: int) -> Image:
         """Frame t, (H, W, 3) uint8; beyond its edges the photo is mirrored."""
@@ -32,7 +45,8 @@ class Background:
         shrinks = abs(np.linalg.det(matrix[:, :2])) < 0.36
         flags = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         mode = cv2.BORDER_REFLECT_101
-        warped = cv2.warpAffine(self.photo, matrix, self.size, flags=flags, borderMode=mode)
+        photo = _image(self.film[t]) if self.film else self.photo
+        warped = cv2.warpAffine(photo, matrix, self.size, flags=flags, borderMode=mode)
         return np.asarray(warped, np.uint8)
 
     def project(self, t: int, points: Array) -> Array:
@@ -78,7 +92,7 @@ def pick_scene(rng: Rng, clip: ClipSettings) -> tuple[Image, bool]:
 
 def make_background(rng: Rng, clip: ClipSettings) -> Background:
     """A photo under a camera that wanders, zooms and rolls a little."""
-    photo, _ = pick_scene(rng, clip)
+    photo = _image(clip.film[0]) if clip.film else pick_scene(rng, clip)[0]
     extent, size = np.array(photo.shape[1::-1], np.float64), np.array(clip.size, np.float64)
     # closer, so that fewer mirror images of the photo come into view
     near, margin = (1.2, 1.0) if clip.looks.segments else (1.0, 0.8)
@@ -88,9 +102,11 @@ def make_background(rng: Rng, clip: ClipSettings) -> Background:
     half = np.minimum(size / base / 2, extent / 2)
     step = clip.motion.camera * size.min() / base
     view = walk(rng, clip, step, half * margin, extent - half * margin)
+    if clip.motion.shake:
+        view = view + rng.normal(0, clip.motion.shake * size.min() / base, view.shape)
     frame_point = np.broadcast_to(size / 2, view.shape)
     matrices = camera(zoom, angle, np.ones(clip.frames), view, frame_point)
-    return Background(photo, matrices, angle, clip.size)
+    return Background(photo, matrices, angle, clip.size, clip.film)
 
 
 @lru_cache(maxsize=2)

@@ -9,6 +9,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from siamla.data.formats import plain
+from siamla.data.formats.text import images as read_images
 from siamla.data.formats.text import write_boxes
 from siamla.errors import UserError
 from siamla.files import digest, read_json, sha256, write_json
@@ -32,6 +34,25 @@ WRITERS: dict[str, Writer] = {
 """Layouts that a set can be rendered in."""
 
 
+def _films(settings: SetSettings) -> list[tuple[Path, ...]]:
+    """For each clip a part, as long as it, of a video of the settings' film; none without one.
+
+    Videos that are shorter than the longest clip are left out; UserError where none is longer.
+    """
+    if settings.film is None:
+        return []
+    most, count = settings.frames[1], settings.sequences
+    every = (read_images(settings.film / name) for name in plain.names(settings.film))
+    videos = [video for video in every if len(video) >= most]
+    if not videos:
+        raise UserError(f"{settings.film}: no video has the {most} frames of a clip")
+    rng = np.random.Generator(np.random.PCG64([settings.seed, 1]))
+    order = rng.permutation(count) % len(videos)
+    starts = (int(rng.integers(len(videos[index]) - most + 1)) for index in order)
+    parts = zip(order, starts, strict=True)
+    return [videos[index][start : start + most] for index, start in parts]
+
+
 def clip_settings(settings: SetSettings) -> list[ClipSettings]:
     """What every clip of a set is to show; every challenge has its exact count."""
     rng = np.random.Generator(np.random.PCG64([settings.seed, 0]))
@@ -49,6 +70,7 @@ def clip_settings(settings: SetSettings) -> list[ClipSettings]:
     order = rng.permutation(count)
     scenes = scene_photos(settings.split)
     of_things = scene_photos(settings.split, things=True)
+    films = _films(settings)
     clips = []
     for index in range(count):
         names = of_things if index in region else scenes
@@ -63,6 +85,7 @@ def clip_settings(settings: SetSettings) -> list[ClipSettings]:
             motion=settings.motion,
             challenges=frozenset(name for name, members in chosen.items() if index in members),
             looks=settings.looks,
+            film=films[index] if films else (),
         )
         clips.append(clip)
     return clips

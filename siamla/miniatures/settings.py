@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from siamla.data.layout import LayoutName
-from siamla.settings import Name, Settings, read_yaml, validate
+from siamla.settings import Name, Settings, neutral, read_yaml, validate
 
 Split = Literal["train", "test", "validation"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -36,6 +36,7 @@ class Motion(Settings):
     knot_frames: int = Field(10, ge=1, le=200)  # between knots; 1 = a very low frame rate
     travel: Share = 0.3  # target's step between knots
     camera: Share = 0.1  # camera's step between knots
+    shake: Share = neutral(0.0)  # of the camera from frame to frame, standard deviation
     zoom: float = Field(1.8, ge=1, le=4)  # largest factor of the target's size, both ways
     rotation: float = Field(60, ge=0, le=180)  # largest turn of the target, degrees
     target: tuple[float, float] = (0.14, 0.3)  # √(w h) of the target, least and most
@@ -68,6 +69,7 @@ class ClipSettings:
     """What a clip shows. `region`: the target is a part of the photo `scene`, not an object.
 
     others: scenes in whose place the clip may be set, where no target can be found in its own.
+    film: a video's frames that are the background, one a frame, in place of a photo.
     """
 
     frames: int
@@ -79,6 +81,7 @@ class ClipSettings:
     motion: Motion
     challenges: frozenset[str]
     looks: Looks = field(default_factory=Looks)
+    film: tuple[Path, ...] = ()
 
 
 class SetSettings(Settings):
@@ -91,6 +94,8 @@ class SetSettings(Settings):
     size: tuple[int, int] = (360, 270)  # width and height in pixels
     seed: int = Field(ge=0)
     region: Share = 0.35  # of clips whose target is a part of the photo itself
+    film: Path | None = neutral(None)
+    """A folder of real clips in the plain layout: their frames are the backgrounds."""
     quality: int = Field(90, ge=30, le=100)  # of the JPEGs
     name: str = "{:04d}"  # pattern of sequence names, counted from 1
     first_frame_only: bool = False  # annotation of frame 1 alone, the whole in anno_full/
@@ -104,6 +109,8 @@ class SetSettings(Settings):
             raise ValueError(f"frames is {list(self.frames)}, expected 2 ≤ min ≤ max ≤ 10000")
         if not 64 <= min(self.size) <= max(self.size) <= 4096:
             raise ValueError(f"size is {list(self.size)}, expected 64 to 4096 pixels")
+        if self.film is not None and self.region:
+            raise ValueError(f"region is {self.region}, expected 0 with film: targets are objects")
         try:
             names = {self.name.format(1), self.name.format(2)}
         except (IndexError, KeyError, ValueError):

@@ -1,6 +1,7 @@
 """What a backbone is: images in, feature levels out; and one by its name."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from siamla.model.weights import locate, read_state
 
 class Backbone(nn.Module, ABC):
     """A network whose forward takes (B, 3, H, W) BGR images, 0..255, uint8 or float, and returns
-    feature levels, described by `out_channels` and `strides`.
+    feature levels, described by `out_channels` and `strides`. The first is what `lower` gives.
 
     A stride is a multiple of 8. Every level is centred: its middle cell looks at the middle pixel
     of an image of 127 or 255 px. Batch norm keeps ImageNet's statistics; SiamCAR's learns them when
@@ -22,6 +23,23 @@ class Backbone(nn.Module, ABC):
 
     out_channels: tuple[int, ...]
     strides: tuple[int, ...]
+
+    @abstractmethod
+    def lower(self, images: Tensor) -> Tensor:
+        """The first level of images."""
+
+    @abstractmethod
+    def upper(self, first: Tensor) -> tuple[Tensor, ...]:
+        """The other levels, of the first."""
+
+    @abstractmethod
+    def upper_parameters(self) -> Iterator[nn.Parameter]:
+        """The weights that `upper` reads."""
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """All levels of images."""
+        first = self.lower(images)
+        return first, *self.upper(first)
 
     @classmethod
     def package_weights(cls) -> Path | None:

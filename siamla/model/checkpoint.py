@@ -67,6 +67,17 @@ def load_model(path: Path) -> SiamLA:
     return read_model(path).model
 
 
+def initial_model(settings: ModelSettings, seed: int, init: Path | None) -> SiamLA:
+    """The network that a training starts from: with weights drawn from `seed`, or, where `init` is
+    a model file, with that file's; UserError where they do not fit.
+    """
+    if init is None:
+        return build_model(settings, seed)
+    model = empty_model(settings)
+    load_state(model, read_model(init).model.state_dict(), f"training.init: {init}")
+    return model
+
+
 def weights_digest(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> str:
     """16 hex digits of the names, types, shapes and bytes of the weights, and of the settings."""
     content = hashlib.sha256(canonical_json(settings).encode())

@@ -17,8 +17,9 @@ MOST = 5  # sequences either way that a comparison lists
 
 
 def signed(number: float, digits: int) -> str:
-    """A difference in words: "−0.012"."""
-    return f"{number:+.{digits}f}".replace("-", "−") if np.isfinite(number) else "–"
+    """A difference in words: "−0.012"; what is rounded to 0 has a plus."""
+    whole = round(float(number), digits) + 0.0  # of −0.0 this is 0.0
+    return f"{whole:+.{digits}f}".replace("-", "−") if np.isfinite(number) else "–"
 
 
 def interval(low: float, high: float, digits: int) -> str:

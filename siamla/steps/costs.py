@@ -64,7 +64,7 @@ class Costs:
 
         model = spec.model.model_copy(update={"weights": "random"})
         parts = [model.model_dump(mode="json"), spec.training.precision, spec.training.optimizer]
-        key = digest([*parts, spec.training.ema, pairs, accumulate, frozen])
+        key = digest([*parts, spec.training.thaw, spec.training.ema, pairs, accumulate, frozen])
         if key not in self._known:
             recipe = Recipe(model, spec.labels, spec.loss, spec.training, seed=0)
             self._known[key] = measured(recipe, pairs, accumulate, frozen)

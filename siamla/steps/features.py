@@ -17,6 +17,6 @@ def work(plan: Plan, job: Job, record: dict[str, Any], means: Means) -> Outcome:
     spec, key = plan.spec(job.names["variant"]), full_key(record)
     crops = sound(job.parents["crops"])
     own(job.folder, job.step, key, MAKES)
-    build(crops, spec.pairs, spec.model, job.folder, means.cores, key)
+    build(crops, spec.pairs, spec.model, spec.training, job.folder, means.cores, key)
     chunks = hashed(job.folder, (path.name for path in job.folder.glob("chunk-*.bin")))
     return Outcome(digest(chunks), {**chunks, **hashed(job.folder, ("manifest.json",))})

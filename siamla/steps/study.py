@@ -8,11 +8,13 @@ from siamla.benchmark.maps import read_maps
 from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
-from siamla.files import free_for_output, read_json, write_json, write_text
+from siamla.files import atomic, free_for_output, read_json, write_json, write_text
+from siamla.report.drawing import style
 from siamla.report.drawing.data import Run, Score
 from siamla.report.measured import place_told
 from siamla.report.study.build import GENERATED, build, markdown, sentence
-from siamla.report.study.grids import Measured
+from siamla.report.study.figure import draw
+from siamla.report.study.grids import Dose, Measured
 from siamla.report.study.job import claims_of, study_job
 from siamla.steps.alignment import CROPS
 from siamla.steps.figures import as_score, checked
@@ -77,7 +79,17 @@ def _measured(job: Job, scores: dict[Path, dict[str, Any]]) -> Measured:
     shown = job.identity.plain["shown"]
     plain = [score for score in stored if score.value is None]
     swept = [score for score in stored if score.value is not None]
-    return Measured(shown["variants"], shown["benchmarks"], plain, swept, runs, crops)
+    doses = [Dose(**dose) for dose in shown["design"]["doses"]]
+    return Measured(
+        shown["variants"],
+        shown["benchmarks"],
+        plain,
+        swept,
+        runs,
+        crops,
+        doses,
+        shown["design"]["beside"],
+    )
 
 
 def _state(scores: dict[Path, Any], job: Job) -> dict[str, Any]:
@@ -96,6 +108,16 @@ def _state(scores: dict[Path, Any], job: Job) -> dict[str, Any]:
         "places": places,
         "counts": Counter(parent.step for parent in job.parents.values()),
     }
+
+
+def _draw(content: dict[str, Any], shown: dict[str, Any], paths: list[Path]) -> None:
+    """Write the figure of the doses."""
+    label = shown["variants"].get(shown["baseline"], {}).get("label", shown["baseline"])
+    with style.applied():
+        figure = draw(content["doses"], label)
+        for path in paths:
+            with atomic(path) as temporary:
+                figure.savefig(temporary, format="svg", metadata=style.METADATA["svg"])
 
 
 def study(
@@ -124,4 +146,7 @@ def study(
     write_json(job.folder.with_suffix(".json"), content)
     if page is not None:
         write_text(page, text)
+    folders = [job.folder.parent, *([] if page is None else [page.parent])]
+    if content["doses"]["tables"]:
+        _draw(content, shown, [folder / "images" / "study_doses.svg" for folder in folders])
     return job.folder

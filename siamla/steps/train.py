@@ -59,7 +59,7 @@ def _source(job: Job, spec: Spec, workers: int, look: Callable[[Job], Path]) -> 
 
 def _reads_crops(job: Job, spec: Spec) -> bool:
     """Whether an epoch reads crops, and not cached features."""
-    return "features" not in job.parents or spec.training.frozen_epochs < spec.training.epochs
+    return "features" not in job.parents or spec.training.cached_epochs < spec.training.epochs
 
 
 def _workers(job: Job, spec: Spec, means: Means) -> int:

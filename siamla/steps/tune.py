@@ -3,13 +3,14 @@
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from siamla.benchmark.tuning import Choice, search
+from siamla.data.real.clips import REAL
 from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
@@ -31,6 +32,7 @@ CLIPS = Path("data", "validation")
 class Clips(NamedTuple):
     """Validation clips on disk; `origin` is what decides them."""
 
+    name: str
     root: Path
     layout: str
     origin: dict[str, Any]
@@ -61,7 +63,23 @@ def _rendered(name: str, settings: SetSettings, jobs: int) -> Clips:
 
     root, stored = CLIPS / name, settings.model_dump(mode="json")
     render(name, settings, root, jobs)
-    return Clips(root, settings.layout, {"name": name, "settings": stored})
+    return Clips(name, root, settings.layout, {"name": name, "settings": stored})
+
+
+def _real(root: Path) -> Clips:
+    """Real clips that `siamla data real` wrote; UserError for others than those to choose on."""
+    about = read_json(root / REAL)
+    if about.get("split") != "validation":
+        what = f"{root / REAL} says split {about.get('split')!r}"
+        raise UserError(f"{root}: {what}; settings are chosen on the split validation alone")
+    return Clips(root.as_posix(), root, "plain", {"name": root.name, "videos": about["videos"]})
+
+
+def _clips(plan: Plan, name: str, jobs: int) -> Clips:
+    """The clips of this name: of a folder of real ones, or a set, which is rendered."""
+    if (Path(name) / REAL).is_file():
+        return _real(Path(name))
+    return _rendered(name, validation_set(plan, name), jobs)
 
 
 def _start(plan: Plan, variant: str) -> dict[str, Any]:
@@ -71,7 +89,9 @@ def _start(plan: Plan, variant: str) -> dict[str, Any]:
     return dict(plain(validate(TrackerSettings, settings, f"tune {variant}")))
 
 
-def _origin(plan: Plan, variant: str, jobs: dict[str, Job], clips: Clips) -> dict[str, Any]:
+def _origin(
+    plan: Plan, variant: str, jobs: dict[str, Job], clips: Sequence[Clips]
+) -> dict[str, Any]:
     """All that decides what is chosen. What the variant sets would win, and is not tried."""
     tuning = load_tuning(plan.params / "tune.yaml")
     fixed = plan.experiment.own_tracker(variant)
@@ -83,11 +103,11 @@ def _origin(plan: Plan, variant: str, jobs: dict[str, Job], clips: Clips) -> dic
     )
     return {
         "variant": variant,
-        "clips": clips.origin,
+        "clips": [each.origin for each in clips],
         "models": {
             seed: {"key": job.key, "content": planned(job)["content"]} for seed, job in jobs.items()
         },
-        "metric": byhand.protocol_of(clips.layout, None).headline,
+        "metric": {each.name: byhand.protocol_of(each.layout, None).headline for each in clips},
         "from": _start(plan, variant),
         "grid": {**plain(tuning), "grid": grid},
         "code": code,
@@ -103,7 +123,12 @@ def _score(model: Path, clips: Clips, settings: Choice, workers: int) -> float:
     return float(scores[run.rules.headline])
 
 
-def _tune(plan: Plan, variant: str, clips: Clips, workers: int) -> dict[str, Any]:
+def _mean(scores: Mapping[str, Mapping[str, float]]) -> float:
+    """The mean over models of the mean over sets of clips, which count alike."""
+    return float(np.mean([np.mean(list(each.values())) for each in scores.values()]))
+
+
+def _tune(plan: Plan, variant: str, clips: Sequence[Clips], workers: int) -> dict[str, Any]:
     """The report of one variant, which is also written."""
     started = time.time()
     seeds = plan.experiment.seeds(variant)
@@ -121,9 +146,10 @@ def _tune(plan: Plan, variant: str, clips: Clips, workers: int) -> dict[str, Any
         point = measured.get(digest(choice))
         if point is None:
             tried = {**origin["from"], **choice}
-            scores = {seed: _score(model, clips, tried, workers) for seed, model in models.items()}
-            mean = float(np.mean(list(scores.values())))
-            point = {"settings": choice, "scores": scores, "mean": mean}
+            scores: dict[str, dict[str, float]] = {}
+            for seed, model in models.items():
+                scores[seed] = {each.name: _score(model, each, tried, workers) for each in clips}
+            point = {"settings": choice, "scores": scores, "mean": _mean(scores)}
             write_json(path, {**report, "points": [*points, point]})
         points.append(point)
         return float(point["mean"])
@@ -141,17 +167,20 @@ def _tune(plan: Plan, variant: str, clips: Clips, workers: int) -> dict[str, Any
 
 
 def tune(
-    plan: Plan, variants: Sequence[str], clips: str, workers: int = 1
+    plan: Plan, variants: Sequence[str], clips: Sequence[str], workers: int = 1
 ) -> dict[str, dict[str, Any]]:
-    """Choose the tracker settings of variants on generated validation clips; variant → report.
+    """Choose the tracker settings of variants on validation clips; variant → report.
 
+    clips: sets of params/synthetic.yaml, and folders of real clips of the split validation.
     The mean headline score over a variant's seeds decides, by the grid of params/tune.yaml.
     results/{profile}/tune/{variant}.json is written after each point, and the same call goes on
     with the points that are in it. UserError before any work where a training is missing.
     """
-    settings = validation_set(plan, clips)
+    for name in clips:
+        if not (Path(name) / REAL).is_file():
+            validation_set(plan, name)  # wrong names are found before any work
     for variant in variants:
         for seed in plan.experiment.seeds(variant):
             planned(plan.job("train", variant=variant, seed=seed))
-    rendered = _rendered(clips, settings, workers)
-    return {variant: _tune(plan, variant, rendered, workers) for variant in variants}
+    found = [_clips(plan, name, workers) for name in clips]
+    return {variant: _tune(plan, variant, found, workers) for variant in variants}

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from siamla.engine.exported import ABOUT, prepare_exported, read_exported, runtime
-from siamla.errors import UserError
+from siamla.errors import UserError, install
 from siamla.geometry import Array
 from siamla.settings import validate
 from siamla.tracker.settings import TrackerSettings
@@ -104,9 +104,8 @@ class Tracker:
 
     @property
     def lost(self) -> bool | None:
-        """Whether the last box is too unsure; None where the model has no threshold."""
-        limit = self.core.settings.lost
-        return None if limit is None else self.score < limit
+        """Whether the target is lost; None where the tracker has no way to say so."""
+        return self.core.lost
 
 
 def load(
@@ -142,7 +141,7 @@ def load(
         import torch
     except ModuleNotFoundError as error:
         raise UserError(
-            f"{path}: a model file needs PyTorch: pip install 'siamla[train]'; the folder that"
+            f"{path}: a model file needs PyTorch: {install('train')}; the folder that"
             " `siamla model export` makes of it needs none"
         ) from error
     from siamla.hardware import named_device

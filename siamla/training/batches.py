@@ -24,7 +24,7 @@ WHOLE = slice(None)  # of a batch, where no other process takes a part
 
 @dataclass(frozen=True)
 class Source:
-    """Where batches come from: cached features for the frozen epochs, else crops."""
+    """Where batches come from: cached features for the first epochs, else crops."""
 
     sampler: Sampler
     features: FeatureCache | None = None
@@ -126,10 +126,10 @@ def batches(
     if source.features is not None:
         sampler = source.sampler
         assert isinstance(sampler, PairSampler)  # features are of the views of a single set
-        thaw = settings.frozen_epochs * per_epoch
-        for group in groups(now, thaw):
+        cached = settings.cached_epochs * per_epoch
+        for group in groups(now, cached):
             batch = source.features.batch([sampler.parts(number) for number in group])
             yield batch.pinned() if pinned else batch
-        now = max(now, thaw)
+        now = max(now, cached)
     if now < end:
         yield from _live(source, groups(now, end), pinned)

@@ -30,7 +30,7 @@ def measured(recipe: Recipe, pairs: int, accumulate: int = 1, frozen: bool = Fal
     with pretended() as gpu:
         resources = Resources(pretended_gpu(recipe.training.precision), accumulate=accumulate)
         learner = start(recipe, resources)
-        learner.model.backbone.requires_grad_(not frozen)
+        learner.thaw(-1 if frozen else recipe.training.frozen_epochs)
         for _ in range(STEPS):
             template, search = (
                 torch.zeros(pairs, 3, side, side, dtype=torch.uint8) for side in (TEMPLATE, SEARCH)

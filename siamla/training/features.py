@@ -20,10 +20,12 @@ from siamla.data.pairs import ABSENT, SIDES, PairSampler, Parts
 from siamla.data.settings import PairSettings
 from siamla.errors import UserError
 from siamla.files import atomic, read_json, write_json
-from siamla.model.backbone import Backbone, build_backbone
+from siamla.model.backbone import Backbone
+from siamla.model.checkpoint import initial_model
 from siamla.model.settings import ModelSettings
 from siamla.model.siamla import crop_template
 from siamla.parallel import in_parallel
+from siamla.training.settings import TrainingSettings
 
 CHUNK = 256
 BATCH = 4  # what a backbone makes of more images leaves the CPU's caches
@@ -47,10 +49,14 @@ class Batch:
         return Batch(template, search, self.boxes.pin_memory(), self.frozen)
 
 
-def _levels(backbone: Backbone, template: Tensor, search: Tensor) -> list[Tensor]:
-    """Levels, in fp32, of images (B, H, W, 3), the template's cropped to what is read."""
+def _levels(backbone: Backbone, template: Tensor, search: Tensor, whole: bool) -> list[Tensor]:
+    """Levels, in fp32, of images (B, H, W, 3), the template's cropped to what is read unless
+    `whole`.
+    """
     with torch.inference_mode():
-        levels = crop_template(backbone(template.permute(0, 3, 1, 2)), backbone.strides)
+        levels = backbone(template.permute(0, 3, 1, 2))
+        if not whole:
+            levels = crop_template(levels, backbone.strides)
         levels += backbone(search.permute(0, 3, 1, 2))
         return [level.to(STORED).contiguous() for level in levels]
 
@@ -60,11 +66,18 @@ def _chunk_path(folder: Path, chunk: int) -> Path:
 
 
 def _write_chunk(
-    chunk: int, crops: Path, pairs: PairSettings, model: ModelSettings, out: Path
+    chunk: int,
+    crops: Path,
+    pairs: PairSettings,
+    model: ModelSettings,
+    training: TrainingSettings,
+    out: Path,
 ) -> None:
     """Compute one chunk with one thread, so that bytes do not depend on the number of workers."""
     torch.set_num_threads(1)
-    sampler, backbone = PairSampler(CropCache(crops), pairs), build_backbone(model).eval()
+    sampler = PairSampler(CropCache(crops), pairs)
+    backbone = initial_model(model, 0, training.init).backbone.eval()
+    whole = training.thaw == "upper"  # blocks that learn see beyond what the network reads
     last = min(sampler.views, (chunk + 1) * CHUNK)
     parts: list[list[Tensor]] = []
     for start in range(chunk * CHUNK, last, BATCH):
@@ -73,13 +86,19 @@ def _write_chunk(
             torch.from_numpy(np.stack([getattr(pair, side) for pair in drawn])) for side in SIDES
         )
         boxes = np.asarray([pair.box for pair in drawn], np.float32)
-        parts.append([torch.from_numpy(boxes), *_levels(backbone, template, search)])
+        parts.append([torch.from_numpy(boxes), *_levels(backbone, template, search, whole)])
     with atomic(_chunk_path(out, chunk)) as temporary, temporary.open("wb") as handle:
         torch.save([torch.cat(level) for level in zip(*parts, strict=True)], handle)
 
 
 def build(
-    crops: Path, pairs: PairSettings, model: ModelSettings, out: Path, jobs: int, key: str
+    crops: Path,
+    pairs: PairSettings,
+    model: ModelSettings,
+    training: TrainingSettings,
+    out: Path,
+    jobs: int,
+    key: str,
 ) -> None:
     """Compute the features of all views into `out`, `jobs` chunks at a time; killed, the same call
     goes on. `key` names all that they depend on.
@@ -90,7 +109,7 @@ def build(
         )
     count = PairSampler(CropCache(crops), pairs).views
     chunks = range(-(-count // CHUNK))
-    work = partial(_write_chunk, crops=crops, pairs=pairs, model=model, out=out)
+    work = partial(_write_chunk, crops=crops, pairs=pairs, model=model, training=training, out=out)
     missing = [chunk for chunk in chunks if not _chunk_path(out, chunk).exists()]
     done = len(chunks) - len(missing)
     for _ in in_parallel(work, missing, jobs, "features", "chunk", ordered=False, done=done):

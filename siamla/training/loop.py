@@ -59,7 +59,7 @@ def take_step(
     begun = time.monotonic()
     batch, noise = next(stream), negative_noise(recipe.seed, epoch, step, settings, part)
     waited = time.monotonic() - begun
-    learner.model.backbone.requires_grad_(epoch >= settings.frozen_epochs)
+    learner.thaw(epoch)
     for group in learner.optimizer.param_groups:
         group["lr"] = _rate(settings, epoch, step) * group["scale"]
     row = optimise(learner, batch, noise, epoch)

@@ -1,10 +1,11 @@
 """Labels, losses and the course of training."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from siamla.settings import Settings
+from siamla.settings import Settings, neutral
 
 
 class Labels(Settings):
@@ -73,9 +74,19 @@ class LossWeights(Settings):
 class TrainingSettings(Settings):
     """Optimisation; the backbone is frozen for the first frozen_epochs."""
 
+    init: Path | None = neutral(
+        None, description="a model file whose weights the training starts from; null = fresh ones"
+    )
     epochs: int = Field(50, ge=1, le=100_000, description="passes, of pairs_per_epoch pairs each")
     frozen_epochs: int = Field(
         5, ge=0, description="the first, in which the backbone stays as it is"
+    )
+    thaw: Literal["all", "upper"] = neutral(
+        "all",
+        description=(
+            "what of the backbone learns then; upper: the blocks above its first level, from"
+            " cached features"
+        ),
     )
     pairs_per_epoch: int = Field(600_000, ge=1, le=10**9, description="pairs drawn an epoch")
     batch: int = Field(128, ge=1, le=8192, description="pairs a step, on all GPUs together")
@@ -113,3 +124,8 @@ class TrainingSettings(Settings):
                 f"pairs_per_epoch ({self.pairs_per_epoch}) is less than one batch ({self.batch})"
             )
         return self
+
+    @property
+    def cached_epochs(self) -> int:
+        """The first epochs, in which cached features can be read."""
+        return self.frozen_epochs if self.thaw == "all" else self.epochs

@@ -3,6 +3,7 @@
 import copy
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,10 +15,10 @@ from torch.utils.checkpoint import checkpoint
 
 from siamla.errors import UserError
 from siamla.hardware import Hardware
-from siamla.model.backbone import Backbone
+from siamla.model.checkpoint import initial_model
 from siamla.model.fast import for_training
 from siamla.model.settings import ModelSettings
-from siamla.model.siamla import SiamLA, build_model
+from siamla.model.siamla import SiamLA
 from siamla.training.distributed import ALONE, GlobalBatchNorm, Ranks
 from siamla.training.features import Batch
 from siamla.training.losses import losses
@@ -94,6 +95,15 @@ class Learner:
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
 
+    def thaw(self, epoch: int) -> None:
+        """Let the backbone learn, or the blocks that may, from the epoch on in which they do."""
+        settings, backbone = self.recipe.training, self.model.backbone
+        upper = settings.thaw == "upper"
+        for parameter in backbone.parameters():
+            parameter.requires_grad_(not upper and epoch >= settings.frozen_epochs)
+        for parameter in backbone.upper_parameters():
+            parameter.requires_grad_(epoch >= settings.frozen_epochs)
+
     def trained(self) -> SiamLA:
         """A copy of the model as it stands, for use: its moving average where there is one."""
         model = copy.deepcopy(self.model)
@@ -141,7 +151,7 @@ def _layout(device: torch.device) -> torch.memory_format:
 def start(recipe: Recipe, resources: Resources) -> Learner:
     """The network with its initial weights, in training mode on its device, and its optimiser."""
     settings, device = recipe.training, resources.hardware.torch_device
-    model = for_training(build_model(recipe.model, recipe.seed)).to(device)
+    model = for_training(initial_model(recipe.model, recipe.seed, settings.init)).to(device)
     model = model.to(memory_format=_layout(device))  # type: ignore[call-overload]
     for neck in model.each_neck() if resources.ranks.world > 1 else ():
         neck.norm = GlobalBatchNorm(neck.norm, resources.ranks)
@@ -193,15 +203,30 @@ def _follow(average: AveragedModel, model: SiamLA) -> None:
     average.n_averaged += 1
 
 
-def _levels(backbone: Backbone, images: Tensor, parts: int) -> tuple[Tensor, ...]:
-    """The backbone's levels of images, computed in parts, and again by the backward pass."""
+def _in_parts(
+    blocks: Callable[[Tensor], tuple[Tensor, ...]], x: Tensor, parts: int
+) -> tuple[Tensor, ...]:
+    """Levels that blocks make of x, computed in parts, and again by the backward pass."""
     if parts == 1:
-        return backbone(images)
+        return blocks(x)
     chunks = [
-        checkpoint(backbone, chunk, use_reentrant=False, preserve_rng_state=False)
-        for chunk in images.chunk(parts)
+        checkpoint(blocks, chunk, use_reentrant=False, preserve_rng_state=False)
+        for chunk in x.chunk(parts)
     ]
     return tuple(torch.cat(level) for level in zip(*chunks, strict=True))
+
+
+def _levels(
+    learner: Learner, side: tuple[Tensor, ...], frozen: bool, epoch: int
+) -> tuple[Tensor, ...]:
+    """The backbone's levels of one side of a batch: as they are cached, but for what learns."""
+    settings, backbone = learner.recipe.training, learner.model.backbone
+    parts = learner.resources.accumulate
+    if not frozen:
+        return _in_parts(backbone, side[0], parts)
+    if epoch < settings.frozen_epochs:
+        return side
+    return side[0], *_in_parts(backbone.upper, side[0], parts)
 
 
 def optimise(learner: Learner, batch: Batch, noise: Tensor, epoch: int) -> dict[str, float]:
@@ -216,11 +241,8 @@ def optimise(learner: Learner, batch: Batch, noise: Tensor, epoch: int) -> dict[
     statistics = [buffer.clone() for buffer in model.necks.buffers()]
     learner.optimizer.zero_grad(set_to_none=True)
     with hardware.autocast():
-        if not batch.frozen:
-            template, search = (
-                _levels(model.backbone, side[0], learner.resources.accumulate)
-                for side in (template, search)
-            )
+        template = _levels(learner, template, batch.frozen, epoch)
+        search = _levels(learner, search, batch.frozen, epoch)
         output = model.forward_features(template, search)
     branch = recipe.model.localization
     boxes, drawn = _sent(batch.boxes, device), _sent(noise, device)

@@ -30,6 +30,7 @@ from siamla.settings import Line, Settings, read_yaml, validate
 HERE = Path(__file__).parent
 Split = Literal["validation", "test"]
 QUALITY = 95  # of the JPEGs
+REAL = "real.json"  # what a folder of real clips holds
 
 
 class Video(Settings):
@@ -166,7 +167,7 @@ def extract(split: Split, root: Path, folder: Path, source: Path = HERE) -> list
         if not found:
             raise UserError("; ".join(missing))
         about = {name: video.model_dump(mode="json") for name, video in found.items()}
-        write_json(temporary / "real.json", {"split": split, "videos": about})
+        write_json(temporary / REAL, {"split": split, "videos": about})
         shutil.rmtree(root, ignore_errors=True)  # it is empty
         temporary.replace(root)
     finally:

@@ -1,5 +1,6 @@
 """EfficientNet-Lite0 up to stride 16, the mini profile's backbone."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +29,7 @@ STAGES = (
     Stage(5, 1, 6, 112, 3),
 )
 STEM = 32
-LEVELS = (4, 10)  # the blocks whose outputs are returned
+FIRST = 5  # so many blocks make the first level
 NORM = ("weight", "bias", "running_mean", "running_var")
 EPSILON = 1e-3  # of the batch norms that the package's weights were trained with
 
@@ -82,16 +83,23 @@ class EfficientNetLite0(Backbone):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Levels (B, 40, n, n) and (B, 112, m, m) of images (B, 3, H, W)."""
+    def lower(self, images: Tensor) -> Tensor:
+        """Level (B, 40, n, n) of images (B, 3, H, W)."""
         x = images.float().sub(127.0).div_(128.0).contiguous(memory_format=torch.channels_last)
         x = nn.functional.relu6(self.stem(x), inplace=True)
-        levels = []
-        for index, block in enumerate(self.blocks):
+        for block in self.blocks[:FIRST]:
             x = block(x)
-            if index in LEVELS:
-                levels.append(x)
-        return tuple(levels)
+        return x
+
+    def upper(self, first: Tensor) -> tuple[Tensor, ...]:
+        """Level (B, 112, m, m) of the first."""
+        x = first
+        for block in self.blocks[FIRST:]:
+            x = block(x)
+        return (x,)
+
+    def upper_parameters(self) -> Iterator[nn.Parameter]:
+        return self.blocks[FIRST:].parameters()
 
     @classmethod
     def package_weights(cls) -> Path | None:

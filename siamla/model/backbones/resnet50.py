@@ -1,5 +1,7 @@
 """SiamCAR's ResNet-50: stride 8 throughout, layers 2 to 4 as levels, as its public code has it."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
@@ -76,13 +78,20 @@ class ResNet50(Backbone):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Levels (B, 512, n, n), (B, 1024, n, n), (B, 2048, n, n) of images (B, 3, H, W)."""
+    def lower(self, images: Tensor) -> Tensor:
+        """Level (B, 512, n, n) of images (B, 3, H, W)."""
         x = images.float().contiguous(memory_format=torch.channels_last)
         x = self.layer1(self.maxpool(self.relu(self.bn1(self.conv1(x)))))
-        second = self.layer2(x)
-        third = self.layer3(second)
-        return second, third, self.layer4(third)
+        return self.layer2(x)
+
+    def upper(self, first: Tensor) -> tuple[Tensor, ...]:
+        """Levels (B, 1024, n, n), (B, 2048, n, n) of the first."""
+        third = self.layer3(first)
+        return third, self.layer4(third)
+
+    def upper_parameters(self) -> Iterator[nn.Parameter]:
+        yield from self.layer3.parameters()
+        yield from self.layer4.parameters()
 
     @torch.no_grad()
     def load_imagenet(self, state: dict[str, Tensor], name: str) -> None:

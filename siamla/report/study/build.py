@@ -8,8 +8,9 @@ from typing import Any
 from siamla.report.differences import interval, signed
 from siamla.report.drawing.data import Info, Rows
 from siamla.report.measured import markdown_text
+from siamla.report.study.doses import curves, response
 from siamla.report.study.grids import Grid, Measured, pooled
-from siamla.report.study.job import Claim, Claims
+from siamla.report.study.job import Claim, Claims, Part
 from siamla.report.view import filled
 from siamla.statistics import LEVEL, Effect, holm, mean_effect
 
@@ -73,8 +74,26 @@ def _plain(effect: Effect | None) -> dict[str, Any] | None:
     }
 
 
+def _part(part: Part, effect: Effect | None) -> dict[str, Any]:
+    p = effect.p if effect and isfinite(effect.p) else None
+    about = {"words": part.words, "kind": part.kind, "decides": part.decides}
+    return {**about, "effect": effect, "p": p}
+
+
+def _dosed(measured: Measured, claim: Claim) -> dict[str, Any]:
+    """What was measured of a claim about doses."""
+    found = []
+    for part in claim.parts:
+        assert part.dose is not None
+        found.append(_part(part, response(measured, part.kind, part.weights, part.dose)))
+    steps = ", ".join(f"{dose.steps:,}" for dose in measured.doses)
+    return {"scope": f"all, {steps} steps", "parts": found}
+
+
 def _scoped(measured: Measured, claim: Claim, every: Scopes) -> Rows:
     """Scope by scope what was measured of a claim, where that is more than in a narrower one."""
+    if claim.dosed:
+        return [_dosed(measured, claim)]
     grids = [measured.grids(part.kind, claim.metric) for part in claim.parts]
     before: list[list[list[str]]] = [[[] for _ in grids]]
     scoped = []
@@ -92,9 +111,7 @@ def _scoped(measured: Measured, claim: Claim, every: Scopes) -> Rows:
         parts = []
         for part, by_name, chosen in zip(claim.parts, grids, used, strict=True):
             effect = _effect([by_name[name] for name in chosen], part.weights)
-            p = effect.p if effect and isfinite(effect.p) else None
-            about = {"words": part.words, "kind": part.kind, "decides": part.decides}
-            parts.append({**about, "effect": effect, "p": p})
+            parts.append(_part(part, effect))
         scoped.append({"scope": label, "parts": parts})
     return scoped
 
@@ -161,7 +178,8 @@ def _crops(measured: Measured, baseline: str) -> Rows:
     """Scope by scope the rows of numbers on crops."""
     grids = {metric: measured.on_crops(metric) for metric in MEANS}
     tables: Rows = []
-    for label, names in scopes(grids["chosen"], measured.benchmarks).items():
+    studied = {name: one for name, one in grids["chosen"].items() if name in measured.studied}
+    for label, names in scopes(studied, measured.benchmarks).items():
         chosen = {m: [each[name] for name in names if name in each] for m, each in grids.items()}
         rows = _crop_rows(chosen, measured.variants, baseline)
         tables += [{"scope": label, "rows": rows}] if rows else []
@@ -180,7 +198,7 @@ def _notes(measured: Measured, grids: Mapping[str, Grid], claims: Claims) -> lis
             f"One seed alone of {', '.join(single)}: another training would give another number,"
             " and how far it would lie away is not known; nothing about it is resolved."
         )
-    for name, info in measured.benchmarks.items():
+    for name, info in measured.studied.items():
         if name not in grids:
             text = (
                 f"no values by sequence of {info['headline']} in which higher is better; left out."
@@ -206,22 +224,35 @@ def _notes(measured: Measured, grids: Mapping[str, Grid], claims: Claims) -> lis
     return lines
 
 
+def _doses(measured: Measured, baseline: str) -> dict[str, Any]:
+    """The steps of the doses, and measure by measure the differences at each and their slopes."""
+    tables = curves(measured, baseline)
+    for table in tables:
+        for row in table["rows"]:
+            row["points"] = {str(n): _plain(effect) for n, effect in row["points"].items()}
+            row["slope"] = _plain(row["slope"])
+    return {"steps": [dose.steps for dose in measured.doses], "tables": tables}
+
+
 def build(measured: Measured, claims: Claims, baseline: str) -> dict[str, Any]:
     """The study as JSON-ready data: benchmarks, scopes with rows, claims with their parts in each
     scope, notes. baseline: the variant that every other is compared with.
     """
-    grids = measured.grids()
+    grids = {name: one for name, one in measured.grids().items() if name in measured.studied}
     every = scopes(grids, measured.benchmarks)
     benchmarks = {}
-    for name, info in measured.benchmarks.items():
+    for name, info in measured.studied.items():
         sequences = grids[name].values.shape[1] if name in grids else 0
         about = {"label": info["label"], "synthetic": info["synthetic"], "sequences": sequences}
         benchmarks[name] = about | {"metric": info["metrics"][info["headline"]]["label"]}
     tables = []
-    for label, names in every.items():
-        rows = _rows([grids[name] for name in names], measured.variants, baseline)
-        metrics = list(dict.fromkeys(benchmarks[name]["metric"] for name in names))
-        tables.append({"scope": label, "benchmarks": names, "metrics": metrics, "rows": rows})
+    for label, names in {**every, **measured.beside}.items():
+        found = measured.grids() if label in measured.beside else grids
+        rows = _rows([found[name] for name in names if name in found], measured.variants, baseline)
+        infos = [measured.benchmarks[name] for name in names]
+        metrics = dict.fromkeys(info["metrics"][info["headline"]]["label"] for info in infos)
+        about = {"scope": label, "benchmarks": names, "metrics": [*metrics]}
+        tables.append({**about, "rows": rows})
     return {
         "rule": RULE,
         "baseline": baseline,
@@ -229,6 +260,7 @@ def build(measured: Measured, claims: Claims, baseline: str) -> dict[str, Any]:
         "scopes": tables,
         "claims": _claims(measured, claims, every),
         "crops": _crops(measured, baseline),
+        "doses": _doses(measured, baseline),
         "notes": _notes(measured, grids, claims),
     }
 

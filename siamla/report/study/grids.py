@@ -1,7 +1,7 @@
 """What was measured as tables of seeds and sequences, of which the study's means are taken."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -108,6 +108,13 @@ def pooled(grids: Iterable[Grid], variants: Iterable[str]) -> dict[str, Array] |
     return {name: np.ascontiguousarray(both.loc[name].to_numpy()) for name in wanted}
 
 
+class Dose(NamedTuple):
+    """A length of training: its steps, and the benchmark of its models by that of the shortest."""
+
+    steps: int
+    benchmarks: Mapping[str, str]
+
+
 @dataclass(frozen=True)
 class Measured:
     """Everything that was measured.
@@ -119,6 +126,8 @@ class Measured:
         runs: the score maps of tracked runs.
         crops: what each model does on crops around the truth, by sequence
             (siamla.benchmark.alignment.summary).
+        doses: the lengths of training that are compared, the shortest first; that one is studied.
+        beside: label → benchmarks that show the sequences of others with another tracker.
     """
 
     variants: Info
@@ -127,6 +136,15 @@ class Measured:
     swept: Sequence[Score] = ()
     runs: Sequence[Run] = ()
     crops: Sequence[Score] = ()
+    doses: Sequence[Dose] = ()
+    beside: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def studied(self) -> Info:
+        """The benchmarks whose sequences count, each set of sequences once."""
+        others = {name for dose in self.doses[1:] for name in dose.benchmarks.values()}
+        others.update(name for names in self.beside.values() for name in names)
+        return {name: info for name, info in self.benchmarks.items() if name not in others}
 
     def grids(self, kind: str = "scores", metric: str | None = None) -> dict[str, Grid]:
         """Benchmark → the grid of a kind of claims; without those that have no values by sequence

@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
+from siamla.experiment.profile import Benchmark
 from siamla.experiment.spec import plain
 from siamla.files import digest
 from siamla.report.drawing.jobs import benchmarks, figures_of, trackers
@@ -26,12 +28,14 @@ class Part(Settings):
     Attributes:
         weights: variant → its weight in the difference.
         decides: false where it stands beside the verdict.
+        dose: at the largest dose of training, or the slope over the profile's doses.
     """
 
     words: str
     weights: dict[str, float]
     kind: Kind = "scores"
     decides: bool = True
+    dose: Literal["largest", "slope"] | None = None
 
 
 class Claim(Settings):
@@ -49,6 +53,17 @@ class Claim(Settings):
     benchmarks: Chosen | None = None
     metric: str | None = None
     parts: list[Part] = Field(min_length=1)
+
+    @property
+    def dosed(self) -> bool:
+        """Whether it is about doses."""
+        return self.parts[0].dose is not None
+
+    @model_validator(mode="after")
+    def of_one_kind(self) -> "Claim":
+        if len({part.dose is None for part in self.parts}) > 1:
+            raise ValueError("parts: some have a dose and some not; make two claims of them")
+        return self
 
 
 class Paper(Settings):
@@ -69,7 +84,9 @@ class Claims(Settings):
 
 
 def claims_of(plan: Plan) -> Claims:
-    """params/claims.yaml; UserError for a variant that there is not, with the nearest."""
+    """params/claims.yaml, those about doses where the profile has doses; UserError for a variant
+    that there is not, with the nearest.
+    """
     path = plan.params / "claims.yaml"
     claims = validate(Claims, read_yaml(path), str(path))
     valid = list(plan.experiment.variants)
@@ -80,7 +97,66 @@ def claims_of(plan: Plan) -> Claims:
                 where = f"{path}: claims.{number}"
                 mistakes.add(f"{where}: no variant {name!r}; {nearest(name, valid)}")
     mistakes.tell()
-    return claims
+    if plan.profile.doses:
+        return claims
+    kept = [claim for claim in claims.claims if not claim.dosed]
+    return claims.model_copy(update={"claims": kept})
+
+
+def _key(entry: Benchmark) -> tuple[Any, ...]:
+    """What says that benchmarks show the same sequences."""
+    return entry.layout, entry.root, entry.frames
+
+
+def _steps(plan: Plan, dose: str | None) -> int:
+    """The steps of a training; UserError where variants differ."""
+    found = {}
+    for variant in plan.variants:
+        training = plan.spec(f"{variant}@{dose}" if dose else variant).training
+        found[variant] = training.epochs * (training.pairs_per_epoch // training.batch)
+    if len(set(found.values())) > 1:
+        each = ", ".join(f"{variant} {count}" for variant, count in found.items())
+        raise UserError(f"profile {plan.name}: doses: {dose or 'spec'}: other steps by row: {each}")
+    return found[plan.variants[0]]
+
+
+def design(plan: Plan) -> dict[str, Any]:
+    """doses: the lengths of training, each with its steps and its benchmark for every one of the
+    shortest; beside: label → benchmarks that show the same sequences with a tracker of their own.
+
+    UserError where a dose lacks a benchmark, and for doses of equal steps.
+    """
+    entries = plan.profile.benchmarks
+    first: dict[tuple[Any, ...], str] = {}
+    for name, entry in entries.items():
+        first.setdefault(_key(entry), name)
+    beside: dict[str, list[str]] = {}
+    for name, entry in entries.items():
+        own = entries[first[_key(entry)]]
+        if entry.tracker != own.tracker and entry.training == own.training:
+            words = ", ".join(f"{key} {value}" for key, value in entry.tracker.items())
+            beside.setdefault(f"one tracker for all rows: {words}", []).append(name)
+    shown = []
+    for dose in (None, *plan.profile.doses) if plan.profile.doses else ():
+        named = {}
+        for key, base in first.items():
+            same = (
+                name
+                for name, entry in entries.items()
+                if _key(entry) == key
+                and entry.training == dose
+                and entry.tracker == entries[base].tracker
+            )
+            found = next(same, None)
+            if found is None:
+                want = f"no benchmark of {entries[base].root} with training: {dose}"
+                raise UserError(f"profile {plan.name}: doses: {base} has {want}")
+            named[base] = found
+        shown.append({"steps": _steps(plan, dose), "benchmarks": named})
+    if len({dose["steps"] for dose in shown}) < len(shown):
+        counts = [dose["steps"] for dose in shown]
+        raise UserError(f"profile {plan.name}: doses: equal numbers of steps: {counts}")
+    return {"doses": sorted(shown, key=lambda dose: dose["steps"]), "beside": beside}
 
 
 def study_job(plan: Plan) -> Job:
@@ -97,6 +173,7 @@ def study_job(plan: Plan) -> Job:
         "baseline": figures.baseline,
         "claims": plain(claims),
         "caption": caption(plan),
+        "design": design(plan),
     }
     build = "siamla.report.study.build"
     code = plan.code.digest(f"{build}:build", f"{build}:markdown")

@@ -1,0 +1,108 @@
+"""Dose and response: how differences to the baseline change as trainings get longer."""
+
+from collections.abc import Mapping, Sequence
+from math import log
+from typing import Any
+
+import pandas as pd
+
+from siamla.report.study.grids import Dose, Grid, Measured, pooled
+from siamla.statistics import Effect, mean_effect
+
+MEASURES = {"scores": 1.0, "chosen": 1.0, "lost": -1.0, "spearman": 1.0}
+"""What is followed over the doses, and whether more of it is better."""
+ON_CROPS = ("chosen", "lost")
+FACTOR = 3.0  # a slope is the change of a difference as the training gets so many times longer
+LARGEST, SLOPE = "largest", "slope"
+
+
+def _at(variant: str, steps: int) -> str:
+    return f"{variant}@{steps}"
+
+
+def _grids(measured: Measured, measure: str) -> list[Grid]:
+    """For each benchmark the values of every variant at every dose, on the same sequences."""
+    doses, on_crops = measured.doses, measure in ON_CROPS
+    found = measured.on_crops(measure) if on_crops else measured.grids(measure)
+    joined = []
+    for base in doses[0].benchmarks:
+        frames = []
+        for dose in doses:
+            if (one := found.get(dose.benchmarks[base])) is not None:
+                frame = one.values.copy()
+                names = [(_at(name, dose.steps), seed) for name, seed in frame.index]
+                frame.index = pd.MultiIndex.from_tuples(names, names=frame.index.names)
+                frames.append(frame)
+        if frames:
+            joined.append(Grid(pd.concat(frames, join="inner").sort_index(), []))
+    return joined
+
+
+def _measured_at(grids: Sequence[Grid], variant: str, doses: Sequence[Dose]) -> list[int]:
+    """The doses' steps at which a variant was measured on every benchmark."""
+    counts = [dose.steps for dose in doses]
+    return [n for n in counts if grids and all(_at(variant, n) in one.seeds for one in grids)]
+
+
+def _weights(weights: Mapping[str, float], at: Mapping[int, float]) -> dict[str, float]:
+    """Those of a sum over variants, at each dose times a factor."""
+    return {
+        _at(name, steps): weight * factor
+        for name, weight in weights.items()
+        for steps, factor in at.items()
+    }
+
+
+def _slope(steps: Sequence[int]) -> dict[int, float]:
+    """Factors whose sum with values at the doses is the values' slope, by least squares, for a
+    training FACTOR times as long.
+    """
+    places = [log(n, FACTOR) for n in steps]
+    middle = sum(places) / len(places)
+    square = sum((place - middle) ** 2 for place in places)
+    return {n: (place - middle) / square for n, place in zip(steps, places, strict=True)}
+
+
+def _effect(grids: Sequence[Grid], weights: Mapping[str, float]) -> Effect | None:
+    values = pooled(grids, weights)
+    return mean_effect(values, weights) if values else None
+
+
+def response(
+    measured: Measured, measure: str, weights: Mapping[str, float], of: str
+) -> Effect | None:
+    """A weighted sum of variants at the largest dose that all of them have, or its slope over the
+    doses that they have; None where that is not measured, or there is one dose alone.
+    """
+    doses = measured.doses
+    grids = _grids(measured, measure) if doses else []
+    shared = [dose.steps for dose in doses]
+    for name in weights:
+        has = _measured_at(grids, name, doses)
+        shared = [n for n in shared if n in has]
+    if not shared or (of == SLOPE and len(shared) < 2):
+        return None
+    at = {shared[-1]: 1.0} if of == LARGEST else _slope(shared)
+    return _effect(grids, _weights(weights, at))
+
+
+def curves(measured: Measured, baseline: str) -> list[dict[str, Any]]:
+    """Measure by measure the rows of the variants: their differences to the baseline, above 0 where
+    they are better, at each dose that both have (`points`: steps → effect), and the slope.
+    """
+    tables: list[dict[str, Any]] = []
+    doses = measured.doses
+    for measure, sign in MEASURES.items() if doses else ():
+        grids = _grids(measured, measure)
+        rows = []
+        for name, info in measured.variants.items():
+            weights = {name: sign, baseline: -sign}
+            has = _measured_at(grids, name, doses) if name != baseline else []
+            points = {n: _effect(grids, _weights(weights, {n: 1.0})) for n in has}
+            if points:
+                slope = response(measured, measure, weights, SLOPE)
+                about = {"variant": name, "label": info["label"]}
+                rows.append({**about, "points": points, "slope": slope})
+        if rows:
+            tables.append({"measure": measure, "rows": rows})
+    return tables
