@@ -12,6 +12,7 @@ from watched import need_pretence
 from siamla.cli.main import main
 from siamla.errors import UserError
 from siamla.experiment.plan import Plan
+from siamla.steps import check
 from siamla.steps.costs import GIB, RESERVE, Costs, Gpus, costs
 from siamla.training.pretence import NAME, pretended
 
@@ -91,3 +92,19 @@ def test_the_table_has_a_row_a_training_and_says_what_is_assumed(
         with pytest.raises(SystemExit):
             main([*words, *wrong])
     assert "'24', expected a size with its unit, like 24GiB" in capsys.readouterr().err
+
+
+def test_the_check_says_what_long_trainings_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "SLOW_STEPS", 5)
+    monkeypatch.setattr("siamla.steps.costs.TFLOPS", 1e-3)
+    findings = check.Findings()
+    check._device(SMOKE, findings)
+    (line,) = findings.warnings
+    found = re.search(
+        r"2 trainings of up to 6 steps are planned: ([\d.]+) GPU days at 0.001 T", line
+    )
+    known = Costs()
+    flop = sum(known.flop(SMOKE.spec(name)) for name in ("siamcar", "siamla"))
+    assert found
+    assert float(found[1]) == pytest.approx(flop / 1e9 / 86400, abs=0.051)
+    assert "disk of crops: not known of smoke_train; `siamla plan --gpu 24GiB" in line

@@ -95,6 +95,42 @@ def test_curve_by_hand() -> None:
     np.testing.assert_allclose(curve, [0.25, 0.25, 0.5, 0.75, 0.75])
 
 
+FROM_1 = "11,11,20,20\n21,11,20,20\n41,11,20,20\n16,16,10,10\n"
+FROM_0 = "10,10,20,20\n20,10,20,20\n40,10,20,20\n15,15,10,10\n"
+
+
+@pytest.mark.parametrize(
+    ("key", "rows", "expected"),
+    [
+        ("otb100", FROM_1, (32 / 84, 3 / 4, 2 / 4)),
+        ("lasot", FROM_1, (32 / 84, 3 / 4, 2 / 4)),
+        ("tnl2k", FROM_1, (32 / 84, 3 / 4, 103 / 204)),
+        ("trackingnet", FROM_0, (8.125 / 20, 16.25 / 20, 10.125 / 20)),
+        ("got10k", FROM_0, ((1 / 3 + 1 / 4) / 3, 0, 0)),
+    ],
+)
+def test_hand_worked_results(
+    tmp_path: Path, key: str, rows: str, expected: tuple[float, float, float]
+) -> None:
+    """A raw result file of four frames on a target of 20×20 that stands still: found; 10 pixels to
+    the right; 30 pixels to the right; half as large. The overlaps are 1, 1/3, 0, 1/4, the distances
+    0, 10, 30, 0, or 0, ½, 1½, 0 of the target's side.
+
+    Above the 21 thresholds 0, .05 … 1 lie 20, 7, 0 and 5 overlaps: 32 of 84. Two normalised
+    distances are within all 51 thresholds to ½, one within the last: 103 of 204. TrackingNet's
+    "at least" adds one threshold to the overlaps 0 and 1/4; its three numbers are areas of 20
+    steps: .875 + 4·.75 + .625 + .375 + 13·.25; 3·.5 + .625 + 7·.75 + .875 + 8; 19·.5 + .625.
+    GOT-10k leaves out the first frame.
+    """
+    path = track_path(tmp_path, "a", PROTOCOLS[key].layout)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(rows)
+    truth = Sequence("a", (), np.array([[10, 10, 20, 20.0]] * 4), np.ones(4, bool))
+    values = scored(tmp_path, [truth], key)
+    assert list(values) == list(PERFECT[key])
+    assert tuple(values.values()) == pytest.approx(expected)
+
+
 def test_trackingnet_rounds_and_counts_missing_as_zero(tmp_path: Path) -> None:
     """Rounded, the first two frames are exact; the other two are NaN in the devkit and miss at
     every threshold; all but the first of "never tracked" are empty boxes, which overlap by 0 ≥ 0 at
