@@ -253,7 +253,7 @@ def test_a_project_is_made_from_the_wheel_alone(installed: Path, tmp_path: Path)
     said = siamla(installed, "init", "my try", cwd=tmp_path)
     assert said.startswith("cd 'my try'\n")
     project = tmp_path / "my try"
-    for name in ("Snakefile", "params", "workflow"):
+    for name in ("Snakefile", "params", "profiles", "workflow"):
         assert not run("diff", "-r", ROOT / name, project / name, cwd=tmp_path).stdout
     show = ("plan", "train", "siamla", "1", "--profile", "smoke")
     assert siamla(installed, *show, cwd=project) == siamla(ROOT, *show, cwd=project)
