@@ -1,35 +1,48 @@
-# make tables | figures | report | study | test | docs | mlflow | lint | lock | clean: everything runs in .venv, made on
-# first use by the newest Python that fits, or by PYTHON=…
+# make tables | model | figures | report | study | release | test | docs | mlflow | lint | lock | clean: everything runs
+# in .venv, made on first use by the newest Python that fits, or by PYTHON=…
 PYTHON ?=
 VENV := .venv
 CORES ?= all
 PROFILE ?= mini
+VARIANT ?= siamla
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
 export GIT_PYTHON_REFRESH := quiet
 
-.PHONY: tables figures report study test docs linkcheck mlflow lint schemas lock clean
+.PHONY: tables model figures report study release test docs linkcheck mlflow lint schemas lock clean
 tables: $(VENV)/.ready
-	snakemake --cores $(CORES) --show-failed-logs --config profile=$(PROFILE) -- reproduce_tables
+	snakemake --cores $(CORES) --config profile=$(PROFILE) -- reproduce_tables
 	@cat reports/$(PROFILE)/tables/table*.md
+
+# one training in place of all, by its file
+MODEL = results/$(PROFILE)/train/$(VARIANT)/seed1/model.pt
+model: $(VENV)/.ready
+	snakemake --cores $(CORES) --config profile=$(PROFILE) -- $(MODEL)
+	@echo "siamla track VIDEO --select --model $(MODEL)"
 
 # figures and pages are views: one that fails keeps no other from being made, and make fails at the end. Since nothing
 # but the target waits for the check, which would not stop a run that keeps going, the check comes first by itself.
 figures: $(VENV)/.ready
-	snakemake --cores $(CORES) --show-failed-logs --config profile=$(PROFILE) --until check_experiment -- reproduce_figures
-	snakemake --cores $(CORES) --show-failed-logs --config profile=$(PROFILE) --keep-going -- reproduce_figures
+	snakemake --cores $(CORES) --config profile=$(PROFILE) --until check_experiment -- reproduce_figures
+	snakemake --cores $(CORES) --config profile=$(PROFILE) --keep-going -- reproduce_figures
 	@echo "reports/$(PROFILE)/figures/"
 
 report: $(VENV)/.ready
-	snakemake --cores $(CORES) --show-failed-logs --config profile=$(PROFILE) --until check_experiment -- reproduce_all
-	snakemake --cores $(CORES) --show-failed-logs --config profile=$(PROFILE) --keep-going -- reproduce_all
+	snakemake --cores $(CORES) --config profile=$(PROFILE) --until check_experiment -- reproduce_all
+	snakemake --cores $(CORES) --config profile=$(PROFILE) --keep-going -- reproduce_all
 	@echo "open reports/$(PROFILE)/index.html"
 
 # about an hour on two cores; killed, the same command goes on; the page takes the place of docs/results.md
 study: PROFILE := study
 study: $(VENV)/.ready
-	snakemake --cores $(CORES) --show-failed-logs --config profile=$(PROFILE) -- reproduce_study
+	snakemake --cores $(CORES) --config profile=$(PROFILE) -- reproduce_study
 	siamla report study --profile $(PROFILE) --write docs/results.md --overwrite
+
+# the model in the package, made anew: about an hour on two cores; needs the real clips (params/profiles/release.yaml)
+release: PROFILE := release
+release: $(VENV)/.ready
+	snakemake --cores $(CORES) --config profile=$(PROFILE) -- reproduce_tables
+	siamla model release release/siamcar --by real_validation
 
 # three processes, each with whole files: those that run a pipeline wait for it often, so that two cores are not enough
 # for two
@@ -79,7 +92,7 @@ $(VENV)/.ready: requirements.lock requirements-torch.txt pyproject.toml
 
 # Newer versions: make lock LOCK=--upgrade, or LOCK="--upgrade-package numpy"; needs uv
 lock:
-	uv pip compile pyproject.toml --extra pipeline --extra dev --extra docs --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-header $(LOCK) \
+	uv pip compile pyproject.toml --extra pipeline --extra onnx --extra dev --extra docs --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-header $(LOCK) \
 	  --config-file .ci/lock.toml --constraint requirements-torch.txt --no-emit-package torch --quiet --output-file requirements.lock
 	{ echo "$$LOCK_HEAD"; cat requirements.lock; } > requirements.lock.new && mv requirements.lock.new requirements.lock
 

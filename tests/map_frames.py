@@ -20,11 +20,13 @@ def map_frame(
     row, column = np.mgrid[:25, :25] * 8 + 31.5
     sizes = np.broadcast_to(size, (25, 25, 2))
     boxes = np.concatenate([np.stack([column, row], -1) - sizes / 2, sizes], -1)
+    crop = np.full((255, 255, 3), 120, np.uint8)
+    crop[::2] = 200  # a target that can be seen
     return FrameMaps(
         sequence=sequence,
         frame=number,
         image=f"{number}.jpg",
-        crop=np.full((255, 255, 3), 120, np.uint8),
+        crop=crop,
         centre=np.array([100.0, 100.0]),
         side=255.0,
         c=c.astype(np.float32),

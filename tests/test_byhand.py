@@ -176,3 +176,7 @@ def test_calibration_writes_a_model_that_knows(model_file: Path, tmp_path: Path,
     assert after.tracker == {**before.tracker, "lost": float(told[1])}
     assert (after.digest, after.label) == (before.digest, before.label)
     assert say(*command)[0] == 2  # new.pt exists
+    status, _, error = say(*command[:-1], "b.pt", "--tracker", '{"recover": 0.5, "lost": null}')
+    assert status == 2
+    assert "lost is of no use beside recover" in error
+    assert not (tmp_path / "b.pt").exists()

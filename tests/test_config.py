@@ -14,7 +14,8 @@ from pydantic import Field
 from siamla.data.layout import LayoutName
 from siamla.errors import UserError
 from siamla.experiment.experiment import load
-from siamla.experiment.spec import changed, merge
+from siamla.experiment.spec import Spec, changed, described_keys, merge, plain
+from siamla.provenance.record import flat
 from siamla.settings import Mistakes, Name, Settings, read_yaml, validate, validate_json
 from siamla.steps.schema import schemas
 
@@ -328,6 +329,26 @@ def test_shipped_profiles_are_valid(profile):
 def test_schemas_are_in_sync(name, schema):
     found = json.loads((ROOT / "workflow/schemas" / name).read_text())
     assert found == json.loads(json.dumps(schema)), "run `make schemas`"
+
+
+def test_every_key_has_its_type_default_and_meaning():
+    """The defaults are those of a spec that sets nothing."""
+    rows = {key: more for key, *more in described_keys()}
+    assert all(meaning for *_, meaning in rows.values())
+    assert rows["training.lr_start"][:2] == ["number > 0", "0.005"]
+    assert rows["model.prior"][:2] == ["number or null > 0, < 1", "null"]
+    assert rows["pairs.search.shift"][:2] == ["number ≥ 0, ≤ 128", "64.0"]
+    assert rows["labels.lals"] == [
+        "true or false",
+        "false",
+        "localization-aware label smoothing: boundary cells are positives",
+    ]
+    shown = {key: default for key, (_, default, _) in rows.items() if default}
+    spec = flat(plain(Spec.model_validate({"pairs": {"dataset": "a"}})))
+    assert shown.keys() == spec.keys() - {"pairs.dataset"} | {"tracker.lost"}
+    for key, default in shown.items():
+        expected = spec.get(key)
+        assert default == str(expected) or yaml.safe_load(default) == expected, key
 
 
 def test_numbers_are_what_they_look_like(tmp_path):

@@ -29,6 +29,7 @@ from siamla.report.drawing.data import Data, Drawn, Run, Score
 from siamla.report.drawing.jobs import benchmarks, figure_job, figure_names
 from siamla.report.drawing.settings import kind_of, load_figures
 from siamla.report.drawing.style import write
+from siamla.report.tables.job import table_job
 from siamla.steps.perform import hashed
 
 ROOT = Path(__file__).parents[1]
@@ -180,25 +181,100 @@ def test_published_scores_are_ranked_beside_real_ones_and_apart_from_miniatures(
         ("published", "A"): 1,
         ("published", "B"): 2,
     }
+    measured, hollow = apart.figure.axes
+    assert measured.get_ylim()[1] < 0.9 < hollow.get_ylim()[1]
+    assert [text.get_text() for text in hollow.get_legend().get_texts()] == [
+        "[0.900] A",
+        "[0.100] B",
+    ]
+    assert "synthetic" not in hollow.get_title()
+    assert apart.alt.startswith("Measured here, AUC on OTB100, synthetic miniatures: Ours 0.5")
+    assert apart.alt.endswith(". As published, AUC on OTB100: A 0.900, B 0.100.")
     together = draw(ranking, replace(data(real, synthetic=False), facts=facts))
-    assert [row["tracker"] for row in together.rows] == ["A", "ours", "base", "B"]
-    entries = legend(together)
-    assert (entries[0], entries[-1]) == ("[0.900] A", "[0.100] B")
+    assert len({axes.get_ylim() for axes in together.figure.axes}) == 1  # of one benchmark
+
+
+def test_every_tracker_of_a_ranking_has_a_look_of_its_own(draw: Draw, real: dict) -> None:
+    given = data(real, {**TWO, **{f"t{i}": tracker(f"T{i}", i) for i in range(12)}})
+    published = {f"P{i}": i / 30 for i in range(30)}
+    drawn = draw(
+        entry_of("ranking", benchmark="otb100"), replace(given, facts={"published": published})
+    )
+    lines = [line for axes in drawn.figure.axes for line in axes.lines]
+    assert len({(line.get_marker(), line.get_color()) for line in lines}) == len(lines) == 44
 
 
 def test_differences_have_counts_and_intervals(tmp_path: Path, draw: Draw, real: dict) -> None:
     drawn = draw(ATTRIBUTES, data(real))
     rows = {row["attribute"]: row for row in drawn.rows if row["tracker"] == "ours"}
-    assert [rows[a]["count"] for a in "ABC"] == [6, 3, 1]
+    assert {a: row["count"] for a, row in rows.items()} == {"A": 6, "B": 3}
     assert rows["A"]["low"] < rows["A"]["difference"] < rows["A"]["high"]
-    assert np.isnan(rows["C"]["low"])  # of one sequence there is no interval
-    assert "C\n(1)" in texts(drawn)
+    assert "B\n(3)" in texts(drawn)
+    assert "fewer than 2 sequences: C (1)." in texts(drawn)
     assert "seeds (a mixed model)" in " ".join(drawn.notes)
     stored = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
     kept = {row["attribute"]: row["low"] for row in stored if row["tracker"] == "ours"}
-    assert (kept["C"], float(kept["A"])) == ("", rows["A"]["low"])
+    assert float(kept["A"]) == rows["A"]["low"]
     one = draw(ATTRIBUTES, data(real, seeds=1))
     assert "with one seed what another training would change is not known" in " ".join(one.notes)
+
+
+def test_attributes_are_spelt_out_and_the_missing_are_named(draw: Draw, real: dict) -> None:
+    parts = {"IV": {"auc": 0.5, "sequences": 2}, "camera_motion": {"auc": 0.4, "sequences": 3}}
+    labels = {f"s{i}": ["IV", "camera_motion"][i > 1 :] for i in range(6)}
+    given = data(real, per_attribute=parts, attributes_of=labels)
+    entry = entry_of("attributes", benchmark="otb100", order=["IV", "FOC"])
+    drawn = texts(draw(entry, given))
+    assert "illumination\nvariation\n(2)" in drawn
+    assert "camera motion\n(3)" in drawn
+    assert "fewer than 2 sequences: full occlusion\n(none)." in drawn
+    one = {"IV": {"auc": 0.5, "sequences": 1}}
+    assert "no attribute of OTB100 has 2 sequences" in texts(
+        draw(entry, data(real, per_attribute=one, attributes_of=labels))
+    )
+
+
+def test_panels_have_the_order_of_the_entry_and_no_place_stays_empty(
+    draw: Draw, real: dict
+) -> None:
+    given = data(real)
+    scores = [*given.scores]
+    for name in ("tnl2k", "got10k"):
+        scores += [replace(score, benchmark=name) for score in given.scores]
+    every = {name: real[name] for name in ("otb100", "got10k", "tnl2k")}
+    for score in scores:
+        score.content["curves"]["precision"] = {"x": [0, 20, 50], "y": [0, 0.5, 0.6]}
+        score.content["overall"] |= {"ao": 0.5, "prec": 0.5}
+    entry = entry_of(
+        "curves", benchmarks=["got10k", "tnl2k", "otb100"], curves=["success", "precision"]
+    )
+    drawn = draw(entry, Data(TWO, every, scores))
+    titles = [axes.get_title() for axes in drawn.figure.axes if axes.axison]
+    assert [title.split("\n")[1].split(",")[0] for title in titles] == [
+        *("TNL2K", "TNL2K", "OTB100", "OTB100"),
+        "GOT-10k",  # has no precision, so it is last
+    ]
+    note = drawn.notes[-1]
+    assert "AUC, the mean of the curve (TNL2K, OTB100)" in note
+    assert "Precision, at 20 px (TNL2K, OTB100)" in note
+
+
+def swept(real: dict, seeds: int) -> Data:
+    given = data(real, seeds=seeds)
+    points = [replace(each, value=x) for each in given.scores for x in (0.1, 0.2)]
+    return replace(given, scores=points, facts={"key": "window", "used": {}})
+
+
+def test_a_sweep_of_one_seed_begins_at_0_and_says_that_it_has_no_band(
+    draw: Draw, real: dict
+) -> None:
+    entry = entry_of("sweep", sweep="window")
+    one = draw(entry, swept(real, seeds=1))
+    assert one.figure.axes[0].get_ylim()[0] == 0
+    assert "One seed each, so no band." in texts(one)
+    several = draw(entry, swept(real, seeds=2))
+    assert several.figure.axes[0].get_ylim()[0] > 0.3
+    assert "One seed" not in texts(several)
 
 
 def histories(folder: Path, columns: str, *seeds: list[str]) -> list[Run]:
@@ -222,6 +298,7 @@ def test_losses_are_means_over_seeds_and_say_what_was_trained_on(
     rows = [tuple(row[key] for key in ("epoch", "mean", "low", "high")) for row in drawn.rows]
     assert rows == [(1, 5, 4, 6), (2, 2.5, 2, 3)]
     assert ("Loss on synthetic clips" in texts(drawn)) == synthetic
+    assert "cannot be compared" in texts(drawn)
 
 
 def test_every_loss_of_the_history_has_a_panel(tmp_path: Path, draw: Draw) -> None:
@@ -391,6 +468,14 @@ def keys(plan: Plan) -> dict[str, str]:
     return {name: figure_job(plan, name).key for name in figure_names(plan)}
 
 
+def test_a_figure_is_made_from_the_benchmarks_that_it_draws(changed: Changed) -> None:
+    own = {"kind": "curves", "title": "Mine", "curves": ["precision"]}
+    plan = changed(figures={"figures": {"mine": own}})
+    assert {job.names["benchmark"] for job in figure_job(plan, "mine").parents.values()} == {
+        "otb100"
+    }
+
+
 def test_a_change_of_an_entry_redraws_that_figure_alone(changed: Changed) -> None:
     before = keys(changed())
     after = keys(changed(figures={"figures": {"fig9": {"title": "Another"}}}))
@@ -404,9 +489,27 @@ def test_a_figure_of_a_benchmark_of_ones_own_is_one_entry(changed: Changed) -> N
         figures={"figures": {"mine": own}},
     )
     assert "mine" in figure_names(plan)
-    shown = figure_job(plan, "mine").identity.plain["shown"]["benchmarks"]["street"]
+    identity = figure_job(plan, "mine").identity.plain["shown"]
+    shown = identity["benchmarks"]["street"]
     assert (shown["label"], shown["synthetic"]) == ("Street", False)
+    assert identity["caption"].endswith(" Street: data of your own.")
+    assert "Street" not in figure_job(plan, "ablation").identity.plain["shown"]["caption"]
     assert benchmarks(plan)["otb100"]["synthetic"]
+
+
+def test_a_benchmark_of_ones_own_remakes_what_shows_it_wherever_its_folder_is(
+    changed: Changed,
+) -> None:
+    def made(root: str | None = None) -> dict[str, str]:
+        own = {"layout": "otb", "root": root, "label": "Street", "frames": 60}
+        benchmarks = {"street": own} if root else {}
+        plan = changed(smoke={"benchmarks": benchmarks, "tables": [3, 4, 5]})
+        tables = {f"table{number}": table_job(plan, number).key for number in (3, 4, 5)}
+        return tables | keys(plan)
+
+    without, here, elsewhere = made(), made("street"), made("/elsewhere/street")
+    assert here == elsewhere
+    assert {name for name in without if without[name] != here[name]} == {"table3", "benchmarks"}
 
 
 def test_what_is_missing_names_the_command_that_makes_it(changed: Changed) -> None:
@@ -486,6 +589,10 @@ def test_figure_2_finds_the_frame_whose_picked_box_is_worst(draw: Draw, real: di
     assert best["iou"] == pytest.approx(1)
     assert "synthetic miniatures" in texts(drawn)
     assert any("anchor-based" in note for note in drawn.notes)
+    maps = [
+        image for axes in drawn.figure.axes for image in axes.images if image.get_array().ndim == 2
+    ]
+    assert [image.get_clim()[1] for image in maps] == pytest.approx([0.72, 0.72])
 
 
 def test_figure_13_shows_a_gain_a_distractor_and_a_loss(draw: Draw, real: dict) -> None:
@@ -502,6 +609,14 @@ def test_figure_13_shows_a_gain_a_distractor_and_a_loss(draw: Draw, real: dict) 
     unknown = replace(base[0], truth=np.full(4, np.nan))
     nothing = draw(entry, mapped(real, base=[unknown], ours=ours[:1]))
     assert "no frame was found" in texts(nothing)
+
+
+def test_a_dark_frame_is_passed_over(draw: Draw, real: dict) -> None:
+    entry = entry_of("maps", benchmark="otb100", variants=["base"], show="misplaced", rows=2)
+    night = replace(frame("a", 1, (2, 2)), crop=np.full((255, 255, 3), 9, np.uint8))
+    drawn = draw(entry, mapped(real, base=[night, frame("b", 5, (12, 13))]))
+    assert {row["sequence"] for row in drawn.rows} == {"b"}
+    assert "span less than 48 of 255 levels are passed over" in " ".join(drawn.notes)
 
 
 def test_figure_12_has_three_correlations_with_intervals(draw: Draw, real: dict) -> None:

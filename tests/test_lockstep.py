@@ -5,6 +5,7 @@ tracked.
 import threading
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from siamla.tracker.settings import TrackerSettings
 PROTOCOLS = load_protocols(Path(__file__).parents[1] / "params" / "protocols.yaml")
 OTB, VOT = (run_rules(PROTOCOLS[name]) for name in ("otb100", "vot2018"))
 CPU = Hardware("cpu", "fp32", 1)
+KNOWS = {"camera": True, "velocity": 0.7, "colours": True, "recover": 0.6, "calm": 0.04}
 HALF = torch.full((1, 1), 0.5)
 
 
@@ -100,14 +102,20 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("rules", [OTB, VOT], ids=["one pass", "supervised"])
+@pytest.mark.parametrize("more", [{}, KNOWS], ids=["paper", "knows"])
 @pytest.mark.parametrize("engine", ["torch", "openvino"])
 def test_boxes_do_not_depend_on_who_else_is_tracked(
-    tmp_path: Path, model_file: Path, sequences: list[Sequence], engine: str, rules: RunRules
+    tmp_path: Path,
+    model_file: Path,
+    sequences: list[Sequence],
+    engine: str,
+    rules: RunRules,
+    more: dict[str, Any],
 ) -> None:
     """A frame's time would be that of all, so there is none."""
     if installed(engine) is None:
         pytest.skip(f"{engine} is not installed")
-    settings = TrackerSettings(engine=engine, precision="fp32", batch=3)
+    settings = TrackerSettings(engine=engine, precision="fp32", batch=3, **more)
     track_benchmark(model_file, settings, CPU, sequences, tmp_path / "all", rules)
     for sequence in sequences:
         track_benchmark(model_file, settings, CPU, [sequence], tmp_path / "single", rules)

@@ -12,7 +12,10 @@ from tiny import HARDWARE, MODEL
 
 from siamla.benchmark.metrics import frame_values
 from siamla.benchmark.protocols import Protocol, load_protocols, score_rules
+from siamla.data.crop import crop, fill_colour
+from siamla.engine.network import Maps, Network
 from siamla.experiment.spec import Spec
+from siamla.geometry import padded_size
 from siamla.miniatures.background import camera, make_background, pick_scene
 from siamla.miniatures.dataset import clip_settings
 from siamla.miniatures.paths import walk
@@ -20,6 +23,9 @@ from siamla.miniatures.settings import load_sets
 from siamla.model.checkpoint import initial_model, weights_digest
 from siamla.model.siamla import build_model
 from siamla.settings import Settings, neutral, neutral_fields, read_yaml, validate, without_neutral
+from siamla.tracker import postprocess
+from siamla.tracker.settings import TrackerSettings
+from siamla.tracker.tracker import SiamTracker
 from siamla.training.settings import Labels, LossWeights, TrainingSettings
 from siamla.training.step import Recipe, Resources, start
 
@@ -38,6 +44,39 @@ def by_offset() -> tuple[bytes, bytes]:
     )
     before = np.sqrt((x / truth[:, 2]) ** 2 + (y / truth[:, 3]) ** 2)
     return frame_values("norm_precision", truth, boxes, rules, 0).tobytes(), before.tobytes()
+
+
+def by_paper() -> tuple[bytes, bytes]:
+    """Boxes of a tracker with no more than the paper's settings, and of Algorithm 1 alone."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 255, (6, 90, 120, 3), np.uint8)
+    maps = [
+        Maps(
+            rng.uniform(size=(1, 25, 25)).astype(np.float32),
+            np.exp(rng.normal(3, 0.3, (1, 4, 25, 25))).astype(np.float32),
+            rng.normal(size=(1, 25, 25)).astype(np.float32),
+        )
+        for _ in images
+    ]
+    seen: list[bytes] = []
+    box = np.array([40.0, 30.0, 25.0, 20.0])
+
+    def search(_: object, crops: np.ndarray) -> Maps:
+        seen.append(crops.tobytes())
+        return maps[len(seen) - 1]
+
+    tracker = SiamTracker(Network(lambda crops: None, search), TrackerSettings(precision="fp32"))
+    tracker.init(images[0], box)
+    now = [tracker.update(image).tobytes() for image in images]
+    state, before, cut = postprocess.start(box, (120, 90)), [], []
+    for image, (cls, ltrb, loc) in zip(images, maps, strict=True):
+        side = float(padded_size(*state.size)) * 255 / 127
+        fill = fill_colour(image, state.centre, side, 255)
+        cut.append(crop(image, state.centre, side, 255, fill).tobytes())
+        result = postprocess.topn(cls[0], ltrb[0], loc[0], state)
+        state = result.state
+        before.append(result.box.tobytes())
+    return b"".join(now + seen), b"".join(before + cut)
 
 
 def by_thaw() -> tuple[bytes, bytes]:
@@ -90,12 +129,14 @@ def by_shake() -> tuple[bytes, bytes]:
     return now.tobytes(), before.tobytes()
 
 
+MORE = ("camera", "velocity", "colours", "recover", "calm")
 COMPARED: dict[str, Comparison] = {
     "SetSettings.film": by_film,
     "Motion.shake": by_shake,
     "OnePass.normalised": by_offset,
     "TrainingSettings.thaw": by_thaw,
     "TrainingSettings.init": by_init,
+    **{f"TrackerSettings.{name}": by_paper for name in MORE},
 }
 """Group.setting that is declared neutral → what is computed with it at its default, and the same as
 it was computed before there was the setting.

@@ -9,6 +9,7 @@ import tomllib
 import zipfile
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -183,11 +184,11 @@ def test_the_system_libraries_are_named_everywhere(name: str) -> None:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     clone = tmp_path_factory.mktemp("clone")
-    for name in ("siamla", "params"):
+    for name in ("siamla", "params", "workflow"):
         shutil.copytree(
             ROOT / name, clone / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__")
         )
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "Snakefile"):
         shutil.copy(ROOT / name, clone)
     options = ("--quiet", "--no-deps", "--no-build-isolation", "--no-index", "-w", "wheels")
     built = run(sys.executable, "-m", "pip", "wheel", *options, ".", cwd=clone)
@@ -200,11 +201,13 @@ def test_the_wheel_holds_the_whole_package(wheel: Path) -> None:
         inside = {
             name: packed.read(name) for name in packed.namelist() if ".dist-info/" not in name
         }
-    there = (ROOT / "siamla").rglob("*")
-    files = [file for file in there if file.is_file() and "__pycache__" not in file.parts]
-    assert inside == {file.relative_to(ROOT).as_posix(): file.read_bytes() for file in files}
-    assert b"otb100:" in inside["siamla/benchmark/protocols.yaml"]
+    folders = [(folder, files) for folder, _, files in os.walk(ROOT / "siamla", followlinks=True)]
+    files = [Path(folder, name) for folder, names in folders for name in names]
+    there = [file for file in files if "__pycache__" not in file.parts]
+    assert inside == {file.relative_to(ROOT).as_posix(): file.read_bytes() for file in there}
+    assert b"otb100:" in inside["siamla/project/params/protocols.yaml"]
     assert "siamla/report/paper/table3.csv" in inside
+    assert wheel.stat().st_size < 8 * 2**20
 
 
 @pytest.fixture(scope="module")
@@ -223,6 +226,12 @@ def siamla(site: Path, *words: str | Path, cwd: Path) -> str:
     return done.stdout
 
 
+def look(site: Path, project: Path, target: str, **environment: str) -> Any:
+    """A dry run of a project for a target, in the smoke profile."""
+    words = ("-m", "snakemake", "--cores", "1", "--config", "profile=smoke", "-n", "--", target)
+    return run(sys.executable, *words, cwd=project, PYTHONPATH=str(site), **environment)
+
+
 def test_the_installed_command_works_in_any_folder(installed: Path, tmp_path: Path) -> None:
     command = (sys.executable, "-c", "import siamla; print(siamla.__file__)")
     where = run(*command, cwd=tmp_path, PYTHONPATH=str(installed))
@@ -234,6 +243,50 @@ def test_the_installed_command_works_in_any_folder(installed: Path, tmp_path: Pa
     words = "results import kcf --as kcf --benchmark otb100 --out imported"
     assert "1 sequences of otb100" in siamla(installed, *words.split(), cwd=tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["imported", "kcf"]
+    words = "data synthesize smoke_otb --root clips"
+    siamla(installed, *words.split(), cwd=tmp_path)
+    assert (tmp_path / "clips" / "synthetic.json").is_file()
+
+
+def test_a_project_is_made_from_the_wheel_alone(installed: Path, tmp_path: Path) -> None:
+    """The plan of the project is that of a clone, and Snakemake finds its files without git."""
+    said = siamla(installed, "init", "my try", cwd=tmp_path)
+    assert said.startswith("cd 'my try'\n")
+    project = tmp_path / "my try"
+    for name in ("Snakefile", "params", "workflow"):
+        assert not run("diff", "-r", ROOT / name, project / name, cwd=tmp_path).stdout
+    show = ("plan", "train", "siamla", "1", "--profile", "smoke")
+    assert siamla(installed, *show, cwd=project) == siamla(ROOT, *show, cwd=project)
+    tools = project / "bin"
+    tools.mkdir()
+    for tool in ("sh", "bash", "which"):
+        (tools / tool).symlink_to(str(shutil.which(tool)))
+    looked = look(installed, project, "reproduce_tables", PATH=str(tools))
+    assert looked.returncode == 0, looked.stderr
+    assert "predict" in looked.stdout
+    again = run(
+        *(sys.executable, "-m", "siamla", "init", "my try"),
+        cwd=tmp_path,
+        PYTHONPATH=str(installed),
+    )
+    assert (again.returncode, len(again.stderr.splitlines())) == (2, 1)
+    assert "my try: exists already" in again.stderr
+
+
+def test_a_model_is_a_target_of_its_own(tmp_path: Path) -> None:
+    """It takes its training and nothing more; a training that is not the plan's is one line."""
+    siamla(ROOT, "init", "project", cwd=tmp_path)
+    folder = "results/smoke/train/siamla/seed1"
+    looked = look(ROOT, tmp_path / "project", f"{folder}/model.pt")
+    jobs = re.findall(r"^(\w+) +1$", looked.stdout, re.MULTILINE)
+    assert (
+        {"train", "model"}
+        <= set(jobs)
+        <= {"train", "model", "crops", "features", "curate", "fetch"}
+    )
+    missing = look(ROOT, tmp_path / "project", "results/smoke/train/siamIa/seed1/model.pt")
+    assert missing.returncode == 1
+    assert f"no training of profile smoke; did you mean '{folder}'?" in missing.stderr
 
 
 def test_protocols_of_the_folder_win_over_the_package(

@@ -17,11 +17,14 @@ from siamla.benchmark.onepass import Track
 from siamla.benchmark.store import write_track
 from siamla.cli.main import main
 from siamla.errors import UserError
+from siamla.experiment.experiment import Experiment
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.files import write_json, write_text
 from siamla.provenance.record import make_record
+from siamla.report.differences import signed
 from siamla.report.drawing.jobs import figure_names
+from siamla.report.figures.frames import choose_sequences
 from siamla.steps.figures import figure
 from siamla.steps.page import page
 from siamla.steps.perform import OWNER, hashed, perform
@@ -67,7 +70,7 @@ def make_results(folder: Path) -> None:
     path = folder / "params" / "profiles" / "smoke.yaml"
     profile = yaml.safe_load(path.read_text())
     profile["benchmarks"] = {"otb100": {"layout": "otb", "root": "data/mine", "label": "OTB <100>"}}
-    profile |= {"seeds": [1, 2], "sweeps": [], "maps": [], "alignment": []}
+    profile |= {"seeds": [1, 2], "sweeps": [], "maps": [], "alignment": [], "tables": [2, 3, 5]}
     path.write_text(yaml.safe_dump(profile))
     path = folder / "params" / "figures.yaml"
     figures = yaml.safe_load(path.read_text())
@@ -155,6 +158,17 @@ def test_the_page_holds_everything_and_needs_nothing(written: Path) -> None:
     assert not [name for _, a in elements for name in a if name.startswith("on")]
 
 
+def test_tables_of_the_page_mark_the_best_and_repeat_no_note(written: Path) -> None:
+    text = written.read_text()
+    assert text.count("Best three of the published rows") == 1  # of Table II alone
+    for cell in ("<strong>0.467</strong>", "<u>0.462</u>", "<em>0.457</em>"):
+        assert f"{cell}</td>" in text, cell
+    assert text.count("Code: ") == 1
+    assert "Nothing of this table was measured (Table II, Table V)" in text
+    assert text.partition('id="figures"')[0].count("for testing the pipeline") == 1
+    assert 'class="hint"' in text
+
+
 def test_two_pages_have_equal_bytes_and_a_change_of_a_figure_is_noticed(plan: Plan) -> None:
     before = Path("reports/smoke/index.html").read_bytes()
     assert page(plan).read_bytes() == before
@@ -181,6 +195,21 @@ def test_figure_8_shows_gains_and_losses_by_rule(plan: Plan) -> None:
     assert rows[0].startswith("sequence,frame,tracker,x,y")
     assert {row.split(",")[0] for row in rows[1:]} == set(NAMES)
     assert all(int(row.split(",")[1]) > 0 for row in rows[1:])
+    assert "Left out: 0 of 3 sequences" in made["notes"][1]
+    settings = Path("params/figures.yaml")
+    shown = yaml.safe_load(settings.read_text())
+    shown["figures"]["fig8"]["least"] = 0.9
+    settings.write_text(yaml.safe_dump(shown))
+    figure(Plan.load("smoke"), "fig8")
+    said = path.with_name("fig8.md").read_text()
+    assert "in no sequence do mean IoUs differ by 0.9 or more" in said
+
+
+def test_rows_of_figure_8_differ_by_the_least_difference_and_none_is_minus_zero() -> None:
+    gains = {"a": 0.2, "b": 0.04, "c": -0.001, "d": -0.06, "e": 0.07}
+    assert choose_sequences(gains, 4, 0.05) == ["a", "e", "d"]
+    assert choose_sequences(gains, 2, 0.05) == ["a", "d"]
+    assert [signed(gains[name], 2) for name in "acd"] == ["+0.20", "+0.00", "−0.06"]
 
 
 def test_compare_prints_what_differs(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
@@ -192,8 +221,22 @@ def test_compare_prints_what_differs(plan: Plan, capsys: pytest.CaptureFixture[s
     assert re.search(r"FM \(3\) +[+−]0\.\d{3} +\[", text)
     assert re.search(r"OCC \(2\)", text)
     assert all(name in text for name in NAMES)
+    assert "†" not in text.rpartition("\n† ")[0]
     assert "OTB <100>: 3 sequences; seeds 2 and 2" in text
     assert main(["compare", "siamcar", "siamal", "--profile", "smoke"]) == 2
     assert "did you mean 'siamla'" in capsys.readouterr().err
     assert main(["compare", "siamla", "siamla", "--profile", "smoke"]) == 0
     assert "no setting differs" in capsys.readouterr().out
+
+
+def test_compare_calls_no_difference_of_single_seeds(
+    plan: Plan, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the tables' rule, and in their words."""
+    monkeypatch.setattr(Experiment, "seeds", lambda experiment, variant: [1])
+    assert main(["compare", "siamcar", "siamla", "--profile", "smoke"]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"AUC ↑ +0\.\d{3} +0\.\d{3} +[+−]0\.\d{3} +†\n", text)
+    assert re.search(r"FM \(3\) +[+−]0\.\d{3} +†\n", text)
+    assert "]" not in text
+    assert "† no difference to siamcar can be called: fewer than two seeds" in text

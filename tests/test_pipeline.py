@@ -352,6 +352,7 @@ def test_a_released_model_has_a_card_of_its_scores(tree: Tree) -> None:
     code = (
         "from pathlib import Path; from siamla.steps import release as module;"
         "module.export = lambda model, folder, *more, **others: folder.mkdir();"  # needs onnx
+        "assert module.best('smoke/siamla', 'otb100') == 'smoke/siamla/seed1';"
         "print(module.release('smoke/siamla/seed1', Path('card')).read_text())"
     )
     done = tree.call(sys.executable, "-c", code)
@@ -362,8 +363,9 @@ def test_a_released_model_has_a_card_of_its_scores(tree: Tree) -> None:
     assert row in done.stdout
     assert "nan" not in done.stdout
     assert "window 0." in done.stdout
-    done = tree.call("siamla", "model", "release", "smoke/siamla/seed9")
-    assert done.returncode == 2
+    for wrong in (["smoke/siamla/seed9"], ["smoke/siamla", "--by", "otb10"], ["smoke/siamla"]):
+        done = tree.call("siamla", "model", "release", *wrong)
+        assert done.returncode == 2, wrong
     tree.remove("card")
 
 

@@ -233,3 +233,7 @@ def test_differences_are_said_in_words_the_code_last() -> None:
         "the code of model has changed",
     ]
     assert differences(found, found) == []
+    text = "Data: " + 20 * "long "
+    assert differences({"shown": {"caption": text}}, {"shown": {"caption": "x"}}) == [
+        "shown.caption has changed"
+    ]

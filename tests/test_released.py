@@ -66,11 +66,17 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "images"
 
 
-@pytest.mark.parametrize("runs", [exported.by_opencv, exported.by_openvino])
-def test_it_follows_two_targets(runs: exported.Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    if runs is exported.by_openvino:
-        pytest.importorskip("openvino")
-    monkeypatch.setattr(exported, "runtime", lambda: runs)
+def choose(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a runtime be the only one; the test is skipped where it is not installed."""
+    if name != "opencv":
+        pytest.importorskip(name)
+    monkeypatch.setattr(exported, "find_spec", lambda other: other == name or None)
+    assert exported.runtime() == name
+
+
+@pytest.mark.parametrize("name", exported.RUNTIMES)
+def test_it_follows_two_targets(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    choose(name, monkeypatch)
     first = siamla.load()
     second = first.another()
     trackers = (first, second)
@@ -83,14 +89,14 @@ def test_it_follows_two_targets(runs: exported.Run, monkeypatch: pytest.MonkeyPa
                 assert tracker.score > 0.3
 
 
-def test_the_runtimes_agree(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("openvino")
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime"])
+def test_the_runtimes_agree(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     noise = np.random.default_rng(5)
     template = noise.integers(0, 256, (1, 127, 127, 3), np.uint8)
     search = noise.integers(0, 256, (1, 255, 255, 3), np.uint8)
     maps = []
-    for runs in (exported.by_opencv, exported.by_openvino):
-        monkeypatch.setattr(exported, "runtime", lambda runs=runs: runs)
+    for each in ("opencv", name):
+        choose(each, monkeypatch)
         network = exported.prepare_exported(exported.read_exported(RELEASED))
         maps.append(network.search(network.embed(template), search))
     for name, ours, theirs in zip(maps[0]._fields, *maps, strict=True):

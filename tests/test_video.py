@@ -23,9 +23,11 @@ from PIL import Image as Pillow
 from siamla.cli.main import main
 from siamla.errors import UserError
 from siamla.tracker import video as module
+from siamla.tracker.annotations import Row
 from siamla.tracker.api import Tracker
+from siamla.tracker.recording import COLOURS, RED, check_outputs, draw
 from siamla.tracker.settings import TrackerSettings
-from siamla.tracker.video import Source, Summary, check_outputs, open_source, track_video
+from siamla.tracker.video import Source, Summary, open_source, track_video
 
 BOX = np.array([10.0, 8.0, 12.0, 9.0])
 SUFFIXES = ["webm", "mp4", "avi"]
@@ -206,6 +208,10 @@ def test_the_video_has_the_frames_that_the_table_counts(
     assert [row["lost"] for row in table] == ["0"] * 24 + ["1"] * 6
     assert float(table[25]["seconds"]) == 1.0
     assert names(tmp_path / "deep") == sorted(["out.csv", out.name])
+    video = cv2.VideoCapture(str(out))
+    assert video.get(cv2.CAP_PROP_FPS) == 25
+    times = [video.get(cv2.CAP_PROP_POS_MSEC) for _ in iter(video.grab, False)]
+    np.testing.assert_allclose(times, 40.0 * np.arange(30), atol=1)
 
 
 def test_a_gif_is_a_video_and_the_rate_of_the_source_is_kept(tmp_path: Path) -> None:
@@ -316,6 +322,50 @@ def test_what_is_read_is_never_replaced(tmp_path: Path) -> None:
             check_outputs(tmp_path / name, None, True, *read)
 
 
+# -- what is drawn --
+
+
+def drawn(box: tuple[float, float, float, float], score: float, lost: bool) -> np.ndarray:
+    """Which pixels of a grey image (240, 320) the drawing of a box changes, and to what."""
+    canvas = draw(grey(120, 240, 320), (320, 240), [Row(1, 1, box, score, lost)])
+    return np.where((canvas != 120).any(2, keepdims=True), canvas, 120)
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (309, 0), (0, 232), (309, 232), (150, 100), (100, 3)])
+@pytest.mark.parametrize("lost", [False, True])
+def test_box_and_score_hide_nothing_of_a_small_target(corner: tuple[int, int], lost: bool) -> None:
+    """Of 11×8 pixels; at the border the outline takes three pixels of it."""
+    x, y = corner
+    canvas = drawn((x, y, 11, 8), 0.62, lost)
+    inside = canvas[max(y, 3) : min(y + 8, 237), max(x, 3) : min(x + 11, 317)]
+    assert inside.size
+    assert (inside == 120).all()
+    assert (canvas != 120).any(2).sum() > 100
+
+
+def test_doubt_is_seen_without_a_threshold() -> None:
+    """From its own colour a box becomes redder; what is lost is red, and dashed."""
+    sure, unsure, lost = (drawn((100, 100, 60, 40), *how) for how in ((0.7, 0), (0.1, 0), (0.1, 1)))
+    line = 98  # the outline's row above the box
+    green, mixed, red = (image[line, 100:160].reshape(-1, 3) for image in (sure, unsure, lost))
+    assert (green == COLOURS[0]).all()
+    assert (mixed[:, 2] > green[:, 2]).all()
+    assert (mixed[:, 1] < green[:, 1]).all()
+    assert (red == RED).all(1).any()
+    assert not (red == RED).all(1).all()
+
+
+def test_a_box_that_reaches_out_is_cut_in_one_line(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ours = tracker()
+    track(folder, tmp_path / "out.csv", (-5, -5, 31, 45), tracker=ours)
+    assert ours.core.box.tolist() == [0, 0, 26, 40]  # type: ignore[attr-defined]
+    (line,) = [each for each in capsys.readouterr().err.splitlines() if "warning" in each]
+    assert "[-5.0, -5.0, 31.0, 45.0] reaches out of the 64×48 image" in line
+    assert line.endswith("[0.0, 0.0, 26.0, 40.0]")
+
+
 # -- the window --
 
 
@@ -379,7 +429,10 @@ def test_the_command_with_a_real_network(
     box = ("--box", "10", "8", "12.5", "9")
     command = ["track", "0", "--model", str(model_file), *box, "--out", "out.webm"]
     assert main([*command, "--tracker", '{"lost": 1}', "--fps", "50"]) == 0
-    said = r"30 frames, 29 of them lost, [\d.]+ a second: out.webm and out.csv"
+    said = (
+        r"30 frames, 29 of them lost, tracked at [\d.]+ a second by (openvino|torch) [\d.]+\S*"
+        r" \([\d.]+ with video and table\): out.webm and out.csv"
+    )
     assert re.match(said, capsys.readouterr().out)
     assert cv2.VideoCapture("out.webm").get(cv2.CAP_PROP_FPS) == 50
     before = Path("out.webm").read_bytes()

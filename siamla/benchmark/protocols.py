@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from siamla.data.layout import LayoutName
-from siamla.settings import Name, Settings, neutral, read_yaml, validate, without_neutral
+from siamla.settings import (
+    Name,
+    Settings,
+    neutral,
+    params_file,
+    read_yaml,
+    validate,
+    without_neutral,
+)
 
 Summary = Literal["mean", "trapezoid"] | float
 Valid = Literal["size", "all", "any"]
@@ -228,5 +236,4 @@ def load_protocols(path: Path) -> dict[str, Protocol]:
 
 def default_protocols() -> dict[str, Protocol]:
     """The protocols of the current folder's params/protocols.yaml, else of the package's copy."""
-    path = Path("params", "protocols.yaml")
-    return load_protocols(path if path.is_file() else Path(__file__).with_suffix(".yaml"))
+    return load_protocols(params_file("protocols.yaml"))

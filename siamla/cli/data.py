@@ -15,12 +15,13 @@ SHOWN = 12  # sequences on a contact sheet, from the first on
 def run_synthesize(args: argparse.Namespace) -> None:
     """Render one set of params/synthetic.yaml."""
     from siamla.miniatures.settings import load_sets
-    from siamla.settings import nearest
+    from siamla.settings import nearest, params_file
     from siamla.steps.generated import render
 
-    sets = load_sets(args.params)
+    path = args.params or params_file("synthetic.yaml")
+    sets = load_sets(path)
     if args.name not in sets:
-        raise UserError(f"{args.params}: no set {args.name!r}; {nearest(args.name, list(sets))}")
+        raise UserError(f"{path}: no set {args.name!r}; {nearest(args.name, list(sets))}")
     render(args.name, sets[args.name], args.root, args.jobs)
 
 
@@ -60,7 +61,8 @@ def register(commands: Commands) -> None:
 
     parser = commands.add("data synthesize", run_synthesize, "render a generated data set")
     parser.add_argument("name", metavar="NAME", help="an entry of the params file")
-    parser.add_argument("--params", type=Path, default=Path("params/synthetic.yaml"))
+    text = "default: params/synthetic.yaml here, else siamla's own"
+    parser.add_argument("--params", type=Path, metavar="FILE", help=text)
     parser.add_argument(
         "--root", type=Path, required=True, help="folder of the set; it appears when it is whole"
     )

@@ -13,7 +13,7 @@ from siamla.cli.guard import explain, in_hand
 from siamla.errors import UserError, install
 from siamla.stopping import follow_pipeline
 
-GROUPS = "plan data train model benchmark results steps track report mlflow"
+GROUPS = "init plan data train model benchmark results steps track report mlflow"
 SYSTEM_LIBRARIES = "libgl1 libglib2.0-0 libxcb1 libx11-6"
 
 

@@ -43,6 +43,8 @@ def register(commands: Commands) -> None:
     ):
         parser = commands.add(f"model {word}", run, text)
         parser.add_argument("name", metavar="NAME", help="PROFILE/VARIANT/seedN")
+    text = "NAME is PROFILE/VARIANT: the seed that scores best on this benchmark"
+    parser.add_argument("--by", metavar="BENCHMARK", help=text)
 
 
 def import_siamcar(args: argparse.Namespace) -> None:
@@ -76,11 +78,12 @@ def calibrate(args: argparse.Namespace) -> None:
     if byhand.protocol_of(args.layout, args.protocol).onepass is None:
         why = "its protocol starts a lost tracker again; expected a one-pass layout"
         raise UserError(f"--layout {args.layout}: {why}")
+    file = read_model(args.model)
+    tracker_settings(args.model, file.tracker, {**changed(args), "lost": 0})
     done = byhand.track(
         args.model, args.layout, args.root, None, args.protocol, changed(args), args.workers
     )
     found = find(*judged(done.sequences, done.folder, done.rules.layout))
-    file = read_model(args.model)
     settings = tracker_settings(
         args.model, file.tracker, {**changed(args), "lost": round(found.threshold, 4)}
     )
@@ -98,11 +101,11 @@ def export_model(args: argparse.Namespace) -> None:
     from siamla.engine.export import export
     from siamla.model.checkpoint import read_model
     from siamla.tracker.api import tracker_settings
+    from siamla.tracker.settings import exported
 
     file = read_model(args.model)
     settings = tracker_settings(args.model, file.tracker, changed(args))
-    plain = settings.model_dump(mode="json", exclude={"precision", "engine", "batch"})
-    more = {"label": file.label, "tracker": plain}
+    more = {"label": file.label, "tracker": exported(settings)}
     worst = export(file.model, args.out, args.format, more, args.half)
     largest = ", ".join(f"{name} {value:.1e}" for name, value in worst.items())
     print(f"{args.out}: {args.format}, as the network but for at most {largest}")
@@ -127,6 +130,6 @@ def fetch(args: argparse.Namespace) -> None:
 
 def release(args: argparse.Namespace) -> None:
     """Release args.name and say where its card is."""
-    from siamla.steps.release import release
+    from siamla.steps.release import best, release
 
-    print(release(args.name))
+    print(release(best(args.name, args.by) if args.by else args.name))

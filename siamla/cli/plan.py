@@ -8,18 +8,16 @@ from pathlib import Path
 from siamla.cli.options import Commands, add_profile, load_plan, number, positive
 from siamla.errors import UserError
 
-TFLOPS = 100.0
-
 
 def run(args: argparse.Namespace) -> None:
     """Print the plan or one job of it, or accept what code that changed has made."""
     plan = load_plan(args)
     if args.gpu:
-        from siamla.steps.costs import Gpus, costs
+        from siamla.steps.costs import TFLOPS, Gpus, costs
 
         if args.job:
             raise UserError(f"--gpu: of all trainings of a profile; leave out {' '.join(args.job)}")
-        print(costs(plan, Gpus(args.gpu, args.tflops, args.gpus)))
+        print(costs(plan, Gpus(args.gpu, args.tflops or TFLOPS, args.gpus)))
         return
     if args.job == ["accept"]:
         from siamla.steps.accept import accept
@@ -101,10 +99,13 @@ def run_show(args: argparse.Namespace) -> None:
 
 
 def run_keys(args: argparse.Namespace) -> None:
-    """Print every key that a variant can set."""
-    from siamla.experiment.spec import dotted_keys
+    """Print every key that a variant can set, with type, default and meaning."""
+    from siamla.experiment.spec import described_keys
 
-    print("\n".join(dotted_keys()))
+    rows = [("key", "type", "default", "meaning"), *described_keys()]
+    wide = [max(len(row[column]) for row in rows) for column in range(3)]
+    for key, kind, default, meaning in rows:
+        print(f"{key:{wide[0]}}  {kind:{wide[1]}}  {default:{wide[2]}}  {meaning}".rstrip())
 
 
 def run_schema(args: argparse.Namespace) -> None:
@@ -136,13 +137,11 @@ def register(commands: Commands) -> None:
     parser.add_argument("job", nargs="*", help=text)
     text = "what the trainings would cost on GPUs with so much memory each, like 24GiB"
     parser.add_argument("--gpu", type=_memory, metavar="SIZE", help=text)
-    text = "10^12 operations a second that such a GPU sustains in a training; default: %(default)s"
-    parser.add_argument(
-        "--tflops",
-        type=number(0.01, 1e5, "TFLOP/s"),
-        default=TFLOPS,
-        help=f"{text}, which is assumed",
+    text = (
+        "10^12 operations a second that such a GPU sustains in a training; default: 100, which is"
+        " assumed"
     )
+    parser.add_argument("--tflops", type=number(0.01, 1e5, "TFLOP/s"), help=text)
     parser.add_argument("--gpus", type=positive, default=1, help="that share each training")
     add_profile(parser, key=False)
     text = "compare every result of a profile with its record, file by file"
@@ -160,6 +159,8 @@ def register(commands: Commands) -> None:
     parser.add_argument("variant")
     parser.add_argument("--params", type=Path, default=Path("params"))
     add_profile(parser, key=False)
-    commands.add("config keys", run_keys, "list every key that a variant can set")
+    commands.add(
+        "config keys", run_keys, "list every key that a variant can set: type, default, meaning"
+    )
     text = "write the JSON schemas that editors use: workflow/schemas/*.json"
     commands.add("config schema", run_schema, text)

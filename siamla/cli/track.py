@@ -35,7 +35,8 @@ def _track(args: argparse.Namespace) -> None:
     from siamla.errors import UserError
     from siamla.geometry import iou
     from siamla.tracker.api import load
-    from siamla.tracker.video import check_outputs, need_window, open_source, outputs, track_video
+    from siamla.tracker.recording import check_outputs, outputs
+    from siamla.tracker.video import need_window, open_source, track_video
 
     boxes = [_box(words) for words in args.box or []]
     for (i, one), (j, other) in combinations(enumerate(boxes, 1), 2):
@@ -50,7 +51,8 @@ def _track(args: argparse.Namespace) -> None:
     done = track_video(tracker, source, boxes, args.out, args.fps, args.show, args.format)
     written = " and ".join(map(str, reversed(outputs(args.out, args.format))))
     lost = f", {done.lost} of them lost" if done.lost is not None else ""
-    print(f"{done.frames} frames{lost}, {done.rate:.1f} a second: {written}")
+    speed = f"tracked at {done.tracking:.1f} a second by {tracker.engine}"
+    print(f"{done.frames} frames{lost}, {speed} ({done.rate:.1f} with video and table): {written}")
     if done.ended and source.live:
         raise UserError(f"{done.ended}; what was tracked is in {written}")
     if done.ended:

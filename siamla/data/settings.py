@@ -14,7 +14,9 @@ class CropSettings(Settings):
     """A cached training crop: a square around the target, as large as the augmentation reaches."""
 
     size: int = Field(431, ge=TEMPLATE, le=1023, description="pixels; a template has 127")
-    context: float = Field(0.5, ge=0, le=2)
+    context: float = Field(
+        0.5, ge=0, le=2, description="p / (w + h) of the square √((w + p)(h + p))"
+    )
     form: Literal["jpeg", "raw"] = Field("jpeg", description="raw: pixels, 16 times the disk")
     quality: int = Field(95, ge=50, le=100, description="JPEG quality of the packed crops")
     max_frames: int | None = Field(None, ge=1, description="frames kept of a sequence; null = all")
@@ -30,8 +32,8 @@ class CropSettings(Settings):
 class Jitter(Settings):
     """Random shift (± px), scale (± share), blur and colour, as in SiamCAR's public code."""
 
-    shift: float = Field(0, ge=0, le=128)
-    scale: float = Field(0, ge=0, lt=1)
+    shift: float = Field(0, ge=0, le=128, description="pixels of the view, at most, each way")
+    scale: float = Field(0, ge=0, lt=1, description="share of the size, at most, each way")
     blur: float = Field(0, ge=0, le=1, description="probability of a motion blur")
     flip: float = Field(0, ge=0, le=1, description="probability; one draw for both crops of a pair")
     gray: float = Field(0, ge=0, le=1, description="probability; one draw for both crops of a pair")
@@ -64,8 +66,8 @@ class PairSettings(Settings):
     dataset: str | dict[Name, Part] = Field(description="a training set, or several with shares")
     views: int | None = Field(None, ge=1, le=64, description="draws a crop; null: each pair's own")
     negatives: float = Field(0, ge=0, lt=1, description="share of pairs without the target")
-    seed: int = Field(0, ge=0)
-    frame_range: int = Field(100, ge=0)
+    seed: int = Field(0, ge=0, description="of the draw of the pairs")
+    frame_range: int = Field(100, ge=0, description="frames between template and search at most")
     template: Jitter = Jitter(shift=4, scale=0.05, colour=1)
     search: Jitter = Jitter(shift=64, scale=0.18, blur=0.2, colour=1)
 

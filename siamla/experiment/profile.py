@@ -177,8 +177,8 @@ def _path(name: str, folder: Path, where: str = "") -> Path:
         raise UserError(f"{where}the profile {name!r}: {words}")
     if not folder.is_dir():
         raise UserError(
-            f"{where}{folder}: no such folder; run this in a clone of siamla, whose params/ holds"
-            " the profiles (only `siamla track` and models by hand need none)"
+            f"{where}{folder}: no such folder; run this in a project: `siamla init NAME` makes one"
+            " (only `siamla track` and models by hand need none)"
         )
     if not path.exists():
         names = sorted(each.stem for each in folder.glob("*.yaml"))

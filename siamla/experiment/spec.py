@@ -1,10 +1,13 @@
 """A variant's spec: defaults (the paper's) ← profile ← what it extends ← its own `set`."""
 
-from collections.abc import Callable, Mapping
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, Field, model_validator
+from pydantic_core import PydanticUndefined
 
 from siamla.data.settings import CropSettings, PairSettings
 from siamla.errors import UserError
@@ -15,7 +18,7 @@ from siamla.settings import (
     Mistakes,
     Name,
     Settings,
-    field_names,
+    kind_text,
     nearest,
     read_yaml,
     validate,
@@ -63,14 +66,27 @@ class Variants(Settings):
     variants: dict[Name, Variant] = Field(min_length=1)
 
 
-def dotted_keys(model: type[BaseModel] = Spec, prefix: str = "") -> list[str]:
+def dotted_keys() -> list[str]:
     """Every key that a variant can set, dotted ("labels.lambda")."""
-    keys = []
-    for name, annotation in field_names(model).items():
-        keys.append(prefix + name)
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            keys += dotted_keys(annotation, f"{prefix}{name}.")
-    return keys
+    return [key for key, *_ in described_keys()]
+
+
+def described_keys(
+    model: type[BaseModel] = Spec, prefix: str = "", values: Any = None
+) -> Iterator[tuple[str, str, str, str]]:
+    """Every key that a variant can set, dotted: key, type, default ("" where one has to be given)
+    and meaning. values: an instance of the model with the defaults where they are not the model's.
+    """
+    for name, field in model.model_fields.items():
+        key, kind = prefix + (field.alias or name), field.annotation
+        value = getattr(values, name) if values else field.default
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            said = re.split(r"\.(?= [A-Z`]|$)", " ".join((kind.__doc__ or "").split()))[0]
+            yield key, "mapping", "", said
+            yield from described_keys(kind, f"{key}.", value if isinstance(value, kind) else None)
+        else:
+            default = "" if value is PydanticUndefined else json.dumps(value).strip('"')
+            yield key, kind_text(kind, field.metadata), default, field.description or ""
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -43,12 +43,14 @@ class Lafa(Settings):
 class ModelSettings(Settings):
     """SiamCAR's network and the switch to SiamLA's separate localization branch."""
 
-    backbone: BackboneName = "resnet50"
+    backbone: BackboneName = Field("resnet50", description="network that makes the features")
     weights: Weights | Literal["package", "random"] = Field(
         "random", description="file or URL; 'package' (efficientnet_lite0) or 'random'"
     )
-    channels: int = Field(256, ge=8, le=2048, multiple_of=8)
-    tower_depth: int = Field(4, ge=1, le=8)
+    channels: int = Field(
+        256, ge=8, le=2048, multiple_of=8, description="of the features after the backbone"
+    )
+    tower_depth: int = Field(4, ge=1, le=8, description="convolutions of each tower of the head")
     groups: int = Field(32, ge=1, description="groups of GroupNorm; divides channels")
     regression_bias: float = Field(
         0.0, ge=0, le=6, description="initial bias of log(l, t, r, b) in crop pixels"
@@ -61,7 +63,9 @@ class ModelSettings(Settings):
             "initial target score c of every cell; null: .5, from two logits without a bias"
         ),
     )
-    localization: Literal["centerness", "lafa"] = "centerness"
+    localization: Literal["centerness", "lafa"] = Field(
+        "centerness", description="branch beside the classification: SiamCAR's, or SiamLA's LAFA"
+    )
     lafa: Lafa = Lafa()
 
     @model_validator(mode="after")

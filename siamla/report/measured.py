@@ -1,6 +1,6 @@
 """What was measured as cells of a table, and the table as Markdown, LaTeX (booktabs) and CSV."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -186,6 +186,15 @@ def shown(cell: Cell) -> str:
     number = f"{cell.value:.{cell.digits}f}"
     spread = "" if cell.sd is None else f" ± {cell.sd:.{cell.digits}f}"
     return number + spread + (f" {cell.mark}" if cell.mark else "")
+
+
+def shared_notes(tables: Sequence[Table]) -> dict[str, list[str]]:
+    """Lines that stand in the legends of several tables → the names of these."""
+    names: dict[str, list[str]] = {}
+    for table in tables:
+        for note in table.notes:
+            names.setdefault(note, []).append(table.name)
+    return {note: those for note, those in names.items() if len(those) > 1}
 
 
 def markdown_text(text: str) -> str:

@@ -30,10 +30,11 @@ def sweeps_job(plan: Plan) -> Job:
 def page_job(plan: Plan) -> Job:
     """The page; its parents are the scores, and its figures and tables stand in its identity."""
     texts = [resource("page", name) for name in ("page.html", "style.css", "script.js")]
+    code = plan.code.digest(*(f"siamla.report.measured:{n}" for n in ("shown", "shared_notes")))
     values = {
         "figures": {name: figure_job(plan, name).key for name in figure_names(plan)},
         "tables": {str(number): table_job(plan, number).key for number in plan.profile.tables},
-        "code": digest([texts, plan.code.digest("siamla.report.measured:shown")]),
+        "code": digest([texts, code]),
     }
     return view_job(plan, ("page",), Path("reports", plan.name, "index"), values, plan.scores())
 

@@ -5,7 +5,8 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Annotated, Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -60,6 +61,26 @@ class Settings(BaseModel):
 def field_names(model: type[BaseModel]) -> dict[str, Any]:
     """Field name as written in YAML → its annotation."""
     return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+
+
+KINDS = {bool: "true or false", int: "whole number", float: "number", str: "text"}
+BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+
+
+def kind_text(kind: Any, bounds: Sequence[Any] = ()) -> str:
+    """A field's type in words, with its bounds: "number > 0, ≤ 1", "null or number"."""
+    if get_origin(kind) is Literal:
+        return " or ".join(map(str, get_args(kind)))
+    if get_origin(kind) is Annotated:
+        inner, *bounds = get_args(kind)
+        return kind_text(inner, bounds)
+    if get_origin(kind) in (Union, UnionType):
+        text = " or ".join(map(kind_text, get_args(kind)))
+    else:
+        text = "null" if kind is NoneType else KINDS.get(kind, "mapping")
+    found = [(sign, getattr(each, name, None)) for each in bounds for name, sign in BOUNDS.items()]
+    limits = [f"{sign} {limit:g}" for sign, limit in found if limit is not None]
+    return " ".join([text, ", ".join(limits)]).strip()
 
 
 def neutral(default: Any, **described: Any) -> Any:

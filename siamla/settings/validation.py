@@ -19,6 +19,8 @@ from siamla.settings.base import NAME, closest, field_names, nearest, short
 T = TypeVar("T")
 Keys = tuple[int | str, ...]
 _TAG = "tag:yaml.org,2002:"
+PROJECT = Path(__file__).parents[1] / "project"
+"""What `siamla init` copies."""
 MOST_VALUES = 100_000  # in a settings file whose aliases are written out
 
 
@@ -91,6 +93,12 @@ def _text(path: Path) -> str:
         ) from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def params_file(name: str) -> Path:
+    """A file of the current folder's params/, else of the package's."""
+    own = Path("params", name)
+    return own if own.is_file() else PROJECT / own
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from siamla.model.checkpoint import read_model
 from siamla.provenance.code import sources
 from siamla.provenance.record import differences, environment
 from siamla.sequence import Sequence
-from siamla.settings import nearest
+from siamla.settings import nearest, without_neutral
 from siamla.steps.fetch import fingerprint
 from siamla.tracker.api import tracker_settings
 from siamla.tracker.loading import recorded, tracking_hardware
@@ -116,7 +116,7 @@ def track(
     hardware = tracking_hardware(settings)
     identity = {
         "model": file.digest,
-        "tracker": plain(settings),
+        "tracker": without_neutral(settings),
         "run": plain(running),
         "data": digest([_content(sequence) for sequence in sequences]),
         "code": sources().digest("siamla.benchmark.tracking:track_benchmark"),

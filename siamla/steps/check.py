@@ -16,8 +16,9 @@ from siamla.files import digest, sha256
 from siamla.model.settings import Weights
 from siamla.report.tables.job import table_job
 from siamla.settings import Mistakes
+from siamla.steps.costs import brief
 
-SLOW_STEPS = 20_000  # of one training without a GPU, worth a warning: hours with a small network
+SLOW_STEPS = 20_000  # of one training, worth a warning: hours without a GPU with a small network
 SPARE = 2 * 2**30  # bytes of free disk that README asks for, without the environment
 
 
@@ -97,16 +98,15 @@ def _disk(_: Plan, findings: Findings) -> None:
 def _device(plan: Plan, findings: Findings) -> None:
     import torch
 
-    if torch.cuda.is_available():
-        findings.checked["device"] = torch.cuda.get_device_name()
-        return
-    findings.checked["device"] = "cpu"
-    courses = [plan.spec(job.names["variant"]).training for job in plan.jobs_of("train")]
-    steps = max(each.epochs * (each.pairs_per_epoch // each.batch) for each in courses)
-    if steps > SLOW_STEPS:
-        planned = f"{len(courses)} trainings of {steps:,} steps are planned"
-        words = f"no GPU is visible, and {planned}; on a CPU they take weeks"
-        findings.warnings.append(words)
+    visible = torch.cuda.is_available()
+    findings.checked["device"] = torch.cuda.get_device_name() if visible else "cpu"
+    waiting = [job for job in plan.jobs_of("train") if job.record() is None]
+    courses = [plan.spec(job.names["variant"]).training for job in waiting]
+    steps = [each.epochs * (each.pairs_per_epoch // each.batch) for each in courses]
+    if max(steps, default=0) > SLOW_STEPS:
+        planned = f"{len(steps)} trainings of up to {max(steps):,} steps are planned"
+        seen = "" if visible else "no GPU is visible, and "
+        findings.warnings.append(f"{seen}{planned}: {brief(plan, waiting)}")
 
 
 def _precision(plan: Plan, findings: Findings) -> None:

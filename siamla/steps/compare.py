@@ -6,6 +6,8 @@ from siamla.experiment.spec import plain
 from siamla.provenance.record import flat
 from siamla.report.differences import benchmark_lines, settings_lines
 from siamla.report.drawing.jobs import benchmarks
+from siamla.report.measured import NOISE, UNTOLD
+from siamla.report.tables.notes import NOT_CALLED, WITHIN_NOISE
 from siamla.steps.report import gather
 
 
@@ -31,8 +33,11 @@ def compare(plan: Plan, a: str, b: str) -> str:
             parts.append([f"{name}: its truth is withheld"])
             continue
         parts.append(benchmark_lines(benchmarks(plan)[name], labels, before, after))
-    note = (
-        f"difference: {b} less {a}. Intervals: a mixed model of sequences and seeds; with one seed"
-        " over sequences alone, which is too narrow. ~ covers 0: within noise."
+    parts.append(
+        [
+            f"difference: {b} less {a}",
+            f"{NOISE} {WITHIN_NOISE.format(a)}",
+            f"{UNTOLD} {NOT_CALLED.format(a)}",
+        ]
     )
-    return "\n\n".join(["\n".join(lines) for lines in parts] + [note])
+    return "\n\n".join("\n".join(lines) for lines in parts)

@@ -1,10 +1,12 @@
 """What the trainings of a profile would cost on GPUs: reckoned, none has to be there."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from siamla.errors import UserError
+from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.experiment.spec import Spec
 from siamla.files import digest
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from siamla.training.cost import Step
 
 GIB = 2**30
+TFLOPS = 100.0  # 10^12 operations a second that a GPU sustains. Assumed.
 FEW = 2  # pairs of a step of which the arithmetic alone counts
 RESERVE = GIB
 """Bytes of a GPU that are no tensors: CUDA's own, workspaces, gaps. Assumed."""
@@ -120,6 +123,18 @@ def _disk(plan: Plan) -> str:
     return f"disk of crops: {'; '.join(lines)}"
 
 
+def _days(flop: float, tflops: float) -> str:
+    return f"{flop / tflops / 1e12 / 86400:.1f} GPU days at {tflops:g} TFLOP/s"
+
+
+def brief(plan: Plan, trainings: Sequence[Job]) -> str:
+    """What trainings would cost, in a line."""
+    known = Costs()
+    flop = sum(known.flop(plan.spec(job.names["variant"])) for job in trainings)
+    more = f"`siamla plan --gpu 24GiB --profile {plan.name}` says more"
+    return f"{_days(flop, TFLOPS)}, which are assumed; {_disk(plan)}; {more}"
+
+
 def costs(plan: Plan, gpus: Gpus) -> str:
     """A Markdown table of the profile's trainings, their sum, and what is assumed."""
     lines = [
@@ -140,8 +155,7 @@ def costs(plan: Plan, gpus: Gpus) -> str:
         lines.append(f"| {name} | {count} | {memory} | {one.flop:.2e} | {hours:.1f} | {loading} |")
     lines += [
         "",
-        f"all trainings: {total:.3g} FLOP, {total / gpus.tflops / 1e12 / 86400:.1f} GPU days at"
-        f" {gpus.tflops:g} TFLOP/s",
+        f"all trainings: {total:.3g} FLOP, {_days(total, gpus.tflops)}",
         _disk(plan),
         f"assumed: {gpus.tflops:g} TFLOP/s that a GPU sustains (--tflops); {RESERVE / GIB:g} GiB"
         f" beside the tensors; that GPUs share the work without loss. A core loads {LOADED:g}"

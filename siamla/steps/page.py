@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.files import date_back, read_json, write_text
 from siamla.report.drawing import jobs as drawing
-from siamla.report.measured import shown
-from siamla.report.tables.job import caption, table_job
+from siamla.report.measured import Table, shared_notes, shown
+from siamla.report.tables.job import caption, rendered, table_job
 from siamla.report.view import filled, resource
 from siamla.report.views import page_job
 from siamla.steps.decision import view_reasons
@@ -79,20 +80,33 @@ def _environments(scores: Scores) -> str:
     return "Scored with " + "; ".join(sorted(texts)) + "."
 
 
+def _tables(plan: Plan, scores: dict[Path, dict[str, Any]]) -> list[Table]:
+    """The profile's tables, without the caption of the data, which the page has above them."""
+    tables = []
+    for number in plan.profile.tables:
+        job = table_job(plan, number)
+        table = built(plan, job, scores)
+        data = job.identity.plain["shown"]["caption"].strip()
+        tables.append(replace(table, notes=[note for note in table.notes if note != data]))
+    return tables
+
+
 def page(plan: Plan, key: str | None = None) -> Path:
     """Write reports/{profile}/index.html; its path. `key`: the page's as the caller has it."""
     job = page_job(plan)
     check_key(job, key)
     jobs = {parent.folder: parent for parent in job.parents.values()}
     contents = gather(jobs.values())
+    tables = _tables(plan, contents)
     context = {
         "profile": plan.name,
         "caption": caption(plan),
-        "tables": [built(plan, table_job(plan, n), contents) for n in plan.profile.tables],
+        "tables": tables,
+        "shared": shared_notes(tables),
         "figures": _figures(plan),
         "provenance": _provenance(plan, jobs, contents),
         "environments": _environments(contents),
-        "synthetic": any(map(drawing.rendered, plan.profile.benchmarks.values())),
+        "synthetic": any(map(rendered, plan.profile.benchmarks.values())),
         "css": resource("page", "style.css"),
         "script": resource("page", "script.js"),
     }

@@ -8,11 +8,13 @@ from siamla.errors import UserError
 from siamla.experiment.plan import Plan
 from siamla.model.checkpoint import read_model
 from siamla.report.differences import OVERALL, members, parts
+from siamla.settings import nearest
 from siamla.statistics import mean_effect
 from siamla.steps.perform import planned, sound
 from siamla.steps.publish import NAME
 from siamla.steps.report import gather
 from siamla.tracker.api import RELEASED
+from siamla.tracker.settings import exported
 
 CARD = Path(__file__).with_name("card.md")
 
@@ -40,6 +42,28 @@ def _row(plan: Plan, benchmark: str, variant: str, seed: int) -> str:
     return f"| {label} | {metric.label} | {cells[0]} | {cells[1]} | {len(names)} |"
 
 
+def best(name: str, benchmark: str) -> str:
+    """PROFILE/VARIANT with the seed of its trainings that scores best on a benchmark, on which a
+    choice may be made: PROFILE/VARIANT/seedN. UserError where a score is missing.
+    """
+    profile, _, variant = name.partition("/")
+    plan = Plan.load(profile)
+    if variant not in plan.variants:
+        raise UserError(
+            f"{name!r}: no variant of profile {profile}; {nearest(variant, plan.variants)}"
+        )
+    if benchmark not in plan.profile.benchmarks:
+        near = nearest(benchmark, [*plan.profile.benchmarks])
+        raise UserError(f"--by {benchmark}: no benchmark of profile {profile}; {near}")
+    jobs = {}
+    for seed in plan.experiment.seeds(variant):
+        jobs[seed] = plan.job("score", benchmark=benchmark, variant=variant, seed=seed)
+    contents = gather(jobs.values())
+    metric = plan.experiment.protocol(benchmark).headline
+    values = {seed: contents[job.folder]["overall"][metric] for seed, job in jobs.items()}
+    return f"{name}/seed{max(values, key=values.__getitem__)}"
+
+
 def release(name: str, out: Path = RELEASED) -> Path:
     """Export a trained model into the package, in place of the one there; its card.
 
@@ -59,8 +83,7 @@ def release(name: str, out: Path = RELEASED) -> Path:
     job = plan.job("train", variant=variant, seed=seed)
     record = planned(job)
     file = read_model(sound(job) / "model.pt")
-    settings = plan.spec(variant).tracker
-    plain = settings.model_dump(mode="json", exclude={"precision", "engine", "batch", "lost"})
+    plain = exported(plan.spec(variant).tracker)
     scores = [
         _row(plan, benchmark, variant, seed)
         for benchmark in plan.profile.benchmarks

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from siamla.engine.exported import ABOUT, prepare_exported, read_exported
+from siamla.engine.exported import ABOUT, prepare_exported, read_exported, runtime
 from siamla.errors import UserError, install
 from siamla.geometry import Array
 from siamla.settings import validate
@@ -76,8 +76,8 @@ class Tracker:
     are BGR, of any size: later ones are fitted into that of the first.
     """
 
-    def __init__(self, core: SiamTracker, label: str) -> None:
-        self.core, self.label = core, label
+    def __init__(self, core: SiamTracker, label: str, engine: str = "") -> None:
+        self.core, self.label, self.engine = core, label, engine
         self._size: tuple[int, int] | None = None
 
     def init(self, image: ArrayLike, box: ArrayLike) -> None:
@@ -95,7 +95,7 @@ class Tracker:
 
     def another(self) -> "Tracker":
         """A tracker of the same model for another target; the two share the network."""
-        return Tracker(SiamTracker(self.core.network, self.core.settings), self.label)
+        return Tracker(SiamTracker(self.core.network, self.core.settings), self.label, self.engine)
 
     @property
     def score(self) -> float:
@@ -104,9 +104,8 @@ class Tracker:
 
     @property
     def lost(self) -> bool | None:
-        """Whether the last box is too unsure; None where the model has no threshold."""
-        limit = self.core.settings.lost
-        return None if limit is None else self.score < limit
+        """Whether the target is lost; None where the tracker has no way to say so."""
+        return self.core.lost
 
 
 def load(
@@ -137,7 +136,7 @@ def load(
         exported = read_exported(path)
         settings = tracker_settings(path / ABOUT, exported.tracker, tracker or {})
         core = SiamTracker(prepare_exported(exported, threads), settings)
-        return Tracker(core, exported.label)
+        return Tracker(core, exported.label, runtime())
     try:
         import torch
     except ModuleNotFoundError as error:
@@ -147,13 +146,15 @@ def load(
         ) from error
     from siamla.hardware import named_device
     from siamla.model.checkpoint import read_model
-    from siamla.tracker.loading import tracker_of
+    from siamla.tracker.loading import recorded, tracker_of, tracking_hardware
 
     torch.set_num_threads(threads)
     chosen = None if device is None else named_device(device)
     file = read_model(path)
     settings = tracker_settings(path, file.tracker, tracker or {})
-    return Tracker(tracker_of(file.model, settings, chosen), file.label)
+    hardware = tracking_hardware(settings, chosen)
+    core = tracker_of(file.model, settings, hardware=hardware)
+    return Tracker(core, file.label, recorded(settings, hardware)["engine"])
 
 
 def tracker_settings(

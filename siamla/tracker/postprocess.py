@@ -32,11 +32,14 @@ class State(NamedTuple):
     centre: tuple[float, float]  # x, y, continuous
     size: tuple[float, float]  # w, h
     image_size: tuple[int, int]  # width, height
+    widen: float = 1.0  # times the usual side that the search crop spans
 
     @property
     def scale(self) -> float:
-        """Crop pixels of one image pixel: 127 / s_z, s_z = √((w+p)(h+p)), p = (w+h)/2."""
-        return float(TEMPLATE / padded_size(*self.size))
+        """Crop pixels of one image pixel: 127 / s_z, s_z = √((w+p)(h+p)), p = (w+h)/2; fewer
+        where the crop is widened.
+        """
+        return float(TEMPLATE / (padded_size(*self.size) * self.widen))
 
     @property
     def size_in_crop(self) -> tuple[float, float]:

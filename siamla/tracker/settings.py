@@ -2,24 +2,34 @@
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from siamla.engine.settings import EngineName
 from siamla.grid import SCORE
-from siamla.settings import Settings
+from siamla.settings import Settings, neutral, without_neutral
 
 BATCH = "sequences of a benchmark tracked in lock step, for GPUs; its frames have no times"
 LOST = (
     "confidence below which the target is called lost, from `siamla model calibrate`;"
     " decides no box"
 )
+VELOCITY = "share of the target's own speed, beside the camera's, that the search takes along"
+CALM = (
+    "steps below this share of the target's padded side are damped, so that what stands still does"
+)
+RECOVER = (
+    "share of its first scores below which the tracker is lost: it keeps the box's size and"
+    " searches wider, until it is sure again; 0 = never"
+)
 
 
 class TrackerSettings(Settings):
     """Post-processing: `topn` is the paper's (eq. 12–13), `release` the public SiamCAR code's."""
 
-    postprocess: Literal["topn", "release"] = "topn"
-    top_n: int = Field(3, ge=1, le=SCORE**2)
+    postprocess: Literal["topn", "release"] = Field(
+        "topn", description="the paper's, or the public SiamCAR code's"
+    )
+    top_n: int = Field(3, ge=1, le=SCORE**2, description="best cells whose boxes are averaged")
     penalty_k: float = Field(0.04, ge=0, description="k of eq. 13")
     window: float = Field(0.4, ge=0, le=1, description="w of eq. 12, the window influence")
     size_lr: float = Field(0.33, gt=0, le=1, description="rate of the size smoothing")
@@ -31,8 +41,31 @@ class TrackerSettings(Settings):
     )
     batch: int = Field(1, ge=1, le=256, description=BATCH)
     lost: float | None = Field(None, ge=0, le=1, exclude=True, description=LOST)
+    camera: bool = neutral(False, description="the search follows the camera, by optical flow")
+    velocity: float = neutral(0.0, ge=0, le=1, description=VELOCITY)
+    colours: bool = neutral(
+        False, description="the score counts how like the target's colours the box's are"
+    )
+    recover: float = neutral(0.0, ge=0, le=0.8, description=RECOVER)
+    calm: float = neutral(0.0, ge=0, le=0.5, description=CALM)
+
+    @model_validator(mode="after")
+    def _fit(self) -> "TrackerSettings":
+        more = ("camera", "velocity", "colours", "recover", "calm")
+        used = [name for name in more if getattr(self, name)]
+        if used and self.postprocess == "release":
+            raise ValueError(f"{used[0]} needs postprocess topn: release is the public code's")
+        if self.recover and self.lost is not None:
+            raise ValueError("lost is of no use beside recover, which says when it is lost")
+        return self
 
 
 def stored(settings: TrackerSettings) -> dict[str, Any]:
     """All settings as JSON-ready data; a plain dump, as in an identity, is without `lost`."""
     return {**settings.model_dump(mode="json"), "lost": settings.lost}
+
+
+def exported(settings: TrackerSettings) -> dict[str, Any]:
+    """What an exported folder says of them: what decides a box, whatever runs the network."""
+    running = ("precision", "engine", "batch")
+    return {key: value for key, value in without_neutral(settings).items() if key not in running}

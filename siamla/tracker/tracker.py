@@ -5,13 +5,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from siamla.data.crop import crop, fill_colour, whole_pixels
+from siamla.data.crop import crop, fill_colour, to_crop, whole_pixels
 from siamla.engine.network import Network
 from siamla.engine.network import State as TemplateState
 from siamla.errors import UserError
-from siamla.geometry import Array, padded_size
+from siamla.geometry import Array, from_centre, padded_size
 from siamla.grid import SEARCH, TEMPLATE
-from siamla.tracker.postprocess import State, release, start, topn
+from siamla.tracker.likeness import RATE, SURE, colours, likeness
+from siamla.tracker.motion import calmed, camera_shift, small
+from siamla.tracker.postprocess import Result, State, release, start, topn
+from siamla.tracker.recovery import Belief
 from siamla.tracker.settings import TrackerSettings
 
 
@@ -26,17 +29,42 @@ class Search(NamedTuple):
     loc: NDArray[np.float32]  # (25, 25) logit of q
 
 
+View = tuple[NDArray[np.uint8], tuple[float, float], float]
+"""A crop (side, side, 3), its middle and its side in image pixels."""
+
+
+def _seen(view: View, box: Array) -> Array:
+    """The colours of an image's box in a view of it."""
+    pixels, centre, side = view
+    return colours(pixels, to_crop(box, centre, side, len(pixels)))
+
+
 class SiamTracker:
-    """SiamCAR or SiamLA as a tracker (Algorithm 1): the template is taken once, never updated."""
+    """SiamCAR or SiamLA as a tracker (Algorithm 1): the template is taken once, never updated.
+
+    With the settings `camera`, `velocity`, `colours`, `recover` and `calm` it knows more than the
+    paper's: where the camera went, what its target looks like, and when it has lost it.
+    """
 
     def __init__(self, network: Network, settings: TrackerSettings) -> None:
         self.network = network
         self.settings = settings
-        self.score = 1.0  # target confidence c·q of the last update, in [0, 1]
+        self.score = 1.0  # confidence of the last update, in [0, 1]: c·q, with `colours` less
         self.state: State | None = None
         self.search: Search | None = None  # of the last update
         self._template: TemplateState | None = None
         self._mean = np.zeros(3)  # colour of the first image
+        self._belief = Belief()
+        self._grey: NDArray[np.uint8] | None = None  # the last image, small
+        self._speed = np.zeros(2)  # of the target beside the camera's, pixels a frame
+        self._colours = np.ones(1)  # of the target
+
+    @property
+    def lost(self) -> bool | None:
+        """Whether the target is lost: by `recover`, else by the threshold `lost`, else None."""
+        if self.settings.recover:
+            return self._belief.frames > 0
+        return None if self.settings.lost is None else self.score < self.settings.lost
 
     def init(self, image: NDArray[np.uint8], box: ArrayLike) -> None:
         """Take `box` (xywh, 0-based continuous) in `image` (H, W, 3) BGR as the target."""
@@ -45,33 +73,90 @@ class SiamTracker:
         outside = (box[:2] >= (width, height)).any() or (box[:2] + box[2:] <= 0).any()
         if box.shape != (4,) or not np.isfinite(box).all() or (box[2:] <= 0).any() or outside:
             raise UserError(
-                f"the box {box.tolist()} (x, y, w, h) is not in the {width}×{height} image"
+                f"the box {box.tolist()} (x, y, w, h) "
+                + (f"is not in the {width}×{height} image" if outside else "has no area")
             )
         self.state, self.score = start(box, (width, height)), 1.0
         self._mean = image.mean((0, 1)) if self.settings.postprocess == "release" else self._mean
-        self._template = self.network.embed(self._crop(image, self.state, TEMPLATE)[0][None])
+        view = self._crop(image, self.state, TEMPLATE)
+        self._template = self.network.embed(view[0][None])
+        self._belief, self._speed = Belief(), np.zeros(2)
+        self._grey = small(image) if self.settings.camera else None
+        if self.settings.colours:
+            self._colours = _seen(view, box)
 
     def update(self, image: NDArray[np.uint8]) -> Array:
         """The target's box (4,) in the next image."""
         if self.state is None:
             raise UserError("the tracker has no target yet: call init(image, box) first")
-        pixels, centre, side = self._crop(image, self.state, SEARCH)
+        s, moved = self.settings, self._moved(image, self.state)
+        self._belief = self._belief.moved(moved)
+        aim = self._aim(self.state, moved)
+        pixels, centre, side = view = self._crop(image, aim, SEARCH)
         cls, ltrb, loc = (part[0] for part in self.network.search(self._template, pixels[None]))
         self.search = Search(pixels, centre, side, cls, ltrb, loc)
-        s = self.settings
-        maps, rates = (cls, ltrb, loc, self.state), (s.penalty_k, s.window, s.size_lr)
+        window = 0.0 if self._belief.seeking else s.window  # lost, it may be anywhere
+        maps, rates = (cls, ltrb, loc, aim), (s.penalty_k, window, s.size_lr)
         result = topn(*maps, s.top_n, *rates) if s.postprocess == "topn" else release(*maps, *rates)
-        self.state, self.score = result.state, result.score
-        return result.box
+        self.score = self._likeness(view, result) if s.colours else result.score
+        self._belief = self._belief.judge(self.score, s.recover, aim.centre)
+        before, self.state = self.state, self._settled(result.state, aim)
+        if self.state is result.state:
+            box = result.box
+        else:
+            box = from_centre(self.state.centre, self.state.size)
+        step = np.subtract(self.state.centre, before.centre) - moved
+        self._speed = np.zeros(2) if self._belief.frames else (self._speed + step) / 2
+        return box
 
-    def _crop(
-        self, image: NDArray[np.uint8], state: State, size: int
-    ) -> tuple[NDArray[np.uint8], tuple[float, float], float]:
+    def _moved(self, image: NDArray[np.uint8], state: State) -> Array:
+        """How far (2,) the camera has moved the image since the last one, where that is asked."""
+        if not self.settings.camera:
+            return np.zeros(2)
+        before, self._grey = self._grey, small(image)
+        assert before is not None
+        box = from_centre(state.centre, state.size)
+        return camera_shift(before, self._grey, box, image.shape[1])
+
+    def _aim(self, last: State, moved: Array) -> State:
+        """What the next search crop is cut around: the last state, where it should be by now."""
+        belief, lead = self._belief, self.settings.velocity * self._speed
+        if belief.seeking:
+            centre = np.array(belief.place)
+        elif moved.any() or lead.any():
+            centre = np.array(last.centre) + moved + lead
+        else:
+            return last
+        x, y = np.clip(centre, 0, last.image_size).tolist()
+        return last._replace(centre=(x, y), widen=belief.widen)
+
+    def _likeness(self, view: View, result: Result) -> float:
+        """The score of a result, less where its colours are not the target's; sure colours are
+        remembered.
+        """
+        seen = _seen(view, from_centre(result.state.centre, result.state.size))
+        score = result.score * likeness(seen, self._colours)
+        if not self._belief.frames and score > SURE * self._belief.usual > 0:
+            self._colours = (1 - RATE) * self._colours + RATE * seen
+        return score
+
+    def _settled(self, after: State, aim: State) -> State:
+        """The state of a frame: still targets kept still, the size of lost ones as it was."""
+        lost, calm = self._belief.frames > 0, self.settings.calm
+        if lost:
+            after = after._replace(size=aim.size)
+        elif calm:
+            zone = calm * float(padded_size(*aim.size))
+            x, y = aim.centre + calmed(np.subtract(after.centre, aim.centre), zone)
+            after = after._replace(centre=(float(x), float(y)))
+        return after
+
+    def _crop(self, image: NDArray[np.uint8], state: State, size: int) -> View:
         """The crop (size, size, 3) around the target, its middle and its side."""
         if self.settings.postprocess == "release":
             whole = max(round(float(padded_size(*state.size)) * (size / TEMPLATE)), 1)
             pixels, (x, y) = whole_pixels(image, state.centre, whole, size, self._mean)
             return pixels, (float(x), float(y)), float(whole)
-        side = float(padded_size(*state.size)) * size / TEMPLATE
+        side = float(padded_size(*state.size)) * state.widen * size / TEMPLATE
         fill = fill_colour(image, state.centre, side, size)
         return crop(image, state.centre, side, size, fill), state.centre, side

@@ -1,6 +1,5 @@
 """The tracker on a user's images: what OpenCV reads in, boxes and a drawn video out."""
 
-import csv
 import os
 import re
 import signal
@@ -8,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -19,21 +17,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from siamla.data.images import read_image
 from siamla.errors import UserError
-from siamla.files import free_for_output, regular
+from siamla.files import regular
 from siamla.progress import progress
 from siamla.stopping import stop_requests
-from siamla.tracker.annotations import FORMATS, Row, Video, annotate
-from siamla.tracker.api import Image, Tracker, fit
+from siamla.tracker.annotations import Video, annotate
+from siamla.tracker.api import Image, Tracker
+from siamla.tracker.recording import Recording, outputs, part
 
 IMAGES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff")
 PATIENCE = 10.0  # seconds without an image after which a stream has ended
-CODECS = {".webm": "VP80", ".mp4": "vp09", ".avi": "MJPG"}
-"""By the end of the video's name. OpenCV's wheels can write all three, and no H.264."""
-LARGEST = 1280  # pixels of the drawn video's longer side; 4K would take ten times as long to encode
-SMALLEST = 16  # pixels of its shorter side, which encoders ask for
-COLUMNS = ("frame", "target", "x", "y", "w", "h", "score", "lost", "seconds")
-COLOURS = ((60, 220, 60), (230, 160, 40), (60, 200, 230), (220, 80, 200), (200, 200, 200))
-RED = (50, 50, 230)  # lost
 ESCAPE = "\x1b"
 TITLE = "siamla: space pauses, r selects again, q ends"
 
@@ -108,32 +100,9 @@ class Summary(NamedTuple):
 
     frames: int  # images that were tracked
     lost: int | None  # those in which the target was called lost; None without a threshold
+    tracking: float  # images per second of the trackers alone, without the first image
     rate: float  # images per second, everything counted
     ended: str | None  # why images are missing; None where all came or somebody stopped
-
-
-def outputs(out: Path, form: str | None = None) -> list[Path]:
-    """The table and, unless `out` is a table, the video; and the boxes in a format of others."""
-    files = [out] if out.suffix.lower() == ".csv" else [out.with_suffix(".csv"), out]
-    return [*files, out.with_suffix(FORMATS[form].suffix)] if form else files
-
-
-def _part(path: Path) -> Path:
-    """The name of an output while it is written."""
-    return path.with_name(f"{path.stem}.part{path.suffix}")
-
-
-def check_outputs(out: Path, form: str | None, overwrite: bool, *read: Path) -> None:
-    """UserError unless all that `out` stands for may be written; `read`: files that must stay."""
-    if out.suffix.lower() not in (*CODECS, ".csv"):
-        raise UserError(
-            f"{out}: expected a name ending in {', '.join(CODECS)}, or in .csv for boxes alone"
-        )
-    for path in reversed(outputs(out, form)):
-        if path.is_dir():
-            raise UserError(f"{path}: is a folder; move it away or name another output")
-        free_for_output(path, overwrite, *read)
-        free_for_output(_part(path), overwrite, *read)
 
 
 def need_window() -> None:
@@ -158,101 +127,16 @@ def _pressed(canvas: Image) -> str:
     return chr(cv2.waitKey(0) & 0xFF) if key == " " else key
 
 
-def _draw(image: Image, size: tuple[int, int], rows: list[Row]) -> Image:
-    """A copy of the image, fitted into `size`, with boxes and scores; red where one is lost."""
-    fitted = fit(image, size)
-    canvas = fitted.image.copy()
-    for row in rows:
-        x, y, w, h = fitted.into(row.box)
-        corners = np.rint([x, y, x + w, y + h]).clip(-32000, 32000)
-        left, top, right, bottom = corners.astype(int).tolist()
-        colour = RED if row.lost else COLOURS[(row.target - 1) % len(COLOURS)]
-        text = f"{row.score:.2f} lost" if row.lost else f"{row.score:.2f}"
-        cv2.rectangle(canvas, (left, top), (right, bottom), colour, 2)
-        where = (left, max(12, top - 5))
-        for thick, ink in ((3, (0, 0, 0)), (1, colour)):  # readable on any ground
-            cv2.putText(canvas, text, where, cv2.FONT_HERSHEY_SIMPLEX, 0.5, ink, thick, cv2.LINE_AA)
-    return canvas
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Keep what C code prints from the terminal: OpenCV says that VP8 is not supported."""
-    kept = os.dup(2)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
-class Target(NamedTuple):
-    """A target of several in one frame."""
-
-    tracker: Tracker
-    box: NDArray[np.float64]  # (4,)
-
-
-class _Recording:
-    """The table and the drawn video while they grow, under names with ".part"."""
-
-    def __init__(self, out: Path, image: Image, fps: float) -> None:
-        self.frames = 0
-        self.rows: list[Row] = []
-        self._paths, self._fps = outputs(out), fps
-        shrink = min(1.0, LARGEST / max(image.shape[:2]))
-        height, width = (max(SMALLEST, 2 * round(side * shrink / 2)) for side in image.shape[:2])
-        self._size = (width, height)
-        self._table = _part(self._paths[0]).open("w", encoding="utf-8", buffering=1)
-        self._rows = csv.writer(self._table, lineterminator="\n")
-        self._rows.writerow(COLUMNS)
-        self._video: cv2.VideoWriter | None = None
-        if len(self._paths) > 1:
-            code = cv2.VideoWriter.fourcc(*CODECS[out.suffix.lower()])
-            with _silent():
-                self._video = cv2.VideoWriter(str(_part(out)), code, fps, self._size)
-            if not self._video.isOpened():
-                others = ", ".join(CODECS)
-                raise UserError(f"{out}: this OpenCV cannot write such a video; try {others}")
-
-    def add(self, image: Image, targets: list[Target], seconds: float | None) -> Image:
-        """Append rows and a frame; the drawn image. seconds: None where the rate tells them."""
-        seconds = self.frames / self._fps if seconds is None else seconds
-        self.frames += 1
-        rows = []
-        for number, (tracker, box) in enumerate(targets, 1):
-            x, y, w, h = (float(value) for value in box)
-            score, lost = tracker.score, tracker.lost
-            rows.append(Row(self.frames, number, (x, y, w, h), score, bool(lost)))
-            numbers = [f"{value:.3f}" for value in (x, y, w, h)]
-            flag = "" if lost is None else int(lost)
-            row = [self.frames, number, *numbers, f"{score:.4f}", flag, f"{seconds:.3f}"]
-            self._rows.writerow(row)
-        self.rows += rows
-        canvas = _draw(image, self._size, rows)
-        if self._video:
-            self._video.write(canvas)
-        return canvas
-
-    def finish(self) -> None:
-        """Give both their names. UserError where OpenCV has silently left frames out."""
-        self._table.close()
-        _part(self._paths[0]).replace(self._paths[0])
-        if not self._video:
-            return
-        self._video.release()
-        table, video = self._paths
-        grabbed = cv2.VideoCapture(str(_part(video)))
-        grabbed.set(cv2.CAP_PROP_FORMAT, -1)  # frames are counted and not decoded
-        stored = sum(1 for _ in iter(grabbed.grab, False))
-        if stored != self.frames:
-            raise UserError(
-                f"{video}: only {stored} of {self.frames} frames could be written; is the disk"
-                f" full? The boxes are in {table}"
-            )
-        _part(video).replace(video)
+def _within(box: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
+    """A box (4,), cut at the border of an image of this width and height, which is told."""
+    low = np.maximum(box[:2], 0)
+    cut = np.array([*low, *(np.minimum(box[:2] + box[2:], size) - low)])
+    if np.allclose(cut, box) or (cut[2:] <= 0).any():
+        return box
+    where = f"reaches out of the {size[0]}×{size[1]} image"
+    now = f"what is tracked is {cut.tolist()}"
+    print(f"warning: the box {box.tolist()} {where}; {now}", file=sys.stderr)
+    return cut
 
 
 def _why_ended(source: Source, count: int) -> str | None:
@@ -266,29 +150,36 @@ def _why_ended(source: Source, count: int) -> str | None:
 
 
 def _follow(
-    targets: list[Target], first: Image, source: Source, out: _Recording, show: bool
+    trackers: list[Tracker],
+    boxes: list[NDArray[np.float64]],
+    source: Source,
+    out: Recording,
+    show: bool,
 ) -> Summary:
     """From the first image, on whose boxes the trackers have started, to the end."""
     started = time.perf_counter()
-    losses, ended = 0, None
+    tracking, losses, ended = 0.0, 0, None
     with progress(source.total, "track", "frame") as bar, stop_requests(signal.SIGINT) as stop:
-        for image in chain([first], source.images):
+        for image in source.images:
+            began = time.perf_counter()
             if out.frames:
-                targets = [Target(one.tracker, one.tracker.update(image)) for one in targets]
-            seconds = time.perf_counter() - started if source.live else None
-            canvas = out.add(image, targets, seconds)
-            losses += any(one.tracker.lost for one in targets)
+                boxes = [tracker.update(image) for tracker in trackers]
+                tracking += time.perf_counter() - began
+            found = [(box, one.score, one.lost) for box, one in zip(boxes, trackers, strict=True)]
+            canvas = out.add(image, found, began - started if source.live else None)
+            losses += any(lost for _, _, lost in found)
             bar.update()
             key = _pressed(canvas) if show else ""
             if key in ("q", ESCAPE) or stop():
                 break
             if key == "r" and (again := _select(image)) is not None:
-                targets[0].tracker.init(image, again)
+                trackers[0].init(image, again)
         else:
             ended = _why_ended(source, out.frames)
     taken = max(time.perf_counter() - started, 1e-9)
-    knows = targets[0].tracker.lost is not None
-    return Summary(out.frames, losses if knows else None, out.frames / taken, ended)
+    knows = trackers[0].lost is not None
+    rate = (out.frames - 1) / max(tracking, 1e-9)
+    return Summary(out.frames, losses if knows else None, rate, out.frames / taken, ended)
 
 
 def track_video(
@@ -311,29 +202,28 @@ def track_video(
     first = next(source.images, None)
     if first is None:
         raise UserError(f"{source.name}: OpenCV cannot read this video; it has no image")
-    starts = [np.asarray(box, np.float64) for box in boxes]
+    size = (first.shape[1], first.shape[0])
+    starts = [_within(np.asarray(box, np.float64), size) for box in boxes]
     if not starts:
         selected = _select(first)
         if selected is None:
             raise UserError("no box was selected")
         starts = [selected]
-    targets: list[Target] = []
-    for start in starts:
-        one = tracker.another() if targets else tracker
+    trackers = [tracker, *(tracker.another() for _ in starts[1:])]
+    for one, start in zip(trackers, starts, strict=True):
         one.init(first, start)
-        targets.append(Target(one, start))
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
-        recording = _Recording(out, first, source.fps or fps)
-        summary = _follow(targets, first, source, recording, show)
+        recording = Recording(out, first, source.fps or fps)
+        whole = source._replace(images=chain([first], source.images))
+        summary = _follow(trackers, starts, whole, recording, show)
         if form:
-            size = (first.shape[1], first.shape[0])
             video = Video(Path(source.name).name, size, summary.frames)
             annotate(outputs(out, form)[-1], form, recording.rows, video)
         recording.finish()
     except Exception as error:
         for path in outputs(out):
-            _part(path).unlink(missing_ok=True)
+            part(path).unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename is None:
             error.filename = str(out)  # for the message
         raise

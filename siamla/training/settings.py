@@ -15,8 +15,8 @@ class Labels(Settings):
     mapping: Literal["nonlinear", "linear"] = Field(
         "nonlinear", description="eq. 5, or the IoU itself (Table IV)"
     )
-    alpha: float = Field(0.5, gt=0, lt=1)
-    beta: float = Field(10.0, gt=0)
+    alpha: float = Field(0.5, gt=0, lt=1, description="α of eq. 5, the IoU whose label is ½")
+    beta: float = Field(10.0, gt=0, description="β of eq. 5, how steeply the label rises")
     normalize: Literal["minmax", "max", "none"] = Field(
         "minmax",
         description=(
@@ -44,11 +44,11 @@ class Labels(Settings):
 class LossWeights(Settings):
     """Weights of the summed losses: 1, 3, 1 for the baseline, 1, 1, 1 (eq. 11) with LAFA."""
 
-    classification: float = Field(1.0, ge=0)
+    classification: float = Field(1.0, ge=0, description="weight of the classification loss")
     regression: Annotated[float, Field(ge=0)] | Literal["auto"] = Field(
         "auto", description="auto: 3, and 1 where LAFA has replaced centre-ness"
     )
-    localization: float = Field(1.0, ge=0)
+    localization: float = Field(1.0, ge=0, description="weight of the loss of centre-ness or LAFA")
     boxes: Literal["auto", "centerness", "uniform"] = Field(
         "auto",
         description=(
@@ -77,9 +77,10 @@ class TrainingSettings(Settings):
     init: Path | None = neutral(
         None, description="a model file whose weights the training starts from; null = fresh ones"
     )
-
-    epochs: int = Field(50, ge=1, le=100_000)
-    frozen_epochs: int = Field(5, ge=0)
+    epochs: int = Field(50, ge=1, le=100_000, description="passes, of pairs_per_epoch pairs each")
+    frozen_epochs: int = Field(
+        5, ge=0, description="the first, in which the backbone stays as it is"
+    )
     thaw: Literal["all", "upper"] = neutral(
         "all",
         description=(
@@ -87,17 +88,19 @@ class TrainingSettings(Settings):
             " cached features"
         ),
     )
-    pairs_per_epoch: int = Field(600_000, ge=1, le=10**9)
-    batch: int = Field(128, ge=1, le=8192)
-    optimizer: Literal["sgd", "adamw"] = "sgd"
-    schedule: Literal["exponential", "cosine"] = "exponential"
-    lr_start: float = Field(5e-3, gt=0)
-    lr_end: float = Field(1e-5, gt=0)
-    warmup_steps: int = Field(0, ge=0)
-    momentum: float = Field(0.9, ge=0, lt=1)
-    weight_decay: float = Field(1e-4, ge=0)
-    clip_norm: float = Field(10.0, gt=0)
-    backbone_lr_scale: float = Field(0.1, ge=0)
+    pairs_per_epoch: int = Field(600_000, ge=1, le=10**9, description="pairs drawn an epoch")
+    batch: int = Field(128, ge=1, le=8192, description="pairs a step, on all GPUs together")
+    optimizer: Literal["sgd", "adamw"] = Field("sgd", description="how weights are moved")
+    schedule: Literal["exponential", "cosine"] = Field(
+        "exponential", description="course of the learning rate from lr_start to lr_end"
+    )
+    lr_start: float = Field(5e-3, gt=0, description="learning rate at the start")
+    lr_end: float = Field(1e-5, gt=0, description="learning rate at the end")
+    warmup_steps: int = Field(0, ge=0, description="steps in which the rate rises from 0")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
+    weight_decay: float = Field(1e-4, ge=0, description="pull of the weights towards 0")
+    clip_norm: float = Field(10.0, gt=0, description="largest norm of a step's gradient")
+    backbone_lr_scale: float = Field(0.1, ge=0, description="the backbone's share of the rate")
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         "fp32", description="bf16 for GPUs; fp16, with scaled losses, for GPUs without bf16"
     )

@@ -15,6 +15,7 @@ from siamla.errors import UserError
 from siamla.experiment.plan import Plan
 from siamla.experiment.steps import STEPS
 from siamla.report.views import VIEWS, view
+from siamla.settings import nearest
 from siamla.steps.check import check_job, missing_data
 from siamla.steps.cluster import wait_for_jobs
 from siamla.steps.decision import outdated, stale
@@ -66,6 +67,21 @@ def parents(step, wildcards):
     """What a step's job is made from."""
     job = JOBS[record_of(step).format(**wildcards)]
     return made_from(job, job.record_path in STALE)
+
+
+def training_of(wildcards):
+    """The record of the training that writes a model; one line where the profile has none such."""
+    folder = f"results/{PROFILE}/train/{wildcards.variant}/seed{wildcards.seed}"
+    jobs = {job.folder.as_posix(): job for job in JOBS.values() if job.step == "train"}
+    if folder not in jobs:
+        near = nearest(folder, list(jobs))
+        print(f"{folder}: no training of profile {PROFILE}; {near}", file=sys.stderr, flush=True)
+        os._exit(1)
+    record = jobs[folder].record_path
+    if record.exists() and record not in STALE:
+        return ancient(record.as_posix())
+    workflow.dag.forcefiles.add(f"{folder}/model.pt")  # it is of another training, or not there
+    return record.as_posix()
 
 
 def command(step, wildcards):

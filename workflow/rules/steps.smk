@@ -27,3 +27,16 @@ for step in STEPS.values():
         shell:
             "touch {params.tries:q}; ln -f {params.tries:q} {log:q}; "
             "{params.command} --key {wildcards.key} --cores {threads} >> {log:q} 2>&1"
+
+
+# A training's file as a target: the training writes it, and Snakemake must not delete it before
+rule model:
+    input:
+        training_of,
+    output:
+        update("results/{profile}/train/{variant}/seed{seed}/model.pt"),
+    log:
+        "results/{profile}/logs/model/{variant}/seed{seed}.log",
+    localrule: True
+    shell:
+        "ls -l {output:q} > {log:q}"

@@ -5,26 +5,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from siamla.benchmark.metrics import CURVES
 from siamla.benchmark.protocols import Protocol
 from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
-from siamla.experiment.profile import Dataset
 from siamla.experiment.spec import plain
-from siamla.experiment.step import GENERATOR
 from siamla.report.drawing.settings import Figures, kind_of, load_figures
-from siamla.report.tables.job import caption, plain_metrics
+from siamla.report.tables.job import caption, plain_metrics, rendered
 from siamla.report.view import view_job
 from siamla.settings import nearest
 
 QUALITY = {"centerness": "centre-ness", "lafa": "location quality"}
 """Localization of a model → what its branch predicts, for people."""
 WORDS: dict[Any, str] = {"mean": "the mean of the curve", "trapezoid": "the area below the curve"}
-
-
-def rendered(dataset: Dataset) -> bool:
-    """Whether a data set is rendered, so that no real video is in it."""
-    return bool(dataset.dvc and dataset.dvc.startswith(GENERATOR))
 
 
 def chosen(plan: Plan, variants: Sequence[str] | None) -> list[str]:
@@ -106,7 +100,7 @@ def _curves(rules: Protocol) -> dict[str, dict[str, Any]]:
             readings[name] = {"metric": rules.onepass.overlap, "how": "the mean overlap", "at": []}
         elif metric is not None:
             value = curve.report[metric]
-            how = WORDS.get(value) or f"at {value:g}"
+            how = WORDS.get(value) or f"at {value:g}{' px' if '(px)' in CURVES[name].x else ''}"
             reading = {"metric": metric, "how": how, "at": [value]}
             readings[name] = reading | ({"at": []} if value in WORDS else {})
     return readings
@@ -156,7 +150,7 @@ def figure_job(plan: Plan, name: str) -> Job:
     shown = {
         "trackers": {key: look for key, look in trackers(plan).items() if key in runners},
         "benchmarks": {key: info for key, info in benchmarks(plan).items() if key in sets},
-        "caption": caption(plan) if needed else "",
+        "caption": caption(plan, sets) if needed else "",
         "facts": facts,
     }
     code = plan.code.digest(

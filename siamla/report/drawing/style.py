@@ -27,7 +27,7 @@ OTHERS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C564B")
 DASHES: tuple[Any, ...] = ("solid", (0, (4, 1.2)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 DOTTED = DASHES[2]
 MARKERS = "Dv^<>pPXh"
-LONGEST = 32  # characters of a name in a legend
+LONGEST = 48  # characters of a name in a legend
 RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",  # matplotlib brings it
     "axes.edgecolor": "0.15",
@@ -141,6 +141,16 @@ def box(axes: "Axes", rectangle: Any, colour: str, width: float = 1.3, dashes: A
         how = {"edgecolor": edge, "linewidth": thick, "alpha": alpha, "linestyle": dashes}
         if np.isfinite(rectangle).all():
             axes.add_patch(Rectangle((x, y), w, h, fill=False, **how))
+
+
+def box_handle(colour: str, width: float = 1.3, dashes: Any = "-") -> Any:
+    """A legend's handle of a box, which looks as `box` draws it: with a dark seam."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patheffects import withStroke
+
+    line = Line2D([], [], color=colour, linewidth=width, linestyle=dashes)
+    line.set_path_effects([withStroke(linewidth=width + 0.9, foreground="0.4")])
+    return line
 
 
 def legend_below(figure: "Figure", handles: Sequence[Any], labels: Sequence[str]) -> None:

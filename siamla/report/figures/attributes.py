@@ -1,6 +1,7 @@
 """Figures 7 and 10: scores by attribute as a radar, with the differences in its numbers."""
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill, wrap
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -15,6 +16,30 @@ from siamla.statistics import Effect
 ATTRIBUTE = ("attribute", "count", "unit", "tracker", "label", "metric", "score")
 COLUMNS = (*ATTRIBUTE, "difference", "low", "high", "seeds")
 MOST = 8  # trackers in it, the best overall
+LEAST = 2  # sequences of an attribute that has an axis: of one there is no mean
+WORDS = {
+    "ARC": "aspect ratio change",
+    "AS": "adversarial samples",
+    "BC": "background clutter",
+    "CM": "camera motion",
+    "DEF": "deformation",
+    "FM": "fast motion",
+    "FOC": "full occlusion",
+    "IPR": "in-plane rotation",
+    "IV": "illumination variation",
+    "LR": "low resolution",
+    "MB": "motion blur",
+    "MS": "modality switch",
+    "OCC": "occlusion",
+    "OPR": "out-of-plane rotation",
+    "OV": "out of view",
+    "POC": "partial occlusion",
+    "ROT": "rotation",
+    "SV": "scale variation",
+    "TC": "thermal crossover",
+    "VC": "viewpoint change",
+}
+"""The benchmarks' codes in words; VOT's tags are words."""
 
 
 class Entry(TrackerFigure):
@@ -29,7 +54,8 @@ class Entry(TrackerFigure):
 
 class Measured(NamedTuple):
     """The metric; tracker → its score files, the best first; attribute → how many sequences or
-    frames have it; tracker → its scores by attribute, and over all sequences, means over seeds.
+    frames have it, and the same of attributes without an axis; tracker → its scores by attribute,
+    and over all sequences, means over seeds.
     """
 
     metric: str
@@ -37,11 +63,24 @@ class Measured(NamedTuple):
     contents: Mapping[str, Sequence[Any]]
     unit: str
     counts: Mapping[str, int]
+    few: Mapping[str, int]
     values: Mapping[str, Array]
     whole: Mapping[str, float]
 
 
 needs = jobs.benchmark_scores
+
+
+def words_of(attribute: str) -> str:
+    """An attribute for people; its own name where it is no known code."""
+    return WORDS.get(attribute) or attribute.replace("_", " ")
+
+
+def _left_out(measured: Measured) -> str:
+    """Which attributes have no axis; "" for none."""
+    parts = [f"{words_of(name)} ({count or 'none'})" for name, count in measured.few.items()]
+    rule = f"No axis for attributes of fewer than {LEAST} {measured.unit}"
+    return f"{rule}: {', '.join(parts)}." if parts else ""
 
 
 def _measured(entry: Entry, data: Data) -> Measured:
@@ -51,8 +90,9 @@ def _measured(entry: Entry, data: Data) -> Measured:
     first = next(iter(contents.values()), [])
     labelled = {name: part for score in first for name, part in score["per_attribute"].items()}
     unit = "frames" if any("frames" in part for part in labelled.values()) else "sequences"
-    names = [name for name in entry.order if name in labelled]
-    names += sorted(set(labelled) - set(names))
+    every = dict.fromkeys(entry.order, 0)
+    every |= {name: int(labelled[name][unit]) for name in sorted(labelled)}
+    names = [name for name, count in every.items() if count >= LEAST]
     whole = {name: value(scores, OVERALL, metric) for name, scores in contents.items()}
     finite = {name: score for name, score in whole.items() if np.isfinite(score)}
     order = ranked(finite, described["better"])
@@ -61,7 +101,8 @@ def _measured(entry: Entry, data: Data) -> Measured:
         described,
         {name: contents[name] for name in order},
         unit,
-        {name: int(labelled[name][unit]) for name in names},
+        {name: every[name] for name in names},
+        {name: count for name, count in every.items() if count < LEAST},
         {name: np.array([value(contents[name], each, metric) for each in names]) for name in order},
         whole,
     )
@@ -98,8 +139,15 @@ def _radar(axes: Any, measured: Measured, data: Data) -> None:
     axes.set_theta_direction(-1)
     axes.set_rlabel_position(180 / len(measured.counts))
     axes.set_ylim(0)
-    heads = [f"{name.replace('_', chr(10))}\n({count})" for name, count in measured.counts.items()]
-    axes.set_xticks(angles[:-1], heads)
+    heads = [
+        "\n".join([*wrap(words_of(name), 13), f"({count})"])
+        for name, count in measured.counts.items()
+    ]
+    axes.set_xticks(angles[:-1], heads, fontsize=6)
+    axes.tick_params(axis="x", pad=3)
+    for text, angle in zip(axes.get_xticklabels(), angles, strict=False):  # beside the circle
+        side = round(float(np.sin(angle)), 3)
+        text.set_horizontalalignment(("center", "left", "right")[int(np.sign(side))])
     labels = [style.entry(measured.whole[name], data.label(name), digits) for name in names]
     style.legend_below(axes.figure, [lines[name] for name in names], labels)
 
@@ -111,20 +159,25 @@ def draw(entry: Entry, data: Data) -> Drawn:
     ours, baseline = data.role("ours"), data.role("baseline")
     gaps = _gaps(measured, ours, baseline)
     if not measured.counts:
-        raise Nothing(f"no sequence of {info['label']} has attributes")
-    figure = style.new(style.COLUMN, 3.3)
+        least = f"no attribute of {info['label']} has {LEAST} {measured.unit}"
+        some = any(measured.few.values())
+        raise Nothing(least if some else f"no sequence of {info['label']} has attributes")
+    figure = style.new(style.COLUMN, 3.6)
     axes = figure.add_subplot(projection="polar")
     _radar(axes, measured, data)
     label = measured.described["label"]
     second = style.sequences(info, data.count(entry.benchmark))
     style.title(axes, f"{label} by attribute on {info['label']}", second)
+    left_out = _left_out(measured)
+    axes.set_xlabel(fill(left_out, 66), fontsize=5.8, color="0.35", labelpad=8)
     rows = _rows(measured, data, gaps, ours)
     alt = f"Scores by {len(measured.counts)} attributes on {style.on(info)}."
     if gaps:
-        words = [f"{name} ({gap.value:+.3f})" for name, gap in gaps.items()]
+        words = [f"{words_of(name)} ({gap.value:+.3f})" for name, gap in gaps.items()]
         alt += f" The difference to the baseline is largest on {words[1]} and smallest on"
         alt += f" {words[-1]}."
-    return Drawn(figure, COLUMNS, rows, alt, _notes(measured, gaps, ours, baseline))
+    notes = _notes(measured, gaps, ours, baseline) + [left_out] * bool(left_out)
+    return Drawn(figure, COLUMNS, rows, alt, notes)
 
 
 def _rows(measured: Measured, data: Data, gaps: Mapping[str, Effect], ours: str) -> Rows:

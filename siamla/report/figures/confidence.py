@@ -177,7 +177,7 @@ def draw(entry: Entry, data: Data) -> Drawn:
     for axes in grid[-1]:
         axes.set_xlabel("IoU")
     if picture is not None:
-        bar = figure.colorbar(picture, ax=grid, format="{x:,.0f}", shrink=0.7, pad=0.01)
+        bar = figure.colorbar(picture, ax=grid, format="{x:,.0f}", aspect=40, pad=0.01)
         bar.set_label("boxes")
     figure.suptitle(style.on(data.benchmarks[entry.benchmark]), fontsize=7.5)
     seeds = max(len({run.seed for run in data.runs_of(name)}) for name in data.runners())

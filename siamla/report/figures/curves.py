@@ -44,8 +44,14 @@ class Panel(NamedTuple):
 
 
 def needs(plan: Plan, entry: Entry) -> list[Job] | None:
-    """The scores on its benchmarks."""
-    return jobs.scores(plan, entry, entry.benchmarks or plan.profile.benchmarks) or None
+    """The scores on its benchmarks, as far as these have its curves."""
+    every = jobs.benchmarks(plan)
+    names = [
+        name
+        for name in entry.benchmarks or every
+        if name in every and not every[name]["curves"].keys().isdisjoint(entry.curves)
+    ]
+    return jobs.scores(plan, entry, names) or None
 
 
 def _course(scores: Sequence[Score], curve: str) -> Course | None:
@@ -110,24 +116,22 @@ def _rows(panel: Panel, data: Data) -> Rows:
 
 
 def draw(entry: Entry, data: Data) -> Drawn:
-    """A row of panels for each benchmark, or two benchmarks beside each other for one curve."""
-    names = [name for name in data.benchmarks if name in (entry.benchmarks or data.benchmarks)]
+    """A row of panels for each benchmark, of one curve two benchmarks beside each other; benchmarks
+    that lack a curve come last.
+    """
+    names = [name for name in entry.benchmarks or data.benchmarks if name in data.benchmarks]
     table = [[_panel_of(data, name, curve) for curve in entry.curves] for name in names]
-    table = [row for row in table if any(row)]
-    columns = [column for column in zip(*table, strict=True) if any(column)]
-    places = [panel for row in zip(*columns, strict=True) for panel in row]
-    panels = [panel for panel in places if panel]
+    table.sort(key=lambda row: row.count(None))
+    panels = [panel for row in table for panel in row if panel]
     if not panels:
         raise Nothing("nothing was scored: the truth is withheld or nothing was tracked")
-    wide = len(columns) if len(columns) > 1 else min(2, len(table))
+    drawn = {panel.curve for panel in panels}
+    wide = min(len(panels), max(2, len(drawn)))
     longest = max(len(panel.courses) for panel in panels)
     below = 0.12 * longest if longest > INSIDE else 0
-    figure, grid = style.grid(len(places), wide, 2.55 + below)
+    figure, grid = style.grid(len(panels), wide, 2.55 + below)
     rows: Rows = []
-    for axes, panel in zip(grid, places, strict=True):
-        if panel is None:
-            axes.set_axis_off()
-            continue
+    for axes, panel in zip(grid, panels, strict=True):
         _draw_panel(axes, panel, data, small=wide > 2)
         rows += _rows(panel, data)
     return Drawn(figure, COLUMNS, rows, _alt(data, panels), _notes(data, panels))
@@ -139,28 +143,28 @@ def _notes(data: Data, panels: Sequence[Panel]) -> list[str]:
     notes = [f"Lines are means over {style.span(counts)} seeds, bands their range."]
     if counts == {1}:
         notes = ["One seed each, so no band: another seed would give another line."]
+    legends: dict[str, list[str]] = {}
     for panel in panels:
         label = panel.described["label"]
         scores = [score for group in data.of(panel.benchmark).values() for score in group]
         short = max(score.content["overall"].get("eao_short_frames") or 0 for score in scores)
-        text = (
-            f"Legend of {panel.curve.replace('_', ' ')} on {panel.info['label']}: {label},"
-            f" {panel.reading['how']}."
-        )
         if short:  # what a table's note says as well
-            text = (
+            notes.append(
                 f"No sequence reaches EAO's window, so {label} is the mean over the whole curve, to"
                 f" {short - 1:.0f}."
             )
-        notes.append(text)
-    return list(dict.fromkeys(notes))
+        else:
+            number = f"{label}, {panel.reading['how']}"
+            legends.setdefault(number, []).append(panel.info["label"])
+    parts = [f"{number} ({', '.join(names)})" for number, names in legends.items()]
+    return [*notes, f"Numbers in the legends: {'; '.join(parts)}."] if parts else notes
 
 
 def _alt(data: Data, panels: Sequence[Panel]) -> str:
-    words = []
+    words: dict[str, list[str]] = {}
     for panel in panels:
         digits = panel.described["digits"]
         best = [f"{data.label(n)} {panel.scores[n]:.{digits}f}" for n in list(panel.courses)[:3]]
-        title = f"{CURVES[panel.curve].title} on {style.on(panel.info)}"
-        words.append(f"{title}: {', '.join(best)}")
-    return "; ".join(words) + "."
+        curve = f"{panel.curve.replace('_', ' ')} {', '.join(best)}"
+        words.setdefault(style.on(panel.info), []).append(curve)
+    return " ".join(f"Curves on {where}: {'; '.join(curves)}." for where, curves in words.items())

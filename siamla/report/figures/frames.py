@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from pydantic import Field
 
 from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
+from siamla.report.differences import signed
 from siamla.report.drawing import jobs, style
 from siamla.report.drawing.data import Array, Data, Drawn, Nothing, Rows, ious
 from siamla.report.drawing.settings import TrackerFigure
@@ -26,6 +28,9 @@ class Entry(TrackerFigure):
 
     kind: Literal["frames"]
     benchmark: str
+    least: float = Field(
+        0.05, ge=0, le=1, description="mean difference of IoU from which on a sequence is shown"
+    )
 
 
 class Track(NamedTuple):
@@ -49,9 +54,12 @@ def needs(plan: Plan, entry: Entry) -> list[Job] | None:
     return [*jobs.scores(plan, entry, [entry.benchmark]), *boxes] if boxes else None
 
 
-def choose_sequences(gains: Mapping[str, float], count: int) -> list[str]:
-    """The sequences in which ours gains most and, as many, loses most; the best gain first."""
-    order = sorted(gains, key=lambda name: (-gains[name], name))
+def choose_sequences(gains: Mapping[str, float], count: int, least: float = 0) -> list[str]:
+    """The sequences in which ours gains most and, as many, loses most, of those with a difference
+    of at least `least`; the best gain first.
+    """
+    large = [name for name, gain in gains.items() if abs(gain) >= least]
+    order = sorted(large, key=lambda name: (-gains[name], name))
     if len(order) <= count:
         return order
     return order[: (count + 1) // 2] + order[len(order) - count // 2 :]
@@ -125,11 +133,9 @@ def _rows(track: Track, **fixed: Any) -> Rows:
 
 
 def _legend(figure: Any, trackers: list[str], data: Data, title: str) -> None:
-    from matplotlib.lines import Line2D
-
     looks = [style.look(data.trackers[name]) for name in trackers]
-    looks.append({"color": "0.7", "linewidth": 1.2})
-    handles = [Line2D([], [], **look) for look in looks]
+    handles = [style.box_handle(look["color"], 1.6, look["linestyle"]) for look in looks]
+    handles.append(style.box_handle(TRUTH, 1.6))
     labels = [*map(data.label, trackers), "truth (white)"]
     how = {"loc": "outside upper center", "ncols": min(6, len(handles)), "title_fontsize": 7.5}
     figure.legend(handles, labels, title=title, **how)
@@ -142,9 +148,11 @@ def draw(entry: Entry, data: Data) -> Drawn:
     videos = {video.name: video for video in data.videos[entry.benchmark]}
     tracks = _tracks(data, entry.benchmark)
     gains = {name: _mean(track.gap) for name, track in tracks.items()}
-    chosen = choose_sequences(gains, SEQUENCES)
-    if not chosen:
+    chosen = choose_sequences(gains, SEQUENCES, entry.least)
+    if not gains:
         raise Nothing("no sequence has boxes of all trackers")
+    if not chosen:
+        raise Nothing(f"in no sequence do mean IoUs differ by {entry.least:g} or more")
     shapes = [read_image(videos[name].frames[0]).shape for name in chosen]
     height = max(shape[0] / shape[1] for shape in shapes) * (style.PAGE - 0.4) / FRAMES
     figure = style.new(style.PAGE, 0.55 + len(chosen) * height)
@@ -156,21 +164,24 @@ def draw(entry: Entry, data: Data) -> Drawn:
         for axes, index in zip(line, choose_frames(track.gap, FRAMES), strict=False):
             _picture(axes, videos[name], index, track.boxes, data)
             rows += _rows(track, sequence=name, frame=index, mean_iou_difference=gain)
-        line[0].set_ylabel(f"{name}  {gains[name]:+.2f}", fontsize=6.5)
+        line[0].set_ylabel(f"{name}  {signed(gain, 2)}", fontsize=6.5)
     trackers = list(tracks[chosen[0]].boxes)
     _legend(figure, trackers, data, style.on(data.benchmarks[entry.benchmark]))
-    words = ", ".join(f"{name} {gains[name]:+.2f}" for name in chosen)
+    words = ", ".join(f"{name} {signed(gains[name], 2)}" for name in chosen)
     alt = f"Boxes on frames of {len(chosen)} sequences, with the mean difference of IoU: {words}."
-    return Drawn(figure, COLUMNS, rows, alt, [_note(data, trackers)])
+    return Drawn(figure, COLUMNS, rows, alt, _notes(data, trackers, entry, gains))
 
 
-def _note(data: Data, trackers: list[str]) -> str:
+def _notes(data: Data, trackers: list[str], entry: Entry, gains: Mapping[str, float]) -> list[str]:
     seed = min(run.seed for run in data.runs)
     if len(trackers) < 2:
-        return f"Seed {seed}. Chosen by rule: the lowest IoU."
-    return (
+        return [f"Seed {seed}. Chosen by rule: the lowest IoU."]
+    below = sum(abs(gain) < entry.least for gain in gains.values())
+    return [
         f"Seed {seed}. Chosen by rule: the sequences with the largest and the smallest mean"
         f" difference of IoU, {data.label(trackers[0])} less {data.label(trackers[1])} (beside each"
         " row), so that the lower half shows losses where there are some; of each the frames with"
-        " the largest absolute difference, a tenth of the sequence apart."
-    )
+        " the largest absolute difference, a tenth of the sequence apart.",
+        f"Left out: {below} of {len(gains)} sequences, with a mean difference below"
+        f" {entry.least:g}.",
+    ]

@@ -30,6 +30,8 @@ CELL = ("cell", "cell_row", "cell_column", "confidence", "quality", "iou")
 COLUMNS = ("row", "why", "tracker", "sequence", "frame", *CELL)
 NEAR, FAR = START - STRIDE / 2, START + STRIDE * (SCORE - 0.5)
 EXTENT = (NEAR, FAR, FAR, NEAR)
+CONTRAST = 48  # grey levels of 255, of a target that a reader can see: dark clips have 30
+GREY = (0.299, 0.587, 0.114)
 FOUND = 0.5  # IoU of the best box above which a target counts as found
 TRUTH, PICKED, BEST = "#FFFFFF", "#56B4E9", "#E69F00"
 MARKS = {"picked": (PICKED, "x"), "best": (BEST, "o"), "peak": (PICKED, "x")}
@@ -65,11 +67,18 @@ def needs(plan: Plan, entry: Entry) -> list[Job] | None:
 
 
 def _seen(frame: "FrameMaps") -> bool:
-    """Whether the truth is known and its middle lies in the crop."""
+    """Whether the truth is known, its middle lies in the crop, and a reader can see the target:
+    90 % of its grey values span CONTRAST levels or more.
+    """
     if not has_truth(frame):
         return False
     x, y, w, h = in_crop(frame, frame.truth)
-    return bool(0 < x + w / 2 < SEARCH and 0 < y + h / 2 < SEARCH)
+    if not (0 < x + w / 2 < SEARCH and 0 < y + h / 2 < SEARCH):
+        return False
+    (left, top), (right, bottom) = np.clip([(x, y), (x + w, y + h)], 0, SEARCH).round().astype(int)
+    target = frame.crop[top : bottom + 1, left : right + 1] @ GREY
+    low, high = np.percentile(target, [5, 95])
+    return bool(high - low >= CONTRAST)
 
 
 def _peak(values: ArrayLike) -> Cell:
@@ -178,7 +187,8 @@ def _draw_spot(pair: Any, spot: Spot, quality: bool) -> tuple[Any, Rows]:
     peak = _peak(values)
     cells = {"peak": peak} if quality else {"picked": peak, "best": _peak(ious)}
     crop.imshow(frame.crop)
-    picture = plain.imshow(values, extent=EXTENT, vmin=0, vmax=1, cmap="magma")
+    top = 1 if quality else values[peak]  # a product of two is low, and its places are the point
+    picture = plain.imshow(values, extent=EXTENT, vmin=0, vmax=top, cmap="magma")
     plain.set_facecolor("0.88")
     for axes, width in ((crop, 1.3), (plain, 1.0)):
         axes.set_axis_on()
@@ -202,8 +212,6 @@ def _draw_spot(pair: Any, spot: Spot, quality: bool) -> tuple[Any, Rows]:
 
 def draw(entry: Entry, data: Data) -> Drawn:
     """Rows of frames; for each variant its search region and its map."""
-    from matplotlib.lines import Line2D
-
     runs: dict[str, dict[Key, FrameMaps]] = {}
     for run in data.runs:
         runs.setdefault(run.tracker, {(frame.sequence, frame.frame): frame for frame in run.maps})
@@ -228,12 +236,7 @@ def draw(entry: Entry, data: Data) -> Drawn:
             plain.set_title(branch if quality else "confidence")
         if quality and column == 0:
             crop.set_ylabel(spot.why, fontsize=6)
-    figure.colorbar(picture, ax=grid, shrink=0.6, aspect=30, pad=0.01)
-    colours = {"truth (white)": "0.6"}
-    colours |= {"box at the peak" if quality else "picked: highest confidence": PICKED}
-    colours |= {} if quality else {"best box of all cells": BEST}
-    lines = [Line2D([], [], color=colour, linewidth=1.6) for colour in colours.values()]
-    figure.legend(lines, colours, loc="outside lower center", ncols=len(lines))
+    _keys(figure, grid, picture, quality)
     figure.suptitle(style.on(data.benchmarks[entry.benchmark]), fontsize=7.5)
     words = [
         f"{data.label(row['tracker'])} on {row['sequence']}, frame {row['frame'] + 1}: IoU"
@@ -243,11 +246,25 @@ def draw(entry: Entry, data: Data) -> Drawn:
     return Drawn(figure, COLUMNS, rows, "; ".join(words) + ".", _notes(quality, data, names))
 
 
+def _keys(figure: Any, grid: Any, picture: Any, quality: bool) -> None:
+    """The colour bar, and the legend of the boxes."""
+    bar = figure.colorbar(picture, ax=grid, shrink=0.6, aspect=30, pad=0.01)
+    if not quality:
+        bar.set_ticks(picture.get_clim(), labels=["0", "each map's\nhighest"], fontsize=6)
+    colours = {"truth (white)": TRUTH}
+    colours |= {"box at the peak" if quality else "picked: highest confidence": PICKED}
+    colours |= {} if quality else {"best box of all cells": BEST}
+    handles = [style.box_handle(colour, 1.6) for colour in colours.values()]
+    figure.legend(handles, colours, loc="outside lower center", ncols=len(handles))
+
+
 def _notes(quality: bool, data: Data, names: Sequence[str]) -> list[str]:
     seeds = sorted({run.seed for run in data.runs})
     notes = [
         f"Seed {', '.join(map(str, seeds))}. Maps stand where their 25×25 cells lie in the crop,"
-        " one scale from 0 to 1."
+        f" {'one scale from 0 to 1' if quality else 'each on a scale from 0 to its highest value'}."
+        f" Frames in which the target's grey values span less than {CONTRAST} of 255 levels are"
+        " passed over."
     ]
     if quality:
         return [

@@ -1,4 +1,4 @@
-"""Figure 11: trackers by rank, measured scores filled and published ones hollow."""
+"""Figure 11: trackers by rank, the measured and the published each in a panel of their own."""
 
 import csv
 import math
@@ -16,9 +16,9 @@ from siamla.report.drawing.settings import TrackerFigure
 from siamla.settings import Settings, nearest
 
 COLUMNS = ("rank", "group", "tracker", "label", "metric", "score", "lowest", "highest", "seeds")
-HOLLOW = "ox*v^d+<p>sh"
+HOLLOW = "ox*v^d+<p>shDPX1234|_8H"
+GREYS = ("0.2", "0.55", "0.75")  # of published trackers, another where the shapes begin again
 MOST = 40  # entries of a legend
-FILLED = "filled: from raw results; hollow: as published"
 
 
 class Published(Settings):
@@ -32,7 +32,7 @@ class Published(Settings):
 
 
 class Entry(TrackerFigure):
-    """Trackers by rank, published scores hollow."""
+    """Trackers by rank, published scores apart."""
 
     kind: Literal["ranking"]
     benchmark: str
@@ -68,7 +68,7 @@ def facts(plan: Plan, entry: Entry) -> dict[str, Any]:
 
 
 def _groups(data: Data, benchmark: str) -> list[Rows]:
-    """Trackers with their ranks: together, or in two groups where their data differ."""
+    """The measured trackers with their ranks, then the published; no group of nobody."""
     metric, described = data.headline(benchmark)
     measured: Rows = []
     for name, scores in data.of(benchmark).items():
@@ -81,9 +81,8 @@ def _groups(data: Data, benchmark: str) -> list[Rows]:
         {"group": "published", "tracker": name, "label": name, "score": score}
         for name, score in data.facts.get("published", {}).items()
     ]
-    apart = data.benchmarks[benchmark]["synthetic"]
     groups = []
-    for group in [measured, published] if apart else [measured + published]:
+    for group in (measured, published):
         scores_of = {index: row["score"] for index, row in enumerate(group)}
         order = ranked(scores_of, described["better"])
         rows = [group[i] | {"rank": rank, "metric": metric} for rank, i in enumerate(order, 1)]
@@ -91,40 +90,38 @@ def _groups(data: Data, benchmark: str) -> list[Rows]:
     return groups
 
 
-def _point(axes: Any, row: dict[str, Any], data: Data, hollow: int) -> Any:
-    """Draw a row; its point. hollow: how many hollow ones were drawn before."""
+def _point(axes: Any, row: dict[str, Any], data: Data) -> Any:
+    """Draw a row; its point."""
     stem = {"color": "0.8", "linewidth": 0.8, "linestyle": style.DOTTED, "zorder": 1}
     axes.vlines(row["rank"], 0, row["score"], **stem)
-    shape = HOLLOW[hollow % len(HOLLOW)]
-    how: dict[str, Any] = {"color": "0.35", "markersize": 5, "markerfacecolor": "none"}
+    again, shape = divmod(row["rank"] - 1, len(HOLLOW))
+    colour, how = GREYS[again % len(GREYS)], {"markersize": 5, "markerfacecolor": "none"}
+    marker = HOLLOW[shape]
     if row["group"] == "measured":
         tracker = data.trackers[row["tracker"]]
-        colour = style.look(tracker)["color"]
-        shape = style.marker(tracker)
-        how = {"color": colour, "markersize": 7 if tracker["role"] == "ours" else 5.5}
+        colour, marker = style.look(tracker)["color"], style.marker(tracker)
+        how = {"markersize": 7 if tracker["role"] == "ours" else 5.5}
         if row["seeds"] > 1:
             seam = {"color": colour, "linewidth": 1.2, "zorder": 3}
             axes.vlines(row["rank"], row["lowest"], row["highest"], **seam)
-    return axes.plot(row["rank"], row["score"], shape, zorder=4, **how)[0]
+    return axes.plot(row["rank"], row["score"], marker, color=colour, zorder=4, **how)[0]
 
 
-def _panel(axes: Any, rows: Rows, data: Data, digits: int) -> list[tuple[Any, str]]:
-    """Draw ranked rows; the legend's entries."""
-    entries = []
-    hollow = 0
-    for row in rows:
-        point = _point(axes, row, data, hollow)
-        hollow += row["group"] == "published"
-        entries.append((point, style.entry(row["score"], row["label"], digits)))
+def _panel(axes: Any, rows: Rows, data: Data, digits: int) -> None:
+    """Draw ranked rows, and their legend below."""
+    points = [_point(axes, row, data) for row in rows]
+    texts = [style.entry(row["score"], row["label"], digits) for row in rows]
     count = len(rows)
     axes.set_xticks(range(1, count + 1, max(1, math.ceil(math.log(count)))))
     axes.set_xlim(count + 0.6, 0.4)  # the best at the right
     axes.grid(False)
-    return entries
+    axes.set(xlabel="Order")
+    how = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.17), "handlelength": 1.2}
+    axes.legend(points[:MOST], texts[:MOST], ncols=1 + (count > 6) + (count > 14), **how)
 
 
 def draw(entry: Entry, data: Data) -> Drawn:
-    """One ranking; two where the measured trackers saw other data than the published."""
+    """A ranking of the measured trackers and one of the published."""
     info = data.benchmarks[entry.benchmark]
     _, described = data.headline(entry.benchmark)
     groups = _groups(data, entry.benchmark)
@@ -132,37 +129,35 @@ def draw(entry: Entry, data: Data) -> Drawn:
     if not rows:
         raise Nothing("nothing was scored")
     width = style.PAGE if len(groups) > 1 or len(rows) > 8 else style.COLUMN
-    figure = style.new(width, 2.7)
-    widths = [max(6, len(group)) for group in groups]  # titles need room, too
-    panels = figure.subplots(1, len(widths), squeeze=False, sharey=True, width_ratios=widths)[0]
-    top = 1.12 * max([0.1, *(float(row.get("highest") or row["score"]) for row in rows)])
-    titles = {
-        "measured": "measured here, on\nsynthetic miniatures",
-        "published": f"published, on\n{info['label']}",
-    }
-    entries = []
+    longest = max(map(len, groups))
+    figure = style.new(width, 2.6 + 0.12 * min(longest, MOST) / (1 + (longest > 6)))
+    widths = [min(16, max(9, len(group))) for group in groups]  # titles and legends need room, too
+    panels = figure.subplots(1, len(groups), squeeze=False, width_ratios=widths)[0]
+    where = {"measured": style.on(info), "published": info["label"]}
+    words = []
     for axes, group in zip(panels, groups, strict=True):
-        entries += _panel(axes, group, data, described["digits"])
-        axes.set(xlabel="Order", ylim=(0, min(1.0, top) if top <= 1.12 else top))
-        whole = f"{described['label']} on {info['label']}"
-        style.title(axes, titles[group[0]["group"]] if info["synthetic"] else whole)
+        name = group[0]["group"]
+        title = "Measured here" if name == "measured" else "As published"
+        _panel(axes, group, data, described["digits"])
+        same = group if info["synthetic"] else rows  # what can be compared has one scale
+        top = 1.12 * max([0.1, *(float(row.get("highest") or row["score"]) for row in same)])
+        axes.set_ylim(0, min(1.0, top) if top <= 1.12 else top)
+        style.title(axes, title, f"{described['label']} on {where[name]}")
+        best = [f"{row['label']} {row['score']:.{described['digits']}f}" for row in group[:3]]
+        words.append(f"{title}, {described['label']} on {where[name]}: {', '.join(best)}.")
     panels[0].set_ylabel(described["label"])
-    columns = 1 + (min(len(entries), MOST) > 20)
-    how: dict[str, Any] = {"loc": "outside right upper", "handlelength": 1.2, "ncols": columns}
-    how |= {"title": FILLED, "title_fontsize": 6.3} if data.facts.get("published") else {}
-    figure.legend(*zip(*entries[:MOST], strict=True), **how)
-    best = ", ".join(f"{row['label']} {row['score']:.{described['digits']}f}" for row in rows[:3])
-    alt = f"{described['label']} ranking on {style.on(info)}: {best}."
-    return Drawn(figure, COLUMNS, rows, alt, _notes(data, entry.benchmark))
+    return Drawn(figure, COLUMNS, rows, " ".join(words), _notes(data, entry.benchmark))
 
 
 def _notes(data: Data, benchmark: str) -> Sequence[str]:
     info = data.benchmarks[benchmark]
     count = style.sequences(info, data.count(benchmark))
-    notes = [f"Filled: computed here from raw results ({count}); hollow: as published."]
-    if data.facts.get("published") and info["synthetic"]:
-        notes.append(
-            "The two panels are ranked apart: a score on miniatures says nothing about one on the"
-            " benchmark."
-        )
+    notes = [f"Measured: computed here from raw results ({count})."]
+    if data.facts.get("published"):
+        notes.append("The published are ranked among themselves.")
+        if info["synthetic"]:
+            notes[-1] = (
+                "The published are ranked among themselves and drawn on another scale: a score on"
+                " miniatures says nothing about one on the benchmark."
+            )
     return notes

@@ -16,6 +16,9 @@ from siamla.settings import Name
 SETTING = ("benchmark", "tracker", "label", "key", "value")
 COLUMNS = (*SETTING, "metric", "mean", "low", "high", "seeds")
 WORDS = {"window": "Window influence"}
+ALONE = (
+    "One seed each, so no band.\nAnother training may differ by\nmore than the points of a line do."
+)
 
 
 class Entry(TrackerFigure):
@@ -95,6 +98,10 @@ def _panel(axes: Any, data: Data, benchmark: str) -> tuple[Rows, list[str]]:
         axes.axvline(value, color="0.45", linewidth=0.7, linestyle=style.DOTTED, zorder=1)
     name = WORDS.get(key, key.replace("_", " ").capitalize())
     axes.set(xlabel=name, ylabel=described["label"])
+    if all(row["seeds"] == 1 for row in rows):  # no band shows how large a difference must be
+        axes.set_ylim(0, 1.3 * max(row["mean"] for row in rows))
+        how = {"transform": axes.transAxes, "ha": "center", "fontsize": 6, "color": "0.35"}
+        axes.text(0.5, 0.04, ALONE, **how)
     axes.legend(loc="best")
     style.title(axes, info["label"], style.sequences(info, data.count(benchmark)))
     return rows, words

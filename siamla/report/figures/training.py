@@ -7,6 +7,7 @@ from siamla.experiment.plan import Plan
 from siamla.report.drawing import jobs, style
 from siamla.report.drawing.data import Course, Data, Drawn, Nothing, Rows
 from siamla.report.drawing.settings import TrackerFigure
+from siamla.report.tables.job import rendered
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -22,6 +23,7 @@ OTHERS = (
 )
 """Columns that are no losses."""
 WIDE = 4  # panels beside each other
+NOT_COMPARED = "Losses of variants with other labels or another localization cannot be compared"
 
 
 class Entry(TrackerFigure):
@@ -38,7 +40,7 @@ def needs(plan: Plan, entry: Entry) -> list[Job] | None:
 
 def facts(plan: Plan, entry: Entry) -> dict[str, Any]:
     """synthetic: what the models are trained on is rendered."""
-    return {"synthetic": any(map(jobs.rendered, plan.profile.train.values()))}
+    return {"synthetic": any(map(rendered, plan.profile.train.values()))}
 
 
 def _histories(data: Data) -> "DataFrame":
@@ -88,11 +90,12 @@ def draw(entry: Entry, data: Data) -> Drawn:
         style.title(axes, WORDS.get(loss, loss))
     for axes in panels[::WIDE]:
         axes.set_ylabel("Loss on synthetic clips" if data.facts.get("synthetic") else "Loss")
+    figure.suptitle(NOT_COMPARED, fontsize=6.5, color="0.35")
     style.legend_below(figure, *panels[0].get_legend_handles_labels())
     ends = {row["label"]: row["mean"] for row in rows if row["loss"] == TOTAL}
     words = ", ".join(f"{label} {value:.3f}" for label, value in ends.items())
     notes = [
-        "Losses differ between variants in what they sum, so a lower sum is not a better tracker.",
+        f"{NOT_COMPARED}: they sum other things, so a lower one is not a better tracker.",
         "Lines are means over seeds, bands their range.",
     ]
     return Drawn(figure, COLUMNS, rows, f"Loss at the end of training: {words}.", notes)

@@ -225,7 +225,7 @@ def build(
     _add_measured(result, layout, columns, measured)
     baseline = _label(table.rows[0], measured.variants).text
     caption = shown["caption"].strip()
-    lines = [] if ablation else [LEGEND]
+    lines = [LEGEND] if any(cell.rank for row in result.rows for cell in row) else []
     lines += [caption] if caption else []
     result.notes = lines + notes(measured, result, table.columns, baseline)
     return result

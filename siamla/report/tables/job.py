@@ -1,5 +1,6 @@
 """What the tables consist of, params/tables.yaml, and a table as a job of the plan."""
 
+from collections.abc import Container
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,7 +10,9 @@ from pydantic import Field
 from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
+from siamla.experiment.profile import Dataset
 from siamla.experiment.spec import changed, dotted_keys, plain
+from siamla.experiment.step import GENERATOR
 from siamla.files import digest
 from siamla.provenance.record import flat
 from siamla.report.view import resource, view_job
@@ -107,13 +110,22 @@ def layout_of(plan: Plan) -> Layout:
     return layout
 
 
-def caption(plan: Plan) -> str:
-    """The profile's caption, and of the user's own data where they come from."""
+def rendered(dataset: Dataset) -> bool:
+    """Whether a data set is rendered, so that no real video is in it."""
+    return bool(dataset.dvc and dataset.dvc.startswith(GENERATOR))
+
+
+def caption(plan: Plan, shown: Container[Any] | None = None) -> str:
+    """The profile's caption; and of the benchmarks that are shown (None = all) which are no
+    rendered ones beside rendered ones, and of which only the first frames were tracked.
+    """
     notes = [plan.profile.caption]
+    mixed = any(map(rendered, plan.profile.benchmarks.values()))
     for name, entry in plan.profile.benchmarks.items():
-        cut = f", the first {entry.frames} frames of each sequence" if entry.frames else ""
-        if not entry.dvc or cut:
-            notes.append(f"{entry.label or name}: {entry.root}{cut}.")
+        words = ["data of your own"] if mixed and not rendered(entry) else []
+        words += [f"the first {entry.frames} frames of each sequence"] if entry.frames else []
+        if words and (shown is None or name in shown):
+            notes.append(f"{entry.label or name}: {', '.join(words)}.")
     return " ".join(" ".join(notes).split())
 
 
@@ -172,11 +184,22 @@ def table_variants(plan: Plan, number: int) -> dict[str, dict[str, Any]]:
     return variants
 
 
-def table_benchmarks(plan: Plan) -> dict[str, dict[str, Any]]:
-    """Label, headline and metrics of each benchmark of the profile and of the tables."""
-    labels = {name: entry.label or name for name, entry in plan.profile.benchmarks.items()}
+def _has_column(layout: Layout, number: int, benchmark: str) -> bool:
+    """Whether a table has a column of a benchmark; an ablation may append those of the user."""
+    table = layout.tables[number]
+    if benchmark in {column.benchmark for column in table.columns}:
+        return True
+    return table.extend and table.kind == "ablation" and benchmark not in layout.named_benchmarks()
+
+
+def table_benchmarks(plan: Plan, number: int) -> dict[str, dict[str, Any]]:
+    """Label, headline and metrics of each benchmark that the table has a column of."""
+    layout = layout_of(plan)
+    entries = plan.profile.benchmarks.items()
+    labels = {n: entry.label or n for n, entry in entries if _has_column(layout, number, n)}
     protocols = plan.experiment.protocols
-    others = sorted((layout_of(plan).named_benchmarks() - set(labels)) & set(protocols))
+    columns = {column.benchmark for column in layout.tables[number].columns}
+    others = sorted((columns - set(labels)) & set(protocols))
     rules = {name: plan.experiment.protocol(name) for name in labels}
     rules |= {name: protocols[name] for name in others}
     return {
@@ -198,10 +221,7 @@ def _shows(plan: Plan, number: int, job: Job) -> bool:
     """Whether a table shows a score."""
     layout = layout_of(plan)
     table = layout.tables[number]
-    benchmark = job.names["benchmark"]
-    appended = table.extend and table.kind == "ablation"
-    appended = appended and benchmark not in layout.named_benchmarks()
-    if not appended and benchmark not in {column.benchmark for column in table.columns}:
+    if not _has_column(layout, number, job.names["benchmark"]):
         return False
     variant = job.names.get("variant", job.names.get("tracker"))
     if variant in {row.variant for row in table.rows}:
@@ -220,16 +240,16 @@ def table_job(plan: Plan, number: int) -> Job:
     templates = [resource("tables", f"table.{name}.jinja") for name in ("md", "tex")]
     build = "siamla.report.tables.build"
     code = plan.code.digest(f"{build}:build", f"{build}:write_table", "siamla.report.collect")
+    parents = [job for job in plan.scores() if _shows(plan, number, job)]
     values = {
         "layout": {**plain(layout.tables[number]), "elsewhere": list(layout.elsewhere)},
         "published": digest(resource("paper", f"table{number}.csv")),
         "shown": {
             "variants": table_variants(plan, number),
-            "benchmarks": table_benchmarks(plan),
-            "caption": caption(plan),
+            "benchmarks": table_benchmarks(plan, number),
+            "caption": caption(plan, {job.names["benchmark"] for job in parents}),
         },
         "code": digest([code, templates]),
     }
     folder = Path("reports", plan.name, "tables", f"table{number}")
-    parents = [job for job in plan.scores() if _shows(plan, number, job)]
     return view_job(plan, ("table", str(number)), folder, values, parents)
