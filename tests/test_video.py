@@ -60,6 +60,10 @@ class Core:
         self.score = 0.5 if len(self.images) < 25 else 0.2
         return self.box + np.array([len(self.images) - 1, 0, 0, 0])
 
+    @property
+    def lost(self) -> bool | None:
+        return None if self.settings.lost is None else self.score < self.settings.lost
+
 
 def tracker(lost: float | None = None) -> Tracker:
     return Tracker(Core(lost), "stub")  # type: ignore[arg-type]
