@@ -38,7 +38,7 @@ study: $(VENV)/.ready
 	snakemake --cores $(CORES) --config profile=$(PROFILE) -- reproduce_study
 	siamla report study --profile $(PROFILE) --write docs/results.md --overwrite
 
-# the model in the package, made anew: about an hour on two cores; needs the real clips (params/profiles/release.yaml)
+# the model in the package, made anew: some 20 minutes on two cores; needs the real clips (params/profiles/release.yaml)
 release: PROFILE := release
 release: $(VENV)/.ready
 	snakemake --cores $(CORES) --config profile=$(PROFILE) -- reproduce_tables
