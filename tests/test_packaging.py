@@ -184,7 +184,7 @@ def test_the_system_libraries_are_named_everywhere(name: str) -> None:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     clone = tmp_path_factory.mktemp("clone")
-    for name in ("siamla", "params", "workflow"):
+    for name in ("siamla", "params", "profiles", "workflow"):
         shutil.copytree(
             ROOT / name, clone / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__")
         )

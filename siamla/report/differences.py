@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from siamla.report.measured import NOISE, UNTOLD
 from siamla.statistics import Effect, mean_effect, weighted_values
 
+NOISE, UNTOLD = "~", "†"  # marks of tables: within noise, and no interval
 Array = NDArray[np.float64]
 Content = Mapping[str, Any]
 OVERALL = "Overall"

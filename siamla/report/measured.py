@@ -12,7 +12,7 @@ from siamla.statistics import mean_effect, weighted_values
 
 WITHHELD = "submit to the server"  # of a test set whose truth is not public
 MISSING = "not measured"
-NOISE, UNTOLD, BUSY = "~", "†", "‡"
+BUSY = "‡"
 LOADED = 0.2  # cores busy with other work, above which a speed was measured under load
 Info = Mapping[str, Mapping[str, Any]]
 ROMAN = {1: "I", 2: "II", 3: "III", 4: "IV", 5: "V", 6: "VI"}

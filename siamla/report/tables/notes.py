@@ -2,8 +2,9 @@
 
 import pandas as pd
 
+from siamla.report.differences import NOISE, UNTOLD
 from siamla.report.drawing.style import span
-from siamla.report.measured import BUSY, NOISE, UNTOLD, Measured, Table, places
+from siamla.report.measured import BUSY, Measured, Table, places
 from siamla.report.tables.job import Column
 
 WITHIN_NOISE = (
