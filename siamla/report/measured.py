@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from siamla.report.collect import PLACE
+from siamla.report.differences import NOISE, UNTOLD
 from siamla.report.view import filled
 from siamla.statistics import mean_effect, weighted_values
 

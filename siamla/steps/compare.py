@@ -4,9 +4,8 @@ from siamla.errors import UserError
 from siamla.experiment.plan import Plan
 from siamla.experiment.spec import plain
 from siamla.provenance.record import flat
-from siamla.report.differences import benchmark_lines, settings_lines
+from siamla.report.differences import NOISE, UNTOLD, benchmark_lines, settings_lines
 from siamla.report.drawing.jobs import benchmarks
-from siamla.report.measured import NOISE, UNTOLD
 from siamla.report.tables.notes import NOT_CALLED, WITHIN_NOISE
 from siamla.steps.report import gather
 
