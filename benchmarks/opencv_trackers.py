@@ -12,7 +12,6 @@ are left under --out, from where `siamla results import` takes them.
 
 import argparse
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -27,7 +26,7 @@ from siamla.benchmark.tracking import run
 from siamla.data.formats import LAYOUTS
 from siamla.data.layout import LayoutName
 from siamla.report.differences import OVERALL, members, parts
-from siamla.sequence import Sequence
+from siamla.sequence import first_frames
 from siamla.statistics import mean_effect
 from siamla.steps.byhand import protocol_of
 
@@ -87,16 +86,6 @@ def trackers(files: Path | None) -> dict[str, Callable[[], Tracker]]:
     return found
 
 
-def first(sequence: Sequence, count: int | None) -> Sequence:
-    """The first frames of a sequence, or all."""
-    return replace(
-        sequence,
-        frames=sequence.frames[:count],
-        boxes=sequence.boxes[:count],
-        visible=sequence.visible[:count],
-    )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, required=True)
@@ -108,7 +97,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     layout = LAYOUTS[arguments.layout]
     whole = [layout.read(arguments.root, name) for name in layout.names(arguments.root)]
-    sequences = [first(sequence, arguments.frames) for sequence in whole]
+    sequences = [first_frames(sequence, arguments.frames) for sequence in whole]
     rules = protocol_of(arguments.layout, None)
     for name, make in trackers(arguments.nano).items():
         folder = arguments.out / arguments.root.resolve().name / name.replace(" ", "_")

@@ -1,7 +1,7 @@
 """A video with boxes: what every reader yields and every runner takes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,3 +32,16 @@ class Sequence:
         """(N,) bool, True where the row is a box, finite and with an area: what is trained on."""
         with np.errstate(invalid="ignore"):
             return np.asarray(np.isfinite(self.boxes).all(1) & (self.boxes[:, 2:] > 0).all(1), bool)
+
+
+def first_frames(video: Sequence, limit: int | None) -> Sequence:
+    """The sequence's first `limit` frames; None: all."""
+    tags = {label: values[:limit] for label, values in video.frame_attributes.items()}
+    return replace(
+        video,
+        frames=video.frames[:limit],
+        boxes=video.boxes[:limit],
+        visible=video.visible[:limit],
+        polygons=None if video.polygons is None else video.polygons[:limit],
+        frame_attributes=tags,
+    )

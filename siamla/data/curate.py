@@ -23,7 +23,7 @@ from siamla.errors import UserError
 from siamla.files import atomic, canonical_json, digest, parsed_by, read_json, write_csv, write_json
 from siamla.geometry import centre
 from siamla.parallel import in_parallel
-from siamla.sequence import Sequence
+from siamla.sequence import Sequence, first_frames
 
 SHOWN = 20  # rejected sequences that an error message lists
 
@@ -73,7 +73,7 @@ def check(item: tuple[str, dict[str, Any]], layout: str, root: Path, limit: int 
             video = replace(video, boxes=boxes, visible=np.ones(frames, bool))
         if len(video.boxes) != frames:
             return Checked(name, f"{len(video.boxes)} boxes for {frames} frames")
-        video = _first(video, limit)
+        video = first_frames(video, limit)
         stats = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in video.frames]
     except (UserError, OSError) as error:
         return Checked(name, str(error))
@@ -83,19 +83,6 @@ def check(item: tuple[str, dict[str, Any]], layout: str, root: Path, limit: int 
     if reason:
         return Checked(name, reason, key=key, images=images)
     return Checked(name, None, video, statistics(video, images["size"]), key, images)
-
-
-def _first(video: Sequence, limit: int | None) -> Sequence:
-    """The sequence's first `limit` frames."""
-    tags = {label: values[:limit] for label, values in video.frame_attributes.items()}
-    return replace(
-        video,
-        frames=video.frames[:limit],
-        boxes=video.boxes[:limit],
-        visible=video.visible[:limit],
-        polygons=None if video.polygons is None else video.polygons[:limit],
-        frame_attributes=tags,
-    )
 
 
 def _truth(video: Sequence) -> bytes:

@@ -1,6 +1,6 @@
 """The study: its numbers and verdicts as plain data, and the page from them, page.md filled in."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from math import isfinite
 from typing import Any
@@ -9,10 +9,10 @@ from siamla.report.differences import interval, signed
 from siamla.report.drawing.data import Info, Rows
 from siamla.report.measured import markdown_text
 from siamla.report.study.doses import curves, response
-from siamla.report.study.grids import Grid, Measured, pooled
+from siamla.report.study.grids import Grid, Measured, effect_of, pooled
 from siamla.report.study.job import Claim, Claims, Part
 from siamla.report.view import filled
-from siamla.statistics import LEVEL, Effect, holm, mean_effect
+from siamla.statistics import LEVEL, Effect, holm
 
 Scopes = dict[str, list[str]]
 """Label → benchmarks that are looked at together, each weighing by its number of sequences."""
@@ -56,12 +56,6 @@ def scopes(grids: Mapping[str, Grid], benchmarks: Info) -> Scopes:
         chosen |= {"all rendered": rendered} if len(rendered) > 1 else {}
         chosen |= {"all real": real} if len(real) > 1 else {}
     return chosen | ({"all": list(grids)} if len(grids) > 1 else {})
-
-
-def _effect(grids: Iterable[Grid], weights: Mapping[str, float]) -> Effect | None:
-    """A difference on benchmarks together; None where nothing of it was measured."""
-    values = pooled(grids, weights)
-    return mean_effect(values, weights) if values else None
 
 
 def _plain(effect: Effect | None) -> dict[str, Any] | None:
@@ -110,7 +104,7 @@ def _scoped(measured: Measured, claim: Claim, every: Scopes) -> Rows:
         before.append(used)
         parts = []
         for part, by_name, chosen in zip(claim.parts, grids, used, strict=True):
-            effect = _effect([by_name[name] for name in chosen], part.weights)
+            effect = effect_of([by_name[name] for name in chosen], part.weights)
             parts.append(_part(part, effect))
         scoped.append({"scope": label, "parts": parts})
     return scoped
@@ -148,7 +142,7 @@ def _rows(grids: Sequence[Grid], variants: Info, baseline: str) -> Rows:
         if tables is None:
             continue
         means = tables[name].mean(1)
-        effect = _effect(grids, {name: 1.0, baseline: -1.0}) if name != baseline else None
+        effect = effect_of(grids, {name: 1.0, baseline: -1.0}) if name != baseline else None
         sd = float(means.std(ddof=1)) if len(means) > 1 else None
         row = {"variant": name, "label": info["label"], "mean": float(means.mean()), "sd": sd}
         row |= {"seeds": len(means), "sequences": tables[name].shape[1], "effect": _plain(effect)}
@@ -165,7 +159,7 @@ def _crop_rows(grids: Mapping[str, Sequence[Grid]], variants: Info, baseline: st
             continue
         effects = {}
         for metric, sign in CROPS.items() if name != baseline else ():
-            effect = _effect(grids[metric], {name: sign, baseline: -sign})
+            effect = effect_of(grids[metric], {name: sign, baseline: -sign})
             effects[metric] = {"effect": _plain(effect), "verdict": part_verdict(effect)}
         means = {m: float(each[name].mean()) if each else None for m, each in tables.items()}
         seeds, sequences = tables["chosen"][name].shape

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from siamla.report.study.grids import Dose, Grid, Measured, pooled
-from siamla.statistics import Effect, mean_effect
+from siamla.report.study.grids import Dose, Grid, Measured, effect_of
+from siamla.statistics import Effect
 
 MEASURES = {"scores": 1.0, "chosen": 1.0, "lost": -1.0, "spearman": 1.0}
 """What is followed over the doses, and whether more of it is better."""
@@ -63,11 +63,6 @@ def _slope(steps: Sequence[int]) -> dict[int, float]:
     return {n: (place - middle) / square for n, place in zip(steps, places, strict=True)}
 
 
-def _effect(grids: Sequence[Grid], weights: Mapping[str, float]) -> Effect | None:
-    values = pooled(grids, weights)
-    return mean_effect(values, weights) if values else None
-
-
 def response(
     measured: Measured, measure: str, weights: Mapping[str, float], of: str
 ) -> Effect | None:
@@ -83,7 +78,7 @@ def response(
     if not shared or (of == SLOPE and len(shared) < 2):
         return None
     at = {shared[-1]: 1.0} if of == LARGEST else _slope(shared)
-    return _effect(grids, _weights(weights, at))
+    return effect_of(grids, _weights(weights, at))
 
 
 def curves(measured: Measured, baseline: str) -> list[dict[str, Any]]:
@@ -98,7 +93,7 @@ def curves(measured: Measured, baseline: str) -> list[dict[str, Any]]:
         for name, info in measured.variants.items():
             weights = {name: sign, baseline: -sign}
             has = _measured_at(grids, name, doses) if name != baseline else []
-            points = {n: _effect(grids, _weights(weights, {n: 1.0})) for n in has}
+            points = {n: effect_of(grids, _weights(weights, {n: 1.0})) for n in has}
             if points:
                 slope = response(measured, measure, weights, SLOPE)
                 about = {"variant": name, "label": info["label"]}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from siamla.report.differences import parts
 from siamla.report.drawing.data import Info, Run, Score
 from siamla.report.figures.confidence import on_cells
-from siamla.statistics import correlation_values
+from siamla.statistics import Effect, correlation_values, mean_effect
 
 Array = NDArray[np.float64]
 
@@ -106,6 +106,12 @@ def pooled(grids: Iterable[Grid], variants: Iterable[str]) -> dict[str, Array] |
     if not set(wanted) <= set(both.index.unique("variant")):
         return None
     return {name: np.ascontiguousarray(both.loc[name].to_numpy()) for name in wanted}
+
+
+def effect_of(grids: Iterable[Grid], weights: Mapping[str, float]) -> Effect | None:
+    """A difference on benchmarks together; None where nothing of it was measured."""
+    values = pooled(grids, weights)
+    return mean_effect(values, weights) if values else None
 
 
 class Dose(NamedTuple):
