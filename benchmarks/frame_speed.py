@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from opencv_trackers import OpenCV
 
 from siamla.data.crop import crop, mean_colour
 from siamla.engine.engines import described, entry, installed
@@ -88,19 +89,6 @@ class Plain:
         return found.box
 
 
-class Csrt:
-    """OpenCV's CSRT; boxes of whole pixels."""
-
-    def init(self, image: Image, box: tuple[float, ...]) -> None:
-        """Start on a box."""
-        self.tracker = cv2.TrackerCSRT_create()
-        self.tracker.init(image, tuple(round(value) for value in box))
-
-    def update(self, image: Image) -> object:
-        """The next box."""
-        return self.tracker.update(image)
-
-
 def images(folder: Path | None, count: int) -> list[Image]:
     """Decoded images: a folder's, or 1280×720 noise with a patch that moves slowly."""
     if folder is not None:
@@ -147,7 +135,7 @@ def ways(args: argparse.Namespace) -> dict[str, Callable[[], object]]:
                     )
                 )
     if hasattr(cv2, "TrackerCSRT_create"):
-        found["OpenCV CSRT"] = Csrt
+        found["OpenCV CSRT"] = lambda: OpenCV(cv2.TrackerCSRT_create)
     else:
         print(
             "OpenCV CSRT: not measured, cv2 has none; it is in opencv-contrib-python, in place of"

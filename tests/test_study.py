@@ -199,6 +199,7 @@ def verdicts_of(study: Mapping[str, Any]) -> list[str]:
 def page_of(study: Mapping[str, Any]) -> str:
     source: dict[str, Any] = {"identity": {}, "key": "k", "profile": "p", "caption": "Made up."}
     source |= {"commits": ["c"], "dirty": False, "counts": {}, "places": {}, "differences": []}
+    source["work"] = {key: {"runs": 2, "hours": 0.5} for key in ("trainings", "predictions")}
     return markdown(json.loads(json.dumps({**study, **source}, allow_nan=False)))
 
 
@@ -450,7 +451,9 @@ def make_results(plan: Plan) -> None:
         content |= {"overall": {"auc": level}, "per_attribute": {}}
         place = {"device": "cpu", "precision": "bf16", "threads": 1}
         model = plan.job("train", variant=variant, seed=seed)
-        content["training"] = {"key": model.key, "content": "m", "place": place}
+        trained = {"key": model.key, "content": "m", "place": place, "seconds": 1800.0}
+        tracker = {"key": job.key, "place": place, "seconds": 90.0}
+        content |= {"training": trained, "predictions": tracker}
         write_json(job.folder / "score.json", content)
         finish(job, "score.json")
 
@@ -529,6 +532,7 @@ def test_the_command_writes_json_page_and_docs(study: Study) -> None:
         f"identity {job.key}",
         "16 sets of score maps and 96 of numbers on crops, whose identity is the plan's; trained on"
         " cpu, bf16, 1 thread",
+        "48 trainings took 24.0 hours of one thread, 160 runs of the tracker 4.0.",
         "| Length of the training | 10 epochs of 512 pairs | 50 epochs |",
     ):
         assert words in text, words

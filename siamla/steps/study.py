@@ -92,6 +92,15 @@ def _measured(job: Job, scores: dict[Path, dict[str, Any]]) -> Measured:
     )
 
 
+def _work(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of some runs how many there are, and their hours, each counted for every thread that it had;
+    the same run twice counts once.
+    """
+    runs = {record["key"]: record for record in records if record.get("seconds")}
+    seconds = [one["seconds"] * one.get("place", {}).get("threads", 1) for one in runs.values()]
+    return {"runs": len(runs), "hours": sum(seconds) / 3600}
+
+
 def _state(scores: dict[Path, Any], job: Job) -> dict[str, Any]:
     """What the study is made from."""
     environments = [score["record"]["environment"] for score in scores.values()]
@@ -106,6 +115,10 @@ def _state(scores: dict[Path, Any], job: Job) -> dict[str, Any]:
         "commits": sorted({str(one.get("git_commit")) for one in environments}),
         "dirty": any(one.get("git_dirty") for one in environments),
         "places": places,
+        "work": {
+            "trainings": _work([score["training"] for score in scores.values()]),
+            "predictions": _work([score["predictions"] for score in scores.values()]),
+        },
         "counts": Counter(parent.step for parent in job.parents.values()),
     }
 
