@@ -8,7 +8,7 @@ from typing import Any
 from siamla.report.differences import interval, signed
 from siamla.report.drawing.data import Info, Rows
 from siamla.report.measured import markdown_text
-from siamla.report.study.doses import curves, response
+from siamla.report.study.doses import ON_CROPS, curves, response
 from siamla.report.study.grids import Grid, Measured, effect_of, pooled
 from siamla.report.study.job import Claim, Claims, Part
 from siamla.report.view import filled
@@ -16,8 +16,6 @@ from siamla.statistics import LEVEL, Effect, holm
 
 Scopes = dict[str, list[str]]
 """Label → benchmarks that are looked at together, each weighing by its number of sequences."""
-CROPS = {"chosen": 1.0, "lost": -1.0}
-"""What is compared on crops, and whether more of it is better."""
 MEANS = ("chosen", "lost", "rest", "middle", "best")
 GENERATED = "<!-- Made by `siamla report study`; what is changed by hand is lost. -->"
 Plain = Mapping[str, Any]
@@ -158,7 +156,7 @@ def _crop_rows(grids: Mapping[str, Sequence[Grid]], variants: Info, baseline: st
         if tables["chosen"] is None:
             continue
         effects = {}
-        for metric, sign in CROPS.items() if name != baseline else ():
+        for metric, sign in ON_CROPS.items() if name != baseline else ():
             effect = effect_of(grids[metric], {name: sign, baseline: -sign})
             effects[metric] = {"effect": _plain(effect), "verdict": part_verdict(effect)}
         means = {m: float(each[name].mean()) if each else None for m, each in tables.items()}

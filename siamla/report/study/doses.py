@@ -9,9 +9,10 @@ import pandas as pd
 from siamla.report.study.grids import Dose, Grid, Measured, effect_of
 from siamla.statistics import Effect
 
-MEASURES = {"scores": 1.0, "chosen": 1.0, "lost": -1.0, "spearman": 1.0}
+ON_CROPS = {"chosen": 1.0, "lost": -1.0}
+"""What is compared on crops, and whether more of it is better."""
+MEASURES = {"scores": 1.0, **ON_CROPS, "spearman": 1.0}
 """What is followed over the doses, and whether more of it is better."""
-ON_CROPS = ("chosen", "lost")
 FACTOR = 3.0  # a slope is the change of a difference as the training gets so many times longer
 LARGEST, SLOPE = "largest", "slope"
 
