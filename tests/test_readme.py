@@ -234,3 +234,42 @@ def test_every_part_of_the_package_is_explained() -> None:
 
 def test_readme_stays_short() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 200
+
+
+def numbers_of(head: str) -> str:
+    """The part of README below a head, its numbers as pages write them: 0.5 for .5."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    part = text.split(f"\n## {head}\n")[1].split("\n## ")[0]
+    return re.sub(r"(?<!\d)\.(?=\d)", "0.", part)
+
+
+def test_numbers_of_the_study_are_those_of_its_page() -> None:
+    part = numbers_of("What came out")
+    page = (ROOT / "docs/results.md").read_text(encoding="utf-8")
+    intervals = re.findall(r"([−+][\d.]+)(?: AUC)? (\[[−+][\d.]+, [−+][\d.]+\])", part)
+    spreads = re.findall(r"[\d.]+ ± [\d.]+", part)
+    assert intervals
+    assert spreads
+    told = [f"{value} {interval}" for value, interval in intervals]
+    assert [words for words in told + spreads if words not in page] == []
+
+
+def test_another_machine_is_like_another_seed() -> None:
+    """The mean difference of two trainings that differ in the seed alone is 2 / √π of their
+    standard deviation. What README says of two machines is of this size, and not of another.
+    """
+    part = numbers_of("What came out")
+    said = re.search(r"mean difference was ([\d.]+), the largest ([\d.]+)\b", part)
+    assert said
+    mean, largest = map(float, said.groups())
+    spreads = [float(value) for value in re.findall(r"± ([\d.]+)", part)]
+    expected = 2 / np.sqrt(np.pi) * np.mean(spreads)
+    assert expected / 2 < mean < 2 * expected
+    assert largest < 6 * np.sqrt(2) * max(spreads)
+
+
+def test_scores_on_real_clips_are_the_cards() -> None:
+    part = numbers_of("Track a video")
+    (words,) = re.findall(r"AUC is ([\d.]+ \[[\d.]+, [\d.]+\])", part)
+    (row,) = re.findall(r"\| Real clips \(test\) .*", CARD.read_text(encoding="utf-8"))
+    assert words in row
