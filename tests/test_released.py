@@ -103,7 +103,9 @@ def test_the_runtimes_agree(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         np.testing.assert_allclose(ours, theirs, atol=1e-2 if name == "ltrb" else 1e-4)
 
 
-def test_the_command_tracks_without_what_the_pipeline_needs(folder: Path, tmp_path: Path) -> None:
+def test_the_command_tracks_without_what_the_pipeline_needs(
+    folder: Path, tmp_path: Path, model_file: Path
+) -> None:
     boxes = [word for box in STARTS for word in ("--box", *map(str, box))]
     command = [sys.executable, "-c", BARE, "track", str(folder), *boxes, "--out", "out.csv"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -114,7 +116,7 @@ def test_the_command_tracks_without_what_the_pipeline_needs(folder: Path, tmp_pa
     assert [line.split(",")[:2] for line in lines[1:3]] == [["1", "1"], ["1", "2"]]
     assert len(lines) == 21
     model = [sys.executable, "-c", BARE, "track", str(folder), "--model", "m.pt", *boxes]
-    (tmp_path / "m.pt").write_bytes(b"a model")
+    shutil.copy(model_file, tmp_path / "m.pt")
     done = subprocess.run([*model], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "m.pt: a model file needs PyTorch: pip install 'siamla[train]'" in done.stderr

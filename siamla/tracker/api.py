@@ -1,15 +1,18 @@
 """The tracker for Python: `siamla.load()` takes images as people have them."""
 
 from collections.abc import Mapping
+from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import is_zipfile
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from siamla.engine.exported import ABOUT, prepare_exported, read_exported, runtime
+from siamla.engine.exported import ABOUT, described, prepare_exported, read_exported
 from siamla.errors import UserError, install
+from siamla.files import regular
 from siamla.geometry import Array
 from siamla.settings import validate
 from siamla.tracker.settings import TrackerSettings
@@ -108,6 +111,34 @@ class Tracker:
         return self.core.lost
 
 
+def find_model(path: str | Path | None) -> Path:
+    """Where a model lies: a file or an exported folder; by default the folder that ships with
+    siamla. UserError where nothing lies there, where a file is of another kind, and where it needs
+    PyTorch and that is not installed.
+    """
+    if path is None:
+        return RELEASED
+    kinds = "a model file or a folder of `siamla model export`"
+    if not isinstance(path, str | Path):
+        raise UserError(f"the model is {path!r}; expected the path of {kinds}")
+    path = Path(path)
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder; expected {kinds}")
+    if path.is_dir():
+        return path
+    if not is_zipfile(regular(path)):
+        hint = "`siamla model import` reads SiamCAR's checkpoints"
+        raise UserError(f"{path}: not a model file, or damaged; expected {kinds}; {hint}")
+    try:
+        import torch  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"{path}: a model file needs PyTorch: {install('train')}; the folder that"
+            " `siamla model export` makes of it needs none"
+        ) from error
+    return path
+
+
 def load(
     path: str | Path | None = None,
     tracker: Mapping[str, Any] | None = None,
@@ -129,26 +160,28 @@ def load(
     wrong settings, for a device that is not there, and where a model file is given and PyTorch is
     not installed.
     """
-    path = Path(path) if path else RELEASED
+    path = find_model(path)
+    if not isinstance(threads, Integral) or threads < 1:
+        raise UserError(f"threads is {threads!r}; expected a whole number of at least 1")
+    if tracker is not None and not isinstance(tracker, Mapping):
+        raise UserError(f'tracker is {tracker!r}; expected settings such as {{"window": 0.3}}')
     if path.is_dir():
         if device not in (None, "cpu"):
-            raise UserError(f"device {device}: {path} is an exported model, which runs on the cpu")
+            raise UserError(
+                f"device {device}: {path} is an exported model, which runs on the CPU; leave"
+                " --device out"
+            )
         exported = read_exported(path)
         settings = tracker_settings(path / ABOUT, exported.tracker, tracker or {})
-        core = SiamTracker(prepare_exported(exported, threads), settings)
-        return Tracker(core, exported.label, runtime())
-    try:
-        import torch
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"{path}: a model file needs PyTorch: {install('train')}; the folder that"
-            " `siamla model export` makes of it needs none"
-        ) from error
+        core = SiamTracker(prepare_exported(exported, int(threads)), settings)
+        return Tracker(core, exported.label, described())
+    import torch
+
     from siamla.hardware import named_device
     from siamla.model.checkpoint import read_model
     from siamla.tracker.loading import recorded, tracker_of, tracking_hardware
 
-    torch.set_num_threads(threads)
+    torch.set_num_threads(int(threads))
     chosen = None if device is None else named_device(device)
     file = read_model(path)
     settings = tracker_settings(path, file.tracker, tracker or {})
