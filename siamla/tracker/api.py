@@ -27,19 +27,38 @@ def bgr(image: ArrayLike) -> Image:
     """(H, W), (H, W, 1), (H, W, 3) or (H, W, 4) as contiguous (H, W, 3) uint8: of 16 bits the upper
     eight, without alpha, in the same order of colours; UserError for others.
     """
-    array = np.asarray(image)
+    expected = "expected uint8 or uint16 of shape (H, W), (H, W, 3) or (H, W, 4)"
+    if image is None or isinstance(image, str | Path):
+        what = "None: was the file read" if image is None else f"{str(image)!r}: was it read"
+        raise UserError(f"an image is {what}? {expected}")
+    try:
+        array = np.asarray(image)
+    except ValueError:
+        raise UserError(f"an image is a {type(image).__name__} of no shape; {expected}") from None
     if array.ndim == 2:
         array = array[..., None]
     formed = array.ndim == 3 and array.shape[2] in (1, 3, 4) and array.size
     if not formed or array.dtype not in (np.uint8, np.uint16):
-        raise UserError(
-            f"an image is {array.dtype} of shape {array.shape};"
-            " expected uint8 or uint16 of shape (H, W), (H, W, 3) or (H, W, 4)"
-        )
+        raise UserError(f"an image is {array.dtype} of shape {array.shape}; {expected}")
     if array.dtype == np.uint16:
         array = array >> 8
     channels = array.repeat(3, axis=2) if array.shape[2] == 1 else array[..., :3]
     return np.ascontiguousarray(channels, np.uint8)
+
+
+def within(box: ArrayLike, size: tuple[int, int]) -> Array:
+    """A box (4,), cut at the border of an image of this width and height; as it is where nothing of
+    it lies inside. UserError for what is no box.
+    """
+    try:
+        given = np.asarray(box, np.float64)
+    except (TypeError, ValueError):
+        given = np.zeros(0)
+    if given.shape != (4,) or not np.isfinite(given).all():
+        raise UserError(f"the box is {box!r}; expected four numbers: x, y, w, h in pixels")
+    low = np.maximum(given[:2], 0)
+    cut = np.array([*low, *(np.minimum(given[:2] + given[2:], size) - low)])
+    return given if np.allclose(cut, given) or (cut[2:] <= 0).any() else cut
 
 
 class Fitted(NamedTuple):
@@ -83,11 +102,16 @@ class Tracker:
         self.core, self.label, self.engine = core, label, engine
         self._size: tuple[int, int] | None = None
 
-    def init(self, image: ArrayLike, box: ArrayLike) -> None:
-        """Start on a new target; UserError when the box has no area or is not in the image."""
+    def init(self, image: ArrayLike, box: ArrayLike) -> Array:
+        """Start on a new target: on its box, cut at the image's border, which is given back (4,).
+        UserError when the box has no area or is not in the image.
+        """
         first = bgr(image)
-        self.core.init(first, box)
-        self._size = (first.shape[1], first.shape[0])
+        size = (first.shape[1], first.shape[0])
+        cut = within(box, size)
+        self.core.init(first, cut)
+        self._size = size
+        return cut
 
     def update(self, image: ArrayLike) -> Array:
         """The target's box (4,) in the next image."""
