@@ -147,6 +147,16 @@ def test_the_model_in_the_package_is_scored_without_pytorch(tmp_path: Path, say:
     assert "tracker.batch: 2, but" in error
 
 
+def test_images_in_a_folder_of_their_own_are_seen(tmp_path: Path, say: Say) -> None:
+    one = make(tmp_path / "set", "plain") / "cat-2"
+    (one / "img").mkdir()
+    for image in one.glob("*.jpg"):
+        image.rename(one / "img" / image.name)
+    status, _, error = say("benchmark", "run", "--layout", "plain", "--root", "set")
+    assert status == 2
+    assert "set/cat-2: no images; expected .jpg or .png files in it; some are in img/" in error
+
+
 def test_absent_targets_of_a_plain_folder(tmp_path: Path) -> None:
     rows = "1,2,3,4\nnan,nan,nan,nan\n0,0,0,0\n5,6,7,8\n"
     (make(tmp_path, "plain") / "cat-2/groundtruth.txt").write_text(rows)

@@ -16,13 +16,7 @@ from siamla.benchmark.store import time_path
 from siamla.benchmark.tracking import run as run_tracker
 from siamla.benchmark.tracking import track_benchmark
 from siamla.data.formats import LAYOUTS
-from siamla.engine.exported import (
-    ABOUT,
-    copy_exported,
-    described,
-    prepare_exported,
-    read_exported,
-)
+from siamla.engine import exported as engine
 from siamla.errors import UserError
 from siamla.experiment.spec import plain
 from siamla.files import digest, locked, read_json, write_csv, write_json
@@ -107,7 +101,7 @@ def _claim(out: Path, identity: Mapping[str, Any], label: str) -> None:
 
 
 def _exported_tracker(folder: Path, settings: TrackerSettings) -> SiamTracker:
-    return SiamTracker(prepare_exported(read_exported(folder)), settings)
+    return SiamTracker(engine.prepare_exported(engine.read_exported(folder)), settings)
 
 
 def read_any(path: Path | None, changed: Mapping[str, Any]) -> Model:
@@ -117,12 +111,12 @@ def read_any(path: Path | None, changed: Mapping[str, Any]) -> Model:
     """
     path = find_model(path)
     if path.is_dir():
-        folder = read_exported(path)
-        settings = tracker_settings(path / ABOUT, folder.tracker, changed)
+        folder = engine.read_exported(path)
+        settings = tracker_settings(path / engine.ABOUT, folder.tracker, changed)
         if settings.batch > 1:
             why = f"{path} takes one crop at a time"
             raise UserError(f"tracker.batch: {settings.batch}, but {why}")
-        place = {"device": "cpu", "precision": "fp32", "threads": 1, "engine": described()}
+        place = {"device": "cpu", "precision": "fp32", "threads": 1, "engine": engine.described()}
         follow = partial(run_tracker, partial(_exported_tracker, path, settings))
         code = ("siamla.benchmark.tracking:run", f"{__name__}:_exported_tracker")
         return Model(folder.label, folder.digest, settings, place, code, follow)
@@ -144,7 +138,7 @@ def read_any(path: Path | None, changed: Mapping[str, Any]) -> Model:
 def save_as(model: Path, out: Path, settings: TrackerSettings) -> None:
     """Copy a model file or an exported folder, with other settings of the tracker."""
     if model.is_dir():
-        copy_exported(model, out, exported(settings))
+        engine.copy_exported(model, out, exported(settings))
         return
     from siamla.model.checkpoint import read_model, save_model
 
