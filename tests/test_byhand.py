@@ -1,21 +1,27 @@
-"""`siamla benchmark run` and `siamla model calibrate`: a model file and a folder are enough."""
+"""`siamla benchmark run` and `siamla model calibrate`: a model and a folder are enough."""
 
 import json
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from test_released import BARE
 
-from siamla.benchmark.lost import calibrate, judged
+import siamla
+from siamla.benchmark.lost import Calibration, calibrate, judged
 from siamla.cli.main import main
 from siamla.data.formats import LAYOUTS
 from siamla.errors import UserError
 from siamla.miniatures.dataset import WRITERS
 from siamla.model.checkpoint import read_model
 from siamla.sequence import Sequence
+from siamla.tracker.api import RELEASED
 
 Say = Callable[..., tuple[int, str, str]]
 LAYOUTS_BY_HAND = ("otb", "got10k", "lasot", "trackingnet", "tnl2k", "vot", "plain")
@@ -116,6 +122,41 @@ def test_withheld_truth_gives_raw_results_alone(model_file: Path, tmp_path: Path
     assert "the truth is withheld, so there are no scores; raw results: runs/set/noise-" in out
 
 
+def test_the_model_in_the_package_is_scored_without_pytorch(tmp_path: Path, say: Say) -> None:
+    """And with a copy of it, which is another's folder."""
+    make(tmp_path / "set", "plain")
+    command = ("benchmark", "run", "--layout", "plain", "--root", "set")
+    bare = subprocess.run(
+        [sys.executable, "-c", BARE, *command], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert bare.returncode == 0, bare.stderr
+    assert bare.stdout.startswith("SiamCAR on set: 2 sequences, 8 frames, protocol: own videos")
+    (folder,) = (tmp_path / "runs/set").iterdir()
+    first = (folder / "ball-1.txt").read_text()
+    assert len(first.splitlines()) == 4
+    shutil.copytree(RELEASED, tmp_path / "mine")
+    assert say(*command[:2], "mine", *command[2:], "--out", "again")[0] == 0
+    assert (tmp_path / "again/ball-1.txt").read_text() == first
+    identity = [
+        json.loads((each / "run.json").read_text())["identity"]
+        for each in (folder, tmp_path / "again")
+    ]
+    assert identity[0] == identity[1]
+    status, _, error = say(*command, "--tracker", '{"batch": 2}')
+    assert status == 2
+    assert "tracker.batch: 2, but" in error
+
+
+def test_images_in_a_folder_of_their_own_are_seen(tmp_path: Path, say: Say) -> None:
+    one = make(tmp_path / "set", "plain") / "cat-2"
+    (one / "img").mkdir()
+    for image in one.glob("*.jpg"):
+        image.rename(one / "img" / image.name)
+    status, _, error = say("benchmark", "run", "--layout", "plain", "--root", "set")
+    assert status == 2
+    assert "set/cat-2: no images; expected .jpg or .png files in it; some are in img/" in error
+
+
 def test_absent_targets_of_a_plain_folder(tmp_path: Path) -> None:
     rows = "1,2,3,4\nnan,nan,nan,nan\n0,0,0,0\n5,6,7,8\n"
     (make(tmp_path, "plain") / "cat-2/groundtruth.txt").write_text(rows)
@@ -180,3 +221,48 @@ def test_calibration_writes_a_model_that_knows(model_file: Path, tmp_path: Path,
     assert status == 2
     assert "lost is of no use beside recover" in error
     assert not (tmp_path / "b.pt").exists()
+
+
+@pytest.mark.parametrize("useful", [True, False])
+def test_an_exported_folder_is_calibrated_into_another(
+    useful: bool, tmp_path: Path, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make(tmp_path / "set", "plain", count=8)
+    for name in ("ball-1", "cat-2"):
+        (root / name / "groundtruth.txt").write_text("50,40,30,24\n" * 4 + "5,5,30,24\n" * 4)
+    found = Calibration(0.31234, 0.8 if useful else 0.55, 14, 8, 0.5, 0.25)
+    monkeypatch.setattr("siamla.benchmark.lost.calibrate", lambda confidence, lost: found)
+    command = ("model", "calibrate", "--layout", "plain", "--root", "set", "--out", "new")
+    status, out, error = say(*command)
+    assert status == 0, error
+    assert "new: lost below 0.3123" in out
+    assert ("warning: the threshold is of no use: AUROC is 0.550" in error) is not useful
+    tracker = siamla.load(tmp_path / "new")
+    assert tracker.core.settings == siamla.load(tracker={"lost": 0.3123}).core.settings
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {
+        "search.onnx",
+        "siamla.json",
+        "template.onnx",
+    }
+    assert "new: is there already" in say(*command)[2]
+
+
+def test_what_is_no_model_is_told_before_anything_else(
+    tmp_path: Path, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also before a word on PyTorch."""
+    monkeypatch.setitem(sys.modules, "torch", None)
+    (tmp_path / "notes.txt").write_text("notes")
+    make(tmp_path / "set", "plain")
+    by_hand = ("--layout", "plain", "--root", "set")
+    for name, said in (("nix", "no such file or folder"), ("notes.txt", "not a model file")):
+        for command in (
+            ("benchmark", "run", name, *by_hand),
+            ("model", "calibrate", name, *by_hand, "--out", "new"),
+            ("model", "export", name, "--out", "new"),
+            ("track", "set/ball-1", "--model", name, "--box", 50, 40, 30, 24),
+        ):
+            status, _, error = say(*command)
+            assert status == 2
+            assert f"siamla: error: {name}: {said}" in error
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "set"]

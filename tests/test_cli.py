@@ -200,6 +200,23 @@ def test_a_copy_of_a_data_set_has_its_digest(got10k: Path, tmp_path: Path) -> No
     assert listing_digest(tmp_path / "copy") == before
 
 
+def test_a_command_that_is_not_whole_prints_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, told in (([], "follow a target"), (["data"], "fetch, check, cut")):
+        assert main(words) == 0
+        assert told in " ".join(capsys.readouterr().out.split())
+    with pytest.raises(SystemExit):
+        main(["track", "--help"])
+    assert "--box X Y W H   " in capsys.readouterr().out
+
+
+def test_outside_of_a_project_a_check_says_so_first(
+    fails: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    assert "run this in a project: `siamla init NAME` makes one" in fails("config", "check")
+
+
 def test_a_stream_that_is_closed_or_speaks_ascii_ends_no_command(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -81,13 +81,16 @@ def test_the_check_of_a_profile_tells_a_precision_that_cannot_be(
 
 
 def test_a_device_that_is_not_there_is_one_line_with_what_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    model_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     for name in ("cuda", "mps", "tpu"):
         with pytest.raises(UserError, match=f"device {name}: not there; this machine has cpu$"):
             module.named_device(name)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    words = ["track", "0", "--model", "model.pt", "--box", "1", "2", "3", "4"]
+    words = ["track", "0", "--model", str(model_file), "--box", "1", "2", "3", "4"]
     assert main([*words, "--device", "cuda"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line == "siamla: error: device cuda: not there; this machine has cpu, mps"

@@ -88,7 +88,7 @@ def test_a_pixel_and_a_box_outside(model_file: Path) -> None:
 
 
 def test_wrong_files_and_settings_are_told(model_file: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"nowhere\.pt: not found"):
+    with pytest.raises(UserError, match=r"nowhere\.pt: no such file or folder"):
         siamla.load(tmp_path / "nowhere.pt")
     said = "tracker settings: unknown key 'windw'; did you mean 'window'"
     with pytest.raises(UserError, match=said):

@@ -18,6 +18,7 @@ from siamla.engine import exported
 from siamla.engine.export import export
 from siamla.errors import UserError
 from siamla.geometry import iou
+from siamla.tracker.annotations import Frame, Row, Video, annotate
 from siamla.tracker.api import RELEASED
 
 SIZE = (320, 240)
@@ -103,7 +104,9 @@ def test_the_runtimes_agree(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         np.testing.assert_allclose(ours, theirs, atol=1e-2 if name == "ltrb" else 1e-4)
 
 
-def test_the_command_tracks_without_what_the_pipeline_needs(folder: Path, tmp_path: Path) -> None:
+def test_the_command_tracks_without_what_the_pipeline_needs(
+    folder: Path, tmp_path: Path, model_file: Path
+) -> None:
     boxes = [word for box in STARTS for word in ("--box", *map(str, box))]
     command = [sys.executable, "-c", BARE, "track", str(folder), *boxes, "--out", "out.csv"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
@@ -114,7 +117,7 @@ def test_the_command_tracks_without_what_the_pipeline_needs(folder: Path, tmp_pa
     assert [line.split(",")[:2] for line in lines[1:3]] == [["1", "1"], ["1", "2"]]
     assert len(lines) == 21
     model = [sys.executable, "-c", BARE, "track", str(folder), "--model", "m.pt", *boxes]
-    (tmp_path / "m.pt").write_bytes(b"a model")
+    shutil.copy(model_file, tmp_path / "m.pt")
     done = subprocess.run([*model], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "m.pt: a model file needs PyTorch: pip install 'siamla[train]'" in done.stderr
@@ -124,18 +127,66 @@ def test_the_command_tracks_without_what_the_pipeline_needs(folder: Path, tmp_pa
     assert "pandas is not installed; pip install 'siamla[pipeline]'" in done.stderr
 
 
-@pytest.mark.parametrize("form", ["cvat", "mot", "coco", "yolo"])
-def test_labelling_tools_read_the_boxes(form: str, folder: Path, tmp_path: Path) -> None:
-    """Every format gives the boxes of the table back."""
+def track_both(folder: Path, out: Path, *more: str) -> int:
     boxes = [word for box in STARTS for word in ("--box", *map(str, box))]
+    return main(["track", str(folder), *boxes, "--out", str(out), *more])
+
+
+def test_labelling_tools_read_the_boxes(folder: Path, tmp_path: Path) -> None:
+    """Every format gives the boxes of the table back, under the names of the images."""
     out = tmp_path / "out.csv"
-    assert main(["track", str(folder), *boxes, "--out", str(out), "--format", form]) == 0
+    forms = [word for form in ENDS for word in ("--format", form)]
+    assert track_both(folder, out, *forms, "--label", "a & b") == 0
     table = np.loadtxt(out, delimiter=",", skiprows=1, usecols=range(6))
-    found = sorted(READERS[form](tmp_path / f"out.{ENDS[form]}"))
-    np.testing.assert_allclose(found, table, atol=0.02)
-    command = ["track", str(folder), *boxes, "--out", str(out), "--format", form]
-    assert main(command) == 2
+    for form, end in ENDS.items():
+        found = sorted(READERS[form](tmp_path / f"out.{end}"))
+        np.testing.assert_allclose(found, table, atol=0.02)
+    names = [f"{number}.png" for number in range(10)]
+    content = json.loads((tmp_path / "out.coco.json").read_text())
+    assert [image["file_name"] for image in content["images"]] == names
+    assert content["categories"] == [{"id": 1, "name": "a & b"}]
+    labels = {path.name for path in (tmp_path / "out.yolo").iterdir()}
+    assert labels == {"classes.txt", *(name.replace("png", "txt") for name in names)}
+    assert (tmp_path / "out.yolo/classes.txt").read_text() == "a & b\n"
+    (track, _) = ET.parse(tmp_path / "out.cvat.xml").getroot().iter("track")
+    assert track.attrib["label"] == "a & b"
+
+
+def test_own_labels_alone_are_replaced(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, yolo = tmp_path / "out.csv", ("--format", "yolo")
+    assert track_both(folder, out, *yolo) == 0
+    assert track_both(folder, out, *yolo) == 2
+    assert "out.yolo: exists already; --overwrite replaces it" in capsys.readouterr().err
+    (tmp_path / "out.yolo/3.txt").write_text("")
+    assert track_both(folder, out, *yolo, "--overwrite") == 0
+    assert (tmp_path / "out.yolo/3.txt").read_text().count("\n") == 2
+    (tmp_path / "out.yolo/notes.txt").write_text("mine")
+    assert track_both(folder, out, *yolo, "--overwrite") == 2
+    assert "out.yolo: is a folder; move it away" in capsys.readouterr().err
+    shutil.copy(folder / "3.png", folder / "3.jpg")
+    assert track_both(folder, tmp_path / "new.csv", *yolo) == 2
+    assert "images: images differ by their ends alone" in capsys.readouterr().err
     assert not list(tmp_path.glob(".out*"))
+    assert not list(tmp_path.glob("new*"))
+
+
+def test_boxes_are_cut_at_the_border_of_their_own_image(tmp_path: Path) -> None:
+    frames = [Frame("a.jpg", (100, 80)), Frame("b.jpg", (50, 40)), Frame("c.jpg", (50, 40))]
+    boxes = [(90.0, -10.0, 20.0, 30.0), (40.0, 30.0, 20.0, 30.0), (60.0, 0.0, 9.0, 9.0)]
+    rows = [Row(number, 1, box, 0.5, False) for number, box in enumerate(boxes, 1)]
+    for form, end in ENDS.items():
+        annotate(tmp_path / end, form, rows, Video("x", frames))
+    boxes_left = [[1, 1, 90, 0, 10, 20], [2, 1, 40, 30, 10, 10]]
+    assert list(from_coco(tmp_path / "coco.json")) == boxes_left
+    lines = [(tmp_path / f"yolo/{name}.txt").read_text().split() for name in "abc"]
+    assert lines[0] == ["0", "0.950000", "0.125000", "0.100000", "0.250000"]
+    assert lines[1] == ["0", "0.900000", "0.875000", "0.200000", "0.250000"]
+    assert lines[2] == []
+    assert list(from_cvat(tmp_path / "cvat.xml"))[:2] == boxes_left
+    outside = [box.attrib["outside"] for box in ET.parse(tmp_path / "cvat.xml").iter("box")]
+    assert outside == ["0", "0", "1"]
 
 
 ENDS = {"cvat": "cvat.xml", "mot": "mot.txt", "coco": "coco.json", "yolo": "yolo"}
@@ -156,19 +207,19 @@ def from_mot(path: Path) -> Iterator[list[float]]:
 
 
 def from_coco(path: Path) -> Iterator[list[float]]:
-    content = json.loads(path.read_text())
-    assert len(content["images"]) == 10
-    for entry in content["annotations"]:
+    for entry in json.loads(path.read_text())["annotations"]:
         yield [entry["image_id"], entry["track_id"], *entry["bbox"]]
 
 
 def from_yolo(path: Path) -> Iterator[list[float]]:
-    for file in path.iterdir():
-        for line in file.read_text().splitlines():
+    """The lines of an image are in the order of the targets; images are named from 0."""
+    for file in path.glob("[0-9]*.txt"):
+        for target, line in enumerate(file.read_text().splitlines(), 1):
             number, x, y, w, h = map(float, line.split())
+            assert number == 0
             sides = [w * SIZE[0], h * SIZE[1]]
             corner = [x * SIZE[0] - sides[0] / 2, y * SIZE[1] - sides[1] / 2]
-            yield [int(file.stem), number + 1, *corner, *sides]
+            yield [int(file.stem) + 1, target, *corner, *sides]
 
 
 READERS = {"cvat": from_cvat, "mot": from_mot, "coco": from_coco, "yolo": from_yolo}
@@ -208,5 +259,38 @@ def test_half_of_the_bytes_have_the_numbers_of_the_rounded_network(tmp_path: Pat
 
 
 def test_load_hands_the_device_on() -> None:
-    with pytest.raises(UserError, match=r"device cuda: .*released is an exported model"):
+    said = r"device cuda: .*released is an exported model, which runs on the CPU; leave --device"
+    with pytest.raises(UserError, match=said):
         siamla.load(device="cuda")
+
+
+def test_what_is_of_another_kind_is_told_in_one_line() -> None:
+    for given, said in (
+        ({"path": 3}, "the model is 3; expected the path of a model file or a folder"),
+        ({"threads": 0}, "threads is 0; expected a whole number of at least 1"),
+        ({"threads": "two"}, "threads is 'two'; expected a whole number"),
+        ({"tracker": "window"}, "tracker is 'window'; expected settings such as"),
+    ):
+        with pytest.raises(UserError, match=said):
+            siamla.load(**given)
+    tracker, image = siamla.load(), next(pictures(1))
+    for box in (
+        "60 70 50 40",
+        None,
+        [[60, 70, 50, 40]],
+        [60, 70, 50],
+        [60, 70, "w", 1],
+        [np.nan] * 4,
+    ):
+        with pytest.raises(UserError, match="; expected four numbers: x, y, w, h in pixels"):
+            tracker.init(image, box)  # type: ignore[arg-type]
+    for wrong, said in (
+        (None, "an image is None: was the file read?"),
+        ("0001.jpg", "an image is '0001.jpg': was it read?"),
+        ([[1, 2], [3]], "an image is a list of no shape; expected uint8"),
+    ):
+        for call in (tracker.update, lambda image: tracker.init(image, STARTS[0])):
+            tracker.init(image, STARTS[0])
+            with pytest.raises(UserError, match=said.replace("?", r"\?")):
+                call(wrong)  # type: ignore[arg-type]
+    assert tracker.init(image, (-5, -5, 40, 30)).tolist() == [0, 0, 35, 25]

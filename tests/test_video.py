@@ -22,10 +22,11 @@ from PIL import Image as Pillow
 
 from siamla.cli.main import main
 from siamla.errors import UserError
+from siamla.tracker import recording
 from siamla.tracker import video as module
 from siamla.tracker.annotations import Row
 from siamla.tracker.api import Tracker
-from siamla.tracker.recording import COLOURS, RED, check_outputs, draw
+from siamla.tracker.recording import COLOURS, RED, check_outputs, default_output, draw
 from siamla.tracker.settings import TrackerSettings
 from siamla.tracker.video import Source, Summary, open_source, track_video
 
@@ -298,8 +299,8 @@ def test_a_kill_leaves_the_boxes_so_far(folder: Path, tmp_path: Path, number: in
     assert status == -number
     assert len(rows(table)) >= 8
     assert names(tmp_path) == ["images", "out.part.csv", "out.part.webm"]
-    with pytest.raises(UserError, match=r"out\.part\.webm: exists already; --overwrite"):
-        check_outputs(tmp_path / "out.webm", None, False, folder)
+    with pytest.raises(UserError, match=r"out\.part\.webm: was left by a run .*; --overwrite"):
+        check_outputs(tmp_path / "out.webm", (), False, folder)
     assert track(folder, tmp_path / "out.webm").frames == 30  # what --overwrite allows
     assert names(tmp_path) == ["images", "out.csv", "out.webm"]
 
@@ -323,7 +324,36 @@ def test_what_is_read_is_never_replaced(tmp_path: Path) -> None:
     read = (tmp_path / "source.avi", tmp_path / "model.csv")
     for name in ("source.avi", "link.avi", "model.csv", "model.webm"):
         with pytest.raises(UserError, match="would replace what is read"):
-            check_outputs(tmp_path / name, None, True, *read)
+            check_outputs(tmp_path / name, (), True, *read)
+
+
+def test_a_file_is_no_folder_for_the_output(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match=r"notes\.txt is a file, not a folder"):
+        check_outputs(tmp_path / "notes.txt/deep/out.webm", (), False)
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("clips/a.b.mp4", "a.b"),
+        ("images/", "images"),
+        ("0", "0"),
+        ("rtsp://me:secret@host:554/live?x=1", "live"),
+        ("rtsp://me:secret@host:554", "host"),
+    ],
+)
+def test_the_output_has_the_name_of_the_source_and_replaces_nothing(
+    source: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert default_output(source, (), False) == Path(f"{name}.track.webm")
+    Path(f"{name}.track.part.csv").write_text("of a killed run")
+    assert default_output(source, (), False) == Path(f"{name}.track2.webm")
+    Path(f"{name}.track2.coco.json").write_text("labels")
+    assert default_output(source, (), False) == Path(f"{name}.track2.webm")
+    assert default_output(source, ("coco",), False) == Path(f"{name}.track3.webm")
+    assert default_output(source, ("coco",), True) == Path(f"{name}.track.webm")
 
 
 # -- what is drawn --
@@ -357,6 +387,15 @@ def test_doubt_is_seen_without_a_threshold() -> None:
     assert (mixed[:, 1] < green[:, 1]).all()
     assert (red == RED).all(1).any()
     assert not (red == RED).all(1).all()
+
+
+def test_several_targets_have_their_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts: list[str] = []
+    monkeypatch.setattr(recording, "_write", lambda canvas, text, *where: texts.append(text))
+    both = [Row(1, 1, (9, 9, 30, 30), 0.76, False), Row(1, 2, (70, 9, 30, 30), 0.2, True)]
+    for drawn in (both, both[:1]):
+        draw(grey(120, 240, 320), (320, 240), drawn)
+    assert texts == ["1 .76", "2 .20 lost", ".76"]
 
 
 def test_a_box_that_reaches_out_is_cut_in_one_line(

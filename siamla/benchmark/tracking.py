@@ -23,7 +23,6 @@ from siamla.hardware import Hardware
 from siamla.parallel import in_parallel
 from siamla.progress import progress
 from siamla.sequence import Sequence
-from siamla.tracker.loading import load_lock_step, load_tracker
 from siamla.tracker.settings import TrackerSettings
 
 
@@ -142,6 +141,8 @@ def track_benchmark(
     title: str = "track",
 ) -> None:
     """`run` with a model file; in lock step in threads of this process, without times."""
+    from siamla.tracker.loading import load_lock_step, load_tracker  # they need PyTorch
+
     if settings.batch == 1:
         make = partial(load_tracker, model, settings, hardware)
         run(make, sequences, folder, rules, workers, title)

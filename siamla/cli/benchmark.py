@@ -1,4 +1,4 @@
-"""`siamla benchmark run`: track and score a folder of sequences with a model file."""
+"""`siamla benchmark run`: track and score a folder of sequences with a model."""
 
 import argparse
 from pathlib import Path
@@ -35,8 +35,9 @@ def run_run(args: argparse.Namespace) -> None:
 
 
 def add_by_hand(parser: argparse.ArgumentParser) -> None:
-    """The options of a model file on a folder of sequences."""
-    parser.add_argument("model", type=Path, help="a model file, such as model.pt of a training")
+    """The options of a model on a folder of sequences."""
+    text = "a model file or a folder of `siamla model export`; default: the model in siamla"
+    parser.add_argument("model", type=Path, nargs="?", help=text)
     parser.add_argument(
         "--layout", required=True, choices=get_args(LayoutName), help="how the folder lies on disk"
     )
@@ -51,7 +52,7 @@ def add_by_hand(parser: argparse.ArgumentParser) -> None:
 def register(commands: Commands) -> None:
     """Add the commands of this module."""
     parser = commands.add(
-        "benchmark run", run_run, "track and score a folder of sequences with a model file"
+        "benchmark run", run_run, "track and score a folder of sequences with a model"
     )
     add_by_hand(parser)
     parser.add_argument(

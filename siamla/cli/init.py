@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> None:
     shutil.copytree(PROJECT, part, copy_function=shutil.copyfile, dirs_exist_ok=True)
     part.rename(folder)
     if not find_spec("snakemake"):
-        print("pip install 'siamla[pipeline]'")
+        print("pip install 'siamla[pipeline]'    # in a clone: pip install '.[pipeline]'")
     print(f"cd {shlex.quote(str(folder))}")
     print("snakemake --cores all --config profile=smoke    # the pipeline in small, in a minute")
     print("snakemake --cores all                           # the profile mini")

@@ -36,11 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command that was given; UserError where the table of steps has a mistake."""
-    from siamla.cli.options import Commands
+    from siamla.cli.options import Commands, Parser
 
-    parser = argparse.ArgumentParser(
-        prog="siamla", description="SiamLA: train, track, benchmark, report."
-    )
+    parser = Parser(prog="siamla", description="SiamLA: train, track, benchmark, report.")
     parser.add_argument("--version", action="version", version=f"siamla {__version__}")
     commands = Commands(parser)
     for group in GROUPS.split():

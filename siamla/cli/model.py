@@ -3,10 +3,13 @@ lost.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from siamla.cli.benchmark import add_by_hand
 from siamla.cli.options import Commands, add_overwrite, add_tracker, changed
+
+WORTH = 0.6  # AUROC below which a threshold tells next to nothing
 
 
 def register(commands: Commands) -> None:
@@ -22,7 +25,8 @@ def register(commands: Commands) -> None:
     )
     parser = commands.add("model calibrate", calibrate, text)
     add_by_hand(parser)
-    parser.add_argument("--out", type=Path, required=True, help="the model file to write")
+    text = "the copy to write: a model file, or of an exported folder a new folder"
+    parser.add_argument("--out", type=Path, required=True, help=text)
     add_overwrite(parser)
 
     text = "write a model as two graphs that other programs run"
@@ -69,39 +73,44 @@ def calibrate(args: argparse.Namespace) -> None:
     from siamla.benchmark.lost import judged
     from siamla.errors import UserError
     from siamla.files import free_for_output
-    from siamla.model.checkpoint import read_model, save_model
     from siamla.steps import byhand
-    from siamla.tracker.api import tracker_settings
-    from siamla.tracker.settings import stored
+    from siamla.tracker.api import find_model
 
-    free_for_output(args.out, args.overwrite, args.model, args.root)
+    model = find_model(args.model)
+    if model.is_dir() and args.out.exists():
+        raise UserError(f"--out {args.out}: is there already; name a new folder")
+    free_for_output(args.out, args.overwrite, model, args.root)
     if byhand.protocol_of(args.layout, args.protocol).onepass is None:
         why = "its protocol starts a lost tracker again; expected a one-pass layout"
         raise UserError(f"--layout {args.layout}: {why}")
-    file = read_model(args.model)
-    tracker_settings(args.model, file.tracker, {**changed(args), "lost": 0})
+    settings = byhand.read_any(model, {**changed(args), "lost": 0}).settings
     done = byhand.track(
-        args.model, args.layout, args.root, None, args.protocol, changed(args), args.workers
+        model, args.layout, args.root, None, args.protocol, changed(args), args.workers
     )
     found = find(*judged(done.sequences, done.folder, done.rules.layout))
-    settings = tracker_settings(
-        args.model, file.tracker, {**changed(args), "lost": round(found.threshold, 4)}
-    )
-    save_model(args.out, file.model, file.label, stored(settings))
+    threshold = round(found.threshold, 4)
+    byhand.save_as(model, args.out, settings.model_copy(update={"lost": threshold}))
     others = found.frames - found.lost
     shares = (
         f"{found.caught:.1%} of {found.lost} lost frames found, {found.false_alarms:.1%} of"
         f" {others} others called lost"
     )
-    print(f"{args.out}: lost below {found.threshold:.4f}; AUROC {found.auroc:.3f}, {shares}")
+    print(f"{args.out}: lost below {threshold:.4f}; AUROC {found.auroc:.3f}, {shares}")
+    if found.auroc < WORTH:
+        why = f"AUROC is {found.auroc:.3f}, and chance is 0.5"
+        print(f"warning: the threshold is of no use: {why}", file=sys.stderr)
 
 
 def export_model(args: argparse.Namespace) -> None:
     """Write args.out, checked against the network, and say how near it is."""
-    from siamla.engine.export import export
-    from siamla.model.checkpoint import read_model
-    from siamla.tracker.api import tracker_settings
+    from siamla.errors import UserError
+    from siamla.tracker.api import find_model, tracker_settings
     from siamla.tracker.settings import exported
+
+    if find_model(args.model).is_dir():
+        raise UserError(f"{args.model}: is a folder; expected a model file, such as model.pt")
+    from siamla.engine.export import export  # needs PyTorch, of which find_model has said so
+    from siamla.model.checkpoint import read_model
 
     file = read_model(args.model)
     settings = tracker_settings(args.model, file.tracker, changed(args))

@@ -1,21 +1,61 @@
 """The tree of sub-commands, options that several share, and values that argparse checks."""
 
 import argparse
+import re
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from siamla.experiment.plan import Plan
 
 MOST = 2**62
+GROUPS = {
+    "config": "look at settings before anything runs: check a profile, show a variant, list keys",
+    "data": "fetch, check, cut, look at and render data sets",
+    "train": "train a variant; compute features; see how trainings go",
+    "model": "import, calibrate, export, publish and fetch models",
+    "benchmark": "track and score benchmarks, of a profile or by hand",
+    "results": "take in other trackers' results, score them, pack one's own for a server",
+    "report": "make tables, figures and the page from stored results",
+    "mlflow": "look at runs in MLflow",
+}
+
+
+class Format(argparse.HelpFormatter):
+    """An option that is given several words names them once."""
+
+    def _format_args(self, action: argparse.Action, default_metavar: str) -> str:
+        words = action.metavar
+        named = isinstance(words, str) and " " in words
+        return str(words) if named else super()._format_args(action, default_metavar)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that names the nearest of its choices to a mistyped word."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=Format, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """End with status 2 and the message."""
+        found = re.search(r"(.*invalid choice: '(.+)') \(choose from (.*)\)", message)
+        close = found and get_close_matches(found[2], re.findall(r"[\w-]+", found[3]), 1, 0.5)
+        super().error(f"{found[1]}; did you mean {close[0]!r}?" if found and close else message)
 
 
 class Commands:
     """Registers commands by their words; groups are made as they are met."""
 
     def __init__(self, parser: argparse.ArgumentParser) -> None:
-        self._groups = {"": parser.add_subparsers(metavar="COMMAND", required=True)}
+        self._groups = {"": self._group(parser)}
+
+    @staticmethod
+    def _group(parser: argparse.ArgumentParser) -> Any:
+        """Commands below a parser, which alone prints its help."""
+        parser.set_defaults(run=lambda args: parser.print_help())
+        return parser.add_subparsers(metavar="COMMAND")
 
     def add(
         self, words: str, run: Callable[[argparse.Namespace], None], help: str
@@ -23,8 +63,10 @@ class Commands:
         """Add the command `words` ("train" or "data show"), to be carried out by `run(args)`."""
         group, _, name = words.rpartition(" ")
         if group not in self._groups:
-            parent = self._groups[""].add_parser(group, help=f"{group} commands")
-            self._groups[group] = parent.add_subparsers(metavar="COMMAND", required=True)
+            text = GROUPS[group]
+            self._groups[group] = self._group(
+                self._groups[""].add_parser(group, help=text, description=text)
+            )
         parser = self._groups[group].add_parser(name, help=help, description=help)
         parser.set_defaults(run=run)
         return parser
@@ -89,9 +131,9 @@ def add_overwrite(parser: argparse.ArgumentParser) -> None:
 
 def add_tracker(parser: argparse.ArgumentParser) -> None:
     """`--tracker`, of which `changed` reads what is given."""
-    parser.add_argument(
-        "--tracker", default="{}", help="settings as JSON that replace some of the model's"
-    )
+    example = "such as '{\"window\": 0.3}'; `siamla config keys` lists them, under tracker."
+    text = f"settings that replace some of the model's, {example}"
+    parser.add_argument("--tracker", default="{}", metavar="JSON", help=text)
 
 
 def changed(args: argparse.Namespace) -> dict[str, Any]:

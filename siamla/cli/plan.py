@@ -8,6 +8,8 @@ from pathlib import Path
 from siamla.cli.options import Commands, add_profile, load_plan, number, positive
 from siamla.errors import UserError
 
+PARAMS = "the folder of settings; default: %(default)s"
+
 
 def run(args: argparse.Namespace) -> None:
     """Print the plan or one job of it, or accept what code that changed has made."""
@@ -33,10 +35,10 @@ def run(args: argparse.Namespace) -> None:
 
 def run_check(args: argparse.Namespace) -> None:
     """Check everything that can be known before the first job, and say what is planned."""
-    from siamla.report.views import view_mistakes
+    plan = load_plan(args)
+    from siamla.report.views import view_mistakes  # needs packages: first, is there a project?
     from siamla.steps.check import check, check_job
 
-    plan = load_plan(args)
     found = check(plan)
     views = [line for line in view_mistakes(plan) if line not in found.problems]
     what = "cannot run yet"
@@ -151,13 +153,13 @@ def register(commands: Commands) -> None:
         " wrong in one list"
     )
     parser = commands.add("config check", run_check, text)
-    parser.add_argument("--params", type=Path, default=Path("params"))
+    parser.add_argument("--params", type=Path, default=Path("params"), help=PARAMS)
     text = "write results/PROFILE/check.json when the experiment can run"
     parser.add_argument("--stamp", action="store_true", help=text)
     add_profile(parser, key=False)
     parser = commands.add("config show", run_show, "print a variant's resolved spec")
     parser.add_argument("variant")
-    parser.add_argument("--params", type=Path, default=Path("params"))
+    parser.add_argument("--params", type=Path, default=Path("params"), help=PARAMS)
     add_profile(parser, key=False)
     commands.add(
         "config keys", run_keys, "list every key that a variant can set: type, default, meaning"

@@ -35,7 +35,7 @@ def _track(args: argparse.Namespace) -> None:
     from siamla.errors import UserError
     from siamla.geometry import iou
     from siamla.tracker.api import load
-    from siamla.tracker.recording import check_outputs, outputs
+    from siamla.tracker.recording import check_outputs, default_output, outputs
     from siamla.tracker.video import need_window, open_source, track_video
 
     boxes = [_box(words) for words in args.box or []]
@@ -43,13 +43,15 @@ def _track(args: argparse.Namespace) -> None:
         if iou(one, other) > SAME:
             raise UserError(f"--box: boxes {i} and {j} are one target; give each target once")
     read = [Path(args.source), *([args.model] if args.model else [])]
-    check_outputs(args.out, args.format, args.overwrite, *read)
+    forms = list(dict.fromkeys(args.format))
+    out = args.out or default_output(args.source, forms, args.overwrite)
+    check_outputs(out, forms, args.overwrite, *read)
     if args.select or args.show:
         need_window()
     tracker = load(args.model, changed(args), args.threads, args.device)
     source = open_source(args.source)
-    done = track_video(tracker, source, boxes, args.out, args.fps, args.show, args.format)
-    written = " and ".join(map(str, reversed(outputs(args.out, args.format))))
+    done = track_video(tracker, source, boxes, out, args.fps, args.show, forms, args.label)
+    written = " and ".join(map(str, reversed(outputs(out, forms))))
     lost = f", {done.lost} of them lost" if done.lost is not None else ""
     speed = f"tracked at {done.tracking:.1f} a second by {tracker.engine}"
     print(f"{done.frames} frames{lost}, {speed} ({done.rate:.1f} with video and table): {written}")
@@ -76,11 +78,13 @@ def register(commands: Commands) -> None:
     option("--show", action="store_true", help=text)
     text = (
         "the drawn video (.webm, .mp4, .avi), a table beside it; .csv: the table alone; default:"
-        " %(default)s"
+        " SOURCE.track.webm, or SOURCE.track2.webm and so on where that is there"
     )
-    option("--out", type=Path, default=Path("track.webm"), help=text)
-    text = "the boxes as other tools read them, too, beside the table"
-    option("--format", choices=FORMATS, help=text)
+    option("--out", type=Path, help=text)
+    text = "the boxes as other tools read them, too, beside the table; may be given several times"
+    option("--format", choices=FORMATS, action="append", default=[], help=text)
+    text = "what the targets are, for those tools; default: %(default)s"
+    option("--label", metavar="NAME", default="target", help=text)
     text = "images per second where the source has none"
     option("--fps", type=number(0.1, 1000, "images per second"), default=25.0, help=text)
     add_tracker(parser)

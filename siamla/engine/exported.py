@@ -2,8 +2,10 @@
 Runtime where one is installed, else by OpenCV, which takes twice the time.
 """
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Mapping
 from functools import cache, partial
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 
 from siamla.engine.network import Crops, Maps, Network, State
 from siamla.errors import UserError, install
-from siamla.files import read_json, sha256
+from siamla.files import digest, read_json, sha256, write_json
 
 ABOUT = "siamla.json"
 FORMAT = 2
@@ -29,6 +31,7 @@ class Exported(NamedTuple):
     graphs: dict[str, Path]  # "template" and "search"
     label: str  # the model's name for people
     tracker: dict[str, Any]  # settings, which siamla.tracker.settings reads
+    digest: str  # of both graphs
 
 
 def read_exported(folder: Path) -> Exported:
@@ -42,15 +45,27 @@ def read_exported(folder: Path) -> Exported:
         raise UserError(
             f"{folder / ABOUT}: format is {about.get('format')}, expected {FORMAT}; export again"
         )
-    for name, digest in about["sha256"].items():
+    for name, expected in about["sha256"].items():
         path = folder / Path(name).name
         if not path.is_file():
             raise UserError(f"{path}: not found; export the model again, or install siamla again")
-        if sha256(path) != digest:
+        if sha256(path) != expected:
             raise UserError(f"{path}: is damaged; export the model again, or install siamla again")
     suffix = {"onnx": ".onnx", "openvino": ".xml"}[about["files"]]
     graphs = {name: folder / f"{name}{suffix}" for name in ("template", "search")}
-    return Exported(graphs, about["label"], about["tracker"])
+    return Exported(graphs, about["label"], about["tracker"], digest(about["sha256"]))
+
+
+def copy_exported(folder: Path, out: Path, tracker: Mapping[str, Any]) -> None:
+    """Copy an exported folder to a new one, with other settings of the tracker."""
+    about = read_json(folder / ABOUT)
+    part = out.with_name(f".{out.name}.tmp")
+    shutil.rmtree(part, ignore_errors=True)  # of a killed copy
+    part.mkdir(parents=True)
+    for name in about["sha256"]:
+        shutil.copyfile(folder / Path(name).name, part / Path(name).name)
+    write_json(part / ABOUT, {**about, "tracker": dict(tracker)})
+    part.rename(out)
 
 
 @cache
@@ -116,6 +131,12 @@ RUNTIMES = {"openvino": by_openvino, "onnxruntime": by_onnxruntime, "opencv": by
 def runtime() -> str:
     """What runs exported graphs here: the fastest that is installed."""
     return next(name for name in RUNTIMES if name == "opencv" or find_spec(name))
+
+
+def described() -> str:
+    """What runs exported graphs here with its version, "opencv 5.0.0"."""
+    name = runtime()
+    return f"{name} {cv2.__version__ if name == 'opencv' else version(name)}"
 
 
 def prepare_exported(exported: Exported, threads: int = 1) -> Network:

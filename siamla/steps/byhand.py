@@ -1,33 +1,46 @@
-"""A benchmark by hand: a model file and a folder in, raw results and scores out."""
+"""A benchmark by hand: a model and a folder of sequences in, raw results and scores out."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
-import torch
 
 from siamla.benchmark.protocols import Protocol, default_protocols, run_rules
 from siamla.benchmark.score import score as score_stored
 from siamla.benchmark.score import withheld
 from siamla.benchmark.speed import speed
 from siamla.benchmark.store import time_path
+from siamla.benchmark.tracking import run as run_tracker
 from siamla.benchmark.tracking import track_benchmark
 from siamla.data.formats import LAYOUTS
+from siamla.engine import exported as engine
 from siamla.errors import UserError
 from siamla.experiment.spec import plain
 from siamla.files import digest, locked, read_json, write_csv, write_json
-from siamla.model.checkpoint import read_model
 from siamla.provenance.code import sources
 from siamla.provenance.record import differences, environment
 from siamla.sequence import Sequence
 from siamla.settings import nearest, without_neutral
 from siamla.steps.fetch import fingerprint
-from siamla.tracker.api import tracker_settings
-from siamla.tracker.loading import recorded, tracking_hardware
+from siamla.tracker.api import find_model, tracker_settings
+from siamla.tracker.settings import TrackerSettings, exported, stored
+from siamla.tracker.tracker import SiamTracker
 
 RUN = "run.json"
+
+
+class Model(NamedTuple):
+    """A model file or an exported folder, ready for a benchmark."""
+
+    label: str
+    digest: str
+    settings: TrackerSettings
+    place: dict[str, Any]  # on what the network is run, as a record holds it
+    code: tuple[str, ...]  # definitions whose code decides the boxes
+    follow: Callable[..., None]  # of sequences, folder, rules, workers and a title
 
 
 class Run(NamedTuple):
@@ -87,8 +100,54 @@ def _claim(out: Path, identity: Mapping[str, Any], label: str) -> None:
         write_json(out / RUN, {"identity": identity, "label": label})
 
 
+def _exported_tracker(folder: Path, settings: TrackerSettings) -> SiamTracker:
+    return SiamTracker(engine.prepare_exported(engine.read_exported(folder)), settings)
+
+
+def read_any(path: Path | None, changed: Mapping[str, Any]) -> Model:
+    """What `siamla.load` takes (siamla.tracker.api.find_model), with settings that replace the
+    model's. On a CPU the network gets one thread, as in the pipeline: threads must not decide
+    boxes, processes share the sequences.
+    """
+    path = find_model(path)
+    if path.is_dir():
+        folder = engine.read_exported(path)
+        settings = tracker_settings(path / engine.ABOUT, folder.tracker, changed)
+        if settings.batch > 1:
+            why = f"{path} takes one crop at a time"
+            raise UserError(f"tracker.batch: {settings.batch}, but {why}")
+        place = {"device": "cpu", "precision": "fp32", "threads": 1, "engine": engine.described()}
+        follow = partial(run_tracker, partial(_exported_tracker, path, settings))
+        code = ("siamla.benchmark.tracking:run", f"{__name__}:_exported_tracker")
+        return Model(folder.label, folder.digest, settings, place, code, follow)
+    import torch
+
+    from siamla.model.checkpoint import read_model
+    from siamla.tracker.loading import recorded, tracking_hardware
+
+    file = read_model(path)
+    settings = tracker_settings(path, file.tracker, changed)
+    torch.set_num_threads(1)
+    hardware = tracking_hardware(settings)
+    place = recorded(settings, hardware)
+    entry = "siamla.benchmark.tracking:track_benchmark"
+    follow = partial(track_benchmark, path, settings, hardware)
+    return Model(file.label, file.digest, settings, place, (entry,), follow)
+
+
+def save_as(model: Path, out: Path, settings: TrackerSettings) -> None:
+    """Copy a model file or an exported folder, with other settings of the tracker."""
+    if model.is_dir():
+        engine.copy_exported(model, out, exported(settings))
+        return
+    from siamla.model.checkpoint import read_model, save_model
+
+    file = read_model(model)
+    save_model(out, file.model, file.label, stored(settings))
+
+
 def track(
-    model: Path,
+    model: Path | None,
     layout: str,
     root: Path,
     out: Path | None = None,
@@ -96,9 +155,10 @@ def track(
     changed: Mapping[str, Any] | None = None,
     workers: int = 1,
 ) -> Run:
-    """Track every sequence of a folder with a model file; killed, the same call goes on.
+    """Track every sequence of a folder with a model; killed, the same call goes on.
 
     Args:
+        model: a model file or an exported folder; by default the folder that ships with siamla.
         layout: one of siamla.data.formats.
         out: folder of the raw results, in the benchmark's own format; new, empty, or of the same
             run. By default runs/ROOT/LABEL-DIGEST in the current folder.
@@ -108,29 +168,26 @@ def track(
     Raises UserError for wrong input, before anything is written, and for sequences that could not
     be tracked, when the others are finished.
     """
-    rules, sequences, file = protocol_of(layout, protocol), _read(root, layout), read_model(model)
-    settings, running = tracker_settings(model, file.tracker, changed or {}), run_rules(rules)
-    # one thread, as in the pipeline: threads must not decide boxes, processes share the sequences
-    torch.set_num_threads(1)
+    rules, used = protocol_of(layout, protocol), read_any(model, changed or {})
+    sequences, running = _read(root, layout), run_rules(rules)
     cv2.setNumThreads(1)
-    hardware = tracking_hardware(settings)
     identity = {
-        "model": file.digest,
-        "tracker": without_neutral(settings),
+        "model": used.digest,
+        "tracker": without_neutral(used.settings),
         "run": plain(running),
         "data": digest([_content(sequence) for sequence in sequences]),
-        "code": sources().digest("siamla.benchmark.tracking:track_benchmark"),
-        "place": recorded(settings, hardware),
+        "code": sources().digest(*used.code),
+        "place": used.place,
     }
     title = root.resolve().name
-    word = re.sub(r"[^a-z0-9]+", "_", file.label.lower()).strip("_")
-    out = out or Path("runs", title, f"{word}-{file.digest[:8]}")
+    word = re.sub(r"[^a-z0-9]+", "_", used.label.lower()).strip("_")
+    out = out or Path("runs", title, f"{word}-{used.digest[:8]}")
     if out.exists():
-        _claim(out, identity, file.label)  # says no before a lock is put into somebody's folder
+        _claim(out, identity, used.label)  # says no before a lock is put into somebody's folder
     with locked(out / ".lock"):
-        _claim(out, identity, file.label)
-        track_benchmark(model, settings, hardware, sequences, out, running, workers, title)
-    return Run(file.label, sequences, rules, out)
+        _claim(out, identity, used.label)
+        used.follow(sequences, out, running, workers, title)
+    return Run(used.label, sequences, rules, out)
 
 
 def score(run: Run) -> dict[str, Any] | None:

@@ -1,11 +1,15 @@
 """Boxes of a tracked video as labelling tools and evaluations read them."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from xml.sax.saxutils import quoteattr
+
+CLASSES = "classes.txt"
+LABELS = re.compile(r"(0( \d\.\d{6}){4}\n)*")  # a file of _yolo
 
 
 class Row(NamedTuple):
@@ -18,12 +22,27 @@ class Row(NamedTuple):
     lost: bool
 
 
+class Frame(NamedTuple):
+    """An image that was tracked."""
+
+    name: str  # of its file; of a video's frame 000001.jpg and so on
+    size: tuple[int, int]  # width, height
+
+
 class Video(NamedTuple):
     """What the rows were tracked in."""
 
     name: str
-    size: tuple[int, int]  # width, height
-    frames: int
+    frames: Sequence[Frame]
+    label: str = "target"  # the class of all targets
+
+
+def _corners(row: Row, video: Video) -> tuple[float, float, float, float]:
+    """Left, top, right, bottom of a box, cut at its image's border."""
+    (x, y, w, h), (width, height) = row.box, video.frames[row.frame - 1].size
+    left, right = (min(max(value, 0.0), width) for value in (x, x + w))
+    top, bottom = (min(max(value, 0.0), height) for value in (y, y + h))
+    return left, top, right, bottom
 
 
 def _mot(path: Path, rows: Sequence[Row], video: Video) -> None:
@@ -38,56 +57,72 @@ def _mot(path: Path, rows: Sequence[Row], video: Video) -> None:
 
 def _coco(path: Path, rows: Sequence[Row], video: Video) -> None:
     """COCO: an image a frame, an annotation a box, with its score and target as `track_id`."""
-    width, height = video.size
     images = []
-    for frame in range(1, video.frames + 1):
-        name = f"{frame:06d}.jpg"
-        images.append({"id": frame, "file_name": name, "width": width, "height": height})
-    boxes = []
-    for number, row in enumerate(rows, 1):
-        box = [round(value, 2) for value in row.box]
-        entry = {"id": number, "image_id": row.frame, "category_id": 1, "bbox": box, "iscrowd": 0}
-        area = round(row.box[2] * row.box[3], 2)
-        boxes.append(entry | {"area": area, "track_id": row.target, "score": round(row.score, 4)})
+    for number, (name, (width, height)) in enumerate(video.frames, 1):
+        images.append({"id": number, "file_name": name, "width": width, "height": height})
+    boxes: list[dict[str, object]] = []
+    for row in rows:
+        left, top, right, bottom = _corners(row, video)
+        if right <= left or bottom <= top:
+            continue
+        box = [round(value, 2) for value in (left, top, right - left, bottom - top)]
+        entry = {"id": len(boxes) + 1, "image_id": row.frame, "category_id": 1, "bbox": box}
+        area = round((right - left) * (bottom - top), 2)
+        more = {"area": area, "iscrowd": 0, "track_id": row.target, "score": round(row.score, 4)}
+        boxes.append(entry | more)
     content = {
         "info": {"description": video.name},
         "images": images,
         "annotations": boxes,
-        "categories": [{"id": 1, "name": "target"}],
+        "categories": [{"id": 1, "name": video.label}],
     }
     path.write_text(json.dumps(content), encoding="utf-8")
 
 
 def _yolo(path: Path, rows: Sequence[Row], video: Video) -> None:
-    """YOLO: a folder with a text file a frame, `class x y w h` of the middle and the sides as
-    shares of the image; a target's class is its number, from 0, and a lost one has no line.
+    """YOLO: a folder with a text file an image, `0 x y w h` of the middle and the sides as shares
+    of the image, and CLASSES with the name of class 0. A lost target has no line.
     """
     path.mkdir()
-    width, height = video.size
-    lines: dict[int, list[str]] = {frame: [] for frame in range(1, video.frames + 1)}
+    lines: list[list[str]] = [[] for _ in video.frames]
     for row in rows:
-        x, y, w, h = row.box
-        left, right = (min(max(value, 0.0), width) / width for value in (x, x + w))
-        top, bottom = (min(max(value, 0.0), height) / height for value in (y, y + h))
+        left, top, right, bottom = _corners(row, video)
         if row.lost or right <= left or bottom <= top:
             continue
-        numbers = ((left + right) / 2, (top + bottom) / 2, right - left, bottom - top)
-        text = " ".join(f"{value:.6f}" for value in numbers)
-        lines[row.frame].append(f"{row.target - 1} {text}\n")
-    for frame, texts in lines.items():
-        (path / f"{frame:06d}.txt").write_text("".join(texts), encoding="utf-8")
+        width, height = video.frames[row.frame - 1].size
+        middle = ((left + right) / 2 / width, (top + bottom) / 2 / height)
+        numbers = (*middle, (right - left) / width, (bottom - top) / height)
+        lines[row.frame - 1].append(f"0 {' '.join(f'{value:.6f}' for value in numbers)}\n")
+    for frame, texts in zip(video.frames, lines, strict=True):
+        labels = path / f"{Path(frame.name).stem}.txt"
+        labels.write_text("".join(texts), encoding="utf-8")
+    (path / CLASSES).write_text(f"{video.label}\n", encoding="utf-8")
+
+
+def labels_alone(folder: Path) -> bool:
+    """Whether a folder holds what `_yolo` writes, and nothing else."""
+    files = list(folder.iterdir())
+    others = [file for file in files if file.name != CLASSES]
+    if len(others) == len(files):
+        return False
+    return all(file.is_file() and file.suffix == ".txt" for file in files) and all(
+        LABELS.fullmatch(file.read_text(encoding="utf-8", errors="replace")) for file in others
+    )
 
 
 def _cvat(path: Path, rows: Sequence[Row], video: Video) -> None:
-    """CVAT for video 1.1: a track a target; a lost frame has `outside` 1. Frames count from 0."""
+    """CVAT for video 1.1: a track a target; a frame in which it is lost, or wholly beyond the
+    border, has `outside` 1. Frames count from 0.
+    """
     lines = ['<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n']
-    source = quoteattr(video.name)
+    about = f"label={quoteattr(video.label)} source={quoteattr(video.name)}"
     for target in sorted({row.target for row in rows}):
-        lines.append(f'  <track id="{target - 1}" label="target" source={source}>\n')
+        lines.append(f'  <track id="{target - 1}" {about}>\n')
         for row in (each for each in rows if each.target == target):
-            x, y, w, h = row.box
-            corners = f'xtl="{x:.2f}" ytl="{y:.2f}" xbr="{x + w:.2f}" ybr="{y + h:.2f}"'
-            state = f'outside="{int(row.lost)}" occluded="0" keyframe="1"'
+            left, top, right, bottom = _corners(row, video)
+            corners = f'xtl="{left:.2f}" ytl="{top:.2f}" xbr="{right:.2f}" ybr="{bottom:.2f}"'
+            outside = row.lost or right <= left or bottom <= top
+            state = f'outside="{int(outside)}" occluded="0" keyframe="1"'
             lines.append(f'    <box frame="{row.frame - 1}" {corners} {state} />\n')
         lines.append("  </track>\n")
     path.write_text("".join([*lines, "</annotations>\n"]), encoding="utf-8")
@@ -110,10 +145,14 @@ FORMATS = {
 
 
 def annotate(path: Path, form: str, rows: Sequence[Row], video: Video) -> None:
-    """Write the rows as a file or folder `path` in a format of FORMATS, whole or not at all."""
+    """Write the rows as a file or folder `path` in a format of FORMATS, whole or not at all; in
+    place of labels that are there already.
+    """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         FORMATS[form].write(temporary, rows, video)
+        if path.is_dir() and labels_alone(path):
+            shutil.rmtree(path)
         temporary.replace(path)
     finally:
         if temporary.is_dir():

@@ -1,15 +1,18 @@
 """The tracker for Python: `siamla.load()` takes images as people have them."""
 
 from collections.abc import Mapping
+from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import is_zipfile
 
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from siamla.engine.exported import ABOUT, prepare_exported, read_exported, runtime
+from siamla.engine.exported import ABOUT, described, prepare_exported, read_exported
 from siamla.errors import UserError, install
+from siamla.files import regular
 from siamla.geometry import Array
 from siamla.settings import validate
 from siamla.tracker.settings import TrackerSettings
@@ -24,19 +27,38 @@ def bgr(image: ArrayLike) -> Image:
     """(H, W), (H, W, 1), (H, W, 3) or (H, W, 4) as contiguous (H, W, 3) uint8: of 16 bits the upper
     eight, without alpha, in the same order of colours; UserError for others.
     """
-    array = np.asarray(image)
+    expected = "expected uint8 or uint16 of shape (H, W), (H, W, 3) or (H, W, 4)"
+    if image is None or isinstance(image, str | Path):
+        what = "None: was the file read" if image is None else f"{str(image)!r}: was it read"
+        raise UserError(f"an image is {what}? {expected}")
+    try:
+        array = np.asarray(image)
+    except ValueError:
+        raise UserError(f"an image is a {type(image).__name__} of no shape; {expected}") from None
     if array.ndim == 2:
         array = array[..., None]
     formed = array.ndim == 3 and array.shape[2] in (1, 3, 4) and array.size
     if not formed or array.dtype not in (np.uint8, np.uint16):
-        raise UserError(
-            f"an image is {array.dtype} of shape {array.shape};"
-            " expected uint8 or uint16 of shape (H, W), (H, W, 3) or (H, W, 4)"
-        )
+        raise UserError(f"an image is {array.dtype} of shape {array.shape}; {expected}")
     if array.dtype == np.uint16:
         array = array >> 8
     channels = array.repeat(3, axis=2) if array.shape[2] == 1 else array[..., :3]
     return np.ascontiguousarray(channels, np.uint8)
+
+
+def within(box: ArrayLike, size: tuple[int, int]) -> Array:
+    """A box (4,), cut at the border of an image of this width and height; as it is where nothing of
+    it lies inside. UserError for what is no box.
+    """
+    try:
+        given = np.asarray(box, np.float64)
+    except (TypeError, ValueError):
+        given = np.zeros(0)
+    if given.shape != (4,) or not np.isfinite(given).all():
+        raise UserError(f"the box is {box!r}; expected four numbers: x, y, w, h in pixels")
+    low = np.maximum(given[:2], 0)
+    cut = np.array([*low, *(np.minimum(given[:2] + given[2:], size) - low)])
+    return given if np.allclose(cut, given) or (cut[2:] <= 0).any() else cut
 
 
 class Fitted(NamedTuple):
@@ -80,11 +102,16 @@ class Tracker:
         self.core, self.label, self.engine = core, label, engine
         self._size: tuple[int, int] | None = None
 
-    def init(self, image: ArrayLike, box: ArrayLike) -> None:
-        """Start on a new target; UserError when the box has no area or is not in the image."""
+    def init(self, image: ArrayLike, box: ArrayLike) -> Array:
+        """Start on a new target: on its box, cut at the image's border, which is given back (4,).
+        UserError when the box has no area or is not in the image.
+        """
         first = bgr(image)
-        self.core.init(first, box)
-        self._size = (first.shape[1], first.shape[0])
+        size = (first.shape[1], first.shape[0])
+        cut = within(box, size)
+        self.core.init(first, cut)
+        self._size = size
+        return cut
 
     def update(self, image: ArrayLike) -> Array:
         """The target's box (4,) in the next image."""
@@ -108,6 +135,34 @@ class Tracker:
         return self.core.lost
 
 
+def find_model(path: str | Path | None) -> Path:
+    """Where a model lies: a file or an exported folder; by default the folder that ships with
+    siamla. UserError where nothing lies there, where a file is of another kind, and where it needs
+    PyTorch and that is not installed.
+    """
+    if path is None:
+        return RELEASED
+    kinds = "a model file or a folder of `siamla model export`"
+    if not isinstance(path, str | Path):
+        raise UserError(f"the model is {path!r}; expected the path of {kinds}")
+    path = Path(path)
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder; expected {kinds}")
+    if path.is_dir():
+        return path
+    if not is_zipfile(regular(path)):
+        hint = "`siamla model import` reads SiamCAR's checkpoints"
+        raise UserError(f"{path}: not a model file, or damaged; expected {kinds}; {hint}")
+    try:
+        import torch  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"{path}: a model file needs PyTorch: {install('train')}; the folder that"
+            " `siamla model export` makes of it needs none"
+        ) from error
+    return path
+
+
 def load(
     path: str | Path | None = None,
     tracker: Mapping[str, Any] | None = None,
@@ -129,26 +184,28 @@ def load(
     wrong settings, for a device that is not there, and where a model file is given and PyTorch is
     not installed.
     """
-    path = Path(path) if path else RELEASED
+    path = find_model(path)
+    if not isinstance(threads, Integral) or threads < 1:
+        raise UserError(f"threads is {threads!r}; expected a whole number of at least 1")
+    if tracker is not None and not isinstance(tracker, Mapping):
+        raise UserError(f'tracker is {tracker!r}; expected settings such as {{"window": 0.3}}')
     if path.is_dir():
         if device not in (None, "cpu"):
-            raise UserError(f"device {device}: {path} is an exported model, which runs on the cpu")
+            raise UserError(
+                f"device {device}: {path} is an exported model, which runs on the CPU; leave"
+                " --device out"
+            )
         exported = read_exported(path)
         settings = tracker_settings(path / ABOUT, exported.tracker, tracker or {})
-        core = SiamTracker(prepare_exported(exported, threads), settings)
-        return Tracker(core, exported.label, runtime())
-    try:
-        import torch
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"{path}: a model file needs PyTorch: {install('train')}; the folder that"
-            " `siamla model export` makes of it needs none"
-        ) from error
+        core = SiamTracker(prepare_exported(exported, int(threads)), settings)
+        return Tracker(core, exported.label, described())
+    import torch
+
     from siamla.hardware import named_device
     from siamla.model.checkpoint import read_model
     from siamla.tracker.loading import recorded, tracker_of, tracking_hardware
 
-    torch.set_num_threads(threads)
+    torch.set_num_threads(int(threads))
     chosen = None if device is None else named_device(device)
     file = read_model(path)
     settings = tracker_settings(path, file.tracker, tracker or {})

@@ -5,8 +5,10 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -14,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from siamla.errors import UserError
 from siamla.files import free_for_output
-from siamla.tracker.annotations import FORMATS, Row
+from siamla.tracker.annotations import FORMATS, Row, labels_alone
 from siamla.tracker.api import Image, fit
 
 Colour = Sequence[int]
@@ -42,10 +44,10 @@ quarter of the time at the same quality.
 """
 
 
-def outputs(out: Path, form: str | None = None) -> list[Path]:
-    """The table and, unless `out` is a table, the video; and the boxes in a format of others."""
+def outputs(out: Path, forms: Sequence[str] = ()) -> list[Path]:
+    """The table and, unless `out` is a table, the video; and the boxes in formats of others."""
     files = [out] if out.suffix.lower() == ".csv" else [out.with_suffix(".csv"), out]
-    return [*files, out.with_suffix(FORMATS[form].suffix)] if form else files
+    return [*files, *(out.with_suffix(FORMATS[form].suffix) for form in forms)]
 
 
 def part(path: Path) -> Path:
@@ -53,16 +55,42 @@ def part(path: Path) -> Path:
     return path.with_name(f"{path.stem}.part{path.suffix}")
 
 
-def check_outputs(out: Path, form: str | None, overwrite: bool, *read: Path) -> None:
+def default_output(source: str, forms: Sequence[str], overwrite: bool) -> Path:
+    """SOURCE.track.webm in the current folder; where that or what stands beside it is there and
+    must stay, SOURCE.track2.webm, and so on.
+    """
+    address = urlsplit(source) if "://" in source else None
+    stem = Path(source).resolve().stem if address is None else Path(address.path).stem
+    name = stem or (address and address.hostname) or "siamla"
+
+    def free(out: Path) -> bool:
+        files = outputs(out, forms)
+        return not any(path.exists() for path in (*files, *map(part, files)))
+
+    outs = (Path(f"{name}.track{number}.webm") for number in chain([""], count(2)))
+    return next(out for out in outs if overwrite or free(out))
+
+
+def check_outputs(out: Path, forms: Sequence[str], overwrite: bool, *read: Path) -> None:
     """UserError unless all that `out` stands for may be written; `read`: files that must stay."""
     if out.suffix.lower() not in (*CODECS, ".csv"):
         raise UserError(
             f"{out}: expected a name ending in {', '.join(CODECS)}, or in .csv for boxes alone"
         )
-    for path in reversed(outputs(out, form)):
+    above = next(folder for folder in out.parents if folder.exists())
+    if not above.is_dir():
+        raise UserError(f"--out {out}: {above} is a file, not a folder")
+    for path in reversed(outputs(out, forms)):
         if path.is_dir():
-            raise UserError(f"{path}: is a folder; move it away or name another output")
+            if not labels_alone(path):
+                raise UserError(f"{path}: is a folder; move it away or name another output")
+            if not overwrite:
+                raise UserError(f"{path}: exists already; --overwrite replaces it")
+            continue
         free_for_output(path, overwrite, *read)
+        if part(path).is_file() and not overwrite:
+            left = "was left by a run that was killed, or is being written"
+            raise UserError(f"{part(path)}: {left}; --overwrite replaces it")
         free_for_output(part(path), overwrite, *read)
 
 
@@ -123,8 +151,9 @@ def _write(canvas: Image, text: str, corners: Corners, colour: Colour) -> None:
 
 
 def draw(image: Image, size: tuple[int, int], rows: list[Row]) -> Image:
-    """A copy of the image, fitted into `size`, with boxes and scores beside the targets. The less
-    sure a box is, the redder it is; that of a lost target is dashed.
+    """A copy of the image, fitted into `size`, with boxes and scores beside the targets, of several
+    with the target's number. The less sure a box is, the redder it is; that of a lost target is
+    dashed.
     """
     fitted = fit(image, size)
     canvas = fitted.image.copy()
@@ -136,7 +165,8 @@ def draw(image: Image, size: tuple[int, int], rows: list[Row]) -> Image:
         own = COLOURS[(row.target - 1) % len(COLOURS)]
         colour = tuple(round(sure * a + (1 - sure) * b) for a, b in zip(own, RED, strict=True))
         around = _outline(canvas, (left, top, right, bottom), colour, row.lost)
-        text = f"{row.score:.2f} lost" if row.lost else f"{row.score:.2f}"
+        number = f"{row.target} " if len(rows) > 1 else ""
+        text = number + f"{row.score:.2f}".removeprefix("0") + (" lost" if row.lost else "")
         _write(canvas, text, around, colour)
     return canvas
 
@@ -165,6 +195,7 @@ class Recording:
     def __init__(self, out: Path, image: Image, fps: float) -> None:
         self.frames = 0
         self.rows: list[Row] = []
+        self.sizes: list[tuple[int, int]] = []  # width and height of each image
         self._paths, self._fps = outputs(out), fps
         shrink = min(1.0, LARGEST / max(image.shape[:2]))
         height, width = (max(SMALLEST, 2 * round(side * shrink / 2)) for side in image.shape[:2])
@@ -188,6 +219,7 @@ class Recording:
         """Append rows and a frame; the drawn image. seconds: None where the rate tells them."""
         seconds = self.frames / self._fps if seconds is None else seconds
         self.frames += 1
+        self.sizes.append((image.shape[1], image.shape[0]))
         rows = []
         for number, (box, score, lost) in enumerate(found, 1):
             x, y, w, h = np.asarray(box, np.float64).tolist()

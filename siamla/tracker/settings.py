@@ -66,6 +66,9 @@ def stored(settings: TrackerSettings) -> dict[str, Any]:
 
 
 def exported(settings: TrackerSettings) -> dict[str, Any]:
-    """What an exported folder says of them: what decides a box, whatever runs the network."""
+    """What an exported folder says of them: what decides a box, whatever runs the network, and the
+    threshold `lost` where there is one.
+    """
     running = ("precision", "engine", "batch")
-    return {key: value for key, value in without_neutral(settings).items() if key not in running}
+    plain = {key: value for key, value in without_neutral(settings).items() if key not in running}
+    return plain if settings.lost is None else {**plain, "lost": settings.lost}

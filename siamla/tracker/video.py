@@ -20,7 +20,7 @@ from siamla.errors import UserError
 from siamla.files import regular
 from siamla.progress import progress
 from siamla.stopping import stop_requests
-from siamla.tracker.annotations import Video, annotate
+from siamla.tracker.annotations import FORMATS, Frame, Video, annotate
 from siamla.tracker.api import Image, Tracker
 from siamla.tracker.recording import Recording, outputs, part
 
@@ -38,6 +38,7 @@ class Source(NamedTuple):
     fps: float | None  # images a second, if the source has a rate
     total: int | None  # how many images there should be, if that is known
     live: bool  # images come by themselves, so that late ones are left out
+    files: Sequence[str] = ()  # the names of a folder's images, in order
 
 
 def _captured(video: cv2.VideoCapture, live_fps: float) -> Iterator[Image]:
@@ -72,7 +73,8 @@ def _folder(path: Path) -> Source:
     files = sorted((file for file in images if not file.name.startswith(".")), key=_natural)
     if not files:
         raise UserError(f"{path}: no images, expected files ending in {', '.join(IMAGES)}")
-    return Source(str(path), map(read_image, files), None, len(files), False)
+    names = [file.name for file in files]
+    return Source(str(path), map(read_image, files), None, len(files), False, names)
 
 
 def open_source(text: str) -> Source:
@@ -127,15 +129,13 @@ def _pressed(canvas: Image) -> str:
     return chr(cv2.waitKey(0) & 0xFF) if key == " " else key
 
 
-def _within(box: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
-    """A box (4,), cut at the border of an image of this width and height, which is told."""
-    low = np.maximum(box[:2], 0)
-    cut = np.array([*low, *(np.minimum(box[:2] + box[2:], size) - low)])
-    if np.allclose(cut, box) or (cut[2:] <= 0).any():
-        return box
-    where = f"reaches out of the {size[0]}×{size[1]} image"
-    now = f"what is tracked is {cut.tolist()}"
-    print(f"warning: the box {box.tolist()} {where}; {now}", file=sys.stderr)
+def _started(tracker: Tracker, image: Image, box: ArrayLike) -> NDArray[np.float64]:
+    """Start a tracker on a box; the box (4,) that it takes, which is told where it was cut."""
+    cut = tracker.init(image, box)
+    if not np.allclose(cut, box):
+        where = f"reaches out of the {image.shape[1]}×{image.shape[0]} image"
+        said = f"the box {np.asarray(box, np.float64).tolist()} {where}; what is tracked is"
+        print(f"warning: {said} {cut.tolist()}", file=sys.stderr)
     return cut
 
 
@@ -182,6 +182,12 @@ def _follow(
     return Summary(out.frames, losses if knows else None, rate, out.frames / taken, ended)
 
 
+def _frames(source: Source, sizes: Sequence[tuple[int, int]]) -> list[Frame]:
+    """The images that were tracked."""
+    names = source.files or [f"{number:06d}.jpg" for number in range(1, len(sizes) + 1)]
+    return [Frame(*pair) for pair in zip(names, sizes, strict=False)]  # ended, it has fewer
+
+
 def track_video(
     tracker: Tracker,
     source: Source,
@@ -189,37 +195,40 @@ def track_video(
     out: Path,
     fps: float,
     show: bool = False,
-    form: str | None = None,
+    forms: Sequence[str] = (),
+    label: str = "target",
 ) -> Summary:
     """Follow `boxes`, or what is selected where there is none, to the source's end, to q or to
     Ctrl-C.
 
     Writes `out` (a drawn video at the source's rate, else `fps`), the table beside it, and the
-    boxes in a format of FORMATS (docs/tracking.md). Video and table grow under names with ".part";
-    a killed process leaves these, an error nothing. UserError where an image cannot be read, no box
-    was selected, or the video was not written.
+    boxes in formats of FORMATS (docs/tracking.md), whose class is `label`. Video and table grow
+    under names with ".part"; a killed process leaves these, an error nothing. UserError where an
+    image cannot be read, no box was selected, or the video was not written.
     """
+    if "yolo" in forms and len({Path(name).stem for name in source.files}) < len(source.files):
+        raise UserError(
+            f"{source.name}: images differ by their ends alone, and YOLO's files would not"
+        )
     first = next(source.images, None)
     if first is None:
         raise UserError(f"{source.name}: OpenCV cannot read this video; it has no image")
-    size = (first.shape[1], first.shape[0])
-    starts = [_within(np.asarray(box, np.float64), size) for box in boxes]
-    if not starts:
+    given = list(boxes)
+    if not given:
         selected = _select(first)
         if selected is None:
             raise UserError("no box was selected")
-        starts = [selected]
-    trackers = [tracker, *(tracker.another() for _ in starts[1:])]
-    for one, start in zip(trackers, starts, strict=True):
-        one.init(first, start)
+        given = [selected]
+    trackers = [tracker, *(tracker.another() for _ in given[1:])]
+    starts = [_started(one, first, box) for one, box in zip(trackers, given, strict=True)]
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
         recording = Recording(out, first, source.fps or fps)
         whole = source._replace(images=chain([first], source.images))
         summary = _follow(trackers, starts, whole, recording, show)
-        if form:
-            video = Video(Path(source.name).name, size, summary.frames)
-            annotate(outputs(out, form)[-1], form, recording.rows, video)
+        video = Video(Path(source.name).name, _frames(source, recording.sizes), label)
+        for form in forms:
+            annotate(out.with_suffix(FORMATS[form].suffix), form, recording.rows, video)
         recording.finish()
     except Exception as error:
         for path in outputs(out):

@@ -163,13 +163,20 @@ def attributes(path: Path, known: tuple[str, ...]) -> frozenset[str]:
     return frozenset(name for name, label in zip(known, labels, strict=True) if label)
 
 
+def _below(folder: Path) -> str:
+    """What a message about missing images adds where they lie one folder deeper."""
+    found = (path for path in folder.glob("[!.]*/*") if path.suffix.lower() in IMAGES)
+    inner = next(found, None)
+    return f" in it; some are in {inner.parent.name}/: move them up" if inner else ""
+
+
 def images(folder: Path) -> tuple[Path, ...]:
     """The images of a folder by number (Board's have five digits, TrackingNet's any)."""
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; expected the frames of a sequence")
     paths = [path for path in folder.glob("[!.]*") if path.suffix.lower() in IMAGES]
     if not paths:
-        raise UserError(f"{folder}: no images; expected .jpg or .png files")
+        raise UserError(f"{folder}: no images; expected .jpg or .png files{_below(folder)}")
     return tuple(sorted(paths, key=lambda path: (_number(path), path.name)))
 
 
