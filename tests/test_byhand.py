@@ -232,13 +232,17 @@ def test_an_exported_folder_is_calibrated_into_another(
         (root / name / "groundtruth.txt").write_text("50,40,30,24\n" * 4 + "5,5,30,24\n" * 4)
     found = Calibration(0.31234, 0.8 if useful else 0.55, 14, 8, 0.5, 0.25)
     monkeypatch.setattr("siamla.benchmark.lost.calibrate", lambda confidence, lost: found)
-    command = ("model", "calibrate", "--layout", "plain", "--root", "set", "--out", "new")
+    command = ["model", "calibrate", "--layout", "plain", "--root", "set", "--out", "new"]
+    assert "lost is of no use beside recover" in say(*command)[2]  # which the package's model has
+    command += ["--tracker", '{"recover": 0}']
     status, out, error = say(*command)
     assert status == 0, error
     assert "new: lost below 0.3123" in out
     assert ("warning: the threshold is of no use: AUROC is 0.550" in error) is not useful
     tracker = siamla.load(tmp_path / "new")
-    assert tracker.core.settings == siamla.load(tracker={"lost": 0.3123}).core.settings
+    assert (
+        tracker.core.settings == siamla.load(tracker={"lost": 0.3123, "recover": 0}).core.settings
+    )
     assert {path.name for path in (tmp_path / "new").iterdir()} == {
         "search.onnx",
         "siamla.json",

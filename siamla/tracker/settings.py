@@ -56,7 +56,9 @@ class TrackerSettings(Settings):
         if used and self.postprocess == "release":
             raise ValueError(f"{used[0]} needs postprocess topn: release is the public code's")
         if self.recover and self.lost is not None:
-            raise ValueError("lost is of no use beside recover, which says when it is lost")
+            raise ValueError(
+                "lost is of no use beside recover, which says when it is lost; set recover: 0"
+            )
         return self
 
 
