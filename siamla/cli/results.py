@@ -21,6 +21,15 @@ def _names(root: Path | None, layout: str) -> list[str]:
     return LAYOUTS[layout].names(root) if root else []
 
 
+def _entry(name: str, benchmark: str, folder: Path) -> str:
+    """What a profile says of an imported tracker."""
+    import yaml
+
+    key = re.sub(r"[^a-z0-9_]", "_", name.lower())
+    entry = {key: {"label": name, "results": {benchmark: folder.as_posix()}}}
+    return yaml.safe_dump({"imported": entry}, sort_keys=False, default_flow_style=None, width=1000)
+
+
 def run_import(args: argparse.Namespace) -> None:
     """Copy raw results into <out>/<name>."""
     from siamla.benchmark.importing import import_results, odd_boxes
@@ -36,11 +45,12 @@ def run_import(args: argparse.Namespace) -> None:
         raise UserError(f"--as {args.name!r}: expected a name of letters, digits, _, - and .")
     layout = protocols[args.benchmark].layout
     known = _names(args.data, layout)
-    found = import_results(args.source, args.out / args.name, layout, known)
+    folder = args.out / args.name
+    found = import_results(args.source, folder, layout, known, args.overwrite)
     rules = protocols[args.benchmark].onepass
     if rules:
         infinite = "they are cut at the image" if rules.clipped else "they are scored as misses"
-        odd = [odd_boxes(args.out / args.name, name, layout) for name in found]
+        odd = [odd_boxes(folder, name, layout) for name in found]
         said = {"nan": LOST[rules.broken_prediction], "infinite": infinite}
         for (word, what), counts in zip(said.items(), zip(*odd, strict=True), strict=True):
             where = [name for name, count in zip(found, counts, strict=True) if count]
@@ -57,10 +67,12 @@ def run_import(args: argparse.Namespace) -> None:
     if total and len(found) > total:
         what = f"{len(found)} results, but {args.benchmark} has {total} sequences"
         print(f"warning: {what}; --data leaves the others out", file=sys.stderr)
-    runs = {len(repetitions(args.out / args.name, name, layout)) for name in found}
+    runs = {len(repetitions(folder, name, layout)) for name in found}
     many = " to ".join(map(str, sorted({min(runs), max(runs)})))
     more = f", {many} repetitions of each, all of which are averaged" if max(runs) > 1 else ""
-    print(f"{args.out / args.name}: {len(found)} sequences of {args.benchmark}{more}")
+    print(f"{folder}: {len(found)} sequences of {args.benchmark}{more}")
+    print(f"as rows of tables, in a profile that has {args.benchmark} (or another name of it):")
+    print(_entry(args.name, args.benchmark, folder), end="")
 
 
 def run_submit(args: argparse.Namespace) -> None:
@@ -83,12 +95,16 @@ def register(commands: Commands) -> None:
     text = "folder or zip: pysot text, got10k folders, VOT baseline, OTB .mat"
     parser.add_argument("source", type=Path, help=text)
     parser.add_argument("--as", dest="name", required=True, help="the tracker's name in our tables")
-    text = "key in params/protocols.yaml, such as otb100"
+    text = (
+        "whose rules: key in params/protocols.yaml, such as otb100; of a folder of your own that of"
+        " its layout (otb: otb100, vot: vot2018, else as the layout)"
+    )
     parser.add_argument("--benchmark", required=True, help=text)
     text = "folder of imported trackers; <out>/<name> is made"
     parser.add_argument("--out", type=Path, required=True, help=text)
     text = "the benchmark's data: names are spelt as there, and what is of none is left out"
     parser.add_argument("--data", type=Path, help=text)
+    add_overwrite(parser)
 
     text = "write the zip that an evaluation server takes"
     parser = commands.add("results submit", run_submit, text)
