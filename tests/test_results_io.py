@@ -289,8 +289,8 @@ def test_imported_results_become_a_score_file(
     done = [main([*words.split(), "--profile", "cut"]) for words in commands]
     assert done == [0, 0, 2]
     said = capsys.readouterr().err
-    assert "3 rows, but the annotation has 2; benchmarks.otb100.frames: 2 keeps the first" in said
-    with pytest.raises(UserError, match="kcf: imported results have no settings"):
+    assert "3 rows, but the annotation has 2; `frames: 2` of the profile keeps the first" in said
+    with pytest.raises(UserError, match="kcf: imported results have no settings and seeds"):
         compare(Plan.load("own"), "siamcar", "kcf")
     by_hand = ["benchmark", "run", str(model_file), "--layout", "otb", "--root", "otb"]
     assert main([*by_hand, "--out", "runs/noise"]) == 0

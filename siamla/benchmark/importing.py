@@ -209,32 +209,19 @@ def odd_boxes(folder: Path, name: str, layout: str) -> tuple[int, int]:
     return int(lost.sum()), int((np.isinf(boxes).any(1) & ~lost).sum())
 
 
-def _replaceable(target: Path, overwrite: bool) -> None:
-    """UserError where an import may not write to `target`."""
-    if not target.exists():
-        return
-    if not overwrite:
-        what = "--overwrite replaces it, --as imports under another name"
-        raise UserError(f"{target}: exists already; {what}")
-    files = [target] if target.is_file() else sorted(p for p in target.rglob("*") if p.is_file())
-    for path in files:
-        if path == target or path.suffix not in (".txt", ".value"):
-            raise UserError(f"{path}: no import wrote it; remove it, or import under another name")
-
-
 def import_results(
-    source: Path,
-    target: Path,
-    layout: str,
-    known: Collection[str] = (),
-    overwrite: bool = False,
+    source: Path, target: Path, layout: str, known: Collection[str] = (), overwrite: bool = False
 ) -> list[str]:
     """Copy another tracker's raw results, a folder or a zip, into `target`; returns the sequence
     names. Where the data's are `known`, what is of none of them is left out with a warning.
-    UserError, with `target` untouched, for what cannot be read, and a target that exists and is not
-    to be overwritten, or holds more than raw results.
+    UserError, with `target` untouched, for what cannot be read, and a target that is there, unless
+    it is to be overwritten and holds raw results alone.
     """
-    _replaceable(target, overwrite)
+    if target.exists() and not overwrite:
+        raise UserError(f"{target}: exists already; --overwrite replaces it")
+    for path in (target, *target.rglob("*")):
+        if path.is_file() and path.suffix not in (".txt", ".value"):
+            raise UserError(f"{path}: no import wrote it; remove it, or import under another name")
     if not source.exists():
         raise UserError(f"{source}: not found; expected a folder or a zip of raw results")
     # nothing is made until it is whole

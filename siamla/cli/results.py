@@ -21,15 +21,6 @@ def _names(root: Path | None, layout: str) -> list[str]:
     return LAYOUTS[layout].names(root) if root else []
 
 
-def _entry(name: str, benchmark: str, folder: Path) -> str:
-    """What a profile says of an imported tracker."""
-    import yaml
-
-    key = re.sub(r"[^a-z0-9_]", "_", name.lower())
-    entry = {key: {"label": name, "results": {benchmark: folder.as_posix()}}}
-    return yaml.safe_dump({"imported": entry}, sort_keys=False, default_flow_style=None, width=1000)
-
-
 def run_import(args: argparse.Namespace) -> None:
     """Copy raw results into <out>/<name>."""
     from siamla.benchmark.importing import import_results, odd_boxes
@@ -71,8 +62,9 @@ def run_import(args: argparse.Namespace) -> None:
     many = " to ".join(map(str, sorted({min(runs), max(runs)})))
     more = f", {many} repetitions of each, all of which are averaged" if max(runs) > 1 else ""
     print(f"{folder}: {len(found)} sequences of {args.benchmark}{more}")
-    print(f"as rows of tables, in a profile that has {args.benchmark} (or another name of it):")
-    print(_entry(args.name, args.benchmark, folder), end="")
+    entry = f"{{label: {args.name!r}, results: {{{args.benchmark}: {folder.as_posix()!r}}}}}"
+    key = re.sub(r"[^a-z0-9_]", "_", args.name.lower())
+    print(f"in a profile, as rows of its tables:\nimported:\n  {key}: {entry}")
 
 
 def run_submit(args: argparse.Namespace) -> None:
@@ -95,10 +87,7 @@ def register(commands: Commands) -> None:
     text = "folder or zip: pysot text, got10k folders, VOT baseline, OTB .mat"
     parser.add_argument("source", type=Path, help=text)
     parser.add_argument("--as", dest="name", required=True, help="the tracker's name in our tables")
-    text = (
-        "whose rules: key in params/protocols.yaml, such as otb100; of a folder of your own that of"
-        " its layout (otb: otb100, vot: vot2018, else as the layout)"
-    )
+    text = "key in params/protocols.yaml, such as otb100; of a folder of your own one of its layout"
     parser.add_argument("--benchmark", required=True, help=text)
     text = "folder of imported trackers; <out>/<name> is made"
     parser.add_argument("--out", type=Path, required=True, help=text)

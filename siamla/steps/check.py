@@ -3,10 +3,10 @@
 import os
 import shutil
 import sys
+import time
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from threading import Timer
 from typing import Any
 
 from siamla.errors import UserError
@@ -22,7 +22,7 @@ from siamla.settings import Mistakes
 from siamla.steps.costs import brief
 
 SLOW_STEPS = 20_000  # of one training, worth a warning: hours without a GPU with a small network
-SLOW_LOOK = 5  # seconds, after which a look says what it looks at
+PATIENCE = 3  # seconds, after which a person at a terminal is told what is looked at
 SPARE = 2 * 2**30  # bytes of free disk that README asks for, without the environment
 
 
@@ -58,9 +58,8 @@ def _data(plan: Plan, findings: Findings) -> None:
 
 
 def _contents(plan: Plan, findings: Findings) -> None:
-    """Folders of another layout, and sets that are a part of the published ones; no image is read.
-
-    A set that is rendered or brought by DVC may come later.
+    """Folders of another layout, and parts of published sets; no image is read, and no set that
+    is rendered or brought by DVC, which may come later.
     """
     from siamla.data.curate import incomplete
     from siamla.data.sources import fragment
@@ -205,12 +204,10 @@ def check_job(plan: Plan) -> Job:
 
 def check(plan: Plan) -> Findings:
     """What would stop the experiment on this machine, all at once; nothing is changed."""
-    findings = Findings()
+    findings, started = Findings(), time.monotonic()
     looks = (_data, _contents, _weights, _imported, _disk, _device, _precision, _engines, _tables)
     for look in looks:
-        text = f"siamla: looking at {look.__name__.strip('_')} …"
-        slow = Timer(SLOW_LOOK, print, (text,), {"file": sys.stderr, "flush": True})
-        slow.start()
+        if sys.stderr.isatty() and time.monotonic() - started > PATIENCE:
+            print(f"siamla: looking at {look.__name__.strip('_')} …", file=sys.stderr, flush=True)
         look(plan, findings)
-        slow.cancel()
     return findings

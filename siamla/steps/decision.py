@@ -95,9 +95,8 @@ def _view_differences(found: Mapping[str, Any], job: Job) -> list[str]:
         lines += [f"new {word} {name}" for name in sorted(ours - theirs)]
         lines += [f"no {word} {name} any more" for name in sorted(theirs - ours)]
         told += [f"{start}{name}." for name in ours ^ theirs]
-    return lines + [
-        line for line in differences(found, planned) if not line.startswith(tuple(told))
-    ]
+    others = differences(found, planned)
+    return lines + [line for line in others if not line.startswith(tuple(told))]
 
 
 def view_reasons(job: Job) -> list[str]:

@@ -118,25 +118,22 @@ def job_named(plan: Plan, words: Sequence[str]) -> Job:
 def _not_planned(plan: Plan, job: Job) -> UserError:
     """Which of a job's names is not one that the profile runs, and those that are."""
     others = [other.names for other in plan.jobs() if other.entry == job.entry]
-    valid = ""
-    for kind in STEPS[job.entry].names:
+    said = f"{job.title}: not in profile {plan.name}"
+    for kind in STEPS[job.entry].names if others else ():
         values = dict.fromkeys(str(names[kind]) for names in others)
         others = [names for names in others if names[kind] == job.names[kind]]
         if not others:
-            valid = f" ({kind}s: {', '.join(values) or 'none'})"
-            break
-    return UserError(f"{job.title}: not in profile {plan.name}{valid}")
+            return UserError(f"{said} ({kind}s: {', '.join(values)})")
+    return UserError(said)
 
 
 def show_job(plan: Plan, job: Job) -> str:
-    """One job as text: command, folder, key, parents, identity, and why it would run.
-
-    UserError for one that the profile does not run.
+    """One job as text: command, folder, key, parents, identity, and why it would run; UserError for
+    one that the profile does not run.
     """
-    why = {} if job.step in VIEWS else reasons(plan.jobs())
-    if job.step not in VIEWS and job.folder not in why:
+    lines = view_reasons(job) if job.step in VIEWS else reasons(plan.jobs()).get(job.folder)
+    if lines is None:
         raise _not_planned(plan, job)
-    lines = view_reasons(job) if job.step in VIEWS else why[job.folder]
     head = {
         "job": job.title,
         "command": job.command,

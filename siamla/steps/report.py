@@ -67,8 +67,7 @@ def sources(job: Job) -> dict[str, Any]:
 def view_files(job: Job) -> dict[str, str]:
     """SHA-256 of the files of a view by their names, but for that of its sources."""
     names = {path.name for path in job.folder.parent.glob(f"{job.folder.name}.*")}
-    if job.step == "collect":
-        names |= set(COLLECTED)
+    names |= set(COLLECTED if job.step == "collect" else ())
     return hashed(job.folder.parent, names - {job.record_path.name})
 
 
@@ -90,9 +89,8 @@ def verify_views(plan: Plan) -> tuple[list[str], int]:
             told = made(job)
             if told is None:
                 continue
-            if not isinstance(told.get("files"), dict):
-                problem: str | None = f"{job.record_path} has no digests: damaged, or made earlier"
-            else:
+            problem: str | None = f"{job.record_path} has no digests: damaged, or made earlier"
+            if told.get("files"):
                 problem = damaged(replace(job, folder=job.folder.parent), told)
             if problem:
                 mistakes.add(f"{problem}; `{job.command}` makes it")

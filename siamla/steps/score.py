@@ -68,12 +68,11 @@ def work(plan: Plan, job: Job, record: dict[str, Any], means: Means) -> Outcome:
     try:
         result = _plain(score_stored(sequences, folder, rules))
     except UserError as error:
-        name = job.names["benchmark"]
-        limit = plan.profile.benchmarks[name].frames
+        limit = plan.profile.benchmarks[job.names["benchmark"]].frames
         if limit is None or origins["predictions"]:
             raise
-        what = f"benchmarks.{name}.frames: {limit} keeps the first of each sequence"
-        raise UserError(f"{error}; {what}: cut the results, or import into a whole one") from None
+        what = f"`frames: {limit}` of the profile keeps the first frames, so results need as many"
+        raise UserError(f"{error}; {what} rows") from None
     timed = all(time_path(folder, each.name, rules.layout).is_file() for each in sequences)
     measured = speed(folder, sequences, rules) if timed else {}
     tracked = origins["predictions"]
