@@ -84,6 +84,7 @@ $(VENV)/.ready: requirements.lock requirements-torch.txt pyproject.toml
 	else \
 	  install="$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check"; \
 	fi; \
+	echo "installing some 200 packages into $(VENV), 2 to 10 minutes"; \
 	$$install --no-deps --require-hashes -r requirements.lock; \
 	$$install -r requirements-torch.txt; \
 	$$install --no-deps --no-build-isolation --editable .

@@ -37,12 +37,13 @@ def imports() -> Graph:
 
 
 def steps() -> Graph:
-    """For each step of the mini profile those whose results it reads."""
+    """For each step of the mini profile those that read its results."""
     from siamla.experiment.plan import Plan
 
     graph: dict[str, set[str]] = defaultdict(set)
     for job in Plan.load("mini", ROOT / "params").jobs():
-        graph[job.step] |= {parent.step for parent in job.parents.values()}
+        for parent in job.parents.values():
+            graph[parent.step].add(job.step)
     return graph
 
 
@@ -73,7 +74,7 @@ def direct(graph: Graph) -> set[tuple[str, str]]:
 
 
 def picture(graph: Graph, title: str) -> str:
-    """The graph as SVG: what is imported or read stands below."""
+    """The graph as SVG: what is imported, or reads a result, stands below."""
     graph = defaultdict(set, graph)
     rows = levels(graph)
     wide = max(len(row) for row in rows) * (WIDTH + GAP) + GAP
@@ -113,7 +114,7 @@ def draw(folder: Path) -> None:
     """Write packages.svg and pipeline.svg into a folder."""
     folder.mkdir(exist_ok=True)
     packages = picture(imports(), "Parts of the package; an arrow leads to what is imported")
-    pipeline = picture(steps(), "Steps of the pipeline; an arrow leads to what is read")
+    pipeline = picture(steps(), "Steps of the pipeline; an arrow leads to what reads it")
     (folder / "packages.svg").write_text(packages, encoding="utf-8")
     (folder / "pipeline.svg").write_text(pipeline, encoding="utf-8")
 

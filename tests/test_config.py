@@ -228,9 +228,13 @@ def test_a_profile_is_laid_over_the_one_that_it_extends(params, tmp_path):
         "benchmarks": {"b": {"root": "elsewhere"}, "otb100": None, "c": OTB},
         "spec": {"training": {"batch": 64}},
         "trackers": {"base": {"size_lr": 0.5}},
+        "imported": {"kcf": {"results": {"c": "imported/kcf"}}},
     }
     (tmp_path / "profiles/child.yaml").write_text(yaml.safe_dump(child))
-    (tmp_path / "profiles/grandchild.yaml").write_text(yaml.safe_dump({"extends": "child"}))
+    grandchild = {"extends": "child", "imported": None}
+    (tmp_path / "profiles/grandchild.yaml").write_text(yaml.safe_dump(grandchild))
+    assert list(load("child", tmp_path).profile.imported) == ["kcf"]
+    assert load("grandchild", tmp_path).profile.imported == {}
     for name in ("child", "grandchild"):
         experiment = load(name, tmp_path)
         profile, spec = experiment.profile, experiment.specs["base"]

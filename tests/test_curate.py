@@ -119,7 +119,7 @@ def test_a_part_of_a_benchmark_is_a_warning(root: Path, tmp_path: Path) -> None:
     report = curate(root, "got10k", "got10k", tmp_path / "out")
     line = "got10k: 3 of 180 sequences: scores are not comparable with published ones"
     assert warnings(report, 180) == [line]
-    assert warnings(report, 0) == []  # a training set may have any size
+    assert warnings(report, 0) == []  # a folder of one's own may have any size
     assert warnings({**report, "sequences": 180}, 180) == []
 
 

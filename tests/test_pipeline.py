@@ -345,7 +345,7 @@ def test_damaged_features_are_noticed_named_and_made_again(tree: Tree) -> None:
     assert chunk.read_bytes() == sound
     done = tree.call("siamla", "verify", "--profile", "smoke")
     assert done.returncode == 0, done.stdout
-    assert "results are what their records say" in done.stdout
+    assert "other views are what their records say" in done.stdout
 
 
 def test_a_released_model_has_a_card_of_its_scores(tree: Tree) -> None:

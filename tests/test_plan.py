@@ -12,13 +12,14 @@ from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.experiment.spec import merge
-from siamla.files import write_json
+from siamla.files import write_json, write_text
 from siamla.provenance.record import EARLIER
 from siamla.report.tables.job import layout_of, table_job, table_variants, taken_up
-from siamla.steps.check import check, missing_data
+from siamla.report.views import view
+from siamla.steps.check import Findings, check, missing_data
 from siamla.steps.decision import outdated, stale, view_reasons
 from siamla.steps.outlook import job_named, outlook, show_job
-from siamla.steps.report import gather, write_sources
+from siamla.steps.report import COLLECTED, gather, verify_views, write_sources
 
 
 def score_of(plan: Plan, benchmark: str, variant: str) -> Job:
@@ -123,6 +124,30 @@ def test_a_table_of_other_results_is_outdated_by_its_files_alone(changed: Change
     assert view_reasons(table) == ["its sources are damaged"]
 
 
+def test_a_changed_view_is_told(changed: Change) -> None:
+    """A table's text, a CSV file beside the scores, and sources without digests."""
+    plan = changed()
+    fake_all(plan.jobs())
+    collected, table = view(plan, "collect"), table_job(plan, 3)
+    for name in (*COLLECTED, "scores.csv"):
+        write_text(Path("results/smoke", name), "a,b\n")
+    text = table.folder.with_suffix(".md")
+    write_text(text, "| .597 |\n")
+    for job in (collected, table):
+        write_sources(job)
+    assert verify_views(plan) == ([], 2)
+    write_text(text, "| .697 |\n")
+    Path("results/smoke/sequences.csv").unlink()
+    lines, whole = verify_views(plan)
+    assert whole == 0
+    assert lines == [
+        "results/smoke/sequences.csv is missing; `siamla report collect --profile smoke` makes it",
+        f"{text} has changed since it was made; `{table.command}` makes it",
+    ]
+    write_json(table.record_path, {"identity": {}})
+    assert "table3.sources.json has no digests" in verify_views(plan)[0][1]
+
+
 def test_results_of_others_that_changed_in_place_are_scored_again(changed: Change) -> None:
     results = Path("imported/kcf")
     results.mkdir(parents=True)
@@ -208,6 +233,7 @@ def test_results_of_an_earlier_version_are_one_line_and_stay(changed: Change) ->
         ("train siamla", "expected variant seed"),
         ("train siamla one", "seed is 'one', expected a whole number"),
         ("predict otb10 siamla 1", "did you mean 'otb100'?"),
+        ("predict otb100 ladl 1", "ladl is in params/variants.yaml; profile smoke lists its"),
         ("table 9", "table 9"),
     ],
 )
@@ -217,9 +243,51 @@ def test_a_wrong_job_is_named_with_what_is_near(changed: Change, words: str, sai
     assert said in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            "score otb100 siamla 2",
+            "score otb100 siamla, seed 2: not in profile smoke \\(seeds: 1\\)",
+        ),
+        ("score otb100 siamcar 1", "score otb100 siamcar, seed 1: .* smoke \\(variants: siamla\\)"),
+        ("alignment otb100 siamla 3", "alignment otb100 siamla, seed 3: .* smoke \\(seeds: 1\\)"),
+    ],
+)
+def test_a_job_that_the_profile_does_not_run_is_one_line(
+    changed: Change, words: str, said: str
+) -> None:
+    plan = changed(smoke={"benchmarks": {"otb100": {"variants": ["siamla"]}}})
+    with pytest.raises(UserError, match=said):
+        show_job(plan, job_named(plan, words.split()))
+
+
+def test_a_new_row_is_a_reason_by_its_name(changed: Change) -> None:
+    """Of the tables that have the row, and of no other."""
+    tables = {"tables": [3, 6]}
+    plan = changed(smoke=tables)
+    fake_all(plan.jobs())
+    for number in (3, 6):
+        write_sources(table_job(plan, number))
+    mine = {"mine": {"label": "Mine", "extends": "siamla", "set": {"tracker.top_n": 5}}}
+    more = {"variants": ["siamcar", "siamla", "mine"]}
+    after = changed(variants={"variants": mine}, smoke=more | tables)
+    assert "               table 3: new row mine\n" in outlook(after) + "\n"
+    assert view_reasons(table_job(after, 6)) == []
+    write_sources(table_job(plan, 3))
+    assert view_reasons(table_job(plan, 3)) == []
+
+
+def test_a_row_that_the_profile_does_not_run_has_its_label(changed: Change) -> None:
+    shown = table_variants(changed(), 3)
+    assert shown["ladl"] == {"label": "LADL"}
+    assert shown["siamcar"]["seeds"] == [1]
+
+
 def test_one_job_is_shown_whole(changed: Change) -> None:
     plan = changed()
     text = show_job(plan, job_named(plan, ["score", "otb100", "siamla", "1"]))
+    assert "&id" not in text
     assert "command: siamla benchmark score otb100 siamla --seed 1 --profile smoke" in text
     assert "window:" in text
     assert "would run:\n- not made yet" in text
@@ -240,6 +308,36 @@ def test_everything_that_is_missing_is_told_in_one_list(changed: Change) -> None
     assert "data/weights/resnet50.model: no such file" in said
     slow = any("no GPU is visible" in line for line in problems.warnings)
     assert slow or "cuda" in str(problems.checked).lower()
+
+
+def test_folders_of_another_layout_and_parts_of_sets_are_told(
+    changed: Change, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    for name in ("got", "otb"):
+        (tmp_path / name / "one").mkdir(parents=True)
+    (tmp_path / "got/list.txt").write_text("one\n")
+    (tmp_path / "otb/one/groundtruth_rect.txt").write_text("1,1,9,9\n")
+
+    def found(train: str, layout: str) -> Findings:
+        own = {"dvc": None, "root": str(tmp_path / train)}
+        smoke = {"got10k_train": {"layout": "got10k", "preset": "clean", **own}}
+        otb = {"layout": layout, "dvc": None, "root": str(tmp_path / "otb")}
+        over = {"train": smoke, "benchmarks": {"otb100": otb}}
+        return check(changed(smoke={**over, "spec": {"pairs": {"dataset": "got10k_train"}}}))
+
+    problems = found("empty", "got10k").problems
+    assert [line.partition(": ")[0] for line in problems] == [
+        "train.got10k_train.root, layout got10k",
+        "benchmarks.otb100.root, layout got10k",
+    ]
+    assert "the folder is empty" in problems[0]
+    assert "list.txt: not found; expected GOT-10k" in problems[1]
+    sound = found("got", "otb")
+    assert sound.problems == []
+    told = [line.rpartition(":")[0] for line in sound.warnings]
+    assert "got10k_train: 1 of 9,335 sequences" in told
+    assert "otb100: 1 of 100 sequences" in told
 
 
 # --- several training sets ---

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import yaml
 
 from siamla.benchmark import store
 from siamla.benchmark.importing import import_results
@@ -15,10 +16,12 @@ from siamla.benchmark.onepass import Track
 from siamla.benchmark.submission import SERVERS
 from siamla.cli.main import main
 from siamla.errors import UserError
+from siamla.experiment.plan import Plan
 from siamla.files import read_json
 from siamla.miniatures.dataset import WRITERS
 from siamla.report.collect import frames
 from siamla.sequence import Sequence
+from siamla.steps.compare import compare
 
 ROWS = np.array([[4.0, 5, 10, 12], [5, 6, 10, 12], [6, 7, 10, 12]])
 TEXT = "5,6,10,12\n6,7,10,12\n7,8,10,12\n"  # the same in OTB's files, which count from 1
@@ -215,6 +218,30 @@ def test_import_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert lost in said.err
     assert "1 boxes of 1 sequences are infinite, first a; they are scored as misses" in said.err
     np.testing.assert_array_equal(boxes(out / "kcf", "Deer", "otb"), ROWS)
+    entry = yaml.safe_load(said.out[said.out.index("imported:") :])
+    results = {"otb100": (out / "kcf").as_posix()}
+    assert entry == {"imported": {"kcf": {"label": "kcf", "results": results}}}
+
+
+def test_an_import_replaces_an_import_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = flat(tmp_path / "source", {"Deer.txt": TEXT, "Dog.txt": TEXT}), tmp_path / "out"
+    command = ["results", "import", str(source), "--out", str(out), "--benchmark", "otb100"]
+    command += ["--as", "kcf"]
+    assert main(command) == 0
+    (source / "Dog.txt").unlink()
+    assert main(command) == 2
+    assert "exists already; --overwrite replaces it" in capsys.readouterr().err
+    (source / "Deer.txt").write_text("1,2\n")
+    assert main([*command, "--overwrite"]) == 2
+    assert len(list((out / "kcf").iterdir())) == 2  # nothing was taken away
+    (source / "Deer.txt").write_text(TEXT)
+    assert main([*command, "--overwrite"]) == 0
+    assert [path.name for path in (out / "kcf").iterdir()] == ["Deer.txt"]
+    (out / "kcf/notes.md").write_text("mine")
+    assert main([*command, "--overwrite"]) == 2
+    assert "notes.md: no import wrote it" in capsys.readouterr().err
 
 
 PROFILE = """
@@ -232,7 +259,10 @@ spec: {pairs: {dataset: mine}}
 
 
 def test_imported_results_become_a_score_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model_file: Path
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    model_file: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Results of another tracker, and a run of a model file by hand."""
     monkeypatch.chdir(tmp_path)
@@ -254,6 +284,14 @@ def test_imported_results_become_a_score_file(
     Path("imported/kcf/Deer.txt").write_text(TEXT.replace("5", "6"))
     assert main(["results", "score", "otb100", "kcf", "--profile", "own"]) == 0
     assert read_json(path)["inputs"]["predictions"] != record["inputs"]["predictions"]
+    cut = PROFILE.replace("root: otb}", "root: otb, frames: 2}")
+    (tmp_path / "params/profiles/cut.yaml").write_text(cut)
+    done = [main([*words.split(), "--profile", "cut"]) for words in commands]
+    assert done == [0, 0, 2]
+    said = capsys.readouterr().err
+    assert "3 rows, but the annotation has 2; `frames: 2` of the profile keeps the first" in said
+    with pytest.raises(UserError, match="kcf: imported results have no settings and seeds"):
+        compare(Plan.load("own"), "siamcar", "kcf")
     by_hand = ["benchmark", "run", str(model_file), "--layout", "otb", "--root", "otb"]
     assert main([*by_hand, "--out", "runs/noise"]) == 0
     assert main(["results", "score", "otb100", "noise", "--profile", "own"]) == 0

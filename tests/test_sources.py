@@ -14,6 +14,7 @@ from conftest import COMMAND, Tree
 
 from siamla.data.crops import CropCache, build
 from siamla.data.settings import CropSettings
+from siamla.data.sources import fragment
 from siamla.data.sources.survey import curate_boxes, load_tracks
 from siamla.errors import UserError
 from siamla.geometry import padded_size
@@ -226,6 +227,20 @@ spec:
   training: {epochs: 2, frozen_epochs: 1, pairs_per_epoch: 10, batch: 5, precision: fp32}
   tracker: {precision: fp32}
 """
+
+
+def test_a_part_of_a_training_set_is_a_warning(tmp_path: Path) -> None:
+    so = "models are not comparable with those of the whole set"
+    assert fragment("got10k_train", "got10k", {"parts": 1}) == [
+        f"got10k_train: 1 of 9,335 sequences: {so}"
+    ]
+    _, report = curated(sets.coco(tmp_path / "coco"), "coco")
+    assert fragment("coco", "coco", report) == [
+        f"coco: {report['records']} of 860,001 annotations: {so}"
+    ]
+    assert fragment("imagenet_vid", "imagenet_vid", {"parts": 3862}) == []
+    assert fragment("mine", "got10k", {"parts": 1}) == []  # a folder of one's own
+    assert fragment("youtubebb", "youtubebb", {"parts": 1}) == []  # nobody has all of it
 
 
 def test_a_share_of_images_may_be_unreadable(tmp_path: Path) -> None:

@@ -210,14 +210,18 @@ def odd_boxes(folder: Path, name: str, layout: str) -> tuple[int, int]:
 
 
 def import_results(
-    source: Path, target: Path, layout: str, known: Collection[str] = ()
+    source: Path, target: Path, layout: str, known: Collection[str] = (), overwrite: bool = False
 ) -> list[str]:
     """Copy another tracker's raw results, a folder or a zip, into `target`; returns the sequence
     names. Where the data's are `known`, what is of none of them is left out with a warning.
-    UserError, with `target` untouched, for what cannot be read, or a target that exists.
+    UserError, with `target` untouched, for what cannot be read, and a target that is there, unless
+    it is to be overwritten and holds raw results alone.
     """
-    if target.exists():
-        raise UserError(f"{target}: exists already; remove it or import under another name")
+    if target.exists() and not overwrite:
+        raise UserError(f"{target}: exists already; --overwrite replaces it")
+    for path in (target, *target.rglob("*")):
+        if path.is_file() and path.suffix not in (".txt", ".value"):
+            raise UserError(f"{path}: no import wrote it; remove it, or import under another name")
     if not source.exists():
         raise UserError(f"{source}: not found; expected a folder or a zip of raw results")
     # nothing is made until it is whole
@@ -244,5 +248,7 @@ def import_results(
                 (ready / path).parent.mkdir(parents=True, exist_ok=True)
                 (ready / path).write_text(content, encoding="utf-8")
         target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():
+            target.rename(Path(scratch) / "before")
         ready.rename(target)
     return sorted(results)

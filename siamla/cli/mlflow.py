@@ -46,7 +46,8 @@ def _ui(args: argparse.Namespace) -> None:
             " `siamla mlflow sync --profile NAME` those that are there"
         )
     page = f"http://localhost:{args.port}/#/experiments"
-    print(f"MLflow shows {without_password(address)} at {page}; Ctrl-C ends it", flush=True)
+    print(f"MLflow shows {without_password(address)} at {page}", flush=True)
+    print('choose "Model training" at the top left of the page; Ctrl-C ends it', flush=True)
     # the address is no argument, which others could read: it may hold a password
     environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ}
     environment["MLFLOW_BACKEND_STORE_URI"] = address

@@ -70,8 +70,9 @@ def run_check(args: argparse.Namespace) -> None:
 
 
 def run_verify(args: argparse.Namespace) -> None:
-    """Compare every result of a profile with its record; print how many are whole."""
+    """Compare every result and view of a profile with its record; print how many are whole."""
     from siamla.steps.perform import damaged
+    from siamla.steps.report import verify_views
 
     plan = load_plan(args)
     problems, whole, missing = [], 0, 0
@@ -83,8 +84,11 @@ def run_verify(args: argparse.Namespace) -> None:
             problems.append(f"- {problem}; delete {job.record_path}, or `{job.command}`")
         else:
             whole += 1
-    said = f"profile {plan.name}: {whole} results are what their records say"
-    said += f", {missing} are not made yet" if missing else ""
+    changed, views = verify_views(plan)
+    problems += [f"- {line}" for line in changed]
+    said = f"profile {plan.name}: {whole} results and {views} tables, figures and other views"
+    said += " are what their records say"
+    said += f", {missing} results are not made yet" if missing else ""
     if problems:
         raise UserError("\n".join([f"{said}, {len(problems)} have changed:", *problems]))
     print(said)
@@ -146,7 +150,7 @@ def register(commands: Commands) -> None:
     parser.add_argument("--tflops", type=number(0.01, 1e5, "TFLOP/s"), help=text)
     parser.add_argument("--gpus", type=positive, default=1, help="that share each training")
     add_profile(parser, key=False)
-    text = "compare every result of a profile with its record, file by file"
+    text = "compare every result and view of a profile with its record, file by file"
     add_profile(commands.add("verify", run_verify, text), key=False)
     text = (
         "check a profile: settings, data, weights, device, engine, disk, views; everything that is"

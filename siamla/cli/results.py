@@ -36,11 +36,12 @@ def run_import(args: argparse.Namespace) -> None:
         raise UserError(f"--as {args.name!r}: expected a name of letters, digits, _, - and .")
     layout = protocols[args.benchmark].layout
     known = _names(args.data, layout)
-    found = import_results(args.source, args.out / args.name, layout, known)
+    folder = args.out / args.name
+    found = import_results(args.source, folder, layout, known, args.overwrite)
     rules = protocols[args.benchmark].onepass
     if rules:
         infinite = "they are cut at the image" if rules.clipped else "they are scored as misses"
-        odd = [odd_boxes(args.out / args.name, name, layout) for name in found]
+        odd = [odd_boxes(folder, name, layout) for name in found]
         said = {"nan": LOST[rules.broken_prediction], "infinite": infinite}
         for (word, what), counts in zip(said.items(), zip(*odd, strict=True), strict=True):
             where = [name for name, count in zip(found, counts, strict=True) if count]
@@ -57,10 +58,13 @@ def run_import(args: argparse.Namespace) -> None:
     if total and len(found) > total:
         what = f"{len(found)} results, but {args.benchmark} has {total} sequences"
         print(f"warning: {what}; --data leaves the others out", file=sys.stderr)
-    runs = {len(repetitions(args.out / args.name, name, layout)) for name in found}
+    runs = {len(repetitions(folder, name, layout)) for name in found}
     many = " to ".join(map(str, sorted({min(runs), max(runs)})))
     more = f", {many} repetitions of each, all of which are averaged" if max(runs) > 1 else ""
-    print(f"{args.out / args.name}: {len(found)} sequences of {args.benchmark}{more}")
+    print(f"{folder}: {len(found)} sequences of {args.benchmark}{more}")
+    entry = f"{{label: {args.name!r}, results: {{{args.benchmark}: {folder.as_posix()!r}}}}}"
+    key = re.sub(r"[^a-z0-9_]", "_", args.name.lower())
+    print(f"in a profile, as rows of its tables:\nimported:\n  {key}: {entry}")
 
 
 def run_submit(args: argparse.Namespace) -> None:
@@ -83,12 +87,13 @@ def register(commands: Commands) -> None:
     text = "folder or zip: pysot text, got10k folders, VOT baseline, OTB .mat"
     parser.add_argument("source", type=Path, help=text)
     parser.add_argument("--as", dest="name", required=True, help="the tracker's name in our tables")
-    text = "key in params/protocols.yaml, such as otb100"
+    text = "key in params/protocols.yaml, such as otb100; of a folder of your own one of its layout"
     parser.add_argument("--benchmark", required=True, help=text)
     text = "folder of imported trackers; <out>/<name> is made"
     parser.add_argument("--out", type=Path, required=True, help=text)
     text = "the benchmark's data: names are spelt as there, and what is of none is left out"
     parser.add_argument("--data", type=Path, help=text)
+    add_overwrite(parser)
 
     text = "write the zip that an evaluation server takes"
     parser = commands.add("results submit", run_submit, text)

@@ -68,6 +68,9 @@ class Plan:
         """UserError, with the nearest name, where the profile has none such."""
         valid = self._valid.get(kind, [name])
         if name not in valid:
+            if kind == "variant" and name in self.experiment.variants:
+                where = f"{name} is in {self.params / 'variants.yaml'}"
+                raise UserError(f"{where}; profile {self.name} lists its variants: add it there")
             what = f"no such {KINDS.get(kind, kind)} in profile {self.name}"
             raise UserError(f"{name}: {what}; {nearest(name, valid)}")
 

@@ -189,7 +189,9 @@ def _path(name: str, folder: Path, where: str = "") -> Path:
 def _over(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """A profile laid over the one that it extends."""
     merged = merge(base, over)
-    for key, entries in merged.items():
+    for key, entries in list(merged.items()):
+        if entries is None and isinstance(base.get(key), dict):
+            del merged[key]
         if isinstance(entries, dict) and isinstance(base.get(key), dict):
             left = {name: entry for name, entry in entries.items() if entry is not None}
             merged[key] = left

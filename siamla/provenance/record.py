@@ -79,7 +79,6 @@ def environment() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "versions": versions,
-        "host": platform.node(),
         "platform": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "processor": processor(),
         **{f"git_{name}": value for name, value in git_state().items()},

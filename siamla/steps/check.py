@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import sys
+import time
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 from siamla.errors import UserError
 from siamla.experiment.job import Identity, Job
 from siamla.experiment.plan import Plan
+from siamla.experiment.profile import TrainingSet
 from siamla.experiment.spec import plain
 from siamla.experiment.step import GENERATOR, pointer_digest
 from siamla.files import digest, sha256
@@ -19,6 +22,7 @@ from siamla.settings import Mistakes
 from siamla.steps.costs import brief
 
 SLOW_STEPS = 20_000  # of one training, worth a warning: hours without a GPU with a small network
+PATIENCE = 3  # seconds, after which a person at a terminal is told what is looked at
 SPARE = 2 * 2**30  # bytes of free disk that README asks for, without the environment
 
 
@@ -51,6 +55,30 @@ def _data(plan: Plan, findings: Findings) -> None:
         elif not entry.dvc and not entry.root.is_dir():
             what = "no such folder; put the data there, or name its place (docs/data.md)"
             findings.problems.append(f"{where}.root: {entry.root}: {what}")
+
+
+def _contents(plan: Plan, findings: Findings) -> None:
+    """Folders of another layout, and parts of published sets; no image is read, and no set that
+    is rendered or brought by DVC, which may come later.
+    """
+    from siamla.data.curate import incomplete
+    from siamla.data.sources import fragment
+    from siamla.steps.curate import listed
+
+    for name in plan.sets_in_use():
+        entry = plan.datasets[name]
+        if entry.dvc or not entry.root.is_dir():
+            continue
+        try:
+            parts = listed(entry)
+        except UserError as error:
+            where = f"{'train' if name in plan.profile.train else 'benchmarks'}.{name}"
+            findings.problems.append(f"{where}.root, layout {entry.layout}: {error}")
+            continue
+        if isinstance(entry, TrainingSet):
+            findings.warnings += fragment(name, entry.layout, {"parts": parts})
+        else:
+            findings.warnings += incomplete(name, parts, plan.experiment.official(name))
 
 
 def _weights(plan: Plan, findings: Findings) -> None:
@@ -176,7 +204,10 @@ def check_job(plan: Plan) -> Job:
 
 def check(plan: Plan) -> Findings:
     """What would stop the experiment on this machine, all at once; nothing is changed."""
-    findings = Findings()
-    for look in (_data, _weights, _imported, _disk, _device, _precision, _engines, _tables):
+    findings, started = Findings(), time.monotonic()
+    looks = (_data, _contents, _weights, _imported, _disk, _device, _precision, _engines, _tables)
+    for look in looks:
+        if sys.stderr.isatty() and time.monotonic() - started > PATIENCE:
+            print(f"siamla: looking at {look.__name__.strip('_')} …", file=sys.stderr, flush=True)
         look(plan, findings)
     return findings

@@ -12,6 +12,9 @@ from siamla.steps.report import gather
 
 def compare(plan: Plan, a: str, b: str) -> str:
     """Two variants as text, b less a; UserError for an unknown one and a missing score."""
+    for name in (a, b):
+        if name in plan.profile.imported:
+            raise UserError(f"{name}: imported results have no settings and seeds to compare")
     specs = [flat(plain(plan.spec(name))) for name in (a, b)]
     labels = (a, b)
     parts = [settings_lines(labels, *specs)]

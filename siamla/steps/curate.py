@@ -4,9 +4,12 @@ import sys
 from typing import Any
 
 from siamla.data.curate import curate, warnings
+from siamla.data.formats import LAYOUTS
+from siamla.data.sources import SOURCES, fragment
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
-from siamla.experiment.profile import TrainingSet
+from siamla.experiment.profile import Benchmark, TrainingSet
+from siamla.experiment.step import GENERATOR
 from siamla.files import read_json
 from siamla.steps.perform import Means, Outcome, hashed, own
 
@@ -36,10 +39,22 @@ def work(plan: Plan, job: Job, record: dict[str, Any], means: Means) -> Outcome:
     return Outcome(report["digest"], hashed(job.folder, files))
 
 
+def listed(entry: TrainingSet | Benchmark) -> int:
+    """How many parts a set has by its list or its folders; UserError for another layout."""
+    if isinstance(entry, TrainingSet) and entry.boxes:
+        return len(SOURCES[entry.layout].parts(entry.root)[0])
+    return len(LAYOUTS[entry.layout].names(entry.root))
+
+
 def summary(plan: Plan, job: Job) -> str:
     """What a person reads at the end."""
     name = job.names["dataset"]
+    entry = plan.datasets[name]
     report = read_json(job.folder / "report.json")
+    generated = (entry.dvc or "").startswith(GENERATOR)
+    if isinstance(entry, TrainingSet) and not generated and entry.root.is_dir():
+        for line in fragment(name, entry.layout, report | {"parts": listed(entry)}):
+            print(f"warning: {line}", file=sys.stderr)
     if "tracks" in report:  # a table of boxes
         boxes = f"{report['kept']} of {report['boxes']} boxes kept, in {report['tracks']} tracks"
         return f"{name}: {boxes} -> {job.folder}"

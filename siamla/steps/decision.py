@@ -9,7 +9,7 @@ from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.experiment.steps import STEPS
 from siamla.files import read_json
-from siamla.provenance.record import EARLIER, differences
+from siamla.provenance.record import EARLIER, differences, flat
 from siamla.steps.perform import brought, changed_inputs
 
 
@@ -81,6 +81,24 @@ def made(job: Job) -> dict[str, Any] | None:
         return {}
 
 
+def _view_differences(found: Mapping[str, Any], job: Job) -> list[str]:
+    """Where what a view shows differs, in words; a new row or column by its name alone."""
+    planned = job.identity.plain
+    row, column = ("row", "column") if job.step == "table" else ("variant", "benchmark")
+    lines, told = [], []
+    for kind, word in {"variants": row, "trackers": row, "benchmarks": column}.items():
+        start = f"shown.{kind}."
+        theirs, ours = (
+            {key.split(".")[2] for key in flat(identity) if key.startswith(start)}
+            for identity in (found, planned)
+        )
+        lines += [f"new {word} {name}" for name in sorted(ours - theirs)]
+        lines += [f"no {word} {name} any more" for name in sorted(theirs - ours)]
+        told += [f"{start}{name}." for name in ours ^ theirs]
+    others = differences(found, planned)
+    return lines + [line for line in others if not line.startswith(tuple(told))]
+
+
 def view_reasons(job: Job) -> list[str]:
     """Why a table, figure or study would be made, in words; none where nothing has changed."""
     told = made(job)
@@ -89,7 +107,7 @@ def view_reasons(job: Job) -> list[str]:
     identity = told.get("identity")
     reasons = ["its sources are damaged"]
     if isinstance(identity, dict):
-        reasons = differences(identity, job.identity.plain)
+        reasons = _view_differences(identity, job)
     made_from: dict[str, Any] = told.get("made_from") or {}
     for folder, parent in job.parents.items() if not reasons else ():
         source = made_from.get(parent.folder.as_posix())

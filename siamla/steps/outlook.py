@@ -1,5 +1,6 @@
 """What the pipeline would do: every job with its reason, and one job whole."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,12 +42,11 @@ def _views(plan: Plan) -> list[str]:
         lines.append(f"{'figures':14} {error}")
     here = [job for job in others if made(job) is not None]
     for what, jobs in (("table", VIEWS["table"].jobs(plan)), ("figure, study", here)):
-        why = {job.title.removeprefix("table "): view_reasons(job) for job in jobs}
-        waiting = {title: lines for title, lines in why.items() if lines}
+        waiting = {job.title: because for job in jobs if (because := view_reasons(job))}
         if jobs:
             lines.append(f"{what:14} {len(waiting):3} of {len(jobs):3} to make")
         for title, because in waiting.items():
-            lines.append(f"               {'; '.join(because[:3])}: {title}")
+            lines.append(f"               {title}: {'; '.join(because[:3])}")
     return lines
 
 
@@ -115,8 +115,25 @@ def job_named(plan: Plan, words: Sequence[str]) -> Job:
     raise UserError(f"plan {step}: expected {expected}, found {' '.join(rest) or 'nothing'}")
 
 
+def _not_planned(plan: Plan, job: Job) -> UserError:
+    """Which of a job's names is not one that the profile runs, and those that are."""
+    others = [other.names for other in plan.jobs() if other.entry == job.entry]
+    said = f"{job.title}: not in profile {plan.name}"
+    for kind in STEPS[job.entry].names if others else ():
+        values = dict.fromkeys(str(names[kind]) for names in others)
+        others = [names for names in others if names[kind] == job.names[kind]]
+        if not others:
+            return UserError(f"{said} ({kind}s: {', '.join(values)})")
+    return UserError(said)
+
+
 def show_job(plan: Plan, job: Job) -> str:
-    """One job as text: command, folder, key, parents, identity, and why it would run."""
+    """One job as text: command, folder, key, parents, identity, and why it would run; UserError for
+    one that the profile does not run.
+    """
+    lines = view_reasons(job) if job.step in VIEWS else reasons(plan.jobs()).get(job.folder)
+    if lines is None:
+        raise _not_planned(plan, job)
     head = {
         "job": job.title,
         "command": job.command,
@@ -125,8 +142,8 @@ def show_job(plan: Plan, job: Job) -> str:
         "made from": [parent.title for parent in job.parents.values()],
         "identity": job.identity.plain,
     }
-    text = yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=120)
-    lines = view_reasons(job) if job.step in VIEWS else reasons(plan.jobs())[job.folder]
+    whole = json.loads(json.dumps(head))  # what two parents share is shown twice, without anchors
+    text = yaml.safe_dump(whole, sort_keys=False, allow_unicode=True, width=120)
     if not lines:
         return f"{text}up to date\n"
     return f"{text}would run:\n" + "".join(f"- {line}\n" for line in lines)

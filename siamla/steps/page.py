@@ -12,8 +12,8 @@ from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.files import date_back, read_json, write_text
 from siamla.report.drawing import jobs as drawing
-from siamla.report.measured import Table, shared_notes, shown
-from siamla.report.tables.job import caption, rendered, table_job
+from siamla.report.measured import Table, place_told, shared_notes, shown
+from siamla.report.tables.job import caption, table_job
 from siamla.report.view import filled, resource
 from siamla.report.views import page_job
 from siamla.steps.decision import view_reasons
@@ -55,11 +55,12 @@ def _provenance(plan: Plan, jobs: Mapping[Path, Job], scores: Scores) -> list[di
     groups: dict[tuple[str, str], dict[str, Any]] = {}
     for path, job in jobs.items():
         record = scores[path]["record"]
-        place = ", ".join(str(v) for v in record["place"].values()) or "imported"
+        place = place_told(record["place"])
+        tracked = f"tracked on {place}" if place else "imported"
         result = {"path": path.as_posix(), "command": job.command}
         result |= {"key": record["key"], "content": record["content"]}
         commit = _commit(record["environment"])
-        result["about"] = f"scored {record['started']}, {commit}, tracked on {place}"
+        result["about"] = f"scored {record['started']}, {commit}, {tracked}"
         score = as_score(job, scores[path])
         label = trackers[score.tracker]["label"]
         title = f"{label} on {benchmarks[score.benchmark]['label']}"
@@ -106,7 +107,6 @@ def page(plan: Plan, key: str | None = None) -> Path:
         "figures": _figures(plan),
         "provenance": _provenance(plan, jobs, contents),
         "environments": _environments(contents),
-        "synthetic": any(map(rendered, plan.profile.benchmarks.values())),
         "css": resource("page", "style.css"),
         "script": resource("page", "script.js"),
     }

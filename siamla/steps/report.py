@@ -1,6 +1,7 @@
 """Collecting scores and making tables, from files that belong to the plan."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,13 @@ from siamla.report.collect import frames, write, write_sweeps
 from siamla.report.measured import Table
 from siamla.report.tables.build import build, write_table
 from siamla.report.tables.job import layout_of, table_job
-from siamla.report.views import scores_job, sweeps_job
-from siamla.steps.perform import check_key, planned, sound
+from siamla.report.views import VIEWS, scores_job, sweeps_job
+from siamla.settings import Mistakes
+from siamla.steps.decision import made
+from siamla.steps.perform import check_key, damaged, hashed, planned, sound
 from siamla.steps.score import SCORES
+
+COLLECTED = ("sequences.csv", "curves.csv", "attributes.csv")  # beside scores.csv
 
 
 def _consistent(scores: dict[Path, dict[str, Any]]) -> None:
@@ -59,9 +64,38 @@ def sources(job: Job) -> dict[str, Any]:
     return {"identity": job.identity.plain, "key": job.key, "made_from": made_from}
 
 
+def view_files(job: Job) -> dict[str, str]:
+    """SHA-256 of the files of a view by their names, but for that of its sources."""
+    names = {path.name for path in job.folder.parent.glob(f"{job.folder.name}.*")}
+    names |= set(COLLECTED if job.step == "collect" else ())
+    return hashed(job.folder.parent, names - {job.record_path.name})
+
+
 def write_sources(job: Job, **more: Any) -> None:
-    """Write what a view is made from beside it."""
-    write_json(job.record_path, sources(job) | more)
+    """Write what a view is made from beside it, and the digests of its files."""
+    write_json(job.record_path, sources(job) | {"files": view_files(job)} | more)
+
+
+def verify_views(plan: Plan) -> tuple[list[str], int]:
+    """A line for each view that has changed since it was made, and how many have not. A file that
+    holds the sources itself (study.json) is not compared.
+    """
+    mistakes, whole = Mistakes(), 0
+    for kind in VIEWS:
+        jobs: list[Job] = []
+        with mistakes.noted():
+            jobs = VIEWS[kind].jobs(plan)
+        for job in jobs:
+            told = made(job)
+            if told is None:
+                continue
+            problem: str | None = f"{job.record_path} has no digests: damaged, or made earlier"
+            if told.get("files"):
+                problem = damaged(replace(job, folder=job.folder.parent), told)
+            if problem:
+                mistakes.add(f"{problem}; `{job.command}` makes it")
+            whole += problem is None
+    return mistakes.lines, whole
 
 
 def collect(plan: Plan) -> Path:

@@ -65,7 +65,14 @@ def work(plan: Plan, job: Job, record: dict[str, Any], means: Means) -> Outcome:
     rules = plan.experiment.protocol(job.names["benchmark"])
     folder, origins = _raw_results(job)
     sequences = load_curated(job.parents["data"].folder)
-    result = _plain(score_stored(sequences, folder, rules))
+    try:
+        result = _plain(score_stored(sequences, folder, rules))
+    except UserError as error:
+        limit = plan.profile.benchmarks[job.names["benchmark"]].frames
+        if limit is None or origins["predictions"]:
+            raise
+        what = f"`frames: {limit}` of the profile keeps the first frames, so results need as many"
+        raise UserError(f"{error}; {what} rows") from None
     timed = all(time_path(folder, each.name, rules.layout).is_file() for each in sequences)
     measured = speed(folder, sequences, rules) if timed else {}
     tracked = origins["predictions"]

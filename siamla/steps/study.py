@@ -20,7 +20,7 @@ from siamla.steps.alignment import CROPS
 from siamla.steps.figures import as_score, checked
 from siamla.steps.maps import MAPS
 from siamla.steps.perform import check_key
-from siamla.steps.report import gather, sources
+from siamla.steps.report import gather, sources, view_files
 
 
 def _complete(job: Job) -> None:
@@ -156,6 +156,7 @@ def study(
     content["sentence"] = sentence(content)
     text = markdown(content)
     write_text(job.folder.with_suffix(".md"), text)
+    content["files"] = view_files(job)
     write_json(job.folder.with_suffix(".json"), content)
     if page is not None:
         write_text(page, text)

@@ -13,6 +13,7 @@ from siamla.errors import UserError
 
 LAYOUT = layout.EXPECTED
 PARTLY = False
+WHOLE = ("parts", 9335, "sequences")
 
 
 def parts(root: Path) -> tuple[list[str], Notes]:

@@ -172,6 +172,12 @@ def span(counts: Iterable[int]) -> str:
     return " to ".join(map(str, dict.fromkeys((ordered[0], ordered[-1]))))
 
 
+def seeds(counts: Iterable[int]) -> str:
+    """How many seeds: "1 seed", "2 to 3 seeds"."""
+    text = span(counts)
+    return f"{text} seed{'' if text == '1' else 's'}"
+
+
 def title(axes: "Axes", text: str, second: str = "") -> None:
     """A panel's title, its second line being what the data were."""
     axes.set_title(f"{text}\n{second}" if second else text, linespacing=1.25)

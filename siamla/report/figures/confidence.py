@@ -186,7 +186,7 @@ def draw(entry: Entry, data: Data) -> Drawn:
         "Confidence is the classification score times the centre-ness or the location quality of"
         " the same cell.",
         f"Pearson's r and Spearman's ρ of all points, with 95 % intervals over {over} (a mixed"
-        f" model); {seeds} seed(s) pooled.",
+        f" model); {style.seeds([seeds])} pooled.",
         "Dotted: confidence equal to the IoU. Which of the three is meant changes the answer, so"
         " all are drawn.",
     ]

@@ -121,7 +121,7 @@ def draw(entry: Entry, data: Data) -> Drawn:
         words += best
     notes = [
         f"Each point is a run of the same trained models with another {data.facts['key']}; means"
-        f" over {style.span(row['seeds'] for row in rows)} seed(s), bands their range.",
+        f" over {style.seeds(row['seeds'] for row in rows)}, bands their range.",
         "Dotted line: the value that the tables are made with.",
     ]
     return Drawn(figure, COLUMNS, rows, "; ".join(words) + ".", notes)

@@ -167,11 +167,26 @@ def _components(plan: Plan, variant: str, table: TableLayout) -> list[str]:
     return [head for head, keys in table.components.items() if keys.items() <= settings.items()]
 
 
+def _has_row(plan: Plan, number: int, runner: str) -> bool:
+    """Whether a table has a row of a variant or an imported tracker."""
+    layout = layout_of(plan)
+    table = layout.tables[number]
+    if runner in {row.variant for row in table.rows}:
+        return True
+    if table.extend and runner not in layout.named_variants():
+        return True
+    return runner in plan.variants and number in taken_up(plan, runner)
+
+
 def table_variants(plan: Plan, number: int) -> dict[str, dict[str, Any]]:
-    """Label, components and seeds of each variant; label of each imported tracker."""
+    """Label, components and seeds of each variant that the table has a row of; the label alone of
+    those that the profile does not run, and of imported trackers.
+    """
     table = layout_of(plan).tables[number]
-    variants: dict[str, dict[str, Any]] = {}
-    for name in plan.variants:
+    every = plan.experiment.variants
+    rest = [row.variant for row in table.rows if row.variant not in plan.variants]
+    variants: dict[str, dict[str, Any]] = {n: {"label": every[n].label} for n in rest if n in every}
+    for name in (name for name in plan.variants if _has_row(plan, number, name)):
         variants[name] = {
             "label": plan.experiment.variants[name].label,
             "components": _components(plan, name, table),
@@ -180,7 +195,8 @@ def table_variants(plan: Plan, number: int) -> dict[str, dict[str, Any]]:
         rows = taken_up(plan, name)
         variants[name] |= {"row": rows[number]} if number in rows else {}
     for name, entry in plan.profile.imported.items():
-        variants[name] = {"label": entry.label or name, "imported": True}
+        if _has_row(plan, number, name):
+            variants[name] = {"label": entry.label or name, "imported": True}
     return variants
 
 
@@ -217,20 +233,6 @@ def plain_metrics(metrics: Any) -> dict[str, Any]:
     return {name: plain(metric) for name, metric in metrics.items()}
 
 
-def _shows(plan: Plan, number: int, job: Job) -> bool:
-    """Whether a table shows a score."""
-    layout = layout_of(plan)
-    table = layout.tables[number]
-    if not _has_column(layout, number, job.names["benchmark"]):
-        return False
-    variant = job.names.get("variant", job.names.get("tracker"))
-    if variant in {row.variant for row in table.rows}:
-        return True
-    if table.extend and variant not in layout.named_variants():
-        return True
-    return variant in plan.variants and number in taken_up(plan, variant)
-
-
 def table_job(plan: Plan, number: int) -> Job:
     """One of the paper's tables; its parents are the scores that it shows."""
     layout = layout_of(plan)
@@ -240,7 +242,12 @@ def table_job(plan: Plan, number: int) -> Job:
     templates = [resource("tables", f"table.{name}.jinja") for name in ("md", "tex")]
     build = "siamla.report.tables.build"
     code = plan.code.digest(f"{build}:build", f"{build}:write_table", "siamla.report.collect")
-    parents = [job for job in plan.scores() if _shows(plan, number, job)]
+    parents = [
+        job
+        for job in plan.scores()
+        if _has_column(layout, number, job.names["benchmark"])
+        and _has_row(plan, number, job.names.get("variant", job.names.get("tracker")))
+    ]
     values = {
         "layout": {**plain(layout.tables[number]), "elsewhere": list(layout.elsewhere)},
         "published": digest(resource("paper", f"table{number}.csv")),
