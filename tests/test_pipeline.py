@@ -353,7 +353,7 @@ def test_a_released_model_has_a_card_of_its_scores(tree: Tree) -> None:
         "from pathlib import Path; from siamla.steps import release as module;"
         "module.export = lambda model, folder, *more, **others: folder.mkdir();"  # needs onnx
         "assert module.best('smoke/siamla', 'otb100') == 'smoke/siamla/seed1';"
-        "print(module.release('smoke/siamla/seed1', Path('card')).read_text())"
+        "print(module.release('smoke/siamla', 'otb100', Path('card')).read_text())"
     )
     done = tree.call(sys.executable, "-c", code)
     assert done.returncode == 0, done.stdout

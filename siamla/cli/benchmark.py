@@ -56,5 +56,7 @@ def register(commands: Commands) -> None:
     )
     add_by_hand(parser)
     parser.add_argument(
-        "--out", type=Path, help="folder of the raw results; default: runs/ROOT/LABEL-DIGEST"
+        "--out",
+        type=Path,
+        help="folder of the raw results; default: runs/ROOT/LABEL-DIGEST, one for each run",
     )

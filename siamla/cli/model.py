@@ -71,15 +71,18 @@ def calibrate(args: argparse.Namespace) -> None:
     """Find the threshold below which a tracker is lost, write args.out, and say how well."""
     from siamla.benchmark.lost import calibrate as find
     from siamla.benchmark.lost import judged
+    from siamla.engine.exported import ABOUT
     from siamla.errors import UserError
     from siamla.files import free_for_output
     from siamla.steps import byhand
     from siamla.tracker.api import find_model
 
     model = find_model(args.model)
-    if model.is_dir() and args.out.exists():
-        raise UserError(f"--out {args.out}: is there already; name a new folder")
-    free_for_output(args.out, args.overwrite, model, args.root)
+    if not model.is_dir():
+        free_for_output(args.out, args.overwrite, model, args.root)
+    elif args.out.exists() and not (args.overwrite and (args.out / ABOUT).is_file()):
+        what = "--overwrite replaces an exported folder, and nothing else"
+        raise UserError(f"--out {args.out}: is there already; {what}")
     if byhand.protocol_of(args.layout, args.protocol).onepass is None:
         why = "its protocol starts a lost tracker again; expected a one-pass layout"
         raise UserError(f"--layout {args.layout}: {why}")
@@ -139,6 +142,6 @@ def fetch(args: argparse.Namespace) -> None:
 
 def release(args: argparse.Namespace) -> None:
     """Release args.name and say where its card is."""
-    from siamla.steps.release import best, release
+    from siamla.steps.release import release
 
-    print(release(best(args.name, args.by) if args.by else args.name))
+    print(release(args.name, args.by))

@@ -57,7 +57,7 @@ def read_exported(folder: Path) -> Exported:
 
 
 def copy_exported(folder: Path, out: Path, tracker: Mapping[str, Any]) -> None:
-    """Copy an exported folder to a new one, with other settings of the tracker."""
+    """Copy an exported folder, with other settings of the tracker, in place of what is there."""
     about = read_json(folder / ABOUT)
     part = out.with_name(f".{out.name}.tmp")
     shutil.rmtree(part, ignore_errors=True)  # of a killed copy
@@ -65,6 +65,8 @@ def copy_exported(folder: Path, out: Path, tracker: Mapping[str, Any]) -> None:
     for name in about["sha256"]:
         shutil.copyfile(folder / Path(name).name, part / Path(name).name)
     write_json(part / ABOUT, {**about, "tracker": dict(tracker)})
+    if out.exists():
+        shutil.rmtree(out)
     part.rename(out)
 
 

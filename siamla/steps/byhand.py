@@ -1,6 +1,7 @@
 """A benchmark by hand: a model and a folder of sequences in, raw results and scores out."""
 
 import re
+import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -64,8 +65,14 @@ def protocol_of(layout: str, name: str | None) -> Protocol:
 
 
 def _read(root: Path, layout: str) -> list[Sequence]:
-    """All sequences of a folder; UserError where frames and boxes are not as many."""
-    sequences = [LAYOUTS[layout].read(root, name) for name in LAYOUTS[layout].names(root)]
+    """All sequences of a folder, with a warning of folders that are none in a layout that has no
+    list; UserError where frames and boxes are not as many.
+    """
+    names = LAYOUTS[layout].names(root)
+    folders = [path.name for path in sorted(root.iterdir()) if path.is_dir()]
+    if layout == "plain" and (left := [name for name in folders if name not in names]):
+        print(f"warning: {root}: no groundtruth.txt in {', '.join(left)}", file=sys.stderr)
+    sequences = [LAYOUTS[layout].read(root, name) for name in names]
     for sequence in sequences:
         if len(sequence.boxes) < len(sequence) and not withheld(sequence):
             counts = f"{len(sequence.boxes)} boxes for {len(sequence)} images"
@@ -161,7 +168,8 @@ def track(
         model: a model file or an exported folder; by default the folder that ships with siamla.
         layout: one of siamla.data.formats.
         out: folder of the raw results, in the benchmark's own format; new, empty, or of the same
-            run. By default runs/ROOT/LABEL-DIGEST in the current folder.
+            run. By default runs/ROOT/LABEL-DIGEST in the current folder, DIGEST being of all that
+            decides the run: model, settings, data, code.
         protocol: of those with this layout; by default the first.
         changed: tracker settings that replace the model's.
 
@@ -181,7 +189,7 @@ def track(
     }
     title = root.resolve().name
     word = re.sub(r"[^a-z0-9]+", "_", used.label.lower()).strip("_")
-    out = out or Path("runs", title, f"{word}-{used.digest[:8]}")
+    out = out or Path("runs", title, f"{word}-{digest(identity)[:8]}")
     if out.exists():
         _claim(out, identity, used.label)  # says no before a lock is put into somebody's folder
     with locked(out / ".lock"):

@@ -64,17 +64,20 @@ def best(name: str, benchmark: str) -> str:
     return f"{name}/seed{max(values, key=values.__getitem__)}"
 
 
-def release(name: str, out: Path = RELEASED) -> Path:
+def release(name: str, by: str | None = None, out: Path = RELEASED) -> Path:
     """Export a trained model into the package, in place of the one there; its card.
 
     Args:
-        name: PROFILE/VARIANT/seedN of a training whose benchmarks are scored.
+        name: PROFILE/VARIANT/seedN of a training whose benchmarks are scored, or PROFILE/VARIANT
+            with `by`.
+        by: the benchmark whose score chooses the seed, as `best` does.
         out: the folder, README.md in which is the card.
 
     Raises:
         UserError: a result is missing or not the plan's, or onnx is not installed; the folder stays
             as it was.
     """
+    name = best(name, by) if by else name
     matched = NAME.fullmatch(name)
     if matched is None:
         raise UserError(f"{name!r}: expected PROFILE/VARIANT/seedN, such as release/siamla/seed1")
@@ -89,6 +92,8 @@ def release(name: str, out: Path = RELEASED) -> Path:
         for benchmark in plan.profile.benchmarks
         if variant in plan.experiment.runs(benchmark)
     ]
+    chosen = f"Of all trainings this one is the best on `{by}`, which flatters it there. "
+    chosen = chosen if by else ""
     card = CARD.read_text(encoding="utf-8").format(
         label=file.label,
         name=name,
@@ -102,6 +107,7 @@ def release(name: str, out: Path = RELEASED) -> Path:
         settings=", ".join(f"{key} {value}" for key, value in plain.items()),
         seeds=len(plan.experiment.seeds(variant)),
         scores="\n".join(scores),
+        chosen=chosen,
     )
     made = out.with_name(f"{out.name}.new")
     shutil.rmtree(made, ignore_errors=True)
