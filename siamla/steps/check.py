@@ -3,7 +3,6 @@
 import os
 import shutil
 import sys
-import time
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -22,7 +21,6 @@ from siamla.settings import Mistakes
 from siamla.steps.costs import brief
 
 SLOW_STEPS = 20_000  # of one training, worth a warning: hours without a GPU with a small network
-PATIENCE = 3  # seconds, after which a person at a terminal is told what is looked at
 SPARE = 2 * 2**30  # bytes of free disk that README asks for, without the environment
 
 
@@ -132,6 +130,8 @@ def _device(plan: Plan, findings: Findings) -> None:
     courses = [plan.spec(job.names["variant"]).training for job in waiting]
     steps = [each.epochs * (each.pairs_per_epoch // each.batch) for each in courses]
     if max(steps, default=0) > SLOW_STEPS:
+        said = "siamla: reckoning what the trainings take, some half a minute …"
+        print(said, file=sys.stderr, flush=True)
         planned = f"{len(steps)} trainings of up to {max(steps):,} steps are planned"
         seen = "" if visible else "no GPU is visible, and "
         findings.warnings.append(f"{seen}{planned}: {brief(plan, waiting)}")
@@ -204,10 +204,8 @@ def check_job(plan: Plan) -> Job:
 
 def check(plan: Plan) -> Findings:
     """What would stop the experiment on this machine, all at once; nothing is changed."""
-    findings, started = Findings(), time.monotonic()
+    findings = Findings()
     looks = (_data, _contents, _weights, _imported, _disk, _device, _precision, _engines, _tables)
     for look in looks:
-        if sys.stderr.isatty() and time.monotonic() - started > PATIENCE:
-            print(f"siamla: looking at {look.__name__.strip('_')} …", file=sys.stderr, flush=True)
         look(plan, findings)
     return findings
