@@ -474,7 +474,7 @@ def test_the_command_with_a_real_network(
     assert main([*command, "--tracker", '{"lost": 1}', "--fps", "50"]) == 0
     said = (
         r"30 frames, 29 of them lost, tracked at [\d.]+ a second by (openvino|torch) [\d.]+\S*"
-        r" \([\d.]+ with video and table\): out.webm and out.csv"
+        r" \([\d.]+ with video and table\): out.webm, out.csv"
     )
     assert re.match(said, capsys.readouterr().out)
     assert cv2.VideoCapture("out.webm").get(cv2.CAP_PROP_FPS) == 50

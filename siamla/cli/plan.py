@@ -60,6 +60,7 @@ def run_check(args: argparse.Namespace) -> None:
             print(f"{used:24} {how}  seeds {', '.join(map(str, seeds))}")
     for benchmark, entry in plan.profile.benchmarks.items():
         print(f"{benchmark:24} {entry.layout:12} {entry.root}")
+    print(f"profile {plan.name} can run: nothing that it needs is missing")
     if args.stamp:
         from siamla.files import write_json
 

@@ -51,7 +51,7 @@ def _track(args: argparse.Namespace) -> None:
     tracker = load(args.model, changed(args), args.threads, args.device)
     source = open_source(args.source)
     done = track_video(tracker, source, boxes, out, args.fps, args.show, forms, args.label)
-    written = " and ".join(map(str, reversed(outputs(out, forms))))
+    written = ", ".join(map(str, reversed(outputs(out, forms))))
     lost = f", {done.lost} of them lost" if done.lost is not None else ""
     speed = f"tracked at {done.tracking:.1f} a second by {tracker.engine}"
     print(f"{done.frames} frames{lost}, {speed} ({done.rate:.1f} with video and table): {written}")
