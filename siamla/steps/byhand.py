@@ -26,7 +26,7 @@ from siamla.provenance.record import differences, environment
 from siamla.sequence import Sequence
 from siamla.settings import nearest, without_neutral
 from siamla.steps.fetch import fingerprint
-from siamla.tracker.api import find_model, tracker_settings
+from siamla.tracker.api import exported_settings, find_model, tracker_settings
 from siamla.tracker.settings import TrackerSettings, exported, stored
 from siamla.tracker.tracker import SiamTracker
 
@@ -119,10 +119,7 @@ def read_any(path: Path | None, changed: Mapping[str, Any]) -> Model:
     path = find_model(path)
     if path.is_dir():
         folder = engine.read_exported(path)
-        settings = tracker_settings(path / engine.ABOUT, folder.tracker, changed)
-        if settings.batch > 1:
-            why = f"{path} takes one crop at a time"
-            raise UserError(f"tracker.batch: {settings.batch}, but {why}")
+        settings = exported_settings(path, folder.tracker, changed)
         place = {"device": "cpu", "precision": "fp32", "threads": 1, "engine": engine.described()}
         follow = partial(run_tracker, partial(_exported_tracker, path, settings))
         code = ("siamla.benchmark.tracking:run", f"{__name__}:_exported_tracker")

@@ -15,7 +15,7 @@ from siamla.errors import UserError, install
 from siamla.files import regular
 from siamla.geometry import Array
 from siamla.settings import validate
-from siamla.tracker.settings import TrackerSettings
+from siamla.tracker.settings import RUNNING, TrackerSettings
 from siamla.tracker.tracker import SiamTracker
 
 Image = NDArray[np.uint8]
@@ -196,7 +196,7 @@ def load(
                 " --device out"
             )
         exported = read_exported(path)
-        settings = tracker_settings(path / ABOUT, exported.tracker, tracker or {})
+        settings = exported_settings(path, exported.tracker, tracker or {})
         core = SiamTracker(prepare_exported(exported, int(threads)), settings)
         return Tracker(core, exported.label, described())
     import torch
@@ -212,6 +212,19 @@ def load(
     hardware = tracking_hardware(settings, chosen)
     core = tracker_of(file.model, settings, hardware=hardware)
     return Tracker(core, file.label, recorded(settings, hardware)["engine"])
+
+
+def exported_settings(
+    folder: Path, stored: Mapping[str, Any], changed: Mapping[str, Any]
+) -> TrackerSettings:
+    """An exported folder's settings, some of them changed; UserError also for those that say how a
+    network is run.
+    """
+    for name in RUNNING:
+        if name in changed:
+            how = "runs by the fastest engine that is installed, in fp32, a crop at a time"
+            raise UserError(f"tracker.{name}: {folder} is an exported model, which {how}")
+    return tracker_settings(folder / ABOUT, stored, changed)
 
 
 def tracker_settings(

@@ -67,10 +67,13 @@ def stored(settings: TrackerSettings) -> dict[str, Any]:
     return {**settings.model_dump(mode="json"), "lost": settings.lost}
 
 
+RUNNING = ("precision", "engine", "batch")
+"""Settings that say how a network is run; an exported folder runs as it can."""
+
+
 def exported(settings: TrackerSettings) -> dict[str, Any]:
     """What an exported folder says of them: what decides a box, whatever runs the network, and the
     threshold `lost` where there is one.
     """
-    running = ("precision", "engine", "batch")
-    plain = {key: value for key, value in without_neutral(settings).items() if key not in running}
+    plain = {key: value for key, value in without_neutral(settings).items() if key not in RUNNING}
     return plain if settings.lost is None else {**plain, "lost": settings.lost}
