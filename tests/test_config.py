@@ -11,6 +11,7 @@ import pytest
 import yaml
 from pydantic import Field
 
+from siamla.cli.main import main
 from siamla.data.layout import LayoutName
 from siamla.errors import UserError
 from siamla.experiment.experiment import load
@@ -493,3 +494,23 @@ def test_mistakes_are_told_once_and_together():
     mistakes.add("c: z")
     with pytest.raises(UserError, match=r"^a: x\nb: y\nc: z$"):
         mistakes.tell()
+
+
+def test_another_folder_is_looked_at_before_its_results_are_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An identity holds no path, so that nothing else would say that the folder is another."""
+    shutil.copytree(ROOT / "params", tmp_path / "params")
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "params/profiles/smoke.yaml"
+    head, rest = path.read_text(encoding="utf-8").split("\nbenchmarks:\n")
+    warning = "two: another folder than when its content was noted; `siamla data fetch street"
+    for name in ("one", "two"):
+        (tmp_path / name / "clip").mkdir(parents=True)
+        entry = f"  street: {{layout: plain, root: {name}}}\n"
+        path.write_text(f"{head}\nbenchmarks:\n{entry}{rest}", encoding="utf-8")
+        main(["config", "check", "--profile", "smoke"])
+        assert (warning in capsys.readouterr().err) is (name == "two")
+        assert main(["data", "fetch", "street", "--profile", "smoke"]) == 0
+    main(["config", "check", "--profile", "smoke"])
+    assert warning not in capsys.readouterr().err

@@ -160,6 +160,7 @@ class Plan:
             entry=entry.name,
             parents=parents,
             outside=entry.outside(self, names),
+            place=entry.place(self, names),
         )
 
     def jobs_of(self, step: str) -> list[Job]:

@@ -55,6 +55,18 @@ def _data(plan: Plan, findings: Findings) -> None:
             findings.problems.append(f"{where}.root: {entry.root}: {what}")
 
 
+def _moved(plan: Plan, findings: Findings) -> None:
+    """Folders of which results are here that were made from another folder: it may hold other data,
+    and only a look at every file tells.
+    """
+    for job in plan.jobs():
+        record = job.record() if job.place else None
+        before = record.get("folder") if record else None
+        if before is not None and before != digest(str(job.place)):
+            what = f"{job.place}: another folder than when its content was noted"
+            findings.problems.append(f"{what}; `{job.command}` looks at this one first")
+
+
 def _contents(plan: Plan, findings: Findings) -> None:
     """Folders of another layout, and parts of published sets; no image is read, and no set that
     is rendered or brought by DVC, which may come later.
@@ -205,7 +217,18 @@ def check_job(plan: Plan) -> Job:
 def check(plan: Plan) -> Findings:
     """What would stop the experiment on this machine, all at once; nothing is changed."""
     findings = Findings()
-    looks = (_data, _contents, _weights, _imported, _disk, _device, _precision, _engines, _tables)
+    looks = (
+        _data,
+        _moved,
+        _contents,
+        _weights,
+        _imported,
+        _disk,
+        _device,
+        _precision,
+        _engines,
+        _tables,
+    )
     for look in looks:
         look(plan, findings)
     return findings
