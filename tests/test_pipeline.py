@@ -361,6 +361,7 @@ def test_a_released_model_has_a_card_of_its_scores(tree: Tree) -> None:
     scores = json.loads(path.read_text())
     row = f"| OTB100 | AUC | {scores['overall']['auc']:.3f} ["
     assert row in done.stdout
+    assert "the best on `otb100`, which flatters it there" in done.stdout
     assert "nan" not in done.stdout
     assert "window 0." in done.stdout
     for wrong in (["smoke/siamla/seed9"], ["smoke/siamla", "--by", "otb10"], ["smoke/siamla"]):

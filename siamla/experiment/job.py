@@ -48,8 +48,6 @@ class Job:
         entry: the name of its entry in the table of steps; of a view that of the view.
         parents: input name → the job that makes it.
         outside: input name → a folder with results of others, which no job makes.
-        place: where a data set lies that no job brings; no part of the identity. Where it is
-            another than in the record, the check asks for a look at it.
         sources: of a view the file that says what it is made from; None for a step's result.
     """
 
@@ -61,7 +59,6 @@ class Job:
     entry: str
     parents: Mapping[str, "Job"] = field(default_factory=dict)
     outside: Mapping[str, Path] = field(default_factory=dict)
-    place: Path | None = None
     sources: Path | None = None
 
     @property

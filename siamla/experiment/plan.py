@@ -160,7 +160,6 @@ class Plan:
             entry=entry.name,
             parents=parents,
             outside=entry.outside(self, names),
-            place=entry.place(self, names),
         )
 
     def jobs_of(self, step: str) -> list[Job]:

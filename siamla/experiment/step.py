@@ -95,10 +95,6 @@ class Step(ABC):
         """Input name → a folder with results of others that the step reads."""
         return {}
 
-    def place(self, plan: Planned, names: Names) -> Path | None:
-        """The folder of a data set that no job brings."""
-        return None
-
     @abstractmethod
     def settings(self, plan: Planned, names: Names, parents: Parents) -> dict[str, Any]:
         """The identity without its code: settings, seed, and the identities of the parents."""

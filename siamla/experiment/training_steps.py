@@ -1,7 +1,6 @@
 """Entries of the table of steps from a data set to a trained model."""
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 from siamla.errors import UserError
@@ -47,10 +46,6 @@ class Fetch(Step):
         elif entry.dvc:
             source |= {"source": "pointer", "pointer": pointer_digest(entry.dvc, entry.root)}
         return source
-
-    def place(self, plan: Planned, names: Names) -> Path | None:
-        entry = plan.datasets[names["dataset"]]
-        return None if entry.dvc else entry.root
 
     def code(self, plan: Planned, names: Names) -> Iterable[str]:
         entry = plan.datasets[names["dataset"]]

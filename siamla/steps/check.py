@@ -59,11 +59,11 @@ def _moved(plan: Plan, findings: Findings) -> None:
     """Folders of which results are here that were made from another folder: it may hold other data,
     and only a look at every file tells.
     """
-    for job in plan.jobs():
-        record = job.record() if job.place else None
-        before = record.get("folder") if record else None
-        if before is not None and before != digest(str(job.place)):
-            what = f"{job.place}: another folder than when its content was noted"
+    for name in plan.sets_in_use():
+        job, entry = plan.job("fetch", dataset=name), plan.datasets[name]
+        before = None if entry.dvc else (job.record() or {}).get("folder")
+        if before not in (None, digest(str(entry.root))):
+            what = f"{entry.root}: another folder than when its content was noted"
             findings.problems.append(f"{what}; `{job.command}` looks at this one first")
 
 

@@ -300,8 +300,6 @@ def perform(
         record = make_record(job.step, job.names, job.identity.plain, job.key, inputs, {}, started)
         outcome = (work or work_of(job.step))(plan, job, record, means or Means())
         record |= {"content": outcome.content, "files": dict(outcome.files)}
-        if job.place is not None:
-            record["folder"] = digest(str(job.place))
         record["seconds"] = round(time.time() - started, 3)
         write_json(job.record_path, record)
         if outcome.state is not None:

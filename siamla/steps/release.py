@@ -92,8 +92,7 @@ def release(name: str, by: str | None = None, out: Path = RELEASED) -> Path:
         for benchmark in plan.profile.benchmarks
         if variant in plan.experiment.runs(benchmark)
     ]
-    chosen = f"Of all trainings this one is the best on `{by}`, which flatters it there. "
-    chosen = chosen if by else ""
+    why = f"Of all trainings this one is the best on `{by}`, which flatters it there. "
     card = CARD.read_text(encoding="utf-8").format(
         label=file.label,
         name=name,
@@ -107,7 +106,7 @@ def release(name: str, by: str | None = None, out: Path = RELEASED) -> Path:
         settings=", ".join(f"{key} {value}" for key, value in plain.items()),
         seeds=len(plan.experiment.seeds(variant)),
         scores="\n".join(scores),
-        chosen=chosen,
+        chosen=why if by else "",
     )
     made = out.with_name(f"{out.name}.new")
     shutil.rmtree(made, ignore_errors=True)
