@@ -1,5 +1,5 @@
-"""A tracker that knows: where the camera went, what its target looks like, when it has lost it, and
-when nothing moves. The network is replaced by one that finds a colour, so that only this decides.
+"""A tracker that knows: what its target looks like, when it has lost it, and when nothing moves.
+The network is replaced by one that finds a colour, so that only this decides.
 """
 
 from pathlib import Path
@@ -15,13 +15,12 @@ from siamla.errors import UserError
 from siamla.geometry import from_centre, iou
 from siamla.settings import validate
 from siamla.tracker.likeness import colours, likeness
-from siamla.tracker.motion import calmed, camera_shift, small
-from siamla.tracker.recovery import WIDER, Belief
+from siamla.tracker.recovery import WIDER, Belief, calmed
 from siamla.tracker.settings import TrackerSettings
 from siamla.tracker.tracker import SiamTracker
 
 Image = NDArray[np.uint8]
-ALL = {"camera": True, "velocity": 0.7, "colours": True, "recover": 0.6, "calm": 0.04}
+ALL = {"colours": True, "recover": 0.6, "calm": 0.04}
 WIDTH, HEIGHT = 400, 300
 RED, BLUE = (30, 30, 230), (230, 60, 30)  # BGR
 SIZE = (40.0, 40.0)
@@ -73,54 +72,6 @@ def box(centre: tuple[float, float]) -> np.ndarray:
     return from_centre(centre, SIZE)
 
 
-# --- the camera ---
-
-
-@pytest.mark.parametrize("way", [(0, 0), (5, 0), (-7, 4), (12, -9)])
-def test_the_cameras_way_is_found_beside_a_target_that_goes_elsewhere(way: tuple[int, int]) -> None:
-    whole = ground(width=700)
-    first = whole[50:350, 60:460].copy()
-    after = whole[50 - way[1] : 350 - way[1], 60 - way[0] : 460 - way[0]].copy()
-    busy = np.random.default_rng(2).integers(0, 255, (90, 90, 3), np.uint8)
-    first[100:190, 100:190] = busy
-    after[130:220, 60:150] = busy
-    found = camera_shift(small(first), small(after), (100, 100, 90, 90), 400)
-    np.testing.assert_allclose(found, way, atol=0.4)
-
-
-def test_without_corners_or_with_another_size_the_camera_stands() -> None:
-    flat = np.full((300, 400, 3), 90, np.uint8)
-    picture = ground()[:300, :400].copy()
-    every = (small(flat), small(flat)), (small(picture), small(ground())[:60])
-    for before, after in every:
-        assert not camera_shift(before, after, (10, 10, 20, 20), 400).any()
-    for shape in ((1, 1, 3), (1, 500, 3), (7, 5, 3)):
-        tiny = np.full(shape, 90, np.uint8)
-        assert not camera_shift(small(tiny), small(tiny), (0, 0, 1, 1), shape[1]).any()
-
-
-def test_the_search_follows_the_camera() -> None:
-    """The target stands in the world; a camera that jumps takes it out of the plain search."""
-    boxes = {}
-    for camera in (False, True):
-        one = tracker(camera=camera)
-        one.init(frame({RED: (200, 150)}), box((200, 150)))
-        one.update(frame({RED: (192, 150)}, shift=8))
-        assert one.search is not None
-        boxes[camera] = one.search.centre
-    assert boxes[False] == (200, 150)
-    np.testing.assert_allclose(boxes[True], (192, 150), atol=0.6)
-
-
-def test_the_search_takes_the_targets_speed_along() -> None:
-    one = tracker(velocity=1.0)
-    one.init(frame({RED: HOME}), box(HOME))
-    for step in range(1, 9):
-        one.update(frame({RED: (HOME[0] + 10 * step, HOME[1])}))
-    assert one.search is not None
-    np.testing.assert_allclose(one.search.centre[0], HOME[0] + 80, atol=2)
-
-
 # --- colours ---
 
 
@@ -157,7 +108,7 @@ def test_a_belief_is_lost_at_once_and_back_after_two_sure_frames() -> None:
     assert not belief.frames
     said, wide = [], []
     for score in (0.41, 0.39, 0.6, 0.45, 0.2, 0.2, 0.55, 0.51, 0.45):
-        belief = belief.judge(score, 0.5, (3.0, 4.0)).moved(np.array([1.0, 0.0]))
+        belief = belief.judge(score, 0.5, (3.0, 4.0))
         said.append(belief.frames > 0)
         wide.append(belief.widen)
     assert said == [False, True, True, True, True, True, True, False, False]
@@ -228,11 +179,10 @@ def test_a_still_target_moves_less_and_a_fast_one_as_before() -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"velocity": 2}, "velocity"),
         ({"recover": 0.9}, "recover"),
         ({"calm": -1}, "calm"),
-        ({"camera": "often"}, "camera"),
-        ({"camera": True, "postprocess": "release"}, "camera needs postprocess topn"),
+        ({"colours": "often"}, "colours"),
+        ({"calm": 0.1, "postprocess": "release"}, "calm needs postprocess topn"),
         ({"recover": 0.6, "lost": 0.3}, "lost is of no use beside recover"),
     ],
 )

@@ -25,7 +25,7 @@ from siamla.tracker.settings import TrackerSettings
 PROTOCOLS = load_protocols(Path(__file__).parents[1] / "params" / "protocols.yaml")
 OTB, VOT = (run_rules(PROTOCOLS[name]) for name in ("otb100", "vot2018"))
 CPU = Hardware("cpu", "fp32", 1)
-KNOWS = {"camera": True, "velocity": 0.7, "colours": True, "recover": 0.6, "calm": 0.04}
+KNOWS = {"colours": True, "recover": 0.6, "calm": 0.04}
 HALF = torch.full((1, 1), 0.5)
 
 

@@ -129,7 +129,7 @@ def by_shake() -> tuple[bytes, bytes]:
     return now.tobytes(), before.tobytes()
 
 
-MORE = ("camera", "velocity", "colours", "recover", "calm")
+MORE = ("colours", "recover", "calm")
 COMPARED: dict[str, Comparison] = {
     "SetSettings.film": by_film,
     "Motion.shake": by_shake,

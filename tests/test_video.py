@@ -343,17 +343,8 @@ def test_a_file_is_no_folder_for_the_output(tmp_path: Path) -> None:
         ("rtsp://me:secret@host:554", "host"),
     ],
 )
-def test_the_output_has_the_name_of_the_source_and_replaces_nothing(
-    source: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert default_output(source, (), False) == Path(f"{name}.track.webm")
-    Path(f"{name}.track.part.csv").write_text("of a killed run")
-    assert default_output(source, (), False) == Path(f"{name}.track2.webm")
-    Path(f"{name}.track2.coco.json").write_text("labels")
-    assert default_output(source, (), False) == Path(f"{name}.track2.webm")
-    assert default_output(source, ("coco",), False) == Path(f"{name}.track3.webm")
-    assert default_output(source, ("coco",), True) == Path(f"{name}.track.webm")
+def test_the_output_has_the_name_of_the_source(source: str, name: str) -> None:
+    assert default_output(source) == Path(f"{name}.track.webm")
 
 
 # -- what is drawn --

@@ -44,7 +44,7 @@ def _track(args: argparse.Namespace) -> None:
             raise UserError(f"--box: boxes {i} and {j} are one target; give each target once")
     read = [Path(args.source), *([args.model] if args.model else [])]
     forms = list(dict.fromkeys(args.format))
-    out = args.out or default_output(args.source, forms, args.overwrite)
+    out = args.out or default_output(args.source)
     check_outputs(out, forms, args.overwrite, *read)
     if args.select or args.show:
         need_window()
@@ -78,7 +78,7 @@ def register(commands: Commands) -> None:
     option("--show", action="store_true", help=text)
     text = (
         "the drawn video (.webm, .mp4, .avi), a table beside it; .csv: the table alone; default:"
-        " SOURCE.track.webm, or SOURCE.track2.webm and so on where that is there"
+        " SOURCE.track.webm"
     )
     option("--out", type=Path, help=text)
     text = "the boxes as other tools read them, too, beside the table; may be given several times"

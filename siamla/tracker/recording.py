@@ -5,7 +5,6 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import chain, count
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -55,20 +54,11 @@ def part(path: Path) -> Path:
     return path.with_name(f"{path.stem}.part{path.suffix}")
 
 
-def default_output(source: str, forms: Sequence[str], overwrite: bool) -> Path:
-    """SOURCE.track.webm in the current folder; where that or what stands beside it is there and
-    must stay, SOURCE.track2.webm, and so on.
-    """
+def default_output(source: str) -> Path:
+    """SOURCE.track.webm in the current folder."""
     address = urlsplit(source) if "://" in source else None
     stem = Path(source).resolve().stem if address is None else Path(address.path).stem
-    name = stem or (address and address.hostname) or "siamla"
-
-    def free(out: Path) -> bool:
-        files = outputs(out, forms)
-        return not any(path.exists() for path in (*files, *map(part, files)))
-
-    outs = (Path(f"{name}.track{number}.webm") for number in chain([""], count(2)))
-    return next(out for out in outs if overwrite or free(out))
+    return Path(f"{stem or (address and address.hostname) or 'siamla'}.track.webm")
 
 
 def check_outputs(out: Path, forms: Sequence[str], overwrite: bool, *read: Path) -> None:

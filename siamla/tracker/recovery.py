@@ -1,6 +1,10 @@
-"""Whether a tracker still has its target, and how it looks for one that it lost."""
+"""Whether a tracker still has its target, how it looks for one that it lost, and how the box of a
+still one is kept still.
+"""
 
 from typing import NamedTuple
+
+import numpy as np
 
 from siamla.geometry import Array
 
@@ -8,6 +12,7 @@ FIRST = 10  # frames whose mean score is what later ones are compared with
 BACK = 1.25  # times the share below which the target is lost: above it, a frame is sure
 RETURN = 2  # sure frames in a row that end a loss
 WIDER = (1.0, 1.25, 1.5)  # times the usual side of the search crop, frame by frame, and again
+SLOWEST = 0.3  # of a step that is much shorter than the zone, the share that is gone
 
 
 class Belief(NamedTuple):
@@ -33,11 +38,6 @@ class Belief(NamedTuple):
         """Times the usual side that the next search crop spans."""
         return WIDER[(self.frames - 1) % len(WIDER)] if self.seeking else 1.0
 
-    def moved(self, way: Array) -> "Belief":
-        """After the camera has moved the image by `way` (2,) pixels."""
-        x, y = self.place
-        return self._replace(place=(x + float(way[0]), y + float(way[1])))
-
     def judge(self, score: float, share: float, centre: tuple[float, float]) -> "Belief":
         """After a frame with a score, searched around `centre`.
 
@@ -53,3 +53,11 @@ class Belief(NamedTuple):
         if sure == RETURN:
             return after._replace(frames=0, sure=0)
         return after._replace(frames=self.frames + 1, sure=sure)
+
+
+def calmed(step: Array, zone: float) -> Array:
+    """A step (2,) in pixels, shortened where it is shorter than `zone`: what is left is the noise
+    of a still target, damped.
+    """
+    share = float(np.hypot(*step)) / zone if zone > 0 else 1.0
+    return step * min(max(share, SLOWEST), 1.0)

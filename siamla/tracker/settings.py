@@ -13,7 +13,6 @@ LOST = (
     "confidence below which the target is called lost, from `siamla model calibrate`;"
     " decides no box"
 )
-VELOCITY = "share of the target's own speed, beside the camera's, that the search takes along"
 CALM = (
     "steps below this share of the target's padded side are damped, so that what stands still does"
 )
@@ -41,8 +40,6 @@ class TrackerSettings(Settings):
     )
     batch: int = Field(1, ge=1, le=256, description=BATCH)
     lost: float | None = Field(None, ge=0, le=1, exclude=True, description=LOST)
-    camera: bool = neutral(False, description="the search follows the camera, by optical flow")
-    velocity: float = neutral(0.0, ge=0, le=1, description=VELOCITY)
     colours: bool = neutral(
         False, description="the score counts how like the target's colours the box's are"
     )
@@ -51,8 +48,7 @@ class TrackerSettings(Settings):
 
     @model_validator(mode="after")
     def _fit(self) -> "TrackerSettings":
-        more = ("camera", "velocity", "colours", "recover", "calm")
-        used = [name for name in more if getattr(self, name)]
+        used = [name for name in ("colours", "recover", "calm") if getattr(self, name)]
         if used and self.postprocess == "release":
             raise ValueError(f"{used[0]} needs postprocess topn: release is the public code's")
         if self.recover and self.lost is not None:

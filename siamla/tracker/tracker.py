@@ -12,9 +12,8 @@ from siamla.errors import UserError
 from siamla.geometry import Array, from_centre, padded_size
 from siamla.grid import SEARCH, TEMPLATE
 from siamla.tracker.likeness import RATE, SURE, colours, likeness
-from siamla.tracker.motion import calmed, camera_shift, small
 from siamla.tracker.postprocess import Result, State, release, start, topn
-from siamla.tracker.recovery import Belief
+from siamla.tracker.recovery import Belief, calmed
 from siamla.tracker.settings import TrackerSettings
 
 
@@ -42,8 +41,8 @@ def _seen(view: View, box: Array) -> Array:
 class SiamTracker:
     """SiamCAR or SiamLA as a tracker (Algorithm 1): the template is taken once, never updated.
 
-    With the settings `camera`, `velocity`, `colours`, `recover` and `calm` it knows more than the
-    paper's: where the camera went, what its target looks like, and when it has lost it.
+    With the settings `colours`, `recover` and `calm` it knows more than the paper's: what its
+    target looks like, when it has lost it, and when it stands still.
     """
 
     def __init__(self, network: Network, settings: TrackerSettings) -> None:
@@ -55,8 +54,6 @@ class SiamTracker:
         self._template: TemplateState | None = None
         self._mean = np.zeros(3)  # colour of the first image
         self._belief = Belief()
-        self._grey: NDArray[np.uint8] | None = None  # the last image, small
-        self._speed = np.zeros(2)  # of the target beside the camera's, pixels a frame
         self._colours = np.ones(1)  # of the target
 
     @property
@@ -80,8 +77,7 @@ class SiamTracker:
         self._mean = image.mean((0, 1)) if self.settings.postprocess == "release" else self._mean
         view = self._crop(image, self.state, TEMPLATE)
         self._template = self.network.embed(view[0][None])
-        self._belief, self._speed = Belief(), np.zeros(2)
-        self._grey = small(image) if self.settings.camera else None
+        self._belief = Belief()
         if self.settings.colours:
             self._colours = _seen(view, box)
 
@@ -89,9 +85,7 @@ class SiamTracker:
         """The target's box (4,) in the next image."""
         if self.state is None:
             raise UserError("the tracker has no target yet: call init(image, box) first")
-        s, moved = self.settings, self._moved(image, self.state)
-        self._belief = self._belief.moved(moved)
-        aim = self._aim(self.state, moved)
+        s, aim = self.settings, self._aim(self.state)
         pixels, centre, side = view = self._crop(image, aim, SEARCH)
         cls, ltrb, loc = (part[0] for part in self.network.search(self._template, pixels[None]))
         self.search = Search(pixels, centre, side, cls, ltrb, loc)
@@ -100,35 +94,15 @@ class SiamTracker:
         result = topn(*maps, s.top_n, *rates) if s.postprocess == "topn" else release(*maps, *rates)
         self.score = self._likeness(view, result) if s.colours else result.score
         self._belief = self._belief.judge(self.score, s.recover, aim.centre)
-        before, self.state = self.state, self._settled(result.state, aim)
+        self.state = self._settled(result.state, aim)
         if self.state is result.state:
-            box = result.box
-        else:
-            box = from_centre(self.state.centre, self.state.size)
-        step = np.subtract(self.state.centre, before.centre) - moved
-        self._speed = np.zeros(2) if self._belief.frames else (self._speed + step) / 2
-        return box
+            return result.box
+        return from_centre(self.state.centre, self.state.size)
 
-    def _moved(self, image: NDArray[np.uint8], state: State) -> Array:
-        """How far (2,) the camera has moved the image since the last one, where that is asked."""
-        if not self.settings.camera:
-            return np.zeros(2)
-        before, self._grey = self._grey, small(image)
-        assert before is not None
-        box = from_centre(state.centre, state.size)
-        return camera_shift(before, self._grey, box, image.shape[1])
-
-    def _aim(self, last: State, moved: Array) -> State:
-        """What the next search crop is cut around: the last state, where it should be by now."""
-        belief, lead = self._belief, self.settings.velocity * self._speed
-        if belief.seeking:
-            centre = np.array(belief.place)
-        elif moved.any() or lead.any():
-            centre = np.array(last.centre) + moved + lead
-        else:
-            return last
-        x, y = np.clip(centre, 0, last.image_size).tolist()
-        return last._replace(centre=(x, y), widen=belief.widen)
+    def _aim(self, last: State) -> State:
+        """What the next search crop is cut around: the last state, or where the target was lost."""
+        belief = self._belief
+        return last._replace(centre=belief.place, widen=belief.widen) if belief.seeking else last
 
     def _likeness(self, view: View, result: Result) -> float:
         """The score of a result, less where its colours are not the target's; sure colours are
