@@ -48,8 +48,8 @@ def public(x: int) -> float:
         raise TypeError("negative")
     with progress(x, "working"):
         print("at work", x)
-        whole = tools.twice(helper(x))
-        return (whole
+        half = tools.twice(helper(x))
+        return (half
                 + LIMIT)
 def other(x):
     return UNUSED + NEW + x
@@ -68,7 +68,6 @@ WEIGHTS = """class Weights:
         return 2 * self.factor
 def load(path): return Weights()
 """
-READERS = "from siamla import low, tools\nTABLE = {'a': low, 'b': tools}\n"
 ENTRY = "siamla.high:public"
 
 
@@ -88,12 +87,11 @@ def package(tmp_path: Path) -> Path:
     (folder / "sub" / "deep.py").write_text("N = 2\nM = 3\n")
     (folder / "tools.py").write_text(TOOLS)
     (folder / "progress.py").write_text("def progress(n, text):\n    return None\n")
-    (folder / "readers.py").write_text(READERS)
     return tmp_path
 
 
 def test_code_digest_ignores_what_decides_no_number(package: Path) -> None:
-    """Words, layout, order, annotations, names of local variables, what is unused."""
+    """Words, layout, order, annotations, what is unused."""
     before = digest(package)
     (package / "siamla" / "high.py").write_text(SAME)
     (package / "siamla" / "progress.py").write_text("def progress(n, text):\n    return n\n")
@@ -157,12 +155,6 @@ def test_the_weight_of_a_loss_and_the_parts_of_a_mix_are_code() -> None:
     found = Sources().definitions(["siamla.training.loop:train_model"])
     wanted = {"siamla.training.settings:LossWeights", "siamla.data.settings:PairSettings"}
     assert wanted <= found.keys()
-
-
-def test_a_registry_gives_the_entry_that_is_used(package: Path) -> None:
-    assert Sources(package).listed("siamla.readers:TABLE", "b") == "siamla.tools"
-    with pytest.raises(UserError, match="lists no 'c'"):
-        Sources(package).listed("siamla.readers:TABLE", "c")
 
 
 def test_code_digest_names_a_missing_or_broken_module(package: Path) -> None:

@@ -202,10 +202,9 @@ def layout_code(layout: str) -> str:
     return f"siamla.data.formats.{layout}"
 
 
-def generator_code(code: Sources, layout: str) -> str:
-    """Digest of the code that renders a set in a layout."""
-    writer = code.listed("siamla.miniatures.dataset:WRITERS", layout)
-    return code.digest("siamla.miniatures.dataset:synthesize", writer)
+def generator_code(layout: str) -> tuple[str, str]:
+    """The code that renders a set in a layout."""
+    return "siamla.miniatures.dataset:synthesize", f"siamla.miniatures.writers:{layout.upper()}"
 
 
 def backbone_code(spec: Spec) -> str:

@@ -13,6 +13,7 @@ from siamla.experiment.step import (
     Step,
     backbone_code,
     feature_pairs,
+    generator_code,
     layout_code,
     mixed_crops,
     network,
@@ -51,8 +52,7 @@ class Fetch(Step):
         entry = plan.datasets[names["dataset"]]
         if entry.dvc and entry.dvc.startswith(GENERATOR):
             layout = plan.generated_set(entry.dvc.removeprefix(GENERATOR)).layout
-            writer = plan.code.listed("siamla.miniatures.dataset:WRITERS", layout)
-            return "siamla.miniatures.dataset:synthesize", writer
+            return generator_code(layout)
         return ()
 
 

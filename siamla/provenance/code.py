@@ -106,7 +106,6 @@ class Sources:
         self._root = root
         # caches that end with this object: a plan asks for thousands of digests of the same files
         self.module, self._known = cache(self._module), cache(self._digest)
-        self.listed = cache(self._listed)
         self._file, self._described = cache(self._find), cache(self._describe)
 
     def _find(self, module: str) -> Path | None:
@@ -182,21 +181,6 @@ class Sources:
                 found[key] = text
             todo += onward
         return found
-
-    def _listed(self, registry: str, name: str) -> str:
-        """The entry that a registry ("module:TABLE", a dict display) lists under a name."""
-        module, _, table = registry.partition(":")
-        parsed = self.module(module)
-        node = parsed.definitions.get(table) if parsed else None
-        value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
-        if parsed and isinstance(value, ast.Dict):
-            for key, what in zip(value.keys, value.values, strict=True):
-                named = isinstance(key, ast.Constant) and key.value == name
-                if named and isinstance(what, ast.Name):
-                    target = parsed.imports[what.id]
-                    as_module = target.replace(":", ".")
-                    return as_module if self.module(as_module) else target
-        raise UserError(f"{registry} lists no {name!r}")
 
     def digest(self, *entries: str) -> str:
         """Digest (16 hex digits) of the code that a step computes with.
