@@ -21,31 +21,10 @@ Keys = tuple[int | str, ...]
 _TAG = "tag:yaml.org,2002:"
 PROJECT = Path(__file__).parents[1] / "project"
 """What `siamla init` copies."""
-MOST_VALUES = 100_000  # in a settings file whose aliases are written out
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain data: no dates, no tags, no key twice, no bomb of aliases; numbers of YAML 1.2."""
-
-    def get_single_node(self) -> yaml.Node | None:
-        node: yaml.Node | None = super().get_single_node()
-        if node is not None and _weight(node, {}) > MOST_VALUES:
-            raise yaml.composer.ComposerError(None, None, "its aliases stand for too many values")
-        return node
-
-
-def _weight(node: yaml.Node, weights: dict[int, int]) -> int:
-    """How many values a node stands for when every alias in it is written out."""
-    if weights.get(id(node)) == 0:  # begun, and not done
-        message = "an alias stands inside what it refers to"
-        raise yaml.composer.ComposerError(None, None, message, node.start_mark)
-    if id(node) not in weights:
-        weights[id(node)] = 0
-        parts = [] if isinstance(node, yaml.ScalarNode) else node.value
-        if isinstance(node, yaml.MappingNode):
-            parts = [part for pair in parts for part in pair]
-        weights[id(node)] = 1 + sum(_weight(part, weights) for part in parts)
-    return weights[id(node)]
+    """Plain data: no dates, no tags, no key twice; numbers of YAML 1.2."""
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
