@@ -13,7 +13,6 @@ from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.experiment.spec import merge
 from siamla.files import write_json, write_text
-from siamla.provenance.record import EARLIER
 from siamla.report.tables.job import layout_of, table_job, table_variants, taken_up
 from siamla.report.views import view
 from siamla.steps.check import Findings, check, missing_data
@@ -206,23 +205,6 @@ def test_the_outlook_says_what_would_run_and_why(changed: Change) -> None:
     text = outlook(after)
     assert "train            1 of   2 to run, about 1 s of one process" in text
     assert "settings.loss.localization is 1.0, the plan has 2.0: siamla, seed 1" in text
-
-
-def test_results_of_an_earlier_version_are_one_line_and_stay(changed: Change) -> None:
-    """Neither a look nor the one decision takes them for results; the step makes them anew."""
-    plan = changed()
-    job = plan.job("train", variant="siamla", seed=1)
-    for name in (EARLIER, "stamp", "model.pt"):
-        write_json(job.folder / name, {"step": "train"})
-    before = sorted(Path("results").rglob("*"))
-    lines = [line for line in outlook(plan).splitlines() if "earlier version" in line]
-    assert lines == [
-        f"1 results of an earlier version of siamla are here, the first in {job.folder}; they are"
-        " not read, and are made again in their place. Move results/smoke away to keep them"
-    ]
-    assert "would run:\n- not made yet" in show_job(plan, job)
-    assert stale(plan) == []
-    assert sorted(Path("results").rglob("*")) == before
 
 
 @pytest.mark.parametrize(

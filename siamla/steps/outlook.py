@@ -12,7 +12,7 @@ from siamla.experiment.plan import Plan
 from siamla.experiment.steps import STEPS
 from siamla.report.views import VIEWS, view
 from siamla.settings import nearest
-from siamla.steps.decision import earlier_results, made, needed, reasons, view_reasons
+from siamla.steps.decision import made, needed, reasons, view_reasons
 
 UNKNOWN = "no earlier run to go by"
 
@@ -70,12 +70,6 @@ def outlook(plan: Plan) -> str:
             more = f" and {len(titles) - 6} more" if len(titles) > 6 else ""
             lines.append(f"               {reason}: {' | '.join(titles[:6])}{more}")
     lines += _views(plan)
-    if earlier := earlier_results(plan):
-        lines.append(
-            f"{len(earlier)} results of an earlier version of siamla are here, the first in"
-            f" {earlier[0]}; they are not read, and are made again in their place. Move"
-            f" results/{plan.name} away to keep them"
-        )
     return "\n".join(lines)
 
 

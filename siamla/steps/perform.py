@@ -17,13 +17,13 @@ from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.experiment.steps import STEPS
 from siamla.files import atomic, date_back, digest, locked, sha256, write_json, write_text
-from siamla.provenance.record import EARLIER, RECORDS, differences, make_record
+from siamla.provenance.record import RECORDS, differences, make_record
 
 SHOWN = 8  # differences that a message lists
 OWNER = ".siamla"  # in a folder that a step made: its step, and what it is being made into
 CUT_OFF = ".*.tmp"  # half a file of a killed process
 # what may lie beside raw results, of the pipeline, of an import and of `siamla benchmark run`
-NO_RESULT = (OWNER, EARLIER, "stamp", "SOURCE.txt", ".lock", "run.json", "scores.csv")
+NO_RESULT = (OWNER, "SOURCE.txt", ".lock", "run.json", "scores.csv")
 
 
 @dataclass(frozen=True)
@@ -64,17 +64,6 @@ class Outcome:
 
 
 Work = Callable[[Plan, Job, dict[str, Any], Means], Outcome]
-
-
-def work_of(step: str) -> Work:
-    """The function that does a step's work: `work` of the module of its name."""
-    try:
-        return import_module(f"siamla.steps.{step}").work
-    except (ModuleNotFoundError, AttributeError) as error:
-        if isinstance(error, ModuleNotFoundError) and error.name != f"siamla.steps.{step}":
-            raise
-        expected = f"expected siamla/steps/{step}.py with a function `work`"
-        raise UserError(f"the step {step!r} of the table has no work: {expected}") from None
 
 
 # --- what is there ---
@@ -203,9 +192,8 @@ def own(folder: Path, step: str, key: str, makes: Iterable[str] = ()) -> None:
     folder that somebody else made.
     """
     refuse_foreign(folder, step)
-    for pattern in (RECORDS, EARLIER):
-        for path in folder.glob(pattern):
-            path.unlink()
+    for path in folder.glob(RECORDS):
+        path.unlink()
     before = _owner(folder)
     if before and before[1:] != [key]:
         for pattern in makes:
@@ -298,7 +286,8 @@ def perform(
                 write_text(job.folder / OWNER, f"{job.step}\n")
         started = time.time()
         record = make_record(job.step, job.names, job.identity.plain, job.key, inputs, {}, started)
-        outcome = (work or work_of(job.step))(plan, job, record, means or Means())
+        work = work or import_module(f"siamla.steps.{job.step}").work
+        outcome = work(plan, job, record, means or Means())
         record |= {"content": outcome.content, "files": dict(outcome.files)}
         record["seconds"] = round(time.time() - started, 3)
         write_json(job.record_path, record)
