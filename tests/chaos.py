@@ -64,7 +64,7 @@ EARLY = 0.1  # share of kills that do not wait until a job runs
 DISTURBED = 0.3  # share of rounds that meet a disturbance
 STILL = 5.0  # seconds that a pipeline works, and stands still
 # what tells when, how long and beside what
-TIMES = {"started", "seconds", "speed", "other_cores", "free disk"}
+TIMES = {"started", "seconds", "speed", "other_cores"}
 # files that hold times, whose digests stand in records
 TIMED = ("_time.txt", "history.csv", "score.json")
 UNCOMPARED = ("results/smoke/logs/", "results/smoke/timings/", "results/smoke/state/")

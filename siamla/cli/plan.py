@@ -64,8 +64,7 @@ def run_check(args: argparse.Namespace) -> None:
 
         job = check_job(plan)
         stamp = {"identity": job.identity.plain, "key": job.key, "made_from": {}}
-        beside = {"profile": plan.name, "checked": found.checked, "warnings": found.warnings}
-        write_json(job.record_path, stamp | beside)
+        write_json(job.record_path, stamp | {"warnings": found.warnings})
 
 
 def run_verify(args: argparse.Namespace) -> None:
@@ -148,9 +147,9 @@ def register(commands: Commands) -> None:
     )
     parser.add_argument("--tflops", type=number(0.01, 1e5, "TFLOP/s"), help=text)
     parser.add_argument("--gpus", type=positive, default=1, help="that share each training")
-    add_profile(parser, key=False)
+    add_profile(parser)
     text = "compare every result and view of a profile with its record, file by file"
-    add_profile(commands.add("verify", run_verify, text), key=False)
+    add_profile(commands.add("verify", run_verify, text))
     text = (
         "check a profile: settings, data, weights, device, engine, disk, views; everything that is"
         " wrong in one list"
@@ -158,10 +157,10 @@ def register(commands: Commands) -> None:
     parser = commands.add("config check", run_check, text)
     text = "write results/PROFILE/check.json when the experiment can run"
     parser.add_argument("--stamp", action="store_true", help=text)
-    add_profile(parser, key=False)
+    add_profile(parser)
     parser = commands.add("config show", run_show, "print a variant's resolved spec")
     parser.add_argument("variant")
-    add_profile(parser, key=False)
+    add_profile(parser)
     commands.add(
         "config keys", run_keys, "list every key that a variant can set: type, default, meaning"
     )

@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 
 from siamla.cli.options import Commands, add_overwrite, add_profile, load_plan
-from siamla.errors import UserError
 
 
 def run_collect(args: argparse.Namespace) -> None:
@@ -25,7 +24,7 @@ def run_table(args: argparse.Namespace) -> None:
     """Write one table."""
     from siamla.steps.report import table
 
-    print(table(load_plan(args), args.number, args.key))
+    print(table(load_plan(args), args.number))
 
 
 def run_figure(args: argparse.Namespace) -> None:
@@ -34,17 +33,15 @@ def run_figure(args: argparse.Namespace) -> None:
     from siamla.steps.figures import figure
 
     plan = load_plan(args)
-    if args.key is not None and len(args.names) != 1:
-        raise UserError("--key: one figure alone has one")
     for name in args.names or figure_names(plan):
-        print(f"{figure(plan, name, args.key)}.{{pdf,svg,png,csv,md}}")
+        print(f"{figure(plan, name)}.{{pdf,svg,png,csv,md}}")
 
 
 def run_page(args: argparse.Namespace) -> None:
     """Write the page."""
     from siamla.steps.page import page
 
-    print(page(load_plan(args), args.key))
+    print(page(load_plan(args)))
 
 
 def run_study(args: argparse.Namespace) -> None:
@@ -52,7 +49,7 @@ def run_study(args: argparse.Namespace) -> None:
     from siamla.files import read_json
     from siamla.steps.study import study
 
-    path = study(load_plan(args), args.key, args.write, args.overwrite)
+    path = study(load_plan(args), args.write, args.overwrite)
     print(f"{path}.{{md,json}}")
     if args.write:
         print(args.write)
@@ -69,9 +66,9 @@ def run_compare(args: argparse.Namespace) -> None:
 def register(commands: Commands) -> None:
     """Add the commands of this module."""
     text = "gather score files into results/PROFILE/{scores,sequences,curves,attributes}.csv"
-    add_profile(commands.add("report collect", run_collect, text), key=False)
+    add_profile(commands.add("report collect", run_collect, text))
     text = "gather the scores of the profile's sweeps into results/PROFILE/sweeps.csv"
-    add_profile(commands.add("report sweeps", run_sweeps, text), key=False)
+    add_profile(commands.add("report sweeps", run_sweeps, text))
     text = "write one of the paper's tables as Markdown, LaTeX and CSV"
     parser = commands.add("report table", run_table, text)
     parser.add_argument("number", type=int, help="1 to 6")
@@ -96,4 +93,4 @@ def register(commands: Commands) -> None:
     parser = commands.add("compare", run_compare, text)
     parser.add_argument("a", help="a variant")
     parser.add_argument("b", help="another variant; differences are b less a")
-    add_profile(parser, key=False)
+    add_profile(parser)

@@ -4,7 +4,16 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from siamla.cli.options import Commands, add_profile, count, load_plan, positive, seed, threads
+from siamla.cli.options import (
+    Commands,
+    add_job,
+    add_profile,
+    load_plan,
+    positive,
+    seed,
+    threads,
+    whole,
+)
 
 
 def run_train(args: argparse.Namespace) -> None:
@@ -60,7 +69,7 @@ def register(commands: Commands) -> None:
     text = "of all processes here; on a CPU they change the last digits"
     option("--threads", "--cores", dest="cores", type=threads, default=1, help=text)
     text = "processes that read pairs, and change nothing; default: threads - 1"
-    option("--workers", type=count, help=text)
+    option("--workers", type=whole(0), help=text)
     text = (
         "the backbone sees a batch in N parts: less memory, and each part is computed twice when it"
         " learns"
@@ -75,7 +84,7 @@ def register(commands: Commands) -> None:
     trial.add_argument("--dry-run", action="store_true", help=text)
     text = "train on N batches again and again; keeps nothing"
     trial.add_argument("--overfit", type=positive, metavar="N", help=text)
-    add_profile(parser)
+    add_job(parser)
     text = (
         "choose the tracker's settings for each variant on validation clips, by the mean of the"
         " sets that are named; nothing is trained"
@@ -90,4 +99,4 @@ def register(commands: Commands) -> None:
     parser.add_argument("--benchmark", action="append", metavar="CLIPS", help=text)
     text = "processes; they change nothing"
     parser.add_argument("--workers", type=positive, default=1, help=text)
-    add_profile(parser, key=False)
+    add_profile(parser)

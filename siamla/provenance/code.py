@@ -206,17 +206,17 @@ def _files(folder: str) -> Iterator[tuple[str, int, int]]:
             yield entry.path, state.st_mtime_ns, state.st_size
 
 
-def source_state(root: Path = ROOT) -> frozenset[tuple[str, int, int]]:
+def source_state() -> frozenset[tuple[str, int, int]]:
     """Path, time and size of every source file of the package: equal until an edit."""
-    return frozenset(_files(str(root / PACKAGE)))
+    return frozenset(_files(str(ROOT / PACKAGE)))
 
 
 @lru_cache(maxsize=1)
-def _read(root: Path, state: frozenset[tuple[str, int, int]]) -> Sources:
+def _read(state: frozenset[tuple[str, int, int]]) -> Sources:
     """`state` only makes the cache notice an edit."""
-    return Sources(root)
+    return Sources()
 
 
-def sources(root: Path = ROOT) -> Sources:
+def sources() -> Sources:
     """The sources as they are now."""
-    return _read(root, source_state(root))
+    return _read(source_state())

@@ -26,11 +26,10 @@ SPARE = 2 * 2**30  # bytes of free disk that README asks for, without the enviro
 
 @dataclass
 class Findings:
-    """problems stop the experiment, warnings do not; checked: what was looked at."""
+    """problems stop the experiment, warnings do not."""
 
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    checked: dict[str, Any] = field(default_factory=dict)
 
 
 def missing_data(plan: Plan) -> list[str]:
@@ -44,7 +43,6 @@ def _data(plan: Plan, findings: Findings) -> None:
     for name in plan.sets_in_use():
         entry = plan.datasets[name]
         where = f"{'train' if name in plan.profile.train else 'benchmarks'}.{name}"
-        findings.checked[where] = entry.root.as_posix()
         if entry.dvc and not entry.dvc.startswith(GENERATOR):
             try:
                 pointer_digest(entry.dvc, entry.root)
@@ -103,7 +101,6 @@ def _weights(plan: Plan, findings: Findings) -> None:
         elif model.weights == "package" and not backbone_class(model.backbone).package_weights():
             findings.problems.append(f"{name}: model.weights: no package ships {model.backbone}")
     for path, expected in sorted(files, key=str):
-        findings.checked[where] = path.as_posix() if path else "a URL"
         if set(expected) == {"0"}:
             help_ = f"fill in what `sha256sum {path or 'FILE'}` prints"
             findings.problems.append(f"{where}.sha256 is all zeros; {help_}")
@@ -128,7 +125,6 @@ def _disk(_: Plan, findings: Findings) -> None:
         if not os.access(folder, os.W_OK):
             findings.problems.append(f"{name}/: not writable")
     free = shutil.disk_usage(".").free
-    findings.checked["free disk"] = f"{free // 2**30} GiB"
     if free < SPARE:
         findings.warnings.append(f"only {free // 2**20} MiB of disk are free here")
 
@@ -136,8 +132,6 @@ def _disk(_: Plan, findings: Findings) -> None:
 def _device(plan: Plan, findings: Findings) -> None:
     import torch
 
-    visible = torch.cuda.is_available()
-    findings.checked["device"] = torch.cuda.get_device_name() if visible else "cpu"
     waiting = [job for job in plan.jobs_of("train") if job.record() is None]
     courses = [plan.spec(job.names["variant"]).training for job in waiting]
     steps = [each.epochs * (each.pairs_per_epoch // each.batch) for each in courses]
@@ -145,7 +139,7 @@ def _device(plan: Plan, findings: Findings) -> None:
         said = "siamla: reckoning what the trainings take, some half a minute …"
         print(said, file=sys.stderr, flush=True)
         planned = f"{len(steps)} trainings of up to {max(steps):,} steps are planned"
-        seen = "" if visible else "no GPU is visible, and "
+        seen = "" if torch.cuda.is_available() else "no GPU is visible, and "
         findings.warnings.append(f"{seen}{planned}: {brief(plan, waiting)}")
 
 
@@ -174,11 +168,10 @@ def _engines(plan: Plan, findings: Findings) -> None:
     for job in (job for job in plan.jobs() if job.step == "predict"):
         tracker = job.identity.plain["tracker"]
         users.setdefault((tracker["engine"], tracker["precision"]), job)
-    findings.checked["engines"] = {}
     for (engine, precision), job in users.items():
         try:
             tracking_hardware(TrackerSettings(engine=engine, precision=precision))
-            findings.checked["engines"][engine] = resolve_engine(engine, tracking_device())
+            resolve_engine(engine, tracking_device())
         except UserError as error:
             findings.problems.append(f"{job.title}: {error}")
 
