@@ -10,7 +10,6 @@ from siamla.errors import UserError
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print the plan or one job of it, or accept what code that changed has made."""
     plan = load_plan(args)
     if args.gpu:
         from siamla.steps.costs import TFLOPS, Gpus, costs
@@ -31,8 +30,7 @@ def run(args: argparse.Namespace) -> None:
     print(show_job(plan, job_named(plan, args.job)) if args.job else outlook(plan))
 
 
-def run_check(args: argparse.Namespace) -> None:
-    """Check everything that can be known before the first job, and say what is planned."""
+def _check(args: argparse.Namespace) -> None:
     plan = load_plan(args)
     from siamla.report.views import view_mistakes  # needs packages: first, is there a project?
     from siamla.steps.check import check, check_job
@@ -67,8 +65,7 @@ def run_check(args: argparse.Namespace) -> None:
         write_json(job.record_path, stamp | {"warnings": found.warnings})
 
 
-def run_verify(args: argparse.Namespace) -> None:
-    """Compare every result and view of a profile with its record; print how many are whole."""
+def _verify(args: argparse.Namespace) -> None:
     from siamla.steps.perform import damaged
     from siamla.steps.report import verify_views
 
@@ -92,8 +89,7 @@ def run_verify(args: argparse.Namespace) -> None:
     print(said)
 
 
-def run_show(args: argparse.Namespace) -> None:
-    """Print a variant's resolved settings."""
+def _show(args: argparse.Namespace) -> None:
     import yaml
 
     from siamla.experiment.spec import plain
@@ -102,8 +98,7 @@ def run_show(args: argparse.Namespace) -> None:
     print(yaml.safe_dump(spec, sort_keys=False, allow_unicode=True), end="")
 
 
-def run_keys(args: argparse.Namespace) -> None:
-    """Print every key that a variant can set, with type, default and meaning."""
+def _keys(args: argparse.Namespace) -> None:
     from siamla.experiment.spec import described_keys
 
     rows = [("key", "type", "default", "meaning"), *described_keys()]
@@ -112,8 +107,7 @@ def run_keys(args: argparse.Namespace) -> None:
         print(f"{key:{wide[0]}}  {kind:{wide[1]}}  {default:{wide[2]}}  {meaning}".rstrip())
 
 
-def run_schema(args: argparse.Namespace) -> None:
-    """Write the JSON schemas into workflow/schemas."""
+def _schema(args: argparse.Namespace) -> None:
     from siamla.steps.schema import write_schemas
 
     write_schemas(Path("workflow/schemas"))
@@ -129,7 +123,6 @@ def _memory(text: str) -> int:
 
 
 def register(commands: Commands) -> None:
-    """Add the commands of this module."""
     text = "what would run, why, and how long it took before; one job; or accept"
     parser = commands.add("plan", run, text)
     text = (
@@ -149,20 +142,20 @@ def register(commands: Commands) -> None:
     parser.add_argument("--gpus", type=positive, default=1, help="that share each training")
     add_profile(parser)
     text = "compare every result and view of a profile with its record, file by file"
-    add_profile(commands.add("verify", run_verify, text))
+    add_profile(commands.add("verify", _verify, text))
     text = (
         "check a profile: settings, data, weights, device, engine, disk, views; everything that is"
         " wrong in one list"
     )
-    parser = commands.add("config check", run_check, text)
+    parser = commands.add("config check", _check, text)
     text = "write results/PROFILE/check.json when the experiment can run"
     parser.add_argument("--stamp", action="store_true", help=text)
     add_profile(parser)
-    parser = commands.add("config show", run_show, "print a variant's resolved spec")
+    parser = commands.add("config show", _show, "print a variant's resolved spec")
     parser.add_argument("variant")
     add_profile(parser)
     commands.add(
-        "config keys", run_keys, "list every key that a variant can set: type, default, meaning"
+        "config keys", _keys, "list every key that a variant can set: type, default, meaning"
     )
     text = "write the JSON schemas that editors use: workflow/schemas/*.json"
-    commands.add("config schema", run_schema, text)
+    commands.add("config schema", _schema, text)

@@ -73,7 +73,6 @@ def by_command() -> dict[str, list[Step]]:
 
 
 def register(commands: Commands) -> None:
-    """Add a command for each step, but for training, which has more to say."""
     for words, steps in by_command().items():
         if words == STEPS["train"].command:
             continue

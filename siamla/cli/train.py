@@ -16,8 +16,7 @@ from siamla.cli.options import (
 )
 
 
-def run_train(args: argparse.Namespace) -> None:
-    """Train the model that a variant uses, or try how that would go."""
+def _train(args: argparse.Namespace) -> None:
     from siamla.steps.perform import Means
     from siamla.steps.train import dry_run, overfit, train
 
@@ -36,8 +35,7 @@ def _pairs(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}: {value}" for key, value in settings.items())
 
 
-def run_tune(args: argparse.Namespace) -> None:
-    """Choose, and print what was found as comments and the lines for the profile."""
+def _tune(args: argparse.Namespace) -> None:
     from siamla.steps.tune import tune
 
     plan = load_plan(args)
@@ -57,12 +55,11 @@ def run_tune(args: argparse.Namespace) -> None:
 
 
 def register(commands: Commands) -> None:
-    """Add the commands of this module."""
     text = (
         "train one variant with one seed; killed, the same command resumes; torchrun starts it on"
         " several GPUs"
     )
-    parser = commands.add("train run", run_train, text)
+    parser = commands.add("train run", _train, text)
     option = parser.add_argument
     option("variant")
     option("--seed", type=seed, default=1)
@@ -89,7 +86,7 @@ def register(commands: Commands) -> None:
         "choose the tracker's settings for each variant on validation clips, by the mean of the"
         " sets that are named; nothing is trained"
     )
-    parser = commands.add("tune", run_tune, text)
+    parser = commands.add("tune", _tune, text)
     text = "this one alone; default: all of the profile, each with the models of all its seeds"
     parser.add_argument("variant", nargs="?", help=text)
     text = (

@@ -72,12 +72,9 @@ def make_record(
 ) -> dict[str, Any]:
     """A record as it stands when a step begins; `content` and `files` are filled in when it ends.
 
-    Args:
-        identity: all that decides the result, as the plan has it.
-        key: digest of the identity.
-        inputs: content digests of the parents' results, which the plan cannot know.
-        place: device, precision and threads, as far as they change sums; told, not compared.
-        started: seconds since the epoch.
+    identity: as the plan has it, and key its digest. inputs: content digests of the parents'
+    results, which the plan cannot know. place: device, precision and threads, as far as they change
+    sums; told, not compared. started: seconds since the epoch.
     """
     return {
         "step": step,

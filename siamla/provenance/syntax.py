@@ -12,19 +12,13 @@ BODIES = ("body", "orelse", "finalbody")
 
 @dataclass
 class Text:
-    """The dumped syntax of one definition and what it refers to.
+    """The dumped syntax of one definition and what it refers to."""
 
-    Attributes:
-        parts: types and values in order.
-        names: every name that is mentioned.
-        attributes: (name, attribute) of each `name.attribute`.
-        imports: local name → "module" or "module:name" of the definition's own import statements.
-    """
-
-    parts: list[str] = field(default_factory=list)
-    names: set[str] = field(default_factory=set)
-    attributes: set[tuple[str, str]] = field(default_factory=set)
+    parts: list[str] = field(default_factory=list)  # types and values in order
+    names: set[str] = field(default_factory=set)  # all that are mentioned
+    attributes: set[tuple[str, str]] = field(default_factory=set)  # of each `name.attribute`
     imports: dict[str, str] = field(default_factory=dict)
+    """Local name → "module" or "module:name", of the definition's own import statements."""
 
 
 def speaks(node: ast.stmt) -> bool:

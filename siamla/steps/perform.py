@@ -28,39 +28,25 @@ NO_RESULT = (OWNER, "SOURCE.txt", ".lock", "run.json", "scores.csv")
 
 @dataclass(frozen=True)
 class Means:
-    """What a job is done with, which decides no more than last digits.
+    """What a job is done with, which decides no more than last digits."""
 
-    Attributes:
-        cores: processes or threads on this machine, of all processes of a training together.
-        workers: processes that read pairs, for each process of a training; by default one less
-            than its threads, none where all epochs read cached features.
-        accumulate: parts in which the backbone sees a batch.
-        validate: a data set to track with the model now and then, and after how many epochs each
-            time.
-        allow_rejected: broken sequences of a data set are left out instead of stopping.
-    """
-
-    cores: int = 1
+    cores: int = 1  # processes or threads here, of all processes of a training together
     workers: int | None = None
-    accumulate: int = 1
-    validate: tuple[str, int] | None = None
-    allow_rejected: bool = False
+    """Processes that read pairs, for each process of a training; by default one less than its
+    threads, none where all epochs read cached features.
+    """
+    accumulate: int = 1  # parts in which the backbone sees a batch
+    validate: tuple[str, int] | None = None  # a data set to track, and after how many epochs
+    allow_rejected: bool = False  # broken sequences are left out instead of stopping
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a step made.
+    """What a step made."""
 
-    Attributes:
-        content: digest of it.
-        files: its files with their SHA-256.
-        state: the folder of work that could be taken up again; it goes when the record is written,
-            and not before.
-    """
-
-    content: str
-    files: Mapping[str, str] = field(default_factory=dict)
-    state: Path | None = None
+    content: str  # digest of it
+    files: Mapping[str, str] = field(default_factory=dict)  # with their SHA-256
+    state: Path | None = None  # of work that could go on; deleted once the record is written
 
 
 Work = Callable[[Plan, Job, dict[str, Any], Means], Outcome]
