@@ -14,7 +14,6 @@ from siamla.experiment.profile import Benchmark, Profile, TrainingSet
 from siamla.experiment.spec import Spec, plain
 from siamla.files import sha256
 from siamla.miniatures.settings import SetSettings
-from siamla.provenance.code import Sources
 from siamla.settings import read_yaml, without_neutral
 
 GENERATOR = "synthesize@"  # stages of dvc.yaml that render a set of params/synthetic.yaml
@@ -29,7 +28,6 @@ class Planned(Protocol):
     name: str
     experiment: Experiment
     profile: Profile
-    code: Sources
 
     @property
     def variants(self) -> list[str]: ...

@@ -5,7 +5,6 @@ for people.
 import json
 import re
 import types
-from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
@@ -242,17 +241,10 @@ def validate(kind: type[T], value: Any, where: str) -> T:
     raise UserError("\n".join(f"{where}: {line}" for line in lines))
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    for key, count in Counter(key for key, _ in pairs).items():
-        if count > 1:
-            raise ValueError(f"the key {key!r} is given twice")
-    return dict(pairs)
-
-
 def validate_json(kind: type[T], text: str, where: str) -> T:
     """`validate` for an option that is given as JSON; UserError for text that is none."""
     try:
-        value = json.loads(text, object_pairs_hook=_once)
+        value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{where}: not valid JSON: {error}") from None
     return validate(kind, value, where)

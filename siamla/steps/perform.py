@@ -131,19 +131,6 @@ def sound(job: Job, names: Iterable[str] | None = None) -> Path:
     return job.folder
 
 
-def check_key(job: Job, key: str | None) -> None:
-    """UserError when a caller's key is not the plan's: settings or code have changed."""
-    if key is None or key == job.key:
-        return
-    former = job.former()
-    same = former is not None and former["key"] == key
-    lines = differences(former["identity"], job.identity.plain) if former and same else []
-    what = "; ".join(lines) or "settings or code have changed"
-    raise UserError(
-        f"{job.title}: the plan is no longer what this was started for: {what}; start again"
-    )
-
-
 # --- where results are written ---
 
 
@@ -255,7 +242,9 @@ def perform(
         UserError: a parent's result is missing or not the plan's, the key is not the plan's, or the
             folder is somebody else's.
     """
-    check_key(job, key)
+    if key not in (None, job.key):
+        what = "the plan is no longer what this was started for: settings or code have changed"
+        raise UserError(f"{job.title}: {what}; start again")
     inputs = inputs_of(job)
     date_back(job.read())
     refuse_foreign(job.folder, job.step)
