@@ -2,13 +2,13 @@
 tests/chaos.py --kills 200.
 
 Each round forgets a part of the results. Some rounds then meet a disturbance: a pipeline that
-stands still, one that loses .snakemake, a second one, files of other dates, a full disk. After
-it the round lives through one kill after another: a signal to snakemake, to one of its jobs, to a
-process of such a job, or to all of them at once. Where snakemake has ended it is started again, and
-what was left behind by the killed one is met by the new one. In most rounds it starts killed jobs
-again by itself (--retries), which saves its own starts. The round is over when the pipeline ends
-well by itself, or after its last kill undisturbed. Then every byte that a clean run makes must be
-there, but for what tells times.
+stands still, one that loses .snakemake, files of other dates. After it the round lives through one
+kill after another: a signal to snakemake, to one of its jobs, to a process of such a job, or to all
+of them at once. Where snakemake has ended it is started again, and what was left behind by the
+killed one is met by the new one. In most rounds it starts killed jobs again by itself (--retries),
+which saves its own starts. The round is over when the pipeline ends well by itself, or after its
+last kill undisturbed. Then every byte that a clean run makes must be there, but for what tells
+times.
 
 What is forgotten, what disturbs, who is killed by what and when follows from the seed and the
 round's number, so that a round can be repeated: --seed 7 --first 41 --kills 1.
@@ -27,7 +27,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -298,62 +298,17 @@ def loses_its_memory(tree: Tree) -> None:
     _ends_well(tree, pipeline)
 
 
-def second_pipeline(tree: Tree) -> None:
-    """A second one is refused in words, or finds all done; the first goes on."""
-    pipeline = tree.start()
-    time.sleep(STILL)
-    second = tree.call(*COMMAND)
-    assert "Traceback" not in second.stdout, second.stdout
-    refused = re.search("Directory cannot be locked|another pipeline of profile", second.stdout)
-    assert refused or second.returncode == 0, second.stdout
-    _ends_well(tree, pipeline)
-
-
 def _date(tree: Tree, when: float) -> None:
     for path in tree.folder.rglob("*"):
         with suppress(FileNotFoundError):
             os.utime(path, (when, when), follow_symlinks=False)
 
 
-@contextmanager
-def _small_disk(folder: Path) -> Iterator[None]:
-    """A disk of 200 KiB at `folder`, of 1 GiB for what is done inside; what it holds stays."""
-    folder.mkdir(parents=True, exist_ok=True)
-    aside = folder.with_name(f"{folder.name}-aside")
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "none", folder], check=True)
-    try:
-        yield
-        shutil.copytree(folder, aside)
-    finally:
-        subprocess.run(["umount", folder], check=True)
-    folder.rmdir()
-    aside.rename(folder)
-
-
-def disk_fills(tree: Tree) -> None:
-    """The disk of the crops fills; with room the same command goes on. Only root can play it."""
-    if os.geteuid():
-        print("a disk that fills is left out: only root may mount one", flush=True)
-        return
-    forget(tree, "crops")
-    folder = tree.folder / "data/crops"
-    with _small_disk(folder):
-        full = tree.call(*COMMAND)
-        logs = (tree.folder / "results/smoke/logs/crops").rglob("*.log")
-        said = full.stdout + "".join(path.read_text() for path in logs)
-        assert full.returncode != 0, said
-        assert "the disk is full" in said, said
-        subprocess.run(["mount", "-o", "remount,size=1g", folder], check=True)
-        tree.run()
-
-
 DISTURBANCES: dict[str, Callable[[Tree], None]] = {
     "a pipeline that stands still": stands_still,
     "a deleted .snakemake": loses_its_memory,
-    "a second pipeline": second_pipeline,
     "dates of 1970": lambda tree: _date(tree, 1),
     "dates of next year": lambda tree: _date(tree, time.time() + 366 * 86400),
-    "a disk that fills": disk_fills,
 }
 
 
