@@ -16,8 +16,6 @@ from siamla.files import sha256
 from siamla.miniatures.settings import SetSettings
 from siamla.settings import read_yaml, without_neutral
 
-GENERATOR = "synthesize@"  # stages of dvc.yaml that render a set of params/synthetic.yaml
-
 Names = Mapping[str, Any]
 Parents = Mapping[str, Job]
 

@@ -13,7 +13,7 @@ from siamla.experiment.job import Identity, Job
 from siamla.experiment.plan import Plan
 from siamla.experiment.profile import TrainingSet
 from siamla.experiment.spec import plain
-from siamla.experiment.step import GENERATOR, pointer_digest
+from siamla.experiment.step import pointer_digest
 from siamla.files import digest, sha256
 from siamla.model.settings import Weights
 from siamla.report.tables.job import table_job
@@ -43,7 +43,7 @@ def _data(plan: Plan, findings: Findings) -> None:
     for name in plan.sets_in_use():
         entry = plan.datasets[name]
         where = f"{'train' if name in plan.profile.train else 'benchmarks'}.{name}"
-        if entry.dvc and not entry.dvc.startswith(GENERATOR):
+        if entry.dvc and not entry.rendered:
             try:
                 pointer_digest(entry.dvc, entry.root)
             except UserError as error:

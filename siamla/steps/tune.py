@@ -15,7 +15,7 @@ from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.experiment.spec import merge, plain
-from siamla.experiment.step import GENERATOR, engine_code
+from siamla.experiment.step import engine_code
 from siamla.experiment.sweeps import load_tuning
 from siamla.files import digest, read_json, write_json
 from siamla.miniatures.settings import SetSettings, load_sets
@@ -50,7 +50,7 @@ def validation_set(plan: Plan, name: str) -> SetSettings:
     if sets[name].first_frame_only:
         raise UserError(f"{name}: the truth of its clips is withheld; choose on others")
     for used, entry in plan.datasets.items():
-        source = (entry.dvc or "").removeprefix(GENERATOR)
+        source = entry.rendered
         if source == name or (source in sets and sets[source].seed == sets[name].seed):
             what = f"{used} of profile {plan.name} is made from it or has its seed"
             raise UserError(f"{name}: {what}; choose on others")
