@@ -460,5 +460,5 @@ def test_the_paper_trains_twelve_models_on_got10k_and_two_on_five_sets(
     parts = list(plan.spec("siamla@five").pairs.parts)
     assert [job.names["dataset"] for job in train.parents.values()] == parts
     assert {*plan.sets_in_use()} >= {*plan.profile.train}
-    missing = missing_data(plan)
+    missing = list(missing_data(plan))
     assert len([line for line in missing if line.startswith("train.")]) == 5

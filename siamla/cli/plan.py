@@ -35,17 +35,17 @@ def _check(args: argparse.Namespace) -> None:
     from siamla.report.views import view_mistakes  # needs packages: first, is there a project?
     from siamla.steps.check import check, check_job
 
-    found = check(plan)
-    views = [line for line in view_mistakes(plan) if line not in found.problems]
+    problems, warnings = check(plan)
+    views = [line for line in view_mistakes(plan) if line not in problems]
     what = "cannot run yet"
-    if not found.problems:
+    if not problems:
         what = "can run, but not make all of its figures and pages yet"
     # a pipeline tells a mistake in a view to who asks for that view
-    (found.warnings if args.stamp else found.problems).extend(views)
-    for line in found.warnings:
+    (warnings if args.stamp else problems).extend(views)
+    for line in warnings:
         print(f"warning: {line}", file=sys.stderr)
-    if found.problems:
-        lines = [f"profile {plan.name} {what}:", *(f"- {line}" for line in found.problems)]
+    if problems:
+        lines = [f"profile {plan.name} {what}:", *(f"- {line}" for line in problems)]
         raise UserError("\n".join(lines))
     for variant in plan.variants:
         seeds = plan.experiment.seeds(variant)
@@ -62,7 +62,7 @@ def _check(args: argparse.Namespace) -> None:
 
         job = check_job(plan)
         stamp = {"identity": job.identity.plain, "key": job.key, "made_from": {}}
-        write_json(job.record_path, stamp | {"warnings": found.warnings})
+        write_json(job.record_path, stamp | {"warnings": warnings})
 
 
 def _verify(args: argparse.Namespace) -> None:
