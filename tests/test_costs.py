@@ -97,9 +97,7 @@ def test_the_table_has_a_row_a_training_and_says_what_is_assumed(
 def test_the_check_says_what_long_trainings_cost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check, "SLOW_STEPS", 5)
     monkeypatch.setattr("siamla.steps.costs.TFLOPS", 1e-3)
-    findings = check.Findings()
-    check._device(SMOKE, findings)
-    (line,) = findings.warnings
+    (line,) = check._length(SMOKE)
     found = re.search(
         r"2 trainings of up to 6 steps are planned: ([\d.]+) GPU days at 0.001 T", line
     )

@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from siamla.errors import UserError
 from siamla.experiment.job import Job
@@ -13,11 +13,12 @@ from siamla.experiment.spec import Spec
 from siamla.files import digest
 
 if TYPE_CHECKING:
-    from siamla.training.cost import Step
+    from siamla.training.step import Recipe
 
 GIB = 2**30
 TFLOPS = 100.0  # 10^12 operations a second that a GPU sustains. Assumed.
 FEW = 2  # pairs of a step of which the arithmetic alone counts
+STEPS = 2  # that are tried: in the second there are the optimiser's moments, too
 RESERVE = GIB
 """Bytes of a GPU that are no tensors: CUDA's own, workspaces, gaps. Assumed."""
 LOADED = 879.0  # pairs a second and core (docs/training.md)
@@ -41,24 +42,51 @@ class Gpus:
     count: int = 1
 
 
-@dataclass(frozen=True)
-class Cost:
-    """A training's. flop: of all its steps; peak: bytes of a GPU, with `accumulate`; rate: pairs a
-    second that the GPUs would take in the fastest of its phases.
-    """
+class Step(NamedTuple):
+    """What a step of a training takes of one process's GPU."""
 
-    flop: float
-    peak: int
+    memory: int  # the most bytes that its tensors hold at a time
+    flop: int  # floating point operations, two for a multiplication with its addition
+
+
+class Cost(NamedTuple):
+    """A training's."""
+
+    flop: float  # of all its steps
+    peak: int  # bytes of a GPU, with `accumulate`
     accumulate: int
-    rate: float
+    rate: float  # pairs a second that the GPUs would take in the fastest of its phases
 
 
-_KNOWN: dict[str, "Step"] = {}  # each network is measured once in a process
+def measured(recipe: "Recipe", pairs: int, accumulate: int = 1, frozen: bool = False) -> Step:
+    """A step with so many pairs, whose backbone sees them in `accumulate` parts, and learns unless
+    it is frozen, as PyTorch counts it on a GPU that is pretended. UserError where it cannot.
+    """
+    import torch
+
+    from siamla.grid import SCORE, SEARCH, TEMPLATE
+    from siamla.training.features import Batch
+    from siamla.training.pretence import pretended, pretended_gpu
+    from siamla.training.step import Resources, optimise, start
+
+    with pretended() as gpu:
+        resources = Resources(pretended_gpu(recipe.training.precision), accumulate=accumulate)
+        learner = start(recipe, resources)
+        learner.thaw(-1 if frozen else recipe.training.frozen_epochs)
+        for _ in range(STEPS):
+            template, search = (
+                torch.zeros(pairs, 3, side, side, dtype=torch.uint8) for side in (TEMPLATE, SEARCH)
+            )
+            batch = Batch((template,), (search,), torch.zeros(pairs, 4), frozen=False)
+            optimise(learner, batch, torch.zeros(pairs, SCORE, SCORE), 0)
+        return Step(gpu.peak, gpu.flop // STEPS)
 
 
-def step(spec: Spec, pairs: int, accumulate: int = 1, frozen: bool = False) -> "Step":
+_KNOWN: dict[str, Step] = {}  # each network is measured once in a process
+
+
+def step(spec: Spec, pairs: int, accumulate: int = 1, frozen: bool = False) -> Step:
     """A step of the training with so many pairs of one process."""
-    from siamla.training.cost import measured
     from siamla.training.step import Recipe
 
     model = spec.model.model_copy(update={"weights": "random"})
