@@ -208,40 +208,21 @@ def test_the_outlook_says_what_would_run_and_why(changed: Change) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "near"),
     [
-        ("trian siamla 1", "did you mean 'train'?"),
-        ("train siamle 1", "did you mean 'siamla'?"),
-        ("train siamla", "expected variant seed"),
-        ("train siamla one", "seed is 'one', expected a whole number"),
-        ("predict otb10 siamla 1", "did you mean 'otb100'?"),
-        ("predict otb100 ladl 1", "ladl is in params/variants.yaml; profile smoke lists its"),
-        ("table 9", "table 9"),
+        ("trian siamla 1", "did you mean 'train siamla 1'?"),
+        ("predict otb10 siamla, seed 1", "did you mean 'predict otb100 siamla 1'?"),
+        ("train siamla", "did you mean 'train siamla 1'?"),
+        ("score otb100 siamla 2", "did you mean 'score otb100 siamla 1'?"),
+        ("table 9", "did you mean 'table 3'?"),
+        ("xyz", "steps: fetch, curate, "),
     ],
 )
-def test_a_wrong_job_is_named_with_what_is_near(changed: Change, words: str, said: str) -> None:
+def test_a_wrong_job_is_named_with_what_is_near(changed: Change, words: str, near: str) -> None:
     with pytest.raises(UserError) as error:
         job_named(changed(), words.split())
-    assert said in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (
-            "score otb100 siamla 2",
-            "score otb100 siamla, seed 2: not in profile smoke \\(seeds: 1\\)",
-        ),
-        ("score otb100 siamcar 1", "score otb100 siamcar, seed 1: .* smoke \\(variants: siamla\\)"),
-        ("alignment otb100 siamla 3", "alignment otb100 siamla, seed 3: .* smoke \\(seeds: 1\\)"),
-    ],
-)
-def test_a_job_that_the_profile_does_not_run_is_one_line(
-    changed: Change, words: str, said: str
-) -> None:
-    plan = changed(smoke={"benchmarks": {"otb100": {"variants": ["siamla"]}}})
-    with pytest.raises(UserError, match=said):
-        show_job(plan, job_named(plan, words.split()))
+    asked = words.replace(", seed", "")
+    assert str(error.value).startswith(f"plan: no job {asked!r} in profile smoke; {near}")
 
 
 def test_a_new_row_is_a_reason_by_its_name(changed: Change) -> None:
@@ -363,7 +344,8 @@ def test_a_benchmark_has_the_models_of_its_training(changed: Change) -> None:
     crops = plan.job("crops", variant="siamla@both", dataset="coco")
     assert crops.command == "siamla data crops siamla@both --dataset coco --profile smoke"
     assert crops is other.parents["crops1"]
-    assert job_named(plan, ["crops", "siamla@both", "clips"]) is other.parents["crops2"]
+    shared = job_named(plan, ["crops", "siamcar@both", "clips"])
+    assert shared.folder == other.parents["crops2"].folder
     with pytest.raises(UserError, match="siamla@both reads no features"):
         plan.job("features", variant="siamla@both")
     with pytest.raises(UserError, match="trained on several data sets; name one of coco, clips"):
