@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]  # snakemake brings it
 import pytest
 from conftest import REPOSITORY
 from tiny import wait_for
@@ -65,18 +66,9 @@ class Pipeline:
     def servers(self) -> list[int]:
         """The warm process and its forks."""
         wanted = {self.address, "siamla.cli.prefork"}
-        return [pid for pid, words in processes() if wanted <= {*words}]
-
-
-def processes() -> Iterator[tuple[int, list[str]]]:
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
-            running = (process / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-        except OSError:
-            continue
-        if running:
-            yield int(process.name), words
+        found = psutil.process_iter(["cmdline", "status"])
+        running = [each for each in found if each.info["status"] != psutil.STATUS_ZOMBIE]
+        return [each.pid for each in running if wanted <= {*(each.info["cmdline"] or ())}]
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 import yaml
 
@@ -12,6 +11,7 @@ from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.experiment.steps import STEPS
 from siamla.report.views import VIEWS
+from siamla.settings.base import closest
 from siamla.steps.decision import made, needed, reasons, view_reasons
 
 UNKNOWN = "no earlier run to go by"
@@ -84,8 +84,8 @@ def job_named(plan: Plan, words: Sequence[str]) -> Job:
     named = {_words(job.title): job for job in (view.jobs(plan) if view else plan.jobs())}
     asked = _words(" ".join(words))
     if asked not in named:
-        close = get_close_matches(asked, named, 1, 0.5)
-        near = f"did you mean {close[0]!r}?" if close else f"steps: {', '.join([*STEPS, *VIEWS])}"
+        close = closest(asked, list(named))
+        near = f"did you mean {close!r}?" if close else f"steps: {', '.join([*STEPS, *VIEWS])}"
         raise UserError(f"plan: no job {asked!r} in profile {plan.name}; {near}")
     return named[asked]
 
