@@ -105,11 +105,7 @@ def changed_inputs(record: Mapping[str, Any], inputs: Mapping[str, str]) -> list
 
 
 def damaged(job: Job, record: Mapping[str, Any], names: Iterable[str] | None = None) -> str | None:
-    """The first file of a result that is not what the record says; None when all are.
-
-    Args:
-        names: look at these alone.
-    """
+    """The first file of a result, or of `names` alone, that is not as recorded; None if all are."""
     for name in record["files"] if names is None else names:
         path = job.folder / name
         if not path.is_file():
@@ -234,13 +230,9 @@ def perform(
 ) -> bool:
     """Do a job, unless its result is there and belongs to the plan; whether it was done.
 
-    Args:
-        key: the identity's digest that the caller expects; None where somebody typed the command.
-        work: in place of the step's own.
-
-    Raises:
-        UserError: a parent's result is missing or not the plan's, the key is not the plan's, or the
-            folder is somebody else's.
+    key: as the caller expects it; None where somebody typed the command. work: in place of the
+    step's own. UserError where the key or a parent's result is not the plan's, or the folder is
+    somebody else's.
     """
     if key not in (None, job.key):
         what = "the plan is no longer what this was started for: settings or code have changed"
