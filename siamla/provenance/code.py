@@ -80,16 +80,13 @@ def _counted(node: ast.stmt, module: str) -> Iterable[ast.stmt]:
 
 def _parse(path: Path, module: str) -> Module:
     """One source file."""
-    try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-    except SyntaxError as error:
-        raise UserError(f"{path}: line {error.lineno}: not valid Python ({error.msg})") from None
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
     definitions: dict[str, ast.stmt] = {}
     imports: dict[str, str] = {}
     always: list[ast.stmt] = []
     for node in tree.body:
         if isinstance(node, ast.Import | ast.ImportFrom):
-            imports.update(import_targets(node, module, path.name == "__init__.py"))
+            imports.update(import_targets(node))
         elif names := assigned(node):
             definitions.update(dict.fromkeys(names, node))
         elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
@@ -153,11 +150,10 @@ class Sources:
         if node is None:
             onward = self._resolve(source.imports.get(attribute, ""))
             return None, (onward,) if onward else ()
-        package = self._file(name) == self._root.joinpath(*name.split("."), "__init__.py")
         counted = [*_counted(node, name)]
         if not counted:
             return None, ()
-        text = dump([*counted, *source.always], name, package)
+        text = dump([*counted, *source.always])
         digest = hashlib.sha256("\0".join(text.parts).encode()).hexdigest()
         return digest, tuple(self._referred(text, source))
 
@@ -187,7 +183,7 @@ class Sources:
 
         An entry is a definition ("siamla.training.loop:train_model") or a module, of which every
         definition counts ("siamla.data.formats.otb"). Nothing is imported; names that are computed
-        at run time are not seen. UserError when an entry does not exist or a file does not parse.
+        at run time are not seen. UserError when an entry does not exist.
         """
         return self._known(entries)
 

@@ -35,31 +35,24 @@ def speaks(node: ast.stmt) -> bool:
     return call.value.id in ("log", "warnings")
 
 
-def import_targets(
-    node: ast.Import | ast.ImportFrom, module: str, is_package: bool
-) -> dict[str, str]:
-    """Local name → "module" or "module:name" for the names of an import statement."""
+def import_targets(node: ast.Import | ast.ImportFrom) -> dict[str, str]:
+    """Local name → "module" or "module:name" for the names of an import, which is not relative."""
     if isinstance(node, ast.Import):
         return {alias.asname or alias.name.split(".")[0]: alias.name for alias in node.names}
-    base = node.module or ""
-    if node.level:
-        keep = len(module.split(".")) - node.level + is_package
-        base = ".".join([*module.split(".")[:keep], *filter(None, [node.module])])
-    return {alias.asname or alias.name: f"{base}:{alias.name}" for alias in node.names}
+    return {alias.asname or alias.name: f"{node.module}:{alias.name}" for alias in node.names}
 
 
 class _Dump:
     """Writes one definition as text."""
 
-    def __init__(self, module: str, is_package: bool) -> None:
+    def __init__(self) -> None:
         self.text = Text()
-        self._module, self._is_package = module, is_package
 
     def add(self, node: object) -> None:
         """Append a syntax tree, a list of such, or a value in one."""
         parts = self.text.parts
         if isinstance(node, ast.Import | ast.ImportFrom):
-            self.text.imports |= import_targets(node, self._module, self._is_package)
+            self.text.imports |= import_targets(node)
         elif isinstance(node, ast.Raise):  # that it raises counts, what it says does not
             parts.append("Raise)")
         elif isinstance(node, ast.AST):
@@ -103,9 +96,9 @@ class _Dump:
         del self.text.parts[kept:]
 
 
-def dump(nodes: list[ast.stmt], module: str, is_package: bool) -> Text:
-    """The text of the statements of a definition that stands in `module`."""
-    writer = _Dump(module, is_package)
+def dump(nodes: list[ast.stmt]) -> Text:
+    """The text of the statements of a definition."""
+    writer = _Dump()
     for node in nodes:
         writer.add(node)
     return writer.text
