@@ -1,21 +1,18 @@
 """`siamla report`: from score files to tables, figures, page and study; `siamla compare`."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from siamla.cli.options import Commands, add_overwrite, add_profile, load_plan
 
 
-def _collect(args: argparse.Namespace) -> None:
-    from siamla.steps.report import collect
+def _make(kind: str, args: argparse.Namespace) -> None:
+    from siamla.steps.page import page
+    from siamla.steps.report import collect, collect_sweeps
 
-    print(collect(load_plan(args)))
-
-
-def _sweeps(args: argparse.Namespace) -> None:
-    from siamla.steps.report import collect_sweeps
-
-    print(collect_sweeps(load_plan(args)))
+    makers = {"collect": collect, "sweeps": collect_sweeps, "page": page}
+    print(makers[kind](load_plan(args)))
 
 
 def _table(args: argparse.Namespace) -> None:
@@ -31,12 +28,6 @@ def _figure(args: argparse.Namespace) -> None:
     plan = load_plan(args)
     for name in args.names or figure_names(plan):
         print(f"{figure(plan, name)}.{{pdf,svg,png,csv,md}}")
-
-
-def _page(args: argparse.Namespace) -> None:
-    from siamla.steps.page import page
-
-    print(page(load_plan(args)))
 
 
 def _study(args: argparse.Namespace) -> None:
@@ -57,10 +48,13 @@ def _compare(args: argparse.Namespace) -> None:
 
 
 def register(commands: Commands) -> None:
-    text = "gather score files into results/PROFILE/{scores,sequences,curves,attributes}.csv"
-    add_profile(commands.add("report collect", _collect, text))
-    text = "gather the scores of the profile's sweeps into results/PROFILE/sweeps.csv"
-    add_profile(commands.add("report sweeps", _sweeps, text))
+    scores = "results/PROFILE/{scores,sequences,curves,attributes}.csv"
+    for kind, text in (
+        ("collect", f"gather score files into {scores}"),
+        ("sweeps", "gather the scores of the profile's sweeps into results/PROFILE/sweeps.csv"),
+        ("page", "write reports/PROFILE/index.html: all of it in one file"),
+    ):
+        add_profile(commands.add(f"report {kind}", partial(_make, kind), text))
     text = "write one of the paper's tables as Markdown, LaTeX and CSV"
     parser = commands.add("report table", _table, text)
     parser.add_argument("number", type=int, help="1 to 6")
@@ -70,8 +64,6 @@ def register(commands: Commands) -> None:
     text = "entries of params/figures.yaml; default: all that the profile can draw"
     parser.add_argument("names", nargs="*", help=text)
     add_profile(parser)
-    text = "write reports/PROFILE/index.html: all of it in one file"
-    add_profile(commands.add("report page", _page, text))
     text = "write the study: the paper's claims with verdicts, effects with intervals, power"
     parser = commands.add("report study", _study, text)
     text = "write the page there as well (docs/results.md)"
