@@ -42,9 +42,9 @@ from siamla.experiment.plan import Plan
 from siamla.hardware import Hardware, hardware_on, has_bf16, named_device
 from siamla.model.siamla import build_model
 from siamla.sequence import Sequence
+from siamla.steps.costs import Step, measured
 from siamla.system import cores
 from siamla.training.batches import Source, batches
-from siamla.training.cost import Step, measured
 from siamla.training.features import Batch
 from siamla.training.loop import take_step
 from siamla.training.step import Recipe, Resources, set_up, start

@@ -2,13 +2,13 @@
 tests/chaos.py --kills 200.
 
 Each round forgets a part of the results. Some rounds then meet a disturbance: a pipeline that
-stands still, one that loses .snakemake, a second one, files of other dates, a full disk. After
-it the round lives through one kill after another: a signal to snakemake, to one of its jobs, to a
-process of such a job, or to all of them at once. Where snakemake has ended it is started again, and
-what was left behind by the killed one is met by the new one. In most rounds it starts killed jobs
-again by itself (--retries), which saves its own starts. The round is over when the pipeline ends
-well by itself, or after its last kill undisturbed. Then every byte that a clean run makes must be
-there, but for what tells times.
+stands still, one that loses .snakemake, files of other dates. After it the round lives through one
+kill after another: a signal to snakemake, to one of its jobs, to a process of such a job, or to all
+of them at once. Where snakemake has ended it is started again, and what was left behind by the
+killed one is met by the new one. In most rounds it starts killed jobs again by itself (--retries),
+which saves its own starts. The round is over when the pipeline ends well by itself, or after its
+last kill undisturbed. Then every byte that a clean run makes must be there, but for what tells
+times.
 
 What is forgotten, what disturbs, who is killed by what and when follows from the seed and the
 round's number, so that a round can be repeated: --seed 7 --first 41 --kills 1.
@@ -26,9 +26,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +63,7 @@ EARLY = 0.1  # share of kills that do not wait until a job runs
 DISTURBED = 0.3  # share of rounds that meet a disturbance
 STILL = 5.0  # seconds that a pipeline works, and stands still
 # what tells when, how long and beside what
-TIMES = {"started", "seconds", "speed", "other_cores", "free disk"}
+TIMES = {"started", "seconds", "speed", "other_cores"}
 # files that hold times, whose digests stand in records
 TIMED = ("_time.txt", "history.csv", "score.json")
 UNCOMPARED = ("results/smoke/logs/", "results/smoke/timings/", "results/smoke/state/")
@@ -88,15 +87,6 @@ class Kill:
     after: float
     early: bool
     choice: float
-
-
-@dataclass(frozen=True)
-class Met:
-    """A kill as it was: stage of the pipeline, who was met (one of WHOM), the signal's name."""
-
-    stage: str
-    whom: str
-    signal: str
 
 
 @dataclass(frozen=True)
@@ -213,8 +203,8 @@ def _processes(
     return jobs, {process: step for process, step in others.items() if process not in jobs}
 
 
-def _strike(tree: Tree, pipeline: "subprocess.Popen[bytes]", kill: Kill) -> Met:
-    """Send the signal; to snakemake where there is nothing else."""
+def _strike(tree: Tree, pipeline: "subprocess.Popen[bytes]", kill: Kill) -> str:
+    """Send the signal, to snakemake where there is nothing else; who was met, and when."""
     jobs, others = _processes(tree, pipeline.pid)
     steps = sorted(set(jobs.values()))
     stage = steps[int(kill.choice * len(steps))] if steps else "between jobs"
@@ -224,12 +214,12 @@ def _strike(tree: Tree, pipeline: "subprocess.Popen[bytes]", kill: Kill) -> Met:
         victim, step = ordered[int(kill.choice * len(there))]
         with suppress(psutil.NoSuchProcess):
             victim.send_signal(kill.number)
-            return Met(step or stage, kill.whom, kill.number.name)
+            return f"{kill.number.name} {kill.whom} in {step or stage}"
     if kill.whom == "all":
         os.killpg(pipeline.pid, kill.number)
-        return Met(stage, "all", kill.number.name)
+        return f"{kill.number.name} all in {stage}"
     os.kill(pipeline.pid, kill.number)
-    return Met(stage, "snakemake", kill.number.name)
+    return f"{kill.number.name} snakemake in {stage}"
 
 
 def _busy(pipeline: "subprocess.Popen[bytes]") -> tuple[float, bool]:
@@ -264,14 +254,14 @@ def _wait(pipeline: "subprocess.Popen[bytes]", after: float, count: bool) -> int
     return status
 
 
-def live(tree: Tree, plan: Round) -> tuple[list[Met], bool]:
+def live(tree: Tree, plan: Round) -> tuple[list[str], bool]:
     """Run the pipeline, and again after each end, with these kills; who was met, and whether it
     ended well by itself.
 
     AssertionError when it fails without a kill.
     """
     options = ("--retries", "1000") if plan.retries else ()
-    met: list[Met] = []
+    met: list[str] = []
     pipeline, struck = tree.start(*options), False
     for kill in plan.kills:
         while (status := _wait(pipeline, kill.after, struck or kill.early)) is not None:
@@ -308,62 +298,17 @@ def loses_its_memory(tree: Tree) -> None:
     _ends_well(tree, pipeline)
 
 
-def second_pipeline(tree: Tree) -> None:
-    """A second one is refused in words, or finds all done; the first goes on."""
-    pipeline = tree.start()
-    time.sleep(STILL)
-    second = tree.call(*COMMAND)
-    assert "Traceback" not in second.stdout, second.stdout
-    refused = re.search("Directory cannot be locked|another pipeline of profile", second.stdout)
-    assert refused or second.returncode == 0, second.stdout
-    _ends_well(tree, pipeline)
-
-
 def _date(tree: Tree, when: float) -> None:
     for path in tree.folder.rglob("*"):
         with suppress(FileNotFoundError):
             os.utime(path, (when, when), follow_symlinks=False)
 
 
-@contextmanager
-def _small_disk(folder: Path) -> Iterator[None]:
-    """A disk of 200 KiB at `folder`, of 1 GiB for what is done inside; what it holds stays."""
-    folder.mkdir(parents=True, exist_ok=True)
-    aside = folder.with_name(f"{folder.name}-aside")
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "none", folder], check=True)
-    try:
-        yield
-        shutil.copytree(folder, aside)
-    finally:
-        subprocess.run(["umount", folder], check=True)
-    folder.rmdir()
-    aside.rename(folder)
-
-
-def disk_fills(tree: Tree) -> None:
-    """The disk of the crops fills; with room the same command goes on. Only root can play it."""
-    if os.geteuid():
-        print("a disk that fills is left out: only root may mount one", flush=True)
-        return
-    forget(tree, "crops")
-    folder = tree.folder / "data/crops"
-    with _small_disk(folder):
-        full = tree.call(*COMMAND)
-        logs = (tree.folder / "results/smoke/logs/crops").rglob("*.log")
-        said = full.stdout + "".join(path.read_text() for path in logs)
-        assert full.returncode != 0, said
-        assert "the disk is full" in said, said
-        subprocess.run(["mount", "-o", "remount,size=1g", folder], check=True)
-        tree.run()
-
-
 DISTURBANCES: dict[str, Callable[[Tree], None]] = {
     "a pipeline that stands still": stands_still,
     "a deleted .snakemake": loses_its_memory,
-    "a second pipeline": second_pipeline,
     "dates of 1970": lambda tree: _date(tree, 1),
     "dates of next year": lambda tree: _date(tree, time.time() + 366 * 86400),
-    "a disk that fills": disk_fills,
 }
 
 
@@ -381,7 +326,7 @@ def differing(expected: dict[str, object], found: dict[str, object]) -> list[str
     return lines + [f"{name} differs" for name in both if expected[name] != found[name]]
 
 
-def play(tree: Tree, expected: dict[str, object], seed: int, number: int) -> list[Met]:
+def play(tree: Tree, expected: dict[str, object], seed: int, number: int) -> list[str]:
     """One round; who was killed. AssertionError when bytes differ from a clean run's."""
     plan = draw(seed, number)
     forget(tree, plan.forgotten)
@@ -401,48 +346,30 @@ def play(tree: Tree, expected: dict[str, object], seed: int, number: int) -> lis
     return met
 
 
-def _report(met: Counter[Met]) -> str:
-    """How many kills by stage, by who was met and by signal."""
-    lines = [f"{met.total()} kills, the same bytes after each round"]
-    for title in ("stage", "whom", "signal"):
-        names = Counter(getattr(one, title) for one in met.elements())
-        counts = ", ".join(f"{name} {count}" for name, count in names.most_common())
-        lines.append(f"by {title}: {counts}")
-    return "\n".join(lines)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     text = "begin no round after so many"
     parser.add_argument("--kills", type=int, default=20, help=text)
-    parser.add_argument("--seconds", type=float, default=float("inf"), help=text)
     parser.add_argument("--first", type=int, default=0, help="number of the first round")
     parser.add_argument("--seed", type=int, default=0)
-    text = "a clone to work in, whose smoke results may be deleted; default: new"
-    parser.add_argument("--tree", type=Path, help=text)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="siamla-chaos-") as scratch:
-        tree = Tree(args.tree.resolve()) if args.tree else copy_tree(Path(scratch))
+        tree = copy_tree(Path(scratch))
         tree.run()
         expected = files(tree)
-        started = time.monotonic()
-        met: Counter[Met] = Counter()
-        number = args.first
-        while met.total() < args.kills and time.monotonic() - started < args.seconds:
-            begun = time.monotonic()
-            killed = play(tree, expected, args.seed, number)
-            met.update(killed)
-            told = ", ".join(f"{one.signal} {one.whom} in {one.stage}" for one in killed)
+        kills, number = 0, args.first
+        while kills < args.kills:
+            met = play(tree, expected, args.seed, number)
             drawn = draw(args.seed, number)
             words = f"{drawn.forgotten} and what follows"
             if drawn.disturbed:
                 words += f"; {drawn.disturbed}"
-            seconds = time.monotonic() - begun
-            print(f"round {number}, {seconds:.0f} s: {words}; {told}", flush=True)
+            print(f"round {number}: {words}; {', '.join(met)}", flush=True)
+            kills += len(met)
             number += 1
-    print(_report(met))
+    print(f"{kills} kills, the same bytes after each round")
     print(f"command: {' '.join(COMMAND[1:])}; seed {args.seed}")
     return 0
 

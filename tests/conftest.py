@@ -29,20 +29,7 @@ COMMAND = (str(BIN / "snakemake"), "--cores", "2", "--config", "profile=smoke")
 JOB = re.compile(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)*)", re.MULTILINE)
 
 
-LONGEST = (
-    "test_kills.py",
-    "test_ranks.py",
-    "test_pipeline.py",
-    "test_slurm.py",
-    "test_mlflow.py",
-    "test_fakegpu.py",
-    "test_training.py",
-    "test_views.py",
-    "test_engines.py",
-    "test_study.py",
-    "test_figures.py",
-    "test_synthetic.py",
-)
+LONGEST = "kills ranks pipeline slurm mlflow fakegpu training views engines study figures"
 """What begins first where processes share the tests; the second while the first makes the tree,
 which the third uses too.
 """
@@ -51,8 +38,8 @@ which the third uses too.
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where processes share the tests, the longest files come first."""
     if "PYTEST_XDIST_WORKER" in os.environ:
-        order = {name: place for place, name in enumerate(LONGEST)}
-        items.sort(key=lambda item: order.get(item.path.name, len(order)))
+        order = {name: place for place, name in enumerate(LONGEST.split())}
+        items.sort(key=lambda item: order.get(item.path.stem.removeprefix("test_"), len(order)))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from siamla.cli.main import main
 from siamla.errors import UserError
 from siamla.experiment.plan import Plan
 from siamla.steps import check
-from siamla.steps.costs import GIB, RESERVE, Costs, Gpus, costs
+from siamla.steps.costs import GIB, RESERVE, Gpus, cost, costs, flop_of, step
 from siamla.training.pretence import NAME, pretended
 
 need_pretence()
@@ -38,33 +38,33 @@ def test_memory_and_arithmetic_of_a_layer_are_those_on_paper() -> None:
 
 
 def test_a_step_takes_more_with_more_pairs_and_less_memory_in_parts() -> None:
-    spec, known = SMOKE.spec("siamla"), Costs()
-    few, many = known.step(spec, 4), known.step(spec, 16)
+    spec = SMOKE.spec("siamla")
+    few, many = step(spec, 4), step(spec, 16)
     assert many.flop == 4 * few.flop
     assert 2 < many.memory / few.memory < 4
-    frozen = known.step(spec, 16, frozen=True)
+    frozen = step(spec, 16, frozen=True)
     assert frozen.flop < many.flop / 1.5
-    parts = known.step(spec, 16, accumulate=4)
+    parts = step(spec, 16, accumulate=4)
     assert frozen.memory < parts.memory < many.memory
     assert many.flop < parts.flop < 1.5 * many.flop
     course = spec.training
     whole = few.flop / 4 * (course.epochs - course.frozen_epochs)
     whole += frozen.flop / 16 * course.frozen_epochs
-    assert known.flop(spec) == pytest.approx(whole * course.pairs_per_epoch)
+    assert flop_of(spec) == pytest.approx(whole * course.pairs_per_epoch)
 
 
 def test_the_least_accumulation_that_fits_is_told() -> None:
-    spec, known = SMOKE.spec("siamla"), Costs()
-    peaks = [known.step(spec, 4, parts).memory for parts in (1, 2, 4)]
+    spec = SMOKE.spec("siamla")
+    peaks = [step(spec, 4, parts).memory for parts in (1, 2, 4)]
     assert peaks == sorted(peaks, reverse=True)
     for accumulate, peak in zip((1, 2, 4), peaks, strict=True):
-        cost = known.cost("siamla", spec, Gpus(peak + RESERVE, 100))
-        assert (cost.accumulate, cost.peak) == (accumulate, peak)
+        one = cost("siamla", spec, Gpus(peak + RESERVE, 100))
+        assert (one.accumulate, one.peak) == (accumulate, peak)
     with pytest.raises(UserError, match=r"siamla takes [\d.]+ GiB with --accumulate 4"):
-        known.cost("siamla", spec, Gpus(peaks[-1] + RESERVE - 1, 100))
-    halves = known.cost("siamla", spec, Gpus(24 * GIB, 100, count=2))
+        cost("siamla", spec, Gpus(peaks[-1] + RESERVE - 1, 100))
+    halves = cost("siamla", spec, Gpus(24 * GIB, 100, count=2))
     assert halves.peak < peaks[0]
-    assert halves.rate == pytest.approx(2 * known.cost("siamla", spec, Gpus(24 * GIB, 100)).rate)
+    assert halves.rate == pytest.approx(2 * cost("siamla", spec, Gpus(24 * GIB, 100)).rate)
 
 
 def test_the_table_has_a_row_a_training_and_says_what_is_assumed(
@@ -97,14 +97,11 @@ def test_the_table_has_a_row_a_training_and_says_what_is_assumed(
 def test_the_check_says_what_long_trainings_cost(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check, "SLOW_STEPS", 5)
     monkeypatch.setattr("siamla.steps.costs.TFLOPS", 1e-3)
-    findings = check.Findings()
-    check._device(SMOKE, findings)
-    (line,) = findings.warnings
+    (line,) = check._length(SMOKE)
     found = re.search(
         r"2 trainings of up to 6 steps are planned: ([\d.]+) GPU days at 0.001 T", line
     )
-    known = Costs()
-    flop = sum(known.flop(SMOKE.spec(name)) for name in ("siamcar", "siamla"))
+    flop = sum(flop_of(SMOKE.spec(name)) for name in ("siamcar", "siamla"))
     assert found
     assert float(found[1]) == pytest.approx(flop / 1e9 / 86400, abs=0.051)
     assert "disk of crops: not known of smoke_train; `siamla plan --gpu 24GiB" in line

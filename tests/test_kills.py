@@ -9,6 +9,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]  # snakemake brings it
 import pytest
 from chaos import files, outcome, play
 from conftest import COMMAND, Tree
@@ -132,13 +133,6 @@ def interrupt_when(tree: Tree, training: Callable[[], bool]) -> None:
 
 def running(words: str) -> list[str]:
     """Working folders of the processes whose command line has these words."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            line = (process / "cmdline").read_bytes().replace(b"\0", b" ")
-            command = line.decode(errors="replace")
-            if words in command.replace("-m siamla.cli.main", "siamla"):
-                found.append(str((process / "cwd").resolve()))
-        except OSError:
-            continue
-    return found
+    processes = psutil.process_iter(["cmdline", "cwd"])
+    lines = [(each.info["cwd"], " ".join(each.info["cmdline"] or ())) for each in processes]
+    return [cwd for cwd, line in lines if words in line.replace("-m siamla.cli.main", "siamla")]

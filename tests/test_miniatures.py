@@ -15,6 +15,7 @@ from siamla.cli.main import main
 from siamla.data.formats import LAYOUTS, vot
 from siamla.data.sheet import contact_sheet
 from siamla.errors import UserError
+from siamla.experiment.step import generator_code
 from siamla.files import read_json, sha256
 from siamla.geometry import iou
 from siamla.miniatures.dataset import (
@@ -368,9 +369,7 @@ def test_dvc_watches_all_the_code_that_renders_a_set() -> None:
     """A stage's dependencies hold every file that the plan's code digest follows."""
     stage = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["synthesize"]
     watched = [Path(dep) for dep in stage["deps"]]
-    code = Sources()
-    writers = [code.listed("siamla.miniatures.dataset:WRITERS", name) for name in WRITERS]
-    every = code.definitions(["siamla.miniatures.dataset:synthesize", *writers])
+    every = Sources().definitions([each for name in WRITERS for each in generator_code(name)])
     for module in {name.partition(":")[0] for name in every}:
         path = Path(*module.split(".")).with_suffix(".py")
         covered = any(path == dep or dep in path.parents for dep in watched)

@@ -272,14 +272,6 @@ def test_other_settings_are_another_run(results: Path) -> None:
         assert current == {None: "false", "2": "true"}
 
 
-def test_hostile_text_is_text(results: Path) -> None:
-    hostile = "=1 <script>alert(1)</script> '; DROP TABLE runs; -- ` %s {0}"
-    train(results, note=hostile)
-    assert sync(results, "smoke") == (1, 1)
-    assert only_run(results).data.params["settings.note"] == hostile
-    assert sync(results, "smoke") == (1, 0)
-
-
 def test_a_broken_file_is_told_and_the_others_are_shown(results: Path) -> None:
     train(results)
     (broken,) = train(results, "siamcar").glob("record-*.json")

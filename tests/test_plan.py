@@ -13,7 +13,6 @@ from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.experiment.spec import merge
 from siamla.files import write_json, write_text
-from siamla.provenance.record import EARLIER
 from siamla.report.tables.job import layout_of, table_job, table_variants, taken_up
 from siamla.report.views import view
 from siamla.steps.check import Findings, check, missing_data
@@ -208,58 +207,22 @@ def test_the_outlook_says_what_would_run_and_why(changed: Change) -> None:
     assert "settings.loss.localization is 1.0, the plan has 2.0: siamla, seed 1" in text
 
 
-def test_results_of_an_earlier_version_are_one_line_and_stay(changed: Change) -> None:
-    """Neither a look nor the one decision takes them for results; the step makes them anew."""
-    plan = changed()
-    job = plan.job("train", variant="siamla", seed=1)
-    for name in (EARLIER, "stamp", "model.pt"):
-        write_json(job.folder / name, {"step": "train"})
-    before = sorted(Path("results").rglob("*"))
-    lines = [line for line in outlook(plan).splitlines() if "earlier version" in line]
-    assert lines == [
-        f"1 results of an earlier version of siamla are here, the first in {job.folder}; they are"
-        " not read, and are made again in their place. Move results/smoke away to keep them"
-    ]
-    assert "would run:\n- not made yet" in show_job(plan, job)
-    assert stale(plan) == []
-    assert sorted(Path("results").rglob("*")) == before
-
-
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "near"),
     [
-        ("trian siamla 1", "did you mean 'train'?"),
-        ("train siamle 1", "did you mean 'siamla'?"),
-        ("train siamla", "expected variant seed"),
-        ("train siamla one", "seed is 'one', expected a whole number"),
-        ("predict otb10 siamla 1", "did you mean 'otb100'?"),
-        ("predict otb100 ladl 1", "ladl is in params/variants.yaml; profile smoke lists its"),
-        ("table 9", "table 9"),
+        ("trian siamla 1", "did you mean 'train siamla 1'?"),
+        ("predict otb10 siamla, seed 1", "did you mean 'predict otb100 siamla 1'?"),
+        ("train siamla", "did you mean 'train siamla 1'?"),
+        ("score otb100 siamla 2", "did you mean 'score otb100 siamla 1'?"),
+        ("table 9", "did you mean 'table 3'?"),
+        ("xyz", "steps: fetch, curate, "),
     ],
 )
-def test_a_wrong_job_is_named_with_what_is_near(changed: Change, words: str, said: str) -> None:
+def test_a_wrong_job_is_named_with_what_is_near(changed: Change, words: str, near: str) -> None:
     with pytest.raises(UserError) as error:
         job_named(changed(), words.split())
-    assert said in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (
-            "score otb100 siamla 2",
-            "score otb100 siamla, seed 2: not in profile smoke \\(seeds: 1\\)",
-        ),
-        ("score otb100 siamcar 1", "score otb100 siamcar, seed 1: .* smoke \\(variants: siamla\\)"),
-        ("alignment otb100 siamla 3", "alignment otb100 siamla, seed 3: .* smoke \\(seeds: 1\\)"),
-    ],
-)
-def test_a_job_that_the_profile_does_not_run_is_one_line(
-    changed: Change, words: str, said: str
-) -> None:
-    plan = changed(smoke={"benchmarks": {"otb100": {"variants": ["siamla"]}}})
-    with pytest.raises(UserError, match=said):
-        show_job(plan, job_named(plan, words.split()))
+    asked = words.replace(", seed", "")
+    assert str(error.value).startswith(f"plan: no job {asked!r} in profile smoke; {near}")
 
 
 def test_a_new_row_is_a_reason_by_its_name(changed: Change) -> None:
@@ -311,8 +274,7 @@ def test_everything_that_is_missing_is_told_in_one_list(
         assert f"data/raw/{root}: no such folder" in said
     assert "sha256 is all zeros" in said
     assert "data/weights/resnet50.model: no such file" in said
-    slow = any("no GPU is visible" in line for line in problems.warnings)
-    assert slow or "cuda" in str(problems.checked).lower()
+    assert any("trainings of up to" in line for line in problems.warnings)
 
 
 def test_folders_of_another_layout_and_parts_of_sets_are_told(
@@ -382,7 +344,8 @@ def test_a_benchmark_has_the_models_of_its_training(changed: Change) -> None:
     crops = plan.job("crops", variant="siamla@both", dataset="coco")
     assert crops.command == "siamla data crops siamla@both --dataset coco --profile smoke"
     assert crops is other.parents["crops1"]
-    assert job_named(plan, ["crops", "siamla@both", "clips"]) is other.parents["crops2"]
+    shared = job_named(plan, ["crops", "siamcar@both", "clips"])
+    assert shared.folder == other.parents["crops2"].folder
     with pytest.raises(UserError, match="siamla@both reads no features"):
         plan.job("features", variant="siamla@both")
     with pytest.raises(UserError, match="trained on several data sets; name one of coco, clips"):
@@ -479,5 +442,5 @@ def test_the_paper_trains_twelve_models_on_got10k_and_two_on_five_sets(
     parts = list(plan.spec("siamla@five").pairs.parts)
     assert [job.names["dataset"] for job in train.parents.values()] == parts
     assert {*plan.sets_in_use()} >= {*plan.profile.train}
-    missing = missing_data(plan)
+    missing = list(missing_data(plan))
     assert len([line for line in missing if line.startswith("train.")]) == 5

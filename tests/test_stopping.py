@@ -13,7 +13,7 @@ import pytest
 from tiny import wait_for
 
 from siamla import stopping
-from siamla.stopping import PIPELINE, stop_requests
+from siamla.stopping import stop_requests
 
 JOB = """
 import os, sys, time
@@ -71,23 +71,3 @@ def test_a_job_ends_with_its_pipeline(tmp_path: Path, number: signal.Signals) ->
     pipeline.send_signal(number)
     wait_for((tmp_path / "saved").exists)
     assert pipeline.wait(10) != 0
-
-
-def test_a_command_typed_by_hand_follows_nobody(tmp_path: Path) -> None:
-    (tmp_path / "job.py").write_text(JOB)
-    environment = {name: value for name, value in os.environ.items() if name != PIPELINE}
-    command = f"{sys.executable} {tmp_path}/job.py {tmp_path} & echo $!; wait"
-    shell = subprocess.Popen(
-        ["bash", "-c", command], env=environment, stdout=subprocess.PIPE, text=True
-    )
-    assert shell.stdout is not None
-    job = int(shell.stdout.readline())
-    try:
-        wait_for((tmp_path / "started").exists)
-        shell.kill()
-        shell.wait()
-        time.sleep(0.5)
-        assert not (tmp_path / "saved").exists()
-    finally:
-        os.kill(job, signal.SIGTERM)
-    wait_for((tmp_path / "saved").exists)

@@ -16,6 +16,7 @@ from siamla.data.sources import SOURCES as TRAINING_SETS
 from siamla.data.sources import Source
 from siamla.engine.settings import AUTO, EngineName
 from siamla.experiment.profile import Benchmark
+from siamla.miniatures import writers
 from siamla.miniatures.dataset import WRITERS
 from siamla.miniatures.settings import SetSettings
 from siamla.model.settings import BackboneName
@@ -111,7 +112,7 @@ def test_every_layout_has_its_reader() -> None:
         offered = {name for name in vars(protocol) if not name.startswith("_")}
         for name, reader in readers.items():
             assert offered | set(protocol.__annotations__) <= set(vars(reader)), name
-    assert set(WRITERS) <= set(LAYOUTS)
+    assert {name: vars(writers)[name.upper()] for name in set(WRITERS) & set(LAYOUTS)} == WRITERS
     for settings in (Protocol, Benchmark, SetSettings):
         assert settings.model_fields["layout"].annotation == LayoutName
 

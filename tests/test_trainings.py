@@ -104,21 +104,6 @@ def test_the_tables_show_every_training() -> None:
     assert shown == set(TRAININGS)
 
 
-def test_what_rows_are_called_says_what_they_are() -> None:
-    names = {number: {row.variant: row.label for row in paper_rows(number)} for number in (4, 5, 6)}
-    for variant, label in names[4].items():
-        assert label == f"{TRAININGS[variant]['mapping'].capitalize()} IoU"
-    for variant, label in names[5].items():
-        assert float(label or "nan") == TRAININGS[variant]["lambda"]
-    for variant, label in names[6].items():
-        assert MODULES[label or ""].items() <= TRAININGS[variant].items()
-    labels = {name: variant.label for name, variant in load("mini", PARAMS).variants.items()}
-    assert labels["siamcar"] == "SiamCAR"
-    for variant in ("ladl", "lals", "ladl_lals", "lafa", "siamla"):
-        parts = [part.upper() for part in ("ladl", "lals", "lafa") if TRAININGS[variant][part]]
-        assert " + ".join(parts) in labels[variant]
-
-
 @pytest.mark.parametrize("profile", ["mini", "paper"])
 def test_nothing_else_differs_between_them(profile: str) -> None:
     """But the weight of the regression loss, which goes with LAFA (eq. 11), in mini not."""

@@ -7,13 +7,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]  # snakemake brings it
 import pytest
 from conftest import REPOSITORY
+from tiny import wait_for
 
 from siamla.cli import warm
 
@@ -65,25 +66,9 @@ class Pipeline:
     def servers(self) -> list[int]:
         """The warm process and its forks."""
         wanted = {self.address, "siamla.cli.prefork"}
-        return [pid for pid, words in processes() if wanted <= {*words}]
-
-
-def processes() -> Iterator[tuple[int, list[str]]]:
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
-            running = (process / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-        except OSError:
-            continue
-        if running:
-            yield int(process.name), words
-
-
-def wait_until(reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not reached():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+        found = psutil.process_iter(["cmdline", "status"])
+        running = [each for each in found if each.info["status"] != psutil.STATUS_ZOMBIE]
+        return [each.pid for each in running if wanted <= {*(each.info["cmdline"] or ())}]
 
 
 @pytest.fixture(scope="module")
@@ -103,10 +88,10 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     )
     assert process.stdout is not None
     pipeline = Pipeline(folder, process, process.stdout.readline().strip())
-    wait_until(lambda: (folder / pipeline.address).exists())
+    wait_for(lambda: (folder / pipeline.address).exists(), 120)
     yield pipeline
     process.kill()
-    wait_until(lambda: not pipeline.servers())  # they do not outlive their pipeline
+    wait_for(lambda: not pipeline.servers())  # they do not outlive their pipeline
     assert not (folder / pipeline.address).exists()
 
 
@@ -130,12 +115,12 @@ def test_bad_input_ends_with_its_line_and_status(pipeline: Pipeline) -> None:
 def test_the_work_ends_with_its_command(pipeline: Pipeline, number: signal.Signals) -> None:
     before = set(pipeline.servers())
     command = pipeline.start("data", "synthesize", "otb100", "--root", f"data/{number}")
-    wait_until(lambda: len(pipeline.servers()) > len(before))
+    wait_for(lambda: len(pipeline.servers()) > len(before))
     command.send_signal(number)
     _, err = command.communicate(timeout=60)
     assert command.returncode == (1 if number == signal.SIGTERM else -number)
     assert ("the process that did this was killed" in err) == (number == signal.SIGTERM)
-    wait_until(lambda: set(pipeline.servers()) == before)
+    wait_for(lambda: set(pipeline.servers()) == before)
 
 
 def test_a_command_works_itself_with_more_threads_in_a_clusters_job_and_for_an_edited_package(

@@ -8,8 +8,7 @@ from siamla.cli.options import Commands, add_tracker, changed, positive
 from siamla.data.layout import LayoutName
 
 
-def run_run(args: argparse.Namespace) -> None:
-    """Track and score in one go, and print the scores."""
+def _run(args: argparse.Namespace) -> None:
     from siamla.steps import byhand
 
     done = byhand.track(
@@ -50,9 +49,8 @@ def add_by_hand(parser: argparse.ArgumentParser) -> None:
 
 
 def register(commands: Commands) -> None:
-    """Add the commands of this module."""
     parser = commands.add(
-        "benchmark run", run_run, "track and score a folder of sequences with a model"
+        "benchmark run", _run, "track and score a folder of sequences with a model"
     )
     add_by_hand(parser)
     parser.add_argument(

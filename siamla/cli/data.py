@@ -57,7 +57,7 @@ def run_card(args: argparse.Namespace) -> None:
 def register(commands: Commands) -> None:
     """Add the commands."""
     text = "print the card of a profile's data: photos, sets, clips, licences, digests"
-    add_profile(commands.add("data card", run_card, text), key=False)
+    add_profile(commands.add("data card", run_card, text))
 
     parser = commands.add("data synthesize", run_synthesize, "render a generated data set")
     parser.add_argument("name", metavar="NAME", help="an entry of the params file")

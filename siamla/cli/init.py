@@ -11,7 +11,6 @@ from siamla.errors import UserError
 
 
 def run(args: argparse.Namespace) -> None:
-    """Copy parameters, workflow and Snakefile into a new folder, which appears when it is whole."""
     from siamla.settings import PROJECT
 
     folder: Path = args.folder
@@ -28,7 +27,6 @@ def run(args: argparse.Namespace) -> None:
 
 
 def register(commands: Commands) -> None:
-    """Add the command of this module."""
     text = "make a project: a new folder with parameters, workflow and Snakefile of the pipeline"
     parser = commands.add("init", run, text)
     parser.add_argument("folder", type=Path, metavar="NAME", help="a folder that is not there yet")

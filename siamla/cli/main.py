@@ -13,7 +13,8 @@ from siamla.cli.guard import explain, in_hand
 from siamla.errors import UserError, install
 from siamla.stopping import follow_pipeline
 
-GROUPS = "init plan data train model benchmark results steps track report mlflow"
+MODULES = "init plan data train model benchmark results steps track report mlflow"
+"""Those of this folder that have commands."""
 SYSTEM_LIBRARIES = "libgl1 libglib2.0-0 libxcb1 libx11-6"
 
 
@@ -35,14 +36,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command that was given; UserError where the table of steps has a mistake."""
+    """The command that was given."""
     from siamla.cli.options import Commands, Parser
 
     parser = Parser(prog="siamla", description="SiamLA: train, track, benchmark, report.")
     parser.add_argument("--version", action="version", version=f"siamla {__version__}")
     commands = Commands(parser)
-    for group in GROUPS.split():
-        import_module(f"siamla.cli.{group}").register(commands)
+    for module in MODULES.split():
+        import_module(f"siamla.cli.{module}").register(commands)
     return parser.parse_args(argv)
 
 

@@ -2,24 +2,12 @@
 
 import argparse
 import os
-import re
 import sys
 from pathlib import Path
 
-from siamla.cli.options import Commands, port
+from siamla.cli.options import Commands, add_profile, whole
 
 RESULTS = Path("results")
-
-
-def _name(text: str) -> str:
-    """A profile's name: it becomes a folder."""
-    from siamla.settings import NAME
-
-    if not re.fullmatch(NAME, text):
-        raise argparse.ArgumentTypeError(
-            f"{text!r}, expected a name of lower-case letters, digits and _"
-        )
-    return text
 
 
 def _sync(args: argparse.Namespace) -> None:
@@ -58,7 +46,6 @@ def _ui(args: argparse.Namespace) -> None:
 
 def register(commands: Commands) -> None:
     """Add `mlflow sync` and `mlflow ui`."""
-    sync = commands.add("mlflow sync", _sync, "Let MLflow show what the result files hold")
-    sync.add_argument("--profile", type=_name, default="mini", help="default: mini")
+    add_profile(commands.add("mlflow sync", _sync, "Let MLflow show what the result files hold"))
     ui = commands.add("mlflow ui", _ui, "Open MLflow's web page on the runs")
-    ui.add_argument("--port", type=port, default=5000, help="default: 5000")
+    ui.add_argument("--port", type=whole(1, 65535), default=5000, help="default: 5000")

@@ -13,9 +13,8 @@ WORTH = 0.6  # AUROC below which a threshold tells next to nothing
 
 
 def register(commands: Commands) -> None:
-    """Add the commands of the group `model`."""
     text = "convert a public SiamCAR checkpoint to our format"
-    parser = commands.add("model import", import_siamcar, text)
+    parser = commands.add("model import", _import_siamcar, text)
     parser.add_argument("file", type=Path, metavar="FILE", help="a SiamCAR checkpoint (ResNet-50)")
     parser.add_argument("--out", type=Path, required=True, help="the model file to write")
     add_overwrite(parser)
@@ -23,14 +22,14 @@ def register(commands: Commands) -> None:
     text = (
         "track clips whose truth is known, and write a copy of the model that knows when it is lost"
     )
-    parser = commands.add("model calibrate", calibrate, text)
+    parser = commands.add("model calibrate", _calibrate, text)
     add_by_hand(parser)
     text = "the copy to write: a model file, or of an exported folder a new folder"
     parser.add_argument("--out", type=Path, required=True, help=text)
     add_overwrite(parser)
 
     text = "write a model as two graphs that other programs run"
-    parser = commands.add("model export", export_model, text)
+    parser = commands.add("model export", _export_model, text)
     parser.add_argument("model", type=Path, metavar="MODEL", help="model.pt of a training")
     forms = ("onnx", "openvino")
     parser.add_argument("--format", choices=forms, default="onnx", help="default: %(default)s")
@@ -41,9 +40,9 @@ def register(commands: Commands) -> None:
     parser.add_argument("--out", type=Path, required=True, help="the folder to make")
 
     for word, run, text in (
-        ("publish", publish, "add a trained model to DVC, with its record, and push it"),
-        ("fetch", fetch, "have DVC bring a published model, and compare it with its digest"),
-        ("release", release, "put a trained model into the package, with a card of its scores"),
+        ("publish", _publish, "add a trained model to DVC, with its record, and push it"),
+        ("fetch", _fetch, "have DVC bring a published model, and compare it with its digest"),
+        ("release", _release, "put a trained model into the package, with a card of its scores"),
     ):
         parser = commands.add(f"model {word}", run, text)
         parser.add_argument("name", metavar="NAME", help="PROFILE/VARIANT/seedN")
@@ -51,8 +50,7 @@ def register(commands: Commands) -> None:
     parser.add_argument("--by", metavar="BENCHMARK", help=text)
 
 
-def import_siamcar(args: argparse.Namespace) -> None:
-    """Read args.file, check it, write args.out and say what was written."""
+def _import_siamcar(args: argparse.Namespace) -> None:
     from siamla.files import free_for_output
     from siamla.model.checkpoint import save_model
     from siamla.model.siamcar import load_siamcar
@@ -67,8 +65,7 @@ def import_siamcar(args: argparse.Namespace) -> None:
     print(f"{args.out}: SiamCAR, {count / 1e6:.1f} M parameters")
 
 
-def calibrate(args: argparse.Namespace) -> None:
-    """Find the threshold below which a tracker is lost, write args.out, and say how well."""
+def _calibrate(args: argparse.Namespace) -> None:
     from siamla.benchmark.lost import calibrate as find
     from siamla.benchmark.lost import judged
     from siamla.engine.exported import ABOUT
@@ -104,8 +101,7 @@ def calibrate(args: argparse.Namespace) -> None:
         print(f"warning: the threshold is of no use: {why}", file=sys.stderr)
 
 
-def export_model(args: argparse.Namespace) -> None:
-    """Write args.out, checked against the network, and say how near it is."""
+def _export_model(args: argparse.Namespace) -> None:
     from siamla.errors import UserError
     from siamla.tracker.api import find_model, tracker_settings
     from siamla.tracker.settings import exported
@@ -123,16 +119,14 @@ def export_model(args: argparse.Namespace) -> None:
     print(f"{args.out}: {args.format}, as the network but for at most {largest}")
 
 
-def publish(args: argparse.Namespace) -> None:
-    """Publish args.name and say what is left to do."""
+def _publish(args: argparse.Namespace) -> None:
     from siamla.steps.publish import publish
 
     pointer = publish(args.name)
     print(f"{pointer}: pushed; `git add {pointer}` and a commit let others fetch it")
 
 
-def fetch(args: argparse.Namespace) -> None:
-    """Fetch args.name and say which file that is."""
+def _fetch(args: argparse.Namespace) -> None:
     from siamla.files import sha256
     from siamla.steps.publish import fetch
 
@@ -140,8 +134,7 @@ def fetch(args: argparse.Namespace) -> None:
     print(f"{path}: SHA-256 {sha256(path)}")
 
 
-def release(args: argparse.Namespace) -> None:
-    """Release args.name and say where its card is."""
+def _release(args: argparse.Namespace) -> None:
     from siamla.steps.release import release
 
     print(release(args.name, args.by))

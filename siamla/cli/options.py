@@ -4,7 +4,6 @@ import argparse
 import re
 from collections.abc import Callable
 from difflib import get_close_matches
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -72,35 +71,20 @@ class Commands:
         return parser
 
 
-def _whole(text: str, least: int, most: int) -> int:
-    try:
-        value = int(text) if text.isascii() and "_" not in text else least - 1
-    except ValueError:
-        value = least - 1
-    if not least <= value <= most:
-        bounds = f"from {least} to {most}" if most < MOST else f"of at least {least}"
-        raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number {bounds}")
-    return value
+def whole(least: int, most: int = MOST) -> Callable[[str], int]:
+    """A check for argparse: a whole number in a range."""
 
+    def checked(text: str) -> int:
+        try:
+            value = int(text) if text.isascii() and "_" not in text else least - 1
+        except ValueError:
+            value = least - 1
+        if not least <= value <= most:
+            bounds = f"from {least} to {most}" if most < MOST else f"of at least {least}"
+            raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number {bounds}")
+        return value
 
-def positive(text: str) -> int:
-    """A whole number of at least 1."""
-    return _whole(text, 1, MOST)
-
-
-def count(text: str) -> int:
-    """A whole number of at least 0."""
-    return _whole(text, 0, MOST)
-
-
-def port(text: str) -> int:
-    """A port that a server may listen on."""
-    return _whole(text, 1, 65535)
-
-
-def seed(text: str) -> int:
-    """A seed as a profile may give it."""
-    return _whole(text, 0, 2**31 - 1)
+    return checked
 
 
 def number(low: float, high: float, what: str) -> Callable[[str], float]:
@@ -119,9 +103,9 @@ def number(low: float, high: float, what: str) -> Callable[[str], float]:
     return checked
 
 
-def threads(text: str) -> int:
-    """Threads that a machine can start; more than it has cores keep the same last digits."""
-    return _whole(text, 1, 1024)
+positive = whole(1)
+seed = whole(0, 2**31 - 1)  # as a profile may give it
+threads = whole(1, 1024)  # that a machine can start
 
 
 def add_overwrite(parser: argparse.ArgumentParser) -> None:
@@ -145,20 +129,21 @@ def changed(args: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(given, name) for name in given.model_fields_set}
 
 
-def add_profile(parser: argparse.ArgumentParser, key: bool = True) -> None:
+def add_profile(parser: argparse.ArgumentParser) -> None:
+    """`--profile`, of which `load_plan` makes the plan."""
+    text = "a file of params/profiles; default: %(default)s"
+    parser.add_argument("--profile", default="mini", help=text)
+
+
+def add_job(parser: argparse.ArgumentParser) -> None:
     """`--profile`, and `--key`, with which the pipeline says for which identity it called."""
-    parser.add_argument(
-        "--profile", default="mini", help="a file of params/profiles; default: %(default)s"
-    )
-    if key:
-        parser.add_argument(
-            "--key",
-            help="refuse to work unless this is the job's key now (`siamla plan` prints it)",
-        )
+    add_profile(parser)
+    text = "refuse to work unless this is the job's key now (`siamla plan` prints it)"
+    parser.add_argument("--key", help=text)
 
 
 def load_plan(args: argparse.Namespace) -> "Plan":
     """The plan of the profile that was named."""
     from siamla.experiment.plan import Plan
 
-    return Plan.load(args.profile, getattr(args, "params", Path("params")))
+    return Plan.load(args.profile)

@@ -8,11 +8,8 @@ from pathlib import Path
 from siamla.cli.options import Commands, add_profile, load_plan, number, positive
 from siamla.errors import UserError
 
-PARAMS = "the folder of settings; default: %(default)s"
-
 
 def run(args: argparse.Namespace) -> None:
-    """Print the plan or one job of it, or accept what code that changed has made."""
     plan = load_plan(args)
     if args.gpu:
         from siamla.steps.costs import TFLOPS, Gpus, costs
@@ -33,23 +30,22 @@ def run(args: argparse.Namespace) -> None:
     print(show_job(plan, job_named(plan, args.job)) if args.job else outlook(plan))
 
 
-def run_check(args: argparse.Namespace) -> None:
-    """Check everything that can be known before the first job, and say what is planned."""
+def _check(args: argparse.Namespace) -> None:
     plan = load_plan(args)
     from siamla.report.views import view_mistakes  # needs packages: first, is there a project?
     from siamla.steps.check import check, check_job
 
-    found = check(plan)
-    views = [line for line in view_mistakes(plan) if line not in found.problems]
+    problems, warnings = check(plan)
+    views = [line for line in view_mistakes(plan) if line not in problems]
     what = "cannot run yet"
-    if not found.problems:
+    if not problems:
         what = "can run, but not make all of its figures and pages yet"
     # a pipeline tells a mistake in a view to who asks for that view
-    (found.warnings if args.stamp else found.problems).extend(views)
-    for line in found.warnings:
+    (warnings if args.stamp else problems).extend(views)
+    for line in warnings:
         print(f"warning: {line}", file=sys.stderr)
-    if found.problems:
-        lines = [f"profile {plan.name} {what}:", *(f"- {line}" for line in found.problems)]
+    if problems:
+        lines = [f"profile {plan.name} {what}:", *(f"- {line}" for line in problems)]
         raise UserError("\n".join(lines))
     for variant in plan.variants:
         seeds = plan.experiment.seeds(variant)
@@ -66,12 +62,10 @@ def run_check(args: argparse.Namespace) -> None:
 
         job = check_job(plan)
         stamp = {"identity": job.identity.plain, "key": job.key, "made_from": {}}
-        beside = {"profile": plan.name, "checked": found.checked, "warnings": found.warnings}
-        write_json(job.record_path, stamp | beside)
+        write_json(job.record_path, stamp | {"warnings": warnings})
 
 
-def run_verify(args: argparse.Namespace) -> None:
-    """Compare every result and view of a profile with its record; print how many are whole."""
+def _verify(args: argparse.Namespace) -> None:
     from siamla.steps.perform import damaged
     from siamla.steps.report import verify_views
 
@@ -95,8 +89,7 @@ def run_verify(args: argparse.Namespace) -> None:
     print(said)
 
 
-def run_show(args: argparse.Namespace) -> None:
-    """Print a variant's resolved settings."""
+def _show(args: argparse.Namespace) -> None:
     import yaml
 
     from siamla.experiment.spec import plain
@@ -105,8 +98,7 @@ def run_show(args: argparse.Namespace) -> None:
     print(yaml.safe_dump(spec, sort_keys=False, allow_unicode=True), end="")
 
 
-def run_keys(args: argparse.Namespace) -> None:
-    """Print every key that a variant can set, with type, default and meaning."""
+def _keys(args: argparse.Namespace) -> None:
     from siamla.experiment.spec import described_keys
 
     rows = [("key", "type", "default", "meaning"), *described_keys()]
@@ -115,8 +107,7 @@ def run_keys(args: argparse.Namespace) -> None:
         print(f"{key:{wide[0]}}  {kind:{wide[1]}}  {default:{wide[2]}}  {meaning}".rstrip())
 
 
-def run_schema(args: argparse.Namespace) -> None:
-    """Write the JSON schemas into workflow/schemas."""
+def _schema(args: argparse.Namespace) -> None:
     from siamla.steps.schema import write_schemas
 
     write_schemas(Path("workflow/schemas"))
@@ -132,7 +123,6 @@ def _memory(text: str) -> int:
 
 
 def register(commands: Commands) -> None:
-    """Add the commands of this module."""
     text = "what would run, why, and how long it took before; one job; or accept"
     parser = commands.add("plan", run, text)
     text = (
@@ -150,24 +140,22 @@ def register(commands: Commands) -> None:
     )
     parser.add_argument("--tflops", type=number(0.01, 1e5, "TFLOP/s"), help=text)
     parser.add_argument("--gpus", type=positive, default=1, help="that share each training")
-    add_profile(parser, key=False)
+    add_profile(parser)
     text = "compare every result and view of a profile with its record, file by file"
-    add_profile(commands.add("verify", run_verify, text), key=False)
+    add_profile(commands.add("verify", _verify, text))
     text = (
         "check a profile: settings, data, weights, device, engine, disk, views; everything that is"
         " wrong in one list"
     )
-    parser = commands.add("config check", run_check, text)
-    parser.add_argument("--params", type=Path, default=Path("params"), help=PARAMS)
+    parser = commands.add("config check", _check, text)
     text = "write results/PROFILE/check.json when the experiment can run"
     parser.add_argument("--stamp", action="store_true", help=text)
-    add_profile(parser, key=False)
-    parser = commands.add("config show", run_show, "print a variant's resolved spec")
+    add_profile(parser)
+    parser = commands.add("config show", _show, "print a variant's resolved spec")
     parser.add_argument("variant")
-    parser.add_argument("--params", type=Path, default=Path("params"), help=PARAMS)
-    add_profile(parser, key=False)
+    add_profile(parser)
     commands.add(
-        "config keys", run_keys, "list every key that a variant can set: type, default, meaning"
+        "config keys", _keys, "list every key that a variant can set: type, default, meaning"
     )
     text = "write the JSON schemas that editors use: workflow/schemas/*.json"
-    commands.add("config schema", run_schema, text)
+    commands.add("config schema", _schema, text)

@@ -13,14 +13,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from siamla.cli.main import GROUPS, mend_streams, run
+from siamla.cli.main import MODULES, mend_streams, run
 from siamla.experiment.plan import Plan
 from siamla.experiment.steps import STEPS
 from siamla.mlflow_sink.sink import quieten
 from siamla.provenance.code import source_state
 
-MODULES = (
-    *(f"siamla.cli.{group}" for group in GROUPS.split()),
+IMPORTED = (
+    *(f"siamla.cli.{module}" for module in MODULES.split()),
     *(f"siamla.steps.{step.result}" for step in STEPS.values()),
     "siamla.steps.report",
     "siamla.training.loop",
@@ -85,7 +85,7 @@ def main(profile: str, address: str, pipeline: str) -> int:
     """Import what jobs import, and serve; the exit status, in a fork that of its command."""
     mend_streams()  # once: a fork's are other files, which Python does not know
     before = source_state()
-    for module in MODULES:
+    for module in IMPORTED:
         importlib.import_module(module)
     try:
         quieten()

@@ -21,8 +21,7 @@ def _names(root: Path | None, layout: str) -> list[str]:
     return LAYOUTS[layout].names(root) if root else []
 
 
-def run_import(args: argparse.Namespace) -> None:
-    """Copy raw results into <out>/<name>."""
+def _import(args: argparse.Namespace) -> None:
     from siamla.benchmark.importing import import_results, odd_boxes
     from siamla.benchmark.protocols import default_protocols
     from siamla.benchmark.store import repetitions
@@ -67,8 +66,7 @@ def run_import(args: argparse.Namespace) -> None:
     print(f"in a profile, as rows of its tables:\nimported:\n  {key}: {entry}")
 
 
-def run_submit(args: argparse.Namespace) -> None:
-    """Validate predictions and write the zip for a server."""
+def _submit(args: argparse.Namespace) -> None:
     from siamla.benchmark.submission import submit
     from siamla.errors import UserError
     from siamla.files import free_for_output
@@ -81,9 +79,8 @@ def run_submit(args: argparse.Namespace) -> None:
 
 
 def register(commands: Commands) -> None:
-    """Add the commands."""
     text = "copy another tracker's raw results beside ours"
-    parser = commands.add("results import", run_import, text)
+    parser = commands.add("results import", _import, text)
     text = "folder or zip: pysot text, got10k folders, VOT baseline, OTB .mat"
     parser.add_argument("source", type=Path, help=text)
     parser.add_argument("--as", dest="name", required=True, help="the tracker's name in our tables")
@@ -96,7 +93,7 @@ def register(commands: Commands) -> None:
     add_overwrite(parser)
 
     text = "write the zip that an evaluation server takes"
-    parser = commands.add("results submit", run_submit, text)
+    parser = commands.add("results submit", _submit, text)
     parser.add_argument("server", help="an evaluation server, such as got10k or trackingnet")
     text = "folder of stored predictions"
     parser.add_argument("--predictions", type=Path, required=True, help=text)

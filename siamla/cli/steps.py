@@ -4,7 +4,7 @@ import argparse
 from functools import partial
 from typing import Any
 
-from siamla.cli.options import Commands, add_profile, load_plan, positive, seed
+from siamla.cli.options import Commands, add_job, load_plan, positive, seed
 from siamla.errors import UserError
 from siamla.experiment.step import Step
 from siamla.experiment.steps import STEPS
@@ -73,7 +73,6 @@ def by_command() -> dict[str, list[Step]]:
 
 
 def register(commands: Commands) -> None:
-    """Add a command for each step, but for training, which has more to say."""
     for words, steps in by_command().items():
         if words == STEPS["train"].command:
             continue
@@ -84,4 +83,4 @@ def register(commands: Commands) -> None:
         if steps[0].name == "curate":
             text = "leave broken sequences out instead of stopping"
             parser.add_argument("--allow-rejected", action="store_true", help=text)
-        add_profile(parser)
+        add_job(parser)

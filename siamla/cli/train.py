@@ -4,11 +4,19 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from siamla.cli.options import Commands, add_profile, count, load_plan, positive, seed, threads
+from siamla.cli.options import (
+    Commands,
+    add_job,
+    add_profile,
+    load_plan,
+    positive,
+    seed,
+    threads,
+    whole,
+)
 
 
-def run_train(args: argparse.Namespace) -> None:
-    """Train the model that a variant uses, or try how that would go."""
+def _train(args: argparse.Namespace) -> None:
     from siamla.steps.perform import Means
     from siamla.steps.train import dry_run, overfit, train
 
@@ -27,8 +35,7 @@ def _pairs(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}: {value}" for key, value in settings.items())
 
 
-def run_tune(args: argparse.Namespace) -> None:
-    """Choose, and print what was found as comments and the lines for the profile."""
+def _tune(args: argparse.Namespace) -> None:
     from siamla.steps.tune import tune
 
     plan = load_plan(args)
@@ -48,19 +55,18 @@ def run_tune(args: argparse.Namespace) -> None:
 
 
 def register(commands: Commands) -> None:
-    """Add the commands of this module."""
     text = (
         "train one variant with one seed; killed, the same command resumes; torchrun starts it on"
         " several GPUs"
     )
-    parser = commands.add("train run", run_train, text)
+    parser = commands.add("train run", _train, text)
     option = parser.add_argument
     option("variant")
     option("--seed", type=seed, default=1)
     text = "of all processes here; on a CPU they change the last digits"
     option("--threads", "--cores", dest="cores", type=threads, default=1, help=text)
     text = "processes that read pairs, and change nothing; default: threads - 1"
-    option("--workers", type=count, help=text)
+    option("--workers", type=whole(0), help=text)
     text = (
         "the backbone sees a batch in N parts: less memory, and each part is computed twice when it"
         " learns"
@@ -75,12 +81,12 @@ def register(commands: Commands) -> None:
     trial.add_argument("--dry-run", action="store_true", help=text)
     text = "train on N batches again and again; keeps nothing"
     trial.add_argument("--overfit", type=positive, metavar="N", help=text)
-    add_profile(parser)
+    add_job(parser)
     text = (
         "choose the tracker's settings for each variant on validation clips, by the mean of the"
         " sets that are named; nothing is trained"
     )
-    parser = commands.add("tune", run_tune, text)
+    parser = commands.add("tune", _tune, text)
     text = "this one alone; default: all of the profile, each with the models of all its seeds"
     parser.add_argument("variant", nargs="?", help=text)
     text = (
@@ -90,4 +96,4 @@ def register(commands: Commands) -> None:
     parser.add_argument("--benchmark", action="append", metavar="CLIPS", help=text)
     text = "processes; they change nothing"
     parser.add_argument("--workers", type=positive, default=1, help=text)
-    add_profile(parser, key=False)
+    add_profile(parser)

@@ -22,7 +22,7 @@ from siamla.experiment.spec import (
     resolve,
 )
 from siamla.experiment.sweeps import Sweep, load_sweeps
-from siamla.settings import Mistakes, nearest, read_yaml, validate
+from siamla.settings import nearest, read_yaml, validate
 from siamla.tracker.settings import TrackerSettings
 
 
@@ -132,36 +132,34 @@ def _references(
         yield f"{params / 'maps.yaml'}: variants", experiment.map_rule.variants, variants
 
 
-def _check_names(experiment: Experiment, references: Iterable[Reference], path: Path) -> None:
-    """UserError with every name that names nothing, and every name that two things have."""
-    profile, mistakes = experiment.profile, Mistakes()
+def _names(experiment: Experiment, references: Iterable[Reference], path: Path) -> Iterator[str]:
+    """A line for every name that names nothing, and every name that two things have."""
     for where, names, valid in references:
         for name in names:
             if name not in valid:
                 help_ = nearest(str(name), [str(each) for each in valid])
                 word = repr(name) if isinstance(name, str) else name
-                mistakes.add(f"{where}: {word} is unknown; {help_}")
+                yield f"{where}: {word} is unknown; {help_}"
+    profile = experiment.profile
     for name in sorted({*profile.train} & {*profile.benchmarks}):
-        mistakes.add(f"{path}: {name!r} is both in train and in benchmarks; the names must differ")
+        yield f"{path}: {name!r} is both in train and in benchmarks; the names must differ"
     for name in sorted({*profile.imported} & {*experiment.variants}):
-        mistakes.add(f"{path}: imported: {name!r} is also a variant; the names must differ")
-    mistakes.tell()
+        yield f"{path}: imported: {name!r} is also a variant; the names must differ"
 
 
-def _check_protocols(experiment: Experiment, path: Path) -> None:
-    """UserError for no protocol, and for maps or crops where it starts the tracker again."""
-    profile, mistakes = experiment.profile, Mistakes()
+def _protocols(experiment: Experiment, path: Path) -> Iterator[str]:
+    """A line for no protocol, and for maps or crops where it starts the tracker again."""
+    profile = experiment.profile
     for name in profile.benchmarks:
         try:
             supervised = experiment.protocol(name).supervised
         except UserError as error:
-            mistakes.add(f"{path}: benchmarks.{name}.protocol: {error}")
+            yield f"{path}: benchmarks.{name}.protocol: {error}"
             continue
         for key, names in (("maps", profile.maps), ("alignment", profile.alignment)):
             if supervised and name in names:
                 problem = "starts the tracker again when it fails; expected one-pass benchmarks"
-                mistakes.add(f"{path}: {key}: {name} {problem}")
-    mistakes.tell()
+                yield f"{path}: {key}: {name} {problem}"
 
 
 def _problem(pairs: PairSettings, dataset: str, train: Mapping[str, TrainingSet]) -> str | None:
@@ -179,18 +177,15 @@ def _problem(pairs: PairSettings, dataset: str, train: Mapping[str, TrainingSet]
     return None
 
 
-def _check_training_sets(experiment: Experiment, path: Path) -> None:
-    """UserError with what is wrong with training sets, each of the first model that has it."""
+def _training_sets(experiment: Experiment, path: Path) -> Iterator[str]:
+    """What is wrong with training sets, each of the first model that has it."""
     first: dict[str, str] = {}
     for model, spec in experiment.models.items():
         for dataset in spec.pairs.parts:
-            problem = _problem(spec.pairs, dataset, experiment.profile.train)
-            if problem:
+            if problem := _problem(spec.pairs, dataset, experiment.profile.train):
                 first.setdefault(problem, model)
-    mistakes = Mistakes()
     for problem, model in first.items():
-        mistakes.add(f"{path}: spec.pairs.dataset (variant {model}): {problem}")
-    mistakes.tell()
+        yield f"{path}: spec.pairs.dataset (variant {model}): {problem}"
 
 
 def _table_numbers(path: Path) -> list[int]:
@@ -222,7 +217,11 @@ def load(name: str, params: Path = Path("params")) -> Experiment:
     chosen = {variant: models[variant] for variant in variants if variant in models}
     run = {name: sweep for name, sweep in sweeps.items() if name in profile.sweeps}
     experiment = Experiment(name, profile, variants, chosen, models, protocols, run, rule)
-    _check_names(experiment, _references(experiment, sweeps, tables, params), path)
-    _check_protocols(experiment, path)
-    _check_training_sets(experiment, path)
+    wrong = [
+        *_names(experiment, _references(experiment, sweeps, tables, params), path),
+        *_protocols(experiment, path),
+        *_training_sets(experiment, path),
+    ]
+    if wrong:
+        raise UserError("\n".join(wrong))
     return experiment

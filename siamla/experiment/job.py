@@ -19,15 +19,10 @@ from siamla.provenance.record import RECORDS, read_record
 
 @dataclass(frozen=True)
 class Identity:
-    """All that decides a result, and nothing else.
+    """All that decides a result, and nothing else."""
 
-    Attributes:
-        step: the kind of result.
-        plain: JSON-ready data, not to be changed: parents' identities are nested, and shared.
-    """
-
-    step: str
-    plain: Mapping[str, Any]
+    step: str  # the kind of result
+    plain: Mapping[str, Any]  # JSON-ready, not to be changed: parents' are nested, and shared
 
     @cached_property
     def key(self) -> str:
@@ -37,29 +32,17 @@ class Identity:
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One step for one set of names.
-
-    Attributes:
-        identity: all that decides its result.
-        names: profile, and dataset, benchmark, variant, seed or tracker.
-        folder: where the result stands, relative to the project.
-        command: what a person types to do this job.
-        title: for people: "predict otb100 siamla, seed 1".
-        entry: the name of its entry in the table of steps; of a view that of the view.
-        parents: input name → the job that makes it.
-        outside: input name → a folder with results of others, which no job makes.
-        sources: of a view the file that says what it is made from; None for a step's result.
-    """
+    """One step for one set of names."""
 
     identity: Identity
-    names: Mapping[str, Any]
-    folder: Path
-    command: str
-    title: str
-    entry: str
-    parents: Mapping[str, "Job"] = field(default_factory=dict)
-    outside: Mapping[str, Path] = field(default_factory=dict)
-    sources: Path | None = None
+    names: Mapping[str, Any]  # profile, and dataset, benchmark, variant, seed or tracker
+    folder: Path  # where the result stands, relative to the project
+    command: str  # what a person types to do this job
+    title: str  # for people: "predict otb100 siamla, seed 1"
+    entry: str  # its name in the table of steps, or in that of views
+    parents: Mapping[str, "Job"] = field(default_factory=dict)  # input name → job that makes it
+    outside: Mapping[str, Path] = field(default_factory=dict)  # … → folder that no job makes
+    sources: Path | None = None  # of a view the file that says what it is made from
 
     @property
     def step(self) -> str:

@@ -43,6 +43,12 @@ class Dataset(Settings):
         None, ge=1, description="use only the first frames of every sequence"
     )
 
+    @property
+    def rendered(self) -> str | None:
+        """The set of params/synthetic.yaml that this is; None where real video may be in it."""
+        kind, _, name = (self.dvc or "").partition("@")
+        return name if kind == "synthesize" else None  # a stage of dvc.yaml
+
 
 class TrainingSet(Dataset):
     """A data set to be trained on: a table of boxes, of which some are kept, or whole sequences."""

@@ -102,11 +102,9 @@ def nest(dotted: Mapping[str, Any]) -> dict[str, Any]:
     """{"a.b": 1} → {"a": {"b": 1}}."""
     nested: dict[str, Any] = {}
     for key, value in dotted.items():
-        *parents, last = key.split(".")
-        tree: dict[str, Any] = {last: value}
-        for parent in reversed(parents):
-            tree = {parent: tree}
-        nested = merge(nested, tree)
+        for part in reversed(key.split(".")):
+            value = {part: value}
+        nested = merge(nested, value)
     return nested
 
 

@@ -14,10 +14,7 @@ from siamla.experiment.profile import Benchmark, Profile, TrainingSet
 from siamla.experiment.spec import Spec, plain
 from siamla.files import sha256
 from siamla.miniatures.settings import SetSettings
-from siamla.provenance.code import Sources
 from siamla.settings import read_yaml, without_neutral
-
-GENERATOR = "synthesize@"  # stages of dvc.yaml that render a set of params/synthetic.yaml
 
 Names = Mapping[str, Any]
 Parents = Mapping[str, Job]
@@ -29,7 +26,6 @@ class Planned(Protocol):
     name: str
     experiment: Experiment
     profile: Profile
-    code: Sources
 
     @property
     def variants(self) -> list[str]: ...
@@ -44,36 +40,21 @@ class Planned(Protocol):
 
 
 class Step(ABC):
-    """One step of the experiment.
+    """One step of the experiment."""
 
-    Attributes:
-        name: of the entry, and of the workflow's rule.
-        result: the kind of result; the name of the module with the work. Default: the name.
-        names: what it varies over, in the order in which a person names them.
-        folder: where a result stands, with names in braces.
-        command: the words of the command.
-        help: one line on it.
-        priority: of its jobs among those that can run.
-        threads: cores that a job uses, where no profile of the workflow says otherwise.
-        mem_mb, runtime: memory in MiB and minutes that a cluster's job asks for at most.
-        local: it runs where the pipeline itself runs.
-        renew: it is done whenever it is asked for, also where its result is there.
-        optional: names that a person may leave out, and gives as --NAME.
-    """
-
-    name: ClassVar[str]
-    result: ClassVar[str]
-    names: ClassVar[tuple[str, ...]]
-    folder: ClassVar[str]
-    command: ClassVar[str]
-    help: ClassVar[str]
-    priority: ClassVar[int] = 0
-    threads: ClassVar[int] = 1
-    mem_mb: ClassVar[int] = 8000
-    runtime: ClassVar[int] = 120
-    local: ClassVar[bool] = False
-    renew: ClassVar[bool] = False
-    optional: ClassVar[tuple[str, ...]] = ()
+    name: ClassVar[str]  # of the entry, and of the workflow's rule
+    result: ClassVar[str]  # kind of result; name of the module with the work. Default: the name
+    names: ClassVar[tuple[str, ...]]  # what it varies over, in a person's order
+    folder: ClassVar[str]  # where a result stands, with names in braces
+    command: ClassVar[str]  # its words
+    help: ClassVar[str]  # one line on it
+    priority: ClassVar[int] = 0  # of its jobs among those that can run
+    threads: ClassVar[int] = 1  # cores of a job, where no profile of the workflow says otherwise
+    mem_mb: ClassVar[int] = 8000  # MiB that a cluster's job asks for at most
+    runtime: ClassVar[int] = 120  # minutes, the same
+    local: ClassVar[bool] = False  # it runs where the pipeline itself runs
+    renew: ClassVar[bool] = False  # it is done when asked for, also where its result is there
+    optional: ClassVar[tuple[str, ...]] = ()  # names that may be left out; --NAME gives one
 
     def __init_subclass__(cls) -> None:
         if "result" not in cls.__dict__ and "name" in cls.__dict__:
@@ -202,10 +183,9 @@ def layout_code(layout: str) -> str:
     return f"siamla.data.formats.{layout}"
 
 
-def generator_code(code: Sources, layout: str) -> str:
-    """Digest of the code that renders a set in a layout."""
-    writer = code.listed("siamla.miniatures.dataset:WRITERS", layout)
-    return code.digest("siamla.miniatures.dataset:synthesize", writer)
+def generator_code(layout: str) -> tuple[str, str]:
+    """The code that renders a set in a layout."""
+    return "siamla.miniatures.dataset:synthesize", f"siamla.miniatures.writers:{layout.upper()}"
 
 
 def backbone_code(spec: Spec) -> str:

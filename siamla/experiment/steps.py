@@ -6,9 +6,6 @@ the machine. The plan, the commands, acceptance, the outlook and the workflow's 
 work itself is the function `work` of the module siamla.steps.RESULT.
 """
 
-import re
-
-from siamla.errors import UserError
 from siamla.experiment.step import Step
 from siamla.experiment.tracking_steps import (
     Alignment,
@@ -21,32 +18,21 @@ from siamla.experiment.tracking_steps import (
 )
 from siamla.experiment.training_steps import Crops, Curate, Features, Fetch, Train
 
-
-def table(*steps: Step) -> dict[str, Step]:
-    """Steps by their names; UserError where two have one name, or one folder for their results."""
-    taken: dict[str, Step] = {}
-    for step in steps:
-        other = taken.setdefault(step.name, step)
-        if other is not step:
-            raise UserError(f"steps: two entries have the name {step.name}")
-        other = taken.setdefault(re.sub(r"{\w+}", "{}", step.folder), step)
-        if other is not step:
-            raise UserError(f"steps: {other.name} and {step.name} have one folder, {step.folder}")
-    return {step.name: step for step in steps}
-
-
-STEPS = table(
-    Fetch(),
-    Curate(),
-    Crops(),
-    Features(),
-    Train(),
-    Predict(),
-    PredictSweep(),
-    Maps(),
-    Alignment(),
-    Score(),
-    ScoreSweep(),
-    ScoreImported(),
-)
+STEPS: dict[str, Step] = {
+    step.name: step
+    for step in (
+        Fetch(),
+        Curate(),
+        Crops(),
+        Features(),
+        Train(),
+        Predict(),
+        PredictSweep(),
+        Maps(),
+        Alignment(),
+        Score(),
+        ScoreSweep(),
+        ScoreImported(),
+    )
+}
 """In an order in which they can run."""

@@ -1,7 +1,7 @@
 """Values of tracker settings that are tried: params/sweeps.yaml and params/tune.yaml."""
 
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 from pydantic import Field
 
@@ -39,39 +39,25 @@ class Sweeps(Settings):
     sweeps: dict[Name, Sweep]
 
 
-class Point(NamedTuple):
-    """One value of a sweep."""
-
-    sweep: str
-    key: str
-    value: Value
-
-    @property
-    def text(self) -> str:
-        """The value as a folder and on the command line: "0.1"."""
-        return self.value if isinstance(self.value, str) else f"{self.value:g}"
-
-    def settings(self, base: TrackerSettings) -> TrackerSettings:
-        """The tracker's settings with this value; it wins over what a variant sets."""
-        return validate(
-            TrackerSettings, {**plain(base), self.key: self.value}, f"sweep {self.sweep}"
-        )
+def text_of(value: Value) -> str:
+    """A value as a folder and on the command line: "0.1"."""
+    return value if isinstance(value, str) else f"{value:g}"
 
 
-def points(name: str, sweep: Sweep) -> list[Point]:
-    """The points of a sweep, in order."""
-    return [Point(name, sweep.key, value) for value in sweep.values]
-
-
-def point_at(name: str, sweeps: dict[str, Sweep], text: str) -> Point:
-    """The point of a sweep that has this value; UserError with what there is."""
+def at_point(
+    base: TrackerSettings, sweeps: dict[str, Sweep], name: str, text: str
+) -> TrackerSettings:
+    """The tracker's settings with a value of a sweep, which wins over what a variant sets;
+    UserError with what there is.
+    """
     if name not in sweeps:
         what = nearest(name, list(sweeps)) if sweeps else "it runs none (`sweeps:`)"
         raise UserError(f"{name}: no such sweep in this profile; {what}")
-    values = {each.text: each for each in points(name, sweeps[name])}
+    values = {text_of(value): value for value in sweeps[name].values}
     if text not in values:
         raise UserError(f"{name}: {text!r} is not one of its values ({', '.join(values)})")
-    return values[text]
+    settings = {**plain(base), sweeps[name].key: values[text]}
+    return validate(TrackerSettings, settings, f"sweep {name}")
 
 
 def check_values(key: str, values: Values, where: str, mistakes: Mistakes) -> None:
@@ -91,7 +77,7 @@ def load_sweeps(path: Path) -> dict[str, Sweep]:
     for name, sweep in sweeps.items():
         where = f"{path}: sweeps.{name}"
         check_values(sweep.key, sweep.values, where, mistakes)
-        texts = [each.text for each in points(name, sweep)]
+        texts = [text_of(value) for value in sweep.values]
         for text in dict.fromkeys(text for text in texts if texts.count(text) > 1):
             mistakes.add(f"{where}.values: two values are both {text}")
     mistakes.tell()

@@ -17,7 +17,7 @@ from siamla.experiment.step import (
     layout_code,
     tracked,
 )
-from siamla.experiment.sweeps import point_at, points
+from siamla.experiment.sweeps import at_point, text_of
 from siamla.settings import nearest, without_neutral
 from siamla.tracker.settings import TrackerSettings
 
@@ -79,8 +79,8 @@ class PredictSweep(Predict):
     help = "track a benchmark's sequences at a point of a sweep"
 
     def tracker(self, plan: Planned, names: Names) -> TrackerSettings:
-        point = point_at(names["sweep"], plan.experiment.sweeps, names["value"])
-        return point.settings(super().tracker(plan, names))
+        settings, sweeps = super().tracker(plan, names), plan.experiment.sweeps
+        return at_point(settings, sweeps, names["sweep"], names["value"])
 
 
 class Again(Step):
@@ -211,12 +211,12 @@ class ScoreSweep(Score):
             variants = [variant for variant in sweep.variants if variant in plan.variants]
             for benchmark, variant in product(sweep.benchmarks, variants):
                 seeds = plan.experiment.seeds(variant)
-                for point, seed in product(points(name, sweep), seeds):
+                for value, seed in product(sweep.values, seeds):
                     yield {
                         "sweep": name,
                         "benchmark": benchmark,
                         "variant": variant,
-                        "value": point.text,
+                        "value": text_of(value),
                         "seed": seed,
                     }
 

@@ -6,13 +6,13 @@ from typing import Any
 from siamla.errors import UserError
 from siamla.experiment.profile import TrainingSet
 from siamla.experiment.step import (
-    GENERATOR,
     Names,
     Parents,
     Planned,
     Step,
     backbone_code,
     feature_pairs,
+    generator_code,
     layout_code,
     mixed_crops,
     network,
@@ -40,8 +40,8 @@ class Fetch(Step):
     def settings(self, plan: Planned, names: Names, parents: Parents) -> dict[str, Any]:
         entry = plan.datasets[names["dataset"]]
         source: dict[str, Any] = {"source": "folder", "settings": None, "pointer": None}
-        if entry.dvc and entry.dvc.startswith(GENERATOR):
-            settings = plan.generated_set(entry.dvc.removeprefix(GENERATOR))
+        if entry.rendered:
+            settings = plan.generated_set(entry.rendered)
             source |= {"source": "generated", "settings": without_neutral(settings)}
         elif entry.dvc:
             source |= {"source": "pointer", "pointer": pointer_digest(entry.dvc, entry.root)}
@@ -49,10 +49,8 @@ class Fetch(Step):
 
     def code(self, plan: Planned, names: Names) -> Iterable[str]:
         entry = plan.datasets[names["dataset"]]
-        if entry.dvc and entry.dvc.startswith(GENERATOR):
-            layout = plan.generated_set(entry.dvc.removeprefix(GENERATOR)).layout
-            writer = plan.code.listed("siamla.miniatures.dataset:WRITERS", layout)
-            return "siamla.miniatures.dataset:synthesize", writer
+        if entry.rendered:
+            return generator_code(plan.generated_set(entry.rendered).layout)
         return ()
 
 

@@ -80,16 +80,13 @@ def _counted(node: ast.stmt, module: str) -> Iterable[ast.stmt]:
 
 def _parse(path: Path, module: str) -> Module:
     """One source file."""
-    try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-    except SyntaxError as error:
-        raise UserError(f"{path}: line {error.lineno}: not valid Python ({error.msg})") from None
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
     definitions: dict[str, ast.stmt] = {}
     imports: dict[str, str] = {}
     always: list[ast.stmt] = []
     for node in tree.body:
         if isinstance(node, ast.Import | ast.ImportFrom):
-            imports.update(import_targets(node, module, path.name == "__init__.py"))
+            imports.update(import_targets(node))
         elif names := assigned(node):
             definitions.update(dict.fromkeys(names, node))
         elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
@@ -106,7 +103,6 @@ class Sources:
         self._root = root
         # caches that end with this object: a plan asks for thousands of digests of the same files
         self.module, self._known = cache(self._module), cache(self._digest)
-        self.listed = cache(self._listed)
         self._file, self._described = cache(self._find), cache(self._describe)
 
     def _find(self, module: str) -> Path | None:
@@ -154,11 +150,10 @@ class Sources:
         if node is None:
             onward = self._resolve(source.imports.get(attribute, ""))
             return None, (onward,) if onward else ()
-        package = self._file(name) == self._root.joinpath(*name.split("."), "__init__.py")
         counted = [*_counted(node, name)]
         if not counted:
             return None, ()
-        text = dump([*counted, *source.always], name, package)
+        text = dump([*counted, *source.always])
         digest = hashlib.sha256("\0".join(text.parts).encode()).hexdigest()
         return digest, tuple(self._referred(text, source))
 
@@ -183,27 +178,12 @@ class Sources:
             todo += onward
         return found
 
-    def _listed(self, registry: str, name: str) -> str:
-        """The entry that a registry ("module:TABLE", a dict display) lists under a name."""
-        module, _, table = registry.partition(":")
-        parsed = self.module(module)
-        node = parsed.definitions.get(table) if parsed else None
-        value = node.value if isinstance(node, ast.Assign | ast.AnnAssign) else None
-        if parsed and isinstance(value, ast.Dict):
-            for key, what in zip(value.keys, value.values, strict=True):
-                named = isinstance(key, ast.Constant) and key.value == name
-                if named and isinstance(what, ast.Name):
-                    target = parsed.imports[what.id]
-                    as_module = target.replace(":", ".")
-                    return as_module if self.module(as_module) else target
-        raise UserError(f"{registry} lists no {name!r}")
-
     def digest(self, *entries: str) -> str:
         """Digest (16 hex digits) of the code that a step computes with.
 
         An entry is a definition ("siamla.training.loop:train_model") or a module, of which every
         definition counts ("siamla.data.formats.otb"). Nothing is imported; names that are computed
-        at run time are not seen. UserError when an entry does not exist or a file does not parse.
+        at run time are not seen. UserError when an entry does not exist.
         """
         return self._known(entries)
 
@@ -222,17 +202,17 @@ def _files(folder: str) -> Iterator[tuple[str, int, int]]:
             yield entry.path, state.st_mtime_ns, state.st_size
 
 
-def source_state(root: Path = ROOT) -> frozenset[tuple[str, int, int]]:
+def source_state() -> frozenset[tuple[str, int, int]]:
     """Path, time and size of every source file of the package: equal until an edit."""
-    return frozenset(_files(str(root / PACKAGE)))
+    return frozenset(_files(str(ROOT / PACKAGE)))
 
 
 @lru_cache(maxsize=1)
-def _read(root: Path, state: frozenset[tuple[str, int, int]]) -> Sources:
+def _read(state: frozenset[tuple[str, int, int]]) -> Sources:
     """`state` only makes the cache notice an edit."""
-    return Sources(root)
+    return Sources()
 
 
-def sources(root: Path = ROOT) -> Sources:
+def sources() -> Sources:
     """The sources as they are now."""
-    return _read(root, source_state(root))
+    return _read(source_state())

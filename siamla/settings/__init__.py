@@ -13,7 +13,6 @@ from siamla.settings.base import field_names as field_names
 from siamla.settings.base import kind_text as kind_text
 from siamla.settings.base import nearest as nearest
 from siamla.settings.base import neutral as neutral
-from siamla.settings.base import neutral_fields as neutral_fields
 from siamla.settings.base import without_neutral as without_neutral
 from siamla.settings.validation import PROJECT as PROJECT
 from siamla.settings.validation import params_file as params_file

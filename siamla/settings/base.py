@@ -85,7 +85,7 @@ def kind_text(kind: Any, bounds: Sequence[Any] = ()) -> str:
 
 def neutral(default: Any, **described: Any) -> Any:
     """A field whose default changes no byte against the code without it: `without_neutral` leaves
-    it out at this value. tests/test_neutral.py holds the proof of each.
+    it out at this value.
     """
     return Field(default, json_schema_extra={"neutral": True}, **described)
 

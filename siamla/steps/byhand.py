@@ -161,17 +161,11 @@ def track(
 ) -> Run:
     """Track every sequence of a folder with a model; killed, the same call goes on.
 
-    Args:
-        model: a model file or an exported folder; by default the folder that ships with siamla.
-        layout: one of siamla.data.formats.
-        out: folder of the raw results, in the benchmark's own format; new, empty, or of the same
-            run. By default runs/ROOT/LABEL-DIGEST in the current folder, DIGEST being of all that
-            decides the run: model, settings, data, code.
-        protocol: of those with this layout; by default the first.
-        changed: tracker settings that replace the model's.
-
-    Raises UserError for wrong input, before anything is written, and for sequences that could not
-    be tracked, when the others are finished.
+    By default it is the model that ships with siamla, the layout's first protocol, and for the raw
+    results, in the benchmark's own format, runs/ROOT/LABEL-DIGEST in the current folder, DIGEST
+    being of all that decides the run: model, settings, data, code. `changed` replaces tracker
+    settings of the model. UserError for wrong input, before anything is written, and for sequences
+    that could not be tracked, when the others are finished.
     """
     rules, used = protocol_of(layout, protocol), read_any(model, changed or {})
     sequences, running = _read(root, layout), run_rules(rules)

@@ -3,17 +3,17 @@
 import os
 import shutil
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from siamla.errors import UserError
 from siamla.experiment.job import Identity, Job
 from siamla.experiment.plan import Plan
 from siamla.experiment.profile import TrainingSet
 from siamla.experiment.spec import plain
-from siamla.experiment.step import GENERATOR, pointer_digest
+from siamla.experiment.step import pointer_digest
 from siamla.files import digest, sha256
 from siamla.model.settings import Weights
 from siamla.report.tables.job import table_job
@@ -24,38 +24,28 @@ SLOW_STEPS = 20_000  # of one training, worth a warning: hours without a GPU wit
 SPARE = 2 * 2**30  # bytes of free disk that README asks for, without the environment
 
 
-@dataclass
-class Findings:
-    """problems stop the experiment, warnings do not; checked: what was looked at."""
-
-    problems: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    checked: dict[str, Any] = field(default_factory=dict)
+WARNING = "warning: "  # begins a line that stops nothing
 
 
-def missing_data(plan: Plan) -> list[str]:
+def _where(plan: Plan, name: str) -> str:
+    return f"{'train' if name in plan.profile.train else 'benchmarks'}.{name}"
+
+
+def missing_data(plan: Plan) -> Iterator[str]:
     """A line for each data set that a job reads and that is not there."""
-    findings = Findings()
-    _data(plan, findings)
-    return findings.problems
-
-
-def _data(plan: Plan, findings: Findings) -> None:
     for name in plan.sets_in_use():
         entry = plan.datasets[name]
-        where = f"{'train' if name in plan.profile.train else 'benchmarks'}.{name}"
-        findings.checked[where] = entry.root.as_posix()
-        if entry.dvc and not entry.dvc.startswith(GENERATOR):
+        if entry.dvc and not entry.rendered:
             try:
                 pointer_digest(entry.dvc, entry.root)
             except UserError as error:
-                findings.problems.append(f"{where}.dvc: {error}")
+                yield f"{_where(plan, name)}.dvc: {error}"
         elif not entry.dvc and not entry.root.is_dir():
             what = "no such folder; put the data there, or name its place (docs/data.md)"
-            findings.problems.append(f"{where}.root: {entry.root}: {what}")
+            yield f"{_where(plan, name)}.root: {entry.root}: {what}"
 
 
-def _moved(plan: Plan, findings: Findings) -> None:
+def _moved(plan: Plan) -> Iterator[str]:
     """Folders of which results are here that were made from another folder: it may hold other data,
     and only a look at every file tells.
     """
@@ -64,10 +54,10 @@ def _moved(plan: Plan, findings: Findings) -> None:
         before = None if entry.dvc else (job.record() or {}).get("folder")
         if before not in (None, digest(str(entry.root))):
             what = f"{entry.root}: another folder than when its content was noted"
-            findings.problems.append(f"{what}; `{job.command}` looks at this one first")
+            yield f"{what}; `{job.command}` looks at this one first"
 
 
-def _contents(plan: Plan, findings: Findings) -> None:
+def _contents(plan: Plan) -> Iterator[str]:
     """Folders of another layout, and parts of published sets; no image is read, and no set that
     is rendered or brought by DVC, which may come later.
     """
@@ -82,16 +72,16 @@ def _contents(plan: Plan, findings: Findings) -> None:
         try:
             parts = listed(entry)
         except UserError as error:
-            where = f"{'train' if name in plan.profile.train else 'benchmarks'}.{name}"
-            findings.problems.append(f"{where}.root, layout {entry.layout}: {error}")
+            yield f"{_where(plan, name)}.root, layout {entry.layout}: {error}"
             continue
         if isinstance(entry, TrainingSet):
-            findings.warnings += fragment(name, entry.layout, {"parts": parts})
+            lines = fragment(name, entry.layout, {"parts": parts})
         else:
-            findings.warnings += incomplete(name, parts, plan.experiment.official(name))
+            lines = incomplete(name, parts, plan.experiment.official(name))
+        yield from (WARNING + line for line in lines)
 
 
-def _weights(plan: Plan, findings: Findings) -> None:
+def _weights(plan: Plan) -> Iterator[str]:
     from siamla.model.backbone import backbone_class
 
     where = "spec.model.weights"
@@ -101,43 +91,37 @@ def _weights(plan: Plan, findings: Findings) -> None:
         if isinstance(model.weights, Weights):
             files.add((model.weights.path, model.weights.sha256))
         elif model.weights == "package" and not backbone_class(model.backbone).package_weights():
-            findings.problems.append(f"{name}: model.weights: no package ships {model.backbone}")
+            yield f"{name}: model.weights: no package ships {model.backbone}"
     for path, expected in sorted(files, key=str):
-        findings.checked[where] = path.as_posix() if path else "a URL"
         if set(expected) == {"0"}:
-            help_ = f"fill in what `sha256sum {path or 'FILE'}` prints"
-            findings.problems.append(f"{where}.sha256 is all zeros; {help_}")
+            yield f"{where}.sha256 is all zeros; fill in what `sha256sum {path or 'FILE'}` prints"
         if path and not path.is_file():
-            findings.problems.append(f"{where}.path: {path}: no such file")
+            yield f"{where}.path: {path}: no such file"
         elif path and set(expected) != {"0"} and sha256(path) != expected:
-            findings.problems.append(f"{where}.path: {path}: its SHA-256 is not {expected}")
+            yield f"{where}.path: {path}: its SHA-256 is not {expected}"
 
 
-def _imported(plan: Plan, findings: Findings) -> None:
+def _imported(plan: Plan) -> Iterator[str]:
     for tracker, entry in plan.profile.imported.items():
         for benchmark, folder in entry.results.items():
             if not folder.is_dir():
-                where = f"imported.{tracker}.results.{benchmark}"
                 what = "no such folder; `siamla results import` makes it"
-                findings.problems.append(f"{where}: {folder}: {what}")
+                yield f"imported.{tracker}.results.{benchmark}: {folder}: {what}"
 
 
-def _disk(_: Plan, findings: Findings) -> None:
+def _disk(_: Plan) -> Iterator[str]:
     for name in ("data", "results", "reports"):
         folder = Path(name) if Path(name).exists() else Path()
         if not os.access(folder, os.W_OK):
-            findings.problems.append(f"{name}/: not writable")
+            yield f"{name}/: not writable"
     free = shutil.disk_usage(".").free
-    findings.checked["free disk"] = f"{free // 2**30} GiB"
     if free < SPARE:
-        findings.warnings.append(f"only {free // 2**20} MiB of disk are free here")
+        yield f"{WARNING}only {free // 2**20} MiB of disk are free here"
 
 
-def _device(plan: Plan, findings: Findings) -> None:
+def _length(plan: Plan) -> Iterator[str]:
     import torch
 
-    visible = torch.cuda.is_available()
-    findings.checked["device"] = torch.cuda.get_device_name() if visible else "cpu"
     waiting = [job for job in plan.jobs_of("train") if job.record() is None]
     courses = [plan.spec(job.names["variant"]).training for job in waiting]
     steps = [each.epochs * (each.pairs_per_epoch // each.batch) for each in courses]
@@ -145,12 +129,12 @@ def _device(plan: Plan, findings: Findings) -> None:
         said = "siamla: reckoning what the trainings take, some half a minute …"
         print(said, file=sys.stderr, flush=True)
         planned = f"{len(steps)} trainings of up to {max(steps):,} steps are planned"
-        seen = "" if visible else "no GPU is visible, and "
-        findings.warnings.append(f"{seen}{planned}: {brief(plan, waiting)}")
+        seen = "" if torch.cuda.is_available() else "no GPU is visible, and "
+        yield f"{WARNING}{seen}{planned}: {brief(plan, waiting)}"
 
 
-def _precision(plan: Plan, findings: Findings) -> None:
-    """Trainings that are not done yet, in a precision that the device lacks."""
+def _precision(plan: Plan) -> Iterator[str]:
+    """The first training that is not done yet, in a precision that the device lacks."""
     from siamla.hardware import default_device, hardware_on
 
     for job in plan.jobs_of("train"):
@@ -159,11 +143,11 @@ def _precision(plan: Plan, findings: Findings) -> None:
             hardware_on(default_device(), precision, threads=1)
         except UserError as error:
             if job.record() is None:
-                findings.problems.append(f"{job.title}: {error}")
+                yield f"{job.title}: {error}"
                 return
 
 
-def _engines(plan: Plan, findings: Findings) -> None:
+def _engines(plan: Plan) -> Iterator[str]:
     """Engines and precisions that tracking, after all training, would find missing."""
     from siamla.engine.engines import resolve_engine
     from siamla.hardware import tracking_device
@@ -174,21 +158,20 @@ def _engines(plan: Plan, findings: Findings) -> None:
     for job in (job for job in plan.jobs() if job.step == "predict"):
         tracker = job.identity.plain["tracker"]
         users.setdefault((tracker["engine"], tracker["precision"]), job)
-    findings.checked["engines"] = {}
     for (engine, precision), job in users.items():
         try:
             tracking_hardware(TrackerSettings(engine=engine, precision=precision))
-            findings.checked["engines"][engine] = resolve_engine(engine, tracking_device())
+            resolve_engine(engine, tracking_device())
         except UserError as error:
-            findings.problems.append(f"{job.title}: {error}")
+            yield f"{job.title}: {error}"
 
 
-def _tables(plan: Plan, findings: Findings) -> None:
+def _tables(plan: Plan) -> Iterator[str]:
     mistakes = Mistakes()
     for number in plan.profile.tables:
         with mistakes.noted():
             table_job(plan, number)
-    findings.problems += dict.fromkeys(mistakes.lines)
+    yield from dict.fromkeys(mistakes.lines)
 
 
 def check_job(plan: Plan) -> Job:
@@ -214,21 +197,20 @@ def check_job(plan: Plan) -> Job:
     )
 
 
+FILES = (missing_data, _moved, _contents, _weights, _imported, _tables)
+MACHINE = (_disk, _length, _precision, _engines)
+
+
+class Findings(NamedTuple):
+    """problems stop the experiment, warnings do not."""
+
+    problems: list[str]
+    warnings: list[str]
+
+
 def check(plan: Plan) -> Findings:
     """What would stop the experiment on this machine, all at once; nothing is changed."""
-    findings = Findings()
-    looks = (
-        _data,
-        _moved,
-        _contents,
-        _weights,
-        _imported,
-        _disk,
-        _device,
-        _precision,
-        _engines,
-        _tables,
-    )
-    for look in looks:
-        look(plan, findings)
-    return findings
+    lines = [line for look in (*FILES, *MACHINE) for line in look(plan)]
+    problems = [line for line in lines if not line.startswith(WARNING)]
+    warnings = [line.removeprefix(WARNING) for line in lines if line.startswith(WARNING)]
+    return Findings(problems, warnings)

@@ -9,7 +9,6 @@ from siamla.data.sources import SOURCES, fragment
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.experiment.profile import Benchmark, TrainingSet
-from siamla.experiment.step import GENERATOR
 from siamla.files import read_json
 from siamla.steps.perform import Means, Outcome, hashed, own
 
@@ -51,8 +50,7 @@ def summary(plan: Plan, job: Job) -> str:
     name = job.names["dataset"]
     entry = plan.datasets[name]
     report = read_json(job.folder / "report.json")
-    generated = (entry.dvc or "").startswith(GENERATOR)
-    if isinstance(entry, TrainingSet) and not generated and entry.root.is_dir():
+    if isinstance(entry, TrainingSet) and not entry.rendered and entry.root.is_dir():
         for line in fragment(name, entry.layout, report | {"parts": listed(entry)}):
             print(f"warning: {line}", file=sys.stderr)
     if "tracks" in report:  # a table of boxes

@@ -7,7 +7,6 @@ from pathlib import Path
 from siamla import __version__
 from siamla.data.real.clips import load_videos
 from siamla.experiment.plan import Plan
-from siamla.experiment.step import GENERATOR
 from siamla.files import read_json
 from siamla.miniatures.photos import PHOTOS, photo_path
 from siamla.steps.perform import sound
@@ -20,9 +19,8 @@ def _photo(name: str, split: str, distribution: str) -> str:
     return f"| {Path(name).name} | {distribution} {version(distribution)} | {split} | {digest} |"
 
 
-def _set(plan: Plan, dataset: str) -> str:
+def _set(plan: Plan, dataset: str, name: str) -> str:
     """The row of a set; UserError where it is not curated, or not as the plan has it."""
-    name = (plan.datasets[dataset].dvc or "").removeprefix(GENERATOR)
     settings = plan.generated_set(name)
     report = read_json(sound(plan.job("curate", dataset=dataset)) / "report.json")
     used = "training" if dataset in plan.profile.train else "a benchmark"
@@ -45,8 +43,10 @@ def data_card(profile: str) -> str:
     plan = Plan.load(profile)
     installed = packages_distributions()
     photos = [(name, split) for split, names in PHOTOS.items() for name in names]
-    rendered = [
-        name for name, entry in plan.datasets.items() if (entry.dvc or "").startswith(GENERATOR)
+    sets = [
+        _set(plan, dataset, entry.rendered)
+        for dataset, entry in plan.datasets.items()
+        if entry.rendered
     ]
     videos = [
         f"| {name} | {video.split} | `{video.archive}` | {video.frames} |"
@@ -60,7 +60,7 @@ def data_card(profile: str) -> str:
         "photo_rows": "\n".join(
             _photo(name, split, installed[name.partition("/")[0]][0]) for name, split in photos
         ),
-        "set_rows": "\n".join(_set(plan, name) for name in rendered),
+        "set_rows": "\n".join(sets),
         "video_rows": "\n".join(videos),
         "train": len(PHOTOS["train"]),
         "test": len(PHOTOS["test"]),

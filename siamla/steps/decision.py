@@ -9,7 +9,7 @@ from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.experiment.steps import STEPS
 from siamla.files import read_json
-from siamla.provenance.record import EARLIER, differences, flat
+from siamla.provenance.record import differences, flat
 from siamla.steps.perform import brought, changed_inputs
 
 
@@ -66,11 +66,6 @@ def stale(plan: Plan) -> list[Job]:
     jobs = plan.jobs()
     why = reasons(jobs)
     return [job for job in jobs if why[job.folder] and job.record_path.exists()]
-
-
-def earlier_results(plan: Plan) -> list[Path]:
-    """Folders with results of a version of siamla that named records otherwise; none is read."""
-    return [job.folder for job in plan.jobs() if (job.folder / EARLIER).exists()]
 
 
 def made(job: Job) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from typing import Any
 from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
-from siamla.experiment.step import GENERATOR, pointer_digest
+from siamla.experiment.step import pointer_digest
 from siamla.files import digest, locked, sha256
 from siamla.steps.perform import Means, Outcome, own
 from siamla.system import cores
@@ -73,19 +73,17 @@ def dvc(command: str, target: str | Path) -> None:
 def _bring(plan: Plan, dataset: str) -> str:
     """Render a data set, have DVC bring it, or find it; its content digest."""
     entry = plan.datasets[dataset]
-    source = entry.dvc or ""
-    if source.startswith(GENERATOR):
+    if entry.rendered:
         from siamla.steps.generated import render  # needs packages that take seconds to load
 
-        name = source.removeprefix(GENERATOR)
-        settings = plan.generated_set(name)
-        return render(name, settings, entry.root, cores())
-    if source:
-        dvc("pull", source)
+        settings = plan.generated_set(entry.rendered)
+        return render(entry.rendered, settings, entry.root, cores())
+    if entry.dvc:
+        dvc("pull", entry.dvc)
     if not entry.root.is_dir():
         where = f"the root of {dataset} in profile {plan.name}"
         raise UserError(f"{entry.root}: no such folder; {where} must exist")
-    return pointer_digest(source, entry.root) if source else listing_digest(entry.root)
+    return pointer_digest(entry.dvc, entry.root) if entry.dvc else listing_digest(entry.root)
 
 
 def work(plan: Plan, job: Job, record: dict[str, Any], means: Means) -> Outcome:

@@ -13,7 +13,7 @@ from siamla.report.drawing.data import Data, Run, Score
 from siamla.report.drawing.jobs import figure_job, figures_of
 from siamla.report.drawing.style import write
 from siamla.report.measured import place_told
-from siamla.steps.perform import check_key, sound
+from siamla.steps.perform import sound
 from siamla.steps.report import gather, write_sources
 
 
@@ -90,10 +90,9 @@ def _sources(plan: Plan, job: Job, scores: dict[Path, dict[str, Any]]) -> list[s
     return [line for line in lines if line]
 
 
-def figure(plan: Plan, name: str, key: str | None = None) -> Path:
-    """Draw a figure; its path without a suffix. key: what the caller takes for the job's."""
+def figure(plan: Plan, name: str) -> Path:
+    """Draw a figure; its path without a suffix."""
     job = figure_job(plan, name)
-    check_key(job, key)
     entry = figures_of(plan).figures[name]
     shown = job.identity.plain["shown"]
     jobs = list(job.parents.values())

@@ -19,7 +19,7 @@ def render(name: str, settings: SetSettings, root: Path, jobs: int = 1) -> str:
     Raises:
         UserError: anything lies in the folder that the set did not write; it stays.
     """
-    code = generator_code(sources(), settings.layout)
+    code = sources().digest(*generator_code(settings.layout))
     with locked(root.with_name(f".{root.name}.lock")):
         if not content(root, settings, code):
             synthesize(name, settings, root, jobs, code)

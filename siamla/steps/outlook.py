@@ -1,8 +1,8 @@
 """What the pipeline would do: every job with its reason, and one job whole."""
 
 import json
+import re
 from collections.abc import Sequence
-from typing import Any
 
 import yaml
 
@@ -10,9 +10,9 @@ from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.experiment.steps import STEPS
-from siamla.report.views import VIEWS, view
-from siamla.settings import nearest
-from siamla.steps.decision import earlier_results, made, needed, reasons, view_reasons
+from siamla.report.views import VIEWS
+from siamla.settings.base import closest
+from siamla.steps.decision import made, needed, reasons, view_reasons
 
 UNKNOWN = "no earlier run to go by"
 
@@ -70,70 +70,29 @@ def outlook(plan: Plan) -> str:
             more = f" and {len(titles) - 6} more" if len(titles) > 6 else ""
             lines.append(f"               {reason}: {' | '.join(titles[:6])}{more}")
     lines += _views(plan)
-    if earlier := earlier_results(plan):
-        lines.append(
-            f"{len(earlier)} results of an earlier version of siamla are here, the first in"
-            f" {earlier[0]}; they are not read, and are made again in their place. Move"
-            f" results/{plan.name} away to keep them"
-        )
     return "\n".join(lines)
 
 
-def _view_named(plan: Plan, words: Sequence[str]) -> Job:
-    """The job of a view: table NUMBER, figure NAME or study."""
-    step, *names = words
-    if len(names) != (step in ("table", "figure")):
-        what = {"table": "a number", "figure": "a name"}.get(step, "nothing more")
-        raise UserError(f"plan {step}: expected {what}, found {' '.join(names) or 'nothing'}")
-    if step == "table" and not names[0].isdigit():
-        raise UserError(f"plan table: number is {names[0]!r}, expected a whole number")
-    return view(plan, step, *names)
+def _words(title: str) -> str:
+    """ "score otb100 siamla 1" of "score otb100 siamla, seed 1"."""
+    return " ".join(re.sub(r",|\bseed ?", " ", title).split())
 
 
 def job_named(plan: Plan, words: Sequence[str]) -> Job:
-    """The job that words as `siamla plan` prints them name; UserError with what is expected."""
-    step, *rest = words
-    if step in VIEWS:
-        return _view_named(plan, words)
-    entries = [entry for entry in STEPS.values() if step in (entry.name, entry.result)]
-    if not entries:
-        raise UserError(f"plan: no step {step!r}; {nearest(step, [*STEPS, *VIEWS])}")
-    given = [word.removeprefix("seed").rstrip(",") for word in rest if word not in ("seed", "")]
-    for entry in entries:
-        for names in (entry.names, [name for name in entry.names if name not in entry.optional]):
-            if len(given) == len(names):
-                values: dict[str, Any] = dict(zip(names, given, strict=True))
-                if "seed" in values:
-                    if not values["seed"].isdigit():
-                        seed = f"seed is {values['seed']!r}"
-                        raise UserError(f"plan {step}: {seed}, expected a whole number")
-                    values["seed"] = int(values["seed"])
-                if "tracker" in names and values["tracker"] not in plan.profile.imported:
-                    continue
-                return plan.job(entry.name, **values)
-    expected = " or ".join(" ".join(entry.names) for entry in entries)
-    raise UserError(f"plan {step}: expected {expected}, found {' '.join(rest) or 'nothing'}")
-
-
-def _not_planned(plan: Plan, job: Job) -> UserError:
-    """Which of a job's names is not one that the profile runs, and those that are."""
-    others = [other.names for other in plan.jobs() if other.entry == job.entry]
-    said = f"{job.title}: not in profile {plan.name}"
-    for kind in STEPS[job.entry].names if others else ():
-        values = dict.fromkeys(str(names[kind]) for names in others)
-        others = [names for names in others if names[kind] == job.names[kind]]
-        if not others:
-            return UserError(f"{said} ({kind}s: {', '.join(values)})")
-    return UserError(said)
+    """The job that words as `siamla plan` prints them name; UserError with the nearest."""
+    view = VIEWS.get(words[0])
+    named = {_words(job.title): job for job in (view.jobs(plan) if view else plan.jobs())}
+    asked = _words(" ".join(words))
+    if asked not in named:
+        close = closest(asked, list(named))
+        near = f"did you mean {close!r}?" if close else f"steps: {', '.join([*STEPS, *VIEWS])}"
+        raise UserError(f"plan: no job {asked!r} in profile {plan.name}; {near}")
+    return named[asked]
 
 
 def show_job(plan: Plan, job: Job) -> str:
-    """One job as text: command, folder, key, parents, identity, and why it would run; UserError for
-    one that the profile does not run.
-    """
-    lines = view_reasons(job) if job.step in VIEWS else reasons(plan.jobs()).get(job.folder)
-    if lines is None:
-        raise _not_planned(plan, job)
+    """One job as text: command, folder, key, parents, identity, and why it would run."""
+    lines = view_reasons(job) if job.step in VIEWS else reasons(plan.jobs())[job.folder]
     head = {
         "job": job.title,
         "command": job.command,

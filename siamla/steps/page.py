@@ -18,7 +18,6 @@ from siamla.report.view import filled, resource
 from siamla.report.views import page_job
 from siamla.steps.decision import view_reasons
 from siamla.steps.figures import as_score
-from siamla.steps.perform import check_key
 from siamla.steps.report import built, gather, write_sources
 
 Scores = Mapping[Path, dict[str, Any]]
@@ -92,10 +91,9 @@ def _tables(plan: Plan, scores: dict[Path, dict[str, Any]]) -> list[Table]:
     return tables
 
 
-def page(plan: Plan, key: str | None = None) -> Path:
-    """Write reports/{profile}/index.html; its path. `key`: the page's as the caller has it."""
+def page(plan: Plan) -> Path:
+    """Write reports/{profile}/index.html; its path."""
     job = page_job(plan)
-    check_key(job, key)
     jobs = {parent.folder: parent for parent in job.parents.values()}
     contents = gather(jobs.values())
     tables = _tables(plan, contents)

@@ -17,64 +17,39 @@ from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.experiment.steps import STEPS
 from siamla.files import atomic, date_back, digest, locked, sha256, write_json, write_text
-from siamla.provenance.record import EARLIER, RECORDS, differences, make_record
+from siamla.provenance.record import RECORDS, differences, make_record
 
 SHOWN = 8  # differences that a message lists
 OWNER = ".siamla"  # in a folder that a step made: its step, and what it is being made into
 CUT_OFF = ".*.tmp"  # half a file of a killed process
 # what may lie beside raw results, of the pipeline, of an import and of `siamla benchmark run`
-NO_RESULT = (OWNER, EARLIER, "stamp", "SOURCE.txt", ".lock", "run.json", "scores.csv")
+NO_RESULT = (OWNER, "SOURCE.txt", ".lock", "run.json", "scores.csv")
 
 
 @dataclass(frozen=True)
 class Means:
-    """What a job is done with, which decides no more than last digits.
+    """What a job is done with, which decides no more than last digits."""
 
-    Attributes:
-        cores: processes or threads on this machine, of all processes of a training together.
-        workers: processes that read pairs, for each process of a training; by default one less
-            than its threads, none where all epochs read cached features.
-        accumulate: parts in which the backbone sees a batch.
-        validate: a data set to track with the model now and then, and after how many epochs each
-            time.
-        allow_rejected: broken sequences of a data set are left out instead of stopping.
-    """
-
-    cores: int = 1
+    cores: int = 1  # processes or threads here, of all processes of a training together
     workers: int | None = None
-    accumulate: int = 1
-    validate: tuple[str, int] | None = None
-    allow_rejected: bool = False
+    """Processes that read pairs, for each process of a training; by default one less than its
+    threads, none where all epochs read cached features.
+    """
+    accumulate: int = 1  # parts in which the backbone sees a batch
+    validate: tuple[str, int] | None = None  # a data set to track, and after how many epochs
+    allow_rejected: bool = False  # broken sequences are left out instead of stopping
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a step made.
+    """What a step made."""
 
-    Attributes:
-        content: digest of it.
-        files: its files with their SHA-256.
-        state: the folder of work that could be taken up again; it goes when the record is written,
-            and not before.
-    """
-
-    content: str
-    files: Mapping[str, str] = field(default_factory=dict)
-    state: Path | None = None
+    content: str  # digest of it
+    files: Mapping[str, str] = field(default_factory=dict)  # with their SHA-256
+    state: Path | None = None  # of work that could go on; deleted once the record is written
 
 
 Work = Callable[[Plan, Job, dict[str, Any], Means], Outcome]
-
-
-def work_of(step: str) -> Work:
-    """The function that does a step's work: `work` of the module of its name."""
-    try:
-        return import_module(f"siamla.steps.{step}").work
-    except (ModuleNotFoundError, AttributeError) as error:
-        if isinstance(error, ModuleNotFoundError) and error.name != f"siamla.steps.{step}":
-            raise
-        expected = f"expected siamla/steps/{step}.py with a function `work`"
-        raise UserError(f"the step {step!r} of the table has no work: {expected}") from None
 
 
 # --- what is there ---
@@ -130,11 +105,7 @@ def changed_inputs(record: Mapping[str, Any], inputs: Mapping[str, str]) -> list
 
 
 def damaged(job: Job, record: Mapping[str, Any], names: Iterable[str] | None = None) -> str | None:
-    """The first file of a result that is not what the record says; None when all are.
-
-    Args:
-        names: look at these alone.
-    """
+    """The first file of a result, or of `names` alone, that is not as recorded; None if all are."""
     for name in record["files"] if names is None else names:
         path = job.folder / name
         if not path.is_file():
@@ -154,19 +125,6 @@ def sound(job: Job, names: Iterable[str] | None = None) -> Path:
             f"{problem}; delete {job.record_path} and run the pipeline again, or `{job.command}`"
         )
     return job.folder
-
-
-def check_key(job: Job, key: str | None) -> None:
-    """UserError when a caller's key is not the plan's: settings or code have changed."""
-    if key is None or key == job.key:
-        return
-    former = job.former()
-    same = former is not None and former["key"] == key
-    lines = differences(former["identity"], job.identity.plain) if former and same else []
-    what = "; ".join(lines) or "settings or code have changed"
-    raise UserError(
-        f"{job.title}: the plan is no longer what this was started for: {what}; start again"
-    )
 
 
 # --- where results are written ---
@@ -203,9 +161,8 @@ def own(folder: Path, step: str, key: str, makes: Iterable[str] = ()) -> None:
     folder that somebody else made.
     """
     refuse_foreign(folder, step)
-    for pattern in (RECORDS, EARLIER):
-        for path in folder.glob(pattern):
-            path.unlink()
+    for path in folder.glob(RECORDS):
+        path.unlink()
     before = _owner(folder)
     if before and before[1:] != [key]:
         for pattern in makes:
@@ -273,15 +230,13 @@ def perform(
 ) -> bool:
     """Do a job, unless its result is there and belongs to the plan; whether it was done.
 
-    Args:
-        key: the identity's digest that the caller expects; None where somebody typed the command.
-        work: in place of the step's own.
-
-    Raises:
-        UserError: a parent's result is missing or not the plan's, the key is not the plan's, or the
-            folder is somebody else's.
+    key: as the caller expects it; None where somebody typed the command. work: in place of the
+    step's own. UserError where the key or a parent's result is not the plan's, or the folder is
+    somebody else's.
     """
-    check_key(job, key)
+    if key not in (None, job.key):
+        what = "the plan is no longer what this was started for: settings or code have changed"
+        raise UserError(f"{job.title}: {what}; start again")
     inputs = inputs_of(job)
     date_back(job.read())
     refuse_foreign(job.folder, job.step)
@@ -298,7 +253,8 @@ def perform(
                 write_text(job.folder / OWNER, f"{job.step}\n")
         started = time.time()
         record = make_record(job.step, job.names, job.identity.plain, job.key, inputs, {}, started)
-        outcome = (work or work_of(job.step))(plan, job, record, means or Means())
+        work = work or import_module(f"siamla.steps.{job.step}").work
+        outcome = work(plan, job, record, means or Means())
         record |= {"content": outcome.content, "files": dict(outcome.files)}
         record["seconds"] = round(time.time() - started, 3)
         write_json(job.record_path, record)

@@ -16,7 +16,7 @@ from siamla.report.tables.job import layout_of, table_job
 from siamla.report.views import VIEWS, scores_job, sweeps_job
 from siamla.settings import Mistakes
 from siamla.steps.decision import made
-from siamla.steps.perform import check_key, damaged, hashed, planned, sound
+from siamla.steps.perform import damaged, hashed, planned, sound
 from siamla.steps.score import SCORES
 
 COLLECTED = ("sequences.csv", "curves.csv", "attributes.csv")  # beside scores.csv
@@ -122,10 +122,9 @@ def built(plan: Plan, job: Job, scores: dict[Path, dict[str, Any]]) -> Table:
     return build(job.names["table"], *frames(scores), layout_of(plan), shown)
 
 
-def table(plan: Plan, number: int, key: str | None = None) -> str:
+def table(plan: Plan, number: int) -> str:
     """Make a table with the list of what each number comes from; its Markdown."""
     job = table_job(plan, number)
-    check_key(job, key)
     scores = gather(job.parents.values())
     text = write_table(built(plan, job, scores), job.folder.parent)
     origins = {}

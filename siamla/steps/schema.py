@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from siamla.benchmark.settings import MapRule
 from siamla.experiment.profile import Profile
-from siamla.experiment.spec import Spec, Variants
+from siamla.experiment.spec import Variants
 from siamla.experiment.sweeps import Sweeps, Tuning
 from siamla.report.drawing.settings import figures_model
 
@@ -22,7 +22,6 @@ def schemas() -> dict[str, dict[str, Any]]:
         "maps": MapRule,
         "tune": Tuning,
         "figures": figures_model(),
-        "spec": Spec,
     }
     files: dict[str, dict[str, Any]] = {}
     for name, model in models.items():

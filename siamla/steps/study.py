@@ -19,7 +19,6 @@ from siamla.report.study.job import claims_of, study_job
 from siamla.steps.alignment import CROPS
 from siamla.steps.figures import as_score, checked
 from siamla.steps.maps import MAPS
-from siamla.steps.perform import check_key
 from siamla.steps.report import gather, sources, view_files
 
 
@@ -133,9 +132,7 @@ def _draw(content: dict[str, Any], shown: dict[str, Any], paths: list[Path]) -> 
                 figure.savefig(temporary, format="svg", metadata=style.METADATA["svg"])
 
 
-def study(
-    plan: Plan, key: str | None = None, page: Path | None = None, overwrite: bool = False
-) -> Path:
+def study(plan: Plan, page: Path | None = None, overwrite: bool = False) -> Path:
     """Write reports/PROFILE/study.json and study.md, and the page also to `page`; the path without
     a suffix.
 
@@ -143,7 +140,6 @@ def study(
     where `page` is there and no earlier study wrote it, unless it is to be overwritten.
     """
     job = study_job(plan)
-    check_key(job, key)
     if page is not None:
         ours = page.is_file() and page.read_text(encoding="utf-8").startswith(GENERATED)
         free_for_output(page, overwrite or ours)

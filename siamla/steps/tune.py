@@ -3,7 +3,7 @@
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,13 +15,13 @@ from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.experiment.spec import merge, plain
-from siamla.experiment.step import GENERATOR, engine_code
+from siamla.experiment.step import engine_code
 from siamla.experiment.sweeps import load_tuning
 from siamla.files import digest, read_json, write_json
-from siamla.miniatures.settings import SetSettings, load_sets
+from siamla.miniatures.settings import SetSettings
 from siamla.provenance.record import environment
 from siamla.report.tables.job import layout_of
-from siamla.settings import nearest, validate
+from siamla.settings import validate
 from siamla.steps import byhand
 from siamla.steps.perform import planned, sound
 from siamla.tracker.settings import TrackerSettings
@@ -40,46 +40,36 @@ class Clips(NamedTuple):
 
 def validation_set(plan: Plan, name: str) -> SetSettings:
     """The generated set to choose on; UserError for one that is trained on or shown."""
-    path = plan.params / "synthetic.yaml"
-    sets = load_sets(path)
     if name in plan.datasets or name in layout_of(plan).named_benchmarks():
         what = "tables show it or models are trained on it"
         raise UserError(f"{name}: {what}; settings are chosen on other clips alone")
-    if name not in sets:
-        raise UserError(f"{name}: no set of {path}; {nearest(name, list(sets))}")
-    if sets[name].first_frame_only:
+    settings = plan.generated_set(name)
+    if settings.first_frame_only:
         raise UserError(f"{name}: the truth of its clips is withheld; choose on others")
     for used, entry in plan.datasets.items():
-        source = (entry.dvc or "").removeprefix(GENERATOR)
-        if source == name or (source in sets and sets[source].seed == sets[name].seed):
+        if entry.rendered and plan.generated_set(entry.rendered).seed == settings.seed:
             what = f"{used} of profile {plan.name} is made from it or has its seed"
             raise UserError(f"{name}: {what}; choose on others")
-    return sets[name]
-
-
-def _rendered(name: str, settings: SetSettings, jobs: int) -> Clips:
-    """The clips, which are rendered where they lack or have other settings."""
-    from siamla.steps.generated import render
-
-    root, stored = CLIPS / name, settings.model_dump(mode="json")
-    render(name, settings, root, jobs)
-    return Clips(name, root, settings.layout, {"name": name, "settings": stored})
-
-
-def _real(root: Path) -> Clips:
-    """Real clips that `siamla data real` wrote; UserError for others than those to choose on."""
-    about = read_json(root / REAL)
-    if about.get("split") != "validation":
-        what = f"{root / REAL} says split {about.get('split')!r}"
-        raise UserError(f"{root}: {what}; settings are chosen on the split validation alone")
-    return Clips(root.as_posix(), root, "plain", {"name": root.name, "videos": about["videos"]})
+    return settings
 
 
 def _clips(plan: Plan, name: str, jobs: int) -> Clips:
-    """The clips of this name: of a folder of real ones, or a set, which is rendered."""
-    if (Path(name) / REAL).is_file():
-        return _real(Path(name))
-    return _rendered(name, validation_set(plan, name), jobs)
+    """Real clips that `siamla data real` wrote to a folder of this name, UserError for others than
+    those to choose on; or a set, which is rendered where it lacks or has other settings.
+    """
+    root = Path(name)
+    if (root / REAL).is_file():
+        about = read_json(root / REAL)
+        if about.get("split") != "validation":
+            what = f"{root / REAL} says split {about.get('split')!r}"
+            raise UserError(f"{root}: {what}; settings are chosen on the split validation alone")
+        return Clips(root.as_posix(), root, "plain", {"name": root.name, "videos": about["videos"]})
+    from siamla.steps.generated import render
+
+    root, settings = CLIPS / name, validation_set(plan, name)
+    render(name, settings, root, jobs)
+    origin = {"name": name, "settings": settings.model_dump(mode="json")}
+    return Clips(name, root, settings.layout, origin)
 
 
 def _start(plan: Plan, variant: str) -> dict[str, Any]:
@@ -123,11 +113,6 @@ def _score(model: Path, clips: Clips, settings: Choice, workers: int) -> float:
     return float(scores[run.rules.headline])
 
 
-def _mean(scores: Mapping[str, Mapping[str, float]]) -> float:
-    """The mean over models of the mean over sets of clips, which count alike."""
-    return float(np.mean([np.mean(list(each.values())) for each in scores.values()]))
-
-
 def _tune(plan: Plan, variant: str, clips: Sequence[Clips], workers: int) -> dict[str, Any]:
     """The report of one variant, which is also written."""
     started = time.time()
@@ -149,7 +134,9 @@ def _tune(plan: Plan, variant: str, clips: Sequence[Clips], workers: int) -> dic
             scores: dict[str, dict[str, float]] = {}
             for seed, model in models.items():
                 scores[seed] = {each.name: _score(model, each, tried, workers) for each in clips}
-            point = {"settings": choice, "scores": scores, "mean": _mean(scores)}
+            # sets of clips count alike, and so do models
+            mean = float(np.mean([np.mean(list(each.values())) for each in scores.values()]))
+            point = {"settings": choice, "scores": scores, "mean": mean}
             write_json(path, {**report, "points": [*points, point]})
         points.append(point)
         return float(point["mean"])

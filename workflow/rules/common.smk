@@ -100,7 +100,7 @@ def shown(kind, wildcards):
     job = check_job(PLAN) if kind == "check" else asked(view, PLAN, kind, name)
     again = outdated(job) or any(each.record_path in STALE for each in job.parents.values())
     if kind == "check" and "missing" not in HELD and (again or not job.record_path.exists()):
-        HELD["missing"] = missing_data(PLAN)
+        HELD["missing"] = list(missing_data(PLAN))
         lines = [f"profile {PROFILE} cannot run yet:", *HELD["missing"]]
         if HELD["missing"]:
             print("\n- ".join(lines), file=sys.stderr, flush=True)

@@ -12,7 +12,7 @@ from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.experiment.spec import plain
 from siamla.report.drawing.settings import Figures, kind_of, load_figures
-from siamla.report.tables.job import caption, plain_metrics, rendered
+from siamla.report.tables.job import caption, plain_metrics
 from siamla.report.view import view_job
 from siamla.settings import nearest
 
@@ -117,7 +117,7 @@ def benchmarks(plan: Plan) -> dict[str, dict[str, Any]]:
             "metrics": plain_metrics(rules.metrics),
             "curves": _curves(rules),
             "layout": rules.layout,
-            "synthetic": rendered(entry),
+            "synthetic": bool(entry.rendered),
         }
     return every
 

@@ -7,7 +7,6 @@ from siamla.experiment.plan import Plan
 from siamla.report.drawing import jobs, style
 from siamla.report.drawing.data import Course, Data, Drawn, Nothing, Rows
 from siamla.report.drawing.settings import TrackerFigure
-from siamla.report.tables.job import rendered
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -40,7 +39,7 @@ def needs(plan: Plan, entry: Entry) -> list[Job] | None:
 
 def facts(plan: Plan, entry: Entry) -> dict[str, Any]:
     """synthetic: what the models are trained on is rendered."""
-    return {"synthetic": any(map(rendered, plan.profile.train.values()))}
+    return {"synthetic": any(entry.rendered for entry in plan.profile.train.values())}
 
 
 def _histories(data: Data) -> "DataFrame":

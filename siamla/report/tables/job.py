@@ -10,9 +10,7 @@ from pydantic import Field
 from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
-from siamla.experiment.profile import Dataset
 from siamla.experiment.spec import changed, dotted_keys, plain
-from siamla.experiment.step import GENERATOR
 from siamla.files import digest
 from siamla.provenance.record import flat
 from siamla.report.view import resource, view_job
@@ -110,19 +108,14 @@ def layout_of(plan: Plan) -> Layout:
     return layout
 
 
-def rendered(dataset: Dataset) -> bool:
-    """Whether a data set is rendered, so that no real video is in it."""
-    return bool(dataset.dvc and dataset.dvc.startswith(GENERATOR))
-
-
 def caption(plan: Plan, shown: Container[Any] | None = None) -> str:
     """The profile's caption; and of the benchmarks that are shown (None = all) which are no
     rendered ones beside rendered ones, and of which only the first frames were tracked.
     """
     notes = [plan.profile.caption]
-    mixed = any(map(rendered, plan.profile.benchmarks.values()))
+    mixed = any(entry.rendered for entry in plan.profile.benchmarks.values())
     for name, entry in plan.profile.benchmarks.items():
-        words = ["data of your own"] if mixed and not rendered(entry) else []
+        words = ["data of your own"] if mixed and not entry.rendered else []
         words += [f"the first {entry.frames} frames of each sequence"] if entry.frames else []
         if words and (shown is None or name in shown):
             notes.append(f"{entry.label or name}: {', '.join(words)}.")
