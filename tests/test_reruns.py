@@ -193,6 +193,7 @@ NOTHING = {
     "when a training gives up": edits(("training/course.py", "IN_A_ROW = 20", "IN_A_ROW = 30")),
     "how many states are kept": edits(("training/course.py", "KEPT = 3", "KEPT = 5")),
     "annotation": edits((LOSSES, "target: Tensor) -> Tensor:", "target: object):")),
+    "local variable": edits((LOSSES, "spread", "width")),
     "comment": edits((LOSSES, '"""Eq. 5', '# a comment\n    """Eq. 5')),
     "docstring": edits((LOSSES, '"""Eq. 5', '"""Equation 5')),
     "error": edits(("training/loop.py", "no step had a usable loss", "no loss was usable")),

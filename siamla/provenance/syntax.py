@@ -1,6 +1,7 @@
 """What of a definition's syntax counts: its text, without what cannot change a number.
 
-Left out are comments, docstrings, annotations, the texts of errors, printing and logging.
+Left out are comments, docstrings, annotations, the texts of errors, printing and logging. Local
+variables have numbers in place of their names.
 """
 
 import ast
@@ -8,6 +9,7 @@ from dataclasses import dataclass, field
 
 IGNORED = ("ctx", "returns", "type_comment", "simple")
 BODIES = ("body", "orelse", "finalbody")
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 @dataclass
@@ -42,11 +44,31 @@ def import_targets(node: ast.Import | ast.ImportFrom) -> dict[str, str]:
     return {alias.asname or alias.name: f"{node.module}:{alias.name}" for alias in node.names}
 
 
+def _local_names(function: ast.AST) -> dict[str, str]:
+    """What stands for the names that a function or one within it gives values to, without its
+    parameters: numbers, in order.
+    """
+    stored: list[str] = []
+    others: set[str] = set()
+    for node in ast.walk(function):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            stored.append(node.id)
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            stored.append(node.name)
+        elif isinstance(node, ast.arg):
+            others.add(node.arg)
+        elif isinstance(node, ast.Global):
+            others.update(node.names)
+    names = [name for name in dict.fromkeys(stored) if name not in others]
+    return {name: f"local {number}" for number, name in enumerate(names)}
+
+
 class _Dump:
     """Writes one definition as text."""
 
     def __init__(self) -> None:
         self.text = Text()
+        self._locals: dict[str, str] = {}  # of the outermost function
 
     def add(self, node: object) -> None:
         """Append a syntax tree, a list of such, or a value in one."""
@@ -55,6 +77,10 @@ class _Dump:
             self.text.imports |= import_targets(node)
         elif isinstance(node, ast.Raise):  # that it raises counts, what it says does not
             parts.append("Raise)")
+        elif isinstance(node, FUNCTIONS) and not self._locals:
+            self._locals = _local_names(node)
+            self._node(node)
+            self._locals = {}
         elif isinstance(node, ast.AST):
             self._node(node)
         elif isinstance(node, list):
@@ -85,6 +111,8 @@ class _Dump:
                 continue
             if name in BODIES and isinstance(value, list):
                 value = [statement for statement in value if not speaks(statement)]
+            if isinstance(node, ast.Name | ast.ExceptHandler) and isinstance(value, str):
+                value = self._locals.get(value, value)
             self.text.parts.append(name)
             self.add(value)
         self.text.parts.append(")")
