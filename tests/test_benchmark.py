@@ -293,7 +293,7 @@ def test_a_withheld_truth_is_for_the_server(
         hidden.append(replace(sequence, boxes=boxes))
     run(Drift, hidden, tmp_path, RULES["trackingnet"])
     scores = score(hidden, tmp_path, PROTOCOLS["trackingnet"])
-    assert (scores.overall, scores.per_sequence) == ({}, [])
+    assert (scores.overall, scores.per_sequence) == ({}, {})
     assert "TrackingNet: the truth of all" in capsys.readouterr().err
     assert speed(tmp_path, hidden, PROTOCOLS["trackingnet"])["frames"] > 0
     with pytest.raises(UserError, match="only the first box is known, unlike in the other"):

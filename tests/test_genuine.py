@@ -351,7 +351,7 @@ def test_otb_two_toolkits_and_centres(tmp_path: Path) -> None:
     assert scores.overall == pytest.approx(expected)
     assert scores.beside["all_positive"]["auc"] == pytest.approx(1 / 4 * HIT)
     success = scores.curves["success"], scores.beside_curves["all_positive"]["success"]
-    assert [curve[1][10] for curve in success] == [2 / 4, 1 / 4]  # OP50: above the threshold .5
+    assert [curve["y"][10] for curve in success] == [2 / 4, 1 / 4]  # OP50: above the threshold .5
     assert score_rules(PROTOCOLS["otb100"])["beside"]["all_positive"]["valid_truth"] == "all"
 
 
@@ -366,9 +366,9 @@ def test_a_distance_of_just_a_fifth(tmp_path: Path, key: str, hits: int) -> None
     annotate(tmp_path / "a.txt", ["50,20,10,10", "9,20,10,10", "10,20,10,10"])
     rules = PROTOCOLS[key].onepass
     assert rules is not None
-    curve = score([sequence], tmp_path, PROTOCOLS[key]).curves["norm_precision"][1]
+    curve = score([sequence], tmp_path, PROTOCOLS[key]).curves["norm_precision"]["y"]
     at = np.isclose(rules.curves()["norm_precision"].thresholds(), 0.2)
-    assert curve[at] == pytest.approx((1 + hits) / 3)
+    assert np.array(curve)[at] == pytest.approx((1 + hits) / 3)
 
 
 def test_pysot_counts_a_nan_as_a_miss(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -476,7 +476,7 @@ def test_matlab_repeats_raw_rows_and_plots_drop_zeros(tmp_path: Path, key: str) 
     other = still("b", 4)
     other.boxes[0] = [-1, -1, 0, 0]  # no valid truth, so that nothing of b is a success
     scores = score([still("a", 4), other], tmp_path, PROTOCOLS[key])
-    assert [row["auc"] for row in scores.per_sequence] == pytest.approx([0.5 * HIT, 0])
+    assert [row["auc"] for row in scores.per_sequence.values()] == pytest.approx([0.5 * HIT, 0])
     assert scores.overall["auc"] == pytest.approx(0.25 * HIT)
     assert scores.beside["plotted"]["auc"] == pytest.approx(0.5 * HIT)
     # b has a hit, so both count

@@ -146,7 +146,7 @@ def test_hand_worked_scores(tmp_path: Path) -> None:
     # from 15 on.
     first = np.array([min(i, 19) / i for i in range(1, 40)])
     curve = np.where(np.arange(1, 40) <= 14, (first + 1 / 3) / 2, first)
-    np.testing.assert_allclose(scores.curves["expected_overlap"][1], [1, *curve])
+    np.testing.assert_allclose(scores.curves["expected_overlap"]["y"], [1, *curve])
     # indices 4..29, one less than the interval
     assert scores.overall["eao"] == pytest.approx(curve[3:29].mean())
     # On occluded frames there was no failure, and only the first fragment has a weight (20 of its
@@ -176,7 +176,7 @@ def test_late_failure(tmp_path: Path) -> None:
     failed = stored(tmp_path, "a", [INITIALISED, *[TRACKED] * 16, FAILED, SKIPPED, SKIPPED])
     whole = stored(tmp_path, "b", [INITIALISED, *[TRACKED] * 39])
     curves = scored(tmp_path, PROTOCOL, failed, whole).curves
-    assert curves["expected_overlap"][1][39] == 1
+    assert curves["expected_overlap"]["y"][39] == 1
 
 
 def test_short_data(tmp_path: Path) -> None:

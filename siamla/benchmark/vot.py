@@ -205,14 +205,11 @@ def score_supervised(
     overall = _measure(runs, every, rules) | {"eao": _window_mean(curve, rules)}
     if not _reaches_window(len(curve), rules):
         overall["eao_short_frames"] = len(curve)  # what the tables' note is made from
-    rows = [
-        {"sequence": sequence.name, "frames": len(sequence.boxes)}
-        | _measure([group], [label], rules)
-        for sequence, group, label in zip(sequences, runs, every, strict=True)
-    ]
+    rows: dict[str, dict[str, Any]] = {}
     weights: dict[str, dict[str, float]] = {"accuracy": {}, "robustness": {}}
     for sequence, group, label in zip(sequences, runs, every, strict=True):
-        length = float(label.sum())
+        length, measured = float(label.sum()), _measure([group], [label], rules)
+        rows[sequence.name] = {"frames": len(sequence.boxes)} | measured
         known = float(np.isfinite(_overlaps(group, label)).sum())
         weights["accuracy"][sequence.name] = known if rules.accuracy == "frames" else length
         weights["robustness"][sequence.name] = length
@@ -224,12 +221,13 @@ def score_supervised(
         if count:
             eao = _window_mean(_curve(runs, labels, rules), rules)
             attributes[tag] = {"frames": count} | _measure(runs, labels, rules) | {"eao": eao}
+    frames = list(map(float, range(len(curve))))
     return {
         "overall": overall,
         "per_sequence": rows,
         "per_attribute": attributes,
         "weights": weights,
-        "curves": {"expected_overlap": (np.arange(len(curve), dtype=np.float64), curve)},
+        "curves": {"expected_overlap": {"x": frames, "y": curve.tolist()}},
     }
 
 

@@ -203,7 +203,8 @@ def score(run: Run) -> dict[str, Any] | None:
     layout = run.rules.layout
     timed = all(time_path(run.folder, each.name, layout).is_file() for each in run.sequences)
     timing = speed(run.folder, run.sequences, run.rules) if timed else {}
-    write_csv(run.folder / "scores.csv", list(scores.per_sequence[0]), scores.per_sequence)
+    rows = [{"sequence": name, **values} for name, values in scores.per_sequence.items()]
+    write_csv(run.folder / "scores.csv", list(rows[0]), rows)
     results = {
         "scores": scores.overall,
         "speed": timing,
