@@ -122,6 +122,7 @@ def by_onnxruntime(graph: Path, outputs: tuple[str, ...], threads: int) -> Run:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 3
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     return partial(session.run, list(outputs))
 
