@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tiny import LAFA, SMALL
 from torch import Tensor, nn
 
 from siamla.model.fast import (
@@ -18,11 +19,9 @@ from siamla.model.fast import (
 )
 from siamla.model.head import Head
 from siamla.model.lafa import NonLocal, Sampler
-from siamla.model.settings import Lafa, ModelSettings
+from siamla.model.settings import Lafa
 from siamla.model.siamla import Correlation, SiamLA, Upsampling, build_model
 
-SMALL = ModelSettings(backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4)
-LAFA = SMALL.model_copy(update={"localization": "lafa"})
 KINDS = {
     "siamcar": SMALL,
     "siamla": LAFA,

@@ -2,7 +2,6 @@
 implementation here, written from what that code does, and, where they are, those it computed.
 """
 
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -13,48 +12,20 @@ from torch.nn import functional as F
 
 from siamla.cli.main import main
 from siamla.errors import UserError
-from siamla.model.checkpoint import load_model
-from siamla.model.siamcar import convert
+from siamla.model.checkpoint import empty_model, load_model
+from siamla.model.siamcar import PREFIXES, SETTINGS, convert
 
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference"
-STAGES = {1: (3, 64), 2: (4, 128), 3: (6, 256), 4: (3, 512)}  # blocks, channels inside of one
-
-
-def norm_shapes(name: str, channels: int) -> dict[str, tuple[int, ...]]:
-    parts = ("weight", "bias", "running_mean", "running_var")
-    return {f"{name}.{part}": (channels,) for part in parts} | {f"{name}.num_batches_tracked": ()}
+STAGES = {1: 3, 2: 4, 3: 6, 4: 3}  # blocks
 
 
 def public_shapes() -> dict[str, tuple[int, ...]]:
-    """The names of a public checkpoint, with shapes: ResNet-50, three necks, a head and `down`."""
-    shapes: dict[str, tuple[int, ...]] = {"backbone.conv1.weight": (64, 3, 7, 7)}
-    shapes |= norm_shapes("backbone.bn1", 64)
-    inputs = 64
-    for stage, (blocks, inner) in STAGES.items():
-        for block in range(blocks):
-            name = f"backbone.layer{stage}.{block}"
-            kernels = ((inner, inputs, 1), (inner, inner, 3), (4 * inner, inner, 1))
-            for number, (out, into, side) in enumerate(kernels, 1):
-                shapes[f"{name}.conv{number}.weight"] = (out, into, side, side)
-                shapes |= norm_shapes(f"{name}.bn{number}", out)
-            if block == 0:
-                side = 1 if stage == 1 else 3
-                shapes[f"{name}.downsample.0.weight"] = (4 * inner, inputs, side, side)
-                shapes |= norm_shapes(f"{name}.downsample.1", 4 * inner)
-            inputs = 4 * inner
-        if stage > 1:
-            neck = f"neck.downsample{stage}.downsample"
-            shapes[f"{neck}.0.weight"] = (256, inputs, 1, 1)
-            shapes |= norm_shapes(f"{neck}.1", 256)
-    for tower, layer in product(("cls_tower", "bbox_tower"), range(0, 12, 3)):
-        shapes[f"car_head.{tower}.{layer}.weight"] = (256, 256, 3, 3)
-        shapes[f"car_head.{tower}.{layer}.bias"] = (256,)
-        for part in ("weight", "bias"):
-            shapes[f"car_head.{tower}.{layer + 1}.{part}"] = (256,)
-    for name, channels in (("cls_logits", 2), ("bbox_pred", 4), ("centerness", 1)):
-        shapes[f"car_head.{name}.weight"] = (channels, 256, 3, 3)
-        shapes[f"car_head.{name}.bias"] = (channels,)
-    return shapes | {"down.weight": (768, 256, 1, 1), "down.bias": (256,)}
+    """The names of a public checkpoint, with shapes; its fusion is a transposed convolution."""
+    shapes, theirs = {}, {ours: public for public, ours in PREFIXES.items()}
+    for name, value in empty_model(SETTINGS).state_dict().items():
+        prefix = next(each for each in theirs if name.startswith(each))
+        shapes[theirs[prefix] + name.removeprefix(prefix)] = tuple(value.shape)
+    return shapes | {"down.weight": (768, 256, 1, 1)}
 
 
 def made_up_weights() -> dict[str, Tensor]:
@@ -120,7 +91,7 @@ class Plain:
         x = F.relu(self.norm(self.conv(image, "backbone.conv1", stride=2), "backbone.bn1"))
         x = F.max_pool2d(x, 3, 2, 1)
         maps = []
-        for stage, (blocks, _) in STAGES.items():
+        for stage, blocks in STAGES.items():
             for block in range(blocks):
                 stride = 2 if stage == 2 and block == 0 else 1
                 x = self.block(x, f"backbone.layer{stage}.{block}", stride, (1, 1, 2, 4)[stage - 1])

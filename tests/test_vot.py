@@ -22,16 +22,14 @@ from siamla.benchmark.store import (
     read_regions,
     write_trajectory,
 )
-from siamla.benchmark.tracking import run, run_supervised
+from siamla.benchmark.tracking import run_supervised
 from siamla.benchmark.vot import expected_overlap
-from siamla.data.formats import LAYOUTS
 from siamla.errors import UserError
 from siamla.geometry import corners, polygon_to_box
 from siamla.sequence import Sequence
 
 PROTOCOL = load_protocols(Path(__file__).parents[1] / "params" / "protocols.yaml")["vot2018"]
 RULES = run_rules(PROTOCOL)
-shared = Path(__file__).parents[2] / "shared"
 
 
 def boxes(*rows: tuple[float, float, float, float]) -> np.ndarray:
@@ -271,21 +269,3 @@ def test_confidences_stand_in_the_toolkits_file(tmp_path: Path, numbered: Sequen
     path.write_text("\nhalf\n")
     with pytest.raises(UserError, match=r"line 2: found 'half', expected a number or nothing"):
         read_confidence(tmp_path, "a", "vot")
-
-
-@pytest.mark.skipif(
-    not (shared / "sequences/VOT").is_dir(), reason="the real sequences are not here"
-)
-def test_real_sequences_under_a_tracker_that_stands_still(tmp_path: Path) -> None:
-    class Still(Scripted):
-        def __init__(self) -> None:
-            super().__init__(np.empty(0), set())
-
-        def update(self, image: np.ndarray) -> np.ndarray:
-            return np.array(self.starts[-1])
-
-    sequence = LAYOUTS["vot"].read(shared / "sequences/VOT", "book")
-    run(Still, [sequence], tmp_path, RULES)
-    overall = score([sequence], tmp_path, PROTOCOL).overall
-    assert overall["failures"] >= 1
-    assert 0 < overall["eao"] < overall["accuracy"] < 1

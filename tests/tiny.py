@@ -1,10 +1,14 @@
 """A training of seconds: a small network, a few crops of noise, and processes that are killed."""
 
 import multiprocessing
+import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -14,6 +18,7 @@ from siamla.data.settings import CropSettings
 from siamla.hardware import Hardware
 from siamla.model.settings import ModelSettings
 from siamla.sequence import Sequence
+from siamla.training import loop
 
 HARDWARE = Hardware("cpu", "fp32", 1)
 MODEL = ModelSettings(  # LAFA, because its loss draws negatives
@@ -25,6 +30,10 @@ MODEL = ModelSettings(  # LAFA, because its loss draws negatives
     regression_bias=3.4,
     localization="lafa",
 )
+SMALL = ModelSettings(  # SiamCAR
+    backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4, regression_bias=3.4
+)
+LAFA = SMALL.model_copy(update={"localization": "lafa"})
 KILLED = -signal.SIGKILL
 
 
@@ -41,6 +50,20 @@ def noise_crops(folder: Path, videos: int) -> Path:
         sequences.append(Sequence(f"video{number}", tuple(files), boxes, np.ones(3, bool)))
     crops.build(sequences, CropSettings(), folder / "crops")
     return folder / "crops"
+
+
+@contextmanager
+def signal_after(steps: int, number: signal.Signals, here: bool = True) -> Iterator[None]:
+    """This process, if it is `here`, gets a signal in the step after `steps` more of them."""
+    real, calls = loop.optimise, iter(range(1000))
+
+    def optimise(*arguments: Any) -> dict[str, float]:
+        if next(calls) == steps and here:
+            os.kill(os.getpid(), number)
+        return real(*arguments)
+
+    with mock.patch.object(loop, "optimise", optimise):
+        yield
 
 
 def in_process(work: Callable[[], None]) -> int | None:
