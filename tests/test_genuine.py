@@ -49,10 +49,13 @@ def still(name: str, count: int, **more: Any) -> Sequence:
     return Sequence(name, (), np.array([[10.0, 8, 20, 16]] * count), np.ones(count, bool), **more)
 
 
-def overall(
-    key: str, folder: Path, *sequences: Sequence, sizes: dict[str, tuple[int, int]] | None = None
-) -> dict[str, Any]:
-    return score(sequences, folder, PROTOCOLS[key], sizes).overall
+@pytest.fixture(autouse=True)
+def no_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("siamla.benchmark.score.image_size", lambda sequence: (80, 60))
+
+
+def overall(key: str, folder: Path, *sequences: Sequence) -> dict[str, Any]:
+    return score(sequences, folder, PROTOCOLS[key]).overall
 
 
 # -- folders --
@@ -381,14 +384,14 @@ def test_pysot_counts_a_nan_as_a_miss(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_got10k_refuses_a_nan_that_would_make_its_ao_nan(tmp_path: Path) -> None:
-    sequence, sizes = still("a", 4), {"a": (80, 60)}
+    sequence = still("a", 4)
     sequence.visible[2] = False  # the toolkit drops that frame
     annotate(tmp_path / "a/a_001.txt", [BOX, BOX, "nan,8,20,16", BOX])
-    assert overall("got10k", tmp_path, sequence, sizes=sizes)["ao"] == 1
+    assert overall("got10k", tmp_path, sequence)["ao"] == 1
     annotate(tmp_path / "a/a_001.txt", [BOX, BOX, BOX, "nan,8,20,16"])
     said = r"line 4: a box that is NaN; the benchmark's own toolkit gives NaN"
     with pytest.raises(UserError, match=said):
-        overall("got10k", tmp_path, sequence, sizes=sizes)
+        overall("got10k", tmp_path, sequence)
 
 
 INFINITE = ["inf,8,20,16", "10,8,inf,16", "-inf,8,inf,16", "10,8,20,inf", "10,-inf,inf,inf"]
@@ -414,8 +417,7 @@ def test_infinite_boxes_are_cut_at_the_image_as_got10k_does(tmp_path: Path) -> N
     boxes = np.array([[float(word) for word in row.split(",")] for row in INFINITE])
     expected = rect_iou(boxes, still("a", 5).boxes, bound=(80, 60))
     assert expected[1] == pytest.approx(20 * 16 / (70 * 16))
-    sizes = {"a": (80, 60)}
-    values = overall("got10k", tmp_path / "out", still("a", 6), sizes=sizes)
+    values = overall("got10k", tmp_path / "out", still("a", 6))
     assert values["ao"] == pytest.approx(expected.mean(), abs=1e-12)
 
 
@@ -523,8 +525,7 @@ def test_lasots_extension_is_scored_as_lasot() -> None:
 def vot_score(folder: Path, rows: list[str], key: str = "vot2018") -> dict[str, Any]:
     annotate(folder / "baseline/bag/bag_001.txt", rows)
     annotate(folder / "baseline/ball/ball_001.txt", ["1"] + [BOX] * 399)
-    sizes = {"bag": (80, 60), "ball": (80, 60)}
-    return overall(key, folder, still("bag", 300), still("ball", 400), sizes=sizes)
+    return overall(key, folder, still("bag", 300), still("ball", 400))
 
 
 @pytest.mark.parametrize(

@@ -46,9 +46,13 @@ def store_all(
         write_track(folder, sequence.name, Track(boxes, np.full(len(boxes), 0.01)), layout)
 
 
-def scored(folder: Path, sequences: list[Sequence], key: str) -> dict[str, float]:
-    sizes = {sequence.name: SIZE for sequence in sequences}
-    return score(sequences, folder, PROTOCOLS[key], sizes).overall
+@pytest.fixture(autouse=True)
+def sizes(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[int, int]]:
+    """By sequence; no frames are at hand."""
+    known: dict[str, tuple[int, int]] = {}
+    name = "siamla.benchmark.score.image_size"
+    monkeypatch.setattr(name, lambda sequence: known.get(sequence.name, SIZE))
+    return known
 
 
 def weighted(scores: Scores) -> dict[str, float]:
@@ -77,7 +81,7 @@ def test_truth_as_prediction(tmp_path: Path, key: str) -> None:
     for sequence in sequences:
         sequence.boxes[:] = sequence.boxes.round()
     store_all(tmp_path, sequences, PROTOCOLS[key].layout)
-    assert scored(tmp_path, sequences, key) == pytest.approx(PERFECT[key])
+    assert score(sequences, tmp_path, PROTOCOLS[key]).overall == pytest.approx(PERFECT[key])
 
 
 def test_curve_by_hand() -> None:
@@ -127,7 +131,7 @@ def test_hand_worked_results(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(rows)
     truth = Sequence("a", (), np.array([[10, 10, 20, 20.0]] * 4), np.ones(4, bool))
-    values = scored(tmp_path, [truth], key)
+    values = score([truth], tmp_path, PROTOCOLS[key]).overall
     assert list(values) == list(PERFECT[key])
     assert tuple(values.values()) == pytest.approx(expected)
 
@@ -199,8 +203,7 @@ def test_agrees_with_the_got10k_toolkit_on_got10k(tmp_path: Path, seed: int) -> 
             pooled.append(ious[sequence.visible[1:]])
     ious = np.concatenate(pooled)
     expected = {"ao": ious.mean(), "sr50": (ious > 0.5).mean(), "sr75": (ious > 0.75).mean()}
-    sizes = {sequence.name: SIZE for sequence in sequences}
-    scores = score(sequences, tmp_path, PROTOCOLS["got10k"], sizes)
+    scores = score(sequences, tmp_path, PROTOCOLS["got10k"])
     assert scores.overall == pytest.approx(expected, abs=1e-12)
     assert weighted(scores) == pytest.approx(expected, abs=1e-12)
 
@@ -224,11 +227,11 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def annotated(path: Path, key: str) -> tuple[list[Sequence], dict[str, tuple[int, int]]]:
+def annotated(path: Path, key: str, sizes: dict[str, tuple[int, int]]) -> list[Sequence]:
     """Sequences from pysot's annotation files, whose flag `absent` is 1 where the target is
     there.
     """
-    sequences, sizes = [], {}
+    sequences = []
     for name, entry in json.loads(path.read_text()).items():
         rows, count = entry["gt_rect"], len(entry["gt_rect"])
         seen = np.array(entry.get("absent", [1] * count)) == 1
@@ -240,7 +243,7 @@ def annotated(path: Path, key: str) -> tuple[list[Sequence], dict[str, tuple[int
             )
         else:
             sequences.append(Sequence(name, (), np.array(rows, float) - [1, 1, 0, 0], seen))
-    return sequences, sizes
+    return sequences
 
 
 METRICS = {"prec20": "precision"}
@@ -252,25 +255,29 @@ FILES = {
 
 
 @pytest.mark.parametrize("benchmark", FILES)
-def test_published_digits(published: Path, benchmark: str) -> None:
+def test_published_digits(
+    published: Path, benchmark: str, sizes: dict[str, tuple[int, int]]
+) -> None:
     key, file = FILES[benchmark]
-    sequences, sizes = annotated(next(published.rglob(file)), key)
+    sequences = annotated(next(published.rglob(file)), key, sizes)
     rows = [row for row in expected_rows() if row["set"] == benchmark]
     assert rows
     for tracker in sorted({row["tracker"] for row in rows}):
-        values = score(sequences, published / benchmark / tracker, PROTOCOLS[key], sizes).overall
+        values = score(sequences, published / benchmark / tracker, PROTOCOLS[key]).overall
         for row in (row for row in rows if row["tracker"] == tracker):
             value = values[METRICS.get(row["metric"], row["metric"])]
             digits = len(row["published"].partition(".")[2])
             assert f"{value:.{digits}f}" == row["published"], (tracker, row["metric"], value)
 
 
-def test_intervals_lie_around_published_differences(published: Path) -> None:
+def test_intervals_lie_around_published_differences(
+    published: Path, sizes: dict[str, tuple[int, int]]
+) -> None:
     """Accuracy and robustness pool frames of sequences from 41 to 1500 of them."""
-    sequences, sizes = annotated(next(published.rglob("VOT2018.json")), "vot2018")
+    sequences = annotated(next(published.rglob("VOT2018.json")), "vot2018", sizes)
     contents = []
     for folder in sorted(path for path in (published / "VOT2018").iterdir() if path.is_dir()):
-        scores = score(sequences, folder, PROTOCOLS["vot2018"], sizes)
+        scores = score(sequences, folder, PROTOCOLS["vot2018"])
         assert weighted(scores) == pytest.approx({m: scores.overall[m] for m in scores.weights})
         contents.append(asdict(scores))
     for one, other in combinations(contents, 2):

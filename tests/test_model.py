@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 import torch
 from pydantic import ValidationError
-from tiny import LAFA, SMALL
+from tiny import LAFA, SMALL, images
 from torch import Tensor, nn
 
 from siamla.errors import UserError
@@ -17,13 +17,6 @@ from siamla.model.checkpoint import load_model, save_model
 from siamla.model.lafa import NonLocal, Sampler, box_points
 from siamla.model.settings import BackboneName, ModelSettings
 from siamla.model.siamla import Neck, build_model, crop_template
-
-
-def images(batch: int = 1, seed: int = 0) -> tuple[Tensor, Tensor]:
-    g = torch.Generator().manual_seed(seed)
-    return tuple(
-        torch.randint(0, 256, (batch, 3, n, n), generator=g, dtype=torch.uint8) for n in (127, 255)
-    )
 
 
 @pytest.mark.parametrize("settings", [SMALL, LAFA])

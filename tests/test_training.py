@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from tiny import HARDWARE, KILLED, MODEL, in_process, noise_crops, signal_after
+from tiny import HARDWARE, KILLED, MODEL, images, in_process, noise_crops, signal_after
 from torch import Tensor, nn
 
 from siamla.data.pairs import PairSampler
@@ -380,11 +380,7 @@ def test_a_training_starts_from_a_model_file(data: Data, tmp_path: Path) -> None
 
 def _noise_batch() -> Batch:
     """Two pairs of noise, to be seen by a thawed backbone."""
-    generator = torch.Generator().manual_seed(0)
-    template, search = (
-        torch.randint(0, 256, (2, 3, size, size), generator=generator, dtype=torch.uint8)
-        for size in (127, 255)
-    )
+    template, search = images(2)
     return Batch((template,), (search,), torch.tensor([[95.0, 95, 64, 64]] * 2), frozen=False)
 
 

@@ -121,8 +121,13 @@ def stored(
     return Sequence(name, (), np.zeros((count, 4)), np.ones(count, bool), truth)
 
 
+@pytest.fixture(autouse=True)
+def no_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("siamla.benchmark.score.image_size", lambda sequence: (200, 100))
+
+
 def scored(folder: Path, protocol: Protocol, *sequences: Sequence) -> Scores:
-    return score(sequences, folder, protocol, {"a": (200, 100), "b": (200, 100)})
+    return score(sequences, folder, protocol)
 
 
 RESTARTED = [INITIALISED, *[TRACKED] * 19, FAILED, *[SKIPPED] * 4, INITIALISED, *[TRACKED] * 14]

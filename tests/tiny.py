@@ -12,9 +12,12 @@ from unittest import mock
 
 import cv2
 import numpy as np
+import torch
+from torch import Tensor
 
 from siamla.data import crops
 from siamla.data.settings import CropSettings
+from siamla.grid import SEARCH, TEMPLATE
 from siamla.hardware import Hardware
 from siamla.model.settings import ModelSettings
 from siamla.sequence import Sequence
@@ -35,6 +38,16 @@ SMALL = ModelSettings(  # SiamCAR
 )
 LAFA = SMALL.model_copy(update={"localization": "lafa"})
 KILLED = -signal.SIGKILL
+
+
+def images(batch: int = 1, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Templates and searches (batch, 3, side, side) of noise."""
+    noise = torch.Generator().manual_seed(seed)
+    template, search = (
+        torch.randint(0, 256, (batch, 3, side, side), generator=noise, dtype=torch.uint8)
+        for side in (TEMPLATE, SEARCH)
+    )
+    return template, search
 
 
 def noise_crops(folder: Path, videos: int) -> Path:

@@ -1,7 +1,6 @@
 """Scores from stored predictions alone, by the rules of a protocol."""
 
 import sys
-from collections.abc import Mapping
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +24,6 @@ from siamla.errors import UserError
 from siamla.sequence import Sequence
 
 Array = NDArray[np.float64]
-Sizes = Mapping[str, tuple[int, int]]
 Curves = dict[str, dict[str, list[float]]]
 """Name in siamla.benchmark.metrics → its thresholds as "x" and its values as "y"."""
 Measured = tuple[Array, dict[str, Array]]
@@ -70,10 +68,8 @@ class _Compared(NamedTuple):
     denominators: NDArray[np.int64]
 
 
-def image_size(sequence: Sequence, sizes: Sizes | None = None) -> tuple[int, int]:
-    """(width, height) of a sequence's images: given, or read from the header of its first frame."""
-    if sizes and sequence.name in sizes:
-        return sizes[sequence.name]
+def image_size(sequence: Sequence) -> tuple[int, int]:
+    """(width, height) of a sequence's images, from the header of the first."""
     from PIL import Image
 
     with Image.open(sequence.frames[0]) as image:
@@ -137,9 +133,7 @@ def _select(
     return _Frames(truth, boxes, total if rules.denominator == "all" else len(keep), size)
 
 
-def _load(
-    sequence: Sequence, folder: Path, protocol: Protocol, sizes: Sizes | None, notes: list[str]
-) -> _Frames:
+def _load(sequence: Sequence, folder: Path, protocol: Protocol, notes: list[str]) -> _Frames:
     """All stored repetitions of a sequence, one after the other."""
     if withheld(sequence):
         raise UserError(f"{sequence.name}: only the first box is known, unlike in the others")
@@ -147,7 +141,7 @@ def _load(
         raise UserError(f"{sequence.name}: {len(sequence.boxes)} boxes for {len(sequence)} frames")
     rules, layout = protocol.onepass, protocol.layout
     assert rules is not None
-    size = image_size(sequence, sizes) if rules.clipped else None
+    size = image_size(sequence) if rules.clipped else None
     numbers = store.repetitions(folder, sequence.name, layout)
     if not numbers and rules.lacking == 1:
         path = store.track_path(folder, sequence.name, layout)
@@ -236,13 +230,11 @@ def _mean(rows: Array, weights: Array) -> Array:
     return np.tensordot(weights, rows, 1) / max(float(weights.sum()), 1e-300)
 
 
-def _score_onepass(
-    sequences: Many[Sequence], folder: Path, protocol: Protocol, sizes: Sizes | None
-) -> Scores:
+def _score_onepass(sequences: Many[Sequence], folder: Path, protocol: Protocol) -> Scores:
     rules = protocol.onepass
     assert rules is not None
     notes: list[str] = []
-    frames = [_load(sequence, folder, protocol, sizes, notes) for sequence in sequences]
+    frames = [_load(sequence, folder, protocol, notes) for sequence in sequences]
     store.warn(notes)
     origin = LAYOUTS[protocol.layout].ORIGIN
     compared = _compare(frames, rules, origin)
@@ -287,14 +279,9 @@ def attributes_of(sequences: Many[Sequence]) -> dict[str, list[str]]:
     return labels
 
 
-def score(
-    sequences: Many[Sequence], folder: Path, protocol: Protocol, sizes: Sizes | None = None
-) -> Scores:
+def score(sequences: Many[Sequence], folder: Path, protocol: Protocol) -> Scores:
     """Score the predictions in `folder` against the sequences' truth; withheld truth gives empty
-    scores.
-
-    `sizes` gives (width, height) by name where a protocol clips to the image and no frames are at
-    hand. UserError for what lacks, wrong counts, or numbers that the protocol has no rule for.
+    scores. UserError for what lacks, wrong counts, or numbers that the protocol has no rule for.
     """
     if not sequences:
         raise UserError(f"{protocol.title}: no sequences to score")
@@ -306,6 +293,6 @@ def score(
         )
         return Scores({}, {}, {})
     if protocol.supervised is None:
-        return _score_onepass(sequences, folder, protocol, sizes)
-    scores = vot.score_supervised(sequences, folder, protocol, lambda s: image_size(s, sizes))
+        return _score_onepass(sequences, folder, protocol)
+    scores = vot.score_supervised(sequences, folder, protocol, list(map(image_size, sequences)))
     return Scores(**scores, attributes_of=attributes_of(sequences))

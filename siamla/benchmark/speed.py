@@ -12,15 +12,14 @@ from siamla.sequence import Sequence
 
 
 def speed(folder: Path, sequences: Many[Sequence], protocol: Protocol) -> dict[str, float]:
-    """Of the stored times "fps" as the protocol defines it, and the number of "frames"; UserError
-    where no times are stored.
+    """Of the stored times "fps" as the protocol defines it, and the number of "frames"; nothing
+    where a sequence has no times, as in results of others or of a run in lock step.
     """
     every = []
     for sequence in sequences:
         seconds = store.read_seconds(folder, sequence.name, protocol.layout)
         if seconds is None:
-            path = store.time_path(folder, sequence.name, protocol.layout)
-            raise UserError(f"{path}: no stored times")
+            return {}
         every.append(seconds[(seconds > 0) & np.isfinite(seconds)])
     every = [times for times in every if len(times)]
     if not every:

@@ -7,7 +7,6 @@ from typing import Any
 
 from siamla.benchmark.score import score as score_stored
 from siamla.benchmark.speed import speed
-from siamla.benchmark.store import time_path
 from siamla.data.curate import load_curated
 from siamla.errors import UserError
 from siamla.experiment.job import Job
@@ -49,10 +48,8 @@ def work(plan: Plan, job: Job, record: dict[str, Any], means: Means) -> Outcome:
             raise
         what = f"`frames: {limit}` of the profile keeps the first frames, so results need as many"
         raise UserError(f"{error}; {what} rows") from None
-    timed = all(time_path(folder, each.name, rules.layout).is_file() for each in sequences)
-    measured = speed(folder, sequences, rules) if timed else {}
     tracked = origins["predictions"]
     record["place"] = tracked["place"] if tracked else {}
     own(job.folder, job.step, job.key)
-    write_json(job.folder / SCORES, {**origins, **result, "speed": measured})
+    write_json(job.folder / SCORES, {**origins, **result, "speed": speed(folder, sequences, rules)})
     return Outcome(digest(result), hashed(job.folder, (SCORES,)))
