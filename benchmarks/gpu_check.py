@@ -27,12 +27,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from unittest import mock
 
-import cv2
 import numpy as np
 import torch
 import torch.distributed as dist
+from training_step import make_crops
 
-from siamla.data import crops
 from siamla.data.crops import CropCache
 from siamla.data.pairs import PairSampler
 from siamla.engine import torch_engine
@@ -41,7 +40,6 @@ from siamla.engine.network import Network
 from siamla.experiment.plan import Plan
 from siamla.hardware import Hardware, hardware_on, has_bf16, named_device
 from siamla.model.siamla import build_model
-from siamla.sequence import Sequence
 from siamla.steps.costs import Step, measured
 from siamla.system import cores
 from siamla.training.batches import Source, batches
@@ -77,7 +75,7 @@ class Check:
         if self.gpu:
             self._fit()
         pairs = spec.pairs.model_copy(update={"views": None, "negatives": 0.0})
-        sampler = PairSampler(CropCache(self._crops(spec.crops)), pairs)
+        sampler = PairSampler(CropCache(make_crops(folder, spec.crops, videos=8)), pairs)
         self.source = Source(sampler, workers=max(1, cores() - 1))
         self.end = end
         self.thawed_rate = 0.0  # operations a second
@@ -99,18 +97,6 @@ class Check:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             pairs = self.recipe.training.batch
             return pool.submit(measured, self.recipe, pairs, frozen=frozen).result()
-
-    def _crops(self, settings: object) -> Path:
-        rng, sequences = np.random.default_rng(0), []
-        for video in range(8):
-            files = [self.folder / f"{video}-{frame}.jpg" for frame in range(4)]
-            for file in files:
-                noise = rng.integers(0, 256, (45, 80, 3), dtype=np.uint8)
-                cv2.imwrite(str(file), cv2.resize(noise, (1280, 720)))
-            boxes = np.array([[500.0 + 9 * frame, 300, 120, 90] for frame in range(4)])
-            sequences.append(Sequence(f"video{video}", tuple(files), boxes, np.ones(4, bool)))
-        crops.build(sequences, settings, self.folder / "crops")
-        return self.folder / "crops"
 
     def wait(self) -> None:
         if self.gpu:

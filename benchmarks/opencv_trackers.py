@@ -103,7 +103,7 @@ def main() -> None:
         folder = arguments.out / arguments.root.resolve().name / name.replace(" ", "_")
         run(make, sequences, folder, run_rules(rules), title=name)
         scores = score(sequences, folder, rules)
-        content = {"per_sequence": {row["sequence"]: row for row in scores.per_sequence}}
+        content = {"per_sequence": scores.per_sequence}
         values = parts([content], members([content], OVERALL), rules.headline)
         effect = mean_effect({name: values}, {name: 1.0}, one_seed=True)
         fps = speed(folder, sequences, rules)["fps"]

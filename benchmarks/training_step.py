@@ -5,10 +5,10 @@ in one run.
     [--turns 12]
 
 Each checkout runs its own training loop, data path included, at the size of the mini profile, in
-fp32 on one thread, in a process of its own; a turn is STEPS steps (or the features of PAIRS pairs)
-of one and then of the other. Printed are the medians of wall and CPU time, and of the ratios of a
-turn: the machine's other load meets both alike. `--profile siamla` prints where the time of one
-step goes here, by PyTorch's profiler.
+fp32 on one thread, in a process of its own; a turn is STEPS steps (or the features of VIEWS views
+of each of FRAMES crops) of one and then of the other. Printed are the medians of wall and CPU time,
+and of the ratios of a turn: the machine's other load meets both alike. `--profile siamla` prints
+where the time of one step goes here, by PyTorch's profiler.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import cv2
@@ -27,67 +28,61 @@ import numpy as np
 import torch
 
 from siamla.data import crops
-from siamla.data.crops import CropCache
-from siamla.data.pairs import PairSampler
+from siamla.data.settings import CropSettings, PairSettings
 from siamla.experiment.plan import Plan
 from siamla.experiment.spec import Spec
+from siamla.hardware import Hardware
 from siamla.sequence import Sequence
 from siamla.training import features, loop
 from siamla.training.batches import Source
 from siamla.training.course import Upkeep
 from siamla.training.step import Recipe, Resources, set_up
 
-try:
-    from siamla.hardware import Hardware
-except ImportError:  # an older checkout
-    from siamla.hardware import Hardware as Hardware
-
 ROOT = Path(__file__).parents[1]
-STEPS, PAIRS = 4, 64
+STEPS, VIEWS = 4, 16
+FRAMES = 4
 HARDWARE = Hardware("cpu", "fp32", 1)
 
 
-def make_crops(folder: Path, spec: Spec) -> Path:
-    """A crop cache of one small noise video."""
-    rng, files = np.random.default_rng(0), [folder / f"{frame}.png" for frame in range(3)]
-    for file in files:
-        noise = rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)
-        cv2.imwrite(str(file), cv2.resize(noise, (640, 480), interpolation=cv2.INTER_CUBIC))
-    boxes = np.array([[250.0 + 9 * frame, 160, 120, 90] for frame in range(3)])
-    crops.build(
-        [Sequence("noise", tuple(files), boxes, np.ones(3, bool))], spec.crops, folder / "crops"
-    )
+def make_crops(folder: Path, settings: CropSettings, videos: int = 1) -> Path:
+    """A crop cache of noise videos of FRAMES frames each."""
+    rng, sequences = np.random.default_rng(0), []
+    for video in range(videos):
+        files = [folder / f"{video}-{frame}.jpg" for frame in range(FRAMES)]
+        for file in files:
+            noise = rng.integers(0, 256, (45, 80, 3), dtype=np.uint8)
+            cv2.imwrite(str(file), cv2.resize(noise, (1280, 720)))
+        boxes = np.array([[500.0 + 9 * frame, 300, 120, 90] for frame in range(FRAMES)])
+        visible = np.ones(FRAMES, bool)
+        sequences.append(Sequence(f"video{video}", tuple(files), boxes, visible))
+    crops.build(sequences, settings, folder / "crops")
     return folder / "crops"
+
+
+def _pairs(spec: Spec) -> PairSettings:
+    return spec.pairs.model_copy(update={"views": VIEWS})
 
 
 def train(spec: Spec, folder: Path, on_turn: Callable[[], None]) -> None:
     """Train for ever, with a call of `on_turn` after every STEPS steps."""
-    cache, pairs = make_crops(folder, spec), spec.pairs.model_copy(update={"count": PAIRS})
-    features.build(cache, pairs, spec.model, folder / "features", 1, "key")
-    course = {
-        "epochs": 10**6,
-        "frozen_epochs": 10**6,
-        "pairs_per_epoch": STEPS * spec.training.batch,
-    }
-    recipe = Recipe(
-        spec.model, spec.labels, spec.loss, spec.training.model_copy(update=course), seed=1
-    )
-    source = Source(
-        PairSampler(CropCache(cache), pairs), features.FeatureCache(folder / "features")
-    )
+    cache, pairs = make_crops(folder, spec.crops), _pairs(spec)
+    features.build(cache, pairs, spec.model, spec.training, folder / "features", 1, "key")
+    course = {"epochs": 10**5, "frozen_epochs": 10**5}
+    course |= {"pairs_per_epoch": STEPS * spec.training.batch}
+    training = spec.training.model_copy(update=course)
+    recipe = Recipe(spec.model, spec.labels, spec.loss, training, seed=1)
+    source = Source.open([cache], pairs, folder / "features", workers=0)
     set_up(HARDWARE)
     upkeep = Upkeep(folder / "state.pt", "key", lambda row: on_turn())
     loop.train(recipe, source, Resources(HARDWARE), upkeep)
 
 
 def build_features(spec: Spec, folder: Path, on_turn: Callable[[], None]) -> None:
-    """Compute features for ever, with a call of `on_turn` after every PAIRS pairs."""
-    cache, pairs = make_crops(folder, spec), spec.pairs.model_copy(update={"count": PAIRS})
-    turn = 0
-    while True:
-        features.build(cache, pairs, spec.model, folder / str(turn), 1, "key")
+    """Compute features for ever, with a call of `on_turn` after those of VIEWS a crop."""
+    cache, pairs = make_crops(folder, spec.crops), _pairs(spec)
+    for turn in count():
+        features.build(cache, pairs, spec.model, spec.training, folder / str(turn), 1, "key")
         on_turn()
-        turn += 1
 
 
 def serve(what: str) -> None:
@@ -160,7 +155,8 @@ def compare(against: Path, what: str, turns: int) -> None:
         rows.append(row)
     for process in processes.values():
         process.communicate()
-    unit, share = ("pair", 1e3 / PAIRS) if what == "features" else ("step", 1e3 / STEPS)
+    features_made = VIEWS * FRAMES
+    unit, share = ("view", 1e3 / features_made) if what == "features" else ("step", 1e3 / STEPS)
     print(f"{what}, ms a {unit}, {turns} turns, PyTorch {torch.__version__}")
     for kind in ("wall", "cpu"):
         this, other = (

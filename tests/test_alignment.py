@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clips import moving_square
+from tiny import SMALL
 
 from siamla.benchmark.alignment import (
     CropAlignment,
@@ -16,14 +17,10 @@ from siamla.benchmark.alignment import (
     summary,
 )
 from siamla.errors import UserError
-from siamla.model.settings import ModelSettings
 from siamla.model.siamla import build_model
 from siamla.sequence import Sequence
 from siamla.tracker.settings import TrackerSettings
 
-SMALL = ModelSettings(
-    backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4, regression_bias=3.4
-)
 FP32 = TrackerSettings(precision="fp32")
 INDEX = np.arange(625.0).reshape(25, 25)  # of cells in reading order
 

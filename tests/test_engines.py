@@ -8,11 +8,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
 
-import cv2
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from tiny import HARDWARE, LAFA, SMALL
 from torch import Tensor, nn
 
 from siamla.data.crop import crop, fill_colour, mean_colour
@@ -25,27 +25,21 @@ from siamla.errors import UserError
 from siamla.experiment.step import engine_code
 from siamla.hardware import Hardware
 from siamla.model.fast import for_inference
-from siamla.model.settings import Lafa, ModelSettings
+from siamla.model.settings import Lafa
 from siamla.model.siamla import Output, SiamLA, build_model
 from siamla.provenance.code import sources
 from siamla.tracker.loading import tracker_of, tracking_hardware
 from siamla.tracker.settings import TrackerSettings
 
 CPU = torch.device("cpu")
-HARDWARE = Hardware("cpu", "fp32", 1)
 ENGINES = [name for name in get_args(EngineName) if name != "auto"]
-SMALL = ModelSettings(
-    backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4, regression_bias=3.4
-)
-SCALED = Lafa(scale_attention=True)
+BARE = Lafa(nonlocal_block=False, aggregation_block=False)
 KINDS = {
     "siamcar": SMALL,
-    "siamla": SMALL.model_copy(update={"localization": "lafa"}),
-    "scaled": SMALL.model_copy(update={"localization": "lafa", "lafa": SCALED}),
-    "bare": SMALL.model_copy(
-        update={"localization": "lafa", "lafa": Lafa(nonlocal_block=False, aggregation_block=False)}
-    ),
-    "resnet50": SMALL.model_copy(update={"backbone": "resnet50", "localization": "lafa"}),
+    "siamla": LAFA,
+    "scaled": LAFA.model_copy(update={"lafa": Lafa(scale_attention=True)}),
+    "bare": LAFA.model_copy(update={"lafa": BARE}),
+    "resnet50": LAFA.model_copy(update={"backbone": "resnet50"}),
 }
 QUICK = ("siamcar", "siamla")
 
@@ -157,22 +151,6 @@ def test_a_batch_says_of_each_crop_what_it_says_alone(engine: str) -> None:
         single = together.search(state, search[index : index + 1])
         for a, b in zip(both, single, strict=True):
             np.testing.assert_array_equal(a[index], b[0])
-
-
-def clip(frames: int) -> list[NDArray[np.uint8]]:
-    """A textured square that moves over a textured background and leaves the image in part."""
-    noise = np.random.default_rng(0)
-    ground, target = (
-        cv2.resize(noise.integers(0, 256, (side, side, 3), dtype=np.uint8), size)
-        for side, size in ((24, (240, 180)), (6, (48, 48)))
-    )
-    images = []
-    for number in range(frames):
-        image, x = ground.copy(), 150 + 6 * number
-        part = target[:, : max(0, 240 - x)]
-        image[60:108, x : x + part.shape[1]] = part
-        images.append(image)
-    return images
 
 
 def test_what_was_compiled_is_taken_again_and_never_for_another_network(

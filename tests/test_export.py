@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_engines import CPU, KINDS, clip, close, crops, expected, needs, network
+from clips import moving_square
+from test_engines import CPU, KINDS, close, crops, expected, needs, network
 
 from siamla.cli.main import main
+from siamla.data.images import read_image
 from siamla.engine import export as module
 from siamla.engine.export import export
 from siamla.engine.network import Maps
@@ -49,9 +51,10 @@ def test_the_tracker_of_the_docs_gives_our_boxes(tmp_path: Path) -> None:
     ours = tracker_of(
         network("siamla"), TrackerSettings(engine="torch", precision="fp32", **SETTINGS), CPU
     )
-    first, *others = clip(9)
+    clip = moving_square(tmp_path, "clip", 9)
+    first, *others = map(read_image, clip.frames)
     for tracker in (theirs, ours):
-        tracker.init(first, [150, 60, 48, 48])
+        tracker.init(first, clip.boxes[0])
     for image in others:
         np.testing.assert_allclose(theirs.update(image), ours.update(image), atol=0.02)
         assert theirs.score == pytest.approx(ours.score, abs=1e-4)

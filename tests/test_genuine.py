@@ -49,10 +49,13 @@ def still(name: str, count: int, **more: Any) -> Sequence:
     return Sequence(name, (), np.array([[10.0, 8, 20, 16]] * count), np.ones(count, bool), **more)
 
 
-def overall(
-    key: str, folder: Path, *sequences: Sequence, sizes: dict[str, tuple[int, int]] | None = None
-) -> dict[str, Any]:
-    return score(sequences, folder, PROTOCOLS[key], sizes).overall
+@pytest.fixture(autouse=True)
+def no_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("siamla.benchmark.score.image_size", lambda sequence: (80, 60))
+
+
+def overall(key: str, folder: Path, *sequences: Sequence) -> dict[str, Any]:
+    return score(sequences, folder, PROTOCOLS[key]).overall
 
 
 # -- folders --
@@ -351,7 +354,7 @@ def test_otb_two_toolkits_and_centres(tmp_path: Path) -> None:
     assert scores.overall == pytest.approx(expected)
     assert scores.beside["all_positive"]["auc"] == pytest.approx(1 / 4 * HIT)
     success = scores.curves["success"], scores.beside_curves["all_positive"]["success"]
-    assert [curve[1][10] for curve in success] == [2 / 4, 1 / 4]  # OP50: above the threshold .5
+    assert [curve["y"][10] for curve in success] == [2 / 4, 1 / 4]  # OP50: above the threshold .5
     assert score_rules(PROTOCOLS["otb100"])["beside"]["all_positive"]["valid_truth"] == "all"
 
 
@@ -366,9 +369,9 @@ def test_a_distance_of_just_a_fifth(tmp_path: Path, key: str, hits: int) -> None
     annotate(tmp_path / "a.txt", ["50,20,10,10", "9,20,10,10", "10,20,10,10"])
     rules = PROTOCOLS[key].onepass
     assert rules is not None
-    curve = score([sequence], tmp_path, PROTOCOLS[key]).curves["norm_precision"][1]
+    curve = score([sequence], tmp_path, PROTOCOLS[key]).curves["norm_precision"]["y"]
     at = np.isclose(rules.curves()["norm_precision"].thresholds(), 0.2)
-    assert curve[at] == pytest.approx((1 + hits) / 3)
+    assert np.array(curve)[at] == pytest.approx((1 + hits) / 3)
 
 
 def test_pysot_counts_a_nan_as_a_miss(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -381,14 +384,14 @@ def test_pysot_counts_a_nan_as_a_miss(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_got10k_refuses_a_nan_that_would_make_its_ao_nan(tmp_path: Path) -> None:
-    sequence, sizes = still("a", 4), {"a": (80, 60)}
+    sequence = still("a", 4)
     sequence.visible[2] = False  # the toolkit drops that frame
     annotate(tmp_path / "a/a_001.txt", [BOX, BOX, "nan,8,20,16", BOX])
-    assert overall("got10k", tmp_path, sequence, sizes=sizes)["ao"] == 1
+    assert overall("got10k", tmp_path, sequence)["ao"] == 1
     annotate(tmp_path / "a/a_001.txt", [BOX, BOX, BOX, "nan,8,20,16"])
     said = r"line 4: a box that is NaN; the benchmark's own toolkit gives NaN"
     with pytest.raises(UserError, match=said):
-        overall("got10k", tmp_path, sequence, sizes=sizes)
+        overall("got10k", tmp_path, sequence)
 
 
 INFINITE = ["inf,8,20,16", "10,8,inf,16", "-inf,8,inf,16", "10,8,20,inf", "10,-inf,inf,inf"]
@@ -414,8 +417,7 @@ def test_infinite_boxes_are_cut_at_the_image_as_got10k_does(tmp_path: Path) -> N
     boxes = np.array([[float(word) for word in row.split(",")] for row in INFINITE])
     expected = rect_iou(boxes, still("a", 5).boxes, bound=(80, 60))
     assert expected[1] == pytest.approx(20 * 16 / (70 * 16))
-    sizes = {"a": (80, 60)}
-    values = overall("got10k", tmp_path / "out", still("a", 6), sizes=sizes)
+    values = overall("got10k", tmp_path / "out", still("a", 6))
     assert values["ao"] == pytest.approx(expected.mean(), abs=1e-12)
 
 
@@ -476,7 +478,7 @@ def test_matlab_repeats_raw_rows_and_plots_drop_zeros(tmp_path: Path, key: str) 
     other = still("b", 4)
     other.boxes[0] = [-1, -1, 0, 0]  # no valid truth, so that nothing of b is a success
     scores = score([still("a", 4), other], tmp_path, PROTOCOLS[key])
-    assert [row["auc"] for row in scores.per_sequence] == pytest.approx([0.5 * HIT, 0])
+    assert [row["auc"] for row in scores.per_sequence.values()] == pytest.approx([0.5 * HIT, 0])
     assert scores.overall["auc"] == pytest.approx(0.25 * HIT)
     assert scores.beside["plotted"]["auc"] == pytest.approx(0.5 * HIT)
     # b has a hit, so both count
@@ -523,8 +525,7 @@ def test_lasots_extension_is_scored_as_lasot() -> None:
 def vot_score(folder: Path, rows: list[str], key: str = "vot2018") -> dict[str, Any]:
     annotate(folder / "baseline/bag/bag_001.txt", rows)
     annotate(folder / "baseline/ball/ball_001.txt", ["1"] + [BOX] * 399)
-    sizes = {"bag": (80, 60), "ball": (80, 60)}
-    return overall(key, folder, still("bag", 300), still("ball", 400), sizes=sizes)
+    return overall(key, folder, still("bag", 300), still("ball", 400))
 
 
 @pytest.mark.parametrize(

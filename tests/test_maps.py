@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from clips import moving_square
 from plans import Change
+from tiny import SMALL
 
 from siamla.benchmark.maps import FrameMaps, cell_boxes, choose, follow, read_maps, write_maps
 from siamla.benchmark.settings import MapRule
@@ -18,15 +19,11 @@ from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.geometry import centre
 from siamla.grid import MIDDLE, SEARCH
-from siamla.model.settings import ModelSettings
 from siamla.model.siamla import build_model
 from siamla.sequence import Sequence
 from siamla.tracker.loading import tracker_of
 from siamla.tracker.settings import TrackerSettings
 
-SMALL = ModelSettings(
-    backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4, regression_bias=3.4
-)
 ONE_CELL = TrackerSettings(precision="fp32", top_n=1, window=0, penalty_k=0)
 
 

@@ -5,7 +5,7 @@ digit.
 import csv
 import json
 import tarfile
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -46,18 +46,23 @@ def store_all(
         write_track(folder, sequence.name, Track(boxes, np.full(len(boxes), 0.01)), layout)
 
 
-def scored(folder: Path, sequences: list[Sequence], key: str) -> dict[str, float]:
-    sizes = {sequence.name: SIZE for sequence in sequences}
-    return score(sequences, folder, PROTOCOLS[key], sizes).overall
+@pytest.fixture(autouse=True)
+def sizes(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[int, int]]:
+    """By sequence; no frames are at hand."""
+    known: dict[str, tuple[int, int]] = {}
+    name = "siamla.benchmark.score.image_size"
+    monkeypatch.setattr(name, lambda sequence: known.get(sequence.name, SIZE))
+    return known
 
 
 def weighted(scores: Scores) -> dict[str, float]:
     """The overall values of metrics that pool frames, of those by sequence."""
     values = {}
     for metric, weights in scores.weights.items():
-        known = [row for row in scores.per_sequence if row[metric] is not None]
-        each = [weights[row["sequence"]] for row in known]
-        values[metric] = float(np.average([row[metric] for row in known], weights=each))
+        known = {
+            n: row[metric] for n, row in scores.per_sequence.items() if row[metric] is not None
+        }
+        values[metric] = np.average([*known.values()], weights=[weights[name] for name in known])
     return values
 
 
@@ -76,7 +81,7 @@ def test_truth_as_prediction(tmp_path: Path, key: str) -> None:
     for sequence in sequences:
         sequence.boxes[:] = sequence.boxes.round()
     store_all(tmp_path, sequences, PROTOCOLS[key].layout)
-    assert scored(tmp_path, sequences, key) == pytest.approx(PERFECT[key])
+    assert score(sequences, tmp_path, PROTOCOLS[key]).overall == pytest.approx(PERFECT[key])
 
 
 def test_curve_by_hand() -> None:
@@ -126,7 +131,7 @@ def test_hand_worked_results(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(rows)
     truth = Sequence("a", (), np.array([[10, 10, 20, 20.0]] * 4), np.ones(4, bool))
-    values = scored(tmp_path, [truth], key)
+    values = score([truth], tmp_path, PROTOCOLS[key]).overall
     assert list(values) == list(PERFECT[key])
     assert tuple(values.values()) == pytest.approx(expected)
 
@@ -141,9 +146,8 @@ def test_trackingnet_rounds_and_counts_missing_as_zero(tmp_path: Path) -> None:
     write_track(tmp_path, "a", Track(boxes, np.ones(2)), "trackingnet")
     other = replace(truth, name="never tracked")
     values = score([truth, other], tmp_path, PROTOCOLS["trackingnet"])
-    rows = {row["sequence"]: row for row in values.per_sequence}
-    assert rows["a"]["auc"] == pytest.approx(0.5)
-    assert rows["never tracked"]["auc"] == pytest.approx(0.25 + 0.75 * 0.025)
+    assert values.per_sequence["a"]["auc"] == pytest.approx(0.5)
+    assert values.per_sequence["never tracked"]["auc"] == pytest.approx(0.25 + 0.75 * 0.025)
 
 
 def test_attributes_average_their_sequences(tmp_path: Path) -> None:
@@ -154,13 +158,8 @@ def test_attributes_average_their_sequences(tmp_path: Path) -> None:
     scores = score(sequences, tmp_path, PROTOCOLS["otb100"])
     assert scores.per_attribute["IV"]["auc"] == pytest.approx(scores.overall["auc"])
     assert scores.attributes_of == {"a": ["IV"], "b": ["FM", "IV"]}
-    for curve in ("success", "precision", "norm_precision"):  # both have IV
-        np.testing.assert_array_equal(scores.attribute_curves["IV"][curve], scores.curves[curve])
-    few = scores.per_attribute["FM"]
-    assert scores.attribute_curves["FM"]["success"][1].mean() == pytest.approx(few["auc"])
-    row = scores.per_sequence[1]
-    metrics = {metric: row[metric] for metric in PROTOCOLS["otb100"].metrics}
-    assert few == pytest.approx({"sequences": 1, **metrics})
+    metrics = {metric: scores.per_sequence["b"][metric] for metric in PROTOCOLS["otb100"].metrics}
+    assert scores.per_attribute["FM"] == pytest.approx({"sequences": 1, **metrics})
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -179,7 +178,7 @@ def test_agrees_with_the_got10k_toolkit_on_otb(tmp_path: Path, seed: int) -> Non
         theirs.append(toolkit._calc_curves(*toolkit._calc_metrics(boxes, truth)))
     curves = score(sequences, tmp_path, PROTOCOLS["otb100"]).curves
     for name, each in zip(("success", "precision"), zip(*theirs, strict=True), strict=True):
-        np.testing.assert_allclose(curves[name][1], np.mean(each, 0), atol=1e-12)
+        np.testing.assert_allclose(curves[name]["y"], np.mean(each, 0), atol=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -204,8 +203,7 @@ def test_agrees_with_the_got10k_toolkit_on_got10k(tmp_path: Path, seed: int) -> 
             pooled.append(ious[sequence.visible[1:]])
     ious = np.concatenate(pooled)
     expected = {"ao": ious.mean(), "sr50": (ious > 0.5).mean(), "sr75": (ious > 0.75).mean()}
-    sizes = {sequence.name: SIZE for sequence in sequences}
-    scores = score(sequences, tmp_path, PROTOCOLS["got10k"], sizes)
+    scores = score(sequences, tmp_path, PROTOCOLS["got10k"])
     assert scores.overall == pytest.approx(expected, abs=1e-12)
     assert weighted(scores) == pytest.approx(expected, abs=1e-12)
 
@@ -229,11 +227,11 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def annotated(path: Path, key: str) -> tuple[list[Sequence], dict[str, tuple[int, int]]]:
+def annotated(path: Path, key: str, sizes: dict[str, tuple[int, int]]) -> list[Sequence]:
     """Sequences from pysot's annotation files, whose flag `absent` is 1 where the target is
     there.
     """
-    sequences, sizes = [], {}
+    sequences = []
     for name, entry in json.loads(path.read_text()).items():
         rows, count = entry["gt_rect"], len(entry["gt_rect"])
         seen = np.array(entry.get("absent", [1] * count)) == 1
@@ -245,7 +243,7 @@ def annotated(path: Path, key: str) -> tuple[list[Sequence], dict[str, tuple[int
             )
         else:
             sequences.append(Sequence(name, (), np.array(rows, float) - [1, 1, 0, 0], seen))
-    return sequences, sizes
+    return sequences
 
 
 METRICS = {"prec20": "precision"}
@@ -257,29 +255,31 @@ FILES = {
 
 
 @pytest.mark.parametrize("benchmark", FILES)
-def test_published_digits(published: Path, benchmark: str) -> None:
+def test_published_digits(
+    published: Path, benchmark: str, sizes: dict[str, tuple[int, int]]
+) -> None:
     key, file = FILES[benchmark]
-    sequences, sizes = annotated(next(published.rglob(file)), key)
+    sequences = annotated(next(published.rglob(file)), key, sizes)
     rows = [row for row in expected_rows() if row["set"] == benchmark]
     assert rows
     for tracker in sorted({row["tracker"] for row in rows}):
-        values = score(sequences, published / benchmark / tracker, PROTOCOLS[key], sizes).overall
+        values = score(sequences, published / benchmark / tracker, PROTOCOLS[key]).overall
         for row in (row for row in rows if row["tracker"] == tracker):
             value = values[METRICS.get(row["metric"], row["metric"])]
             digits = len(row["published"].partition(".")[2])
             assert f"{value:.{digits}f}" == row["published"], (tracker, row["metric"], value)
 
 
-def test_intervals_lie_around_published_differences(published: Path) -> None:
+def test_intervals_lie_around_published_differences(
+    published: Path, sizes: dict[str, tuple[int, int]]
+) -> None:
     """Accuracy and robustness pool frames of sequences from 41 to 1500 of them."""
-    sequences, sizes = annotated(next(published.rglob("VOT2018.json")), "vot2018")
+    sequences = annotated(next(published.rglob("VOT2018.json")), "vot2018", sizes)
     contents = []
     for folder in sorted(path for path in (published / "VOT2018").iterdir() if path.is_dir()):
-        scores = score(sequences, folder, PROTOCOLS["vot2018"], sizes)
+        scores = score(sequences, folder, PROTOCOLS["vot2018"])
         assert weighted(scores) == pytest.approx({m: scores.overall[m] for m in scores.weights})
-        rows = {row["sequence"]: row for row in scores.per_sequence}
-        fields = ("overall", "per_attribute", "weights")
-        contents.append({"per_sequence": rows} | {name: getattr(scores, name) for name in fields})
+        contents.append(asdict(scores))
     for one, other in combinations(contents, 2):
         for metric in ("accuracy", "robustness"):
             gap = difference([one], [other], OVERALL, metric)

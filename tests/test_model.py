@@ -7,6 +7,7 @@ from typing import get_args
 import pytest
 import torch
 from pydantic import ValidationError
+from tiny import LAFA, SMALL, images
 from torch import Tensor, nn
 
 from siamla.errors import UserError
@@ -15,22 +16,10 @@ from siamla.model.backbone import Backbone, backbone_class, build_backbone
 from siamla.model.checkpoint import load_model, save_model
 from siamla.model.lafa import NonLocal, Sampler, box_points
 from siamla.model.settings import BackboneName, ModelSettings
-from siamla.model.siamla import Correlation, Neck, build_model, crop_template
-
-SMALL = ModelSettings(
-    backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4, regression_bias=3.4
-)
-SMALL_LAFA = SMALL.model_copy(update={"localization": "lafa"})
+from siamla.model.siamla import Neck, build_model, crop_template
 
 
-def images(batch: int = 1, seed: int = 0) -> tuple[Tensor, Tensor]:
-    g = torch.Generator().manual_seed(seed)
-    return tuple(
-        torch.randint(0, 256, (batch, 3, n, n), generator=g, dtype=torch.uint8) for n in (127, 255)
-    )
-
-
-@pytest.mark.parametrize("settings", [SMALL, SMALL_LAFA])
+@pytest.mark.parametrize("settings", [SMALL, LAFA])
 def test_shapes_and_tracking(settings: ModelSettings) -> None:
     model = build_model(settings, seed=0).eval()
     template, search = images(2)
@@ -61,16 +50,6 @@ def test_everything_is_centred() -> None:
         flipped = model(template.flip(-2, -1), search.flip(-2, -1))
     torch.testing.assert_close(flipped.cls.flip(-2, -1), output.cls, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(flipped.ltrb.flip(-2, -1), output.ltrb, atol=1e-3, rtol=1e-3)
-
-
-def test_depthwise_correlation() -> None:
-    g = torch.Generator().manual_seed(0)
-    search = torch.randn(2, 3, 6, 5, generator=g)
-    template = torch.randn(2, 3, 3, 3, generator=g)
-    out = Correlation()(search, template)
-    assert out.shape == (2, 3, 4, 3)
-    expected = (search[1, 2, 1:4, 2:5] * template[1, 2]).sum()
-    torch.testing.assert_close(out[1, 2, 1, 2], expected)
 
 
 @pytest.mark.parametrize("name", get_args(BackboneName))
@@ -154,11 +133,11 @@ def test_no_gradient_through_sampling_positions(shared: bool) -> None:
     """To LAFA's own weights, to the shared features unless `shared_gradient` is off, and never to
     the regression through the positions of samples. Outputs are the same.
     """
-    lafa = SMALL_LAFA.lafa.model_copy(update={"shared_gradient": shared})
-    model = build_model(SMALL_LAFA.model_copy(update={"lafa": lafa}), seed=0).train()
+    lafa = LAFA.lafa.model_copy(update={"shared_gradient": shared})
+    model = build_model(LAFA.model_copy(update={"lafa": lafa}), seed=0).train()
     template, search = levels(17, 9), levels(33, 17)
     output = model.forward_features(template, search)
-    other = build_model(SMALL_LAFA, seed=0).train().forward_features(template, search)
+    other = build_model(LAFA, seed=0).train().forward_features(template, search)
     torch.testing.assert_close(output.loc, other.loc)
     output.loc.sum().backward()
     moved = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
@@ -180,7 +159,7 @@ def test_scores_start_at_the_prior() -> None:
 
 def test_seed_decides_the_weights() -> None:
     before = torch.random.get_rng_state()
-    a, b, c = (build_model(SMALL_LAFA, seed).state_dict() for seed in (1, 1, 2))
+    a, b, c = (build_model(LAFA, seed).state_dict() for seed in (1, 1, 2))
     assert torch.equal(before, torch.random.get_rng_state())
     assert all(torch.equal(a[key], b[key]) for key in a)
     assert not torch.equal(a["fusion.weight"], c["fusion.weight"])
@@ -218,12 +197,12 @@ def test_settings_are_checked() -> None:
 
 
 def test_a_model_file_has_equal_bytes_and_gives_the_model_again(tmp_path: Path) -> None:
-    model = build_model(SMALL_LAFA, 0).eval()
+    model = build_model(LAFA, 0).eval()
     for name in ("a.pt", "b.pt"):
         save_model(tmp_path / name, model, "a", {"window": 0.3})
     assert (tmp_path / "a.pt").read_bytes() == (tmp_path / "b.pt").read_bytes()
     loaded = load_model(tmp_path / "a.pt")
-    assert loaded.settings == SMALL_LAFA
+    assert loaded.settings == LAFA
     assert not loaded.training
     with torch.no_grad():
         outputs = model(*images()), loaded(*images())

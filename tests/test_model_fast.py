@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tiny import LAFA, SMALL, images
 from torch import Tensor, nn
 
 from siamla.model.fast import (
@@ -18,11 +19,9 @@ from siamla.model.fast import (
 )
 from siamla.model.head import Head
 from siamla.model.lafa import NonLocal, Sampler
-from siamla.model.settings import Lafa, ModelSettings
-from siamla.model.siamla import Correlation, SiamLA, Upsampling, build_model
+from siamla.model.settings import Lafa
+from siamla.model.siamla import Correlation, Upsampling, build_model
 
-SMALL = ModelSettings(backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4)
-LAFA = SMALL.model_copy(update={"localization": "lafa"})
 KINDS = {
     "siamcar": SMALL,
     "siamla": LAFA,
@@ -87,25 +86,16 @@ def test_a_form_has_the_numbers_and_gradients_of_what_it_stands_for(
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
 
 
-def numbers(model: SiamLA) -> list[Tensor]:
-    """The maps of two pairs."""
-    generator = torch.Generator().manual_seed(0)
-    template, search = (
-        torch.randint(0, 256, (2, 3, side, side), generator=generator) for side in (127, 255)
-    )
-    return [*model(template, search)]
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_network_trains_in_its_forms_as_printed(kind: str) -> None:
     """Maps, gradients and the statistics of the batch norms; names of the weights stay."""
     plain = build_model(KINDS[kind], seed=0).train()
     fast = for_training(build_model(KINDS[kind], seed=0).train())
     assert list(plain.state_dict()) == list(fast.state_dict())
-    for expected, found in zip(numbers(plain), numbers(fast), strict=True):
+    for expected, found in zip(plain(*images(2)), fast(*images(2)), strict=True):
         torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
     for model in (plain, fast):
-        cls, ltrb, loc = numbers(model)
+        cls, ltrb, loc = model(*images(2))
         (cls[:, 1].mean() + ltrb.log().mean() + loc.mean()).backward()
     for (name, a), b in zip(plain.named_parameters(), fast.parameters(), strict=True):
         assert (a.grad is None) == (b.grad is None), name

@@ -2,11 +2,10 @@
 
 import hashlib
 import io
-import threading
-from collections.abc import Iterator
+import time
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -28,71 +27,41 @@ CONTENT = content()
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
-class Server(HTTPServer):
-    """Serves CONTENT, of which an answer ends after `most` bytes, and notes what was asked."""
-
-    most = len(CONTENT)
-    asked: list[str]
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        self.server.asked.append(self.path)
-        if self.path != "/w.pth":
-            self.send_error(404)
-            return
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(CONTENT)))
-        self.end_headers()
-        self.wfile.write(CONTENT[: self.server.most])
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-
 @pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of CONTENT."""
     monkeypatch.setenv("SIAMLA_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    served = Server(("127.0.0.1", 0), Handler)
-    served.asked = []
-    threading.Thread(target=served.serve_forever, daemon=True).start()
-    yield served
-    served.shutdown()
-    served.server_close()
+    (tmp_path / "served.pth").write_bytes(CONTENT)
+    return (tmp_path / "served.pth").as_uri()
 
 
-def url(server: Server, name: str = "w.pth") -> str:
-    return f"http://127.0.0.1:{server.server_port}/{name}"
+def test_of_many_who_want_a_file_one_fetches_it(
+    served: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, fetched = torch.hub.download_url_to_file, []
 
+    def fetch(url: str, *arguments: Any, **named: Any) -> None:
+        fetched.append(url)
+        time.sleep(0.2)
+        real(url, *arguments, **named)
 
-def test_of_many_who_want_a_file_one_fetches_it(server: Server) -> None:
-    weights = Weights(url=url(server), sha256=SHA256)
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
+    weights = Weights(url=served, sha256=SHA256)
     with ThreadPoolExecutor(4) as pool:
         (path,) = set(pool.map(locate, [weights] * 4))
     assert path.read_bytes() == CONTENT
-    assert server.asked == ["/w.pth"]
+    assert fetched == [served]
     assert read_state(path)["weight"].sum() == 499500
 
 
-def test_an_answer_that_ends_early_leaves_no_weights(server: Server) -> None:
-    server.most = len(CONTENT) // 2
-    weights = Weights(url=url(server), sha256=SHA256)
-    with pytest.raises(UserError, match=r"weights\.url: "):
-        locate(weights)
-    assert not list(cache_folder().rglob("*.pth*"))
-    server.most = len(CONTENT)
-    assert locate(weights).read_bytes() == CONTENT
-
-
-def test_what_is_wrong_is_said(server: Server, tmp_path: Path) -> None:
+def test_what_is_wrong_is_said(served: str, tmp_path: Path) -> None:
     (tmp_path / "w.pth").write_bytes(CONTENT[:-1])
+    absent, cut = served.replace("served", "absent"), (tmp_path / "w.pth").as_uri()
     zeros = "0" * 64
     for weights, message in (
-        (Weights(url=url(server), sha256=zeros), f'"{zeros}", got "{SHA256}".*weights.sha256'),
-        (Weights(url=url(server, "absent"), sha256=SHA256), r"absent \(.*404.*weights.path"),
+        (Weights(url=served, sha256=zeros), f'"{zeros}", got "{SHA256}".*weights.sha256'),
+        (Weights(url=cut, sha256=SHA256), rf'"{SHA256}", got ".*weights.sha256'),  # ended early
+        (Weights(url=absent, sha256=SHA256), r"cannot fetch .*absent\.pth .*weights.path"),
         (Weights(url="http://127.0.0.1:9/x", sha256=SHA256), r"cannot fetch http://127.0.0.1:9/x"),
         (Weights(path=tmp_path / "no.pth", sha256=SHA256), "no.pth not found; put the file there"),
         (

@@ -19,6 +19,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ import torch
 import training_sets as sets
 from conftest import REPOSITORY
 from test_sources import PROFILE
-from tiny import HARDWARE, KILLED, MODEL, noise_crops
+from tiny import HARDWARE, KILLED, MODEL, noise_crops, signal_after
 
 from siamla.cli.main import main
 from siamla.data.crops import CropCache
@@ -125,21 +126,20 @@ def _run(
         rows.append(real(*arguments))
         return rows[-1]
 
-    loop.optimise = noted
-    try:
-        source = Source(Sampler(cache, broken), workers=workers)
-        upkeep = Upkeep(folder / "state.pt", "key", save_minutes=save_minutes)
+    source = Source(Sampler(cache, broken), workers=workers)
+    upkeep = Upkeep(folder / "state.pt", "key", save_minutes=save_minutes)
+    with mock.patch.object(loop, "optimise", noted):
         model, _ = train(RECIPE, source, Resources(HARDWARE, ranks, accumulate), upkeep)
-    finally:
-        loop.optimise = real
     if ranks.first:
         torch.save({"rows": rows, "model": model.state_dict()}, folder / "trained.pt")
 
 
 def _several(ranks: Ranks, cache: Path, folder: Path) -> None:
-    """The trainings that are compared with one process: a sound one, and one with an image that is
-    not a number.
+    """What is compared with one process: the batch norm, a sound training, and one with an image
+    that is not a number.
     """
+    if ranks.world > 1:
+        _norms(ranks)
     _run(ranks, cache, folder / "sound")
     _run(ranks, cache, folder / "broken", broken=BROKEN)
 
@@ -212,14 +212,8 @@ def _norms(ranks: Ranks) -> None:
         torch.testing.assert_close(a, b, rtol=2e-4, atol=2e-4)
 
 
-def _norms_and_several(ranks: Ranks, cache: Path, folder: Path) -> None:
-    _norms(ranks)
-    _several(ranks, cache, folder)
-
-
 def test_two_processes_are_one(alone: Path, cache: Path, tmp_path: Path) -> None:
-    """Their batch norms, and their trainings as a whole."""
-    assert together(2, partial(_norms_and_several, cache=cache, folder=tmp_path)) == [0, 0]
+    assert together(2, partial(_several, cache=cache, folder=tmp_path)) == [0, 0]
     _several_as_one(tmp_path, alone)
 
 
@@ -235,28 +229,13 @@ def test_the_backbone_in_parts_learns_as_in_one(alone: Path, cache: Path, tmp_pa
     _close(tmp_path, alone / "sound", 1e-6)
 
 
-def _signal(steps: int, number: signal.Signals, rank: int, ranks: Ranks) -> Callable[[], None]:
-    """Send a signal to that rank in the step after so many; what undoes this."""
-    real, calls = loop.optimise, iter(range(100))
-
-    def optimise(*arguments: Any) -> dict[str, float]:
-        if next(calls) == steps and ranks.rank == rank:
-            os.kill(os.getpid(), number)
-        return real(*arguments)
-
-    loop.optimise = optimise
-    return lambda: setattr(loop, "optimise", real)
-
-
 def _stopped_twice(ranks: Ranks, cache: Path, folder: Path) -> None:
     """Stopped in the first step, and in the first with a thawed backbone; each time with other
     loading processes.
     """
     for stop, rank, workers, done in ((0, 1, 0, (0, 1)), (1, 2, 1, (1, 1))):
-        undo = _signal(stop, signal.SIGTERM, rank, ranks)
-        with pytest.raises(Stopped):
+        with signal_after(stop, signal.SIGTERM, ranks.rank == rank), pytest.raises(Stopped):
             _run(ranks, cache, folder, workers=workers)
-        undo()
         ranks.broadcast(None)  # the first has saved
         progress = torch.load(folder / "state.pt", weights_only=True)["progress"]
         assert (progress["epoch"], progress["step"]) == done
@@ -285,9 +264,9 @@ def test_asked_of_one_rank_all_stop_after_the_same_step_and_go_on_to_the_same_by
 
 def _killed(ranks: Ranks, cache: Path, folder: Path) -> None:
     """One rank dies in the third step; what the others say of it."""
-    _signal(2, signal.SIGKILL, 1, ranks)
     try:
-        _run(ranks, cache, folder, save_minutes=0)
+        with signal_after(2, signal.SIGKILL, ranks.rank == 1):
+            _run(ranks, cache, folder, save_minutes=0)
     except UserError as error:
         (folder / f"said{ranks.rank}").write_text(str(error))
 

@@ -249,7 +249,7 @@ DECISIVE = {
         ("benchmark/metrics.py", "np.sqrt(x * x + y * y)", "np.hypot(x, y)"),
         ["score *"],
     ),
-    "speed": (("benchmark/speed.py", "WARM_UP = 10", "WARM_UP = 5"), ["score *"]),
+    "speed": (("benchmark/speed.py", "seconds > 0", "seconds >= 0"), ["score *"]),
     "crops around the truth": (
         ("benchmark/alignment.py", "SHIFT = 0.25", "SHIFT = 0.5"),
         ["align*"],

@@ -2,14 +2,11 @@
 unusable losses.
 """
 
-import copy
-import errno
 import json
 import multiprocessing
 import os
 import shutil
 import signal
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,10 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from tiny import HARDWARE, KILLED, MODEL, in_process, noise_crops
+from tiny import HARDWARE, KILLED, MODEL, images, in_process, noise_crops, signal_after
 from torch import Tensor, nn
 
-from siamla.data.crops import CropCache
 from siamla.data.pairs import PairSampler
 from siamla.data.settings import PairSettings
 from siamla.errors import UserError
@@ -31,7 +27,7 @@ from siamla.model.checkpoint import load_model
 from siamla.model.settings import ModelSettings
 from siamla.model.siamla import build_model
 from siamla.training import course, features, loop, step
-from siamla.training.batches import Source, batches, negative_noise, pair_numbers
+from siamla.training.batches import Source, negative_noise, pair_numbers
 from siamla.training.course import Stopped, Upkeep
 from siamla.training.features import BATCH, Batch, FeatureCache
 from siamla.training.loop import learning_rate, train, train_model
@@ -110,24 +106,10 @@ def _train(
     train_model(recipe(), source, CPU, upkeep, folder, "Ours", {})
 
 
-def _signal_after(
-    steps: int, number: signal.Signals, patch: Callable[[object, str, object], None]
-) -> None:
-    """Send a signal to this process in the middle of the step after `steps` more of them."""
-    real, calls = loop.optimise, iter(range(1000))
-
-    def optimise(*arguments: Any) -> dict[str, float]:
-        if next(calls) == steps:
-            os.kill(os.getpid(), number)
-        return real(*arguments)
-
-    patch(loop, "optimise", optimise)
-
-
 def _killed(steps: int, folder: Path, data: Data) -> None:
     """Train with a state after every step; SIGKILL in the step after `steps` more."""
-    _signal_after(steps, signal.SIGKILL, setattr)
-    _train(folder, data, save_minutes=0)
+    with signal_after(steps, signal.SIGKILL):
+        _train(folder, data, save_minutes=0)
 
 
 def _history(folder: Path) -> list[list[str]]:
@@ -162,7 +144,6 @@ def _saved(folder: Path, name: str = "state.pt") -> tuple[int, int, int]:
 def test_stopped_in_any_step_it_ends_with_the_same_bytes(
     data: Data,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     stops: tuple[int, ...],
     workers: tuple[int, ...],
@@ -170,10 +151,9 @@ def test_stopped_in_any_step_it_ends_with_the_same_bytes(
     """`stops`: steps done before the one in which a signal comes, counted from the last stop."""
     done = 0
     for stop, count in zip(stops, workers, strict=False):
-        with monkeypatch.context() as patch:
-            _signal_after(stop, signal.SIGINT if done else signal.SIGTERM, patch.setattr)
-            with pytest.raises(Stopped):
-                _train(tmp_path, data, count)
+        number = signal.SIGINT if done else signal.SIGTERM
+        with signal_after(stop, number), pytest.raises(Stopped):
+            _train(tmp_path, data, count)
         done += stop + 1  # the step itself is finished
         epoch, at = divmod(done, STEPS)
         assert _saved(tmp_path) == (epoch, at, at)
@@ -256,21 +236,6 @@ def test_of_a_damaged_state_the_one_before_is_named_and_gone_on_from(
     _is_same(tmp_path, data.whole)
 
 
-def test_a_full_disk_is_one_clear_line_and_leaves_the_state_before(
-    data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shutil.copy(data.whole / "state.2.pt", tmp_path / "state.pt")
-    before = sha256(tmp_path / "state.pt")
-
-    def full(path: Path, content: bytes) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device", str(path))
-
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(UserError, match=r"state\.new\.pt: the disk is full"):
-        _train(tmp_path, data)
-    assert sha256(tmp_path / "state.pt") == before
-
-
 # --- features ---
 
 
@@ -307,25 +272,6 @@ def test_a_killed_feature_build_goes_on_and_ends_with_the_same_bytes(
     assert {path.name: sha256(path) for path in finished} == expected
 
 
-def test_cached_features_are_those_of_the_live_backbone(data: Data, tmp_path: Path) -> None:
-    """Also in which images the target is missing."""
-    pairs = PAIRS.model_copy(update={"views": 2, "negatives": 0.4})
-    features.build(data.crops, pairs, MODEL, TRAINING, tmp_path / "features", 1, "key")
-    sampler, stored = PairSampler(CropCache(data.crops), pairs), FeatureCache(tmp_path / "features")
-    assert stored.count == sampler.views == 12  # 2 videos, 3 frames
-    model, numbers = build_model(MODEL, 1).eval(), range(24)
-    cached = stored.batch([sampler.parts(number) for number in numbers])
-    assert cached.frozen
-    live = sampler.batch(numbers)
-    np.testing.assert_allclose(cached.boxes, live.box, rtol=0, atol=1e-4)
-    assert 3 < int((cached.boxes[:, 2] == 0).sum()) < 20
-    images = [torch.from_numpy(x).permute(0, 3, 1, 2) for x in (live.template, live.search)]
-    levels = [tuple(x.float() for x in side) for side in (cached.template, cached.search)]
-    with torch.no_grad():
-        found, expected = model.forward_features(*levels).cls, model(*images).cls
-    torch.testing.assert_close(found, expected, rtol=0, atol=2e-2)
-
-
 @pytest.mark.parametrize(
     ("views", "weights", "message"),
     [
@@ -341,6 +287,23 @@ def test_features_are_of_views_and_of_shared_weights(
     with pytest.raises(UserError, match=message):
         features.build(data.crops, pairs, model, TRAINING, tmp_path / "out", 1, "key")
     assert not (tmp_path / "out").exists()
+
+
+def test_cached_features_are_those_of_the_live_backbone(data: Data, tmp_path: Path) -> None:
+    """Also in which images the target is missing."""
+    pairs = PAIRS.model_copy(update={"views": 2, "negatives": 0.4})
+    features.build(data.crops, pairs, MODEL, TRAINING, tmp_path, 1, "key")
+    source = Source.open([data.crops], pairs, tmp_path, workers=0)
+    assert source.features is not None
+    assert source.features.count == 12  # 2 videos, 3 frames
+    live, cached = _both(source, 24)
+    np.testing.assert_allclose(cached.boxes, live.boxes, rtol=0, atol=1e-4)
+    assert 3 < int((cached.boxes[:, 2] == 0).sum()) < 20
+    levels = [tuple(x.float() for x in side) for side in (cached.template, cached.search)]
+    model = build_model(MODEL, 1).eval()
+    with torch.no_grad():
+        found, expected = model.forward_features(*levels).cls, model(*live.template, *live.search)
+    torch.testing.assert_close(found, expected.cls, rtol=0, atol=2e-2)
 
 
 # --- the backbone's upper blocks alone ---
@@ -370,17 +333,23 @@ def test_only_upper_blocks_learn_and_no_crop_is_read(
     assert sum(changed[-above:]) > 0.8 * above
 
 
+def _both(source: Source, count: int) -> tuple[Batch, Batch]:
+    """The first pairs as images, and as they are cached."""
+    sampler, numbers = source.sampler, range(count)
+    assert isinstance(sampler, PairSampler)
+    assert source.features is not None
+    pairs = sampler.batch(numbers)
+    images = (torch.from_numpy(x).permute(0, 3, 1, 2) for x in (pairs.template, pairs.search))
+    template, search = ((x,) for x in images)
+    boxes = torch.from_numpy(pairs.box.astype(np.float32))
+    live = Batch(template, search, boxes, frozen=False)
+    return live, source.features.batch([sampler.parts(number) for number in numbers])
+
+
 def test_cached_first_levels_give_the_gradients_of_crops(data: Data, tmp_path: Path) -> None:
     source, upper = _of_upper(data, tmp_path / "features")
-    assert isinstance(source.sampler, PairSampler)
-    numbers = range(4)
-    live = source.sampler.batch(numbers)
-    images = [torch.from_numpy(x).permute(0, 3, 1, 2) for x in (live.template, live.search)]
-    boxes = torch.from_numpy(live.box.astype(np.float32))
-    assert source.features is not None
-    cached = source.features.batch([source.sampler.parts(number) for number in numbers])
     gradients = []
-    for batch in (Batch((images[0],), (images[1],), boxes, frozen=False), cached):
+    for batch in _both(source, 4):
         learner = start(upper, CPU)
         learner.thaw(2)
         step.optimise(learner, batch, torch.zeros(4, 25, 25), 2)
@@ -391,66 +360,27 @@ def test_cached_first_levels_give_the_gradients_of_crops(data: Data, tmp_path: P
 
 
 def test_a_training_starts_from_a_model_file(data: Data, tmp_path: Path) -> None:
-    """And its features are those of the file's backbone."""
-    model, folder = data.whole / "model.pt", tmp_path / "features"
-    source, fine = _of_upper(data, folder, model)
-    weights = load_model(model).state_dict()
+    """And its features are those of the file's backbone; one of another network is refused."""
+    path = data.whole / "model.pt"
+    model = load_model(path)
+    source, fine = _of_upper(data, tmp_path / "features", path)
     started = start(fine, CPU).model.state_dict()
-    assert all(torch.equal(started[name], value) for name, value in weights.items())
-    assert isinstance(source.sampler, PairSampler)
-    pair = source.sampler.batch([0])
-    assert source.features is not None
-    cached = source.features.batch([source.sampler.parts(0)]).search
+    assert all(torch.equal(started[name], value) for name, value in model.state_dict().items())
+    live, cached = _both(source, 1)
     with torch.no_grad():
-        levels = load_model(model).backbone(torch.from_numpy(pair.search).permute(0, 3, 1, 2))
-    torch.testing.assert_close(cached[1].float(), levels[1], rtol=2e-3, atol=2e-3)
-
-
-def test_a_model_file_of_another_network_is_refused(data: Data) -> None:
-    other = replace(recipe(), model=MODEL.model_copy(update={"channels": 32}))
-    fine = replace(
-        other, training=other.training.model_copy(update={"init": data.whole / "model.pt"})
-    )
+        levels = model.backbone(*live.search)
+    torch.testing.assert_close(cached.search[1].float(), levels[1], rtol=2e-3, atol=2e-3)
+    other = replace(fine, model=MODEL.model_copy(update={"channels": 32}))
     with pytest.raises(UserError, match=r"training\.init: .*model\.pt: .* has shape"):
-        start(fine, CPU)
+        start(other, CPU)
 
 
 # --- steps ---
 
 
-@pytest.mark.parametrize("localization", ["centerness", "lafa"])
-def test_fast_forms_train_as_plain_ones(
-    source: Source, monkeypatch: pytest.MonkeyPatch, localization: str
-) -> None:
-    """20 steps, each form replaced by the plain module that it stands for."""
-    settings = TRAINING.model_copy(update={"epochs": 7, "frozen_epochs": 7})
-    model = MODEL.model_copy(update={"localization": localization})
-    labels = Labels(nearest_if_none=True, ladl=True, lals=True)
-
-    def losses() -> list[list[float]]:
-        learner = start(Recipe(model, labels, LossWeights(), settings, seed=1), CPU)
-        learner.model.backbone.requires_grad_(False)
-        stream = batches(source, 1, settings)
-        rows = []
-        for number in range(20):
-            noise = negative_noise(1, 0, number, settings)
-            rows.append(step.optimise(learner, next(stream), noise, 0))
-        return [list(row.values()) for row in rows]
-
-    fast = losses()
-    monkeypatch.setattr(step, "for_training", lambda model: model)
-    assert fast[0] != fast[-1]
-    # rounding grows from step to step
-    np.testing.assert_allclose(fast, losses(), rtol=1e-4, atol=1e-7)
-
-
 def _noise_batch() -> Batch:
     """Two pairs of noise, to be seen by a thawed backbone."""
-    generator = torch.Generator().manual_seed(0)
-    template, search = (
-        torch.randint(0, 256, (2, 3, size, size), generator=generator, dtype=torch.uint8)
-        for size in (127, 255)
-    )
+    template, search = images(2)
     return Batch((template,), (search,), torch.tensor([[95.0, 95, 64, 64]] * 2), frozen=False)
 
 
@@ -496,7 +426,7 @@ def test_in_fp16_losses_are_scaled_and_the_scale_falls_after_an_overflow() -> No
 
 
 def test_a_moving_average_is_the_model_and_goes_on_after_a_stop(
-    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: Source, tmp_path: Path
 ) -> None:
     learner, _ = _steps(1, ema=0.75)
     first = {name: value.detach().clone() for name, value in learner.model.named_parameters()}
@@ -510,29 +440,10 @@ def test_a_moving_average_is_the_model_and_goes_on_after_a_stop(
         return train(recipe(epochs=2, ema=0.5), source, CPU, upkeep)[0].state_dict()
 
     whole = run("whole.pt")
-    with monkeypatch.context() as patch:
-        _signal_after(3, signal.SIGTERM, patch.setattr)
-        with pytest.raises(Stopped):
-            run("state.pt")
+    with signal_after(3, signal.SIGTERM), pytest.raises(Stopped):
+        run("state.pt")
     resumed = run("state.pt")
     assert all(torch.equal(resumed[name], value) for name, value in whole.items())
-
-
-def test_the_moving_average_is_pytorchs_to_the_bit() -> None:
-    """Its own waits for the GPU (tests/test_fakegpu.py)."""
-    learner, _ = _steps(0, ema=0.75)
-    ours = learner.average
-    assert ours is not None
-    theirs = copy.deepcopy(ours)
-    for number in range(3):
-        with torch.no_grad():
-            for value in learner.model.parameters():
-                value.mul_(1 + number)
-        learner.model.necks[0].norm.num_batches_tracked += number
-        step._follow(ours, learner.model)
-        theirs.update_parameters(learner.model)
-    expected = theirs.state_dict()
-    assert all(torch.equal(value, expected[name]) for name, value in ours.state_dict().items())
 
 
 def test_a_compiled_backbone_keeps_the_names_of_its_weights(

@@ -1,19 +1,27 @@
 """A training of seconds: a small network, a few crops of noise, and processes that are killed."""
 
 import multiprocessing
+import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import cv2
 import numpy as np
+import torch
+from torch import Tensor
 
 from siamla.data import crops
 from siamla.data.settings import CropSettings
+from siamla.grid import SEARCH, TEMPLATE
 from siamla.hardware import Hardware
 from siamla.model.settings import ModelSettings
 from siamla.sequence import Sequence
+from siamla.training import loop
 
 HARDWARE = Hardware("cpu", "fp32", 1)
 MODEL = ModelSettings(  # LAFA, because its loss draws negatives
@@ -25,7 +33,21 @@ MODEL = ModelSettings(  # LAFA, because its loss draws negatives
     regression_bias=3.4,
     localization="lafa",
 )
+SMALL = ModelSettings(  # SiamCAR
+    backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4, regression_bias=3.4
+)
+LAFA = SMALL.model_copy(update={"localization": "lafa"})
 KILLED = -signal.SIGKILL
+
+
+def images(batch: int = 1, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Templates and searches (batch, 3, side, side) of noise."""
+    noise = torch.Generator().manual_seed(seed)
+    template, search = (
+        torch.randint(0, 256, (batch, 3, side, side), generator=noise, dtype=torch.uint8)
+        for side in (TEMPLATE, SEARCH)
+    )
+    return template, search
 
 
 def noise_crops(folder: Path, videos: int) -> Path:
@@ -41,6 +63,20 @@ def noise_crops(folder: Path, videos: int) -> Path:
         sequences.append(Sequence(f"video{number}", tuple(files), boxes, np.ones(3, bool)))
     crops.build(sequences, CropSettings(), folder / "crops")
     return folder / "crops"
+
+
+@contextmanager
+def signal_after(steps: int, number: signal.Signals, here: bool = True) -> Iterator[None]:
+    """This process, if it is `here`, gets a signal in the step after `steps` more of them."""
+    real, calls = loop.optimise, iter(range(1000))
+
+    def optimise(*arguments: Any) -> dict[str, float]:
+        if next(calls) == steps and here:
+            os.kill(os.getpid(), number)
+        return real(*arguments)
+
+    with mock.patch.object(loop, "optimise", optimise):
+        yield
 
 
 def in_process(work: Callable[[], None]) -> int | None:

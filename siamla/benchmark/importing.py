@@ -17,9 +17,7 @@ from siamla.benchmark import store
 from siamla.data.formats import otb, text
 from siamla.errors import UserError
 from siamla.files import parsed_by, regular
-from siamla.progress import progress
 
-MANY = 1000  # files of which reading takes so long that progress is shown
 FOLDERS = ("got10k", "vot")
 MOST_BYTES = 2**32  # unpacked; a year of benchmark results is far below
 
@@ -134,10 +132,7 @@ def _read_flat(
 ) -> dict[str, Files]:
     """What a folder of `<sequence>.txt` or `.mat` has; `others` gets the files of none known."""
     sequences: dict[str, Files] = {}
-    paths = sorted(source.iterdir())
-    bar = progress(len(paths), "read", "file", silent=len(paths) < MANY)
-    for path in paths:
-        bar.update()
+    for path in sorted(source.iterdir()):
         beside = path.stem.endswith(("_time", "_confidence")) or path.name == "SOURCE.txt"
         if path.suffix not in (".txt", ".mat") or beside:
             continue
@@ -159,7 +154,6 @@ def _read_flat(
             **_times(source, path.stem, name, layout, len(boxes)),
             **_confidence(source, path.stem, name, layout),
         }
-    bar.close()
     return sequences
 
 

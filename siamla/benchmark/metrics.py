@@ -5,7 +5,7 @@ name in siamla.benchmark.protocols.OnePass.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -136,20 +136,6 @@ def valid_frames(name: str, truth: Array, rules: OnePass, origin: int) -> Mask:
         return np.asarray(positive.all(1))
 
 
-def _below(curve: Curve, values: Array) -> NDArray[np.int64]:
-    """How many thresholds (N,) lie below each value; for ">=" and "<" one that equals it counts as
-    well. As np.searchsorted, but four times as fast: of even thresholds a division misses by one.
-    """
-    bounds = np.concatenate([[-np.inf], curve.thresholds(), [np.inf]])
-    with np.errstate(over="ignore"):
-        guess = (values - curve.first) * ((curve.count - 1) / (curve.last - curve.first))
-    below = np.clip(guess, -1, curve.count - 1).astype(np.int64) + 1
-    passed = np.less if curve.compare in (">", "<=") else np.less_equal
-    below += passed(bounds[below + 1], values)
-    below -= ~passed(bounds[below], values)
-    return np.clip(below, 0, curve.count)  # an infinite value equals an outer bound
-
-
 def fractions(
     values: Array, curve: Curve, denominators: ArrayLike, groups: NDArray[np.int64] | None = None
 ) -> Array:
@@ -159,7 +145,9 @@ def fractions(
     """
     rising = curve.compare in ("<", "<=")
     values = np.where(np.isnan(values), np.inf if rising else -np.inf, values)
-    below = _below(curve, values)  # all of them hold for ">", all others for "<="
+    # the thresholds below a value: all of them hold for ">", all others for "<="
+    side: Literal["left", "right"] = "left" if curve.compare in (">", "<=") else "right"
+    below = np.searchsorted(curve.thresholds(), values, side)
     bins = below if groups is None else below + groups * (curve.count + 1)
     denominators = np.atleast_1d(np.asarray(denominators, np.float64))
     counts = np.bincount(bins, minlength=len(denominators) * (curve.count + 1))

@@ -17,14 +17,6 @@ AT_ONCE = 64  # polygons whose rows fit a processor's cache
 SMALLEST = 1e-10  # ratio of two bounds' areas below which the toolkits count no pixels
 
 
-def _convex(points: Array) -> bool:
-    """Whether all quadrilaterals (4, 2, N) turn the same way at every vertex."""
-    edges = points[[1, 2, 3, 0]] - points
-    after = edges[[1, 2, 3, 0]]
-    turns = edges[:, 0] * after[:, 1] - edges[:, 1] * after[:, 0]
-    return bool(((turns > 0).all(0) | (turns < 0).all(0)).all())
-
-
 def _paired(crossings: Array) -> tuple[Array, Array]:
     """First and last pixel (2, R, N) of rows with crossings (4, R, N), which inf fills up."""
     a, b, c, d = np.sort(crossings, axis=0)
@@ -39,7 +31,7 @@ def _paired(crossings: Array) -> tuple[Array, Array]:
 
 
 def _rows(polygons: Array, extent: Array) -> tuple[Array, Array]:
-    """First and last pixel (I, R, N) of the I intervals that rows of polygons (4, 2, N) have in
+    """First and last pixel (2, R, N) of the two intervals that rows of polygons (4, 2, N) have in
     images of `extent` (2, N); an empty one has last < first.
     """
     points = np.copysign(np.floor(np.abs(polygons) + 0.5), polygons)  # halves away from zero, as C
@@ -51,12 +43,7 @@ def _rows(polygons: Array, extent: Array) -> tuple[Array, Array]:
         # Divided first: crossings are cut to integers.
         share = (row - y) / np.where(y == end_y, 1, end_y - y)
         np.trunc(x + share * (end_x - x), out=node, where=crossed)
-    if _convex(points):
-        first = crossings.min(0, keepdims=True)
-        last = np.where(np.isfinite(crossings), crossings, -np.inf).max(0, keepdims=True)
-        last = np.where(first < last, last, -np.inf)
-    else:
-        first, last = _paired(crossings)
+    first, last = _paired(crossings)
     empty = (first > last) | (first >= width) | (last < 0) | (row >= height)
     first, last = np.maximum(first, 0), np.minimum(last, width - 1)
     return np.where(empty, 0, first), np.where(empty, -1, last)

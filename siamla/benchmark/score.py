@@ -1,7 +1,6 @@
 """Scores from stored predictions alone, by the rules of a protocol."""
 
 import sys
-from collections.abc import Mapping
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,29 +24,26 @@ from siamla.errors import UserError
 from siamla.sequence import Sequence
 
 Array = NDArray[np.float64]
-Sizes = Mapping[str, tuple[int, int]]
-Curves = dict[str, tuple[Array, Array]]
-"""Name in siamla.benchmark.metrics → x (T,) and y (T,)."""
+Curves = dict[str, dict[str, list[float]]]
+"""Name in siamla.benchmark.metrics → its thresholds as "x" and its values as "y"."""
 Measured = tuple[Array, dict[str, Array]]
 """Of every sequence the mean overlap (S,) and the curves (S, T)."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What a tracker reached on a benchmark.
+    """What a tracker reached on a benchmark, as JSON-ready data.
 
-    Values are by metric, None where nothing counts. A row of `per_sequence` has "sequence",
-    "frames" and the metrics; an attribute a count of "sequences", for VOT of "frames".
-    `attributes_of`: sequence → its labels, sorted. `weights`: of a metric that pools frames, metric
-    → sequence → its weight; the others' are plain means. `beside`: by the protocol's other
-    conventions.
+    Values are by metric, None where nothing counts. A sequence has "frames" and the metrics; an
+    attribute a count of "sequences", for VOT of "frames". `attributes_of`: sequence → its labels,
+    sorted. `weights`: of a metric that pools frames, metric → sequence → its weight; the others'
+    are plain means. `beside`: by the protocol's other conventions.
     """
 
     overall: dict[str, Any]
-    per_sequence: list[dict[str, Any]]
+    per_sequence: dict[str, dict[str, Any]]
     per_attribute: dict[str, dict[str, Any]]
     curves: Curves = field(default_factory=dict)
-    attribute_curves: dict[str, Curves] = field(default_factory=dict)
     attributes_of: dict[str, list[str]] = field(default_factory=dict)
     weights: dict[str, dict[str, float]] = field(default_factory=dict)
     beside: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -72,10 +68,8 @@ class _Compared(NamedTuple):
     denominators: NDArray[np.int64]
 
 
-def image_size(sequence: Sequence, sizes: Sizes | None = None) -> tuple[int, int]:
-    """(width, height) of a sequence's images: given, or read from the header of its first frame."""
-    if sizes and sequence.name in sizes:
-        return sizes[sequence.name]
+def image_size(sequence: Sequence) -> tuple[int, int]:
+    """(width, height) of a sequence's images, from the header of the first."""
     from PIL import Image
 
     with Image.open(sequence.frames[0]) as image:
@@ -139,9 +133,7 @@ def _select(
     return _Frames(truth, boxes, total if rules.denominator == "all" else len(keep), size)
 
 
-def _load(
-    sequence: Sequence, folder: Path, protocol: Protocol, sizes: Sizes | None, notes: list[str]
-) -> _Frames:
+def _load(sequence: Sequence, folder: Path, protocol: Protocol, notes: list[str]) -> _Frames:
     """All stored repetitions of a sequence, one after the other."""
     if withheld(sequence):
         raise UserError(f"{sequence.name}: only the first box is known, unlike in the others")
@@ -149,7 +141,7 @@ def _load(
         raise UserError(f"{sequence.name}: {len(sequence.boxes)} boxes for {len(sequence)} frames")
     rules, layout = protocol.onepass, protocol.layout
     assert rules is not None
-    size = image_size(sequence, sizes) if rules.clipped else None
+    size = image_size(sequence) if rules.clipped else None
     numbers = store.repetitions(folder, sequence.name, layout)
     if not numbers and rules.lacking == 1:
         path = store.track_path(folder, sequence.name, layout)
@@ -238,24 +230,23 @@ def _mean(rows: Array, weights: Array) -> Array:
     return np.tensordot(weights, rows, 1) / max(float(weights.sum()), 1e-300)
 
 
-def _score_onepass(
-    sequences: Many[Sequence], folder: Path, protocol: Protocol, sizes: Sizes | None
-) -> Scores:
+def _score_onepass(sequences: Many[Sequence], folder: Path, protocol: Protocol) -> Scores:
     rules = protocol.onepass
     assert rules is not None
     notes: list[str] = []
-    frames = [_load(sequence, folder, protocol, sizes, notes) for sequence in sequences]
+    frames = [_load(sequence, folder, protocol, notes) for sequence in sequences]
     store.warn(notes)
     origin = LAYOUTS[protocol.layout].ORIGIN
     compared = _compare(frames, rules, origin)
-    thresholds = {name: curve.thresholds() for name, curve in rules.curves().items()}
+    thresholds = {name: curve.thresholds().tolist() for name, curve in rules.curves().items()}
 
     def together(
         chosen: NDArray[np.bool_], measured: Measured, by: OnePass
     ) -> tuple[dict[str, float], Curves]:
         average = _average(measured, compared, chosen, by)
         numbers = {key: float(value) for key, value in _reported(average, protocol, by).items()}
-        return numbers, {name: (thresholds[name], curve) for name, curve in average[1].items()}
+        drawn = average[1].items()
+        return numbers, {name: {"x": thresholds[name], "y": y.tolist()} for name, y in drawn}
 
     everything, measured = np.ones(len(sequences), bool), _measure(compared, rules, origin)
     overall, curves = together(everything, measured, rules)
@@ -265,19 +256,18 @@ def _score_onepass(
         by_other = _measure(compared, other, origin)
         beside[name], beside_curves[name] = together(everything, by_other, other)
     columns = _reported(measured, protocol, rules)
-    rows = [
-        {"sequence": sequence.name, "frames": len(sequence.boxes)}
+    rows = {
+        sequence.name: {"frames": len(sequence.boxes)}
         | {metric: float(column[index]) for metric, column in columns.items()}
         for index, sequence in enumerate(sequences)
-    ]
-    attributes, attribute_curves = {}, {}
+    }
+    attributes = {}
     for attribute in sorted({label for sequence in sequences for label in sequence.attributes}):
         chosen = np.array([attribute in sequence.attributes for sequence in sequences])
-        values, attribute_curves[attribute] = together(chosen, measured, rules)
+        values, _ = together(chosen, measured, rules)
         attributes[attribute] = {"sequences": float(chosen.sum())} | values
     labels, weights = attributes_of(sequences), _weights(sequences, compared, protocol, rules)
-    others = labels, weights, beside, beside_curves
-    return Scores(overall, rows, attributes, curves, attribute_curves, *others)
+    return Scores(overall, rows, attributes, curves, labels, weights, beside, beside_curves)
 
 
 def attributes_of(sequences: Many[Sequence]) -> dict[str, list[str]]:
@@ -289,14 +279,9 @@ def attributes_of(sequences: Many[Sequence]) -> dict[str, list[str]]:
     return labels
 
 
-def score(
-    sequences: Many[Sequence], folder: Path, protocol: Protocol, sizes: Sizes | None = None
-) -> Scores:
+def score(sequences: Many[Sequence], folder: Path, protocol: Protocol) -> Scores:
     """Score the predictions in `folder` against the sequences' truth; withheld truth gives empty
-    scores.
-
-    `sizes` gives (width, height) by name where a protocol clips to the image and no frames are at
-    hand. UserError for what lacks, wrong counts, or numbers that the protocol has no rule for.
+    scores. UserError for what lacks, wrong counts, or numbers that the protocol has no rule for.
     """
     if not sequences:
         raise UserError(f"{protocol.title}: no sequences to score")
@@ -306,8 +291,8 @@ def score(
             " write a zip for the server with `siamla results submit`",
             file=sys.stderr,
         )
-        return Scores({}, [], {})
+        return Scores({}, {}, {})
     if protocol.supervised is None:
-        return _score_onepass(sequences, folder, protocol, sizes)
-    scores = vot.score_supervised(sequences, folder, protocol, lambda s: image_size(s, sizes))
+        return _score_onepass(sequences, folder, protocol)
+    scores = vot.score_supervised(sequences, folder, protocol, list(map(image_size, sequences)))
     return Scores(**scores, attributes_of=attributes_of(sequences))

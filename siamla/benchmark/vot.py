@@ -3,7 +3,6 @@
 Two public toolkits differ in the details; the settings of `Supervised` name each of them.
 """
 
-from collections.abc import Callable
 from collections.abc import Sequence as Many
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,21 +49,21 @@ def _load(
     sequences: Many[Sequence],
     folder: Path,
     rules: Supervised,
-    size: Callable[[Sequence], tuple[int, int]],
+    sizes: Many[tuple[int, int]],
 ) -> list[list[_Run]]:
     """All repetitions of all sequences; their overlaps are counted in one pass."""
     notes: list[str] = []
     stored = [_read(sequence, folder, rules, notes) for sequence in sequences]
     store.warn(notes)
-    owners = [seq for seq, group in zip(sequences, stored, strict=True) for _ in group]
+    owners = [index for index, group in enumerate(stored) for _ in group]
     codes, parts = zip(*(run for group in stored for run in group), strict=True)
     lengths = [len(part) for part in codes]
-    truths = [truth_regions(sequence) for sequence in owners]
+    truths = [truth_regions(sequences[index]) for index in owners]
     truth = np.concatenate([t[:n] for t, n in zip(truths, lengths, strict=True)])
     regions = np.concatenate(parts)
-    sizes = np.repeat(np.array([size(seq) for seq in owners], np.float64), lengths, axis=0)
-    accuracy = region_overlap(regions, truth, sizes)
-    expected, inner = accuracy.copy(), sizes - rules.bound_margin
+    bound = np.repeat(np.array(sizes, np.float64)[owners], lengths, axis=0)
+    accuracy = region_overlap(regions, truth, bound)
+    expected, inner = accuracy.copy(), bound - rules.bound_margin
     # where far edges come so near to the bound that it may cut them
     far = np.maximum(*(points.reshape(-1, 4, 2).max(1) for points in (regions, truth)))
     with np.errstate(invalid="ignore"):
@@ -191,28 +190,26 @@ def score_supervised(
     sequences: Many[Sequence],
     folder: Path,
     protocol: Protocol,
-    size: Callable[[Sequence], tuple[int, int]],
+    sizes: Many[tuple[int, int]],
 ) -> dict[str, Any]:
-    """Scores of stored supervised runs, as the fields of siamla.benchmark.score.Scores. There is no
-    EAO of a sequence. "eao_short_frames": the longest sequence, if it does not reach the window.
+    """Scores of stored supervised runs, as the fields of siamla.benchmark.score.Scores; `sizes` are
+    (width, height) of the images. There is no EAO of a sequence. "eao_short_frames": the longest
+    sequence, if it does not reach the window.
     """
     rules = protocol.supervised
     assert rules is not None
-    runs = _load(sequences, folder, rules, size)
+    runs = _load(sequences, folder, rules, sizes)
     # A frame that all repetitions lack is no frame of the sequence.
     every = [np.arange(group[0].annotated) < max(len(run.codes) for run in group) for group in runs]
     curve = _curve(runs, every, rules)
     overall = _measure(runs, every, rules) | {"eao": _window_mean(curve, rules)}
     if not _reaches_window(len(curve), rules):
         overall["eao_short_frames"] = len(curve)  # what the tables' note is made from
-    rows = [
-        {"sequence": sequence.name, "frames": len(sequence.boxes)}
-        | _measure([group], [label], rules)
-        for sequence, group, label in zip(sequences, runs, every, strict=True)
-    ]
+    rows: dict[str, dict[str, Any]] = {}
     weights: dict[str, dict[str, float]] = {"accuracy": {}, "robustness": {}}
     for sequence, group, label in zip(sequences, runs, every, strict=True):
-        length = float(label.sum())
+        length, measured = float(label.sum()), _measure([group], [label], rules)
+        rows[sequence.name] = {"frames": len(sequence.boxes)} | measured
         known = float(np.isfinite(_overlaps(group, label)).sum())
         weights["accuracy"][sequence.name] = known if rules.accuracy == "frames" else length
         weights["robustness"][sequence.name] = length
@@ -224,12 +221,13 @@ def score_supervised(
         if count:
             eao = _window_mean(_curve(runs, labels, rules), rules)
             attributes[tag] = {"frames": count} | _measure(runs, labels, rules) | {"eao": eao}
+    frames = list(map(float, range(len(curve))))
     return {
         "overall": overall,
         "per_sequence": rows,
         "per_attribute": attributes,
         "weights": weights,
-        "curves": {"expected_overlap": (np.arange(len(curve), dtype=np.float64), curve)},
+        "curves": {"expected_overlap": {"x": frames, "y": curve.tolist()}},
     }
 
 

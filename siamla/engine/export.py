@@ -1,16 +1,15 @@
 """A network as two files for other programs: the template's graph, and the search's."""
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from siamla.engine.engines import installed
-from siamla.engine.exported import ABOUT, FORMAT, core
+from siamla.engine.exported import ABOUT, FORMAT, Run, by_onnxruntime, by_openvino
 from siamla.engine.graph import (
     OPSET,
     Graph,
@@ -36,8 +35,6 @@ NEEDS = {"onnx": ("onnx", ("onnx", "onnxruntime")), "openvino": ("fast", ("openv
 LIMITS = {"cls": 1e-4, "ltrb": 0.02, "loc": 1e-4}  # of scores and logits, offsets in crop pixels
 SMALL = 64  # values; smaller weights are not worth a cast
 TRIED = 2  # templates that the check takes through the graphs
-
-Run = Callable[[list[NDArray[Any]]], list[NDArray[Any]]]
 
 
 def _described(names: tuple[str, ...], values: Inputs) -> dict[str, Any]:
@@ -103,7 +100,6 @@ def _halve(model: "onnx.ModelProto") -> None:
 
 def _write_onnx(path: Path, graph: Graph, inputs: Inputs, about: Any) -> Run:
     import onnx
-    import onnxruntime
 
     path = path.with_suffix(".onnx")
     model = onnx.load_model_from_string(to_onnx(graph, inputs))
@@ -112,10 +108,7 @@ def _write_onnx(path: Path, graph: Graph, inputs: Inputs, about: Any) -> Run:
     onnx.helper.set_model_props(model, {"siamla": canonical_json(about)})
     onnx.checker.check_model(model)
     onnx.save_model(model, path)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return lambda values: session.run(None, dict(zip(graph.inputs, values, strict=True)))
+    return by_onnxruntime(path, graph.outputs, 1)
 
 
 def _write_openvino(path: Path, graph: Graph, inputs: Inputs, about: Any) -> Run:
@@ -125,8 +118,7 @@ def _write_openvino(path: Path, graph: Graph, inputs: Inputs, about: Any) -> Run
     model = to_openvino(graph, inputs)
     model.set_rt_info(canonical_json(about), "siamla")
     openvino.save_model(model, path, compress_to_fp16=about["weights"] == "fp16")
-    compiled = core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    return lambda values: list(compiled(values).to_tuple())
+    return by_openvino(path, graph.outputs, 1)
 
 
 def _check(model: SiamLA, template: Run, search: Run) -> dict[str, float]:
@@ -136,7 +128,7 @@ def _check(model: SiamLA, template: Run, search: Run) -> dict[str, float]:
     crops = noise.integers(0, 256, (1, SEARCH, SEARCH, 3), dtype=np.uint8)
     for _ in range(TRIED):
         first = noise.integers(0, 256, (1, TEMPLATE, TEMPLATE, 3), dtype=np.uint8)
-        given = search([crops, *template([first])])
+        given = search({"search": crops, "state": template({"template": first})[0]})
         images = [torch.from_numpy(each).permute(0, 3, 1, 2) for each in (first, crops)]
         with torch.inference_mode():
             output = model.track(model.embed_template(images[0]), images[1])

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from siamla.engine.engines import Engine
-from siamla.engine.exported import core
+from siamla.engine.exported import core, for_openvino
 from siamla.engine.graph import SearchGraph, TemplateGraph, examples, to_openvino
 from siamla.engine.network import Crops, Maps, Network
 from siamla.engine.torch_engine import embedding
@@ -82,15 +82,8 @@ def prepare_openvino(model: SiamLA, hardware: Hardware, rows: int) -> Network:
     """The network compiled for this machine; PyTorch embeds the templates."""
     plain = for_inference(model)
     template = TemplateGraph(plain)
-    # bf16 unless told otherwise where the CPU has it; pinned, the workers of a benchmark would
-    # share one core
-    options: dict[str, Any] = {
-        "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[hardware.precision],
-        "INFERENCE_NUM_THREADS": hardware.threads,
-        "NUM_STREAMS": 1,
-        "PERFORMANCE_HINT": "LATENCY",
-        "ENABLE_CPU_PINNING": False,
-    }
+    precision = "f32" if hardware.precision == "fp32" else "bf16"
+    options = for_openvino(hardware.threads, precision)
 
     def compiled() -> bytes:
         _, inputs = examples(template, rows)

@@ -13,7 +13,6 @@ from siamla.benchmark.protocols import Protocol, default_protocols, run_rules
 from siamla.benchmark.score import score as score_stored
 from siamla.benchmark.score import withheld
 from siamla.benchmark.speed import speed
-from siamla.benchmark.store import time_path
 from siamla.benchmark.tracking import run as run_tracker
 from siamla.benchmark.tracking import track_benchmark
 from siamla.data.formats import LAYOUTS
@@ -194,10 +193,9 @@ def score(run: Run) -> dict[str, Any] | None:
     if any(withheld(sequence) for sequence in run.sequences):
         return None
     scores = score_stored(run.sequences, run.folder, run.rules)
-    layout = run.rules.layout
-    timed = all(time_path(run.folder, each.name, layout).is_file() for each in run.sequences)
-    timing = speed(run.folder, run.sequences, run.rules) if timed else {}
-    write_csv(run.folder / "scores.csv", list(scores.per_sequence[0]), scores.per_sequence)
+    timing = speed(run.folder, run.sequences, run.rules)
+    rows = [{"sequence": name, **values} for name, values in scores.per_sequence.items()]
+    write_csv(run.folder / "scores.csv", list(rows[0]), rows)
     results = {
         "scores": scores.overall,
         "speed": timing,
@@ -205,4 +203,4 @@ def score(run: Run) -> dict[str, Any] | None:
         "environment": environment(),
     }
     write_json(run.folder / RUN, {**read_json(run.folder / RUN), **results})
-    return {**scores.overall, **({"fps": timing["fps"]} if timed else {})}
+    return {**scores.overall, **({"fps": timing["fps"]} if timing else {})}

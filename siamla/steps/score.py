@@ -1,13 +1,12 @@
 """Scoring stored predictions, of a variant or of another tracker."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from siamla.benchmark.score import Curves, Scores
 from siamla.benchmark.score import score as score_stored
 from siamla.benchmark.speed import speed
-from siamla.benchmark.store import time_path
 from siamla.data.curate import load_curated
 from siamla.errors import UserError
 from siamla.experiment.job import Job
@@ -17,30 +16,6 @@ from siamla.steps.perform import Means, Outcome, hashed, own, sound
 from siamla.steps.predict import origin
 
 SCORES = "score.json"
-
-
-def _plain_curves(curves: Curves) -> dict[str, dict[str, list[float]]]:
-    return {name: {"x": x.tolist(), "y": y.tolist()} for name, (x, y) in curves.items()}
-
-
-def _plain(scores: Scores) -> dict[str, Any]:
-    """Scores as JSON-ready data."""
-    per_sequence = {}
-    for row in scores.per_sequence:
-        values = dict(row)
-        per_sequence[values.pop("sequence")] = values
-    by_attribute, by_other = scores.attribute_curves.items(), scores.beside_curves.items()
-    return {
-        "overall": scores.overall,
-        "per_sequence": per_sequence,
-        "weights": scores.weights,
-        "per_attribute": scores.per_attribute,
-        "beside": scores.beside,
-        "beside_curves": {name: _plain_curves(curves) for name, curves in by_other},
-        "curves": _plain_curves(scores.curves),
-        "attribute_curves": {name: _plain_curves(curves) for name, curves in by_attribute},
-        "attributes_of": scores.attributes_of,
-    }
 
 
 def _raw_results(job: Job) -> tuple[Path, Mapping[str, Any]]:
@@ -66,17 +41,15 @@ def work(plan: Plan, job: Job, record: dict[str, Any], means: Means) -> Outcome:
     folder, origins = _raw_results(job)
     sequences = load_curated(job.parents["data"].folder)
     try:
-        result = _plain(score_stored(sequences, folder, rules))
+        result = asdict(score_stored(sequences, folder, rules))
     except UserError as error:
         limit = plan.profile.benchmarks[job.names["benchmark"]].frames
         if limit is None or origins["predictions"]:
             raise
         what = f"`frames: {limit}` of the profile keeps the first frames, so results need as many"
         raise UserError(f"{error}; {what} rows") from None
-    timed = all(time_path(folder, each.name, rules.layout).is_file() for each in sequences)
-    measured = speed(folder, sequences, rules) if timed else {}
     tracked = origins["predictions"]
     record["place"] = tracked["place"] if tracked else {}
     own(job.folder, job.step, job.key)
-    write_json(job.folder / SCORES, {**origins, **result, "speed": measured})
+    write_json(job.folder / SCORES, {**origins, **result, "speed": speed(folder, sequences, rules)})
     return Outcome(digest(result), hashed(job.folder, (SCORES,)))

@@ -37,49 +37,33 @@ if TYPE_CHECKING:
 Orders = dict[str, str]  # where the state is, and its key: for the processes that follow
 
 
-def _name(job: Job) -> str:
-    return str(job.names["variant"])  # siamla@five where a profile has several trainings
+def _spec(plan: Plan, job: Job) -> Spec:
+    return plan.spec(str(job.names["variant"]))  # siamla@five where a profile has several trainings
 
 
-def _recipe(spec: Spec, seed: int) -> "Recipe":
-    from siamla.training.step import Recipe
-
-    return Recipe(spec.model, spec.labels, spec.loss, spec.training, seed)
-
-
-def _source(job: Job, spec: Spec, workers: int, look: Callable[[Job], Path]) -> "Source":
-    """What a training reads; `look` says of a job where its result stands."""
-    from siamla.training.batches import Source
-
-    cached = look(job.parents["features"]) if "features" in job.parents else None
-    parents = [parent for parent in job.parents.values() if parent.step == "crops"]
-    crops = [look(each) if _reads_crops(job, spec) else each.folder for each in parents]
-    return Source.open(crops, spec.pairs, cached, workers)
-
-
-def _reads_crops(job: Job, spec: Spec) -> bool:
-    """Whether an epoch reads crops, and not cached features."""
-    return "features" not in job.parents or spec.training.cached_epochs < spec.training.epochs
-
-
-def _workers(job: Job, spec: Spec, means: Means) -> int:
-    if means.workers is not None:
-        return means.workers
-    return _threads(means) - 1 if _reads_crops(job, spec) else 0
-
-
-def _threads(means: Means) -> int:
-    """Those of this process, beside the others that torchrun started here."""
-    return max(1, means.cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
-
-
-def _resources(spec: Spec, means: Means, ranks: "Ranks") -> "Resources":
-    """What to train with: a GPU where there is one."""
+def _tools(
+    plan: Plan, job: Job, means: Means, ranks: "Ranks", look: Callable[[Job], Path]
+) -> "tuple[Recipe, Source, Resources]":
+    """What a training is done with, on a GPU where there is one; `look` says of a job where its
+    result stands.
+    """
     from siamla.hardware import default_device, hardware_on
-    from siamla.training.step import Resources
+    from siamla.training.batches import Source
+    from siamla.training.step import Recipe, Resources
 
-    hardware = hardware_on(default_device(), spec.training.precision, _threads(means))
-    return Resources(hardware, ranks, means.accumulate)
+    spec, cached = _spec(plan, job), job.parents.get("features")
+    reads_crops = cached is None or spec.training.cached_epochs < spec.training.epochs
+    parents = [parent for parent in job.parents.values() if parent.step == "crops"]
+    crops = [look(each) if reads_crops else each.folder for each in parents]
+    # torchrun may have started others here
+    threads = max(1, means.cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    workers = means.workers
+    if workers is None:
+        workers = threads - 1 if reads_crops else 0
+    source = Source.open(crops, spec.pairs, look(cached) if cached else None, workers)
+    hardware = hardware_on(default_device(), spec.training.precision, threads)
+    recipe = Recipe(spec.model, spec.labels, spec.loss, spec.training, job.names["seed"])
+    return recipe, source, Resources(hardware, ranks, means.accumulate)
 
 
 def _validator(
@@ -134,10 +118,9 @@ def _work(
     from siamla.training.course import Upkeep
     from siamla.training.loop import train_model
 
-    spec = plan.spec(_name(job))
-    label = plan.experiment.variants[_name(job).partition("@")[0]].label
-    source = _source(job, spec, _workers(job, spec, means), sound)
-    resources = _resources(spec, means, ranks)
+    spec = _spec(plan, job)
+    label = plan.experiment.variants[str(job.names["variant"]).partition("@")[0]].label
+    recipe, source, resources = _tools(plan, job, means, ranks, sound)
     validate = _validator(plan, spec, means, resources.hardware)
     record["place"] = resources.hardware.plain
     state, whole = state_of(job, record), full_key(record)
@@ -145,7 +128,7 @@ def _work(
     announce({"state": str(state / "state.pt"), "key": whole})
     with LiveTraining(Path("results"), record) as live:
         upkeep = Upkeep(state / "state.pt", whole, live.epoch, validate)
-        recipe, tracker = _recipe(spec, job.names["seed"]), stored(spec.tracker)
+        tracker = stored(spec.tracker)
         progress = train_model(recipe, source, resources, upkeep, result, label, tracker)
     # they may change last digits, and no key: a training may go on with fewer processes
     if progress.processes != [1]:
@@ -203,22 +186,17 @@ def _follow(ranks: "Ranks", plan: Plan, job: Job, means: Means) -> None:
     orders = ranks.broadcast(None)
     if orders is None:
         return
-    spec = plan.spec(_name(job))
-    source = _source(job, spec, _workers(job, spec, means), lambda parent: parent.folder)
-    upkeep = Upkeep(Path(orders["state"]), orders["key"])
-    recipe, resources = _recipe(spec, job.names["seed"]), _resources(spec, means, ranks)
-    train_model(recipe, source, resources, upkeep, job.folder, "", {})
+    tools = _tools(plan, job, means, ranks, lambda parent: parent.folder)
+    train_model(*tools, Upkeep(Path(orders["state"]), orders["key"]), job.folder, "", {})
 
 
 def _trial(
     plan: Plan, job: Job, means: Means, ranks: "Ranks"
 ) -> "tuple[Recipe, Source, Resources]":
     """What a training of the variant would be done with."""
-    spec = plan.spec(_name(job))
     for parent in job.parents.values():
         planned(parent)  # or the command that comes first is named
-    source = _source(job, spec, _workers(job, spec, means), lambda parent: parent.folder)
-    return _recipe(spec, job.names["seed"]), source, _resources(spec, means, ranks)
+    return _tools(plan, job, means, ranks, lambda parent: parent.folder)
 
 
 def dry_run(

@@ -94,12 +94,16 @@ def _live(source: Source, groups: Iterator[range], pinned: bool) -> Iterator[Bat
     )
     with worker_launch():
         loaded = iter(loader)
-    for batch in loaded:
-        if isinstance(batch, UserError):
-            raise batch
-        template, search, boxes = batch
-        images = (template.permute(0, 3, 1, 2),), (search.permute(0, 3, 1, 2),)
-        yield Batch(*images, boxes, frozen=False)
+    try:
+        for batch in loaded:
+            if isinstance(batch, UserError):
+                raise batch
+            template, search, boxes = batch
+            images = (template.permute(0, 3, 1, 2),), (search.permute(0, 3, 1, 2),)
+            yield Batch(*images, boxes, frozen=False)
+    finally:
+        # its workers end now: an error keeps this frame, and at exit they would be waited for
+        del loaded
 
 
 def batches(

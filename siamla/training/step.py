@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.checkpoint import checkpoint
 
 from siamla.errors import UserError
@@ -26,6 +25,7 @@ from siamla.training.settings import Labels, LossWeights, TrainingSettings
 
 # a step with a larger or non-finite loss is skipped, as in SiamCAR's public code (train.py)
 MAX_LOSS = 1e4
+PARTS = ("model", "optimizer", "scaler")  # of a learner, which have a state
 
 
 @dataclass(frozen=True)
@@ -80,20 +80,20 @@ class Learner:
     model: SiamLA
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler  # of the losses in fp16; in other precisions it does nothing
-    average: AveragedModel | None = None  # the moving average of the model
-
-    def _parts(self) -> dict[str, Any]:
-        whole = {"model": self.model, "optimizer": self.optimizer, "scaler": self.scaler}
-        return whole if self.average is None else whole | {"average": self.average}
+    average: dict[str, Tensor] | None = None  # the moving average of the model, after a step
 
     def state(self) -> dict[str, Any]:
         """All of it, to be saved."""
-        return {name: part.state_dict() for name, part in self._parts().items()}
+        parts = {name: getattr(self, name).state_dict() for name in PARTS}
+        return {**parts, "average": self.average}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a saved state."""
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])
+        for name in PARTS:
+            getattr(self, name).load_state_dict(state[name])
+        if (average := state["average"]) is not None:
+            device = self.resources.hardware.torch_device
+            self.average = {name: value.to(device) for name, value in average.items()}
 
     def thaw(self, epoch: int) -> None:
         """Let the backbone learn, or the blocks that may, from the epoch on in which they do."""
@@ -108,7 +108,7 @@ class Learner:
         """A copy of the model as it stands, for use: its moving average where there is one."""
         model = copy.deepcopy(self.model)
         if self.average is not None:
-            model.load_state_dict(self.average.module.state_dict())
+            model.load_state_dict(self.average)
         return model.eval()
 
 
@@ -155,17 +155,13 @@ def start(recipe: Recipe, resources: Resources) -> Learner:
     model = model.to(memory_format=_layout(device))  # type: ignore[call-overload]
     for neck in model.each_neck() if resources.ranks.world > 1 else ():
         neck.norm = GlobalBatchNorm(neck.norm, resources.ranks)
-    average = None
-    if settings.ema is not None:  # the average begins with the first step's weights
-        decay = get_ema_multi_avg_fn(settings.ema)
-        average = AveragedModel(model, multi_avg_fn=decay, use_buffers=True)
     if settings.compile:
         if not any(map(shutil.which, (os.environ.get("CC", "gcc"), "cc", "clang"))):
             raise UserError("training.compile: no C compiler found; install gcc, or leave it off")
         model.backbone.compile()  # in place: names of parameters stay
     optimizer = build_optimizer(model, settings)
     scaler = torch.amp.GradScaler(device.type, enabled=resources.hardware.precision == "fp16")
-    return Learner(recipe, resources, model.train(), optimizer, scaler, average)
+    return Learner(recipe, resources, model.train(), optimizer, scaler)
 
 
 def _sent(x: Tensor, device: torch.device) -> Tensor:
@@ -181,26 +177,20 @@ def _on_device(side: tuple[Tensor, ...], device: torch.device) -> tuple[Tensor, 
     return tuple(_sent(x, device).to(torch.float32, memory_format=layout) for x in side)
 
 
-@torch.no_grad()
-def _follow(average: AveragedModel, model: SiamLA) -> None:
-    """As average.update_parameters, which makes the CPU wait: it sends its count to the GPU."""
-    blend: Any = average.multi_avg_fn
-    pairs = [
-        (ours.detach(), theirs.detach())
-        for part in ("parameters", "buffers")
-        for ours, theirs in zip(
-            getattr(average.module, part)(), getattr(model, part)(), strict=True
-        )
-    ]
-    if average.n_averaged == 0:
-        for ours, theirs in pairs:
-            ours.copy_(theirs)
-    else:
-        for kind in {ours.dtype for ours, _ in pairs}:
-            same = [pair for pair in pairs if pair[0].dtype == kind]
-            means, values = map(list, zip(*same, strict=True))
-            blend(means, values, average.n_averaged)
-    average.n_averaged += 1
+def _follow(learner: Learner, decay: float) -> None:
+    """Move the average, which begins with the first step's weights. PyTorch's makes the CPU wait:
+    it sends its count to the GPU.
+    """
+    state = learner.model.state_dict()
+    if learner.average is None:
+        learner.average = {name: value.clone() for name, value in state.items()}
+        return
+    weights = [name for name, value in state.items() if value.is_floating_point()]
+    means, values = ([each[name] for name in weights] for each in (learner.average, state))
+    torch._foreach_lerp_(means, values, 1 - decay)
+    for name in state.keys() - set(weights):  # counts of batches
+        mean = learner.average[name]
+        mean.copy_(mean * decay + state[name] * (1 - decay))
 
 
 def _in_parts(
@@ -259,8 +249,8 @@ def optimise(learner: Learner, batch: Batch, noise: Tensor, epoch: int) -> dict[
     usable = finite and values["total"] < MAX_LOSS
     if usable:
         learner.scaler.step(learner.optimizer)
-        if learner.average is not None:
-            _follow(learner.average, model)
+        if recipe.training.ema is not None:
+            _follow(learner, recipe.training.ema)
     else:
         for buffer, before in zip(model.necks.buffers(), statistics, strict=True):
             buffer.copy_(before)
