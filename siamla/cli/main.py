@@ -47,6 +47,11 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def _failed(line: object, status: int = 2) -> int:
+    print(f"siamla: error: {line}", file=sys.stderr)
+    return status
+
+
 def run(argv: Sequence[str] | None = None) -> int:
     """Carry out one command; the exit status (0 done, 1 failed, 2 bad input, 130 interrupted)."""
     try:
@@ -55,36 +60,27 @@ def run(argv: Sequence[str] | None = None) -> int:
         args.run(args)
         sys.stdout.flush()
     except UserError as error:
-        print(f"siamla: error: {error}", file=sys.stderr)
-        return 2
+        return _failed(error)
     except ModuleNotFoundError as error:
         if (error.name or "siamla").partition(".")[0] == "siamla":
             raise
-        advice = install("pipeline")
-        print(f"siamla: error: {error.name} is not installed; {advice}", file=sys.stderr)
-        return 2
+        return _failed(f"{error.name} is not installed; {install('pipeline')}")
     except ImportError as error:
         if "cannot open shared object file" not in str(error):
             raise
-        print(
-            f"siamla: error: OpenCV cannot load its system libraries ({error}); on Debian or"
-            f" Ubuntu: apt-get install {SYSTEM_LIBRARIES}",
-            file=sys.stderr,
-        )
-        return 1
+        missing = f"OpenCV cannot load its system libraries ({error}); on Debian or Ubuntu"
+        return _failed(f"{missing}: apt-get install {SYSTEM_LIBRARIES}", 1)
     except BrokenPipeError:  # `siamla … | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         print("siamla: interrupted; the same command goes on from here", file=sys.stderr)
         return 130
     except Exception as error:
-        line = explain(error)
-        if line is None:
-            if file := in_hand(error):
-                error.add_note(f"siamla was working on {file}")
-            raise
-        print(f"siamla: error: {line}", file=sys.stderr)
-        return 2
+        if line := explain(error):
+            return _failed(line)
+        if file := in_hand(error):
+            error.add_note(f"siamla was working on {file}")
+        raise
     return 0
 
 

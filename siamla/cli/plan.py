@@ -47,15 +47,6 @@ def _check(args: argparse.Namespace) -> None:
     if problems:
         lines = [f"profile {plan.name} {what}:", *(f"- {line}" for line in problems)]
         raise UserError("\n".join(lines))
-    for variant in plan.variants:
-        seeds = plan.experiment.seeds(variant)
-        for used in plan.models(variant):
-            model = plan.trained_as(used)
-            key = plan.job("train", variant=used, seed=seeds[0]).key
-            how = f"training {key}" if model == used else f"the model of {model}"
-            print(f"{used:24} {how}  seeds {', '.join(map(str, seeds))}")
-    for benchmark, entry in plan.profile.benchmarks.items():
-        print(f"{benchmark:24} {entry.layout:12} {entry.root}")
     print(f"profile {plan.name} can run: nothing that it needs is missing")
     if args.stamp:
         from siamla.files import write_json

@@ -15,16 +15,11 @@ LOST = {
 """What the protocols' `broken_prediction` makes of lost boxes."""
 
 
-def _names(root: Path | None, layout: str) -> list[str]:
-    from siamla.data.formats import LAYOUTS
-
-    return LAYOUTS[layout].names(root) if root else []
-
-
 def _import(args: argparse.Namespace) -> None:
     from siamla.benchmark.importing import import_results, odd_boxes
     from siamla.benchmark.protocols import default_protocols
     from siamla.benchmark.store import repetitions
+    from siamla.data.formats import LAYOUTS
     from siamla.errors import UserError
 
     protocols = default_protocols()
@@ -34,7 +29,7 @@ def _import(args: argparse.Namespace) -> None:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", args.name):
         raise UserError(f"--as {args.name!r}: expected a name of letters, digits, _, - and .")
     layout = protocols[args.benchmark].layout
-    known = _names(args.data, layout)
+    known = LAYOUTS[layout].names(args.data) if args.data else []
     folder = args.out / args.name
     found = import_results(args.source, folder, layout, known, args.overwrite)
     rules = protocols[args.benchmark].onepass

@@ -29,19 +29,14 @@ def names_of(step: Step, args: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def entry_of(steps: list[Step], args: argparse.Namespace) -> Step:
-    """Which of the entries that share a command is meant: that of a sweep, where one is named."""
-    swept = bool(getattr(args, "sweep", None))
-    return next(step for step in steps if ("sweep" in step.names) == swept)
-
-
 def run(steps: list[Step], args: argparse.Namespace) -> None:
     """Do one job, or several that share their names, and say where each result is."""
     from importlib import import_module
 
     from siamla.steps.perform import Means, perform
 
-    plan, step = load_plan(args), entry_of(steps, args)
+    plan, swept = load_plan(args), bool(getattr(args, "sweep", None))
+    step = next(step for step in steps if ("sweep" in step.names) == swept)
     means = Means(args.cores, allow_rejected=getattr(args, "allow_rejected", False))
     summary = getattr(import_module(f"siamla.steps.{step.result}"), "summary", None)
     for names in step.each(plan, names_of(step, args)):

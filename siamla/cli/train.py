@@ -1,8 +1,6 @@
 """`siamla train run`: a training, or a trial of it; `siamla tune`: tracker settings."""
 
 import argparse
-from collections.abc import Mapping
-from typing import Any
 
 from siamla.cli.options import (
     Commands,
@@ -31,10 +29,6 @@ def _train(args: argparse.Namespace) -> None:
         print(job.folder / "model.pt")
 
 
-def _pairs(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key}: {value}" for key, value in settings.items())
-
-
 def _tune(args: argparse.Namespace) -> None:
     from siamla.steps.tune import tune
 
@@ -51,7 +45,8 @@ def _tune(args: argparse.Namespace) -> None:
         print(f"# {variant:16} {counts}  {report['before']:.4f}  {report['reached']:.4f}")
     print("trackers:")
     for variant, report in reports.items():
-        print(f"  {variant}: {{{_pairs(report['chosen'])}}}")
+        chosen = ", ".join(f"{key}: {value}" for key, value in report["chosen"].items())
+        print(f"  {variant}: {{{chosen}}}")
 
 
 def register(commands: Commands) -> None:

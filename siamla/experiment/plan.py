@@ -35,6 +35,12 @@ class Plan:
         self.code = Sources()
         self._jobs: dict[tuple[str, frozenset[tuple[str, Any]]], Job] = {}
         self._kept: dict[Hashable, Any] = {}
+        self._valid = {
+            "dataset": list(self.datasets),
+            "benchmark": list(self.profile.benchmarks),
+            "variant": list(experiment.models),
+            "tracker": list(self.profile.imported),
+        }
 
     @classmethod
     def load(cls, profile: str, params: Path = Path("params")) -> "Plan":
@@ -52,16 +58,6 @@ class Plan:
     def datasets(self) -> dict[str, TrainingSet | Benchmark]:
         """Training sets and benchmarks by name."""
         return {**self.profile.train, **self.profile.benchmarks}
-
-    @cached_property
-    def _valid(self) -> dict[str, list[str]]:
-        """What a job's names may be."""
-        return {
-            "dataset": list(self.datasets),
-            "benchmark": list(self.profile.benchmarks),
-            "variant": list(self.experiment.models),
-            "tracker": list(self.profile.imported),
-        }
 
     def check_name(self, kind: str, name: str) -> None:
         """UserError, with the nearest name, where the profile has none such."""

@@ -8,7 +8,6 @@ message nothing at all.
 
 import ast
 import hashlib
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -192,19 +191,10 @@ class Sources:
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
-def _files(folder: str) -> Iterator[tuple[str, int, int]]:
-    """Path, time and size of every source file below a folder."""
-    for entry in os.scandir(folder):
-        if entry.is_dir():
-            yield from _files(entry.path)
-        elif entry.name.endswith(".py"):
-            state = entry.stat()
-            yield entry.path, state.st_mtime_ns, state.st_size
-
-
 def source_state() -> frozenset[tuple[str, int, int]]:
     """Path, time and size of every source file of the package: equal until an edit."""
-    return frozenset(_files(str(ROOT / PACKAGE)))
+    states = {str(path): path.stat() for path in (ROOT / PACKAGE).rglob("*.py")}
+    return frozenset((path, each.st_mtime_ns, each.st_size) for path, each in states.items())
 
 
 @lru_cache(maxsize=1)

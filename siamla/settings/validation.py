@@ -69,8 +69,6 @@ def _text(path: Path) -> str:
         raise UserError(
             f"{path}, line {line}: byte 0x{byte:02x} is not UTF-8; save the file as UTF-8"
         ) from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def params_file(name: str) -> Path:
@@ -88,14 +86,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
         if mark := error.problem_mark or error.context_mark:
             where = f"{path}, line {mark.line + 1}"
         problem = " ".join(" ".join(filter(None, [error.context, error.problem])).split())
-    except yaml.reader.ReaderError as error:
-        line = text[: error.position].count("\n") + 1
-        where = f"{path}, line {line}"
-        problem = f"the character {chr(int(error.character))!r}"
+    except yaml.YAMLError as error:  # a character that is none of a text
+        problem = " ".join(str(error).split())
     except RecursionError:
         problem = "nested too deeply"
-    except ValueError as error:  # a number that Python refuses: of thousands of digits, say
-        problem = str(error)
     else:
         if value is None:
             raise UserError(f"{path}: the file is empty; expected a mapping")

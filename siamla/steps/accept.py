@@ -88,13 +88,11 @@ def _accept_kind(plan: Plan, jobs: Sequence[Job], formers: dict[Job, dict[str, A
 
 
 def accept(plan: Plan) -> Iterator[str]:
-    """Run some jobs of each kind whose code alone changed, and take over the others where all made
-    the same bytes.
+    """Run some jobs of each kind (a step with its old and its new code) whose code alone changed,
+    and take over the others where all made the same bytes; a line for each kind.
 
-    A kind is a step with its old and its new code. Of each, as few jobs are run as together have
-    every value of every setting that is no number, the quick ones first: what SiamCAR runs says
-    nothing of LAFA's code. Yields a line for each kind: what was taken over, or that numbers
-    changed ("not accepted: …"), and then the pipeline makes them again.
+    As few jobs are run as together have every value of every setting that is no number, the quick
+    ones first: what SiamCAR runs says nothing of LAFA's code.
     """
     jobs = plan.jobs()
     for step in dict.fromkeys(job.step for job in jobs):

@@ -75,7 +75,7 @@ def outlook(plan: Plan) -> str:
 
 def _words(title: str) -> str:
     """ "score otb100 siamla 1" of "score otb100 siamla, seed 1"."""
-    return " ".join(re.sub(r",|\bseed ?", " ", title).split())
+    return " ".join(re.sub(r",|\bseed ?(?=\d)", " ", title).split())
 
 
 def job_named(plan: Plan, words: Sequence[str]) -> Job:

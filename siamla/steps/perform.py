@@ -93,11 +93,6 @@ def planned(job: Job) -> dict[str, Any]:
     )
 
 
-def inputs_of(job: Job) -> dict[str, str]:
-    """Content digests of all that a job reads; UserError where one is not the plan's."""
-    return {name: planned(parent)["content"] for name, parent in job.parents.items()} | brought(job)
-
-
 def changed_inputs(record: Mapping[str, Any], inputs: Mapping[str, str]) -> list[str]:
     """In words, which of these inputs are others than a result was made from."""
     before = record["inputs"]
@@ -237,7 +232,8 @@ def perform(
     if key not in (None, job.key):
         what = "the plan is no longer what this was started for: settings or code have changed"
         raise UserError(f"{job.title}: {what}; start again")
-    inputs = inputs_of(job)
+    inputs = {name: planned(parent)["content"] for name, parent in job.parents.items()}
+    inputs |= brought(job)
     date_back(job.read())
     refuse_foreign(job.folder, job.step)
     with locked(job.folder.with_name(f".{job.folder.name}.lock")):

@@ -72,19 +72,14 @@ def _clips(plan: Plan, name: str, jobs: int) -> Clips:
     return Clips(name, root, settings.layout, origin)
 
 
-def _start(plan: Plan, variant: str) -> dict[str, Any]:
-    """The settings with which a search begins: as if nothing had been chosen for the variant."""
-    profile = plan.profile.spec.get("tracker", {})
-    settings = merge(profile, plan.experiment.own_tracker(variant))
-    return dict(plain(validate(TrackerSettings, settings, f"tune {variant}")))
-
-
 def _origin(
     plan: Plan, variant: str, jobs: dict[str, Job], clips: Sequence[Clips]
 ) -> dict[str, Any]:
     """All that decides what is chosen. What the variant sets would win, and is not tried."""
     tuning = load_tuning(plan.params / "tune.yaml")
     fixed = plan.experiment.own_tracker(variant)
+    # as if nothing had been chosen for the variant
+    start = merge(plan.profile.spec.get("tracker", {}), fixed)
     grid = {key: values for key, values in tuning.grid.items() if key not in fixed}
     code = plan.code.digest(
         "siamla.benchmark.tracking:track_benchmark",
@@ -98,7 +93,7 @@ def _origin(
             seed: {"key": job.key, "content": planned(job)["content"]} for seed, job in jobs.items()
         },
         "metric": {each.name: byhand.protocol_of(each.layout, None).headline for each in clips},
-        "from": _start(plan, variant),
+        "from": plain(validate(TrackerSettings, start, f"tune {variant}")),
         "grid": {**plain(tuning), "grid": grid},
         "code": code,
     }
@@ -158,7 +153,6 @@ def tune(
 ) -> dict[str, dict[str, Any]]:
     """Choose the tracker settings of variants on validation clips; variant → report.
 
-    clips: sets of params/synthetic.yaml, and folders of real clips of the split validation.
     The mean headline score over a variant's seeds decides, by the grid of params/tune.yaml.
     results/{profile}/tune/{variant}.json is written after each point, and the same call goes on
     with the points that are in it. UserError before any work where a training is missing.
