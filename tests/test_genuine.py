@@ -111,7 +111,7 @@ def test_frames_without_a_box_are_counted_and_never_trained_on(tmp_path: Path) -
     assert report["without_box"] == {"Twinnings": 1}
     assert (report["rejected"], report["boxes_known"]) == (0, 5)
     said = "1 frames without a valid box (Twinnings 1)"
-    assert any(said in line for line in warnings(report, 0))
+    assert any(said in line for line in warnings(report))
     (sequence,) = load_curated(tmp_path / "out")
     assert sequence.boxes[5].tolist() == [-1, -1, 0, 0]
     assert sequence.visible.all()

@@ -123,18 +123,9 @@ def _report(checked: list[Checked], rejected: list[Checked]) -> dict[str, Any]:
     }
 
 
-def incomplete(name: str, count: int, official: int) -> list[str]:
-    """A line where a benchmark has not all of its sequences; official: 0 where no number is."""
-    so = "scores are not comparable with published ones"
-    return [f"{name}: {count} of {official} sequences: {so}"] if official not in (0, count) else []
-
-
-def warnings(report: dict[str, Any], official: int) -> list[str]:
-    """What a user should know of a curated set, a line each; `official`: how many sequences the
-    whole benchmark has, 0 where there is no such number.
-    """
-    name = report["name"]
-    lines = incomplete(name, report["sequences"], official)
+def warnings(report: dict[str, Any]) -> list[str]:
+    """What a user should know of a curated set, a line each."""
+    name, lines = report["name"], list[str]()
     damaged = report["damaged_images"]
     if damaged["count"]:
         what = f"{damaged['count']} images are damaged inside, first {damaged['first'][0]}"

@@ -11,7 +11,6 @@ from typing import Any
 from siamla.errors import UserError
 from siamla.experiment.job import Identity, Job
 from siamla.experiment.plan import Plan
-from siamla.experiment.profile import TrainingSet
 from siamla.experiment.spec import plain
 from siamla.experiment.step import GENERATOR, pointer_digest
 from siamla.files import digest, sha256
@@ -71,9 +70,7 @@ def _contents(plan: Plan, findings: Findings) -> None:
     """Folders of another layout, and parts of published sets; no image is read, and no set that
     is rendered or brought by DVC, which may come later.
     """
-    from siamla.data.curate import incomplete
-    from siamla.data.sources import fragment
-    from siamla.steps.curate import listed
+    from siamla.steps.curate import incomplete, listed
 
     for name in plan.sets_in_use():
         entry = plan.datasets[name]
@@ -85,10 +82,7 @@ def _contents(plan: Plan, findings: Findings) -> None:
             where = f"{'train' if name in plan.profile.train else 'benchmarks'}.{name}"
             findings.problems.append(f"{where}.root, layout {entry.layout}: {error}")
             continue
-        if isinstance(entry, TrainingSet):
-            findings.warnings += fragment(name, entry.layout, {"parts": parts})
-        else:
-            findings.warnings += incomplete(name, parts, plan.experiment.official(name))
+        findings.warnings += incomplete(plan, name, {"parts": parts})
 
 
 def _weights(plan: Plan, findings: Findings) -> None:

@@ -11,7 +11,6 @@ from siamla.files import parsed_by, read_json
 
 LAYOUT = "COCO 2017: annotations/instances_train2017.json and train2017/000000000009.jpg …"
 PARTLY = False
-WHOLE = ("records", 860_001, "annotations")
 _FILE, _IMAGES = "annotations/instances_train2017.json", "train2017"
 
 

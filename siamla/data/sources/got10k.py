@@ -13,7 +13,6 @@ from siamla.errors import UserError
 
 LAYOUT = layout.EXPECTED
 PARTLY = False
-WHOLE = ("parts", 9335, "sequences")
 
 
 def parts(root: Path) -> tuple[list[str], Notes]:

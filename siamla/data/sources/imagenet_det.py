@@ -14,7 +14,6 @@ LAYOUT = (
     " Data/DET/train/…/NAME.JPEG"
 )
 PARTLY = False
-WHOLE = ("boxes", 478_807, "boxes")  # its development kit's readme
 _ANNOTATIONS, _IMAGES = "Annotations/DET/train", "Data/DET/train"
 
 

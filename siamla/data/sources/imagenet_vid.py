@@ -14,7 +14,6 @@ LAYOUT = (
     "Data/VID/train/…/000000.JPEG"
 )
 PARTLY = False
-WHOLE = ("parts", 3862, "snippets")  # its development kit's readme
 CUT = 30  # frames, a second: a longer absence parts a track into segments
 _ANNOTATIONS, _IMAGES = "Annotations/VID/train", "Data/VID/train"
 

@@ -22,7 +22,6 @@ LAYOUT = (
     " yt_bb_detection_train/CLASS/VIDEO_MILLISECONDS_CLASS_OBJECT.jpg"
 )
 PARTLY = True  # nobody has all frames
-WHOLE = None
 STEMS = ("yt_bb_detection_train", "youtube_boundingboxes_detection_train")
 COLUMNS = {
     "youtube_id": pa.string(),
