@@ -175,18 +175,6 @@ def test_lasot_extension_beside_the_test_set(
     assert not capsys.readouterr().err
 
 
-def test_tnl2k_damaged_frame_is_read_from_the_toolkit(tmp_path: Path) -> None:
-    folder = tmp_path / "tnl/test_015_Sord_video_Q01_done"
-    pictures(folder / "imgs", (491, 492, 493), "%08d.png")
-    (folder / "imgs/00000492.png").write_bytes(GREY[:100])
-    annotate(folder / "groundtruth.txt", [BOX] * 3)
-    with pytest.raises(UserError, match=r"00000492.png: truncated or not an image"):
-        curate(tmp_path / "tnl", "tnl2k", "tnl2k", tmp_path / "out")
-    (tmp_path / "tnl/00000492.png").write_bytes(GREY)
-    assert curate(tmp_path / "tnl", "tnl2k", "tnl2k", tmp_path / "out")["sequences"] == 1
-    assert load_curated(tmp_path / "out")[0].frames[1] == tmp_path / "tnl/00000492.png"
-
-
 def test_tnl2k_labels_past_the_last_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As in advSamp_monitor_bikeyellow: indexing by `labels == 1` ignores zeros past the end, and
     fails on a one there.

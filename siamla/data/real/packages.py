@@ -4,6 +4,7 @@ unpacked: what is asked for is read into memory.
 
 import gzip
 import io
+import subprocess
 import sysconfig
 import tarfile
 import zipfile
@@ -15,7 +16,7 @@ from siamla.errors import UserError
 from siamla.files import parsed_by
 
 MOST_BYTES = 2**26  # of a file
-_MAGIC, _HEADER = b"!<arch>\n", 60  # of the ar archive that a .deb is
+Entry = tuple[str, int, IO[bytes] | None]
 
 
 def _limited(name: str, size: int) -> None:
@@ -23,36 +24,28 @@ def _limited(name: str, size: int) -> None:
         raise UserError(f"{name}: {size} bytes, at most {MOST_BYTES} are accepted")
 
 
-def _to_data(archive: Path, handle: IO[bytes]) -> None:
-    """Move `handle` to the tar archive of a .deb's files, its last part."""
-    if handle.read(len(_MAGIC)) != _MAGIC:
-        raise UserError(f"{archive}: not a Debian package")
-    while len(header := handle.read(_HEADER)) == _HEADER:
-        name, size = header[:16].decode("ascii").strip().rstrip("/"), int(header[48:58])
-        if name == "data.tar.zst":
-            unpack = f"dpkg-deb -x {archive.name} ."
-            raise UserError(f"{archive}: {name} is not read here; in {archive.parent}: {unpack}")
-        if name.startswith("data.tar"):
-            return
-        handle.seek(size + size % 2, io.SEEK_CUR)
-    raise UserError(f"{archive}: no data.tar in it; not a whole Debian package")
+def _tarred(source: tarfile.TarFile) -> Iterator[Entry]:
+    for member in source:
+        yield member.name, member.size, source.extractfile(member) if member.isreg() else None
 
 
-def _entries(archive: Path) -> Iterator[tuple[str, int, IO[bytes] | None]]:
+def _entries(archive: Path) -> Iterator[Entry]:
     """Name, size and content of each entry; None for what is no file, such as a link."""
     if archive.suffix in (".whl", ".zip"):
         with zipfile.ZipFile(archive) as wheel:
             for entry in wheel.infolist():
                 with wheel.open(entry) as content:
                     yield entry.filename, entry.file_size, None if entry.is_dir() else content
-        return
-    with archive.open("rb") as handle:
-        if archive.suffix == ".deb":
-            _to_data(archive, handle)
-        with tarfile.open(fileobj=handle, mode="r|*") as source:
-            for member in source:
-                file = source.extractfile(member) if member.isreg() else None
-                yield member.name, member.size, file
+    elif archive.suffix == ".deb":
+        unpack = ["dpkg-deb", "--fsys-tarfile", str(archive)]
+        with (
+            subprocess.Popen(unpack, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as unpacked,
+            tarfile.open(fileobj=unpacked.stdout, mode="r|") as source,
+        ):
+            yield from _tarred(source)
+    else:
+        with tarfile.open(archive) as source:
+            yield from _tarred(source)
 
 
 def _archived(archive: Path, names: Iterable[str]) -> dict[str, bytes]:
