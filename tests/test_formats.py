@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from siamla.data.formats import LAYOUTS, lasot, otb, text, tnl2k, vot
+from siamla.data.formats import LAYOUTS, lasot, text, vot
 from siamla.errors import UserError
 from siamla.miniatures.dataset import WRITERS
 from siamla.sequence import Sequence
@@ -47,12 +47,6 @@ def test_written_sequence_is_read_back(tmp_path: Path, key: str) -> None:
     assert [path.name for path in found.frames] == sorted(path.name for path in found.frames)
     assert found.visible.all()
     assert found.attributes == ATTRIBUTES.get(key, set())
-
-
-def test_attributes() -> None:
-    attributes = (otb.ATTRIBUTES, lasot.ATTRIBUTES, tnl2k.ATTRIBUTES, vot.TAGS)
-    assert [len(names) for names in attributes] == [11, 14, 17, 5]
-    assert set(tnl2k.ATTRIBUTES) == set(lasot.ATTRIBUTES) | {"AS", "TC", "MS"}
 
 
 @pytest.mark.parametrize("key", LAYOUTS)

@@ -488,19 +488,6 @@ def test_a_frame_without_a_box_by_pysot(tmp_path: Path, key: str) -> None:
         overall(key, tmp_path / "p", *load_curated(tmp_path / "out"))
 
 
-def test_dtb70_has_the_folders_of_otb(tmp_path: Path) -> None:
-    for name in ("Animal1", "Walking"):
-        pictures(tmp_path / "data" / name / "img", range(1, 5), "%05d.jpg")
-        annotate(tmp_path / "data" / name / "groundtruth_rect.txt", [LATER] * 4)
-        annotate(tmp_path / "in" / f"{name}.txt", [LATER] * 3 + ["60,40,9,9"])
-    curate(tmp_path / "data", "otb", "dtb70", tmp_path / "out")
-    names = LAYOUTS["otb"].names(tmp_path / "data")
-    assert import_results(tmp_path / "in", tmp_path / "p", "otb", names) == names
-    assert overall("dtb70", tmp_path / "p", *load_curated(tmp_path / "out")) == pytest.approx(
-        {"auc": 3 / 4 * HIT, "precision": 3 / 4, "norm_precision": 3 / 4}
-    )
-
-
 def test_lasots_extension_is_scored_as_lasot() -> None:
     assert score_rules(PROTOCOLS["lasot_ext"]) == score_rules(PROTOCOLS["lasot"])
 

@@ -45,30 +45,6 @@ def test_the_catalogue_is_told_what_it_asks_for() -> None:
     assert "workflow" in readme
 
 
-def test_forms_of_faults_and_numbers_ask_for_the_record() -> None:
-    forms = {
-        path.stem: yaml.safe_load(path.read_text())
-        for path in (REPOSITORY / ".github/ISSUE_TEMPLATE").glob("*.yml")
-    }
-    assert not forms.pop("config").keys() - {"blank_issues_enabled", "contact_links"}
-    asking = set()
-    for name, form in forms.items():
-        assert form.keys() >= {"name", "description", "body"}, name
-        fields = [field for field in form["body"] if field["type"] != "markdown"]
-        assert all(field["attributes"]["label"] for field in fields)
-        assert len({field["id"] for field in fields}) == len(fields)
-        asking |= {name for field in fields if field["attributes"]["label"] == "record.json"}
-    assert asking == {"fault", "number"}
-
-
-def test_the_visible_ci_is_the_one_that_is_run_here() -> None:
-    jobs = yaml.safe_load((REPOSITORY / ".github/workflows/ci.yml").read_text())["jobs"]
-    commands = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
-    assert [command.split()[-2:] for command in commands] == [["bash", ".ci/run"]]
-    done = (REPOSITORY / ".ci/run").read_text().splitlines()[-3:]
-    assert done == ["make lint", "make docs", "make test"]
-
-
 def test_the_citation_is_of_this_version_and_of_the_paper() -> None:
     citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]

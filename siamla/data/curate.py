@@ -141,12 +141,11 @@ def warnings(report: dict[str, Any]) -> list[str]:
 
 def _refuse_mixed(checked: list[Checked]) -> list[Checked]:
     """Truth in the first frame alone is for whole sets; in one sequence it is an error."""
-    hidden = [item.video is not None and first_frame_only(item.video) for item in checked]
-    if all(hidden[i] for i, item in enumerate(checked) if item.reason is None):
+    if all(item.statistics["first_frame_only"] for item in checked if item.reason is None):
         return checked
     refused = partial(replace, reason="a box in the first frame only, unlike the other sequences")
-    pairs = zip(checked, hidden, strict=True)
-    return [refused(item) if only else item for item, only in pairs]
+    hidden = (item.statistics.get("first_frame_only") for item in checked)
+    return [refused(item) if only else item for item, only in zip(checked, hidden, strict=True)]
 
 
 def remembered(path: Path) -> dict[str, dict[str, Any]]:
@@ -179,7 +178,7 @@ def curate(
     memory = out / "checked.jsonl"
     before = remembered(memory)
     work = partial(check, layout=layout, root=root, limit=frames_limit)
-    checked: list[Checked] = []
+    checked = list[Checked]()
     items = [(each, before.get(each, {})) for each in names]
     for item in in_parallel(work, items, jobs, f"check {name}"):
         checked.append(item)

@@ -59,7 +59,7 @@ def validation_set(plan: Plan, name: str) -> SetSettings:
 
 def _rendered(name: str, settings: SetSettings, jobs: int) -> Clips:
     """The clips, which are rendered where they lack or have other settings."""
-    from siamla.steps.generated import render
+    from siamla.steps.fetch import render
 
     root, stored = CLIPS / name, settings.model_dump(mode="json")
     render(name, settings, root, jobs)

@@ -23,8 +23,9 @@ def need_root(root: Path, expected: str) -> None:
 
 
 def some(names: list[str], root: Path, expected: str) -> list[str]:
-    """The names of a set's sequences; UserError when there are none."""
+    """The names of a set's sequences; UserError when there are none, and what is `expected`."""
     if not names:
+        need_root(root, expected)
         raise UserError(f"{root}: no sequences; expected {expected}")
     return names
 

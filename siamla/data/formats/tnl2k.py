@@ -24,7 +24,6 @@ EMPTY_TRUTH = True
 
 def names(root: Path) -> list[str]:
     """Sequence names in alphabetical order; UserError when there is none."""
-    text.need_root(root, EXPECTED)
     names = sorted(path.parent.name for path in root.glob("*/groundtruth.txt"))
     for path in sorted(root.glob("*/imgs")):
         if path.parent.name not in names:

@@ -9,7 +9,6 @@ boxes of two passes, made apart, for some of the key frames.
 
 import hashlib
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,7 +22,7 @@ from siamla.data.crop import Image
 from siamla.data.formats.text import read_text, write_boxes
 from siamla.data.real import packages
 from siamla.errors import UserError
-from siamla.files import write_json
+from siamla.files import whole_folder, write_json
 from siamla.geometry import Array
 from siamla.settings import Line, Settings, read_yaml, validate
 
@@ -149,10 +148,7 @@ def extract(split: Split, root: Path, folder: Path, source: Path = HERE) -> list
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise UserError(f"{root}: is there already; delete it or name another folder")
     lacking, found = dict[str, list[str]](), dict[str, Video]()
-    temporary = root.with_name(f".{root.name}.tmp")  # of a killed run: it makes way
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
+    with whole_folder(root) as temporary:
         for name, video in load_videos(source).items():
             if video.split != split:
                 continue
@@ -168,8 +164,4 @@ def extract(split: Split, root: Path, folder: Path, source: Path = HERE) -> list
             raise UserError("; ".join(missing))
         about = {name: video.model_dump(mode="json") for name, video in found.items()}
         write_json(temporary / REAL, {"split": split, "videos": about})
-        shutil.rmtree(root, ignore_errors=True)  # it is empty
-        temporary.replace(root)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return missing

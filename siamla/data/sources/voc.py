@@ -120,8 +120,6 @@ def folders(root: Path, *, under: Sequence[str] = ()) -> list[str]:
 
 def need(root: Path, layout: str, *subfolders: str) -> None:
     """UserError unless `root` has these subfolders; `layout` says what belongs there."""
-    if not root.is_dir():
-        raise UserError(f"{root}: no such folder; expected {layout}")
-    for name in subfolders:
-        if not (root / name).is_dir():
-            raise UserError(f"{root / name}: no such folder; expected {layout}")
+    for folder in (root, *map(root.joinpath, subfolders)):
+        if not folder.is_dir():
+            raise UserError(f"{folder}: no such folder; expected {layout}")
