@@ -75,11 +75,9 @@ def test_trackingnet_first_frame_only_and_numeric_order(tmp_path: Path) -> None:
         LAYOUTS["trackingnet"].names(tmp_path)
 
 
-def test_lasot_takes_the_official_test_names_first(tmp_path: Path) -> None:
+def test_lasot_takes_the_names_of_its_list(tmp_path: Path) -> None:
     make(tmp_path, "lasot", "airplane-9", "airplane-2", "airplane-1")
-    (tmp_path / "testing_set.txt").unlink()
-    # airplane-2 is a training sequence
-    assert lasot.names(tmp_path) == ["airplane-1", "airplane-9"]
+    assert lasot.names(tmp_path) == ["airplane-9", "airplane-2", "airplane-1"]
     (tmp_path / "testing_set.txt").write_text("airplane-1\nbus-5\n")
     with pytest.raises(UserError, match=r"testing_set.txt: 1 listed .* 'bus-5'"):
         lasot.names(tmp_path)

@@ -76,19 +76,12 @@ def marked(tmp_path_factory: pytest.TempPathFactory) -> CropCache:
 
 def test_a_pair_is_a_function_of_seed_and_index(cache: CropCache) -> None:
     first, second = sampler_of(cache, seed=4), sampler_of(pickle.loads(pickle.dumps(cache)), seed=4)
-    forward = [pair_of(first, index) for index in range(6)]
-    backward = [pair_of(second, index) for index in reversed(range(6))][::-1]
-    for one, other in zip(forward, backward, strict=True):
-        assert np.array_equal(one.template, other.template)
-        assert np.array_equal(one.search, other.search)
-        assert np.array_equal(one.box, other.box)
-    assert len({pair.search.tobytes() for pair in forward}) == 6
-    assert not np.array_equal(pair_of(sampler_of(cache, seed=5), 0).search, forward[0].search)
-    batch = first.batch([5, 0, 1])
-    assert batch.template.shape == (3, 127, 127, 3)
-    assert batch.search.shape == (3, 255, 255, 3)
-    assert batch.box.shape == (3, 4)
-    assert np.array_equal(batch.search[1], forward[0].search)
+    forward, backward = first.batch(range(6)), second.batch(range(5, -1, -1))
+    for name, shape in (("template", (127, 127, 3)), ("search", (255, 255, 3)), ("box", (4,))):
+        assert np.array_equal(getattr(forward, name), getattr(backward, name)[::-1])
+        assert getattr(forward, name).shape == (6, *shape)
+    assert len({search.tobytes() for search in forward.search}) == 6
+    assert not np.array_equal(sampler_of(cache, seed=5).batch([0]).search[0], forward.search[0])
 
 
 def test_frames_are_within_range_and_of_one_sequence(cache: CropCache) -> None:

@@ -37,15 +37,12 @@ def images() -> list[np.ndarray]:
     return drawn
 
 
-def tarred(members: dict[str, bytes], link: str = "") -> bytes:
-    """A tar archive; `link` is a member that is a symbolic link instead."""
+def tarred(members: dict[str, bytes]) -> bytes:
     memory = io.BytesIO()
     with tarfile.open(fileobj=memory, mode="w") as target:
         for name, data in members.items():
             entry = tarfile.TarInfo(name)
             entry.size = len(data)
-            if name == link:
-                entry.type, entry.linkname, entry.size = tarfile.SYMTYPE, "/etc/passwd", 0
             target.addfile(entry, io.BytesIO(data))
     return memory.getvalue()
 
@@ -166,7 +163,7 @@ def spoil_video(world: Path, **values: object) -> None:
         ({"sha256": "0" * 64}, "another video of this name than the annotated one; bring toy"),
         ({"frames": 13}, "film.avi.gz: OpenCV decodes 12 frames, expected 13"),
         ({"size": [48, 64]}, "film.avi.gz: frame 0 is 64×48, expected 48×64"),
-        ({"member": "toy/data/film.mp4"}, "whl: holds no toy/data/film.mp4; another version"),
+        ({"member": "toy/data/film.mp4"}, "holds no toy/data/film.mp4, or a part; another"),
     ],
 )
 def test_another_video_is_refused(world: Path, values: dict[str, object], said: str) -> None:
@@ -183,7 +180,6 @@ def test_another_video_is_refused(world: Path, values: dict[str, object], said: 
         (b"no package", "cannot read it as a package"),
         (debian(lzma.compress(tarred({"./x": bytes(9999)}))[:-60]), "cannot read it as a package"),
         (debian(lzma.compress(tarred({"./x": b""}))), "holds no usr/share/toy/00.pgm"),
-        (debian(lzma.compress(tarred({f"./{STILLS % 0}": b"1"}, f"./{STILLS % 0}"))), "holds no"),
     ],
 )
 def test_a_damaged_package_is_named(world: Path, data: bytes, said: str) -> None:
@@ -193,22 +189,12 @@ def test_a_damaged_package_is_named(world: Path, data: bytes, said: str) -> None
     assert not (world / "out").exists()
 
 
-def test_a_file_that_unpacks_to_too_much_is_refused(
-    world: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(packages, "MOST_BYTES", 100)
-    with pytest.raises(UserError, match="at most 100 are accepted"):
-        cut(world)
-
-
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("", "no boxes"),
         ("0 1 2 3\n", "line 1: found '0 1 2 3', expected a later frame with x, y, w, h"),
         ("# x\n5 1 2 3 4\n5 1 2 3 4\n", "line 3: found '5 1 2 3 4', expected a later frame"),
-        ("5 1 2 3 4\n4 1 2 3 4\n", "line 2"),
-        ("5 1 2 3 x\n", "line 1"),
         ("x absent\n", "line 1"),
     ],
 )
