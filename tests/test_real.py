@@ -70,7 +70,7 @@ def entry(split: str, archive: str, member: str, data: list[bytes]) -> dict[str,
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Path:
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with packages/, of a video in a wheel and of images in a .deb, and source/, with
     videos.yaml and the clips of both.
     """
@@ -97,11 +97,12 @@ def world(tmp_path: Path) -> Path:
         "unused": entry("validation", "toy-*.whl", FILM, []),
     }
     (tmp_path / "source/videos.yaml").write_text(yaml.safe_dump(videos))
+    monkeypatch.setattr(clips, "HERE", tmp_path / "source")
     return tmp_path
 
 
 def cut(world: Path) -> list[str]:
-    return extract("test", world / "out", world / "packages", world / "source")
+    return extract("test", world / "out", world / "packages")
 
 
 def test_clips_of_a_wheel_and_of_a_debian_package(world: Path) -> None:
@@ -146,7 +147,7 @@ def test_what_is_missing_is_left_out_and_said(world: Path) -> None:
     with pytest.raises(UserError, match="out: is there already; delete it or name another folder"):
         cut(world)
     with pytest.raises(UserError, match=r"left out film: no toy-\*.whl; .*; left out stills: no"):
-        extract("test", world / "new", world / "nothing", world / "source")
+        extract("test", world / "new", world / "nothing")
     assert not (world / "new").exists()
 
 

@@ -178,7 +178,7 @@ def curate(
     memory = out / "checked.jsonl"
     before = remembered(memory)
     work = partial(check, layout=layout, root=root, limit=frames_limit)
-    checked = list[Checked]()
+    checked: list[Checked] = []
     items = [(each, before.get(each, {})) for each in names]
     for item in in_parallel(work, items, jobs, f"check {name}"):
         checked.append(item)

@@ -52,9 +52,9 @@ class Video(Settings):
         return [self.member % (self.first + number) for number in range(self.frames)]
 
 
-def load_videos(folder: Path = HERE) -> dict[str, Video]:
+def load_videos() -> dict[str, Video]:
     """The videos of videos.yaml, by name."""
-    path = folder / "videos.yaml"
+    path = HERE / "videos.yaml"
     return validate(dict[str, Video], read_yaml(path), str(path))
 
 
@@ -84,9 +84,9 @@ def load_clip(path: Path) -> tuple[int, Array]:
     return numbers[0], boxes
 
 
-def clips_of(video: str, folder: Path = HERE) -> dict[str, tuple[int, Array]]:
+def clips_of(video: str) -> dict[str, tuple[int, Array]]:
     """The clips of a video, by name."""
-    paths = sorted((folder / "clips").glob(f"{video}-*.txt"))
+    paths = sorted((HERE / "clips").glob(f"{video}-*.txt"))
     return {path.stem: load_clip(path) for path in paths}
 
 
@@ -109,7 +109,7 @@ def _images(video: Video, data: Mapping[str, bytes]) -> Iterator[Image]:
         capture.release()
 
 
-def _write(name: str, video: Video, data: Mapping[str, bytes], root: Path, folder: Path) -> None:
+def _write(name: str, video: Video, data: Mapping[str, bytes], root: Path) -> None:
     """Write the clips of a video; UserError for another video than the annotated one."""
     content = hashlib.sha256()
     for part in data.values():
@@ -117,7 +117,7 @@ def _write(name: str, video: Video, data: Mapping[str, bytes], root: Path, folde
     if content.hexdigest() != video.sha256:
         what = "its package holds another video of this name than the annotated one"
         raise UserError(f"{video.member}: {what}; {video.get}")
-    clips, count = clips_of(name, folder), 0
+    clips, count = clips_of(name), 0
     for clip in clips:
         (root / clip).mkdir()
     for count, image in enumerate(_images(video, data), 1):
@@ -136,20 +136,20 @@ def _write(name: str, video: Video, data: Mapping[str, bytes], root: Path, folde
         write_boxes(root / clip / "groundtruth.txt", np.nan_to_num(boxes), 0, "%.1f")
 
 
-def extract(split: Split, root: Path, folder: Path, source: Path = HERE) -> list[str]:
+def extract(split: Split, root: Path, folder: Path) -> list[str]:
     """Write the clips of a split to `root`, in the plain layout, from packages that are installed
     or lie in `folder`. Clips of a package that is missing are left out: a line for each of these
     is returned, with the command that brings it. real.json names each video's package, licence and
     digest.
 
     UserError, and nothing is written, where `root` is not empty, none of the packages is there, or
-    one holds another video. `source`: where videos.yaml and clips/ lie.
+    one holds another video.
     """
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise UserError(f"{root}: is there already; delete it or name another folder")
     lacking, found = dict[str, list[str]](), dict[str, Video]()
     with whole_folder(root) as temporary:
-        for name, video in load_videos(source).items():
+        for name, video in load_videos().items():
             if video.split != split:
                 continue
             data = packages.read(folder, video.archive, video.files())
@@ -157,7 +157,7 @@ def extract(split: Split, root: Path, folder: Path, source: Path = HERE) -> list
                 how = f"no {video.archive}; `{video.get}` in {folder} brings it"
                 lacking.setdefault(how, []).append(name)
                 continue
-            _write(name, video, data, temporary, source)
+            _write(name, video, data, temporary)
             found[name] = video
         missing = [f"left out {', '.join(names)}: {how}" for how, names in lacking.items()]
         if not found:
