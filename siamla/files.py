@@ -57,6 +57,22 @@ def atomic(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder, which replaces `path` when the block ends well. One that is left makes
+    way.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        shutil.rmtree(path, ignore_errors=True)
+        temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
 def locked(path: Path) -> Iterator[int]:
     """Hold the lock file `path`, whose descriptor is given, as long as this process lives."""
     path.parent.mkdir(parents=True, exist_ok=True)

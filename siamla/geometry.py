@@ -43,10 +43,10 @@ def from_centre(middle: ArrayLike, size: ArrayLike) -> Array:
     return np.concatenate([middle - size / 2, size], axis=-1)
 
 
-def padded_size(w: ArrayLike, h: ArrayLike, context: float = 0.5) -> Array:
-    """Side √((w+p)(h+p)), p = context·(w+h), of a target's square with its context (eq. 13)."""
+def padded_size(w: ArrayLike, h: ArrayLike) -> Array:
+    """Side √((w+p)(h+p)), p = (w+h)/2, of a target's square with its context (eq. 13)."""
     w, h = np.asarray(w, np.float64), np.asarray(h, np.float64)
-    pad = context * (w + h)
+    pad = 0.5 * (w + h)
     return np.sqrt((w + pad) * (h + pad))
 
 

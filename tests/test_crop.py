@@ -1,8 +1,5 @@
 """The crop function: exact pixel-centre algebra, both coordinate conventions, the border."""
 
-from pathlib import Path
-
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,11 +15,6 @@ from siamla.data.crop import (
     to_index,
     whole_pixels,
 )
-from siamla.data.formats import LAYOUTS
-from siamla.data.images import read_image
-from siamla.geometry import padded_size
-
-REAL = Path(__file__).parents[2] / "shared" / "sequences" / "OTB"
 
 
 def gradient(width: int = 200, height: int = 160) -> np.ndarray:
@@ -78,25 +70,6 @@ def test_the_public_codes_crop_beyond_the_border() -> None:
     assert (pixels[:, :11] == (10, 20, 30)).all()
     outside, _ = whole_pixels(image, (0.5, 0.5), 1, 5, (1, 2, 3))  # the pixel −1, −1
     assert (outside == (1, 2, 3)).all()
-
-
-@pytest.mark.skipif(not REAL.is_dir(), reason="the real sequences are not here")
-def test_the_public_codes_crops_of_real_sequences() -> None:
-    """As slices of the whole padded image, both crops of the first frames, moved by up to 80 px."""
-    for name in LAYOUTS["otb"].names(REAL):
-        sequence = LAYOUTS["otb"].read(REAL, name)
-        image, box = read_image(sequence.frames[0]), sequence.boxes[0]
-        target, fill = box[:2] + box[2:] / 2, image.mean((0, 1))
-        for size, moved in ((127, (0, 0)), (255, (3.25, -80)), (255, (-80, 7.5))):
-            middle = target + moved
-            side = round(float(padded_size(*box[2:])) * size / 127)
-            padded = np.empty((image.shape[0] + 4 * side, image.shape[1] + 4 * side, 3), np.uint8)
-            padded[:] = fill.astype(int)
-            padded[2 * side : -2 * side, 2 * side : -2 * side] = image
-            left, top = (int(np.floor(p - 0.5 - side / 2)) + 2 * side for p in middle)
-            expected = cv2.resize(padded[top : top + side, left : left + side], (size, size))
-            pixels, _ = whole_pixels(image, middle, side, size, fill)
-            np.testing.assert_array_equal(pixels, expected)
 
 
 @pytest.mark.parametrize(("side", "size"), [(100.0, 255), (61.7, 127), (90.0, 90), (150.0, 127)])

@@ -13,7 +13,9 @@ from siamla.data import curate as module
 from siamla.data.curate import curate, load_curated, warnings
 from siamla.data.images import complete, decode
 from siamla.errors import UserError
+from siamla.experiment.plan import Plan
 from siamla.files import sha256
+from siamla.steps.curate import incomplete
 
 Patch = pytest.MonkeyPatch
 Capture = pytest.CaptureFixture[str]
@@ -53,17 +55,6 @@ def run(root: Path, out: Path, **more: object) -> dict:
     return curate(root, "got10k", "tiny", out, **more)  # type: ignore[arg-type]
 
 
-def reject(root: Path, out: Path) -> str:
-    """The message of a broken set; it is one line and no index or report is left."""
-    with pytest.raises(UserError) as caught:
-        run(root, out)
-    assert "\n" not in str(caught.value)
-    assert not (out / "index.parquet").exists()
-    assert not (out / "report.json").exists()
-    assert not list(out.glob(".*.tmp"))
-    return str(caught.value)
-
-
 def test_a_sound_set_gives_its_sequences_back(root: Path, tmp_path: Path) -> None:
     """Boxes of absent frames are not judged."""
     set_box(root, 0, 1, "-5.0,8.0,20.0,16.0")
@@ -88,7 +79,10 @@ def test_a_sound_set_gives_its_sequences_back(root: Path, tmp_path: Path) -> Non
 def test_one_box_alone_in_a_single_sequence(root: Path, tmp_path: Path) -> None:
     (root / "video_1/groundtruth.txt").write_text("10,8,20,16\n")
     (root / "video_1/cover.label").unlink()
-    assert "video_1: a box in the first frame only" in reject(root, tmp_path / "out")
+    with pytest.raises(UserError, match="video_1: a box in the first frame only"):
+        run(root, tmp_path / "out")
+    left = {path.name for path in (tmp_path / "out").iterdir()}
+    assert left == {"checked.jsonl", "rejected.csv"}
 
 
 def test_complete_images() -> None:
@@ -110,17 +104,42 @@ def test_damage_in_an_image_is_a_warning(root: Path, tmp_path: Path, capfd: Capt
     report = run(root, tmp_path / "out")
     assert report["damaged_images"] == {"count": 1, "first": ["video_1/00000004.jpg"]}
     line = "tiny: 1 images are damaged inside, first video_1/00000004.jpg"
-    assert line in "\n".join(warnings(report, 0))
+    assert line in "\n".join(warnings(report))
     assert "Corrupt JPEG" not in capfd.readouterr().err
     assert run(root, tmp_path / "out") == report  # remembered
 
 
-def test_a_part_of_a_benchmark_is_a_warning(root: Path, tmp_path: Path) -> None:
-    report = curate(root, "got10k", "got10k", tmp_path / "out")
-    line = "got10k: 3 of 180 sequences: scores are not comparable with published ones"
-    assert warnings(report, 180) == [line]
-    assert warnings(report, 0) == []  # a folder of one's own may have any size
-    assert warnings({**report, "sequences": 180}, 180) == []
+PROFILE = """
+caption: Noise.
+train:
+  tiny: {layout: got10k, root: set, frames: 4}
+  got10k_train: {layout: got10k, root: set}
+  coco: {layout: coco, root: set}
+  youtubebb: {layout: youtubebb, root: set}
+benchmarks: {otb100: {layout: otb, root: street}, street: {layout: otb, root: street}}
+seeds: [1]
+variants: [siamcar]
+tables: [3]
+spec: {pairs: {dataset: tiny}}
+"""
+
+
+@pytest.mark.usefixtures("params")
+def test_a_part_of_a_published_set_is_a_warning() -> None:
+    Path("params/profiles/own.yaml").write_text(PROFILE)
+    plan = Plan.load("own")
+
+    def told(name: str, **counts: int) -> str:
+        return "".join(incomplete(plan, name, counts))
+
+    assert told("got10k_train", parts=1).startswith("got10k_train: 1 of 9,335 sequences: not comp")
+    assert told("otb100", parts=101).startswith("otb100: 101 of 100 sequences: not comparable")
+    assert told("coco", records=9, parts=1).startswith("coco: 9 of 860,001 annotations: not")
+    assert not told("coco", records=860_000)  # some are damaged
+    assert not told("coco", parts=1)
+    assert not told("otb100", parts=100)
+    for own in ("tiny", "street", "youtubebb"):  # nobody has all of YouTube-BB
+        assert not told(own, parts=1)
 
 
 def test_rejected_sequences_are_left_out_when_allowed(root: Path, tmp_path: Path) -> None:
@@ -187,11 +206,7 @@ def test_only_what_changed_is_decoded_again(root: Path, tmp_path: Path, monkeypa
 
 def test_the_commands_from_a_folder_to_crops(params: Path, capsys: Capture) -> None:
     root = make_set(params.parent / "set")
-    (params / "profiles/own.yaml").write_text(
-        "caption: Noise.\ntrain: {tiny: {layout: got10k, root: set, frames: 4}}\nbenchmarks:"
-        " {street: {layout: otb, root: street}}\nseeds: [1]\nvariants: [siamcar]\ntables:"
-        " [3]\nspec: {pairs: {dataset: tiny}}\n"
-    )
+    (params / "profiles/own.yaml").write_text(PROFILE)
 
     def siamla(words: str) -> str:
         assert main([*words.split(), "--profile", "own"]) == 0
@@ -208,11 +223,3 @@ def test_the_commands_from_a_folder_to_crops(params: Path, capsys: Capture) -> N
     for words in ("data fetch tiny", "data curate tiny", "data crops siamcar"):
         siamla(words)
     assert manifest.read_text() != before  # same boxes, other pixels
-
-
-def test_the_real_sequences_are_sound(tmp_path: Path) -> None:
-    root = Path(__file__).parents[2] / "shared" / "sequences" / "OTB"
-    if not root.is_dir():
-        pytest.skip("the OTB sequences are not beside the repository")
-    report = curate(root, "otb", "OTB", tmp_path / "out", frames_limit=20)
-    assert report == {**report, "sequences": 10, "rejected": 0, "absent": 0}

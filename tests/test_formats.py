@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from siamla.data.formats import LAYOUTS, lasot, otb, text, tnl2k, vot
+from siamla.data.formats import LAYOUTS, lasot, text, vot
 from siamla.errors import UserError
 from siamla.miniatures.dataset import WRITERS
 from siamla.sequence import Sequence
@@ -49,12 +49,6 @@ def test_written_sequence_is_read_back(tmp_path: Path, key: str) -> None:
     assert found.attributes == ATTRIBUTES.get(key, set())
 
 
-def test_attributes() -> None:
-    attributes = (otb.ATTRIBUTES, lasot.ATTRIBUTES, tnl2k.ATTRIBUTES, vot.TAGS)
-    assert [len(names) for names in attributes] == [11, 14, 17, 5]
-    assert set(tnl2k.ATTRIBUTES) == set(lasot.ATTRIBUTES) | {"AS", "TC", "MS"}
-
-
 @pytest.mark.parametrize("key", LAYOUTS)
 def test_missing_and_empty_roots_say_what_belongs_there(tmp_path: Path, key: str) -> None:
     for root in (tmp_path / "nowhere", tmp_path):
@@ -81,11 +75,9 @@ def test_trackingnet_first_frame_only_and_numeric_order(tmp_path: Path) -> None:
         LAYOUTS["trackingnet"].names(tmp_path)
 
 
-def test_lasot_takes_the_official_test_names_first(tmp_path: Path) -> None:
+def test_lasot_takes_the_names_of_its_list(tmp_path: Path) -> None:
     make(tmp_path, "lasot", "airplane-9", "airplane-2", "airplane-1")
-    (tmp_path / "testing_set.txt").unlink()
-    # airplane-2 is a training sequence
-    assert lasot.names(tmp_path) == ["airplane-1", "airplane-9"]
+    assert lasot.names(tmp_path) == ["airplane-9", "airplane-2", "airplane-1"]
     (tmp_path / "testing_set.txt").write_text("airplane-1\nbus-5\n")
     with pytest.raises(UserError, match=r"testing_set.txt: 1 listed .* 'bus-5'"):
         lasot.names(tmp_path)

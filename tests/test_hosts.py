@@ -1,4 +1,4 @@
-"""Files that others' programs read: the workflow catalogue, a host's forms and CI, the citation."""
+"""Files that others' programs read: the workflow catalogue, the citation."""
 
 import re
 import tomllib
@@ -21,9 +21,7 @@ def counts(tree: Tree, *options: str) -> dict[str, str]:
     assert done.returncode == 0, done.stdout
     table = done.stdout.split("\njob ", 1)[1].split("\ntotal ", 1)[0]
     rows = dict(re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE))
-    return {
-        rule: number for rule, number in rows.items() if rule not in ("all", "reproduce_tables")
-    }
+    return {rule: number for rule, number in rows.items() if rule not in TARGETS}
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -43,30 +41,6 @@ def test_the_catalogue_is_told_what_it_asks_for() -> None:
     readme = (REPOSITORY / "README.md").read_text().lower()
     assert "snakemake" in readme
     assert "workflow" in readme
-
-
-def test_forms_of_faults_and_numbers_ask_for_the_record() -> None:
-    forms = {
-        path.stem: yaml.safe_load(path.read_text())
-        for path in (REPOSITORY / ".github/ISSUE_TEMPLATE").glob("*.yml")
-    }
-    assert not forms.pop("config").keys() - {"blank_issues_enabled", "contact_links"}
-    asking = set()
-    for name, form in forms.items():
-        assert form.keys() >= {"name", "description", "body"}, name
-        fields = [field for field in form["body"] if field["type"] != "markdown"]
-        assert all(field["attributes"]["label"] for field in fields)
-        assert len({field["id"] for field in fields}) == len(fields)
-        asking |= {name for field in fields if field["attributes"]["label"] == "record.json"}
-    assert asking == {"fault", "number"}
-
-
-def test_the_visible_ci_is_the_one_that_is_run_here() -> None:
-    jobs = yaml.safe_load((REPOSITORY / ".github/workflows/ci.yml").read_text())["jobs"]
-    commands = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
-    assert [command.split()[-2:] for command in commands] == [["bash", ".ci/run"]]
-    done = (REPOSITORY / ".ci/run").read_text().splitlines()[-3:]
-    assert done == ["make lint", "make docs", "make test"]
 
 
 def test_the_citation_is_of_this_version_and_of_the_paper() -> None:

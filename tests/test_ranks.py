@@ -26,7 +26,6 @@ import pytest
 import torch
 import training_sets as sets
 from conftest import REPOSITORY
-from test_sources import PROFILE
 from tiny import HARDWARE, KILLED, MODEL, noise_crops, signal_after
 
 from siamla.cli.main import main
@@ -315,7 +314,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """
     folder = tmp_path_factory.mktemp("project")
     shutil.copytree(REPOSITORY / "params", folder / "params")
-    (folder / "params/profiles/tiny.yaml").write_text(PROFILE)
+    (folder / "params/profiles/tiny.yaml").write_text(sets.PROFILE)
     for layout, write in sets.SETS.items():
         write(folder / layout)
     with pytest.MonkeyPatch.context() as patch:

@@ -14,7 +14,6 @@ from conftest import COMMAND, Tree
 
 from siamla.data.crops import CropCache, build
 from siamla.data.settings import CropSettings
-from siamla.data.sources import fragment
 from siamla.data.sources.survey import curate_boxes, load_tracks
 from siamla.errors import UserError
 from siamla.geometry import padded_size
@@ -195,52 +194,6 @@ def test_a_set_that_is_half_there_is_refused_and_nothing_written(tmp_path: Path)
     assert curate_boxes(root, "imagenet_vid", "x", out, allow_rejected=True)["kept"] == 57
     root = sets.ytbb(tmp_path / "ytbb")  # YouTube-BB may be there in part
     assert curate_boxes(root, "youtubebb", "x", out)["left_out"]["no image"] == 1
-
-
-PROFILE = """
-caption: "Data: noise."
-train:
-  coco: {layout: coco, root: coco}
-  det: {layout: imagenet_det, root: imagenet_det}
-  vid: {layout: imagenet_vid, root: imagenet_vid}
-  ytbb: {layout: youtubebb, root: youtubebb}
-  got: {layout: got10k, root: got10k, preset: clean}
-trainings:
-  five:
-    pairs:
-      dataset:
-        coco: {share: 0.2}
-        det: {share: 0.2}
-        vid: {share: 0.3, reach: 100}
-        ytbb: {share: 0.1, reach: 3}
-        got: {share: 0.2, reach: 50}
-benchmarks:
-  valley: {layout: got10k, root: got10k, training: five}
-seeds: [1]
-variants: [siamcar]
-tables: [3]
-spec:
-  model: {backbone: efficientnet_lite0, weights: random, channels: 16, tower_depth: 1, groups: 4}
-  crops: {size: 313}
-  pairs: {dataset: got, search: {shift: 16, scale: 0.1}}
-  labels: {nearest_if_none: true}
-  training: {epochs: 2, frozen_epochs: 1, pairs_per_epoch: 10, batch: 5, precision: fp32}
-  tracker: {precision: fp32}
-"""
-
-
-def test_a_part_of_a_training_set_is_a_warning(tmp_path: Path) -> None:
-    so = "models are not comparable with those of the whole set"
-    assert fragment("got10k_train", "got10k", {"parts": 1}) == [
-        f"got10k_train: 1 of 9,335 sequences: {so}"
-    ]
-    _, report = curated(sets.coco(tmp_path / "coco"), "coco")
-    assert fragment("coco", "coco", report) == [
-        f"coco: {report['records']} of 860,001 annotations: {so}"
-    ]
-    assert fragment("imagenet_vid", "imagenet_vid", {"parts": 3862}) == []
-    assert fragment("mine", "got10k", {"parts": 1}) == []  # a folder of one's own
-    assert fragment("youtubebb", "youtubebb", {"parts": 1}) == []  # nobody has all of it
 
 
 def test_a_share_of_images_may_be_unreadable(tmp_path: Path) -> None:

@@ -10,6 +10,36 @@ import cv2
 import numpy as np
 
 SIZE = (160, 120)  # width, height
+PROFILE = """
+caption: "Data: noise."
+train:
+  coco: {layout: coco, root: coco}
+  det: {layout: imagenet_det, root: imagenet_det}
+  vid: {layout: imagenet_vid, root: imagenet_vid}
+  ytbb: {layout: youtubebb, root: youtubebb}
+  got: {layout: got10k, root: got10k, preset: clean}
+trainings:
+  five:
+    pairs:
+      dataset:
+        coco: {share: 0.2}
+        det: {share: 0.2}
+        vid: {share: 0.3, reach: 100}
+        ytbb: {share: 0.1, reach: 3}
+        got: {share: 0.2, reach: 50}
+benchmarks:
+  valley: {layout: got10k, root: got10k, training: five}
+seeds: [1]
+variants: [siamcar]
+tables: [3]
+spec:
+  model: {backbone: efficientnet_lite0, weights: random, channels: 16, tower_depth: 1, groups: 4}
+  crops: {size: 313}
+  pairs: {dataset: got, search: {shift: 16, scale: 0.1}}
+  labels: {nearest_if_none: true}
+  training: {epochs: 2, frozen_epochs: 1, pairs_per_epoch: 10, batch: 5, precision: fp32}
+  tracker: {precision: fp32}
+"""
 
 
 def image(path: Path, size: tuple[int, int] = SIZE, seed: int = 0) -> None:

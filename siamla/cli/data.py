@@ -16,7 +16,7 @@ def run_synthesize(args: argparse.Namespace) -> None:
     """Render one set of params/synthetic.yaml."""
     from siamla.miniatures.settings import load_sets
     from siamla.settings import nearest, params_file
-    from siamla.steps.generated import render
+    from siamla.steps.fetch import render
 
     path = args.params or params_file("synthetic.yaml")
     sets = load_sets(path)

@@ -100,7 +100,7 @@ def plan_shards(
 
 def cut(image: Image, box: Array, settings: CropSettings) -> tuple[bytes, Array]:
     """The crop around a box (4,) of an image as it is packed, and the box in the crop."""
-    side = float(padded_size(box[2], box[3], settings.context)) * settings.size / TEMPLATE
+    side = float(padded_size(box[2], box[3])) * settings.size / TEMPLATE
     view, middle = tile(image, centre(box), side, settings.size)
     packed = view.tobytes() if settings.form == "raw" else encode(view, settings.quality)
     return packed, to_crop(box, middle, side, settings.size)

@@ -123,18 +123,9 @@ def _report(checked: list[Checked], rejected: list[Checked]) -> dict[str, Any]:
     }
 
 
-def incomplete(name: str, count: int, official: int) -> list[str]:
-    """A line where a benchmark has not all of its sequences; official: 0 where no number is."""
-    so = "scores are not comparable with published ones"
-    return [f"{name}: {count} of {official} sequences: {so}"] if official not in (0, count) else []
-
-
-def warnings(report: dict[str, Any], official: int) -> list[str]:
-    """What a user should know of a curated set, a line each; `official`: how many sequences the
-    whole benchmark has, 0 where there is no such number.
-    """
-    name = report["name"]
-    lines = incomplete(name, report["sequences"], official)
+def warnings(report: dict[str, Any]) -> list[str]:
+    """What a user should know of a curated set, a line each."""
+    name, lines = report["name"], list[str]()
     damaged = report["damaged_images"]
     if damaged["count"]:
         what = f"{damaged['count']} images are damaged inside, first {damaged['first'][0]}"
@@ -150,12 +141,11 @@ def warnings(report: dict[str, Any], official: int) -> list[str]:
 
 def _refuse_mixed(checked: list[Checked]) -> list[Checked]:
     """Truth in the first frame alone is for whole sets; in one sequence it is an error."""
-    hidden = [item.video is not None and first_frame_only(item.video) for item in checked]
-    if all(hidden[i] for i, item in enumerate(checked) if item.reason is None):
+    if all(item.statistics["first_frame_only"] for item in checked if item.reason is None):
         return checked
     refused = partial(replace, reason="a box in the first frame only, unlike the other sequences")
-    pairs = zip(checked, hidden, strict=True)
-    return [refused(item) if only else item for item, only in pairs]
+    hidden = (item.statistics.get("first_frame_only") for item in checked)
+    return [refused(item) if only else item for item, only in zip(checked, hidden, strict=True)]
 
 
 def remembered(path: Path) -> dict[str, dict[str, Any]]:

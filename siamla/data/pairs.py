@@ -66,11 +66,6 @@ class Sampler(ABC):
         boxes = [self.draw(*each) for each in zip(indices, template, search, strict=True)]
         return Pair(template, search, to_index(boxes))
 
-    def pair(self, index: int) -> Pair:
-        """The pair number `index`."""
-        batch = self.batch([index])
-        return Pair(batch.template[0], batch.search[0], batch.box[0])
-
 
 def _blank(count: int) -> tuple[Image, Image]:
     """Memory for `count` template and search crops."""
@@ -104,10 +99,8 @@ class PairSampler(Sampler):
 
     @property
     def views(self) -> int:
-        """How many views there are in all; UserError where pairs are not made of views."""
-        if self.settings.views is None:
-            raise UserError("pairs.views: null, but a number of views is expected here")
-        return len(self.cache) * self.settings.views
+        """How many views there are in all."""
+        return len(self.cache) * (self.settings.views or 0)
 
     def _seek(self, stream: int, number: int) -> np.random.Generator:
         """Random numbers of this number of a stream; a new generator takes far longer."""

@@ -14,9 +14,6 @@ class CropSettings(Settings):
     """A cached training crop: a square around the target, as large as the augmentation reaches."""
 
     size: int = Field(431, ge=TEMPLATE, le=1023, description="pixels; a template has 127")
-    context: float = Field(
-        0.5, ge=0, le=2, description="p / (w + h) of the square √((w + p)(h + p))"
-    )
     form: Literal["jpeg", "raw"] = Field("jpeg", description="raw: pixels, 16 times the disk")
     quality: int = Field(95, ge=50, le=100, description="JPEG quality of the packed crops")
     max_frames: int | None = Field(None, ge=1, description="frames kept of a sequence; null = all")

@@ -140,11 +140,10 @@ def occluders(
         if np.linalg.norm(path[0] - centre[0]) < (size + big) / 1.6:
             continue
         path = np.clip(path, -2 * big, np.array(clip.size) + 2 * big)
-        aspect = np.full(n, sprite.aspect)
+        side, aspect = np.full(n, big), np.full(n, sprite.aspect)
         angle = np.full(n, rng.uniform(-0.3, 0.3))
         still = np.zeros((n, 2))
-        wobble = np.zeros((n, 3))
-        actors.append(Actor(sprite, path, np.full(n, big), aspect, angle, wobble, still, still))
+        actors.append(Actor(sprite, path, side, aspect, angle, np.zeros((n, 3)), still, still))
     return actors
 
 

@@ -1,6 +1,5 @@
 """A whole generated set: clips rendered in parallel, written in the benchmark's official layout."""
 
-import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ from siamla.data.formats import plain
 from siamla.data.formats.text import images as read_images
 from siamla.data.formats.text import write_boxes
 from siamla.errors import UserError
-from siamla.files import digest, read_json, sha256, write_json
+from siamla.files import digest, read_json, sha256, whole_folder, write_json
 from siamla.miniatures.photos import PHOTOS, photo_path, scene_photos
 from siamla.miniatures.scene import render
 from siamla.miniatures.settings import Challenges, ClipSettings, SetSettings
@@ -68,12 +67,10 @@ def clip_settings(settings: SetSettings) -> list[ClipSettings]:
     region = set(large[: round(settings.region * count)])
     lengths = rng.integers(settings.frames[0], settings.frames[1] + 1, count)
     order = rng.permutation(count)
-    scenes = scene_photos(settings.split)
-    of_things = scene_photos(settings.split, things=True)
     films = _films(settings)
     clips = []
     for index in range(count):
-        names = of_things if index in region else scenes
+        names = scene_photos(settings.split, things=index in region)
         first = order[index] % len(names)
         clip = ClipSettings(
             frames=int(lengths[index]),
@@ -176,10 +173,7 @@ def synthesize(name: str, settings: SetSettings, root: Path, jobs: int = 1, code
     _manifest(root)
     for photo in PHOTOS[settings.split]:
         photo_path(photo)
-    temporary = root.with_name(f".{root.name}.tmp")  # of a killed run: it makes way
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
+    with whole_folder(root) as temporary:
         clips = list(enumerate(clip_settings(settings)))
         work = partial(_write_clip, settings=settings, root=temporary)
         for _ in in_parallel(work, clips, jobs, name, "clip"):
@@ -194,7 +188,3 @@ def synthesize(name: str, settings: SetSettings, root: Path, jobs: int = 1, code
             "files": _hashes(temporary),
         }
         write_json(temporary / MANIFEST, manifest)
-        shutil.rmtree(root, ignore_errors=True)
-        temporary.replace(root)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

@@ -182,27 +182,22 @@ def frame_labels(trace: Trace) -> dict[str, NDArray[np.bool_]]:
 def _try(rng: Rng, clip: ClipSettings) -> Clip | None:
     """A clip drawn at random; None once a frame shows the target and nobody would find it."""
     if clip.region:
-        drawn = make_region(rng, clip)
-        if drawn is None:
+        made = make_region(rng, clip)
+        if made is None:
             return None
-        background, cast = drawn
+        background, cast = made
     else:
         background = make_background(rng, clip)
         cast = make_composite(rng, clip, background)
     weather = make_weather(rng, clip, background)
-    frames: list[Image] = []
-    outlines: list[Array] = []
-    covers: list[float] = []
-    shares: list[float] = []
+    drawn = []
     for t in range(clip.frames):
         frame, outline, cover = _render(t, background, weather, cast)
         share = _share(outline, clip.size)
         if (1 - cover) * share >= _SHOWN and not findable(frame, outline):
             return None
-        frames.append(frame)
-        outlines.append(outline)
-        covers.append(cover)
-        shares.append(share)
+        drawn.append((frame, outline, cover, share))
+    frames, outlines, covers, shares = zip(*drawn, strict=True)
     angles = cast.target.angle if isinstance(cast.target, Actor) else background.angle
     low = np.array([outline.min(0) for outline in outlines])
     high = np.array([outline.max(0) for outline in outlines])
@@ -214,7 +209,7 @@ def _try(rng: Rng, clip: ClipSettings) -> Clip | None:
     visible = ((1 - hidden) * inside >= PRESENT) & (boxes[:, 2] > 0)
     trace = Trace(full, inside, hidden, background.shake(), weather.gain, angles, challenges)
     polygons = np.array([_turned_rectangle(*each) for each in zip(outlines, angles, strict=True)])
-    return Clip(frames, boxes, visible, polygons, sequence_labels(trace), frame_labels(trace))
+    return Clip([*frames], boxes, visible, polygons, sequence_labels(trace), frame_labels(trace))
 
 
 def render(clip: ClipSettings, seed: np.random.SeedSequence) -> Clip:

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 from siamla.errors import UserError
 from siamla.experiment.job import Identity, Job
 from siamla.experiment.plan import Plan
-from siamla.experiment.profile import TrainingSet
 from siamla.experiment.spec import plain
 from siamla.experiment.step import pointer_digest
 from siamla.files import digest, sha256
@@ -61,9 +60,7 @@ def _contents(plan: Plan) -> Iterator[str]:
     """Folders of another layout, and parts of published sets; no image is read, and no set that
     is rendered or brought by DVC, which may come later.
     """
-    from siamla.data.curate import incomplete
-    from siamla.data.sources import fragment
-    from siamla.steps.curate import listed
+    from siamla.steps.curate import incomplete, listed
 
     for name in plan.sets_in_use():
         entry = plan.datasets[name]
@@ -74,11 +71,7 @@ def _contents(plan: Plan) -> Iterator[str]:
         except UserError as error:
             yield f"{_where(plan, name)}.root, layout {entry.layout}: {error}"
             continue
-        if isinstance(entry, TrainingSet):
-            lines = fragment(name, entry.layout, {"parts": parts})
-        else:
-            lines = incomplete(name, parts, plan.experiment.official(name))
-        yield from (WARNING + line for line in lines)
+        yield from (WARNING + line for line in incomplete(plan, name, {"parts": parts}))
 
 
 def _weights(plan: Plan) -> Iterator[str]:

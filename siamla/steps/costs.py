@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from siamla.data.layout import BOXES
 from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
@@ -23,14 +24,6 @@ RESERVE = GIB
 """Bytes of a GPU that are no tensors: CUDA's own, workspaces, gaps. Assumed."""
 LOADED = 879.0  # pairs a second and core (docs/training.md)
 CROP = 45.4 * 2**10  # bytes of a crop (docs/training.md)
-BOXES = {
-    "coco": 860_001,
-    "imagenet_det": 478_807,
-    "imagenet_vid": 1_900_000,
-    "youtubebb": 4_500_000,
-    "got10k": 1_400_000,
-}
-"""Boxes of the training sets, as published or about so: what curation leaves out is not known."""
 
 
 @dataclass(frozen=True)

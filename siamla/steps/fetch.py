@@ -10,8 +10,10 @@ from typing import Any
 from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
-from siamla.experiment.step import pointer_digest
+from siamla.experiment.step import generator_code, pointer_digest
 from siamla.files import digest, locked, sha256
+from siamla.miniatures.settings import SetSettings
+from siamla.provenance.code import sources
 from siamla.steps.perform import Means, Outcome, own
 from siamla.system import cores
 
@@ -70,14 +72,27 @@ def dvc(command: str, target: str | Path) -> None:
         raise UserError(f"{' '.join(words)} failed with status {status}; its message is above")
 
 
+def render(name: str, settings: SetSettings, root: Path, jobs: int = 1) -> str:
+    """Render a set of params/synthetic.yaml into `root`, unless it is there, by these settings and
+    this code and with all files as they were then; the digest of its files. An older set makes way.
+
+    Raises:
+        UserError: anything lies in the folder that the set did not write; it stays.
+    """
+    from siamla.miniatures.dataset import content, synthesize  # packages that take seconds to load
+
+    code = sources().digest(*generator_code(settings.layout))
+    with locked(root.with_name(f".{root.name}.lock")):
+        if not content(root, settings, code):
+            synthesize(name, settings, root, jobs, code)
+        return content(root, settings, code)
+
+
 def _bring(plan: Plan, dataset: str) -> str:
     """Render a data set, have DVC bring it, or find it; its content digest."""
     entry = plan.datasets[dataset]
     if entry.rendered:
-        from siamla.steps.generated import render  # needs packages that take seconds to load
-
-        settings = plan.generated_set(entry.rendered)
-        return render(entry.rendered, settings, entry.root, cores())
+        return render(entry.rendered, plan.generated_set(entry.rendered), entry.root, cores())
     if entry.dvc:
         dvc("pull", entry.dvc)
     if not entry.root.is_dir():

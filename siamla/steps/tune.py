@@ -64,7 +64,7 @@ def _clips(plan: Plan, name: str, jobs: int) -> Clips:
             what = f"{root / REAL} says split {about.get('split')!r}"
             raise UserError(f"{root}: {what}; settings are chosen on the split validation alone")
         return Clips(root.as_posix(), root, "plain", {"name": root.name, "videos": about["videos"]})
-    from siamla.steps.generated import render
+    from siamla.steps.fetch import render
 
     root, settings = CLIPS / name, validation_set(plan, name)
     render(name, settings, root, jobs)

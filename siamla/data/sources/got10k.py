@@ -13,7 +13,6 @@ from siamla.errors import UserError
 
 LAYOUT = layout.EXPECTED
 PARTLY = False
-WHOLE = ("parts", 9335, "sequences")
 
 
 def parts(root: Path) -> tuple[list[str], Notes]:
@@ -36,11 +35,10 @@ def read(root: Path, part: str) -> Found:
         notes["damaged annotations"].append(str(error))
         return Found({key: [] for key in ("image", *KEYS)}, [], 1, notes)
     count = len(boxes)
-    images = set(voc.names(folder, ".jpg"))
+    images = voc.names(folder, ".jpg")
     names = [f"{number:08d}" for number in range(1, count + 1)]
-    first = next((name for name in names if name in images), None)
-    size = voc.image_size(folder / f"{first}.jpg") if first else None
-    whole = "damaged image" if first and size is None else ""
+    size = voc.image_size(folder / f"{images[0]}.jpg") if images else None
+    there = dict.fromkeys(images, "" if size else "damaged image")
     width, height = size or (0, 0)
     columns = {
         "image": [f"{part}/{name}.jpg" for name in names],
@@ -53,8 +51,7 @@ def read(root: Path, part: str) -> Found:
         "box": boxes,
         **labels,
     }
-    problem = [whole if name in images else "no image" for name in names]
-    return Found(columns, problem, 1, notes)
+    return Found(columns, [there.get(name, "no image") for name in names], 1, notes)
 
 
 def _labels(folder: Path, count: int) -> dict[str, Any]:

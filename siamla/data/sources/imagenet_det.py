@@ -14,7 +14,6 @@ LAYOUT = (
     " Data/DET/train/…/NAME.JPEG"
 )
 PARTLY = False
-WHOLE = ("boxes", 478_807, "boxes")  # its development kit's readme
 _ANNOTATIONS, _IMAGES = "Annotations/DET/train", "Data/DET/train"
 
 
@@ -29,24 +28,17 @@ def read(root: Path, part: str) -> Found:
     annotations = voc.names(root / _ANNOTATIONS / part, ".xml")
     images = set(voc.names(root / _IMAGES / part, voc.SUFFIX))
     notes, rows, problem = Notes(list), [], []
-    for name in annotations:
-        try:
-            stated, objects = voc.read(root / _ANNOTATIONS / part / f"{name}.xml")
-        except ValueError as error:
-            notes["damaged annotations"].append(f"{part}/{name}.xml: {error}")
-            continue
+    for name, stated, objects in voc.annotations(root / _ANNOTATIONS, part, annotations, notes):
         image = f"{_IMAGES}/{part}/{name}{voc.SUFFIX}"
         actual = voc.image_size(root / image) if name in images else None
+        voc.note_size(image, actual, stated, notes)
+        size = actual or stated
+        scale = np.tile(np.divide(size, stated), 2)
         missing = "damaged image" if name in images else "no image"
-        width, height = actual or stated
-        if (width, height) != stated:
-            sizes = f"{width}×{height}, its XML says {stated[0]}×{stated[1]}"
-            notes["images of another size"].append(f"{image}: {sizes}")
-        scale = np.tile((width / stated[0], height / stated[1]), 2)
         for number, item in enumerate(objects):
             marks = (mark in item.marks for mark in voc.MARKS)
             track = (f"{part}/{name}", str(number), 0, item.category)
-            rows.append((image, *track, width, height, scale * item.box, *marks))
+            rows.append((image, *track, *size, scale * item.box, *marks))
             problem.append("" if actual else missing)
     columns = table_of(rows, ("image", *KEYS, *voc.MARKS))
     return Found(columns, problem, len(annotations), notes)

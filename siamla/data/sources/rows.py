@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 FLAGS = ("crowd", "difficult", "occluded", "generated", "truncated", "absent")
 """What the sets say of a box: it covers a group; is hard to see; is partly hidden; was interpolated
@@ -73,19 +72,10 @@ def table_of(rows: Sequence[Sequence[Any]], names: Sequence[str]) -> dict[str, l
     return {name: [row[i] for row in rows] for i, name in enumerate(names)}
 
 
-def _repeated(columns: Mapping[str, Any]) -> NDArray[np.bool_]:
-    """Rows whose track has had a box in that frame before."""
-    keys = pa.table({name: pa.array(columns[name]) for name in ("sequence", "track", "frame")})
-    rows = keys.append_column("row", pa.array(np.arange(len(keys))))
-    first = rows.group_by(keys.column_names).aggregate([("row", "min")])
-    repeated = np.ones(len(keys), bool)
-    repeated[first["row_min"].to_numpy()] = False
-    return repeated
-
-
 def judge(found: Found) -> pa.Table:
     """The table of a part's boxes by SCHEMA, with what is kept and why not (docs/data.md)."""
     columns, count = found.columns, len(found.problem)
+    place = {name: pa.array(columns[name]) for name in ("sequence", "track", "frame")}
     raw = np.asarray(columns["box"], np.float64).reshape(count, 4)
     sizes = np.stack([np.asarray(columns[name], np.float64) for name in ("width", "height")], 1)
     flags = {name: np.asarray(columns.get(name, np.zeros(count)), bool) for name in FLAGS}
@@ -99,7 +89,7 @@ def judge(found: Found) -> pa.Table:
             ("absent", flags["absent"]),
             ("no area", ~drawn),
             ("outside", ~(sides > 0).all(1)),
-            ("duplicate", _repeated(columns)),
+            ("duplicate", pa.table(place).to_pandas().duplicated().to_numpy()),
             ("crowd", flags["crowd"]),
             ("small", (sides < SMALLEST).any(1)),
             ("narrow", sides.max(1, initial=0) > LONGEST * sides.min(1, initial=np.inf)),

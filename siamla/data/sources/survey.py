@@ -107,6 +107,7 @@ def curate_boxes(
         "name": name,
         "layout": layout,
         "root": root.as_posix(),
+        "parts": len(parts),
         "records": records,
         "boxes": len(table),
         "kept": len(kept),

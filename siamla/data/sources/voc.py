@@ -6,13 +6,14 @@ xmin, as the trackers' scripts do; a toolkit that adds 1 sees boxes one pixel la
 
 import os
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image
 
 from siamla.data.formats.text import number
+from siamla.data.sources.rows import Notes
 from siamla.errors import UserError
 from siamla.files import regular
 
@@ -69,6 +70,27 @@ def read(path: Path) -> tuple[tuple[int, int], list[Marked]]:
     return (width, height), [_marked(node) for node in root.iterfind("object")]
 
 
+def annotations(
+    folder: Path, part: str, names: Iterable[str], notes: Notes
+) -> Iterator[tuple[str, tuple[int, int], list[Marked]]]:
+    """Name, (width, height) and objects of the annotations of a part; damaged ones are noted."""
+    for name in names:
+        try:
+            yield name, *read(folder / part / f"{name}.xml")
+        except ValueError as error:
+            notes["damaged annotations"].append(f"{part}/{name}.xml: {error}")
+
+
+def note_size(
+    image: str, actual: tuple[int, int] | None, stated: tuple[int, int], notes: Notes
+) -> None:
+    """Note an image whose size, where it is known, is not what its annotation says."""
+    if actual not in (None, stated):
+        (width, height), (w, h) = actual, stated
+        what = f"{width}×{height}, its XML says {w}×{h}"
+        notes["images of another size"].append(f"{image}: {what}")
+
+
 def image_size(path: Path) -> tuple[int, int] | None:
     """(width, height) from an image file's header; None where it has none that can be read."""
     try:
@@ -98,8 +120,6 @@ def folders(root: Path, *, under: Sequence[str] = ()) -> list[str]:
 
 def need(root: Path, layout: str, *subfolders: str) -> None:
     """UserError unless `root` has these subfolders; `layout` says what belongs there."""
-    if not root.is_dir():
-        raise UserError(f"{root}: no such folder; expected {layout}")
-    for name in subfolders:
-        if not (root / name).is_dir():
-            raise UserError(f"{root / name}: no such folder; expected {layout}")
+    for folder in (root, *map(root.joinpath, subfolders)):
+        if not folder.is_dir():
+            raise UserError(f"{folder}: no such folder; expected {layout}")

@@ -4,8 +4,6 @@ Names of videos hold "_" and "-" themselves.
 """
 
 import re
-from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +22,6 @@ LAYOUT = (
     " yt_bb_detection_train/CLASS/VIDEO_MILLISECONDS_CLASS_OBJECT.jpg"
 )
 PARTLY = True  # nobody has all frames
-WHOLE = None
 STEMS = ("yt_bb_detection_train", "youtube_boundingboxes_detection_train")
 COLUMNS = {
     "youtube_id": pa.string(),
@@ -35,7 +32,6 @@ COLUMNS = {
     "object_presence": pa.string(),
     **dict.fromkeys(("xmin", "xmax", "ymin", "ymax"), pa.float64()),
 }
-BLOCK = 8 << 20  # bytes that are parsed at a time
 
 
 def _csv(root: Path) -> Path:
@@ -46,91 +42,67 @@ def _csv(root: Path) -> Path:
     raise UserError(f"{root / STEMS[0]}.csv: no such file; expected {LAYOUT}")
 
 
-def _blocks(path: Path, columns: list[str], broken: list[str]) -> Iterator[pa.RecordBatch]:
-    """The rows of a CSV in blocks; those with another number of fields go to `broken`."""
+def _table(path: Path, columns: list[str], of: Any) -> tuple[pa.Table, list[str]]:
+    """The rows of a CSV, those `of` alone, and a line for each with another number of fields."""
+    broken: list[str] = []
 
     def skip(row: Any) -> str:
         counts = f"{row.actual_columns} fields, expected {row.expected_columns}"
-        broken.append(f"row {row.number}: {counts}")
+        broken.append(f"{path.name}, row {row.number}: {counts}")
         return "skip"
 
-    parsing = partial(parsed_by, "pyarrow", path, "YouTube-BB's annotations")
-    with parsing(), pa.input_stream(str(path)) as stream:
-        start = stream.read(64)
-    if not start.strip():
-        raise UserError(f"{path}: the file is empty; expected rows of {', '.join(COLUMNS)}")
-    with parsing():
-        blocks = pa.csv.open_csv(
-            path,
-            pa.csv.ReadOptions(
-                column_names=list(COLUMNS),
-                use_threads=False,
-                block_size=BLOCK,
-                skip_rows=int(bool(re.match(rb"\W*youtube_id\b", start))),
-            ),
-            pa.csv.ParseOptions(invalid_row_handler=skip),
-            pa.csv.ConvertOptions(
-                column_types=COLUMNS, include_columns=columns, strings_can_be_null=False
-            ),
+    with parsed_by("pyarrow", path, "YouTube-BB's annotations"):
+        with pa.input_stream(str(path)) as stream:
+            start = stream.read(64)
+        if not start.strip():
+            raise UserError(f"{path}: the file is empty; expected rows of {', '.join(COLUMNS)}")
+        header = re.match(rb"\W*youtube_id\b", start)
+        names = pa.csv.ReadOptions(
+            use_threads=False, column_names=list(COLUMNS), skip_rows=int(header is not None)
         )
-    while True:
-        with parsing():
-            block = next(blocks, None)
-        if block is None:
-            return
-        yield block
+        kinds = pa.csv.ConvertOptions(column_types=COLUMNS, include_columns=columns)
+        blocks = pa.csv.open_csv(path, names, pa.csv.ParseOptions(invalid_row_handler=skip), kinds)
+        tables = [pa.table(block).filter(of) for block in blocks]
+    return pa.concat_tables(tables), broken
 
 
 def parts(root: Path) -> tuple[list[str], Notes]:
     """The classes; notes on rows that are cut or have fields too many."""
-    path, broken, notes = _csv(root), list[str](), Notes(list)
-    classes: set[int] = set()
-    for block in _blocks(path, ["class_id"], broken):
-        classes.update(pc.unique(block["class_id"]).to_pylist())
-    notes["damaged annotations"] = [f"{path.name}, {row}" for row in broken]
-    return [str(number) for number in sorted(classes)], notes
+    rows, broken = _table(_csv(root), ["class_id"], pc.scalar(True))
+    numbers = sorted(pc.unique(rows["class_id"]).to_pylist())
+    return [str(number) for number in numbers], Notes(list, {"damaged annotations": broken})
 
 
 def read(root: Path, part: str) -> Found:
     """The boxes of a class, in pixels: video by video, target by target."""
-    path, notes = _csv(root), Notes(list)
+    path = _csv(root)
     stems = (path.name.partition(".")[0], *STEMS)
     folder = next((stem for stem in stems if (root / stem).is_dir()), STEMS[0])
-    order = [(key, "ascending") for key in ("youtube_id", "object_id", "timestamp_ms")]
-    blocks = _blocks(path, [*COLUMNS], [])
-    mine = [pa.table(block).filter(pc.equal(block["class_id"], int(part))) for block in blocks]
-    rows = pa.concat_tables(mine).sort_by(order)
-    count, video, target = len(rows), rows["youtube_id"], rows["object_id"].cast(pa.string())
-    stamp = rows["timestamp_ms"].cast(pa.string())
-    name = pc.binary_join_element_wise(video, stamp, part, target, "_")
-    image = pc.binary_join_element_wise(f"{folder}/{part}/", name, ".jpg", "")
-    files = [f"{folder}/{part}/{file}" for file in voc.names(root / folder / part, "")]
-    there = pc.is_in(image, pa.array(files, pa.string())).to_numpy()
-    absent = pc.not_equal(rows["object_presence"], "present").to_numpy()
-    sizes = _sizes(root, video.combine_chunks(), image.combine_chunks(), there)
-    edges = np.stack([rows[edge].to_numpy() for edge in voc.EDGES], 1).reshape(count, 4)
-    edges = np.where(absent[:, None] | (sizes[:, :1] == 0), np.nan, edges) * np.tile(sizes, 2)
-    problem = np.where(there, np.where(sizes[:, 0] == 0, "damaged image", ""), "no image").tolist()
+    rows = _table(path, [*COLUMNS], pc.field("class_id") == int(part))[0].to_pandas()
+    order = ["youtube_id", "object_id", "timestamp_ms"]
+    rows = rows.sort_values(order, kind="stable", ignore_index=True)
+    video, target = rows["youtube_id"], rows["object_id"].astype(str)
+    name = video + "_" + rows["timestamp_ms"].astype(str) + f"_{part}_" + target + ".jpg"
+    there = name.isin(voc.names(root / folder / part, ""))
+    image = f"{folder}/{part}/" + name
+    # all frames of a video have the size of the first that is there
+    seen = image[there].groupby(video[there]).first()
+    known = {each: voc.image_size(root / file) for each, file in seen.items()}
+    sizes = np.array([known.get(each) or (0, 0) for each in video]).reshape(-1, 2)
+    damaged = sizes[:, 0] == 0
+    absent = rows["object_presence"] != "present"
+    edges = rows[list(voc.EDGES)].to_numpy() * np.tile(sizes, 2)
+    edges[absent | damaged] = np.nan
     columns = {
         "image": image,
-        "sequence": pc.binary_join_element_wise(part, video, "/"),
+        "sequence": f"{part}/" + video,
         "track": target,
-        "frame": pc.divide(rows["timestamp_ms"], 1000),
+        "frame": rows["timestamp_ms"] // 1000,
         "category": rows["class_name"],
         "absent": absent,
         "box": np.concatenate([edges[:, :2], edges[:, 2:] - edges[:, :2]], 1),
         "width": sizes[:, 0],
         "height": sizes[:, 1],
     }
-    return Found(columns, problem, count, notes)
-
-
-def _sizes(root: Path, video: pa.Array, image: pa.Array, there: np.ndarray) -> np.ndarray:
-    """(N, 2) width and height of each row's frame, equal within a video; 0 if not known."""
-    sizes = np.zeros((len(video), 2), np.int64)
-    codes = pc.dictionary_encode(video).indices.to_numpy()
-    for rows in np.split(np.arange(len(video)), np.flatnonzero(np.diff(codes)) + 1):
-        seen = rows[there[rows]]
-        if len(seen):
-            sizes[rows] = voc.image_size(root / image[seen[0]].as_py()) or 0
-    return sizes
+    problem = np.where(there, np.where(damaged, "damaged image", ""), "no image").tolist()
+    return Found(columns, problem, len(rows), Notes(list))
