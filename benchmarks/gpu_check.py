@@ -114,7 +114,7 @@ class Check:
         return (time.monotonic() - begun) / times
 
     def stream(self) -> Iterator[Batch]:
-        return batches(self.source, 0, self.recipe.training, pinned=self.gpu)
+        return batches(self.source, self.recipe, Resources(self.hardware))
 
     def step(self, frozen: bool, compiled: bool = False) -> tuple[float, float]:
         """Seconds of a step with one batch repeated, and the most bytes of the GPU."""

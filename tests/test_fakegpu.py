@@ -113,7 +113,7 @@ def test_steps_of_each_variant_in_each_precision_frozen_and_thawed(
             scaler = torch.amp.GradScaler(NAME, enabled=precision == "fp16")
             resources = Resources(pretended_gpu(precision))
             learner = replace(whole, resources=resources, scaler=scaler, average=None)
-            stream = batches(source, 0, whole.recipe.training, pinned=True)
+            stream = batches(source, whole.recipe, resources)
             seen.waits.clear()
             seen.ran.clear()
             for epoch in range(2):
@@ -140,7 +140,7 @@ def test_a_batch_in_parts_from_cached_features_and_confident_negatives(source: S
         ours = recipe("siamla", "bf16", optimizer="adamw")
         loss = ours.loss.model_copy(update={"negatives": "confident"})
         learner = start(replace(ours, loss=loss), Resources(place, accumulate=2))
-        first = next(batches(source, 0, ours.training, pinned=True))
+        first = next(batches(source, ours, learner.resources))
         seen.waits.clear()
         for batch in (first, cached(learner)):
             optimise(learner, batch, torch.rand(4, 25, 25), 0)
@@ -294,7 +294,7 @@ def collectives(rank: int, source: Source) -> tuple[list[Any], int, int]:
     with watched() as seen, one_of_many(rank) as ranks:
         ours = recipe("siamla", "bf16", batch=100, pairs_per_epoch=100)
         learner = start(ours, Resources(place, ranks))
-        stream = batches(source, 0, ours.training, pinned=True, part=ranks.part(100))
+        stream = batches(source, ours, learner.resources)
         seen.waits.clear()
         row, *_ = loop.take_step(learner, stream, 1, 0)
         assert not row["skipped"]

@@ -17,6 +17,7 @@ from siamla.grid import SCORE
 from siamla.parallel import start_worker, worker_launch
 from siamla.training.features import Batch, FeatureCache
 from siamla.training.settings import TrainingSettings
+from siamla.training.step import Recipe, Resources
 
 BLOCK = 4  # numbers that Philox gives for each value of its counter
 WHOLE = slice(None)  # of a batch, where no other process takes a part
@@ -37,11 +38,6 @@ class Source:
         """The source on disk: the crop cache of each training set, and a feature cache or None."""
         cached = FeatureCache(features) if features else None
         return cls(open_sampler(crops, pairs), cached, workers)
-
-
-def steps_per_epoch(settings: TrainingSettings) -> int:
-    """Steps of an epoch; pairs that do not fill a batch wait for the next one."""
-    return settings.pairs_per_epoch // settings.batch
 
 
 def pair_numbers(seed: int, settings: TrainingSettings, epoch: int, step: int) -> range:
@@ -107,24 +103,19 @@ def _live(source: Source, groups: Iterator[range], pinned: bool) -> Iterator[Bat
 
 
 def batches(
-    source: Source,
-    seed: int,
-    settings: TrainingSettings,
-    epoch: int = 0,
-    step: int = 0,
-    pinned: bool = False,
-    part: slice = WHOLE,
+    source: Source, recipe: Recipe, resources: Resources, epoch: int = 0, step: int = 0
 ) -> Generator[Batch, None, None]:
-    """The batch of each step from (epoch, step), both counted from 0, to the end of the training.
-
-    `pinned`: in page-locked memory, for copies to a GPU that do not wait. `part`: of each batch
-    only these pairs. UserError when a pair cannot be read.
+    """The batch of each step from (epoch, step), both counted from 0, to the end of the training:
+    this process's part of it, and for a GPU in page-locked memory, from where copies do not wait.
+    UserError when a pair cannot be read.
     """
-    per_epoch = steps_per_epoch(settings)
+    settings = recipe.training
+    per_epoch, part = settings.steps_per_epoch, resources.ranks.part(settings.batch)
+    pinned = resources.hardware.torch_device.type != "cpu"
 
     def groups(first: int, end: int) -> Iterator[range]:
         for number in range(first, end):
-            yield pair_numbers(seed, settings, *divmod(number, per_epoch))[part]
+            yield pair_numbers(recipe.seed, settings, *divmod(number, per_epoch))[part]
 
     now, end = epoch * per_epoch + step, settings.epochs * per_epoch
     if source.features is not None:

@@ -21,7 +21,7 @@ from siamla.files import atomic
 from siamla.hardware import Hardware
 from siamla.model.siamla import SiamLA
 from siamla.progress import progress as progress_bar
-from siamla.training.batches import Source, pair_numbers, steps_per_epoch
+from siamla.training.batches import pair_numbers
 from siamla.training.step import Learner, Progress
 
 KEPT = 3  # states: should the disk lose the last one, the one before it is there
@@ -98,13 +98,11 @@ def peak_memory(hardware: Hardware) -> float:
 class Course:
     """A training under way: where it stands, and what the first process writes and tells of it."""
 
-    def __init__(
-        self, learner: Learner, source: Source, upkeep: Upkeep, asked: Callable[[], bool]
-    ) -> None:
+    def __init__(self, learner: Learner, upkeep: Upkeep, asked: Callable[[], bool]) -> None:
         """Go on from the saved state. `asked` says whether somebody has asked for an end."""
-        self.learner, self.upkeep, self.source = learner, upkeep, source
+        self.learner, self.upkeep = learner, upkeep
         self.progress = _restore_state(upkeep, learner)
-        self.per_epoch = steps_per_epoch(learner.recipe.training)
+        self.per_epoch = learner.recipe.training.steps_per_epoch
         self._ranks = learner.resources.ranks
         self._asked = asked
         self._stop = False

@@ -17,7 +17,7 @@ from siamla.files import locked, write_csv
 from siamla.model.checkpoint import save_model
 from siamla.model.siamla import SiamLA
 from siamla.stopping import stop_requests
-from siamla.training.batches import Source, batches, negative_noise, steps_per_epoch
+from siamla.training.batches import Source, batches, negative_noise
 from siamla.training.course import Course, Upkeep, accidents
 from siamla.training.features import Batch
 from siamla.training.settings import TrainingSettings
@@ -46,7 +46,7 @@ def learning_rate(step: int, steps: int, settings: TrainingSettings) -> float:
 
 
 def _rate(settings: TrainingSettings, epoch: int, step: int) -> float:
-    per_epoch = steps_per_epoch(settings)
+    per_epoch = settings.steps_per_epoch
     return learning_rate(epoch * per_epoch + step, settings.epochs * per_epoch, settings)
 
 
@@ -68,7 +68,7 @@ def take_step(
 
 def epoch_row(settings: TrainingSettings, progress: Progress) -> dict[str, float]:
     """The epoch's row: means over its steps; UserError when none had a usable loss."""
-    per_epoch, epoch = steps_per_epoch(settings), progress.epoch
+    per_epoch, epoch = settings.steps_per_epoch, progress.epoch
     used = [row for row in progress.rows if not row["skipped"]]
     if not used:
         last = progress.rows[-1]["total"]
@@ -93,20 +93,12 @@ def train(
     Raises Stopped, in all processes after the same step, when a signal asked one of them for it.
     UserError for a state that does not fit, unusable losses, too little memory, a dead process.
     """
-    settings, per_epoch = recipe.training, steps_per_epoch(recipe.training)
+    settings, per_epoch = recipe.training, recipe.training.steps_per_epoch
     with stop_requests() as asked, accidents():
         learner = start(recipe, resources)
-        course = Course(learner, source, upkeep, asked)
+        course = Course(learner, upkeep, asked)
         progress = course.progress
-        stream = batches(
-            source,
-            recipe.seed,
-            settings,
-            progress.epoch,
-            progress.step,
-            pinned=resources.hardware.torch_device.type == "cuda",
-            part=resources.ranks.part(settings.batch),
-        )
+        stream = batches(source, recipe, resources, progress.epoch, progress.step)
         with course.bar, closing(stream):
             while progress.epoch < settings.epochs:
                 while progress.step < per_epoch:

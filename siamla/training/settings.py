@@ -126,6 +126,11 @@ class TrainingSettings(Settings):
         return self
 
     @property
+    def steps_per_epoch(self) -> int:
+        """Pairs that do not fill a batch wait for the next epoch."""
+        return self.pairs_per_epoch // self.batch
+
+    @property
     def cached_epochs(self) -> int:
         """The first epochs, in which cached features can be read."""
         return self.frozen_epochs if self.thaw == "all" else self.epochs

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 
 from siamla.errors import UserError
-from siamla.training.batches import Source, batches, steps_per_epoch
+from siamla.training.batches import Source, batches
 from siamla.training.course import KEPT, accidents, peak_memory
 from siamla.training.distributed import Ranks
 from siamla.training.features import Batch
@@ -77,15 +77,14 @@ def _phase(learner: Learner, source: Source, epochs: int, frozen: bool, budget: 
             raise UserError(f"a step's loss is not usable ({row['total']:g}); lower lr_start")
         waits.append(waited)
 
-    part = ranks.part(settings.batch)
-    with closing(batches(source, recipe.seed, settings, pinned=cuda, part=part)) as stream:
+    with closing(batches(source, recipe, learner.resources)) as stream:
         batch = next(stream)
         held = 0 if batch.frozen else PREFETCHED * source.workers
         model = _seconds(lambda: step(iter([batch])), ranks, budget, 1)
         loader = _seconds(lambda: next(stream), ranks, budget, held)
         waits.clear()
         both = _seconds(lambda: step(stream), ranks, budget, held)
-    steps = steps_per_epoch(settings) * epochs
+    steps = settings.steps_per_epoch * epochs
     rates = [f"{settings.batch / seconds:.1f}" for seconds in (model, loader, both)]
     waiting = 100 * sum(waits) / len(waits) / both
     line = (
@@ -144,11 +143,10 @@ def overfit(
     """Train on the first `count` batches again and again; UserError unless the loss falls."""
     set_up(resources.hardware)
     recipe = _endless(recipe, recipe.training.frozen_epochs > 0)
-    part = resources.ranks.part(recipe.training.batch)
     losses: list[float] = []
     with accidents():
         learner = start(recipe, resources)
-        with closing(batches(source, recipe.seed, recipe.training, part=part)) as stream:
+        with closing(batches(source, recipe, resources)) as stream:
             repeated = cycle(list(islice(stream, count)))
         for number in range(steps):
             row, *_ = take_step(learner, repeated, 0, number % count)
