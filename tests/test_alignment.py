@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from clips import moving_square
+from tiny import MODEL
 
 from siamla.benchmark.alignment import (
     CropAlignment,
@@ -16,14 +17,10 @@ from siamla.benchmark.alignment import (
     summary,
 )
 from siamla.errors import UserError
-from siamla.model.settings import ModelSettings
 from siamla.model.siamla import build_model
 from siamla.sequence import Sequence
 from siamla.tracker.settings import TrackerSettings
 
-SMALL = ModelSettings(
-    backbone="efficientnet_lite0", channels=16, tower_depth=1, groups=4, regression_bias=3.4
-)
 FP32 = TrackerSettings(precision="fp32")
 INDEX = np.arange(625.0).reshape(25, 25)  # of cells in reading order
 
@@ -99,7 +96,7 @@ def video(tmp_path: Path) -> Sequence:
 
 
 def test_alignment_of_a_model(video: Sequence) -> None:
-    model = build_model(SMALL, seed=0)
+    model = build_model(MODEL, seed=0)
     first, again, other = (measure(model, [video], 4, seed, FP32)["square"] for seed in (3, 3, 4))
     assert first == again
     assert other["cells"] != first["cells"]
@@ -122,4 +119,4 @@ def test_missing_boxes_are_refused(video: Sequence) -> None:
         cut(hidden, 4, (0,))
     one = Sequence("one", video.frames[:1], video.boxes[:1], video.visible[:1])
     with pytest.raises(UserError, match="no frame after a first one"):
-        measure(build_model(SMALL, seed=0), [one], 4, 0, FP32)
+        measure(build_model(MODEL, seed=0), [one], 4, 0, FP32)
