@@ -49,14 +49,12 @@ def run_page(args: argparse.Namespace) -> None:
 
 def run_study(args: argparse.Namespace) -> None:
     """Write the study."""
-    from siamla.files import read_json
     from siamla.steps.study import study
 
     path = study(load_plan(args), args.key, args.write, args.overwrite)
     print(f"{path}.{{md,json}}")
     if args.write:
         print(args.write)
-        print(f"for README: {read_json(path.with_suffix('.json'))['sentence']}")
 
 
 def run_compare(args: argparse.Namespace) -> None:

@@ -14,6 +14,7 @@ from siamla.report.figures.confidence import on_cells
 from siamla.statistics import Effect, correlation_values, mean_effect
 
 Array = NDArray[np.float64]
+CROPS = ("chosen", "lost", "rest", "middle", "best")  # what is told of a model on crops
 
 
 class Grid(NamedTuple):
@@ -152,29 +153,26 @@ class Measured:
         others.update(name for names in self.beside.values() for name in names)
         return {name: info for name, info in self.benchmarks.items() if name not in others}
 
-    def grids(self, kind: str = "scores", metric: str | None = None) -> dict[str, Grid]:
-        """Benchmark → the grid of a kind of claims; without those that have no values by sequence
-        of the metric (default: the headline), or of which a lower one is better.
+    def grids(self, kind: str = "scores") -> dict[str, Grid]:
+        """Benchmark → the grid of a kind of claims, or of a number of its crops; without those of
+        which there are no values by sequence, or of whose headline a lower one is better.
         """
-        grids = {}
-        for name, info in self.benchmarks.items():
-            chosen = metric or info["headline"]
-            if info["metrics"].get(chosen, {}).get("better") == "higher":
-                grids[name] = self._grid(kind, name, chosen)
-        return {name: one for name, one in grids.items() if not one.values.empty}
+        found = {name: self._grid(kind, name) for name in self.benchmarks}
+        return {name: one for name, one in found.items() if one and not one.values.empty}
 
-    def _grid(self, kind: str, benchmark: str, metric: str) -> Grid:
+    def _grid(self, kind: str, benchmark: str) -> Grid | None:
+        if kind in CROPS:
+            return grid(self._of(benchmark, self.crops), kind)
+        info = self.benchmarks[benchmark]
+        metric = info["headline"]
+        if info["metrics"].get(metric, {}).get("better") != "higher":
+            return None
         if kind == "scores":
             return grid(self._of(benchmark, self.scores), metric)
         if kind == "drop":
             return drops(self._of(benchmark, self.swept), metric)
         runs = [run for run in self.runs if run.benchmark == benchmark]
         return correlations(runs, kind.startswith("spearman"), kind.endswith("inside"))
-
-    def on_crops(self, metric: str) -> dict[str, Grid]:
-        """Benchmark → the grid of a number of its crops; without those of which there are none."""
-        grids = {name: grid(self._of(name, self.crops), metric) for name in self.benchmarks}
-        return {name: one for name, one in grids.items() if not one.values.empty}
 
     def _of(self, benchmark: str, scores: Sequence[Score]) -> list[Score]:
         return [s for s in scores if s.benchmark == benchmark and s.tracker in self.variants]
