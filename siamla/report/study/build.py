@@ -93,7 +93,7 @@ def _scoped(measured: Measured, claim: Claim, every: Scopes) -> Rows:
         used = []
         for part, own in zip(claim.parts, grids, strict=True):
             fits = (name for name in benchmarks if name in own)
-            used.append([name for name in fits if part.weights.keys() <= set(own[name].seeds)])
+            used.append([name for name in fits if part.weights.keys() <= own[name].variants])
         if used in before:
             continue
         before.append(used)

@@ -41,11 +41,10 @@ def _grids(measured: Measured, measure: str) -> list[Grid]:
 def _shared(grids: Sequence[Grid], doses: Sequence[Dose], variants: Iterable[str]) -> list[int]:
     """The doses' steps at which all of these were measured on every benchmark."""
     names = [*variants]
-    known: list[set[str]] = [set(one.seeds) for one in grids]
     return [
         dose.steps
         for dose in doses
-        if known and all({_at(name, dose.steps) for name in names} <= each for each in known)
+        if grids and all({_at(n, dose.steps) for n in names} <= one.variants for one in grids)
     ]
 
 

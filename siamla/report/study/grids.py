@@ -29,12 +29,9 @@ class Grid(NamedTuple):
     dropped: list[str]
 
     @property
-    def seeds(self) -> dict[str, list[int]]:
-        """Variant → its seeds."""
-        seeds: dict[str, list[int]] = {}
-        for variant, seed in self.values.index:
-            seeds.setdefault(variant, []).append(seed)
-        return seeds
+    def variants(self) -> set[str]:
+        """Those that it has values of."""
+        return set(self.values.index.unique("variant"))
 
 
 def _grid(rows: Mapping[tuple[str, int], Mapping[str, Any]]) -> Grid:
@@ -61,19 +58,18 @@ def drops(scores: Sequence[Score], metric: str) -> Grid:
     sequences) to the largest, of score files of one benchmark.
     """
     points = sorted({score.value for score in scores if score.value is not None})
-    grids = [grid((s for s in scores if s.value == point), metric) for point in points]
-    if not grids:
+    tables = [grid((s for s in scores if s.value == point), metric).values for point in points]
+    names = sorted(set.intersection(*(set(table.columns) for table in tables))) if tables else []
+    if not names:
         return _grid({})
-    every = {name for one in grids for name in (*one.values.columns, *one.dropped)}
-    names = sorted(set.intersection(*(set(one.values.columns) for one in grids)))
-    tables = [one.values[names] for one in grids]
+    tables = [table[names] for table in tables]
     both = pd.concat(tables, axis="columns", join="inner", keys=range(len(points))).sort_index()
     lost = []
-    for _, part in both.groupby(level="variant") if names else ():
+    for _, part in both.groupby(level="variant"):
         tables = [pd.DataFrame(part[point]) for point in range(len(points))]
         best = max(tables, key=lambda table: float(table.to_numpy().mean()))
         lost.append(best - tables[-1])
-    return Grid(pd.concat(lost) if lost else _grid({}).values, sorted(every - set(names)))
+    return Grid(pd.concat(lost) if lost else _grid({}).values, [])
 
 
 def correlations(runs: Sequence[Run], ranks: bool, inside: bool) -> Grid:
@@ -81,8 +77,7 @@ def correlations(runs: Sequence[Run], ranks: bool, inside: bool) -> Grid:
     those of which every run has points; variants without a coefficient are left out.
     """
     cells = {(run.tracker, run.seed): on_cells(run, inside) for run in runs}
-    every = set().union(*cells.values())
-    names = sorted(name for name in every if all(name in points for points in cells.values()))
+    names = sorted(set.intersection(*map(set, cells.values()))) if cells else []
     rows: dict[tuple[str, int], dict[str, float]] = {}
     for variant in {run.tracker for run in runs}:
         keys = sorted(key for key in cells if key[0] == variant)
@@ -92,7 +87,7 @@ def correlations(runs: Sequence[Run], ranks: bool, inside: bool) -> Grid:
                 key: dict(zip(names, row, strict=True))
                 for key, row in zip(keys, table, strict=True)
             }
-    return Grid(_grid(rows).values, sorted(every - set(names)))
+    return _grid(rows)
 
 
 def pooled(grids: Iterable[Grid], variants: Iterable[str]) -> dict[str, Array] | None:
@@ -100,7 +95,7 @@ def pooled(grids: Iterable[Grid], variants: Iterable[str]) -> dict[str, Array] |
     that is nothing.
     """
     wanted = list(variants)
-    frames = [one.values for one in grids if not one.values.empty and set(wanted) <= set(one.seeds)]
+    frames = [one.values for one in grids if not one.values.empty and set(wanted) <= one.variants]
     if not frames:
         return None
     both = pd.concat(frames, axis="columns", join="inner").sort_index()
