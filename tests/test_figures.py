@@ -153,13 +153,17 @@ def test_the_numbers_stand_beside_the_picture(tmp_path: Path, draw: Draw, real: 
     assert "synthetic" not in texts(draw(CURVES, data(real, synthetic=False)))
 
 
+def swept(given: Data) -> Data:
+    """The same scores at two windows."""
+    points = [replace(each, value=x) for each in given.scores for x in (0.1, 0.2)]
+    return replace(given, scores=points, facts={"key": "window", "used": {}})
+
+
 def test_a_tracker_has_one_colour_in_every_figure(draw: Draw, real: dict) -> None:
     given = data(real, {**TWO, "other": tracker("Other")})
-    points = [replace(score, value=0.1 * score.seed) for score in given.scores]
-    sweep = replace(given, scores=points, facts={"key": "tracker.window", "used": {}})
     expected = {style.look(each)["color"] for each in given.trackers.values()}
-    swept = entry_of("sweep", sweep="window")
-    for entry, what in ((CURVES, given), (ATTRIBUTES, given), (swept, sweep)):
+    sweep = entry_of("sweep", sweep="window")
+    for entry, what in ((CURVES, given), (ATTRIBUTES, given), (sweep, swept(given))):
         lines = draw(entry, what).figure.axes[0].lines
         assert expected <= {line.get_color() for line in lines}, entry.kind
     assert len(expected) == 3
@@ -245,20 +249,14 @@ def test_panels_have_the_order_of_the_entry_and_no_place_stays_empty(
     assert "Precision, at 20 px (TNL2K, OTB100)" in note
 
 
-def swept(real: dict, seeds: int) -> Data:
-    given = data(real, seeds=seeds)
-    points = [replace(each, value=x) for each in given.scores for x in (0.1, 0.2)]
-    return replace(given, scores=points, facts={"key": "window", "used": {}})
-
-
 def test_a_sweep_of_one_seed_begins_at_0_and_says_that_it_has_no_band(
     draw: Draw, real: dict
 ) -> None:
     entry = entry_of("sweep", sweep="window")
-    one = draw(entry, swept(real, seeds=1))
+    one = draw(entry, swept(data(real, seeds=1)))
     assert one.figure.axes[0].get_ylim()[0] == 0
     assert "One seed each, so no band." in texts(one)
-    several = draw(entry, swept(real, seeds=2))
+    several = draw(entry, swept(data(real)))
     assert several.figure.axes[0].get_ylim()[0] > 0.3
     assert "One seed" not in texts(several)
 

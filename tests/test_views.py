@@ -2,18 +2,16 @@
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from conftest import COMMAND, Tree
+from plans import Change
 
 from siamla.cli.main import main
 from siamla.errors import UserError
 from siamla.experiment.plan import Plan
-from siamla.experiment.spec import merge
 from siamla.report.drawing.jobs import figure_job
 from siamla.report.views import view_mistakes
 from siamla.steps.check import check, check_job
@@ -24,30 +22,16 @@ SWEEP = "siamla/report/figures/sweep.py"
 SMOKE = "params/profiles/smoke.yaml"
 # in the environment that runs the tests
 MAKE = ("make", "-o", ".venv/.ready", "PROFILE=smoke", "CORES=2")
-Params = Callable[..., Plan]
-
-
-@pytest.fixture
-def change(params: Path) -> Params:
-    """The smoke profile's plan after changes of files below params/."""
-
-    def plan(**files: dict[str, Any]) -> Plan:
-        for name, over in files.items():
-            (path,) = params.rglob(f"{name}.yaml")
-            settings = merge(yaml.safe_load(path.read_text()), over)
-            path.write_text(yaml.safe_dump(settings, sort_keys=False))
-        return Plan.load("smoke")
-
-    return plan
 
 
 # --- what the check tells ---
 
 
-def test_the_check_tells_every_mistake_in_views_and_tables(change: Params) -> None:
-    plan = change(
-        figures={"figures": {"fig9": {"titel": "x"}, "fig12": {"most": 0}}}, tables={"titel": "x"}
-    )
+def test_the_check_tells_every_mistake_in_views_and_tables(changed: Change, params: Path) -> None:
+    changed(figures={"figures": {"fig9": {"titel": "x"}, "fig12": {"most": 0}}})
+    with (params / "tables.yaml").open("a") as file:
+        file.write("titel: x\n")
+    plan = Plan.load("smoke")
     assert [line.partition(" ")[2] for line in view_mistakes(plan)] == [
         "figures.fig9: unknown key 'titel'; did you mean 'title'?",
         "figures.fig12: unknown key 'most'; valid: benchmark, kind, paper, title, variants",
@@ -56,9 +40,9 @@ def test_the_check_tells_every_mistake_in_views_and_tables(change: Params) -> No
 
 
 def test_a_mistake_in_a_view_is_an_error_by_hand_and_a_warning_to_a_pipeline(
-    change: Params, capsys: pytest.CaptureFixture[str]
+    changed: Change, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    change(figures={"ours": None})
+    changed(figures={"ours": None})
     said = "params/figures.yaml: ours is null: expected text"
     assert main(["config", "check", "--profile", "smoke"]) == 2
     told = capsys.readouterr().err
@@ -78,9 +62,9 @@ def test_a_mistake_in_a_view_is_an_error_by_hand_and_a_warning_to_a_pipeline(
     ],
 )
 def test_a_figure_of_a_sweep_needs_numbers(
-    change: Params, swept: dict[str, Any], found: str
+    changed: Change, swept: dict[str, Any], found: str
 ) -> None:
-    plan = change(sweeps={"sweeps": {"window": swept}})
+    plan = changed(sweeps={"sweeps": {"window": swept}})
     where = "params/figures.yaml: figures.fig14.sweep"
     line = f"{where}: window varies {found}; a figure of kind sweep needs numbers"
     with pytest.raises(UserError) as error:
@@ -90,15 +74,15 @@ def test_a_figure_of_a_sweep_needs_numbers(
 
 
 def test_an_engine_without_its_package_is_told_before_anything_is_trained(
-    change: Params, monkeypatch: pytest.MonkeyPatch
+    changed: Change, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usual = check_job(change()).key
+    usual = check_job(changed()).key
     monkeypatch.setattr(
         "siamla.engine.engines.installed", lambda package: None if package == "openvino" else "1"
     )
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     told = "tracker.engine: openvino: openvino is not installed; pip install 'siamla[fast]'"
-    plan = change(smoke={"trackers": {"siamla": {"engine": "openvino"}}})
+    plan = changed(smoke={"trackers": {"siamla": {"engine": "openvino"}}})
     (line,) = check(plan).problems
     assert line.startswith(f"predict otb100 siamla, seed 1: {told}")
     assert check_job(plan).key != usual  # so that a pipeline looks again
