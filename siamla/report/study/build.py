@@ -216,16 +216,15 @@ def build(measured: Measured, claims: Claims, baseline: str) -> dict[str, Any]:
     """The study as JSON-ready data: benchmarks, scopes with rows, claims with their parts in each
     scope, notes. baseline: the variant that every other is compared with.
     """
-    grids = {name: one for name, one in measured.grids().items() if name in measured.studied}
+    found = measured.grids()
+    grids = {name: one for name, one in found.items() if name in measured.studied}
     every = scopes(grids, measured.benchmarks)
-    benchmarks = {}
-    for name, info in measured.studied.items():
-        sequences = grids[name].values.shape[1] if name in grids else 0
-        about = {"label": info["label"], "synthetic": info["synthetic"], "sequences": sequences}
-        benchmarks[name] = about | {"metric": info["metrics"][info["headline"]]["label"]}
+    benchmarks = {
+        name: {"label": info["label"], "synthetic": info["synthetic"]}
+        for name, info in measured.studied.items()
+    }
     tables = []
     for label, names in {**every, **measured.beside}.items():
-        found = measured.grids() if label in measured.beside else grids
         rows = _rows([found[name] for name in names if name in found], measured.variants, baseline)
         infos = [measured.benchmarks[name] for name in names]
         metrics = dict.fromkeys(info["metrics"][info["headline"]]["label"] for info in infos)
