@@ -7,10 +7,12 @@ import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+import torch
 import yaml
 from plans import finish
 
@@ -20,7 +22,7 @@ from siamla.cli.main import main
 from siamla.errors import UserError
 from siamla.experiment.experiment import Experiment
 from siamla.experiment.plan import Plan
-from siamla.files import write_text
+from siamla.files import read_json, write_text
 from siamla.miniatures.dataset import WRITERS
 from siamla.report.differences import signed
 from siamla.report.drawing.jobs import figure_names
@@ -29,6 +31,7 @@ from siamla.sequence import Sequence
 from siamla.steps.figures import figure
 from siamla.steps.page import page
 from siamla.steps.perform import perform
+from siamla.steps.release import release
 
 ROOT = Path(__file__).parents[1]
 NAMES = ("Clip_1", "Fußball-λ", "A+B")
@@ -232,3 +235,25 @@ def test_compare_calls_no_difference_of_single_seeds(
     assert re.search(r"FM \(3\) +[+−]0\.\d{3} +†\n", text)
     assert "]" not in text
     assert "† no difference to siamcar can be called: fewer than two seeds" in text
+
+
+def test_the_best_seed_is_released_with_a_card(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = SimpleNamespace(label="Ours", digest="0" * 64, model=torch.nn.Linear(1, 1))
+    steps = "siamla.steps.release"
+    monkeypatch.setattr(f"{steps}.read_model", lambda path: file)
+    monkeypatch.setattr(f"{steps}.export", lambda model, folder, *_, **__: folder.mkdir())
+    reached = {}
+    for job in plan.jobs_of("score"):
+        if job.names["variant"] == "siamla":
+            content = read_json(job.folder / "score.json")
+            reached[job.names["seed"]] = content["overall"]["auc"]
+    best = max(reached, key=lambda seed: reached[seed])
+    card = release("smoke/siamla", "otb100", tmp_path / "out").read_text()
+    assert f"`siamla model release smoke/siamla/seed{best}`" in card
+    assert f"| OTB <100> | AUC | {reached[best]:.3f} [" in card
+    with pytest.raises(UserError, match="with --by PROFILE/VARIANT"):
+        release("smoke/siamla")
+    with pytest.raises(UserError, match="did you mean 'otb100'"):
+        release("smoke/siamla", "otb10", tmp_path / "out")
