@@ -60,25 +60,30 @@ def blank() -> dict[str, Any]:
     return make_record("", {}, {}, "", {}, {}, 0.0) | {"seconds": 1.0}
 
 
-def fake(job: Job, data: Mapping[str, Any] = SCORE, **changes: Any) -> Job:
-    """A result as its step leaves it: a file with `data`, and a record with what the parents'
+def finish(job: Job, names: Iterable[str], **changes: Any) -> Job:
+    """The record of a result as its step leaves it, of files that are there, with what the parents'
     records say now.
 
     Args:
         changes: of the record.
     """
-    name = "score.json" if job.step == "score" else "model.pt"
-    write_json(job.folder / name, data)
     write_text(job.folder / OWNER, f"{job.step} {job.key}\n")
     inputs = brought(job)
     for each, parent in job.parents.items():
         if made := parent.record():
             inputs[each] = made["content"]
     record = blank() | {"step": job.step, "names": dict(job.names), "key": job.key}
-    record |= {"identity": job.identity.plain, "inputs": inputs, "content": digest(data)}
-    record["files"] = hashed(job.folder, [name])
+    record |= {"identity": job.identity.plain, "inputs": inputs, "content": job.key}
+    record["files"] = hashed(job.folder, names)
     write_json(job.record_path, merge(record, changes))
     return job
+
+
+def fake(job: Job, data: Mapping[str, Any] = SCORE, **changes: Any) -> Job:
+    """A result: a file with `data`, and its record after changes."""
+    name = "score.json" if job.step == "score" else "model.pt"
+    write_json(job.folder / name, data)
+    return finish(job, [name], **{"content": digest(data), **changes})
 
 
 def fake_all(jobs: Iterable[Job]) -> None:

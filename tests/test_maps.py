@@ -23,6 +23,7 @@ from siamla.model.siamla import build_model
 from siamla.sequence import Sequence
 from siamla.tracker.loading import tracker_of
 from siamla.tracker.settings import TrackerSettings
+from siamla.tracker.tracker import SiamTracker
 
 ONE_CELL = TrackerSettings(precision="fp32", top_n=1, window=0, penalty_k=0)
 
@@ -32,10 +33,13 @@ def video(tmp_path: Path) -> Sequence:
     return moving_square(tmp_path, "square", 6, 800, 600)
 
 
+def tracker() -> SiamTracker:
+    return tracker_of(build_model(SMALL, seed=0), ONE_CELL)
+
+
 @pytest.fixture
 def found(video: Sequence, tmp_path: Path) -> list[FrameMaps]:
-    tracker = tracker_of(build_model(SMALL, seed=0), ONE_CELL)
-    return follow(tracker, video, [1, 3, 5], tmp_path)
+    return follow(tracker(), video, [1, 3, 5], tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -58,9 +62,9 @@ def test_a_frame_is_what_the_tracker_saw_and_chose(found: list[FrameMaps], video
     assert [(frame.sequence, frame.frame, frame.image) for frame in found] == [
         ("square", index, f"square/{index:04d}.png") for index in (1, 3, 5)
     ]
-    tracker = tracker_of(build_model(SMALL, seed=0), ONE_CELL)
-    tracker.init(cv2.imread(str(video.frames[0])), video.boxes[0])
-    boxes = [tracker.update(cv2.imread(str(path))) for path in video.frames[1:]]
+    again = tracker()
+    again.init(cv2.imread(str(video.frames[0])), video.boxes[0])
+    boxes = [again.update(cv2.imread(str(path))) for path in video.frames[1:]]
     for frame in found:
         np.testing.assert_array_equal(frame.chosen, boxes[frame.frame - 1])
         np.testing.assert_array_equal(frame.truth, video.boxes[frame.frame])
@@ -76,7 +80,7 @@ def test_the_crop_is_in_rgb_and_unknown_truth_is_nan(video: Sequence, tmp_path: 
     hidden = replace(video, boxes=video.boxes[:1])
     for path in video.frames:
         cv2.imwrite(str(path), np.full((600, 800, 3), (200, 0, 0), np.uint8))
-    (frame,) = follow(tracker_of(build_model(SMALL, seed=0), ONE_CELL), hidden, [1], tmp_path)
+    (frame,) = follow(tracker(), hidden, [1], tmp_path)
     assert frame.crop[127, 127].tolist() == [0, 0, 200]
     assert np.isnan(frame.truth).all()
 

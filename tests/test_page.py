@@ -7,58 +7,52 @@ import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
+import torch
 import yaml
-from PIL import Image
+from plans import finish
 
 from siamla.benchmark.onepass import Track
 from siamla.benchmark.store import write_track
 from siamla.cli.main import main
 from siamla.errors import UserError
 from siamla.experiment.experiment import Experiment
-from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
-from siamla.files import write_json, write_text
-from siamla.provenance.record import make_record
+from siamla.files import read_json, write_text
+from siamla.miniatures.dataset import WRITERS
 from siamla.report.differences import signed
 from siamla.report.drawing.jobs import figure_names
-from siamla.report.figures.frames import choose_sequences
+from siamla.report.figures import frames
+from siamla.sequence import Sequence
 from siamla.steps.figures import figure
 from siamla.steps.page import page
-from siamla.steps.perform import OWNER, hashed, perform
-from siamla.steps.predict import origin
+from siamla.steps.perform import perform
+from siamla.steps.release import release
 
 ROOT = Path(__file__).parents[1]
 NAMES = ("Clip_1", "Fußball-λ", "A+B")
+PLACE = {"device": "cpu", "precision": "fp32", "threads": 1}
 
 
 def draw_videos(root: Path) -> dict[str, np.ndarray]:
     """Three videos of a moving square in OTB's layout; their boxes, 0-based."""
     boxes = {}
     for place, name in enumerate(NAMES):
-        x = 20 + 5 * np.arange(8) + place
-        boxes[name] = np.stack([x, np.full(8, 30), np.full(8, 24), np.full(8, 18)], 1).astype(float)
-        (root / name / "img").mkdir(parents=True)
-        for index, (left, top, w, h) in enumerate(boxes[name].astype(int)):
+        boxes[name] = np.array([[20.0 + 5 * i + place, 30, 24, 18] for i in range(8)])
+        images = []
+        for left in boxes[name][:, 0].astype(int):
             image = np.full((90, 140, 3), 90, np.uint8)
-            image[top : top + h, left : left + w] = (230, 40, 30 + 40 * place)
-            Image.fromarray(image).save(root / name / "img" / f"{index + 1:04d}.jpg")
-        lines = [f"{x + 1:.0f},{y + 1:.0f},{w:.0f},{h:.0f}" for x, y, w, h in boxes[name]]
-        (root / name / "groundtruth_rect.txt").write_text("\n".join(lines) + "\n")
-        (root / name / "attrs.txt").write_text("FM,OCC\n" if place else "FM\n")
+            image[30:48, left : left + 24] = (230, 40, 30 + 40 * place)
+            images.append(cv2.imencode(".jpg", image)[1].tobytes())
+        frames = tuple(Path(str(i)) for i in range(8))
+        labels = frozenset(("FM", "OCC")[: place + 1])
+        video = Sequence(name, frames, boxes[name], np.ones(8, bool), attributes=labels)
+        WRITERS["otb"].write(root, video, images)
     return boxes
-
-
-def finish(job: Job, files: list[str]) -> None:
-    """A record beside files that stand in for a step's work."""
-    write_text(job.folder / OWNER, f"{job.step} {job.key}\n")
-    inputs = {n: record["content"] for n, p in job.parents.items() if (record := p.record())}
-    place = {"device": "cpu", "precision": "fp32", "threads": 1}
-    record = make_record(job.step, job.names, job.identity.plain, job.key, inputs, place, 0.0)
-    record |= {"content": "c" + job.key, "files": hashed(job.folder, files), "seconds": 2.0}
-    write_json(job.record_path, record | {"training": origin(record)})
 
 
 def make_results(folder: Path) -> None:
@@ -89,12 +83,14 @@ def make_results(folder: Path) -> None:
             names = {"benchmark": "otb100", "variant": variant, "seed": seed}
             trained = plan.job("train", variant=variant, seed=seed)
             write_text(trained.folder / "history.csv", history)
-            finish(trained, ["history.csv"])
+            finish(trained, ["history.csv"], place=PLACE)
             tracked = plan.job("predict", **names)
             for name, truth in boxes.items():
                 found = truth + rng.normal(0, spread, truth.shape) * [1, 1, 0, 0]
                 write_track(tracked.folder, name, Track(found, np.full(8, 0.02)), "otb")
-            finish(tracked, [path.name for path in tracked.folder.glob("*.txt")])
+            files = [path.name for path in tracked.folder.glob("*.txt")]
+            origin = {"key": trained.key, "content": trained.key, "place": PLACE}
+            finish(tracked, files, place=PLACE, training=origin)
             perform(plan, plan.job("score", **names))
     for name in figure_names(plan):
         figure(plan, name)
@@ -154,7 +150,7 @@ def test_the_page_holds_everything_and_needs_nothing(written: Path) -> None:
     for word in (*NAMES, *words):
         assert word in text, word
     assert "<100>" not in text
-    assert [tag for tag, _ in elements].count("script") == 1  # the page's own
+    assert "script" not in [tag for tag, _ in elements]
     assert not [name for _, a in elements for name in a if name.startswith("on")]
 
 
@@ -187,7 +183,9 @@ def test_a_missing_figure_or_score_names_its_command(plan: Plan) -> None:
         page(plan)
 
 
-def test_figure_8_shows_gains_and_losses_by_rule(plan: Plan) -> None:
+def test_figure_8_shows_gains_and_losses_by_rule(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = figure(plan, "fig8")
     made = json.loads(path.with_name("fig8.json").read_text())
     assert "largest and the smallest mean difference" in made["notes"][0]
@@ -196,19 +194,16 @@ def test_figure_8_shows_gains_and_losses_by_rule(plan: Plan) -> None:
     assert {row.split(",")[0] for row in rows[1:]} == set(NAMES)
     assert all(int(row.split(",")[1]) > 0 for row in rows[1:])
     assert "Left out: 0 of 3 sequences" in made["notes"][1]
-    settings = Path("params/figures.yaml")
-    shown = yaml.safe_load(settings.read_text())
-    shown["figures"]["fig8"]["least"] = 0.9
-    settings.write_text(yaml.safe_dump(shown))
-    figure(Plan.load("smoke"), "fig8")
+    monkeypatch.setattr(frames, "LEAST", 0.9)
+    figure(plan, "fig8")
     said = path.with_name("fig8.md").read_text()
     assert "in no sequence do mean IoUs differ by 0.9 or more" in said
 
 
 def test_rows_of_figure_8_differ_by_the_least_difference_and_none_is_minus_zero() -> None:
     gains = {"a": 0.2, "b": 0.04, "c": -0.001, "d": -0.06, "e": 0.07}
-    assert choose_sequences(gains, 4, 0.05) == ["a", "e", "d"]
-    assert choose_sequences(gains, 2, 0.05) == ["a", "d"]
+    assert frames.choose_sequences(gains, 4) == ["a", "e", "d"]
+    assert frames.choose_sequences(gains, 2) == ["a", "d"]
     assert [signed(gains[name], 2) for name in "acd"] == ["+0.20", "+0.00", "−0.06"]
 
 
@@ -240,3 +235,25 @@ def test_compare_calls_no_difference_of_single_seeds(
     assert re.search(r"FM \(3\) +[+−]0\.\d{3} +†\n", text)
     assert "]" not in text
     assert "† no difference to siamcar can be called: fewer than two seeds" in text
+
+
+def test_the_best_seed_is_released_with_a_card(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = SimpleNamespace(label="Ours", digest="0" * 64, model=torch.nn.Linear(1, 1))
+    steps = "siamla.steps.release"
+    monkeypatch.setattr(f"{steps}.read_model", lambda path: file)
+    monkeypatch.setattr(f"{steps}.export", lambda model, folder, *_, **__: folder.mkdir())
+    reached = {}
+    for job in plan.jobs_of("score"):
+        if job.names["variant"] == "siamla":
+            content = read_json(job.folder / "score.json")
+            reached[job.names["seed"]] = content["overall"]["auc"]
+    best = max(reached, key=lambda seed: reached[seed])
+    card = release("smoke/siamla", "otb100", tmp_path / "out").read_text()
+    assert f"`siamla model release smoke/siamla/seed{best}`" in card
+    assert f"| OTB <100> | AUC | {reached[best]:.3f} [" in card
+    with pytest.raises(UserError, match="with --by PROFILE/VARIANT"):
+        release("smoke/siamla")
+    with pytest.raises(UserError, match="did you mean 'otb100'"):
+        release("smoke/siamla", "otb10", tmp_path / "out")

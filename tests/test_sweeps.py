@@ -1,6 +1,7 @@
 """Sweeps: their settings, their jobs in the plan, their place and their table."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from siamla.cli.main import main
 from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
-from siamla.report.collect import SWEEP_COLUMNS, write_sweeps
+from siamla.report.collect import SWEEP_COLUMNS, Score, write_sweeps
 from siamla.steps.outlook import job_named, outlook
 
 WINDOW = {"key": "window", "values": [0, 0.25], "variants": ["siamcar"], "benchmarks": ["otb100"]}
@@ -111,17 +112,15 @@ def test_people_name_a_point(plan: Plan, capsys: pytest.CaptureFixture[str]) -> 
         assert said in capsys.readouterr().err
 
 
-def scored(plan: Plan, values: dict[str, float]) -> dict[Path, dict[str, Any]]:
-    scores = {}
-    for job in plan.jobs_of("score_sweep"):
-        overall = {"auc": values[str(job.names["value"])], "device": "cpu"}
-        scores[job.folder] = {"record": {"names": dict(job.names)}, "overall": overall}
-    return scores
+def point(job: Job, auc: float) -> Score:
+    """The score of a point of a sweep."""
+    content = {"record": {"names": job.names}, "overall": {"auc": auc, "device": "cpu"}}
+    return Score("otb100", "siamcar", 1, content, float(job.names["value"]))
 
 
 def test_the_table_of_a_sweep(plan: Plan, tmp_path: Path) -> None:
-    scores = scored(plan, {"0": 0.5, "0.25": 0.625})
-    for name, order in (("a", scores), ("b", dict(reversed(scores.items())))):
+    scores = [*map(point, plan.jobs_of("score_sweep"), (0.5, 0.625))]
+    for name, order in (("a", scores), ("b", scores[::-1])):
         write_sweeps(order, {"window": "window"}, tmp_path / f"{name}.csv")
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
     rows = list(csv.reader((tmp_path / "a.csv").open()))
@@ -130,9 +129,8 @@ def test_the_table_of_a_sweep(plan: Plan, tmp_path: Path) -> None:
         ["window", "window", "0.0", "otb100", "siamcar", "1", "auc", "0.5"],
         ["window", "window", "0.25", "otb100", "siamcar", "1", "auc", "0.625"],
     ]
-    for path, score in scores.items():
-        if "0.25" in path.parts:
-            score["record"]["names"]["value"] = "release"
+    names = {"record": {"names": scores[1].content["record"]["names"] | {"value": "release"}}}
+    scores[1] = replace(scores[1], content={**scores[1].content, **names}, value=None)
     write_sweeps(scores, {"window": "window"}, tmp_path / "c.csv")
     rows = list(csv.DictReader((tmp_path / "c.csv").open()))
     assert [row["value"] for row in rows] == ["0", "release"]

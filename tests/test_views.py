@@ -2,56 +2,36 @@
 
 import json
 import re
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from conftest import COMMAND, Tree
+from plans import Change
 
 from siamla.cli.main import main
 from siamla.errors import UserError
 from siamla.experiment.plan import Plan
-from siamla.experiment.spec import merge
 from siamla.report.drawing.jobs import figure_job
 from siamla.report.views import view_mistakes
 from siamla.steps.check import check, check_job
 
-ROOT = Path(__file__).parents[1]
 MAPS = "{kind: maps, paper: Fig. 2 (b), title:"
 TITLE = ("params/figures.yaml", MAPS, MAPS.replace("title", "titel"))
 SWEEP = "siamla/report/figures/sweep.py"
 SMOKE = "params/profiles/smoke.yaml"
 # in the environment that runs the tests
 MAKE = ("make", "-o", ".venv/.ready", "PROFILE=smoke", "CORES=2")
-Params = Callable[..., Plan]
-
-
-@pytest.fixture
-def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
-    """The smoke profile's plan after changes of files below params/."""
-    shutil.copytree(ROOT / "params", tmp_path / "params")
-    monkeypatch.chdir(tmp_path)
-
-    def change(**files: dict[str, Any]) -> Plan:
-        for name, over in files.items():
-            (path,) = Path("params").rglob(f"{name}.yaml")
-            settings = merge(yaml.safe_load(path.read_text()), over)
-            path.write_text(yaml.safe_dump(settings, sort_keys=False))
-        return Plan.load("smoke")
-
-    return change
 
 
 # --- what the check tells ---
 
 
-def test_the_check_tells_every_mistake_in_views_and_tables(params: Params) -> None:
-    plan = params(
-        figures={"figures": {"fig9": {"titel": "x"}, "fig12": {"most": 0}}}, tables={"titel": "x"}
-    )
+def test_the_check_tells_every_mistake_in_views_and_tables(changed: Change, params: Path) -> None:
+    changed(figures={"figures": {"fig9": {"titel": "x"}, "fig12": {"most": 0}}})
+    with (params / "tables.yaml").open("a") as file:
+        file.write("titel: x\n")
+    plan = Plan.load("smoke")
     assert [line.partition(" ")[2] for line in view_mistakes(plan)] == [
         "figures.fig9: unknown key 'titel'; did you mean 'title'?",
         "figures.fig12: unknown key 'most'; valid: benchmark, kind, paper, title, variants",
@@ -60,9 +40,9 @@ def test_the_check_tells_every_mistake_in_views_and_tables(params: Params) -> No
 
 
 def test_a_mistake_in_a_view_is_an_error_by_hand_and_a_warning_to_a_pipeline(
-    params: Params, capsys: pytest.CaptureFixture[str]
+    changed: Change, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    params(figures={"ours": None})
+    changed(figures={"ours": None})
     said = "params/figures.yaml: ours is null: expected text"
     assert main(["config", "check", "--profile", "smoke"]) == 2
     told = capsys.readouterr().err
@@ -82,9 +62,9 @@ def test_a_mistake_in_a_view_is_an_error_by_hand_and_a_warning_to_a_pipeline(
     ],
 )
 def test_a_figure_of_a_sweep_needs_numbers(
-    params: Params, swept: dict[str, Any], found: str
+    changed: Change, swept: dict[str, Any], found: str
 ) -> None:
-    plan = params(sweeps={"sweeps": {"window": swept}})
+    plan = changed(sweeps={"sweeps": {"window": swept}})
     where = "params/figures.yaml: figures.fig14.sweep"
     line = f"{where}: window varies {found}; a figure of kind sweep needs numbers"
     with pytest.raises(UserError) as error:
@@ -94,19 +74,15 @@ def test_a_figure_of_a_sweep_needs_numbers(
 
 
 def test_an_engine_without_its_package_is_told_before_anything_is_trained(
-    params: Params, monkeypatch: pytest.MonkeyPatch
+    changed: Change, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usual = check_job(params()).key
+    usual = check_job(changed()).key
     monkeypatch.setattr(
         "siamla.engine.engines.installed", lambda package: None if package == "openvino" else "1"
     )
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    told = (
-        "tracker.engine: openvino: openvino is not installed; pip install 'siamla[fast]'"
-        " (in a clone '.[fast]'), or"
-        " take engine auto"
-    )
-    plan = params(smoke={"trackers": {"siamla": {"engine": "openvino"}}})
+    told = "tracker.engine: openvino: openvino is not installed; pip install 'siamla[fast]'"
+    plan = changed(smoke={"trackers": {"siamla": {"engine": "openvino"}}})
     (line,) = check(plan).problems
     assert line.startswith(f"predict otb100 siamla, seed 1: {told}")
     assert check_job(plan).key != usual  # so that a pipeline looks again
@@ -141,7 +117,7 @@ def test_a_mistake_in_a_view_stops_who_asks_for_it_alone(bare_tree: Tree) -> Non
         assert re.search(rf"{SWEEP}: line \d+: not valid Python", said.splitlines()[-1])
 
 
-@pytest.mark.parametrize("target", ["reproduce_figures", "collect_sweeps"])
+@pytest.mark.parametrize("target", ["reproduce_figures", "collect_sweeps", "reproduce_study"])
 def test_what_needs_data_is_checked_first(bare_tree: Tree, target: str) -> None:
     code, said = _look(bare_tree, target)
     assert code == 0, said

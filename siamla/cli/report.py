@@ -31,14 +31,12 @@ def _figure(args: argparse.Namespace) -> None:
 
 
 def _study(args: argparse.Namespace) -> None:
-    from siamla.files import read_json
     from siamla.steps.study import study
 
     path = study(load_plan(args), args.write, args.overwrite)
     print(f"{path}.{{md,json}}")
     if args.write:
         print(args.write)
-        print(f"for README: {read_json(path.with_suffix('.json'))['sentence']}")
 
 
 def _compare(args: argparse.Namespace) -> None:

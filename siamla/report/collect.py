@@ -1,11 +1,9 @@
-"""From checked score files, path → content, to long tables: frames and CSV files."""
+"""Stored scores, and the long CSV files of them."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from siamla.files import write_csv
 
@@ -33,37 +31,44 @@ CURVE_COLUMNS = (*NAMES, "curve", "x", "y")
 SWEEP_COLUMNS = ("sweep", "key", "value", *NAMES, "metric", "score")
 ATTRIBUTE_COLUMNS = (*NAMES, "attribute", "metric", "value", "count")
 COUNTS = ("sequences", "frames")  # what an attribute's scores rest on
-TYPES = {
-    "seed": "int64",
-    "value": "float64",
-    "weight": "float64",
-    "other_cores": "float64",
-    "threads": "Int64",
-    "train_threads": "Int64",
-    "git_dirty": "boolean",
-}
-IMPORTED_SEED = 0  # another tracker's results have no seed of ours
-Score = Mapping[str, Any]
-Contents = Mapping[Path, Score]
 Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Score:
+    """The content of a score file.
+
+    Attributes:
+        content: with the record of a stored one under "record".
+        value: of the setting that a sweep varies, where that is a number.
+        folder: where it is stored.
+    """
+
+    benchmark: str
+    tracker: str
+    seed: int
+    content: Mapping[str, Any]
+    value: float | None = None
+    folder: Path = Path()
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Its metrics and speeds, without what is text or null."""
+        values = self.content["overall"] | (self.content.get("speed") or {})
+        return {name: float(v) for name, v in values.items() if isinstance(v, int | float)}
+
+
 Parts = Callable[[Score], Iterable[dict[str, Any]]]  # the rows of a score
 
 
-def _names(score: Score) -> dict[str, Any]:
-    """Benchmark, variant and seed; of another tracker's results its name as the variant."""
-    names = score["record"]["names"]
-    if "tracker" in names:
-        names = names | {"variant": names["tracker"], "seed": IMPORTED_SEED}
-    return {name: names[name] for name in NAMES}
-
-
-def _rows(
-    scores: Contents, columns: Sequence[str], parts: Callable[[Score], Iterable[Any]]
-) -> Rows:
+def _rows(scores: Iterable[Score], columns: Sequence[str], parts: Parts) -> Rows:
     """The rows of all scores, sorted by the columns before the number."""
     number = next(name for name in ("score", "value", "y") if name in columns)
     order = columns[: columns.index(number)]
-    rows = [{**_names(score), **row} for score in scores.values() for row in parts(score)]
+    rows = []
+    for score in scores:
+        names = dict(zip(NAMES, (score.benchmark, score.tracker, score.seed), strict=True))
+        rows += [names | row for row in parts(score)]
     return sorted(rows, key=lambda row: [row[name] for name in order])
 
 
@@ -76,11 +81,11 @@ def _numbers(values: Mapping[str, Any], number: str = "value", **fixed: Any) -> 
     ]
 
 
-def _origin(score: Score) -> dict[str, Any]:
+def origin(score: Score) -> dict[str, Any]:
     """Where tracking and training took place, and every commit that the score rests on."""
-    record = score["record"]
-    training = score.get("training") or {}
-    predictions = score.get("predictions") or {}
+    record = score.content["record"]
+    training = score.content.get("training") or {}
+    predictions = score.content.get("predictions") or {}
     parts = [part for part in (training, predictions, record) if "environment" in part]
     environments = [part["environment"] for part in parts]
     commits = dict.fromkeys(str(e["git_commit"]) for e in environments if e.get("git_commit"))
@@ -96,19 +101,19 @@ def _origin(score: Score) -> dict[str, Any]:
 
 
 def _overall(score: Score) -> Rows:
-    return _numbers(score["overall"] | (score.get("speed") or {}), **_origin(score))
+    return _numbers(score.numbers, **origin(score))
 
 
 def _sequences(score: Score) -> Iterator[dict[str, Any]]:
-    weights = score.get("weights", {})
-    for name, values in score["per_sequence"].items():
+    weights = score.content.get("weights", {})
+    for name, values in score.content["per_sequence"].items():
         for row in _numbers(values, sequence=name):
             yield row | {"weight": weights.get(row["metric"], {}).get(name, 1.0)}
 
 
 def _attributes(score: Score) -> Iterator[dict[str, Any]]:
     """count: the sequences (for VOT, the frames) that have the attribute."""
-    for attribute, values in score["per_attribute"].items():
+    for attribute, values in score.content["per_attribute"].items():
         count = next(int(values[name]) for name in COUNTS if name in values)
         metrics = {name: value for name, value in values.items() if name not in COUNTS}
         yield from _numbers(metrics, attribute=attribute, count=count)
@@ -116,40 +121,28 @@ def _attributes(score: Score) -> Iterator[dict[str, Any]]:
 
 def _curves(score: Score) -> Iterator[dict[str, Any]]:
     """x is a threshold of the protocol, of "expected_overlap" a number of frames."""
-    for curve, points in score["curves"].items():
+    for curve, points in score.content["curves"].items():
         for x, y in zip(points["x"], points["y"], strict=True):
             yield {"curve": curve, "x": float(x), "y": float(y)}
 
 
-def frames(scores: Contents) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows of scores.csv and of sequences.csv."""
-    tables = []
-    for columns, parts in ((COLUMNS, _overall), (SEQUENCE_COLUMNS, _sequences)):
-        types = {name: TYPES.get(name, "object") for name in columns}
-        table = pd.DataFrame(_rows(scores, columns, parts), columns=list(columns))
-        tables.append(table.astype(types))
-    return tables[0], tables[1]
-
-
-def write_sweeps(scores: Contents, keys: Mapping[str, str], path: Path) -> None:
+def write_sweeps(scores: Collection[Score], keys: Mapping[str, str], path: Path) -> None:
     """Write the overall scores at every point of sweeps as CSV; equal scores give equal bytes.
 
     keys: sweep → the tracker setting that it varies. value is a number where all values are.
     """
-    texts = {score["record"]["names"]["value"] for score in scores.values()}
-    points: dict[str, Any] = {text: text for text in texts}
-    with suppress(ValueError):
-        points = {text: float(text) for text in texts}
+    numeric = all(score.value is not None for score in scores)
 
     def parts(score: Score) -> Rows:
-        names = score["record"]["names"]
-        point = {"key": keys[names["sweep"]], "value": points[names["value"]]}
-        return _numbers(score["overall"], "score", sweep=names["sweep"], **point)
+        names = score.content["record"]["names"]
+        value = score.value if numeric else names["value"]
+        point = {"sweep": names["sweep"], "key": keys[names["sweep"]], "value": value}
+        return _numbers(score.content["overall"], "score", **point)
 
     write_csv(path, SWEEP_COLUMNS, _rows(scores, SWEEP_COLUMNS, parts))
 
 
-def write(scores: Contents, folder: Path) -> None:
+def write(scores: Collection[Score], folder: Path) -> None:
     """Write scores.csv, sequences.csv, curves.csv and attributes.csv; equal scores, equal bytes."""
     for name, columns, parts in (
         ("curves", CURVE_COLUMNS, _curves),

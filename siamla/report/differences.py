@@ -104,14 +104,20 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     return lines
 
 
-def _gap(one: Effect, digits: int) -> list[str]:
-    """A difference, and its interval with NOISE where that covers 0; by the tables' rule UNTOLD in
-    its place where none can be called.
+def mark_of(one: Effect) -> str:
+    """NOISE where the interval covers 0; UNTOLD where no difference can be called, for fewer than
+    two seeds or no values by sequence.
     """
     if min(one.seeds.values(), default=0) < 2 or not np.isfinite(one.low):
-        return [signed(one.value, digits), UNTOLD]
-    noise = "" if one.told else f"  {NOISE}"
-    return [signed(one.value, digits), interval(one.low, one.high, digits) + noise]
+        return UNTOLD
+    return "" if one.told else NOISE
+
+
+def _gap(one: Effect, digits: int) -> list[str]:
+    """A difference, and its interval with its mark, or the mark alone."""
+    mark = mark_of(one)
+    text = mark if mark == UNTOLD else f"{interval(one.low, one.high, digits)}  {mark}".rstrip()
+    return [signed(one.value, digits), text]
 
 
 def _number(number: float, digits: int) -> str:

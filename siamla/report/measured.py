@@ -1,15 +1,15 @@
 """What was measured as cells of a table, and the table as Markdown, LaTeX (booktabs) and CSV."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import pandas as pd
+import numpy as np
 
-from siamla.report.collect import PLACE
-from siamla.report.differences import NOISE, UNTOLD
+from siamla.report.collect import Score, origin
+from siamla.report.differences import OVERALL, UNTOLD, difference, mark_of
+from siamla.report.tables.job import Column
 from siamla.report.view import filled
-from siamla.statistics import mean_effect, weighted_values
 
 WITHHELD = "submit to the server"  # of a test set whose truth is not public
 MISSING = "not measured"
@@ -66,71 +66,57 @@ class Measured:
     """The scores of a profile, restricted to the variants, seeds and benchmarks that it expects.
 
     Attributes:
-        scores, sequences: the frames of siamla.report.collect.frames.
+        scores: sorted by benchmark, variant and seed.
         variants: name → {label, components, seeds}; of imported trackers {label, imported: true}.
         benchmarks: name → {label, headline, metrics: name → {label, better, digits}}.
     """
 
-    def __init__(
-        self, scores: pd.DataFrame, sequences: pd.DataFrame, variants: Info, benchmarks: Info
-    ) -> None:
+    def __init__(self, scores: Iterable[Score], variants: Info, benchmarks: Info) -> None:
         self.variants, self.benchmarks = variants, benchmarks
-        self.scores, self.sequences = self._expected(scores), self._expected(sequences)
-
-    def _expected(self, frame: pd.DataFrame) -> pd.DataFrame:
-        frame = frame[frame["benchmark"].isin(self.benchmarks)]
-        names = zip(frame["variant"], frame["seed"], strict=True)
-        wanted = [
-            name in self.variants and seed in (self.variants[name].get("seeds") or [seed])
-            for name, seed in names
+        self.scores = [
+            score
+            for score in sorted(scores, key=lambda each: (each.benchmark, each.tracker, each.seed))
+            if score.benchmark in benchmarks
+            and score.tracker in variants
+            and score.seed in (variants[score.tracker].get("seeds") or [score.seed])
         ]
-        return frame.loc[wanted]
 
-    def _of(self, frame: pd.DataFrame, variant: str, benchmark: str) -> pd.DataFrame:
-        return frame[(frame["variant"] == variant) & (frame["benchmark"] == benchmark)]
+    def of(self, benchmark: str, variant: str) -> list[Score]:
+        """A variant's scores on a benchmark, by seed."""
+        names = (benchmark, variant)
+        return [score for score in self.scores if (score.benchmark, score.tracker) == names]
 
-    def cell(self, variant: str, benchmark: str, metric: str, digits: int = 3) -> Cell:
-        """Mean and sample standard deviation over seeds, or a text where there is none.
+    def described(self, column: Column) -> Mapping[str, Any]:
+        """What the protocol says of a column's metric; empty for speeds and the device."""
+        metrics = self.benchmarks.get(column.benchmark, {}).get("metrics", {})
+        described: Mapping[str, Any] = metrics.get(column.metric, {})
+        return described
 
-        MISSING where nothing was tracked, WITHHELD where it was tracked and no sequence has a
-        score.
+    def cell(self, variant: str, baseline: str, column: Column) -> Cell:
+        """Mean and sample standard deviation over seeds with a mark, or a text where there is none:
+        MISSING where nothing was tracked, WITHHELD where the truth is not public.
         """
-        rows = self._of(self.scores, variant, benchmark)
-        if metric == "device":
-            return Cell(text="; ".join(sorted(set(places(rows)) - {""})) or MISSING)
-        chosen = rows[rows["metric"] == metric].sort_values("seed")
-        if chosen.empty:
-            scored = len(self._of(self.sequences, variant, benchmark))
-            return Cell(text=WITHHELD if len(rows) and not scored else MISSING)
-        seeds = tuple(int(seed) for seed in chosen["seed"])
-        values = chosen["value"].to_numpy(float)
+        scores = self.of(column.benchmark, variant)
+        if column.metric == "device":
+            return Cell(text="; ".join(places_told(scores)) or MISSING)
+        found = [score for score in scores if column.metric in score.numbers]
+        if not found:
+            withheld = scores and not any(score.content["overall"] for score in scores)
+            return Cell(text=WITHHELD if withheld else MISSING)
+        values = np.array([score.numbers[column.metric] for score in found])
         sd = float(values.std(ddof=1)) if len(values) > 1 else None
-        return Cell(value=float(values.mean()), digits=digits, sd=sd, seeds=seeds)
-
-    def busy(self, variant: str, benchmark: str) -> bool:
-        """Whether other work kept cores busy while a seed was tracked."""
-        return bool((self._of(self.scores, variant, benchmark)["other_cores"] > LOADED).any())
-
-    def mark(self, variant: str, baseline: str, benchmark: str, metric: str) -> str:
-        """What to say of the difference to the baseline: NOISE, UNTOLD, or "" for a difference.
-
-        NOISE where the interval of the mixed model covers 0. UNTOLD with fewer than two seeds
-        on either side, and where there are no values by sequence, as for EAO. Sequences weigh as in
-        the table's value, one that was not scored nothing.
-        """
-        every = self.sequences
-        pair = every["variant"].isin([variant, baseline]) & (every["benchmark"] == benchmark)
-        frame = every[pair & (every["metric"] == metric)]
-        seeds = frame.groupby("variant")["seed"].nunique()
-        if (seeds < 2).any() or len(seeds) < 2 or frame["sequence"].nunique() < 2:
-            return UNTOLD
-        both = frame.pivot(index=["variant", "seed"], columns="sequence")
-        tables = {}
-        for name in (variant, baseline):
-            values, weights = (both[[column]].loc[[name]] for column in ("value", "weight"))
-            tables[name] = weighted_values(values.to_numpy(float), weights.to_numpy(float))
-        effect = mean_effect(tables, {variant: 1.0, baseline: -1.0})
-        return "" if effect.told else NOISE
+        described, mark = self.described(column), ""
+        if not described:
+            loads = [origin(score)["other_cores"] or 0 for score in scores]
+            mark = BUSY if max(loads) > LOADED else ""
+        elif variant != baseline:
+            pair = (scores, self.of(column.benchmark, baseline))
+            ours, theirs = ([score.content for score in own] for own in pair)
+            gap = difference(ours, theirs, OVERALL, column.metric) if theirs else None
+            mark = mark_of(gap) if gap else UNTOLD
+        digits = described["digits"] if described else column.digits or 0
+        seeds = tuple(score.seed for score in found)
+        return Cell("", float(values.mean()), digits, sd, seeds, mark)
 
 
 def place_told(place: Mapping[str, Any]) -> str:
@@ -139,18 +125,41 @@ def place_told(place: Mapping[str, Any]) -> str:
 
     On a GPU the threads do not change sums and are left out. "" where nothing is known.
     """
-    place = {name: value for name, value in place.items() if not pd.isna(value)}
+    place = {name: value for name, value in place.items() if value is not None}
     parts = [str(place[name]) for name in ("device", "precision") if name in place]
     if "threads" in place and str(place.get("device")).startswith("cpu"):
-        parts.append(f"{int(place['threads'])} thread{'s' if place['threads'] != 1 else ''}")
+        parts.append(f"{place['threads']} thread{'s' if place['threads'] != 1 else ''}")
     return ", ".join([*parts, *([str(place["engine"])] if "engine" in place else [])])
 
 
-def places(rows: pd.DataFrame, prefix: str = "") -> list[str]:
-    """Where each row was tracked or, with the prefix "train_", trained, in words."""
-    names = PLACE if prefix else (*PLACE, "engine")
-    columns = [rows[prefix + name] for name in names]
-    return [place_told(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
+def places_told(scores: Iterable[Score]) -> list[str]:
+    """Where these were tracked."""
+    return sorted({place_told(score.content["record"]["place"]) for score in scores} - {""})
+
+
+def _place_note(what: str, runs: Iterable[tuple[tuple[str, ...], str]]) -> str:
+    """runs: their names, benchmark, variant and seed, of trainings without the first; places."""
+    told = [(name, place) for name, place in runs if place]
+    where: dict[str, set[str]] = {}
+    for name, place in told:
+        where.setdefault(name[-2], set()).add(place)
+    groups: dict[str, dict[str, None]] = {}
+    for name, place in told:
+        several = len(where[name[-2]]) > 1
+        groups.setdefault(place, {})["/".join(name) if several else name[-2]] = None
+    parts = [f"{place} ({', '.join(groups[place])})" for place in sorted(groups)]
+    return f"{what} on: {'; '.join(parts)}" if len(parts) > 1 else ""
+
+
+def place_notes(scores: Iterable[Score]) -> list[str]:
+    """Which trackers were trained and tracked where, if not all in the same way; "" for none."""
+    trained, tracked = [], []
+    for score in scores:
+        name = (score.tracker, f"seed{score.seed}")
+        model = score.content.get("training") or {}
+        trained.append((name, place_told(model.get("place", {}))))
+        tracked.append(((score.benchmark, *name), place_told(score.content["record"]["place"])))
+    return [_place_note("Trained", trained), _place_note("Tracked", tracked)]
 
 
 @dataclass

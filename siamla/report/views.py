@@ -29,7 +29,7 @@ def sweeps_job(plan: Plan) -> Job:
 
 def page_job(plan: Plan) -> Job:
     """The page; its parents are the scores, and its figures and tables stand in its identity."""
-    texts = [resource("page", name) for name in ("page.html", "style.css", "script.js")]
+    texts = [resource("page", name) for name in ("page.html", "style.css")]
     code = plan.code.digest(*(f"siamla.report.measured:{n}" for n in ("shown", "shared_notes")))
     values = {
         "figures": {name: figure_job(plan, name).key for name in figure_names(plan)},

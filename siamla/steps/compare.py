@@ -22,15 +22,14 @@ def compare(plan: Plan, a: str, b: str) -> str:
     if not shared:
         raise UserError(f"{a} and {b} run on no benchmark of profile {plan.name} together")
     for name in shared:
-        jobs = {
-            v: [
-                plan.job("score", benchmark=name, variant=v, seed=seed)
-                for seed in plan.experiment.seeds(v)
-            ]
-            for v in dict.fromkeys((a, b))
-        }
-        scores = gather(job for own in jobs.values() for job in own)
-        before, after = ([scores[job.folder] for job in jobs[variant]] for variant in (a, b))
+        scores = gather(
+            plan.job("score", benchmark=name, variant=variant, seed=seed)
+            for variant in dict.fromkeys(labels)
+            for seed in plan.experiment.seeds(variant)
+        )
+        before, after = (
+            [score.content for score in scores if score.tracker == variant] for variant in labels
+        )
         if not before[0]["overall"] or not after[0]["overall"]:
             parts.append([f"{name}: its truth is withheld"])
             continue

@@ -1,13 +1,12 @@
 """The card of a profile's data: photos, rendered sets, real clips, licences, digests."""
 
-import hashlib
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 from siamla import __version__
 from siamla.data.real.clips import load_videos
 from siamla.experiment.plan import Plan
-from siamla.files import read_json
+from siamla.files import read_json, sha256
 from siamla.miniatures.photos import PHOTOS, photo_path
 from siamla.steps.perform import sound
 
@@ -15,7 +14,7 @@ CARD = Path(__file__).with_suffix(".md")
 
 
 def _photo(name: str, split: str, distribution: str) -> str:
-    digest = hashlib.sha256(photo_path(name).read_bytes()).hexdigest()[:16]
+    digest = sha256(photo_path(name))[:16]
     return f"| {Path(name).name} | {distribution} {version(distribution)} | {split} | {digest} |"
 
 

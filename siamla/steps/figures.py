@@ -1,18 +1,17 @@
 """Drawing a figure from results that belong to the plan."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from siamla.benchmark.maps import read_maps
 from siamla.data.curate import load_curated
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
-from siamla.report.drawing.data import Data, Run, Score
+from siamla.report.collect import Score
+from siamla.report.drawing.data import Data, Run
 from siamla.report.drawing.jobs import figure_job, figures_of
 from siamla.report.drawing.style import write
-from siamla.report.measured import place_told
+from siamla.report.measured import place_notes
 from siamla.steps.perform import sound
 from siamla.steps.report import gather, write_sources
 
@@ -20,20 +19,6 @@ from siamla.steps.report import gather, write_sources
 def checked(job: Job) -> Path:
     """The folder of a sound result; the weights of a training may be on another machine."""
     return sound(job, ["history.csv"] if job.step == "train" else None)
-
-
-def as_score(job: Job, content: dict[str, Any]) -> Score:
-    """A score of the plan as figures take it."""
-    names = job.names
-    tracker, value = names.get("variant", names.get("tracker")), names.get("value")
-    assert tracker is not None
-    return Score(
-        names["benchmark"],
-        tracker,
-        names.get("seed", 0),
-        content,
-        None if value is None else float(value),
-    )
 
 
 def _runs(plan: Plan, jobs: Iterable[Job]) -> list[Run]:
@@ -54,19 +39,7 @@ def _runs(plan: Plan, jobs: Iterable[Job]) -> list[Run]:
     return [Run(*key, folder=folders.get(key), maps=maps.get(key, ())) for key in every]
 
 
-def _mixed(scores: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Lines that say where scores were made, if not all in one precision on one kind of device."""
-    lines = []
-    for done, key in (("Trained", "training"), ("Tracked", "record")):
-        places = [place_told(score[key].get("place", {})) for score in scores if score.get(key)]
-        counts = Counter(filter(None, places))
-        if len(counts) > 1:
-            parts = [f"{words}: {count} scores" for words, count in sorted(counts.items())]
-            lines.append(f"{done} on {'; '.join(parts)}")
-    return lines
-
-
-def _sources(plan: Plan, job: Job, scores: dict[Path, dict[str, Any]]) -> list[str]:
+def _sources(plan: Plan, job: Job, scores: Sequence[Score]) -> list[str]:
     """The lines of a caption that say what the figure is made from."""
     shown = job.identity.plain["shown"]
     seeds: dict[str, set[int]] = {}
@@ -75,16 +48,16 @@ def _sources(plan: Plan, job: Job, scores: dict[Path, dict[str, Any]]) -> list[s
             seeds.setdefault(names["variant"], set()).add(names["seed"])
     sequences: dict[str, set[str]] = {}
     keys = []
-    for path, score in scores.items():
-        label = shown["benchmarks"][score["record"]["names"]["benchmark"]]["label"]
-        sequences.setdefault(label, set()).update(score["per_sequence"])
-        keys.append(f"{path.as_posix()} {score['record']['key']}")
+    for score in scores:
+        label = shown["benchmarks"][score.benchmark]["label"]
+        sequences.setdefault(label, set()).update(score.content["per_sequence"])
+        keys.append(f"{score.folder.as_posix()} {score.content['record']['key']}")
     parts = [f"{name} {', '.join(map(str, sorted(values)))}" for name, values in seeds.items()]
     counts = [f"{label} {len(names)}" for label, names in sequences.items()]
     lines = [shown["caption"].strip(), f"Profile: {plan.name}"]
     lines += [f"Seeds: {'; '.join(parts)}"] if parts else []
     lines += [f"Sequences: {', '.join(counts)}"] if counts else []
-    lines += _mixed(scores.values())
+    lines += place_notes(scores)
     lines.append(f"Figure {job.names['figure']}, identity {job.key}")
     lines += [f"Made from {len(keys)} scores: {'; '.join(sorted(keys))}"] if keys else []
     return [line for line in lines if line]
@@ -97,11 +70,10 @@ def figure(plan: Plan, name: str) -> Path:
     shown = job.identity.plain["shown"]
     jobs = list(job.parents.values())
     scores = gather(parent for parent in jobs if parent.step == "score")
-    by_folder = {parent.folder: parent for parent in jobs}
     data = Data(
         trackers=shown["trackers"],
         benchmarks=shown["benchmarks"],
-        scores=[as_score(by_folder[path], content) for path, content in scores.items()],
+        scores=scores,
         runs=_runs(plan, jobs),
         videos={p.names["dataset"]: load_curated(checked(p)) for p in jobs if p.step == "curate"},
         facts=shown["facts"],

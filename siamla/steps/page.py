@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,14 @@ from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.files import date_back, read_json, write_text
+from siamla.report.collect import Score
 from siamla.report.drawing import jobs as drawing
 from siamla.report.measured import Table, place_told, shared_notes, shown
 from siamla.report.tables.job import caption, table_job
 from siamla.report.view import filled, resource
 from siamla.report.views import page_job
 from siamla.steps.decision import view_reasons
-from siamla.steps.figures import as_score
 from siamla.steps.report import built, gather, write_sources
-
-Scores = Mapping[Path, dict[str, Any]]
 
 
 def _json(content: Any) -> str:
@@ -48,19 +46,18 @@ def _commit(environment: Mapping[str, Any]) -> str:
     return f"commit {(environment.get('git_commit') or 'none')[:12]}"
 
 
-def _provenance(plan: Plan, jobs: Mapping[Path, Job], scores: Scores) -> list[dict[str, Any]]:
+def _provenance(plan: Plan, page: Job, scores: Sequence[Score]) -> list[dict[str, Any]]:
     """For each benchmark and tracker its score files, their identity and how to make them."""
     trackers, benchmarks = drawing.trackers(plan), drawing.benchmarks(plan)
     groups: dict[tuple[str, str], dict[str, Any]] = {}
-    for path, job in jobs.items():
-        record = scores[path]["record"]
+    for score in scores:
+        record, path = score.content["record"], score.folder.as_posix()
         place = place_told(record["place"])
         tracked = f"tracked on {place}" if place else "imported"
-        result = {"path": path.as_posix(), "command": job.command}
+        result = {"path": path, "command": page.parents[path].command}
         result |= {"key": record["key"], "content": record["content"]}
         commit = _commit(record["environment"])
         result["about"] = f"scored {record['started']}, {commit}, {tracked}"
-        score = as_score(job, scores[path])
         label = trackers[score.tracker]["label"]
         title = f"{label} on {benchmarks[score.benchmark]['label']}"
         new: dict[str, Any] = {"name": f"{score.benchmark}.{score.tracker}", "title": title}
@@ -69,10 +66,10 @@ def _provenance(plan: Plan, jobs: Mapping[Path, Job], scores: Scores) -> list[di
     return list(groups.values())
 
 
-def _environments(scores: Scores) -> str:
+def _environments(scores: Sequence[Score]) -> str:
     texts = set()
-    for score in scores.values():
-        environment = score["record"]["environment"]
+    for score in scores:
+        environment = score.content["record"]["environment"]
         versions = [f"{name} {number}" for name, number in environment.get("versions", {}).items()]
         dirty = " with uncommitted changes" if environment.get("git_dirty") else ""
         python = f"Python {environment.get('python')}"
@@ -80,7 +77,7 @@ def _environments(scores: Scores) -> str:
     return "Scored with " + "; ".join(sorted(texts)) + "."
 
 
-def _tables(plan: Plan, scores: dict[Path, dict[str, Any]]) -> list[Table]:
+def _tables(plan: Plan, scores: Sequence[Score]) -> list[Table]:
     """The profile's tables, without the caption of the data, which the page has above them."""
     tables = []
     for number in plan.profile.tables:
@@ -94,25 +91,20 @@ def _tables(plan: Plan, scores: dict[Path, dict[str, Any]]) -> list[Table]:
 def page(plan: Plan) -> Path:
     """Write reports/{profile}/index.html; its path."""
     job = page_job(plan)
-    jobs = {parent.folder: parent for parent in job.parents.values()}
-    contents = gather(jobs.values())
-    tables = _tables(plan, contents)
+    scores = gather(job.parents.values())
+    tables = _tables(plan, scores)
     context = {
         "profile": plan.name,
         "caption": caption(plan),
         "tables": tables,
         "shared": shared_notes(tables),
         "figures": _figures(plan),
-        "provenance": _provenance(plan, jobs, contents),
-        "environments": _environments(contents),
+        "provenance": _provenance(plan, job, scores),
+        "environments": _environments(scores),
         "css": resource("page", "style.css"),
-        "script": resource("page", "script.js"),
     }
     path = Path("reports", plan.name, "index.html")
     text = filled("page", "page.html", filters={"shown": shown}, html=True, **context)
-    try:
-        write_text(path, text)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from None
+    write_text(path, text)
     write_sources(job)
     return path

@@ -48,14 +48,9 @@ def _record(folder: Path) -> Path:
 
 
 def publish(name: str) -> Path:
-    """Copy a trained model with its record, add it to DVC and push it; its pointer, which is to be
-    committed.
-
-    Args:
-        name: PROFILE/VARIANT/seedN.
-
-    Raises:
-        UserError: it is not trained, its files have changed, or DVC fails, which has said why.
+    """Copy the trained model PROFILE/VARIANT/seedN with its record, add it to DVC and push it; its
+    pointer, which is to be committed. UserError where it is not trained, its files have changed, or
+    DVC fails, which has said why.
     """
     trained, folder = _places(name)
     record = _record(trained)
@@ -70,9 +65,7 @@ def publish(name: str) -> Path:
 
 def fetch(name: str) -> Path:
     """Have DVC bring a published model, and compare every file with its digest; the model's file.
-
-    Raises:
-        UserError: there is no pointer of that name, DVC fails, or a file is another one.
+    UserError where there is no pointer of that name, DVC fails, or a file is another one.
     """
     _, folder = _places(name)
     pointer = _pointer(folder)

@@ -1,6 +1,7 @@
 """Collecting scores and making tables, from files that belong to the plan."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
 from siamla.files import date_back, read_json, write_json
-from siamla.report.collect import frames, write, write_sweeps
+from siamla.report.collect import Score, write, write_sweeps
 from siamla.report.measured import Table
 from siamla.report.tables.build import build, write_table
 from siamla.report.tables.job import layout_of, table_job
@@ -22,33 +23,38 @@ from siamla.steps.score import SCORES
 COLLECTED = ("sequences.csv", "curves.csv", "attributes.csv")  # beside scores.csv
 
 
-def _consistent(scores: dict[Path, dict[str, Any]]) -> None:
+def _consistent(scores: Iterable[Score]) -> None:
     """UserError where scores are of different models of a training, or data of a benchmark."""
     seen: dict[tuple[Any, ...], tuple[Path, str]] = {}
     facts: dict[tuple[Any, ...], str]
-    for path, score in scores.items():
-        names, inputs = score["record"]["names"], score["record"]["inputs"]
-        facts = {("data", names["benchmark"]): inputs.get("data")}
-        if score.get("training"):
-            model = score["training"]  # a variant may have been trained in several ways
-            facts["model", names["variant"], names["seed"], model["key"]] = model["content"]
+    for score in scores:
+        facts = {("data", score.benchmark): score.content["record"]["inputs"].get("data")}
+        if model := score.content.get(
+            "training"
+        ):  # a variant may have been trained in several ways
+            facts["model", score.tracker, score.seed, model["key"]] = model["content"]
         for what, value in facts.items():
-            other, before = seen.setdefault(what, (path, value))
+            other, before = seen.setdefault(what, (score.folder, value))
             if before != value:
                 words = " ".join(map(str, what))
-                both = f"{path} and {other} are of different contents of one {words}"
+                both = f"{score.folder} and {other} are of different contents of one {words}"
                 raise UserError(f"{both}; run the pipeline again")
 
 
-def gather(jobs: Iterable[Job]) -> dict[Path, dict[str, Any]]:
-    """The score files of these jobs, each checked against the plan and all against each other.
+def gather(jobs: Iterable[Job]) -> list[Score]:
+    """The scores of these jobs, each checked against the plan and all against each other.
 
     UserError that names the file and what differs, in words.
     """
-    scores = {}
+    scores = []
     for job in jobs:
-        score = dict(read_json(sound(job) / SCORES))
-        scores[job.folder] = score | {"record": planned(job)}
+        content = dict(read_json(sound(job) / SCORES)) | {"record": planned(job)}
+        names, value = job.names, None
+        with suppress(KeyError, ValueError):  # not swept, or by words
+            value = float(names["value"])
+        tracker = names.get("variant") or names["tracker"]
+        seed = names.get("seed", 0)  # another tracker's results have no seed of ours
+        scores.append(Score(names["benchmark"], tracker, seed, content, value, job.folder))
     _consistent(scores)
     return scores
 
@@ -116,10 +122,10 @@ def collect_sweeps(plan: Plan) -> Path:
     return path
 
 
-def built(plan: Plan, job: Job, scores: dict[Path, dict[str, Any]]) -> Table:
+def built(plan: Plan, job: Job, scores: Iterable[Score]) -> Table:
     """A table of the plan as data, of gathered scores (others than its own do no harm)."""
-    shown = job.identity.plain["shown"]
-    return build(job.names["table"], *frames(scores), layout_of(plan), shown)
+    number, shown = job.names["table"], job.identity.plain["shown"]
+    return build(number, scores, layout_of(plan).tables[number], shown)
 
 
 def table(plan: Plan, number: int) -> str:
@@ -128,8 +134,8 @@ def table(plan: Plan, number: int) -> str:
     scores = gather(job.parents.values())
     text = write_table(built(plan, job, scores), job.folder.parent)
     origins = {}
-    for path, score in scores.items():
-        named = {name: score.get(name) for name in ("training", "predictions")}
-        origins[path.as_posix()] = {"inputs": score["record"]["inputs"], **named}
+    for score in scores:
+        named = {name: score.content.get(name) for name in ("training", "predictions")}
+        origins[score.folder.as_posix()] = {"inputs": score.content["record"]["inputs"], **named}
     write_sources(job, origins=origins)
     return text

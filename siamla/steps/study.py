@@ -1,6 +1,7 @@
 """Making the study from stored results that belong to the plan, and its page."""
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,30 +9,29 @@ from siamla.benchmark.maps import read_maps
 from siamla.errors import UserError
 from siamla.experiment.job import Job
 from siamla.experiment.plan import Plan
-from siamla.files import atomic, free_for_output, read_json, write_json, write_text
+from siamla.files import free_for_output, read_json, write_json, write_text
+from siamla.report.collect import Score
 from siamla.report.drawing import style
-from siamla.report.drawing.data import Run, Score
+from siamla.report.drawing.data import Run
 from siamla.report.measured import place_told
-from siamla.report.study.build import GENERATED, build, markdown, sentence
+from siamla.report.study.build import GENERATED, build, markdown
 from siamla.report.study.figure import draw
 from siamla.report.study.grids import Dose, Measured
 from siamla.report.study.job import claims_of, study_job
 from siamla.steps.alignment import CROPS
-from siamla.steps.figures import as_score, checked
+from siamla.steps.figures import checked
 from siamla.steps.maps import MAPS
 from siamla.steps.report import gather, sources, view_files
 
 
 def _complete(job: Job) -> None:
     """UserError, in one line, where results of the study are not there yet."""
-    missing = []
-    for parent in job.parents.values():
-        if not parent.record_path.is_file() and parent.former() is None:
-            missing.append(parent)
+    every = job.parents.values()
+    missing = [each for each in every if not each.record_path.is_file() and each.former() is None]
     if missing:
         profile = job.names["profile"]
         raise UserError(
-            f"the study of profile {profile}: {len(missing)} of {len(job.parents)} results are"
+            f"the study of profile {profile}: {len(missing)} of {len(every)} results are"
             f" missing, the first {missing[0].record_path} ({missing[0].title}); `snakemake --cores"
             f" all --config profile={profile} -- reproduce_study` goes on where it stopped"
         )
@@ -62,13 +62,11 @@ def beside_paper(plan: Plan) -> list[dict[str, str]]:
     return [dict(zip(("what", "here", "paper"), row, strict=True)) for row in rows]
 
 
-def _measured(job: Job, scores: dict[Path, dict[str, Any]]) -> Measured:
+def _measured(job: Job, scores: list[Score]) -> Measured:
     """The results of the study's parents. scores: those of its score files, checked."""
-    jobs = {parent.folder: parent for parent in job.parents.values()}
-    stored = [as_score(jobs[path], content) for path, content in scores.items()]
     runs = []
     crops = []
-    for parent in (parent for parent in jobs.values() if parent.step != "score"):
+    for parent in (parent for parent in job.parents.values() if parent.step != "score"):
         checked(parent)
         names = (parent.names["benchmark"], parent.names["variant"], parent.names["seed"])
         if parent.step == "maps":
@@ -76,18 +74,15 @@ def _measured(job: Job, scores: dict[Path, dict[str, Any]]) -> Measured:
         else:
             crops.append(Score(*names, {"per_sequence": read_json(parent.folder / CROPS)}))
     shown = job.identity.plain["shown"]
-    plain = [score for score in stored if score.value is None]
-    swept = [score for score in stored if score.value is not None]
-    doses = [Dose(**dose) for dose in shown["design"]["doses"]]
     return Measured(
         shown["variants"],
         shown["benchmarks"],
-        plain,
-        swept,
-        runs,
-        crops,
-        doses,
-        shown["design"]["beside"],
+        scores=[score for score in scores if score.value is None],
+        swept=[score for score in scores if score.value is not None],
+        runs=runs,
+        crops=crops,
+        doses=[Dose(**dose) for dose in shown["design"]["doses"]],
+        beside=shown["design"]["beside"],
     )
 
 
@@ -100,12 +95,12 @@ def _work(records: list[dict[str, Any]]) -> dict[str, Any]:
     return {"runs": len(runs), "hours": sum(seconds) / 3600}
 
 
-def _state(scores: dict[Path, Any], job: Job) -> dict[str, Any]:
-    """What the study is made from."""
-    environments = [score["record"]["environment"] for score in scores.values()]
+def _state(contents: list[Mapping[str, Any]], job: Job) -> dict[str, Any]:
+    """What the study is made from. contents: of its score files."""
+    environments = [content["record"]["environment"] for content in contents]
     places = {}
     for done, key in (("trained", "training"), ("tracked", "record")):
-        told = {place_told(score[key].get("place", {})) for score in scores.values()}
+        told = {place_told(content[key].get("place", {})) for content in contents}
         places[done] = sorted(told - {""})
     return {
         **sources(job),
@@ -115,21 +110,11 @@ def _state(scores: dict[Path, Any], job: Job) -> dict[str, Any]:
         "dirty": any(one.get("git_dirty") for one in environments),
         "places": places,
         "work": {
-            "trainings": _work([score["training"] for score in scores.values()]),
-            "predictions": _work([score["predictions"] for score in scores.values()]),
+            "trainings": _work([content["training"] for content in contents]),
+            "predictions": _work([content["predictions"] for content in contents]),
         },
         "counts": Counter(parent.step for parent in job.parents.values()),
     }
-
-
-def _draw(content: dict[str, Any], shown: dict[str, Any], paths: list[Path]) -> None:
-    """Write the figure of the doses."""
-    label = shown["variants"].get(shown["baseline"], {}).get("label", shown["baseline"])
-    with style.applied():
-        figure = draw(content["doses"], label)
-        for path in paths:
-            with atomic(path) as temporary:
-                figure.savefig(temporary, format="svg", metadata=style.METADATA["svg"])
 
 
 def study(plan: Plan, page: Path | None = None, overwrite: bool = False) -> Path:
@@ -146,10 +131,10 @@ def study(plan: Plan, page: Path | None = None, overwrite: bool = False) -> Path
     _complete(job)
     scores = gather(parent for parent in job.parents.values() if parent.step == "score")
     shown = job.identity.plain["shown"]
-    content = build(_measured(job, scores), claims_of(plan), shown["baseline"])
-    content |= _state(scores, job)
+    baseline = shown["baseline"]
+    content = build(_measured(job, scores), claims_of(plan), baseline)
+    content |= _state([score.content for score in scores], job)
     content["differences"] = beside_paper(plan)
-    content["sentence"] = sentence(content)
     text = markdown(content)
     write_text(job.folder.with_suffix(".md"), text)
     content["files"] = view_files(job)
@@ -158,5 +143,9 @@ def study(plan: Plan, page: Path | None = None, overwrite: bool = False) -> Path
         write_text(page, text)
     folders = [job.folder.parent, *([] if page is None else [page.parent])]
     if content["doses"]["tables"]:
-        _draw(content, shown, [folder / "images" / "study_doses.svg" for folder in folders])
+        label = shown["variants"].get(baseline, {}).get("label", baseline)
+        with style.applied():
+            figure = draw(content["doses"], label)
+            for folder in folders:
+                style.save(figure, folder / "images" / "study_doses.svg")
     return job.folder

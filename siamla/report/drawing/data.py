@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from siamla.geometry import iou
 from siamla.grid import SCORE, SEARCH
+from siamla.report.collect import Rows, Score
 from siamla.report.differences import numbers
 from siamla.sequence import Sequence as Video
 
@@ -20,22 +21,10 @@ if TYPE_CHECKING:
 
 Info = Mapping[str, Mapping[str, Any]]
 Array = NDArray[np.float64]
-Rows = list[dict[str, Any]]
 
 
 class Nothing(Exception):
     """Why there is nothing to draw; the picture says it."""
-
-
-@dataclass(frozen=True)
-class Score:
-    """The content of a score file. value: of the setting that a sweep varies."""
-
-    benchmark: str
-    tracker: str
-    seed: int
-    content: Mapping[str, Any]
-    value: float | None = None
 
 
 @dataclass(frozen=True)
@@ -130,7 +119,6 @@ class Drawn:
     """
 
     figure: "Figure"
-    columns: Sequence[str]
     rows: Sequence[Mapping[str, Any]]
     alt: str
     notes: Sequence[str] = ()

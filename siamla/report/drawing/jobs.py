@@ -42,18 +42,21 @@ def benchmark_scores(plan: Plan, entry: Any) -> list[Job] | None:
     return scores(plan, entry, [entry.benchmark]) or None
 
 
-def tracked(plan: Plan, step: str, entry: Any, first: bool = False) -> list[Job]:
-    """Jobs (step score or maps) of an entry's variants on its benchmark, first: of one seed."""
-    seeds = {
-        name: plan.experiment.seeds(name)[: 1 if first else None]
-        for name in chosen(plan, entry.variants)
-    }
+def of_step(plan: Plan, step: str, entry: Any, **names: Any) -> list[Job]:
+    """A step's jobs of an entry's variants, with these names."""
+    variants = chosen(plan, entry.variants)
     return [
         job
         for job in plan.jobs_of(step)
-        if job.names["benchmark"] == entry.benchmark
-        and job.names["seed"] in seeds.get(job.names["variant"], [])
+        if job.names["variant"] in variants and names.items() <= job.names.items()
     ]
+
+
+def tracked(plan: Plan, step: str, entry: Any, first: bool = False) -> list[Job]:
+    """Jobs (step score or maps) of an entry's variants on its benchmark, first: of one seed."""
+    jobs = of_step(plan, step, entry, benchmark=entry.benchmark)
+    seeds = {name: plan.experiment.seeds(name)[0] for name in plan.variants}
+    return [job for job in jobs if not first or job.names["seed"] == seeds[job.names["variant"]]]
 
 
 def boxes(plan: Plan, entry: Any, first: bool = False) -> list[Job]:
@@ -101,8 +104,8 @@ def _curves(rules: Protocol) -> dict[str, dict[str, Any]]:
         elif metric is not None:
             value = curve.report[metric]
             how = WORDS.get(value) or f"at {value:g}{' px' if '(px)' in CURVES[name].x else ''}"
-            reading = {"metric": metric, "how": how, "at": [value]}
-            readings[name] = reading | ({"at": []} if value in WORDS else {})
+            at = [] if value in WORDS else [value]
+            readings[name] = {"metric": metric, "how": how, "at": at}
     return readings
 
 
@@ -153,10 +156,9 @@ def figure_job(plan: Plan, name: str) -> Job:
         "caption": caption(plan, sets) if needed else "",
         "facts": facts,
     }
-    code = plan.code.digest(
-        f"siamla.report.figures.{entry.kind}:draw",
-        "siamla.report.drawing.style",
-    )
+    module = f"siamla.report.figures.{entry.kind}"
+    style = "siamla.report.drawing.style"
+    code = plan.code.digest(f"{module}:draw", f"{module}:COLUMNS", style)
     values = {"entry": plain(entry), "shown": shown, "code": code}
     folder = Path("reports", plan.name, "figures", name)
     return view_job(plan, ("figure", name), folder, values, needed, ".json")

@@ -63,8 +63,8 @@ def kind_of(name: str) -> Any:
 
     - `Entry`, a Figure: the settings;
     - `needs(plan, entry)`: the jobs whose results are drawn; None where the profile runs none;
-    - `draw(entry, data)`: a siamla.report.drawing.data.Drawn; or it raises Nothing, and `COLUMNS`
-      are the heads of the empty CSV file;
+    - `draw(entry, data)`: a siamla.report.drawing.data.Drawn; or it raises Nothing;
+    - `COLUMNS`: the heads of its numbers;
     - where it shows more of the plan, `facts(plan, entry)`: plain data, a part of the identity.
     """
     try:

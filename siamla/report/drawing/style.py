@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from siamla.errors import UserError
 from siamla.files import atomic, write_csv, write_text
 from siamla.report.drawing.data import Course, Data, Drawn, Nothing
 from siamla.report.drawing.settings import Figure as Entry
@@ -203,6 +202,13 @@ def _plain(row: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
     return values
 
 
+def save(figure: "Figure", path: Path) -> None:
+    """Write a picture, drawn in the style that is applied."""
+    suffix = path.suffix[1:]
+    with atomic(path) as temporary:
+        figure.savefig(temporary, format=suffix, metadata=METADATA[suffix])
+
+
 def write(path: Path, entry: Entry, data: Data, sources: Sequence[str]) -> Drawn:
     """Draw an entry and write its .csv, .pdf, .svg, .png and .md. sources: of the caption."""
     title = f"{entry.paper}: {entry.title}" if entry.paper else entry.title
@@ -211,18 +217,12 @@ def write(path: Path, entry: Entry, data: Data, sources: Sequence[str]) -> Drawn
         try:
             drawn: Drawn = kind.draw(entry, data)
         except Nothing as reason:
-            drawn = Drawn(said(str(reason)), kind.COLUMNS, [], f"Nothing: {reason}.")
+            drawn = Drawn(said(str(reason)), [], f"Nothing: {reason}.")
         lines = [f"**{title.rstrip('.')}.** {' '.join(drawn.notes)}", ""]
         lines += [f"- {line}" for line in [*sources, f"In words: {drawn.alt}"]]
-        rows = [_plain(row, drawn.columns) for row in drawn.rows]
-        try:
-            write_csv(path.with_name(f"{path.name}.csv"), drawn.columns, rows)
-            for suffix, metadata in METADATA.items():
-                with atomic(path.with_name(f"{path.name}.{suffix}")) as temporary:
-                    drawn.figure.savefig(temporary, format=suffix, metadata=metadata)
-            write_text(path.with_name(f"{path.name}.md"), "\n".join(lines) + "\n")
-        except OSError as error:
-            raise UserError(
-                f"{error.filename or path}: cannot be written ({error.strerror})"
-            ) from None
+        rows = [_plain(row, kind.COLUMNS) for row in drawn.rows]
+        write_csv(path.with_name(f"{path.name}.csv"), kind.COLUMNS, rows)
+        for suffix in METADATA:
+            save(drawn.figure, path.with_name(f"{path.name}.{suffix}"))
+        write_text(path.with_name(f"{path.name}.md"), "\n".join(lines) + "\n")
     return drawn

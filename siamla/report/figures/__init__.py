@@ -1,1 +1,1 @@
-"""One module a kind of figure, found by its name: its settings `Entry`, `needs`, `draw`."""
+"""One module a kind of figure, found by its name: settings `Entry`, `needs`, `COLUMNS`, `draw`."""

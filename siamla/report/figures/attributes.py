@@ -9,7 +9,7 @@ from pydantic import Field
 
 from siamla.report.differences import OVERALL, difference, value
 from siamla.report.drawing import jobs, style
-from siamla.report.drawing.data import Array, Course, Data, Drawn, Nothing, Rows, ranked
+from siamla.report.drawing.data import Course, Data, Drawn, Nothing, Rows, ranked
 from siamla.report.drawing.settings import TrackerFigure
 from siamla.statistics import Effect
 
@@ -52,20 +52,25 @@ class Entry(TrackerFigure):
     )
 
 
-class Measured(NamedTuple):
-    """The metric; tracker → its score files, the best first; attribute → how many sequences or
-    frames have it, and the same of attributes without an axis; tracker → its scores by attribute,
-    and over all sequences, means over seeds.
+class Radar(NamedTuple):
+    """The metric; tracker → contents of its score files, the best first; attribute → how many
+    sequences or frames (`unit`) have it.
     """
 
     metric: str
     described: Mapping[str, Any]
     contents: Mapping[str, Sequence[Any]]
     unit: str
-    counts: Mapping[str, int]
-    few: Mapping[str, int]
-    values: Mapping[str, Array]
-    whole: Mapping[str, float]
+    every: Mapping[str, int]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Those that have an axis."""
+        return {name: count for name, count in self.every.items() if count >= LEAST}
+
+    def score(self, tracker: str, attribute: str = OVERALL) -> float:
+        """A tracker's mean over seeds."""
+        return value(self.contents[tracker], attribute, self.metric)
 
 
 needs = jobs.benchmark_scores
@@ -76,14 +81,15 @@ def words_of(attribute: str) -> str:
     return WORDS.get(attribute) or attribute.replace("_", " ")
 
 
-def _left_out(measured: Measured) -> str:
+def _left_out(radar: Radar) -> str:
     """Which attributes have no axis; "" for none."""
-    parts = [f"{words_of(name)} ({count or 'none'})" for name, count in measured.few.items()]
-    rule = f"No axis for attributes of fewer than {LEAST} {measured.unit}"
+    few = {name: count for name, count in radar.every.items() if count < LEAST}
+    parts = [f"{words_of(name)} ({count or 'none'})" for name, count in few.items()]
+    rule = f"No axis for attributes of fewer than {LEAST} {radar.unit}"
     return f"{rule}: {', '.join(parts)}." if parts else ""
 
 
-def _measured(entry: Entry, data: Data) -> Measured:
+def _radar_of(entry: Entry, data: Data) -> Radar:
     metric, described = data.headline(entry.benchmark)
     groups = data.of(entry.benchmark)
     contents = {name: [score.content for score in scores] for name, scores in groups.items()}
@@ -92,102 +98,89 @@ def _measured(entry: Entry, data: Data) -> Measured:
     unit = "frames" if any("frames" in part for part in labelled.values()) else "sequences"
     every = dict.fromkeys(entry.order, 0)
     every |= {name: int(labelled[name][unit]) for name in sorted(labelled)}
-    names = [name for name, count in every.items() if count >= LEAST]
     whole = {name: value(scores, OVERALL, metric) for name, scores in contents.items()}
     finite = {name: score for name, score in whole.items() if np.isfinite(score)}
-    order = ranked(finite, described["better"])
-    return Measured(
-        metric,
-        described,
-        {name: contents[name] for name in order},
-        unit,
-        {name: every[name] for name in names},
-        {name: count for name, count in every.items() if count < LEAST},
-        {name: np.array([value(contents[name], each, metric) for each in names]) for name in order},
-        whole,
-    )
+    best = {name: contents[name] for name in ranked(finite, described["better"])}
+    return Radar(metric, described, best, unit, every)
 
 
-def _gaps(measured: Measured, ours: str, baseline: str) -> dict[str, Effect]:
+def _gaps(radar: Radar, ours: str, baseline: str) -> dict[str, Effect]:
     """Ours less the baseline, overall and then by attribute, the best first; none without both."""
-    if not {ours, baseline} <= set(measured.contents):
+    if not {ours, baseline} <= set(radar.contents):
         return {}
-    sign = 1 if measured.described["better"] == "higher" else -1
-    pair = measured.contents[ours], measured.contents[baseline]
-    gaps = {name: difference(*pair, name, measured.metric) for name in measured.counts}
+    sign = 1 if radar.described["better"] == "higher" else -1
+    pair = radar.contents[ours], radar.contents[baseline]
+    gaps = {name: difference(*pair, name, radar.metric) for name in radar.counts}
     order = sorted(gaps, key=lambda name: -sign * gaps[name].value)
-    whole = {OVERALL: difference(*pair, OVERALL, measured.metric)}
+    whole = {OVERALL: difference(*pair, OVERALL, radar.metric)}
     return whole | {name: gaps[name] for name in order}
 
 
-def _radar(axes: Any, measured: Measured, data: Data) -> None:
+def _draw_radar(axes: Any, radar: Radar, data: Data) -> None:
     """A closed line for each tracker, and the legend below."""
     names = [
         name
-        for rank, name in enumerate(measured.contents)
+        for rank, name in enumerate(radar.contents)
         if rank < MOST or data.trackers[name]["role"] != "other"
     ]
-    digits = measured.described["digits"]
-    angles = np.linspace(0, 2 * np.pi, len(measured.counts) + 1)
+    digits = radar.described["digits"]
+    counts = radar.counts
+    angles = np.linspace(0, 2 * np.pi, len(counts) + 1)
     lines = {}
     for name in reversed(names):
         how = style.look(data.trackers[name]) | {"markersize": 2.5}
         how |= {"marker": style.marker(data.trackers[name]), "markeredgecolor": how["color"]}
-        values = np.append(measured.values[name], measured.values[name][0])
+        values = np.array([radar.score(name, each) for each in (*counts, next(iter(counts)))])
         lines[name] = style.line(axes, Course(angles, values, values, values, 1), how)
     axes.set_theta_zero_location("N")
     axes.set_theta_direction(-1)
-    axes.set_rlabel_position(180 / len(measured.counts))
+    axes.set_rlabel_position(180 / len(counts))
     axes.set_ylim(0)
-    heads = [
-        "\n".join([*wrap(words_of(name), 13), f"({count})"])
-        for name, count in measured.counts.items()
-    ]
+    heads = ["\n".join([*wrap(words_of(name), 13), f"({counts[name]})"]) for name in counts]
     axes.set_xticks(angles[:-1], heads, fontsize=6)
     axes.tick_params(axis="x", pad=3)
     for text, angle in zip(axes.get_xticklabels(), angles, strict=False):  # beside the circle
         side = round(float(np.sin(angle)), 3)
         text.set_horizontalalignment(("center", "left", "right")[int(np.sign(side))])
-    labels = [style.entry(measured.whole[name], data.label(name), digits) for name in names]
+    labels = [style.entry(radar.score(name), data.label(name), digits) for name in names]
     style.legend_below(axes.figure, [lines[name] for name in names], labels)
 
 
 def draw(entry: Entry, data: Data) -> Drawn:
     """The radar; its numbers hold the differences where ours and the baseline were measured."""
     info = data.benchmarks[entry.benchmark]
-    measured = _measured(entry, data)
+    radar = _radar_of(entry, data)
     ours, baseline = data.role("ours"), data.role("baseline")
-    gaps = _gaps(measured, ours, baseline)
-    if not measured.counts:
-        least = f"no attribute of {info['label']} has {LEAST} {measured.unit}"
-        some = any(measured.few.values())
-        raise Nothing(least if some else f"no sequence of {info['label']} has attributes")
+    gaps = _gaps(radar, ours, baseline)
+    if not any(radar.every.values()):
+        raise Nothing(f"no sequence of {info['label']} has attributes")
+    if not radar.counts:
+        raise Nothing(f"no attribute of {info['label']} has {LEAST} {radar.unit}")
     figure = style.new(style.COLUMN, 3.6)
     axes = figure.add_subplot(projection="polar")
-    _radar(axes, measured, data)
-    label = measured.described["label"]
+    _draw_radar(axes, radar, data)
+    label = radar.described["label"]
     second = style.sequences(info, data.count(entry.benchmark))
     style.title(axes, f"{label} by attribute on {info['label']}", second)
-    left_out = _left_out(measured)
+    left_out = _left_out(radar)
     axes.set_xlabel(fill(left_out, 66), fontsize=5.8, color="0.35", labelpad=8)
-    rows = _rows(measured, data, gaps, ours)
-    alt = f"Scores by {len(measured.counts)} attributes on {style.on(info)}."
+    rows = _rows(radar, data, gaps, ours)
+    alt = f"Scores by {len(radar.counts)} attributes on {style.on(info)}."
     if gaps:
         words = [f"{words_of(name)} ({gap.value:+.3f})" for name, gap in gaps.items()]
         alt += f" The difference to the baseline is largest on {words[1]} and smallest on"
         alt += f" {words[-1]}."
-    notes = _notes(measured, gaps, ours, baseline) + [left_out] * bool(left_out)
-    return Drawn(figure, COLUMNS, rows, alt, notes)
+    notes = _notes(radar, gaps, ours, baseline) + [left_out] * bool(left_out)
+    return Drawn(figure, rows, alt, notes)
 
 
-def _rows(measured: Measured, data: Data, gaps: Mapping[str, Effect], ours: str) -> Rows:
+def _rows(radar: Radar, data: Data, gaps: Mapping[str, Effect], ours: str) -> Rows:
     rows: Rows = []
-    for name, scores in measured.contents.items():
+    for name, scores in radar.contents.items():
         fixed: dict[str, Any] = {"tracker": name, "label": data.label(name)}
-        fixed |= {"metric": measured.metric, "unit": measured.unit, "seeds": len(scores)}
-        for (attribute, count), score in zip(
-            measured.counts.items(), measured.values[name], strict=True
-        ):
+        fixed |= {"metric": radar.metric, "unit": radar.unit, "seeds": len(scores)}
+        for attribute, count in radar.counts.items():
+            score = radar.score(name, attribute)
             row = fixed | {"attribute": attribute, "count": count, "score": score}
             if name == ours and attribute in gaps:
                 gap = gaps[attribute]
@@ -196,19 +189,19 @@ def _rows(measured: Measured, data: Data, gaps: Mapping[str, Effect], ours: str)
     return rows
 
 
-def _notes(measured: Measured, gaps: Mapping[str, Effect], ours: str, baseline: str) -> list[str]:
+def _notes(radar: Radar, gaps: Mapping[str, Effect], ours: str, baseline: str) -> list[str]:
     notes = [
-        f"In brackets the number of {measured.unit}; a sequence has several attributes. Rings are"
+        f"In brackets the number of {radar.unit}; a sequence has several attributes. Rings are"
         " absolute scores; the legend's number is the score over all sequences."
     ]
     if gaps:
         over = "sequences, in pairs, and seeds (a mixed model)"
-        if min(len(measured.contents[name]) for name in (ours, baseline)) < 2:
+        if min(len(radar.contents[name]) for name in (ours, baseline)) < 2:
             over = (
                 "sequences alone, in pairs: with one seed what another training would"
                 " change is not known"
             )
-        each = [gaps[name] for name in measured.counts]
+        each = [gaps[name] for name in radar.counts]
         above = sum(gap.value > 0 for gap in each)
         sure = sum(gap.told for gap in each)
         notes.append(

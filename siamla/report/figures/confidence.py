@@ -190,4 +190,4 @@ def draw(entry: Entry, data: Data) -> Drawn:
         "Dotted: confidence equal to the IoU. Which of the three is meant changes the answer, so"
         " all are drawn.",
     ]
-    return Drawn(figure, COLUMNS, rows, "; ".join(words) + ".", notes)
+    return Drawn(figure, rows, "; ".join(words) + ".", notes)

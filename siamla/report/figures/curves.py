@@ -134,7 +134,7 @@ def draw(entry: Entry, data: Data) -> Drawn:
     for axes, panel in zip(grid, panels, strict=True):
         _draw_panel(axes, panel, data, small=wide > 2)
         rows += _rows(panel, data)
-    return Drawn(figure, COLUMNS, rows, _alt(data, panels), _notes(data, panels))
+    return Drawn(figure, rows, _alt(data, panels), _notes(data, panels))
 
 
 def _notes(data: Data, panels: Sequence[Panel]) -> list[str]:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from pydantic import Field
 
 from siamla.errors import UserError
 from siamla.experiment.job import Job
@@ -19,6 +18,7 @@ BOX = ("x", "y", "width", "height")
 COLUMNS = ("sequence", "frame", "tracker", *BOX, "iou", "mean_iou_difference")
 SEQUENCES, FRAMES = 4, 4  # of a figure, and of each sequence
 APART = 0.1  # of the sequence, the least distance of two frames
+LEAST = 0.05  # mean difference of IoU from which on a sequence is shown
 TRUTH = "#FFFFFF"
 ORDER = {"ours": 0, "baseline": 1, "other": 2}
 
@@ -28,9 +28,6 @@ class Entry(TrackerFigure):
 
     kind: Literal["frames"]
     benchmark: str
-    least: float = Field(
-        0.05, ge=0, le=1, description="mean difference of IoU from which on a sequence is shown"
-    )
 
 
 class Track(NamedTuple):
@@ -47,6 +44,12 @@ class Track(NamedTuple):
         first, *others = self.ious.values()
         return first - (others[0] if others else 1.0)
 
+    @property
+    def gain(self) -> float:
+        """Its mean; 0 where the truth is nowhere known."""
+        known = self.gap[np.isfinite(self.gap)]
+        return float(known.mean()) if len(known) else 0.0
+
 
 def needs(plan: Plan, entry: Entry) -> list[Job] | None:
     """The scores on its benchmark, the boxes of each variant's first seed, and the videos."""
@@ -54,11 +57,11 @@ def needs(plan: Plan, entry: Entry) -> list[Job] | None:
     return [*jobs.scores(plan, entry, [entry.benchmark]), *boxes] if boxes else None
 
 
-def choose_sequences(gains: Mapping[str, float], count: int, least: float = 0) -> list[str]:
+def choose_sequences(gains: Mapping[str, float], count: int) -> list[str]:
     """The sequences in which ours gains most and, as many, loses most, of those with a difference
-    of at least `least`; the best gain first.
+    of at least LEAST; the best gain first.
     """
-    large = [name for name, gain in gains.items() if abs(gain) >= least]
+    large = [name for name, gain in gains.items() if abs(gain) >= LEAST]
     order = sorted(large, key=lambda name: (-gains[name], name))
     if len(order) <= count:
         return order
@@ -74,11 +77,6 @@ def choose_frames(gaps: Array, count: int) -> list[int]:
         if len(chosen) < count and index > 0 and not near:
             chosen.append(index)
     return sorted(chosen)
-
-
-def _mean(values: Array) -> float:
-    values = values[np.isfinite(values)]
-    return float(values.mean()) if len(values) else 0.0
 
 
 def _tracks(data: Data, benchmark: str) -> dict[str, Track]:
@@ -147,12 +145,12 @@ def draw(entry: Entry, data: Data) -> Drawn:
 
     videos = {video.name: video for video in data.videos[entry.benchmark]}
     tracks = _tracks(data, entry.benchmark)
-    gains = {name: _mean(track.gap) for name, track in tracks.items()}
-    chosen = choose_sequences(gains, SEQUENCES, entry.least)
+    gains = {name: track.gain for name, track in tracks.items()}
+    chosen = choose_sequences(gains, SEQUENCES)
     if not gains:
         raise Nothing("no sequence has boxes of all trackers")
     if not chosen:
-        raise Nothing(f"in no sequence do mean IoUs differ by {entry.least:g} or more")
+        raise Nothing(f"in no sequence do mean IoUs differ by {LEAST:g} or more")
     shapes = [read_image(videos[name].frames[0]).shape for name in chosen]
     height = max(shape[0] / shape[1] for shape in shapes) * (style.PAGE - 0.4) / FRAMES
     figure = style.new(style.PAGE, 0.55 + len(chosen) * height)
@@ -160,28 +158,27 @@ def draw(entry: Entry, data: Data) -> Drawn:
     style.bare(grid.flat)
     rows: Rows = []
     for line, name in zip(grid, chosen, strict=True):
-        track, gain = tracks[name], gains[name]
+        track = tracks[name]
         for axes, index in zip(line, choose_frames(track.gap, FRAMES), strict=False):
             _picture(axes, videos[name], index, track.boxes, data)
-            rows += _rows(track, sequence=name, frame=index, mean_iou_difference=gain)
-        line[0].set_ylabel(f"{name}  {signed(gain, 2)}", fontsize=6.5)
+            rows += _rows(track, sequence=name, frame=index, mean_iou_difference=track.gain)
+        line[0].set_ylabel(f"{name}  {signed(track.gain, 2)}", fontsize=6.5)
     trackers = list(tracks[chosen[0]].boxes)
     _legend(figure, trackers, data, style.on(data.benchmarks[entry.benchmark]))
     words = ", ".join(f"{name} {signed(gains[name], 2)}" for name in chosen)
     alt = f"Boxes on frames of {len(chosen)} sequences, with the mean difference of IoU: {words}."
-    return Drawn(figure, COLUMNS, rows, alt, _notes(data, trackers, entry, gains))
+    return Drawn(figure, rows, alt, _notes(data, trackers, gains))
 
 
-def _notes(data: Data, trackers: list[str], entry: Entry, gains: Mapping[str, float]) -> list[str]:
+def _notes(data: Data, trackers: list[str], gains: Mapping[str, float]) -> list[str]:
     seed = min(run.seed for run in data.runs)
     if len(trackers) < 2:
         return [f"Seed {seed}. Chosen by rule: the lowest IoU."]
-    below = sum(abs(gain) < entry.least for gain in gains.values())
+    below = sum(abs(gain) < LEAST for gain in gains.values())
     return [
         f"Seed {seed}. Chosen by rule: the sequences with the largest and the smallest mean"
         f" difference of IoU, {data.label(trackers[0])} less {data.label(trackers[1])} (beside each"
         " row), so that the lower half shows losses where there are some; of each the frames with"
         " the largest absolute difference, a tenth of the sequence apart.",
-        f"Left out: {below} of {len(gains)} sequences, with a mean difference below"
-        f" {entry.least:g}.",
+        f"Left out: {below} of {len(gains)} sequences, with a mean difference below {LEAST:g}.",
     ]

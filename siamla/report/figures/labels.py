@@ -11,6 +11,7 @@ from siamla.report.drawing import style
 from siamla.report.drawing.data import Data, Drawn
 from siamla.report.drawing.settings import Figure
 
+COLUMNS = ("lambda", "iou", "label")
 POINTS = 101
 BLACK = "#000000"
 COLOURS = [style.BASELINE, *(colour for colour in style.OTHERS if colour != BLACK), style.OURS]
@@ -62,4 +63,4 @@ def draw(entry: Entry, data: Data) -> Drawn:
         "Analytic: eq. 5 with α = 0.5 and β = 10, raised to 1/λ (eq. 7), before the min-max of"
         " eq. 6."
     ]
-    return Drawn(figure, ("lambda", "iou", "label"), rows, alt, notes)
+    return Drawn(figure, rows, alt, notes)

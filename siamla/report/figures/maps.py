@@ -106,9 +106,10 @@ def _gap(frame: "FrameMaps") -> float:
     return float(ious.max() - ious[_peak(frame.confidence)]) if ious.max() >= FOUND else -1.0
 
 
-def _best(keys: Iterable[Key], worth: Callable[[Key], float], taken: set[str]) -> list[Key]:
-    """The most worthy frame, of a sequence that is not taken yet; none where all are."""
-    free = [key for key in keys if key[0] not in taken]
+def _best(keys: Iterable[Key], worth: Callable[[Key], float], taken: Iterable[Key]) -> list[Key]:
+    """The most worthy frame, of another sequence than those taken; none where there is none."""
+    names = {key[0] for key in taken}
+    free = [key for key in keys if key[0] not in names]
     return [max(free, key=lambda key: (worth(key), key))] if free else []
 
 
@@ -128,8 +129,7 @@ def choose_quality(frames: Frames, ours: str, theirs: str, rows: int) -> list[tu
     chosen: list[tuple[str, Key]] = []
     for row in range(rows):
         why, worth = rules[row % len(rules)]
-        taken = {key[0] for _, key in chosen}
-        chosen += [(why, key) for key in _best(both, worth, taken)]
+        chosen += [(why, key) for key in _best(both, worth, (key for _, key in chosen))]
     return chosen
 
 
@@ -139,7 +139,7 @@ def choose_misplaced(frames: Mapping[Key, "FrameMaps"], rows: int) -> list[Key]:
     keys = [key for key, gap in gaps.items() if gap >= 0]
     chosen: list[Key] = []
     for _ in range(rows):
-        chosen += _best(keys, gaps.__getitem__, {key[0] for key in chosen})
+        chosen += _best(keys, gaps.__getitem__, chosen)
     return chosen
 
 
@@ -243,7 +243,7 @@ def draw(entry: Entry, data: Data) -> Drawn:
         f" {row['iou']:.2f} {'at the peak' if quality else 'of the ' + row['cell'] + ' box'}"
         for row in rows
     ]
-    return Drawn(figure, COLUMNS, rows, "; ".join(words) + ".", _notes(quality, data, names))
+    return Drawn(figure, rows, "; ".join(words) + ".", _notes(quality, data, names))
 
 
 def _keys(figure: Any, grid: Any, picture: Any, quality: bool) -> None:

@@ -146,7 +146,7 @@ def draw(entry: Entry, data: Data) -> Drawn:
         best = [f"{row['label']} {row['score']:.{described['digits']}f}" for row in group[:3]]
         words.append(f"{title}, {described['label']} on {where[name]}: {', '.join(best)}.")
     panels[0].set_ylabel(described["label"])
-    return Drawn(figure, COLUMNS, rows, " ".join(words), _notes(data, entry.benchmark))
+    return Drawn(figure, rows, " ".join(words), _notes(data, entry.benchmark))
 
 
 def _notes(data: Data, benchmark: str) -> Sequence[str]:

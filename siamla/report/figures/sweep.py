@@ -30,12 +30,7 @@ class Entry(TrackerFigure):
 
 def needs(plan: Plan, entry: Entry) -> list[Job] | None:
     """The scores at every point of the sweep."""
-    variants = jobs.chosen(plan, entry.variants)
-    return [
-        job
-        for job in plan.jobs_of("score_sweep")
-        if job.names["sweep"] == entry.sweep and job.names["variant"] in variants
-    ] or None
+    return jobs.of_step(plan, "score_sweep", entry, sweep=entry.sweep) or None
 
 
 def facts(plan: Plan, entry: Entry) -> dict[str, Any]:
@@ -124,4 +119,4 @@ def draw(entry: Entry, data: Data) -> Drawn:
         f" over {style.seeds(row['seeds'] for row in rows)}, bands their range.",
         "Dotted line: the value that the tables are made with.",
     ]
-    return Drawn(figure, COLUMNS, rows, "; ".join(words) + ".", notes)
+    return Drawn(figure, rows, "; ".join(words) + ".", notes)

@@ -33,8 +33,7 @@ class Entry(TrackerFigure):
 
 def needs(plan: Plan, entry: Entry) -> list[Job] | None:
     """The trainings of its variants."""
-    variants = jobs.chosen(plan, entry.variants)
-    return [job for job in plan.jobs_of("train") if job.names["variant"] in variants] or None
+    return jobs.of_step(plan, "train", entry) or None
 
 
 def facts(plan: Plan, entry: Entry) -> dict[str, Any]:
@@ -97,4 +96,4 @@ def draw(entry: Entry, data: Data) -> Drawn:
         f"{NOT_COMPARED}: they sum other things, so a lower one is not a better tracker.",
         "Lines are means over seeds, bands their range.",
     ]
-    return Drawn(figure, COLUMNS, rows, f"Loss at the end of training: {words}.", notes)
+    return Drawn(figure, rows, f"Loss at the end of training: {words}.", notes)

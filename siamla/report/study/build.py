@@ -8,15 +8,14 @@ from typing import Any
 from siamla.report.differences import interval, signed
 from siamla.report.drawing.data import Info, Rows
 from siamla.report.measured import markdown_text
-from siamla.report.study.doses import ON_CROPS, curves, response
-from siamla.report.study.grids import Grid, Measured, effect_of, pooled
+from siamla.report.study.doses import LARGEST, ON_CROPS, curves, response
+from siamla.report.study.grids import CROPS, Grid, Measured, effect_of, pooled
 from siamla.report.study.job import Claim, Claims, Part
 from siamla.report.view import filled
 from siamla.statistics import LEVEL, Effect, holm
 
 Scopes = dict[str, list[str]]
 """Label → benchmarks that are looked at together, each weighing by its number of sequences."""
-MEANS = ("chosen", "lost", "rest", "middle", "best")
 GENERATED = "<!-- Made by `siamla report study`; what is changed by hand is lost. -->"
 Plain = Mapping[str, Any]
 NAMED = 6  # sequences that a note lists
@@ -56,14 +55,15 @@ def scopes(grids: Mapping[str, Grid], benchmarks: Info) -> Scopes:
     return chosen | ({"all": list(grids)} if len(grids) > 1 else {})
 
 
-def _plain(effect: Effect | None) -> dict[str, Any] | None:
-    """An effect for JSON, NaN and infinity as null."""
-    if effect is None:
-        return None
-    return {
-        name: None if isinstance(value, float) and not isfinite(value) else value
-        for name, value in asdict(effect).items()
-    }
+def _plain(value: Any) -> Any:
+    """Effects as data, NaN and infinity as null, names as text: for JSON."""
+    if isinstance(value, Effect):
+        value = asdict(value)
+    if isinstance(value, dict):
+        return {str(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _part(part: Part, effect: Effect | None) -> dict[str, Any]:
@@ -74,36 +74,33 @@ def _part(part: Part, effect: Effect | None) -> dict[str, Any]:
 
 def _dosed(measured: Measured, claim: Claim) -> dict[str, Any]:
     """What was measured of a claim about doses."""
-    found = []
-    for part in claim.parts:
-        assert part.dose is not None
-        found.append(_part(part, response(measured, part.kind, part.weights, part.dose)))
+    parts = [
+        _part(part, response(measured, part.kind, part.weights, part.dose or LARGEST))
+        for part in claim.parts
+    ]
     steps = ", ".join(f"{dose.steps:,}" for dose in measured.doses)
-    return {"scope": f"all, {steps} steps", "parts": found}
+    return {"scope": f"all, {steps} steps", "parts": parts}
 
 
 def _scoped(measured: Measured, claim: Claim, every: Scopes) -> Rows:
     """Scope by scope what was measured of a claim, where that is more than in a narrower one."""
     if claim.dosed:
         return [_dosed(measured, claim)]
-    grids = [measured.grids(part.kind, claim.metric) for part in claim.parts]
+    grids = [measured.grids(part.kind) for part in claim.parts]
     before: list[list[list[str]]] = [[[] for _ in grids]]
     scoped = []
     for label, benchmarks in every.items():
-        names = [name for name in benchmarks if name in (claim.benchmarks or benchmarks)]
         used = []
-        for part, by_name in zip(claim.parts, grids, strict=True):
-            wanted = set(part.weights)
-            used.append(
-                [name for name in names if name in by_name and wanted <= set(by_name[name].seeds)]
-            )
+        for part, own in zip(claim.parts, grids, strict=True):
+            fits = (name for name in benchmarks if name in own)
+            used.append([name for name in fits if part.weights.keys() <= own[name].variants])
         if used in before:
             continue
         before.append(used)
-        parts = []
-        for part, by_name, chosen in zip(claim.parts, grids, used, strict=True):
-            effect = effect_of([by_name[name] for name in chosen], part.weights)
-            parts.append(_part(part, effect))
+        parts = [
+            _part(part, effect_of([own[name] for name in names], part.weights))
+            for part, own, names in zip(claim.parts, grids, used, strict=True)
+        ]
         scoped.append({"scope": label, "parts": parts})
     return scoped
 
@@ -126,7 +123,6 @@ def _claims(measured: Measured, claims: Claims, every: Scopes) -> Rows:
         for scope in entry["scopes"]:
             for part in scope["parts"]:
                 part["verdict"] = part_verdict(part["effect"], part["p"])
-                part["effect"] = _plain(part["effect"])
             verdicts = [part["verdict"] for part in scope["parts"] if part["decides"]]
             entry["verdict"] = scope["verdict"] = claim_verdict(verdicts)
     return entries
@@ -143,7 +139,7 @@ def _rows(grids: Sequence[Grid], variants: Info, baseline: str) -> Rows:
         effect = effect_of(grids, {name: 1.0, baseline: -1.0}) if name != baseline else None
         sd = float(means.std(ddof=1)) if len(means) > 1 else None
         row = {"variant": name, "label": info["label"], "mean": float(means.mean()), "sd": sd}
-        row |= {"seeds": len(means), "sequences": tables[name].shape[1], "effect": _plain(effect)}
+        row |= {"seeds": len(means), "sequences": tables[name].shape[1], "effect": effect}
         rows.append(row)
     return rows
 
@@ -158,7 +154,7 @@ def _crop_rows(grids: Mapping[str, Sequence[Grid]], variants: Info, baseline: st
         effects = {}
         for metric, sign in ON_CROPS.items() if name != baseline else ():
             effect = effect_of(grids[metric], {name: sign, baseline: -sign})
-            effects[metric] = {"effect": _plain(effect), "verdict": part_verdict(effect)}
+            effects[metric] = {"effect": effect, "verdict": part_verdict(effect)}
         means = {m: float(each[name].mean()) if each else None for m, each in tables.items()}
         seeds, sequences = tables["chosen"][name].shape
         row = {"variant": name, "label": info["label"], "seeds": seeds, "effects": effects}
@@ -168,7 +164,7 @@ def _crop_rows(grids: Mapping[str, Sequence[Grid]], variants: Info, baseline: st
 
 def _crops(measured: Measured, baseline: str) -> Rows:
     """Scope by scope the rows of numbers on crops."""
-    grids = {metric: measured.on_crops(metric) for metric in MEANS}
+    grids = {metric: measured.grids(metric) for metric in CROPS}
     tables: Rows = []
     studied = {name: one for name, one in grids["chosen"].items() if name in measured.studied}
     for label, names in scopes(studied, measured.benchmarks).items():
@@ -216,45 +212,38 @@ def _notes(measured: Measured, grids: Mapping[str, Grid], claims: Claims) -> lis
     return lines
 
 
-def _doses(measured: Measured, baseline: str) -> dict[str, Any]:
-    """The steps of the doses, and measure by measure the differences at each and their slopes."""
-    tables = curves(measured, baseline)
-    for table in tables:
-        for row in table["rows"]:
-            row["points"] = {str(n): _plain(effect) for n, effect in row["points"].items()}
-            row["slope"] = _plain(row["slope"])
-    return {"steps": [dose.steps for dose in measured.doses], "tables": tables}
-
-
 def build(measured: Measured, claims: Claims, baseline: str) -> dict[str, Any]:
     """The study as JSON-ready data: benchmarks, scopes with rows, claims with their parts in each
     scope, notes. baseline: the variant that every other is compared with.
     """
-    grids = {name: one for name, one in measured.grids().items() if name in measured.studied}
+    found = measured.grids()
+    grids = {name: one for name, one in found.items() if name in measured.studied}
     every = scopes(grids, measured.benchmarks)
-    benchmarks = {}
-    for name, info in measured.studied.items():
-        sequences = grids[name].values.shape[1] if name in grids else 0
-        about = {"label": info["label"], "synthetic": info["synthetic"], "sequences": sequences}
-        benchmarks[name] = about | {"metric": info["metrics"][info["headline"]]["label"]}
+    benchmarks = {
+        name: {"label": info["label"], "synthetic": info["synthetic"]}
+        for name, info in measured.studied.items()
+    }
     tables = []
     for label, names in {**every, **measured.beside}.items():
-        found = measured.grids() if label in measured.beside else grids
         rows = _rows([found[name] for name in names if name in found], measured.variants, baseline)
         infos = [measured.benchmarks[name] for name in names]
         metrics = dict.fromkeys(info["metrics"][info["headline"]]["label"] for info in infos)
         about = {"scope": label, "benchmarks": names, "metrics": [*metrics]}
         tables.append({**about, "rows": rows})
-    return {
+    study = {
         "rule": RULE,
         "baseline": baseline,
         "benchmarks": benchmarks,
         "scopes": tables,
         "claims": _claims(measured, claims, every),
         "crops": _crops(measured, baseline),
-        "doses": _doses(measured, baseline),
+        "doses": {
+            "steps": [dose.steps for dose in measured.doses],
+            "tables": curves(measured, baseline),
+        },
         "notes": _notes(measured, grids, claims),
     }
+    return {name: _plain(part) for name, part in study.items()}
 
 
 def _number(value: float | None) -> str:
@@ -280,35 +269,9 @@ def _deciding(claim: Plain) -> list[Plain]:
     return [part for part in widest if part["decides"]]
 
 
-def sentence(study: Plain) -> str:
-    """What came out, in one sentence for README's first screen."""
-    first, *others = study["claims"]
-    parts = _deciding(first)
-    effect = parts[0]["effect"] if parts else None
-    text = f"“{first['words']}” was not measured"
-    if effect is not None:
-        kinds = {info["synthetic"] for info in study["benchmarks"].values() if info["sequences"]}
-        clips = "rendered and real sequences"
-        if len(kinds) == 1:
-            clips = "rendered clips" if kinds == {True} else "real sequences"
-        seeds = f"{_seeds(effect)} seed{'s' if set(effect['seeds'].values()) != {1} else ''}"
-        power = ""
-        if first["verdict"] == OPEN and effect["seen"] is not None:
-            power = f"; a difference of {effect['seen']:.3f} would have been seen"
-        text = (
-            f"On {effect['sequences']} {clips} with {seeds} each “{first['words']}” is"
-            f" {first['verdict']} ({_difference(effect)}{power})"
-        )
-    groups = []
-    for verdict in (SUPPORTED, CONTRADICTED, OPEN):
-        words = [f"“{claim['words']}”" for claim in others if claim["verdict"] == verdict]
-        groups += [f"{verdict}: {', '.join(words)}"] if words else []
-    return f"{text}; of the paper's other claims {'; '.join(groups)}." if groups else f"{text}."
-
-
 def markdown(study: Plain) -> str:
     """The page, of the content of study.json."""
     functions = (_number, _difference, _seeds, _deciding)
     filters: dict[str, Any] = {function.__name__[1:]: function for function in functions}
-    filters |= {"cell": markdown_text, "sentence": sentence}
+    filters["cell"] = markdown_text
     return filled("study", "page.md", filters=filters, study=study)

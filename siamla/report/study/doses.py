@@ -1,6 +1,6 @@
 """Dose and response: how differences to the baseline change as trainings get longer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import log
 from typing import Any
 
@@ -23,12 +23,11 @@ def _at(variant: str, steps: int) -> str:
 
 def _grids(measured: Measured, measure: str) -> list[Grid]:
     """For each benchmark the values of every variant at every dose, on the same sequences."""
-    doses, on_crops = measured.doses, measure in ON_CROPS
-    found = measured.on_crops(measure) if on_crops else measured.grids(measure)
+    found = measured.grids(measure)
     joined = []
-    for base in doses[0].benchmarks:
+    for base in measured.doses[0].benchmarks if measured.doses else ():
         frames = []
-        for dose in doses:
+        for dose in measured.doses:
             if (one := found.get(dose.benchmarks[base])) is not None:
                 frame = one.values.copy()
                 names = [(_at(name, dose.steps), seed) for name, seed in frame.index]
@@ -39,10 +38,14 @@ def _grids(measured: Measured, measure: str) -> list[Grid]:
     return joined
 
 
-def _measured_at(grids: Sequence[Grid], variant: str, doses: Sequence[Dose]) -> list[int]:
-    """The doses' steps at which a variant was measured on every benchmark."""
-    counts = [dose.steps for dose in doses]
-    return [n for n in counts if grids and all(_at(variant, n) in one.seeds for one in grids)]
+def _shared(grids: Sequence[Grid], doses: Sequence[Dose], variants: Iterable[str]) -> list[int]:
+    """The doses' steps at which all of these were measured on every benchmark."""
+    names = [*variants]
+    return [
+        dose.steps
+        for dose in doses
+        if grids and all({_at(n, dose.steps) for n in names} <= one.variants for one in grids)
+    ]
 
 
 def _weights(weights: Mapping[str, float], at: Mapping[int, float]) -> dict[str, float]:
@@ -70,12 +73,8 @@ def response(
     """A weighted sum of variants at the largest dose that all of them have, or its slope over the
     doses that they have; None where that is not measured, or there is one dose alone.
     """
-    doses = measured.doses
-    grids = _grids(measured, measure) if doses else []
-    shared = [dose.steps for dose in doses]
-    for name in weights:
-        has = _measured_at(grids, name, doses)
-        shared = [n for n in shared if n in has]
+    grids = _grids(measured, measure)
+    shared = _shared(grids, measured.doses, weights)
     if not shared or (of == SLOPE and len(shared) < 2):
         return None
     at = {shared[-1]: 1.0} if of == LARGEST else _slope(shared)
@@ -87,13 +86,12 @@ def curves(measured: Measured, baseline: str) -> list[dict[str, Any]]:
     they are better, at each dose that both have (`points`: steps → effect), and the slope.
     """
     tables: list[dict[str, Any]] = []
-    doses = measured.doses
-    for measure, sign in MEASURES.items() if doses else ():
+    for measure, sign in MEASURES.items():
         grids = _grids(measured, measure)
         rows = []
         for name, info in measured.variants.items():
             weights = {name: sign, baseline: -sign}
-            has = _measured_at(grids, name, doses) if name != baseline else []
+            has = _shared(grids, measured.doses, weights) if name != baseline else []
             points = {n: effect_of(grids, _weights(weights, {n: 1.0})) for n in has}
             if points:
                 slope = response(measured, measure, weights, SLOPE)

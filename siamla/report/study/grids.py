@@ -14,6 +14,7 @@ from siamla.report.figures.confidence import on_cells
 from siamla.statistics import Effect, correlation_values, mean_effect
 
 Array = NDArray[np.float64]
+CROPS = ("chosen", "lost", "rest", "middle", "best")  # what is told of a model on crops
 
 
 class Grid(NamedTuple):
@@ -28,12 +29,9 @@ class Grid(NamedTuple):
     dropped: list[str]
 
     @property
-    def seeds(self) -> dict[str, list[int]]:
-        """Variant → its seeds."""
-        seeds: dict[str, list[int]] = {}
-        for variant, seed in self.values.index:
-            seeds.setdefault(variant, []).append(seed)
-        return seeds
+    def variants(self) -> set[str]:
+        """Those that it has values of."""
+        return set(self.values.index.unique("variant"))
 
 
 def _grid(rows: Mapping[tuple[str, int], Mapping[str, Any]]) -> Grid:
@@ -60,19 +58,18 @@ def drops(scores: Sequence[Score], metric: str) -> Grid:
     sequences) to the largest, of score files of one benchmark.
     """
     points = sorted({score.value for score in scores if score.value is not None})
-    grids = [grid((s for s in scores if s.value == point), metric) for point in points]
-    if not grids:
+    tables = [grid((s for s in scores if s.value == point), metric).values for point in points]
+    names = sorted(set.intersection(*(set(table.columns) for table in tables))) if tables else []
+    if not names:
         return _grid({})
-    every = {name for one in grids for name in (*one.values.columns, *one.dropped)}
-    names = sorted(set.intersection(*(set(one.values.columns) for one in grids)))
-    tables = [one.values[names] for one in grids]
+    tables = [table[names] for table in tables]
     both = pd.concat(tables, axis="columns", join="inner", keys=range(len(points))).sort_index()
     lost = []
-    for _, part in both.groupby(level="variant") if names else ():
+    for _, part in both.groupby(level="variant"):
         tables = [pd.DataFrame(part[point]) for point in range(len(points))]
         best = max(tables, key=lambda table: float(table.to_numpy().mean()))
         lost.append(best - tables[-1])
-    return Grid(pd.concat(lost) if lost else _grid({}).values, sorted(every - set(names)))
+    return Grid(pd.concat(lost) if lost else _grid({}).values, [])
 
 
 def correlations(runs: Sequence[Run], ranks: bool, inside: bool) -> Grid:
@@ -80,8 +77,7 @@ def correlations(runs: Sequence[Run], ranks: bool, inside: bool) -> Grid:
     those of which every run has points; variants without a coefficient are left out.
     """
     cells = {(run.tracker, run.seed): on_cells(run, inside) for run in runs}
-    every = set().union(*cells.values())
-    names = sorted(name for name in every if all(name in points for points in cells.values()))
+    names = sorted(set.intersection(*map(set, cells.values()))) if cells else []
     rows: dict[tuple[str, int], dict[str, float]] = {}
     for variant in {run.tracker for run in runs}:
         keys = sorted(key for key in cells if key[0] == variant)
@@ -91,7 +87,7 @@ def correlations(runs: Sequence[Run], ranks: bool, inside: bool) -> Grid:
                 key: dict(zip(names, row, strict=True))
                 for key, row in zip(keys, table, strict=True)
             }
-    return Grid(_grid(rows).values, sorted(every - set(names)))
+    return _grid(rows)
 
 
 def pooled(grids: Iterable[Grid], variants: Iterable[str]) -> dict[str, Array] | None:
@@ -99,7 +95,7 @@ def pooled(grids: Iterable[Grid], variants: Iterable[str]) -> dict[str, Array] |
     that is nothing.
     """
     wanted = list(variants)
-    frames = [one.values for one in grids if not one.values.empty and set(wanted) <= set(one.seeds)]
+    frames = [one.values for one in grids if not one.values.empty and set(wanted) <= one.variants]
     if not frames:
         return None
     both = pd.concat(frames, axis="columns", join="inner").sort_index()
@@ -152,29 +148,26 @@ class Measured:
         others.update(name for names in self.beside.values() for name in names)
         return {name: info for name, info in self.benchmarks.items() if name not in others}
 
-    def grids(self, kind: str = "scores", metric: str | None = None) -> dict[str, Grid]:
-        """Benchmark → the grid of a kind of claims; without those that have no values by sequence
-        of the metric (default: the headline), or of which a lower one is better.
+    def grids(self, kind: str = "scores") -> dict[str, Grid]:
+        """Benchmark → the grid of a kind of claims, or of a number of its crops; without those of
+        which there are no values by sequence, or of whose headline a lower one is better.
         """
-        grids = {}
-        for name, info in self.benchmarks.items():
-            chosen = metric or info["headline"]
-            if info["metrics"].get(chosen, {}).get("better") == "higher":
-                grids[name] = self._grid(kind, name, chosen)
-        return {name: one for name, one in grids.items() if not one.values.empty}
+        found = {name: self._grid(kind, name) for name in self.benchmarks}
+        return {name: one for name, one in found.items() if one and not one.values.empty}
 
-    def _grid(self, kind: str, benchmark: str, metric: str) -> Grid:
+    def _grid(self, kind: str, benchmark: str) -> Grid | None:
+        if kind in CROPS:
+            return grid(self._of(benchmark, self.crops), kind)
+        info = self.benchmarks[benchmark]
+        metric = info["headline"]
+        if info["metrics"].get(metric, {}).get("better") != "higher":
+            return None
         if kind == "scores":
             return grid(self._of(benchmark, self.scores), metric)
         if kind == "drop":
             return drops(self._of(benchmark, self.swept), metric)
         runs = [run for run in self.runs if run.benchmark == benchmark]
         return correlations(runs, kind.startswith("spearman"), kind.endswith("inside"))
-
-    def on_crops(self, metric: str) -> dict[str, Grid]:
-        """Benchmark → the grid of a number of its crops; without those of which there are none."""
-        grids = {name: grid(self._of(name, self.crops), metric) for name in self.benchmarks}
-        return {name: one for name, one in grids.items() if not one.values.empty}
 
     def _of(self, benchmark: str, scores: Sequence[Score]) -> list[Score]:
         return [s for s in scores if s.benchmark == benchmark and s.tracker in self.variants]

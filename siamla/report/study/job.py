@@ -14,7 +14,7 @@ from siamla.files import digest
 from siamla.report.drawing.jobs import benchmarks, figures_of, trackers
 from siamla.report.tables.job import caption
 from siamla.report.view import resource, view_job
-from siamla.settings import Chosen, Mistakes, Settings, nearest, read_yaml, validate
+from siamla.settings import Mistakes, Settings, nearest, read_yaml, validate
 
 Kind = Literal["scores", "drop", "pearson", "spearman", "pearson inside", "spearman inside"]
 """Of what: of scores; of the losses from a sweep's best value to its largest (drop); of the
@@ -44,14 +44,11 @@ class Claim(Settings):
     Attributes:
         paper: where the paper says it, with its numbers.
         gains: the paper's differences of the first part.
-        benchmarks, metric: default all of the profile, each by its headline.
     """
 
     claim: str
     paper: str
     gains: str | None = None
-    benchmarks: Chosen | None = None
-    metric: str | None = None
     parts: list[Part] = Field(min_length=1)
 
     @property
@@ -140,18 +137,16 @@ def design(plan: Plan) -> dict[str, Any]:
     for dose in (None, *plan.profile.doses) if plan.profile.doses else ():
         named = {}
         for key, base in first.items():
-            same = (
+            wanted = (key, dose, entries[base].tracker)
+            same = [
                 name
                 for name, entry in entries.items()
-                if _key(entry) == key
-                and entry.training == dose
-                and entry.tracker == entries[base].tracker
-            )
-            found = next(same, None)
-            if found is None:
+                if (_key(entry), entry.training, entry.tracker) == wanted
+            ]
+            if not same:
                 want = f"no benchmark of {entries[base].root} with training: {dose}"
                 raise UserError(f"profile {plan.name}: doses: {base} has {want}")
-            named[base] = found
+            named[base] = same[0]
         shown.append({"steps": _steps(plan, dose), "benchmarks": named})
     if len({dose["steps"] for dose in shown}) < len(shown):
         counts = [dose["steps"] for dose in shown]

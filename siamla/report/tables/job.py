@@ -142,75 +142,49 @@ def _matches(plan: Plan, variant: str, match: Match) -> str | None:
     return ", ".join(texts)
 
 
-@lru_cache(maxsize=1024)
-def taken_up(plan: Plan, variant: str) -> dict[int, str]:
-    """The ablations that take up a variant which no table names → what its row is called there."""
-    layout = layout_of(plan)
-    rows: dict[int, str] = {}
-    for number, table in layout.tables.items():
-        if table.match and variant not in layout.named_variants():
-            label = _matches(plan, variant, table.match)
-            rows |= {} if label is None else {number: label}
-    return rows
-
-
-def _components(plan: Plan, variant: str, table: TableLayout) -> list[str]:
-    """The heads of the components that a variant has."""
-    settings = flat(plain(plan.spec(variant)))
-    return [head for head, keys in table.components.items() if keys.items() <= settings.items()]
-
-
-def _has_row(plan: Plan, number: int, runner: str) -> bool:
-    """Whether a table has a row of a variant or an imported tracker."""
-    layout = layout_of(plan)
-    table = layout.tables[number]
-    if runner in {row.variant for row in table.rows}:
-        return True
-    if table.extend and runner not in layout.named_variants():
-        return True
-    return runner in plan.variants and number in taken_up(plan, runner)
-
-
 def table_variants(plan: Plan, number: int) -> dict[str, dict[str, Any]]:
-    """Label, components and seeds of each variant that the table has a row of; the label alone of
-    those that the profile does not run, and of imported trackers.
+    """Label, components and seeds of each variant that the table has a row of, and `row`, what that
+    is called, where the table takes it up; the label alone of those that the profile does not run,
+    and of imported trackers.
     """
-    table = layout_of(plan).tables[number]
-    every = plan.experiment.variants
-    rest = [row.variant for row in table.rows if row.variant not in plan.variants]
-    variants: dict[str, dict[str, Any]] = {n: {"label": every[n].label} for n in rest if n in every}
-    for name in (name for name in plan.variants if _has_row(plan, number, name)):
-        variants[name] = {
-            "label": plan.experiment.variants[name].label,
-            "components": _components(plan, name, table),
-            "seeds": list(plan.experiment.seeds(name)),
-        }
-        rows = taken_up(plan, name)
-        variants[name] |= {"row": rows[number]} if number in rows else {}
+    layout, every = layout_of(plan), plan.experiment.variants
+    table, named = layout.tables[number], layout.named_variants()
+    own = [row.variant for row in table.rows]
+    rest = [name for name in own if name in every and name not in plan.variants]
+    variants: dict[str, dict[str, Any]] = {name: {"label": every[name].label} for name in rest}
+    for name in plan.variants:
+        free = name not in named
+        row = _matches(plan, name, table.match) if table.match and free else None
+        if name in own or (table.extend and free) or row is not None:
+            settings = flat(plain(plan.spec(name))).items()
+            ticks = table.components.items()
+            variants[name] = {
+                "label": every[name].label,
+                "components": [head for head, keys in ticks if keys.items() <= settings],
+                "seeds": list(plan.experiment.seeds(name)),
+            }
+            variants[name] |= {} if row is None else {"row": row}
     for name, entry in plan.profile.imported.items():
-        if _has_row(plan, number, name):
+        if name in own or (table.extend and name not in named):
             variants[name] = {"label": entry.label or name, "imported": True}
     return variants
 
 
-def _has_column(layout: Layout, number: int, benchmark: str) -> bool:
-    """Whether a table has a column of a benchmark; an ablation may append those of the user."""
-    table = layout.tables[number]
-    if benchmark in {column.benchmark for column in table.columns}:
-        return True
-    return table.extend and table.kind == "ablation" and benchmark not in layout.named_benchmarks()
-
-
 def table_benchmarks(plan: Plan, number: int) -> dict[str, dict[str, Any]]:
-    """Label, headline and metrics of each benchmark that the table has a column of."""
-    layout = layout_of(plan)
-    entries = plan.profile.benchmarks.items()
-    labels = {n: entry.label or n for n, entry in entries if _has_column(layout, number, n)}
-    protocols = plan.experiment.protocols
-    columns = {column.benchmark for column in layout.tables[number].columns}
-    others = sorted((columns - set(labels)) & set(protocols))
-    rules = {name: plan.experiment.protocol(name) for name in labels}
-    rules |= {name: protocols[name] for name in others}
+    """Label, headline and metrics of each benchmark that the table has a column of; to an ablation
+    `extend` appends those that no table names.
+    """
+    layout, protocols = layout_of(plan), plan.experiment.protocols
+    table, named = layout.tables[number], layout.named_benchmarks()
+    own = {column.benchmark for column in table.columns}
+    more = table.extend and table.kind == "ablation"
+    rules = {}
+    labels = {}
+    for name, entry in plan.profile.benchmarks.items():
+        if name in own or (more and name not in named):
+            rules[name] = plan.experiment.protocol(name)
+            labels[name] = entry.label or name
+    rules |= {name: protocols[name] for name in sorted(own - set(rules)) if name in protocols}
     return {
         name: {
             "label": labels.get(name, protocol.title),
@@ -235,18 +209,19 @@ def table_job(plan: Plan, number: int) -> Job:
     templates = [resource("tables", f"table.{name}.jinja") for name in ("md", "tex")]
     build = "siamla.report.tables.build"
     code = plan.code.digest(f"{build}:build", f"{build}:write_table", "siamla.report.collect")
+    variants, benchmarks = table_variants(plan, number), table_benchmarks(plan, number)
     parents = [
         job
         for job in plan.scores()
-        if _has_column(layout, number, job.names["benchmark"])
-        and _has_row(plan, number, job.names.get("variant", job.names.get("tracker")))
+        if job.names["benchmark"] in benchmarks
+        and job.names.get("variant", job.names.get("tracker")) in variants
     ]
     values = {
-        "layout": {**plain(layout.tables[number]), "elsewhere": list(layout.elsewhere)},
+        "layout": plain(layout.tables[number]),
         "published": digest(resource("paper", f"table{number}.csv")),
         "shown": {
-            "variants": table_variants(plan, number),
-            "benchmarks": table_benchmarks(plan, number),
+            "variants": variants,
+            "benchmarks": benchmarks,
             "caption": caption(plan, {job.names["benchmark"] for job in parents}),
         },
         "code": digest([code, templates]),

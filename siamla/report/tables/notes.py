@@ -1,10 +1,11 @@
 """The legend of a table: data, how sure its differences are, and where its numbers come from."""
 
-import pandas as pd
+from collections.abc import Sequence
 
+from siamla.report.collect import Score, origin
 from siamla.report.differences import NOISE, UNTOLD
 from siamla.report.drawing.style import span
-from siamla.report.measured import BUSY, Measured, Table, places
+from siamla.report.measured import BUSY, Cell, Measured, place_notes, places_told
 from siamla.report.tables.job import Column
 
 WITHIN_NOISE = (
@@ -16,99 +17,81 @@ NOT_CALLED = (
 )
 
 
-def _code_note(scores: pd.DataFrame) -> str:
+def _code_note(scores: Sequence[Score]) -> str:
     texts = set()
-    states = scores[["git_commit", "git_dirty"]].drop_duplicates()
-    for commits, dirty in states.itertuples(index=False):
-        if pd.isna(commits):
-            texts.add("outside git")
-            continue
-        names = " and ".join(commit[:12] for commit in str(commits).split())
-        changed = " with uncommitted changes" if not pd.isna(dirty) and dirty else ""
-        texts.add(f"commit {names}{changed}")
+    for made in map(origin, scores):
+        names = " and ".join(commit[:12] for commit in (made["git_commit"] or "").split())
+        changed = " with uncommitted changes" if made["git_dirty"] else ""
+        texts.add(f"commit {names}{changed}" if names else "outside git")
     return "Code: " + "; ".join(sorted(texts))
 
 
-def _place_note(scores: pd.DataFrame, what: str, prefix: str) -> str:
-    """Which variants were trained or tracked where, if not all in the same way."""
-    folders = ["variant", "seed"] if prefix else ["benchmark", "variant", "seed"]
-    rows = scores.drop_duplicates(folders)
-    rows = rows[folders].assign(place=places(rows, prefix), seed="seed" + rows["seed"].astype(str))
-    rows = rows[rows["place"] != ""]
-    if rows["place"].nunique() < 2:
-        return ""
-    several = rows.groupby("variant")["place"].transform("nunique") > 1  # named by folder
-    rows["name"] = rows[folders].agg("/".join, axis=1).where(several, rows["variant"])
-    groups = rows.groupby("place", sort=True)["name"].unique()
-    parts = [f"{place} ({', '.join(names)})" for place, names in groups.items()]
-    return f"{what} on: {'; '.join(parts)}"
-
-
-def _missing_note(measured: Measured, scores: pd.DataFrame) -> str:
+def _missing_note(measured: Measured, scores: Sequence[Score]) -> str:
     """Seeds that the settings ask for and that a benchmark of this table lacks."""
     missing = []
-    for (variant, benchmark), part in scores.groupby(["variant", "benchmark"]):
-        asked = measured.variants[str(variant)].get("seeds") or []
-        if gone := sorted(set(asked) - set(part["seed"])):
+    for variant, benchmark in sorted({(score.tracker, score.benchmark) for score in scores}):
+        seeds = {score.seed for score in measured.of(benchmark, variant)}
+        if gone := sorted({*measured.variants[variant].get("seeds", seeds)} - seeds):
             missing.append(f"{variant} on {benchmark}, seed {', '.join(map(str, gone))}")
     return f"Not measured: {'; '.join(missing)}" if missing else ""
 
 
-def _eao_note(scores: pd.DataFrame) -> str:
+def _eao_note(scores: Sequence[Score]) -> str:
     """That a benchmark's sequences are too short for the window that its EAO is defined on."""
-    frames = scores.loc[scores["metric"] == "eao_short_frames", "value"]
-    if frames.empty:
+    frames = max(score.numbers.get("eao_short_frames", 0) for score in scores)
+    if not frames:
         return ""
     return (
         "EAO: no sequence is long enough for the benchmark's window, so it is the mean of the"
-        f" whole expected-overlap curve (frames 1 to {int(frames.max()) - 1}) and comparable only"
+        f" whole expected-overlap curve (frames 1 to {int(frames) - 1}) and comparable only"
         " within this table's measured rows"
     )
 
 
-def _speed_note(scores: pd.DataFrame, labels: dict[str, str], busy: bool) -> str:
+def _speed_note(scores: Sequence[Score], labels: dict[str, str], busy: bool) -> str:
     """Where speeds were measured, and what the machine did besides. labels: of those benchmarks."""
-    rows = scores[scores["benchmark"].isin(labels)]
-    devices = sorted(set(places(rows)) - {""})
+    rows = [score for score in scores if score.benchmark in labels]
+    devices = places_told(rows)
     if not devices:
         return ""
-    loads = rows.loc[rows["metric"] == "fps", "other_cores"]
-    parts = ["what else the machine did is not known of all"] if loads.isna().any() else []
+    loads = [origin(score)["other_cores"] for score in rows if "fps" in score.numbers]
+    parts = ["what else the machine did is not known of all"] if None in loads else []
     if busy:
+        most = max(load for load in loads if load is not None)
         parts.append(
-            f"{BUSY} beside other work, which kept up to {loads.max():.1f} cores busy: lower than"
-            " alone"
+            f"{BUSY} beside other work, which kept up to {most:.1f} cores busy: lower than alone"
         )
     where = ", ".join(labels[name] for name in sorted(labels))
     load = "; " + "; ".join(parts) if parts else ", nothing else at work"
     return f"Measured speed: {'; '.join(devices)}, frames of {where}{load}"
 
 
-def notes(measured: Measured, table: Table, columns: list[Column], baseline: str) -> list[str]:
-    """The lines of the legend. columns: of the layout; baseline: the label of its first row."""
-    cells = [cell for row in table.rows for cell in row]
+def notes(
+    measured: Measured, rows: Sequence[Sequence[Cell]], columns: Sequence[Column], baseline: str
+) -> list[str]:
+    """The lines of the legend. columns: what was measured; baseline: the label of the first row."""
+    cells = [cell for row in rows for cell in row]
     counts = {len(cell.seeds) for cell in cells if cell.seeds}
     if not counts:
         return ["Nothing of this table was measured"]
-    named = [column.benchmark for column in columns]
-    named += [key.partition(".")[0] for key in table.keys if "." in key]
-    names = [name for name in dict.fromkeys(named) if name in measured.benchmarks]
-    labels = {name: str(measured.benchmarks[name].get("label", name)) for name in names}
-    every = measured.scores
-    scores = every[every["benchmark"].isin(names) & every["variant"].isin(table.variants)]
-    sizes = measured.sequences.groupby("benchmark")["sequence"].nunique()
-    sequences = ", ".join(f"{labels[name]} {sizes[name]}" for name in names if name in sizes)
+    names = dict.fromkeys(column.benchmark for column in columns)
+    labels = {n: measured.benchmarks[n]["label"] for n in names if n in measured.benchmarks}
+    scores = [score for score in measured.scores if score.benchmark in labels]
+    sequences = []
+    for name, label in labels.items():
+        own = [score.content["per_sequence"] for score in scores if score.benchmark == name]
+        if every := set().union(*own):
+            sequences.append(f"{label} {len(every)}")
     marks = {cell.mark for cell in cells}
-    speeds = {column.benchmark for column in columns if column.metric == "fps"} & set(names)
+    speeds = {column.benchmark for column in columns if column.metric == "fps"} & labels.keys()
     seeds = f"Mean ± sample standard deviation over {span(counts)} seeds"
     lines = [
-        f"Sequences: {sequences}",
+        f"Sequences: {', '.join(sequences)}",
         "One seed each: another seed would give other numbers" if counts == {1} else seeds,
         f"{NOISE} {WITHIN_NOISE.format(baseline)}" if NOISE in marks else "",
         f"{UNTOLD} {NOT_CALLED.format(baseline)}" if UNTOLD in marks else "",
         _speed_note(scores, {name: labels[name] for name in speeds}, BUSY in marks),
-        _place_note(scores, "Trained", "train_"),
-        _place_note(scores, "Tracked", ""),
+        *place_notes(scores),
         _eao_note(scores),
         _missing_note(measured, scores),
         _code_note(scores),
