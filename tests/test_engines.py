@@ -16,8 +16,8 @@ from tiny import HARDWARE, LAFA, SMALL
 from torch import Tensor, nn
 
 from siamla.data.crop import crop, fill_colour, mean_colour
-from siamla.engine import engines, openvino_engine, torch_engine
-from siamla.engine.engines import Engine, entry, prepare, resolve_engine
+from siamla.engine import engines, openvino_engine
+from siamla.engine.engines import entry, prepare, resolve_engine
 from siamla.engine.graph import SearchGraph, TemplateGraph
 from siamla.engine.network import Maps
 from siamla.engine.settings import EngineName
@@ -28,7 +28,7 @@ from siamla.model.fast import for_inference
 from siamla.model.settings import Lafa
 from siamla.model.siamla import Output, SiamLA, build_model
 from siamla.provenance.code import sources
-from siamla.tracker.loading import tracker_of, tracking_hardware
+from siamla.tracker.loading import tracker_of
 from siamla.tracker.settings import TrackerSettings
 
 CPU = torch.device("cpu")
@@ -219,13 +219,6 @@ def test_the_code_of_engines_that_may_run_is_part_of_a_prediction() -> None:
     compiler = "siamla.engine.openvino_engine:prepare_openvino"
     assert {compiler, "siamla.engine.graph:SearchGraph", "siamla.model.fast:GatherSampler"} <= auto
     assert compiler not in torch_alone
-
-
-def test_an_engine_says_which_precisions_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    coarse = Engine(entry("torch").prepare, package="torch", precisions=("fp32",))
-    monkeypatch.setattr(torch_engine, "ENGINE", coarse)
-    with pytest.raises(UserError, match=r"tracker.precision: bf16, but torch computes in fp32"):
-        tracking_hardware(TrackerSettings(engine="torch", precision="bf16"), CPU)
 
 
 @pytest.mark.parametrize("engine", ["torch", "openvino"])

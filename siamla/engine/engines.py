@@ -12,7 +12,7 @@ import torch
 from siamla.engine.network import Crops, Maps, Network, State
 from siamla.engine.settings import AUTO, EngineName
 from siamla.errors import UserError
-from siamla.hardware import Hardware, Precision
+from siamla.hardware import Hardware
 from siamla.model.siamla import SiamLA
 
 
@@ -26,7 +26,6 @@ class Engine(NamedTuple):
     extra: str | None = None
     """The extra of siamla that installs the package; None where siamla needs it anyway."""
     devices: tuple[str, ...] = ("cpu",)
-    precisions: tuple[Precision, ...] = ("fp32", "bf16")
 
 
 def entry(engine: str) -> Engine:

@@ -94,9 +94,4 @@ def prepare_torch(model: SiamLA, hardware: Hardware, rows: int) -> Network:
     return Network(embed, track)
 
 
-ENGINE = Engine(
-    prepare_torch,
-    package="torch",
-    devices=("cpu", "cuda", "mps"),
-    precisions=("fp32", "bf16", "fp16"),
-)
+ENGINE = Engine(prepare_torch, package="torch", devices=("cpu", "cuda", "mps"))

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from siamla.engine.engines import described, entry, prepare, resolve_engine
+from siamla.engine.engines import described, prepare, resolve_engine
 from siamla.engine.network import Network
 from siamla.errors import UserError
 from siamla.hardware import Hardware, hardware_on, has_bf16, tracking_device
@@ -24,11 +24,6 @@ def tracking_hardware(
     """
     device = device or tracking_device()
     engine = resolve_engine(settings.engine, device)
-    able = entry(engine).precisions
-    if settings.precision not in able:
-        raise UserError(
-            f"tracker.precision: {settings.precision}, but {engine} computes in {', '.join(able)}"
-        )
     if settings.precision == "bf16" and engine == "openvino" and not has_bf16(device):
         raise UserError(
             "tracker.precision: bf16, but openvino does not compute in it on this CPU; take fp32"
