@@ -4,7 +4,6 @@ import json
 import os
 import resource
 import shutil
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -330,28 +329,6 @@ def test_damaged_features_are_noticed_named_and_made_again(tree: Tree) -> None:
     done = tree.call("siamla", "verify", "--profile", "smoke")
     assert done.returncode == 0, done.stdout
     assert "other views are what their records say" in done.stdout
-
-
-def test_a_released_model_has_a_card_of_its_scores(tree: Tree) -> None:
-    code = (
-        "from pathlib import Path; from siamla.steps import release as module;"
-        "module.export = lambda model, folder, *more, **others: folder.mkdir();"  # needs onnx
-        "assert module.best('smoke/siamla', 'otb100') == 'smoke/siamla/seed1';"
-        "print(module.release('smoke/siamla', 'otb100', Path('card')).read_text())"
-    )
-    done = tree.call(sys.executable, "-c", code)
-    assert done.returncode == 0, done.stdout
-    path = tree.folder / "results/smoke/scores/otb100/siamla/seed1/score.json"
-    scores = json.loads(path.read_text())
-    row = f"| OTB100 | AUC | {scores['overall']['auc']:.3f} ["
-    assert row in done.stdout
-    assert "the best on `otb100`, which flatters it there" in done.stdout
-    assert "nan" not in done.stdout
-    assert "window 0." in done.stdout
-    for wrong in (["smoke/siamla/seed9"], ["smoke/siamla", "--by", "otb10"], ["smoke/siamla"]):
-        done = tree.call("siamla", "model", "release", *wrong)
-        assert done.returncode == 2, wrong
-    tree.remove("card")
 
 
 def test_without_mlflow_the_tables_come_out_and_a_later_sync_completes_it(

@@ -121,10 +121,10 @@ def test_the_command_tracks_without_what_the_pipeline_needs(
     done = subprocess.run([*model], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "m.pt: a model file needs PyTorch: pip install 'siamla[train]'" in done.stderr
-    compare = [sys.executable, "-c", BARE, "compare", ".", "."]
-    done = subprocess.run(compare, cwd=tmp_path, capture_output=True, text=True, check=False)
+    card = [sys.executable, "-c", BARE, "data", "card"]
+    done = subprocess.run(card, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "pandas is not installed; pip install 'siamla[pipeline]'" in done.stderr
+    assert "scipy is not installed; pip install 'siamla[pipeline]'" in done.stderr
 
 
 def track_both(folder: Path, out: Path, *more: str) -> int:

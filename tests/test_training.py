@@ -272,20 +272,10 @@ def test_a_killed_feature_build_goes_on_and_ends_with_the_same_bytes(
     assert {path.name: sha256(path) for path in finished} == expected
 
 
-@pytest.mark.parametrize(
-    ("views", "weights", "message"),
-    [
-        (None, "package", "views: null, but a number of views is expected"),
-        (6, "random", r"model\.weights: random weights differ from seed to seed"),
-    ],
-)
-def test_features_are_of_views_and_of_shared_weights(
-    views: int | None, weights: str, message: str, data: Data, tmp_path: Path
-) -> None:
-    pairs = PAIRS.model_copy(update={"views": views})
-    model = MODEL.model_copy(update={"weights": weights})
-    with pytest.raises(UserError, match=message):
-        features.build(data.crops, pairs, model, TRAINING, tmp_path / "out", 1, "key")
+def test_features_are_of_shared_weights(data: Data, tmp_path: Path) -> None:
+    model = MODEL.model_copy(update={"weights": "random"})
+    with pytest.raises(UserError, match=r"model\.weights: random weights differ from seed to seed"):
+        features.build(data.crops, PAIRS, model, TRAINING, tmp_path / "out", 1, "key")
     assert not (tmp_path / "out").exists()
 
 
