@@ -29,9 +29,9 @@ COMMAND = (str(BIN / "snakemake"), "--cores", "2", "--config", "profile=smoke")
 JOB = re.compile(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)*)", re.MULTILINE)
 
 
-LONGEST = "kills ranks pipeline slurm mlflow fakegpu training views engines study figures"
-"""What begins first where processes share the tests; the second while the first makes the tree,
-which the third uses too.
+LONGEST = "slurm ranks kills pipeline mlflow fakegpu training views engines study figures"
+"""What begins first where processes share the tests: Slurm mostly waits. The second does not need
+the tree that the first makes and the third uses, too.
 """
 
 
