@@ -144,6 +144,10 @@ def test_the_profile_has_each_dose_on_every_benchmark() -> None:
         ),
         ("trainings: {x3: {training: {epochs: 10, frozen_epochs: 10}}}", "equal numbers of steps"),
         ("doses: [x27]", "doses: 'x27' is unknown"),
+        (
+            "variant_seeds: {lafa@x3: [1, 2]}",
+            "other seeds by row: .*siamcar@x3 .1.*, lafa@x3 .1, 2.",
+        ),
     ],
 )
 def test_doses_that_do_not_go_together(

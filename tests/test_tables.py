@@ -36,11 +36,13 @@ TABLE = {
     ],
 }
 TABLES = {"tables": {3: TABLE}}
-VARIANTS = {
-    "siamcar": {"label": "SiamCAR", "components": [], "seeds": [1, 2]},
-    "siamla": {"label": "SiamLA", "components": ["LADL", "LALS", "LAFA"], "seeds": [1, 2]},
-}
 PROTOCOLS = load_protocols(ROOT / "params" / "protocols.yaml")
+ONE: dict[str, Any] = {"seeds": {name: [1] for name in PROTOCOLS}}
+TWO: dict[str, Any] = {"seeds": {name: [1, 2] for name in PROTOCOLS}}
+VARIANTS = {
+    "siamcar": {"label": "SiamCAR", "components": [], **TWO},
+    "siamla": {"label": "SiamLA", "components": ["LADL", "LALS", "LAFA"], **TWO},
+}
 
 
 LAYOUT = yaml.safe_load((ROOT / "params" / "tables.yaml").read_text())
@@ -209,7 +211,7 @@ def test_a_difference_within_noise_is_marked(tmp_path: Path) -> None:
 
 
 def test_one_seed_tells_no_difference(tmp_path: Path) -> None:
-    one = {name: {**info, "seeds": [1]} for name, info in VARIANTS.items()}
+    one = {name: info | ONE for name, info in VARIANTS.items()}
     text = table(tmp_path, FOUR, variants=one)  # seed 2 lies about from earlier settings
     assert "| SiamCAR |  |  |  | 0.490 | 0.597 | 40 | 38 |" in text
     assert "| SiamLA | ✓ | ✓ | ✓ | 0.590 † | 0.649 | 40 | 29 |" in text
@@ -254,7 +256,7 @@ def test_a_withheld_truth_and_short_sequences_are_said(tmp_path: Path) -> None:
 
 def test_own_variants_and_benchmarks_are_appended(tmp_path: Path) -> None:
     more = [score("mine", 1, [0.9, 0.9, 0.9]), score("siamcar", 1, [0.25], "street")]
-    mine = {"label": "My_variant", "components": ["LADL"], "seeds": [1]}
+    mine = {"label": "My_variant", "components": ["LADL"], **ONE}
     benchmarks = {"otb100": EVERY["otb100"], "street": EVERY["otb100"] | {"label": "Street"}}
     variants = VARIANTS | {"mine": mine}
     text = table(tmp_path, FOUR + more, variants=variants, benchmarks=benchmarks)
@@ -350,8 +352,8 @@ def test_other_trackers_are_a_section_of_the_ablation_that_shows_their_benchmark
 
 def test_a_table_takes_up_variants_by_what_they_set(tmp_path: Path) -> None:
     names = ("ladl_lals_04", "ladl_lals_03", "ladl_lals", "ladl_lals_01")
-    known = {name: VARIANTS["siamla"] | {"seeds": [1]} for name in names}
-    mine = {"mine": {"label": "Mine", "components": [], "seeds": [1], "row": "0.25"}}
+    known = dict.fromkeys(names, VARIANTS["siamla"] | ONE)
+    mine = {"mine": {"label": "Mine", "components": [], **ONE, "row": "0.25"}}
     scores = [score(name, 1, [0.5, 0.5, 0.5]) for name in [*names, "mine"]]
     text = table(tmp_path, scores, 5, LAYOUT, variants=known | mine)
     assert firsts(text) == ["0.4", "0.3", "0.2", "0.1", "0.25"]

@@ -45,9 +45,12 @@ class Experiment:
     map_rule: MapRule | None = None
     """Which frames' score maps are stored; None where the profile names no benchmark for them."""
 
-    def seeds(self, variant: str) -> list[int]:
-        """Seeds that a variant is trained with."""
-        return self.profile.variant_seeds.get(variant, self.profile.seeds)
+    def seeds(self, model: str) -> list[int]:
+        """Seeds that a model, VARIANT or VARIANT@TRAINING, is trained with: its own, else its
+        variant's, else the profile's.
+        """
+        own = self.profile.variant_seeds
+        return own.get(model, own.get(model.partition("@")[0], self.profile.seeds))
 
     def model(self, variant: str, benchmark: str) -> str:
         """The model of a variant that a benchmark is tracked with: VARIANT, or VARIANT@TRAINING."""
@@ -109,8 +112,9 @@ def _references(
     """Every place where a profile, its sweeps and its rule of maps name something."""
     profile, variants = experiment.profile, experiment.variants
     path = params / "profiles" / f"{experiment.name}.yaml"
+    trained = (f"{variant}@{name}" for variant in variants for name in profile.trainings)
     yield f"{path}: variants", profile.variants or [], variants
-    yield f"{path}: variant_seeds", profile.variant_seeds, variants
+    yield f"{path}: variant_seeds", profile.variant_seeds, [*variants, *trained]
     yield f"{path}: trackers", profile.trackers, variants
     yield f"{path}: tables", profile.tables, tables
     yield f"{path}: doses", profile.doses, profile.trainings

@@ -116,7 +116,8 @@ class Profile(Settings):
     )
     seeds: Seeds
     variant_seeds: dict[str, Seeds] = Field(
-        default_factory=dict, description="variant → its seeds, in place of `seeds`"
+        default_factory=dict,
+        description="variant, or VARIANT@TRAINING → its seeds, in place of `seeds`",
     )
     variants: Chosen | None = Field(None, description="variants to train; null = all")
     tables: Annotated[

@@ -114,7 +114,7 @@ def tracked(
     """Benchmark, variant and seed of all that is tracked; by default each benchmark's variants."""
     for benchmark in benchmarks:
         for variant in plan.experiment.runs(benchmark) if variants is None else variants:
-            for seed in plan.experiment.seeds(variant):
+            for seed in plan.experiment.seeds(plan.experiment.model(variant, benchmark)):
                 yield {"benchmark": benchmark, "variant": variant, "seed": seed}
 
 

@@ -210,7 +210,7 @@ class ScoreSweep(Score):
         for name, sweep in plan.experiment.sweeps.items():
             variants = [variant for variant in sweep.variants if variant in plan.variants]
             for benchmark, variant in product(sweep.benchmarks, variants):
-                seeds = plan.experiment.seeds(variant)
+                seeds = plan.experiment.seeds(plan.experiment.model(variant, benchmark))
                 for value, seed in product(sweep.values, seeds):
                     yield {
                         "sweep": name,

@@ -210,5 +210,5 @@ class Train(Step):
     def wanted(self, plan: Planned) -> Iterator[Names]:
         for variant in plan.variants:
             for model in plan.models(variant):
-                for seed in plan.experiment.seeds(variant):
+                for seed in plan.experiment.seeds(model):
                     yield {"variant": model, "seed": seed}

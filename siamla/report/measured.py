@@ -1,6 +1,6 @@
 """What was measured as cells of a table, and the table as Markdown, LaTeX (booktabs) and CSV."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,7 +67,8 @@ class Measured:
 
     Attributes:
         scores: sorted by benchmark, variant and seed.
-        variants: name → {label, components, seeds}; of imported trackers {label, imported: true}.
+        variants: name → {label, components, seeds: benchmark → seeds}; of imported trackers
+            {label, imported: true}.
         benchmarks: name → {label, headline, metrics: name → {label, better, digits}}.
     """
 
@@ -78,8 +79,13 @@ class Measured:
             for score in sorted(scores, key=lambda each: (each.benchmark, each.tracker, each.seed))
             if score.benchmark in benchmarks
             and score.tracker in variants
-            and score.seed in (variants[score.tracker].get("seeds") or [score.seed])
+            and score.seed in self.seeds(score.benchmark, score.tracker, {score.seed})
         ]
+
+    def seeds(self, benchmark: str, variant: str, found: Set[int]) -> Set[int]:
+        """Those that the settings ask for; of imported trackers, which have none, `found`."""
+        asked = self.variants[variant].get("seeds", {})
+        return set(asked.get(benchmark, found))
 
     def of(self, benchmark: str, variant: str) -> list[Score]:
         """A variant's scores on a benchmark, by seed."""

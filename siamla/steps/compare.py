@@ -25,7 +25,7 @@ def compare(plan: Plan, a: str, b: str) -> str:
         scores = gather(
             plan.job("score", benchmark=name, variant=variant, seed=seed)
             for variant in dict.fromkeys(labels)
-            for seed in plan.experiment.seeds(variant)
+            for seed in plan.experiment.seeds(plan.experiment.model(variant, name))
         )
         before, after = (
             [score.content for score in scores if score.tracker == variant] for variant in labels

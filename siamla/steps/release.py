@@ -72,6 +72,7 @@ def release(name: str, by: str | None = None, out: Path = RELEASED) -> Path:
         benchmark: _scores(plan, benchmark, variant)
         for benchmark in plan.profile.benchmarks
         if variant in plan.experiment.runs(benchmark)
+        and plan.experiment.model(variant, benchmark) == variant
     }
     if by:
         plan.check_name("benchmark", by)

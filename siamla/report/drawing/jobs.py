@@ -55,8 +55,10 @@ def of_step(plan: Plan, step: str, entry: Any, **names: Any) -> list[Job]:
 def tracked(plan: Plan, step: str, entry: Any, first: bool = False) -> list[Job]:
     """Jobs (step score or maps) of an entry's variants on its benchmark, first: of one seed."""
     jobs = of_step(plan, step, entry, benchmark=entry.benchmark)
-    seeds = {name: plan.experiment.seeds(name)[0] for name in plan.variants}
-    return [job for job in jobs if not first or job.names["seed"] == seeds[job.names["variant"]]]
+    firsts: dict[str, Job] = {}
+    for job in jobs:
+        firsts.setdefault(job.names["variant"], job)
+    return list(firsts.values()) if first else jobs
 
 
 def boxes(plan: Plan, entry: Any, first: bool = False) -> list[Job]:

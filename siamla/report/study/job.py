@@ -1,5 +1,6 @@
 """The paper's claims, params/claims.yaml, and the study of them as a job of the plan."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -105,23 +106,25 @@ def _key(entry: Benchmark) -> tuple[Any, ...]:
     return entry.layout, entry.root, entry.frames
 
 
-def _steps(plan: Plan, dose: str | None) -> int:
-    """The steps of a training; UserError where variants differ."""
-    found = {}
-    for variant in plan.variants:
-        training = plan.spec(f"{variant}@{dose}" if dose else variant).training
-        found[variant] = training.epochs * (training.pairs_per_epoch // training.batch)
-    if len(set(found.values())) > 1:
-        each = ", ".join(f"{variant} {count}" for variant, count in found.items())
-        raise UserError(f"profile {plan.name}: doses: {dose or 'spec'}: other steps by row: {each}")
-    return found[plan.variants[0]]
+def _steps(plan: Plan, dose: str | None, variants: Sequence[str]) -> int:
+    """The steps of a training; UserError where variants differ in steps or seeds."""
+    models = [f"{variant}@{dose}" if dose else variant for variant in variants]
+    trainings = [plan.spec(model).training for model in models]
+    steps = [one.epochs * (one.pairs_per_epoch // one.batch) for one in trainings]
+    seeds = [plan.experiment.seeds(model) for model in models]
+    for what, found in (("steps", steps), ("seeds", seeds)):
+        if any(one != found[0] for one in found):
+            each = ", ".join(f"{model} {one}" for model, one in zip(models, found, strict=True))
+            raise UserError(f"profile {plan.name}: doses: other {what} by row: {each}")
+    return steps[0]
 
 
 def design(plan: Plan) -> dict[str, Any]:
     """doses: the lengths of training, each with its steps and its benchmark for every one of the
     shortest; beside: label → benchmarks that show the same sequences with a tracker of their own.
 
-    UserError where a dose lacks a benchmark, and for doses of equal steps.
+    UserError where a dose lacks a benchmark, where its rows differ in steps or seeds, and for doses
+    of equal steps.
     """
     entries = plan.profile.benchmarks
     first: dict[tuple[Any, ...], str] = {}
@@ -147,7 +150,8 @@ def design(plan: Plan) -> dict[str, Any]:
                 want = f"no benchmark of {entries[base].root} with training: {dose}"
                 raise UserError(f"profile {plan.name}: doses: {base} has {want}")
             named[base] = same[0]
-        shown.append({"steps": _steps(plan, dose), "benchmarks": named})
+        rows = plan.experiment.runs(next(iter(named.values())))
+        shown.append({"steps": _steps(plan, dose, rows), "benchmarks": named})
     if len({dose["steps"] for dose in shown}) < len(shown):
         counts = [dose["steps"] for dose in shown]
         raise UserError(f"profile {plan.name}: doses: equal numbers of steps: {counts}")

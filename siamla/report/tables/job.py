@@ -142,12 +142,13 @@ def _matches(plan: Plan, variant: str, match: Match) -> str | None:
     return ", ".join(texts)
 
 
-def table_variants(plan: Plan, number: int) -> dict[str, dict[str, Any]]:
-    """Label, components and seeds of each variant that the table has a row of, and `row`, what that
-    is called, where the table takes it up; the label alone of those that the profile does not run,
-    and of imported trackers.
+def table_variants(plan: Plan, number: int, shown: Container[str]) -> dict[str, dict[str, Any]]:
+    """Label, components and seeds (by benchmark) of each variant that the table has a row of, and
+    `row`, what that is called, where the table takes it up; the label alone of those that the
+    profile does not run, and of imported trackers.
     """
-    layout, every = layout_of(plan), plan.experiment.variants
+    layout, experiment = layout_of(plan), plan.experiment
+    every = experiment.variants
     table, named = layout.tables[number], layout.named_variants()
     own = [row.variant for row in table.rows]
     rest = [name for name in own if name in every and name not in plan.variants]
@@ -161,7 +162,11 @@ def table_variants(plan: Plan, number: int) -> dict[str, dict[str, Any]]:
             variants[name] = {
                 "label": every[name].label,
                 "components": [head for head, keys in ticks if keys.items() <= settings],
-                "seeds": list(plan.experiment.seeds(name)),
+                "seeds": {
+                    benchmark: experiment.seeds(experiment.model(name, benchmark))
+                    for benchmark in plan.profile.benchmarks
+                    if benchmark in shown
+                },
             }
             variants[name] |= {} if row is None else {"row": row}
     for name, entry in plan.profile.imported.items():
@@ -209,7 +214,8 @@ def table_job(plan: Plan, number: int) -> Job:
     templates = [resource("tables", f"table.{name}.jinja") for name in ("md", "tex")]
     build = "siamla.report.tables.build"
     code = plan.code.digest(f"{build}:build", f"{build}:write_table", "siamla.report.collect")
-    variants, benchmarks = table_variants(plan, number), table_benchmarks(plan, number)
+    benchmarks = table_benchmarks(plan, number)
+    variants = table_variants(plan, number, benchmarks)
     parents = [
         job
         for job in plan.scores()

@@ -31,7 +31,7 @@ def _missing_note(measured: Measured, scores: Sequence[Score]) -> str:
     missing = []
     for variant, benchmark in sorted({(score.tracker, score.benchmark) for score in scores}):
         seeds = {score.seed for score in measured.of(benchmark, variant)}
-        if gone := sorted({*measured.variants[variant].get("seeds", seeds)} - seeds):
+        if gone := sorted(measured.seeds(benchmark, variant, seeds) - seeds):
             missing.append(f"{variant} on {benchmark}, seed {', '.join(map(str, gone))}")
     return f"Not measured: {'; '.join(missing)}" if missing else ""
 
