@@ -19,11 +19,12 @@ APART = 0.02  # of rows at one dose, in decades, so that their intervals can be 
 HEIGHT = 2.3  # inches of a panel
 
 
-def _panel(axes: "Axes", table: Mapping[str, Any], steps: list[int]) -> None:
-    rows = table["rows"]
-    for place, row in enumerate(rows):
+def _panel(axes: "Axes", table: Mapping[str, Any], steps: list[int], labels: list[str]) -> None:
+    """labels: of all rows of the figure; they decide a row's colour and its place."""
+    for row in table["rows"]:
+        place = labels.index(row["label"])
         found = [(n, row["points"][str(n)]) for n in steps if row["points"].get(str(n))]
-        x = [n * 10 ** (APART * (place - (len(rows) - 1) / 2)) for n, _ in found]
+        x = [n * 10 ** (APART * (place - (len(labels) - 1) / 2)) for n, _ in found]
         y = [effect["value"] for _, effect in found]
         ends = [(effect["low"], effect["high"]) for _, effect in found]
         known = [end for end in ends if None not in end]
@@ -43,9 +44,9 @@ def draw(doses: Mapping[str, Any], baseline: str) -> "Figure":
     """A panel for each measure of the study's doses; vertical lines are 95 % intervals."""
     tables = doses["tables"]
     figure, panels = style.grid(len(tables), 2, HEIGHT)
+    labels = list(dict.fromkeys(row["label"] for table in tables for row in table["rows"]))
     for axes, table in zip(panels, tables, strict=True):
-        _panel(axes, table, doses["steps"])
+        _panel(axes, table, doses["steps"], labels)
         axes.set_ylabel(f"difference to {baseline}")
-    handles, labels = panels[0].get_legend_handles_labels()
-    style.legend_below(figure, handles, labels)
+    style.legend_below(figure, *panels[0].get_legend_handles_labels())
     return figure
