@@ -88,9 +88,9 @@ def _measured(job: Job, scores: list[Score]) -> Measured:
 
 def _work(records: list[dict[str, Any]]) -> dict[str, Any]:
     """Of some runs how many there are, and their hours, each counted for every thread that it had;
-    the same run twice counts once.
+    the same run twice counts once, also where it was taken over under another key.
     """
-    runs = {record["key"]: record for record in records if record.get("seconds")}
+    runs = {(one["content"], one["started"]): one for one in records if one.get("seconds")}
     seconds = [one["seconds"] * one.get("place", {}).get("threads", 1) for one in runs.values()]
     return {"runs": len(runs), "hours": sum(seconds) / 3600}
 
