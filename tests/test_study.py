@@ -410,8 +410,9 @@ def make_results(plan: Plan) -> None:
         content |= {"overall": {"auc": level}, "per_attribute": {}}
         place = {"device": "cpu", "precision": "bf16", "threads": 1}
         model = plan.job("train", variant=variant, seed=seed)
-        trained = {"key": model.key, "content": "m", "place": place, "seconds": 1800.0}
-        tracker = {"key": job.key, "place": place, "seconds": 90.0}
+        run = {"place": place, "started": "2026-11-28T10:00:00+00:00"}
+        trained = {**run, "key": model.key, "content": model.key, "seconds": 1800.0}
+        tracker = {**run, "key": job.key, "content": job.key, "seconds": 90.0}
         content |= {"training": trained, "predictions": tracker}
         fake(job, content, **MADE)
 
