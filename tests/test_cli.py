@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -227,6 +228,17 @@ def test_a_stream_that_is_closed_or_speaks_ascii_ends_no_command(
     assert main(["config", "check", "--profile", "größe"]) == 2
     sys.stderr.flush()
     assert rb"the profile 'gr\xf6\xdfe'" in written.getvalue()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("own", "left"), [([], sys.maxsize), (["--max-jobs-per-timespan=7/1s"], 7)]
+)
+def test_only_a_limit_of_ones_own_counts_jobs(bare_tree: Tree, own: list[str], left: int) -> None:
+    """Snakemake's default would wake the driver more and more often."""
+    until = ("--forcerun", "check_experiment", "--until", "check_experiment", "--verbose")
+    done = bare_tree.call(*COMMAND, *until, *own)
+    assert re.findall(r"after job selection: .*'_job_count': (\d+)", done.stdout) == [str(left)]
 
 
 @pytest.mark.slow

@@ -136,10 +136,11 @@ WORKFLOW = [REPOSITORY / "Snakefile", *sorted((REPOSITORY / "workflow/rules").gl
 INTERNALS = {
     "dag": {"ignore_incomplete", "forcefiles"},
     "dag_settings": {"rerun_triggers", "force_incomplete"},
+    "scheduler": {"job_rate_limiter"},
 }
 
 
-def test_two_names_that_snakemake_does_not_document_are_used() -> None:
+def test_three_names_that_snakemake_does_not_document_are_used() -> None:
     """Everything else of Snakemake is what its manual says."""
     text = "\n".join(path.read_text() for path in WORKFLOW)
     used: dict[str, set[str]] = {}
@@ -150,13 +151,16 @@ def test_two_names_that_snakemake_does_not_document_are_used() -> None:
     assert imported == ["from snakemake.exceptions import WorkflowError"]
 
 
-def test_the_installed_snakemake_has_both_names() -> None:
+def test_the_installed_snakemake_has_these_names() -> None:
     import snakemake.api  # first: its modules import each other
+    from snakemake.scheduling.job_scheduler import JobScheduler
     from snakemake.workflow import DAG, DAGSettings, Workflow
 
     assert snakemake.api
-    assert isinstance(inspect.getattr_static(Workflow, "dag"), property)
+    for name in ("dag", "scheduler"):
+        assert isinstance(inspect.getattr_static(Workflow, name), property)
     assert {"dag_settings"} <= {field.name for field in fields(Workflow)}
-    for name in INTERNALS["dag"]:
-        assert f"self.{name} = " in inspect.getsource(DAG.__init__)
+    for kind, key in ((DAG, "dag"), (JobScheduler, "scheduler")):
+        for name in INTERNALS[key]:
+            assert f"self.{name} = " in inspect.getsource(kind.__init__)
     assert {field.name for field in fields(DAGSettings)} >= INTERNALS["dag_settings"]

@@ -36,6 +36,7 @@ from siamla.report.study.build import (
     part_verdict,
 )
 from siamla.report.study.doses import curves, response
+from siamla.report.study.figure import draw
 from siamla.report.study.grids import Dose, Measured, correlations, drops
 from siamla.report.study.job import claims_of, design, study_job
 from siamla.statistics import Effect, holm
@@ -103,6 +104,18 @@ def test_a_slope_is_the_gain_of_three_times_the_steps() -> None:
     assert response(measured, "scores", {"lafa": 1, "siamcar": -1}, "slope") is None
 
 
+def test_a_row_has_one_colour_in_every_panel_also_where_others_are_missing() -> None:
+    effect = {"value": 0.1, "low": 0.0, "high": 0.2}
+    row = {"label": "SiamLA", "points": {"320": effect}}
+    tables = [
+        {"measure": "scores", "rows": [{"label": "LAFA", "points": {"320": effect}}, row]},
+        {"measure": "spearman", "rows": [row]},
+    ]
+    left, right = draw({"tables": tables, "steps": [320]}, "SiamCAR").axes
+    colours = {line.get_label(): line.get_color() for line in left.get_lines()}
+    assert right.get_lines()[0].get_color() == colours["SiamLA"] != colours["LAFA"]
+
+
 def test_doses_have_claims_of_their_own_and_count_no_sequence_twice() -> None:
     claims = claims_of(Plan.load("dose", ROOT / "params"))
     study = build(dosed(), claims, "siamcar")
@@ -128,7 +141,14 @@ def test_one_tracker_for_all_rows_stands_beside() -> None:
 
 
 def test_the_profile_has_each_dose_on_every_benchmark() -> None:
-    shown = design(Plan.load("dose", ROOT / "params"))
+    plan = Plan.load("dose", ROOT / "params")
+    trained: dict[str, list[int]] = {}
+    for job in plan.jobs_of("train"):
+        trained.setdefault(job.names["variant"], []).append(job.names["seed"])
+    assert (trained["lafa@x3"], trained["lafa@x9"]) == (plan.profile.seeds, [1, 2, 3, 4])
+    runs = [job.names for job in plan.jobs_of("score") if job.names["benchmark"] == "otb100_x9"]
+    assert [run["seed"] for run in runs if run["variant"] == "lafa"] == [1, 2, 3, 4]
+    shown = design(plan)
     assert [dose["steps"] for dose in shown["doses"]] == [320, 960, 2880]
     assert shown["doses"][2]["benchmarks"] == {"otb100": "otb100_x9", "got10k": "got10k_x9"}
     (label,) = shown["beside"]

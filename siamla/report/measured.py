@@ -1,6 +1,6 @@
 """What was measured as cells of a table, and the table as Markdown, LaTeX (booktabs) and CSV."""
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,12 +63,11 @@ class Cell:
 
 
 class Measured:
-    """The scores of a profile, restricted to the variants, seeds and benchmarks that it expects.
+    """The scores of a profile, restricted to the variants and benchmarks of a table.
 
     Attributes:
         scores: sorted by benchmark, variant and seed.
-        variants: name → {label, components, seeds: benchmark → seeds}; of imported trackers
-            {label, imported: true}.
+        variants: name → {label, components}; of imported trackers {label, imported: true}.
         benchmarks: name → {label, headline, metrics: name → {label, better, digits}}.
     """
 
@@ -77,15 +76,8 @@ class Measured:
         self.scores = [
             score
             for score in sorted(scores, key=lambda each: (each.benchmark, each.tracker, each.seed))
-            if score.benchmark in benchmarks
-            and score.tracker in variants
-            and score.seed in self.seeds(score.benchmark, score.tracker, {score.seed})
+            if score.benchmark in benchmarks and score.tracker in variants
         ]
-
-    def seeds(self, benchmark: str, variant: str, found: Set[int]) -> Set[int]:
-        """Those that the settings ask for; of imported trackers, which have none, `found`."""
-        asked = self.variants[variant].get("seeds", {})
-        return set(asked.get(benchmark, found))
 
     def of(self, benchmark: str, variant: str) -> list[Score]:
         """A variant's scores on a benchmark, by seed."""

@@ -135,8 +135,9 @@ def begin():
     if wait_for_jobs(PROFILE):  # what they made is to be seen: from the start
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
     # Snakemake's default limit wakes the driver once more a second after every job that ends, and each time it looks at
-    # the inputs of all jobs that wait (its issue 2354): half a core after 120 jobs. A limit of one's own stays.
-    limit = workflow.scheduling_settings.max_jobs_per_timespan
+    # the inputs of all jobs that wait (its issue 2354): half a core after 120 jobs. A limit of one's own stays. No option
+    # switches it off; workflow.scheduler is the third name that is not documented.
+    limit = workflow.scheduler.job_rate_limiter
     if limit and (limit.max_jobs, limit.timespan) == (100, 1):
         workflow.scheduler.job_rate_limiter = None
     warm.start(PROFILE)

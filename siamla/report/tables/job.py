@@ -142,13 +142,12 @@ def _matches(plan: Plan, variant: str, match: Match) -> str | None:
     return ", ".join(texts)
 
 
-def table_variants(plan: Plan, number: int, shown: Container[str]) -> dict[str, dict[str, Any]]:
-    """Label, components and seeds (by benchmark) of each variant that the table has a row of, and
-    `row`, what that is called, where the table takes it up; the label alone of those that the
-    profile does not run, and of imported trackers.
+def table_variants(plan: Plan, number: int) -> dict[str, dict[str, Any]]:
+    """Label and components of each variant that the table has a row of, and `row`, what that is
+    called, where the table takes it up; the label alone of those that the profile does not run, and
+    of imported trackers.
     """
-    layout, experiment = layout_of(plan), plan.experiment
-    every = experiment.variants
+    layout, every = layout_of(plan), plan.experiment.variants
     table, named = layout.tables[number], layout.named_variants()
     own = [row.variant for row in table.rows]
     rest = [name for name in own if name in every and name not in plan.variants]
@@ -162,11 +161,6 @@ def table_variants(plan: Plan, number: int, shown: Container[str]) -> dict[str, 
             variants[name] = {
                 "label": every[name].label,
                 "components": [head for head, keys in ticks if keys.items() <= settings],
-                "seeds": {
-                    benchmark: experiment.seeds(experiment.model(name, benchmark))
-                    for benchmark in plan.profile.benchmarks
-                    if benchmark in shown
-                },
             }
             variants[name] |= {} if row is None else {"row": row}
     for name, entry in plan.profile.imported.items():
@@ -214,8 +208,7 @@ def table_job(plan: Plan, number: int) -> Job:
     templates = [resource("tables", f"table.{name}.jinja") for name in ("md", "tex")]
     build = "siamla.report.tables.build"
     code = plan.code.digest(f"{build}:build", f"{build}:write_table", "siamla.report.collect")
-    benchmarks = table_benchmarks(plan, number)
-    variants = table_variants(plan, number, benchmarks)
+    variants, benchmarks = table_variants(plan, number), table_benchmarks(plan, number)
     parents = [
         job
         for job in plan.scores()

@@ -26,16 +26,6 @@ def _code_note(scores: Sequence[Score]) -> str:
     return "Code: " + "; ".join(sorted(texts))
 
 
-def _missing_note(measured: Measured, scores: Sequence[Score]) -> str:
-    """Seeds that the settings ask for and that a benchmark of this table lacks."""
-    missing = []
-    for variant, benchmark in sorted({(score.tracker, score.benchmark) for score in scores}):
-        seeds = {score.seed for score in measured.of(benchmark, variant)}
-        if gone := sorted(measured.seeds(benchmark, variant, seeds) - seeds):
-            missing.append(f"{variant} on {benchmark}, seed {', '.join(map(str, gone))}")
-    return f"Not measured: {'; '.join(missing)}" if missing else ""
-
-
 def _eao_note(scores: Sequence[Score]) -> str:
     """That a benchmark's sequences are too short for the window that its EAO is defined on."""
     frames = max(score.numbers.get("eao_short_frames", 0) for score in scores)
@@ -93,7 +83,6 @@ def notes(
         _speed_note(scores, {name: labels[name] for name in speeds}, BUSY in marks),
         *place_notes(scores),
         _eao_note(scores),
-        _missing_note(measured, scores),
         _code_note(scores),
     ]
     return [line for line in lines if line]
