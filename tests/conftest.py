@@ -254,3 +254,19 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = TrackerSettings(window=0.1, size_lr=0.9, precision="fp32", lost=0.25)
     save_model(path, build_model(ModelSettings(**network), seed=0), "Noise", stored(settings))  # type: ignore[arg-type]
     return path
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 KiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("mounting a tmpfs is not permitted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -94,22 +94,6 @@ def test_empty_and_missing_folders(fails: Run, project: Make, tmp_path: Path, la
     assert str(empty) in fails("data", "curate", "mine", "--profile", "own")
     names = {path.name for path in Path("data/curated/own/mine").glob("*") if path.is_file()}
     assert names <= {".siamla", "rejected.csv", "checked.jsonl"}
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 KiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True
-    )
-    if mounted.returncode:
-        pytest.skip("mounting a tmpfs is not permitted here")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", folder], check=True)
 
 
 CROPS = ["data", "crops", "siamcar", "--profile", "own"]

@@ -151,6 +151,12 @@ def test_what_is_missing_is_left_out_and_said(world: Path) -> None:
     assert not (world / "new").exists()
 
 
+def test_a_full_disk_leaves_no_frame_out_in_silence(world: Path, small_disk: Path) -> None:
+    with pytest.raises(OSError, match="No space left"):
+        extract("test", small_disk / "out", world / "packages")
+    assert not [*small_disk.iterdir()]
+
+
 def spoil_video(world: Path, **values: object) -> None:
     path = world / "source/videos.yaml"
     videos = yaml.safe_load(path.read_text())

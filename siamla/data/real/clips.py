@@ -127,8 +127,9 @@ def _write(name: str, video: Video, data: Mapping[str, bytes], root: Path) -> No
             raise UserError(f"{video.member}: {what}")
         for clip, (start, boxes) in clips.items():
             if 0 < (number := count - start) <= len(boxes):
-                options = [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
-                cv2.imwrite(str(root / clip / f"{number:08d}.jpg"), image, options)
+                # not cv2.imwrite, which says nothing of a full disk but False
+                jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
+                (root / clip / f"{number:08d}.jpg").write_bytes(jpeg.tobytes())
     if count != video.frames:
         what = f"OpenCV decodes {count} frames, expected {video.frames}"
         raise UserError(f"{video.member}: {what}; its boxes would be of other frames")
