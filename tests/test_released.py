@@ -18,6 +18,7 @@ from siamla.engine import exported
 from siamla.engine.export import export
 from siamla.errors import UserError
 from siamla.geometry import iou
+from siamla.tracker import api
 from siamla.tracker.annotations import Frame, Row, Video, annotate
 from siamla.tracker.api import RELEASED
 
@@ -226,7 +227,10 @@ READERS = {"cvat": from_cvat, "mot": from_mot, "coco": from_coco, "yolo": from_y
 
 
 def test_wrong_models_and_boxes_are_one_line(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(RELEASED, copy)
@@ -236,9 +240,15 @@ def test_wrong_models_and_boxes_are_one_line(
     (copy / "search.onnx").unlink()
     with pytest.raises(UserError, match=r"search\.onnx: not found"):
         siamla.load(copy)
-    (copy / "siamla.json").write_text("{}")
-    with pytest.raises(UserError, match="expected a folder of `siamla model export`"):
-        siamla.load(copy)
+    for text, said in (("{}", "has no digests"), ("{", "not valid JSON"), (None, "not found")):
+        (copy / "siamla.json").unlink()
+        if text:
+            (copy / "siamla.json").write_text(text)
+        with pytest.raises(UserError, match=f"siamla.json: {said}.*; .*or install siamla again"):
+            siamla.load(copy)
+    monkeypatch.setattr(api, "RELEASED", tmp_path / "gone")
+    with pytest.raises(UserError, match="the model of the package is gone; install siamla again"):
+        siamla.load()
     one, near = ["--box", "60", "70", "50", "40"], ["--box", "61", "70", "50", "40"]
     assert main(["track", str(folder), *one, *near]) == 2
     assert "--box: boxes 1 and 2 are one target" in capsys.readouterr().err

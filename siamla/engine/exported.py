@@ -20,6 +20,7 @@ from siamla.files import digest, read_json, sha256, write_json
 
 ABOUT = "siamla.json"
 FORMAT = 2
+AGAIN = "export the model again, or install siamla again"
 OUTPUTS = ("cls", "ltrb", "loc")
 
 Run = Callable[[dict[str, NDArray[Any]]], list[NDArray[Any]]]
@@ -36,21 +37,23 @@ class Exported(NamedTuple):
 
 def read_exported(folder: Path) -> Exported:
     """What lies in the folder; UserError where it is no exported model, or a file was damaged."""
-    about = read_json(folder / ABOUT) if (folder / ABOUT).is_file() else None
+    expected = f"expected a folder of `siamla model export`; {AGAIN}"
+    try:
+        about = read_json(folder / ABOUT)
+    except UserError as error:
+        raise UserError(f"{error}; {expected}") from None
     if not isinstance(about, dict) or not isinstance(about.get("sha256"), dict):
-        raise UserError(
-            f"{folder}: no {ABOUT} with digests; expected a folder of `siamla model export`"
-        )
+        raise UserError(f"{folder / ABOUT}: has no digests; {expected}")
     if about.get("format") != FORMAT:
         raise UserError(
             f"{folder / ABOUT}: format is {about.get('format')}, expected {FORMAT}; export again"
         )
-    for name, expected in about["sha256"].items():
+    for name, sha in about["sha256"].items():
         path = folder / Path(name).name
         if not path.is_file():
-            raise UserError(f"{path}: not found; export the model again, or install siamla again")
-        if sha256(path) != expected:
-            raise UserError(f"{path}: is damaged; export the model again, or install siamla again")
+            raise UserError(f"{path}: not found; {AGAIN}")
+        if sha256(path) != sha:
+            raise UserError(f"{path}: is damaged; {AGAIN}")
     suffix = {"onnx": ".onnx", "openvino": ".xml"}[about["files"]]
     graphs = {name: folder / f"{name}{suffix}" for name in ("template", "search")}
     return Exported(graphs, about["label"], about["tracker"], digest(about["sha256"]))

@@ -141,6 +141,8 @@ def find_model(path: str | Path | None) -> Path:
     PyTorch and that is not installed.
     """
     if path is None:
+        if not RELEASED.is_dir():
+            raise UserError(f"{RELEASED}: the model of the package is gone; install siamla again")
         return RELEASED
     kinds = "a model file or a folder of `siamla model export`"
     if not isinstance(path, str | Path):
