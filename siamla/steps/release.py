@@ -78,8 +78,6 @@ def release(name: str, by: str | None = None, out: Path = RELEASED) -> Path:
         plan.check_name("benchmark", by)
         metric = plan.experiment.protocol(by).headline
         seed = max(scores[by], key=lambda each: scores[by][each]["overall"][metric])
-    contents = [content for own in scores.values() for content in own.values()]
-    engines = {content["record"]["place"]["engine"].split()[0] for content in contents}
     job = plan.job("train", variant=variant, seed=seed)
     record = planned(job)
     file = read_model(sound(job) / "model.pt")
@@ -96,7 +94,6 @@ def release(name: str, by: str | None = None, out: Path = RELEASED) -> Path:
         training=", ".join(plan.profile.train),
         settings=", ".join(f"{key} {value}" for key, value in plain.items()),
         seeds=len(plan.experiment.seeds(variant)),
-        engines=" or ".join(sorted(engines)),
         scores="\n".join(_row(plan, each, own, seed) for each, own in scores.items()),
         chosen=why if by else "",
     )
