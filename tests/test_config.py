@@ -72,9 +72,10 @@ def test_spec_is_defaults_then_profile_then_parent_then_own(params):
 
 def test_a_variant_can_have_seeds_of_its_own(params):
     longer = {"trainings": {"long": {"training": {"epochs": 9}}}}
-    experiment = params({"variant_seeds": {"child": [1, 2], "base@long": [3]}, **longer})()
-    assert (experiment.seeds("base"), experiment.seeds("child")) == ([1], [1, 2])
-    assert (experiment.seeds("base@long"), experiment.seeds("child@long")) == ([3], [1, 2])
+    experiment = params({"variant_seeds": {"child": [1, 2]}, **longer})()
+    assert (experiment.seeds("base"), experiment.seeds("child@long")) == ([1], [1, 2])
+    experiment = params({"variant_seeds": {"child": [1, 2], "@long": [3]}, **longer})()
+    assert (experiment.seeds("child"), experiment.seeds("child@long")) == ([1, 2], [3])
 
 
 OTB = {"layout": "otb", "root": "x"}

@@ -46,11 +46,12 @@ class Experiment:
     """Which frames' score maps are stored; None where the profile names no benchmark for them."""
 
     def seeds(self, model: str) -> list[int]:
-        """Seeds that a model, VARIANT or VARIANT@TRAINING, is trained with: its own, else its
-        variant's, else the profile's.
+        """Seeds that a model, VARIANT or VARIANT@TRAINING, is trained with: its training's, else
+        its variant's, else the profile's.
         """
         own = self.profile.variant_seeds
-        return own.get(model, own.get(model.partition("@")[0], self.profile.seeds))
+        variant, at, training = model.partition("@")
+        return own.get(at + training, own.get(variant, self.profile.seeds))
 
     def model(self, variant: str, benchmark: str) -> str:
         """The model of a variant that a benchmark is tracked with: VARIANT, or VARIANT@TRAINING."""
@@ -112,12 +113,13 @@ def _references(
     """Every place where a profile, its sweeps and its rule of maps name something."""
     profile, variants = experiment.profile, experiment.variants
     path = params / "profiles" / f"{experiment.name}.yaml"
-    trained = (f"{variant}@{name}" for variant in variants for name in profile.trainings)
+    trained = (f"@{name}" for name in profile.trainings)
     yield f"{path}: variants", profile.variants or [], variants
     yield f"{path}: variant_seeds", profile.variant_seeds, [*variants, *trained]
     yield f"{path}: trackers", profile.trackers, variants
     yield f"{path}: tables", profile.tables, tables
     yield f"{path}: doses", profile.doses, profile.trainings
+    yield f"{path}: readings", profile.readings, profile.trainings
     yield f"{path}: sweeps", profile.sweeps, sweeps
     yield f"{path}: maps", profile.maps, profile.benchmarks
     yield f"{path}: alignment", profile.alignment, profile.benchmarks

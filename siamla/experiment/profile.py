@@ -117,7 +117,7 @@ class Profile(Settings):
     seeds: Seeds
     variant_seeds: dict[str, Seeds] = Field(
         default_factory=dict,
-        description="variant, or VARIANT@TRAINING → its seeds, in place of `seeds`",
+        description="variant, or @TRAINING → its seeds, in place of `seeds`",
     )
     variants: Chosen | None = Field(None, description="variants to train; null = all")
     tables: Annotated[
@@ -148,6 +148,13 @@ class Profile(Settings):
         description=(
             "longer `trainings` that the study compares with that of `spec`; each has a benchmark"
             " of every root"
+        ),
+    )
+    readings: Names = Field(
+        default_factory=list,
+        description=(
+            "`trainings` that read the paper in different ways, compared by `siamla report study`;"
+            " each has a benchmark of every root"
         ),
     )
 

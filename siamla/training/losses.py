@@ -174,8 +174,9 @@ def losses(
             loc = quality_loss(logit, targets.centerness, positive, across)
         box_weight = regression_weight(targets, weights, localization)
         reg = iou_loss(ltrb, targets.ltrb, box_weight, across)
+        reweight = labels.ladl and labels.reweight
         terms = {
-            "cls": (weights.classification, ladl_loss(cls, label, positive, labels.ladl, across)),
+            "cls": (weights.classification, ladl_loss(cls, label, positive, reweight, across)),
             "reg": (weights.of_regression(localization), reg),
             "loc": (weights.localization, loc),
         }

@@ -27,6 +27,9 @@ class Labels(Settings):
     normalize_epochs: int | None = Field(
         None, ge=0, description="stop it after this many epochs; null = never"
     )
+    reweight: bool = neutral(
+        True, description="with LADL, negatives are weighted by (1+c), as eq. 4 has it"
+    )
     lals: bool = Field(
         False, description="localization-aware label smoothing: boundary cells are positives"
     )
