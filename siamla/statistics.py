@@ -82,19 +82,23 @@ def _interval(value: float, total: float, parts: Parts) -> tuple[float, float, f
     return low, high, (side + power) * error, error, freedom
 
 
-def _trainings(tables: Mapping[str, Array], weights: Mapping[str, float]) -> Parts:
-    """The squared errors of trainings, and of trainings and sequences together."""
-    count = next(iter(tables.values())).shape[1]
-    means = [table.mean(1) for table in tables.values()]
-    rests = [
-        table - table.mean(0) - table.mean(1, keepdims=True) + table.mean()
-        for table in tables.values()
-    ]
-    scale = sum(weights[name] ** 2 / len(table) for name, table in tables.items())
-    free = sum(len(table) - 1 for table in tables.values())
-    trainings = scale * sum(float(((mean - mean.mean()) ** 2).sum()) for mean in means) / free
-    both = scale * sum(float((rest**2).sum()) for rest in rests) / free / (count - 1) / count
-    return [(trainings, float(free)), (both, float(free * (count - 1)))]
+def _fitted(values: Array, design: Array, weights: Array) -> tuple[Array, Parts]:
+    """The weighted sum of a fit's coefficients in each sequence, and the squared errors of their
+    mean by trainings, and by trainings and sequences together; of none where the fit leaves nothing
+    to estimate them from.
+    """
+    (rows, columns), count = design.shape, values.shape[1]
+    inverse = np.linalg.inv(design.T @ design)
+    fit = inverse @ design.T @ values
+    rests = values - design @ fit
+    means = rests.mean(1, keepdims=True)
+    free = rows - columns
+    if free < 1 or count < 2:
+        return weights @ fit, []
+    scale = float(weights @ inverse @ weights) / free
+    trainings = scale * float((means**2).sum())
+    both = scale * float(((rests - means) ** 2).sum()) / (count - 1) / count
+    return weights @ fit, [(trainings, float(free)), (both, float(free * (count - 1)))]
 
 
 def _shares(videos: float, trainings: float, both: float) -> dict[str, float]:
@@ -103,38 +107,57 @@ def _shares(videos: float, trainings: float, both: float) -> dict[str, float]:
     return {name: 100 * piece / whole for name, piece in pieces.items()} if whole > 0 else {}
 
 
+def fitted_effect(
+    values: Array,
+    design: Array,
+    weights: Array,
+    seeds: Mapping[str, int],
+    least: int = 2,
+) -> Effect:
+    """Σ weight · coefficient, weights (k,), of the least-squares fit of values (R trainings, S
+    sequences) by a design (R, k), as a mean over the sequences.
+
+    The squared error is that of the sums over sequences, plus that of the trainings, less the part
+    of both together, which each of them holds; it is never taken below any of the three. With one
+    sequence, or fewer than `least` trainings of one of `seeds`, there is no interval; where the
+    design explains every training it is over sequences alone.
+    """
+    sums, rest = _fitted(values, design, weights)
+    count = len(sums)
+    value = round(float(sums.mean()), DIGITS) if count else nan
+    if count < 2 or min(seeds.values()) < least:
+        return Effect(value, seeds=seeds, sequences=count)
+    videos = (float(sums.var(ddof=1)) / count, count - 1.0)
+    if min(seeds.values()) < 2 or not rest:
+        return Effect(value, *_interval(value, videos[0], [videos]), seeds, count)
+    errors = [videos[0], *(variance for variance, _ in rest)]
+    total = max(errors[0] + errors[1] - errors[2], *errors)
+    parts = [videos, *rest]
+    return Effect(value, *_interval(value, total, parts), seeds, count, _shares(*errors))
+
+
 def mean_effect(
     values: Mapping[str, Array], weights: Mapping[str, float], one_seed: bool = False
 ) -> Effect:
     """Σ weight · mean of variants' values (seeds, S), which are of the same S sequences in the same
-    order.
+    order, by the model above.
 
-    The squared error is that of the weighted sums over sequences, plus that of the variants' means
-    over seeds, less the part of both together, which each of them holds; it is never taken below
-    any of the three. Seeds are not paired: the same seed in two variants shares the order of the
-    data and the start of some weights, which makes the interval too wide rather than too narrow.
+    Seeds are not paired: the same seed in two variants shares the order of the data and the start
+    of some weights, which makes the interval too wide rather than too narrow.
 
     With one sequence or one seed of a variant there is no interval. one_seed: with one seed the
     interval is over sequences alone. ValueError where the variants have different numbers of
     sequences.
     """
-    tables = {name: np.asarray(values[name], np.float64) for name in weights}
-    seeds = {name: len(table) for name, table in tables.items()}
-    counts = {table.shape[1] for table in tables.values()}
+    tables = [np.asarray(values[name], np.float64) for name in weights]
+    seeds = {name: len(table) for name, table in zip(weights, tables, strict=True)}
+    counts = {table.shape[1] for table in tables}
     if len(counts) != 1:
         raise ValueError(f"{sorted(counts)} sequences; the variants must have the same")
-    count = counts.pop()
-    gaps = sum((weights[name] * table.mean(0) for name, table in tables.items()), np.zeros(count))
-    value = round(float(gaps.mean()), DIGITS) if count else nan
-    if count < 2 or (min(seeds.values()) < 2 and not one_seed):
-        return Effect(value, seeds=seeds, sequences=count)
-    videos = (float(gaps.var(ddof=1)) / count, count - 1.0)
-    if min(seeds.values()) < 2:
-        return Effect(value, *_interval(value, videos[0], [videos]), seeds, count)
-    parts = [videos, *_trainings(tables, weights)]
-    errors = [variance for variance, _ in parts]
-    total = max(errors[0] + errors[1] - errors[2], *errors)
-    return Effect(value, *_interval(value, total, parts), seeds, count, _shares(*errors))
+    of_variant = np.repeat(np.eye(len(tables)), [*seeds.values()], axis=0)
+    factors = np.array([*weights.values()], np.float64)
+    least = 1 if one_seed else 2
+    return fitted_effect(np.concatenate(tables), of_variant, factors, seeds, least)
 
 
 def weighted_values(values: Array, weights: Array) -> Array:

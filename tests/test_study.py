@@ -8,6 +8,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from itertools import combinations
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -32,13 +33,15 @@ from siamla.report.study.build import (
     SUPPORTED,
     build,
     claim_verdict,
+    compared,
     markdown,
     part_verdict,
 )
 from siamla.report.study.doses import curves, response
-from siamla.report.study.figure import draw
-from siamla.report.study.grids import Dose, Measured, correlations, drops
+from siamla.report.study.figure import draw_doses, draw_readings
+from siamla.report.study.grids import Dose, Measured, Reading, correlations, drops
 from siamla.report.study.job import claims_of, design, study_job
+from siamla.report.study.switches import switches_of
 from siamla.statistics import Effect, holm
 from siamla.steps.decision import outdated
 
@@ -111,7 +114,7 @@ def test_a_row_has_one_colour_in_every_panel_also_where_others_are_missing() -> 
         {"measure": "scores", "rows": [{"label": "LAFA", "points": {"320": effect}}, row]},
         {"measure": "spearman", "rows": [row]},
     ]
-    left, right = draw({"tables": tables, "steps": [320]}, "SiamCAR").axes
+    left, right = draw_doses({"tables": tables, "steps": [320]}, "SiamCAR").axes
     colours = {line.get_label(): line.get_color() for line in left.get_lines()}
     assert right.get_lines()[0].get_color() == colours["SiamLA"] != colours["LAFA"]
 
@@ -172,6 +175,102 @@ def test_doses_that_do_not_go_together(
     shutil.copytree(ROOT / "params", tmp_path / "params")
     monkeypatch.chdir(tmp_path)
     Path("params/profiles/mine.yaml").write_text(f"extends: dose\n{change}\n")
+    with pytest.raises(UserError, match=said):
+        design(Plan.load("mine"))
+
+
+# Readings
+# ------------------------------------------------------------------------------------------------
+
+EFFECTS = {"loss.regression": 0.03, "labels.reweight": -0.02}
+
+
+def readings_of(seeds: int = 2) -> Measured:
+    """Eight readings by three switches, of which the last does nothing: SiamLA is .1 above SiamCAR,
+    and EFFECTS more by the second levels; the third switch moves both rows.
+    """
+    scores, readings, used = [], [], {}
+    for place in range(8):
+        bits = [bool(place >> at & 1) for at in range(3)]
+        names = ("loss.regression", "labels.reweight", "model.prior")
+        settings = dict(zip(names, (3 - 2 * bits[0], not bits[1], bits[2]), strict=True))
+        gap = 0.1 + 0.03 * bits[0] - 0.02 * bits[1]
+        levels = {"siamcar": 0.5 + 0.1 * bits[2], "siamla": 0.5 + gap + 0.1 * bits[2]}
+        name = f"clips_{place}"
+        scores += [replace(each, benchmark=name) for each in made_up(seeds, levels=levels)]
+        used[name] = BENCHMARKS["clips"]
+        readings.append(Reading(f"r{place}", settings, {"clips_0": name}))
+    labels = {name: {"label": name.upper()} for name in ("siamcar", "siamla")}
+    return Measured(labels, used, scores, readings=readings)
+
+
+def test_an_effect_is_what_a_switch_adds_to_a_difference() -> None:
+    own = {"loss.regression": 3, "labels.reweight": True, "model.prior": False}
+    study = compared(readings_of(), CLAIMS, own)
+    rows, gap = study["contrasts"]
+    assert (rows["words"], gap["words"]) == ("mean of all rows", "SiamLA − SiamCAR")
+    found = {effect["key"]: effect for effect in gap["effects"]}
+    assert {key: one["scores"]["value"] for key, one in found.items()} == pytest.approx(
+        {**EFFECTS, "model.prior": 0}, abs=1e-9
+    )
+    assert found["loss.regression"]["own"] == 3
+    assert found["loss.regression"]["level"] == 1
+    assert found["loss.regression"]["p"] < 0.001 < 0.9 < found["model.prior"]["p"]
+    assert found["loss.regression"]["chosen"] is None  # nothing was measured on crops
+    prior = next(effect for effect in rows["effects"] if effect["key"] == "model.prior")
+    assert prior["scores"]["value"] == pytest.approx(0.1, abs=1e-9)
+    assert gap["mean"]["value"] == pytest.approx(np.mean([*gap["values"].values()]))
+    assert gap["mean"]["low"] < 0.105 < gap["mean"]["high"]
+    assert gap["mean"]["seeds"] == {"readings": 8}
+    assert max(gap["values"], key=gap["values"].get) == "r1"
+    text = page_of(study)
+    assert "| SiamLA − SiamCAR | +0.1" in text
+    assert "| in 8 of 8 |" in text
+    assert "| loss.regression | 1 | 3 | **+0.030 [" in text
+    titles = [axes.get_title() for axes in draw_readings(study["contrasts"]).axes]
+    assert titles == ["mean of all rows", "SiamLA − SiamCAR"]
+
+
+def test_the_readings_of_the_profile_are_balanced() -> None:
+    """Each level of a switch meets each of another equally often, and r01 is the study's own."""
+    plan = Plan.load("readings", ROOT / "params")
+    shown = design(plan)
+    settings = {one["name"]: one["settings"] for one in shown["readings"]}
+    switches = switches_of(settings, shown["own"])
+    assert {key: len(levels) for key, levels in switches.items()} == {
+        "model.prior": 2,
+        "model.lafa.shared_gradient": 2,
+        "labels.normalize_epochs": 3,
+        "labels.reweight": 2,
+        "loss.regression": 2,
+        "loss.boxes": 2,
+        "loss.negatives": 2,
+    }
+    assert settings["r01"] == shown["own"]
+    for first, second in combinations(switches, 2):
+        met = Counter((str(one[first]), str(one[second])) for one in settings.values())
+        lone = [Counter(str(one[key]) for one in settings.values()) for key in (first, second)]
+        expected = {(a, b): n * m / 16 for a, n in lone[0].items() for b, m in lone[1].items()}
+        assert met == expected
+    seeds = [job.names["seed"] for job in plan.jobs_of("train") if "@r" in job.names["variant"]]
+    assert len(set(seeds)) == 15  # each its own; r01 is trained as the study's
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("readings: [r01, r02, r03]", "3 of them cannot tell these switches apart"),
+        ("readings: [r01, r17]", "readings: 'r17' is unknown"),
+        ("benchmarks: {got10k_r05: null}\nalignment: []", "got10k_r01 has no benchmark .*: r05"),
+        ("variant_seeds: {siamla: [9], '@r02': null}", "readings: other seeds by row"),
+    ],
+)
+def test_readings_that_cannot_be_compared(
+    change: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(ROOT / "params", tmp_path / "params")
+    monkeypatch.chdir(tmp_path)
+    Path("params/profiles/mine.yaml").write_text(f"extends: readings\n{change}\n")
     with pytest.raises(UserError, match=said):
         design(Plan.load("mine"))
 

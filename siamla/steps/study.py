@@ -14,9 +14,9 @@ from siamla.report.collect import Score
 from siamla.report.drawing import style
 from siamla.report.drawing.data import Run
 from siamla.report.measured import place_told
-from siamla.report.study.build import GENERATED, build, markdown
-from siamla.report.study.figure import draw
-from siamla.report.study.grids import Dose, Measured
+from siamla.report.study.build import GENERATED, build, compared, markdown
+from siamla.report.study.figure import draw_doses, draw_readings
+from siamla.report.study.grids import Dose, Measured, Reading
 from siamla.report.study.job import claims_of, study_job
 from siamla.steps.alignment import CROPS
 from siamla.steps.figures import checked
@@ -83,6 +83,7 @@ def _measured(job: Job, scores: list[Score]) -> Measured:
         crops=crops,
         doses=[Dose(**dose) for dose in shown["design"]["doses"]],
         beside=shown["design"]["beside"],
+        readings=[Reading(**reading) for reading in shown["design"]["readings"]],
     )
 
 
@@ -131,8 +132,11 @@ def study(plan: Plan, page: Path | None = None, overwrite: bool = False) -> Path
     _complete(job)
     scores = gather(parent for parent in job.parents.values() if parent.step == "score")
     shown = job.identity.plain["shown"]
-    baseline = shown["baseline"]
-    content = build(_measured(job, scores), claims_of(plan), baseline)
+    measured, baseline = _measured(job, scores), shown["baseline"]
+    if measured.readings:
+        content = compared(measured, claims_of(plan), shown["design"]["own"])
+    else:
+        content = build(measured, claims_of(plan), baseline)
     content |= _state([score.content for score in scores], job)
     content["differences"] = beside_paper(plan)
     text = markdown(content)
@@ -141,11 +145,14 @@ def study(plan: Plan, page: Path | None = None, overwrite: bool = False) -> Path
     write_json(job.folder.with_suffix(".json"), content)
     if page is not None:
         write_text(page, text)
-    folders = [job.folder.parent, *([] if page is None else [page.parent])]
-    if content["doses"]["tables"]:
-        label = shown["variants"].get(baseline, {}).get("label", baseline)
-        with style.applied():
-            figure = draw(content["doses"], label)
-            for folder in folders:
-                style.save(figure, folder / "images" / "study_doses.svg")
+    figures = {}
+    with style.applied():
+        if measured.readings:
+            figures["study_readings"] = draw_readings(content["contrasts"])
+        elif content["doses"]["tables"]:
+            label = shown["variants"].get(baseline, {}).get("label", baseline)
+            figures["study_doses"] = draw_doses(content["doses"], label)
+        for folder in (job.folder.parent, *([] if page is None else [page.parent])):
+            for name, figure in figures.items():
+                style.save(figure, folder / "images" / f"{name}.svg")
     return job.folder

@@ -1,9 +1,11 @@
-"""The study's figure: differences to the baseline against the steps of the training."""
+"""The study's figures: differences against the steps of the training, and effects of switches."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from siamla.report.drawing import style
+from siamla.statistics import LEVEL
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,6 +19,7 @@ TITLES = {
 }
 APART = 0.02  # of rows at one dose, in decades, so that their intervals can be told apart
 HEIGHT = 2.3  # inches of a panel
+CLEAR, FAINT = style.OURS, "0.55"  # an effect that is called different, and any other
 
 
 def _panel(axes: "Axes", table: Mapping[str, Any], steps: list[int], labels: list[str]) -> None:
@@ -40,7 +43,7 @@ def _panel(axes: "Axes", table: Mapping[str, Any], steps: list[int], labels: lis
     axes.minorticks_off()
 
 
-def draw(doses: Mapping[str, Any], baseline: str) -> "Figure":
+def draw_doses(doses: Mapping[str, Any], baseline: str) -> "Figure":
     """A panel for each measure of the study's doses; vertical lines are 95 % intervals."""
     tables = doses["tables"]
     figure, panels = style.grid(len(tables), 2, HEIGHT)
@@ -49,4 +52,32 @@ def draw(doses: Mapping[str, Any], baseline: str) -> "Figure":
         _panel(axes, table, doses["steps"], labels)
         axes.set_ylabel(f"difference to {baseline}")
     style.legend_below(figure, *panels[0].get_legend_handles_labels())
+    return figure
+
+
+def _forest(axes: "Axes", contrast: Mapping[str, Any]) -> None:
+    """The effects of the switches on a difference, with their intervals."""
+    effects = contrast["effects"]
+    for place, effect in enumerate(effects):
+        score = effect["scores"]
+        colour = CLEAR if effect["p"] < LEVEL else FAINT
+        axes.plot(score["value"], place, marker="D", markersize=4, color=colour)
+        if score["low"] is not None:
+            axes.hlines(place, score["low"], score["high"], color=colour, linewidth=1.0)
+    axes.axvline(0, color="0.3", linewidth=0.8)
+    axes.set(title=contrast["words"], xlabel="effect on the tracking score")
+    names = [effect["key"].rpartition(".")[2] for effect in effects]
+    levels = [json.dumps(effect["level"]).strip('"') for effect in effects]
+    ticks = [f"{name}: {level}" for name, level in zip(names, levels, strict=True)]
+    axes.set_yticks(range(len(effects)), ticks)
+    axes.invert_yaxis()
+
+
+def draw_readings(contrasts: Sequence[Mapping[str, Any]]) -> "Figure":
+    """A panel for each difference: what each switch adds to it, with 95 % intervals; in colour
+    where Holm's p is below .05.
+    """
+    figure, panels = style.grid(len(contrasts), 2, HEIGHT)
+    for axes, contrast in zip(panels, contrasts, strict=True):
+        _forest(axes, contrast)
     return figure

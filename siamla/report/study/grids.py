@@ -117,6 +117,19 @@ class Dose(NamedTuple):
     benchmarks: Mapping[str, str]
 
 
+class Reading(NamedTuple):
+    """A training that reads the paper in its own way.
+
+    Attributes:
+        settings: of the baseline's spec, by dotted key.
+        benchmarks: the benchmark of its models, by that of the first reading.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    benchmarks: Mapping[str, str]
+
+
 @dataclass(frozen=True)
 class Measured:
     """Everything that was measured.
@@ -130,6 +143,7 @@ class Measured:
             (siamla.benchmark.alignment.summary).
         doses: the lengths of training that are compared, the shortest first; that one is studied.
         beside: label → benchmarks that show the sequences of others with another tracker.
+        readings: the readings of the paper that are compared.
     """
 
     variants: Info
@@ -140,6 +154,7 @@ class Measured:
     crops: Sequence[Score] = ()
     doses: Sequence[Dose] = ()
     beside: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    readings: Sequence[Reading] = ()
 
     @property
     def studied(self) -> Info:

@@ -1,9 +1,10 @@
 """The paper's claims, params/claims.yaml, and the study of them as a job of the plan."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from siamla.errors import UserError
@@ -12,7 +13,9 @@ from siamla.experiment.plan import Plan
 from siamla.experiment.profile import Benchmark
 from siamla.experiment.spec import plain
 from siamla.files import digest
+from siamla.provenance.record import flat
 from siamla.report.drawing.jobs import benchmarks, figures_of, trackers
+from siamla.report.study.switches import design_matrix, switches_of
 from siamla.report.tables.job import caption
 from siamla.report.view import resource, view_job
 from siamla.settings import Mistakes, Settings, nearest, read_yaml, validate
@@ -106,56 +109,105 @@ def _key(entry: Benchmark) -> tuple[Any, ...]:
     return entry.layout, entry.root, entry.frames
 
 
-def _steps(plan: Plan, dose: str | None, variants: Sequence[str]) -> int:
-    """The steps of a training; UserError where variants differ in steps or seeds."""
-    models = [f"{variant}@{dose}" if dose else variant for variant in variants]
+def _steps(plan: Plan, training: str | None, benchmark: str, what: str) -> int:
+    """The steps of a training; UserError where the rows of its benchmark differ in steps or
+    seeds.
+    """
+    variants = plan.experiment.runs(benchmark)
+    models = [f"{variant}@{training}" if training else variant for variant in variants]
     trainings = [plan.spec(model).training for model in models]
     steps = [one.epochs * (one.pairs_per_epoch // one.batch) for one in trainings]
     seeds = [plan.experiment.seeds(model) for model in models]
-    for what, found in (("steps", steps), ("seeds", seeds)):
+    for other, found in (("steps", steps), ("seeds", seeds)):
         if any(one != found[0] for one in found):
             each = ", ".join(f"{model} {one}" for model, one in zip(models, found, strict=True))
-            raise UserError(f"profile {plan.name}: doses: other {what} by row: {each}")
+            raise UserError(f"profile {plan.name}: {what}: other {other} by row: {each}")
     return steps[0]
 
 
-def design(plan: Plan) -> dict[str, Any]:
-    """doses: the lengths of training, each with its steps and its benchmark for every one of the
-    shortest; beside: label → benchmarks that show the same sequences with a tracker of their own.
-
-    UserError where a dose lacks a benchmark, where its rows differ in steps or seeds, and for doses
-    of equal steps.
-    """
-    entries = plan.profile.benchmarks
+def _roots(entries: Mapping[str, Benchmark]) -> dict[tuple[Any, ...], str]:
+    """The first benchmark of each set of sequences."""
     first: dict[tuple[Any, ...], str] = {}
     for name, entry in entries.items():
         first.setdefault(_key(entry), name)
+    return first
+
+
+def _of_training(plan: Plan, training: str | None, what: str) -> dict[str, str]:
+    """Of each set of sequences the first benchmark → that of a training, with the same tracker;
+    UserError where there is none.
+    """
+    entries = plan.profile.benchmarks
+    named = {}
+    for key, base in _roots(entries).items():
+        wanted = (key, training, entries[base].tracker)
+        same = [
+            name
+            for name, entry in entries.items()
+            if (_key(entry), entry.training, entry.tracker) == wanted
+        ]
+        if not same:
+            want = f"no benchmark of {entries[base].root} with training: {training}"
+            raise UserError(f"profile {plan.name}: {what}: {base} has {want}")
+        named[base] = same[0]
+    return named
+
+
+def _doses(plan: Plan) -> list[dict[str, Any]]:
+    """The lengths of training, the shortest first; UserError for equal ones."""
+    shown = []
+    for dose in (None, *plan.profile.doses) if plan.profile.doses else ():
+        named = _of_training(plan, dose, "doses")
+        steps = _steps(plan, dose, next(iter(named.values())), "doses")
+        shown.append({"steps": steps, "benchmarks": named})
+    if len({dose["steps"] for dose in shown}) < len(shown):
+        counts = [dose["steps"] for dose in shown]
+        raise UserError(f"profile {plan.name}: doses: equal numbers of steps: {counts}")
+    return sorted(shown, key=lambda dose: dose["steps"])
+
+
+def _readings(plan: Plan, baseline: str) -> dict[str, Any]:
+    """readings: each with its settings and benchmarks; own: the settings of the profile's `spec`.
+
+    UserError where rows of a reading differ in seeds, and where there are too few readings for
+    their switches, or some switches change together.
+    """
+    if not plan.profile.readings:
+        return {"readings": [], "own": {}}
+    own = flat(plain(plan.spec(baseline)))
+    settings = {}
+    shown = []
+    for name in plan.profile.readings:
+        settings[name] = flat(plain(plan.spec(f"{baseline}@{name}")))
+        named = _of_training(plan, name, "readings")
+        _steps(plan, name, next(iter(named.values())), "readings")
+        shown.append({"name": name, "settings": settings[name], "benchmarks": named})
+    switches = switches_of(settings, own)
+    matrix = design_matrix([*settings.values()], switches)
+    if np.linalg.matrix_rank(matrix) < matrix.shape[1]:
+        raise UserError(
+            f"profile {plan.name}: readings: {len(shown)} of them cannot tell these switches apart,"
+            f" as some change together or there are too few readings: {', '.join(switches)}"
+        )
+    return {"readings": shown, "own": own}
+
+
+def design(plan: Plan, baseline: str = "siamcar") -> dict[str, Any]:
+    """doses: the lengths of training, each with its steps and its benchmark for every one of the
+    shortest; beside: label → benchmarks that show the same sequences with a tracker of their own;
+    readings and their own, the settings of the profile's `spec`.
+
+    UserError where a dose or a reading lacks a benchmark, or cannot be compared with the others.
+    """
+    entries = plan.profile.benchmarks
+    first = _roots(entries)
     beside: dict[str, list[str]] = {}
     for name, entry in entries.items():
         own = entries[first[_key(entry)]]
         if entry.tracker != own.tracker and entry.training == own.training:
             words = ", ".join(f"{key} {value}" for key, value in entry.tracker.items())
             beside.setdefault(f"one tracker for all rows: {words}", []).append(name)
-    shown = []
-    for dose in (None, *plan.profile.doses) if plan.profile.doses else ():
-        named = {}
-        for key, base in first.items():
-            wanted = (key, dose, entries[base].tracker)
-            same = [
-                name
-                for name, entry in entries.items()
-                if (_key(entry), entry.training, entry.tracker) == wanted
-            ]
-            if not same:
-                want = f"no benchmark of {entries[base].root} with training: {dose}"
-                raise UserError(f"profile {plan.name}: doses: {base} has {want}")
-            named[base] = same[0]
-        rows = plan.experiment.runs(next(iter(named.values())))
-        shown.append({"steps": _steps(plan, dose, rows), "benchmarks": named})
-    if len({dose["steps"] for dose in shown}) < len(shown):
-        counts = [dose["steps"] for dose in shown]
-        raise UserError(f"profile {plan.name}: doses: equal numbers of steps: {counts}")
-    return {"doses": sorted(shown, key=lambda dose: dose["steps"]), "beside": beside}
+    return {"doses": _doses(plan), "beside": beside, **_readings(plan, baseline)}
 
 
 def study_job(plan: Plan) -> Job:
@@ -172,7 +224,7 @@ def study_job(plan: Plan) -> Job:
         "baseline": figures.baseline,
         "claims": plain(claims),
         "caption": caption(plan),
-        "design": design(plan),
+        "design": design(plan, figures.baseline),
     }
     build = "siamla.report.study.build"
     code = plan.code.digest(f"{build}:build", f"{build}:markdown")
