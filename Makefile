@@ -32,11 +32,13 @@ report: $(VENV)/.ready
 	snakemake --cores $(CORES) --config profile=$(PROFILE) --keep-going -- reproduce_all
 	@echo "open reports/$(PROFILE)/index.html"
 
-# about an hour on two cores; killed, the same command goes on; the page takes the place of docs/results.md
+# about an hour on two cores; killed, the same command goes on; the page takes the place of docs/results.md, and that of
+# other questions (PROFILE=readings, PROFILE=thawed) of docs/PROFILE.md
 study: PROFILE := study
+study: PAGE := docs/$(if $(filter study dose,$(PROFILE)),results,$(PROFILE)).md
 study: $(VENV)/.ready
 	snakemake --cores $(CORES) --config profile=$(PROFILE) -- reproduce_study
-	siamla report study --profile $(PROFILE) --write docs/results.md --overwrite
+	siamla report study --profile $(PROFILE) --write $(PAGE) --overwrite
 
 # the model in the package, made anew: some 20 minutes on two cores; needs the real clips (params/profiles/release.yaml)
 release: PROFILE := release

@@ -182,7 +182,7 @@ def test_doses_that_do_not_go_together(
 # Readings
 # ------------------------------------------------------------------------------------------------
 
-EFFECTS = {"loss.regression": 0.03, "labels.reweight": -0.02}
+EFFECTS = {"loss.regression": 0.3, "labels.reweight": -0.2}
 
 
 def readings_of(seeds: int = 2) -> Measured:
@@ -194,7 +194,7 @@ def readings_of(seeds: int = 2) -> Measured:
         bits = [bool(place >> at & 1) for at in range(3)]
         names = ("loss.regression", "labels.reweight", "model.prior")
         settings = dict(zip(names, (3 - 2 * bits[0], not bits[1], bits[2]), strict=True))
-        gap = 0.1 + 0.03 * bits[0] - 0.02 * bits[1]
+        gap = 0.1 + 0.3 * bits[0] - 0.2 * bits[1]
         levels = {"siamcar": 0.5 + 0.1 * bits[2], "siamla": 0.5 + gap + 0.1 * bits[2]}
         name = f"clips_{place}"
         scores += [replace(each, benchmark=name) for each in made_up(seeds, levels=levels)]
@@ -220,13 +220,13 @@ def test_an_effect_is_what_a_switch_adds_to_a_difference() -> None:
     prior = next(effect for effect in rows["effects"] if effect["key"] == "model.prior")
     assert prior["scores"]["value"] == pytest.approx(0.1, abs=1e-9)
     assert gap["mean"]["value"] == pytest.approx(np.mean([*gap["values"].values()]))
-    assert gap["mean"]["low"] < 0.105 < gap["mean"]["high"]
-    assert gap["mean"]["seeds"] == {"readings": 8}
+    assert gap["mean"]["low"] < 0.15 < gap["mean"]["high"]
+    assert gap["mean"]["seeds"] == {"trainings": 16}  # two seeds of each reading
     assert max(gap["values"], key=gap["values"].get) == "r1"
     text = page_of(study)
     assert "| SiamLA − SiamCAR | +0.1" in text
-    assert "| in 8 of 8 |" in text
-    assert "| loss.regression | 1 | 3 | **+0.030 [" in text
+    assert "| in 6 of 8 |" in text
+    assert "| loss.regression | 1 | 3 | **+0.300 [" in text
     titles = [axes.get_title() for axes in draw_readings(study["contrasts"]).axes]
     assert titles == ["mean of all rows", "SiamLA − SiamCAR"]
 

@@ -148,7 +148,7 @@ def study(plan: Plan, page: Path | None = None, overwrite: bool = False) -> Path
     figures = {}
     with style.applied():
         if measured.readings:
-            figures["study_readings"] = draw_readings(content["contrasts"])
+            figures[f"study_{plan.name}"] = draw_readings(content["contrasts"])
         elif content["doses"]["tables"]:
             label = shown["variants"].get(baseline, {}).get("label", baseline)
             figures["study_doses"] = draw_doses(content["doses"], label)

@@ -16,7 +16,7 @@ MEASURES = {"scores": 1.0, **ON_CROPS}
 
 
 def _table(measured: Measured, measure: str) -> pd.DataFrame:
-    """Means over seeds, by variant and reading, of the sequences of all benchmarks; empty where a
+    """Values by reading, variant and seed, of the sequences of all benchmarks; empty where a
     benchmark lacks a reading.
     """
     found = measured.grids(measure)
@@ -25,30 +25,37 @@ def _table(measured: Measured, measure: str) -> pd.DataFrame:
         names = [reading.benchmarks[base] for reading in measured.readings]
         if not found.keys() >= {*names}:
             return pd.DataFrame()
-        frames = [found[name].values.groupby(level="variant").mean() for name in names]
+        frames = [found[name].values for name in names]
         bases.append(pd.concat(frames, join="inner", keys=range(len(names)), names=["reading"]))
-    return pd.concat(bases, axis="columns", join="inner", keys=range(len(bases)))
+    return pd.concat(bases, axis="columns", join="inner", keys=range(len(bases))).sort_index()
 
 
-def _gaps(table: pd.DataFrame, weights: Mapping[str, float]) -> Array | None:
-    """A weighted sum of variants, (readings, sequences); None where one was not measured."""
+def _gaps(table: pd.DataFrame, weights: Mapping[str, float]) -> pd.DataFrame | None:
+    """A weighted sum of variants by reading and seed; None where one was not measured."""
     if table.empty or not weights.keys() <= {*table.index.unique("variant")}:
         return None
-    by_variant = {name: table.xs(name, level="variant").sort_index() for name in weights}
-    return np.sum([weights[name] * own.to_numpy() for name, own in by_variant.items()], axis=0)
+    own = {name: pd.DataFrame(table.xs(name, level="variant")) for name in weights}
+    weighted = [weight * own[name] for name, weight in weights.items()]
+    return sum(weighted[1:], weighted[0])
 
 
 def _mean(gaps: Array) -> Effect:
-    """The mean over readings, which are taken as drawn from all that there could be."""
-    return fitted_effect(gaps, np.ones((len(gaps), 1)), np.ones(1), {"readings": len(gaps)})
+    """The mean of trainings, whose readings are taken as drawn from all that there could be."""
+    return fitted_effect(gaps, np.ones((len(gaps), 1)), np.ones(1), {"trainings": len(gaps)})
 
 
-def _effects(gaps: Array | None, design: Array) -> list[Effect | None]:
+def _effects(
+    gaps: pd.DataFrame | None, measured: Measured, switches: Switches
+) -> list[Effect | None]:
     """What each column of the design after its first adds."""
-    picks = np.eye(design.shape[1])[1:]
+    chosen = columns(switches)
     if gaps is None:
-        return [None] * len(picks)
-    return [fitted_effect(gaps, design, pick, {"readings": len(gaps)}) for pick in picks]
+        return [None] * len(chosen)
+    places = gaps.index.get_level_values("reading")
+    design = design_matrix([measured.readings[at].settings for at in places], switches)
+    picks = np.eye(design.shape[1])[1:]
+    seeds = {"trainings": len(gaps)}
+    return [fitted_effect(gaps.to_numpy(), design, pick, seeds) for pick in picks]
 
 
 def _contrast(
@@ -59,21 +66,21 @@ def _contrast(
     switches: Switches,
 ) -> dict[str, Any] | None:
     """What a weighted sum of variants is in each reading, on average, and by each switch."""
-    gaps = {name: _gaps(tables[name], weights) for name in MEASURES}
-    scores = gaps["scores"]
+    scores = _gaps(tables["scores"], weights)
     if scores is None:
         return None
-    signed = {n: None if one is None else MEASURES[n] * one for n, one in gaps.items()}
-    design = design_matrix([reading.settings for reading in measured.readings], switches)
-    effects = {name: _effects(one, design) for name, one in signed.items()}
+    effects = {}
+    for name, sign in MEASURES.items():
+        signed = {variant: sign * weight for variant, weight in weights.items()}
+        effects[name] = _effects(_gaps(tables[name], signed), measured, switches)
     found = [effect.p for effect in effects["scores"] if effect is not None]
     rows = []
     for place, ((key, level), p) in enumerate(zip(columns(switches), holm(found), strict=True)):
         named = {"key": key, "level": level, "own": switches[key][0], "p": p}
         rows.append(named | {name: one[place] for name, one in effects.items()})
-    names = [reading.name for reading in measured.readings]
-    values = dict(zip(names, map(float, scores.mean(1)), strict=True))
-    return {"words": words, "mean": _mean(scores), "values": values, "effects": rows}
+    means = scores.mean(axis="columns").groupby(level="reading").mean()
+    values = {reading.name: float(means[at]) for at, reading in enumerate(measured.readings)}
+    return {"words": words, "mean": _mean(scores.to_numpy()), "values": values, "effects": rows}
 
 
 def compared(
@@ -90,7 +97,7 @@ def compared(
     every = {name: 1 / len(measured.variants) for name in measured.variants}
     wanted = {"mean of all rows": every, **parts}
     made = [_contrast(*each, tables, measured, switches) for each in wanted.items()]
-    scores = tables["scores"].mean(axis="columns")
+    scores = tables["scores"].mean(axis="columns").groupby(level=["reading", "variant"]).mean()
     rows = []
     for place, reading in enumerate(readings):
         settings = {key: reading.settings[key] for key in switches}
