@@ -3,10 +3,10 @@
     python benchmarks/gpu_check.py [--device cuda] [--minutes 8]
 
 It prints each row as it is measured, and at last one Markdown table, a verdict a row, for
-docs/gpu.md: what a step takes against what `siamla plan --gpu` reckons, the loader, compiled
-against eager, a replayed graph against the network, NCCL, the smoke pipeline twice, and tracking
-with ResNet-50. A row that fails says why and stops no other; a row for which no time is left says
-so. `--device cpu` runs the same rows with a small network, to try the script.
+docs/gpu.md: what a step takes against what `siamla plan --gpu` reckons, the loader, a replayed
+graph against the network, NCCL, the smoke pipeline twice, and tracking with ResNet-50. A row that
+fails says why and stops no other; a row for which no time is left says so. `--device cpu` runs the
+same rows with a small network, to try the script.
 """
 
 import argparse
@@ -116,9 +116,9 @@ class Check:
     def stream(self) -> Iterator[Batch]:
         return batches(self.source, self.recipe, Resources(self.hardware))
 
-    def step(self, frozen: bool, compiled: bool = False) -> tuple[float, float]:
+    def step(self, frozen: bool) -> tuple[float, float]:
         """Seconds of a step with one batch repeated, and the most bytes of the GPU."""
-        self._change(compile=compiled, frozen_epochs=10**4 if frozen else 0)
+        self._change(frozen_epochs=10**4 if frozen else 0)
         learner = start(self.recipe, Resources(self.hardware))
         with closing(self.stream()) as pairs:
             batch = next(pairs)
@@ -186,13 +186,6 @@ class Check:
         told = f"model {rates[0]}, loader {rates[1]}, both {rates[2]} pairs/s"
         what = f"{self.source.workers} processes load"
         return [(what, "both as the slower one", told, "yes" if fair else "**NO**")]
-
-    def compiled(self) -> list[Row]:
-        eager, compiled = (self.step(frozen=False, compiled=each)[0] for each in (False, True))
-        self._change(compile=False)
-        told = f"{1e3 * eager:.0f} ms eager, {1e3 * compiled:.0f} ms compiled"
-        faster = "faster" if compiled < eager else "not faster"
-        return [("`training.compile`", "–", told, f"{faster} ({eager / compiled:.2f} ×)")]
 
     def _networks(self, rows: int, precision: str) -> tuple[Network, Network]:
         """As it runs, and without a graph."""
@@ -283,7 +276,6 @@ def main() -> None:
         check = Check(device, Path(name), begun + 60 * args.minutes)
         set_up(check.hardware)
         work = ["thawed", "frozen", "loading", "tracking", "one_rank", "pipeline"]
-        work += ["compiled"] if check.gpu else []  # a CPU takes minutes to compile
         for each in work:
             if time.monotonic() > check.end:
                 rows.append((each, "–", "–", "no time left"))

@@ -436,27 +436,6 @@ def test_a_moving_average_is_the_model_and_goes_on_after_a_stop(
     assert all(torch.equal(resumed[name], value) for name, value in whole.items())
 
 
-def test_a_compiled_backbone_keeps_the_names_of_its_weights(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Compiled by a back end that needs no minutes."""
-    real, compiled = torch.compile, []
-
-    def quick(function: Any, *arguments: Any, **named: Any) -> Any:
-        compiled.append(function)
-        return real(function, *arguments, **named, backend="eager")
-
-    monkeypatch.setattr(torch, "compile", quick)
-    plain, rows = _steps(1, thawed=False)
-    learner, compiled_rows = _steps(1, thawed=False, compile=True)
-    assert len(compiled) == 1
-    assert compiled_rows[0] == pytest.approx(rows[0], rel=1e-5)
-    assert list(learner.model.state_dict()) == list(plain.model.state_dict())
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(UserError, match=r"training\.compile: no C compiler found"):
-        _steps(0, compile=True)
-
-
 # --- unusable losses ---
 
 

@@ -107,10 +107,6 @@ class TrainingSettings(Settings):
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         "fp32", description="bf16 for GPUs; fp16, with scaled losses, for GPUs without bf16"
     )
-    compile: bool = Field(
-        False,
-        description="torch.compile the backbone; it needs a C compiler, and changes last digits",
-    )
     ema: float | None = Field(
         None,
         gt=0,

@@ -2,7 +2,6 @@
 
 import copy
 import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from siamla.errors import UserError
 from siamla.hardware import Hardware
 from siamla.model.checkpoint import initial_model
 from siamla.model.fast import for_training
@@ -155,10 +153,6 @@ def start(recipe: Recipe, resources: Resources) -> Learner:
     model = model.to(memory_format=_layout(device))  # type: ignore[call-overload]
     for neck in model.each_neck() if resources.ranks.world > 1 else ():
         neck.norm = GlobalBatchNorm(neck.norm, resources.ranks)
-    if settings.compile:
-        if not any(map(shutil.which, (os.environ.get("CC", "gcc"), "cc", "clang"))):
-            raise UserError("training.compile: no C compiler found; install gcc, or leave it off")
-        model.backbone.compile()  # in place: names of parameters stay
     optimizer = build_optimizer(model, settings)
     scaler = torch.amp.GradScaler(device.type, enabled=resources.hardware.precision == "fp16")
     return Learner(recipe, resources, model.train(), optimizer, scaler)
