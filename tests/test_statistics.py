@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from siamla.report.differences import difference
-from siamla.statistics import correlation_values, holm, mean_effect, weighted_values
+from siamla.statistics import correlation_values, fitted_effect, holm, mean_effect, weighted_values
 
 PAIR = {"a": 1.0, "b": -1.0}
 
@@ -115,6 +115,41 @@ def test_the_smallest_difference_seen_is_found_in_four_of_five() -> None:
     better = [mean_effect(drawn(rng, (8, 8), 40, sd, seen), PAIR) for _ in range(400)]
     found = np.mean([effect.low > 0 for effect in better])
     assert found == pytest.approx(0.8, abs=0.08)
+
+
+def test_a_fit_of_two_groups_is_the_difference_of_their_means() -> None:
+    rng = np.random.default_rng(3)
+    tables = {name: rng.normal(0.5, 0.1, (4, 6)) for name in "ab"}
+    design = np.array([[1.0, group] for group in (1, 1, 1, 1, 0, 0, 0, 0)])
+    fit = fitted_effect(np.concatenate([*tables.values()]), design, np.array([0.0, 1.0]), {"n": 8})
+    groups = mean_effect(tables, PAIR)
+    assert (fit.value, fit.low, fit.high) == pytest.approx((groups.value, groups.low, groups.high))
+    assert fit.freedom == pytest.approx(groups.freedom)
+
+
+def test_what_a_design_explains_whole_has_an_interval_over_sequences() -> None:
+    values = np.array([[0.1, 0.2, 0.3], [0.2, 0.4, 0.6]])
+    fit = fitted_effect(values, np.array([[1.0, 0], [1, 1]]), np.array([0.0, 1.0]), {"n": 2})
+    half = 4.3027 * 0.1 / 3**0.5
+    assert (fit.low, fit.high) == pytest.approx((0.2 - half, 0.2 + half), abs=1e-5)
+
+
+def test_an_effect_among_others_is_covered_at_its_level() -> None:
+    """Sixteen readings by nine columns, of which one adds nothing and the others much."""
+    rng = np.random.default_rng(4)
+    bits = (np.arange(16)[:, None] >> np.arange(4)) & 1
+    masks = (1, 2, 4, 8, 3, 5, 6, 9)  # a column is the parity of the bits in its mask
+    parity = [bits[:, [bool(mask >> at & 1) for at in range(4)]].sum(1) % 2 for mask in masks]
+    design = np.column_stack([np.ones(16), *parity])
+    shifts = design @ np.array([0, 0, *rng.normal(0, 0.2, 7)])
+    pick = np.eye(9)[1]
+    outside = 0
+    for _ in range(400):
+        noise = rng.normal(0, 0.02, (16, 1)) + rng.normal(0, 0.05, (16, 20))
+        together = rng.normal(0, 0.02, 20) * design[:, [1]]
+        values = shifts[:, None] + rng.normal(0, 0.1, 20) + noise + together
+        outside += fitted_effect(values, design, pick, {"n": 16}).told
+    assert 8 <= outside <= 32  # 2 to 8 % of 400
 
 
 def test_a_weighted_mean_is_the_mean_of_its_values() -> None:
