@@ -606,6 +606,27 @@ def test_the_command_writes_json_page_and_docs(study: Study) -> None:
     assert Path("reports/study/study.json").read_bytes() == again
 
 
+def test_readings_have_a_page_and_a_figure_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(ROOT / "params", tmp_path / "params")
+    monkeypatch.chdir(tmp_path)
+    make_results(Plan.load("thawed"))
+    assert main(["report", "study", "--profile", "thawed", "--write", "docs/thawed.md"]) == 0
+    assert capsys.readouterr().out == "reports/thawed/study.{md,json}\ndocs/thawed.md\n"
+    text = Path("docs/thawed.md").read_text()
+    assert text.startswith(GENERATED)
+    assert "2 readings set 1 of them" in text
+    assert re.search(r"^\| training.frozen_epochs \| 3 \| 10 \| [+−]0", text, re.MULTILINE)
+    assert "LAFA" not in text.split("## Every reading")[1]  # the profile has two rows
+    assert "![Effects of the switches on each difference](images/study_thawed.svg)" in text
+    assert {path.name for path in Path("docs/images").iterdir()} == {"study_thawed.svg"}
+    made = read_json(Path("reports/thawed/study.json"))
+    (gap,) = made["contrasts"][1:]
+    assert gap["mean"]["seeds"] == {"trainings": 8}
+    assert gap["mean"]["value"] == pytest.approx(0.2, abs=0.02)
+
+
 def test_a_page_of_somebody_else_is_kept(study: Study) -> None:
     write_text(Path("docs/results.md"), "mine\n")
     code, said = study("--write", "docs/results.md")
