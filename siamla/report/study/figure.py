@@ -65,7 +65,8 @@ def _forest(axes: "Axes", contrast: Mapping[str, Any]) -> None:
         if score["low"] is not None:
             axes.hlines(place, score["low"], score["high"], color=colour, linewidth=1.0)
     axes.axvline(0, color="0.3", linewidth=0.8)
-    axes.set(title=contrast["words"], xlabel="effect on the tracking score")
+    axes.set(title=contrast["words"].partition(",")[0], xlabel="effect on the tracking score")
+    axes.locator_params("x", nbins=5)
     names = [effect["key"].rpartition(".")[2] for effect in effects]
     levels = [json.dumps(effect["level"]).strip('"') for effect in effects]
     ticks = [f"{name}: {level}" for name, level in zip(names, levels, strict=True)]
