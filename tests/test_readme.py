@@ -245,7 +245,7 @@ def numbers_of(head: str) -> str:
 
 def test_numbers_of_the_study_are_those_of_its_page() -> None:
     part = numbers_of("What came out")
-    pages = (ROOT / "docs" / name for name in ("results.md", "results_epyc.md"))
+    pages = (ROOT / "docs" / name for name in ("results.md", "results_epyc.md", "readings.md"))
     page = "".join(path.read_text(encoding="utf-8") for path in pages)
     intervals = re.findall(r"([−+][\d.]+)(?: AUC)? (\[[−+][\d.]+, [−+][\d.]+\])", part)
     spreads = re.findall(r"[\d.]+ ± [\d.]+", part)
