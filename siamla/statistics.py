@@ -90,11 +90,11 @@ def _fitted(values: Array, design: Array, weights: Array) -> tuple[Array, Parts]
     (rows, columns), count = design.shape, values.shape[1]
     inverse = np.linalg.inv(design.T @ design)
     fit = inverse @ design.T @ values
-    rests = values - design @ fit
-    means = rests.mean(1, keepdims=True)
     free = rows - columns
     if free < 1 or count < 2:
         return weights @ fit, []
+    rests = values - design @ fit
+    means = rests.mean(1, keepdims=True)
     scale = float(weights @ inverse @ weights) / free
     trainings = scale * float((means**2).sum())
     both = scale * float(((rests - means) ** 2).sum()) / (count - 1) / count
