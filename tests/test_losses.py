@@ -1,5 +1,7 @@
 """Eq. 4–7 and 10 by pocket calculator on 3×3 maps, and where gradients go."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -199,6 +201,16 @@ def test_baseline_is_siamcar() -> None:
     bce = torch.nn.functional.binary_cross_entropy_with_logits(output.loc[:, 0][positive], weight)
     torch.testing.assert_close(terms["loc"], bce)
     torch.testing.assert_close(terms["total"], terms["cls"] + 3 * terms["reg"] + terms["loc"])
+
+
+def test_reweight_takes_1_plus_c_off_negatives_with_ladl_alone() -> None:
+    """Every c is ½ and nothing is positive: a negative's loss is 1½ · log 2, or log 2 without."""
+    output = random_output()._replace(cls=torch.zeros(2, 2, 25, 25))
+    nowhere = torch.tensor([ABSENT, ABSENT])
+    for ladl, reweight, factor in ((True, True, 1.5), (True, False, 1.0), (False, True, 1.0)):
+        labels = Labels(ladl=ladl, reweight=reweight)
+        terms = losses(output, nowhere, labels, LossWeights(), "centerness", 0, NOISE)
+        assert terms["cls"].item() == pytest.approx(0.5 * factor * math.log(2))
 
 
 def test_weights_of_boxes_by_hand() -> None:

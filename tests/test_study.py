@@ -33,7 +33,6 @@ from siamla.report.study.build import (
     SUPPORTED,
     build,
     claim_verdict,
-    compared,
     markdown,
     part_verdict,
 )
@@ -41,7 +40,6 @@ from siamla.report.study.doses import curves, response
 from siamla.report.study.figure import draw_doses, draw_readings
 from siamla.report.study.grids import Dose, Measured, Reading, correlations, drops
 from siamla.report.study.job import claims_of, design, study_job
-from siamla.report.study.switches import switches_of
 from siamla.statistics import Effect, holm
 from siamla.steps.decision import outdated
 
@@ -155,26 +153,48 @@ def test_the_profile_has_each_dose_on_every_benchmark() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("profile", "change", "said"),
     [
         (
+            "dose",
             "benchmarks: {otb100_x3: null}\nmaps: []\nalignment: []",
             "otb100 has no benchmark of .* with training: x3",
         ),
-        ("trainings: {x3: {training: {epochs: 10, frozen_epochs: 10}}}", "equal numbers of steps"),
-        ("doses: [x27]", "doses: 'x27' is unknown"),
         (
+            "dose",
+            "trainings: {x3: {training: {epochs: 10, frozen_epochs: 10}}}",
+            "equal numbers of steps",
+        ),
+        ("dose", "doses: [x27]", "doses: 'x27' is unknown"),
+        (
+            "dose",
             "variant_seeds: {lafa: [1, 2]}",
-            "other seeds by row: siamcar .1.*, lafa .1, 2.",
+            "doses: other seeds by row: siamcar .1.*, lafa .1, 2.",
+        ),
+        (
+            "readings",
+            "readings: [r01, r02, r03]",
+            "3 of them cannot tell these switches apart",
+        ),
+        ("readings", "readings: [r01, r17]", "readings: 'r17' is unknown"),
+        (
+            "readings",
+            "benchmarks: {got10k_r05: null}\nalignment: []",
+            "got10k_r01 has no benchmark .*: r05",
+        ),
+        (
+            "readings",
+            "variant_seeds: {siamla: [9], '@r02': null}",
+            "readings: other seeds by row",
         ),
     ],
 )
-def test_doses_that_do_not_go_together(
-    change: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_trainings_that_cannot_be_compared(
+    profile: str, change: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(ROOT / "params", tmp_path / "params")
     monkeypatch.chdir(tmp_path)
-    Path("params/profiles/mine.yaml").write_text(f"extends: dose\n{change}\n")
+    Path("params/profiles/mine.yaml").write_text(f"extends: {profile}\n{change}\n")
     with pytest.raises(UserError, match=said):
         design(Plan.load("mine"))
 
@@ -182,7 +202,12 @@ def test_doses_that_do_not_go_together(
 # Readings
 # ------------------------------------------------------------------------------------------------
 
-EFFECTS = {"loss.regression": 0.3, "labels.reweight": -0.2}
+SWITCHES = {
+    "loss.regression": [3, 1],
+    "labels.reweight": [True, False],
+    "model.prior": [None, 0.05],
+}
+EFFECTS = {"loss.regression": 0.3, "labels.reweight": -0.2}  # of the second levels
 
 
 def readings_of(seeds: int = 2) -> Measured:
@@ -192,8 +217,7 @@ def readings_of(seeds: int = 2) -> Measured:
     scores, readings, used = [], [], {}
     for place in range(8):
         bits = [bool(place >> at & 1) for at in range(3)]
-        names = ("loss.regression", "labels.reweight", "model.prior")
-        settings = dict(zip(names, (3 - 2 * bits[0], not bits[1], bits[2]), strict=True))
+        settings = {key: SWITCHES[key][bit] for key, bit in zip(SWITCHES, bits, strict=True)}
         gap = 0.1 + 0.3 * bits[0] - 0.2 * bits[1]
         levels = {"siamcar": 0.5 + 0.1 * bits[2], "siamla": 0.5 + gap + 0.1 * bits[2]}
         name = f"clips_{place}"
@@ -201,12 +225,12 @@ def readings_of(seeds: int = 2) -> Measured:
         used[name] = BENCHMARKS["clips"]
         readings.append(Reading(f"r{place}", settings, {"clips_0": name}))
     labels = {name: {"label": name.upper()} for name in ("siamcar", "siamla")}
-    return Measured(labels, used, scores, readings=readings)
+    crops = as_crops(scores)
+    return Measured(labels, used, scores, crops=crops, readings=readings, switches=SWITCHES)
 
 
 def test_an_effect_is_what_a_switch_adds_to_a_difference() -> None:
-    own = {"loss.regression": 3, "labels.reweight": True, "model.prior": False}
-    study = compared(readings_of(), CLAIMS, own)
+    study = build(readings_of(), CLAIMS, "siamcar")
     rows, gap = study["contrasts"]
     assert (rows["words"], gap["words"]) == ("mean of all rows", "SiamLA − SiamCAR")
     found = {effect["key"]: effect for effect in gap["effects"]}
@@ -216,7 +240,9 @@ def test_an_effect_is_what_a_switch_adds_to_a_difference() -> None:
     assert found["loss.regression"]["own"] == 3
     assert found["loss.regression"]["level"] == 1
     assert found["loss.regression"]["p"] < 0.001 < 0.9 < found["model.prior"]["p"]
-    assert found["loss.regression"]["chosen"] is None  # nothing was measured on crops
+    for key, effect in EFFECTS.items():  # on crops, where fewer lost is in favour
+        assert found[key]["chosen"]["value"] == pytest.approx(effect)
+        assert found[key]["lost"]["value"] == pytest.approx(effect / 2)
     prior = next(effect for effect in rows["effects"] if effect["key"] == "model.prior")
     assert prior["scores"]["value"] == pytest.approx(0.1, abs=1e-9)
     assert gap["mean"]["value"] == pytest.approx(np.mean([*gap["values"].values()]))
@@ -236,7 +262,7 @@ def test_the_readings_of_the_profile_are_balanced() -> None:
     plan = Plan.load("readings", ROOT / "params")
     shown = design(plan)
     settings = {one["name"]: one["settings"] for one in shown["readings"]}
-    switches = switches_of(settings, shown["own"])
+    switches = shown["switches"]
     assert {key: len(levels) for key, levels in switches.items()} == {
         "model.prior": 2,
         "model.lafa.shared_gradient": 2,
@@ -246,7 +272,7 @@ def test_the_readings_of_the_profile_are_balanced() -> None:
         "loss.boxes": 2,
         "loss.negatives": 2,
     }
-    assert settings["r01"] == shown["own"]
+    assert settings["r01"] == {key: levels[0] for key, levels in switches.items()}
     for first, second in combinations(switches, 2):
         met = Counter((str(one[first]), str(one[second])) for one in settings.values())
         lone = [Counter(str(one[key]) for one in settings.values()) for key in (first, second)]
@@ -254,25 +280,6 @@ def test_the_readings_of_the_profile_are_balanced() -> None:
         assert met == expected
     seeds = [job.names["seed"] for job in plan.jobs_of("train") if "@r" in job.names["variant"]]
     assert len(set(seeds)) == 15  # each its own; r01 is trained as the study's
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ("readings: [r01, r02, r03]", "3 of them cannot tell these switches apart"),
-        ("readings: [r01, r17]", "readings: 'r17' is unknown"),
-        ("benchmarks: {got10k_r05: null}\nalignment: []", "got10k_r01 has no benchmark .*: r05"),
-        ("variant_seeds: {siamla: [9], '@r02': null}", "readings: other seeds by row"),
-    ],
-)
-def test_readings_that_cannot_be_compared(
-    change: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shutil.copytree(ROOT / "params", tmp_path / "params")
-    monkeypatch.chdir(tmp_path)
-    Path("params/profiles/mine.yaml").write_text(f"extends: readings\n{change}\n")
-    with pytest.raises(UserError, match=said):
-        design(Plan.load("mine"))
 
 
 # From score files
@@ -353,8 +360,13 @@ def test_claims_are_corrected_for_their_number_in_their_widest_scope() -> None:
 
 def crops_of(chosen: Mapping[str, float], seeds: int = 4) -> Scores:
     """Numbers of crops around each variant's level; the worse, the more lost."""
+    return as_crops(made_up(seeds, levels=chosen))
+
+
+def as_crops(scores: Scores) -> Scores:
+    """These scores as the numbers of crops."""
     crops = []
-    for each in made_up(seeds, levels=chosen):
+    for each in scores:
         numbers = {}
         for name, own in each.content["per_sequence"].items():
             numbers[name] = {"chosen": own["auc"], "lost": 0.5 - own["auc"] / 2, "middle": 0.8}

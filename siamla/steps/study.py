@@ -14,7 +14,7 @@ from siamla.report.collect import Score
 from siamla.report.drawing import style
 from siamla.report.drawing.data import Run
 from siamla.report.measured import place_told
-from siamla.report.study.build import GENERATED, build, compared, markdown
+from siamla.report.study.build import GENERATED, build, markdown
 from siamla.report.study.figure import draw_doses, draw_readings
 from siamla.report.study.grids import Dose, Measured, Reading
 from siamla.report.study.job import claims_of, study_job
@@ -84,6 +84,7 @@ def _measured(job: Job, scores: list[Score]) -> Measured:
         doses=[Dose(**dose) for dose in shown["design"]["doses"]],
         beside=shown["design"]["beside"],
         readings=[Reading(**reading) for reading in shown["design"]["readings"]],
+        switches=shown["design"]["switches"],
     )
 
 
@@ -133,10 +134,7 @@ def study(plan: Plan, page: Path | None = None, overwrite: bool = False) -> Path
     scores = gather(parent for parent in job.parents.values() if parent.step == "score")
     shown = job.identity.plain["shown"]
     measured, baseline = _measured(job, scores), shown["baseline"]
-    if measured.readings:
-        content = compared(measured, claims_of(plan), shown["design"]["own"])
-    else:
-        content = build(measured, claims_of(plan), baseline)
+    content = build(measured, claims_of(plan), baseline)
     content |= _state([score.content for score in scores], job)
     content["differences"] = beside_paper(plan)
     text = markdown(content)

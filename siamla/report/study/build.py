@@ -1,6 +1,5 @@
 """The study: its numbers and verdicts as plain data, and the page from them, page.md filled in."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from math import isfinite
@@ -9,10 +8,11 @@ from typing import Any
 from siamla.report.differences import interval, signed
 from siamla.report.drawing.data import Info, Rows
 from siamla.report.measured import markdown_text
-from siamla.report.study import readings
 from siamla.report.study.doses import LARGEST, ON_CROPS, curves, response
 from siamla.report.study.grids import CROPS, Grid, Measured, effect_of, pooled
 from siamla.report.study.job import Claim, Claims, Part
+from siamla.report.study.readings import compared
+from siamla.report.study.switches import level_text
 from siamla.report.view import filled
 from siamla.statistics import LEVEL, Effect, holm
 
@@ -214,25 +214,13 @@ def _notes(measured: Measured, grids: Mapping[str, Grid], claims: Claims) -> lis
     return lines
 
 
-def compared(measured: Measured, claims: Claims, own: Plain) -> dict[str, Any]:
-    """The readings of the paper as JSON-ready data (siamla.report.study.readings). own: the
-    settings of the profile's `spec`, by dotted key.
-    """
-    parts = {
-        part.words: part.weights
-        for claim in claims.claims
-        for part in claim.parts
-        if part.kind == "scores"
-    }
-    labels = {name: info["label"] for name, info in measured.variants.items()}
-    study = {"labels": labels, **readings.compared(measured, parts, own)}
-    return {name: _plain(part) for name, part in study.items()}
-
-
 def build(measured: Measured, claims: Claims, baseline: str) -> dict[str, Any]:
     """The study as JSON-ready data: benchmarks, scopes with rows, claims with their parts in each
-    scope, notes. baseline: the variant that every other is compared with.
+    scope, notes; or its readings alone (siamla.report.study.readings). baseline: the variant that
+    every other is compared with.
     """
+    if measured.readings:
+        return {name: _plain(part) for name, part in compared(measured, claims).items()}
     found = measured.grids()
     grids = {name: one for name, one in found.items() if name in measured.studied}
     every = scopes(grids, measured.benchmarks)
@@ -286,16 +274,8 @@ def _deciding(claim: Plain) -> list[Plain]:
     return [part for part in widest if part["decides"]]
 
 
-def _p(effect: Plain) -> str:
-    """Its p-value; of two-sided tests of one difference."""
-    known = {name: value for name, value in effect.items() if value is not None}
-    p = Effect(**known).p
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def _level(value: Any) -> str:
-    """A setting's value as YAML has it."""
-    return json.dumps(value).strip('"')
+def _p(value: float | None) -> str:
+    return "< 0.001" if value is not None and value < 0.001 else _number(value)
 
 
 def _signed(value: float) -> str:
@@ -304,8 +284,8 @@ def _signed(value: float) -> str:
 
 def markdown(study: Plain) -> str:
     """The page, of the content of study.json."""
-    functions = (_number, _difference, _seeds, _deciding, _p, _level, _signed)
+    functions = (_number, _difference, _seeds, _deciding, _p, _signed)
     filters: dict[str, Any] = {function.__name__[1:]: function for function in functions}
-    filters["cell"] = markdown_text
+    filters |= {"cell": markdown_text, "level": level_text}
     pages = ("readings.md" if "contrasts" in study else "page.md", "made.md")
     return "".join(filled("study", page, filters=filters, study=study) for page in pages)

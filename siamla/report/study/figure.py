@@ -1,10 +1,10 @@
 """The study's figures: differences against the steps of the training, and effects of switches."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from siamla.report.drawing import style
+from siamla.report.study.switches import level_text
 from siamla.statistics import LEVEL
 
 if TYPE_CHECKING:
@@ -67,9 +67,7 @@ def _forest(axes: "Axes", contrast: Mapping[str, Any]) -> None:
     axes.axvline(0, color="0.3", linewidth=0.8)
     axes.set(title=contrast["words"].partition(",")[0], xlabel="effect on the tracking score")
     axes.locator_params("x", nbins=5)
-    names = [effect["key"].rpartition(".")[2] for effect in effects]
-    levels = [json.dumps(effect["level"]).strip('"') for effect in effects]
-    ticks = [f"{name}: {level}" for name, level in zip(names, levels, strict=True)]
+    ticks = [f"{e['key'].rpartition('.')[2]}: {level_text(e['level'])}" for e in effects]
     axes.set_yticks(range(len(effects)), ticks)
     axes.invert_yaxis()
 

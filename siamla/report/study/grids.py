@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from siamla.report.differences import parts
 from siamla.report.drawing.data import Info, Run, Score
 from siamla.report.figures.confidence import on_cells
+from siamla.report.study.switches import Switches
 from siamla.statistics import Effect, correlation_values, mean_effect
 
 Array = NDArray[np.float64]
@@ -121,7 +122,7 @@ class Reading(NamedTuple):
     """A training that reads the paper in its own way.
 
     Attributes:
-        settings: of the baseline's spec, by dotted key.
+        settings: switch → its level, of the baseline's spec.
         benchmarks: the benchmark of its models, by that of the first reading.
     """
 
@@ -143,7 +144,7 @@ class Measured:
             (siamla.benchmark.alignment.summary).
         doses: the lengths of training that are compared, the shortest first; that one is studied.
         beside: label → benchmarks that show the sequences of others with another tracker.
-        readings: the readings of the paper that are compared.
+        readings, switches: the readings of the paper that are compared, and in what they differ.
     """
 
     variants: Info
@@ -155,6 +156,7 @@ class Measured:
     doses: Sequence[Dose] = ()
     beside: Mapping[str, Sequence[str]] = field(default_factory=dict)
     readings: Sequence[Reading] = ()
+    switches: Switches = field(default_factory=dict)
 
     @property
     def studied(self) -> Info:

@@ -166,36 +166,39 @@ def _doses(plan: Plan) -> list[dict[str, Any]]:
     return sorted(shown, key=lambda dose: dose["steps"])
 
 
-def _readings(plan: Plan, baseline: str) -> dict[str, Any]:
-    """readings: each with its settings and benchmarks; own: the settings of the profile's `spec`.
+def _readings(plan: Plan) -> dict[str, Any]:
+    """readings: each with its level of every switch and its benchmarks; switches: their levels.
 
     UserError where rows of a reading differ in seeds, and where there are too few readings for
     their switches, or some switches change together.
     """
     if not plan.profile.readings:
-        return {"readings": [], "own": {}}
-    own = flat(plain(plan.spec(baseline)))
+        return {"readings": [], "switches": {}}
+    baseline = figures_of(plan).baseline
     settings = {}
-    shown = []
+    benchmarks = {}
     for name in plan.profile.readings:
         settings[name] = flat(plain(plan.spec(f"{baseline}@{name}")))
-        named = _of_training(plan, name, "readings")
-        _steps(plan, name, next(iter(named.values())), "readings")
-        shown.append({"name": name, "settings": settings[name], "benchmarks": named})
-    switches = switches_of(settings, own)
+        benchmarks[name] = _of_training(plan, name, "readings")
+        _steps(plan, name, next(iter(benchmarks[name].values())), "readings")
+    switches = switches_of(settings, flat(plain(plan.spec(baseline))))
     matrix = design_matrix([*settings.values()], switches)
     if np.linalg.matrix_rank(matrix) < matrix.shape[1]:
         raise UserError(
-            f"profile {plan.name}: readings: {len(shown)} of them cannot tell these switches apart,"
-            f" as some change together or there are too few readings: {', '.join(switches)}"
+            f"profile {plan.name}: readings: {len(settings)} of them cannot tell these switches"
+            f" apart, as some change together or there are too few readings: {', '.join(switches)}"
         )
-    return {"readings": shown, "own": own}
+    shown = []
+    for name, own in settings.items():
+        levels = {key: own[key] for key in switches}
+        shown.append({"name": name, "settings": levels, "benchmarks": benchmarks[name]})
+    return {"readings": shown, "switches": switches}
 
 
-def design(plan: Plan, baseline: str = "siamcar") -> dict[str, Any]:
+def design(plan: Plan) -> dict[str, Any]:
     """doses: the lengths of training, each with its steps and its benchmark for every one of the
     shortest; beside: label → benchmarks that show the same sequences with a tracker of their own;
-    readings and their own, the settings of the profile's `spec`.
+    readings, and the switches in which they differ.
 
     UserError where a dose or a reading lacks a benchmark, or cannot be compared with the others.
     """
@@ -207,7 +210,7 @@ def design(plan: Plan, baseline: str = "siamcar") -> dict[str, Any]:
         if entry.tracker != own.tracker and entry.training == own.training:
             words = ", ".join(f"{key} {value}" for key, value in entry.tracker.items())
             beside.setdefault(f"one tracker for all rows: {words}", []).append(name)
-    return {"doses": _doses(plan), "beside": beside, **_readings(plan, baseline)}
+    return {"doses": _doses(plan), "beside": beside, **_readings(plan)}
 
 
 def study_job(plan: Plan) -> Job:
@@ -224,11 +227,12 @@ def study_job(plan: Plan) -> Job:
         "baseline": figures.baseline,
         "claims": plain(claims),
         "caption": caption(plan),
-        "design": design(plan, figures.baseline),
+        "design": design(plan),
     }
     build = "siamla.report.study.build"
     code = plan.code.digest(f"{build}:build", f"{build}:markdown")
-    code = digest([code, resource("study", "page.md")])
+    texts = [resource("study", name) for name in ("page.md", "readings.md", "made.md")]
+    code = digest([code, texts])
     pair = [*plan.jobs_of("score_sweep"), *plan.jobs_of("maps")]
     pair = [job for job in pair if job.names["variant"] in (figures.ours, figures.baseline)]
     parents = [

@@ -8,7 +8,8 @@ import pandas as pd
 
 from siamla.report.study.doses import ON_CROPS
 from siamla.report.study.grids import Array, Measured
-from siamla.report.study.switches import Switches, columns, design_matrix, switches_of
+from siamla.report.study.job import Claims
+from siamla.report.study.switches import columns, design_matrix
 from siamla.statistics import Effect, fitted_effect, holm
 
 MEASURES = {"scores": 1.0, **ON_CROPS}
@@ -44,13 +45,11 @@ def _mean(gaps: Array) -> Effect:
     return fitted_effect(gaps, np.ones((len(gaps), 1)), np.ones(1), {"trainings": len(gaps)})
 
 
-def _effects(
-    gaps: pd.DataFrame | None, measured: Measured, switches: Switches
-) -> list[Effect | None]:
+def _effects(gaps: pd.DataFrame | None, measured: Measured) -> list[Effect | None]:
     """What each column of the design after its first adds."""
-    chosen = columns(switches)
+    switches = measured.switches
     if gaps is None:
-        return [None] * len(chosen)
+        return [None] * len(columns(switches))
     places = gaps.index.get_level_values("reading")
     design = design_matrix([measured.readings[at].settings for at in places], switches)
     picks = np.eye(design.shape[1])[1:]
@@ -63,7 +62,6 @@ def _contrast(
     weights: Mapping[str, float],
     tables: Mapping[str, pd.DataFrame],
     measured: Measured,
-    switches: Switches,
 ) -> dict[str, Any] | None:
     """What a weighted sum of variants is in each reading, on average, and by each switch."""
     scores = _gaps(tables["scores"], weights)
@@ -72,39 +70,38 @@ def _contrast(
     effects = {}
     for name, sign in MEASURES.items():
         signed = {variant: sign * weight for variant, weight in weights.items()}
-        effects[name] = _effects(_gaps(tables[name], signed), measured, switches)
-    found = [effect.p for effect in effects["scores"] if effect is not None]
+        effects[name] = _effects(_gaps(tables[name], signed), measured)
+    adjusted = holm([effect.p for effect in effects["scores"] if effect is not None])
     rows = []
-    for place, ((key, level), p) in enumerate(zip(columns(switches), holm(found), strict=True)):
-        named = {"key": key, "level": level, "own": switches[key][0], "p": p}
-        rows.append(named | {name: one[place] for name, one in effects.items()})
+    for place, (key, level) in enumerate(columns(measured.switches)):
+        named = {"key": key, "level": level, "own": measured.switches[key][0]}
+        row = {name: each[place] for name, each in effects.items()}
+        rows.append({**named, **row, "p": adjusted[place]})
     means = scores.mean(axis="columns").groupby(level="reading").mean()
     values = {reading.name: float(means[at]) for at, reading in enumerate(measured.readings)}
-    return {"words": words, "mean": _mean(scores.to_numpy()), "values": values, "effects": rows}
+    mean = _mean(scores.to_numpy())
+    return {"words": words, "mean": mean, "p": mean.p, "values": values, "effects": rows}
 
 
-def compared(
-    measured: Measured, parts: Mapping[str, Mapping[str, float]], own: Mapping[str, Any]
-) -> dict[str, Any]:
+def compared(measured: Measured, claims: Claims) -> dict[str, Any]:
     """The readings as data: `rows`, each reading's settings and scores; `contrasts`, the mean of
-    all rows and each of `parts` (words → weighted sum of variants), on average and by each switch.
-
-    own: the settings of the profile's `spec`, by dotted key.
+    all rows and every part of a claim about scores, on average and by each switch.
     """
-    readings = measured.readings
-    switches = switches_of({reading.name: reading.settings for reading in readings}, own)
     tables = {name: _table(measured, name) for name in MEASURES}
-    every = {name: 1 / len(measured.variants) for name in measured.variants}
-    wanted = {"mean of all rows": every, **parts}
-    made = [_contrast(*each, tables, measured, switches) for each in wanted.items()]
+    labels = {name: info["label"] for name, info in measured.variants.items()}
+    wanted: dict[str, Mapping[str, float]] = {}
+    wanted["mean of all rows"] = dict.fromkeys(labels, 1 / len(labels))
+    for claim in claims.claims:
+        wanted |= {part.words: part.weights for part in claim.parts if part.kind == "scores"}
+    made = [_contrast(*each, tables, measured) for each in wanted.items()]
     scores = tables["scores"].mean(axis="columns").groupby(level=["reading", "variant"]).mean()
     rows = []
-    for place, reading in enumerate(readings):
-        settings = {key: reading.settings[key] for key in switches}
-        means = {name: float(scores.loc[place, name]) for name in measured.variants}
-        rows.append({"reading": reading.name, "settings": settings, "means": means})
+    for place, reading in enumerate(measured.readings):
+        means = {name: float(scores.loc[place, name]) for name in labels}
+        rows.append({"reading": reading.name, "settings": reading.settings, "means": means})
     return {
-        "switches": switches,
+        "labels": labels,
+        "switches": measured.switches,
         "contrasts": [each for each in made if each],
         "rows": rows,
         "sequences": tables["scores"].shape[1],

@@ -1,5 +1,6 @@
 """The switches in which readings of the paper differ, and the design that tells them apart."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,11 @@ def columns(switches: Switches) -> list[tuple[str, Any]]:
     each 1 where a reading has it.
     """
     return [(key, level) for key, levels in switches.items() for level in levels[1:]]
+
+
+def level_text(level: Any) -> str:
+    """A level as YAML has it."""
+    return json.dumps(level).strip('"')
 
 
 def design_matrix(readings: Sequence[Mapping[str, Any]], switches: Switches) -> NDArray[np.float64]:
