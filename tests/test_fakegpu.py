@@ -100,19 +100,18 @@ def cached(learner: Learner) -> Batch:
 def test_steps_of_each_variant_in_each_precision_frozen_and_thawed(
     variant: str, source: Source
 ) -> None:
-    """From the loader's batch to the moving average; each tensor where it belongs. Frozen steps
+    """From the loader's batch to the optimiser; each tensor where it belongs. Frozen steps
     see images in bf16, as the paper profile has them, else cached features.
     """
     with watched() as seen:
         set_up(pretended_gpu("fp32"))
-        ema = 0.9 if variant == "siamla" else None
-        whole = start(recipe(variant, "fp32", ema=ema), Resources(pretended_gpu("fp32")))
+        whole = start(recipe(variant, "fp32"), Resources(pretended_gpu("fp32")))
         named = dict(whole.model.named_parameters())
         assert {each.device.type for each in named.values()} == {NAME}
         for precision, kind in KINDS.items():
             scaler = torch.amp.GradScaler(NAME, enabled=precision == "fp16")
             resources = Resources(pretended_gpu(precision))
-            learner = replace(whole, resources=resources, scaler=scaler, average=None)
+            learner = replace(whole, resources=resources, scaler=scaler)
             stream = batches(source, whole.recipe, resources)
             seen.waits.clear()
             seen.ran.clear()
@@ -130,7 +129,6 @@ def test_steps_of_each_variant_in_each_precision_frozen_and_thawed(
             assert not ran & set(UNREPEATABLE.split())
             assert {("convolution", kind), ("_fused_sgd_", torch.float32)} <= seen.ran
             assert ("_amp_update_scale_" in ran) == (precision == "fp16")
-            assert ("_foreach_lerp_" in ran) == (ema is not None)
 
 
 def test_a_batch_in_parts_from_cached_features_and_confident_negatives(source: Source) -> None:

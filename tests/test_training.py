@@ -415,27 +415,6 @@ def test_in_fp16_losses_are_scaled_and_the_scale_falls_after_an_overflow() -> No
     assert learner.state()["scaler"]["scale"] == learner.scaler.get_scale()
 
 
-def test_a_moving_average_is_the_model_and_goes_on_after_a_stop(
-    source: Source, tmp_path: Path
-) -> None:
-    learner, _ = _steps(1, ema=0.75)
-    first = {name: value.detach().clone() for name, value in learner.model.named_parameters()}
-    step.optimise(learner, _noise_batch(), negative_noise(1, 0, 0, TRAINING), 0)
-    trained = dict(learner.trained().named_parameters())
-    for name, value in learner.model.named_parameters():
-        torch.testing.assert_close(trained[name], 0.75 * first[name] + 0.25 * value.detach())
-
-    def run(name: str) -> dict[str, Tensor]:
-        upkeep = Upkeep(tmp_path / name, "key")
-        return train(recipe(epochs=2, ema=0.5), source, CPU, upkeep)[0].state_dict()
-
-    whole = run("whole.pt")
-    with signal_after(3, signal.SIGTERM), pytest.raises(Stopped):
-        run("state.pt")
-    resumed = run("state.pt")
-    assert all(torch.equal(resumed[name], value) for name, value in whole.items())
-
-
 # --- unusable losses ---
 
 

@@ -84,7 +84,7 @@ def step(spec: Spec, pairs: int, accumulate: int = 1, frozen: bool = False) -> S
 
     model = spec.model.model_copy(update={"weights": "random"})
     parts = [model.model_dump(mode="json"), spec.training.precision, spec.training.optimizer]
-    key = digest([*parts, spec.training.thaw, spec.training.ema, pairs, accumulate, frozen])
+    key = digest([*parts, spec.training.thaw, pairs, accumulate, frozen])
     if key not in _KNOWN:
         recipe = Recipe(model, spec.labels, spec.loss, spec.training, seed=0)
         _KNOWN[key] = measured(recipe, pairs, accumulate, frozen)

@@ -107,12 +107,6 @@ class TrainingSettings(Settings):
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         "fp32", description="bf16 for GPUs; fp16, with scaled losses, for GPUs without bf16"
     )
-    ema: float | None = Field(
-        None,
-        gt=0,
-        lt=1,
-        description="the model is a moving average of the weights with this decay; null = the last",
-    )
 
     @model_validator(mode="after")
     def whole_epochs(self) -> "TrainingSettings":

@@ -78,20 +78,15 @@ class Learner:
     model: SiamLA
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler  # of the losses in fp16; in other precisions it does nothing
-    average: dict[str, Tensor] | None = None  # the moving average of the model, after a step
 
     def state(self) -> dict[str, Any]:
         """All of it, to be saved."""
-        parts = {name: getattr(self, name).state_dict() for name in PARTS}
-        return {**parts, "average": self.average}
+        return {name: getattr(self, name).state_dict() for name in PARTS}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a saved state."""
         for name in PARTS:
             getattr(self, name).load_state_dict(state[name])
-        if (average := state["average"]) is not None:
-            device = self.resources.hardware.torch_device
-            self.average = {name: value.to(device) for name, value in average.items()}
 
     def thaw(self, epoch: int) -> None:
         """Let the backbone learn, or the blocks that may, from the epoch on in which they do."""
@@ -103,11 +98,8 @@ class Learner:
             parameter.requires_grad_(epoch >= settings.frozen_epochs)
 
     def trained(self) -> SiamLA:
-        """A copy of the model as it stands, for use: its moving average where there is one."""
-        model = copy.deepcopy(self.model)
-        if self.average is not None:
-            model.load_state_dict(self.average)
-        return model.eval()
+        """A copy of the model as it stands, for use."""
+        return copy.deepcopy(self.model).eval()
 
 
 def set_up(hardware: Hardware) -> None:
@@ -171,22 +163,6 @@ def _on_device(side: tuple[Tensor, ...], device: torch.device) -> tuple[Tensor, 
     return tuple(_sent(x, device).to(torch.float32, memory_format=layout) for x in side)
 
 
-def _follow(learner: Learner, decay: float) -> None:
-    """Move the average, which begins with the first step's weights. PyTorch's makes the CPU wait:
-    it sends its count to the GPU.
-    """
-    state = learner.model.state_dict()
-    if learner.average is None:
-        learner.average = {name: value.clone() for name, value in state.items()}
-        return
-    weights = [name for name, value in state.items() if value.is_floating_point()]
-    means, values = ([each[name] for name in weights] for each in (learner.average, state))
-    torch._foreach_lerp_(means, values, 1 - decay)
-    for name in state.keys() - set(weights):  # counts of batches
-        mean = learner.average[name]
-        mean.copy_(mean * decay + state[name] * (1 - decay))
-
-
 def _in_parts(
     blocks: Callable[[Tensor], tuple[Tensor, ...]], x: Tensor, parts: int
 ) -> tuple[Tensor, ...]:
@@ -243,8 +219,6 @@ def optimise(learner: Learner, batch: Batch, noise: Tensor, epoch: int) -> dict[
     usable = finite and values["total"] < MAX_LOSS
     if usable:
         learner.scaler.step(learner.optimizer)
-        if recipe.training.ema is not None:
-            _follow(learner, recipe.training.ema)
     else:
         for buffer, before in zip(model.necks.buffers(), statistics, strict=True):
             buffer.copy_(before)
